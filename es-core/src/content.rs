@@ -1,0 +1,251 @@
+//! What JSON may contain to be storable on every backend.
+
+use serde_json::Value;
+
+use crate::limits::Limits;
+
+/// A value that some backend could not keep, so that every backend refuses it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContentProblem {
+    /// A string or key contains the character U+0000.
+    #[error("a string at `{path}` contains U+0000, which cannot be stored; remove it")]
+    NulCharacter {
+        /// Where, as a JSON pointer.
+        path: String,
+    },
+    /// A string contains one half of a surrogate pair, which is no character.
+    #[error("the escape at byte {at} is half of a surrogate pair; write the whole character")]
+    LoneSurrogate {
+        /// The byte of the text at which the escape begins.
+        at: usize,
+    },
+    /// Arrays and objects are nested too deeply.
+    #[error("nested deeper than {limit} levels at byte {at}; flatten the value")]
+    TooDeep {
+        /// The byte of the text at which the limit was passed.
+        at: usize,
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// A number has an exponent beyond that of a double.
+    #[error("the number at byte {at} has an exponent beyond ±{limit}; store it as a string")]
+    HugeExponent {
+        /// The byte of the text at which the exponent begins.
+        at: usize,
+        /// The largest exponent.
+        limit: u32,
+    },
+    /// The text is longer than allowed.
+    #[error("{bytes} bytes, more than the limit of {limit}; store large data elsewhere")]
+    TooLarge {
+        /// The length of the text in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+/// Checks JSON text against what every backend can keep, without building a value and without
+/// recursion.
+///
+/// `max_bytes` is the limit for this text, `max_depth` that for its nesting.
+///
+/// # Errors
+///
+/// The first [`ContentProblem`] in the text.
+pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), ContentProblem> {
+    if text.len() > max_bytes {
+        return Err(ContentProblem::TooLarge {
+            bytes: text.len(),
+            limit: max_bytes,
+        });
+    }
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0usize);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                at = check_string(text, at)?;
+                continue;
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > max_depth {
+                    return Err(ContentProblem::TooDeep {
+                        at,
+                        limit: max_depth,
+                    });
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            // outside strings, `e` stands in `true` and `false` too; there no digit precedes it
+            b'e' | b'E' if at > 0 && bytes[at - 1].is_ascii_digit() => check_exponent(text, at)?,
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// Checks the string that opens at `open` and answers the byte after its end.
+fn check_string(text: &str, open: usize) -> Result<usize, ContentProblem> {
+    let bytes = text.as_bytes();
+    let mut at = open + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return Ok(at + 1),
+            b'\\' if bytes.get(at + 1) == Some(&b'u') => match unit(text, at) {
+                0 => {
+                    return Err(ContentProblem::NulCharacter {
+                        path: nul_path(text),
+                    });
+                }
+                0xD800..=0xDBFF if matches!(unit(text, at + 6), 0xDC00..=0xDFFF) => at += 12,
+                0xD800..=0xDFFF => return Err(ContentProblem::LoneSurrogate { at }),
+                _ => at += 6,
+            },
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    Ok(at)
+}
+
+/// The code unit of the escape `\uXXXX` at `at`, or one that is no surrogate if none stands there.
+fn unit(text: &str, at: usize) -> u32 {
+    const NO_ESCAPE: u32 = u32::MAX;
+    text.get(at..at + 6)
+        .and_then(|escape| escape.strip_prefix("\\u"))
+        .and_then(|hex| u32::from_str_radix(hex, 16).ok())
+        .unwrap_or(NO_ESCAPE)
+}
+
+fn check_exponent(text: &str, at: usize) -> Result<(), ContentProblem> {
+    let limit = Limits::EXPONENT;
+    let digits = text[at + 1..].trim_start_matches(['+', '-']);
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    match digits[..end].parse::<u32>() {
+        Ok(exponent) if exponent <= limit => Ok(()),
+        _ => Err(ContentProblem::HugeExponent { at, limit }),
+    }
+}
+
+/// The JSON pointer of the first string or key with U+0000.
+fn nul_path(text: &str) -> String {
+    fn find(value: &Value, path: &mut String) -> bool {
+        let length = path.len();
+        let found = match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().enumerate().any(|(index, item)| {
+                path.truncate(length);
+                path.push_str(&format!("/{index}"));
+                find(item, path)
+            }),
+            Value::Object(fields) => fields.iter().any(|(key, item)| {
+                path.truncate(length);
+                path.push('/');
+                path.push_str(
+                    &key.replace('~', "~0")
+                        .replace('/', "~1")
+                        .replace('\0', "\\u0000"),
+                );
+                key.contains('\0') || find(item, path)
+            }),
+            _ => false,
+        };
+        if !found {
+            path.truncate(length);
+        }
+        found
+    }
+    let mut path = String::new();
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
+        find(&value, &mut path);
+    }
+    if path.is_empty() {
+        "/".to_owned()
+    } else {
+        path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<(), ContentProblem> {
+        check_json(text, 1_000_000, 64)
+    }
+
+    #[test]
+    fn ordinary_json_passes() {
+        let texts = [
+            r#"{"output":"Straße \ud83d\ude00 \"quoted\" \\u0000","n":[1,2.5e10,-1E-300,true,false,null]}"#,
+            "\"\"",
+            "{}",
+        ];
+        for text in texts {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn nul_is_refused_with_its_path() {
+        let path = |text| match check(text) {
+            Err(ContentProblem::NulCharacter { path }) => path,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(path(r#"{"a":["x","y\u0000"]}"#), "/a/1");
+        assert_eq!(path(r#"{"a~b/c":"\u0000"}"#), "/a~0b~1c");
+        assert_eq!(path(r#""\u0000""#), "/");
+        assert_eq!(path(r#"{"k\u0000":1}"#), "/k\\u0000");
+    }
+
+    #[test]
+    fn lone_surrogates_are_refused() {
+        for text in [
+            r#""\ud800""#,
+            r#""\udc00x""#,
+            r#""\ud800A""#,
+            r#""\ud83d x""#,
+        ] {
+            assert!(
+                matches!(check(text), Err(ContentProblem::LoneSurrogate { .. })),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn depth_and_size_and_exponent_are_bounded() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(check(&nested(64)), Ok(()));
+        assert!(matches!(
+            check(&nested(65)),
+            Err(ContentProblem::TooDeep { limit: 64, .. })
+        ));
+        assert!(matches!(
+            check(&nested(50_000)),
+            Err(ContentProblem::TooDeep { .. })
+        ));
+        assert!(matches!(
+            check("1e309"),
+            Err(ContentProblem::HugeExponent { .. })
+        ));
+        assert!(matches!(
+            check("[1E-131071]"),
+            Err(ContentProblem::HugeExponent { .. })
+        ));
+        assert!(matches!(
+            check("1e99999999999"),
+            Err(ContentProblem::HugeExponent { .. })
+        ));
+        assert!(matches!(
+            check_json("\"abcdef\"", 7, 64),
+            Err(ContentProblem::TooLarge { bytes: 8, limit: 7 })
+        ));
+    }
+}

@@ -1,0 +1,168 @@
+//! Events on their way into a store and out of it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::metadata::Metadata;
+use crate::payload::Payload;
+use crate::position::Position;
+use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
+use crate::version::StreamVersion;
+
+/// The identity of one event, unique in its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventId(Uuid);
+
+impl EventId {
+    /// An id from a UUID of any version.
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The UUID.
+    pub const fn as_uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// The stored name of a kind of event, such as `script_execution_completed`; cloning is cheap.
+///
+/// Names written through this library are snake_case, but a store may hold others.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventName(Arc<str>);
+
+impl EventName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for EventName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for EventName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl PartialEq<str> for EventName {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl PartialEq<&str> for EventName {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+/// An event that is not stored yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewEvent {
+    /// Its identity, chosen by the writer.
+    pub event_id: EventId,
+    /// Its stored name.
+    pub event_type: EventName,
+    /// The domain facts.
+    pub payload: Payload,
+    /// Timing, causation, correlation and the schema version.
+    pub metadata: Metadata,
+}
+
+impl NewEvent {
+    /// An event with empty metadata.
+    pub fn new(event_id: EventId, event_type: &str, payload: Payload) -> Self {
+        Self {
+            event_id,
+            event_type: event_type.into(),
+            payload,
+            metadata: Metadata::default(),
+        }
+    }
+
+    /// Replaces the metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+/// An event as a store returns it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RecordedEvent {
+    /// Its identity.
+    pub event_id: EventId,
+    /// The stream that it belongs to.
+    pub stream: StreamId,
+    /// Its number in the stream, from 1.
+    pub version: StreamVersion,
+    /// Its place in the log.
+    pub position: Position,
+    /// Its stored name.
+    pub event_type: EventName,
+    /// The domain facts.
+    pub payload: Payload,
+    /// Timing, causation, correlation and the schema version.
+    pub metadata: Metadata,
+    /// When the store recorded it, by the store's clock. Data, not order: clocks step.
+    pub recorded_at: Timestamp,
+}
+
+impl RecordedEvent {
+    /// The identity and place of this event, without its content.
+    pub fn receipt(&self) -> EventReceipt {
+        EventReceipt {
+            event_id: self.event_id,
+            version: self.version,
+            position: self.position,
+            recorded_at: self.recorded_at,
+        }
+    }
+}
+
+/// Where one appended event was recorded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EventReceipt {
+    /// The event's identity.
+    pub event_id: EventId,
+    /// Its number in its stream.
+    pub version: StreamVersion,
+    /// Its place in the log.
+    pub position: Position,
+    /// When the store recorded it.
+    pub recorded_at: Timestamp,
+}

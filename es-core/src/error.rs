@@ -1,0 +1,102 @@
+//! Failures of a store, as opposed to answers of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A failure of the store itself: what it means, what the store was doing, and the cause.
+///
+/// Cheap to clone, because one failed commit can be the answer to many callers.
+#[derive(Clone)]
+pub struct StoreError {
+    kind: StoreErrorKind,
+    message: String,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a [`StoreError`] means for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The store could not be reached or did not answer in time; nothing was written.
+    Unavailable,
+    /// Another process holds the store for longer than the configured wait; nothing was written.
+    Busy,
+    /// The answer was lost: the append may be in the store or not. With an idempotency key the
+    /// same append can be sent again.
+    OutcomeUnknown,
+    /// No room is left; nothing was written.
+    Full,
+    /// The store, or this access to it, allows no writing.
+    ReadOnly,
+    /// What was opened is not a store.
+    NotAStore,
+    /// The store was made by a newer program.
+    NewerSchema,
+    /// What is stored cannot be read.
+    Corrupt,
+    /// The store was closed, or a failed sync made it refuse further work; open it again.
+    Closed,
+    /// Something else.
+    Other,
+}
+
+impl StoreError {
+    /// A failure; `message` says what was being done and to what, in lower case without full stop.
+    pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Adds the cause.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// What the failure means.
+    pub fn kind(&self) -> StoreErrorKind {
+        self.kind
+    }
+
+    /// True if the same call may succeed later without anybody mending anything, and certainly
+    /// wrote nothing.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.kind,
+            StoreErrorKind::Unavailable | StoreErrorKind::Busy
+        )
+    }
+
+    /// True if the append may have been written. Every other kind of failure wrote nothing.
+    pub fn is_outcome_unknown(&self) -> bool {
+        self.kind == StoreErrorKind::OutcomeUnknown
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("message", &self.message)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

@@ -1,0 +1,47 @@
+//! Event sourcing: the typed programming model, the store contract and the engine.
+
+pub use es_macros::{AggregateId, Event};
+
+// the programming model
+pub mod aggregate;
+pub mod event;
+
+// what is stored
+mod content;
+mod envelope;
+mod limits;
+mod metadata;
+mod payload;
+mod position;
+mod stream;
+mod timestamp;
+mod version;
+
+// the contract
+pub mod append;
+mod error;
+pub mod read;
+pub mod snapshot;
+mod store;
+
+// the engine
+pub mod environment;
+
+pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of};
+pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
+pub use append::{InvalidRequest, StreamAppend};
+pub use content::{ContentProblem, check_json};
+pub use envelope::{EventId, EventName, EventReceipt, NewEvent, RecordedEvent};
+pub use environment::{Clock, Environment, EventIds, Jitter};
+pub use error::{StoreError, StoreErrorKind};
+pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
+pub use limits::Limits;
+pub use metadata::{EventVersion, Metadata};
+pub use payload::Payload;
+pub use position::{Position, PositionError};
+pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
+pub use snapshot::{Snapshot, SnapshotStore};
+pub use store::EventStore;
+pub use stream::{InvalidStreamId, StreamId};
+pub use timestamp::{Timestamp, TimestampError};
+pub use version::{Conflict, ExpectedVersion, StreamVersion};

@@ -1,0 +1,47 @@
+//! What is too much for one append, the same on every backend.
+
+/// Upper bounds of what one append may carry; every backend refuses more before it writes anything.
+///
+/// The defaults fit PostgreSQL's `jsonb` and a page of memory budget: raise them only for a store
+/// whose readers can afford it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Events in one append, over all its streams.
+    pub events: usize,
+    /// Bytes of one event's payload as JSON text.
+    pub payload_bytes: usize,
+    /// Bytes of one event's metadata as JSON text.
+    pub metadata_bytes: usize,
+    /// Bytes of all payloads and metadata of one append.
+    pub append_bytes: usize,
+    /// Nesting of arrays and objects in a payload or metadata; the outermost value counts 1.
+    pub depth: usize,
+}
+
+impl Limits {
+    /// The longest aggregate type, in bytes.
+    pub const AGGREGATE_TYPE_BYTES: usize = 64;
+    /// The longest aggregate id, in bytes.
+    pub const AGGREGATE_ID_BYTES: usize = 255;
+    /// The longest event type, in bytes.
+    pub const EVENT_TYPE_BYTES: usize = 100;
+    /// The longest idempotency key, in bytes.
+    pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
+    /// The largest power of ten in a number, either way: what a double can hold. Larger ones make
+    /// some databases write the number out, digit by digit.
+    pub const EXPONENT: u32 = 308;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1024 * 1024;
+        Self {
+            events: 1_000,
+            payload_bytes: 16 * MIB,
+            metadata_bytes: 64 * 1024,
+            append_bytes: 64 * MIB,
+            depth: 64,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What stands beside an event's payload: timing, causation, correlation.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
+
+use crate::envelope::EventId;
+
+/// The metadata of one event, stored as one JSON object.
+///
+/// The named fields are the standard ones; everything else stands in [`extra`](Self::extra). A
+/// stored object whose standard field has another type (somebody wrote `"conversation_id": "x"` by
+/// hand) is no error: the value is kept in `extra` under its name, and the typed field is `None`.
+/// `null` fields are the same as absent ones.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Metadata {
+    /// The conversation that the event belongs to.
+    pub conversation_id: Option<i64>,
+    /// The actor that caused the event.
+    pub actor_id: Option<i64>,
+    /// The place of the conversation in the order of execution.
+    pub execution_order: Option<i64>,
+    /// How long the work took that the event reports, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// How many attempts preceded the one that the event reports.
+    pub retry_count: Option<u32>,
+    /// The event that caused this one.
+    pub causation_id: Option<EventId>,
+    /// What the event belongs to across streams, such as `workflow_3001_posting_12345`.
+    pub correlation_id: Option<String>,
+    /// The schema version of the event's payload; `None` means `1.0`.
+    pub event_version: Option<EventVersion>,
+    /// All other fields, by name.
+    pub extra: Map<String, Value>,
+}
+
+impl Metadata {
+    /// Metadata with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The schema version of the payload: the major part of `event_version`, 1 if there is none.
+    pub fn schema_version(&self) -> u32 {
+        self.event_version.unwrap_or_default().major
+    }
+
+    /// The value of a field by its stored name, standard or free; `None` if it is absent.
+    pub fn get(&self, name: &str) -> Option<Value> {
+        let standard = match name {
+            "conversation_id" => self.conversation_id.map(Value::from),
+            "actor_id" => self.actor_id.map(Value::from),
+            "execution_order" => self.execution_order.map(Value::from),
+            "duration_ms" => self.duration_ms.map(Value::from),
+            "retry_count" => self.retry_count.map(Value::from),
+            "causation_id" => self.causation_id.map(|id| Value::from(id.to_string())),
+            "correlation_id" => self.correlation_id.clone().map(Value::from),
+            "event_version" => self
+                .event_version
+                .map(|version| Value::from(version.to_string())),
+            _ => None,
+        };
+        standard.or_else(|| self.extra.get(name).cloned())
+    }
+
+    /// Sets a field by its stored name; a standard field whose type the value fits becomes typed,
+    /// everything else goes to `extra`. `null` removes the field.
+    pub fn set(&mut self, name: &str, value: Value) {
+        let fits = match name {
+            "conversation_id" => typed(&mut self.conversation_id, &value, Value::as_i64),
+            "actor_id" => typed(&mut self.actor_id, &value, Value::as_i64),
+            "execution_order" => typed(&mut self.execution_order, &value, Value::as_i64),
+            "duration_ms" => typed(&mut self.duration_ms, &value, Value::as_u64),
+            "retry_count" => typed(&mut self.retry_count, &value, |value| {
+                value.as_u64().and_then(|count| u32::try_from(count).ok())
+            }),
+            "causation_id" => typed(&mut self.causation_id, &value, |value| {
+                value.as_str().and_then(|text| text.parse().ok())
+            }),
+            "correlation_id" => typed(&mut self.correlation_id, &value, |value| {
+                value.as_str().map(str::to_owned)
+            }),
+            "event_version" => typed(&mut self.event_version, &value, EventVersion::from_json),
+            _ => false,
+        };
+        if fits || value.is_null() {
+            self.extra.remove(name);
+        } else {
+            self.extra.insert(name.to_owned(), value);
+        }
+    }
+
+    /// Sets a free field or a standard one, for building in one expression; see [`set`](Self::set).
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.set(name, value.into());
+        self
+    }
+
+    /// Fills every field that is absent here from `base`.
+    pub fn fill_from(&mut self, base: &Self) {
+        self.conversation_id = self.conversation_id.or(base.conversation_id);
+        self.actor_id = self.actor_id.or(base.actor_id);
+        self.execution_order = self.execution_order.or(base.execution_order);
+        self.duration_ms = self.duration_ms.or(base.duration_ms);
+        self.retry_count = self.retry_count.or(base.retry_count);
+        self.causation_id = self.causation_id.or(base.causation_id);
+        if self.correlation_id.is_none() {
+            self.correlation_id.clone_from(&base.correlation_id);
+        }
+        self.event_version = self.event_version.or(base.event_version);
+        for (name, value) in &base.extra {
+            if !self.extra.contains_key(name) {
+                self.extra.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Puts what `read` makes of `value` into `field`; answers whether it fitted.
+fn typed<T>(field: &mut Option<T>, value: &Value, read: impl Fn(&Value) -> Option<T>) -> bool {
+    *field = read(value);
+    field.is_some()
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        fn entry<M: SerializeMap, T: Serialize>(
+            map: &mut M,
+            name: &'static str,
+            field: &Option<T>,
+        ) -> Result<(), M::Error> {
+            match field {
+                Some(value) => map.serialize_entry(name, value),
+                None => Ok(()),
+            }
+        }
+        let mut map = serializer.serialize_map(None)?;
+        entry(&mut map, "conversation_id", &self.conversation_id)?;
+        entry(&mut map, "actor_id", &self.actor_id)?;
+        entry(&mut map, "execution_order", &self.execution_order)?;
+        entry(&mut map, "duration_ms", &self.duration_ms)?;
+        entry(&mut map, "retry_count", &self.retry_count)?;
+        entry(&mut map, "causation_id", &self.causation_id)?;
+        entry(&mut map, "correlation_id", &self.correlation_id)?;
+        entry(&mut map, "event_version", &self.event_version)?;
+        for (name, value) in &self.extra {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Metadata;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object of metadata, or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Metadata, E> {
+                Ok(Metadata::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut metadata = Metadata::default();
+                while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+                    metadata.set(&name, map.next_value()?);
+                }
+                Ok(metadata)
+            }
+        }
+        deserializer.deserialize_any(Fields)
+    }
+}
+
+/// The version of an event's schema as its metadata states it, such as `"1.0"`.
+///
+/// The major part is the schema version that upcasters count; the minor part is kept and means
+/// nothing to this library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventVersion {
+    /// The schema version.
+    pub major: u32,
+    /// Kept as stored.
+    pub minor: u32,
+}
+
+impl EventVersion {
+    /// Version `major.0`.
+    pub const fn new(major: u32) -> Self {
+        Self { major, minor: 0 }
+    }
+
+    /// Reads `"2.0"`, `"2"` and `2`.
+    fn from_json(value: &Value) -> Option<Self> {
+        let part = |text: &str| match text.bytes().all(|b| b.is_ascii_digit()) {
+            true => text.parse().ok(),
+            false => None,
+        };
+        match value {
+            Value::Number(number) => number
+                .as_u64()
+                .and_then(|major| u32::try_from(major).ok())
+                .map(Self::new),
+            Value::String(text) => {
+                let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+                Some(Self {
+                    major: part(major)?,
+                    minor: part(minor)?,
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Default for EventVersion {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl fmt::Display for EventVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl Serialize for EventVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SPECIFICATION: &str = r#"{
+        "conversation_id": 9184, "actor_id": 74, "execution_order": 2, "duration_ms": 245,
+        "retry_count": 0, "causation_id": "0193a1d4-0000-7000-8000-000000000001",
+        "correlation_id": "workflow_3001_posting_12345", "event_version": "1.0"
+    }"#;
+
+    #[test]
+    fn the_specifications_example_is_typed_and_round_trips() {
+        let metadata: Metadata = serde_json::from_str(SPECIFICATION).unwrap();
+        assert_eq!(metadata.conversation_id, Some(9184));
+        assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
+        assert!(metadata.extra.is_empty());
+        let again: Value = serde_json::to_value(&metadata).unwrap();
+        assert_eq!(again, serde_json::from_str::<Value>(SPECIFICATION).unwrap());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_kept_by_name() {
+        let text = r#"{"conversation_id":"x","duration_ms":-1,"event_version":"new","mine":[1]}"#;
+        let metadata: Metadata = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (metadata.conversation_id, metadata.duration_ms),
+            (None, None)
+        );
+        assert_eq!(metadata.get("conversation_id"), Some(Value::from("x")));
+        let again: Value = serde_json::to_value(&metadata).unwrap();
+        assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn null_metadata_and_null_fields_are_absent() {
+        assert_eq!(
+            serde_json::from_str::<Metadata>("null").unwrap(),
+            Metadata::default()
+        );
+        let metadata: Metadata = serde_json::from_str(r#"{"actor_id":null,"x":null}"#).unwrap();
+        assert_eq!(metadata, Metadata::default());
+    }
+
+    #[test]
+    fn versions_are_read_from_text_and_numbers() {
+        let read = |json: &str| {
+            serde_json::from_str::<Metadata>(&format!(r#"{{"event_version":{json}}}"#)).unwrap()
+        };
+        assert_eq!(
+            read("\"2.1\"").event_version,
+            Some(EventVersion { major: 2, minor: 1 })
+        );
+        assert_eq!(read("\"3\"").schema_version(), 3);
+        assert_eq!(read("4").schema_version(), 4);
+        for bad in ["\"+1.0\"", "\"1.x\"", "\"\"", "1.5", "-1"] {
+            assert_eq!(read(bad).event_version, None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn filling_keeps_what_is_there() {
+        let mut metadata = Metadata::new().with("actor_id", 1).with("mine", "a");
+        metadata.fill_from(
+            &Metadata::new()
+                .with("actor_id", 2)
+                .with("mine", "b")
+                .with("x", 3),
+        );
+        assert_eq!(
+            metadata,
+            Metadata::new()
+                .with("actor_id", 1)
+                .with("mine", "a")
+                .with("x", 3)
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! JSON text as stored.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// One JSON document as text; cloning is cheap.
+///
+/// A store keeps the JSON *value*: numbers, strings and structure. Whether it also keeps the text
+/// (white space, order of keys) is the store's own business, so equality is that of the value:
+/// `{"a":1,"b":2}` equals `{"b": 2, "a": 1.0}`.
+#[derive(Clone)]
+pub struct Payload(Arc<RawValue>);
+
+impl Payload {
+    /// The JSON of a value.
+    ///
+    /// # Errors
+    ///
+    /// When the value cannot be written as JSON, such as a map with keys that are not strings.
+    pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(value).map(Self::from)
+    }
+
+    /// A document from its text.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one JSON value.
+    pub fn parse(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self::from)
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    /// The JSON text, typed as checked JSON.
+    pub fn as_raw(&self) -> &RawValue {
+        &self.0
+    }
+
+    /// Reads the document into a type.
+    ///
+    /// # Errors
+    ///
+    /// When the document does not fit the type.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.as_str())
+    }
+
+    /// True if both documents are the same JSON value; numbers are compared by their value.
+    ///
+    /// A document that serde_json cannot hold as a [`Value`] equals only its own text.
+    pub fn same_json(&self, other: &Self) -> bool {
+        if self.as_str() == other.as_str() {
+            return true;
+        }
+        match (self.decode::<Value>(), other.decode::<Value>()) {
+            (Ok(a), Ok(b)) => same_value(&a, &b),
+            _ => false,
+        }
+    }
+}
+
+fn same_value(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64()
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+impl From<Box<RawValue>> for Payload {
+    fn from(raw: Box<RawValue>) -> Self {
+        Self(raw.into())
+    }
+}
+
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.same_json(other)
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(text: &str) -> Payload {
+        Payload::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn equality_is_that_of_the_json_value() {
+        let same = [
+            (r#"{"a":1,"b":[2]}"#, r#"{ "b": [2.0], "a": 1 }"#),
+            ("1e2", "100"),
+            ("0", "-0.0"),
+        ];
+        for (a, b) in same {
+            assert_eq!(payload(a), payload(b));
+        }
+        let different = [
+            ("1", "2"),
+            (r#""1""#, "1"),
+            ("[1,2]", "[2,1]"),
+            (r#"{"a":1}"#, r#"{"a":1,"b":null}"#),
+            ("9007199254740993", "9007199254740992"),
+        ];
+        for (a, b) in different {
+            assert_ne!(payload(a), payload(b));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What a reader asks for and what it is given.
+
+use std::collections::BTreeSet;
+
+use crate::envelope::{EventName, RecordedEvent};
+use crate::position::Position;
+use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
+use crate::version::StreamVersion;
+
+/// The order in which a stream is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Direction {
+    /// Oldest first.
+    #[default]
+    Forwards,
+    /// Newest first.
+    Backwards,
+}
+
+/// How much one page may hold.
+///
+/// A page ends at whichever bound comes first, but holds at least one event if there is one, so
+/// that a large event cannot stop a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimit {
+    /// The largest number of events; 0 counts as 1.
+    pub events: usize,
+    /// The largest sum of payload bytes.
+    pub bytes: usize,
+}
+
+impl Default for PageLimit {
+    /// 500 events and 4 MiB.
+    fn default() -> Self {
+        Self {
+            events: 500,
+            bytes: 4 * 1024 * 1024,
+        }
+    }
+}
+
+impl PageLimit {
+    /// At most this many events.
+    #[must_use]
+    pub fn events(events: usize) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
+}
+
+/// Fills one page within its limit; for backends.
+#[derive(Debug)]
+pub struct PageBuilder {
+    limit: PageLimit,
+    bytes: usize,
+    events: Vec<RecordedEvent>,
+}
+
+impl PageBuilder {
+    /// An empty page.
+    pub fn new(limit: PageLimit) -> Self {
+        Self {
+            limit,
+            bytes: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// True if an event with this many payload bytes still fits. The first always does.
+    pub fn admits(&self, payload_bytes: usize) -> bool {
+        self.events.is_empty()
+            || (self.events.len() < self.limit.events
+                && self.bytes.saturating_add(payload_bytes) <= self.limit.bytes)
+    }
+
+    /// Adds an event.
+    pub fn push(&mut self, event: RecordedEvent) {
+        self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
+        self.events.push(event);
+    }
+
+    /// The last event so far.
+    pub fn last(&self) -> Option<&RecordedEvent> {
+        self.events.last()
+    }
+
+    /// The events of the page.
+    pub fn into_events(self) -> Vec<RecordedEvent> {
+        self.events
+    }
+}
+
+/// A page of one stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadStream {
+    /// The stream.
+    pub stream: StreamId,
+    /// Which end comes first.
+    pub direction: Direction,
+    /// The lowest version to return.
+    pub from: StreamVersion,
+    /// The highest version to return.
+    pub to: StreamVersion,
+    /// Only the prefix of the stream before its first event that was recorded later than this
+    /// instant. Clocks step, so this is a prefix and not a filter.
+    pub until: Option<Timestamp>,
+    /// How much to return.
+    pub limit: PageLimit,
+}
+
+impl ReadStream {
+    /// The whole stream, oldest first.
+    pub fn new(stream: StreamId) -> Self {
+        Self {
+            stream,
+            direction: Direction::Forwards,
+            from: StreamVersion::FIRST,
+            to: StreamVersion::MAX,
+            until: None,
+            limit: PageLimit::default(),
+        }
+    }
+
+    /// Newest first.
+    #[must_use]
+    pub fn backwards(mut self) -> Self {
+        self.direction = Direction::Backwards;
+        self
+    }
+
+    /// From this version on, inclusive.
+    #[must_use]
+    pub fn from_version(mut self, version: StreamVersion) -> Self {
+        self.from = version;
+        self
+    }
+
+    /// Up to this version, inclusive.
+    #[must_use]
+    pub fn to_version(mut self, version: StreamVersion) -> Self {
+        self.to = version;
+        self
+    }
+
+    /// Only what was recorded up to this instant; see [`ReadStream::until`].
+    #[must_use]
+    pub fn until(mut self, instant: Timestamp) -> Self {
+        self.until = Some(instant);
+        self
+    }
+
+    /// Sets the bounds of a page.
+    #[must_use]
+    pub fn limit(mut self, limit: PageLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The request for what follows `page`; `None` if the page was the last.
+    pub fn after(&self, page: &StreamPage) -> Option<Self> {
+        let last = page.events.last().filter(|_| page.has_more)?;
+        let mut next = self.clone();
+        match self.direction {
+            Direction::Forwards => next.from = last.version.next(),
+            Direction::Backwards => next.to = StreamVersion::new(last.version.as_u64() - 1),
+        }
+        Some(next)
+    }
+}
+
+/// Part of a stream, in the order that was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamPage {
+    /// The events.
+    pub events: Vec<RecordedEvent>,
+    /// The version of the stream when the page was read; `EMPTY` if there is no such stream.
+    pub stream_version: StreamVersion,
+    /// True if the page's limit cut the answer off: more events follow.
+    pub has_more: bool,
+}
+
+/// Which events of the log a reader wants; an empty set means all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EventFilter {
+    /// Only streams of these aggregate types.
+    pub aggregate_types: BTreeSet<String>,
+    /// Only events of these types.
+    pub event_types: BTreeSet<EventName>,
+}
+
+impl EventFilter {
+    /// Every event.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Adds an aggregate type.
+    #[must_use]
+    pub fn aggregate_type(mut self, aggregate_type: &str) -> Self {
+        self.aggregate_types.insert(aggregate_type.to_owned());
+        self
+    }
+
+    /// Adds an event type.
+    #[must_use]
+    pub fn event_type(mut self, event_type: &str) -> Self {
+        self.event_types.insert(event_type.into());
+        self
+    }
+
+    /// True if the event is wanted; backends that filter in the database must agree with it.
+    pub fn accepts(&self, event: &RecordedEvent) -> bool {
+        (self.aggregate_types.is_empty()
+            || self.aggregate_types.contains(event.stream.aggregate_type()))
+            && (self.event_types.is_empty() || self.event_types.contains(&event.event_type))
+    }
+}
+
+/// A page of the log, in position order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadLog {
+    /// Only events after this place.
+    pub after: Position,
+    /// Which events.
+    pub filter: EventFilter,
+    /// How much to return.
+    pub limit: PageLimit,
+}
+
+impl ReadLog {
+    /// Everything after `position`.
+    pub fn after(position: Position) -> Self {
+        Self {
+            after: position,
+            filter: EventFilter::default(),
+            limit: PageLimit::default(),
+        }
+    }
+
+    /// Everything.
+    pub fn from_start() -> Self {
+        Self::after(Position::START)
+    }
+
+    /// Replaces the filter.
+    #[must_use]
+    pub fn filter(mut self, filter: EventFilter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Sets the bounds of a page.
+    #[must_use]
+    pub fn limit(mut self, limit: PageLimit) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+/// Part of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogPage {
+    /// The wanted events, in position order.
+    pub events: Vec<RecordedEvent>,
+    /// Where to go on: everything up to here is in this page or was not wanted. Never before the
+    /// place from which was read.
+    pub next: Position,
+    /// True if the page reaches the end of the log as it was when the page was read.
+    pub at_end: bool,
+}

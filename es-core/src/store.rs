@@ -1,0 +1,150 @@
+//! What a backend implements.
+
+use async_trait::async_trait;
+
+use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey};
+use crate::error::StoreError;
+use crate::position::Position;
+use crate::read::{LogPage, ReadLog, ReadStream, StreamPage};
+use crate::stream::StreamId;
+
+/// An append-only store of events: many streams, one log.
+///
+/// This is the face for people who write a backend. Who uses a store takes
+/// [`Repository`](crate::Repository) and [`EventStoreExt`](crate::EventStoreExt).
+///
+/// A value is a handle: it is shared as `Arc<dyn EventStore>`, and calls run concurrently.
+///
+/// # Contract
+///
+/// Each clause names the scenarios of `es_testing::contract` that check it.
+///
+/// **Append**
+///
+/// 1. The first event of a stream gets version 1 and versions are dense, in the order of the
+///    request. (`append::first_event_gets_version_one`, `append::versions_are_dense`)
+/// 2. An append is judged by [`ExpectedVersion::accepts`](crate::ExpectedVersion::accepts) against
+///    the version that the stream has at the moment of writing.
+///    (`versions::each_expectation_is_judged`, `conflicts::one_of_two_racing_writers_wins`)
+/// 3. A refused append writes nothing, and its [`Conflict`](crate::Conflict) names the first stream
+///    of the request that is not as expected, what was expected and what it is at.
+///    (`conflicts::a_stale_writer_writes_nothing`, `conflicts::a_conflict_names_what_it_found`)
+/// 4. An append is atomic, over all its events and all its streams: no reader ever sees a part.
+///    (`batch::a_refused_batch_leaves_nothing`, `batch::readers_never_see_half_a_batch`,
+///    `units::all_streams_or_none`, `units::readers_never_see_half_a_unit`)
+/// 5. Event ids are unique in the store; a second use is refused with
+///    [`DuplicateEvent`](AppendError::DuplicateEvent) and nothing of the append is written.
+///    (`append::a_used_event_id_is_refused`)
+/// 6. A request whose idempotency key is recorded is answered with the first result, before its
+///    expected versions are looked at, also after the stream moved on and also when two such
+///    requests race. (`idempotency::a_repeat_returns_the_first_result`,
+///    `idempotency::a_repeat_is_answered_after_the_stream_moved_on`,
+///    `idempotency::racing_repeats_write_once`)
+/// 7. A request that differs from the first one under its key (other streams, event types or
+///    payloads as JSON values) is refused with [`KeyReused`](AppendError::KeyReused); ids, times,
+///    metadata and expected versions do not count.
+///    (`idempotency::another_content_is_refused`, `idempotency::other_streams_are_refused`,
+///    `idempotency::ids_and_metadata_do_not_count`)
+/// 8. A key is recorded under each stream of its request, in the same transaction as the events; a
+///    refused append records none; the same key on another stream is another key.
+///    (`idempotency::a_refused_append_records_no_key`,
+///    `idempotency::a_key_belongs_to_its_streams`)
+/// 9. [`AppendRequest::check`] is applied before anything is written.
+///    (`limits::a_refused_request_writes_nothing`, `limits::what_is_within_the_limits_is_kept`)
+/// 10. An acknowledged append is seen by every read that begins afterwards, and survives a reopening
+///     of the store if the store is durable. (`append::an_acknowledged_append_is_read_back`,
+///     `durability::everything_is_there_after_reopening`)
+/// 11. A caller that drops the future of `append` leaves all of the append or nothing of it, and the
+///     store goes on. (`append::a_dropped_append_leaves_all_or_nothing`)
+///
+/// **Content**
+///
+/// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged.
+///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
+///     `fidelity::large_payloads_come_back`)
+/// 13. `recorded_at` is the store's clock at the time of writing, in microseconds; it orders
+///     nothing. (`fidelity::recorded_at_is_the_store_clock`,
+///     `reads::a_clock_that_steps_back_changes_no_order`)
+///
+/// **Reading**
+///
+/// 14. [`read_stream`](Self::read_stream) returns exactly the events of that stream within the
+///     bounds, in the direction asked for; an unknown stream is empty, not an error.
+///     (`reads::forwards_and_backwards_are_mirrored`, `reads::bounds_are_inclusive`,
+///     `reads::an_unknown_stream_is_empty`, `reads::streams_do_not_mix`)
+/// 15. `until` returns the prefix before the first event recorded later than the instant.
+///     (`reads::until_is_the_prefix_before_the_first_later_event`)
+/// 16. A page keeps its limits in events and bytes, holds at least one event if there is one, and
+///     says truly whether more follow. (`reads::pages_keep_their_limits`,
+///     `reads::a_large_event_still_comes`, `reads::pages_join_without_gap_or_overlap`)
+/// 17. The log holds every event once, positions grow, and within a stream positions follow
+///     versions. (`log::every_event_once_in_position_order`,
+///     `log::stream_order_is_log_order`)
+/// 18. A log page's `next` passes over what the filter leaves out, and never over an event that is
+///     wanted. (`filters::types_select_events`, `filters::an_unmatched_page_still_moves_on`)
+/// 19. Nothing is skipped: who has read up to a position never later finds an event at or before
+///     it, whatever writers do. (`tailing::a_follower_sees_every_event_once_under_writers`,
+///     `storms::many_writers_leave_a_consistent_history`)
+/// 20. A position that was visible is never given to another event, not after a reopening either.
+///     (`log::a_position_is_never_reused`, `durability::positions_go_on_after_reopening`)
+/// 21. [`wait_past`](Self::wait_past) returns when the log has an event after the position, at once
+///     if it has one already; it stays pending as long as there is none; it wakes however many wait;
+///     dropping it is harmless. (`tailing::wait_past_returns_at_once_when_there_is_more`,
+///     `tailing::wait_past_pends_until_an_append`, `tailing::all_waiters_are_woken`)
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// Writes all events of the request, or none.
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]. Only an error for which [`StoreError::is_outcome_unknown`] holds may
+    /// have written.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the outcome unknown: the append may still be written, whole.
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError>;
+
+    /// The result of the append that recorded this idempotency key under this stream, if any; its
+    /// `repeated` is true.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError>;
+
+    /// One page of a stream.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or a stored row cannot be read.
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError>;
+
+    /// One page of the log.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or a stored row cannot be read.
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError>;
+
+    /// The place of the newest event that a reader of the log can see; `START` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn end_of_log(&self) -> Result<Position, StoreError>;
+
+    /// Waits until the log has an event after `position`.
+    ///
+    /// Event-driven: appends of this process wake it; for appends of other processes a backend
+    /// documents how soon it notices.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is closed while waiting.
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError>;
+}

@@ -1,0 +1,1 @@
+//! Test kit for event-sourced domains and for backends of es-core

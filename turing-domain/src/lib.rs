@@ -1,0 +1,1 @@
+//! The Turing domain: posting, workflow and conversation as pure decisions and folds

@@ -1,0 +1,1 @@
+//! Turing: a workflow system whose whole execution state is event sourced
