@@ -115,7 +115,7 @@ macro_rules! id_by_display {
             fn parse(text: &str) -> Result<Self, InvalidAggregateId> {
                 match text.parse::<Self>() {
                     // `+1` and `01` would be second texts of the id 1
-                    Ok(id) if id.to_string() == text => Ok(id),
+                    Ok(id) if id.to_text() == text => Ok(id),
                     _ => Err(InvalidAggregateId::new(text, $wanted)),
                 }
             }

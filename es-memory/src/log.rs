@@ -1,0 +1,158 @@
+//! The data of the store and the rules of appending, without any locking.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use es_core::append::{first_result, same_request};
+use es_core::{
+    AppendError, AppendRequest, Appended, AppendedStream, EventId, IdempotencyKey, Position,
+    RecordedEvent, Snapshot, StreamId, StreamVersion, Timestamp,
+};
+
+/// The versions that one keyed append gave, by stream.
+type KeyedAppend = Vec<(StreamId, std::ops::RangeInclusive<u64>)>;
+
+/// Everything that the store knows.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// All events; the one with sequence number n stands at n - 1.
+    pub(crate) events: Vec<RecordedEvent>,
+    /// For each stream, the places of its events in `events`.
+    streams: HashMap<StreamId, Vec<usize>>,
+    ids: HashSet<EventId>,
+    /// For each stream and key, which of `keyed` recorded it.
+    keys: HashMap<(StreamId, IdempotencyKey), usize>,
+    keyed: Vec<KeyedAppend>,
+    pub(crate) snapshots: HashMap<StreamId, BTreeMap<StreamVersion, Snapshot>>,
+}
+
+impl Log {
+    pub(crate) fn end(&self) -> Position {
+        Position::from_sequence(self.events.len() as u64)
+    }
+
+    /// The events of a stream; the one with version n stands at n - 1.
+    pub(crate) fn stream(&self, stream: &StreamId) -> &[usize] {
+        self.streams.get(stream).map_or(&[], Vec::as_slice)
+    }
+
+    fn version(&self, stream: &StreamId) -> StreamVersion {
+        StreamVersion::new(self.stream(stream).len() as u64)
+    }
+
+    pub(crate) fn append(
+        &mut self,
+        request: AppendRequest,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        if let Some(first) = self.repeat_of(&request)? {
+            return Ok(first);
+        }
+        for part in request.streams() {
+            part.expected
+                .check(&part.stream, self.version(&part.stream))?;
+        }
+        let events = request.streams().iter().flat_map(|part| &part.events);
+        if let Some(event) = events
+            .into_iter()
+            .find(|event| self.ids.contains(&event.event_id))
+        {
+            return Err(AppendError::DuplicateEvent {
+                event_id: event.event_id,
+            });
+        }
+        let key = request.idempotency_key().cloned();
+        let streams: Vec<_> = request
+            .into_streams()
+            .into_iter()
+            .map(|part| self.write(part, now))
+            .collect();
+        if let Some(key) = key {
+            self.record_key(&key, &streams);
+        }
+        Ok(Appended {
+            streams,
+            repeated: false,
+        })
+    }
+
+    fn write(&mut self, part: es_core::StreamAppend, now: Timestamp) -> AppendedStream {
+        let places = self.streams.entry(part.stream.clone()).or_default();
+        let mut receipts = Vec::with_capacity(part.events.len());
+        for event in part.events {
+            places.push(self.events.len());
+            self.ids.insert(event.event_id);
+            let recorded = RecordedEvent {
+                event_id: event.event_id,
+                stream: part.stream.clone(),
+                version: StreamVersion::new(places.len() as u64),
+                position: Position::from_sequence(self.events.len() as u64 + 1),
+                event_type: event.event_type,
+                payload: event.payload,
+                metadata: event.metadata,
+                recorded_at: now,
+            };
+            receipts.push(recorded.receipt());
+            self.events.push(recorded);
+        }
+        AppendedStream {
+            stream: part.stream,
+            events: receipts,
+        }
+    }
+
+    fn record_key(&mut self, key: &IdempotencyKey, streams: &[AppendedStream]) {
+        let append = self.keyed.len();
+        for part in streams {
+            self.keys.insert((part.stream.clone(), key.clone()), append);
+        }
+        let ranges = streams.iter().map(|part| {
+            let last = part.version().as_u64();
+            (
+                part.stream.clone(),
+                last + 1 - part.events.len() as u64..=last,
+            )
+        });
+        self.keyed.push(ranges.collect());
+    }
+
+    /// The first result, if the request's key is recorded under one of its streams.
+    fn repeat_of(&self, request: &AppendRequest) -> Result<Option<Appended>, AppendError> {
+        let Some(key) = request.idempotency_key() else {
+            return Ok(None);
+        };
+        for part in request.streams() {
+            if let Some(recorded) = self.recorded_under(&part.stream, key) {
+                return match same_request(request, &recorded) {
+                    Ok(()) => Ok(Some(first_result(request, &recorded))),
+                    Err(difference) => Err(AppendError::KeyReused {
+                        key: key.clone(),
+                        stream: part.stream.clone(),
+                        difference,
+                    }),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    /// The events, by stream, of the append that recorded the key under the stream.
+    pub(crate) fn recorded_under(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Option<Vec<(StreamId, Vec<RecordedEvent>)>> {
+        let append = *self.keys.get(&(stream.clone(), key.clone()))?;
+        let of_stream = |(stream, versions): &(StreamId, std::ops::RangeInclusive<u64>)| {
+            let places =
+                &self.stream(stream)[*versions.start() as usize - 1..*versions.end() as usize];
+            (
+                stream.clone(),
+                places
+                    .iter()
+                    .map(|&place| self.events[place].clone())
+                    .collect(),
+            )
+        };
+        Some(self.keyed[append].iter().map(of_stream).collect())
+    }
+}
