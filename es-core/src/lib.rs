@@ -26,6 +26,10 @@ mod store;
 
 // the engine
 pub mod environment;
+mod ext;
+pub mod repository;
+mod retry;
+mod unit_of_work;
 
 pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of};
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
@@ -35,13 +39,17 @@ pub use envelope::{EventId, EventName, EventReceipt, NewEvent, RecordedEvent};
 pub use environment::{Clock, Environment, EventIds, Jitter};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
+pub use ext::EventStoreExt;
 pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata};
 pub use payload::Payload;
 pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
-pub use snapshot::{Snapshot, SnapshotStore};
+pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Repository};
+pub use retry::Retry;
+pub use snapshot::{Snapshot, SnapshotQueue, SnapshotStore, SnapshotWorker, Snapshotted};
 pub use store::EventStore;
 pub use stream::{InvalidStreamId, StreamId};
 pub use timestamp::{Timestamp, TimestampError};
+pub use unit_of_work::{Decision, Member, Members, UnitOfWork};
 pub use version::{Conflict, ExpectedVersion, StreamVersion};

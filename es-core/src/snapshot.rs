@@ -1,12 +1,36 @@
 //! Kept states, so that long streams need not be folded from the beginning.
 
-use async_trait::async_trait;
+mod queue;
 
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::aggregate::Aggregate;
 use crate::error::StoreError;
+use crate::event::Event;
 use crate::payload::Payload;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
+
+pub use queue::{SnapshotQueue, SnapshotWorker};
+
+/// An aggregate whose state can be kept as a [`Snapshot`].
+///
+/// `es_testing::laws` checks that snapshot + tail equals full replay at every prefix.
+pub trait Snapshotted: Aggregate + Serialize + DeserializeOwned {
+    /// To be raised whenever the state's shape or the meaning of `evolve` changes: kept states of
+    /// other revisions are ignored and replayed over.
+    const REVISION: u32;
+
+    /// What a kept state must carry to be used: the revision, and all event types with their
+    /// schema versions, so that a state that knew fewer events is not used either.
+    fn fingerprint() -> String {
+        let events: Vec<_> = Self::Event::TYPES.iter().map(ToString::to_string).collect();
+        format!("{} r{} [{}]", Self::TYPE, Self::REVISION, events.join(", "))
+    }
+}
 
 /// The state of an aggregate after the first `version` events of its stream.
 #[derive(Debug, Clone, PartialEq)]

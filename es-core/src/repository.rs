@@ -1,0 +1,224 @@
+//! Loading aggregates and running decisions on them.
+
+mod command;
+mod load;
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::aggregate::{Aggregate, Decide, IntoEvents, stream_of};
+use crate::envelope::RecordedEvent;
+use crate::environment::Environment;
+use crate::metadata::Metadata;
+use crate::read::{PageLimit, ReadStream};
+use crate::snapshot::{SnapshotQueue, SnapshotStore, Snapshotted};
+use crate::store::EventStore;
+use crate::timestamp::Timestamp;
+use crate::version::StreamVersion;
+
+pub use command::{Command, ExecuteError, Executed};
+pub(crate) use command::{encode_events, next_attempt};
+pub(crate) use load::load_stream;
+pub use load::{LoadError, Loaded};
+
+/// Aggregates of one type in one store: load them, and run decisions on them.
+///
+/// A repository is cheap to clone and holds no state of any aggregate.
+///
+/// ```text
+/// command ─► load (snapshot + events, upcast) ─► decide ─► append ─► acknowledged
+///                 ▲                                          │
+///                 └── conflict, while retries are left ◄─────┘
+/// ```
+pub struct Repository<A: Aggregate> {
+    store: Arc<dyn EventStore>,
+    snapshots: Option<load::Snapshots<A>>,
+    environment: Environment,
+    base: Metadata,
+    page: PageLimit,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// The aggregates of type `A` in `store`.
+    pub fn new(store: Arc<dyn EventStore>) -> Self {
+        Self {
+            store,
+            snapshots: None,
+            environment: Environment::default(),
+            base: Metadata::default(),
+            page: PageLimit::default(),
+            aggregate: PhantomData,
+        }
+    }
+
+    /// Replaces the sources of ids, chance and time.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
+        self
+    }
+
+    /// Metadata for every event of every command, where the event or the command sets none.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.base = metadata;
+        self
+    }
+
+    /// Makes `cause` the cause of every command of this repository; see [`Command::caused_by`].
+    #[must_use]
+    pub fn caused_by(mut self, cause: &RecordedEvent) -> Self {
+        set_cause(&mut self.base, cause);
+        self
+    }
+
+    /// How much of a stream is held in memory at once while it is folded.
+    #[must_use]
+    pub fn with_page_limit(mut self, page: PageLimit) -> Self {
+        self.page = page;
+        self
+    }
+
+    /// Begins loads at kept states, and has a state kept each time a command brings a stream past
+    /// a multiple of `every` events; 0 keeps none.
+    ///
+    /// Snapshots are a cache: one that is missing, undecodable, of another
+    /// [fingerprint](Snapshotted::fingerprint) or newer than the stream is ignored.
+    #[must_use]
+    pub fn with_snapshots(
+        mut self,
+        snapshots: Arc<dyn SnapshotStore>,
+        queue: SnapshotQueue,
+        every: u64,
+    ) -> Self
+    where
+        A: Snapshotted,
+    {
+        self.snapshots = Some(load::Snapshots::new(snapshots, queue, every));
+        self
+    }
+
+    /// The aggregate as it is now; one without events is `A::default()` at version 0.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] when the id is no id, an event cannot be read, or the store fails.
+    pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, LoadError> {
+        self.load_bounded(id, StreamVersion::MAX, None).await
+    }
+
+    /// The aggregate as it was after its first `version` events, or all if it has fewer.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub async fn load_at_version(
+        &self,
+        id: &A::Id,
+        version: StreamVersion,
+    ) -> Result<Loaded<A>, LoadError> {
+        self.load_bounded(id, version, None).await
+    }
+
+    /// The aggregate as it was at `instant`: after the prefix of its stream that ends before the
+    /// first event recorded later.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load).
+    pub async fn load_at(&self, id: &A::Id, instant: Timestamp) -> Result<Loaded<A>, LoadError> {
+        self.load_bounded(id, StreamVersion::MAX, Some(instant))
+            .await
+    }
+
+    async fn load_bounded(
+        &self,
+        id: &A::Id,
+        version: StreamVersion,
+        until: Option<Timestamp>,
+    ) -> Result<Loaded<A>, LoadError> {
+        let mut read = ReadStream::new(stream_of::<A>(id)?)
+            .to_version(version)
+            .limit(self.page);
+        read.until = until;
+        load_stream(&*self.store, self.snapshots.as_ref(), read).await
+    }
+
+    /// Runs a command that the aggregate decides: load, [`Decide::decide`], append.
+    ///
+    /// Await the answer; before that, say how to go about a conflict:
+    /// `repository.execute(&id, Pay { .. }).retries(3).await`.
+    #[expect(clippy::type_complexity, reason = "the closure's type has no name")]
+    pub fn execute<C>(
+        &self,
+        id: &A::Id,
+        command: C,
+    ) -> Command<
+        '_,
+        A,
+        impl Fn(&A) -> Result<Vec<A::Event>, A::Rejection> + Send + Sync,
+        Vec<A::Event>,
+        A::Rejection,
+    >
+    where
+        A: Decide<C>,
+        C: Send + Sync,
+    {
+        self.update(id, move |state: &A| state.decide(&command))
+    }
+
+    /// Runs a decision that is a function of the state: load, decide, append.
+    ///
+    /// The decision is run again on the new state after a conflict, so it must be pure.
+    pub fn update<F, Ev, R>(&self, id: &A::Id, decision: F) -> Command<'_, A, F, Ev, R>
+    where
+        F: Fn(&A) -> Result<Ev, R> + Send + Sync,
+        Ev: IntoEvents<A::Event>,
+    {
+        Command::new(self, stream_of::<A>(id), decision, false)
+    }
+
+    /// Runs a decision for an aggregate that must not exist yet: the decision sees no state, and an
+    /// existing stream is a conflict, however many retries are allowed.
+    pub fn create<F, Ev, R>(
+        &self,
+        id: &A::Id,
+        decision: F,
+    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, R> + Send + Sync, Ev, R>
+    where
+        F: Fn() -> Result<Ev, R> + Send + Sync,
+        Ev: IntoEvents<A::Event>,
+    {
+        Command::new(self, stream_of::<A>(id), move |_: &A| decision(), true)
+    }
+}
+
+/// Takes causation and correlation from `cause`; an event without correlation starts one.
+pub(crate) fn set_cause(metadata: &mut Metadata, cause: &RecordedEvent) {
+    metadata.causation_id = Some(cause.event_id);
+    let correlation = cause.metadata.correlation_id.clone();
+    metadata.correlation_id = correlation.or_else(|| Some(cause.event_id.to_string()));
+}
+
+impl<A: Aggregate> Clone for Repository<A> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            snapshots: self.snapshots.clone(),
+            environment: self.environment.clone(),
+            base: self.base.clone(),
+            page: self.page,
+            aggregate: PhantomData,
+        }
+    }
+}
+
+impl<A: Aggregate> fmt::Debug for Repository<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Repository")
+            .field("aggregate", &A::TYPE)
+            .finish_non_exhaustive()
+    }
+}
