@@ -1,5 +1,8 @@
 //! Event sourcing: the typed programming model, the store contract and the engine.
 
+// the derives name their crate from outside
+extern crate self as es_core;
+
 pub use es_macros::{AggregateId, Event};
 
 // the programming model
@@ -30,6 +33,10 @@ mod ext;
 pub mod repository;
 mod retry;
 mod unit_of_work;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
 
 pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of};
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};

@@ -39,7 +39,7 @@ pub struct Snapshot {
     pub stream: StreamId,
     /// How many events are in the state.
     pub version: StreamVersion,
-    /// The fingerprint of the state's type; see [`Snapshotted`](crate::Snapshotted).
+    /// The fingerprint of the state's type; see [`Snapshotted`].
     pub schema: String,
     /// The state as JSON.
     pub state: Payload,

@@ -1,0 +1,160 @@
+//! What the code of the derives calls; no part of the public interface.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+pub use serde;
+
+use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::metadata::Metadata;
+use crate::payload::Payload;
+
+/// Makes a payload of one version one of the next.
+pub type Upcaster = fn(&mut Map<String, Value>);
+
+pub fn payload_of<T: Serialize>(
+    event_type: &'static str,
+    payload: &T,
+) -> Result<Payload, EncodeError> {
+    Payload::of(payload).map_err(|source| EncodeError { event_type, source })
+}
+
+pub fn set_metadata<T: Serialize>(
+    metadata: &mut Metadata,
+    event_type: &'static str,
+    field: &str,
+    value: &T,
+) -> Result<(), EncodeError> {
+    let value =
+        serde_json::to_value(value).map_err(|source| EncodeError { event_type, source })?;
+    metadata.set(field, value);
+    Ok(())
+}
+
+/// Reads a payload of any version up to `current`; `upcasters` begin with the one from version 1.
+pub fn payload<T: DeserializeOwned>(
+    stored: &StoredEvent<'_>,
+    current: u32,
+    upcasters: &[Upcaster],
+) -> Result<T, DecodeError> {
+    let event_type = || stored.event_type.to_owned();
+    let version = stored.schema_version;
+    if version == 0 {
+        return Err(DecodeError::BadVersion {
+            event_type: event_type(),
+            found: version.to_string(),
+        });
+    }
+    if version > current {
+        return Err(DecodeError::FutureVersion {
+            event_type: event_type(),
+            stored: version,
+            known: current,
+        });
+    }
+    let read = if version == current {
+        serde_json::from_str(stored.payload.get())
+    } else {
+        upcast(stored, upcasters).and_then(serde_json::from_value)
+    };
+    read.map_err(|source| DecodeError::Payload {
+        event_type: event_type(),
+        schema_version: version,
+        source,
+    })
+}
+
+fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<Value, serde_json::Error> {
+    // an event without fields may have been stored as null
+    let payload: Option<Map<_, _>> = serde_json::from_str(stored.payload.get())?;
+    let mut payload = payload.unwrap_or_default();
+    let newer = upcasters.iter().zip(1..).filter(|(_, from)| *from >= stored.schema_version);
+    for (upcaster, _) in newer {
+        upcaster(&mut payload);
+    }
+    Ok(Value::Object(payload))
+}
+
+/// Reads a metadata field; an absent one is read from null.
+pub fn metadata<T: DeserializeOwned>(
+    stored: &StoredEvent<'_>,
+    field: &'static str,
+) -> Result<T, DecodeError> {
+    let value = stored.metadata.get(field).unwrap_or_default();
+    serde_json::from_value(value).map_err(|source| DecodeError::Metadata {
+        event_type: stored.event_type.to_owned(),
+        field,
+        source,
+    })
+}
+
+/// Reads a metadata field; an absent one is what `default` answers.
+pub fn metadata_or<T: DeserializeOwned>(
+    stored: &StoredEvent<'_>,
+    field: &'static str,
+    default: impl FnOnce() -> T,
+) -> Result<T, DecodeError> {
+    match stored.metadata.get(field) {
+        Some(_) => metadata(stored, field),
+        None => Ok(default()),
+    }
+}
+
+pub fn unknown_type<E: Event>(event_type: &str) -> DecodeError {
+    DecodeError::UnknownType {
+        event_type: event_type.to_owned(),
+        known: E::TYPES.iter().map(|kind| kind.name).collect(),
+    }
+}
+
+/// A struct that is read from a JSON object and from nothing else: serde takes arrays too.
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// The payload of an event without fields: any object, so that fields can be dropped, or null.
+pub struct Nothing;
+
+impl<'de> Deserialize<'de> for Nothing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NoFields;
+        impl<'de> Visitor<'de> for NoFields {
+            type Value = Nothing;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Nothing, E> {
+                Ok(Nothing)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Nothing, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Nothing)
+            }
+        }
+        deserializer.deserialize_any(NoFields)
+    }
+}
