@@ -1,1 +1,9 @@
-//! Test kit for event-sourced domains and for backends of es-core
+#![doc = include_str!("../README.md")]
+
+// for authors of backends
+mod clock;
+pub mod contract;
+mod fixture;
+
+pub use clock::ManualClock;
+pub use fixture::Fixture;

@@ -1,0 +1,43 @@
+//! The contract suite over the in-memory store.
+
+use std::sync::Arc;
+
+use es_core::{EventStore, Limits, SnapshotStore};
+use es_memory::MemoryStore;
+use es_testing::{Fixture, ManualClock};
+
+struct Memory {
+    store: MemoryStore,
+    clock: ManualClock,
+}
+
+async fn memory() -> Memory {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(Arc::new(clock.clone()));
+    Memory { store, clock }
+}
+
+#[async_trait::async_trait]
+impl Fixture for Memory {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
+        Some(Arc::new(self.store.clone()))
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.clock.clone()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    async fn reopen(&self) -> bool {
+        false
+    }
+}
+
+es_testing::contract_suite!(memory, lacks: [durability]);

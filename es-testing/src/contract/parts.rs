@@ -1,0 +1,141 @@
+//! The small parts that scenarios are built of.
+
+use std::sync::Arc;
+
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::{
+    AppendRequest, Appended, EventId, EventStore, ExpectedVersion, IdempotencyKey, NewEvent,
+    PageLimit, Payload, ReadLog, ReadStream, RecordedEvent, StreamId, StreamVersion,
+};
+use serde_json::{Value, json};
+
+pub(super) type Store = Arc<dyn EventStore>;
+
+/// What scenarios expect of appends whose expectation does not matter.
+pub(super) const ANY: ExpectedVersion = ExpectedVersion::Any;
+/// What scenarios expect of streams that nobody has written to.
+pub(super) const NONE: ExpectedVersion = ExpectedVersion::NoStream;
+
+/// More events than any scenario of one page writes.
+pub(super) const ONE_PAGE: PageLimit = PageLimit {
+    events: 1_000_000,
+    bytes: usize::MAX,
+};
+
+pub(super) fn exactly(version: u64) -> ExpectedVersion {
+    ExpectedVersion::Exact(StreamVersion::new(version))
+}
+
+pub(super) fn version(number: u64) -> StreamVersion {
+    StreamVersion::new(number)
+}
+
+pub(super) fn stream(id: &str) -> StreamId {
+    typed_stream("account", id)
+}
+
+pub(super) fn typed_stream(aggregate_type: &str, id: &str) -> StreamId {
+    StreamId::new(aggregate_type, id).expect("scenarios use valid stream names")
+}
+
+pub(super) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new(text).expect("scenarios use valid keys")
+}
+
+pub(super) fn new_id() -> EventId {
+    UuidV7Ids.next_id()
+}
+
+pub(super) fn payload(value: &Value) -> Payload {
+    Payload::of(value).expect("a JSON value can be written as JSON")
+}
+
+/// An event whose payload says which one it is.
+pub(super) fn event(number: u64) -> NewEvent {
+    typed_event("amount_paid_in", number)
+}
+
+pub(super) fn typed_event(event_type: &str, number: u64) -> NewEvent {
+    NewEvent::new(new_id(), event_type, payload(&json!({ "number": number })))
+}
+
+/// Events with these numbers.
+pub(super) fn events(numbers: std::ops::RangeInclusive<u64>) -> Vec<NewEvent> {
+    numbers.map(event).collect()
+}
+
+/// The number that [`event`] wrote into the payload.
+pub(super) fn number(event: &RecordedEvent) -> u64 {
+    event
+        .payload
+        .decode::<Value>()
+        .ok()
+        .and_then(|value| value["number"].as_u64())
+        .unwrap_or_else(|| panic!("the payload {} is not the one written", event.payload))
+}
+
+pub(super) fn numbers(events: &[RecordedEvent]) -> Vec<u64> {
+    events.iter().map(number).collect()
+}
+
+pub(super) fn versions(events: &[RecordedEvent]) -> Vec<u64> {
+    events.iter().map(|event| event.version.as_u64()).collect()
+}
+
+/// Appends what must be accepted.
+pub(super) async fn append(
+    store: &Store,
+    stream: &StreamId,
+    expected: ExpectedVersion,
+    events: Vec<NewEvent>,
+) -> Appended {
+    accepted(store, AppendRequest::to(stream.clone(), expected, events)).await
+}
+
+/// Sends a request that must be accepted.
+pub(super) async fn accepted(store: &Store, request: AppendRequest) -> Appended {
+    match store.append(request.clone()).await {
+        Ok(appended) => appended,
+        Err(error) => panic!("a permitted append was refused: {error}; it was {request:?}"),
+    }
+}
+
+/// All events of a stream, in one page.
+pub(super) async fn read(store: &Store, stream: &StreamId) -> Vec<RecordedEvent> {
+    page(store, &ReadStream::new(stream.clone()).limit(ONE_PAGE))
+        .await
+        .events
+}
+
+pub(super) async fn page(store: &Store, read: &ReadStream) -> es_core::StreamPage {
+    match store.read_stream(read).await {
+        Ok(page) => page,
+        Err(error) => panic!("reading stream {} failed: {error}", read.stream),
+    }
+}
+
+pub(super) async fn log_page(store: &Store, read: &ReadLog) -> es_core::LogPage {
+    match store.read_log(read).await {
+        Ok(page) => page,
+        Err(error) => panic!("reading the log after {} failed: {error}", read.after),
+    }
+}
+
+/// The whole log, in one page.
+pub(super) async fn read_log(store: &Store) -> Vec<RecordedEvent> {
+    log_page(store, &ReadLog::from_start().limit(ONE_PAGE))
+        .await
+        .events
+}
+
+/// Checks that a stream holds exactly these numbers, at versions 1, 2, 3 and so on.
+pub(super) async fn holds(store: &Store, stream: &StreamId, expected: &[u64], why: &str) {
+    let events = read(store, stream).await;
+    assert_eq!(numbers(&events), expected, "{stream}: {why}");
+    let dense: Vec<u64> = (1..=expected.len() as u64).collect();
+    assert_eq!(
+        versions(&events),
+        dense,
+        "{stream}: versions must be 1, 2, 3 and so on without gap"
+    );
+}

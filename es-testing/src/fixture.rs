@@ -1,0 +1,35 @@
+//! What a backend supplies so that the contract suite can run over it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use es_core::{EventStore, Limits, SnapshotStore};
+
+use crate::clock::ManualClock;
+
+/// One freshly made, empty store, and what a scenario must know about it.
+///
+/// A fixture is made for one scenario and dropped after it: what it owns (a temporary directory, a
+/// schema) goes with it. A scenario uses it from several tasks.
+#[async_trait]
+pub trait Fixture: Send + Sync + 'static {
+    /// The store as it is open now.
+    fn store(&self) -> Arc<dyn EventStore>;
+
+    /// The snapshots of the store, or `None` if the backend has no such ability.
+    fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>>;
+
+    /// The clock that the store takes `recorded_at` from.
+    fn clock(&self) -> ManualClock;
+
+    /// The limits that the store was opened with.
+    ///
+    /// Small ones make the suite faster; at least 8 events, 1 KiB of payload and of metadata, and
+    /// 3 levels are needed.
+    fn limits(&self) -> Limits;
+
+    /// Closes the store and opens the same data again, as a restarted process would; afterwards
+    /// [`store`](Self::store) answers the new one. False if the backend is not durable: then
+    /// nothing was done.
+    async fn reopen(&self) -> bool;
+}
