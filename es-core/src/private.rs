@@ -30,8 +30,7 @@ pub fn set_metadata<T: Serialize>(
     field: &str,
     value: &T,
 ) -> Result<(), EncodeError> {
-    let value =
-        serde_json::to_value(value).map_err(|source| EncodeError { event_type, source })?;
+    let value = serde_json::to_value(value).map_err(|source| EncodeError { event_type, source })?;
     metadata.set(field, value);
     Ok(())
 }
@@ -73,7 +72,10 @@ fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<Value, ser
     // an event without fields may have been stored as null
     let payload: Option<Map<_, _>> = serde_json::from_str(stored.payload.get())?;
     let mut payload = payload.unwrap_or_default();
-    let newer = upcasters.iter().zip(1..).filter(|(_, from)| *from >= stored.schema_version);
+    let newer = upcasters
+        .iter()
+        .zip(1..)
+        .filter(|(_, from)| *from >= stored.schema_version);
     for (upcaster, _) in newer {
         upcaster(&mut payload);
     }
@@ -113,6 +115,7 @@ pub fn unknown_type<E: Event>(event_type: &str) -> DecodeError {
 }
 
 /// A struct that is read from a JSON object and from nothing else: serde takes arrays too.
+#[derive(Debug)]
 pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -134,6 +137,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 }
 
 /// The payload of an event without fields: any object, so that fields can be dropped, or null.
+#[derive(Debug)]
 pub struct Nothing;
 
 impl<'de> Deserialize<'de> for Nothing {

@@ -1,0 +1,233 @@
+//! The attributes: `#[event(...)]` on variants and fields, and the serde ones that concern us.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::meta::ParseNestedMeta;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, LitInt, LitStr, Token, parenthesized};
+
+use crate::ast::{MetadataDefault, Place, Upcast};
+use crate::errors::Errors;
+
+/// The keys of one variant.
+#[derive(Default)]
+pub(crate) struct VariantAttrs {
+    pub(crate) name: Option<LitStr>,
+    pub(crate) version: Option<u32>,
+    pub(crate) upcasts: Vec<Upcast>,
+    pub(crate) aliases: Vec<LitStr>,
+}
+
+impl VariantAttrs {
+    /// Reads the `#[event(...)]` attributes of a variant.
+    pub(crate) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
+        refuse_serde(attrs, errors);
+        let mut read = Self::default();
+        for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+            if let Err(error) = attr.parse_nested_meta(|meta| read.key(&meta, errors)) {
+                errors.push(error);
+            }
+        }
+        read
+    }
+
+    fn key(&mut self, meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<()> {
+        if meta.path.is_ident("name") {
+            let name: LitStr = meta.value()?.parse()?;
+            if self.name.replace(name).is_some() {
+                twice(meta, errors);
+            }
+        } else if meta.path.is_ident("version") {
+            let version = number(&meta.value()?.parse()?, errors);
+            if self.version.replace(version).is_some() {
+                twice(meta, errors);
+            }
+        } else if meta.path.is_ident("alias") {
+            self.aliases.push(meta.value()?.parse()?);
+        } else if meta.path.is_ident("upcast") {
+            let content;
+            parenthesized!(content in meta.input);
+            let upcasts = Punctuated::<_, Token![,]>::parse_terminated_with(&content, |input| {
+                let from: LitInt = input.parse()?;
+                input.parse::<Token![=>]>()?;
+                Ok((from, input.parse()?))
+            })?;
+            for (from, path) in upcasts {
+                let from_version = number(&from, errors);
+                self.upcasts.push(Upcast {
+                    from,
+                    from_version,
+                    path,
+                });
+            }
+        } else if meta.path.is_ident("metadata") {
+            errors.at(
+                &meta.path,
+                "`metadata` is the key of a field, not of a variant",
+                "write `#[event(metadata)]` before the field",
+            );
+            skip_value(meta)?;
+        } else {
+            unknown(
+                meta,
+                "the keys of a variant are `name`, `version`, `upcast` and `alias`",
+                errors,
+            );
+            skip_value(meta)?;
+        }
+        Ok(())
+    }
+}
+
+/// A version; 1, with a refusal, if it is none.
+fn number(literal: &LitInt, errors: &mut Errors) -> u32 {
+    match literal.base10_parse() {
+        Ok(0) => {
+            errors.at(literal, "there is no version 0", "versions count from 1");
+            1
+        }
+        Ok(version) => version,
+        Err(error) => {
+            errors.at(literal, error, "versions are whole numbers from 1");
+            1
+        }
+    }
+}
+
+fn twice(meta: &ParseNestedMeta<'_>, errors: &mut Errors) {
+    let key = shown(meta);
+    errors.at(
+        &meta.path,
+        format_args!("`{key}` is given twice"),
+        "keep one of them",
+    );
+}
+
+fn unknown(meta: &ParseNestedMeta<'_>, help: &str, errors: &mut Errors) {
+    let key = shown(meta);
+    errors.at(&meta.path, format_args!("unknown key `{key}`"), help);
+}
+
+fn shown(meta: &ParseNestedMeta<'_>) -> String {
+    let segments = meta.path.segments.iter();
+    let words: Vec<_> = segments.map(|part| part.ident.to_string()).collect();
+    words.join("::")
+}
+
+/// Reads over the value of an unknown key, so that the keys behind it are looked at too.
+fn skip_value(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+    if meta.input.peek(Token![=]) {
+        meta.value()?.parse::<syn::Expr>()?;
+    } else if meta.input.peek(syn::token::Paren) {
+        let content;
+        parenthesized!(content in meta.input);
+        content.parse::<proc_macro2::TokenStream>()?;
+    }
+    Ok(())
+}
+
+/// Refuses attributes that mean nothing on the enum.
+pub(crate) fn refuse_on_enum(attrs: &[Attribute], errors: &mut Errors) {
+    refuse_serde(attrs, errors);
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+        errors.at(
+            attr,
+            "an enum of events has no `#[event(...)]` keys",
+            "write the attribute before a variant or a field",
+        );
+    }
+}
+
+/// Refuses serde attributes where they would change nothing.
+fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
+        errors.at(
+            attr,
+            "serde attributes have an effect on the fields of an event only",
+            "write it before each field; the stored name is `#[event(name = \"...\")]`",
+        );
+    }
+}
+
+/// Refuses `#[event(...)]` on the payload struct of a variant.
+pub(crate) fn refuse_on_payload(attrs: &[Attribute], errors: &mut Errors) {
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+        errors.at(
+            attr,
+            "a payload struct is stored as it is and has no `#[event(...)]` keys",
+            "give the variant named fields, and write `#[event(metadata)]` before one of them",
+        );
+    }
+}
+
+/// The serde attributes among `attrs`.
+pub(crate) fn serde_of(attrs: &[Attribute]) -> Vec<Attribute> {
+    let serde = attrs.iter().filter(|attr| attr.path().is_ident("serde"));
+    serde.cloned().collect()
+}
+
+/// Where the field `ident` is stored.
+pub(crate) fn place_of(ident: &Ident, attrs: &[Attribute], errors: &mut Errors) -> Place {
+    let mut metadata = false;
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+        let parsed = attr.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("metadata") {
+                unknown(&meta, "the only key of a field is `metadata`", errors);
+                return skip_value(&meta);
+            }
+            if metadata {
+                twice(&meta, errors);
+            }
+            metadata = true;
+            Ok(())
+        });
+        if let Err(error) = parsed {
+            errors.push(error);
+        }
+    }
+    if metadata {
+        metadata_place(ident, attrs, errors)
+    } else {
+        Place::Payload {
+            serde: serde_of(attrs),
+        }
+    }
+}
+
+fn metadata_place(ident: &Ident, attrs: &[Attribute], errors: &mut Errors) -> Place {
+    let mut name = ident.unraw().to_string();
+    let mut default = None;
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("serde")) {
+        let parsed = attr.parse_nested_meta(|meta| {
+            if meta.path.is_ident("rename") {
+                name = meta.value()?.parse::<LitStr>()?.value();
+            } else if meta.path.is_ident("default") {
+                default = Some(if meta.input.peek(Token![=]) {
+                    MetadataDefault::Path(meta.value()?.parse::<LitStr>()?.parse()?)
+                } else {
+                    MetadataDefault::OfType
+                });
+            } else {
+                let key = shown(&meta);
+                errors.at(
+                    &meta.path,
+                    format_args!("serde's `{key}` does not work on a metadata field"),
+                    "use `rename` and `default`; for more, give the field a type of its own",
+                );
+                skip_value(&meta)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = parsed {
+            errors.push(error);
+        }
+    }
+    if name == "event_version" {
+        errors.at(
+            ident,
+            "the metadata field `event_version` is the schema version, which is set for you",
+            "give the field another name",
+        );
+    }
+    Place::Metadata { name, default }
+}

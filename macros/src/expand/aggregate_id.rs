@@ -1,0 +1,28 @@
+//! The code of `#[derive(AggregateId)]`.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use crate::ast::Newtype;
+
+/// The impl, which leaves everything to the type inside.
+pub(crate) fn expand(newtype: &Newtype) -> TokenStream {
+    let Newtype { ident, ty } = newtype;
+    // the span makes a type inside that is no id the place of the error
+    let inner = quote_spanned!(ty.span()=> <#ty as ::es_core::AggregateId>);
+    quote! {
+        #[automatically_derived]
+        impl ::es_core::AggregateId for #ident {
+            fn to_text(&self) -> ::std::string::String {
+                #inner::to_text(&self.0)
+            }
+
+            fn parse(
+                text: &str,
+            ) -> ::core::result::Result<Self, ::es_core::aggregate::InvalidAggregateId> {
+                ::core::result::Result::map(#inner::parse(text), Self)
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What stands in for a refused derive, so that one true error is shown and not its consequences.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{DeriveInput, parse_quote};
+
+/// The errors, and an `Event` without kinds.
+pub(crate) fn event(input: &DeriveInput, error: &syn::Error) -> TokenStream {
+    let body = quote! {
+        const TYPES: &'static [::es_core::EventType] = &[];
+
+        fn event_type(&self) -> &'static ::es_core::EventType {
+            ::core::unreachable!()
+        }
+
+        fn encode(
+            &self,
+            _: &mut ::es_core::Metadata,
+        ) -> ::core::result::Result<::es_core::Payload, ::es_core::EncodeError> {
+            ::core::unreachable!()
+        }
+
+        fn decode(
+            _: ::es_core::StoredEvent<'_>,
+        ) -> ::core::result::Result<Self, ::es_core::DecodeError> {
+            ::core::unreachable!()
+        }
+    };
+    implement(input, error, &quote!(::es_core::Event), &body)
+}
+
+/// The errors, and an `AggregateId` of which there is no text.
+pub(crate) fn aggregate_id(input: &DeriveInput, error: &syn::Error) -> TokenStream {
+    let body = quote! {
+        fn to_text(&self) -> ::std::string::String {
+            ::core::unreachable!()
+        }
+
+        fn parse(
+            _: &str,
+        ) -> ::core::result::Result<Self, ::es_core::aggregate::InvalidAggregateId> {
+            ::core::unreachable!()
+        }
+    };
+    implement(input, error, &quote!(::es_core::AggregateId), &body)
+}
+
+fn implement(
+    input: &DeriveInput,
+    error: &syn::Error,
+    name: &TokenStream,
+    body: &TokenStream,
+) -> TokenStream {
+    let (error, ident) = (error.to_compile_error(), &input.ident);
+    let mut generics = input.generics.clone();
+    if !generics.params.is_empty() {
+        let bounds = parse_quote!(Self: ::core::marker::Send + ::core::marker::Sync + 'static);
+        generics.make_where_clause().predicates.push(bounds);
+    }
+    let (parameters, arguments, bounds) = generics.split_for_impl();
+    quote! {
+        #error
+
+        #[automatically_derived]
+        impl #parameters #name for #ident #arguments #bounds {
+            #body
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The rules that concern an enum as a whole; those of single attributes are in `attr`.
+
+use std::collections::HashMap;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::DeriveInput;
+
+use crate::ast::{EventEnum, Name, Place, Shape, Variant};
+use crate::errors::Errors;
+use crate::tense;
+
+/// How many missing upcasters are named at most.
+const NAMED: usize = 5;
+
+/// Refuses generic parameters.
+pub(crate) fn no_generics(input: &DeriveInput, what: &str, errors: &mut Errors) {
+    if !input.generics.params.is_empty() {
+        errors.at(
+            &input.generics,
+            format_args!("{what} has no generic parameters, because its stored form is fixed"),
+            "write the types out",
+        );
+    }
+}
+
+/// Checks every variant, alone and against the others.
+pub(crate) fn events(events: &EventEnum, errors: &mut Errors) {
+    if events.variants.is_empty() {
+        errors.at(
+            &events.ident,
+            "an enum of events needs at least one variant",
+            "add the first event, such as `OrderPlaced`",
+        );
+    }
+    for variant in &events.variants {
+        name(variant, errors);
+        upcasts(variant, errors);
+        metadata_names(variant, errors);
+    }
+    distinct_names(events, errors);
+}
+
+fn name(variant: &Variant, errors: &mut Errors) {
+    match &variant.name {
+        Name::Written(name) if !tense::is_snake_case(&name.value()) => errors.at(
+            name,
+            format_args!("`{}` is not snake_case", name.value()),
+            format_args!(
+                "event type names are snake_case, such as `{}`",
+                tense::snake_case(&variant.ident)
+            ),
+        ),
+        Name::Derived(name) if !tense::is_snake_case(name) => errors.at(
+            &variant.ident,
+            format_args!("`{name}` is no event type name"),
+            "use letters a to z, or write the name out: `#[event(name = \"...\")]`",
+        ),
+        Name::Derived(name) if !tense::is_past(name) => errors.at(
+            &variant.ident,
+            format_args!("event `{name}` is not in the past tense"),
+            format_args!(
+                "name what happened, such as `{}`, or write the name out: \
+                 `#[event(name = \"{name}\")]`",
+                tense::suggestion(name)
+            ),
+        ),
+        _ => {}
+    }
+    for alias in variant.aliases.iter().filter(|a| a.value().is_empty()) {
+        errors.at(
+            alias,
+            "an alias is empty",
+            "write a stored name, or remove it",
+        );
+    }
+}
+
+fn upcasts(variant: &Variant, errors: &mut Errors) {
+    let (name, version) = (variant.stored_name(), variant.version);
+    let mut seen = HashMap::new();
+    for upcast in &variant.upcasts {
+        let from = upcast.from_version;
+        if from >= version {
+            errors.at(
+                &upcast.from,
+                format_args!(
+                    "event `{name}` is at version {version}, nothing is upcast from {from}"
+                ),
+                format_args!(
+                    "upcast from an older version, or write `version = {}`",
+                    from.saturating_add(1)
+                ),
+            );
+        } else if seen.insert(from, ()).is_some() {
+            errors.at(
+                &upcast.from,
+                format_args!("event `{name}` has two upcasters from version {from}"),
+                "keep one of them",
+            );
+        }
+    }
+    let mut missing = (1..version).filter(|from| !seen.contains_key(from));
+    let named: Vec<_> = missing.by_ref().take(NAMED).collect();
+    if let Some(first) = named.first() {
+        let listed: Vec<_> = named.iter().map(u32::to_string).collect();
+        let (listed, more) = (
+            listed.join(", "),
+            if missing.next().is_some() {
+                ", …"
+            } else {
+                ""
+            },
+        );
+        errors.at(
+            &variant.ident,
+            format_args!(
+                "event `{name}` is at version {version} but has no upcaster from version {listed}{more}"
+            ),
+            format_args!(
+                "add `upcast({first} => path::of_function)`, a \
+                 `fn(&mut serde_json::Map<String, serde_json::Value>)`"
+            ),
+        );
+    }
+}
+
+fn metadata_names(variant: &Variant, errors: &mut Errors) {
+    let Shape::Fields(fields) = &variant.shape else {
+        return;
+    };
+    let mut seen = HashMap::new();
+    for field in fields {
+        if let Place::Metadata { name, .. } = &field.place
+            && let Some(first) = seen.insert(name, &field.ident)
+        {
+            errors.at(
+                &field.ident,
+                format_args!("the metadata field `{name}` is used twice"),
+                format_args!("`{first}` stands there already; rename one of them"),
+            );
+        }
+    }
+}
+
+fn distinct_names(events: &EventEnum, errors: &mut Errors) {
+    let mut seen = HashMap::new();
+    for variant in &events.variants {
+        let ident = &variant.ident;
+        let own: &dyn Fn() -> TokenStream = &|| match &variant.name {
+            Name::Written(name) => name.to_token_stream(),
+            Name::Derived(_) => ident.to_token_stream(),
+        };
+        let aliases = variant.aliases.iter();
+        let names = std::iter::once((variant.stored_name(), own()))
+            .chain(aliases.map(|alias| (alias.value(), alias.to_token_stream())));
+        for (name, tokens) in names {
+            match seen.get(&name) {
+                Some(first) => errors.at(
+                    tokens,
+                    format_args!("event type name `{name}` is used twice"),
+                    format_args!("`{first}` has it already; a stored name means one kind of event"),
+                ),
+                None => {
+                    seen.insert(name, ident);
+                }
+            }
+        }
+    }
+}
