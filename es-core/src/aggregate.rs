@@ -98,10 +98,7 @@ pub struct InvalidAggregateId {
 impl InvalidAggregateId {
     /// The error for `text`, where `wanted` says what it should have been.
     pub fn new(text: &str, wanted: &'static str) -> Self {
-        Self {
-            text: crate::stream::shown(text),
-            wanted,
-        }
+        Self { text: crate::stream::shown(text), wanted }
     }
 }
 

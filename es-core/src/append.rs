@@ -33,14 +33,7 @@ pub struct StreamAppend {
 impl AppendRequest {
     /// An append to one stream.
     pub fn to(stream: StreamId, expected: ExpectedVersion, events: Vec<NewEvent>) -> Self {
-        Self {
-            streams: vec![StreamAppend {
-                stream,
-                expected,
-                events,
-            }],
-            idempotency_key: None,
-        }
+        Self { streams: vec![StreamAppend { stream, expected, events }], idempotency_key: None }
     }
 
     /// Adds another stream to the same unit of work.
@@ -51,11 +44,7 @@ impl AppendRequest {
         expected: ExpectedVersion,
         events: Vec<NewEvent>,
     ) -> Self {
-        self.streams.push(StreamAppend {
-            stream,
-            expected,
-            events,
-        });
+        self.streams.push(StreamAppend { stream, expected, events });
         self
     }
 
@@ -99,38 +88,26 @@ impl AppendRequest {
         let mut streams = HashSet::new();
         for part in &self.streams {
             if part.events.is_empty() {
-                return Err(InvalidRequest::NoEvents {
-                    stream: part.stream.clone(),
-                });
+                return Err(InvalidRequest::NoEvents { stream: part.stream.clone() });
             }
             if self.streams.len() > 1 && !streams.insert(&part.stream) {
-                return Err(InvalidRequest::StreamTwice {
-                    stream: part.stream.clone(),
-                });
+                return Err(InvalidRequest::StreamTwice { stream: part.stream.clone() });
             }
         }
         let count = self.event_count();
         if count > limits.events {
-            return Err(InvalidRequest::TooManyEvents {
-                count,
-                limit: limits.events,
-            });
+            return Err(InvalidRequest::TooManyEvents { count, limit: limits.events });
         }
         let mut ids = HashSet::new();
         let mut bytes = 0;
         for event in self.streams.iter().flat_map(|part| &part.events) {
             if count > 1 && !ids.insert(event.event_id) {
-                return Err(InvalidRequest::EventIdTwice {
-                    event_id: event.event_id,
-                });
+                return Err(InvalidRequest::EventIdTwice { event_id: event.event_id });
             }
             bytes += check_event(event, limits)?;
         }
         if bytes > limits.append_bytes {
-            return Err(InvalidRequest::TooLarge {
-                bytes,
-                limit: limits.append_bytes,
-            });
+            return Err(InvalidRequest::TooLarge { bytes, limit: limits.append_bytes });
         }
         Ok(())
     }
@@ -141,10 +118,7 @@ fn check_event(event: &NewEvent, limits: &Limits) -> Result<usize, InvalidReques
     let name = event.event_type.as_str();
     let max = Limits::EVENT_TYPE_BYTES;
     if name.len() > max || !crate::stream::is_snake_case(name) {
-        return Err(InvalidRequest::EventType {
-            event_type: shown(name),
-            max,
-        });
+        return Err(InvalidRequest::EventType { event_type: shown(name), max });
     }
     let content = |part, problem| InvalidRequest::Content {
         event_type: name.to_owned(),
@@ -185,10 +159,7 @@ impl IdempotencyKey {
         if (1..=max).contains(&key.len()) && !key.contains(char::is_control) {
             Ok(Self(key.into()))
         } else {
-            Err(InvalidRequest::Key {
-                key: shown(key),
-                max,
-            })
+            Err(InvalidRequest::Key { key: shown(key), max })
         }
     }
 
@@ -314,9 +285,7 @@ pub struct AppendedStream {
 impl AppendedStream {
     /// The version of the last event that this append wrote.
     pub fn version(&self) -> StreamVersion {
-        self.events
-            .last()
-            .map_or(StreamVersion::EMPTY, |event| event.version)
+        self.events.last().map_or(StreamVersion::EMPTY, |event| event.version)
     }
 }
 
@@ -327,9 +296,7 @@ impl Appended {
         self.streams
             .iter()
             .filter_map(|part| part.events.last())
-            .fold(Position::START, |latest, event| {
-                latest.merge(event.position)
-            })
+            .fold(Position::START, |latest, event| latest.merge(event.position))
     }
 
     /// The part that concerns `stream`.
@@ -439,8 +406,5 @@ pub fn first_result(
             events: events.iter().map(RecordedEvent::receipt).collect(),
         })
         .collect();
-    Appended {
-        streams,
-        repeated: true,
-    }
+    Appended { streams, repeated: true }
 }

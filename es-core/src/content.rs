@@ -56,10 +56,7 @@ pub enum ContentProblem {
 /// The first [`ContentProblem`] in the text.
 pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), ContentProblem> {
     if text.len() > max_bytes {
-        return Err(ContentProblem::TooLarge {
-            bytes: text.len(),
-            limit: max_bytes,
-        });
+        return Err(ContentProblem::TooLarge { bytes: text.len(), limit: max_bytes });
     }
     let bytes = text.as_bytes();
     let (mut at, mut depth) = (0, 0usize);
@@ -72,10 +69,7 @@ pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), 
             b'{' | b'[' => {
                 depth += 1;
                 if depth > max_depth {
-                    return Err(ContentProblem::TooDeep {
-                        at,
-                        limit: max_depth,
-                    });
+                    return Err(ContentProblem::TooDeep { at, limit: max_depth });
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
@@ -97,9 +91,7 @@ fn check_string(text: &str, open: usize) -> Result<usize, ContentProblem> {
             b'"' => return Ok(at + 1),
             b'\\' if bytes.get(at + 1) == Some(&b'u') => match unit(text, at) {
                 0 => {
-                    return Err(ContentProblem::NulCharacter {
-                        path: nul_path(text),
-                    });
+                    return Err(ContentProblem::NulCharacter { path: nul_path(text) });
                 }
                 0xD800..=0xDBFF if matches!(unit(text, at + 6), 0xDC00..=0xDFFF) => at += 12,
                 0xD800..=0xDFFF => return Err(ContentProblem::LoneSurrogate { at }),
@@ -124,9 +116,7 @@ fn unit(text: &str, at: usize) -> u32 {
 fn check_exponent(text: &str, at: usize) -> Result<(), ContentProblem> {
     let limit = Limits::EXPONENT;
     let digits = text[at + 1..].trim_start_matches(['+', '-']);
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     match digits[..end].parse::<u32>() {
         Ok(exponent) if exponent <= limit => Ok(()),
         _ => Err(ContentProblem::HugeExponent { at, limit }),
@@ -147,11 +137,7 @@ fn nul_path(text: &str) -> String {
             Value::Object(fields) => fields.iter().any(|(key, item)| {
                 path.truncate(length);
                 path.push('/');
-                path.push_str(
-                    &key.replace('~', "~0")
-                        .replace('/', "~1")
-                        .replace('\0', "\\u0000"),
-                );
+                path.push_str(&key.replace('~', "~0").replace('/', "~1").replace('\0', "\\u0000"));
                 key.contains('\0') || find(item, path)
             }),
             _ => false,
@@ -165,11 +151,7 @@ fn nul_path(text: &str) -> String {
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         find(&value, &mut path);
     }
-    if path.is_empty() {
-        "/".to_owned()
-    } else {
-        path
-    }
+    if path.is_empty() { "/".to_owned() } else { path }
 }
 
 #[cfg(test)]
@@ -206,16 +188,8 @@ mod tests {
 
     #[test]
     fn lone_surrogates_are_refused() {
-        for text in [
-            r#""\ud800""#,
-            r#""\udc00x""#,
-            r#""\ud800A""#,
-            r#""\ud83d x""#,
-        ] {
-            assert!(
-                matches!(check(text), Err(ContentProblem::LoneSurrogate { .. })),
-                "{text}"
-            );
+        for text in [r#""\ud800""#, r#""\udc00x""#, r#""\ud800A""#, r#""\ud83d x""#] {
+            assert!(matches!(check(text), Err(ContentProblem::LoneSurrogate { .. })), "{text}");
         }
     }
 
@@ -223,26 +197,11 @@ mod tests {
     fn depth_and_size_and_exponent_are_bounded() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert_eq!(check(&nested(64)), Ok(()));
-        assert!(matches!(
-            check(&nested(65)),
-            Err(ContentProblem::TooDeep { limit: 64, .. })
-        ));
-        assert!(matches!(
-            check(&nested(50_000)),
-            Err(ContentProblem::TooDeep { .. })
-        ));
-        assert!(matches!(
-            check("1e309"),
-            Err(ContentProblem::HugeExponent { .. })
-        ));
-        assert!(matches!(
-            check("[1E-131071]"),
-            Err(ContentProblem::HugeExponent { .. })
-        ));
-        assert!(matches!(
-            check("1e99999999999"),
-            Err(ContentProblem::HugeExponent { .. })
-        ));
+        assert!(matches!(check(&nested(65)), Err(ContentProblem::TooDeep { limit: 64, .. })));
+        assert!(matches!(check(&nested(50_000)), Err(ContentProblem::TooDeep { .. })));
+        assert!(matches!(check("1e309"), Err(ContentProblem::HugeExponent { .. })));
+        assert!(matches!(check("[1E-131071]"), Err(ContentProblem::HugeExponent { .. })));
+        assert!(matches!(check("1e99999999999"), Err(ContentProblem::HugeExponent { .. })));
         assert!(matches!(
             check_json("\"abcdef\"", 7, 64),
             Err(ContentProblem::TooLarge { bytes: 8, limit: 7 })

@@ -105,12 +105,7 @@ pub struct NewEvent {
 impl NewEvent {
     /// An event with empty metadata.
     pub fn new(event_id: EventId, event_type: &str, payload: Payload) -> Self {
-        Self {
-            event_id,
-            event_type: event_type.into(),
-            payload,
-            metadata: Metadata::default(),
-        }
+        Self { event_id, event_type: event_type.into(), payload, metadata: Metadata::default() }
     }
 
     /// Replaces the metadata.

@@ -43,11 +43,7 @@ pub enum StoreErrorKind {
 impl StoreError {
     /// A failure; `message` says what was being done and to what, in lower case without full stop.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// Adds the cause.
@@ -65,10 +61,7 @@ impl StoreError {
     /// True if the same call may succeed later without anybody mending anything, and certainly
     /// wrote nothing.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self.kind,
-            StoreErrorKind::Unavailable | StoreErrorKind::Busy
-        )
+        matches!(self.kind, StoreErrorKind::Unavailable | StoreErrorKind::Busy)
     }
 
     /// True if the append may have been written. Every other kind of failure wrote nothing.
@@ -95,8 +88,6 @@ impl fmt::Debug for StoreError {
 
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn std::error::Error + 'static))
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
     }
 }

@@ -161,10 +161,7 @@ pub fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, DecodeError
         && let Some(found) = event.metadata.extra.get("event_version")
     {
         let event_type = event.event_type.as_str().to_owned();
-        return Err(DecodeError::BadVersion {
-            event_type,
-            found: found.to_string(),
-        });
+        return Err(DecodeError::BadVersion { event_type, found: found.to_string() });
     }
     E::decode(StoredEvent::from(event))
 }
@@ -250,7 +247,10 @@ macro_rules! assert_distinct_event_types {
     ($($event:ty),+ $(,)?) => {
         const _: () = ::core::assert!(
             $crate::event::are_distinct(&[$(<$event as $crate::Event>::TYPES),+]),
-            concat!("two of these share an event type name: ", stringify!($($event),+)),
+            concat!(
+                "two of these share an event type name, aliases included: ",
+                stringify!($($event),+),
+            ),
         );
     };
 }
@@ -260,11 +260,7 @@ mod tests {
     use super::*;
 
     const fn kind(name: &'static str, aliases: &'static [&'static str]) -> EventType {
-        EventType {
-            name,
-            aliases,
-            schema_version: 1,
-        }
+        EventType { name, aliases, schema_version: 1 }
     }
 
     #[test]

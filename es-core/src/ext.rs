@@ -24,20 +24,17 @@ pub trait EventStoreExt: EventStore {
         read: ReadStream,
     ) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
         let start = (Some(read), VecDeque::new());
-        try_unfold(
-            start,
-            async move |(mut rest, mut page): (Option<ReadStream>, VecDeque<_>)| {
-                while page.is_empty() {
-                    let Some(read) = rest.take() else {
-                        return Ok(None);
-                    };
-                    let answer = self.read_stream(&read).await?;
-                    rest = read.after(&answer);
-                    page = answer.events.into();
-                }
-                Ok(page.pop_front().map(|event| (event, (rest, page))))
-            },
-        )
+        try_unfold(start, async move |(mut rest, mut page): (Option<ReadStream>, VecDeque<_>)| {
+            while page.is_empty() {
+                let Some(read) = rest.take() else {
+                    return Ok(None);
+                };
+                let answer = self.read_stream(&read).await?;
+                rest = read.after(&answer);
+                page = answer.events.into();
+            }
+            Ok(page.pop_front().map(|event| (event, (rest, page))))
+        })
     }
 
     /// The wanted events of the log that are there now; ends at the end of the log.
@@ -91,11 +88,7 @@ fn follow<S: EventStore + ?Sized>(
     read: ReadLog,
     when: AtEnd,
 ) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
-    let start = Cursor {
-        read,
-        page: VecDeque::new(),
-        at_end: false,
-    };
+    let start = Cursor { read, page: VecDeque::new(), at_end: false };
     try_unfold(start, move |mut cursor: Cursor| async move {
         loop {
             if let Some(event) = cursor.page.pop_front() {

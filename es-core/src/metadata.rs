@@ -57,9 +57,7 @@ impl Metadata {
             "retry_count" => self.retry_count.map(Value::from),
             "causation_id" => self.causation_id.map(|id| Value::from(id.to_string())),
             "correlation_id" => self.correlation_id.clone().map(Value::from),
-            "event_version" => self
-                .event_version
-                .map(|version| Value::from(version.to_string())),
+            "event_version" => self.event_version.map(|version| Value::from(version.to_string())),
             _ => None,
         };
         standard.or_else(|| self.extra.get(name).cloned())
@@ -79,9 +77,9 @@ impl Metadata {
             "causation_id" => typed(&mut self.causation_id, &value, |value| {
                 value.as_str().and_then(|text| text.parse().ok())
             }),
-            "correlation_id" => typed(&mut self.correlation_id, &value, |value| {
-                value.as_str().map(str::to_owned)
-            }),
+            "correlation_id" => {
+                typed(&mut self.correlation_id, &value, |value| value.as_str().map(str::to_owned))
+            }
             "event_version" => typed(&mut self.event_version, &value, EventVersion::from_json),
             _ => false,
         };
@@ -204,16 +202,12 @@ impl EventVersion {
             false => None,
         };
         match value {
-            Value::Number(number) => number
-                .as_u64()
-                .and_then(|major| u32::try_from(major).ok())
-                .map(Self::new),
+            Value::Number(number) => {
+                number.as_u64().and_then(|major| u32::try_from(major).ok()).map(Self::new)
+            }
             Value::String(text) => {
                 let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-                Some(Self {
-                    major: part(major)?,
-                    minor: part(minor)?,
-                })
+                Some(Self { major: part(major)?, minor: part(minor)? })
             }
             _ => None,
         }
@@ -262,10 +256,7 @@ mod tests {
     fn what_does_not_fit_is_kept_by_name() {
         let text = r#"{"conversation_id":"x","duration_ms":-1,"event_version":"new","mine":[1]}"#;
         let metadata: Metadata = serde_json::from_str(text).unwrap();
-        assert_eq!(
-            (metadata.conversation_id, metadata.duration_ms),
-            (None, None)
-        );
+        assert_eq!((metadata.conversation_id, metadata.duration_ms), (None, None));
         assert_eq!(metadata.get("conversation_id"), Some(Value::from("x")));
         let again: Value = serde_json::to_value(&metadata).unwrap();
         assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
@@ -273,10 +264,7 @@ mod tests {
 
     #[test]
     fn null_metadata_and_null_fields_are_absent() {
-        assert_eq!(
-            serde_json::from_str::<Metadata>("null").unwrap(),
-            Metadata::default()
-        );
+        assert_eq!(serde_json::from_str::<Metadata>("null").unwrap(), Metadata::default());
         let metadata: Metadata = serde_json::from_str(r#"{"actor_id":null,"x":null}"#).unwrap();
         assert_eq!(metadata, Metadata::default());
     }
@@ -286,10 +274,7 @@ mod tests {
         let read = |json: &str| {
             serde_json::from_str::<Metadata>(&format!(r#"{{"event_version":{json}}}"#)).unwrap()
         };
-        assert_eq!(
-            read("\"2.1\"").event_version,
-            Some(EventVersion { major: 2, minor: 1 })
-        );
+        assert_eq!(read("\"2.1\"").event_version, Some(EventVersion { major: 2, minor: 1 }));
         assert_eq!(read("\"3\"").schema_version(), 3);
         assert_eq!(read("4").schema_version(), 4);
         for bad in ["\"+1.0\"", "\"1.x\"", "\"\"", "1.5", "-1"] {
@@ -300,18 +285,7 @@ mod tests {
     #[test]
     fn filling_keeps_what_is_there() {
         let mut metadata = Metadata::new().with("actor_id", 1).with("mine", "a");
-        metadata.fill_from(
-            &Metadata::new()
-                .with("actor_id", 2)
-                .with("mine", "b")
-                .with("x", 3),
-        );
-        assert_eq!(
-            metadata,
-            Metadata::new()
-                .with("actor_id", 1)
-                .with("mine", "a")
-                .with("x", 3)
-        );
+        metadata.fill_from(&Metadata::new().with("actor_id", 2).with("mine", "b").with("x", 3));
+        assert_eq!(metadata, Metadata::new().with("actor_id", 1).with("mine", "a").with("x", 3));
     }
 }

@@ -78,8 +78,7 @@ fn same_value(a: &Value, b: &Value) -> bool {
         }
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
+                && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
         }
         _ => a == b,
     }
@@ -131,11 +130,8 @@ mod tests {
 
     #[test]
     fn equality_is_that_of_the_json_value() {
-        let same = [
-            (r#"{"a":1,"b":[2]}"#, r#"{ "b": [2.0], "a": 1 }"#),
-            ("1e2", "100"),
-            ("0", "-0.0"),
-        ];
+        let same =
+            [(r#"{"a":1,"b":[2]}"#, r#"{ "b": [2.0], "a": 1 }"#), ("1e2", "100"), ("0", "-0.0")];
         for (a, b) in same {
             assert_eq!(payload(a), payload(b));
         }

@@ -73,9 +73,7 @@ impl FromStr for Position {
             .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
             .and_then(|digits| digits.parse().ok())
             .map(Self)
-            .ok_or_else(|| PositionError {
-                text: crate::stream::shown(text),
-            })
+            .ok_or_else(|| PositionError { text: crate::stream::shown(text) })
     }
 }
 
@@ -101,14 +99,7 @@ mod tests {
         let position = Position::from_sequence(42);
         assert_eq!(position.to_string(), "log-42");
         assert_eq!("log-42".parse(), Ok(position));
-        for text in [
-            "42",
-            "log-",
-            "log-+4",
-            "log--1",
-            "log-99999999999999999999",
-            "vec-1",
-        ] {
+        for text in ["42", "log-", "log-+4", "log--1", "log-99999999999999999999", "vec-1"] {
             assert!(text.parse::<Position>().is_err(), "{text}");
         }
     }

@@ -72,10 +72,7 @@ fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<Value, ser
     // an event without fields may have been stored as null
     let payload: Option<Map<_, _>> = serde_json::from_str(stored.payload.get())?;
     let mut payload = payload.unwrap_or_default();
-    let newer = upcasters
-        .iter()
-        .zip(1..)
-        .filter(|(_, from)| *from >= stored.schema_version);
+    let newer = upcasters.iter().zip(1..).filter(|(_, from)| *from >= stored.schema_version);
     for (upcaster, _) in newer {
         upcaster(&mut payload);
     }

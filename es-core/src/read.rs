@@ -33,10 +33,7 @@ pub struct PageLimit {
 impl Default for PageLimit {
     /// 500 events and 4 MiB.
     fn default() -> Self {
-        Self {
-            events: 500,
-            bytes: 4 * 1024 * 1024,
-        }
+        Self { events: 500, bytes: 4 * 1024 * 1024 }
     }
 }
 
@@ -44,10 +41,7 @@ impl PageLimit {
     /// At most this many events.
     #[must_use]
     pub fn events(events: usize) -> Self {
-        Self {
-            events,
-            ..Self::default()
-        }
+        Self { events, ..Self::default() }
     }
 }
 
@@ -62,11 +56,7 @@ pub struct PageBuilder {
 impl PageBuilder {
     /// An empty page.
     pub fn new(limit: PageLimit) -> Self {
-        Self {
-            limit,
-            bytes: 0,
-            events: Vec::new(),
-        }
+        Self { limit, bytes: 0, events: Vec::new() }
     }
 
     /// True if an event with this many payload bytes still fits. The first always does.
@@ -233,11 +223,7 @@ pub struct ReadLog {
 impl ReadLog {
     /// Everything after `position`.
     pub fn after(position: Position) -> Self {
-        Self {
-            after: position,
-            filter: EventFilter::default(),
-            limit: PageLimit::default(),
-        }
+        Self { after: position, filter: EventFilter::default(), limit: PageLimit::default() }
     }
 
     /// Everything.

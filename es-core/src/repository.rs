@@ -129,8 +129,7 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// As [`load`](Self::load).
     pub async fn load_at(&self, id: &A::Id, instant: Timestamp) -> Result<Loaded<A>, LoadError> {
-        self.load_bounded(id, StreamVersion::MAX, Some(instant))
-            .await
+        self.load_bounded(id, StreamVersion::MAX, Some(instant)).await
     }
 
     async fn load_bounded(
@@ -139,9 +138,7 @@ impl<A: Aggregate> Repository<A> {
         version: StreamVersion,
         until: Option<Timestamp>,
     ) -> Result<Loaded<A>, LoadError> {
-        let mut read = ReadStream::new(stream_of::<A>(id)?)
-            .to_version(version)
-            .limit(self.page);
+        let mut read = ReadStream::new(stream_of::<A>(id)?).to_version(version).limit(self.page);
         read.until = until;
         load_stream(&*self.store, self.snapshots.as_ref(), read).await
     }
@@ -217,8 +214,6 @@ impl<A: Aggregate> Clone for Repository<A> {
 
 impl<A: Aggregate> fmt::Debug for Repository<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Repository")
-            .field("aggregate", &A::TYPE)
-            .finish_non_exhaustive()
+        f.debug_struct("Repository").field("aggregate", &A::TYPE).finish_non_exhaustive()
     }
 }

@@ -22,11 +22,7 @@ impl Retry {
 
     /// Up to this many retries, with delays from 2 ms, at most 250 ms each.
     pub const fn times(retries: u32) -> Self {
-        Self {
-            retries,
-            base: Duration::from_millis(2),
-            longest: Duration::from_millis(250),
-        }
+        Self { retries, base: Duration::from_millis(2), longest: Duration::from_millis(250) }
     }
 
     /// The delay before retry number `retry` (from 1), where `fraction` is from 0 to 1.
@@ -44,13 +40,8 @@ mod tests {
     #[test]
     fn delays_double_up_to_the_longest_and_scale_with_the_fraction() {
         let retry = Retry::times(9);
-        let ceilings: Vec<_> = [1, 2, 3, 8, 9, u32::MAX]
-            .map(|n| retry.delay(n, 1.0))
-            .into();
-        assert_eq!(
-            ceilings,
-            [2, 4, 8, 250, 250, 250].map(Duration::from_millis)
-        );
+        let ceilings: Vec<_> = [1, 2, 3, 8, 9, u32::MAX].map(|n| retry.delay(n, 1.0)).into();
+        assert_eq!(ceilings, [2, 4, 8, 250, 250, 250].map(Duration::from_millis));
         assert_eq!(retry.delay(3, 0.5), Duration::from_millis(4));
         assert_eq!(retry.delay(3, f64::INFINITY), Duration::from_millis(8));
     }

@@ -30,10 +30,7 @@ impl StreamId {
     pub fn new(aggregate_type: &str, aggregate_id: &str) -> Result<Self, InvalidStreamId> {
         check_type(aggregate_type)?;
         check_id(aggregate_id)?;
-        Ok(Self {
-            aggregate_type: aggregate_type.into(),
-            aggregate_id: aggregate_id.into(),
-        })
+        Ok(Self { aggregate_type: aggregate_type.into(), aggregate_id: aggregate_id.into() })
     }
 
     /// The aggregate's type, such as `posting`.
@@ -64,11 +61,9 @@ impl FromStr for StreamId {
 
     /// Parses `type/id`; the first `/` separates the two.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (aggregate_type, aggregate_id) =
-            text.split_once('/')
-                .ok_or_else(|| InvalidStreamId::NoSlash {
-                    text: text.to_owned(),
-                })?;
+        let (aggregate_type, aggregate_id) = text
+            .split_once('/')
+            .ok_or_else(|| InvalidStreamId::NoSlash { text: text.to_owned() })?;
         Self::new(aggregate_type, aggregate_id)
     }
 }
@@ -119,19 +114,13 @@ pub enum InvalidStreamId {
 /// True for a snake_case name: a letter, then letters, digits and underscores, all lower case.
 pub(crate) fn is_snake_case(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// The text for an error message: escaped, and cut to a length that a terminal can show.
 pub(crate) fn shown(text: &str) -> String {
     const SHOWN: usize = 60;
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push('…');
     }
@@ -143,10 +132,7 @@ fn check_type(aggregate_type: &str) -> Result<(), InvalidStreamId> {
     if aggregate_type.len() <= max && is_snake_case(aggregate_type) {
         return Ok(());
     }
-    Err(InvalidStreamId::Type {
-        aggregate_type: shown(aggregate_type),
-        max,
-    })
+    Err(InvalidStreamId::Type { aggregate_type: shown(aggregate_type), max })
 }
 
 fn check_id(aggregate_id: &str) -> Result<(), InvalidStreamId> {
@@ -154,10 +140,7 @@ fn check_id(aggregate_id: &str) -> Result<(), InvalidStreamId> {
     if (1..=max).contains(&aggregate_id.len()) && !aggregate_id.contains(char::is_control) {
         return Ok(());
     }
-    Err(InvalidStreamId::Id {
-        aggregate_id: shown(aggregate_id),
-        max,
-    })
+    Err(InvalidStreamId::Id { aggregate_id: shown(aggregate_id), max })
 }
 
 #[cfg(test)]
@@ -167,38 +150,24 @@ mod tests {
     #[test]
     fn text_form_round_trips_and_the_id_may_contain_a_slash() {
         let stream: StreamId = "posting/2025/a".parse().unwrap();
-        assert_eq!(
-            (stream.aggregate_type(), stream.aggregate_id()),
-            ("posting", "2025/a")
-        );
+        assert_eq!((stream.aggregate_type(), stream.aggregate_id()), ("posting", "2025/a"));
         assert_eq!(stream.to_string(), "posting/2025/a");
     }
 
     #[test]
     fn bad_parts_are_refused() {
         for (kind, id) in [("", "1"), ("Posting", "1"), ("po sting", "1"), ("1p", "1")] {
-            assert!(
-                matches!(StreamId::new(kind, id), Err(InvalidStreamId::Type { .. })),
-                "{kind}"
-            );
+            assert!(matches!(StreamId::new(kind, id), Err(InvalidStreamId::Type { .. })), "{kind}");
         }
         for id in ["", "a\0b", "a\nb", &"x".repeat(256)] {
-            assert!(matches!(
-                StreamId::new("posting", id),
-                Err(InvalidStreamId::Id { .. })
-            ));
+            assert!(matches!(StreamId::new("posting", id), Err(InvalidStreamId::Id { .. })));
         }
-        assert!(matches!(
-            "posting".parse::<StreamId>(),
-            Err(InvalidStreamId::NoSlash { .. })
-        ));
+        assert!(matches!("posting".parse::<StreamId>(), Err(InvalidStreamId::NoSlash { .. })));
     }
 
     #[test]
     fn an_error_shows_the_text_escaped_and_shortened() {
-        let error = StreamId::new("posting", &"\u{1b}".repeat(300))
-            .unwrap_err()
-            .to_string();
+        let error = StreamId::new("posting", &"\u{1b}".repeat(300)).unwrap_err().to_string();
         assert!(!error.contains('\u{1b}') && error.contains('…'), "{error}");
     }
 }

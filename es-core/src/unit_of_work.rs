@@ -74,10 +74,7 @@ impl std::fmt::Debug for UnitOfWork {
 impl UnitOfWork {
     /// Units of work on `store`.
     pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self {
-            store,
-            environment: Environment::default(),
-        }
+        Self { store, environment: Environment::default() }
     }
 
     /// Replaces the sources of ids and chance.
@@ -93,18 +90,19 @@ impl UnitOfWork {
     /// The decision gets the states and answers with the events in the same shape. It is run again
     /// after a conflict, so it must be pure. Only members that get events are written and so
     /// checked: one that was only looked at may have changed meanwhile.
-    pub fn decide<M, F, R>(&self, members: M, decision: F) -> Decision<'_, M, F, R>
+    pub fn decide<'u, M, F, R>(&self, members: M, decision: F) -> Decision<'u, M, F, R>
     where
         M: Members,
         F: Fn(&M::States) -> Result<M::Events, R> + Send + Sync,
     {
         Decision {
-            unit: self,
+            unit: self.clone(),
             members,
             decision,
             retry: Retry::NONE,
             key: None,
             metadata: Metadata::default(),
+            borrowed: PhantomData,
             rejection: PhantomData,
         }
     }
@@ -117,20 +115,20 @@ impl UnitOfWork {
 /// As [`Command`](crate::Command).
 #[must_use = "a decision does nothing unless it is awaited"]
 pub struct Decision<'u, M, F, R> {
-    unit: &'u UnitOfWork,
+    unit: UnitOfWork,
     members: M,
     decision: F,
     retry: Retry,
     key: Option<IdempotencyKey>,
     metadata: Metadata,
+    /// The lifetime of what the decision borrows.
+    borrowed: PhantomData<&'u ()>,
     rejection: PhantomData<fn() -> R>,
 }
 
 impl<M, F, R> std::fmt::Debug for Decision<'_, M, F, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decision")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Decision").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -175,11 +173,9 @@ where
 {
     /// `None` if the decision had no events for anybody.
     async fn run(self) -> Result<Option<Appended>, ExecuteError<R>> {
-        let UnitOfWork { store, environment } = self.unit;
-        let streams = self
-            .members
-            .streams()
-            .map_err(|error| ExecuteError::Invalid(error.into()))?;
+        let UnitOfWork { store, environment } = &self.unit;
+        let streams =
+            self.members.streams().map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut attempt = 0;
         loop {
             if let Some(first) = self.first_result(&streams).await? {
@@ -190,10 +186,7 @@ where
             let encoded = M::encode(&events, &self.metadata, environment)?;
             if encoded.len() != streams.len() {
                 let (members, lists) = (streams.len(), encoded.len());
-                return Err(ExecuteError::Invalid(InvalidRequest::MemberCount {
-                    members,
-                    lists,
-                }));
+                return Err(ExecuteError::Invalid(InvalidRequest::MemberCount { members, lists }));
             }
             let mut parts = streams
                 .iter()
@@ -217,10 +210,8 @@ where
                 Ok(appended) => return Ok(Some(appended)),
                 Err(error) => {
                     // the same command may have won a race between our look-up and our append
-                    if matches!(
-                        error,
-                        AppendError::Conflict(_) | AppendError::KeyReused { .. }
-                    ) && let Some(first) = self.first_result(&streams).await?
+                    if matches!(error, AppendError::Conflict(_) | AppendError::KeyReused { .. })
+                        && let Some(first) = self.first_result(&streams).await?
                     {
                         return Ok(Some(first));
                     }
@@ -242,11 +233,7 @@ where
             let Some(first) = self.unit.store.find_append(stream, key).await? else {
                 continue;
             };
-            if first
-                .streams
-                .iter()
-                .all(|part| streams.contains(&part.stream))
-            {
+            if first.streams.iter().all(|part| streams.contains(&part.stream)) {
                 return Ok(Some(first));
             }
             return Err(ExecuteError::KeyReused {

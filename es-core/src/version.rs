@@ -27,11 +27,7 @@ impl StreamVersion {
     /// A version from its number; numbers above [`StreamVersion::MAX`] become `MAX`, which no
     /// stream reaches.
     pub const fn new(number: u64) -> Self {
-        if number > Self::MAX.0 {
-            Self::MAX
-        } else {
-            Self(number)
-        }
+        if number > Self::MAX.0 { Self::MAX } else { Self(number) }
     }
 
     /// The number of events.
@@ -104,11 +100,7 @@ impl ExpectedVersion {
         if self.accepts(actual) {
             Ok(())
         } else {
-            Err(Conflict {
-                stream: stream.clone(),
-                expected: self,
-                actual,
-            })
+            Err(Conflict { stream: stream.clone(), expected: self, actual })
         }
     }
 }
@@ -152,10 +144,7 @@ mod tests {
             (ExpectedVersion::Exact(StreamVersion::new(3)), false, false),
         ];
         for (expected, on_empty, on_two) in table {
-            assert_eq!(
-                (expected.accepts(empty), expected.accepts(two)),
-                (on_empty, on_two)
-            );
+            assert_eq!((expected.accepts(empty), expected.accepts(two)), (on_empty, on_two));
         }
     }
 

@@ -97,10 +97,7 @@ mod hidden {
     #[derive(es_core::Event, serde::Serialize, serde::Deserialize)]
     pub(crate) enum LocalEvent {
         /// It refers to itself and to a private type.
-        TreeGrown {
-            children: Vec<Self>,
-            private: Private,
-        },
+        TreeGrown { children: Vec<Self>, private: Private },
     }
 
     #[derive(serde::Serialize, serde::Deserialize)]
@@ -109,27 +106,15 @@ mod hidden {
 
 fn examples() -> Vec<(Shape, &'static str, Value, Value)> {
     vec![
+        (Shape::NothingHappened, "nothing_happened", json!({}), json!({})),
         (
-            Shape::NothingHappened,
-            "nothing_happened",
-            json!({}),
-            json!({}),
-        ),
-        (
-            Shape::ScriptExecutionCompleted {
-                output: "Berlin".into(),
-                notes: vec![],
-                kind: None,
-            },
+            Shape::ScriptExecutionCompleted { output: "Berlin".into(), notes: vec![], kind: None },
             "script_execution_completed",
             json!({"output": "Berlin", "type": null}),
             json!({}),
         ),
         (
-            Shape::AddressChanged(Address {
-                street: "Elbe".into(),
-                number: 3,
-            }),
+            Shape::AddressChanged(Address { street: "Elbe".into(), number: 3 }),
             "address_changed",
             json!({"street": "Elbe", "number": 3}),
             json!({}),
@@ -156,23 +141,10 @@ fn examples() -> Vec<(Shape, &'static str, Value, Value)> {
             json!({"metadata": ""}),
             json!({"conversation_id": 9184, "labels": []}),
         ),
+        (Shape::ActorSeen { actor_id: 74 }, "actor_seen", json!({}), json!({"actor_id": 74})),
+        (Shape::ReachedTerminal { r#final: 1 }, "posting_terminal", json!({"final": 1}), json!({})),
         (
-            Shape::ActorSeen { actor_id: 74 },
-            "actor_seen",
-            json!({}),
-            json!({"actor_id": 74}),
-        ),
-        (
-            Shape::ReachedTerminal { r#final: 1 },
-            "posting_terminal",
-            json!({"final": 1}),
-            json!({}),
-        ),
-        (
-            Shape::ResultSaved {
-                status: "OK".into(),
-                result: "r".into(),
-            },
+            Shape::ResultSaved { status: "OK".into(), result: "r".into() },
             "result_saved",
             json!({"status": "OK", "result": "r"}),
             json!({}),
@@ -202,10 +174,7 @@ fn decode_shape(name: &str, version: u32, payload: &str) -> Result<Shape, Decode
 
 #[test]
 fn the_kinds_stand_in_the_order_of_the_source() {
-    let kinds: Vec<_> = Shape::TYPES
-        .iter()
-        .map(|kind| (kind.name, kind.schema_version))
-        .collect();
+    let kinds: Vec<_> = Shape::TYPES.iter().map(|kind| (kind.name, kind.schema_version)).collect();
     assert_eq!(
         kinds,
         [
@@ -261,38 +230,22 @@ fn aliases_are_read_as_the_kind() {
 
 #[test]
 fn older_versions_pass_every_upcaster_that_follows() {
-    let saved = |status: &str| Shape::ResultSaved {
-        status: status.into(),
-        result: "r".into(),
-    };
+    let saved = |status: &str| Shape::ResultSaved { status: status.into(), result: "r".into() };
     let read = |version, payload| decode_shape("result_saved", version, payload).unwrap();
     assert_eq!(read(1, r#"{"out":"r"}"#), saved("SUCCESS"));
     assert_eq!(read(2, r#"{"out":"r","status":"S2"}"#), saved("S2"));
     assert_eq!(read(3, r#"{"result":"r","status":"S3"}"#), saved("S3"));
-    assert_eq!(
-        decode_shape("cache_cleared", 1, "null").unwrap(),
-        Shape::CacheCleared
-    );
+    assert_eq!(decode_shape("cache_cleared", 1, "null").unwrap(), Shape::CacheCleared);
 }
 
 #[test]
 fn unknown_payload_fields_are_ignored_and_defaults_fill_in() {
-    let event = decode_shape(
-        "script_execution_completed",
-        1,
-        r#"{"output":"x","new":[1]}"#,
-    );
-    let expected = Shape::ScriptExecutionCompleted {
-        output: "x".into(),
-        notes: vec![],
-        kind: None,
-    };
+    let event = decode_shape("script_execution_completed", 1, r#"{"output":"x","new":[1]}"#);
+    let expected =
+        Shape::ScriptExecutionCompleted { output: "x".into(), notes: vec![], kind: None };
     assert_eq!(event.unwrap(), expected);
     for payload in ["{}", "null", r#"{"a":{"b":1}}"#] {
-        assert_eq!(
-            decode_shape("nothing_happened", 1, payload).unwrap(),
-            Shape::NothingHappened
-        );
+        assert_eq!(decode_shape("nothing_happened", 1, payload).unwrap(), Shape::NothingHappened);
     }
 }
 
@@ -301,23 +254,13 @@ fn an_unknown_type_lists_the_known_ones() {
     let error = decode_shape("nothing", 1, "{}").unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, DecodeError::UnknownType { .. }));
-    assert!(
-        text.contains("`nothing`") && text.contains("posting_terminal"),
-        "{text}"
-    );
+    assert!(text.contains("`nothing`") && text.contains("posting_terminal"), "{text}");
 }
 
 #[test]
 fn versions_out_of_range_are_refused() {
     let future = decode_shape("result_saved", 4, "{}").unwrap_err();
-    assert!(matches!(
-        future,
-        DecodeError::FutureVersion {
-            stored: 4,
-            known: 3,
-            ..
-        }
-    ));
+    assert!(matches!(future, DecodeError::FutureVersion { stored: 4, known: 3, .. }));
     let zero = decode_shape("result_saved", 0, "{}").unwrap_err();
     assert!(matches!(zero, DecodeError::BadVersion { .. }));
 }
@@ -337,11 +280,7 @@ fn payloads_that_do_not_fit_are_refused_with_their_version() {
     ];
     for (name, version, payload) in bad {
         match decode_shape(name, version, payload) {
-            Err(DecodeError::Payload {
-                event_type,
-                schema_version,
-                ..
-            }) => {
+            Err(DecodeError::Payload { event_type, schema_version, .. }) => {
                 assert_eq!((&*event_type, schema_version), (name, version));
             }
             other => {
@@ -356,33 +295,13 @@ fn payloads_that_do_not_fit_are_refused_with_their_version() {
 fn metadata_fields_that_do_not_fit_are_refused_by_name() {
     let payload = r#"{"metadata":""}"#;
     let absent = decode::<Shape>("call_failed", 1, payload, &Metadata::new()).unwrap_err();
-    assert!(matches!(
-        absent,
-        DecodeError::Metadata {
-            field: "conversation_id",
-            ..
-        }
-    ));
-    let text = Metadata::new()
-        .with("conversation_id", 1)
-        .with("duration_ms", "long");
+    assert!(matches!(absent, DecodeError::Metadata { field: "conversation_id", .. }));
+    let text = Metadata::new().with("conversation_id", 1).with("duration_ms", "long");
     let wrong = decode::<Shape>("call_failed", 1, payload, &text).unwrap_err();
-    assert!(matches!(
-        wrong,
-        DecodeError::Metadata {
-            field: "duration_ms",
-            ..
-        }
-    ));
+    assert!(matches!(wrong, DecodeError::Metadata { field: "duration_ms", .. }));
     let tags = Metadata::new().with("conversation_id", 1).with("labels", 1);
     let wrong = decode::<Shape>("call_failed", 1, payload, &tags).unwrap_err();
-    assert!(matches!(
-        wrong,
-        DecodeError::Metadata {
-            field: "labels",
-            ..
-        }
-    ));
+    assert!(matches!(wrong, DecodeError::Metadata { field: "labels", .. }));
 }
 
 #[test]
@@ -434,32 +353,18 @@ fn an_enum_in_a_function_with_its_own_default_and_conversions_works() {
         TextWritten(String),
     }
 
-    let event = Local::NumberChosen {
-        number: 3,
-        other: 0,
-        weight: 1,
-    };
+    let event = Local::NumberChosen { number: 3, other: 0, weight: 1 };
     let mut metadata = Metadata::new();
     let payload = event.encode(&mut metadata).unwrap();
     assert_eq!(payload.as_str(), r#"{"number":"3"}"#);
-    assert_eq!(
-        decode::<Local>("number_chosen", 1, payload.as_str(), &metadata).unwrap(),
-        event
-    );
+    assert_eq!(decode::<Local>("number_chosen", 1, payload.as_str(), &metadata).unwrap(), event);
     assert_eq!(
         decode::<Local>("number_chosen", 1, payload.as_str(), &Metadata::new()).unwrap(),
-        Local::NumberChosen {
-            number: 3,
-            other: 0,
-            weight: 7
-        }
+        Local::NumberChosen { number: 3, other: 0, weight: 7 }
     );
     let text = Local::TextWritten("x".to_owned());
     assert_eq!(text.encode(&mut metadata).unwrap().as_str(), r#""x""#);
-    assert_eq!(
-        decode::<Local>("text_written", 1, r#""x""#, &metadata).unwrap(),
-        text
-    );
+    assert_eq!(decode::<Local>("text_written", 1, r#""x""#, &metadata).unwrap(), text);
 }
 
 #[test]
@@ -481,9 +386,7 @@ fn a_value_that_json_cannot_hold_is_an_error_that_names_the_event() {
     let saved = Keyed::MapSaved { map: map.clone() };
     let error = saved.encode(&mut Metadata::new()).unwrap_err();
     assert_eq!(error.event_type, "map_saved");
-    let error = Keyed::MapTagged { map }
-        .encode(&mut Metadata::new())
-        .unwrap_err();
+    let error = Keyed::MapTagged { map }.encode(&mut Metadata::new()).unwrap_err();
     assert_eq!(error.event_type, "map_tagged");
 }
 

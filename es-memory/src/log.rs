@@ -48,31 +48,19 @@ impl Log {
             return Ok(first);
         }
         for part in request.streams() {
-            part.expected
-                .check(&part.stream, self.version(&part.stream))?;
+            part.expected.check(&part.stream, self.version(&part.stream))?;
         }
         let events = request.streams().iter().flat_map(|part| &part.events);
-        if let Some(event) = events
-            .into_iter()
-            .find(|event| self.ids.contains(&event.event_id))
-        {
-            return Err(AppendError::DuplicateEvent {
-                event_id: event.event_id,
-            });
+        if let Some(event) = events.into_iter().find(|event| self.ids.contains(&event.event_id)) {
+            return Err(AppendError::DuplicateEvent { event_id: event.event_id });
         }
         let key = request.idempotency_key().cloned();
-        let streams: Vec<_> = request
-            .into_streams()
-            .into_iter()
-            .map(|part| self.write(part, now))
-            .collect();
+        let streams: Vec<_> =
+            request.into_streams().into_iter().map(|part| self.write(part, now)).collect();
         if let Some(key) = key {
             self.record_key(&key, &streams);
         }
-        Ok(Appended {
-            streams,
-            repeated: false,
-        })
+        Ok(Appended { streams, repeated: false })
     }
 
     fn write(&mut self, part: es_core::StreamAppend, now: Timestamp) -> AppendedStream {
@@ -94,10 +82,7 @@ impl Log {
             receipts.push(recorded.receipt());
             self.events.push(recorded);
         }
-        AppendedStream {
-            stream: part.stream,
-            events: receipts,
-        }
+        AppendedStream { stream: part.stream, events: receipts }
     }
 
     fn record_key(&mut self, key: &IdempotencyKey, streams: &[AppendedStream]) {
@@ -107,10 +92,7 @@ impl Log {
         }
         let ranges = streams.iter().map(|part| {
             let last = part.version().as_u64();
-            (
-                part.stream.clone(),
-                last + 1 - part.events.len() as u64..=last,
-            )
+            (part.stream.clone(), last + 1 - part.events.len() as u64..=last)
         });
         self.keyed.push(ranges.collect());
     }
@@ -145,13 +127,7 @@ impl Log {
         let of_stream = |(stream, versions): &(StreamId, std::ops::RangeInclusive<u64>)| {
             let places =
                 &self.stream(stream)[*versions.start() as usize - 1..*versions.end() as usize];
-            (
-                stream.clone(),
-                places
-                    .iter()
-                    .map(|&place| self.events[place].clone())
-                    .collect(),
-            )
+            (stream.clone(), places.iter().map(|&place| self.events[place].clone()).collect())
         };
         Some(self.keyed[append].iter().map(of_stream).collect())
     }

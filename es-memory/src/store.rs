@@ -46,20 +46,12 @@ impl MemoryStore {
     /// An empty store with another clock and other limits.
     pub fn with(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let end = watch::Sender::new(Position::START);
-        Self(Arc::new(Shared {
-            log: Mutex::default(),
-            end,
-            clock,
-            limits,
-        }))
+        Self(Arc::new(Shared { log: Mutex::default(), end, clock, limits }))
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
         // the only writes under this lock cannot panic half-way: all checks precede them
-        self.0
-            .log
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -101,9 +93,7 @@ impl EventStore for MemoryStore {
             None => places.len(),
         };
         let end = clamp(read.to, prefix);
-        let wanted = &places[clamp(read.from, places.len() + 1)
-            .saturating_sub(1)
-            .min(end)..end];
+        let wanted = &places[clamp(read.from, places.len() + 1).saturating_sub(1).min(end)..end];
         let mut page = PageBuilder::new(read.limit);
         let count = match read.direction {
             Direction::Forwards => fill(&mut page, wanted.iter().map(event)),
@@ -124,20 +114,12 @@ impl EventStore for MemoryStore {
         for event in rest.iter().filter(|event| read.filter.accepts(event)) {
             if !page.admits(event.payload.as_str().len()) {
                 let next = page.last().map_or(read.after, |last| last.position);
-                return Ok(LogPage {
-                    events: page.into_events(),
-                    next,
-                    at_end: false,
-                });
+                return Ok(LogPage { events: page.into_events(), next, at_end: false });
             }
             page.push(event.clone());
         }
         let next = log.end().merge(read.after);
-        Ok(LogPage {
-            events: page.into_events(),
-            next,
-            at_end: true,
-        })
+        Ok(LogPage { events: page.into_events(), next, at_end: true })
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
@@ -153,9 +135,7 @@ impl EventStore for MemoryStore {
 
 /// The version as an index that is at most `max`.
 fn clamp(version: StreamVersion, max: usize) -> usize {
-    usize::try_from(version.as_u64())
-        .unwrap_or(usize::MAX)
-        .min(max)
+    usize::try_from(version.as_u64()).unwrap_or(usize::MAX).min(max)
 }
 
 /// Fills the page in the order of `events` and answers how many it took.
@@ -179,10 +159,7 @@ impl SnapshotStore for MemoryStore {
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
         let log = self.log();
-        let kept = log
-            .snapshots
-            .get(stream)
-            .and_then(|kept| kept.range(..=up_to).next_back());
+        let kept = log.snapshots.get(stream).and_then(|kept| kept.range(..=up_to).next_back());
         Ok(kept.map(|(_, snapshot)| snapshot.clone()))
     }
 

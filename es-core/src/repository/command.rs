@@ -39,9 +39,7 @@ pub struct Command<'r, A: Aggregate, F, Ev, R> {
 
 impl<A: Aggregate, F, Ev, R> std::fmt::Debug for Command<'_, A, F, Ev, R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Command")
-            .field("stream", &self.stream)
-            .finish_non_exhaustive()
+        f.debug_struct("Command").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 
@@ -176,15 +174,9 @@ impl<R> From<AppendError> for ExecuteError<R> {
         match error {
             AppendError::Conflict(conflict) => Self::Conflict(conflict),
             AppendError::DuplicateEvent { event_id } => Self::DuplicateEvent { event_id },
-            AppendError::KeyReused {
-                key,
-                stream,
-                difference,
-            } => Self::KeyReused {
-                key,
-                stream,
-                difference,
-            },
+            AppendError::KeyReused { key, stream, difference } => {
+                Self::KeyReused { key, stream, difference }
+            }
             AppendError::Invalid(invalid) => Self::Invalid(invalid),
             AppendError::Store(error) => Self::Store(error),
         }
@@ -260,10 +252,7 @@ where
 {
     async fn run(self) -> Result<Executed<A>, ExecuteError<R>> {
         let repository = self.repository;
-        let stream = self
-            .stream
-            .clone()
-            .map_err(|error| ExecuteError::Invalid(error.into()))?;
+        let stream = self.stream.clone().map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut base = self.metadata.clone();
         base.fill_from(&repository.base);
         let mut attempt = 0;
@@ -283,12 +272,7 @@ where
             let events = decided.into_events();
             if events.is_empty() {
                 let Loaded { state, version, .. } = loaded;
-                return Ok(Executed {
-                    state,
-                    version,
-                    events,
-                    appended: None,
-                });
+                return Ok(Executed { state, version, events, appended: None });
             }
             let new = encode_events(&events, &base, &repository.environment)?;
             let expected = ExpectedVersion::Exact(loaded.version);
@@ -301,20 +285,13 @@ where
                 Ok(appended) if appended.repeated => {
                     let Loaded { state, version, .. } = repository.load_now(&stream).await?;
                     let appended = Some(appended);
-                    return Ok(Executed {
-                        state,
-                        version,
-                        events: Vec::new(),
-                        appended,
-                    });
+                    return Ok(Executed { state, version, events: Vec::new(), appended });
                 }
                 Ok(appended) => return Ok(repository.executed(loaded, events, appended)),
                 Err(error) => {
                     // the same command may have won a race between our look-up and our append
-                    if matches!(
-                        error,
-                        AppendError::Conflict(_) | AppendError::KeyReused { .. }
-                    ) && let Some(first) = self.first_result(&stream).await?
+                    if matches!(error, AppendError::Conflict(_) | AppendError::KeyReused { .. })
+                        && let Some(first) = self.first_result(&stream).await?
                     {
                         return repository.repeated(&stream, first).await;
                     }
@@ -322,14 +299,8 @@ where
                         return Err(error.into());
                     }
                     let keyed = self.key.is_some();
-                    next_attempt(
-                        error,
-                        &mut attempt,
-                        &self.retry,
-                        keyed,
-                        &repository.environment,
-                    )
-                    .await?;
+                    next_attempt(error, &mut attempt, &self.retry, keyed, &repository.environment)
+                        .await?;
                 }
             }
         }
@@ -367,12 +338,7 @@ impl<A: Aggregate> Repository<A> {
         first: Appended,
     ) -> Result<Executed<A>, ExecuteError<R>> {
         let Loaded { state, version, .. } = self.load_now(stream).await?;
-        Ok(Executed {
-            state,
-            version,
-            events: Vec::new(),
-            appended: Some(first),
-        })
+        Ok(Executed { state, version, events: Vec::new(), appended: Some(first) })
     }
 
     fn executed(
@@ -381,30 +347,15 @@ impl<A: Aggregate> Repository<A> {
         events: Vec<A::Event>,
         appended: Appended,
     ) -> Executed<A> {
-        let Loaded {
-            stream,
-            version: before,
-            mut state,
-        } = loaded;
+        let Loaded { stream, version: before, mut state } = loaded;
         for event in &events {
             state.evolve(event);
         }
         let version = before.plus(events.len() as u64);
         if let Some(snapshots) = &self.snapshots {
-            snapshots.keep(
-                &stream,
-                before,
-                version,
-                &state,
-                self.environment.clock.now(),
-            );
+            snapshots.keep(&stream, before, version, &state, self.environment.clock.now());
         }
-        Executed {
-            state,
-            version,
-            events,
-            appended: Some(appended),
-        }
+        Executed { state, version, events, appended: Some(appended) }
     }
 }
 

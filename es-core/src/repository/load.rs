@@ -119,13 +119,7 @@ impl<A: Aggregate> Snapshots<A> {
         if let Some(state) = (self.encode)(state) {
             let schema = self.fingerprint.to_string();
             let stream = stream.clone();
-            self.queue.offer(Snapshot {
-                stream,
-                version: now,
-                schema,
-                state,
-                taken_at,
-            });
+            self.queue.offer(Snapshot { stream, version: now, schema, state, taken_at });
         }
     }
 }
@@ -166,9 +160,5 @@ pub(crate) async fn load_stream<A: Aggregate>(
         }
         rest = read_page.after(&page);
     }
-    Ok(Loaded {
-        stream,
-        version,
-        state,
-    })
+    Ok(Loaded { stream, version, state })
 }

@@ -74,9 +74,7 @@ impl<A: Aggregate> Members for Vec<Member<A>> {
     type Events = Vec<Vec<A::Event>>;
 
     fn streams(&self) -> Result<Vec<StreamId>, InvalidStreamId> {
-        self.iter()
-            .map(|member| stream_of::<A>(&member.id))
-            .collect()
+        self.iter().map(|member| stream_of::<A>(&member.id)).collect()
     }
 
     async fn load(
@@ -96,10 +94,7 @@ impl<A: Aggregate> Members for Vec<Member<A>> {
         base: &Metadata,
         environment: &Environment,
     ) -> Result<Vec<Vec<NewEvent>>, EncodeError> {
-        events
-            .iter()
-            .map(|events| encode_events(events, base, environment))
-            .collect()
+        events.iter().map(|events| encode_events(events, base, environment)).collect()
     }
 }
 

@@ -1,0 +1,6 @@
+use es_core::AggregateId;
+
+#[derive(AggregateId)]
+struct Id<T>(T);
+
+fn main() {}

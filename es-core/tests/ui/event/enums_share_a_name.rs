@@ -1,0 +1,17 @@
+use es_core::{Event, assert_distinct_event_types};
+
+#[derive(Event)]
+enum PostingEvent {
+    PostingSaved,
+}
+
+#[derive(Event)]
+enum WorkflowEvent {
+    WorkflowStarted,
+    #[event(alias = "posting_saved")]
+    WorkflowSaved,
+}
+
+assert_distinct_event_types!(PostingEvent, WorkflowEvent);
+
+fn main() {}

@@ -1,0 +1,43 @@
+// names and lints that careless generated code would trip over
+#![deny(warnings, unused, missing_docs, nonstandard_style, future_incompatible, rust_2018_idioms)]
+#![deny(unreachable_pub, unused_qualifications, single_use_lifetimes, missing_debug_implementations)]
+#![forbid(unsafe_code)]
+//! A crate of events.
+
+use es_core::{AggregateId, Event};
+
+mod core {}
+mod std {}
+
+/// A result that is none.
+pub type Result = ();
+/// Names that the generated code must not catch.
+#[allow(non_camel_case_types)]
+pub type Ok = ();
+
+/// Events.
+#[derive(Event, Debug)]
+pub enum PostingEvent {
+    /// With fields named like parts of the generated code.
+    PostingSaved {
+        /// One.
+        stored: i64,
+        /// Two.
+        #[event(metadata)]
+        metadata: i64,
+        /// Three.
+        payload: String,
+    },
+    /// Old.
+    #[deprecated]
+    PostingDropped,
+    /// One field.
+    #[non_exhaustive]
+    PostingKept(Vec<String>),
+}
+
+/// An id.
+#[derive(AggregateId, Debug)]
+pub struct PostingId(pub String);
+
+fn main() {}
