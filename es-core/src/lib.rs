@@ -60,3 +60,11 @@ pub use stream::{InvalidStreamId, StreamId};
 pub use timestamp::{Timestamp, TimestampError};
 pub use unit_of_work::{Decision, Member, Members, UnitOfWork};
 pub use version::{Conflict, ExpectedVersion, StreamVersion};
+
+#[cfg(doctest)]
+mod derive_examples {
+    #[doc = include_str!("../../macros/src/event.md")]
+    struct Event;
+    #[doc = include_str!("../../macros/src/aggregate_id.md")]
+    struct AggregateId;
+}

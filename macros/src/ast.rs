@@ -41,10 +41,7 @@ pub(crate) struct Upcast {
 pub(crate) enum Shape {
     Unit,
     Fields(Vec<Field>),
-    Payload {
-        serde: Vec<Attribute>,
-        ty: Box<Type>,
-    },
+    Payload(Box<Type>),
     /// Refused already; there is no code for it.
     Refused,
 }
@@ -58,13 +55,8 @@ pub(crate) struct Field {
 
 /// Where a field is stored.
 pub(crate) enum Place {
-    Payload {
-        serde: Vec<Attribute>,
-    },
-    Metadata {
-        name: String,
-        default: Option<MetadataDefault>,
-    },
+    Payload { serde: Vec<Attribute> },
+    Metadata { name: String, default: Option<MetadataDefault> },
 }
 
 /// What a metadata field is when it is absent.
@@ -127,19 +119,12 @@ impl Shape {
             Fields::Unit => Self::Unit,
             Fields::Named(fields) => {
                 let named = fields.named.iter();
-                Self::Fields(
-                    named
-                        .filter_map(|field| Field::read(field, errors))
-                        .collect(),
-                )
+                Self::Fields(named.filter_map(|field| Field::read(field, errors)).collect())
             }
             Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
                 let field = &fields.unnamed[0];
                 attr::refuse_on_payload(&field.attrs, errors);
-                Self::Payload {
-                    serde: attr::serde_of(&field.attrs),
-                    ty: Box::new(field.ty.clone()),
-                }
+                Self::Payload(Box::new(field.ty.clone()))
             }
             Fields::Unnamed(fields) => {
                 errors.at(
@@ -177,18 +162,12 @@ impl Newtype {
             && let Fields::Unnamed(fields) = &data.fields
             && fields.unnamed.len() == 1
         {
-            return Some(Self {
-                ident: input.ident.clone(),
-                ty: fields.unnamed[0].ty.clone(),
-            });
+            return Some(Self { ident: input.ident.clone(), ty: fields.unnamed[0].ty.clone() });
         }
         errors.at(
             &input.ident,
             "AggregateId can be derived for a tuple struct with one field only",
-            format_args!(
-                "write `struct {}(i64);`, or implement the trait by hand",
-                input.ident
-            ),
+            format_args!("write `struct {}(i64);`, or implement the trait by hand", input.ident),
         );
         None
     }

@@ -54,11 +54,7 @@ impl VariantAttrs {
             })?;
             for (from, path) in upcasts {
                 let from_version = number(&from, errors);
-                self.upcasts.push(Upcast {
-                    from,
-                    from_version,
-                    path,
-                });
+                self.upcasts.push(Upcast { from, from_version, path });
             }
         } else if meta.path.is_ident("metadata") {
             errors.at(
@@ -96,11 +92,7 @@ fn number(literal: &LitInt, errors: &mut Errors) -> u32 {
 
 fn twice(meta: &ParseNestedMeta<'_>, errors: &mut Errors) {
     let key = shown(meta);
-    errors.at(
-        &meta.path,
-        format_args!("`{key}` is given twice"),
-        "keep one of them",
-    );
+    errors.at(&meta.path, format_args!("`{key}` is given twice"), "keep one of them");
 }
 
 fn unknown(meta: &ParseNestedMeta<'_>, help: &str, errors: &mut Errors) {
@@ -149,19 +141,20 @@ fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
     }
 }
 
-/// Refuses `#[event(...)]` on the payload struct of a variant.
+/// Refuses attributes on the payload struct of a variant.
 pub(crate) fn refuse_on_payload(attrs: &[Attribute], errors: &mut Errors) {
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+    let ours = |attr: &&Attribute| attr.path().is_ident("event") || attr.path().is_ident("serde");
+    for attr in attrs.iter().filter(ours) {
         errors.at(
             attr,
-            "a payload struct is stored as it is and has no `#[event(...)]` keys",
-            "give the variant named fields, and write `#[event(metadata)]` before one of them",
+            "a payload struct is stored as it is and has no attributes here",
+            "write serde attributes in the struct, or give the variant named fields",
         );
     }
 }
 
 /// The serde attributes among `attrs`.
-pub(crate) fn serde_of(attrs: &[Attribute]) -> Vec<Attribute> {
+fn serde_of(attrs: &[Attribute]) -> Vec<Attribute> {
     let serde = attrs.iter().filter(|attr| attr.path().is_ident("serde"));
     serde.cloned().collect()
 }
@@ -188,9 +181,7 @@ pub(crate) fn place_of(ident: &Ident, attrs: &[Attribute], errors: &mut Errors) 
     if metadata {
         metadata_place(ident, attrs, errors)
     } else {
-        Place::Payload {
-            serde: serde_of(attrs),
-        }
+        Place::Payload { serde: serde_of(attrs) }
     }
 }
 

@@ -19,9 +19,7 @@ pub(crate) fn event(input: &DeriveInput) -> syn::Result<TokenStream> {
         valid::events(events, &mut errors);
     }
     let events = errors.finish(events)?;
-    Ok(events
-        .map(|events| event::expand(&events))
-        .unwrap_or_default())
+    Ok(events.map(|events| event::expand(&events)).unwrap_or_default())
 }
 
 /// The `AggregateId` of a newtype.
@@ -30,7 +28,5 @@ pub(crate) fn aggregate_id(input: &DeriveInput) -> syn::Result<TokenStream> {
     valid::no_generics(input, "an aggregate's id", &mut errors);
     let newtype = Newtype::read(input, &mut errors);
     let newtype = errors.finish(newtype)?;
-    Ok(newtype
-        .map(|newtype| aggregate_id::expand(&newtype))
-        .unwrap_or_default())
+    Ok(newtype.map(|newtype| aggregate_id::expand(&newtype)).unwrap_or_default())
 }

@@ -11,16 +11,14 @@ mod valid;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Makes an enum the events of an aggregate: stored names, schema versions, encoding, decoding.
+#[doc = include_str!("event.md")]
 #[proc_macro_derive(Event, attributes(event, serde))]
 pub fn event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand::event(&input)
-        .unwrap_or_else(|error| fallback::event(&input, &error))
-        .into()
+    expand::event(&input).unwrap_or_else(|error| fallback::event(&input, &error)).into()
 }
 
-/// Makes a newtype the id of an aggregate, with the text of the id in it.
+#[doc = include_str!("aggregate_id.md")]
 #[proc_macro_derive(AggregateId)]
 pub fn aggregate_id(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -67,9 +67,7 @@ pub(crate) fn snake_case(ident: &Ident) -> String {
 /// True for a letter, then letters, digits and underscores, all lower case.
 pub(crate) fn is_snake_case(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// True if a word of the name is a past participle.
@@ -108,9 +106,7 @@ pub(crate) fn suggestion(name: &str) -> String {
 }
 
 fn verbs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    VERBS
-        .split_whitespace()
-        .filter_map(|pair| pair.split_once(':'))
+    VERBS.split_whitespace().filter_map(|pair| pair.split_once(':'))
 }
 
 fn capitalised(word: &str) -> String {
@@ -191,10 +187,7 @@ mod tests {
 
     #[test]
     fn a_suggestion_is_in_the_past_tense() {
-        assert_eq!(
-            suggestion("script_execution_complete"),
-            "ScriptExecutionCompleted"
-        );
+        assert_eq!(suggestion("script_execution_complete"), "ScriptExecutionCompleted");
         assert_eq!(suggestion("create_order"), "OrderCreated");
         assert_eq!(suggestion("posting_terminal"), "OrderPaid");
         for (verb, participle) in verbs() {

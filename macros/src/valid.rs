@@ -68,11 +68,7 @@ fn name(variant: &Variant, errors: &mut Errors) {
         _ => {}
     }
     for alias in variant.aliases.iter().filter(|a| a.value().is_empty()) {
-        errors.at(
-            alias,
-            "an alias is empty",
-            "write a stored name, or remove it",
-        );
+        errors.at(alias, "an alias is empty", "write a stored name, or remove it");
     }
 }
 
@@ -104,14 +100,7 @@ fn upcasts(variant: &Variant, errors: &mut Errors) {
     let named: Vec<_> = missing.by_ref().take(NAMED).collect();
     if let Some(first) = named.first() {
         let listed: Vec<_> = named.iter().map(u32::to_string).collect();
-        let (listed, more) = (
-            listed.join(", "),
-            if missing.next().is_some() {
-                ", …"
-            } else {
-                ""
-            },
-        );
+        let (listed, more) = (listed.join(", "), if missing.next().is_some() { ", …" } else { "" });
         errors.at(
             &variant.ident,
             format_args!(
@@ -154,7 +143,7 @@ fn distinct_names(events: &EventEnum, errors: &mut Errors) {
         let aliases = variant.aliases.iter();
         let names = std::iter::once((variant.stored_name(), own()))
             .chain(aliases.map(|alias| (alias.value(), alias.to_token_stream())));
-        for (name, tokens) in names {
+        for (name, tokens) in names.filter(|(name, _)| !name.is_empty()) {
             match seen.get(&name) {
                 Some(first) => errors.at(
                     tokens,

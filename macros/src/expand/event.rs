@@ -1,13 +1,13 @@
 //! The code of `#[derive(Event)]`.
 //!
-//! Writing goes through a mirror of the enum on which serde derives `Serialize` for the original
-//! (`remote`), so that field attributes see the fields' own types and nothing is copied. Reading
-//! goes through one struct for each variant, because the stored name chooses the variant.
+//! Named fields are written through a mirror of the enum on which serde derives `Serialize` for the
+//! original (`remote`), so that field attributes see the fields' own types and nothing is copied.
+//! They are read through one struct for each variant, because the stored name chooses the variant.
+//! A payload struct is written and read as it is.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
-use syn::spanned::Spanned;
 
 use crate::ast::{EventEnum, Field, MetadataDefault, Place, Shape, Variant};
 
@@ -21,7 +21,7 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
         let variant = &variant.ident;
         quote!(Self::#variant { .. } => &<Self as ::es_core::Event>::TYPES[#i])
     });
-    let metadata = events.variants.iter().filter_map(write_metadata);
+    let write = events.variants.iter().map(write);
     let decode = events.variants.iter().map(decode);
     let too_long = events.variants.iter().map(name_fits);
     quote! {
@@ -53,11 +53,8 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
                 ) -> ::core::result::Result<::es_core::Payload, ::es_core::EncodeError> {
                     let __name = <Self as ::es_core::Event>::event_type(self).name;
                     match self {
-                        #(#metadata)*
-                        #[allow(unreachable_patterns)]
-                        _ => {}
+                        #(#write,)*
                     }
-                    ::es_core::__private::payload_of(__name, &__Payload(self))
                 }
 
                 fn decode(
@@ -105,9 +102,9 @@ fn mirror(events: &EventEnum) -> TokenStream {
         let name = &variant.ident;
         match &variant.shape {
             Shape::Unit | Shape::Refused => quote!(#name {}),
-            Shape::Payload { serde, ty } => {
+            Shape::Payload(ty) => {
                 let ty = without_self(ty, ident);
-                quote!(#name(#(#serde)* #ty))
+                quote!(#name(#[serde(skip)] #ty))
             }
             Shape::Fields(fields) => {
                 let fields = fields.iter().map(|field| mirror_field(field, ident));
@@ -152,11 +149,7 @@ fn stored(variant: &Variant, events: &Ident) -> Option<TokenStream> {
         #[serde(crate = "::es_core::__private::serde")]
     };
     match &variant.shape {
-        Shape::Unit | Shape::Refused => None,
-        Shape::Payload { serde, ty } => {
-            let ty = without_self(ty, events);
-            Some(quote!(#attributes #[serde(transparent)] struct #name(#(#serde)* #ty);))
-        }
+        Shape::Unit | Shape::Refused | Shape::Payload(_) => None,
         Shape::Fields(fields) => {
             let fields = fields.iter().filter_map(|field| match &field.place {
                 Place::Payload { serde } => {
@@ -171,44 +164,35 @@ fn stored(variant: &Variant, events: &Ident) -> Option<TokenStream> {
 }
 
 fn stored_name(variant: &Variant) -> Ident {
-    format_ident!(
-        "__Stored{}",
-        variant.ident.unraw(),
-        span = proc_macro2::Span::call_site()
-    )
+    format_ident!("__Stored{}", variant.ident.unraw(), span = proc_macro2::Span::call_site())
 }
 
-/// The arm of `encode` that sets the metadata fields of one variant.
-fn write_metadata(variant: &Variant) -> Option<TokenStream> {
-    let Shape::Fields(fields) = &variant.shape else {
-        return None;
-    };
-    let placed: Vec<_> = fields
-        .iter()
-        .enumerate()
-        .filter_map(|(i, field)| match &field.place {
-            Place::Payload { .. } => None,
-            Place::Metadata { name, .. } => Some((&field.ident, binding(i), name, &field.ty)),
-        })
-        .collect();
-    if placed.is_empty() {
-        return None;
-    }
-    let patterns = placed
-        .iter()
-        .map(|(field, bound, ..)| quote!(#field: #bound));
-    let sets = placed.iter().map(|(_, bound, name, ty)| {
-        let set = quote_spanned!(ty.span()=> ::es_core::__private::set_metadata);
-        quote!(#set(__metadata, __name, #name, #bound)?;)
-    });
+/// The arm of `encode` for one variant.
+fn write(variant: &Variant) -> TokenStream {
     let ident = &variant.ident;
-    Some(quote! {
-        Self::#ident { #(#patterns,)* .. } => { #(#sets)* }
-    })
-}
-
-fn binding(i: usize) -> Ident {
-    format_ident!("__field{i}")
+    let fields = match &variant.shape {
+        Shape::Fields(fields) => &**fields,
+        Shape::Unit | Shape::Refused => &[],
+        Shape::Payload(ty) => {
+            let write = quote!(::es_core::__private::payload_of::<#ty>);
+            return quote!(Self::#ident(__payload) => #write(__name, __payload));
+        }
+    };
+    let placed = fields.iter().enumerate().filter_map(|(i, field)| {
+        let Place::Metadata { name, .. } = &field.place else {
+            return None;
+        };
+        let (ident, ty, bound) = (&field.ident, &field.ty, format_ident!("__field{i}"));
+        let set = quote!(::es_core::__private::set_metadata::<#ty>);
+        Some((quote!(#ident: #bound), quote!(#set(__metadata, __name, #name, #bound)?;)))
+    });
+    let (patterns, sets): (Vec<_>, Vec<_>) = placed.unzip();
+    quote! {
+        Self::#ident { #(#patterns,)* .. } => {
+            #(#sets)*
+            ::es_core::__private::payload_of::<__Payload<'_>>(__name, &__Payload(self))
+        }
+    }
 }
 
 /// The arm of `decode` for one variant.
@@ -223,24 +207,19 @@ fn decode(variant: &Variant) -> TokenStream {
             let ::es_core::__private::Nothing = #read(&__stored, #version, #upcasters)?;
             ::core::result::Result::Ok(Self::#ident)
         },
-        Shape::Payload { .. } => quote! {
-            let __payload: #stored = #read(&__stored, #version, #upcasters)?;
-            ::core::result::Result::Ok(Self::#ident(__payload.0))
-        },
+        Shape::Payload(ty) => {
+            let payload = quote!(#read::<#ty>(&__stored, #version, #upcasters)?);
+            quote!(::core::result::Result::Ok(Self::#ident(#payload)))
+        }
         Shape::Fields(fields) => {
             let values = fields.iter().map(|field| {
                 let name = &field.ident;
                 let value = value(field);
                 quote!(#name: #value)
             });
-            let has_payload = fields
-                .iter()
-                .any(|field| matches!(field.place, Place::Payload { .. }));
-            let payload = if has_payload {
-                quote!(__payload)
-            } else {
-                quote!(_)
-            };
+            let has_payload =
+                fields.iter().any(|field| matches!(field.place, Place::Payload { .. }));
+            let payload = if has_payload { quote!(__payload) } else { quote!(_) };
             quote! {
                 let ::es_core::__private::Object(#payload) =
                     #read::<::es_core::__private::Object<#stored>>(
@@ -270,18 +249,13 @@ fn value(field: &Field) -> TokenStream {
         Place::Payload { .. } => return quote!(__payload.#ident),
         Place::Metadata { name, default } => (name, default),
     };
-    let span = field.ty.span();
+    let ty = &field.ty;
     let default = match default {
-        None => {
-            let read = quote_spanned!(span=> ::es_core::__private::metadata);
-            return quote!(#read(&__stored, #name)?);
-        }
-        Some(MetadataDefault::OfType) => {
-            quote_spanned!(span=> ::core::default::Default::default)
-        }
+        None => return quote!(::es_core::__private::metadata::<#ty>(&__stored, #name)?),
+        Some(MetadataDefault::OfType) => quote!(<#ty as ::core::default::Default>::default),
         Some(MetadataDefault::Path(path)) => path.to_token_stream(),
     };
-    quote!(::es_core::__private::metadata_or(&__stored, #name, #default)?)
+    quote!(::es_core::__private::metadata_or::<#ty>(&__stored, #name, #default)?)
 }
 
 /// The type with `Self` written out, because in the hidden types it would mean those.
