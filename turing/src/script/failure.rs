@@ -1,0 +1,125 @@
+//! Why a call of a script failed.
+
+use std::error::Error;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use turing_domain::FailureType;
+
+use super::program::StartError;
+
+/// The reason, worded to follow the program's path; a [`StartError`] names it itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("ran longer than its time limit of {0:?} and was ended with its whole process group")]
+    TimedOut(Duration),
+    #[error("printed more than the {0} bytes that an output may have and was killed")]
+    OutputLimit(usize),
+    #[error("printed bytes that are not UTF-8, the first at byte offset {0}")]
+    OutputEncoding(usize),
+    #[error("printed U+0000 at byte offset {0}, which no store can hold")]
+    OutputNul(usize),
+    #[error("exited with code {0}{hint}", hint = code_hint(*.0))]
+    Exit(i32),
+    #[error("was killed by {name}{hint}", name = signal_name(*.0), hint = signal_hint(*.0))]
+    Killed(i32),
+    #[error("lost one of its pipes to us")]
+    Pipe(#[source] io::Error),
+    #[error("ended in a way that could not be learned")]
+    Status(#[source] io::Error),
+}
+
+impl CallError {
+    pub(super) fn failure_type(&self) -> FailureType {
+        match self {
+            Self::Start(error) => error.failure_type(),
+            Self::TimedOut(_) => FailureType::Timeout,
+            Self::OutputLimit(_) | Self::OutputEncoding(_) | Self::OutputNul(_) => {
+                FailureType::InvalidOutput
+            }
+            Self::Exit(code) if is_interruption(code - 128) => FailureType::Interrupted,
+            Self::Killed(signal) if is_interruption(*signal) => FailureType::Interrupted,
+            Self::Exit(_) | Self::Killed(_) => FailureType::ScriptError,
+            Self::Pipe(_) => FailureType::Interrupted,
+            Self::Status(_) => FailureType::Unknown,
+        }
+    }
+
+    /// The whole chain as one line for an event.
+    pub(super) fn describe(&self, program: &Path) -> String {
+        let mut text = match self {
+            Self::Start(error) => error.to_string(),
+            other => format!("`{}` {other}", program.display()),
+        };
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+}
+
+/// Exit code 0 is success, and nothing else is.
+pub(super) fn judge(status: io::Result<ExitStatus>) -> Result<(), CallError> {
+    let status = status.map_err(CallError::Status)?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(CallError::Exit(code)),
+        (None, Some(signal)) => Err(CallError::Killed(signal)),
+        (None, None) => Err(CallError::Status(io::Error::other(status.to_string()))),
+    }
+}
+
+/// Signals by which operators, service managers and the kernel end a process that did no wrong.
+fn is_interruption(signal: i32) -> bool {
+    [Signal::HUP, Signal::INT, Signal::KILL, Signal::TERM]
+        .iter()
+        .any(|known| known.as_raw() == signal)
+}
+
+fn code_hint(code: i32) -> String {
+    match code {
+        126 => " (by which a shell says that a command is not executable)".to_owned(),
+        127 => " (by which a shell says that a command was not found)".to_owned(),
+        129..=192 => format!(
+            " (by which a shell says that its command was killed by {name}{hint})",
+            name = signal_name(code - 128),
+            hint = signal_hint(code - 128)
+        ),
+        _ => String::new(),
+    }
+}
+
+fn signal_hint(signal: i32) -> &'static str {
+    if signal == Signal::KILL.as_raw() { ", as the kernel does when memory runs out" } else { "" }
+}
+
+fn signal_name(signal: i32) -> String {
+    const NAMES: [(Signal, &str); 14] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::XCPU, "SIGXCPU"),
+    ];
+    match NAMES.iter().find(|(known, _)| known.as_raw() == signal) {
+        Some((_, name)) => format!("signal {signal} ({name})"),
+        None => format!("signal {signal}"),
+    }
+}
