@@ -1,1 +1,38 @@
-//! The Turing domain: posting, workflow and conversation as pure decisions and folds
+//! The Turing domain: posting, workflow and conversation as pure decisions and folds.
+//!
+//! A [`Workflow`] definition says which conversations there are and what follows them. A
+//! [`Posting`] travels through it: [`Posting::ready`] says what can be executed, the application
+//! executes it, and [`Posting::complete`] or [`Posting::fail`] answers with the events that record
+//! the result and everything that follows from it.
+//!
+//! Nothing here knows a store, a clock or chance: what a decision needs of them stands in what it
+//! is told.
+
+// what the author of a workflow writes
+pub mod definition;
+mod ids;
+mod names;
+mod noted;
+mod placeholder;
+mod template;
+
+// what an output leads to
+mod routing;
+
+// the aggregates
+pub mod posting;
+
+pub use definition::{
+    Actor, ActorKind, Branch, Condition, Conversation, Llm, LlmProtocol, On, RetryPolicy, Script,
+    Seconds, Workflow,
+};
+pub use ids::{ActorId, ConversationId, PostingId, RunId, WorkflowId, correlation_id};
+pub use names::{EndReason, FailureType};
+pub use noted::{Noted, ReadNote};
+pub use placeholder::Placeholder;
+pub use posting::{
+    Attempt, Completion, Failure, InputValues, LlmUsage, Posting, PostingEvent, PostingRejection,
+    Step,
+};
+pub use routing::{Fired, firing_rules};
+pub use template::{Template, Unresolved};

@@ -1,0 +1,275 @@
+//! What a workflow is: its conversations, actors and branch rules, as its author wrote them.
+
+mod condition;
+mod form;
+mod seconds;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use condition::Condition;
+pub use seconds::{Seconds, SecondsError};
+
+use crate::ids::{ActorId, ConversationId, WorkflowId};
+use crate::template::Template;
+
+/// A directed graph of conversations.
+///
+/// It is read from TOML with any serde reader; [`check`](crate::check) says whether it makes sense.
+///
+/// ```
+/// # use turing_domain::{ConversationId, Workflow};
+/// let workflow: Workflow = toml::from_str(r#"
+///     [workflow]
+///     id = 3001
+///     name = "postings"
+///     entry = 9101
+///
+///     [[actors]]
+///     id = 74
+///     name = "validate"
+///     type = "script"
+///     command = ["actors/validate.sh"]
+///
+///     [[conversations]]
+///     id = 9101
+///     name = "validate"
+///     actor = 74
+///     input = "{job_description}"
+///     [[conversations.branches]]
+///     when = "contains:[PASS]"
+/// "#)?;
+/// assert_eq!(workflow.entry, ConversationId(9101));
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "form::Form", into = "form::Form")]
+pub struct Workflow {
+    /// The workflow's id, such as 3001.
+    pub id: WorkflowId,
+    /// What people call it.
+    pub name: String,
+    /// Where every posting begins.
+    pub entry: ConversationId,
+    /// How many conversations one posting may run in one run of the workflow.
+    pub max_total_session_runs: u32,
+    /// When a failed attempt is repeated.
+    pub retry: RetryPolicy,
+    /// Who executes.
+    pub actors: Vec<Actor>,
+    /// The nodes of the graph.
+    pub conversations: Vec<Conversation>,
+}
+
+impl Workflow {
+    /// The conversation of this id.
+    pub fn conversation(&self, id: ConversationId) -> Option<&Conversation> {
+        self.conversations.iter().find(|one| one.id == id)
+    }
+
+    /// The actor of this id.
+    pub fn actor(&self, id: ActorId) -> Option<&Actor> {
+        self.actors.iter().find(|one| one.id == id)
+    }
+
+    /// How long one attempt at the conversation may take: its own limit, or that of its actor's
+    /// kind. `None` for a human, who may take any time.
+    pub fn time_limit(&self, conversation: &Conversation) -> Option<Duration> {
+        match conversation.time_limit {
+            Some(limit) => Some(limit.into()),
+            None => match &self.actor(conversation.actor)?.kind {
+                ActorKind::Script(_) => Some(Duration::from_secs(300)),
+                ActorKind::Llm(_) => Some(Duration::from_secs(600)),
+                ActorKind::Human => None,
+            },
+        }
+    }
+
+    /// The conversations of a parallel group.
+    pub fn members_of<'a>(&'a self, group: &'a str) -> impl Iterator<Item = ConversationId> + 'a {
+        self.conversations
+            .iter()
+            .filter(move |one| one.parallel_group.as_deref() == Some(group))
+            .map(|one| one.id)
+    }
+
+    /// The names of all parallel groups.
+    pub fn groups(&self) -> BTreeSet<&str> {
+        let groups = self.conversations.iter();
+        groups.filter_map(|one| one.parallel_group.as_deref()).collect()
+    }
+}
+
+/// When a failed attempt is repeated, and how long after.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// How often one execution is repeated at most.
+    pub retries: u32,
+    /// The longest delay before the first repeat; it doubles with each further one.
+    pub base_seconds: Seconds,
+    /// The longest delay before any repeat.
+    pub max_seconds: Seconds,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            retries: 3,
+            base_seconds: Seconds::from_whole(2),
+            max_seconds: Seconds::from_whole(300),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The delay before the next attempt when `retries` have been made: exponential, with full
+    /// jitter, which `fraction` (0 to 1) stands for.
+    pub fn delay(&self, retries: u32, fraction: f64) -> Duration {
+        let doublings = i32::try_from(retries.min(60)).unwrap_or(60);
+        let longest = self.base_seconds.get() * 2f64.powi(doublings);
+        let seconds = longest.min(self.max_seconds.get()) * fraction.clamp(0.0, 1.0);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+}
+
+/// Who executes conversations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Actor {
+    /// The actor's id, such as 74.
+    pub id: ActorId,
+    /// What people call it.
+    pub name: String,
+    /// How it executes.
+    pub kind: ActorKind,
+}
+
+/// How an actor executes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ActorKind {
+    /// A process: JSON on its standard input, its answer on standard output.
+    Script(Script),
+    /// A language model behind HTTP.
+    Llm(Llm),
+    /// A person; the posting waits.
+    Human,
+}
+
+/// How a script is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// The program, relative to the definition file, and its arguments.
+    pub command: Vec<String>,
+    /// The script's whole environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// How a language model is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Llm {
+    /// The model's name at the endpoint.
+    pub model: String,
+    /// The base address, such as `http://localhost:11434`.
+    pub endpoint: String,
+    /// What the endpoint speaks.
+    pub protocol: LlmProtocol,
+    /// A text that precedes every input.
+    pub system: Option<String>,
+    /// How freely the model chooses.
+    pub temperature: Option<f64>,
+    /// Makes answers repeatable where the model can do that.
+    pub seed: Option<i64>,
+    /// The longest answer in tokens.
+    pub max_tokens: Option<u32>,
+    /// The environment variable that holds the key of the endpoint.
+    pub api_key_env: Option<String>,
+}
+
+/// What an LLM endpoint speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LlmProtocol {
+    /// Ollama's `/api/generate`.
+    #[default]
+    OllamaGenerate,
+    /// Ollama's `/api/chat`.
+    OllamaChat,
+    /// The chat completions that OpenAI-compatible servers speak.
+    OpenaiChat,
+}
+
+/// A node of the graph: one actor, its input, and what follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversation {
+    /// The conversation's id, such as 9101.
+    pub id: ConversationId,
+    /// What people call it.
+    pub name: String,
+    /// Who executes it.
+    pub actor: ActorId,
+    /// What the actor is given.
+    #[serde(default)]
+    pub input: Template,
+    /// How long one attempt may take, if not the default of the actor's kind.
+    #[serde(rename = "timeout_seconds", default, skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<Seconds>,
+    /// Its place among the waves: lowest first.
+    #[serde(default)]
+    pub execution_order: i32,
+    /// The group whose members run side by side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel_group: Option<String>,
+    /// The group whose members must have finished before this starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_for_group: Option<String>,
+    /// How often one posting may run it in one run of the workflow.
+    #[serde(default = "default_max_instruction_runs")]
+    pub max_instruction_runs: u32,
+    /// What follows.
+    #[serde(default)]
+    pub branches: Vec<Branch>,
+}
+
+fn default_max_instruction_runs() -> u32 {
+    50
+}
+
+/// A branch rule: what follows a conversation when its condition matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Branch {
+    /// The higher, the earlier: only the rules of the highest matching priority are taken.
+    #[serde(default)]
+    pub priority: i32,
+    /// Which end of the conversation it is about.
+    #[serde(default)]
+    pub on: On,
+    /// What the output must look like; for a failure, the name of the failure type.
+    #[serde(rename = "when", default)]
+    pub condition: Condition,
+    /// The next conversation; `None` ends the path.
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ConversationId>,
+    /// How often one posting may take this rule in one run of the workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_iterations: Option<u32>,
+}
+
+/// Which end of a conversation a rule is about.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum On {
+    /// The actor answered.
+    #[default]
+    Success,
+    /// The actor failed for good.
+    Failure,
+}
+
+#[cfg(test)]
+mod tests;

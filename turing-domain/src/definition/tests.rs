@@ -1,0 +1,149 @@
+use super::*;
+
+const FULL: &str = r#"
+    [workflow]
+    id = 3001
+    name = "postings"
+    entry = 9101
+    max_total_session_runs = 20
+    [workflow.retry]
+    retries = 1
+    base_seconds = 0.5
+
+    [[actors]]
+    id = 74
+    name = "validate"
+    type = "script"
+    command = ["actors/validate.sh", "-v"]
+    env = { LC_ALL = "C.UTF-8" }
+
+    [[actors]]
+    id = 75
+    name = "summarise"
+    type = "llm"
+    model = "llama3"
+    endpoint = "http://localhost:11434"
+    protocol = "ollama_chat"
+    temperature = 0
+    seed = 7
+
+    [[actors]]
+    id = 76
+    name = "review"
+    type = "human"
+
+    [[conversations]]
+    id = 9101
+    name = "validate"
+    actor = 74
+    execution_order = 1
+    input = "{job_description}"
+    timeout_seconds = 30
+    parallel_group = "first"
+    [[conversations.branches]]
+    priority = 10
+    when = "contains:[PASS]"
+    to = 9102
+    max_iterations = 3
+    [[conversations.branches]]
+    on = "failure"
+
+    [[conversations]]
+    id = 9102
+    name = "summarise"
+    actor = 75
+    wait_for_group = "first"
+    max_instruction_runs = 5
+
+    [[conversations]]
+    id = 9103
+    name = "review"
+    actor = 76
+"#;
+
+fn full() -> Workflow {
+    toml::from_str(FULL).unwrap()
+}
+
+fn refusal(change: impl Fn(&str) -> String) -> String {
+    toml::from_str::<Workflow>(&change(FULL)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_definition_is_read_with_its_defaults() {
+    let workflow = full();
+    assert_eq!(workflow.max_total_session_runs, 20);
+    assert_eq!(workflow.retry.retries, 1);
+    assert_eq!(workflow.retry.max_seconds, Seconds::from_whole(300));
+    let first = workflow.conversation(ConversationId(9101)).unwrap();
+    assert_eq!(first.max_instruction_runs, 50);
+    assert_eq!(first.branches[0].on, On::Success);
+    assert_eq!(first.branches[0].condition, Condition::Contains("[PASS]".into()));
+    assert_eq!(
+        first.branches[1],
+        Branch {
+            priority: 0,
+            on: On::Failure,
+            condition: Condition::Any,
+            target: None,
+            max_iterations: None,
+        }
+    );
+}
+
+#[test]
+fn time_limits_default_by_the_kind_of_actor() {
+    let workflow = full();
+    let limit = |id| workflow.time_limit(workflow.conversation(ConversationId(id)).unwrap());
+    assert_eq!(limit(9101), Some(Duration::from_secs(30)));
+    assert_eq!(limit(9102), Some(Duration::from_secs(600)));
+    assert_eq!(limit(9103), None);
+}
+
+#[test]
+fn what_is_written_reads_back_the_same() {
+    let json = serde_json::to_string(&full()).unwrap();
+    assert_eq!(serde_json::from_str::<Workflow>(&json).unwrap(), full());
+}
+
+#[test]
+fn unknown_keys_are_named() {
+    for (key, within) in
+        [("max_iteration", "to = 9102"), ("comand", "env ="), ("idd", "[workflow]\n")]
+    {
+        let line = match within.ends_with('\n') {
+            true => format!("{within}{key} = 1\n"),
+            false => format!("{key} = 1\n{within}"),
+        };
+        let error = refusal(|text| text.replacen(within, &line, 1));
+        assert!(error.contains(key), "{error}");
+    }
+}
+
+#[test]
+fn a_setting_of_another_kind_of_actor_is_refused() {
+    let error = refusal(|text| text.replace("type = \"human\"", "type = \"human\"\nseed = 1"));
+    assert!(error.contains("seed"), "{error}");
+    let error = refusal(|text| text.replace("type = \"human\"", "type = \"robot\""));
+    assert!(error.contains("robot"), "{error}");
+}
+
+#[test]
+fn a_time_that_is_none_is_refused() {
+    for seconds in ["-1", "nan", "inf", "1e300"] {
+        let error = refusal(|text| {
+            text.replace("timeout_seconds = 30", &format!("timeout_seconds = {seconds}"))
+        });
+        assert!(error.contains("no length of time"), "{error}");
+    }
+}
+
+#[test]
+fn delays_double_up_to_the_longest_and_are_spread_by_jitter() {
+    let retry = RetryPolicy::default();
+    let longest: Vec<_> = (0..4).map(|retries| retry.delay(retries, 1.0).as_secs()).collect();
+    assert_eq!(longest, [2, 4, 8, 16]);
+    assert_eq!(retry.delay(u32::MAX, 1.0), Duration::from_secs(300));
+    assert_eq!(retry.delay(1, 0.25), Duration::from_secs(1));
+    assert_eq!(retry.delay(1, f64::NAN), Duration::ZERO);
+}

@@ -1,0 +1,75 @@
+//! Names of things: each kind of id is a type of its own.
+
+use std::fmt;
+use std::str::FromStr;
+
+use es_core::AggregateId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! integer_ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(
+            AggregateId, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize,
+            Deserialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub i32);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = std::num::ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl From<i32> for $name {
+            fn from(id: i32) -> Self {
+                Self(id)
+            }
+        }
+    )+};
+}
+
+integer_ids! {
+    /// A posting: the work item that travels through a workflow.
+    PostingId,
+    /// A workflow: a graph of conversations.
+    WorkflowId,
+    /// A conversation: a node of a workflow.
+    ConversationId,
+    /// An actor: what executes conversations.
+    ActorId,
+}
+
+/// One run of a workflow over postings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub Uuid);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// What joins everything that a workflow does to one posting: the `correlation_id` of its events.
+pub fn correlation_id(workflow: WorkflowId, posting: PostingId) -> String {
+    format!("workflow_{workflow}_posting_{posting}")
+}

@@ -1,0 +1,163 @@
+//! Event fields that other programs write too.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::ids::{ActorId, ConversationId, RunId};
+use crate::names::{EndReason, FailureType};
+
+/// A field that may be absent, and counts as absent when what stands there does not fit.
+///
+/// The specification's events are also written from `psql` and from scripts; one odd value there
+/// must not make a whole posting unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noted<T>(pub Option<T>);
+
+impl<T> Noted<T> {
+    /// The field of an event that does not say.
+    pub const ABSENT: Self = Self(None);
+}
+
+impl<T> Default for Noted<T> {
+    fn default() -> Self {
+        Self::ABSENT
+    }
+}
+
+impl<T> Deref for Noted<T> {
+    type Target = Option<T>;
+
+    fn deref(&self) -> &Option<T> {
+        &self.0
+    }
+}
+
+impl<T> From<T> for Noted<T> {
+    fn from(value: T) -> Self {
+        Self(Some(value))
+    }
+}
+
+impl<T> From<Option<T>> for Noted<T> {
+    fn from(value: Option<T>) -> Self {
+        Self(value)
+    }
+}
+
+impl<T: Serialize> Serialize for Noted<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: ReadNote> Deserialize<'de> for Noted<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Option::<Value>::deserialize(deserializer)?;
+        Ok(Self(value.and_then(T::read_note)))
+    }
+}
+
+/// A type that is read from JSON of any shape, or not.
+pub trait ReadNote: Sized {
+    /// The value, if `json` fits.
+    fn read_note(json: Value) -> Option<Self>;
+}
+
+/// A number without a fraction, or its decimal digits in a string.
+fn integer(json: &Value) -> Option<i64> {
+    match json {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            let is_decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            is_decimal.then(|| text.parse().ok()).flatten()
+        }
+        _ => None,
+    }
+}
+
+macro_rules! read_integers {
+    ($($integer:ty => $type:ty),+ $(,)?) => {$(
+        impl ReadNote for $type {
+            fn read_note(json: Value) -> Option<Self> {
+                <$integer>::try_from(integer(&json)?).ok().map(Self::from)
+            }
+        }
+    )+};
+}
+
+read_integers! {
+    i32 => i32,
+    u32 => u32,
+    u64 => u64,
+    i32 => ConversationId,
+    i32 => ActorId,
+}
+
+/// Anything but `null` is a text: a string as it is, other JSON as JSON.
+impl ReadNote for String {
+    fn read_note(json: Value) -> Option<Self> {
+        match json {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        }
+    }
+}
+
+impl ReadNote for FailureType {
+    fn read_note(json: Value) -> Option<Self> {
+        String::read_note(json).map(|text| Self::from(text.as_str()))
+    }
+}
+
+impl ReadNote for EndReason {
+    fn read_note(json: Value) -> Option<Self> {
+        String::read_note(json).map(|text| Self::from(text.as_str()))
+    }
+}
+
+impl ReadNote for RunId {
+    fn read_note(json: Value) -> Option<Self> {
+        json.as_str()?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T: ReadNote>(json: &str) -> Option<T> {
+        serde_json::from_str::<Noted<T>>(json).unwrap().0
+    }
+
+    #[test]
+    fn an_id_is_read_from_a_number_and_from_digits() {
+        assert_eq!(read("9184"), Some(ConversationId(9184)));
+        assert_eq!(read("\"9184\""), Some(ConversationId(9184)));
+        for other in
+            ["null", "99999999999", "1.5", "\"x\"", "\"+1\"", "\"\"", "\"-\"", "[]", "{}", "true"]
+        {
+            assert_eq!(read::<ConversationId>(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_read_from_anything_but_null() {
+        assert_eq!(read("\"a\""), Some("a".to_owned()));
+        assert_eq!(read("{\"a\":1}"), Some("{\"a\":1}".to_owned()));
+        assert_eq!(read::<String>("null"), None);
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_is_absent() {
+        #[derive(Deserialize)]
+        struct Payload {
+            error: Noted<String>,
+        }
+        let payload: Payload = serde_json::from_str("{}").unwrap();
+        assert_eq!(payload.error, Noted::ABSENT);
+    }
+}

@@ -1,0 +1,142 @@
+//! The state of a posting, made of its events.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use es_core::Aggregate;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{ConversationId, PostingId};
+use crate::names::EndReason;
+use crate::posting::event::PostingEvent;
+use crate::posting::run::PostingRun;
+
+/// The state of a posting.
+///
+/// The first four fields are the columns of the specification's projection. Events of other
+/// programs, which know no runs, change these four only.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Posting {
+    current_conversation_id: Option<ConversationId>,
+    execution_sequence: Vec<ConversationId>,
+    outputs: BTreeMap<ConversationId, Value>,
+    is_terminal: bool,
+    terminal: Option<Terminal>,
+    run: Option<PostingRun>,
+}
+
+/// How a posting ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// The worst reason of its paths, if it was recorded.
+    pub reason: Option<EndReason>,
+    /// The conversation that ended last, if it was recorded.
+    pub final_conversation_id: Option<ConversationId>,
+}
+
+impl Posting {
+    /// Where the posting is: the lowest of its open conversations; if none is open, the one that it
+    /// was at last.
+    pub fn current_conversation_id(&self) -> Option<ConversationId> {
+        self.current_conversation_id
+    }
+
+    /// The conversations that completed, in the order of their events, over all runs.
+    pub fn execution_sequence(&self) -> &[ConversationId] {
+        &self.execution_sequence
+    }
+
+    /// The latest output of each conversation, over all runs.
+    pub fn outputs(&self) -> &BTreeMap<ConversationId, Value> {
+        &self.outputs
+    }
+
+    /// True from `posting_terminal` until the next run is entered.
+    pub fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// How the posting ended, while it is terminal.
+    pub fn terminal(&self) -> Option<&Terminal> {
+        self.terminal.as_ref()
+    }
+
+    /// The run that the posting entered last.
+    pub fn run(&self) -> Option<&PostingRun> {
+        self.run.as_ref()
+    }
+
+    /// The outputs that the current run may use: what completed in it, latest completion last.
+    pub fn usable_outputs(&self) -> impl DoubleEndedIterator<Item = (ConversationId, &Value)> {
+        let completed = self.run.iter().flat_map(|run| run.completed());
+        completed.filter_map(|id| Some((*id, self.outputs.get(id)?)))
+    }
+
+    /// The text of an output that the current run may use; JSON that is no string as JSON text.
+    pub fn usable_output(&self, conversation: ConversationId) -> Option<Cow<'_, str>> {
+        let is_usable = self.run.as_ref()?.completed().contains(&conversation);
+        let output = self.outputs.get(&conversation).filter(|_| is_usable)?;
+        Some(text_of(output))
+    }
+}
+
+/// A string as it is, anything else as JSON.
+pub(super) fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}
+
+impl Aggregate for Posting {
+    const TYPE: &'static str = "posting";
+    type Id = PostingId;
+    type Event = PostingEvent;
+
+    fn evolve(&mut self, event: &PostingEvent) {
+        use PostingEvent::*;
+        let mut seen = None;
+        match event {
+            ScriptExecutionCompleted { conversation_id, output, .. }
+            | LlmCallCompleted { conversation_id, output, .. }
+            | HumanTaskCompleted { conversation_id, output, .. } => {
+                seen = conversation_id.0;
+                if let Some(id) = conversation_id.0 {
+                    self.execution_sequence.push(id);
+                    if !output.is_null() {
+                        self.outputs.insert(id, output.clone());
+                    }
+                }
+            }
+            ScriptExecutionFailed { conversation_id, .. }
+            | LlmCallFailed { conversation_id, .. }
+            | HumanTaskFailed { conversation_id, .. } => seen = conversation_id.0,
+            PostingTerminal { reason, final_conversation_id, .. } => {
+                seen = final_conversation_id.0;
+                self.is_terminal = true;
+                self.terminal = Some(Terminal {
+                    reason: reason.0.clone(),
+                    final_conversation_id: final_conversation_id.0,
+                });
+            }
+            PostingEnteredRun { run_id, workflow_id, entry_conversation_id } => {
+                self.is_terminal = false;
+                self.terminal = None;
+                self.run = Some(PostingRun::new(*run_id, *workflow_id, *entry_conversation_id));
+            }
+            CircuitBreakerOpen { .. }
+            | BranchTaken { .. }
+            | PathEnded { .. }
+            | RetryScheduled { .. } => {}
+        }
+        let mut open = None;
+        if let Some(run) = &mut self.run {
+            if !self.is_terminal || matches!(event, PostingTerminal { .. }) {
+                run.evolve(event);
+            }
+            open = run.open().keys().next().copied();
+        }
+        self.current_conversation_id = open.or(seen).or(self.current_conversation_id);
+    }
+}
