@@ -22,16 +22,21 @@ use crate::stream::StreamId;
 /// **Append**
 ///
 /// 1. The first event of a stream gets version 1 and versions are dense, in the order of the
-///    request. (`append::first_event_gets_version_one`, `append::versions_are_dense`)
+///    request. The answer tells every event as it was recorded, stream by stream in the order of
+///    the request. (`append::first_event_gets_version_one`, `append::versions_are_dense`,
+///    `append::the_answer_tells_what_was_recorded`, `units::the_answer_follows_the_request`)
 /// 2. An append is judged by [`ExpectedVersion::accepts`](crate::ExpectedVersion::accepts) against
 ///    the version that the stream has at the moment of writing.
 ///    (`versions::each_expectation_is_judged`, `conflicts::one_of_two_racing_writers_wins`)
 /// 3. A refused append writes nothing, and its [`Conflict`](crate::Conflict) names the first stream
 ///    of the request that is not as expected, what was expected and what it is at.
-///    (`conflicts::a_stale_writer_writes_nothing`, `conflicts::a_conflict_names_what_it_found`)
+///    (`conflicts::a_stale_writer_writes_nothing`, `conflicts::a_conflict_names_what_it_found`,
+///    `conflicts::the_first_unexpected_stream_is_named`)
 /// 4. An append is atomic, over all its events and all its streams: no reader ever sees a part.
+///    Appends that name the same streams in different orders never wait for each other for ever.
 ///    (`batch::a_refused_batch_leaves_nothing`, `batch::readers_never_see_half_a_batch`,
-///    `units::all_streams_or_none`, `units::readers_never_see_half_a_unit`)
+///    `units::all_streams_or_none`, `units::readers_never_see_half_a_unit`,
+///    `units::opposite_orders_come_to_an_end`)
 /// 5. Event ids are unique in the store; a second use is refused with
 ///    [`DuplicateEvent`](AppendError::DuplicateEvent) and nothing of the append is written.
 ///    (`append::a_used_event_id_is_refused`)
@@ -41,27 +46,33 @@ use crate::stream::StreamId;
 ///    `idempotency::a_repeat_is_answered_after_the_stream_moved_on`,
 ///    `idempotency::racing_repeats_write_once`)
 /// 7. A request that differs from the first one under its key (other streams, event types or
-///    payloads as JSON values) is refused with [`KeyReused`](AppendError::KeyReused); ids, times,
-///    metadata and expected versions do not count.
+///    payloads as JSON values) is refused with [`KeyReused`](AppendError::KeyReused) and writes
+///    nothing; ids, times, metadata, expected versions and the order of the streams do not count.
 ///    (`idempotency::another_content_is_refused`, `idempotency::other_streams_are_refused`,
-///    `idempotency::ids_and_metadata_do_not_count`)
+///    `idempotency::ids_and_metadata_do_not_count`,
+///    `idempotency::the_order_of_streams_does_not_count`,
+///    `idempotency::a_race_of_different_requests_has_one_winner`)
 /// 8. A key is recorded under each stream of its request, in the same transaction as the events; a
 ///    refused append records none; the same key on another stream is another key.
+///    [`find_append`](Self::find_append) answers the whole first result under each of its streams.
 ///    (`idempotency::a_refused_append_records_no_key`,
-///    `idempotency::a_key_belongs_to_its_streams`)
+///    `idempotency::a_key_belongs_to_its_streams`, `idempotency::a_recorded_append_is_found`)
 /// 9. [`AppendRequest::check`] is applied before anything is written.
 ///    (`limits::a_refused_request_writes_nothing`, `limits::what_is_within_the_limits_is_kept`)
 /// 10. An acknowledged append is seen by every read that begins afterwards, and survives a reopening
-///     of the store if the store is durable. (`append::an_acknowledged_append_is_read_back`,
-///     `durability::everything_is_there_after_reopening`)
+///     of the store if the store is durable; so do its idempotency key and its event ids.
+///     (`append::an_acknowledged_append_is_read_back`,
+///     `durability::everything_is_there_after_reopening`, `durability::keys_survive_reopening`,
+///     `durability::event_ids_stay_used_after_reopening`)
 /// 11. A caller that drops the future of `append` leaves all of the append or nothing of it, and the
-///     store goes on. (`append::a_dropped_append_leaves_all_or_nothing`)
+///     store goes on. (`append::a_dropped_append_leaves_all_or_nothing`,
+///     `storms::dropped_appends_leave_a_consistent_history`)
 ///
 /// **Content**
 ///
 /// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged.
 ///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
-///     `fidelity::large_payloads_come_back`)
+///     `fidelity::large_payloads_come_back`, `fidelity::names_come_back_unchanged`)
 /// 13. `recorded_at` is the store's clock at the time of writing, in microseconds; it orders
 ///     nothing. (`fidelity::recorded_at_is_the_store_clock`,
 ///     `reads::a_clock_that_steps_back_changes_no_order`)
@@ -69,28 +80,35 @@ use crate::stream::StreamId;
 /// **Reading**
 ///
 /// 14. [`read_stream`](Self::read_stream) returns exactly the events of that stream within the
-///     bounds, in the direction asked for; an unknown stream is empty, not an error.
+///     bounds, in the direction asked for; an unknown stream is empty, not an error. Whatever is
+///     read, the page tells the version of the whole stream.
 ///     (`reads::forwards_and_backwards_are_mirrored`, `reads::bounds_are_inclusive`,
-///     `reads::an_unknown_stream_is_empty`, `reads::streams_do_not_mix`)
-/// 15. `until` returns the prefix before the first event recorded later than the instant.
+///     `reads::an_unknown_stream_is_empty`, `reads::streams_do_not_mix`,
+///     `reads::a_page_tells_the_version_of_its_stream`)
+/// 15. `until` returns the prefix of the stream before its first event recorded later than the
+///     instant, and of that prefix what the other bounds select.
 ///     (`reads::until_is_the_prefix_before_the_first_later_event`)
 /// 16. A page keeps its limits in events and bytes, holds at least one event if there is one, and
 ///     says truly whether more follow. (`reads::pages_keep_their_limits`,
-///     `reads::a_large_event_still_comes`, `reads::pages_join_without_gap_or_overlap`)
+///     `reads::a_large_event_still_comes`, `reads::pages_join_without_gap_or_overlap`,
+///     `log::pages_keep_their_limits`)
 /// 17. The log holds every event once, positions grow, and within a stream positions follow
-///     versions. (`log::every_event_once_in_position_order`,
-///     `log::stream_order_is_log_order`)
+///     versions. It ends with its newest event. (`log::every_event_once_in_position_order`,
+///     `log::stream_order_is_log_order`, `log::the_end_is_told_truly`)
 /// 18. A log page's `next` passes over what the filter leaves out, and never over an event that is
 ///     wanted. (`filters::types_select_events`, `filters::an_unmatched_page_still_moves_on`)
 /// 19. Nothing is skipped: who has read up to a position never later finds an event at or before
-///     it, whatever writers do. (`tailing::a_follower_sees_every_event_once_under_writers`,
+///     it, whatever writers do. So an append stands after all that was acknowledged before it
+///     began. (`log::later_appends_stand_later`,
+///     `tailing::a_follower_sees_every_event_once_under_writers`,
 ///     `storms::many_writers_leave_a_consistent_history`)
 /// 20. A position that was visible is never given to another event, not after a reopening either.
 ///     (`log::a_position_is_never_reused`, `durability::positions_go_on_after_reopening`)
 /// 21. [`wait_past`](Self::wait_past) returns when the log has an event after the position, at once
 ///     if it has one already; it stays pending as long as there is none; it wakes however many wait;
 ///     dropping it is harmless. (`tailing::wait_past_returns_at_once_when_there_is_more`,
-///     `tailing::wait_past_pends_until_an_append`, `tailing::all_waiters_are_woken`)
+///     `tailing::wait_past_pends_until_an_append`, `tailing::all_waiters_are_woken`,
+///     `tailing::a_dropped_wait_is_harmless`)
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// Writes all events of the request, or none.

@@ -15,6 +15,18 @@ mod parts;
 mod run;
 
 mod append;
+mod batch;
+mod conflicts;
+mod durability;
+mod fidelity;
+mod filters;
+mod idempotency;
+mod limits;
+mod log;
+mod reads;
+mod snapshots;
+mod tailing;
+mod units;
 mod versions;
 
 pub use run::{Factory, Outcome, TimeLimits, Verdict, run_all, run_one};
@@ -60,14 +72,104 @@ macro_rules! for_each_scenario {
                 append {
                     first_event_gets_version_one,
                     versions_are_dense,
+                    the_answer_tells_what_was_recorded,
+                    a_used_event_id_is_refused,
+                    an_acknowledged_append_is_read_back,
+                    a_dropped_append_leaves_all_or_nothing,
+                }
+                batch {
+                    a_refused_batch_leaves_nothing,
+                    readers_never_see_half_a_batch,
                 }
                 versions {
                     each_expectation_is_judged,
                 }
+                conflicts {
+                    one_of_two_racing_writers_wins,
+                    a_stale_writer_writes_nothing,
+                    a_conflict_names_what_it_found,
+                    the_first_unexpected_stream_is_named,
+                }
+                idempotency {
+                    a_repeat_returns_the_first_result,
+                    a_repeat_is_answered_after_the_stream_moved_on,
+                    racing_repeats_write_once,
+                    a_race_of_different_requests_has_one_winner,
+                    another_content_is_refused,
+                    other_streams_are_refused,
+                    ids_and_metadata_do_not_count,
+                    the_order_of_streams_does_not_count,
+                    a_refused_append_records_no_key,
+                    a_key_belongs_to_its_streams,
+                    a_recorded_append_is_found,
+                }
+                units {
+                    all_streams_or_none,
+                    readers_never_see_half_a_unit,
+                    the_answer_follows_the_request,
+                    opposite_orders_come_to_an_end,
+                }
+                reads {
+                    forwards_and_backwards_are_mirrored,
+                    bounds_are_inclusive,
+                    an_unknown_stream_is_empty,
+                    streams_do_not_mix,
+                    a_page_tells_the_version_of_its_stream,
+                    until_is_the_prefix_before_the_first_later_event,
+                    a_clock_that_steps_back_changes_no_order,
+                    pages_keep_their_limits,
+                    a_large_event_still_comes,
+                    pages_join_without_gap_or_overlap,
+                }
+                log {
+                    every_event_once_in_position_order,
+                    stream_order_is_log_order,
+                    later_appends_stand_later,
+                    a_position_is_never_reused,
+                    pages_keep_their_limits,
+                    the_end_is_told_truly,
+                }
+                filters {
+                    types_select_events,
+                    an_unmatched_page_still_moves_on,
+                }
+                tailing {
+                    wait_past_returns_at_once_when_there_is_more,
+                    wait_past_pends_until_an_append,
+                    all_waiters_are_woken,
+                    a_dropped_wait_is_harmless,
+                    a_follower_sees_every_event_once_under_writers,
+                }
+                fidelity {
+                    payloads_come_back_as_the_same_value,
+                    metadata_comes_back_equal,
+                    names_come_back_unchanged,
+                    large_payloads_come_back,
+                    recorded_at_is_the_store_clock,
+                }
+                limits {
+                    a_refused_request_writes_nothing,
+                    what_is_within_the_limits_is_kept,
+                }
             }
             durability {
+                durability {
+                    everything_is_there_after_reopening,
+                    positions_go_on_after_reopening,
+                    keys_survive_reopening,
+                    event_ids_stay_used_after_reopening,
+                }
             }
             snapshots {
+                snapshots {
+                    the_latest_comes_back_equal,
+                    an_upper_bound_selects_an_older_one,
+                    the_same_version_is_replaced,
+                    a_late_older_one_hides_nothing,
+                    streams_do_not_mix,
+                    deleting_removes_those_of_one_stream,
+                    events_do_not_change,
+                }
             }
         }
     };

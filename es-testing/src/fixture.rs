@@ -24,8 +24,8 @@ pub trait Fixture: Send + Sync + 'static {
 
     /// The limits that the store was opened with.
     ///
-    /// Small ones make the suite faster; at least 8 events, 1 KiB of payload and of metadata, and
-    /// 3 levels are needed.
+    /// Small ones make the suite faster, but it needs 64 events, 4 KiB in a payload and in metadata,
+    /// 64 KiB in an append, and 16 levels.
     fn limits(&self) -> Limits;
 
     /// Closes the store and opens the same data again, as a restarted process would; afterwards

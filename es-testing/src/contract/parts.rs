@@ -1,13 +1,21 @@
 //! The small parts that scenarios are built of.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendRequest, Appended, EventId, EventStore, ExpectedVersion, IdempotencyKey, NewEvent,
-    PageLimit, Payload, ReadLog, ReadStream, RecordedEvent, StreamId, StreamVersion,
+    AppendError, AppendRequest, Appended, Conflict, EventId, EventStore, ExpectedVersion,
+    IdempotencyKey, LogPage, NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream,
+    RecordedEvent, StreamId, StreamPage, StreamVersion,
 };
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use super::run::soon;
 
 pub(super) type Store = Arc<dyn EventStore>;
 
@@ -17,10 +25,7 @@ pub(super) const ANY: ExpectedVersion = ExpectedVersion::Any;
 pub(super) const NONE: ExpectedVersion = ExpectedVersion::NoStream;
 
 /// More events than any scenario of one page writes.
-pub(super) const ONE_PAGE: PageLimit = PageLimit {
-    events: 1_000_000,
-    bytes: usize::MAX,
-};
+pub(super) const ONE_PAGE: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
 
 pub(super) fn exactly(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(StreamVersion::new(version))
@@ -102,19 +107,17 @@ pub(super) async fn accepted(store: &Store, request: AppendRequest) -> Appended 
 
 /// All events of a stream, in one page.
 pub(super) async fn read(store: &Store, stream: &StreamId) -> Vec<RecordedEvent> {
-    page(store, &ReadStream::new(stream.clone()).limit(ONE_PAGE))
-        .await
-        .events
+    page(store, &ReadStream::new(stream.clone()).limit(ONE_PAGE)).await.events
 }
 
-pub(super) async fn page(store: &Store, read: &ReadStream) -> es_core::StreamPage {
+pub(super) async fn page(store: &Store, read: &ReadStream) -> StreamPage {
     match store.read_stream(read).await {
         Ok(page) => page,
         Err(error) => panic!("reading stream {} failed: {error}", read.stream),
     }
 }
 
-pub(super) async fn log_page(store: &Store, read: &ReadLog) -> es_core::LogPage {
+pub(super) async fn log_page(store: &Store, read: &ReadLog) -> LogPage {
     match store.read_log(read).await {
         Ok(page) => page,
         Err(error) => panic!("reading the log after {} failed: {error}", read.after),
@@ -123,9 +126,14 @@ pub(super) async fn log_page(store: &Store, read: &ReadLog) -> es_core::LogPage 
 
 /// The whole log, in one page.
 pub(super) async fn read_log(store: &Store) -> Vec<RecordedEvent> {
-    log_page(store, &ReadLog::from_start().limit(ONE_PAGE))
-        .await
-        .events
+    log_page(store, &ReadLog::from_start().limit(ONE_PAGE)).await.events
+}
+
+pub(super) async fn end_of_log(store: &Store) -> Position {
+    match store.end_of_log().await {
+        Ok(position) => position,
+        Err(error) => panic!("asking for the end of the log failed: {error}"),
+    }
 }
 
 /// Checks that a stream holds exactly these numbers, at versions 1, 2, 3 and so on.
@@ -138,4 +146,67 @@ pub(super) async fn holds(store: &Store, stream: &StreamId, expected: &[u64], wh
         dense,
         "{stream}: versions must be 1, 2, 3 and so on without gap"
     );
+}
+
+/// What a call must be refused with when a stream is not as expected.
+pub(super) fn conflict(answer: Result<Appended, AppendError>, why: &str) -> Conflict {
+    match answer {
+        Err(AppendError::Conflict(conflict)) => conflict,
+        Err(error) => panic!("{why}: the answer must be a conflict, but is: {error}"),
+        Ok(_) => panic!("{why}: the answer must be a conflict, but the append was accepted"),
+    }
+}
+
+/// A number of repetitions, by whether this is a full campaign.
+pub(super) fn rounds(quick: u64, full: u64) -> u64 {
+    match std::env::var("ES_CAMPAIGN").as_deref() {
+        Err(_) | Ok("") => quick,
+        Ok("full") => full,
+        Ok(other) => panic!("ES_CAMPAIGN is `{other}`; leave it unset or set it to `full`"),
+    }
+}
+
+/// Runs calls in tasks of their own that begin at the same moment.
+pub(super) async fn together<T: Send + 'static>(
+    what: &str,
+    calls: impl IntoIterator<Item = BoxFuture<'static, T>>,
+) -> Vec<T> {
+    let calls: Vec<_> = calls.into_iter().collect();
+    let gate = Arc::new(Barrier::new(calls.len()));
+    let mut tasks = JoinSet::new();
+    for (index, call) in calls.into_iter().enumerate() {
+        let gate = gate.clone();
+        tasks.spawn(async move {
+            gate.wait().await;
+            (index, call.await)
+        });
+    }
+    let mut answers = soon(what, async {
+        let mut answers = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            match task {
+                Ok(answer) => answers.push(answer),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+        answers
+    })
+    .await;
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+/// Polls a future this often, with room for other tasks between, and answers what it returned.
+pub(super) async fn polled<T>(
+    future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>,
+    times: usize,
+) -> Option<T> {
+    for _ in 0..times {
+        let poll = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(value) = poll {
+            return Some(value);
+        }
+        tokio::task::yield_now().await;
+    }
+    None
 }

@@ -26,10 +26,7 @@ pub struct TimeLimits {
 impl Default for TimeLimits {
     /// Generous: only a store that hangs ever reaches them.
     fn default() -> Self {
-        Self {
-            step: Duration::from_secs(30),
-            scenario: Duration::from_secs(600),
-        }
+        Self { step: Duration::from_secs(30), scenario: Duration::from_secs(600) }
     }
 }
 
@@ -79,10 +76,7 @@ impl Verdict {
 pub async fn run_all(factory: Factory<'_>, limits: TimeLimits) -> Vec<Verdict> {
     let mut verdicts = Vec::with_capacity(SCENARIOS.len());
     for scenario in SCENARIOS {
-        verdicts.push(Verdict {
-            scenario,
-            outcome: run_one(factory, scenario, limits).await,
-        });
+        verdicts.push(Verdict { scenario, outcome: run_one(factory, scenario, limits).await });
     }
     verdicts
 }
@@ -102,9 +96,7 @@ pub async fn run_one(
     }
     // a task of its own, so that a store that blocks its thread does not stop the time limit
     let mut task = tokio::spawn(STEP.scope(limits.step, async move {
-        AssertUnwindSafe((scenario.run)(&*fixture))
-            .catch_unwind()
-            .await
+        AssertUnwindSafe((scenario.run)(&*fixture)).catch_unwind().await
     }));
     match tokio::time::timeout(limits.scenario, &mut task).await {
         Ok(Ok(Ok(()))) => Outcome::Kept,
@@ -187,9 +179,7 @@ fn outcome_of(panic: &(dyn Any + Send)) -> Outcome {
 
 /// Waits for something that must happen; `what` completes the sentence "it must be that …".
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let limit = STEP
-        .try_with(|step| *step)
-        .unwrap_or(TimeLimits::default().step);
+    let limit = STEP.try_with(|step| *step).unwrap_or(TimeLimits::default().step);
     match tokio::time::timeout(limit, future).await {
         Ok(value) => value,
         Err(_) => std::panic::panic_any(Overdue(format!("{what} within {limit:?}"))),

@@ -35,13 +35,7 @@ pub(super) async fn each_expectation_is_judged(fixture: &dyn Fixture) {
             }
             let last = if permitted { at + 1 } else { at };
             let expected_numbers: Vec<u64> = (1..=last).collect();
-            holds(
-                &store,
-                &account,
-                &expected_numbers,
-                "only a permitted append is written",
-            )
-            .await;
+            holds(&store, &account, &expected_numbers, "only a permitted append is written").await;
         }
     }
 }

@@ -1,0 +1,159 @@
+//! What is written comes back unchanged.
+
+use std::time::Duration;
+
+use es_core::{
+    AppendRequest, Clock, EventId, EventVersion, Metadata, NewEvent, Payload, RecordedEvent,
+};
+use serde_json::json;
+
+use super::parts::*;
+use crate::fixture::Fixture;
+
+/// Writes the events one by one and checks that each face returns them as they were.
+async fn come_back(store: &Store, written: Vec<NewEvent>) {
+    let account = stream("1");
+    for event in &written {
+        append(store, &account, ANY, vec![event.clone()]).await;
+    }
+    for found in [read(store, &account).await, read_log(store).await] {
+        assert_eq!(found.len(), written.len(), "every event comes back");
+        for (found, written) in found.iter().zip(&written) {
+            assert_eq!(found.event_id, written.event_id, "the event id comes back");
+            assert_eq!(found.event_type, written.event_type, "the event type comes back");
+            assert!(
+                found.payload.same_json(&written.payload),
+                "the payload {} came back as {}",
+                shortened(&written.payload),
+                shortened(&found.payload)
+            );
+            assert_eq!(found.metadata, written.metadata, "the metadata comes back equal");
+        }
+    }
+}
+
+fn shortened(payload: &Payload) -> String {
+    payload.as_str().chars().take(200).collect()
+}
+
+fn text_event(text: &str) -> NewEvent {
+    let payload = Payload::parse(text.to_owned()).expect("the scenario's text is JSON");
+    NewEvent::new(new_id(), "amount_paid_in", payload)
+}
+
+pub(super) async fn payloads_come_back_as_the_same_value(fixture: &dyn Fixture) {
+    let texts = [
+        "null",
+        "true",
+        "0",
+        "-0.0",
+        "\"\"",
+        "[]",
+        "{}",
+        "\" leading and trailing \"",
+        "9007199254740993",
+        "-9007199254740993",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "0.1",
+        "1.7976931348623157e308",
+        "2.2250738585072014e-308",
+        "-1E-300",
+        "100000000000000000000",
+        r#""Straße \ud83d\ude00 \u00e9 e\u0301 \" \\ \/ \b\f\n\r\t \u007f \u2028 \u202e \ufeff""#,
+        "\"Stra\u{df}e \u{1f600} $1 ' -- ; \\\\u0000 %s {} \"",
+        r#"{"b":1,"a":[{"":null},[],{}],"a b":{"deep":{"deeper":[1,2.5,"3",false]}},"B":2,"é":3}"#,
+        r#"[1,[2,[3,[4,[5,{"six":[7]}]]]]]"#,
+        " { \"spaced\" :\t[ 1 , 2 ]\n} ",
+        r#"{"null":null,"zero":0,"empty":"","false":false}"#,
+    ];
+    come_back(&fixture.store(), texts.into_iter().map(text_event).collect()).await;
+}
+
+pub(super) async fn metadata_comes_back_equal(fixture: &dyn Fixture) {
+    let cause: EventId = new_id();
+    let full = Metadata {
+        conversation_id: Some(9184),
+        actor_id: Some(i64::MIN),
+        execution_order: Some(i64::MAX),
+        duration_ms: Some(u64::MAX),
+        retry_count: Some(u32::MAX),
+        causation_id: Some(cause),
+        correlation_id: Some("workflow_3001_posting_12345".to_owned()),
+        event_version: Some(EventVersion { major: 2, minor: 1 }),
+        ..Metadata::default()
+    };
+    let written = [
+        Metadata::new(),
+        full.clone(),
+        full.with("tenant", "Straße \u{1f600} \"'\\")
+            .with("nested", json!({"a": [1, null, {"b": 0.1}]})),
+        Metadata::new().with("conversation_id", "not a number").with("event_version", "new"),
+        Metadata::new().with("large", 9_007_199_254_740_993_u64).with("correlation_id", ""),
+        Metadata::new().with("key with spaces, é and \"quotes\"", false),
+    ];
+    let events = written.into_iter().map(|metadata| event(1).with_metadata(metadata));
+    come_back(&fixture.store(), events.collect()).await;
+}
+
+pub(super) async fn names_come_back_unchanged(fixture: &dyn Fixture) {
+    let longest = "n".repeat(es_core::Limits::EVENT_TYPE_BYTES);
+    let names = ["a", "amount_paid_in", "amount_paid_in_", "a1_2__3", longest.as_str()];
+    let events = names.into_iter().map(|name| typed_event(name, 1));
+    come_back(&fixture.store(), events.collect()).await;
+    let store = fixture.store();
+    let aggregate_type = "t".repeat(es_core::Limits::AGGREGATE_TYPE_BYTES);
+    let id = "é".repeat(es_core::Limits::AGGREGATE_ID_BYTES / 2);
+    let longest = typed_stream(&aggregate_type, &id);
+    append(&store, &longest, NONE, vec![event(1)]).await;
+    assert_eq!(read(&store, &longest).await[0].stream, longest, "the longest name comes back");
+}
+
+pub(super) async fn large_payloads_come_back(fixture: &dyn Fixture) {
+    let most = fixture.limits().payload_bytes.min(fixture.limits().append_bytes);
+    let written = [most / 16, most / 4, most / 2, 300].map(|bytes| {
+        // varied text, so that a cut or a repeated part shows
+        let mut text = String::with_capacity(bytes);
+        let mut line = 0;
+        while text.len() + 30 < bytes {
+            text.push_str(&format!("line {line} é; "));
+            line += 1;
+        }
+        NewEvent::new(new_id(), "amount_paid_in", payload(&json!(text)))
+    });
+    come_back(&fixture.store(), written.to_vec()).await;
+}
+
+pub(super) async fn recorded_at_is_the_store_clock(fixture: &dyn Fixture) {
+    let (store, clock) = (fixture.store(), fixture.clock());
+    let mut expected = Vec::new();
+    let mut told = Vec::new();
+    for step in 0..6_u64 {
+        if step == 3 {
+            clock.step_back(Duration::from_secs(3_600));
+        } else {
+            clock.step(Duration::from_micros(1_000_001 * step + 1));
+        }
+        let request = AppendRequest::to(stream("1"), ANY, events(1..=2)).and(
+            stream("2"),
+            ANY,
+            vec![event(1)],
+        );
+        let appended = accepted(&store, request).await;
+        expected.extend([clock.now(); 3]);
+        told.extend(
+            appended
+                .streams
+                .iter()
+                .flat_map(|part| &part.events)
+                .map(|receipt| receipt.recorded_at),
+        );
+    }
+    assert_eq!(told, expected, "an answer tells the time of the store's clock, to the microsecond");
+    let read: Vec<_> = read_log(&store).await.iter().map(|event| event.recorded_at).collect();
+    assert_eq!(read, expected, "an event keeps the time at which it was written");
+    clock.step(Duration::from_secs(86_400));
+    let later: Vec<RecordedEvent> = read_log(&store).await;
+    let read: Vec<_> = later.iter().map(|event| event.recorded_at).collect();
+    assert_eq!(read, expected, "the time of an event does not change afterwards");
+}

@@ -1,0 +1,99 @@
+//! Reading a selection of the log.
+
+use es_core::{EventFilter, PageLimit, Position, ReadLog, RecordedEvent};
+
+use super::parts::*;
+use crate::fixture::Fixture;
+
+/// 3 aggregate types by 3 event types, mixed.
+async fn mixed(store: &Store) -> Vec<RecordedEvent> {
+    let types = ["account", "audit", "account_archive"];
+    let names = ["amount_paid_in", "amount_paid_out", "amount_paid"];
+    for number in 0..36 {
+        let target = typed_stream(types[(number / 2 % 3) as usize], &format!("{}", number % 4));
+        append(store, &target, ANY, vec![typed_event(names[(number % 3) as usize], number)]).await;
+    }
+    read_log(store).await
+}
+
+/// What a filter selects, in pages of this many events.
+async fn selected(store: &Store, filter: &EventFilter, limit: usize) -> Vec<RecordedEvent> {
+    let mut found = Vec::new();
+    let mut after = Position::START;
+    for _ in 0..1_000 {
+        let read = ReadLog::after(after).filter(filter.clone()).limit(PageLimit::events(limit));
+        let page = log_page(store, &read).await;
+        assert!(page.events.len() <= limit, "a filtered page keeps its limit");
+        if let Some(last) = page.events.last() {
+            assert!(page.next >= last.position, "a page leads behind its own events");
+        }
+        found.extend(page.events);
+        if page.at_end {
+            return found;
+        }
+        assert!(
+            page.next > after,
+            "a page that is not the last must lead on, but after {after} comes {}",
+            page.next
+        );
+        after = page.next;
+    }
+    panic!("a filtered log of a few events did not end after 1,000 pages");
+}
+
+pub(super) async fn types_select_events(fixture: &dyn Fixture) {
+    let store = fixture.store();
+    let log = mixed(&store).await;
+    let filters = [
+        EventFilter::all(),
+        EventFilter::all().aggregate_type("account"),
+        EventFilter::all().event_type("amount_paid"),
+        EventFilter::all().aggregate_type("audit").aggregate_type("account_archive"),
+        EventFilter::all().event_type("amount_paid").event_type("amount_paid_out"),
+        EventFilter::all().aggregate_type("account").event_type("amount_paid_in"),
+        EventFilter::all().aggregate_type("account").event_type("never_happened"),
+        EventFilter::all().aggregate_type("nothing"),
+    ];
+    for filter in filters {
+        let expected: Vec<_> = log.iter().filter(|event| filter.accepts(event)).cloned().collect();
+        for limit in [1, 2, 5, 1_000] {
+            let found = selected(&store, &filter, limit).await;
+            assert_eq!(
+                numbers(&found),
+                numbers(&expected),
+                "{filter:?} in pages of {limit} selects these events and no others"
+            );
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+pub(super) async fn an_unmatched_page_still_moves_on(fixture: &dyn Fixture) {
+    let store = fixture.store();
+    append(&store, &stream("1"), NONE, vec![event(1)]).await;
+    for number in 2..=30 {
+        append(&store, &typed_stream("audit", "1"), ANY, vec![event(number)]).await;
+    }
+    for filter in
+        [EventFilter::all().aggregate_type("account"), EventFilter::all().aggregate_type("nothing")]
+    {
+        let mut after = Position::START;
+        let mut pages = 0;
+        loop {
+            let read = ReadLog::after(after).filter(filter.clone()).limit(PageLimit::events(4));
+            let page = log_page(&store, &read).await;
+            after = page.next;
+            pages += 1;
+            assert!(pages < 100, "a reader must get past events that it does not want");
+            if page.at_end {
+                break;
+            }
+        }
+        let end = end_of_log(&store).await;
+        assert_eq!(after, end, "at the end, all that the filter leaves out is behind the reader");
+        // else a follower would read the same unwanted events for ever
+        let mut wait = store.wait_past(after);
+        let woken = polled(&mut wait, 5).await;
+        assert!(woken.is_none(), "nothing follows the end, so that a follower waits");
+    }
+}

@@ -1,0 +1,144 @@
+//! What is too much, and what is just enough.
+
+use es_core::{AppendError, AppendRequest, Limits, Metadata, NewEvent, Payload};
+
+use super::parts::*;
+use crate::fixture::Fixture;
+
+/// A JSON string of exactly this many bytes.
+fn text_of(bytes: usize) -> Payload {
+    raw(format!("\"{}\"", "x".repeat(bytes - 2)))
+}
+
+fn raw(text: String) -> Payload {
+    Payload::parse(text).expect("the scenario's text is JSON")
+}
+
+fn nested(depth: usize) -> Payload {
+    raw("[".repeat(depth) + &"]".repeat(depth))
+}
+
+fn with(payload: Payload) -> NewEvent {
+    NewEvent::new(new_id(), "amount_paid_in", payload)
+}
+
+/// Metadata of exactly this many bytes.
+fn metadata_of(bytes: usize) -> Metadata {
+    let frame = r#"{"note":""}"#.len();
+    Metadata::new().with("note", "x".repeat(bytes - frame))
+}
+
+/// The largest number of events of the largest payload that an append can hold, with empty
+/// metadata, and what is left then.
+fn full_append(limits: &Limits) -> Vec<NewEvent> {
+    let empty = "{}".len();
+    let most = limits.payload_bytes + empty;
+    let count = (limits.append_bytes / most).min(limits.events - 1);
+    let mut events: Vec<_> = (0..count).map(|_| with(text_of(limits.payload_bytes))).collect();
+    let left = limits.append_bytes - count * most;
+    if (empty + 2..=most).contains(&left) {
+        events.push(with(text_of(left - empty)));
+    }
+    events
+}
+
+/// Requests that no backend takes, each with one event too much or one thing wrong in the last
+/// place that is looked at.
+fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
+    let to = |events| AppendRequest::to(stream("1"), ANY, events);
+    let last = |wrong: NewEvent| to(vec![event(1), event(2), wrong]);
+    let twice = event(3);
+    let mut overfull = full_append(limits);
+    overfull.push(event(1));
+    vec![
+        ("no event", to(Vec::new())),
+        ("no event for the second stream", to(vec![event(1)]).and(stream("2"), ANY, Vec::new())),
+        ("one stream twice", to(vec![event(1)]).and(stream("1"), ANY, vec![event(2)])),
+        ("one id twice", to(vec![twice.clone(), event(2), twice.clone()])),
+        (
+            "one id twice, in two streams",
+            to(vec![twice.clone()]).and(stream("2"), ANY, vec![event(1), twice]),
+        ),
+        ("one event too many", to(events(1..=limits.events as u64 + 1))),
+        (
+            "one event too many over two streams",
+            to(events(1..=limits.events as u64)).and(stream("2"), ANY, vec![event(1)]),
+        ),
+        ("one byte too much in a payload", last(with(text_of(limits.payload_bytes + 1)))),
+        (
+            "one byte too much in metadata",
+            last(event(3).with_metadata(metadata_of(limits.metadata_bytes + 1))),
+        ),
+        ("too many bytes in all", to(overfull)),
+        ("a payload nested too deeply", last(with(nested(limits.depth + 1)))),
+        ("U+0000 in a payload", last(with(raw(r#"{"a":["b\u0000"]}"#.to_owned())))),
+        ("U+0000 in a key", last(with(raw(r#"{"a\u0000":1}"#.to_owned())))),
+        ("U+0000 in metadata", last(event(3).with_metadata(Metadata::new().with("note", "\0")))),
+        ("half a surrogate pair", last(with(raw(r#""\ud800""#.to_owned())))),
+        ("an exponent beyond a double", last(with(raw("[1e309]".to_owned())))),
+        ("an event type in upper case", last(typed_event("AmountPaidIn", 3))),
+        ("an empty event type", last(typed_event("", 3))),
+        (
+            "an event type that is too long",
+            last(typed_event(&"n".repeat(Limits::EVENT_TYPE_BYTES + 1), 3)),
+        ),
+    ]
+}
+
+pub(super) async fn a_refused_request_writes_nothing(fixture: &dyn Fixture) {
+    let (store, limits) = (fixture.store(), fixture.limits());
+    append(&store, &stream("1"), NONE, vec![event(0)]).await;
+    let before = read_log(&store).await;
+    for (what, request) in refused(&limits) {
+        let Err(expected) = request.check(&limits) else {
+            panic!("{what}: the scenario's request is within the fixture's limits {limits:?}");
+        };
+        match store.append(request).await {
+            Err(AppendError::Invalid(found)) => {
+                assert_eq!(found, expected, "{what}: the refusal names what is wrong");
+            }
+            Err(error) => panic!("{what} must be refused as such, but: {error}"),
+            Ok(_) => panic!("{what} was accepted"),
+        }
+        assert_eq!(read_log(&store).await, before, "{what}: nothing may be written");
+    }
+    append(&store, &stream("1"), exactly(1), vec![event(1)]).await;
+}
+
+pub(super) async fn what_is_within_the_limits_is_kept(fixture: &dyn Fixture) {
+    let (store, limits) = (fixture.store(), fixture.limits());
+    let longest = "k".repeat(Limits::IDEMPOTENCY_KEY_BYTES);
+    let to = |events| AppendRequest::to(stream("1"), ANY, events);
+    let requests = [
+        ("as many events as allowed", to(events(1..=limits.events as u64))),
+        (
+            "as many events as allowed over two streams",
+            to(events(2..=limits.events as u64)).and(stream("2"), ANY, vec![event(1)]),
+        ),
+        ("a payload of the allowed size", to(vec![with(text_of(limits.payload_bytes))])),
+        (
+            "metadata of the allowed size",
+            to(vec![event(1).with_metadata(metadata_of(limits.metadata_bytes))]),
+        ),
+        ("as many bytes as allowed", to(full_append(&limits))),
+        ("a payload of the allowed depth", to(vec![with(nested(limits.depth))])),
+        ("the longest key", to(vec![event(1)]).with_key(key(&longest))),
+    ];
+    for (what, request) in requests {
+        let count = request.event_count();
+        let written: Vec<NewEvent> =
+            request.streams().iter().flat_map(|part| part.events.clone()).collect();
+        let before = end_of_log(&store).await;
+        if let Err(error) = store.append(request).await {
+            panic!("{what} is allowed, but was refused: {error}");
+        }
+        let read = es_core::ReadLog::after(before).limit(ONE_PAGE);
+        let found = log_page(&store, &read).await.events;
+        assert_eq!(found.len(), count, "{what}: all of it is kept");
+        for (found, written) in found.iter().zip(&written) {
+            assert_eq!(found.event_id, written.event_id, "{what}");
+            assert!(found.payload.same_json(&written.payload), "{what}: kept unchanged");
+            assert_eq!(found.metadata, written.metadata, "{what}: kept unchanged");
+        }
+    }
+}
