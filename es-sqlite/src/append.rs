@@ -1,0 +1,170 @@
+//! One append inside a transaction that somebody else has begun.
+
+use es_core::{AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest};
+use es_core::{Limits, NewEvent, Position, StoreError, StreamVersion, Timestamp};
+use rusqlite::{Connection, ErrorCode, params};
+
+use crate::error::Doing;
+use crate::row::time_text;
+use crate::{read, sql};
+
+/// A request that was checked, with everything encoded that can be before the writer has it.
+pub(crate) struct CheckedAppend {
+    request: AppendRequest,
+    metadata: Vec<String>,
+}
+
+impl CheckedAppend {
+    pub(crate) fn new(request: AppendRequest, limits: &Limits) -> Result<Self, InvalidRequest> {
+        request.check(limits)?;
+        let events = request.streams().iter().flat_map(|part| &part.events);
+        let metadata = events
+            .map(|event| {
+                serde_json::to_string(&event.metadata)
+                    .expect("metadata is a map with string keys and JSON values")
+            })
+            .collect();
+        Ok(Self { request, metadata })
+    }
+
+    /// Bytes of all payloads and metadata.
+    pub(crate) fn bytes(&self) -> usize {
+        let events = self.request.streams().iter().flat_map(|part| &part.events);
+        events
+            .map(|event| event.payload.as_str().len())
+            .chain(self.metadata.iter().map(String::len))
+            .sum()
+    }
+}
+
+/// Judges a request and writes it, all or nothing.
+pub(crate) fn append(
+    connection: &Connection,
+    append: &CheckedAppend,
+    now: Timestamp,
+) -> Result<Appended, AppendError> {
+    let request = &append.request;
+    if let Some(key) = request.idempotency_key()
+        && let Some(repeat) = read::find_repeat(connection, request, key)?
+    {
+        return repeat.map_err(|(stream, difference)| AppendError::KeyReused {
+            key: key.clone(),
+            stream,
+            difference,
+        });
+    }
+    let mut versions = Vec::with_capacity(request.streams().len());
+    for part in request.streams() {
+        let version = read::stream_version(connection, &part.stream)?;
+        part.expected.check(&part.stream, version)?;
+        versions.push(version);
+    }
+    if request.event_count() == 1 && request.idempotency_key().is_none() {
+        return write(connection, append, &versions, now);
+    }
+    run(connection, sql::BEGIN_REQUEST)?;
+    let written = write(connection, append, &versions, now);
+    // after some failures SQLite has ended the whole transaction already
+    if !connection.is_autocommit() {
+        if written.is_err() {
+            run(connection, sql::UNDO_REQUEST)?;
+        }
+        run(connection, sql::END_REQUEST)?;
+    }
+    written
+}
+
+/// Runs a statement without parameters or rows.
+pub(crate) fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| statement.execute([]))
+        .map(drop)
+        .doing(connection, "writing to")
+}
+
+fn write(
+    connection: &Connection,
+    append: &CheckedAppend,
+    versions: &[StreamVersion],
+    now: Timestamp,
+) -> Result<Appended, AppendError> {
+    let created_at = time_text(now);
+    let mut metadata = append.metadata.iter();
+    let mut streams = Vec::with_capacity(versions.len());
+    let mut insert =
+        connection.prepare_cached(sql::APPEND_EVENT).doing(connection, "writing to")?;
+    for (part, version) in append.request.streams().iter().zip(versions) {
+        let mut version = *version;
+        let mut events = Vec::with_capacity(part.events.len());
+        for event in &part.events {
+            version = version.next();
+            let inserted = insert.insert(params![
+                event.event_id.to_string(),
+                part.stream.aggregate_type(),
+                part.stream.aggregate_id(),
+                version.as_i64(),
+                event.event_type.as_str(),
+                created_at,
+                metadata.next(),
+                event.payload.as_str(),
+            ]);
+            let position = inserted.map_err(|error| refusal(connection, event, error))?;
+            events.push(EventReceipt {
+                event_id: event.event_id,
+                version,
+                position: Position::from_sequence(position.max(0).unsigned_abs()),
+                recorded_at: now,
+            });
+        }
+        streams.push(AppendedStream { stream: part.stream.clone(), events });
+    }
+    let appended = Appended { streams, repeated: false };
+    record_key(connection, &append.request, &appended)?;
+    Ok(appended)
+}
+
+/// Why an event could not be inserted.
+///
+/// SQLite says which constraint it was in words only, so the store looks for itself.
+fn refusal(connection: &Connection, event: &NewEvent, error: rusqlite::Error) -> AppendError {
+    if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+        let exists = connection.prepare_cached(sql::HAS_EVENT).and_then(|mut statement| {
+            statement.query_row([event.event_id.to_string()], |row| row.get(0))
+        });
+        if let Ok(true) = exists {
+            return AppendError::DuplicateEvent { event_id: event.event_id };
+        }
+    }
+    let what = format!("writing event {} to", event.event_id);
+    AppendError::Store(Err::<(), _>(error).doing(connection, &what).expect_err("it is an error"))
+}
+
+/// Records the request's key, if it has one, under each of its streams.
+fn record_key(
+    connection: &Connection,
+    request: &AppendRequest,
+    appended: &Appended,
+) -> Result<(), StoreError> {
+    let Some(key) = request.idempotency_key() else {
+        return Ok(());
+    };
+    let mut positions = appended.streams.iter().flat_map(|part| &part.events);
+    let first = positions.next().map_or(0, |event| event.position.to_sequence());
+    let last = appended.position().to_sequence();
+    for part in request.streams() {
+        connection
+            .prepare_cached(sql::RECORD_KEY)
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    part.stream.aggregate_type(),
+                    part.stream.aggregate_id(),
+                    key.as_str(),
+                    first.cast_signed(),
+                    last.cast_signed(),
+                ])
+            })
+            .doing(connection, &format!("recording a key of {} in", part.stream))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! What SQLite's failures mean.
+
+use std::path::Path;
+
+use es_core::{StoreError, StoreErrorKind};
+use rusqlite::{Connection, Error, ErrorCode};
+
+/// Turns a failure of SQLite into one of the store that says what was being done, and to which
+/// file.
+pub(crate) trait Doing<T> {
+    fn doing(self, connection: &Connection, what: &str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, Error> {
+    fn doing(self, connection: &Connection, what: &str) -> Result<T, StoreError> {
+        self.map_err(|error| {
+            let path = connection.path().unwrap_or("the store");
+            store_error(what, Path::new(path), error)
+        })
+    }
+}
+
+/// The failure of `what` on the file at `path`.
+pub(crate) fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
+    let kind = kind(&error);
+    let advice = match kind {
+        StoreErrorKind::Busy => "another process holds the file for longer than the busy time-out",
+        StoreErrorKind::Full => "no room is left; free some and try again",
+        StoreErrorKind::ReadOnly => "the file allows no writing",
+        StoreErrorKind::NotAStore => "the file is no SQLite database",
+        StoreErrorKind::Corrupt => "the file is damaged; restore it from a backup",
+        _ => "SQLite failed",
+    };
+    StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(error)
+}
+
+fn kind(error: &Error) -> StoreErrorKind {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
+        Some(ErrorCode::DiskFull) => StoreErrorKind::Full,
+        Some(ErrorCode::ReadOnly) => StoreErrorKind::ReadOnly,
+        Some(ErrorCode::NotADatabase) => StoreErrorKind::NotAStore,
+        Some(ErrorCode::DatabaseCorrupt) => StoreErrorKind::Corrupt,
+        Some(_) => StoreErrorKind::Other,
+        None => match error {
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..) => StoreErrorKind::Corrupt,
+            _ => StoreErrorKind::Other,
+        },
+    }
+}
+
+/// The failure of a commit.
+///
+/// When there was no room, or the file was held, SQLite has written no commit. After everything
+/// else the commit may be on the disk or not, and a failed flush must never be tried again: the
+/// system may have dropped what it could not write.
+pub(crate) fn commit_error(path: &Path, error: Error) -> StoreError {
+    let what = "committing to";
+    match kind(&error) {
+        StoreErrorKind::Full | StoreErrorKind::Busy | StoreErrorKind::ReadOnly => {
+            store_error(what, path, error)
+        }
+        _ => StoreError::new(
+            StoreErrorKind::OutcomeUnknown,
+            format!(
+                "{what} {}: SQLite failed; open the store again to see whether it was written",
+                path.display()
+            ),
+        )
+        .caused_by(error),
+    }
+}
+
+/// The refusal after [`close`](crate::SqliteStore::close).
+pub(crate) fn closed(path: &Path) -> StoreError {
+    StoreError::new(StoreErrorKind::Closed, format!("the store {} was closed", path.display()))
+}
+
+/// The refusal of everything after a commit whose outcome is unknown.
+pub(crate) fn poisoned(path: &Path, cause: StoreError) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Closed,
+        format!("the store {} stopped after a failed commit; open it again", path.display()),
+    )
+    .caused_by(cause)
+}

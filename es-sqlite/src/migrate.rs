@@ -1,0 +1,84 @@
+//! The schema: what a file must be, and the steps that bring it up to date.
+
+use std::path::Path;
+
+use es_core::{StoreError, StoreErrorKind};
+use rusqlite::Connection;
+
+use crate::append::run;
+use crate::error::Doing;
+use crate::sql;
+
+/// Marks a SQLite file as a store; the first migration writes it.
+pub(crate) const APPLICATION_ID: i64 = 0x4553_5131;
+
+/// The steps, oldest first; step `n` leaves the schema at version `n + 1`.
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_events.sql"),
+    include_str!("../migrations/0002_append_only.sql"),
+    include_str!("../migrations/0003_idempotency.sql"),
+    include_str!("../migrations/0004_snapshots.sql"),
+];
+
+/// What a SQLite file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// It holds nothing at all.
+    Empty,
+    /// It is a store with this many migrations applied.
+    Version(usize),
+}
+
+/// Says what the file is; an error if it is not for this program.
+pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, StoreError> {
+    let number = |statement| {
+        connection
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
+            .doing(connection, "opening")
+    };
+    let (application, version) = (number(sql::APPLICATION_ID)?, number(sql::SCHEMA_VERSION)?);
+    if application == 0 && version == 0 && number(sql::COUNT_OBJECTS)? == 0 {
+        return Ok(Schema::Empty);
+    }
+    if application != APPLICATION_ID {
+        return Err(StoreError::new(
+            StoreErrorKind::NotAStore,
+            format!(
+                "{} is a SQLite database of another program, not an event store; name another file",
+                path.display()
+            ),
+        ));
+    }
+    match usize::try_from(version) {
+        Ok(version) if (1..=MIGRATIONS.len()).contains(&version) => Ok(Schema::Version(version)),
+        _ => Err(StoreError::new(
+            StoreErrorKind::NewerSchema,
+            format!(
+                "the store {} has schema version {version}, this program knows up to {}; \
+                 use a newer program",
+                path.display(),
+                MIGRATIONS.len()
+            ),
+        )),
+    }
+}
+
+/// Applies what is missing, in one transaction; of several processes at once, one does it.
+pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    run(connection, sql::BEGIN_WRITE)?;
+    let migrated = inspect(connection, path).and_then(|schema| {
+        let applied = match schema {
+            Schema::Empty => 0,
+            Schema::Version(version) => version,
+        };
+        for migration in &MIGRATIONS[applied..] {
+            connection.execute_batch(migration).doing(connection, "migrating")?;
+        }
+        run(connection, sql::COMMIT)
+    });
+    if migrated.is_err() && !connection.is_autocommit() {
+        run(connection, sql::ROLLBACK)?;
+    }
+    migrated
+}

@@ -1,0 +1,191 @@
+//! Opening the file: every connection of a store is made here.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use es_core::{StoreError, StoreErrorKind};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::config::SqliteConfig;
+use crate::error::{Doing, store_error};
+use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
+use crate::sql;
+
+/// The write-ahead log is cut back to this after a checkpoint.
+const WAL_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Statements that a connection keeps prepared: all of the store's, and some of the application's.
+const STATEMENTS: usize = 64;
+
+/// The connections that write.
+pub(crate) struct WriteConnections {
+    /// For appends that were checked already: CHECK constraints are off.
+    pub(crate) checked: Connection,
+    /// For the application's own statements.
+    pub(crate) application: Connection,
+}
+
+/// Makes or opens the file, brings its schema up to date and answers the connections that write;
+/// `None` if the store is read-only.
+pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnections>, StoreError> {
+    let is_there = check_file(config)?;
+    if config.read_only {
+        let reader = open_to_read(config)?;
+        return match inspect(&reader, &config.path)? {
+            Schema::Version(version) if version == MIGRATIONS.len() => Ok(None),
+            Schema::Version(version) => Err(StoreError::new(
+                StoreErrorKind::ReadOnly,
+                format!(
+                    "the store {} has schema version {version} and must be migrated to {}; \
+                     open it for writing once",
+                    config.path.display(),
+                    MIGRATIONS.len()
+                ),
+            )),
+            Schema::Empty => Err(not_a_store(&config.path, "it is empty")),
+        };
+    }
+    let application = connect(config, is_there)?;
+    if application.is_readonly(rusqlite::MAIN_DB).doing(&application, "opening")? {
+        return Err(StoreError::new(
+            StoreErrorKind::ReadOnly,
+            format!(
+                "the store {} cannot be written with this user's rights; \
+                 change the file's permissions, or open it read-only",
+                config.path.display()
+            ),
+        ));
+    }
+    let schema = inspect(&application, &config.path)?;
+    if schema == Schema::Empty && !config.create {
+        return Err(not_a_store(&config.path, "it is empty"));
+    }
+    use_write_ahead_log(&application, config)?;
+    if schema != Schema::Version(MIGRATIONS.len()) {
+        migrate(&application, &config.path)?;
+    }
+    let checked = connect(config, true)?;
+    checked.pragma_update(None, "ignore_check_constraints", true).doing(&checked, "opening")?;
+    for statement in [sql::APPEND_EVENT, sql::READ_LOG, sql::FIND_KEY] {
+        checked.prepare_cached(statement).doing(&checked, "opening")?;
+    }
+    Ok(Some(WriteConnections { checked, application }))
+}
+
+/// A connection that cannot write.
+pub(crate) fn open_to_read(config: &SqliteConfig) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&config.path, flags)
+        .map_err(|error| store_error("opening", &config.path, error))?;
+    configure(&connection, config)?;
+    connection.pragma_update(None, "query_only", true).doing(&connection, "opening")?;
+    Ok(connection)
+}
+
+fn connect(config: &SqliteConfig, is_there: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, !is_there);
+    let connection = Connection::open_with_flags(&config.path, flags)
+        .map_err(|error| store_error("opening", &config.path, error))?;
+    configure(&connection, config)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, config: &SqliteConfig) -> Result<(), StoreError> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection
+        .busy_timeout(config.busy_timeout)
+        .and_then(|()| connection.pragma_update(None, "synchronous", config.synchronous.pragma()))
+        .and_then(|()| connection.pragma_update(None, "journal_size_limit", WAL_BYTES))
+        .doing(connection, "opening")
+}
+
+/// Switches the file to write-ahead logging, unless it is so already.
+///
+/// Two processes that switch at once get `BUSY` without the busy time-out, so it is waited for here.
+fn use_write_ahead_log(connection: &Connection, config: &SqliteConfig) -> Result<(), StoreError> {
+    const PAUSE: Duration = Duration::from_millis(2);
+    let deadline = Instant::now() + config.busy_timeout;
+    loop {
+        let switched = connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match switched {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                return Err(StoreError::new(
+                    StoreErrorKind::Other,
+                    format!(
+                        "the store {} stays in journal mode {mode}; \
+                         its file system does not allow write-ahead logging, use a local one",
+                        config.path.display()
+                    ),
+                ));
+            }
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                thread::sleep(PAUSE);
+            }
+            Err(error) => return Err(error).doing(connection, "opening"),
+        }
+    }
+}
+
+/// Looks at the path before SQLite does, which would make a file or give a vague answer; answers
+/// whether a file is there.
+fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
+    let path = &config.path;
+    if path.is_dir() {
+        return Err(not_a_store(path, "it is a folder"));
+    }
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.is_dir());
+            return match folder {
+                Some(folder) => Err(StoreError::new(
+                    StoreErrorKind::NotAStore,
+                    format!(
+                        "no store at {}: there is no folder {}; make it first",
+                        path.display(),
+                        folder.display()
+                    ),
+                )),
+                None if config.create && !config.read_only => Ok(false),
+                None => Err(StoreError::new(
+                    StoreErrorKind::NotAStore,
+                    format!("no store at {}: there is no such file", path.display()),
+                )),
+            };
+        }
+        Err(error) => {
+            return Err(StoreError::new(
+                StoreErrorKind::Other,
+                format!("the file {} cannot be read", path.display()),
+            )
+            .caused_by(error));
+        }
+    };
+    let mut head = Vec::new();
+    let read = file.by_ref().take(16).read_to_end(&mut head);
+    match read {
+        Ok(_) if head.is_empty() || head == b"SQLite format 3\0" => Ok(true),
+        Ok(_) => Err(not_a_store(path, "it is no SQLite database")),
+        Err(error) => Err(StoreError::new(
+            StoreErrorKind::Other,
+            format!("the file {} cannot be read", path.display()),
+        )
+        .caused_by(error)),
+    }
+}
+
+fn not_a_store(path: &Path, why: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::NotAStore,
+        format!("{} is no event store: {why}; name another file", path.display()),
+    )
+}

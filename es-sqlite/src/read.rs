@@ -1,0 +1,211 @@
+//! Streams and the log, a page at a time.
+
+use es_core::append::same_request;
+use es_core::append::{KeyDifference, first_result};
+use es_core::read::PageBuilder;
+use es_core::{AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, LogPage};
+use es_core::{Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamPage};
+use es_core::{StreamVersion, Timestamp};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Doing;
+use crate::row::{EventRow, time_text};
+use crate::sql;
+
+/// How many events of the log one page may look at for those that its filter wants.
+///
+/// Bounds the time that a page takes, and with it how long the file's write-ahead log must be kept
+/// for it.
+pub(crate) const LOOKED_AT: u32 = 10_000;
+
+/// The version of a stream now.
+pub(crate) fn stream_version(
+    connection: &Connection,
+    stream: &StreamId,
+) -> Result<StreamVersion, StoreError> {
+    connection
+        .prepare_cached(sql::STREAM_VERSION)
+        .and_then(|mut statement| {
+            statement.query_row(params![stream.aggregate_type(), stream.aggregate_id()], |row| {
+                row.get::<_, i64>(0)
+            })
+        })
+        .map(|version| StreamVersion::new(version.max(0).unsigned_abs()))
+        .doing(connection, &format!("reading the version of {stream} in"))
+}
+
+/// The position of the newest event.
+pub(crate) fn end_of_log(connection: &Connection) -> Result<Position, StoreError> {
+    connection
+        .prepare_cached(sql::END_OF_LOG)
+        .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
+        .map(|position| Position::from_sequence(position.max(0).unsigned_abs()))
+        .doing(connection, "reading the end of the log in")
+}
+
+/// One page of a stream.
+pub(crate) fn read_stream(
+    connection: &Connection,
+    read: &ReadStream,
+) -> Result<StreamPage, StoreError> {
+    let stream_version = stream_version(connection, &read.stream)?;
+    let to = match read.until {
+        Some(instant) => read.to.min(last_until(connection, &read.stream, instant)?),
+        None => read.to,
+    };
+    let statement = match read.direction {
+        Direction::Forwards => sql::READ_STREAM_FORWARDS,
+        Direction::Backwards => sql::READ_STREAM_BACKWARDS,
+    };
+    let mut page = PageBuilder::new(read.limit);
+    let mut has_more = false;
+    let bounds = params![
+        read.stream.aggregate_type(),
+        read.stream.aggregate_id(),
+        read.from.as_i64(),
+        to.as_i64()
+    ];
+    each_event(connection, statement, bounds, |row| {
+        if !page.admits(row.payload_bytes()?) {
+            has_more = true;
+            return Ok(false);
+        }
+        page.push(row.event(read.stream.clone())?);
+        Ok(true)
+    })?;
+    Ok(StreamPage { events: page.into_events(), stream_version, has_more })
+}
+
+/// The version before the first event that was recorded later than `instant`.
+fn last_until(
+    connection: &Connection,
+    stream: &StreamId,
+    instant: Timestamp,
+) -> Result<StreamVersion, StoreError> {
+    let first_later: Option<i64> = connection
+        .prepare_cached(sql::FIRST_LATER_VERSION)
+        .and_then(|mut statement| {
+            statement
+                .query_row(
+                    params![stream.aggregate_type(), stream.aggregate_id(), time_text(instant)],
+                    |row| row.get(0),
+                )
+                .optional()
+        })
+        .doing(connection, &format!("reading {stream} in"))?;
+    Ok(first_later.map_or(StreamVersion::MAX, |version| {
+        StreamVersion::new(version.saturating_sub(1).max(0).unsigned_abs())
+    }))
+}
+
+/// One page of the log.
+pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPage, StoreError> {
+    let mut page = PageBuilder::new(read.limit);
+    let mut next = read.after;
+    let mut looked_at = 0;
+    let mut is_full = false;
+    let after = i64::try_from(read.after.to_sequence()).unwrap_or(i64::MAX);
+    each_event(connection, sql::READ_LOG, params![after, LOOKED_AT], |row| {
+        looked_at += 1;
+        if row.is_wanted(&read.filter)? {
+            if !page.admits(row.payload_bytes()?) {
+                is_full = true;
+                return Ok(false);
+            }
+            page.push(row.event(row.stream()?)?);
+        }
+        next = row.position()?;
+        Ok(true)
+    })?;
+    Ok(LogPage { events: page.into_events(), next, at_end: !is_full && looked_at < LOOKED_AT })
+}
+
+/// The events of the append that recorded `key` under `stream`, by stream.
+pub(crate) type RecordedRequest = Vec<(StreamId, Vec<RecordedEvent>)>;
+
+/// What was recorded under a key.
+pub(crate) fn find_request(
+    connection: &Connection,
+    stream: &StreamId,
+    key: &IdempotencyKey,
+) -> Result<Option<RecordedRequest>, StoreError> {
+    let positions: Option<(i64, i64)> = connection
+        .prepare_cached(sql::FIND_KEY)
+        .and_then(|mut statement| {
+            statement
+                .query_row(
+                    params![stream.aggregate_type(), stream.aggregate_id(), key.as_str()],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()
+        })
+        .doing(connection, &format!("looking up a key of {stream} in"))?;
+    let Some((first, last)) = positions else {
+        return Ok(None);
+    };
+    let mut request = RecordedRequest::new();
+    each_event(connection, sql::READ_REQUEST, params![first, last], |row| {
+        let event = row.event(row.stream()?)?;
+        match request.iter_mut().find(|(stream, _)| *stream == event.stream) {
+            Some((_, events)) => events.push(event),
+            None => request.push((event.stream.clone(), vec![event])),
+        }
+        Ok(true)
+    })?;
+    Ok(Some(request))
+}
+
+/// The answer to `find_append`.
+pub(crate) fn find_append(
+    connection: &Connection,
+    stream: &StreamId,
+    key: &IdempotencyKey,
+) -> Result<Option<Appended>, StoreError> {
+    let request = find_request(connection, stream, key)?;
+    Ok(request.map(|request| Appended {
+        streams: request
+            .into_iter()
+            .map(|(stream, events)| AppendedStream {
+                stream,
+                events: events.iter().map(RecordedEvent::receipt).collect(),
+            })
+            .collect(),
+        repeated: true,
+    }))
+}
+
+/// The first result of `request`, if it is a repeat; what differs, if its key was used otherwise.
+pub(crate) fn find_repeat(
+    connection: &Connection,
+    request: &AppendRequest,
+    key: &IdempotencyKey,
+) -> Result<Option<Result<Appended, (StreamId, KeyDifference)>>, StoreError> {
+    for part in request.streams() {
+        if let Some(recorded) = find_request(connection, &part.stream, key)? {
+            return Ok(Some(
+                same_request(request, &recorded)
+                    .map(|()| first_result(request, &recorded))
+                    .map_err(|difference| (part.stream.clone(), difference)),
+            ));
+        }
+    }
+    Ok(None)
+}
+
+/// Steps through the rows of a reading statement until `take` answers that it has enough.
+fn each_event(
+    connection: &Connection,
+    statement: &str,
+    bounds: &[&dyn rusqlite::ToSql],
+    mut take: impl FnMut(EventRow<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let what = "reading events in";
+    let mut statement = connection.prepare_cached(statement).doing(connection, what)?;
+    let mut rows = statement.query(bounds).doing(connection, what)?;
+    while let Some(row) = rows.next().doing(connection, what)? {
+        if !take(EventRow::new(connection, row))? {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! The threads that read, each with a connection of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use es_core::StoreError;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::append::run;
+use crate::queue::Queue;
+use crate::sql;
+
+/// How many reads may wait for a thread before further ones wait for a place.
+pub(crate) const QUEUE: usize = 256;
+
+/// One read: work on a reading thread's connection.
+pub(crate) type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+impl Queue<Read> {
+    /// Runs `work` on a reading thread, in one transaction.
+    ///
+    /// A panic of `work` goes on in the caller.
+    pub(crate) async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let read: Read = Box::new(move |connection| {
+            if !reply.is_closed() {
+                let done = catch_unwind(AssertUnwindSafe(|| in_transaction(connection, work)));
+                let _ = reply.send(done);
+            }
+        });
+        self.send(read).await?;
+        match answer.await.map_err(|_| self.closed())? {
+            Ok(done) => done,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+fn in_transaction<T, E: From<StoreError>>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
+    run(connection, sql::BEGIN_READ)?;
+    let done = catch_unwind(AssertUnwindSafe(|| work(connection)));
+    if !connection.is_autocommit() {
+        run(connection, sql::ROLLBACK)?;
+    }
+    done.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Does reads until the queue is closed and empty.
+pub(crate) fn do_reads(reads: &Mutex<mpsc::Receiver<Read>>, connection: &Connection) {
+    loop {
+        // of the idle threads one waits here for work, the others for the lock
+        let read = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        match read {
+            Some(read) => read(connection),
+            None => return,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+-- ?1 event id, ?2 aggregate type, ?3 aggregate id, ?4 aggregate version, ?5 event type,
+-- ?6 created at, ?7 metadata, ?8 event data
+INSERT INTO execution_events (
+    event_id,
+    aggregate_type,
+    aggregate_id,
+    aggregate_version,
+    event_type,
+    created_at,
+    metadata,
+    event_data
+)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)

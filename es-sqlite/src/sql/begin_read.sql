@@ -1,0 +1,2 @@
+-- one snapshot for all statements of a read
+BEGIN DEFERRED

@@ -1,0 +1,2 @@
+-- one request among several in a transaction
+SAVEPOINT request

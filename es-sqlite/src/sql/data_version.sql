@@ -1,0 +1,2 @@
+-- changes when another connection has committed
+PRAGMA data_version

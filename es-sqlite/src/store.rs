@@ -1,0 +1,341 @@
+//! The store: a handle to its threads.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use es_core::{AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage};
+use es_core::{Position, ReadLog, ReadStream, Snapshot, SnapshotStore, StoreError};
+use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::append::{CheckedAppend, append};
+use crate::config::SqliteConfig;
+use crate::open::{open_to_read, open_to_write};
+use crate::queue::Queue;
+use crate::reader::{self, Read, do_reads};
+use crate::transaction::SqliteTransaction;
+use crate::wait::{Wake, watch_file};
+use crate::writer::{Job, Writer, append_failure};
+use crate::{read, snapshot};
+
+/// An event store in one SQLite file; cloning gives another handle to the same store.
+///
+/// The store works on threads of its own and needs no async runtime. When the last handle is
+/// dropped the threads finish what waits and end by themselves; [`close`](Self::close) waits for
+/// that.
+#[derive(Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: SqliteConfig,
+    /// `None` if the store is read-only.
+    writes: Option<Queue<Job>>,
+    reads: Queue<Read>,
+    wake: Arc<Wake>,
+    poison: Arc<OnceLock<StoreError>>,
+    threads: Mutex<Vec<Thread>>,
+}
+
+/// A thread, and the sign that it has let go of its connections.
+struct Thread {
+    ended: oneshot::Receiver<()>,
+    handle: JoinHandle<()>,
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("path", &self.shared.config.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store, and makes it if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// With the kind [`NotAStore`](StoreErrorKind::NotAStore) if something else is at the path,
+    /// [`NewerSchema`](StoreErrorKind::NewerSchema) if a newer program made it; nothing is changed
+    /// then.
+    pub async fn open(config: impl Into<SqliteConfig>) -> Result<Self, StoreError> {
+        let config = config.into();
+        let (reply, answer) = oneshot::channel();
+        spawn("es-sqlite-open", move || {
+            let _ = reply.send(open(config));
+        })?;
+        let shared = answer.await.map_err(|_| {
+            StoreError::new(StoreErrorKind::Other, "opening a store ended without answer")
+        })??;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.shared.config.path
+    }
+
+    /// Runs a closure in one writing transaction, so that the application's rows and its events are
+    /// written together or not at all.
+    ///
+    /// The closure runs on the writing thread: whatever else it waits for, every append waits for
+    /// too. When it answers `Err` or panics, everything is rolled back; a panic goes on in the
+    /// caller.
+    ///
+    /// ```
+    /// # use es_core::{AppendRequest, EventId, ExpectedVersion, NewEvent, Payload};
+    /// # use es_sqlite::{SqliteStore, TransactionError};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let store = SqliteStore::open(folder.path().join("turing.db")).await?;
+    /// # let event = NewEvent::new(
+    /// #     "0193a1d4-0000-7000-8000-000000000001".parse::<EventId>()?,
+    /// #     "posting_terminal",
+    /// #     Payload::parse("{}".to_owned())?,
+    /// # );
+    /// let request = AppendRequest::to("posting/1".parse()?, ExpectedVersion::Any, vec![event]);
+    /// let appended = store
+    ///     .write(move |tx| {
+    ///         tx.execute("CREATE TABLE IF NOT EXISTS mail (text TEXT)", [])?;
+    ///         tx.execute("INSERT INTO mail VALUES (?1)", ["posting 1 is done"])?;
+    ///         Ok::<_, TransactionError>(tx.append(request)?)
+    ///     })
+    ///     .await?;
+    /// # assert_eq!(appended.position().to_sequence(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What the closure answers, or the store's own error.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the outcome unknown: the closure may still run, whole.
+    pub async fn write<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (limits, clock) = (self.shared.config.limits, self.shared.config.clock.clone());
+        self.writes()?
+            .write_alone(move |connection| {
+                work(&mut SqliteTransaction::new(connection, limits, clock))
+            })
+            .await
+    }
+
+    /// Runs a closure on a reading thread, in one transaction: all its statements see the same
+    /// state. The connection refuses to write.
+    ///
+    /// Long reads are better made of several calls: for as long as one lasts, the write-ahead log
+    /// cannot be cut back.
+    ///
+    /// # Errors
+    ///
+    /// What the closure answers, or the store's own error.
+    pub async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.shared.check_poison()?;
+        self.shared.reads.read(work).await
+    }
+
+    /// Finishes what waits, moves the write-ahead log into the file and ends the threads. Every
+    /// other call is refused from now on, on every handle.
+    pub async fn close(&self) {
+        let shared = &self.shared;
+        shared.stop();
+        let threads: Vec<Thread> = {
+            let mut threads = shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.drain(..).collect()
+        };
+        for thread in threads {
+            // the sender is dropped when the thread is about to end
+            let _ = thread.ended.await;
+            let _ = thread.handle.join();
+        }
+    }
+
+    fn writes(&self) -> Result<&Queue<Job>, StoreError> {
+        self.shared.check_poison()?;
+        self.shared.writes.as_ref().ok_or_else(|| {
+            StoreError::new(
+                StoreErrorKind::ReadOnly,
+                format!("the store {} was opened read-only", self.shared.config.path.display()),
+            )
+        })
+    }
+}
+
+impl Shared {
+    fn check_poison(&self) -> Result<(), StoreError> {
+        match self.poison.get() {
+            Some(reason) => Err(reason.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn stop(&self) {
+        if let Some(writes) = &self.writes {
+            writes.close();
+        }
+        self.reads.close();
+        self.wake.stop(self.reads.closed());
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Opens all connections and starts the threads.
+fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
+    config.path = std::path::absolute(&config.path).map_err(|error| {
+        StoreError::new(StoreErrorKind::NotAStore, "the path of the store is empty")
+            .caused_by(error)
+    })?;
+    let connections = open_to_write(&config)?;
+    let watcher = open_to_read(&config)?;
+    let readers =
+        (0..config.readers).map(|_| open_to_read(&config)).collect::<Result<Vec<_>, _>>()?;
+
+    let wake = Arc::new(Wake::new(read::end_of_log(&watcher)?));
+    let poison = Arc::new(OnceLock::new());
+    let mut threads = Vec::new();
+    let mut start = |name, work: Box<dyn FnOnce() + Send>| {
+        let (end, ended) = oneshot::channel();
+        let handle = spawn(name, move || {
+            work();
+            drop(end);
+        })?;
+        threads.push(Thread { ended, handle });
+        Ok::<_, StoreError>(())
+    };
+
+    let (reads, waiting) = Queue::new(reader::QUEUE, config.path.clone());
+    let waiting = Arc::new(Mutex::new(waiting));
+    for connection in readers {
+        let waiting = Arc::clone(&waiting);
+        start("es-sqlite-read", Box::new(move || do_reads(&waiting, &connection)))?;
+    }
+    let mut writes = None;
+    if let Some(connections) = connections {
+        let (queue, jobs) = Queue::new(config.queue, config.path.clone());
+        let writer = Writer {
+            connections,
+            path: config.path.clone(),
+            wake: Arc::clone(&wake),
+            poison: Arc::clone(&poison),
+        };
+        start("es-sqlite-write", Box::new(move || writer.do_jobs(jobs)))?;
+        writes = Some(queue);
+    }
+    let (interval, watched) = (config.poll_interval, Arc::clone(&wake));
+    start("es-sqlite-wait", Box::new(move || watch_file(&watcher, &watched, interval)))?;
+    Ok(Shared { config, writes, reads, wake, poison, threads: Mutex::new(threads) })
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
+        StoreError::new(StoreErrorKind::Other, "a thread of the store cannot be started")
+            .caused_by(error)
+    })
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let writes = self.writes()?;
+        let checked = CheckedAppend::new(request, &self.shared.config.limits)?;
+        let clock = Arc::clone(&self.shared.config.clock);
+        writes
+            .write_shared(checked.bytes(), append_failure, move |connection| {
+                append(connection, &checked, clock.now())
+            })
+            .await
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        let (stream, key) = (stream.clone(), key.clone());
+        self.read(move |connection| read::find_append(connection, &stream, &key)).await
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let read = read.clone();
+        self.read(move |connection| read::read_stream(connection, &read)).await
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        let read = read.clone();
+        self.read(move |connection| read::read_log(connection, &read)).await
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.read(read::end_of_log).await
+    }
+
+    /// Appends of other processes are noticed within
+    /// [`poll_interval`](SqliteConfig::poll_interval).
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        let wake = &self.shared.wake;
+        if wake.is_past(position)? {
+            return Ok(());
+        }
+        let mut waiting = wake.waiting();
+        wake.advance(self.end_of_log().await?);
+        waiting.past(position).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for SqliteStore {
+    async fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let stream = stream.clone();
+        self.read(move |connection| snapshot::latest(connection, &stream, up_to)).await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        let bytes = snapshot.state.as_str().len();
+        self.writes()?
+            .write_shared(
+                bytes,
+                |error: &StoreError| Some(error.clone()),
+                move |connection| snapshot::save(connection, &snapshot),
+            )
+            .await
+    }
+
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
+        let stream = stream.clone();
+        self.writes()?
+            .write_shared(
+                0,
+                |error: &StoreError| Some(error.clone()),
+                move |connection| snapshot::delete(connection, &stream),
+            )
+            .await
+    }
+}

@@ -1,0 +1,320 @@
+//! The one thread that writes: it puts the appends that wait into one transaction.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use es_core::{AppendError, StoreError, StoreErrorKind};
+use rusqlite::{Connection, Error};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::append::run;
+use crate::error::{commit_error, poisoned};
+use crate::open::WriteConnections;
+use crate::queue::Queue;
+use crate::wait::Wake;
+use crate::{read, sql};
+
+/// A transaction takes no further jobs when it has this many, or that many bytes.
+const BATCH_JOBS: usize = 512;
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// Something to write, and somebody who waits for the answer.
+pub(crate) struct Job {
+    /// About how much it writes.
+    bytes: usize,
+    /// True if it needs a transaction for itself, which is rolled back if it fails. Others share
+    /// one, and leave nothing behind in it if they fail.
+    is_alone: bool,
+    call: Box<dyn Call>,
+}
+
+trait Call: Send {
+    /// True if nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+
+    /// Does the work within a transaction.
+    fn run(self: Box<Self>, connection: &Connection) -> Ran;
+
+    /// Answers without doing the work.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+/// Work that was done, but is not yet committed.
+struct Ran {
+    outcome: Outcome,
+    /// Gives the caller the answer: the work's own, or the error that undid it.
+    deliver: Box<dyn FnOnce(Result<(), StoreError>)>,
+}
+
+enum Outcome {
+    Done,
+    /// The work was refused or failed; with the store's error, if it was one.
+    Failed(Option<StoreError>),
+    Panicked,
+}
+
+struct Pending<T, E, W> {
+    work: W,
+    reply: oneshot::Sender<std::thread::Result<Result<T, E>>>,
+    store_error: fn(&E) -> Option<StoreError>,
+}
+
+impl<T, E, W> Call for Pending<T, E, W>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+    W: FnOnce(&Connection) -> Result<T, E> + Send,
+{
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(self: Box<Self>, connection: &Connection) -> Ran {
+        let Self { work, reply, store_error } = *self;
+        let answer = catch_unwind(AssertUnwindSafe(|| work(connection)));
+        let outcome = match &answer {
+            Ok(Ok(_)) => Outcome::Done,
+            Ok(Err(error)) => Outcome::Failed(store_error(error)),
+            Err(_) => Outcome::Panicked,
+        };
+        let deliver = Box::new(move |committed: Result<(), StoreError>| {
+            let answer = match (committed, answer) {
+                (Err(error), Ok(_)) => Ok(Err(E::from(error))),
+                (_, answer) => answer,
+            };
+            // nobody may be listening any more
+            let _ = reply.send(answer);
+        });
+        Ran { outcome, deliver }
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        let _ = self.reply.send(Ok(Err(E::from(error))));
+    }
+}
+
+impl Queue<Job> {
+    /// Does `work` in a transaction that it shares with others; when it fails it must leave nothing
+    /// behind.
+    pub(crate) async fn write_shared<T, E, W>(
+        &self,
+        bytes: usize,
+        store_error: fn(&E) -> Option<StoreError>,
+        work: W,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.write(bytes, false, store_error, work).await
+    }
+
+    /// Does `work` in a transaction of its own, which is rolled back if it fails.
+    pub(crate) async fn write_alone<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.write(0, true, |_| None, work).await
+    }
+
+    async fn write<T, E, W>(
+        &self,
+        bytes: usize,
+        is_alone: bool,
+        store_error: fn(&E) -> Option<StoreError>,
+        work: W,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { work, reply, store_error };
+        self.send(Job { bytes, is_alone, call: Box::new(pending) }).await?;
+        match answer.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Err(E::from(StoreError::new(
+                StoreErrorKind::OutcomeUnknown,
+                "the writing thread ended without an answer",
+            ))),
+        }
+    }
+}
+
+/// The store's error in an append's, if it is one.
+pub(crate) fn append_failure(error: &AppendError) -> Option<StoreError> {
+    match error {
+        AppendError::Store(error) => Some(error.clone()),
+        _ => None,
+    }
+}
+
+/// The thread's state.
+pub(crate) struct Writer {
+    pub(crate) connections: WriteConnections,
+    pub(crate) path: PathBuf,
+    pub(crate) wake: Arc<Wake>,
+    /// Set when a commit's outcome is unknown: from then on everything is refused.
+    pub(crate) poison: Arc<OnceLock<StoreError>>,
+}
+
+impl Writer {
+    /// Does jobs until the queue is closed and empty, then moves the write-ahead log into the file.
+    pub(crate) fn do_jobs(self, mut jobs: mpsc::Receiver<Job>) {
+        let mut kept = None;
+        while let Some(first) = kept.take().or_else(|| jobs.blocking_recv()) {
+            let mut bytes = first.bytes;
+            let is_alone = first.is_alone;
+            let mut batch = vec![first];
+            while !is_alone && batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
+                match jobs.try_recv() {
+                    Ok(job) if job.is_alone => {
+                        kept = Some(job);
+                        break;
+                    }
+                    Ok(job) => {
+                        bytes += job.bytes;
+                        batch.push(job);
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.commit(batch, is_alone);
+        }
+        if self.poison.get().is_none()
+            && let Err(error) = self.connections.checked.query_row(sql::CHECKPOINT, [], |_| Ok(()))
+        {
+            tracing::warn!(%error, path = %self.path.display(), "closing without a checkpoint");
+        }
+    }
+
+    /// One transaction: does the jobs, commits, and only then answers.
+    fn commit(&self, mut batch: Vec<Job>, is_alone: bool) {
+        batch.retain(|job| !job.call.is_abandoned());
+        if batch.is_empty() {
+            return;
+        }
+        let connection = match is_alone {
+            true => &self.connections.application,
+            false => &self.connections.checked,
+        };
+        let begun = match self.poison.get() {
+            Some(reason) => Err(reason.clone()),
+            None => run(connection, sql::BEGIN_WRITE),
+        };
+        if let Err(error) = begun {
+            for job in batch {
+                job.call.refuse(error.clone());
+            }
+            return;
+        }
+        let mut done = Vec::with_capacity(batch.len());
+        let mut lost = None;
+        let mut jobs = batch.into_iter();
+        for job in jobs.by_ref() {
+            let ran = job.call.run(connection);
+            lost = self.loss(connection, &ran.outcome, is_alone);
+            let is_refused = is_alone && !matches!(ran.outcome, Outcome::Done);
+            done.push(ran.deliver);
+            if is_refused && lost.is_none() {
+                self.roll_back(connection);
+                done.drain(..).for_each(|deliver| deliver(Ok(())));
+                return;
+            }
+            if lost.is_some() {
+                break;
+            }
+        }
+        let committed = match lost {
+            Some(error) => {
+                self.roll_back(connection);
+                Err(error)
+            }
+            None => self.end(connection),
+        };
+        for deliver in done {
+            deliver(committed.clone());
+        }
+        for job in jobs {
+            let error = committed.as_ref().err().cloned();
+            job.call.refuse(error.expect("jobs are left over only after a loss"));
+        }
+    }
+
+    /// Why the whole transaction is lost after a job, if it is.
+    fn loss(
+        &self,
+        connection: &Connection,
+        outcome: &Outcome,
+        is_alone: bool,
+    ) -> Option<StoreError> {
+        let path = self.path.display();
+        let is_ended = connection.is_autocommit();
+        match outcome {
+            Outcome::Panicked if !is_alone => Some(StoreError::new(
+                StoreErrorKind::Other,
+                format!("another append of the same transaction on {path} panicked"),
+            )),
+            // after a full disk, for instance, SQLite rolls back by itself
+            Outcome::Failed(Some(error)) if is_ended => Some(error.clone()),
+            Outcome::Done if is_ended => Some(StoreError::new(
+                StoreErrorKind::OutcomeUnknown,
+                format!(
+                    "the closure ended the transaction on {path} itself; leave that to the store"
+                ),
+            )),
+            _ => None,
+        }
+    }
+
+    /// Commits; wakes those who wait for the log to grow.
+    fn end(&self, connection: &Connection) -> Result<(), StoreError> {
+        let end = read::end_of_log(connection);
+        let committed =
+            connection.prepare_cached(sql::COMMIT).and_then(|mut statement| statement.execute([]));
+        if let Err(error) = committed {
+            let error = commit_error(&self.path, error);
+            self.roll_back(connection);
+            if error.is_outcome_unknown() {
+                self.stop(error.clone());
+            }
+            return Err(error);
+        }
+        if let Ok(end) = end {
+            self.wake.advance(end);
+        }
+        Ok(())
+    }
+
+    /// Undoes the transaction, if SQLite has not done so itself.
+    fn roll_back(&self, connection: &Connection) {
+        if connection.is_autocommit() {
+            return;
+        }
+        let undone = connection
+            .prepare_cached(sql::ROLLBACK)
+            .and_then(|mut statement| statement.execute([]));
+        if let Err(error) = undone
+            && !connection.is_autocommit()
+        {
+            self.stop(rollback_error(error));
+        }
+    }
+
+    fn stop(&self, cause: StoreError) {
+        let reason = poisoned(&self.path, cause);
+        tracing::error!(path = %self.path.display(), "the store stopped after a failed commit");
+        let _ = self.poison.set(reason.clone());
+        self.wake.stop(reason);
+    }
+}
+
+fn rollback_error(error: Error) -> StoreError {
+    StoreError::new(StoreErrorKind::Other, "a rollback failed").caused_by(error)
+}

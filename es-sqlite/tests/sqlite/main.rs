@@ -1,0 +1,4 @@
+//! The store's own promises, beside the contract that every backend keeps.
+
+mod store;
+mod support;

@@ -1,0 +1,81 @@
+//! The handle: opening, closing, running without a runtime.
+
+use crate::support::{Folder, event, stream};
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey};
+use es_core::{ReadLog, ReadStream, StoreErrorKind, StreamVersion};
+use es_sqlite::SqliteStore;
+
+#[tokio::test]
+async fn what_was_appended_is_read_back_after_reopening() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let request = AppendRequest::to(
+        stream("posting/1"),
+        ExpectedVersion::NoStream,
+        vec![event("one"), event("two")],
+    )
+    .and(stream("posting/2"), ExpectedVersion::Any, vec![event("three")])
+    .with_key(IdempotencyKey::new("k").unwrap());
+    let appended = store.append(request.clone()).await.unwrap();
+    store.close().await;
+
+    let store = folder.store().await;
+    let repeat = store.append(request).await.unwrap();
+    assert!(repeat.repeated);
+    assert_eq!(repeat.streams, appended.streams);
+    let page = store.read_stream(&ReadStream::new(stream("posting/1"))).await.unwrap();
+    assert_eq!(page.stream_version, StreamVersion::new(2));
+    let log = store.read_log(&ReadLog::from_start()).await.unwrap();
+    assert_eq!((log.events.len(), log.at_end), (3, true));
+    assert_eq!(log.next, appended.position());
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_everything_on_every_handle() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let other = store.clone();
+    store.close().await;
+    store.close().await;
+    let request = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("one")]);
+    let AppendError::Store(error) = other.append(request).await.unwrap_err() else {
+        panic!("not the store's error")
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Closed);
+    let read = other.end_of_log().await.unwrap_err();
+    assert_eq!(read.kind(), StoreErrorKind::Closed);
+    let wait = other.wait_past(es_core::Position::START).await.unwrap_err();
+    assert_eq!(wait.kind(), StoreErrorKind::Closed);
+}
+
+#[test]
+fn no_async_runtime_is_needed() {
+    let folder = Folder::new();
+    let path = folder.path();
+    let version = block_on(async move {
+        let store = SqliteStore::open(path).await.unwrap();
+        let request =
+            AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("one")]);
+        store.append(request).await.unwrap().streams[0].version()
+    });
+    assert_eq!(version, StreamVersion::FIRST);
+}
+
+/// Runs a future on this thread, with nothing but the standard library.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
