@@ -9,6 +9,7 @@
 //! is told.
 
 // what the author of a workflow writes
+pub mod check;
 pub mod definition;
 mod ids;
 mod names;
@@ -20,8 +21,17 @@ mod template;
 mod routing;
 
 // the aggregates
+pub mod conversation;
+mod duration;
 pub mod posting;
+pub mod workflow;
 
+es_core::assert_distinct_event_types!(PostingEvent, WorkflowEvent, ConversationEvent);
+
+pub use check::{Place, Problem, ProblemKind, Severity, check, check_with_data};
+pub use conversation::{
+    ConversationEvent, ConversationRejection, ConversationWaves, Wave, WaveCompletion,
+};
 pub use definition::{
     Actor, ActorKind, Branch, Condition, Conversation, Llm, LlmProtocol, On, RetryPolicy, Script,
     Seconds, Workflow,
@@ -36,3 +46,6 @@ pub use posting::{
 };
 pub use routing::{Fired, firing_rules};
 pub use template::{Template, Unresolved};
+pub use workflow::{
+    RunCompletion, RunStart, RunStatus, WorkflowEvent, WorkflowRejection, WorkflowRun, WorkflowRuns,
+};

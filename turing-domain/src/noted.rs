@@ -1,11 +1,12 @@
 //! Event fields that other programs write too.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use crate::ids::{ActorId, ConversationId, RunId};
+use crate::ids::{ActorId, ConversationId, RunId, WorkflowId};
 use crate::names::{EndReason, FailureType};
 
 /// A field that may be absent, and counts as absent when what stands there does not fit.
@@ -94,6 +95,7 @@ read_integers! {
     u64 => u64,
     i32 => ConversationId,
     i32 => ActorId,
+    i32 => WorkflowId,
 }
 
 /// Anything but `null` is a text: a string as it is, other JSON as JSON.
@@ -116,6 +118,12 @@ impl ReadNote for FailureType {
 impl ReadNote for EndReason {
     fn read_note(json: Value) -> Option<Self> {
         String::read_note(json).map(|text| Self::from(text.as_str()))
+    }
+}
+
+impl ReadNote for BTreeMap<EndReason, u32> {
+    fn read_note(json: Value) -> Option<Self> {
+        serde_json::from_value(json).ok()
     }
 }
 

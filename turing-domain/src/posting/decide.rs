@@ -1,11 +1,10 @@
 //! What follows from what a posting is told.
 
-use std::time::Duration;
-
 use es_core::Timestamp;
 use serde_json::Value;
 
 use crate::definition::{Actor, ActorKind, Conversation, On, Workflow};
+use crate::duration::milliseconds;
 use crate::ids::{ConversationId, RunId};
 use crate::names::{EndReason, FailureType};
 use crate::posting::command::{Attempt, Completion, Failure, SUCCESS};
@@ -499,8 +498,4 @@ fn failed(actor: &Actor, conversation: &Conversation, failure: &Failure) -> Post
 
 fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,37 @@
+//! What a workflow is told: that a run begins, or how it ended.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::ids::{RunId, WorkflowId};
+use crate::names::EndReason;
+
+/// A run that is to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStart {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The run's id, new for each run.
+    pub run_id: RunId,
+    /// How many postings it has.
+    pub posting_count: u32,
+    /// What tells this input from another.
+    pub input_digest: String,
+    /// What tells this definition from another.
+    pub definition_digest: String,
+    /// Run the same input through the same definition once more.
+    pub again: bool,
+}
+
+/// A run whose postings are all terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCompletion {
+    /// The workflow.
+    pub workflow_id: WorkflowId,
+    /// The run.
+    pub run_id: RunId,
+    /// How many postings ended for which reason.
+    pub ended_postings: BTreeMap<EndReason, u32>,
+    /// How long it took.
+    pub duration: Option<Duration>,
+}

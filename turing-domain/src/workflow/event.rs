@@ -1,0 +1,50 @@
+//! What happens to a workflow, under the names that are stored.
+
+use std::collections::BTreeMap;
+
+use es_core::Event;
+
+use crate::ids::{RunId, WorkflowId};
+use crate::names::EndReason;
+use crate::noted::Noted;
+
+/// What happens to a workflow.
+///
+/// Other programs write these too, so every field may be absent.
+#[derive(Event, Debug, Clone, PartialEq)]
+pub enum WorkflowEvent {
+    /// A run began.
+    WorkflowStarted {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// How many postings it has.
+        posting_count: Noted<u32>,
+        /// What tells its input from another.
+        input_digest: Noted<String>,
+        /// What tells its definition from another.
+        definition_digest: Noted<String>,
+    },
+    /// All postings of a run reached a terminal state.
+    WorkflowCompleted {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// How many postings ended for which reason.
+        ended_postings: Noted<BTreeMap<EndReason, u32>>,
+        /// How long it took, in milliseconds.
+        #[event(metadata)]
+        duration_ms: Noted<u64>,
+    },
+    /// A run came to nothing.
+    WorkflowFailed {
+        /// The run.
+        run_id: Noted<RunId>,
+        /// The workflow.
+        workflow_id: Noted<WorkflowId>,
+        /// What went wrong, for people.
+        error: Noted<String>,
+    },
+}

@@ -1,0 +1,99 @@
+//! The runs of a workflow, made of its events.
+
+use es_core::Aggregate;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{RunId, WorkflowId};
+use crate::workflow::event::WorkflowEvent;
+
+/// The runs of a workflow, in the order in which they began.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WorkflowRuns {
+    runs: Vec<WorkflowRun>,
+}
+
+/// One run of a workflow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowRun {
+    /// The run's id.
+    pub run_id: RunId,
+    /// How many postings it has, if it was recorded.
+    pub posting_count: Option<u32>,
+    /// What tells its input from another, if it was recorded.
+    pub input_digest: Option<String>,
+    /// What tells its definition from another, if it was recorded.
+    pub definition_digest: Option<String>,
+    /// How far it is.
+    pub status: RunStatus,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It goes on.
+    Open,
+    /// All its postings are terminal.
+    Completed,
+    /// It came to nothing; the text says why.
+    Failed(String),
+}
+
+impl WorkflowRuns {
+    /// All runs, the first one first. Runs that began without an id are not among them.
+    pub fn all(&self) -> &[WorkflowRun] {
+        &self.runs
+    }
+
+    /// The run of this id.
+    pub fn run(&self, run_id: RunId) -> Option<&WorkflowRun> {
+        self.runs.iter().rfind(|run| run.run_id == run_id)
+    }
+
+    /// The run that goes on: what a restarted program continues.
+    pub fn open_run(&self) -> Option<&WorkflowRun> {
+        self.runs.iter().rfind(|run| run.status == RunStatus::Open)
+    }
+
+    /// The completed run that began last.
+    pub fn last_completed(&self) -> Option<&WorkflowRun> {
+        self.runs.iter().rfind(|run| run.status == RunStatus::Completed)
+    }
+
+    fn end(&mut self, run_id: Option<RunId>, status: RunStatus) {
+        let run = self.runs.iter_mut().rfind(|run| Some(run.run_id) == run_id);
+        if let Some(run) = run.filter(|run| run.status == RunStatus::Open) {
+            run.status = status;
+        }
+    }
+}
+
+impl Aggregate for WorkflowRuns {
+    const TYPE: &'static str = "workflow";
+    type Id = WorkflowId;
+    type Event = WorkflowEvent;
+
+    fn evolve(&mut self, event: &WorkflowEvent) {
+        use WorkflowEvent::*;
+        match event {
+            WorkflowStarted { run_id, posting_count, input_digest, definition_digest, .. } => {
+                if let Some(run_id) = run_id.0
+                    && self.run(run_id).is_none()
+                {
+                    self.runs.push(WorkflowRun {
+                        run_id,
+                        posting_count: posting_count.0,
+                        input_digest: input_digest.0.clone(),
+                        definition_digest: definition_digest.0.clone(),
+                        status: RunStatus::Open,
+                    });
+                }
+            }
+            WorkflowCompleted { run_id, .. } => self.end(run_id.0, RunStatus::Completed),
+            WorkflowFailed { run_id, error, .. } => {
+                let error = error.0.clone().unwrap_or_default();
+                self.end(run_id.0, RunStatus::Failed(error));
+            }
+        }
+    }
+}
