@@ -7,3 +7,6 @@ mod fixture;
 
 pub use clock::ManualClock;
 pub use fixture::Fixture;
+
+// for authors of domains
+pub mod spec;
