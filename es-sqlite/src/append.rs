@@ -45,13 +45,9 @@ pub(crate) fn append(
 ) -> Result<Appended, AppendError> {
     let request = &append.request;
     if let Some(key) = request.idempotency_key()
-        && let Some(repeat) = read::find_repeat(connection, request, key)?
+        && let Some(first) = read::find_repeat(connection, request, key)?
     {
-        return repeat.map_err(|(stream, difference)| AppendError::KeyReused {
-            key: key.clone(),
-            stream,
-            difference,
-        });
+        return Ok(first);
     }
     let mut versions = Vec::with_capacity(request.streams().len());
     for part in request.streams() {

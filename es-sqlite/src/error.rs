@@ -20,8 +20,11 @@ impl<T> Doing<T> for Result<T, Error> {
     }
 }
 
-/// The failure of `what` on the file at `path`.
-pub(crate) fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
+/// What a failure of SQLite means as a failure of the store: `what` was being done to the file at
+/// `path`.
+///
+/// For applications that keep tables of their own beside the events.
+pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
     let kind = kind(&error);
     let advice = match kind {
         StoreErrorKind::Busy => "another process holds the file for longer than the busy time-out",

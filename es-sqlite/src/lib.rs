@@ -21,6 +21,7 @@ mod row;
 mod snapshot;
 mod wait;
 
+pub use error::store_error;
 pub use config::{SqliteConfig, Synchronous};
 pub use store::SqliteStore;
 pub use transaction::{SqliteTransaction, TransactionError};

@@ -1,9 +1,10 @@
 //! Streams and the log, a page at a time.
 
-use es_core::append::same_request;
-use es_core::append::{KeyDifference, first_result};
+use es_core::append::{first_result, same_request};
 use es_core::read::PageBuilder;
-use es_core::{AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, LogPage};
+use es_core::{
+    AppendError, AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, LogPage,
+};
 use es_core::{Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamPage};
 use es_core::{StreamVersion, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -174,19 +175,22 @@ pub(crate) fn find_append(
     }))
 }
 
-/// The first result of `request`, if it is a repeat; what differs, if its key was used otherwise.
+/// The first result of `request`, if it is a repeat.
 pub(crate) fn find_repeat(
     connection: &Connection,
     request: &AppendRequest,
     key: &IdempotencyKey,
-) -> Result<Option<Result<Appended, (StreamId, KeyDifference)>>, StoreError> {
+) -> Result<Option<Appended>, AppendError> {
     for part in request.streams() {
         if let Some(recorded) = find_request(connection, &part.stream, key)? {
-            return Ok(Some(
-                same_request(request, &recorded)
-                    .map(|()| first_result(request, &recorded))
-                    .map_err(|difference| (part.stream.clone(), difference)),
-            ));
+            return match same_request(request, &recorded) {
+                Ok(()) => Ok(Some(first_result(request, &recorded))),
+                Err(difference) => Err(AppendError::KeyReused {
+                    key: key.clone(),
+                    stream: part.stream.clone(),
+                    difference,
+                }),
+            };
         }
     }
     Ok(None)

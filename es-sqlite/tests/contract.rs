@@ -1,0 +1,65 @@
+//! The contract suite over the SQLite store.
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
+
+use std::sync::{Arc, Mutex};
+
+use es_core::{EventStore, Limits, SnapshotStore};
+use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+use es_testing::{Fixture, ManualClock};
+use tempfile::TempDir;
+
+struct Sqlite {
+    store: Mutex<SqliteStore>,
+    config: SqliteConfig,
+    clock: ManualClock,
+    _folder: TempDir,
+}
+
+async fn sqlite() -> Sqlite {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    // nothing in a temporary folder must survive a loss of power
+    let config = SqliteConfig::new(folder.path().join("store.db"))
+        .synchronous(Synchronous::Off)
+        .clock(Arc::new(clock.clone()));
+    Sqlite {
+        store: Mutex::new(SqliteStore::open(config.clone()).await.unwrap()),
+        config,
+        clock,
+        _folder: folder,
+    }
+}
+
+impl Sqlite {
+    fn open_now(&self) -> SqliteStore {
+        self.store.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Fixture for Sqlite {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.open_now())
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
+        Some(Arc::new(self.open_now()))
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.clock.clone()
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::default()
+    }
+
+    async fn reopen(&self) -> bool {
+        self.open_now().close().await;
+        let reopened = SqliteStore::open(self.config.clone()).await.unwrap();
+        *self.store.lock().unwrap() = reopened;
+        true
+    }
+}
+
+es_testing::contract_suite!(sqlite);
