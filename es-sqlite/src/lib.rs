@@ -1,4 +1,73 @@
 //! The embedded durable store of es-core, on SQLite.
+//!
+//! ```
+//! use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, ReadLog};
+//! use es_sqlite::SqliteStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("turing.db");
+//! let store = SqliteStore::open(path).await?;
+//! let id: EventId = "0193a1d4-0000-7000-8000-000000000001".parse()?;
+//! let event = NewEvent::new(id, "posting_terminal", Payload::parse("{}".to_owned())?);
+//! let request = AppendRequest::to("posting/12345".parse()?, ExpectedVersion::NoStream, vec![event]);
+//! store.append(request).await?;
+//! assert_eq!(store.read_log(&ReadLog::from_start()).await?.events.len(), 1);
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Threads
+//!
+//! One thread writes. It takes what waits, at most 512 appends or 8 MiB, into one transaction and
+//! answers each caller for itself; it never waits for more to come. An append whose caller has gone
+//! before its transaction began is skipped. When a commit fails nobody is told of success: after a
+//! full disk or a busy file nothing was written, after anything else the outcome is unknown and the
+//! store refuses all further work until it is opened again, because a failed flush must not be
+//! tried a second time.
+//!
+//! A few threads read, each on a connection of its own, so that readers and the writer never wait
+//! for one another. Every call is one short transaction; a page of the log looks at no more than
+//! 10,000 events, wanted or not.
+//!
+//! One thread looks for commits of other processes, but only while somebody waits in
+//! [`wait_past`](es_core::EventStore::wait_past).
+//!
+//! There is no store in memory: SQLite's has neither write-ahead log nor independent readers. Use
+//! es-memory.
+//!
+//! # The file
+//!
+//! Events are rows of `execution_events`, to be read with any SQLite program; `schema.sql` shows
+//! all tables.
+//!
+//! ```sql
+//! SELECT * FROM execution_events
+//! WHERE aggregate_id = 12345 AND created_at <= '2025-11-19 10:00:00';
+//! ```
+//!
+//! - `created_at` is text in SQLite's own form, in UTC with microseconds, so that it compares with
+//!   what people type and with SQLite's date functions. Writing the text costs a fraction of a
+//!   microsecond for an append.
+//! - The unique constraint `unique_aggregate_version` begins with `aggregate_id`, so that it is the
+//!   index of queries that name the id alone, too.
+//! - There is no index on `created_at` or on fields of `metadata`: each would cost every append,
+//!   and the log is in the order of time anyway. Further indexes and tables may be added to the
+//!   file; the store leaves them alone.
+//! - In SQLite `metadata ->> 'conversation_id'` is a number, to be compared with `9184` and not
+//!   with `'9184'`.
+//! - Triggers refuse `UPDATE`, `DELETE` and every `INSERT` that would replace an event, leave a gap
+//!   in a stream or stand before the end of the log, in every program that opens the file. `CHECK`
+//!   constraints refuse rows that could not be read back; the store has checked the same in Rust
+//!   and appends on a connection without them. So a trigger of the application on
+//!   `execution_events` runs without the application's `CHECK` constraints, unless the append is
+//!   made within [`SqliteStore::write`].
+//! - A row may be inserted by hand: `event_id`, `created_at` and `metadata` have defaults.
+//! - `application_id` marks the file, `user_version` is the version of the schema.
+//!
+//! The file must be on a local file system; several processes of one machine may have it open.
 
 pub use rusqlite;
 
@@ -21,7 +90,7 @@ mod row;
 mod snapshot;
 mod wait;
 
-pub use error::store_error;
 pub use config::{SqliteConfig, Synchronous};
+pub use error::store_error;
 pub use store::SqliteStore;
 pub use transaction::{SqliteTransaction, TransactionError};

@@ -1,5 +1,15 @@
 //! The store's own promises, beside the contract that every backend keeps.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails its test")]
 
+mod append_only;
+mod coalescing;
+mod failures;
+mod files;
+mod migrations;
+mod plans;
+mod processes;
+mod schema;
+mod statements;
 mod store;
 mod support;
+mod transactions;

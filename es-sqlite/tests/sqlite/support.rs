@@ -1,9 +1,12 @@
-//! What the tests share: folders, events and plain connections.
+//! What the tests share: folders, events, plain connections and second processes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use es_core::{EventId, NewEvent, Payload, StreamId};
+use es_core::StreamId;
+use es_core::{AppendRequest, Appended, EventId, EventStore, ExpectedVersion, NewEvent, Payload};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;
@@ -33,6 +36,32 @@ impl Folder {
     pub(crate) fn connection(&self) -> Connection {
         Connection::open(self.path()).unwrap()
     }
+
+    /// The names of the files in the folder.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub(crate) fn write_ahead_log(&self) -> Vec<u8> {
+        std::fs::read(self.0.path().join("store.db-wal")).unwrap_or_default()
+    }
+
+    /// How many transactions stand in the write-ahead log.
+    pub(crate) fn commits(&self) -> usize {
+        // a header of 32 bytes; then frames, whose header says at 4 whether they end a transaction
+        const HEADER: usize = 32;
+        const FRAME: usize = 24 + 4096;
+        let log = self.write_ahead_log();
+        log[HEADER.min(log.len())..]
+            .chunks_exact(FRAME)
+            .filter(|frame| frame[4..8] != [0; 4])
+            .count()
+    }
 }
 
 pub(crate) fn stream(name: &str) -> StreamId {
@@ -42,8 +71,52 @@ pub(crate) fn stream(name: &str) -> StreamId {
 /// An event with an id of its own.
 pub(crate) fn event(output: &str) -> NewEvent {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let id: EventId = format!("00000000-0000-4000-8000-{number:012x}").parse().unwrap();
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let id: EventId = format!("{process:08x}-0000-4000-8000-{number:012x}").parse().unwrap();
     let payload = Payload::of(&serde_json::json!({ "output": output })).unwrap();
     NewEvent::new(id, "script_execution_completed", payload)
+}
+
+pub(crate) async fn append_one(store: &SqliteStore, name: &str, event: NewEvent) -> Appended {
+    let request = AppendRequest::to(stream(name), ExpectedVersion::Any, vec![event]);
+    store.append(request).await.unwrap()
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Names the file to a test that runs again as a second process.
+pub(crate) const CHILD: &str = "ES_SQLITE_CHILD";
+
+/// The file, in a second process; `None` in the first.
+pub(crate) fn child_path() -> Option<PathBuf> {
+    std::env::var_os(CHILD).map(PathBuf::from)
+}
+
+/// The test of this name, to be run again as a second process on the file.
+pub(crate) fn child(name: &str, path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([name, "--exact", "--nocapture"]).env(CHILD, path);
+    command
+}
+
+/// Runs a second process to its end and answers what it printed.
+pub(crate) fn succeeds(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    printed
+}
+
+/// Polls a future once; true if it waits.
+pub(crate) async fn waits(future: &mut (impl Future + Unpin)) -> bool {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(Pin::new(&mut *future).poll(context).is_pending())
+    })
+    .await
 }

@@ -1,0 +1,110 @@
+-- what the migrations make; written by the test that compares it (ES_BLESS=1)
+
+PRAGMA application_id = 1163088177;
+PRAGMA user_version = 4;
+
+CREATE TABLE execution_events (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL COLLATE NOCASE DEFAULT (
+        lower(
+            hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2)
+            || '-a' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))
+        )
+    ),
+    aggregate_type TEXT NOT NULL,
+    aggregate_id TEXT NOT NULL,
+    aggregate_version INTEGER NOT NULL,
+    event_type TEXT NOT NULL,
+    created_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f000', 'now')),
+    metadata TEXT,
+    event_data TEXT NOT NULL,
+
+    CONSTRAINT unique_event_id
+        UNIQUE (event_id),
+    CONSTRAINT unique_aggregate_version
+        UNIQUE (aggregate_id, aggregate_type, aggregate_version),
+    CONSTRAINT position_is_positive
+        CHECK (position > 0),
+    CONSTRAINT event_id_is_a_uuid
+        CHECK (
+            event_id GLOB '????????-????-????-????-????????????'
+            AND event_id NOT GLOB '*[^-0-9a-fA-F]*'
+        ),
+    CONSTRAINT aggregate_type_is_snake_case
+        CHECK (
+            aggregate_type GLOB '[a-z]*'
+            AND aggregate_type NOT GLOB '*[^a-z0-9_]*'
+            AND length(aggregate_type) <= 64
+        ),
+    CONSTRAINT aggregate_id_is_short_and_printable
+        CHECK (
+            length(CAST(aggregate_id AS BLOB)) BETWEEN 1 AND 255
+            AND aggregate_id NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*'
+            AND instr(aggregate_id, char(0)) = 0
+        ),
+    CONSTRAINT event_type_is_short
+        CHECK (length(event_type) BETWEEN 1 AND 100),
+    CONSTRAINT event_data_is_json
+        CHECK (json_valid(event_data)),
+    CONSTRAINT metadata_is_a_json_object
+        CHECK (metadata IS NULL OR (json_valid(metadata) AND json_type(metadata) IN ('object', 'null'))),
+    CONSTRAINT created_at_is_a_time
+        CHECK (
+            datetime(substr(created_at, 1, 19)) IS substr(created_at, 1, 19)
+            AND substr(created_at, 20) NOT GLOB '*[^.0-9]*'
+            AND (length(created_at) = 19 OR (length(created_at) BETWEEN 21 AND 26 AND created_at GLOB '*.*'))
+        )
+) STRICT;
+
+CREATE TRIGGER execution_events_are_appended
+BEFORE INSERT ON execution_events
+BEGIN
+    SELECT RAISE(ABORT, 'unique_aggregate_version: aggregate_version must be 1 more than that of the newest event of the aggregate')
+    WHERE NEW.aggregate_version IS NOT 1 + coalesce(
+        (
+            SELECT max(aggregate_version)
+            FROM execution_events
+            WHERE aggregate_id = NEW.aggregate_id
+                AND aggregate_type = NEW.aggregate_type
+        ),
+        0
+    );
+    SELECT RAISE(ABORT, 'unique_event_id: there is an event with this event_id')
+    WHERE EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id);
+    -- an unset position is not positive here
+    SELECT RAISE(ABORT, 'position must be left out, or be after every other')
+    WHERE NEW.position BETWEEN 1 AND (SELECT max(position) FROM execution_events);
+END;
+
+CREATE TRIGGER execution_events_are_not_updated
+BEFORE UPDATE ON execution_events
+BEGIN
+    SELECT RAISE(ABORT, 'execution_events is append-only: UPDATE is refused');
+END;
+
+CREATE TRIGGER execution_events_are_not_deleted
+BEFORE DELETE ON execution_events
+BEGIN
+    SELECT RAISE(ABORT, 'execution_events is append-only: DELETE is refused');
+END;
+
+CREATE TABLE idempotency_keys (
+    aggregate_type TEXT NOT NULL,
+    aggregate_id TEXT NOT NULL,
+    idempotency_key TEXT NOT NULL,
+    first_position INTEGER NOT NULL,
+    last_position INTEGER NOT NULL,
+
+    PRIMARY KEY (aggregate_id, aggregate_type, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE snapshots (
+    aggregate_type TEXT NOT NULL,
+    aggregate_id TEXT NOT NULL,
+    aggregate_version INTEGER NOT NULL,
+    schema TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    state TEXT NOT NULL,
+
+    PRIMARY KEY (aggregate_id, aggregate_type, aggregate_version)
+) STRICT;

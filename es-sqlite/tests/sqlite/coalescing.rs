@@ -1,0 +1,199 @@
+//! Appends that wait share a transaction, each with its own answer.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, ReadLog};
+use es_core::{ReadStream, StoreError, StreamVersion};
+use es_sqlite::SqliteStore;
+use tokio::task::JoinHandle;
+
+use crate::support::{Folder, append_one, event, stream, waits};
+
+/// Keeps the writing thread busy until told otherwise.
+struct Blocked {
+    release: mpsc::Sender<()>,
+    done: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Blocked {
+    async fn new(store: &SqliteStore) -> Self {
+        let (release, released) = mpsc::channel();
+        let (begin, begun) = tokio::sync::oneshot::channel();
+        let store = store.clone();
+        let done = tokio::spawn(async move {
+            store
+                .write(move |_| {
+                    begin.send(()).unwrap();
+                    let _ = released.recv();
+                    Ok(())
+                })
+                .await
+        });
+        begun.await.unwrap();
+        Self { release, done }
+    }
+
+    async fn release(self) {
+        self.release.send(()).unwrap();
+        self.done.await.unwrap().unwrap();
+    }
+}
+
+fn request(name: &str, expected: ExpectedVersion) -> AppendRequest {
+    AppendRequest::to(stream(name), expected, vec![event("x")])
+}
+
+/// Starts an append and answers when it waits for the writer.
+async fn queued(
+    store: &SqliteStore,
+    request: AppendRequest,
+) -> JoinHandle<Result<es_core::Appended, AppendError>> {
+    let store = store.clone();
+    let mut append = Box::pin(async move { store.append(request).await });
+    // one poll takes it into the queue, if there is room
+    assert!(waits(&mut append).await);
+    tokio::spawn(append)
+}
+
+#[tokio::test]
+async fn appends_that_wait_are_one_transaction_with_an_answer_for_each() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/taken", event("first")).await;
+    let used = event("used");
+    append_one(&store, "posting/used", used.clone()).await;
+    let blocked = Blocked::new(&store).await;
+    let commits = folder.commits();
+
+    let mut appends = Vec::new();
+    for number in 0..20 {
+        let name = format!("posting/{number}");
+        appends.push(queued(&store, request(&name, ExpectedVersion::NoStream)).await);
+    }
+    let stale = queued(&store, request("posting/taken", ExpectedVersion::NoStream)).await;
+    let same = request("posting/keyed", ExpectedVersion::NoStream)
+        .with_key(IdempotencyKey::new("k").unwrap());
+    let first = queued(&store, same.clone()).await;
+    let repeat = queued(&store, same).await;
+    let half = AppendRequest::to(
+        stream("posting/half"),
+        ExpectedVersion::Any,
+        vec![event("new"), used.clone()],
+    );
+    let half = queued(&store, half).await;
+    let loser = queued(&store, request("posting/0", ExpectedVersion::NoStream)).await;
+    let behind = queued(&store, request("posting/0", ExpectedVersion::Exact(StreamVersion::FIRST)));
+    let behind = behind.await;
+    blocked.release().await;
+
+    for append in appends {
+        assert_eq!(append.await.unwrap().unwrap().streams[0].version(), StreamVersion::FIRST);
+    }
+    assert!(matches!(stale.await.unwrap(), Err(AppendError::Conflict(_))));
+    let (first, repeat) = (first.await.unwrap().unwrap(), repeat.await.unwrap().unwrap());
+    assert!(!first.repeated && repeat.repeated && first.streams == repeat.streams);
+    assert!(matches!(
+        half.await.unwrap(),
+        Err(AppendError::DuplicateEvent { event_id }) if event_id == used.event_id
+    ));
+    assert!(matches!(loser.await.unwrap(), Err(AppendError::Conflict(_))));
+    assert_eq!(behind.await.unwrap().unwrap().streams[0].version(), StreamVersion::new(2));
+    let half = store.read_stream(&ReadStream::new(stream("posting/half"))).await.unwrap();
+    assert!(half.events.is_empty());
+    // the blocking closure wrote nothing, so all of these are in one
+    assert_eq!(folder.commits() - commits, 1);
+}
+
+#[tokio::test]
+async fn an_append_whose_caller_has_gone_before_it_began_is_skipped() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let blocked = Blocked::new(&store).await;
+    let gone = queued(&store, request("posting/1", ExpectedVersion::NoStream)).await;
+    let kept = queued(&store, request("posting/2", ExpectedVersion::NoStream)).await;
+    gone.abort();
+    assert!(gone.await.unwrap_err().is_cancelled());
+    blocked.release().await;
+    kept.await.unwrap().unwrap();
+    let log = store.read_log(&ReadLog::from_start()).await.unwrap();
+    let streams: Vec<_> = log.events.iter().map(|event| event.stream.to_string()).collect();
+    assert_eq!(streams, ["posting/2"]);
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_callers_wait_and_loses_none() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.config().queue(2)).await.unwrap();
+    let blocked = Blocked::new(&store).await;
+    let mut appends = Vec::new();
+    for number in 0..10 {
+        let name = format!("posting/{number}");
+        appends.push(queued(&store, request(&name, ExpectedVersion::NoStream)).await);
+    }
+    blocked.release().await;
+    for append in appends {
+        append.await.unwrap().unwrap();
+    }
+    assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 10);
+}
+
+#[tokio::test]
+async fn closing_finishes_what_waits() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let blocked = Blocked::new(&store).await;
+    let append = queued(&store, request("posting/1", ExpectedVersion::NoStream)).await;
+    let mut close = Box::pin(store.close());
+    assert!(waits(&mut close).await);
+    blocked.release().await;
+    close.await;
+    append.await.unwrap().unwrap();
+    assert_eq!(folder.store().await.end_of_log().await.unwrap().to_sequence(), 1);
+}
+
+#[tokio::test]
+async fn an_open_read_does_not_hold_up_the_writer() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let (release, released) = mpsc::channel::<()>();
+    let reader = store.clone();
+    let reading = tokio::spawn(async move {
+        reader
+            .read(move |connection| {
+                let count = || {
+                    connection
+                        .query_row("SELECT count(*) FROM execution_events", [], |row| row.get(0))
+                        .unwrap()
+                };
+                let before: i64 = count();
+                let _ = released.recv();
+                Ok::<_, StoreError>((before, count()))
+            })
+            .await
+    });
+    let append = append_one(&store, "posting/1", event("x"));
+    tokio::time::timeout(Duration::from_secs(20), append).await.unwrap();
+    drop(release);
+    let (before, after) = reading.await.unwrap().unwrap();
+    assert_eq!(before, after, "one read sees one state");
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_does_not_grow_while_the_log_is_read_page_by_page() {
+    const MIB: u64 = 1024 * 1024;
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let mut read = ReadLog::from_start().limit(es_core::PageLimit::events(1));
+    let mut largest = 0;
+    let mut written = 0;
+    while written < 48 * MIB {
+        let big = event(&"x".repeat(256 * 1024));
+        written += 256 * 1024;
+        append_one(&store, "posting/1", big).await;
+        // a reader that is never done: it is always one page in
+        read.after = store.read_log(&read).await.unwrap().next;
+        largest = largest.max(folder.write_ahead_log().len() as u64);
+    }
+    assert!(largest < 16 * MIB, "{largest} bytes");
+}

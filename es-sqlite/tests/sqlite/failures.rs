@@ -1,0 +1,100 @@
+//! What is answered, and what is left, when a commit fails.
+
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_sqlite::{SqliteConfig, SqliteStore, TransactionError};
+
+use crate::support::{Folder, append_one, block_on, child_path, event, stream, succeeds};
+
+#[tokio::test]
+async fn a_full_store_says_so_and_keeps_what_it_has() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/1", event("kept")).await;
+    let fill = |text: String| {
+        store.write(move |tx| {
+            // SQLite's own bound, so that no disk must be filled
+            tx.connection().pragma_update(None, "max_page_count", 64)?;
+            let request = AppendRequest::to(
+                stream("posting/1"),
+                ExpectedVersion::Any,
+                vec![event(&text), event(&text)],
+            );
+            Ok::<_, TransactionError>(tx.append(request)?)
+        })
+    };
+    let error = fill("x".repeat(300_000)).await.unwrap_err();
+    let TransactionError::Append(AppendError::Store(error)) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Full);
+    fill("small".to_owned()).await.unwrap();
+    let log = store.read_log(&ReadLog::from_start()).await.unwrap();
+    assert_eq!(log.events.len(), 3);
+}
+
+/// The system refuses to make the write-ahead log larger, in the middle of some commit.
+#[test]
+#[cfg(unix)]
+fn a_commit_that_fails_is_unknown_and_stops_the_store() {
+    let name = "failures::a_commit_that_fails_is_unknown_and_stops_the_store";
+    if let Some(path) = child_path() {
+        block_on(fail_to_commit(path));
+        return;
+    }
+    let folder = Folder::new();
+    block_on(folder.store());
+    let exe = std::env::current_exe().unwrap();
+    let mut child = std::process::Command::new("sh");
+    child
+        // in blocks of 512 or 1024 bytes; without the trap the signal would end the process
+        .args(["-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\""])
+        .arg(exe)
+        .args([name, "--exact", "--nocapture"])
+        .env(crate::support::CHILD, folder.path());
+    let output = succeeds(child);
+    let acknowledged = output
+        .lines()
+        .filter_map(|line| line.strip_prefix("acknowledged "))
+        .next_back()
+        .unwrap()
+        .parse::<usize>()
+        .unwrap();
+    assert!(acknowledged > 0);
+    block_on(async {
+        let log = folder.store().await.read_log(&ReadLog::from_start()).await.unwrap();
+        assert!((acknowledged..=acknowledged + 1).contains(&log.events.len()));
+    });
+}
+
+async fn fail_to_commit(path: std::path::PathBuf) {
+    let store = SqliteStore::open(SqliteConfig::new(path)).await.unwrap();
+    let waiting = store.clone();
+    let waiter = tokio::spawn(async move {
+        waiting.wait_past(es_core::Position::from_sequence(1_000_000)).await
+    });
+    for acknowledged in 1.. {
+        let request = AppendRequest::to(
+            stream("posting/1"),
+            ExpectedVersion::Any,
+            vec![event(&"x".repeat(20_000))],
+        );
+        match store.append(request).await {
+            Ok(_) => println!("acknowledged {acknowledged}"),
+            Err(AppendError::Store(error)) => {
+                assert!(error.is_outcome_unknown(), "{error:?}");
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(acknowledged < 1000, "the limit of the file's size is not there");
+    }
+    let refused = store.end_of_log().await.unwrap_err();
+    assert_eq!(refused.kind(), StoreErrorKind::Closed);
+    assert!(refused.to_string().contains("open it again"), "{refused}");
+    let request = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("x")]);
+    let Err(AppendError::Store(refused)) = store.append(request).await else {
+        panic!("a stopped store took an append");
+    };
+    assert_eq!(refused.kind(), StoreErrorKind::Closed);
+    assert_eq!(waiter.await.unwrap().unwrap_err().kind(), StoreErrorKind::Closed);
+}

@@ -1,0 +1,134 @@
+//! Several stores on one file, in one process and in two.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, Position, StoreErrorKind};
+use es_core::{ReadLog, StreamVersion};
+use es_sqlite::{SqliteConfig, SqliteStore};
+
+use crate::support::{Folder, append_one, block_on, child, child_path, event, stream, waits};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn an_append_through_another_store_wakes_who_waits() {
+    let folder = Folder::new();
+    let (one, other) = (folder.store().await, folder.store().await);
+    let mut end = Position::START;
+    for _ in 0..3 {
+        let waiting = one.clone();
+        let waiter = tokio::spawn(async move { waiting.wait_past(end).await });
+        end = append_one(&other, "posting/1", event("x")).await.position();
+        tokio::time::timeout(PATIENCE, waiter).await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_append_of_another_program_wakes_who_waits() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let waiting = store.clone();
+    let mut waiter = Box::pin(async move { waiting.wait_past(Position::START).await });
+    let early = tokio::time::timeout(Duration::from_millis(60), &mut waiter).await;
+    assert!(early.is_err(), "nothing was appended yet");
+    folder
+        .connection()
+        .execute(
+            "INSERT INTO execution_events
+             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('posting', 1, 1, 'posting_terminal', '{}')",
+            [],
+        )
+        .unwrap();
+    tokio::time::timeout(PATIENCE, waiter).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn closing_wakes_who_waits() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let waiting = store.clone();
+    let mut waiter = Box::pin(async move { waiting.wait_past(Position::START).await });
+    assert!(waits(&mut waiter).await);
+    store.close().await;
+    let error = tokio::time::timeout(PATIENCE, waiter).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_file_that_another_program_holds_is_busy_and_nothing_is_written() {
+    let folder = Folder::new();
+    let config = folder.config().busy_timeout(Duration::from_millis(10));
+    let store = SqliteStore::open(config).await.unwrap();
+    let holder = folder.connection();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let request = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("x")]);
+    let Err(AppendError::Store(error)) = store.append(request.clone()).await else {
+        panic!("the append did not fail");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Busy);
+    assert!(error.is_transient());
+    assert_eq!(store.end_of_log().await.unwrap(), Position::START);
+    holder.execute_batch("ROLLBACK").unwrap();
+    store.append(request).await.unwrap();
+}
+
+/// Appends `count` events to one stream, each expecting the version that it has seen.
+async fn race(store: &SqliteStore, count: u64) {
+    let mut done = 0;
+    let mut seen = StreamVersion::EMPTY;
+    while done < count {
+        let request = AppendRequest::to(
+            stream("posting/shared"),
+            ExpectedVersion::Exact(seen),
+            vec![event("x")],
+        );
+        match store.append(request).await {
+            Ok(appended) => {
+                seen = appended.streams[0].version();
+                done += 1;
+            }
+            Err(AppendError::Conflict(conflict)) => {
+                assert!(conflict.actual > seen, "a conflict shows progress of the other");
+                seen = conflict.actual;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn two_processes_write_one_dense_history() {
+    const EACH: u64 = 200;
+    let name = "processes::two_processes_write_one_dense_history";
+    if let Some(path) = child_path() {
+        block_on(async {
+            let store = SqliteStore::open(SqliteConfig::new(path)).await.unwrap();
+            println!("ready");
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).unwrap();
+            race(&store, EACH).await;
+        });
+        return;
+    }
+    let folder = Folder::new();
+    let mut other =
+        child(name, &folder.path()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(other.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with("ready")));
+    block_on(async {
+        let store = folder.store().await;
+        other.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        race(&store, EACH).await;
+        // the other's last append wakes this process
+        let all = Position::from_sequence(2 * EACH - 1);
+        tokio::time::timeout(PATIENCE, store.wait_past(all)).await.unwrap().unwrap();
+        let log = store.read_log(&ReadLog::from_start()).await.unwrap();
+        let versions: Vec<_> = log.events.iter().map(|event| event.version.as_u64()).collect();
+        assert_eq!(versions, (1..=2 * EACH).collect::<Vec<_>>());
+    });
+    lines.for_each(drop);
+    assert!(other.wait().unwrap().success());
+}

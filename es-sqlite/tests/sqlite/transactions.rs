@@ -1,0 +1,148 @@
+//! The application's rows and its events in one transaction.
+
+use es_core::StoreErrorKind;
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreError};
+use es_sqlite::{SqliteStore, TransactionError};
+
+use crate::support::{Folder, append_one, event, stream};
+
+fn request(expected: ExpectedVersion) -> AppendRequest {
+    AppendRequest::to(stream("posting/1"), expected, vec![event("one"), event("two")])
+}
+
+async fn mails(store: &SqliteStore) -> i64 {
+    store
+        .read(|connection| {
+            let count = connection.query_row("SELECT count(*) FROM mail", [], |row| row.get(0));
+            Ok::<_, TransactionError>(count?)
+        })
+        .await
+        .unwrap()
+}
+
+async fn events(store: &SqliteStore) -> usize {
+    store.read_log(&ReadLog::from_start()).await.unwrap().events.len()
+}
+
+/// A store with the application's table.
+async fn with_table() -> (Folder, SqliteStore) {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    store
+        .write(|tx| {
+            tx.execute("CREATE TABLE mail (text TEXT NOT NULL CHECK (text <> ''))", [])?;
+            Ok::<_, TransactionError>(())
+        })
+        .await
+        .unwrap();
+    (folder, store)
+}
+
+#[tokio::test]
+async fn rows_and_events_are_written_together() {
+    let (_folder, store) = with_table().await;
+    let start = store.end_of_log().await.unwrap();
+    let appended = store
+        .write(|tx| {
+            tx.execute("INSERT INTO mail VALUES (?1)", ["hello"])?;
+            Ok::<_, TransactionError>(tx.append(request(ExpectedVersion::NoStream))?)
+        })
+        .await
+        .unwrap();
+    store.wait_past(start).await.unwrap();
+    assert_eq!(store.end_of_log().await.unwrap(), appended.position());
+    assert_eq!((mails(&store).await, events(&store).await), (1, 2));
+}
+
+#[tokio::test]
+async fn an_error_rolls_back_both() {
+    let (_folder, store) = with_table().await;
+    let error = store
+        .write(|tx| {
+            tx.append(request(ExpectedVersion::NoStream))?;
+            tx.execute("INSERT INTO mail VALUES (?1)", ["hello"])?;
+            tx.execute("INSERT INTO mail VALUES (?1)", [""])?;
+            Ok::<_, TransactionError>(())
+        })
+        .await
+        .unwrap_err();
+    assert!(matches!(error, TransactionError::Sqlite(_)));
+    assert_eq!((mails(&store).await, events(&store).await), (0, 0));
+    append_one(&store, "posting/1", event("the store goes on")).await;
+}
+
+#[tokio::test]
+async fn a_refused_append_leaves_nothing_and_the_closure_may_go_on() {
+    let (_folder, store) = with_table().await;
+    let used = event("used");
+    append_one(&store, "posting/2", used.clone()).await;
+    store
+        .write(move |tx| {
+            let refused = tx.append(request(ExpectedVersion::StreamExists));
+            assert!(matches!(refused, Err(AppendError::Conflict(_))));
+            let twice = AppendRequest::to(
+                stream("posting/1"),
+                ExpectedVersion::Any,
+                vec![event("new"), used],
+            );
+            let refused = tx.append(twice);
+            assert!(matches!(refused, Err(AppendError::DuplicateEvent { .. })));
+            let empty = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![]);
+            assert!(matches!(tx.append(empty), Err(AppendError::Invalid(_))));
+            tx.execute("INSERT INTO mail VALUES (?1)", ["hello"])?;
+            Ok::<_, TransactionError>(())
+        })
+        .await
+        .unwrap();
+    assert_eq!((mails(&store).await, events(&store).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_panic_rolls_back_and_goes_on_in_the_caller_only() {
+    let (_folder, store) = with_table().await;
+    let other = store.clone();
+    let panicked = tokio::spawn(async move {
+        other
+            .write(|tx| -> Result<(), AppendError> {
+                tx.append(request(ExpectedVersion::NoStream))?;
+                panic!("in the closure");
+            })
+            .await
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    let other = store.clone();
+    let panicked = tokio::spawn(async move {
+        other.read(|_| -> Result<(), StoreError> { panic!("in the closure") }).await
+    });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert_eq!(events(&store).await, 0);
+    append_one(&store, "posting/1", event("the store goes on")).await;
+}
+
+#[tokio::test]
+async fn a_closure_that_ends_the_transaction_itself_is_told_so() {
+    let (_folder, store) = with_table().await;
+    let error = store
+        .write(|tx| -> Result<(), StoreError> {
+            tx.connection().execute_batch("COMMIT").unwrap();
+            Ok(())
+        })
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
+    append_one(&store, "posting/1", event("the store goes on")).await;
+}
+
+#[tokio::test]
+async fn a_reading_closure_cannot_write() {
+    let (_folder, store) = with_table().await;
+    let error = store
+        .read(|connection| {
+            connection.execute("INSERT INTO mail VALUES ('x')", [])?;
+            Ok::<_, TransactionError>(())
+        })
+        .await
+        .unwrap_err();
+    assert!(matches!(error, TransactionError::Sqlite(_)));
+    assert_eq!(mails(&store).await, 0);
+}
