@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use es_core::Aggregate;
+use es_core::{Aggregate, Snapshotted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -139,4 +139,8 @@ impl Aggregate for Posting {
         }
         self.current_conversation_id = open.or(seen).or(self.current_conversation_id);
     }
+}
+
+impl Snapshotted for Posting {
+    const REVISION: u32 = 1;
 }

@@ -1,1 +1,166 @@
+//! Decisions by example: given these events, when this is told, then these events or this refusal.
 
+mod completing;
+mod failing;
+mod folding;
+mod inputs;
+mod running;
+
+use std::time::Duration;
+
+use es_core::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::*;
+use crate::definition::Workflow;
+use crate::ids::{ActorId, ConversationId, RunId, WorkflowId};
+use crate::names::{EndReason, FailureType};
+use crate::noted::Noted;
+
+const FIRST: ConversationId = ConversationId(1);
+const NOW: Timestamp = Timestamp::EPOCH;
+
+fn run(number: u128) -> RunId {
+    RunId(Uuid::from_u128(number))
+}
+
+/// A workflow of these conversations, whose actor is the script 74.
+fn workflow(conversations: &str) -> Workflow {
+    with_actor("type = \"script\"\ncommand = [\"work\"]", conversations)
+}
+
+fn with_actor(actor: &str, conversations: &str) -> Workflow {
+    let header = "[workflow]\nid = 3001\nname = \"w\"\nentry = 1\nmax_total_session_runs = 5";
+    let text = format!("{header}\n[[actors]]\nid = 74\nname = \"a\"\n{actor}\n{conversations}");
+    toml::from_str(&text).unwrap()
+}
+
+/// A conversation with more settings, and its rules, each a line such as `when = "x", to = 2`.
+fn conversation(id: i32, settings: &str, rules: &[&str]) -> String {
+    let rules: String = rules.iter().map(|rule| format!("{{ {rule} }},")).collect();
+    format!(
+        "[[conversations]]\nid = {id}\nname = \"c{id}\"\nactor = 74\nexecution_order = {id}\n\
+         {settings}\nbranches = [{rules}]\n"
+    )
+}
+
+fn entered() -> PostingEvent {
+    PostingEvent::PostingEnteredRun {
+        run_id: run(1),
+        workflow_id: WorkflowId(3001),
+        entry_conversation_id: FIRST,
+    }
+}
+
+fn attempt(conversation: i32, execution: u32, retries: u32) -> Attempt {
+    Attempt { run_id: run(1), conversation_id: ConversationId(conversation), execution, retries }
+}
+
+/// The answer to the first attempt at a conversation.
+fn answer(conversation: i32, output: &str) -> Completion {
+    answer_to(attempt(conversation, 1, 0), output)
+}
+
+fn answer_to(attempt: Attempt, output: &str) -> Completion {
+    Completion { attempt, output: output.to_owned(), duration: None, llm: LlmUsage::default() }
+}
+
+fn failure(attempt: Attempt, failure_type: FailureType) -> Failure {
+    Failure {
+        attempt,
+        failure_type,
+        error: "broken".to_owned(),
+        stderr: None,
+        model: None,
+        duration: None,
+        now: NOW,
+        jitter: 1.0,
+        breaker_opened: None,
+    }
+}
+
+fn completed(conversation: i32, output: &str) -> PostingEvent {
+    completed_after(conversation, output, 0)
+}
+
+fn completed_after(conversation: i32, output: &str, retries: u32) -> PostingEvent {
+    PostingEvent::ScriptExecutionCompleted {
+        output: Value::from(output),
+        status: SUCCESS.to_owned().into(),
+        conversation_id: ConversationId(conversation).into(),
+        actor_id: ActorId(74).into(),
+        execution_order: conversation.into(),
+        duration_ms: Noted::ABSENT,
+        retry_count: retries.into(),
+        run_id: run(1).into(),
+    }
+}
+
+fn failed(conversation: i32, failure_type: FailureType, retries: u32) -> PostingEvent {
+    PostingEvent::ScriptExecutionFailed {
+        error: "broken".to_owned().into(),
+        failure_type: failure_type.into(),
+        stderr: Noted::ABSENT,
+        conversation_id: ConversationId(conversation).into(),
+        actor_id: ActorId(74).into(),
+        execution_order: conversation.into(),
+        duration_ms: Noted::ABSENT,
+        retry_count: retries.into(),
+        run_id: run(1).into(),
+    }
+}
+
+/// Rule `number` of `from`, of priority 0 and with `*` as its condition, was taken.
+fn taken(from: i32, number: u32, to: Option<i32>) -> PostingEvent {
+    taken_when(from, number, 0, "*", to)
+}
+
+fn taken_when(
+    from: i32,
+    rule: u32,
+    priority: i32,
+    condition: &str,
+    to: Option<i32>,
+) -> PostingEvent {
+    PostingEvent::BranchTaken {
+        rule,
+        priority,
+        condition: condition.to_owned(),
+        to: to.map(ConversationId),
+        conversation_id: ConversationId(from).into(),
+        run_id: run(1).into(),
+    }
+}
+
+fn path_ended(at: i32, reason: EndReason, refused: Option<(u32, i32)>) -> PostingEvent {
+    PostingEvent::PathEnded {
+        reason,
+        rule: refused.map(|(rule, _)| rule),
+        to: refused.map(|(_, to)| ConversationId(to)),
+        conversation_id: ConversationId(at).into(),
+        run_id: run(1).into(),
+    }
+}
+
+fn terminal(reason: EndReason, last: i32) -> PostingEvent {
+    PostingEvent::PostingTerminal {
+        reason: reason.into(),
+        final_conversation_id: ConversationId(last).into(),
+        run_id: run(1).into(),
+    }
+}
+
+fn retry(conversation: i32, attempt: u32, failure_type: FailureType, seconds: u64) -> PostingEvent {
+    PostingEvent::RetryScheduled {
+        attempt,
+        due_at: NOW.plus(Duration::from_secs(seconds)),
+        failure_type,
+        conversation_id: ConversationId(conversation).into(),
+        run_id: run(1).into(),
+    }
+}
+
+fn ready(posting: &Posting, workflow: &Workflow) -> Vec<i32> {
+    posting.ready(workflow).iter().map(|step| step.conversation.id.0).collect()
+}

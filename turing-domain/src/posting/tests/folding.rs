@@ -1,0 +1,141 @@
+use es_core::{Aggregate, Event, Metadata, Payload, StoredEvent};
+use serde_json::json;
+
+use super::*;
+
+/// What a program that knows only the specification wrote.
+fn stored(event_type: &str, payload: Value, metadata: Value) -> PostingEvent {
+    let metadata: Metadata = serde_json::from_value(metadata).unwrap();
+    let payload = Payload::of(&payload).unwrap();
+    let stored = StoredEvent {
+        event_type,
+        schema_version: 1,
+        payload: payload.as_raw(),
+        metadata: &metadata,
+    };
+    PostingEvent::decode(stored).unwrap()
+}
+
+fn fold(events: impl IntoIterator<Item = PostingEvent>) -> Posting {
+    let mut posting = Posting::default();
+    events.into_iter().for_each(|event| posting.evolve(&event));
+    posting
+}
+
+#[test]
+fn the_specifications_events_make_its_projection() {
+    let posting = fold([
+        stored(
+            "script_execution_completed",
+            json!({"output": "Berlin", "status": "SUCCESS"}),
+            json!({"conversation_id": 9184, "actor_id": 74, "duration_ms": 245}),
+        ),
+        stored("llm_call_failed", json!({"error": "gone"}), json!({"conversation_id": 9185})),
+        stored(
+            "llm_call_completed",
+            json!({"output": {"city": "Berlin"}, "tokens": 12}),
+            json!({"conversation_id": "9185"}),
+        ),
+        stored(
+            "script_execution_completed",
+            json!({"output": "Bonn"}),
+            json!({"conversation_id": 9184}),
+        ),
+        stored("posting_terminal", json!({"final_conversation_id": 9184}), Value::Null),
+    ]);
+    assert_eq!(posting.current_conversation_id(), Some(ConversationId(9184)));
+    assert_eq!(
+        posting.execution_sequence(),
+        [9184, 9185, 9184].map(ConversationId),
+        "completed executions, in the order of their events"
+    );
+    let outputs = serde_json::to_value(posting.outputs()).unwrap();
+    assert_eq!(outputs, json!({"9184": "Bonn", "9185": {"city": "Berlin"}}));
+    assert!(posting.is_terminal());
+}
+
+#[test]
+fn fields_that_are_absent_or_odd_disturb_nothing() {
+    let posting = fold([
+        stored("script_execution_completed", json!({"output": "a"}), json!({"conversation_id": 1})),
+        stored("script_execution_completed", json!({}), json!({"conversation_id": 1})),
+        stored("script_execution_completed", json!({"output": "b"}), Value::Null),
+        stored(
+            "script_execution_completed",
+            json!({"output": "c", "status": 3}),
+            json!({"conversation_id": "first", "run_id": 7, "retry_count": -1}),
+        ),
+        stored(
+            "script_execution_failed",
+            json!({"error": ["x"]}),
+            json!({"conversation_id": 1e40}),
+        ),
+        stored("llm_call_failed", json!({}), Value::Null),
+        stored("llm_call_completed", json!({"tokens": "many"}), Value::Null),
+        stored("circuit_breaker_open", json!({}), Value::Null),
+    ]);
+    assert_eq!(posting.execution_sequence(), [FIRST, FIRST]);
+    assert_eq!(
+        posting.outputs().get(&FIRST),
+        Some(&Value::from("a")),
+        "an absent output hides none"
+    );
+    assert!(!posting.is_terminal());
+    assert!(fold([stored("posting_terminal", json!({}), Value::Null)]).is_terminal());
+}
+
+#[test]
+fn a_result_of_another_run_does_not_move_the_posting() {
+    let stray = stored(
+        "script_execution_completed",
+        json!({"output": "stray"}),
+        json!({"conversation_id": 1, "run_id": run(2).to_string()}),
+    );
+    let posting = fold([entered(), stray]);
+    let run = posting.run().unwrap();
+    assert!(run.open().contains_key(&FIRST) && run.finished().is_empty());
+    assert_eq!(posting.usable_output(FIRST), None);
+}
+
+#[test]
+fn nothing_moves_a_terminal_posting_but_a_new_run() {
+    let late = [completed(1, "late"), taken(1, 1, Some(2)), retry(1, 1, FailureType::Timeout, 1)];
+    let posting = fold([entered(), terminal(EndReason::Completed, 1)].into_iter().chain(late));
+    assert!(posting.is_terminal());
+    assert!(posting.run().unwrap().open().is_empty());
+}
+
+#[test]
+fn the_current_conversation_is_the_lowest_open_one_then_the_last_one() {
+    let mut posting =
+        fold([entered(), completed(1, "a"), taken(1, 1, Some(3)), taken(1, 2, Some(2))]);
+    assert_eq!(posting.current_conversation_id(), Some(ConversationId(2)));
+    posting.evolve(&completed(2, "b"));
+    posting.evolve(&taken(2, 1, None));
+    assert_eq!(posting.current_conversation_id(), Some(ConversationId(3)));
+    posting.evolve(&failed(3, FailureType::ScriptError, 0));
+    posting.evolve(&path_ended(3, EndReason::ActorFailed, None));
+    posting.evolve(&terminal(EndReason::ActorFailed, 3));
+    assert_eq!(posting.current_conversation_id(), Some(ConversationId(3)));
+}
+
+#[test]
+fn a_path_that_joins_an_open_conversation_opens_it_once() {
+    let posting = fold([
+        entered(),
+        completed(1, "a"),
+        taken(1, 1, Some(2)),
+        taken(1, 2, Some(3)),
+        completed(2, "b"),
+        taken(2, 1, Some(3)),
+    ]);
+    let run = posting.run().unwrap();
+    assert_eq!((run.runs_of(ConversationId(3)), run.conversation_runs()), (1, 3));
+}
+
+#[test]
+fn the_state_shows_the_projections_columns_first() {
+    let json = serde_json::to_string(&fold([entered(), completed(1, "a")])).unwrap();
+    let columns = r#"{"current_conversation_id":1,"execution_sequence":[1],"outputs":{"1":"a"},"is_terminal":false"#;
+    assert!(json.starts_with(columns), "{json}");
+}

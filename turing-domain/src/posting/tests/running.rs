@@ -1,0 +1,159 @@
+use es_testing::spec::given;
+
+use super::*;
+
+fn one() -> Workflow {
+    workflow(&conversation(1, "", &["", "on = \"failure\""]))
+}
+
+fn finished() -> [PostingEvent; 4] {
+    [entered(), completed(1, "a"), taken(1, 1, None), terminal(EndReason::Completed, 1)]
+}
+
+#[test]
+fn a_posting_enters_a_run_once() {
+    let workflow = one();
+    let decided = given::<Posting>([])
+        .when(|posting| posting.enter_run(&workflow, run(1)))
+        .then([entered()])
+        .then_again_nothing();
+    assert_eq!(ready(&decided.state(), &workflow), [1]);
+}
+
+#[test]
+fn a_posting_that_ended_in_a_run_does_not_enter_it_again() {
+    let workflow = one();
+    given::<Posting>(finished())
+        .when(|posting| posting.enter_run(&workflow, run(1)))
+        .then_nothing();
+}
+
+#[test]
+fn a_new_run_reopens_a_terminal_posting_and_hides_old_outputs() {
+    let workflow = one();
+    let entered_again = PostingEvent::PostingEnteredRun {
+        run_id: run(2),
+        workflow_id: WorkflowId(3001),
+        entry_conversation_id: FIRST,
+    };
+    let posting = given::<Posting>(finished())
+        .when(|posting| posting.enter_run(&workflow, run(2)))
+        .then([entered_again])
+        .state();
+    assert!(!posting.is_terminal() && posting.terminal().is_none());
+    assert_eq!(posting.outputs().get(&FIRST), Some(&Value::from("a")));
+    assert_eq!(posting.usable_output(FIRST), None);
+    assert_eq!(posting.run().unwrap().conversation_runs(), 1);
+}
+
+#[test]
+fn a_posting_leaves_a_run_before_it_enters_another() {
+    let workflow = one();
+    given::<Posting>([entered()])
+        .when(|posting| posting.enter_run(&workflow, run(2)))
+        .then_rejected(PostingRejection::InAnotherRun {
+            run_id: run(1),
+            workflow_id: WorkflowId(3001),
+        });
+}
+
+#[test]
+fn an_entry_that_the_workflow_lacks_is_refused() {
+    let mut workflow = one();
+    workflow.entry = ConversationId(7);
+    given::<Posting>([]).when(|posting| posting.enter_run(&workflow, run(1))).then_rejected(
+        PostingRejection::UnknownConversation {
+            conversation_id: ConversationId(7),
+            workflow_id: WorkflowId(3001),
+        },
+    );
+}
+
+#[test]
+fn an_abandoned_run_ends_the_posting_where_it_stands() {
+    given::<Posting>([entered()])
+        .when(|posting| posting.abandon_run(run(1)))
+        .then([terminal(EndReason::Abandoned, 1)])
+        .then_again_nothing();
+    given::<Posting>(finished()).when(|posting| posting.abandon_run(run(1))).then_nothing();
+    given::<Posting>([entered()])
+        .when(|posting| posting.abandon_run(run(2)))
+        .then_rejected(PostingRejection::OtherRun { current: run(1), given: run(2) });
+    given::<Posting>([])
+        .when(|posting| posting.abandon_run(run(1)))
+        .then_rejected(PostingRejection::NotInRun);
+}
+
+#[test]
+fn a_result_that_another_program_recorded_is_gone_on_from() {
+    let workflow = one();
+    let foreign = PostingEvent::ScriptExecutionCompleted {
+        output: "b".into(),
+        status: Noted::ABSENT,
+        conversation_id: FIRST.into(),
+        actor_id: Noted::ABSENT,
+        execution_order: Noted::ABSENT,
+        duration_ms: Noted::ABSENT,
+        retry_count: Noted::ABSENT,
+        run_id: Noted::ABSENT,
+    };
+    let decided = given::<Posting>([entered(), foreign])
+        .when(|posting| posting.settle(&workflow, NOW, 1.0))
+        .then([taken(1, 1, None), terminal(EndReason::Completed, 1)])
+        .then_again_nothing();
+    assert!(decided.state().is_terminal());
+}
+
+#[test]
+fn a_failure_that_another_program_recorded_is_repeated_or_routed() {
+    let workflow = one();
+    given::<Posting>([entered(), failed(1, FailureType::Timeout, 0)])
+        .when(|posting| posting.settle(&workflow, NOW, 1.0))
+        .then([retry(1, 1, FailureType::Timeout, 2)])
+        .then_again_nothing();
+    given::<Posting>([entered(), failed(1, FailureType::ScriptError, 0)])
+        .when(|posting| posting.settle(&workflow, NOW, 1.0))
+        .then([taken(1, 2, None), terminal(EndReason::Completed, 1)]);
+}
+
+#[test]
+fn settling_needs_the_definition_of_the_run() {
+    let workflow = one();
+    given::<Posting>([]).when(|posting| posting.settle(&workflow, NOW, 1.0)).then_nothing();
+    let mut other = one();
+    other.id = WorkflowId(3002);
+    given::<Posting>([entered()]).when(|posting| posting.settle(&other, NOW, 1.0)).then_rejected(
+        PostingRejection::OtherWorkflow { current: WorkflowId(3001), given: WorkflowId(3002) },
+    );
+    let mut shorter = one();
+    shorter.conversations.clear();
+    given::<Posting>([entered()]).when(|posting| posting.settle(&shorter, NOW, 1.0)).then_rejected(
+        PostingRejection::UnknownConversation {
+            conversation_id: FIRST,
+            workflow_id: WorkflowId(3001),
+        },
+    );
+}
+
+#[test]
+fn ready_steps_stand_in_the_order_of_the_waves() {
+    let mut workflow = workflow(
+        &[
+            conversation(1, "", &["to = 2", "to = 3"]),
+            conversation(2, "", &[""]),
+            conversation(3, "", &[""]),
+        ]
+        .concat(),
+    );
+    let posting: Posting =
+        es_core::fold(&[entered(), completed(1, "a"), taken(1, 1, Some(2)), taken(1, 2, Some(3))]);
+    assert_eq!(ready(&posting, &workflow), [2, 3]);
+    workflow.conversations[2].execution_order = -1;
+    assert_eq!(ready(&posting, &workflow), [3, 2]);
+}
+
+#[test]
+fn keys_are_made_of_what_is_done() {
+    let key = attempt(9101, 2, 1).idempotency_key(crate::PostingId(12345));
+    assert_eq!(key, "00000000-0000-0000-0000-000000000001/12345/9101/2/1");
+}
