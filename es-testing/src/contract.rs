@@ -25,6 +25,7 @@ mod limits;
 mod log;
 mod reads;
 mod snapshots;
+mod storms;
 mod tailing;
 mod units;
 mod versions;
@@ -150,6 +151,10 @@ macro_rules! for_each_scenario {
                 limits {
                     a_refused_request_writes_nothing,
                     what_is_within_the_limits_is_kept,
+                }
+                storms {
+                    many_writers_leave_a_consistent_history,
+                    dropped_appends_leave_a_consistent_history,
                 }
             }
             durability {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // for authors of backends
+pub mod checker;
 mod clock;
 pub mod contract;
 mod fixture;
@@ -9,4 +10,6 @@ pub use clock::ManualClock;
 pub use fixture::Fixture;
 
 // for authors of domains
+pub mod golden;
+pub mod laws;
 pub mod spec;

@@ -1,0 +1,172 @@
+//! Watches a store and writes down each call.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use es_core::{
+    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, PageLimit, Position,
+    ReadLog, ReadStream, StoreError, StreamId, StreamPage,
+};
+
+use super::history::{AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span};
+
+/// Writes down what is done to the stores that it watches; clones write into the same history.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder(Arc<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    ticks: AtomicU64,
+    history: Mutex<History>,
+}
+
+impl Notes {
+    fn tick(&self) -> u64 {
+        self.ticks.fetch_add(1, Ordering::SeqCst)
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, began: u64, seen: Seen) {
+        let span = Span { began, ended: Some(self.tick()) };
+        self.history().reads.push(ReadCall { span, seen });
+    }
+}
+
+impl Recorder {
+    /// A recorder with an empty history.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same store, with each call written down; a dropped append has an unknown outcome.
+    ///
+    /// Reads that fail are not written down: they say nothing about the log.
+    pub fn watch(&self, store: Arc<dyn EventStore>) -> Arc<dyn EventStore> {
+        Arc::new(Watched { notes: self.0.clone(), store })
+    }
+
+    /// Adds what a follower saw.
+    pub fn add_follower(&self, follower: Follower) {
+        self.0.history().followers.push(follower);
+    }
+
+    /// Reads the whole log and every stream, and gives the history so far.
+    ///
+    /// All writers must have come to an end.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails.
+    pub async fn finish(&self, store: &Arc<dyn EventStore>) -> Result<History, StoreError> {
+        let watched = self.watch(store.clone());
+        let mut log = Vec::new();
+        let mut read = ReadLog::from_start();
+        loop {
+            let page = watched.read_log(&read).await?;
+            log.extend(page.events);
+            if page.at_end || page.next <= read.after {
+                break;
+            }
+            read.after = page.next;
+        }
+        let streams: BTreeSet<StreamId> = {
+            let history = self.0.history();
+            let requests = history.appends.iter().flat_map(|call| call.request.streams());
+            requests.map(|part| part.stream.clone()).collect()
+        };
+        for stream in streams {
+            let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
+            watched.read_stream(&ReadStream::new(stream).limit(all)).await?;
+        }
+        watched.end_of_log().await?;
+        let mut history = self.0.history().clone();
+        history.log = log;
+        Ok(history)
+    }
+}
+
+struct Watched {
+    notes: Arc<Notes>,
+    store: Arc<dyn EventStore>,
+}
+
+/// Writes the append down when it is answered or dropped.
+struct Pending<'a> {
+    notes: &'a Notes,
+    began: u64,
+    request: AppendRequest,
+    answer: Option<Result<Appended, AppendError>>,
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let (ended, outcome) = match self.answer.take() {
+            Some(answer) => (Some(self.notes.tick()), AppendOutcome::from(answer)),
+            None => (None, AppendOutcome::Unknown),
+        };
+        let call = AppendCall {
+            span: Span { began: self.began, ended },
+            request: self.request.clone(),
+            outcome,
+        };
+        self.notes.history().appends.push(call);
+    }
+}
+
+#[async_trait]
+impl EventStore for Watched {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let mut pending = Pending {
+            notes: &self.notes,
+            began: self.notes.tick(),
+            request: request.clone(),
+            answer: None,
+        };
+        let answer = self.store.append(request).await;
+        pending.answer = Some(answer.clone());
+        drop(pending);
+        answer
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        let began = self.notes.tick();
+        let found = self.store.find_append(stream, key).await?;
+        let seen = Seen::Append(stream.clone(), key.clone(), found.clone());
+        self.notes.read(began, seen);
+        Ok(found)
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let began = self.notes.tick();
+        let page = self.store.read_stream(read).await?;
+        self.notes.read(began, Seen::Stream(read.clone(), page.clone()));
+        Ok(page)
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        let began = self.notes.tick();
+        let page = self.store.read_log(read).await?;
+        self.notes.read(began, Seen::Log(read.clone(), page.clone()));
+        Ok(page)
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        let began = self.notes.tick();
+        let end = self.store.end_of_log().await?;
+        self.notes.read(began, Seen::End(end));
+        Ok(end)
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.store.wait_past(position).await
+    }
+}

@@ -1,0 +1,8 @@
+//! The history checker accepts what a correct store may do and names each thing that it may not.
+
+#[path = "checker/brute_force.rs"]
+mod brute_force;
+#[path = "checker/made.rs"]
+mod made;
+#[path = "checker/rules.rs"]
+mod rules;

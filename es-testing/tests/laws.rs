@@ -1,0 +1,456 @@
+//! The laws hold for an honest aggregate, and each is broken by one that deserves it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use es_core::{
+    Aggregate, Decide, DecodeError, EncodeError, Event, EventType, Metadata, Payload, Snapshotted,
+    StoredEvent,
+};
+use es_testing::laws::{self, LawViolation, any_history, decided_history};
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+#[derive(Event, Debug, Clone, PartialEq)]
+enum AccountEvent {
+    AccountOpened,
+    MoneyMoved {
+        cents: i64,
+        #[event(metadata)]
+        conversation_id: Option<i64>,
+        #[event(metadata)]
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
+    },
+    #[event(version = 2, upcast(1 => note_text), alias = "note_added")]
+    NoteChanged {
+        text: String,
+    },
+}
+use AccountEvent::*;
+
+fn note_text(payload: &mut Map<String, Value>) {
+    if let Some(note) = payload.remove("note") {
+        payload.insert("text".to_owned(), note);
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Account {
+    open: bool,
+    cents: i64,
+    moves: BTreeMap<i64, i64>,
+}
+
+impl Aggregate for Account {
+    const TYPE: &'static str = "account";
+    type Id = i64;
+    type Event = AccountEvent;
+
+    fn evolve(&mut self, event: &AccountEvent) {
+        match event {
+            AccountOpened => self.open = true,
+            MoneyMoved { cents, conversation_id, .. } => {
+                self.cents = self.cents.saturating_add(*cents);
+                if let Some(id) = conversation_id {
+                    self.moves.insert(*id, *cents);
+                }
+            }
+            NoteChanged { .. } => {}
+        }
+    }
+}
+
+impl Snapshotted for Account {
+    const REVISION: u32 = 1;
+}
+
+#[derive(Debug, Clone)]
+enum AccountCommand {
+    Open,
+    Move(i32),
+}
+
+#[derive(Debug)]
+struct NotOpen;
+
+impl Decide<AccountCommand> for Account {
+    type Rejection = NotOpen;
+
+    fn decide(&self, command: &AccountCommand) -> Result<Vec<AccountEvent>, NotOpen> {
+        match command {
+            AccountCommand::Open if self.open => Ok(vec![]),
+            AccountCommand::Open => Ok(vec![AccountOpened]),
+            AccountCommand::Move(_) if !self.open => Err(NotOpen),
+            AccountCommand::Move(cents) => Ok(vec![moved(i64::from(*cents), None)]),
+        }
+    }
+}
+
+fn moved(cents: i64, conversation_id: Option<i64>) -> AccountEvent {
+    MoneyMoved { cents, conversation_id, labels: BTreeMap::new() }
+}
+
+fn any_event() -> impl Strategy<Value = AccountEvent> {
+    let labels = proptest::collection::btree_map("[a-z]{1,4}", ".{0,4}", 0..3);
+    prop_oneof![
+        Just(AccountOpened),
+        (any::<i64>(), any::<Option<i64>>(), labels).prop_map(
+            |(cents, conversation_id, labels)| { MoneyMoved { cents, conversation_id, labels } }
+        ),
+        any::<String>().prop_map(|text| NoteChanged { text }),
+    ]
+}
+
+fn any_command() -> impl Strategy<Value = AccountCommand> {
+    prop_oneof![Just(AccountCommand::Open), any::<i32>().prop_map(AccountCommand::Move),]
+}
+
+es_testing::aggregate_laws! {
+    name = account_laws,
+    aggregate = Account,
+    events = any_event(),
+    commands = any_command(),
+    snapshots = true,
+    golden = "tests/golden/account",
+    examples = [
+        AccountOpened,
+        moved(-100, Some(9184)),
+        NoteChanged { text: "ä".to_owned() },
+    ],
+}
+
+// the shorter forms
+es_testing::aggregate_laws! {
+    name = account_laws_of_events_alone,
+    aggregate = Account,
+    events = any_event(),
+}
+es_testing::aggregate_laws! {
+    name = account_laws_with_a_method,
+    aggregate = Account,
+    events = any_event(),
+    commands = any_command(),
+    decide = |account: &Account, command: &AccountCommand| account.decide(command),
+    snapshots = false
+}
+
+#[test]
+fn snapshots_of_decided_histories_equal_replay() -> Result<(), LawViolation> {
+    laws::snapshots_equal_replay::<Account>(decided_history(any_command(), Account::decide))
+}
+
+/// Asserts that exactly this law is broken, and that the violation tells why.
+#[track_caller]
+fn broken(checked: Result<(), LawViolation>, law: &str, reason: &str) {
+    let violation = checked.expect_err("the law must be broken");
+    assert_eq!(violation.law(), law);
+    assert!(violation.to_string().contains(reason), "{violation}");
+}
+
+#[test]
+fn a_payload_field_that_is_not_stored_breaks_the_round_trip() {
+    #[derive(Event, Debug, PartialEq)]
+    enum Forgetful {
+        NumberChosen {
+            #[serde(skip)]
+            number: u8,
+        },
+    }
+    let events = any::<u8>().prop_map(|number| Forgetful::NumberChosen { number });
+    let checked = laws::events_round_trip(events);
+    broken(checked.clone(), "events_round_trip", "read back as NumberChosen { number: 0 }");
+    // 1 is the smallest number that is not the default
+    broken(checked, "events_round_trip", "smallest case: NumberChosen {\n    number: 1,\n}");
+}
+
+#[test]
+fn a_metadata_field_that_is_read_differently_breaks_the_round_trip() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Rounded(#[serde(serialize_with = "tens")] u32);
+
+    fn tens<S: serde::Serializer>(number: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(number / 10 * 10)
+    }
+
+    #[derive(Event, Debug, PartialEq)]
+    enum Rounding {
+        NumberChosen {
+            #[event(metadata)]
+            number: Rounded,
+        },
+    }
+    let events = any::<u32>().prop_map(|n| Rounding::NumberChosen { number: Rounded(n) });
+    broken(laws::events_round_trip(events), "events_round_trip", "read back");
+}
+
+#[test]
+fn what_cannot_be_read_at_all_breaks_the_round_trip() {
+    #[derive(Event, Debug, PartialEq)]
+    enum NotANumber {
+        RateFound { rate: f64 },
+    }
+    let events = Just(f64::NAN).prop_map(|rate| NotANumber::RateFound { rate });
+    broken(laws::events_round_trip(events), "events_round_trip", "invalid type: null");
+}
+
+/// A hand-written event type that does what one function pointer says.
+macro_rules! by_hand {
+    ($name:ident, $types:expr, $kind:expr, $encode:expr, $decode:expr) => {
+        #[derive(Debug, PartialEq)]
+        struct $name;
+
+        impl Event for $name {
+            const TYPES: &'static [EventType] = $types;
+
+            fn event_type(&self) -> &'static EventType {
+                $kind
+            }
+
+            fn encode(&self, metadata: &mut Metadata) -> Result<Payload, EncodeError> {
+                let encode: fn(&mut Metadata) = $encode;
+                encode(metadata);
+                Ok(Payload::parse("{}".to_owned()).expect("an object is JSON"))
+            }
+
+            fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError> {
+                let decode: fn(StoredEvent<'_>) -> Result<(), DecodeError> = $decode;
+                decode(stored).map(|()| $name)
+            }
+        }
+    };
+}
+
+const SEEN: EventType = kind("seen", 1);
+const HEARD: EventType = kind("heard", 1);
+
+const fn kind(name: &'static str, schema_version: u32) -> EventType {
+    EventType { name, aliases: &[], schema_version }
+}
+
+fn unknown(stored: StoredEvent<'_>) -> DecodeError {
+    DecodeError::UnknownType { event_type: stored.event_type.to_owned(), known: vec!["seen"] }
+}
+
+#[test]
+fn encoding_that_sets_the_schema_version_is_found() {
+    by_hand!(
+        Meddling,
+        &[SEEN],
+        &SEEN,
+        |metadata| metadata.set("event_version", "2.0".into()),
+        |_| Ok(())
+    );
+    broken(
+        laws::events_round_trip(Just(()).prop_map(|()| Meddling)),
+        "events_round_trip",
+        "sets the schema version",
+    );
+}
+
+#[test]
+fn shared_names_are_found() {
+    const ALIASED: EventType = EventType { name: "heard", aliases: &["seen"], schema_version: 1 };
+    by_hand!(Twice, &[SEEN, ALIASED], &SEEN, |_| {}, |_| Ok(()));
+    let checked = laws::kinds_are_distinct(Just(()).prop_map(|()| Twice));
+    broken(checked, "kinds_are_distinct", "`seen` is used twice");
+}
+
+#[test]
+fn kinds_outside_of_the_list_are_found() {
+    by_hand!(Unlisted, &[SEEN], &HEARD, |_| {}, |_| Ok(()));
+    let checked = laws::kinds_are_distinct(Just(()).prop_map(|()| Unlisted));
+    broken(checked, "kinds_are_distinct", "heard v1 is not in TYPES");
+}
+
+#[test]
+fn a_version_zero_is_found() {
+    by_hand!(Zero, &[kind("seen", 0)], &SEEN, |_| {}, |_| Ok(()));
+    let checked = laws::kinds_are_distinct(Just(()).prop_map(|()| Zero));
+    broken(checked, "kinds_are_distinct", "version 0");
+}
+
+#[test]
+fn an_upcaster_that_trusts_its_input_is_found() {
+    #[derive(Event, Debug)]
+    enum Trusting {
+        #[event(version = 2, upcast(1 => rename))]
+        TextChosen { text: String },
+    }
+
+    fn rename(payload: &mut Map<String, Value>) {
+        let old = payload.remove("old").expect("version 1 has this field");
+        payload.insert("text".to_owned(), old);
+    }
+    let events = any::<String>().prop_map(|text| Trusting::TextChosen { text });
+    let checked = laws::decode_never_panics(events);
+    broken(checked, "decode_never_panics", "panic: version 1 has this field");
+}
+
+#[test]
+fn reading_what_must_be_refused_is_found() {
+    by_hand!(Future, &[SEEN], &SEEN, |_| {}, |stored| {
+        match stored.event_type {
+            "seen" => Ok(()),
+            _ => Err(unknown(stored)),
+        }
+    });
+    let checked = laws::decode_never_panics(Just(()).prop_map(|()| Future));
+    broken(checked, "decode_never_panics", "was read in schema version 0");
+
+    by_hand!(Any, &[SEEN], &SEEN, |_| {}, |stored| {
+        match stored.schema_version {
+            1 => Ok(()),
+            _ => Err(unknown(stored)),
+        }
+    });
+    let checked = laws::decode_never_panics(Just(()).prop_map(|()| Any));
+    broken(checked, "decode_never_panics", "was not refused");
+}
+
+#[test]
+fn an_alias_that_is_not_read_is_found() {
+    const ALIASED: EventType = EventType { name: "seen", aliases: &["spotted"], schema_version: 1 };
+    by_hand!(Deaf, &[ALIASED], &ALIASED, |_| {}, |stored| {
+        match (stored.event_type, stored.schema_version) {
+            ("seen", 1) => Ok(()),
+            _ => Err(unknown(stored)),
+        }
+    });
+    let checked = laws::decode_never_panics(Just(()).prop_map(|()| Deaf));
+    broken(checked, "decode_never_panics", "unknown event type `spotted`");
+}
+
+#[test]
+fn a_kind_that_is_never_generated_is_found() {
+    let checked = laws::every_kind_is_generated(Just(AccountOpened));
+    broken(checked, "every_kind_is_generated", "money_moved, note_changed");
+}
+
+/// An aggregate whose fold and decision are given.
+macro_rules! aggregate {
+    ($name:ident { $($(#[$attribute:meta])? $field:ident: $ty:ty),* }, $evolve:expr) => {
+        #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+        struct $name { $($(#[$attribute])? $field: $ty),* }
+
+        impl Aggregate for $name {
+            const TYPE: &'static str = "wrong";
+            type Id = i64;
+            type Event = AccountEvent;
+
+            fn evolve(&mut self, event: &AccountEvent) {
+                let evolve: fn(&mut $name, &AccountEvent) = $evolve;
+                evolve(self, event);
+            }
+        }
+
+        impl Snapshotted for $name {
+            const REVISION: u32 = 1;
+        }
+    };
+}
+
+#[test]
+fn a_fold_that_is_not_total_is_found() {
+    aggregate!(Partial { open: bool }, |state, event| match event {
+        AccountOpened => state.open = true,
+        _ => assert!(state.open, "not open"),
+    });
+    let checked = laws::evolve_never_panics::<Partial>(any_history(any_event()));
+    broken(checked, "evolve_never_panics", "panic: not open");
+}
+
+#[test]
+fn a_fold_with_hidden_state_is_found() {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    aggregate!(Counting { calls: u32 }, |state, _| {
+        state.calls = CALLS.fetch_add(1, Ordering::Relaxed);
+    });
+    let checked = laws::evolve_is_deterministic::<Counting>(any_history(any_event()));
+    broken(checked, "evolve_is_deterministic", "the second");
+}
+
+#[test]
+fn a_decision_whose_events_break_the_fold_is_found() {
+    aggregate!(Fragile { cents: i32 }, |state, event| {
+        if let MoneyMoved { cents, .. } = event {
+            let cents = i32::try_from(*cents).expect("moves are small");
+            state.cents = state.cents.checked_add(cents).expect("the sum is small");
+        }
+    });
+    let decide = |_: &Fragile, cents: &i32| Ok::<_, NotOpen>(moved(i64::from(*cents), None));
+    let checked = laws::decided_events_evolve(any::<i32>(), decide);
+    broken(checked, "decided_events_evolve", "of the case: panic: the sum is small");
+}
+
+#[test]
+fn a_decision_that_panics_is_found() {
+    let decide = |_: &Account, cents: &i32| Ok::<_, NotOpen>(moved(i64::from(100 / cents), None));
+    let checked = laws::decided_events_evolve(-1..=1, decide);
+    broken(checked, "decided_events_evolve", "divide by zero");
+}
+
+#[test]
+fn a_decision_by_chance_is_found() {
+    let calls = AtomicU32::new(0);
+    let decide = |_: &Account, _: &()| {
+        let calls = calls.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, NotOpen>(moved(i64::from(calls), None))
+    };
+    let checked = laws::decide_is_deterministic(Just(()), decide);
+    broken(checked, "decide_is_deterministic", "was decided as");
+}
+
+#[test]
+fn a_decision_on_the_order_of_a_hash_map_is_found() {
+    use std::collections::HashMap;
+
+    #[derive(Debug, Default)]
+    struct Hashed(HashMap<i64, i64>);
+
+    impl Aggregate for Hashed {
+        const TYPE: &'static str = "wrong";
+        type Id = i64;
+        type Event = AccountEvent;
+
+        fn evolve(&mut self, event: &AccountEvent) {
+            if let MoneyMoved { cents, .. } = event {
+                self.0.insert(*cents, *cents);
+            }
+        }
+    }
+    // rejections are compared too
+    let decide = |state: &Hashed, cents: &i64| match state.0.len() {
+        0..10 => Ok(moved(*cents, None)),
+        _ => Err(state.0.keys().copied().collect::<Vec<_>>()),
+    };
+    let checked = laws::decide_is_deterministic(any::<i64>(), decide);
+    broken(checked, "decide_is_deterministic", "Err");
+}
+
+#[test]
+fn a_state_that_is_not_kept_completely_is_found() {
+    aggregate!(
+        Leaky {
+            #[serde(skip)]
+            open: bool
+        },
+        |state, event| if *event == AccountOpened {
+            state.open = true;
+        }
+    );
+    let checked = laws::snapshots_equal_replay::<Leaky>(any_history(any_event()));
+    broken(checked, "snapshots_equal_replay", "kept after 1 events as {}");
+}
+
+#[test]
+fn a_state_that_cannot_be_kept_is_found() {
+    aggregate!(Keyed { moves: BTreeMap<(i64, i64), i64> }, |state, event| {
+        if let MoneyMoved { cents, .. } = event {
+            state.moves.insert((*cents, 0), 1);
+        }
+    });
+    let checked = laws::snapshots_equal_replay::<Keyed>(any_history(any_event()));
+    broken(checked, "snapshots_equal_replay", "cannot be kept: key must be a string");
+}
