@@ -1,3 +1,21 @@
-//! Turing: a workflow system whose whole execution state is event sourced
+//! Turing: a workflow system whose whole execution state is event sourced.
+//!
+//! This is the application: it reads workflow definitions and postings, executes actors, and
+//! records every fact through `turing-domain` in a store of `es-core`. The `turing` binary is a
+//! thin shell over it.
 
+// what comes in
+pub mod definition;
+pub mod postings;
+
+// where things are kept
+pub mod registry;
+pub mod store;
+
+// what is done
+pub mod run;
 pub mod script;
+
+// what people see
+pub mod cli;
+mod demo;

@@ -1,0 +1,240 @@
+//! The command line: what can be asked for, and how answers and errors look.
+//!
+//! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
+//! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used.
+
+mod demo;
+mod events;
+mod output;
+mod progress;
+mod run;
+mod runs;
+mod state;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use es_core::StoreError;
+
+use crate::store::{Access, Store, StoreUrl, StoreUrlError};
+
+use output::Output;
+
+/// Runs workflows over postings, and records every fact as an event.
+#[derive(Debug, Parser)]
+#[command(name = "turing", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the bundled example: job adverts through a small pipeline of shell scripts.
+    Demo(DemoArgs),
+    /// Run a workflow over postings, or continue a run that was interrupted.
+    Run(RunArgs),
+    /// List the runs of all workflows.
+    Runs(Common),
+    /// Print the events of one stream, oldest first.
+    Events(StreamArgs),
+    /// Print the state of one posting, workflow or conversation, folded from its events.
+    State(StreamArgs),
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+struct Common {
+    /// Where the events are: sqlite:PATH or memory:
+    // a text here, because the parser repeats what it refuses, and an address may hold a password
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TURING_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:turing.db"
+    )]
+    store: String,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Write the example's files into this folder and keep them, to read and to change.
+    #[arg(long, value_name = "FOLDER")]
+    files: Option<PathBuf>,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The workflow definition, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    workflow: PathBuf,
+    /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
+    #[arg(long, value_name = "PATH")]
+    postings: PathBuf,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+struct HowArgs {
+    /// How many postings are attempted side by side [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    parallel: Option<NonZeroUsize>,
+    /// Run the same postings through the same definition once more.
+    #[arg(long)]
+    again: bool,
+    /// Give up a run of this workflow that is in progress with other postings or definition.
+    #[arg(long)]
+    abandon: bool,
+    /// Keep a posting's state each time it passes a multiple of so many events; 0 keeps none.
+    #[arg(long, value_name = "EVENTS", env = "EVENT_SNAPSHOT_INTERVAL", default_value_t = 10)]
+    snapshot_interval: u64,
+}
+
+#[derive(Debug, Args)]
+struct StreamArgs {
+    /// What it is.
+    #[arg(value_enum)]
+    kind: Kind,
+    /// Its id, such as 12345.
+    #[arg(allow_negative_numbers = true)]
+    id: i32,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Common {
+    fn store(&self) -> Result<StoreUrl, Failure> {
+        Ok(self.store.parse()?)
+    }
+}
+
+/// What has a stream of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Posting,
+    Workflow,
+    Conversation,
+}
+
+/// Why a command ends without its answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("--store: {0}")]
+    StoreUrl(#[from] StoreUrlError),
+    #[error(transparent)]
+    Definition(#[from] crate::definition::DefinitionError),
+    #[error(transparent)]
+    Intake(#[from] crate::run::IntakeError),
+    #[error(transparent)]
+    Run(#[from] crate::run::RunError),
+    #[error(transparent)]
+    Load(#[from] es_core::LoadError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{what}")]
+    NotFound { what: String },
+    #[error("ended before the attempts in progress were; run the same command to go on")]
+    Interrupted,
+    #[error("cannot write the demo's files to {}", folder.display())]
+    DemoFiles {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the answer cannot be printed")]
+    Output(#[from] std::io::Error),
+    #[error("the answer cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        use crate::run::{IntakeError, RunError, StepError};
+        match self {
+            Self::NotFound { .. } | Self::Interrupted => 1,
+            Self::Store(_)
+            | Self::Load(_)
+            | Self::Intake(IntakeError::Store(_))
+            | Self::Run(RunError::Store(_) | RunError::Record(_))
+            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
+            Self::Run(RunError::Step(_) | RunError::Broken(_)) => 1,
+            _ => 2,
+        }
+    }
+
+    /// Printing to a reader that has gone, such as `head`, is no failure.
+    fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Reads the command line, does what it asks for, and answers with the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::tell_error(&error);
+            return ExitCode::from(3);
+        }
+    };
+    match runtime.block_on(execute(cli.command)) {
+        Ok(code) => code,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::tell_error(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<ExitCode, Failure> {
+    let mut output = Output::stdout();
+    match command {
+        Command::Demo(args) => demo::execute(args, &mut output).await,
+        Command::Run(args) => run::execute(args, &mut output).await,
+        Command::Runs(common) => {
+            let store = Store::open(&common.store()?, Access::Read).await?;
+            let done = runs::execute(&store, common.json, &mut output).await;
+            store.close().await;
+            done
+        }
+        Command::Events(stream) => {
+            let store = Store::open(&stream.common.store()?, Access::Read).await?;
+            let done = events::execute(&store, &stream, &mut output).await;
+            store.close().await;
+            done
+        }
+        Command::State(stream) => {
+            let store = Store::open(&stream.common.store()?, Access::Read).await?;
+            let done = state::execute(&store, &stream, &mut output).await;
+            store.close().await;
+            done
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,51 @@
+//! `turing demo`: the bundled example, through the same path as `turing run`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::output::Output;
+use super::run::{run_in, tell_outcome};
+use super::{DemoArgs, Failure};
+use crate::definition::Definition;
+use crate::demo::{DEFINITION, POSTINGS, write_to};
+use crate::run::{RunOutcome, take_in};
+use crate::store::{Access, Store, StoreUrl};
+
+pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let DemoArgs { common, files, how } = args;
+    let failed = |folder: &Path, source| Failure::DemoFiles { folder: folder.to_owned(), source };
+    let temporary = match files {
+        Some(_) => None,
+        None => {
+            let folder = tempfile::Builder::new().prefix("turing-demo-").tempdir();
+            Some(folder.map_err(|source| failed(&std::env::temp_dir(), source))?)
+        }
+    };
+    let folder = files.as_deref().or(temporary.as_ref().map(|folder| folder.path()));
+    let folder = folder.unwrap_or(Path::new("."));
+    write_to(folder).map_err(|source| failed(folder, source))?;
+
+    let url = common.store()?;
+    let definition = Definition::load(&folder.join(DEFINITION))?;
+    let store = Store::open(&url, Access::Write).await?;
+    let mut intake = take_in(&*store.postings, &folder.join(POSTINGS)).await?;
+    let prefix = format!("{}/", folder.display());
+    for refused in &mut intake.refused {
+        refused.source_name = refused.source_name.replace(&prefix, "");
+    }
+    let example = intake.postings.keys().next().copied();
+    let workflow = definition.workflow.clone();
+    let outcome = run_in(&store, definition, intake, how).await;
+    store.close().await;
+    let outcome = outcome?;
+    tell_outcome(&outcome, &workflow, &common, output)?;
+    if let (false, Some(posting), true) = (common.json, example, url != StoreUrl::Memory) {
+        output.line(format_args!(
+            "\nLook closer:\n  turing runs --store {url}\n  turing events posting {posting} \
+             --store {url}\n  turing state posting {posting} --store {url}"
+        ))?;
+    }
+    // two postings are broken on purpose: only what stayed open is a finding
+    let is_open = matches!(&outcome, RunOutcome::Stopped(_));
+    Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,90 @@
+//! `turing events`: what happened, one stream at a time.
+
+use std::process::ExitCode;
+
+use es_core::{EventStoreExt, Metadata, ReadStream, RecordedEvent, StreamId};
+use futures_util::{TryStreamExt, pin_mut};
+use serde_json::Value;
+
+use super::output::{Output, rows, shown, table};
+use super::{Failure, Kind, StreamArgs};
+use crate::store::Store;
+
+pub(super) async fn execute(
+    store: &Store,
+    args: &StreamArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let stream = stream_of(args)?;
+    let events = store.events.events(ReadStream::new(stream.clone()));
+    pin_mut!(events);
+    let mut is_empty = true;
+    let mut listed = table(&["#", "recorded at", "event", "at", "took", "data"], &[0, 4]);
+    while let Some(event) = events.try_next().await? {
+        is_empty = false;
+        match args.common.json {
+            true => output.json_line(&event)?,
+            false => drop(listed.add_row(row(&event))),
+        }
+    }
+    if is_empty {
+        return Err(nothing(args));
+    }
+    if !args.common.json {
+        output.line(rows(&listed))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The name of the stream that is asked for.
+pub(super) fn stream_of(args: &StreamArgs) -> Result<StreamId, Failure> {
+    let aggregate_type = match args.kind {
+        Kind::Posting => "posting",
+        Kind::Workflow => "workflow",
+        Kind::Conversation => "conversation",
+    };
+    let stream = StreamId::new(aggregate_type, &args.id.to_string());
+    stream.map_err(|error| es_core::LoadError::InvalidId(error).into())
+}
+
+/// The answer when nothing ever happened to what is asked for.
+pub(super) fn nothing(args: &StreamArgs) -> Failure {
+    let kind = match args.kind {
+        Kind::Posting => "posting",
+        Kind::Workflow => "workflow",
+        Kind::Conversation => "conversation",
+    };
+    let (id, store) = (args.id, &args.common.store);
+    Failure::NotFound {
+        what: format!("{kind} {id} has no events in {store}; `turing runs` lists what there is"),
+    }
+}
+
+fn row(event: &RecordedEvent) -> [String; 6] {
+    let Metadata { conversation_id, duration_ms, .. } = &event.metadata;
+    [
+        event.version.to_string(),
+        event.recorded_at.to_string(),
+        shown(event.event_type.as_str(), 60),
+        conversation_id.map_or_else(String::new, |id| id.to_string()),
+        duration_ms.map_or_else(String::new, |duration| format!("{duration} ms")),
+        data(event),
+    ]
+}
+
+/// The payload in one short line.
+fn data(event: &RecordedEvent) -> String {
+    const LONGEST: usize = 70;
+    match event.payload.decode::<Value>() {
+        Ok(Value::Object(fields)) => {
+            let fields = fields.iter().filter(|(_, value)| !value.is_null()).map(
+                |(name, value)| match value {
+                    Value::String(text) => format!("{name}: {text}"),
+                    other => format!("{name}: {other}"),
+                },
+            );
+            shown(&fields.collect::<Vec<_>>().join("  "), LONGEST)
+        }
+        _ => shown(event.payload.as_str(), LONGEST),
+    }
+}

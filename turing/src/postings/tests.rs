@@ -1,0 +1,94 @@
+//! What is read, and what is refused in which words.
+
+use super::*;
+
+fn read(files: &[(&str, &[u8])]) -> Vec<Result<PostingInput, String>> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        fs::write(folder.path().join(name), content).unwrap();
+    }
+    let prefix = format!("{}/", folder.path().display());
+    PostingReader::open(folder.path())
+        .unwrap()
+        .map(|item| item.map_err(|error| error.to_string().replace(&prefix, "")))
+        .collect()
+}
+
+fn one(name: &str, content: &[u8]) -> Result<PostingInput, String> {
+    let mut items = read(&[(name, content)]);
+    assert_eq!(items.len(), 1);
+    items.remove(0)
+}
+
+#[test]
+fn files_come_in_the_order_of_their_names_and_lines_in_theirs() {
+    let items = read(&[
+        ("b.txt", b"text"),
+        ("a.jsonl", b"{\"posting_id\":7,\"t\":1}\n\n{\"t\":2}"),
+        (".hidden.json", b"{}"),
+        ("notes.pdf", b"%PDF"),
+    ]);
+    let items: Vec<_> = items.into_iter().map(Result::unwrap).collect();
+    let ids: Vec<_> = items.iter().map(|item| item.posting_id).collect();
+    assert_eq!(ids, [Some(PostingId(7)), None, None]);
+    assert_eq!(items[1].data["t"], 2);
+    assert!(items[1].source.ends_with("a.jsonl:3"), "{}", items[1].source);
+    assert_eq!(items[2].data["job_description"], "text");
+}
+
+#[test]
+fn a_broken_posting_is_refused_by_name_while_others_go_on() {
+    let items = read(&[("a.json", b"{\"x\":"), ("b.json", b"{\"x\":1}")]);
+    let error = items[0].as_ref().unwrap_err();
+    assert!(error.starts_with("a.json: not JSON"), "{error}");
+    assert!(items[1].is_ok());
+}
+
+#[test]
+fn each_kind_of_bad_posting_is_told_in_its_own_words() {
+    let cases: [(&str, &[u8], &str); 9] = [
+        ("a.json", b"[1]", "not a JSON object"),
+        ("a.json", b"{\"posting_id\":\"x\"}", "posting_id is \"x\""),
+        ("a.json", b"{\"posting_id\":1.5}", "posting_id is 1.5"),
+        ("a.json", b"{\"posting_id\":2147483648}", "posting_id is 2147483648"),
+        ("a.json", b"{\"posting_id\":0}", "posting_id is 0"),
+        ("a.json", b"{\"job\":{\"t\":\"a\\u0000b\"}}", "the field `job/t` contains U+0000"),
+        ("a.txt", b"gr\xfc\xdfe", "not UTF-8 at byte 2"),
+        ("a.txt", b"a\0b", "the field `job_description` contains U+0000"),
+        ("a.jsonl", b"{}\xff", "not UTF-8 at byte 2"),
+    ];
+    for (name, content, expected) in cases {
+        let error = one(name, content).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_posting_that_is_too_large_is_refused_and_the_next_line_is_read() {
+    let large = vec![b'x'; MAX_POSTING_BYTES + 1];
+    assert!(one("a.txt", &large).unwrap_err().contains("larger than 4 MiB"));
+    let lines = [b"{\"a\":\"".as_slice(), &large, &large, b"\"}\n{\"b\":1}\n"].concat();
+    let items = read(&[("a.jsonl", &lines)]);
+    assert_eq!(items.len(), 2);
+    assert!(items[0].as_ref().unwrap_err().starts_with("a.jsonl:1: larger than 4 MiB"));
+    assert_eq!(items[1].as_ref().unwrap().data["b"], 1);
+}
+
+#[test]
+fn nothing_to_read_is_an_error_that_names_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = PostingReader::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("holds no postings"), "{error}");
+    let missing = folder.path().join("nowhere");
+    let error = PostingReader::open(&missing).unwrap_err().to_string();
+    assert!(error.contains("nowhere"), "{error}");
+}
+
+#[test]
+fn equal_data_has_an_equal_digest_whatever_the_order_of_keys() {
+    let a = one("a.json", br#"{"a":1,"b":{"d":2,"c":[3]}}"#).unwrap();
+    let b = one("b.json", br#"{ "b": {"c":[3],"d":2}, "a":1, "posting_id": 9 }"#).unwrap();
+    let c = one("c.json", br#"{"a":1,"b":{"d":2,"c":[4]}}"#).unwrap();
+    assert_eq!(a.digest(), b.digest());
+    assert_ne!(a.digest(), c.digest());
+}

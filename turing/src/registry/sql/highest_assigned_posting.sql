@@ -1,0 +1,1 @@
+SELECT max(posting_id) FROM assigned_postings

@@ -1,0 +1,351 @@
+//! Running a workflow over postings: wave by wave, every fact recorded, resumable at any instant.
+//!
+//! ```text
+//! start or continue the run ─► every posting enters it ─► agenda
+//!        ┌──────────────────────────────────────────────────┘
+//!        ▼
+//!   next wave ─► attempt each posting, in parallel up to a bound ─► record ─► agenda ─┐
+//!        ▲                                                                            │
+//!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
+//! ```
+//!
+//! All that is known between two lines of this picture is in the store: a run that was killed is
+//! continued by starting it again.
+
+mod agenda;
+mod enter;
+mod intake;
+mod report;
+mod step;
+mod wave;
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use es_core::{
+    Environment, EventId, ExecuteError, LoadError, Metadata, Repository, SnapshotQueue, StoreError,
+    Timestamp,
+};
+use tokio::sync::watch;
+use turing_domain::{
+    ConversationWaves, EndReason, Posting, PostingId, RunCompletion, RunId, RunStart,
+    WorkflowRejection, WorkflowRuns,
+};
+
+use crate::definition::Definition;
+use crate::store::Store;
+
+pub use agenda::{Agenda, Task, Wave};
+pub use intake::{Intake, IntakeError, take_in};
+pub use report::{ConversationReport, Ending, Report};
+pub use step::StepError;
+
+/// How a run is carried out.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// How many postings are attempted side by side.
+    pub parallelism: NonZeroUsize,
+    /// Run the same postings through the same definition once more.
+    pub again: bool,
+    /// Give up a run of this workflow that is in progress with other postings or another
+    /// definition.
+    pub abandon: bool,
+    /// A posting's state is kept each time it passes a multiple of so many events.
+    pub snapshot_interval: u64,
+    /// Where time, ids and chance come from.
+    pub environment: Environment,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        let parallelism = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Self {
+            parallelism,
+            again: false,
+            abandon: false,
+            snapshot_interval: 10,
+            environment: Environment::default(),
+        }
+    }
+}
+
+/// What a run tells while it goes on.
+pub trait Observer: Send {
+    /// The run began, or is continued.
+    fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool);
+    /// A wave is about to be executed.
+    fn wave_begins(&mut self, conversation: &turing_domain::Conversation, postings: usize);
+    /// A wave was executed.
+    fn wave_ends(&mut self, conversation: &turing_domain::Conversation, done: usize, failed: usize);
+    /// Nothing is ready; some attempts wait for this long.
+    fn waits(&mut self, attempts: usize, longest: Duration);
+}
+
+/// How a request to run ended.
+#[derive(Debug)]
+pub enum RunOutcome {
+    /// Everything that could be executed was.
+    Finished(Report),
+    /// It was asked to stop; what is open can be continued.
+    Stopped(Report),
+    /// The same postings went through the same definition before; nothing was added.
+    AlreadyCompleted(RunId),
+}
+
+/// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// No posting is left to run.
+    #[error("there is no posting to run; all {refused} that were read are refused")]
+    NoPostings {
+        /// How many were refused.
+        refused: usize,
+    },
+    /// Another run of this workflow is in progress.
+    #[error(
+        "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
+         it began with, or give it up with --abandon"
+    )]
+    OtherRunOpen {
+        /// The run.
+        run_id: RunId,
+        /// The workflow.
+        workflow: turing_domain::WorkflowId,
+        /// In what it differs from what was asked for.
+        difference: &'static str,
+    },
+    /// A posting is in a run of another workflow.
+    #[error("posting {posting} cannot enter the run")]
+    Posting {
+        /// The posting.
+        posting: PostingId,
+        /// Why not.
+        #[source]
+        source: turing_domain::PostingRejection,
+    },
+    /// The run's own events could not be read or written.
+    #[error("the run's own events could not be recorded")]
+    Record(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A posting could not go on.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A task of the run ended by a panic, which is a defect of this program.
+    #[error("a task of the run broke off; this is a defect, please report it")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+impl RunError {
+    fn record<R>(error: ExecuteError<R>) -> Self
+    where
+        R: std::error::Error + Send + Sync + 'static,
+    {
+        match error {
+            ExecuteError::Store(error) => Self::Store(error),
+            other => Self::Record(Box::new(other)),
+        }
+    }
+
+    fn load(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(error) => Self::Store(error),
+            other => Self::Record(Box::new(other)),
+        }
+    }
+}
+
+/// What all tasks of a run share.
+struct Shared {
+    store: Store,
+    definition: Definition,
+    run_id: RunId,
+    postings: Repository<Posting>,
+    conversations: Repository<ConversationWaves>,
+    environment: Environment,
+    parallelism: NonZeroUsize,
+}
+
+/// A run in progress in this process.
+struct Run<'a> {
+    shared: Arc<Shared>,
+    agenda: Agenda,
+    report: Report,
+    /// The event that began the run.
+    started_by: Option<EventId>,
+    stop: watch::Receiver<bool>,
+    observer: &'a mut dyn Observer,
+}
+
+/// Runs the postings of `intake` through the workflow, or continues the run that does so.
+///
+/// It stops starting attempts once `stop` becomes true, lets those in progress finish, and answers
+/// [`RunOutcome::Stopped`].
+///
+/// # Errors
+///
+/// [`RunError`]. The run can be continued by the same call.
+///
+/// # Cancellation
+///
+/// Dropping the future ends all scripts that it started; the run can be continued.
+pub async fn run(
+    store: &Store,
+    definition: Definition,
+    intake: Intake,
+    options: RunOptions,
+    stop: watch::Receiver<bool>,
+    observer: &mut dyn Observer,
+) -> Result<RunOutcome, RunError> {
+    if intake.postings.is_empty() {
+        return Err(RunError::NoPostings { refused: intake.refused.len() });
+    }
+    let RunOptions { parallelism, environment, .. } = options.clone();
+    let began = environment.clock.now();
+    let runs =
+        Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
+    let begun = match begin(&runs, &definition, &intake, &options).await? {
+        Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
+        Begin::Run(begun) => begun,
+    };
+    let run_id = begun.run_id;
+    observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
+
+    let (queue, worker) = SnapshotQueue::new(store.snapshots.clone(), 1_000);
+    let worker = tokio::spawn(worker.run());
+    let postings = Repository::new(store.events.clone())
+        .with_environment(environment.clone())
+        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval);
+    let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
+    let store = store.clone();
+    let shared =
+        Shared { store, definition, run_id, postings, conversations, environment, parallelism };
+    let mut run = Run {
+        shared: Arc::new(shared),
+        agenda: Agenda::default(),
+        report: Report::new(run_id, &intake, begun.is_continued),
+        started_by: begun.started_by,
+        stop,
+        observer,
+    };
+    run.enter_all(intake.postings.keys().copied().collect()).await?;
+    run.execute_all().await?;
+
+    let shared = run.shared.clone();
+    let mut report = run.report;
+    let now = shared.environment.clock.now();
+    report.elapsed = now.since(began);
+    let is_complete = report.open == 0;
+    if is_complete {
+        let begun_at = begun.began.unwrap_or(began);
+        complete(&runs, &shared, &report, now.since(begun_at), run.started_by).await?;
+    }
+    queue.flush().await;
+    drop((shared, queue));
+    worker.abort();
+    Ok(if is_complete { RunOutcome::Finished(report) } else { RunOutcome::Stopped(report) })
+}
+
+enum Begin {
+    Done(RunId),
+    Run(Begun),
+}
+
+struct Begun {
+    run_id: RunId,
+    is_continued: bool,
+    started_by: Option<EventId>,
+    /// When the run began, if it began before this call.
+    began: Option<Timestamp>,
+}
+
+/// Begins a run, or finds the one that is to be continued.
+async fn begin(
+    runs: &Repository<WorkflowRuns>,
+    definition: &Definition,
+    intake: &Intake,
+    options: &RunOptions,
+) -> Result<Begin, RunError> {
+    let workflow_id = definition.workflow.id;
+    let state = runs.load(&workflow_id).await.map_err(RunError::load)?.state;
+    let input_digest = intake.digest();
+    if let Some(open) = state.open_run() {
+        let difference = match () {
+            _ if open.input_digest.as_ref() != Some(&input_digest) => "other postings",
+            _ if open.definition_digest.as_ref() != Some(&definition.digest) => {
+                "another definition"
+            }
+            _ => {
+                let run_id = open.run_id;
+                let found = enter::started_event(runs, workflow_id, run_id).await?;
+                let (started_by, began) = found.unzip();
+                let is_continued = true;
+                return Ok(Begin::Run(Begun { run_id, is_continued, started_by, began }));
+            }
+        };
+        if !options.abandon {
+            let (run_id, workflow) = (open.run_id, workflow_id);
+            return Err(RunError::OtherRunOpen { run_id, workflow, difference });
+        }
+        let run_id = open.run_id;
+        let give_up = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, "abandoned");
+        runs.update(&workflow_id, give_up).retries(3).await.map_err(RunError::record)?;
+    }
+    let run_id = RunId(options.environment.event_ids.next_id().as_uuid());
+    let start = RunStart {
+        workflow_id,
+        run_id,
+        posting_count: u32::try_from(intake.postings.len()).unwrap_or(u32::MAX),
+        input_digest,
+        definition_digest: definition.digest.clone(),
+        again: options.again,
+    };
+    let metadata = Metadata::new().with("run_id", run_id.to_string());
+    let begun = runs.update(&workflow_id, |runs: &WorkflowRuns| runs.start(&start));
+    match begun.metadata(metadata).retries(3).await {
+        Ok(executed) => {
+            let receipt = executed
+                .appended
+                .and_then(|appended| Some(*appended.streams.first()?.events.first()?));
+            let started_by = receipt.map(|receipt| receipt.event_id);
+            Ok(Begin::Run(Begun { run_id, is_continued: false, started_by, began: None }))
+        }
+        Err(ExecuteError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
+            Ok(Begin::Done(run_id))
+        }
+        Err(error) => Err(RunError::record(error)),
+    }
+}
+
+/// Records that all postings of the run are terminal.
+async fn complete(
+    runs: &Repository<WorkflowRuns>,
+    shared: &Shared,
+    report: &Report,
+    duration: Duration,
+    cause: Option<EventId>,
+) -> Result<(), RunError> {
+    let workflow_id = shared.definition.workflow.id;
+    let completion = RunCompletion {
+        workflow_id,
+        run_id: shared.run_id,
+        ended_postings: report.ended_by_reason(),
+        duration: Some(duration),
+    };
+    let mut metadata = Metadata::new().with("run_id", shared.run_id.to_string());
+    metadata.causation_id = cause;
+    runs.update(&workflow_id, |runs: &WorkflowRuns| runs.complete(&completion))
+        .metadata(metadata)
+        .retries(3)
+        .await
+        .map_err(RunError::record)?;
+    Ok(())
+}
+
+/// True for a posting that ended where the definition's author did not end it.
+pub fn is_failure(reason: &EndReason) -> bool {
+    !reason.is_normal()
+}

@@ -1,0 +1,153 @@
+//! The account of a run, which adds up: every posting is refused, ended or open, with its reason.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use turing_domain::{ConversationId, EndReason, FailureType, Posting, RunId};
+
+use super::intake::Intake;
+use crate::postings::RefusedPosting;
+
+/// What a run did, in this process, and where every posting stands now.
+///
+/// `read = refused + repeated + postings` and `postings = ended + open`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The run.
+    pub run_id: RunId,
+    /// True if the run began in an earlier process.
+    pub is_continued: bool,
+    /// How many items were read.
+    pub read: usize,
+    /// What was not taken, and why.
+    #[serde(serialize_with = "texts")]
+    pub refused: Vec<RefusedPosting>,
+    /// How many items were read more than once.
+    pub repeated: usize,
+    /// How many postings the run has.
+    pub postings: usize,
+    /// How many postings have an open position.
+    pub open: usize,
+    /// How the others ended.
+    pub ended: Vec<Ending>,
+    /// What was attempted by this process, by conversation.
+    pub conversations: BTreeMap<ConversationId, ConversationReport>,
+    /// How long this process worked on the run.
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    pub elapsed: Duration,
+}
+
+/// How many postings ended for one reason at one conversation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ending {
+    /// Why.
+    pub reason: EndReason,
+    /// Where, if it was recorded.
+    pub conversation: Option<ConversationId>,
+    /// How many.
+    pub postings: usize,
+}
+
+/// What was attempted at one conversation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ConversationReport {
+    /// Attempts that succeeded.
+    pub completed: usize,
+    /// Attempts that failed, by their kind of failure.
+    pub failed: BTreeMap<FailureType, usize>,
+    /// How long the actor worked, over all attempts.
+    #[serde(rename = "worked_ms", serialize_with = "milliseconds")]
+    pub worked: Duration,
+}
+
+impl ConversationReport {
+    /// Attempts that failed.
+    pub fn failures(&self) -> usize {
+        self.failed.values().sum()
+    }
+}
+
+fn texts<S: serde::Serializer>(
+    refused: &[RefusedPosting],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(refused.iter().map(ToString::to_string))
+}
+
+fn milliseconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+impl Report {
+    pub(super) fn new(run_id: RunId, intake: &Intake, is_continued: bool) -> Self {
+        Self {
+            run_id,
+            is_continued,
+            read: intake.read,
+            refused: intake.refused.clone(),
+            repeated: intake.repeated(),
+            postings: intake.postings.len(),
+            open: 0,
+            ended: Vec::new(),
+            conversations: BTreeMap::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    /// Counts a posting that is in the run now.
+    pub(super) fn entered(&mut self, state: &Posting) {
+        self.open += 1;
+        self.moved(state);
+    }
+
+    /// Counts a posting that ended by what was recorded for it.
+    pub(super) fn moved(&mut self, state: &Posting) {
+        let Some(terminal) = state.terminal() else { return };
+        self.open -= 1;
+        let reason = terminal.reason.clone().unwrap_or(EndReason::Completed);
+        let conversation = terminal.final_conversation_id;
+        let same =
+            |ending: &&mut Ending| ending.reason == reason && ending.conversation == conversation;
+        match self.ended.iter_mut().find(same) {
+            Some(ending) => ending.postings += 1,
+            None => self.ended.push(Ending { reason, conversation, postings: 1 }),
+        }
+    }
+
+    pub(super) fn attempted(
+        &mut self,
+        conversation: ConversationId,
+        failure: Option<FailureType>,
+        duration: Duration,
+    ) {
+        let report = self.conversations.entry(conversation).or_default();
+        report.worked += duration;
+        match failure {
+            None => report.completed += 1,
+            Some(failure_type) => *report.failed.entry(failure_type).or_default() += 1,
+        }
+    }
+
+    /// How many postings ended for which reason.
+    pub fn ended_by_reason(&self) -> BTreeMap<EndReason, u32> {
+        let mut reasons = BTreeMap::new();
+        for ending in &self.ended {
+            let count = u32::try_from(ending.postings).unwrap_or(u32::MAX);
+            *reasons.entry(ending.reason.clone()).or_default() += count;
+        }
+        reasons
+    }
+
+    /// How many postings ended where the definition's author did not end them.
+    pub fn failed(&self) -> usize {
+        let failed = self.ended.iter().filter(|ending| !ending.reason.is_normal());
+        failed.map(|ending| ending.postings).sum()
+    }
+
+    /// How many postings ended where the definition's author ended them.
+    pub fn completed(&self) -> usize {
+        let completed = self.ended.iter().filter(|ending| ending.reason.is_normal());
+        completed.map(|ending| ending.postings).sum()
+    }
+}

@@ -1,0 +1,284 @@
+//! One attempt of one posting at one conversation: render, execute, record.
+
+use std::time::Duration;
+
+use es_core::{
+    Conflict, EventId, ExecuteError, Executed, IdempotencyKey, InvalidRequest, LoadError, Metadata,
+    StoreError,
+};
+use serde_json::{Map, Value, json};
+use turing_domain::{
+    ActorKind, Attempt, Completion, Conversation, ConversationId, Failure, FailureType,
+    InputValues, Posting, PostingEvent, PostingId, PostingRejection, Script, correlation_id,
+};
+
+use super::Shared;
+use super::agenda::Task;
+use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
+
+/// How often recording a result meets another writer before it gives up.
+const RETRIES: u32 = 5;
+
+/// What is known of a posting after something was recorded for it.
+#[derive(Debug)]
+pub(super) struct Moved {
+    /// Which events opened the conversations that were opened now.
+    pub(super) causes: Vec<(ConversationId, EventId)>,
+    pub(super) state: Posting,
+    /// How the attempt ended; `None` if it was not made, because the posting had moved on.
+    pub(super) result: Option<Result<(), FailureType>>,
+    /// How long the actor worked.
+    pub(super) duration: Duration,
+}
+
+/// What keeps a run from going on; everything recorded stays, and the run can be continued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The events of a posting cannot be read.
+    #[error("posting {posting} cannot be loaded")]
+    Load {
+        /// The posting.
+        posting: PostingId,
+        /// Why not.
+        #[source]
+        source: LoadError,
+    },
+    /// The posting is not registered.
+    #[error("posting {posting} is not registered in this store")]
+    Unregistered {
+        /// The posting.
+        posting: PostingId,
+    },
+    /// Something writes to the posting all the time.
+    #[error("posting {posting} is written to by somebody else all the time")]
+    Contended {
+        /// The posting.
+        posting: PostingId,
+        /// The last conflict.
+        #[source]
+        source: Conflict,
+    },
+    /// The posting refused what the run did, which means that somebody else changed it.
+    #[error("posting {posting} refused what this run did; was it changed by another program?")]
+    Rejected {
+        /// The posting.
+        posting: PostingId,
+        /// The refusal.
+        #[source]
+        source: PostingRejection,
+    },
+    /// An event of the posting cannot be stored.
+    #[error("an event of posting {posting} cannot be stored")]
+    Invalid {
+        /// The posting.
+        posting: PostingId,
+        /// What cannot be stored.
+        #[source]
+        source: InvalidRequest,
+    },
+}
+
+impl StepError {
+    pub(super) fn of(posting: PostingId, error: ExecuteError<PostingRejection>) -> Self {
+        match error {
+            ExecuteError::Store(error) => Self::Store(error),
+            ExecuteError::Load(source) => Self::Load { posting, source },
+            ExecuteError::Conflict(source) => Self::Contended { posting, source },
+            ExecuteError::Rejected(source) => Self::Rejected { posting, source },
+            ExecuteError::Invalid(source) => Self::Invalid { posting, source },
+            other => Self::Store(
+                StoreError::new(es_core::StoreErrorKind::Other, "the store broke its contract")
+                    .caused_by(other),
+            ),
+        }
+    }
+}
+
+/// How an attempt ended, before it is recorded.
+struct Attempted {
+    outcome: ScriptOutcome,
+}
+
+impl Attempted {
+    fn refused(failure_type: FailureType, error: String) -> Self {
+        let (stderr, duration) = (String::new(), Duration::ZERO);
+        Self { outcome: ScriptOutcome::Failed { failure_type, error, stderr, duration } }
+    }
+
+    fn duration(&self) -> Duration {
+        match &self.outcome {
+            ScriptOutcome::Completed { duration, .. } | ScriptOutcome::Failed { duration, .. } => {
+                *duration
+            }
+        }
+    }
+}
+
+/// Makes the attempt and records its result together with everything that follows from it.
+pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, StepError> {
+    let Task { posting, attempt, .. } = task;
+    let loaded = shared.postings.load(&posting).await;
+    let state = loaded.map_err(|source| StepError::Load { posting, source })?.state;
+    if attempt_now(&state, attempt.conversation_id) != Some(attempt) {
+        // somebody else recorded this attempt: the state says what is to be done instead
+        return Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO });
+    }
+    let attempted = execute(shared, posting, &state, attempt).await?;
+    let duration = attempted.duration();
+    let key = IdempotencyKey::new(&attempt.idempotency_key(posting))
+        .map_err(|source| StepError::Invalid { posting, source })?;
+    let workflow = &shared.definition.workflow;
+    let metadata = shared.metadata(posting, task.cause);
+    let (executed, result) = match attempted.outcome {
+        ScriptOutcome::Completed { output, .. } => {
+            let completion =
+                Completion { attempt, output, duration: Some(duration), llm: Default::default() };
+            let decide = |posting: &Posting| posting.complete(workflow, &completion);
+            let command = shared.postings.update(&posting, decide);
+            let command = command.idempotency_key(key).metadata(metadata).retries(RETRIES);
+            (command.await, Ok(()))
+        }
+        ScriptOutcome::Failed { failure_type, error, stderr, .. } => {
+            let failure = Failure {
+                attempt,
+                failure_type: failure_type.clone(),
+                error,
+                stderr: (!stderr.is_empty()).then_some(stderr),
+                model: None,
+                duration: Some(duration),
+                now: shared.environment.clock.now(),
+                jitter: shared.environment.jitter.fraction(),
+                breaker_opened: None,
+            };
+            let decide = |posting: &Posting| posting.fail(workflow, &failure);
+            let command = shared.postings.update(&posting, decide);
+            let command = command.idempotency_key(key).metadata(metadata).retries(RETRIES);
+            (command.await, Err(failure_type))
+        }
+    };
+    let executed = executed.map_err(|error| StepError::of(posting, error))?;
+    let causes = opened_by(&executed);
+    Ok(Moved { causes, state: executed.state, result: Some(result), duration })
+}
+
+fn attempt_now(state: &Posting, conversation: ConversationId) -> Option<Attempt> {
+    state.run()?.attempt_at(conversation)
+}
+
+/// Which of the recorded events opened which conversation.
+pub(super) fn opened_by(executed: &Executed<Posting>) -> Vec<(ConversationId, EventId)> {
+    let receipts = executed.appended.iter().flat_map(|appended| &appended.streams);
+    let ids = receipts.flat_map(|stream| &stream.events).map(|receipt| receipt.event_id);
+    executed
+        .events
+        .iter()
+        .zip(ids)
+        .filter_map(|(event, event_id)| Some((opened(event)?, event_id)))
+        .collect()
+}
+
+/// The conversation that an event opens, or opens again.
+pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
+    match event {
+        PostingEvent::PostingEnteredRun { entry_conversation_id, .. } => {
+            Some(*entry_conversation_id)
+        }
+        PostingEvent::BranchTaken { to, .. } => *to,
+        PostingEvent::RetryScheduled { conversation_id, .. } => conversation_id.0,
+        _ => None,
+    }
+}
+
+async fn execute(
+    shared: &Shared,
+    posting: PostingId,
+    state: &Posting,
+    attempt: Attempt,
+) -> Result<Attempted, StepError> {
+    let workflow = &shared.definition.workflow;
+    let parts = workflow
+        .conversation(attempt.conversation_id)
+        .and_then(|conversation| Some((conversation, workflow.actor(conversation.actor)?)));
+    let Some((conversation, actor)) = parts else {
+        let error = format!("conversation {} has no actor", attempt.conversation_id);
+        return Ok(Attempted::refused(FailureType::NotFound, error));
+    };
+    let ActorKind::Script(script) = &actor.kind else {
+        let error = format!("actor {} is no script", actor.id);
+        return Ok(Attempted::refused(FailureType::NotFound, error));
+    };
+    let data = shared.store.postings.data(posting).await?;
+    let data = data.ok_or(StepError::Unregistered { posting })?;
+    let values =
+        InputValues { posting_id: posting, workflow_id: workflow.id, data: &data, posting: state };
+    let input = match values.render(conversation) {
+        Ok(input) => input,
+        Err(unresolved) => {
+            return Ok(Attempted::refused(FailureType::InvalidInput, unresolved.to_string()));
+        }
+    };
+    let document = document(&values, attempt, &input, &data);
+    let program = match shared.definition.program(script) {
+        Ok(program) => program,
+        Err(error) => {
+            return Ok(Attempted::refused(error.failure_type(), error.to_string()));
+        }
+    };
+    let call = call(shared, conversation, script, program, document);
+    Ok(Attempted { outcome: run_script(&call).await })
+}
+
+fn call(
+    shared: &Shared,
+    conversation: &Conversation,
+    script: &Script,
+    program: std::path::PathBuf,
+    document: Value,
+) -> ScriptCall {
+    let defaults = ScriptLimits::default();
+    let time = shared.definition.workflow.time_limit(conversation).unwrap_or(defaults.time);
+    ScriptCall {
+        program,
+        arguments: script.command.iter().skip(1).map(Into::into).collect(),
+        folder: shared.definition.folder.clone(),
+        environment: script.env.clone(),
+        input: document.to_string().into_bytes(),
+        limits: ScriptLimits { time, ..defaults },
+    }
+}
+
+/// What a script reads on its standard input.
+fn document(
+    values: &InputValues<'_>,
+    attempt: Attempt,
+    input: &str,
+    data: &Map<String, Value>,
+) -> Value {
+    let outputs: Map<_, _> =
+        values.outputs().map(|(id, output)| (id.to_string(), output.clone())).collect();
+    json!({
+        "posting_id": values.posting_id,
+        "workflow_id": values.workflow_id,
+        "conversation_id": attempt.conversation_id,
+        "run_id": attempt.run_id,
+        "execution": attempt.execution,
+        "attempt": attempt.retries + 1,
+        "input": input,
+        "posting": data,
+        "outputs": outputs,
+    })
+}
+
+impl Shared {
+    /// What every event of the posting carries in this run.
+    pub(super) fn metadata(&self, posting: PostingId, cause: Option<EventId>) -> Metadata {
+        let mut metadata = Metadata::new().with("run_id", self.run_id.to_string());
+        metadata.correlation_id = Some(correlation_id(self.definition.workflow.id, posting));
+        metadata.causation_id = cause;
+        metadata
+    }
+}

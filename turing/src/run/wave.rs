@@ -1,0 +1,149 @@
+//! Executing wave after wave until nothing is left to do.
+
+use std::time::Duration;
+
+use es_core::{EventId, Metadata};
+use tokio::task::JoinSet;
+use turing_domain::{ConversationId, ConversationWaves, FailureType, PostingId, WaveCompletion};
+
+use super::agenda::Wave;
+use super::step::{Moved, StepError, take_step};
+use super::{Run, RunError};
+
+/// What a wave did.
+#[derive(Debug, Default)]
+struct WaveCount {
+    processed: usize,
+    failed: usize,
+}
+
+impl Run<'_> {
+    /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
+    pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
+        while !*self.stop.borrow() {
+            self.agenda.wake(self.shared.environment.clock.now());
+            match (self.agenda.next_wave(), self.agenda.next_due()) {
+                (Some(wave), _) => self.execute(wave).await?,
+                (None, Some(due)) => {
+                    let now = self.shared.environment.clock.now();
+                    self.wait(due.since(now)).await;
+                }
+                (None, None) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for this long, or until it is asked to stop.
+    async fn wait(&mut self, duration: Duration) {
+        self.observer.waits(self.agenda.waiting(), duration);
+        // a clock that is set back while we wait must not make us wait for hours
+        let duration = duration.min(Duration::from_secs(60));
+        tokio::select! {
+            () = tokio::time::sleep(duration) => {}
+            _ = self.stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    async fn execute(&mut self, wave: Wave) -> Result<(), RunError> {
+        let shared = self.shared.clone();
+        let Some(conversation) = shared.definition.workflow.conversation(wave.conversation) else {
+            // the agenda holds only conversations of the definition
+            return Ok(());
+        };
+        let size = wave.tasks.len();
+        self.observer.wave_begins(conversation, size);
+        let began = shared.environment.clock.now();
+        let before = self.begin_wave(conversation.id, size).await?;
+        let count = self.attempt_all(wave).await?;
+        let ended = WaveCompletion {
+            conversation_id: conversation.id,
+            run_id: shared.run_id,
+            processed_count: as_u32(before + count.processed),
+            failed_count: as_u32(count.failed),
+            duration: Some(shared.environment.clock.now().since(began)),
+        };
+        shared
+            .conversations
+            .update(&conversation.id, |waves: &ConversationWaves| waves.complete_wave(&ended))
+            .metadata(self.wave_metadata())
+            .retries(5)
+            .await
+            .map_err(RunError::record)?;
+        self.observer.wave_ends(conversation, count.processed, count.failed);
+        Ok(())
+    }
+
+    /// Records that the wave begins. A wave that was interrupted goes on: the answer is how many of
+    /// its postings were executed before the interruption.
+    async fn begin_wave(
+        &self,
+        conversation: ConversationId,
+        size: usize,
+    ) -> Result<usize, RunError> {
+        let run_id = self.shared.run_id;
+        let begin = |waves: &ConversationWaves| {
+            Ok::<_, std::convert::Infallible>(waves.start_wave(conversation, run_id, as_u32(size)))
+        };
+        let executed = self
+            .shared
+            .conversations
+            .update(&conversation, begin)
+            .metadata(self.wave_metadata())
+            .retries(5)
+            .await
+            .map_err(RunError::record)?;
+        let wave = executed.state.open_wave(run_id).and_then(|wave| wave.posting_count);
+        Ok(wave.map_or(0, |count| (count as usize).saturating_sub(size)))
+    }
+
+    fn wave_metadata(&self) -> Metadata {
+        let mut metadata = Metadata::new().with("run_id", self.shared.run_id.to_string());
+        metadata.causation_id = self.started_by;
+        metadata
+    }
+
+    /// Makes all attempts of a wave, so many side by side as allowed.
+    async fn attempt_all(&mut self, wave: Wave) -> Result<WaveCount, RunError> {
+        let mut tasks = wave.tasks.into_iter();
+        let mut attempts = JoinSet::new();
+        let mut count = WaveCount::default();
+        loop {
+            while attempts.len() < self.shared.parallelism.get()
+                && !*self.stop.borrow()
+                && let Some(task) = tasks.next()
+            {
+                let shared = self.shared.clone();
+                attempts.spawn(async move { (task.posting, take_step(&shared, task).await) });
+            }
+            let Some(attempted) = attempts.join_next().await else { break };
+            let (posting, moved): (PostingId, Result<Moved, StepError>) = attempted?;
+            self.moved(wave.conversation, posting, moved?, &mut count);
+        }
+        // what was not begun because of a request to stop stays open in the store
+        Ok(count)
+    }
+
+    fn moved(
+        &mut self,
+        conversation: ConversationId,
+        posting: PostingId,
+        moved: Moved,
+        count: &mut WaveCount,
+    ) {
+        let Moved { causes, state, result, duration } = moved;
+        let causes: Vec<(ConversationId, EventId)> = causes;
+        self.place(posting, &state, &causes);
+        if let Some(result) = result {
+            count.processed += 1;
+            count.failed += usize::from(result.is_err());
+            let failure: Option<FailureType> = result.err();
+            self.report.attempted(conversation, failure, duration);
+        }
+        self.report.moved(&state);
+    }
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
