@@ -53,6 +53,11 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
+    /// The store that holds the aggregates.
+    pub fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
     /// Replaces the sources of ids, chance and time.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
