@@ -81,9 +81,12 @@ pub struct Given<A: Aggregate> {
 /// A decision about the aggregate `A`, and what came of it.
 pub struct Decided<'a, A: Aggregate, R> {
     given: Vec<A::Event>,
-    decide: Box<dyn Fn(&A) -> Outcome<A, R> + 'a>,
+    decide: Decision<'a, A, R>,
     outcome: Outcome<A, R>,
 }
+
+/// What can be run again.
+type Decision<'a, A, R> = Box<dyn Fn(&A) -> Outcome<A, R> + 'a>;
 
 /// The decided events, or the rejection.
 type Outcome<A, R> = Result<Vec<<A as Aggregate>::Event>, R>;

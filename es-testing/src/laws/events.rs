@@ -1,0 +1,181 @@
+//! The laws of event types.
+
+use std::any::type_name;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use es_core::{DecodeError, Event, EventType, EventVersion, Metadata, Payload, StoredEvent};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestRunner};
+
+use super::json::{Edit, any_edit};
+use super::violation::{LawViolation, chain, for_all, no_panic};
+
+/// How many events are looked at for kinds that are never generated.
+const SAMPLES: usize = 4_096;
+
+/// What is written is read as it was, payload and metadata, after both were JSON text.
+///
+/// # Errors
+///
+/// The smallest event that comes back differently, or not at all.
+pub fn events_round_trip<E>(events: impl Strategy<Value = E>) -> Result<(), LawViolation>
+where
+    E: Event + Debug + PartialEq,
+{
+    for_all("events_round_trip", type_name::<E>(), &events, |event| {
+        let stored = Stored::of(&event)?;
+        let again = stored.decode::<E>(stored.kind.name, stored.kind.schema_version);
+        let again = again.map_err(|error| chain(&error))?;
+        match again == event {
+            true => Ok(()),
+            false => Err(format!("it was read back as {again:?} from {stored:?}")),
+        }
+    })
+}
+
+/// No name or alias appears twice in `TYPES`, versions count from 1, and the kind of every event is
+/// one of `TYPES`.
+///
+/// # Errors
+///
+/// The name that is used twice, or the smallest event whose kind is not listed.
+pub fn kinds_are_distinct<E>(events: impl Strategy<Value = E>) -> Result<(), LawViolation>
+where
+    E: Event + Debug,
+{
+    let violation = |reason| LawViolation::new("kinds_are_distinct", type_name::<E>(), reason);
+    let mut seen = BTreeSet::new();
+    for kind in E::TYPES {
+        if kind.schema_version == 0 {
+            return Err(violation(format!("`{}` has schema version 0", kind.name)));
+        }
+        for name in names(kind) {
+            if !seen.insert(name) {
+                return Err(violation(format!("the name `{name}` is used twice")));
+            }
+        }
+    }
+    for_all("kinds_are_distinct", type_name::<E>(), &events, |event| {
+        let kind = event.event_type();
+        match E::TYPES.contains(kind) {
+            true => Ok(()),
+            false => Err(format!("its kind {kind} is not in TYPES")),
+        }
+    })
+}
+
+/// Reading takes any JSON in any version without a panic, reads the current version under every
+/// name of the kind, and refuses version 0, later versions and unknown names.
+///
+/// Payloads and metadata are those of generated events with parts replaced, removed and added, so
+/// that upcasters get input that nearly fits.
+///
+/// # Errors
+///
+/// The smallest case in which reading panics, or reads what it must refuse.
+pub fn decode_never_panics<E>(events: impl Strategy<Value = E>) -> Result<(), LawViolation>
+where
+    E: Event + Debug,
+{
+    let cases = (events, any_edit(), any_edit());
+    let law = "decode_never_panics";
+    for_all(law, type_name::<E>(), &cases, |(event, payload, metadata)| {
+        let stored = Stored::of(&event)?;
+        let edited = stored.edited(&payload, &metadata)?;
+        let current = stored.kind.schema_version;
+        for name in names(stored.kind) {
+            no_panic(|| stored.decode::<E>(name, current))?.map_err(|error| chain(&error))?;
+            for version in 0..=current.saturating_add(1) {
+                let read = no_panic(|| edited.decode::<E>(name, version))?;
+                if read.is_ok() && !(1..=current).contains(&version) {
+                    return Err(format!("`{name}` was read in schema version {version}"));
+                }
+            }
+        }
+        let unknown = "no_such_event_has_happened";
+        match no_panic(|| edited.decode::<E>(unknown, 1))? {
+            Err(DecodeError::UnknownType { .. }) => Ok(()),
+            _ => Err(format!("the unknown name `{unknown}` was not refused")),
+        }
+    })
+}
+
+/// The strategy makes every kind of event; a kind that it does not make is checked by no law.
+///
+/// # Errors
+///
+/// The kinds that were not among several thousand generated events.
+pub fn every_kind_is_generated<E>(events: impl Strategy<Value = E>) -> Result<(), LawViolation>
+where
+    E: Event + Debug,
+{
+    let violation = |reason| LawViolation::new("every_kind_is_generated", type_name::<E>(), reason);
+    let mut missing: BTreeMap<_, _> = E::TYPES.iter().map(|kind| (kind.name, ())).collect();
+    let mut runner = TestRunner::new(Config::default());
+    for _ in 0..SAMPLES {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let event = events.new_tree(&mut runner).map_err(|reason| {
+            violation(format!("no event could be generated: {}", reason.message()))
+        })?;
+        missing.remove(event.current().event_type().name);
+    }
+    let missing: Vec<_> = missing.into_keys().collect();
+    match missing.is_empty() {
+        true => Ok(()),
+        false => {
+            Err(violation(format!("the strategy never makes {}; add it there", missing.join(", "))))
+        }
+    }
+}
+
+fn names(kind: &'static EventType) -> impl Iterator<Item = &'static str> {
+    std::iter::once(kind.name).chain(kind.aliases.iter().copied())
+}
+
+/// An event in its stored form.
+#[derive(Debug)]
+struct Stored {
+    kind: &'static EventType,
+    payload: Payload,
+    metadata: Metadata,
+}
+
+impl Stored {
+    fn of<E: Event>(event: &E) -> Result<Self, String> {
+        let kind = event.event_type();
+        let mut metadata = Metadata::new();
+        let payload = event.encode(&mut metadata).map_err(|error| chain(&error))?;
+        if metadata.get("event_version").is_some() {
+            return Err("encoding sets the schema version, which the caller sets".to_owned());
+        }
+        metadata.event_version = Some(EventVersion::new(kind.schema_version));
+        let stored = Self { kind, payload, metadata };
+        stored.edited(&Edit::Nothing, &Edit::Nothing)
+    }
+
+    /// The stored form after it was JSON text and edited.
+    fn edited(&self, payload: &Edit, metadata: &Edit) -> Result<Self, String> {
+        let text = |error: serde_json::Error| format!("the stored form is no JSON: {error}");
+        let own = serde_json::to_value(&self.metadata).map_err(text)?;
+        let own = metadata.of(own);
+        let metadata = serde_json::from_str(&own.to_string()).unwrap_or_default();
+        let payload = match payload {
+            // numbers keep the digits with which they were written
+            Edit::Nothing => Payload::parse(self.payload.to_string()),
+            edit => Payload::of(&edit.of(self.payload.decode().map_err(text)?)),
+        };
+        Ok(Self { kind: self.kind, payload: payload.map_err(text)?, metadata })
+    }
+
+    fn decode<E: Event>(&self, name: &str, schema_version: u32) -> Result<E, DecodeError> {
+        E::decode(StoredEvent {
+            event_type: name,
+            schema_version,
+            payload: self.payload.as_raw(),
+            metadata: &self.metadata,
+        })
+    }
+}
