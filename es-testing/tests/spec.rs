@@ -8,7 +8,7 @@ use es_testing::spec::{Given, given};
 #[derive(Event, Debug, Clone, PartialEq)]
 enum OrderEvent {
     OrderPlaced { cents: u64 },
-    OrderPaid,
+    MoneyPaid,
     OrderCancelled,
 }
 use OrderEvent::*;
@@ -28,7 +28,7 @@ impl Aggregate for Order {
     fn evolve(&mut self, event: &OrderEvent) {
         match event {
             OrderPlaced { cents } => self.cents = Some(*cents),
-            OrderPaid => self.paid = true,
+            MoneyPaid => self.paid = true,
             OrderCancelled => self.cancelled = true,
         }
     }
@@ -46,12 +46,12 @@ impl Order {
             Order { cents: None, .. } => Err(Refusal::NotPlaced),
             Order { cancelled: true, .. } => Err(Refusal::Cancelled),
             Order { paid: true, .. } => Ok(None),
-            _ => Ok(Some(OrderPaid)),
+            _ => Ok(Some(MoneyPaid)),
         }
     }
 
     fn pay_every_time(&self) -> Result<OrderEvent, Refusal> {
-        Ok(OrderPaid)
+        Ok(MoneyPaid)
     }
 }
 
@@ -80,9 +80,9 @@ fn failure(check: impl FnOnce()) -> String {
 
 #[test]
 fn what_is_as_expected_passes() {
-    placed().when(Order::pay).then([OrderPaid]);
-    placed().when(Order::pay).then([OrderPaid]).then_again_nothing();
-    given::<Order>([OrderPlaced { cents: 1 }, OrderPaid]).when(Order::pay).then_nothing();
+    placed().when(Order::pay).then([MoneyPaid]);
+    placed().when(Order::pay).then([MoneyPaid]).then_again_nothing();
+    given::<Order>([OrderPlaced { cents: 1 }, MoneyPaid]).when(Order::pay).then_nothing();
     Given::<Order>::no_events().when(Order::pay).then_rejected(Refusal::NotPlaced);
     placed().when_command(&Cancel).then([OrderCancelled]).then_again_rejected(Refusal::Cancelled);
     let state = placed().when(Order::pay).state();
@@ -91,7 +91,7 @@ fn what_is_as_expected_passes() {
 
 #[test]
 fn a_retry_decides_on_what_the_other_writer_left() {
-    placed().when(Order::pay).another_writer_appends([OrderPaid]).then_nothing();
+    placed().when(Order::pay).another_writer_appends([MoneyPaid]).then_nothing();
     placed()
         .when(Order::pay)
         .another_writer_appends([OrderCancelled])
@@ -99,14 +99,14 @@ fn a_retry_decides_on_what_the_other_writer_left() {
     placed()
         .when(Order::pay)
         .another_writer_appends([OrderPlaced { cents: 7 }])
-        .then([OrderPaid])
+        .then([MoneyPaid])
         .then_again_nothing();
 }
 
 #[test]
 fn other_events_fail_with_given_state_expected_and_actual() {
     let text = failure(|| {
-        placed().when(Order::pay).then([OrderPaid, OrderCancelled]);
+        placed().when(Order::pay).then([MoneyPaid, OrderCancelled]);
     });
     let expected = "\
 the decision is not as expected
@@ -120,17 +120,17 @@ the decision is not as expected
                cancelled: false,
            }
  expected: 2 events
-             1. OrderPaid
+             1. MoneyPaid
            * 2. OrderCancelled
    actual: 1 event
-             1. OrderPaid";
+             1. MoneyPaid";
     assert_eq!(text, expected);
 }
 
 #[test]
 fn an_unexpected_rejection_is_shown() {
     let text = failure(|| {
-        Given::<Order>::no_events().when(Order::pay).then([OrderPaid]);
+        Given::<Order>::no_events().when(Order::pay).then([MoneyPaid]);
     });
     assert!(text.contains("given: no events"), "{text}");
     assert!(text.ends_with("actual: rejection NotPlaced"), "{text}");
@@ -142,7 +142,7 @@ fn a_missing_or_other_rejection_fails() {
         placed().when(Order::pay).then_rejected(Refusal::Cancelled);
     });
     assert!(text.contains("expected: rejection Cancelled"), "{text}");
-    assert!(text.contains("1. OrderPaid"), "{text}");
+    assert!(text.contains("1. MoneyPaid"), "{text}");
     failure(|| {
         Given::<Order>::no_events().when(Order::pay).then_rejected(Refusal::Cancelled);
     });
@@ -174,7 +174,7 @@ fn without_an_append_there_is_no_conflict_to_test() {
             Given::<Order>::no_events().when(Order::pay).another_writer_appends([OrderCancelled]);
     });
     failure(|| {
-        let _ = given::<Order>([OrderPlaced { cents: 1 }, OrderPaid])
+        let _ = given::<Order>([OrderPlaced { cents: 1 }, MoneyPaid])
             .when(Order::pay)
             .another_writer_appends([OrderCancelled]);
     });
