@@ -8,6 +8,7 @@ mod ids;
 mod paths;
 mod placeholders;
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -61,7 +62,9 @@ impl fmt::Display for Severity {
 }
 
 /// Where in a definition a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+///
+/// Places are ordered as a definition is read: a conversation's rules come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The workflow itself.
     Workflow,
@@ -71,6 +74,29 @@ pub enum Place {
     Conversation(ConversationId),
     /// A branch rule of a conversation, numbered from 1 in the order of the definition.
     Branch(ConversationId, u32),
+}
+
+impl Place {
+    fn rank(self) -> (u8, i32, u32) {
+        match self {
+            Self::Workflow => (0, 0, 0),
+            Self::Actor(id) => (1, id.0, 0),
+            Self::Conversation(id) => (2, id.0, 0),
+            Self::Branch(id, number) => (2, id.0, number),
+        }
+    }
+}
+
+impl Ord for Place {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Place {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl fmt::Display for Place {
@@ -180,7 +206,7 @@ fn problems(workflow: &Workflow, data_keys: Option<&BTreeSet<String>>) -> Vec<Pr
     paths::check(workflow, &graph, &mut found);
     placeholders::check(workflow, &graph, data_keys, &mut found);
     let mut problems = found.problems;
-    problems.sort_by_key(|problem| (std::cmp::Reverse(problem.severity()), problem.place));
+    problems.sort_by_key(|problem| (Reverse(problem.severity()), problem.place));
     problems
 }
 

@@ -139,3 +139,15 @@ fn the_state_shows_the_projections_columns_first() {
     let columns = r#"{"current_conversation_id":1,"execution_sequence":[1],"outputs":{"1":"a"},"is_terminal":false"#;
     assert!(json.starts_with(columns), "{json}");
 }
+
+#[test]
+fn a_snapshot_keeps_the_numbers_of_an_output_exactly() {
+    let output = json!({"score": 4.275906719757639e-39});
+    let posting = fold([stored(
+        "script_execution_completed",
+        json!({"output": output}),
+        json!({"conversation_id": 1}),
+    )]);
+    let json = serde_json::to_string(&posting).unwrap();
+    assert_eq!(serde_json::from_str::<Posting>(&json).unwrap(), posting);
+}
