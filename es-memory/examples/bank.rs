@@ -35,8 +35,12 @@ impl Aggregate for Account {
 
     fn evolve(&mut self, event: &AccountEvent) {
         match (&mut *self, event) {
-            (Account::Open(balance), MoneyDeposited { cents }) => *balance += cents,
-            (Account::Open(balance), MoneyWithdrawn { cents }) => *balance -= cents,
+            (Account::Open(balance), MoneyDeposited { cents }) => {
+                *balance = balance.saturating_add(*cents)
+            }
+            (Account::Open(balance), MoneyWithdrawn { cents }) => {
+                *balance = balance.saturating_sub(*cents)
+            }
             (Account::Absent, AccountOpened) => *self = Account::Open(0),
             (Account::Open(_), AccountClosed) => *self = Account::Closed,
             _ => {}

@@ -1,0 +1,145 @@
+//! A folder with a workflow, scripts and postings, and the `turing` program run in it.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A folder that is gone with the test.
+pub(crate) struct Workspace {
+    folder: tempfile::TempDir,
+}
+
+/// What a call of the program answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Answer {
+    /// The answer, which must have this exit code.
+    #[track_caller]
+    pub(crate) fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Workspace {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("postings")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// An executable `sh` script.
+    pub(crate) fn script(&self, name: &str, body: &str) -> PathBuf {
+        let path = self.file(name, format!("#!/bin/sh\n{body}\n"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// `count` postings with the ids from 1.
+    pub(crate) fn postings(&self, count: usize) {
+        for id in 1..=count {
+            let text = format!(r#"{{"posting_id":{id},"job_description":"advert {id}"}}"#);
+            self.file(&format!("postings/{id:03}.json"), text);
+        }
+    }
+
+    /// A definition with one script actor for each conversation, `NAME.sh`; `conversations` are
+    /// TOML tables that begin with their name.
+    pub(crate) fn definition(&self, entry: i32, conversations: &[(i32, &str, &str)]) {
+        let mut text = format!(
+            "[workflow]\nid = 3001\nname = \"test\"\nentry = {entry}\n\
+             [workflow.retry]\nretries = 2\nbase_seconds = 0.01\n"
+        );
+        for (id, name, _) in conversations {
+            text += &format!(
+                "[[actors]]\nid = {id}\nname = \"{name}\"\ntype = \"script\"\n\
+                 command = [\"./{name}.sh\"]\nenv = {{ PATH = \"/usr/bin:/bin\" }}\n"
+            );
+        }
+        for (id, name, rest) in conversations {
+            text += &format!(
+                "[[conversations]]\nid = {id}\nname = \"{name}\"\nactor = {id}\n\
+                 execution_order = {id}\n{rest}\n"
+            );
+        }
+        self.file("workflow.toml", text);
+    }
+
+    /// The program with these arguments, in this folder.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_turing"));
+        command.args(arguments).current_dir(self.path()).env_remove("TURING_STORE");
+        command
+    }
+
+    pub(crate) fn turing(&self, arguments: &[&str]) -> Answer {
+        self.command(arguments).output().unwrap().into()
+    }
+
+    pub(crate) fn run(&self, more: &[&str]) -> Answer {
+        self.turing(&[&RUN, more].concat())
+    }
+
+    /// The events of one posting.
+    pub(crate) fn events(&self, posting: i32) -> Vec<Value> {
+        let id = posting.to_string();
+        self.turing(&["events", "posting", &id, "--json"]).expect_code(0).json_lines()
+    }
+
+    /// The state of one posting.
+    pub(crate) fn state(&self, posting: i32) -> Value {
+        let id = posting.to_string();
+        self.turing(&["state", "posting", &id, "--json"]).expect_code(0).json()["state"].take()
+    }
+}
+
+/// The arguments that run the workspace's definition over its postings.
+pub(crate) const RUN: [&str; 5] = ["run", "--workflow", "workflow.toml", "--postings", "postings"];
+
+/// The stored names of events, in order.
+pub(crate) fn names(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["event_type"].as_str().unwrap()).collect()
+}
+
+/// The first event of this name.
+pub(crate) fn find<'a>(events: &'a [Value], name: &str) -> &'a Value {
+    let found = events.iter().find(|event| event["event_type"] == name);
+    found.unwrap_or_else(|| panic!("no {name} in {:?}", names(events)))
+}
