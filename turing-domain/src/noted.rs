@@ -67,9 +67,9 @@ pub trait ReadNote: Sized {
 }
 
 /// A number without a fraction, or its decimal digits in a string.
-fn integer(json: &Value) -> Option<i64> {
+fn integer(json: &Value) -> Option<i128> {
     match json {
-        Value::Number(number) => number.as_i64(),
+        Value::Number(number) => number.as_i128(),
         Value::String(text) => {
             let digits = text.strip_prefix('-').unwrap_or(text);
             let is_decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::Aggregate;
+use es_core::{Aggregate, Snapshotted};
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::event::ConversationEvent;
@@ -65,4 +65,8 @@ impl Aggregate for ConversationWaves {
             }
         }
     }
+}
+
+impl Snapshotted for ConversationWaves {
+    const REVISION: u32 = 1;
 }

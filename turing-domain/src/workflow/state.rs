@@ -1,6 +1,6 @@
 //! The runs of a workflow, made of its events.
 
-use es_core::Aggregate;
+use es_core::{Aggregate, Snapshotted};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, WorkflowId};
@@ -96,4 +96,8 @@ impl Aggregate for WorkflowRuns {
             }
         }
     }
+}
+
+impl Snapshotted for WorkflowRuns {
+    const REVISION: u32 = 1;
 }

@@ -1,0 +1,350 @@
+//! Events and examples of a posting.
+
+use std::time::Duration;
+
+use es_core::Timestamp;
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use turing_domain::{
+    ActorId, ConversationId, EndReason, FailureType, Noted, PostingEvent, RunId, WorkflowId,
+};
+
+use super::shared::{ACTOR, CONVERSATION, RUN, WORKFLOW, conversation_ids, noted, run_ids, texts};
+
+/// The metadata of an execution.
+#[derive(Debug, Clone)]
+struct Execution {
+    conversation_id: Noted<ConversationId>,
+    actor_id: Noted<ActorId>,
+    execution_order: Noted<i32>,
+    duration_ms: Noted<u64>,
+    retry_count: Noted<u32>,
+    run_id: Noted<RunId>,
+}
+
+impl Execution {
+    /// The specification's example.
+    fn example() -> Self {
+        Self {
+            conversation_id: CONVERSATION.into(),
+            actor_id: ACTOR.into(),
+            execution_order: 2.into(),
+            duration_ms: 245.into(),
+            retry_count: 0.into(),
+            run_id: RUN.into(),
+        }
+    }
+
+    // boxed, here and below: the trees of so many fields would not fit a test's stack
+    fn any() -> BoxedStrategy<Self> {
+        (
+            noted(conversation_ids()),
+            noted(any::<i32>().prop_map(ActorId)),
+            noted(any::<i32>()),
+            noted(any::<u64>()),
+            noted(any::<u32>()),
+            noted(run_ids()),
+        )
+            .prop_map(
+                |(conversation_id, actor_id, execution_order, duration_ms, retry_count, run_id)| {
+                    Self {
+                        conversation_id,
+                        actor_id,
+                        execution_order,
+                        duration_ms,
+                        retry_count,
+                        run_id,
+                    }
+                },
+            )
+            .boxed()
+    }
+
+    fn script_completed(self, output: Value, status: Noted<String>) -> PostingEvent {
+        PostingEvent::ScriptExecutionCompleted {
+            output,
+            status,
+            conversation_id: self.conversation_id,
+            actor_id: self.actor_id,
+            execution_order: self.execution_order,
+            duration_ms: self.duration_ms,
+            retry_count: self.retry_count,
+            run_id: self.run_id,
+        }
+    }
+
+    fn llm_completed(
+        self,
+        output: Value,
+        (status, model): (Noted<String>, Noted<String>),
+        [tokens, prompt_tokens, completion_tokens]: [Noted<u64>; 3],
+    ) -> PostingEvent {
+        PostingEvent::LlmCallCompleted {
+            output,
+            status,
+            model,
+            tokens,
+            prompt_tokens,
+            completion_tokens,
+            conversation_id: self.conversation_id,
+            actor_id: self.actor_id,
+            execution_order: self.execution_order,
+            duration_ms: self.duration_ms,
+            retry_count: self.retry_count,
+            run_id: self.run_id,
+        }
+    }
+
+    fn human_completed(self, output: Value, status: Noted<String>) -> PostingEvent {
+        PostingEvent::HumanTaskCompleted {
+            output,
+            status,
+            conversation_id: self.conversation_id,
+            actor_id: self.actor_id,
+            execution_order: self.execution_order,
+            duration_ms: self.duration_ms,
+            retry_count: self.retry_count,
+            run_id: self.run_id,
+        }
+    }
+
+    fn script_failed(
+        self,
+        error: Noted<String>,
+        failure_type: Noted<FailureType>,
+        stderr: Noted<String>,
+    ) -> PostingEvent {
+        PostingEvent::ScriptExecutionFailed {
+            error,
+            failure_type,
+            stderr,
+            conversation_id: self.conversation_id,
+            actor_id: self.actor_id,
+            execution_order: self.execution_order,
+            duration_ms: self.duration_ms,
+            retry_count: self.retry_count,
+            run_id: self.run_id,
+        }
+    }
+
+    fn llm_failed(
+        self,
+        error: Noted<String>,
+        failure_type: Noted<FailureType>,
+        model: Noted<String>,
+    ) -> PostingEvent {
+        PostingEvent::LlmCallFailed {
+            error,
+            failure_type,
+            model,
+            conversation_id: self.conversation_id,
+            actor_id: self.actor_id,
+            execution_order: self.execution_order,
+            duration_ms: self.duration_ms,
+            retry_count: self.retry_count,
+            run_id: self.run_id,
+        }
+    }
+
+    fn human_failed(self, error: Noted<String>, failure_type: Noted<FailureType>) -> PostingEvent {
+        PostingEvent::HumanTaskFailed {
+            error,
+            failure_type,
+            conversation_id: self.conversation_id,
+            actor_id: self.actor_id,
+            execution_order: self.execution_order,
+            duration_ms: self.duration_ms,
+            retry_count: self.retry_count,
+            run_id: self.run_id,
+        }
+    }
+}
+
+fn outputs() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        4 => texts().prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => any::<f64>().prop_map(Value::from),
+        1 => (texts(), any::<i64>()).prop_map(|(text, number)| json!({"a": [text, number]})),
+    ]
+}
+
+fn failure_types() -> impl Strategy<Value = FailureType> {
+    let names = vec!["timeout", "script_error", "unknown", "cosmic_ray"];
+    prop::sample::select(names).prop_map(FailureType::from)
+}
+
+fn end_reasons() -> impl Strategy<Value = EndReason> {
+    let names = vec!["completed", "no_matching_branch", "actor_failed", "tired"];
+    prop::sample::select(names).prop_map(EndReason::from)
+}
+
+pub(crate) fn events() -> BoxedStrategy<PostingEvent> {
+    let counts = || noted(any::<u64>());
+    prop_oneof![
+        (Execution::any(), outputs(), noted(texts()))
+            .prop_map(|(execution, output, status)| execution.script_completed(output, status)),
+        (
+            Execution::any(),
+            outputs(),
+            (noted(texts()), noted(texts())),
+            [counts(), counts(), counts()]
+        )
+            .prop_map(|(execution, output, texts, tokens)| {
+                execution.llm_completed(output, texts, tokens)
+            }),
+        (Execution::any(), outputs(), noted(texts()))
+            .prop_map(|(execution, output, status)| execution.human_completed(output, status)),
+        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts()))
+            .prop_map(|(execution, error, failure, stderr)| execution
+                .script_failed(error, failure, stderr)),
+        (Execution::any(), noted(texts()), noted(failure_types()), noted(texts())).prop_map(
+            |(execution, error, failure, model)| execution.llm_failed(error, failure, model)
+        ),
+        (Execution::any(), noted(texts()), noted(failure_types()))
+            .prop_map(|(execution, error, failure)| execution.human_failed(error, failure)),
+        way_events(),
+    ]
+    .boxed()
+}
+
+fn way_events() -> BoxedStrategy<PostingEvent> {
+    let conversations = || noted(conversation_ids());
+    let runs = || noted(run_ids());
+    prop_oneof![
+        (noted(end_reasons()), conversations(), runs()).prop_map(
+            |(reason, final_conversation_id, run_id)| PostingEvent::PostingTerminal {
+                reason,
+                final_conversation_id,
+                run_id,
+            }
+        ),
+        (noted(any::<i32>().prop_map(ActorId)), noted(any::<u32>()), conversations(), runs())
+            .prop_map(|(actor_id, failure_count, conversation_id, run_id)| {
+                PostingEvent::CircuitBreakerOpen {
+                    actor_id,
+                    failure_count,
+                    conversation_id,
+                    run_id,
+                }
+            }),
+        (run_ids(), any::<i32>(), conversation_ids()).prop_map(
+            |(run_id, workflow, entry_conversation_id)| PostingEvent::PostingEnteredRun {
+                run_id,
+                workflow_id: WorkflowId(workflow),
+                entry_conversation_id,
+            }
+        ),
+        (
+            (any::<u32>(), any::<i32>(), texts()),
+            option::of(conversation_ids()),
+            conversations(),
+            runs()
+        )
+            .prop_map(|((rule, priority, condition), to, conversation_id, run_id)| {
+                PostingEvent::BranchTaken { rule, priority, condition, to, conversation_id, run_id }
+            }),
+        (
+            end_reasons(),
+            option::of(any::<u32>()),
+            option::of(conversation_ids()),
+            conversations(),
+            runs()
+        )
+            .prop_map(|(reason, rule, to, conversation_id, run_id)| {
+                PostingEvent::PathEnded { reason, rule, to, conversation_id, run_id }
+            }),
+        (any::<u32>(), any::<i64>(), failure_types(), conversations(), runs()).prop_map(
+            |(attempt, micros, failure_type, conversation_id, run_id)| {
+                PostingEvent::RetryScheduled {
+                    attempt,
+                    due_at: Timestamp::from_micros(micros),
+                    failure_type,
+                    conversation_id,
+                    run_id,
+                }
+            }
+        ),
+    ]
+    .boxed()
+}
+
+pub(crate) fn examples() -> Vec<PostingEvent> {
+    let success = || Noted(Some("SUCCESS".to_owned()));
+    let noted = |text: &str| Noted(Some(text.to_owned()));
+    vec![
+        Execution::example().script_completed("Berlin".into(), success()),
+        Execution::example().script_completed(json!({"city": "Berlin"}), Noted::ABSENT),
+        Execution::example().llm_completed(
+            "A baker in Berlin".into(),
+            (success(), noted("llama3:8b")),
+            [1023.into(), 1000.into(), 23.into()],
+        ),
+        Execution::example().human_completed("agreed".into(), success()),
+        Execution::example().script_failed(
+            noted("ended with status 2"),
+            FailureType::ScriptError.into(),
+            noted("no such column"),
+        ),
+        Execution::example().llm_failed(
+            noted("no answer within 600 s"),
+            FailureType::Timeout.into(),
+            noted("llama3:8b"),
+        ),
+        Execution::example().human_failed(noted("not my job"), FailureType::InvalidInput.into()),
+        PostingEvent::PostingTerminal {
+            reason: EndReason::Completed.into(),
+            final_conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::CircuitBreakerOpen {
+            actor_id: ACTOR.into(),
+            failure_count: 5.into(),
+            conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::PostingEnteredRun {
+            run_id: RUN,
+            workflow_id: WORKFLOW,
+            entry_conversation_id: CONVERSATION,
+        },
+        PostingEvent::BranchTaken {
+            rule: 1,
+            priority: 10,
+            condition: "contains:[PASS]".to_owned(),
+            to: Some(ConversationId(9185)),
+            conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::BranchTaken {
+            rule: 2,
+            priority: 0,
+            condition: "*".to_owned(),
+            to: None,
+            conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::PathEnded {
+            reason: EndReason::IterationLimit,
+            rule: Some(1),
+            to: Some(ConversationId(9185)),
+            conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::PathEnded {
+            reason: EndReason::NoMatchingBranch,
+            rule: None,
+            to: None,
+            conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+        PostingEvent::RetryScheduled {
+            attempt: 1,
+            due_at: Timestamp::EPOCH.plus(Duration::from_millis(1_763_546_400_500)),
+            failure_type: FailureType::Timeout,
+            conversation_id: CONVERSATION.into(),
+            run_id: RUN.into(),
+        },
+    ]
+}

@@ -1,0 +1,111 @@
+//! Events, commands and examples of a workflow.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use turing_domain::{
+    EndReason, RunCompletion, RunId, RunStart, WorkflowEvent, WorkflowId, WorkflowRejection,
+    WorkflowRuns,
+};
+
+use super::shared::{RUN, WORKFLOW, noted, run_ids, texts};
+
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    Start(RunStart),
+    Complete(RunCompletion),
+    Fail(RunId),
+}
+
+pub(crate) fn decide(
+    runs: &WorkflowRuns,
+    command: &Command,
+) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
+    match command {
+        Command::Start(start) => runs.start(start),
+        Command::Complete(completion) => runs.complete(completion),
+        Command::Fail(run_id) => runs.fail(WORKFLOW, *run_id, "disk gone"),
+    }
+}
+
+pub(crate) fn commands() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        (run_ids(), "[ab]", any::<bool>()).prop_map(|(run_id, input_digest, again)| {
+            Command::Start(RunStart {
+                workflow_id: WORKFLOW,
+                run_id,
+                posting_count: 2,
+                input_digest,
+                definition_digest: "d".to_owned(),
+                again,
+            })
+        }),
+        (run_ids(), ended()).prop_map(|(run_id, ended_postings)| {
+            let (workflow_id, duration) = (WORKFLOW, None);
+            Command::Complete(RunCompletion { workflow_id, run_id, ended_postings, duration })
+        }),
+        run_ids().prop_map(Command::Fail),
+    ]
+}
+
+fn ended() -> impl Strategy<Value = BTreeMap<EndReason, u32>> {
+    let reasons = prop::sample::select(vec![EndReason::Completed, EndReason::ActorFailed]);
+    prop::collection::btree_map(reasons, 0..=2_u32, 0..=2)
+}
+
+pub(crate) fn events() -> impl Strategy<Value = WorkflowEvent> {
+    let workflows = || noted(any::<i32>().prop_map(WorkflowId));
+    prop_oneof![
+        (noted(run_ids()), workflows(), noted(any::<u32>()), noted(texts()), noted(texts()))
+            .prop_map(|(run_id, workflow_id, posting_count, input_digest, definition_digest)| {
+                WorkflowEvent::WorkflowStarted {
+                    run_id,
+                    workflow_id,
+                    posting_count,
+                    input_digest,
+                    definition_digest,
+                }
+            }),
+        (noted(run_ids()), workflows(), noted(ended()), noted(any::<u64>())).prop_map(
+            |(run_id, workflow_id, ended_postings, duration_ms)| {
+                WorkflowEvent::WorkflowCompleted {
+                    run_id,
+                    workflow_id,
+                    ended_postings,
+                    duration_ms,
+                }
+            }
+        ),
+        (noted(run_ids()), workflows(), noted(texts())).prop_map(|(run_id, workflow_id, error)| {
+            WorkflowEvent::WorkflowFailed { run_id, workflow_id, error }
+        }),
+    ]
+}
+
+pub(crate) fn examples() -> Vec<WorkflowEvent> {
+    vec![
+        WorkflowEvent::WorkflowStarted {
+            run_id: RUN.into(),
+            workflow_id: WORKFLOW.into(),
+            posting_count: 2089.into(),
+            input_digest: "sha256:1f0c".to_owned().into(),
+            definition_digest: "sha256:77aa".to_owned().into(),
+        },
+        WorkflowEvent::WorkflowCompleted {
+            run_id: RUN.into(),
+            workflow_id: WORKFLOW.into(),
+            ended_postings: BTreeMap::from([
+                (EndReason::Completed, 2080),
+                (EndReason::NoMatchingBranch, 5),
+                (EndReason::ActorFailed, 4),
+            ])
+            .into(),
+            duration_ms: 360_000.into(),
+        },
+        WorkflowEvent::WorkflowFailed {
+            run_id: RUN.into(),
+            workflow_id: WORKFLOW.into(),
+            error: "the definition was changed during the run".to_owned().into(),
+        },
+    ]
+}
