@@ -1,7 +1,7 @@
 -- The log. A stream is (aggregate_type, aggregate_id); its versions are dense from 1.
 --
--- The CHECK constraints are for other programs; the store itself checks before it writes, with the
--- connection's constraints off.
+-- The CHECK constraints and the trigger on INSERT are for other programs; the store itself makes the
+-- same checks before it writes, on a connection without them.
 --
 -- unique_aggregate_version begins with aggregate_id, so that it also serves queries that name only
 -- the id. The form of created_at is SQLite's own, in UTC: as text it sorts by time.

@@ -76,7 +76,7 @@ pub(crate) fn run(connection: &Connection, statement: &str) -> Result<(), StoreE
         .prepare_cached(statement)
         .and_then(|mut statement| statement.execute([]))
         .map(drop)
-        .doing(connection, "writing to")
+        .doing(connection, "working on")
 }
 
 fn write(

@@ -59,11 +59,10 @@
 //! - In SQLite `metadata ->> 'conversation_id'` is a number, to be compared with `9184` and not
 //!   with `'9184'`.
 //! - Triggers refuse `UPDATE`, `DELETE` and every `INSERT` that would replace an event, leave a gap
-//!   in a stream or stand before the end of the log, in every program that opens the file. `CHECK`
-//!   constraints refuse rows that could not be read back; the store has checked the same in Rust
-//!   and appends on a connection without them. So a trigger of the application on
-//!   `execution_events` runs without the application's `CHECK` constraints, unless the append is
-//!   made within [`SqliteStore::write`].
+//!   in a stream or stand before the end of the log; `CHECK` constraints refuse rows that could not
+//!   be read back. Both hold in every program that opens the file. The store itself has made the
+//!   same checks already and appends on a connection without them, for as long as the application
+//!   has no triggers of its own on the store's tables: those run with every append.
 //! - A row may be inserted by hand: `event_id`, `created_at` and `metadata` have defaults.
 //! - `application_id` marks the file, `user_version` is the version of the schema.
 //!

@@ -31,6 +31,15 @@ pub(crate) enum Schema {
 
 /// Says what the file is; an error if it is not for this program.
 pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, StoreError> {
+    // one snapshot, or another process that makes the store just now would be half seen
+    run(connection, sql::BEGIN_READ)?;
+    let schema = inspect_within(connection, path);
+    run(connection, sql::ROLLBACK)?;
+    schema
+}
+
+/// [`inspect`] within a transaction.
+fn inspect_within(connection: &Connection, path: &Path) -> Result<Schema, StoreError> {
     let number = |statement| {
         connection
             .prepare_cached(statement)
@@ -67,7 +76,7 @@ pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, St
 /// Applies what is missing, in one transaction; of several processes at once, one does it.
 pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     run(connection, sql::BEGIN_WRITE)?;
-    let migrated = inspect(connection, path).and_then(|schema| {
+    let migrated = inspect_within(connection, path).and_then(|schema| {
         let applied = match schema {
             Schema::Empty => 0,
             Schema::Version(version) => version,

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use es_core::{StoreError, StoreErrorKind};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::config::SqliteConfig;
@@ -22,9 +23,11 @@ const STATEMENTS: usize = 64;
 
 /// The connections that write.
 pub(crate) struct WriteConnections {
-    /// For appends that were checked already: CHECK constraints are off.
+    /// For appends that were checked already: triggers and CHECK constraints are off. With the
+    /// trigger that guards inserts SQLite would keep a journal of each statement, and an append
+    /// would take twice as long.
     pub(crate) checked: Connection,
-    /// For the application's own statements.
+    /// For everything that the application has a hand in.
     pub(crate) application: Connection,
 }
 
@@ -68,7 +71,10 @@ pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnect
         migrate(&application, &config.path)?;
     }
     let checked = connect(config, true)?;
-    checked.pragma_update(None, "ignore_check_constraints", true).doing(&checked, "opening")?;
+    checked
+        .pragma_update(None, "ignore_check_constraints", true)
+        .and_then(|()| checked.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false))
+        .doing(&checked, "opening")?;
     for statement in [sql::APPEND_EVENT, sql::READ_LOG, sql::FIND_KEY] {
         checked.prepare_cached(statement).doing(&checked, "opening")?;
     }
@@ -100,6 +106,8 @@ fn configure(connection: &Connection, config: &SqliteConfig) -> Result<(), Store
         .busy_timeout(config.busy_timeout)
         .and_then(|()| connection.pragma_update(None, "synchronous", config.synchronous.pragma()))
         .and_then(|()| connection.pragma_update(None, "journal_size_limit", WAL_BYTES))
+        // else what a statement would undo is written to a temporary file
+        .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
         .doing(connection, "opening")
 }
 

@@ -23,6 +23,7 @@ statements! {
     FIND_KEY = "find_key";
     FIRST_LATER_VERSION = "first_later_version";
     HAS_EVENT = "has_event";
+    HAS_OTHER_TRIGGERS = "has_other_triggers";
     LATEST_SNAPSHOT = "latest_snapshot";
     READ_LOG = "read_log";
     READ_REQUEST = "read_request";
@@ -31,6 +32,7 @@ statements! {
     RECORD_KEY = "record_key";
     ROLLBACK = "rollback";
     SAVE_SNAPSHOT = "save_snapshot";
+    SCHEMA_COOKIE = "schema_cookie";
     SCHEMA_VERSION = "schema_version";
     STREAM_VERSION = "stream_version";
     UNDO_REQUEST = "undo_request";

@@ -1,5 +1,6 @@
 //! The store: a handle to its threads.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -241,6 +242,7 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
             path: config.path.clone(),
             wake: Arc::clone(&wake),
             poison: Arc::clone(&poison),
+            triggers: Cell::new(None),
         };
         start("es-sqlite-write", Box::new(move || writer.do_jobs(jobs)))?;
         writes = Some(queue);

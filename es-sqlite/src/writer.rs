@@ -1,5 +1,6 @@
 //! The one thread that writes: it puts the appends that wait into one transaction.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -9,7 +10,7 @@ use rusqlite::{Connection, Error};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::append::run;
-use crate::error::{commit_error, poisoned};
+use crate::error::{Doing, commit_error, poisoned};
 use crate::open::WriteConnections;
 use crate::queue::Queue;
 use crate::wait::Wake;
@@ -162,6 +163,8 @@ pub(crate) struct Writer {
     pub(crate) wake: Arc<Wake>,
     /// Set when a commit's outcome is unknown: from then on everything is refused.
     pub(crate) poison: Arc<OnceLock<StoreError>>,
+    /// Whether the application has triggers on the store's tables, as of which schema.
+    pub(crate) triggers: Cell<Option<(i64, bool)>>,
 }
 
 impl Writer {
@@ -200,20 +203,15 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        let connection = match is_alone {
-            true => &self.connections.application,
-            false => &self.connections.checked,
-        };
-        let begun = match self.poison.get() {
-            Some(reason) => Err(reason.clone()),
-            None => run(connection, sql::BEGIN_WRITE),
-        };
-        if let Err(error) = begun {
-            for job in batch {
-                job.call.refuse(error.clone());
+        let connection = match self.begin(is_alone) {
+            Ok(connection) => connection,
+            Err(error) => {
+                for job in batch {
+                    job.call.refuse(error.clone());
+                }
+                return;
             }
-            return;
-        }
+        };
         let mut done = Vec::with_capacity(batch.len());
         let mut lost = None;
         let mut jobs = batch.into_iter();
@@ -244,6 +242,46 @@ impl Writer {
         for job in jobs {
             let error = committed.as_ref().err().cloned();
             job.call.refuse(error.expect("jobs are left over only after a loss"));
+        }
+    }
+
+    /// Begins a transaction on the connection that fits.
+    fn begin(&self, is_alone: bool) -> Result<&Connection, StoreError> {
+        if let Some(reason) = self.poison.get() {
+            return Err(reason.clone());
+        }
+        let WriteConnections { checked, application } = &self.connections;
+        if !is_alone {
+            run(checked, sql::BEGIN_WRITE)?;
+            match self.has_other_triggers(checked) {
+                Ok(false) => return Ok(checked),
+                Ok(true) => self.roll_back(checked),
+                Err(error) => {
+                    self.roll_back(checked);
+                    return Err(error);
+                }
+            }
+        }
+        run(application, sql::BEGIN_WRITE)?;
+        Ok(application)
+    }
+
+    /// Whether triggers of the application must run with each append.
+    fn has_other_triggers(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let number = |statement| {
+            connection
+                .prepare_cached(statement)
+                .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)))
+                .doing(connection, "writing to")
+        };
+        let cookie = number(sql::SCHEMA_COOKIE)?;
+        match self.triggers.get() {
+            Some((seen, has_triggers)) if seen == cookie => Ok(has_triggers),
+            _ => {
+                let has_triggers = number(sql::HAS_OTHER_TRIGGERS)? != 0;
+                self.triggers.set(Some((cookie, has_triggers)));
+                Ok(has_triggers)
+            }
         }
     }
 

@@ -146,3 +146,26 @@ async fn a_reading_closure_cannot_write() {
     assert!(matches!(error, TransactionError::Sqlite(_)));
     assert_eq!(mails(&store).await, 0);
 }
+
+#[tokio::test]
+async fn a_trigger_of_the_application_runs_with_every_append_from_its_making_on() {
+    let (folder, store) = with_table().await;
+    append_one(&store, "posting/1", event("before")).await;
+    folder
+        .connection()
+        .execute_batch(
+            "CREATE TRIGGER mail_each_event AFTER INSERT ON Execution_Events
+             BEGIN INSERT INTO mail VALUES (NEW.event_data ->> 'output'); END",
+        )
+        .unwrap();
+    append_one(&store, "posting/1", event("after")).await;
+    assert_eq!(mails(&store).await, 1);
+
+    // with the application's constraints: the refusal is one append's, not the batch's
+    let refused = vec![event("fits"), event("")];
+    let refused = AppendRequest::to(stream("posting/2"), ExpectedVersion::Any, refused);
+    let fits = append_one(&store, "posting/1", event("more"));
+    let (refused, _) = tokio::join!(store.append(refused), fits);
+    assert!(matches!(refused, Err(AppendError::Store(_))));
+    assert_eq!((mails(&store).await, events(&store).await), (2, 3));
+}

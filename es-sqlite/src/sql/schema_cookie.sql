@@ -1,0 +1,2 @@
+-- changes when any program changes the schema
+PRAGMA schema_version
