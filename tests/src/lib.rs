@@ -1,1 +1,1 @@
-//! Tests that cross crates: architecture, end-to-end Turing, crash and fault runs
+//! Tests that cross crates; everything is in `tests/`.

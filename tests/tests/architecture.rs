@@ -1,0 +1,193 @@
+//! What holds the architecture: layers, licences, and rules about files that no compiler checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).exec().unwrap()
+}
+
+/// Every file of the repository with one of these endings; build output left out.
+fn files(endings: &[&str]) -> Vec<PathBuf> {
+    fn walk(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "target" && !name.starts_with('.') {
+                    walk(&path, endings, found);
+                }
+            } else if endings.iter().any(|ending| name.ends_with(ending)) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root(), endings, &mut found);
+    assert!(found.len() > 5, "found only {found:?}");
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    // what each crate may depend on, apart from tests
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("es-macros", &[] as &[&str]),
+        ("es-core", &["es-macros"]),
+        ("es-memory", &["es-core"]),
+        ("es-sqlite", &["es-core"]),
+        ("es-testing", &["es-core"]),
+        ("turing-domain", &["es-core"]),
+        ("turing", &["es-core", "es-memory", "es-sqlite", "turing-domain"]),
+        ("es-tests", &[]),
+        ("es-benches", &["es-core", "es-memory", "es-sqlite"]),
+    ]);
+    let metadata = metadata();
+    let ours: BTreeSet<_> =
+        metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+    assert_eq!(ours, allowed.keys().map(|name| (*name).to_owned()).collect());
+    for package in metadata.workspace_packages() {
+        let depends = package.dependencies.iter().filter(|dependency| {
+            dependency.kind == DependencyKind::Normal && ours.contains(&dependency.name)
+        });
+        for dependency in depends {
+            assert!(
+                allowed[package.name.as_str()].contains(&dependency.name.as_str()),
+                "{} must not depend on {}",
+                package.name,
+                dependency.name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_core_knows_no_database_and_the_domain_no_store() {
+    let metadata = metadata();
+    let normal = |package: &Package| {
+        let depends = package.dependencies.iter();
+        depends
+            .filter(|dependency| dependency.kind == DependencyKind::Normal)
+            .map(|dependency| dependency.name.clone())
+            .collect::<BTreeSet<_>>()
+    };
+    for package in metadata.workspace_packages() {
+        let depends = normal(package);
+        let forbidden: &[&str] = match package.name.as_str() {
+            "es-core" | "es-testing" => &["rusqlite", "sqlx"],
+            "turing-domain" => &["rusqlite", "sqlx", "tokio", "async-trait", "chrono", "fastrand"],
+            "es-memory" => &["rusqlite", "sqlx"],
+            _ => continue,
+        };
+        for name in forbidden {
+            assert!(!depends.contains(*name), "{} depends on {name}", package.name);
+        }
+    }
+}
+
+#[test]
+fn every_dependency_has_an_allowed_licence() {
+    let deny: toml::Table =
+        toml::from_str(&fs::read_to_string(root().join("deny.toml")).unwrap()).unwrap();
+    let allowed = deny["licenses"]["allow"].as_array().unwrap();
+    let allowed: Vec<_> = allowed
+        .iter()
+        .map(|licence| spdx::Licensee::parse(licence.as_str().unwrap()).unwrap())
+        .collect();
+    let metadata = metadata();
+    for package in &metadata.packages {
+        let text = package.license.as_deref().unwrap_or_else(|| panic!("{}: none", package.name));
+        let licence = spdx::Expression::parse_mode(text, spdx::ParseMode::LAX).unwrap();
+        let is_allowed =
+            licence.evaluate(|wanted| allowed.iter().any(|allowed| allowed.satisfies(wanted)));
+        assert!(is_allowed, "{} is under {text}", package.name);
+    }
+}
+
+#[test]
+fn no_example_is_left_unchecked() {
+    for path in files(&[".rs", ".md"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let fence = line.trim_start_matches(['/', '!', ' ']).strip_prefix("```");
+            let is_ignored = fence.is_some_and(|info| info.split(',').any(|word| word == "ignore"));
+            assert!(!is_ignored, "{}:{} ignores an example", shown(&path), number + 1);
+        }
+    }
+}
+
+#[test]
+fn statements_live_in_sql_files() {
+    // a keyword at the beginning of a string literal, in code that is not a test
+    let keywords = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE ", "DROP "];
+    for path in files(&[".rs"]) {
+        let name = shown(&path);
+        if name.contains("tests") || name.starts_with("es-testing") || name.starts_with("benches") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            if line.trim_start().starts_with("//") {
+                continue;
+            }
+            let is_statement =
+                keywords.iter().any(|keyword| line.contains(&format!("\"{keyword}")));
+            assert!(!is_statement, "{name}:{} holds a statement", number + 1);
+        }
+    }
+}
+
+#[test]
+fn no_file_outgrows_its_reader() {
+    const HARD_LIMIT: usize = 600;
+    for path in files(&[".rs"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().count();
+        assert!(lines <= HARD_LIMIT, "{} has {lines} lines; divide it", shown(&path));
+    }
+}
+
+#[test]
+fn every_decision_is_listed_and_short() {
+    let folder = root().join("docs/adr");
+    let index = fs::read_to_string(folder.join("README.md")).unwrap();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name == "README.md" {
+            continue;
+        }
+        assert!(index.contains(&format!("({name})")), "{name} is not in the index");
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        assert!(lines <= 60, "{name} has {lines} lines");
+    }
+}
+
+#[test]
+fn tests_wait_for_conditions_and_not_for_time() {
+    for path in files(&[".rs"]) {
+        let name = shown(&path);
+        if !name.contains("/tests/") && !name.ends_with("tests.rs")
+            || name.ends_with("architecture.rs")
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            let sleeps = line.contains("thread::sleep(") || line.contains("time::sleep(");
+            assert!(!sleeps, "{name}:{} sleeps", number + 1);
+        }
+    }
+}

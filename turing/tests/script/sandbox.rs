@@ -1,0 +1,122 @@
+//! A folder in which scripts are made and run, and looks at what is left of them.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+pub(crate) use std::collections::BTreeMap;
+pub(crate) use std::fs;
+pub(crate) use std::os::unix::fs::PermissionsExt;
+pub(crate) use std::path::{Path, PathBuf};
+pub(crate) use std::time::{Duration, Instant};
+
+pub(crate) use rustix::process::{Pid, Signal, kill_process};
+pub(crate) use tempfile::TempDir;
+pub(crate) use turing::script::{
+    ScriptCall, ScriptLimits, ScriptOutcome, resolve_program, run_script,
+};
+pub(crate) use turing_domain::FailureType;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A folder of its own for one test's scripts and for the files that they write.
+pub(crate) struct Sandbox {
+    pub(crate) folder: TempDir,
+}
+
+impl Sandbox {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &str, mode: u32) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    /// A call of a shell script with that body, in this folder.
+    pub(crate) fn call(&self, body: &str) -> ScriptCall {
+        let program = self.write("script.sh", &format!("#!/bin/sh\n{body}\n"), 0o755);
+        self.call_of(program)
+    }
+
+    pub(crate) fn call_of(&self, program: PathBuf) -> ScriptCall {
+        ScriptCall {
+            program,
+            arguments: Vec::new(),
+            folder: self.folder.path().to_owned(),
+            environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+            input: Vec::new(),
+            limits: ScriptLimits { time: Duration::from_secs(60), ..ScriptLimits::default() },
+        }
+    }
+
+    pub(crate) async fn run(&self, body: &str) -> ScriptOutcome {
+        run_script(&self.call(body)).await
+    }
+
+    /// The process ids that a script has written to a file by now, one per line.
+    pub(crate) fn pids(&self, name: &str) -> Vec<Pid> {
+        let text = fs::read_to_string(self.path(name)).unwrap_or_default();
+        text.lines().map(|line| Pid::from_raw(line.parse().unwrap()).unwrap()).collect()
+    }
+}
+
+/// Kills what a test let escape on purpose.
+pub(crate) struct Escaped(pub(crate) Pid);
+
+impl Drop for Escaped {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+pub(crate) fn output(outcome: ScriptOutcome) -> String {
+    match outcome {
+        ScriptOutcome::Completed { output, .. } => output,
+        failed => panic!("{failed:?}"),
+    }
+}
+
+pub(crate) fn failure(outcome: ScriptOutcome) -> (FailureType, String, String) {
+    match outcome {
+        ScriptOutcome::Failed { failure_type, error, stderr, .. } => (failure_type, error, stderr),
+        completed => panic!("{completed:?}"),
+    }
+}
+
+pub(crate) fn duration(outcome: &ScriptOutcome) -> Duration {
+    match outcome {
+        ScriptOutcome::Completed { duration, .. } | ScriptOutcome::Failed { duration, .. } => {
+            *duration
+        }
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_contains(text: &str, part: &str) {
+    assert!(text.contains(part), "{part:?} is not in {text:?}");
+}
+
+/// Gone, or dead and waiting for a parent that is not us.
+pub(crate) fn is_gone(pid: Pid) -> bool {
+    match fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
+        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X'])),
+        Err(_) => rustix::process::test_kill_process(pid).is_err(),
+    }
+}
+
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let (start, mut look) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        look.tick().await;
+    }
+}
+
+pub(crate) async fn all_gone(pids: &[Pid]) {
+    eventually("all processes are gone", || pids.iter().all(|pid| is_gone(*pid))).await;
+}
