@@ -160,7 +160,7 @@ fn record_key(
                     last.cast_signed(),
                 ])
             })
-            .doing(connection, &format!("recording a key of {} in", part.stream))?;
+            .doing(connection, format_args!("recording a key of {} in", part.stream))?;
     }
     Ok(())
 }

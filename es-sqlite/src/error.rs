@@ -1,5 +1,6 @@
 //! What SQLite's failures mean.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use es_core::{StoreError, StoreErrorKind};
@@ -8,14 +9,14 @@ use rusqlite::{Connection, Error, ErrorCode};
 /// Turns a failure of SQLite into one of the store that says what was being done, and to which
 /// file.
 pub(crate) trait Doing<T> {
-    fn doing(self, connection: &Connection, what: &str) -> Result<T, StoreError>;
+    fn doing(self, connection: &Connection, what: impl Display) -> Result<T, StoreError>;
 }
 
 impl<T> Doing<T> for Result<T, Error> {
-    fn doing(self, connection: &Connection, what: &str) -> Result<T, StoreError> {
+    fn doing(self, connection: &Connection, what: impl Display) -> Result<T, StoreError> {
         self.map_err(|error| {
             let path = connection.path().unwrap_or("the store");
-            store_error(what, Path::new(path), error)
+            store_error(&what.to_string(), Path::new(path), error)
         })
     }
 }

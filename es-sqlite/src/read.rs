@@ -32,7 +32,7 @@ pub(crate) fn stream_version(
             })
         })
         .map(|version| StreamVersion::new(version.max(0).unsigned_abs()))
-        .doing(connection, &format!("reading the version of {stream} in"))
+        .doing(connection, format_args!("reading the version of {stream} in"))
 }
 
 /// The position of the newest event.
@@ -93,7 +93,7 @@ fn last_until(
                 )
                 .optional()
         })
-        .doing(connection, &format!("reading {stream} in"))?;
+        .doing(connection, format_args!("reading {stream} in"))?;
     Ok(first_later.map_or(StreamVersion::MAX, |version| {
         StreamVersion::new(version.saturating_sub(1).max(0).unsigned_abs())
     }))
@@ -140,7 +140,7 @@ pub(crate) fn find_request(
                 )
                 .optional()
         })
-        .doing(connection, &format!("looking up a key of {stream} in"))?;
+        .doing(connection, format_args!("looking up a key of {stream} in"))?;
     let Some((first, last)) = positions else {
         return Ok(None);
     };

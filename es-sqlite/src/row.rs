@@ -89,7 +89,7 @@ impl<'a> EventRow<'a> {
     }
 
     fn value(&self, index: usize, name: &str) -> Result<ValueRef<'a>, StoreError> {
-        self.row.get_ref(index).doing(self.connection, &format!("reading {name} in"))
+        self.row.get_ref(index).doing(self.connection, format_args!("reading {name} in"))
     }
 
     fn number(&self, index: usize, name: &str) -> Result<u64, StoreError> {

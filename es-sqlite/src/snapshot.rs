@@ -24,7 +24,7 @@ pub(crate) fn latest(
                 )
                 .optional()
         })
-        .doing(connection, &format!("reading a snapshot of {stream} in"))?;
+        .doing(connection, format_args!("reading a snapshot of {stream} in"))?;
     let Some((version, schema, taken_at, state)) = found else {
         return Ok(None);
     };
@@ -59,7 +59,7 @@ pub(crate) fn save(connection: &Connection, snapshot: &Snapshot) -> Result<(), S
             ])
         })
         .map(drop)
-        .doing(connection, &format!("saving a snapshot of {stream} in"))
+        .doing(connection, format_args!("saving a snapshot of {stream} in"))
 }
 
 /// Removes all snapshots of a stream.
@@ -70,5 +70,5 @@ pub(crate) fn delete(connection: &Connection, stream: &StreamId) -> Result<(), S
             statement.execute(params![stream.aggregate_type(), stream.aggregate_id()])
         })
         .map(drop)
-        .doing(connection, &format!("removing the snapshots of {stream} in"))
+        .doing(connection, format_args!("removing the snapshots of {stream} in"))
 }
