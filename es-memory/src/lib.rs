@@ -24,3 +24,8 @@ mod log;
 mod store;
 
 pub use store::MemoryStore;
+
+/// The examples of the repository's README, so that they are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

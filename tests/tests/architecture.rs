@@ -191,3 +191,15 @@ fn tests_wait_for_conditions_and_not_for_time() {
         }
     }
 }
+
+#[test]
+fn the_readme_shows_the_example_that_runs() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let example = read("es-memory/examples/counter.rs");
+    assert!(
+        read("README.md").contains(&example),
+        "copy es-memory/examples/counter.rs to README.md"
+    );
+    assert!(example.lines().count() <= 40);
+    assert!(read("es-memory/examples/bank.rs").lines().count() <= 150);
+}

@@ -40,10 +40,15 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
     let outcome = outcome?;
     tell_outcome(&outcome, &workflow, &common, output)?;
     if let (false, Some(posting), true) = (common.json, example, url != StoreUrl::Memory) {
-        output.line(format_args!(
-            "\nLook closer:\n  turing runs --store {url}\n  turing events posting {posting} \
-             --store {url}\n  turing state posting {posting} --store {url}"
-        ))?;
+        let name = std::env::args().next().unwrap_or_else(|| "turing".to_owned());
+        output.line("\nLook closer:")?;
+        for what in [
+            "runs".to_owned(),
+            format!("events posting {posting}"),
+            format!("state posting {posting}"),
+        ] {
+            output.line(format_args!("  {name} {what} --store {url}"))?;
+        }
     }
     // two postings are broken on purpose: only what stayed open is a finding
     let is_open = matches!(&outcome, RunOutcome::Stopped(_));
