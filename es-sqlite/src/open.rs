@@ -18,6 +18,9 @@ use crate::sql;
 /// The write-ahead log is cut back to this after a checkpoint.
 const WAL_BYTES: i64 = 64 * 1024 * 1024;
 
+/// What each connection keeps of the file in memory, in KiB; negative, as SQLite wants it.
+const CACHE_KIB: i64 = -16 * 1024;
+
 /// Statements that a connection keeps prepared: all of the store's, and some of the application's.
 const STATEMENTS: usize = 64;
 
@@ -75,8 +78,12 @@ pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnect
         .pragma_update(None, "ignore_check_constraints", true)
         .and_then(|()| checked.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false))
         .doing(&checked, "opening")?;
-    for statement in [sql::APPEND_EVENT, sql::READ_LOG, sql::FIND_KEY] {
-        checked.prepare_cached(statement).doing(&checked, "opening")?;
+    for statement in [sql::APPEND_EVENT, sql::FIND_KEY, sql::LATEST_SNAPSHOT] {
+        checked.prepare_cached(statement).map(drop).map_err(|error| {
+            let path = config.path.display();
+            let text = format!("the store {path} lacks a table; restore it from a backup");
+            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
+        })?;
     }
     Ok(Some(WriteConnections { checked, application }))
 }
@@ -106,6 +113,7 @@ fn configure(connection: &Connection, config: &SqliteConfig) -> Result<(), Store
         .busy_timeout(config.busy_timeout)
         .and_then(|()| connection.pragma_update(None, "synchronous", config.synchronous.pragma()))
         .and_then(|()| connection.pragma_update(None, "journal_size_limit", WAL_BYTES))
+        .and_then(|()| connection.pragma_update(None, "cache_size", CACHE_KIB))
         // else what a statement would undo is written to a temporary file
         .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
         .doing(connection, "opening")

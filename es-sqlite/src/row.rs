@@ -134,6 +134,9 @@ impl<'a> EventRow<'a> {
     }
 }
 
+/// The length of a time with six digits of fraction.
+const TIME_BYTES: usize = "2025-11-19 10:00:00.123456".len();
+
 /// A time as `created_at` holds it: SQLite's own form, in UTC, with six digits of fraction, so that
 /// texts sort by time and SQLite's date functions take them.
 pub(crate) fn time_text(time: Timestamp) -> String {
@@ -145,12 +148,16 @@ pub(crate) fn time_text(time: Timestamp) -> String {
 
 /// Reads what [`time_text`] or SQLite's date functions wrote.
 pub(crate) fn parse_time(text: &str) -> Result<Timestamp, es_core::TimestampError> {
-    let mut text = text.to_owned();
-    if text.as_bytes().get(10) == Some(&b' ') {
-        text.replace_range(10..11, "T");
-    }
-    text.push('Z');
-    text.parse()
+    // on the stack, as it is done for every event that is read
+    let mut zoned = [b'Z'; TIME_BYTES + 1];
+    let zoned = match zoned.get_mut(..=text.len()) {
+        Some(zoned) => {
+            zoned[..text.len()].copy_from_slice(text.as_bytes());
+            std::str::from_utf8(zoned).unwrap_or(text)
+        }
+        None => text,
+    };
+    zoned.parse()
 }
 
 #[cfg(test)]

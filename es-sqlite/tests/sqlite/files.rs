@@ -119,6 +119,17 @@ async fn damage_in_the_middle_is_an_error_of_the_read_that_meets_it() {
 }
 
 #[tokio::test]
+async fn a_store_without_one_of_its_tables_is_refused() {
+    for table in ["execution_events", "idempotency_keys", "snapshots"] {
+        let folder = Folder::new();
+        folder.store().await.close().await;
+        folder.connection().execute_batch(&format!("DROP TABLE {table}")).unwrap();
+        let error = refused(&folder.path(), folder.config()).await;
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt);
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_cannot_be_read_is_named() {
     let folder = Folder::new();
     let store = folder.store().await;

@@ -48,6 +48,23 @@ async fn a_closed_store_refuses_everything_on_every_handle() {
     assert_eq!(wait.kind(), StoreErrorKind::Closed);
 }
 
+#[tokio::test]
+async fn dropping_the_last_handle_ends_the_threads() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let other = store.clone();
+    drop(store);
+    assert_eq!(other.end_of_log().await.unwrap(), es_core::Position::START);
+    drop(other);
+    // the last connection takes the write-ahead log with it
+    let is_alone = async {
+        while folder.files() != ["store.db"] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), is_alone).await.unwrap();
+}
+
 #[test]
 fn no_async_runtime_is_needed() {
     let folder = Folder::new();
