@@ -17,7 +17,7 @@ use crate::template::Template;
 
 /// A directed graph of conversations.
 ///
-/// It is read from TOML with any serde reader; [`check`](crate::check) says whether it makes sense.
+/// It is read from TOML with any serde reader; [`check`](fn@crate::check) says whether it makes sense.
 ///
 /// ```
 /// # use turing_domain::{ConversationId, Workflow};
@@ -57,6 +57,8 @@ pub struct Workflow {
     pub max_total_session_runs: u32,
     /// When a failed attempt is repeated.
     pub retry: RetryPolicy,
+    /// When an actor that keeps failing gets no more calls.
+    pub circuit_breaker: BreakerPolicy,
     /// Who executes.
     pub actors: Vec<Actor>,
     /// The nodes of the graph.
@@ -132,6 +134,22 @@ impl RetryPolicy {
         let longest = self.base_seconds.get() * 2f64.powi(doublings);
         let seconds = longest.min(self.max_seconds.get()) * fraction.clamp(0.0, 1.0);
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
+    }
+}
+
+/// When an actor that keeps failing gets no more calls, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerPolicy {
+    /// The consecutive failures that open the breaker.
+    pub failures: u32,
+    /// How long it stays open before one call is let through.
+    pub cooldown_seconds: Seconds,
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self { failures: 5, cooldown_seconds: Seconds::from_whole(300) }
     }
 }
 

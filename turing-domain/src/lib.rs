@@ -1,4 +1,4 @@
-//! The Turing domain: posting, workflow and conversation as pure decisions and folds.
+//! The Turing domain: posting, workflow, conversation and actor as pure decisions and folds.
 //!
 //! A [`Workflow`] definition says which conversations there are and what follows them. A
 //! [`Posting`] travels through it: [`Posting::ready`] says what can be executed, the application
@@ -21,20 +21,22 @@ mod template;
 mod routing;
 
 // the aggregates
+pub mod actor;
 pub mod conversation;
 mod duration;
 pub mod posting;
 pub mod workflow;
 
-es_core::assert_distinct_event_types!(PostingEvent, WorkflowEvent, ConversationEvent);
+es_core::assert_distinct_event_types!(PostingEvent, WorkflowEvent, ConversationEvent, ActorEvent);
 
+pub use actor::{ActorBreaker, ActorEvent, BreakerRejection, BreakerStatus, CallPermit};
 pub use check::{Place, Problem, ProblemKind, Severity, check, check_with_data};
 pub use conversation::{
     ConversationEvent, ConversationRejection, ConversationWaves, Wave, WaveCompletion,
 };
 pub use definition::{
-    Actor, ActorKind, Branch, Condition, Conversation, Llm, LlmProtocol, On, RetryPolicy, Script,
-    Seconds, Workflow,
+    Actor, ActorKind, Branch, BreakerPolicy, Condition, Conversation, Llm, LlmProtocol, On,
+    RetryPolicy, Script, Seconds, Workflow,
 };
 pub use ids::{ActorId, ConversationId, PostingId, RunId, WorkflowId, correlation_id};
 pub use names::{EndReason, FailureType};

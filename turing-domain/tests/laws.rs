@@ -1,6 +1,7 @@
 //! Laws of every aggregate, and the stored form of every event.
 
 mod laws {
+    pub(crate) mod actor;
     pub(crate) mod conversation;
     pub(crate) mod posting;
     pub(crate) mod shared;
@@ -8,9 +9,10 @@ mod laws {
 }
 
 use es_core::Event;
-use laws::{conversation, posting, workflow};
+use laws::{actor, conversation, posting, workflow};
 use turing_domain::{
-    ConversationEvent, ConversationWaves, Posting, PostingEvent, WorkflowEvent, WorkflowRuns,
+    ActorBreaker, ConversationEvent, ConversationWaves, Posting, PostingEvent, WorkflowEvent,
+    WorkflowRuns,
 };
 
 es_testing::aggregate_laws! {
@@ -42,6 +44,17 @@ es_testing::aggregate_laws! {
     snapshots = true,
     golden = "tests/golden/conversation",
     examples = conversation::examples(),
+}
+
+es_testing::aggregate_laws! {
+    name = actor_laws,
+    aggregate = ActorBreaker,
+    events = actor::events(),
+    commands = actor::commands(),
+    decide = actor::decide,
+    snapshots = true,
+    golden = "tests/golden/actor",
+    examples = actor::examples(),
 }
 
 #[test]

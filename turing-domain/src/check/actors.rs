@@ -52,6 +52,9 @@ fn limits(workflow: &Workflow, found: &mut Found) {
     if workflow.max_total_session_runs == 0 {
         zero(Place::Workflow, "max_total_session_runs");
     }
+    if workflow.circuit_breaker.failures == 0 {
+        zero(Place::Workflow, "circuit_breaker.failures");
+    }
     for conversation in &workflow.conversations {
         let place = Place::Conversation(conversation.id);
         if conversation.max_instruction_runs == 0 {

@@ -125,13 +125,14 @@ fn an_actor_that_cannot_be_started_is_an_error() {
 fn limits_of_zero_are_errors() {
     let settings = "max_instruction_runs = 0\ntimeout_seconds = 0";
     let workflow = parsed(
-        &format!("{HEADER}max_total_session_runs = 0\n"),
+        &format!("{HEADER}max_total_session_runs = 0\ncircuit_breaker = {{ failures = 0 }}\n"),
         ACTOR,
         &[conversation(1, settings, &["max_iterations = 0"])],
     );
     assert_eq!(
         found(&workflow),
         [
+            (ProblemKind::ZeroLimit, Place::Workflow),
             (ProblemKind::ZeroLimit, Place::Workflow),
             (ProblemKind::ZeroLimit, at(1)),
             (ProblemKind::ZeroLimit, at(1)),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Actor, ActorKind, Conversation, Llm, LlmProtocol, RetryPolicy, Script, Workflow};
+use super::{
+    Actor, ActorKind, BreakerPolicy, Conversation, Llm, LlmProtocol, RetryPolicy, Script, Workflow,
+};
 use crate::ids::{ActorId, ConversationId, WorkflowId};
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -27,6 +29,8 @@ struct Header {
     max_total_session_runs: u32,
     #[serde(default)]
     retry: RetryPolicy,
+    #[serde(default)]
+    circuit_breaker: BreakerPolicy,
 }
 
 fn default_max_total_session_runs() -> u32 {
@@ -76,6 +80,7 @@ impl From<Form> for Workflow {
             entry: header.entry,
             max_total_session_runs: header.max_total_session_runs,
             retry: header.retry,
+            circuit_breaker: header.circuit_breaker,
             actors: form.actors.into_iter().map(Actor::from).collect(),
             conversations: form.conversations,
         }
@@ -91,6 +96,7 @@ impl From<Workflow> for Form {
                 entry: workflow.entry,
                 max_total_session_runs: workflow.max_total_session_runs,
                 retry: workflow.retry,
+                circuit_breaker: workflow.circuit_breaker,
             },
             actors: workflow.actors.into_iter().map(ActorForm::from).collect(),
             conversations: workflow.conversations,

@@ -9,6 +9,8 @@ const FULL: &str = r#"
     [workflow.retry]
     retries = 1
     base_seconds = 0.5
+    [workflow.circuit_breaker]
+    failures = 2
 
     [[actors]]
     id = 74
@@ -75,6 +77,8 @@ fn a_definition_is_read_with_its_defaults() {
     assert_eq!(workflow.max_total_session_runs, 20);
     assert_eq!(workflow.retry.retries, 1);
     assert_eq!(workflow.retry.max_seconds, Seconds::from_whole(300));
+    assert_eq!(workflow.circuit_breaker.failures, 2);
+    assert_eq!(workflow.circuit_breaker.cooldown_seconds, Seconds::from_whole(300));
     let first = workflow.conversation(ConversationId(9101)).unwrap();
     assert_eq!(first.max_instruction_runs, 50);
     assert_eq!(first.branches[0].on, On::Success);

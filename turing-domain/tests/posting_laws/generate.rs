@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 use turing_domain::{
-    Actor, ActorId, ActorKind, Branch, Condition, Conversation, ConversationId, EndReason,
-    FailureType, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind, RetryPolicy, RunId,
-    Script, Template, Workflow, WorkflowId, check,
+    Actor, ActorId, ActorKind, Branch, BreakerPolicy, Condition, Conversation, ConversationId,
+    EndReason, FailureType, Llm, LlmProtocol, Noted, On, PostingEvent, ProblemKind, RetryPolicy,
+    RunId, Script, Template, Workflow, WorkflowId, check,
 };
 
 use super::play::run_id;
@@ -78,6 +78,7 @@ pub(crate) fn workflow() -> impl Strategy<Value = Workflow> {
                 entry: ConversationId(1),
                 max_total_session_runs: budget,
                 retry: RetryPolicy { retries, ..RetryPolicy::default() },
+                circuit_breaker: BreakerPolicy::default(),
                 actors: actors(),
                 conversations,
             };

@@ -115,7 +115,8 @@ impl<'a> Game<'a> {
             data: &data,
             posting: &self.posting,
         };
-        let conversation = self.workflow.conversation(attempt.conversation_id).unwrap();
+        let conversation = self.workflow.conversation(attempt.conversation_id);
+        let conversation = conversation.expect("it was ready");
         for name in conversation.input.placeholders() {
             self.inputs.extend(values.value_of(name).map(|value| value.into_owned()));
         }
@@ -139,7 +140,7 @@ impl<'a> Game<'a> {
     }
 
     fn record(&mut self, events: Result<Vec<PostingEvent>, PostingRejection>) {
-        for event in events.unwrap() {
+        for event in events.expect("only what is allowed is recorded") {
             self.posting.evolve(&event);
             self.history.push(event);
         }

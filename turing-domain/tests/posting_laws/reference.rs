@@ -98,7 +98,8 @@ impl<'a> Reference<'a> {
     }
 
     fn branch(&mut self, id: i32, on: On, text: &str) {
-        let conversation = self.workflow.conversations.iter().find(|one| one.id.0 == id).unwrap();
+        let conversation =
+            self.workflow.conversations.iter().find(|one| one.id.0 == id).expect("it was ready");
         let mut matching = Vec::new();
         for (index, rule) in conversation.branches.iter().enumerate() {
             let condition = rule.condition.to_string();
@@ -135,7 +136,12 @@ impl<'a> Reference<'a> {
                 continue;
             };
             if !self.open.contains(&target.0) {
-                let next = self.workflow.conversations.iter().find(|one| one.id == target).unwrap();
+                let next = self
+                    .workflow
+                    .conversations
+                    .iter()
+                    .find(|one| one.id == target)
+                    .expect("targets exist");
                 let runs = self.opened.iter().filter(|other| **other == target.0).count();
                 if runs >= next.max_instruction_runs as usize {
                     self.ends.push("loop_guard");

@@ -128,14 +128,14 @@ fn jitter_shortens_the_delay() {
 fn what_a_script_said_is_kept_as_far_as_a_store_can() {
     let workflow = one();
     let mut report = failure(attempt(1, 1, 0), FailureType::ScriptError);
-    report.error = "status \01".to_owned();
+    report.error = "status \0x".to_owned();
     report.stderr = Some("bad\0".to_owned());
     let posting: Posting = es_core::fold(&[entered()]);
     let events = posting.fail(&workflow, &report).unwrap();
     let PostingEvent::ScriptExecutionFailed { error, stderr, .. } = &events[0] else {
         panic!("{events:?}")
     };
-    assert_eq!(error.as_deref(), Some("status \u{fffd}1"));
+    assert_eq!(error.as_deref(), Some("status \u{fffd}x"));
     assert_eq!(stderr.as_deref(), Some("bad\u{fffd}"));
 }
 

@@ -1,0 +1,25 @@
+//! The circuit breaker of an actor.
+//!
+//! Invariants, which the decisions keep:
+//!
+//! 1. After a number of consecutive failures the breaker opens, and the actor gets no calls for a
+//!    while.
+//! 2. Then exactly one call is let through: who begins it records that, and the version of the
+//!    actor's stream lets one writer do so.
+//! 3. A success of that call closes the breaker and forgets the failures; a failure opens it again.
+//! 4. A call whose caller never came back blocks no longer than an open breaker does.
+//!
+//! An actor that does not fail writes nothing.
+
+mod decide;
+mod event;
+mod rejection;
+mod state;
+
+pub use decide::CallPermit;
+pub use event::ActorEvent;
+pub use rejection::BreakerRejection;
+pub use state::{ActorBreaker, BreakerStatus};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! The state of a circuit breaker, made of its events.
+
+use es_core::{Aggregate, Snapshotted, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::actor::event::ActorEvent;
+use crate::ids::ActorId;
+
+/// The circuit breaker of an actor; without events it is closed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ActorBreaker {
+    failure_count: u32,
+    status: BreakerStatus,
+}
+
+/// Whether an actor gets calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerStatus {
+    /// It does.
+    #[default]
+    Closed,
+    /// It does not.
+    Open {
+        /// When one call is let through.
+        retry_at: Timestamp,
+    },
+    /// One call is under way.
+    HalfOpen {
+        /// When another may be let through, if nobody comes back from it.
+        until: Timestamp,
+    },
+}
+
+impl ActorBreaker {
+    /// The failures since the last success.
+    pub fn failure_count(&self) -> u32 {
+        self.failure_count
+    }
+
+    /// Whether the actor gets calls.
+    pub fn status(&self) -> BreakerStatus {
+        self.status
+    }
+}
+
+impl Aggregate for ActorBreaker {
+    const TYPE: &'static str = "actor";
+    type Id = ActorId;
+    type Event = ActorEvent;
+
+    fn evolve(&mut self, event: &ActorEvent) {
+        use ActorEvent::*;
+        match event {
+            ActorCallFailed { .. } => self.failure_count = self.failure_count.saturating_add(1),
+            ActorCallSucceeded => self.failure_count = 0,
+            CircuitBreakerOpened { retry_at, .. } => {
+                self.status = BreakerStatus::Open { retry_at: *retry_at };
+            }
+            CircuitBreakerHalfOpened { until } => {
+                self.status = BreakerStatus::HalfOpen { until: *until };
+            }
+            CircuitBreakerClosed => *self = Self::default(),
+        }
+    }
+}
+
+impl Snapshotted for ActorBreaker {
+    const REVISION: u32 = 1;
+}
