@@ -5,6 +5,7 @@ pub mod checker;
 mod clock;
 pub mod contract;
 mod fixture;
+pub mod saboteur;
 
 pub use clock::ManualClock;
 pub use fixture::Fixture;

@@ -1,0 +1,246 @@
+//! Stores that each break one promise, so that the contract suite itself can be tested.
+//!
+//! A [`Saboteur`] wraps a healthy store and sins in one way. The suite must catch each of them, by
+//! a scenario that the broken clause names; and a scenario that catches none proves nothing.
+//! `tests/saboteurs.rs` prints and checks that matrix.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use es_core::{
+    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, Limits, LogPage, Position,
+    ReadLog, ReadStream, SnapshotStore, StoreError, StreamId, StreamPage,
+};
+use tokio::sync::RwLock;
+
+use crate::clock::ManualClock;
+use crate::fixture::Fixture;
+
+mod appends;
+mod atomicity;
+mod content;
+mod keys;
+mod log;
+mod mangled;
+mod reads;
+mod reopening;
+mod snapshots;
+mod waits;
+
+type Store = Arc<dyn EventStore>;
+
+/// A clause of a contract, by its number in the docs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Clause {
+    /// Of [`EventStore`].
+    EventStore(u32),
+    /// Of [`SnapshotStore`].
+    SnapshotStore(u32),
+}
+
+/// A way to break one promise.
+pub struct Saboteur {
+    /// What it does, as a name: `ignores_the_expected_version`.
+    pub name: &'static str,
+    /// The clause that it breaks.
+    pub clause: Clause,
+    sabotage: Box<dyn Fn(Healthy) -> Stores + Send + Sync>,
+}
+
+impl fmt::Debug for Saboteur {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saboteur")
+            .field("name", &self.name)
+            .field("clause", &self.clause)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A healthy store at the moment of its opening.
+struct Healthy {
+    events: Store,
+    snapshots: Option<Arc<dyn SnapshotStore>>,
+    limits: Limits,
+    /// The end of the log when the store was opened; `None` at its first opening.
+    reopened_at: Option<Position>,
+}
+
+/// What a saboteur makes of it.
+#[derive(Clone)]
+struct Stores {
+    events: Store,
+    snapshots: Option<Arc<dyn SnapshotStore>>,
+}
+
+/// All saboteurs, in the order of the clauses that they break.
+pub fn all() -> Vec<Saboteur> {
+    let mut all: Vec<_> = [
+        appends::saboteurs(),
+        atomicity::saboteurs(),
+        keys::saboteurs(),
+        content::saboteurs(),
+        reads::saboteurs(),
+        log::saboteurs(),
+        waits::saboteurs(),
+        reopening::saboteurs(),
+        snapshots::saboteurs(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    all.sort_by_key(|saboteur| match saboteur.clause {
+        Clause::EventStore(clause) => (0, clause),
+        Clause::SnapshotStore(clause) => (1, clause),
+    });
+    all
+}
+
+/// A saboteur of the event store.
+fn of_events<S: Sabotage>(
+    name: &'static str,
+    clause: u32,
+    sabotage: impl Fn(Healthy) -> S + Send + Sync + 'static,
+) -> Saboteur {
+    Saboteur {
+        name,
+        clause: Clause::EventStore(clause),
+        sabotage: Box::new(move |healthy| Stores {
+            snapshots: healthy.snapshots.clone(),
+            events: Arc::new(Broken(sabotage(healthy))),
+        }),
+    }
+}
+
+/// The methods of [`EventStore`], each as the healthy store has it unless the saboteur says else.
+#[async_trait]
+trait Sabotage: Send + Sync + 'static {
+    fn healthy(&self) -> &Store;
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        self.healthy().append(request).await
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.healthy().find_append(stream, key).await
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.healthy().read_stream(read).await
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.healthy().read_log(read).await
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.healthy().end_of_log().await
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.healthy().wait_past(position).await
+    }
+}
+
+struct Broken<S>(S);
+
+#[async_trait]
+impl<S: Sabotage> EventStore for Broken<S> {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        self.0.append(request).await
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.0.find_append(stream, key).await
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.0.read_stream(read).await
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.0.read_log(read).await
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.0.end_of_log().await
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.0.wait_past(position).await
+    }
+}
+
+/// A fixture whose store is in the hands of a saboteur.
+pub struct Sabotaged {
+    fixture: Box<dyn Fixture>,
+    saboteur: Arc<Saboteur>,
+    stores: RwLock<Stores>,
+}
+
+impl fmt::Debug for Sabotaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sabotaged").field(&self.saboteur).finish()
+    }
+}
+
+impl Sabotaged {
+    /// Hands the store of a fixture to a saboteur.
+    pub fn new(fixture: Box<dyn Fixture>, saboteur: Arc<Saboteur>) -> Self {
+        let stores = (saboteur.sabotage)(healthy(&*fixture, None));
+        Self { fixture, saboteur, stores: RwLock::new(stores) }
+    }
+
+    fn stores(&self) -> Stores {
+        // only a reopening writes, and no scenario asks for the store meanwhile
+        let stores = self.stores.try_read();
+        stores.expect("the store is not asked for while it is reopened").clone()
+    }
+}
+
+fn healthy(fixture: &dyn Fixture, reopened_at: Option<Position>) -> Healthy {
+    Healthy {
+        events: fixture.store(),
+        snapshots: fixture.snapshots(),
+        limits: fixture.limits(),
+        reopened_at,
+    }
+}
+
+#[async_trait]
+impl Fixture for Sabotaged {
+    fn store(&self) -> Store {
+        self.stores().events
+    }
+
+    fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
+        self.stores().snapshots
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.fixture.clock()
+    }
+
+    fn limits(&self) -> Limits {
+        self.fixture.limits()
+    }
+
+    async fn reopen(&self) -> bool {
+        let mut stores = self.stores.write().await;
+        if !self.fixture.reopen().await {
+            return false;
+        }
+        let end = self.fixture.store().end_of_log().await;
+        let end = end.expect("a healthy store answers");
+        *stores = (self.saboteur.sabotage)(healthy(&*self.fixture, Some(end)));
+        true
+    }
+}

@@ -1,0 +1,138 @@
+//! Sins against what is kept: payloads, metadata, names, time.
+
+use std::sync::Mutex;
+
+use es_core::environment::SystemClock;
+use es_core::{Clock, Payload, RecordedEvent, StreamAppend, Timestamp};
+use serde_json::{Map, Value};
+
+use super::appends::{Rewrites, locked};
+use super::mangled::Mangled;
+use super::{Healthy, Saboteur, of_events};
+
+pub(super) fn saboteurs() -> Vec<Saboteur> {
+    vec![
+        rewriting("reads_numbers_as_doubles", |part| {
+            payloads(part, |value| match value {
+                Value::Number(number) => {
+                    let double = number.as_f64().and_then(serde_json::Number::from_f64);
+                    double.map_or(Value::Null, Value::Number)
+                }
+                other => other,
+            });
+        }),
+        rewriting("trims_strings", |part| {
+            payloads(part, |value| match value {
+                Value::String(text) => text.trim().into(),
+                other => other,
+            });
+        }),
+        rewriting("drops_null_fields", |part| {
+            payloads(part, |value| match value {
+                Value::Object(fields) => {
+                    fields.into_iter().filter(|(_, value)| !value.is_null()).collect()
+                }
+                other => other,
+            });
+        }),
+        rewriting("drops_free_metadata", |part| {
+            for event in &mut part.events {
+                event.metadata.extra = Map::new();
+            }
+        }),
+        rewriting("drops_the_cause", |part| {
+            for event in &mut part.events {
+                event.metadata.causation_id = None;
+            }
+        }),
+        rewriting("cuts_large_payloads", |part| {
+            const KEPT: usize = 10_000;
+            for event in &mut part.events {
+                if let Ok(Value::String(text)) = event.payload.decode::<Value>() {
+                    let cut: String = text.chars().take(KEPT).collect();
+                    if let Ok(cut) = Payload::of(&cut) {
+                        event.payload = cut;
+                    }
+                }
+            }
+        }),
+        rewriting("cuts_long_event_types", |part| {
+            const KEPT: usize = 63;
+            for event in &mut part.events {
+                if let Some(cut) = event.event_type.as_str().get(..KEPT) {
+                    event.event_type = cut.into();
+                }
+            }
+        }),
+        timing("takes_the_time_of_another_clock", |_| {
+            let now = SystemClock.now();
+            Box::new(move |_| now)
+        }),
+        timing("keeps_milliseconds", |_| {
+            Box::new(|time| Timestamp::from_micros(time.as_micros() / 1_000 * 1_000))
+        }),
+        timing("never_lets_time_step_back", |_| {
+            let latest = Mutex::new(Timestamp::from_micros(i64::MIN));
+            Box::new(move |time| {
+                let mut latest = locked(&latest);
+                *latest = time.max(*latest);
+                *latest
+            })
+        }),
+        of_events("sorts_by_time", 13, |healthy| {
+            Mangled::new(healthy.events, |log| {
+                let positions: Vec<_> = log.iter().map(|event| event.position).collect();
+                log.sort_by_key(|event| event.recorded_at);
+                for (event, position) in log.iter_mut().zip(positions) {
+                    event.position = position;
+                }
+            })
+        }),
+    ]
+}
+
+fn rewriting(name: &'static str, rewrite: fn(&mut StreamAppend)) -> Saboteur {
+    of_events(name, 12, move |healthy| Rewrites { store: healthy.events, rewrite })
+}
+
+type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;
+
+/// Shows the times of the log, in its order, as this function has them.
+fn timing(name: &'static str, retime: fn(&Healthy) -> Retime) -> Saboteur {
+    of_events(name, 13, move |healthy| {
+        Mangled::new(healthy.events.clone(), move |log: &mut Vec<RecordedEvent>| {
+            let retime = retime(&healthy);
+            for event in log {
+                event.recorded_at = retime(event.recorded_at);
+            }
+        })
+    })
+}
+
+/// Rewrites every value of every payload, from the inside.
+fn payloads(part: &mut StreamAppend, rewrite: fn(Value) -> Value) {
+    for event in &mut part.events {
+        // what has no value, such as U+0000 that is to be refused, stays as it is
+        if let Ok(value) = event.payload.decode::<Value>() {
+            let before = value.clone();
+            let after = deep(value, rewrite);
+            if after != before {
+                if let Ok(payload) = Payload::of(&after) {
+                    event.payload = payload;
+                }
+            }
+        }
+    }
+}
+
+fn deep(value: Value, rewrite: fn(Value) -> Value) -> Value {
+    let inner = match value {
+        Value::Array(items) => items.into_iter().map(|item| deep(item, rewrite)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields.map(|(name, value)| (name, deep(value, rewrite))).collect()
+        }
+        other => other,
+    };
+    rewrite(inner)
+}

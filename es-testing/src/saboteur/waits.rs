@@ -1,0 +1,151 @@
+//! Sins of waiting for the next event.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use es_core::{AppendError, AppendRequest, Appended, Position, StoreError};
+use tokio::sync::Notify;
+
+use super::{Healthy, Sabotage, Saboteur, Store, of_events};
+
+pub(super) fn saboteurs() -> Vec<Saboteur> {
+    vec![
+        of_events("never_waits", 21, |healthy| NeverWaits(healthy.events)),
+        of_events("never_wakes", 21, |healthy| NeverWakes(healthy.events)),
+        of_events("waits_for_the_next_append_always", 21, |healthy| WaitsForNext {
+            appended: Arc::default(),
+            store: healthy.events,
+        }),
+        of_events("wakes_one_waiter", 21, |healthy| {
+            waking(healthy, |notify| notify.notify_one(), false)
+        }),
+        of_events("wakes_on_a_refused_append", 21, |healthy| {
+            waking(healthy, |notify| notify.notify_waiters(), true)
+        }),
+        of_events("loses_its_waiters_when_one_is_dropped", 21, |healthy| LosesWaiters {
+            store: healthy.events,
+            dropped: AtomicUsize::new(0),
+        }),
+    ]
+}
+
+struct NeverWaits(Store);
+
+#[async_trait]
+impl Sabotage for NeverWaits {
+    fn healthy(&self) -> &Store {
+        &self.0
+    }
+
+    async fn wait_past(&self, _: Position) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+struct NeverWakes(Store);
+
+#[async_trait]
+impl Sabotage for NeverWakes {
+    fn healthy(&self) -> &Store {
+        &self.0
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        if self.0.end_of_log().await? > position {
+            return Ok(());
+        }
+        std::future::pending().await
+    }
+}
+
+/// Does not look whether there is something already.
+struct WaitsForNext {
+    store: Store,
+    appended: Arc<Notify>,
+}
+
+#[async_trait]
+impl Sabotage for WaitsForNext {
+    fn healthy(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let answer = self.store.append(request).await;
+        self.appended.notify_waiters();
+        answer
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.appended.notified().await;
+        self.store.wait_past(position).await
+    }
+}
+
+fn waking(healthy: Healthy, wake: fn(&Notify), also_refused: bool) -> Wakes {
+    Wakes { store: healthy.events, appended: Notify::new(), wake, also_refused }
+}
+
+/// Wakes its waiters in its own way, and lets them go without another look.
+struct Wakes {
+    store: Store,
+    appended: Notify,
+    wake: fn(&Notify),
+    also_refused: bool,
+}
+
+#[async_trait]
+impl Sabotage for Wakes {
+    fn healthy(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let answer = self.store.append(request).await;
+        if self.also_refused || answer.is_ok() {
+            (self.wake)(&self.appended);
+        }
+        answer
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        let next = self.appended.notified();
+        if self.store.end_of_log().await? > position {
+            return Ok(());
+        }
+        next.await;
+        Ok(())
+    }
+}
+
+/// Once a wait was dropped, those that wait are never woken.
+struct LosesWaiters {
+    store: Store,
+    dropped: AtomicUsize,
+}
+
+#[async_trait]
+impl Sabotage for LosesWaiters {
+    fn healthy(&self) -> &Store {
+        &self.store
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        struct Waiting<'a>(&'a AtomicUsize, bool);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                if !self.1 {
+                    self.0.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+        let mut waiting = Waiting(&self.dropped, false);
+        let answer = self.store.wait_past(position).await;
+        waiting.1 = true;
+        if self.dropped.load(Ordering::SeqCst) > 0 {
+            std::future::pending::<()>().await;
+        }
+        answer
+    }
+}

@@ -1,0 +1,6 @@
+//! The contract suite is tested itself: every saboteur is caught, and every scenario catches one.
+
+#[path = "saboteurs/clauses.rs"]
+mod clauses;
+#[path = "saboteurs/matrix.rs"]
+mod matrix;
