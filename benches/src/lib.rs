@@ -1,1 +1,13 @@
-//! Benchmarks of the storage backends
+//! What the benches share: events as the specification shows them, stores, and ways to time calls.
+//!
+//! See `README.md` for how to run them and what they found.
+
+mod posting;
+mod run;
+mod stores;
+mod workload;
+
+pub use posting::{Posting, PostingClosed, PostingEvent};
+pub use run::{CALLERS, concurrently, criterion, is_measured, runtime, sizes, timed};
+pub use stores::{Backend, Opened, filled};
+pub use workload::Workload;

@@ -1,0 +1,118 @@
+//! Alternating rounds and their summary.
+
+use std::time::Duration;
+
+/// What two ways of doing the same took, round by round.
+pub(crate) struct Rounds {
+    /// What is compared.
+    name: &'static str,
+    /// What the ratio should be.
+    goal: &'static str,
+    unit: Unit,
+    ours: Vec<f64>,
+    bare: Vec<f64>,
+}
+
+/// How a side is shown; the ratio is that of what is shown.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    /// Events in a second: more is better.
+    EventsPerSecond,
+    /// Milliseconds for all: less is better.
+    Milliseconds,
+}
+
+/// The events of one round and the time that they took.
+pub(crate) struct Round {
+    pub(crate) events: u64,
+    pub(crate) took: Duration,
+}
+
+impl Rounds {
+    pub(crate) fn new(name: &'static str, goal: &'static str, unit: Unit) -> Self {
+        Self { name, goal, unit, ours: Vec::new(), bare: Vec::new() }
+    }
+
+    pub(crate) fn add(&mut self, ours: &Round, bare: &Round) {
+        self.ours.push(self.unit.of(ours));
+        self.bare.push(self.unit.of(bare));
+    }
+
+    /// The headings of [`line`](Self::line).
+    pub(crate) fn headings() -> String {
+        format!(
+            "{:38} {:>10} {:>10} {:>6}  {:11}  {}",
+            "", "es-sqlite", "rusqlite", "ratio", "min - max", "goal"
+        )
+    }
+
+    /// One line of the table.
+    pub(crate) fn line(&self) -> String {
+        let mut ratios: Vec<f64> =
+            self.ours.iter().zip(&self.bare).map(|(ours, bare)| ours / bare).collect();
+        ratios.sort_by(f64::total_cmp);
+        let (Some(least), Some(most)) = (ratios.first(), ratios.last()) else {
+            return format!("{}: no rounds", self.name);
+        };
+        format!(
+            "{:38} {:>10} {:>10} {:>6.2}  {least:.2} - {most:.2}  {}",
+            self.name,
+            self.unit.shown(median(&self.ours)),
+            self.unit.shown(median(&self.bare)),
+            median(&ratios),
+            self.goal
+        )
+    }
+}
+
+impl Unit {
+    fn of(self, round: &Round) -> f64 {
+        let seconds = round.took.as_secs_f64();
+        match self {
+            Self::EventsPerSecond => round.events as f64 / seconds,
+            Self::Milliseconds => seconds * 1_000.0,
+        }
+    }
+
+    fn shown(self, value: f64) -> String {
+        match self {
+            Self::EventsPerSecond => format!("{value:.0}/s"),
+            Self::Milliseconds => format!("{value:.1} ms"),
+        }
+    }
+}
+
+/// The middle value; of two middle values, the mean.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => sorted[middle],
+        _ => (sorted[middle - 1] + sorted[middle]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn the_ratio_is_the_median_of_the_rounds_ratios() {
+        let mut rounds = Rounds::new("x", ">= 1", Unit::EventsPerSecond);
+        let round = |events| Round { events, took: Duration::from_secs(1) };
+        for (ours, bare) in [(10, 10), (30, 20), (10, 40)] {
+            rounds.add(&round(ours), &round(bare));
+        }
+        let line = rounds.line();
+        assert!(line.contains("1.00  0.25 - 1.50"), "{line}");
+    }
+}

@@ -1,0 +1,15 @@
+-- ?1 aggregate type, ?2 aggregate id
+SELECT
+    event_id,
+    aggregate_type,
+    aggregate_id,
+    aggregate_version,
+    position,
+    event_type,
+    created_at,
+    metadata,
+    event_data
+FROM execution_events
+WHERE aggregate_type = ?1
+    AND aggregate_id = ?2
+ORDER BY aggregate_version

@@ -1,0 +1,125 @@
+//! How calls are timed.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::Criterion;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Barrier;
+
+/// How many callers the benches with several of them have.
+pub const CALLERS: usize = 32;
+
+/// Inputs that are made at once, before they are used.
+const AHEAD: u64 = 64;
+
+/// Criterion with fewer and shorter samples than by default, so that all benches take minutes.
+///
+/// Arguments of the command line still come first.
+pub fn criterion() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
+        .configure_from_args()
+}
+
+/// The runtime of all benches: that of an application, with two workers.
+pub fn runtime() -> Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("threads can be started")
+}
+
+/// True if times are measured, false if the benches run as tests.
+pub fn is_measured() -> bool {
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    has("--bench") && !has("--test")
+}
+
+/// The sizes to be measured; as a test, only those up to 100.
+pub fn sizes(all: &[usize]) -> impl Iterator<Item = usize> {
+    let is_measured = is_measured();
+    all.iter().copied().filter(move |size| is_measured || *size <= 100)
+}
+
+/// How long `count` calls take one after another; making their inputs is not counted.
+pub async fn timed<I>(
+    count: u64,
+    mut input: impl FnMut(u64) -> I,
+    call: impl AsyncFn(I),
+) -> Duration {
+    let mut took = Duration::ZERO;
+    let mut done = 0;
+    while done < count {
+        let upto = count.min(done + AHEAD);
+        let inputs: Vec<I> = (done..upto).map(&mut input).collect();
+        let start = Instant::now();
+        for input in inputs {
+            call(input).await;
+        }
+        took += start.elapsed();
+        done = upto;
+    }
+    took
+}
+
+/// How long it takes until tasks have made their calls: one task for each list of inputs, each
+/// making its calls one after another.
+pub async fn concurrently<I, C, F>(inputs: Vec<Vec<I>>, call: C) -> Duration
+where
+    I: Send + 'static,
+    C: Fn(I) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send,
+{
+    let start = Arc::new(Barrier::new(inputs.len() + 1));
+    let tasks: Vec<_> = inputs
+        .into_iter()
+        .map(|inputs| {
+            let (start, call) = (start.clone(), call.clone());
+            tokio::spawn(async move {
+                start.wait().await;
+                for input in inputs {
+                    call(input).await;
+                }
+            })
+        })
+        .collect();
+    start.wait().await;
+    let begun = Instant::now();
+    for task in tasks {
+        task.await.expect("no call panics");
+    }
+    begun.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_input_is_used_once_in_order() {
+        let used = Mutex::new(Vec::new());
+        timed(2 * AHEAD + 1, |n| n, async |n| used.lock().unwrap().push(n)).await;
+        assert_eq!(used.into_inner().unwrap(), (0..2 * AHEAD + 1).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn every_task_makes_all_its_calls() {
+        let used = Arc::new(Mutex::new(Vec::new()));
+        let seen = used.clone();
+        let call = move |n: u32| {
+            let seen = seen.clone();
+            async move { seen.lock().unwrap().push(n) }
+        };
+        concurrently(vec![vec![1, 2], vec![3], vec![]], call).await;
+        let mut used = used.lock().unwrap().clone();
+        used.sort_unstable();
+        assert_eq!(used, [1, 2, 3]);
+    }
+}

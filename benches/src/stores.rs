@@ -1,0 +1,110 @@
+//! The stores that are measured.
+
+use std::sync::Arc;
+
+use es_core::{AppendRequest, EventStore, ExpectedVersion, Payload, Snapshot, SnapshotStore};
+use es_core::{Repository, Snapshotted, StreamVersion, Timestamp};
+use es_memory::MemoryStore;
+use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+use tempfile::TempDir;
+
+use crate::posting::Posting;
+use crate::workload::Workload;
+
+/// A backend that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// es-memory.
+    Memory,
+    /// es-sqlite with `Synchronous::Full`, in the system's temporary folder.
+    Sqlite,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+
+    /// Its name in the names of benches.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    /// A new, empty store.
+    pub async fn open(self) -> Opened {
+        match self {
+            Self::Memory => {
+                let store = MemoryStore::new();
+                Opened { store: Arc::new(store.clone()), snapshots: Arc::new(store), sqlite: None }
+            }
+            Self::Sqlite => {
+                let folder = tempfile::tempdir().expect("there is a temporary folder");
+                let config = SqliteConfig::new(folder.path().join("bench.db"))
+                    .synchronous(Synchronous::Full);
+                let store = SqliteStore::open(config).await.expect("a store can be made there");
+                Opened {
+                    store: Arc::new(store.clone()),
+                    snapshots: Arc::new(store.clone()),
+                    sqlite: Some((store, folder)),
+                }
+            }
+        }
+    }
+}
+
+/// A store, and what must be kept or closed with it.
+#[expect(missing_debug_implementations, reason = "stores behind `dyn` have no Debug")]
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn EventStore>,
+    /// Its snapshots.
+    pub snapshots: Arc<dyn SnapshotStore>,
+    sqlite: Option<(SqliteStore, TempDir)>,
+}
+
+impl Opened {
+    /// Ends the store's threads and removes its file, so that the next bench runs alone.
+    pub async fn close(self) {
+        if let Some((store, _folder)) = self.sqlite {
+            store.close().await;
+        }
+    }
+
+    /// Keeps the state of `posting` after its first `version` events as a snapshot.
+    pub async fn keep_snapshot(&self, posting: i64, version: StreamVersion) {
+        let repository = Repository::<Posting>::new(self.store.clone());
+        let loaded = repository.load_at_version(&posting, version).await.expect("it can be read");
+        let snapshot = Snapshot {
+            stream: loaded.stream,
+            version: loaded.version,
+            schema: Posting::fingerprint(),
+            state: Payload::of(&loaded.state).expect("a map of texts is JSON"),
+            taken_at: Timestamp::EPOCH,
+        };
+        self.snapshots.save_snapshot(snapshot).await.expect("it can be saved");
+    }
+}
+
+/// Fills a store with `postings` postings of `events` events each, whose streams lie interleaved in
+/// the log, as they do in life.
+pub async fn filled(backend: Backend, postings: i64, events: usize) -> Opened {
+    const AT_ONCE: usize = 10;
+    let opened = backend.open().await;
+    let mut workload = Workload::seeded(events as u64);
+    let mut left = events;
+    while left > 0 {
+        let count = left.min(AT_ONCE);
+        left -= count;
+        let mut parts = (0..postings).map(|posting| (posting, workload.events(count)));
+        while let Some((posting, first)) = parts.next() {
+            let request = AppendRequest::to(Workload::stream(posting), ExpectedVersion::Any, first);
+            let request = parts.by_ref().take(49).fold(request, |request, (posting, events)| {
+                request.and(Workload::stream(posting), ExpectedVersion::Any, events)
+            });
+            opened.store.append(request).await.expect("nothing conflicts with Any");
+        }
+    }
+    opened
+}
