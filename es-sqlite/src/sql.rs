@@ -13,7 +13,6 @@ statements! {
     BEGIN_READ = "begin_read";
     BEGIN_REQUEST = "begin_request";
     BEGIN_WRITE = "begin_write";
-    CHECKPOINT = "checkpoint";
     COMMIT = "commit";
     COUNT_OBJECTS = "count_objects";
     DATA_VERSION = "data_version";

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
@@ -40,7 +40,8 @@ struct Shared {
     reads: Queue<Read>,
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
-    threads: Mutex<Vec<Thread>>,
+    /// The thread that ends after all others; `None` when it was waited for.
+    last: tokio::sync::Mutex<Option<Thread>>,
 }
 
 /// A thread, and the sign that it has let go of its connections.
@@ -159,13 +160,12 @@ impl SqliteStore {
     pub async fn close(&self) {
         let shared = &self.shared;
         shared.stop();
-        let threads: Vec<Thread> = {
-            let mut threads = shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            threads.drain(..).collect()
-        };
-        for thread in threads {
+        let mut last = shared.last.lock().await;
+        if let Some(thread) = last.as_mut() {
             // the sender is dropped when the thread is about to end
-            let _ = thread.ended.await;
+            let _ = (&mut thread.ended).await;
+        }
+        if let Some(thread) = last.take() {
             let _ = thread.handle.join();
         }
     }
@@ -217,39 +217,40 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
 
     let wake = Arc::new(Wake::new(read::end_of_log(&watcher)?));
     let poison = Arc::new(OnceLock::new());
-    let mut threads = Vec::new();
-    let mut start = |name, work: Box<dyn FnOnce() + Send>| {
-        let (end, ended) = oneshot::channel();
-        let handle = spawn(name, move || {
-            work();
-            drop(end);
-        })?;
-        threads.push(Thread { ended, handle });
-        Ok::<_, StoreError>(())
-    };
-
     let (reads, waiting) = Queue::new(reader::QUEUE, config.path.clone());
     let waiting = Arc::new(Mutex::new(waiting));
+    let mut threads = Vec::new();
     for connection in readers {
         let waiting = Arc::clone(&waiting);
-        start("es-sqlite-read", Box::new(move || do_reads(&waiting, &connection)))?;
-    }
-    let mut writes = None;
-    if let Some(connections) = connections {
-        let (queue, jobs) = Queue::new(config.queue, config.path.clone());
-        let writer = Writer {
-            connections,
-            path: config.path.clone(),
-            wake: Arc::clone(&wake),
-            poison: Arc::clone(&poison),
-            triggers: Cell::new(None),
-        };
-        start("es-sqlite-write", Box::new(move || writer.do_jobs(jobs)))?;
-        writes = Some(queue);
+        threads.push(spawn("es-sqlite-read", move || do_reads(&waiting, &connection))?);
     }
     let (interval, watched) = (config.poll_interval, Arc::clone(&wake));
-    start("es-sqlite-wait", Box::new(move || watch_file(&watcher, &watched, interval)))?;
-    Ok(Shared { config, writes, reads, wake, poison, threads: Mutex::new(threads) })
+    threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, interval))?);
+    let mut shared = Shared { config, writes: None, reads, wake, poison, last: Default::default() };
+    let path = shared.config.path.clone();
+    let (queue, jobs) = Queue::new(shared.config.queue, path.clone());
+    let writer = connections.map(|connections| Writer {
+        connections,
+        path,
+        wake: Arc::clone(&shared.wake),
+        poison: Arc::clone(&shared.poison),
+        triggers: Cell::new(None),
+    });
+    let is_writing = writer.is_some();
+    let (end, ended) = oneshot::channel();
+    let handle = spawn("es-sqlite-write", move || {
+        let writer = writer.inspect(|writer| writer.do_jobs(jobs));
+        for thread in threads {
+            // one that panicked has let go of its connection, too
+            let _ = thread.join();
+        }
+        // the last connection moves the write-ahead log into the file and removes it
+        drop(writer);
+        drop(end);
+    })?;
+    shared.writes = is_writing.then_some(queue);
+    shared.last = tokio::sync::Mutex::new(Some(Thread { ended, handle }));
+    Ok(shared)
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {

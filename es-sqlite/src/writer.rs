@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use es_core::{AppendError, StoreError, StoreErrorKind};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error};
 use tokio::sync::{mpsc, oneshot};
 
@@ -168,8 +169,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Does jobs until the queue is closed and empty, then moves the write-ahead log into the file.
-    pub(crate) fn do_jobs(self, mut jobs: mpsc::Receiver<Job>) {
+    /// Does jobs until the queue is closed and empty.
+    pub(crate) fn do_jobs(&self, mut jobs: mpsc::Receiver<Job>) {
         let mut kept = None;
         while let Some(first) = kept.take().or_else(|| jobs.blocking_recv()) {
             let mut bytes = first.bytes;
@@ -189,11 +190,6 @@ impl Writer {
                 }
             }
             self.commit(batch, is_alone);
-        }
-        if self.poison.get().is_none()
-            && let Err(error) = self.connections.checked.query_row(sql::CHECKPOINT, [], |_| Ok(()))
-        {
-            tracing::warn!(%error, path = %self.path.display(), "closing without a checkpoint");
         }
     }
 
@@ -349,6 +345,10 @@ impl Writer {
         let reason = poisoned(&self.path, cause);
         tracing::error!(path = %self.path.display(), "the store stopped after a failed commit");
         let _ = self.poison.set(reason.clone());
+        for connection in [&self.connections.checked, &self.connections.application] {
+            // closing must not try the flush again
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
         self.wake.stop(reason);
     }
 }

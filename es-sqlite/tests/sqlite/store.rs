@@ -35,8 +35,8 @@ async fn a_closed_store_refuses_everything_on_every_handle() {
     let folder = Folder::new();
     let store = folder.store().await;
     let other = store.clone();
-    store.close().await;
-    store.close().await;
+    tokio::join!(store.close(), other.close());
+    assert_eq!(folder.files(), ["store.db"]);
     let request = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("one")]);
     let AppendError::Store(error) = other.append(request).await.unwrap_err() else {
         panic!("not the store's error")
