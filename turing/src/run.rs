@@ -13,6 +13,7 @@
 //! continued by starting it again.
 
 mod agenda;
+mod breaker;
 mod enter;
 mod intake;
 mod report;
@@ -25,7 +26,7 @@ use std::time::Duration;
 
 use es_core::{
     Environment, EventId, ExecuteError, LoadError, Metadata, Repository, SnapshotQueue, StoreError,
-    Timestamp,
+    Timestamp, UnitOfWork,
 };
 use tokio::sync::watch;
 use turing_domain::{
@@ -36,7 +37,8 @@ use turing_domain::{
 use crate::definition::Definition;
 use crate::store::Store;
 
-pub use agenda::{Agenda, Task, Wave};
+pub use agenda::{Agenda, Gate, Task, Wave};
+use breaker::Breakers;
 pub use intake::{Intake, IntakeError, take_in};
 pub use report::{ConversationReport, Ending, Report};
 pub use step::StepError;
@@ -78,8 +80,9 @@ pub trait Observer: Send {
     fn wave_begins(&mut self, conversation: &turing_domain::Conversation, postings: usize);
     /// A wave was executed.
     fn wave_ends(&mut self, conversation: &turing_domain::Conversation, done: usize, failed: usize);
-    /// Nothing is ready; some attempts wait for this long.
-    fn waits(&mut self, attempts: usize, longest: Duration);
+    /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
+    /// `held` ones for an actor whose circuit breaker is open.
+    fn waits(&mut self, waiting: usize, held: usize, longest: Duration);
 }
 
 /// How a request to run ended.
@@ -165,8 +168,12 @@ struct Shared {
     run_id: RunId,
     postings: Repository<Posting>,
     conversations: Repository<ConversationWaves>,
+    unit_of_work: UnitOfWork,
+    breakers: Breakers,
     environment: Environment,
     parallelism: NonZeroUsize,
+    /// The event that began the run.
+    started_by: Option<EventId>,
 }
 
 /// A run in progress in this process.
@@ -174,8 +181,6 @@ struct Run<'a> {
     shared: Arc<Shared>,
     agenda: Agenda,
     report: Report,
-    /// The event that began the run.
-    started_by: Option<EventId>,
     stop: watch::Receiver<bool>,
     observer: &'a mut dyn Observer,
 }
@@ -220,14 +225,28 @@ pub async fn run(
         .with_environment(environment.clone())
         .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval);
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
-    let store = store.clone();
-    let shared =
-        Shared { store, definition, run_id, postings, conversations, environment, parallelism };
+    let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
+    let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
+    let used = definition.workflow.conversations.iter().map(|conversation| conversation.actor);
+    let breakers = Breakers::load(actors, definition.workflow.circuit_breaker, used)
+        .await
+        .map_err(RunError::load)?;
+    let shared = Shared {
+        store: store.clone(),
+        definition,
+        run_id,
+        postings,
+        conversations,
+        unit_of_work,
+        breakers,
+        environment,
+        parallelism,
+        started_by: begun.started_by,
+    };
     let mut run = Run {
         shared: Arc::new(shared),
         agenda: Agenda::default(),
         report: Report::new(run_id, &intake, begun.is_continued),
-        started_by: begun.started_by,
         stop,
         observer,
     };
@@ -241,7 +260,7 @@ pub async fn run(
     let is_complete = report.open == 0;
     if is_complete {
         let begun_at = begun.began.unwrap_or(began);
-        complete(&runs, &shared, &report, now.since(begun_at), run.started_by).await?;
+        complete(&runs, &shared, &report, now.since(begun_at)).await?;
     }
     queue.flush().await;
     drop((shared, queue));
@@ -326,7 +345,6 @@ async fn complete(
     shared: &Shared,
     report: &Report,
     duration: Duration,
-    cause: Option<EventId>,
 ) -> Result<(), RunError> {
     let workflow_id = shared.definition.workflow.id;
     let completion = RunCompletion {
@@ -335,10 +353,8 @@ async fn complete(
         ended_postings: report.ended_by_reason(),
         duration: Some(duration),
     };
-    let mut metadata = Metadata::new().with("run_id", shared.run_id.to_string());
-    metadata.causation_id = cause;
     runs.update(&workflow_id, |runs: &WorkflowRuns| runs.complete(&completion))
-        .metadata(metadata)
+        .metadata(shared.run_metadata())
         .retries(3)
         .await
         .map_err(RunError::record)?;

@@ -107,7 +107,9 @@ impl Store {
         match url {
             StoreUrl::Memory => Ok(Self::in_memory()),
             StoreUrl::Sqlite(path) => {
-                let config = SqliteConfig::new(path).create(access == Access::Write);
+                let config = SqliteConfig::new(path)
+                    .create(access == Access::Write)
+                    .read_only(access == Access::Read);
                 let sqlite = SqliteStore::open(config).await?;
                 let events = Arc::new(sqlite.clone());
                 Ok(Self {

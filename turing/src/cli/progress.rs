@@ -27,8 +27,18 @@ impl Observer for Progress {
         }
     }
 
-    fn waits(&mut self, attempts: usize, longest: Duration) {
+    fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
         let seconds = longest.as_secs_f64();
-        tell(format_args!("  {attempts} failed attempts wait; the next is due in {seconds:.1} s"));
+        if waiting > 0 {
+            tell(format_args!(
+                "  {waiting} failed attempts wait; the next is due in {seconds:.1} s"
+            ));
+        }
+        if held > 0 {
+            tell(format_args!(
+                "  {held} attempts are held because their actor's circuit breaker is open; going on \
+                 in {seconds:.1} s"
+            ));
+        }
     }
 }

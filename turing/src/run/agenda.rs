@@ -8,6 +8,20 @@ use turing_domain::{Attempt, ConversationId, PostingId, Step};
 /// Waves go by execution order, then by conversation.
 type WaveKey = (i32, ConversationId);
 
+/// How many postings may be attempted at a conversation now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// As many as there are.
+    Wide,
+    /// One, to see whether the actor is well again.
+    One,
+    /// None before this instant.
+    Shut {
+        /// When the gate opens.
+        until: Timestamp,
+    },
+}
+
 /// Something that can be executed for one posting.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Task {
@@ -111,10 +125,48 @@ impl Agenda {
         }
     }
 
-    /// Takes the next wave: all postings that are ready at the conversation that comes first.
-    pub fn next_wave(&mut self) -> Option<Wave> {
-        let ((_, conversation), tasks) = self.ready.pop_first()?;
-        Some(Wave { conversation, tasks: tasks.into_values().collect() })
+    /// Takes the next wave: all postings that are ready at the conversation that comes first among
+    /// those that `gate` lets through.
+    pub fn next_wave(&mut self, gate: impl Fn(ConversationId) -> Gate) -> Option<Wave> {
+        let (key, gate) = self
+            .ready
+            .keys()
+            .map(|key| (*key, gate(key.1)))
+            .find(|(_, gate)| !matches!(gate, Gate::Shut { .. }))?;
+        let mut tasks = self.ready.remove(&key)?;
+        if gate == Gate::One {
+            let rest =
+                tasks.split_off(&tasks.keys().nth(1).copied().unwrap_or(PostingId(i32::MAX)));
+            if !rest.is_empty() {
+                self.ready.insert(key, rest);
+            }
+        }
+        Some(Wave { conversation: key.1, tasks: tasks.into_values().collect() })
+    }
+
+    /// Puts back what was taken and not begun.
+    pub fn put_back(&mut self, conversation: ConversationId, tasks: Vec<Task>) {
+        for task in tasks {
+            let standing = self.standing.get(&task.posting).into_iter().flatten();
+            let wave = standing.map(|standing| standing.wave).find(|wave| wave.1 == conversation);
+            if let Some(wave) = wave {
+                self.ready.entry(wave).or_default().insert(task.posting, task);
+            }
+        }
+    }
+
+    /// When the first of the shut gates opens before which postings are ready.
+    pub fn next_opening(&self, gate: impl Fn(ConversationId) -> Gate) -> Option<Timestamp> {
+        let openings = self.ready.keys().filter_map(|key| match gate(key.1) {
+            Gate::Shut { until } => Some(until),
+            Gate::Wide | Gate::One => None,
+        });
+        openings.min()
+    }
+
+    /// How many positions are ready, whether their gate is open or not.
+    pub fn ready(&self) -> usize {
+        self.ready.values().map(BTreeMap::len).sum()
     }
 
     /// When the next waiting position is due.
@@ -189,7 +241,7 @@ mod tests {
     }
 
     fn next(agenda: &mut Agenda) -> Option<(i32, Vec<i32>)> {
-        let wave = agenda.next_wave()?;
+        let wave = agenda.next_wave(|_| Gate::Wide)?;
         Some((wave.conversation.0, wave.tasks.iter().map(|task| task.posting.0).collect()))
     }
 
@@ -229,10 +281,40 @@ mod tests {
         agenda.place(PostingId(1), &[step(0), step(2)], |_| Some(cause));
         agenda.place(PostingId(1), &[step(0), step(1)], |_| None);
         let mut causes = Vec::new();
-        while let Some(wave) = agenda.next_wave() {
+        while let Some(wave) = agenda.next_wave(|_| Gate::Wide) {
             causes.push((wave.conversation.0, wave.tasks[0].cause));
         }
         assert_eq!(causes, [(10, None), (20, Some(cause))]);
+    }
+
+    #[test]
+    fn a_shut_gate_is_passed_by_and_a_narrow_one_lets_one_through() {
+        let mut agenda = Agenda::default();
+        for posting in 1..=3 {
+            place(&mut agenda, posting, &[(30, None), (20, None)]);
+        }
+        let until = Timestamp::from_micros(9);
+        let gate = |id: ConversationId| match id.0 {
+            30 => Gate::Shut { until },
+            _ => Gate::One,
+        };
+        assert_eq!(agenda.next_opening(gate), Some(until));
+        for posting in 1..=3 {
+            let wave = agenda.next_wave(gate).unwrap();
+            assert_eq!((wave.conversation.0, wave.tasks.len()), (20, 1));
+            assert_eq!(wave.tasks[0].posting.0, posting);
+        }
+        assert_eq!(agenda.next_wave(gate), None);
+        assert_eq!((agenda.ready(), next(&mut agenda)), (3, Some((30, vec![1, 2, 3]))));
+    }
+
+    #[test]
+    fn what_is_put_back_is_ready_again() {
+        let mut agenda = Agenda::default();
+        place(&mut agenda, 1, &[(30, None)]);
+        let wave = agenda.next_wave(|_| Gate::Wide).unwrap();
+        agenda.put_back(wave.conversation, wave.tasks);
+        assert_eq!(next(&mut agenda), Some((30, vec![1])));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Run<'_> {
             while entering.len() < SIDE_BY_SIDE
                 && let Some(posting) = postings.next()
             {
-                entering.spawn(enter(self.shared.clone(), posting, self.started_by));
+                entering.spawn(enter(self.shared.clone(), posting));
             }
             let Some(entered) = entering.join_next().await else { return Ok(()) };
             let Entered { posting, state, causes } = entered??;
@@ -57,11 +57,7 @@ impl Run<'_> {
     }
 }
 
-async fn enter(
-    shared: std::sync::Arc<Shared>,
-    posting: PostingId,
-    started_by: Option<EventId>,
-) -> Result<Entered, RunError> {
+async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Entered, RunError> {
     let (workflow, run_id) = (&shared.definition.workflow, shared.run_id);
     let entering = shared.postings.update(&posting, |state: &Posting| {
         match state.run() {
@@ -76,13 +72,13 @@ async fn enter(
             _ => state.enter_run(workflow, run_id),
         }
     });
-    let executed = entering.metadata(shared.metadata(posting, started_by)).retries(5).await;
+    let executed = entering.metadata(shared.metadata(posting, shared.started_by)).retries(5).await;
     let executed = executed.map_err(|error| match error {
         es_core::ExecuteError::Rejected(source) => RunError::Posting { posting, source },
         other => StepError::of(posting, other).into(),
     })?;
-    if !executed.events.is_empty() {
-        let causes = opened_by(&executed);
+    if let Some(appended) = &executed.appended {
+        let causes = opened_by(&executed.events, appended);
         return Ok(Entered { posting, state: executed.state, causes });
     }
     settle(&shared, posting, executed.state).await

@@ -1,23 +1,28 @@
 //! One attempt of one posting at one conversation: render, execute, record.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use es_core::{
-    Conflict, EventId, ExecuteError, Executed, IdempotencyKey, InvalidRequest, LoadError, Metadata,
-    StoreError,
+    Appended, Conflict, EventId, ExecuteError, IdempotencyKey, InvalidRequest, LoadError, Member,
+    Metadata, StoreError,
 };
 use serde_json::{Map, Value, json};
 use turing_domain::{
-    ActorKind, Attempt, Completion, Conversation, ConversationId, Failure, FailureType,
-    InputValues, Posting, PostingEvent, PostingId, PostingRejection, Script, correlation_id,
+    ActorBreaker, ActorId, ActorKind, Attempt, Completion, Conversation, ConversationId, Failure,
+    FailureType, InputValues, Posting, PostingEvent, PostingId, PostingRejection, Script,
+    correlation_id,
 };
 
-use super::Shared;
 use super::agenda::Task;
+use super::{RunError, Shared};
 use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
 
 /// How often recording a result meets another writer before it gives up.
 const RETRIES: u32 = 5;
+
+/// The same for a failure, whose append meets every other failure of the same actor.
+const RETRIES_WITH_ACTOR: u32 = 30;
 
 /// What is known of a posting after something was recorded for it.
 #[derive(Debug)]
@@ -119,33 +124,23 @@ impl Attempted {
 }
 
 /// Makes the attempt and records its result together with everything that follows from it.
-pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, StepError> {
+pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, RunError> {
     let Task { posting, attempt, .. } = task;
-    let loaded = shared.postings.load(&posting).await;
-    let state = loaded.map_err(|source| StepError::Load { posting, source })?.state;
-    if attempt_now(&state, attempt.conversation_id) != Some(attempt) {
+    let state = load(shared, posting).await?;
+    let actor = actor_at(shared, &state, attempt);
+    let Some(actor) = actor else {
         // somebody else recorded this attempt: the state says what is to be done instead
         return Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO });
-    }
+    };
     let attempted = execute(shared, posting, &state, attempt).await?;
     let duration = attempted.duration();
-    let key = IdempotencyKey::new(&attempt.idempotency_key(posting))
-        .map_err(|source| StepError::Invalid { posting, source })?;
-    let workflow = &shared.definition.workflow;
-    let metadata = shared.metadata(posting, task.cause);
-    let (executed, result) = match attempted.outcome {
-        ScriptOutcome::Completed { output, .. } => {
-            let completion =
-                Completion { attempt, output, duration: Some(duration), llm: Default::default() };
-            let decide = |posting: &Posting| posting.complete(workflow, &completion);
-            let command = shared.postings.update(&posting, decide);
-            let command = command.idempotency_key(key).metadata(metadata).retries(RETRIES);
-            (command.await, Ok(()))
-        }
+    let record = Record { shared, posting, attempt, actor, cause: task.cause };
+    match attempted.outcome {
+        ScriptOutcome::Completed { output, .. } => record.completed(output, duration).await,
         ScriptOutcome::Failed { failure_type, error, stderr, .. } => {
             let failure = Failure {
                 attempt,
-                failure_type: failure_type.clone(),
+                failure_type,
                 error,
                 stderr: (!stderr.is_empty()).then_some(stderr),
                 model: None,
@@ -154,31 +149,111 @@ pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, Step
                 jitter: shared.environment.jitter.fraction(),
                 breaker_opened: None,
             };
-            let decide = |posting: &Posting| posting.fail(workflow, &failure);
-            let command = shared.postings.update(&posting, decide);
-            let command = command.idempotency_key(key).metadata(metadata).retries(RETRIES);
-            (command.await, Err(failure_type))
+            record.failed(failure, duration).await
         }
-    };
-    let executed = executed.map_err(|error| StepError::of(posting, error))?;
-    let causes = opened_by(&executed);
-    Ok(Moved { causes, state: executed.state, result: Some(result), duration })
+    }
 }
 
-fn attempt_now(state: &Posting, conversation: ConversationId) -> Option<Attempt> {
-    state.run()?.attempt_at(conversation)
+async fn load(shared: &Shared, posting: PostingId) -> Result<Posting, StepError> {
+    let loaded = shared.postings.load(&posting).await;
+    Ok(loaded.map_err(|source| StepError::Load { posting, source })?.state)
 }
 
-/// Which of the recorded events opened which conversation.
-pub(super) fn opened_by(executed: &Executed<Posting>) -> Vec<(ConversationId, EventId)> {
-    let receipts = executed.appended.iter().flat_map(|appended| &appended.streams);
-    let ids = receipts.flat_map(|stream| &stream.events).map(|receipt| receipt.event_id);
-    executed
-        .events
-        .iter()
-        .zip(ids)
-        .filter_map(|(event, event_id)| Some((opened(event)?, event_id)))
-        .collect()
+/// Who makes the attempt, if the posting is still waiting for it.
+fn actor_at(shared: &Shared, state: &Posting, attempt: Attempt) -> Option<ActorId> {
+    let current = state.run()?.attempt_at(attempt.conversation_id)?;
+    let conversation = shared.definition.workflow.conversation(attempt.conversation_id)?;
+    (current == attempt).then_some(conversation.actor)
+}
+
+/// Recording the result of one attempt.
+struct Record<'a> {
+    shared: &'a Shared,
+    posting: PostingId,
+    attempt: Attempt,
+    actor: ActorId,
+    cause: Option<EventId>,
+}
+
+impl Record<'_> {
+    fn key(&self) -> Result<IdempotencyKey, StepError> {
+        let posting = self.posting;
+        IdempotencyKey::new(&self.attempt.idempotency_key(posting))
+            .map_err(|source| StepError::Invalid { posting, source })
+    }
+
+    async fn completed(self, output: String, duration: Duration) -> Result<Moved, RunError> {
+        let Self { shared, posting, attempt, .. } = self;
+        let workflow = &shared.definition.workflow;
+        let completion =
+            Completion { attempt, output, duration: Some(duration), llm: Default::default() };
+        let executed = shared
+            .postings
+            .update(&posting, |posting: &Posting| posting.complete(workflow, &completion))
+            .idempotency_key(self.key()?)
+            .metadata(shared.metadata(posting, self.cause))
+            .retries(RETRIES)
+            .await
+            .map_err(|error| StepError::of(posting, error))?;
+        shared.breakers.succeeded(self.actor, shared.run_metadata()).await?;
+        let causes = match &executed.appended {
+            Some(appended) => opened_by(&executed.events, appended),
+            None => Vec::new(),
+        };
+        Ok(Moved { causes, state: executed.state, result: Some(Ok(())), duration })
+    }
+
+    /// The posting's failure and the actor's are one append, so that the breaker counts each
+    /// failure once.
+    async fn failed(self, failure: Failure, duration: Duration) -> Result<Moved, RunError> {
+        let Self { shared, posting, attempt, actor, .. } = self;
+        let workflow = &shared.definition.workflow;
+        let failure_type = failure.failure_type.clone();
+        let result = Some(Err(failure_type.clone()));
+        let members = (Member::<Posting>::new(posting), Member::<ActorBreaker>::new(actor));
+        let policy = &shared.breakers.policy;
+        let decided = Mutex::new(Vec::new());
+        let decide = |(posting, breaker): &(Posting, ActorBreaker)| {
+            // an input that could not be made says nothing about the actor
+            let called = failure_type != FailureType::InvalidInput;
+            let calls = match called {
+                true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
+                false => Vec::new(),
+            };
+            let breaker_opened = ActorBreaker::opened(&calls);
+            let events = posting.fail(workflow, &Failure { breaker_opened, ..failure.clone() })?;
+            // what was decided last is what was appended
+            decided.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&events);
+            Ok((events, calls))
+        };
+        let appended = shared
+            .unit_of_work
+            .decide(members, decide)
+            .idempotency_key(self.key()?)
+            .metadata(shared.metadata(posting, self.cause))
+            .retries(RETRIES_WITH_ACTOR)
+            .await
+            .map_err(|error| StepError::of(posting, error))?;
+        shared.breakers.reload(actor).await?;
+        let state = load(shared, posting).await?;
+        let events = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let causes = match appended.as_ref().filter(|appended| !appended.repeated) {
+            Some(appended) => opened_by(&events, appended),
+            None => Vec::new(),
+        };
+        Ok(Moved { causes, state, result, duration })
+    }
+}
+
+/// Which of a posting's recorded events opened which conversation; they stand first in the append.
+pub(super) fn opened_by(
+    events: &[PostingEvent],
+    appended: &Appended,
+) -> Vec<(ConversationId, EventId)> {
+    let receipts = appended.streams.first().map_or(&[][..], |stream| &stream.events);
+    let ids = receipts.iter().map(|receipt| receipt.event_id);
+    let opened = |event: &PostingEvent, event_id| Some((opened(event)?, event_id));
+    events.iter().zip(ids).filter_map(|(event, event_id)| opened(event, event_id)).collect()
 }
 
 /// The conversation that an event opens, or opens again.
@@ -198,7 +273,7 @@ async fn execute(
     posting: PostingId,
     state: &Posting,
     attempt: Attempt,
-) -> Result<Attempted, StepError> {
+) -> Result<Attempted, RunError> {
     let workflow = &shared.definition.workflow;
     let parts = workflow
         .conversation(attempt.conversation_id)

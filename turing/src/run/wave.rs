@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use es_core::{EventId, Metadata};
+use es_core::{EventId, Metadata, Timestamp};
 use tokio::task::JoinSet;
-use turing_domain::{ConversationId, ConversationWaves, FailureType, PostingId, WaveCompletion};
+use turing_domain::{
+    ActorId, CallPermit, ConversationId, ConversationWaves, FailureType, PostingId, WaveCompletion,
+};
 
-use super::agenda::Wave;
-use super::step::{Moved, StepError, take_step};
-use super::{Run, RunError};
+use super::agenda::{Gate, Wave};
+use super::step::{Moved, take_step};
+use super::{Run, RunError, Shared};
 
 /// What a wave did.
 #[derive(Debug, Default)]
@@ -21,14 +23,18 @@ impl Run<'_> {
     /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
         while !*self.stop.borrow() {
-            self.agenda.wake(self.shared.environment.clock.now());
-            match (self.agenda.next_wave(), self.agenda.next_due()) {
-                (Some(wave), _) => self.execute(wave).await?,
-                (None, Some(due)) => {
-                    let now = self.shared.environment.clock.now();
-                    self.wait(due.since(now)).await;
-                }
-                (None, None) => return Ok(()),
+            let shared = self.shared.clone();
+            let now = shared.environment.clock.now();
+            let gate = |conversation| shared.gate(conversation, now);
+            self.agenda.wake(now);
+            if let Some(wave) = self.agenda.next_wave(gate) {
+                self.execute(wave).await?;
+                continue;
+            }
+            let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
+            match next.into_iter().flatten().min() {
+                Some(due) => self.wait(due.since(now)).await,
+                None => return Ok(()),
             }
         }
         Ok(())
@@ -36,7 +42,7 @@ impl Run<'_> {
 
     /// Waits for this long, or until it is asked to stop.
     async fn wait(&mut self, duration: Duration) {
-        self.observer.waits(self.agenda.waiting(), duration);
+        self.observer.waits(self.agenda.waiting(), self.agenda.ready(), duration);
         // a clock that is set back while we wait must not make us wait for hours
         let duration = duration.min(Duration::from_secs(60));
         tokio::select! {
@@ -66,7 +72,7 @@ impl Run<'_> {
         shared
             .conversations
             .update(&conversation.id, |waves: &ConversationWaves| waves.complete_wave(&ended))
-            .metadata(self.wave_metadata())
+            .metadata(self.shared.run_metadata())
             .retries(5)
             .await
             .map_err(RunError::record)?;
@@ -89,18 +95,12 @@ impl Run<'_> {
             .shared
             .conversations
             .update(&conversation, begin)
-            .metadata(self.wave_metadata())
+            .metadata(self.shared.run_metadata())
             .retries(5)
             .await
             .map_err(RunError::record)?;
         let wave = executed.state.open_wave(run_id).and_then(|wave| wave.posting_count);
         Ok(wave.map_or(0, |count| (count as usize).saturating_sub(size)))
-    }
-
-    fn wave_metadata(&self) -> Metadata {
-        let mut metadata = Metadata::new().with("run_id", self.shared.run_id.to_string());
-        metadata.causation_id = self.started_by;
-        metadata
     }
 
     /// Makes all attempts of a wave, so many side by side as allowed.
@@ -111,16 +111,18 @@ impl Run<'_> {
         loop {
             while attempts.len() < self.shared.parallelism.get()
                 && !*self.stop.borrow()
+                && self.shared.claim_call(wave.conversation).await?
                 && let Some(task) = tasks.next()
             {
                 let shared = self.shared.clone();
                 attempts.spawn(async move { (task.posting, take_step(&shared, task).await) });
             }
             let Some(attempted) = attempts.join_next().await else { break };
-            let (posting, moved): (PostingId, Result<Moved, StepError>) = attempted?;
+            let (posting, moved): (PostingId, Result<Moved, RunError>) = attempted?;
             self.moved(wave.conversation, posting, moved?, &mut count);
         }
-        // what was not begun because of a request to stop stays open in the store
+        // what was not begun, because of an open breaker or a request to stop, stays open
+        self.agenda.put_back(wave.conversation, tasks.collect());
         Ok(count)
     }
 
@@ -141,6 +143,36 @@ impl Run<'_> {
             self.report.attempted(conversation, failure, duration);
         }
         self.report.moved(&state);
+    }
+}
+
+impl Shared {
+    fn actor_of(&self, conversation: ConversationId) -> Option<ActorId> {
+        self.definition.workflow.conversation(conversation).map(|conversation| conversation.actor)
+    }
+
+    /// Whether attempts at a conversation may be made now.
+    fn gate(&self, conversation: ConversationId, now: Timestamp) -> Gate {
+        let permit = self.actor_of(conversation).map(|actor| self.breakers.permit(actor, now));
+        match permit {
+            None | Some(CallPermit::Free) => Gate::Wide,
+            Some(CallPermit::Once) => Gate::One,
+            Some(CallPermit::Refused { until }) => Gate::Shut { until },
+        }
+    }
+
+    /// Asks the breaker of a conversation's actor for one call.
+    async fn claim_call(&self, conversation: ConversationId) -> Result<bool, RunError> {
+        let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
+        let now = self.environment.clock.now();
+        self.breakers.claim(actor, now, self.run_metadata()).await
+    }
+
+    /// What events that concern no single posting carry in this run.
+    pub(super) fn run_metadata(&self) -> Metadata {
+        let mut metadata = Metadata::new().with("run_id", self.run_id.to_string());
+        metadata.causation_id = self.started_by;
+        metadata
     }
 }
 
