@@ -1,8 +1,10 @@
 //! What stands beside an event's payload: timing, causation, correlation.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
@@ -90,6 +92,20 @@ impl Metadata {
         }
     }
 
+    /// Sets a standard field that is stored as text, if `name` is one and `text` fits.
+    fn set_text(&mut self, name: &str, text: &str) -> bool {
+        let fits = match name {
+            "causation_id" => put(&mut self.causation_id, text.parse().ok()),
+            "correlation_id" => put(&mut self.correlation_id, Some(text.to_owned())),
+            "event_version" => put(&mut self.event_version, EventVersion::from_text(text)),
+            _ => false,
+        };
+        if fits {
+            self.extra.remove(name);
+        }
+        fits
+    }
+
     /// Sets a free field or a standard one, for building in one expression; see [`set`](Self::set).
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
@@ -119,8 +135,73 @@ impl Metadata {
 
 /// Puts what `read` makes of `value` into `field`; answers whether it fitted.
 fn typed<T>(field: &mut Option<T>, value: &Value, read: impl Fn(&Value) -> Option<T>) -> bool {
-    *field = read(value);
+    put(field, read(value))
+}
+
+/// Puts `found` into `field`; answers whether there was anything.
+fn put<T>(field: &mut Option<T>, found: Option<T>) -> bool {
+    *field = found;
     field.is_some()
+}
+
+/// The name of a field, borrowed where it can be.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The value of a field, whose text is not copied before it is known where it goes.
+enum Read<'a> {
+    Text(Cow<'a, str>),
+    Other(Value),
+}
+
+impl<'de> Deserialize<'de> for Read<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Read<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Read<'de>, E> {
+                Ok(Read::Text(text.into()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Read<'de>, E> {
+                Ok(Read::Text(text.to_owned().into()))
+            }
+
+            fn visit_unit<E>(self) -> Result<Read<'de>, E> {
+                Ok(Read::Other(Value::Null))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Read<'de>, E> {
+                Ok(Read::Other(value.into()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Read<'de>, E> {
+                Ok(Read::Other(number.into()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Read<'de>, E> {
+                Ok(Read::Other(number.into()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Read<'de>, E> {
+                Ok(Read::Other(number.into()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Read<'de>, A::Error> {
+                Value::deserialize(SeqAccessDeserializer::new(seq)).map(Read::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Read<'de>, A::Error> {
+                Value::deserialize(MapAccessDeserializer::new(map)).map(Read::Other)
+            }
+        }
+        deserializer.deserialize_any(AnyValue)
+    }
 }
 
 impl Serialize for Metadata {
@@ -167,8 +248,12 @@ impl<'de> Deserialize<'de> for Metadata {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
                 let mut metadata = Metadata::default();
-                while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-                    metadata.set(&name, map.next_value()?);
+                while let Some(Name(name)) = map.next_key()? {
+                    match map.next_value()? {
+                        Read::Text(text) if metadata.set_text(&name, &text) => {}
+                        Read::Text(text) => metadata.set(&name, text.into_owned().into()),
+                        Read::Other(value) => metadata.set(&name, value),
+                    }
                 }
                 Ok(metadata)
             }
@@ -197,20 +282,22 @@ impl EventVersion {
 
     /// Reads `"2.0"`, `"2"` and `2`.
     fn from_json(value: &Value) -> Option<Self> {
-        let part = |text: &str| match text.bytes().all(|b| b.is_ascii_digit()) {
-            true => text.parse().ok(),
-            false => None,
-        };
         match value {
             Value::Number(number) => {
                 number.as_u64().and_then(|major| u32::try_from(major).ok()).map(Self::new)
             }
-            Value::String(text) => {
-                let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-                Some(Self { major: part(major)?, minor: part(minor)? })
-            }
+            Value::String(text) => Self::from_text(text),
             _ => None,
         }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let part = |text: &str| match text.bytes().all(|b| b.is_ascii_digit()) {
+            true => text.parse().ok(),
+            false => None,
+        };
+        let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
+        Some(Self { major: part(major)?, minor: part(minor)? })
     }
 }
 
@@ -267,6 +354,27 @@ mod tests {
         assert_eq!(serde_json::from_str::<Metadata>("null").unwrap(), Metadata::default());
         let metadata: Metadata = serde_json::from_str(r#"{"actor_id":null,"x":null}"#).unwrap();
         assert_eq!(metadata, Metadata::default());
+    }
+
+    #[test]
+    fn every_kind_of_value_is_kept_and_of_two_fields_of_one_name_the_last() {
+        let text = r#"{
+            "a": "\u0041", "b": true, "c": -1, "d": 1.5, "e": [1, null], "f": {"x": "y"},
+            "g": 18446744073709551615, "correlation_id": "\"q\"", "causation_id": 5
+        }"#;
+        let metadata: Metadata = serde_json::from_str(text).unwrap();
+        assert_eq!(metadata.correlation_id.as_deref(), Some("\"q\""));
+        let again: Value = serde_json::to_value(&metadata).unwrap();
+        assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(again, serde_json::to_value(Metadata::deserialize(&again).unwrap()).unwrap());
+
+        let id = "0193a1d4-0000-7000-8000-000000000001";
+        let twice = format!(r#"{{"causation_id": 5, "causation_id": "{id}"}}"#);
+        let metadata: Metadata = serde_json::from_str(&twice).unwrap();
+        assert_eq!((metadata.causation_id, metadata.extra.len()), (id.parse().ok(), 0));
+        let twice = format!(r#"{{"causation_id": "{id}", "causation_id": "x"}}"#);
+        let metadata: Metadata = serde_json::from_str(&twice).unwrap();
+        assert_eq!((metadata.causation_id, metadata.extra.len()), (None, 1));
     }
 
     #[test]
