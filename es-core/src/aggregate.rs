@@ -38,6 +38,10 @@ pub trait Aggregate: Default + Send + Sync + 'static {
 ///
 /// Pure and synchronous: it is run again after a conflict. What it needs from outside (time, ids,
 /// answers of other systems) is fetched before and stands in the command.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide `{C}`",
+    note = "write `impl Decide<{C}> for {Self}`, or give the decision as a closure to `update`"
+)]
 pub trait Decide<C>: Aggregate {
     /// Why the command can be refused.
     type Rejection;
@@ -133,6 +137,10 @@ id_by_display! {
 ///
 /// It lets `update(&id, |order| Ok(OrderEvent::OrderPaid))` and `Ok([a, b])` be written without
 /// `vec!`.
+#[diagnostic::on_unimplemented(
+    message = "a decision answers with events of its aggregate, not with `{Self}`",
+    note = "one `{E}`, a `Vec`, an array or an `Option` of it"
+)]
 pub trait IntoEvents<E> {
     /// The events in their order.
     fn into_events(self) -> Vec<E>;

@@ -28,12 +28,14 @@ pub enum ContentProblem {
         /// The limit that was passed.
         limit: usize,
     },
-    /// A number has an exponent beyond that of a double.
-    #[error("the number at byte {at} has an exponent beyond ±{limit}; store it as a string")]
-    HugeExponent {
-        /// The byte of the text at which the exponent begins.
+    /// A number is beyond what a double can hold.
+    #[error(
+        "the number at byte {at} is beyond a double (exponents ±{limit}); store it as a string"
+    )]
+    HugeNumber {
+        /// The byte of the text at which its digits begin.
         at: usize,
-        /// The largest exponent.
+        /// The largest exponent, either way.
         limit: u32,
     },
     /// The text is longer than allowed.
@@ -73,8 +75,10 @@ pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), 
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            // outside strings, `e` stands in `true` and `false` too; there no digit precedes it
-            b'e' | b'E' if at > 0 && bytes[at - 1].is_ascii_digit() => check_exponent(text, at)?,
+            b'0'..=b'9' => {
+                at = check_number(text, at)?;
+                continue;
+            }
             _ => {}
         }
         at += 1;
@@ -113,14 +117,25 @@ fn unit(text: &str, at: usize) -> u32 {
         .unwrap_or(NO_ESCAPE)
 }
 
-fn check_exponent(text: &str, at: usize) -> Result<(), ContentProblem> {
-    let limit = Limits::EXPONENT;
-    let digits = text[at + 1..].trim_start_matches(['+', '-']);
-    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-    match digits[..end].parse::<u32>() {
-        Ok(exponent) if exponent <= limit => Ok(()),
-        _ => Err(ContentProblem::HugeExponent { at, limit }),
+/// Checks the number whose digits begin at `start` and answers the byte after its end.
+fn check_number(text: &str, start: usize) -> Result<usize, ContentProblem> {
+    /// A number of so many characters without an exponent is far from every bound.
+    const SHORT: usize = 300;
+    let digits = &text[start..];
+    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
+    let number = &digits[..digits.find(|c| !is_part(c)).unwrap_or(digits.len())];
+    let exponent = number.find(['e', 'E']);
+    if exponent.is_some() || number.len() > SHORT {
+        let limit = Limits::EXPONENT;
+        let is_small = exponent.is_none_or(|at| {
+            let digits = number[at + 1..].trim_start_matches(['+', '-']);
+            digits.parse::<u32>().is_ok_and(|exponent| exponent <= limit)
+        });
+        if !is_small || !number.parse::<f64>().is_ok_and(f64::is_finite) {
+            return Err(ContentProblem::HugeNumber { at: start, limit });
+        }
     }
+    Ok(start + number.len())
 }
 
 /// The JSON pointer of the first string or key with U+0000.
@@ -199,9 +214,13 @@ mod tests {
         assert_eq!(check(&nested(64)), Ok(()));
         assert!(matches!(check(&nested(65)), Err(ContentProblem::TooDeep { limit: 64, .. })));
         assert!(matches!(check(&nested(50_000)), Err(ContentProblem::TooDeep { .. })));
-        assert!(matches!(check("1e309"), Err(ContentProblem::HugeExponent { .. })));
-        assert!(matches!(check("[1E-131071]"), Err(ContentProblem::HugeExponent { .. })));
-        assert!(matches!(check("1e99999999999"), Err(ContentProblem::HugeExponent { .. })));
+        let many_digits = "9".repeat(400);
+        for huge in ["1e309", "[1E-131071]", "1e99999999999", "99999e308", &many_digits] {
+            assert!(matches!(check(huge), Err(ContentProblem::HugeNumber { .. })), "{huge}");
+        }
+        for number in [f64::MAX, f64::MIN_POSITIVE, 5e-324] {
+            assert_eq!(check(&format!("[{number:e},-{number:e}]")), Ok(()));
+        }
         assert!(matches!(
             check_json("\"abcdef\"", 7, 64),
             Err(ContentProblem::TooLarge { bytes: 8, limit: 7 })

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::event::{DecodeError, Event, decode_recorded};
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
@@ -138,6 +139,15 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// Reads the event as one of `E`.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] says what does not fit.
+    pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
+        decode_recorded(self)
+    }
+
     /// The identity and place of this event, without its content.
     pub fn receipt(&self) -> EventReceipt {
         EventReceipt {
@@ -146,6 +156,28 @@ impl RecordedEvent {
             position: self.position,
             recorded_at: self.recorded_at,
         }
+    }
+}
+
+/// What causes further events: an event, and what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The event.
+    pub event_id: EventId,
+    /// What it belongs to across streams; an event without one starts one, named by its own id.
+    pub correlation_id: String,
+}
+
+impl Cause {
+    pub(crate) fn new(event_id: EventId, correlation_id: Option<String>) -> Self {
+        let correlation_id = correlation_id.unwrap_or_else(|| event_id.to_string());
+        Self { event_id, correlation_id }
+    }
+}
+
+impl From<&RecordedEvent> for Cause {
+    fn from(event: &RecordedEvent) -> Self {
+        Self::new(event.event_id, event.metadata.correlation_id.clone())
     }
 }
 

@@ -33,7 +33,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from(chrono::DateTime::<chrono::Utc>::from(SystemTime::now()))
+        Timestamp::from(SystemTime::now())
     }
 }
 

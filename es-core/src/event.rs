@@ -151,12 +151,9 @@ pub enum DecodeError {
     },
 }
 
-/// Reads a recorded event as one of `E`.
-///
-/// # Errors
-///
-/// As [`Event::decode`]; also when the metadata's `event_version` is unreadable.
-pub fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, DecodeError> {
+/// Reads a recorded event as one of `E`: [`Event::decode`], and a refusal of a metadata field
+/// `event_version` that is no version.
+pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, DecodeError> {
     if event.metadata.event_version.is_none()
         && let Some(found) = event.metadata.extra.get("event_version")
     {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use futures_core::Stream;
+use futures_core::stream::BoxStream;
 use futures_util::stream::try_unfold;
 
 use crate::envelope::RecordedEvent;
@@ -14,17 +14,28 @@ use crate::store::EventStore;
 ///
 /// All streams hold at most one page, read the next page only when it is asked for, and can be
 /// dropped at any time. After an error a stream ends.
+///
+/// ```
+/// # use es_core::{EventStore, EventStoreExt, ReadLog};
+/// use futures_util::TryStreamExt;
+///
+/// # async fn example(store: &dyn EventStore) -> Result<(), es_core::StoreError> {
+/// let mut tail = store.tail(ReadLog::from_start());
+/// while let Some(event) = tail.try_next().await? {
+///     println!("{} {}", event.stream, event.event_type);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub trait EventStoreExt: EventStore {
     /// The events of one stream, page by page, within the bounds of `read`.
     ///
     /// Events that are appended meanwhile are included if the reader has not passed them; nothing
     /// is read twice.
-    fn events(
-        &self,
-        read: ReadStream,
-    ) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
-        let start = (Some(read), VecDeque::new());
-        try_unfold(start, async move |(mut rest, mut page): (Option<ReadStream>, VecDeque<_>)| {
+    fn events(&self, read: ReadStream) -> BoxStream<'_, Result<RecordedEvent, StoreError>> {
+        type Rest = (Option<ReadStream>, VecDeque<RecordedEvent>);
+        let start: Rest = (Some(read), VecDeque::new());
+        Box::pin(try_unfold(start, move |(mut rest, mut page): Rest| async move {
             while page.is_empty() {
                 let Some(read) = rest.take() else {
                     return Ok(None);
@@ -34,11 +45,11 @@ pub trait EventStoreExt: EventStore {
                 page = answer.events.into();
             }
             Ok(page.pop_front().map(|event| (event, (rest, page))))
-        })
+        }))
     }
 
     /// The wanted events of the log that are there now; ends at the end of the log.
-    fn log(&self, read: ReadLog) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
+    fn log(&self, read: ReadLog) -> BoxStream<'_, Result<RecordedEvent, StoreError>> {
         follow(self, read, AtEnd::Stop)
     }
 
@@ -46,7 +57,7 @@ pub trait EventStoreExt: EventStore {
     ///
     /// Nothing is skipped and nothing comes twice. While there is nothing new the stream waits in
     /// [`EventStore::wait_past`], without reading.
-    fn tail(&self, read: ReadLog) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
+    fn tail(&self, read: ReadLog) -> BoxStream<'_, Result<RecordedEvent, StoreError>> {
         follow(self, read, AtEnd::Wait)
     }
 
@@ -54,8 +65,8 @@ pub trait EventStoreExt: EventStore {
     ///
     /// For readers that keep a checkpoint: [`LogPage::next`] also moves over events that the filter
     /// leaves out, so a page may be without events. Waits as [`tail`](Self::tail) does.
-    fn tail_pages(&self, read: ReadLog) -> impl Stream<Item = Result<LogPage, StoreError>> + Send {
-        try_unfold((read, false), move |(mut read, at_end)| async move {
+    fn tail_pages(&self, read: ReadLog) -> BoxStream<'_, Result<LogPage, StoreError>> {
+        Box::pin(try_unfold((read, false), move |(mut read, at_end)| async move {
             if at_end {
                 self.wait_past(read.after).await?;
             }
@@ -63,7 +74,7 @@ pub trait EventStoreExt: EventStore {
             read.after = page.next;
             let at_end = page.at_end;
             Ok(Some((page, (read, at_end))))
-        })
+        }))
     }
 }
 
@@ -87,9 +98,9 @@ fn follow<S: EventStore + ?Sized>(
     store: &S,
     read: ReadLog,
     when: AtEnd,
-) -> impl Stream<Item = Result<RecordedEvent, StoreError>> + Send {
+) -> BoxStream<'_, Result<RecordedEvent, StoreError>> {
     let start = Cursor { read, page: VecDeque::new(), at_end: false };
-    try_unfold(start, move |mut cursor: Cursor| async move {
+    Box::pin(try_unfold(start, move |mut cursor: Cursor| async move {
         loop {
             if let Some(event) = cursor.page.pop_front() {
                 return Ok(Some((event, cursor)));
@@ -104,5 +115,5 @@ fn follow<S: EventStore + ?Sized>(
             cursor.at_end = page.at_end;
             cursor.page = page.events.into();
         }
-    })
+    }))
 }

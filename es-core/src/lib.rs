@@ -42,7 +42,7 @@ pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of}
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
 pub use append::{InvalidRequest, StreamAppend};
 pub use content::{ContentProblem, check_json};
-pub use envelope::{EventId, EventName, EventReceipt, NewEvent, RecordedEvent};
+pub use envelope::{Cause, EventId, EventName, EventReceipt, NewEvent, RecordedEvent};
 pub use environment::{Clock, Environment, EventIds, Jitter};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
@@ -58,7 +58,7 @@ pub use snapshot::{Snapshot, SnapshotQueue, SnapshotStore, SnapshotWorker, Snaps
 pub use store::EventStore;
 pub use stream::{InvalidStreamId, StreamId};
 pub use timestamp::{Timestamp, TimestampError};
-pub use unit_of_work::{Decision, Member, Members, UnitOfWork};
+pub use unit_of_work::{Decision, ExecutedUnit, Member, Members, UnitOfWork};
 pub use version::{Conflict, ExpectedVersion, StreamVersion};
 
 #[cfg(doctest)]

@@ -28,9 +28,9 @@ impl Limits {
     pub const EVENT_TYPE_BYTES: usize = 100;
     /// The longest idempotency key, in bytes.
     pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
-    /// The largest power of ten in a number, either way: what a double can hold. Larger ones make
-    /// some databases write the number out, digit by digit.
-    pub const EXPONENT: u32 = 308;
+    /// The largest power of ten in a number, either way: that of the smallest double. Larger ones
+    /// make some databases write the number out, digit by digit.
+    pub const EXPONENT: u32 = 324;
 }
 
 impl Default for Limits {

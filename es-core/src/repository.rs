@@ -3,13 +3,18 @@
 mod command;
 mod load;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+
 use crate::aggregate::{Aggregate, Decide, IntoEvents, stream_of};
-use crate::envelope::RecordedEvent;
+use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
+use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
 use crate::snapshot::{SnapshotQueue, SnapshotStore, Snapshotted};
@@ -17,8 +22,9 @@ use crate::store::EventStore;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
+use command::Expected;
 pub use command::{Command, ExecuteError, Executed};
-pub(crate) use command::{encode_events, next_attempt};
+pub(crate) use command::{EncodeFailure, Encoded, encode_events, next_attempt};
 pub(crate) use load::load_stream;
 pub use load::{LoadError, Loaded};
 
@@ -58,6 +64,11 @@ impl<A: Aggregate> Repository<A> {
         &self.store
     }
 
+    /// The metadata that every event of every command gets.
+    pub(crate) fn base(&self) -> &Metadata {
+        &self.base
+    }
+
     /// Replaces the sources of ids, chance and time.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
@@ -74,8 +85,8 @@ impl<A: Aggregate> Repository<A> {
 
     /// Makes `cause` the cause of every command of this repository; see [`Command::caused_by`].
     #[must_use]
-    pub fn caused_by(mut self, cause: &RecordedEvent) -> Self {
-        set_cause(&mut self.base, cause);
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        set_cause(&mut self.base, cause.into());
         self
     }
 
@@ -165,7 +176,7 @@ impl<A: Aggregate> Repository<A> {
         A::Rejection,
     >
     where
-        A: Decide<C>,
+        A: Decide<C, Rejection: Send>,
         C: Send + Sync,
     {
         self.update(id, move |state: &A| state.decide(&command))
@@ -174,16 +185,54 @@ impl<A: Aggregate> Repository<A> {
     /// Runs a decision that is a function of the state: load, decide, append.
     ///
     /// The decision is run again on the new state after a conflict, so it must be pure.
+    ///
+    /// A command borrows the repository; to run one in a task of its own, move a clone of the
+    /// repository into the task.
     pub fn update<F, Ev, R>(&self, id: &A::Id, decision: F) -> Command<'_, A, F, Ev, R>
     where
         F: Fn(&A) -> Result<Ev, R> + Send + Sync,
         Ev: IntoEvents<A::Event>,
+        R: Send,
     {
-        Command::new(self, stream_of::<A>(id), decision, false)
+        Command::new(self, stream_of::<A>(id), decision, Expected::Anything)
+    }
+
+    /// Runs a decision that refuses nothing: load, decide, append.
+    pub fn record<F, Ev>(
+        &self,
+        id: &A::Id,
+        decision: F,
+    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, Infallible> + Send + Sync, Ev, Infallible>
+    where
+        F: Fn(&A) -> Ev + Send + Sync,
+        Ev: IntoEvents<A::Event>,
+    {
+        self.update(id, move |state: &A| Ok(decision(state)))
+    }
+
+    /// The events of an aggregate, oldest first, each with what was recorded beside it.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), within the stream.
+    pub fn history(
+        &self,
+        id: &A::Id,
+    ) -> BoxStream<'_, Result<(RecordedEvent, A::Event), LoadError>> {
+        let stream = match stream_of::<A>(id) {
+            Ok(stream) => stream,
+            Err(error) => return Box::pin(futures_util::stream::iter([Err(error.into())])),
+        };
+        let events = self.store.events(ReadStream::new(stream).limit(self.page));
+        Box::pin(events.map(|event| {
+            let event = event?;
+            let decoded = load::decode(&event)?;
+            Ok((event, decoded))
+        }))
     }
 
     /// Runs a decision for an aggregate that must not exist yet: the decision sees no state, and an
-    /// existing stream is a conflict, however many retries are allowed.
+    /// existing stream is [`ExecuteError::Exists`], however many retries are allowed.
     pub fn create<F, Ev, R>(
         &self,
         id: &A::Id,
@@ -192,16 +241,15 @@ impl<A: Aggregate> Repository<A> {
     where
         F: Fn() -> Result<Ev, R> + Send + Sync,
         Ev: IntoEvents<A::Event>,
+        R: Send,
     {
-        Command::new(self, stream_of::<A>(id), move |_: &A| decision(), true)
+        Command::new(self, stream_of::<A>(id), move |_: &A| decision(), Expected::Nothing)
     }
 }
 
-/// Takes causation and correlation from `cause`; an event without correlation starts one.
-pub(crate) fn set_cause(metadata: &mut Metadata, cause: &RecordedEvent) {
+pub(crate) fn set_cause(metadata: &mut Metadata, cause: Cause) {
     metadata.causation_id = Some(cause.event_id);
-    let correlation = cause.metadata.correlation_id.clone();
-    metadata.correlation_id = correlation.or_else(|| Some(cause.event_id.to_string()));
+    metadata.correlation_id = Some(cause.correlation_id);
 }
 
 impl<A: Aggregate> Clone for Repository<A> {

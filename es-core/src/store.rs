@@ -108,7 +108,7 @@ use crate::stream::StreamId;
 ///     if it has one already; it stays pending as long as there is none; it wakes however many wait;
 ///     dropping it is harmless. (`tailing::wait_past_returns_at_once_when_there_is_more`,
 ///     `tailing::wait_past_pends_until_an_append`, `tailing::all_waiters_are_woken`,
-///     `tailing::a_dropped_wait_is_harmless`)
+///     `tailing::a_dropped_wait_is_harmless`, `tailing::a_tail_of_an_idle_log_reads_nothing`)
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// Writes all events of the request, or none.

@@ -56,6 +56,13 @@ impl From<DateTime<Utc>> for Timestamp {
     }
 }
 
+impl From<std::time::SystemTime> for Timestamp {
+    /// Cuts nanoseconds off.
+    fn from(time: std::time::SystemTime) -> Self {
+        Self::from(DateTime::<Utc>::from(time))
+    }
+}
+
 impl From<Timestamp> for DateTime<Utc> {
     fn from(time: Timestamp) -> Self {
         DateTime::from_timestamp_micros(time.0)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
 };
-use crate::envelope::RecordedEvent;
+use crate::envelope::{Cause, NewEvent};
 use crate::environment::Environment;
 use crate::metadata::Metadata;
 use crate::repository::{ExecuteError, next_attempt, set_cause};
@@ -19,6 +19,7 @@ use crate::store::EventStore;
 use crate::stream::StreamId;
 use crate::version::ExpectedVersion;
 
+use members::{Encoding, EncodingFailure, Failure, LoadedVersions, Loading};
 pub use members::{Member, Members};
 
 /// Runs one decision over several aggregates of one store, and appends its events atomically.
@@ -84,12 +85,12 @@ impl UnitOfWork {
         self
     }
 
-    /// Runs `decision` on the states of `members`: a tuple of two to four [`Member`]s, or a `Vec`
-    /// of members of one type.
+    /// Runs `decision` on the states of `members`: tuples of [`Member`]s, `Vec`s of them, or both, as
+    /// in `(Member<Order>, Vec<Member<Stock>>)`.
     ///
-    /// The decision gets the states and answers with the events in the same shape. It is run again
-    /// after a conflict, so it must be pure. Only members that get events are written and so
-    /// checked: one that was only looked at may have changed meanwhile.
+    /// The decision gets the states and answers with the events in the same shape, a `Vec` for each
+    /// member. It is run again after a conflict, so it must be pure. Only members that get events
+    /// are written and so checked: one that was only looked at may have changed meanwhile.
     pub fn decide<'u, M, F, R>(&self, members: M, decision: F) -> Decision<'u, M, F, R>
     where
         M: Members,
@@ -146,15 +147,17 @@ impl<M, F, R> Decision<'_, M, F, R> {
 
     /// Names what is done, so that a repeat does nothing and is answered with the first result.
     ///
-    /// The key is recorded under each stream that gets events, and looked up under each member's.
+    /// The key is recorded under each stream that gets events, and looked up under each member's. A
+    /// recorded append that touched streams of other aggregates is another command; one that
+    /// touched some of these members only is taken for the same.
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.key = Some(key);
         self
     }
 
     /// As [`Command::caused_by`](crate::Command::caused_by).
-    pub fn caused_by(mut self, cause: &RecordedEvent) -> Self {
-        set_cause(&mut self.metadata, cause);
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        set_cause(&mut self.metadata, cause.into());
         self
     }
 
@@ -166,60 +169,88 @@ impl<M, F, R> Decision<'_, M, F, R> {
     }
 }
 
+/// The answer to a unit of work that was carried out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ExecutedUnit<M: Members> {
+    /// The states with the decided events in them; for a repeat, the states as they are now.
+    pub states: M::States,
+    /// The events as they were recorded; `None` for a repeat.
+    pub events: Option<M::Events>,
+    /// Where the events were recorded; `None` if the decision had none for anybody.
+    pub appended: Option<Appended>,
+}
+
+impl<M: Members> ExecutedUnit<M> {
+    /// True if the idempotency key was recorded before: nothing was decided or written now.
+    pub fn is_repeat(&self) -> bool {
+        self.appended.as_ref().is_some_and(|appended| appended.repeated)
+    }
+}
+
 impl<M, F, R> Decision<'_, M, F, R>
 where
     M: Members,
     F: Fn(&M::States) -> Result<M::Events, R> + Send + Sync,
 {
-    /// `None` if the decision had no events for anybody.
-    async fn run(self) -> Result<Option<Appended>, ExecuteError<R>> {
+    async fn run(self) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
         let UnitOfWork { store, environment } = &self.unit;
-        let streams =
-            self.members.streams().map_err(|error| ExecuteError::Invalid(error.into()))?;
+        let mut streams = Vec::new();
+        self.members.name(&mut streams).map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut attempt = 0;
         loop {
             if let Some(first) = self.first_result(&streams).await? {
-                return Ok(Some(first));
+                return self.repeated(&streams, first).await;
             }
-            let (states, versions) = self.members.load(&**store, &streams).await?;
+            let (mut states, mut loaded) = self.load(&streams).await?;
             let events = (self.decision)(&states).map_err(ExecuteError::Rejected)?;
-            let encoded = M::encode(&events, &self.metadata, environment)?;
-            if encoded.len() != streams.len() {
-                let (members, lists) = (streams.len(), encoded.len());
-                return Err(ExecuteError::Invalid(InvalidRequest::MemberCount { members, lists }));
-            }
-            let mut parts = streams
-                .iter()
-                .zip(versions)
-                .zip(encoded)
-                .filter(|(_, events)| !events.is_empty())
-                .map(|((stream, version), events)| {
-                    (stream.clone(), ExpectedVersion::Exact(version), events)
-                });
-            let Some((stream, expected, events)) = parts.next() else {
-                return Ok(None);
+            let mut encoding = Encoding { base: &self.metadata, environment, lists: Vec::new() };
+            let events = self.members.encode(events, &mut encoding).map_err(told)?;
+            let Some(request) = request(&loaded, encoding.lists, self.key.as_ref()) else {
+                return Ok(ExecutedUnit { states, events: Some(events), appended: None });
             };
-            let mut request = AppendRequest::to(stream, expected, events);
-            for (stream, expected, events) in parts {
-                request = request.and(stream, expected, events);
-            }
-            if let Some(key) = &self.key {
-                request = request.with_key(key.clone());
-            }
             match store.append(request).await {
-                Ok(appended) => return Ok(Some(appended)),
+                Ok(appended) if appended.repeated => {
+                    return self.repeated(&streams, appended).await;
+                }
+                Ok(appended) => {
+                    self.members.evolve(&mut states, &events, &mut loaded);
+                    let (events, appended) = (Some(events), Some(appended));
+                    return Ok(ExecutedUnit { states, events, appended });
+                }
                 Err(error) => {
                     // the same command may have won a race between our look-up and our append
                     if matches!(error, AppendError::Conflict(_) | AppendError::KeyReused { .. })
                         && let Some(first) = self.first_result(&streams).await?
                     {
-                        return Ok(Some(first));
+                        return self.repeated(&streams, first).await;
                     }
                     let keyed = self.key.is_some();
                     next_attempt(error, &mut attempt, &self.retry, keyed, environment).await?;
                 }
             }
         }
+    }
+
+    async fn load(
+        &self,
+        streams: &[StreamId],
+    ) -> Result<(M::States, LoadedVersions), ExecuteError<R>> {
+        let store = &self.unit.store;
+        let loaded = LoadedVersions::new();
+        let mut loading = Loading { store, loaded, streams: streams.iter() };
+        let states = self.members.load(&mut loading).await?;
+        Ok((states, loading.loaded))
+    }
+
+    /// The answer to a repeat: the first result, and the states as they are now.
+    async fn repeated(
+        &self,
+        streams: &[StreamId],
+        first: Appended,
+    ) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
+        let (states, _) = self.load(streams).await?;
+        Ok(ExecutedUnit { states, events: None, appended: Some(first) })
     }
 
     async fn first_result(
@@ -252,10 +283,39 @@ where
     F: Fn(&M::States) -> Result<M::Events, R> + Send + Sync + 'u,
     R: Send + 'u,
 {
-    type Output = Result<Option<Appended>, ExecuteError<R>>;
+    type Output = Result<ExecutedUnit<M>, ExecuteError<R>>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'u>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+/// The append of all members that got events; `None` if there are none.
+fn request(
+    loaded: &LoadedVersions,
+    lists: Vec<Vec<NewEvent>>,
+    key: Option<&IdempotencyKey>,
+) -> Option<AppendRequest> {
+    let mut parts = loaded.iter().zip(lists).filter(|(_, events)| !events.is_empty()).map(
+        |((stream, version), events)| (stream.clone(), ExpectedVersion::Exact(*version), events),
+    );
+    let (stream, expected, events) = parts.next()?;
+    let mut request = AppendRequest::to(stream, expected, events);
+    for (stream, expected, events) in parts {
+        request = request.and(stream, expected, events);
+    }
+    Some(match key {
+        Some(key) => request.with_key(key.clone()),
+        None => request,
+    })
+}
+
+fn told<R>(EncodingFailure(failure): EncodingFailure) -> ExecuteError<R> {
+    match failure {
+        Failure::Event(failure) => failure.into(),
+        Failure::MemberCount { members, lists } => {
+            ExecuteError::Invalid(InvalidRequest::MemberCount { members, lists })
+        }
     }
 }

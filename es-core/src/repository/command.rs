@@ -4,15 +4,18 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 
-use super::load::{LoadError, Loaded};
+use futures_util::TryStreamExt;
+
+use super::load::{LoadError, Loaded, decode};
 use super::{Repository, load_stream, set_cause};
 use crate::aggregate::{Aggregate, IntoEvents};
 use crate::append::KeyDifference;
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest};
-use crate::envelope::{EventId, NewEvent, RecordedEvent};
+use crate::envelope::{Cause, EventId, NewEvent};
 use crate::environment::Environment;
 use crate::error::StoreError;
-use crate::event::{EncodeError, Event};
+use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::ext::EventStoreExt;
 use crate::metadata::{EventVersion, Metadata};
 use crate::read::ReadStream;
 use crate::retry::Retry;
@@ -30,11 +33,19 @@ pub struct Command<'r, A: Aggregate, F, Ev, R> {
     repository: &'r Repository<A>,
     stream: Result<StreamId, InvalidStreamId>,
     decision: F,
-    must_be_new: bool,
+    expected: Expected,
     retry: Retry,
     key: Option<IdempotencyKey>,
     metadata: Metadata,
     types: PhantomData<fn() -> (Ev, R)>,
+}
+
+/// What the caller knows of the stream before it is loaded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Expected {
+    Anything,
+    Nothing,
+    Version(StreamVersion),
 }
 
 impl<A: Aggregate, F, Ev, R> std::fmt::Debug for Command<'_, A, F, Ev, R> {
@@ -48,13 +59,13 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
         repository: &'r Repository<A>,
         stream: Result<StreamId, InvalidStreamId>,
         decision: F,
-        must_be_new: bool,
+        expected: Expected,
     ) -> Self {
         Self {
             repository,
             stream,
             decision,
-            must_be_new,
+            expected,
             retry: Retry::NONE,
             key: None,
             metadata: Metadata::default(),
@@ -76,9 +87,46 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
         self
     }
 
+    /// Carries the command out only if the stream is at this version still: what a person saw when
+    /// they decided, for example. Anything else is a conflict, however many retries are allowed.
+    pub fn expecting(mut self, version: StreamVersion) -> Self {
+        self.expected = Expected::Version(version);
+        self
+    }
+
     /// Names what is done, so that a repeat does nothing and is answered with the first result.
     ///
-    /// The key is looked up before the decision is run. A decision without events records none.
+    /// The key is looked up before the decision is run, so a repeat is answered without deciding:
+    /// the key alone says that it is the same command. A key that is used for another command by
+    /// mistake is therefore answered as a repeat, too; compare [`Executed::events`], which are then
+    /// the first command's. Keys belong to a stream: on another one, the same text is another key.
+    /// A decision without events records none.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use es_core::{Aggregate, Event, EventStore, IdempotencyKey, Repository};
+    /// # #[derive(Event)]
+    /// # enum OrderEvent { OrderPaid { cents: u64 } }
+    /// # #[derive(Default)]
+    /// # struct Order;
+    /// # impl Aggregate for Order {
+    /// #     const TYPE: &'static str = "order";
+    /// #     type Id = String;
+    /// #     type Event = OrderEvent;
+    /// #     fn evolve(&mut self, _: &OrderEvent) {}
+    /// # }
+    /// # async fn example(orders: Repository<Order>) -> Result<(), Box<dyn std::error::Error>> {
+    /// let paid = orders
+    ///     .record(&"o-1".to_owned(), |_| OrderEvent::OrderPaid { cents: 700 })
+    ///     .idempotency_key(IdempotencyKey::new("payment/p-17")?)
+    ///     .retries(3)
+    ///     .await?;
+    /// if paid.is_repeat() {
+    ///     println!("payment p-17 was recorded before: {} events", paid.events.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.key = Some(key);
         self
@@ -86,9 +134,9 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
 
     /// Records `cause` as the cause of the events, and passes its correlation on.
     ///
-    /// A cause without correlation id starts one: its own event id.
-    pub fn caused_by(mut self, cause: &RecordedEvent) -> Self {
-        set_cause(&mut self.metadata, cause);
+    /// The cause is a [`RecordedEvent`](crate::RecordedEvent), or what [`Executed::cause`] answers.
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        set_cause(&mut self.metadata, cause.into());
         self
     }
 
@@ -110,11 +158,25 @@ pub struct Executed<A: Aggregate> {
     pub state: A,
     /// How many events are in the state.
     pub version: StreamVersion,
-    /// The decided events; empty if everything was already so, and for a repeat.
+    /// The events as they were recorded; empty if everything was already so. For a repeat, those of
+    /// the first command.
     pub events: Vec<A::Event>,
-    /// Where the events were recorded; `None` if there were none. For a repeat, where the first
-    /// command's events were recorded.
+    /// Where the events were recorded; `None` if there were none.
     pub appended: Option<Appended>,
+    correlation_id: Option<String>,
+}
+
+impl<A: Aggregate> Executed<A> {
+    /// True if the idempotency key was recorded before: nothing was decided or written now.
+    pub fn is_repeat(&self) -> bool {
+        self.appended.as_ref().is_some_and(|appended| appended.repeated)
+    }
+
+    /// The last of the events as the cause of what follows from it; `None` if there were none.
+    pub fn cause(&self) -> Option<Cause> {
+        let stream = self.appended.as_ref()?.streams.first()?;
+        Some(Cause::new(stream.events.last()?.event_id, self.correlation_id.clone()))
+    }
 }
 
 /// Why a command was not carried out.
@@ -130,9 +192,29 @@ pub enum ExecuteError<R> {
     /// The events of the aggregate could not be loaded.
     #[error(transparent)]
     Load(LoadError),
+    /// The aggregate was to be created, and exists.
+    #[error("{stream} exists already, at version {version}")]
+    Exists {
+        /// The stream.
+        stream: StreamId,
+        /// Its version.
+        version: StreamVersion,
+    },
     /// A decided event cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// A decided event could be written, but not read back; nothing was written.
+    ///
+    /// A number that is not finite becomes `null`, for example, and a field that lives in the
+    /// metadata may have got a value of another type from the command's metadata.
+    #[error("event `{event_type}` could not be read back after writing, so nothing was written")]
+    Unreadable {
+        /// The stored name of the event.
+        event_type: &'static str,
+        /// What does not fit.
+        #[source]
+        source: DecodeError,
+    },
     /// The command asks for something that no store takes.
     #[error(transparent)]
     Invalid(InvalidRequest),
@@ -200,22 +282,58 @@ impl<R> ExecuteError<R> {
     }
 }
 
+/// Decided events, ready to be stored, and as they will be read back.
+pub(crate) struct Encoded<E> {
+    pub(crate) new: Vec<NewEvent>,
+    pub(crate) stored: Vec<E>,
+}
+
+/// Why a decided event cannot be stored.
+pub(crate) enum EncodeFailure {
+    Encode(EncodeError),
+    Unreadable { event_type: &'static str, source: DecodeError },
+}
+
+impl<R> From<EncodeFailure> for ExecuteError<R> {
+    fn from(failure: EncodeFailure) -> Self {
+        match failure {
+            EncodeFailure::Encode(error) => Self::Encode(error),
+            EncodeFailure::Unreadable { event_type, source } => {
+                Self::Unreadable { event_type, source }
+            }
+        }
+    }
+}
+
 /// Turns decided events into storable ones: ids, schema versions, and metadata from `base`.
+///
+/// Each is read back at once: an event that was acknowledged must never make its aggregate
+/// unreadable, and the state that a command answers with must be the one that a load gives.
 pub(crate) fn encode_events<E: Event>(
     events: &[E],
     base: &Metadata,
     environment: &Environment,
-) -> Result<Vec<NewEvent>, EncodeError> {
-    let encode = |event: &E| {
+) -> Result<Encoded<E>, EncodeFailure> {
+    let mut encoded = Encoded { new: Vec::new(), stored: Vec::new() };
+    for event in events {
         let kind = event.event_type();
         let mut metadata = Metadata::default();
-        let payload = event.encode(&mut metadata)?;
+        let payload = event.encode(&mut metadata).map_err(EncodeFailure::Encode)?;
         metadata.event_version = Some(EventVersion::new(kind.schema_version));
         metadata.fill_from(base);
+        let stored = E::decode(StoredEvent {
+            event_type: kind.name,
+            schema_version: kind.schema_version,
+            payload: payload.as_raw(),
+            metadata: &metadata,
+        });
+        let event_type = kind.name;
+        let unreadable = |source| EncodeFailure::Unreadable { event_type, source };
+        encoded.stored.push(stored.map_err(unreadable)?);
         let event_id = environment.event_ids.next_id();
-        Ok(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata))
-    };
-    events.iter().map(encode).collect()
+        encoded.new.push(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata));
+    }
+    Ok(encoded)
 }
 
 /// Waits before the next attempt if `error` allows one and one is left; else gives the error back.
@@ -260,34 +378,34 @@ where
             if let Some(first) = self.first_result(&stream).await? {
                 return repository.repeated(&stream, first).await;
             }
-            let loaded = match self.must_be_new {
-                true => Loaded {
-                    stream: stream.clone(),
-                    version: StreamVersion::EMPTY,
-                    state: A::default(),
-                },
-                false => repository.load_now(&stream).await?,
+            let loaded = match self.expected {
+                Expected::Nothing => Loaded::absent(stream.clone()),
+                Expected::Anything | Expected::Version(_) => repository.load_now(&stream).await?,
             };
+            if let Expected::Version(version) = self.expected {
+                ExpectedVersion::Exact(version).check(&stream, loaded.version)?;
+            }
             let decided = (self.decision)(&loaded.state).map_err(ExecuteError::Rejected)?;
             let events = decided.into_events();
             if events.is_empty() {
-                let Loaded { state, version, .. } = loaded;
-                return Ok(Executed { state, version, events, appended: None });
+                return Ok(repository.executed(loaded, events, None, &base));
             }
-            let new = encode_events(&events, &base, &repository.environment)?;
-            let expected = ExpectedVersion::Exact(loaded.version);
-            let mut request = AppendRequest::to(stream.clone(), expected, new);
+            let encoded = encode_events(&events, &base, &repository.environment)?;
+            let expected = match self.expected {
+                Expected::Nothing => ExpectedVersion::NoStream,
+                Expected::Anything | Expected::Version(_) => ExpectedVersion::Exact(loaded.version),
+            };
+            let mut request = AppendRequest::to(stream.clone(), expected, encoded.new);
             if let Some(key) = &self.key {
                 request = request.with_key(key.clone());
             }
             match repository.store.append(request).await {
-                // the same command won a race: its events are not ours to fold
                 Ok(appended) if appended.repeated => {
-                    let Loaded { state, version, .. } = repository.load_now(&stream).await?;
-                    let appended = Some(appended);
-                    return Ok(Executed { state, version, events: Vec::new(), appended });
+                    return repository.repeated(&stream, appended).await;
                 }
-                Ok(appended) => return Ok(repository.executed(loaded, events, appended)),
+                Ok(appended) => {
+                    return Ok(repository.executed(loaded, encoded.stored, Some(appended), &base));
+                }
                 Err(error) => {
                     // the same command may have won a race between our look-up and our append
                     if matches!(error, AppendError::Conflict(_) | AppendError::KeyReused { .. })
@@ -295,12 +413,23 @@ where
                     {
                         return repository.repeated(&stream, first).await;
                     }
-                    if self.must_be_new && matches!(error, AppendError::Conflict(_)) {
-                        return Err(error.into());
+                    match (error, self.expected) {
+                        (
+                            AppendError::Conflict(Conflict { stream, actual, .. }),
+                            Expected::Nothing,
+                        ) => {
+                            return Err(ExecuteError::Exists { stream, version: actual });
+                        }
+                        (AppendError::Conflict(conflict), Expected::Version(_)) => {
+                            return Err(conflict.into());
+                        }
+                        (error, _) => {
+                            let keyed = self.key.is_some();
+                            let environment = &repository.environment;
+                            next_attempt(error, &mut attempt, &self.retry, keyed, environment)
+                                .await?;
+                        }
                     }
-                    let keyed = self.key.is_some();
-                    next_attempt(error, &mut attempt, &self.retry, keyed, &repository.environment)
-                        .await?;
                 }
             }
         }
@@ -326,36 +455,63 @@ where
 }
 
 impl<A: Aggregate> Repository<A> {
-    async fn load_now(&self, stream: &StreamId) -> Result<Loaded<A>, LoadError> {
+    pub(crate) async fn load_now(&self, stream: &StreamId) -> Result<Loaded<A>, LoadError> {
         let read = ReadStream::new(stream.clone()).limit(self.page);
         load_stream(&*self.store, self.snapshots.as_ref(), read).await
     }
 
-    /// The answer to a repeat: the first result, and the state as it is now.
+    /// The answer to a repeat: the first result, its events, and the state as it is now.
     async fn repeated<R>(
         &self,
         stream: &StreamId,
         first: Appended,
     ) -> Result<Executed<A>, ExecuteError<R>> {
         let Loaded { state, version, .. } = self.load_now(stream).await?;
-        Ok(Executed { state, version, events: Vec::new(), appended: Some(first) })
+        let mut events = Vec::new();
+        let mut correlation_id = None;
+        let receipts = first.stream(stream).map_or(&[][..], |part| &part.events);
+        if let (Some(from), Some(to)) = (receipts.first(), receipts.last()) {
+            let read = ReadStream::new(stream.clone())
+                .from_version(from.version)
+                .to_version(to.version)
+                .limit(self.page);
+            let mut recorded = self.store.events(read);
+            while let Some(event) = recorded.try_next().await? {
+                correlation_id.clone_from(&event.metadata.correlation_id);
+                events.push(decode(&event)?);
+            }
+        }
+        Ok(Executed { state, version, events, appended: Some(first), correlation_id })
     }
 
     fn executed(
         &self,
         loaded: Loaded<A>,
         events: Vec<A::Event>,
-        appended: Appended,
+        appended: Option<Appended>,
+        base: &Metadata,
     ) -> Executed<A> {
         let Loaded { stream, version: before, mut state } = loaded;
         for event in &events {
             state.evolve(event);
         }
         let version = before.plus(events.len() as u64);
+        self.keep(&stream, before, version, &state);
+        let correlation_id = base.correlation_id.clone();
+        Executed { state, version, events, appended, correlation_id }
+    }
+
+    /// Has the state kept if it is time to.
+    pub(crate) fn keep(
+        &self,
+        stream: &StreamId,
+        before: StreamVersion,
+        now: StreamVersion,
+        state: &A,
+    ) {
         if let Some(snapshots) = &self.snapshots {
-            snapshots.keep(&stream, before, version, &state, self.environment.clock.now());
+            snapshots.keep(stream, before, now, state, self.environment.clock.now());
         }
-        Executed { state, version, events, appended: Some(appended) }
     }
 }
 

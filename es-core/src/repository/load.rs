@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
+use crate::envelope::RecordedEvent;
 use crate::error::StoreError;
-use crate::event::{DecodeError, decode_recorded};
+use crate::event::{DecodeError, Event, decode_recorded};
 use crate::payload::Payload;
 use crate::read::ReadStream;
 use crate::snapshot::{Snapshot, SnapshotQueue, SnapshotStore, Snapshotted};
@@ -23,6 +24,12 @@ pub struct Loaded<A> {
     pub version: StreamVersion,
     /// The fold of those events.
     pub state: A,
+}
+
+impl<A: Default> Loaded<A> {
+    pub(crate) fn absent(stream: StreamId) -> Self {
+        Self { stream, version: StreamVersion::EMPTY, state: A::default() }
+    }
 }
 
 impl<A> Loaded<A> {
@@ -62,7 +69,7 @@ pub(crate) struct Snapshots<A> {
     queue: SnapshotQueue,
     every: u64,
     fingerprint: Arc<str>,
-    encode: fn(&A) -> Option<Payload>,
+    encode: fn(&A) -> Result<Payload, serde_json::Error>,
     decode: fn(&Payload) -> Option<A>,
 }
 
@@ -87,7 +94,7 @@ impl<A: Aggregate> Snapshots<A> {
             queue,
             every,
             fingerprint: A::fingerprint().into(),
-            encode: |state| Payload::of(state).ok(),
+            encode: Payload::of,
             decode: |payload| payload.decode().ok(),
         }
     }
@@ -116,12 +123,23 @@ impl<A: Aggregate> Snapshots<A> {
         if step(now) == step(before) {
             return;
         }
-        if let Some(state) = (self.encode)(state) {
-            let schema = self.fingerprint.to_string();
-            let stream = stream.clone();
-            self.queue.offer(Snapshot { stream, version: now, schema, state, taken_at });
+        match (self.encode)(state) {
+            Ok(state) => {
+                let schema = self.fingerprint.to_string();
+                let stream = stream.clone();
+                self.queue.offer(Snapshot { stream, version: now, schema, state, taken_at });
+            }
+            Err(error) => tracing::warn!(%stream, %error, "state cannot be kept: it is no JSON"),
         }
     }
+}
+
+/// Reads an event; an error names it.
+pub(crate) fn decode<E: Event>(event: &RecordedEvent) -> Result<E, LoadError> {
+    decode_recorded(event).map_err(|source| {
+        let (stream, version) = (event.stream.clone(), event.version);
+        LoadError::Decode { stream, version, source }
+    })
 }
 
 /// Folds what `read` selects of a stream, page by page.
@@ -150,12 +168,7 @@ pub(crate) async fn load_stream<A: Aggregate>(
             return Box::pin(load_stream(store, None, read)).await;
         }
         for event in &page.events {
-            let decoded = decode_recorded(event).map_err(|source| LoadError::Decode {
-                stream: stream.clone(),
-                version: event.version,
-                source,
-            })?;
-            state.evolve(&decoded);
+            state.evolve(&decode(event)?);
             version = event.version;
         }
         rest = read_page.after(&page);

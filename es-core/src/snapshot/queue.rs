@@ -49,6 +49,8 @@ impl SnapshotQueue {
     }
 
     /// Waits until everything offered before is saved or dropped; for the end of a program.
+    ///
+    /// Waits for ever if the worker was never run; returns at once if it was dropped.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
         if self.jobs.send(Job::Flushed(done)).await.is_ok() {

@@ -1,14 +1,16 @@
 //! Which aggregates take part in a unit of work.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, stream_of};
 use crate::envelope::NewEvent;
 use crate::environment::Environment;
-use crate::event::EncodeError;
 use crate::metadata::Metadata;
 use crate::read::ReadStream;
-use crate::repository::{LoadError, encode_events, load_stream};
+use crate::repository::{
+    EncodeFailure, Encoded, LoadError, Loaded, Repository, encode_events, load_stream,
+};
 use crate::store::EventStore;
 use crate::stream::{InvalidStreamId, StreamId};
 use crate::version::StreamVersion;
@@ -17,116 +19,216 @@ use crate::version::StreamVersion;
 #[derive(Debug)]
 pub struct Member<A: Aggregate> {
     id: A::Id,
+    repository: Option<Repository<A>>,
 }
 
 impl<A: Aggregate> Member<A> {
     /// The aggregate `id` of type `A`.
     pub fn new(id: A::Id) -> Self {
-        Self { id }
+        Self { id, repository: None }
+    }
+
+    /// The aggregate `id` of a repository: loaded from its snapshots, with its metadata.
+    pub fn of(repository: &Repository<A>, id: A::Id) -> Self {
+        Self { id, repository: Some(repository.clone()) }
     }
 }
 
-/// The aggregates of a unit of work: tuples of two to four [`Member`]s, or a `Vec` of them.
+/// The aggregates of a unit of work: a [`Member`], a `Vec` of members, or a tuple of two to four of
+/// these.
 ///
 /// Implemented here only.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` are no members of a unit of work",
+    note = "use a `Member`, a `Vec` of members, or a tuple of two to four of these"
+)]
 pub trait Members: Send + Sync + private::Sealed {
     /// Their states, in the same shape.
     type States: Send + Sync;
-    /// Their events, in the same shape.
+    /// Their events, in the same shape: a `Vec` of events for each member.
     type Events: Send;
 
     #[doc(hidden)]
-    fn streams(&self) -> Result<Vec<StreamId>, InvalidStreamId>;
+    fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId>;
 
     #[doc(hidden)]
     fn load(
         &self,
-        store: &dyn EventStore,
-        streams: &[StreamId],
-    ) -> impl Future<Output = Result<(Self::States, Vec<StreamVersion>), LoadError>> + Send;
+        loading: &mut Loading<'_>,
+    ) -> impl Future<Output = Result<Self::States, LoadError>> + Send;
 
     #[doc(hidden)]
     fn encode(
-        events: &Self::Events,
-        base: &Metadata,
-        environment: &Environment,
-    ) -> Result<Vec<Vec<NewEvent>>, EncodeError>;
+        &self,
+        events: Self::Events,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<Self::Events, EncodingFailure>;
+
+    #[doc(hidden)]
+    fn evolve(&self, states: &mut Self::States, events: &Self::Events, loaded: &mut LoadedVersions);
 }
 
 mod private {
     pub trait Sealed {}
 }
 
-async fn load_member<A: Aggregate>(
-    store: &dyn EventStore,
-    stream: &StreamId,
-    versions: &mut Vec<StreamVersion>,
-) -> Result<A, LoadError> {
-    let loaded = load_stream::<A>(store, None, ReadStream::new(stream.clone())).await?;
-    versions.push(loaded.version);
-    Ok(loaded.state)
+/// Members being loaded, one after the other in their order.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "only this module can make one")]
+pub struct Loading<'a> {
+    pub(super) store: &'a Arc<dyn EventStore>,
+    /// The members that were loaded.
+    pub(super) loaded: LoadedVersions,
+    pub(super) streams: std::slice::Iter<'a, StreamId>,
 }
 
-impl<A: Aggregate> private::Sealed for Vec<Member<A>> {}
+/// The streams of loaded members with the versions at which they were found.
+#[doc(hidden)]
+pub(super) type LoadedVersions = std::collections::VecDeque<(StreamId, StreamVersion)>;
 
-impl<A: Aggregate> Members for Vec<Member<A>> {
-    type States = Vec<A>;
-    type Events = Vec<Vec<A::Event>>;
+/// Events being encoded, one list for each member in their order.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "only this module can make one")]
+pub struct Encoding<'a> {
+    pub(super) base: &'a Metadata,
+    pub(super) environment: &'a Environment,
+    pub(super) lists: Vec<Vec<NewEvent>>,
+}
 
-    fn streams(&self) -> Result<Vec<StreamId>, InvalidStreamId> {
-        self.iter().map(|member| stream_of::<A>(&member.id)).collect()
+/// Why the events of a unit of work cannot be encoded.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "only this module can make one")]
+pub struct EncodingFailure(pub(super) Failure);
+
+pub(super) enum Failure {
+    Event(EncodeFailure),
+    MemberCount { members: usize, lists: usize },
+}
+
+impl<A: Aggregate> private::Sealed for Member<A> {}
+
+impl<A: Aggregate> Members for Member<A> {
+    type States = A;
+    type Events = Vec<A::Event>;
+
+    fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId> {
+        streams.push(stream_of::<A>(&self.id)?);
+        Ok(())
     }
 
-    async fn load(
-        &self,
-        store: &dyn EventStore,
-        streams: &[StreamId],
-    ) -> Result<(Vec<A>, Vec<StreamVersion>), LoadError> {
-        let (mut states, mut versions) = (Vec::new(), Vec::new());
-        for stream in streams {
-            states.push(load_member(store, stream, &mut versions).await?);
-        }
-        Ok((states, versions))
+    async fn load(&self, loading: &mut Loading<'_>) -> Result<A, LoadError> {
+        let stream = loading.streams.next().expect("every member named its stream");
+        let Loaded { stream, version, state } = match &self.repository {
+            Some(repository) => repository.load_now(stream).await?,
+            None => {
+                let read = ReadStream::new(stream.clone());
+                load_stream(&**loading.store, None, read).await?
+            }
+        };
+        loading.loaded.push_back((stream, version));
+        Ok(state)
     }
 
     fn encode(
-        events: &Self::Events,
-        base: &Metadata,
-        environment: &Environment,
-    ) -> Result<Vec<Vec<NewEvent>>, EncodeError> {
-        events.iter().map(|events| encode_events(events, base, environment)).collect()
+        &self,
+        events: Vec<A::Event>,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<Vec<A::Event>, EncodingFailure> {
+        let mut base = encoding.base.clone();
+        if let Some(repository) = &self.repository {
+            base.fill_from(repository.base());
+        }
+        let Encoded { new, stored } = encode_events(&events, &base, encoding.environment)
+            .map_err(|failure| EncodingFailure(Failure::Event(failure)))?;
+        encoding.lists.push(new);
+        Ok(stored)
+    }
+
+    fn evolve(&self, state: &mut A, events: &Vec<A::Event>, loaded: &mut LoadedVersions) {
+        for event in events {
+            state.evolve(event);
+        }
+        let (stream, before) = loaded.pop_front().expect("every member was loaded");
+        if let Some(repository) = &self.repository {
+            repository.keep(&stream, before, before.plus(events.len() as u64), state);
+        }
+    }
+}
+
+impl<M: Members> private::Sealed for Vec<M> {}
+
+impl<M: Members> Members for Vec<M> {
+    type States = Vec<M::States>;
+    type Events = Vec<M::Events>;
+
+    fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId> {
+        self.iter().try_for_each(|member| member.name(streams))
+    }
+
+    async fn load(&self, loading: &mut Loading<'_>) -> Result<Vec<M::States>, LoadError> {
+        let mut states = Vec::with_capacity(self.len());
+        for member in self {
+            states.push(member.load(loading).await?);
+        }
+        Ok(states)
+    }
+
+    fn encode(
+        &self,
+        events: Vec<M::Events>,
+        encoding: &mut Encoding<'_>,
+    ) -> Result<Vec<M::Events>, EncodingFailure> {
+        if events.len() != self.len() {
+            let (members, lists) = (self.len(), events.len());
+            return Err(EncodingFailure(Failure::MemberCount { members, lists }));
+        }
+        self.iter().zip(events).map(|(member, events)| member.encode(events, encoding)).collect()
+    }
+
+    fn evolve(
+        &self,
+        states: &mut Vec<M::States>,
+        events: &Vec<M::Events>,
+        loaded: &mut LoadedVersions,
+    ) {
+        for ((member, state), events) in self.iter().zip(states).zip(events) {
+            member.evolve(state, events, loaded);
+        }
     }
 }
 
 macro_rules! tuple_of_members {
     ($($type:ident $index:tt),+) => {
-        impl<$($type: Aggregate),+> private::Sealed for ($(Member<$type>,)+) {}
+        impl<$($type: Members),+> private::Sealed for ($($type,)+) {}
 
-        impl<$($type: Aggregate),+> Members for ($(Member<$type>,)+) {
-            type States = ($($type,)+);
-            type Events = ($(Vec<$type::Event>,)+);
+        impl<$($type: Members),+> Members for ($($type,)+) {
+            type States = ($($type::States,)+);
+            type Events = ($($type::Events,)+);
 
-            fn streams(&self) -> Result<Vec<StreamId>, InvalidStreamId> {
-                Ok(vec![$(stream_of::<$type>(&self.$index.id)?),+])
+            fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId> {
+                $(self.$index.name(streams)?;)+
+                Ok(())
             }
 
-            async fn load(
-                &self,
-                store: &dyn EventStore,
-                streams: &[StreamId],
-            ) -> Result<(Self::States, Vec<StreamVersion>), LoadError> {
-                let mut versions = Vec::new();
-                let states =
-                    ($(load_member::<$type>(store, &streams[$index], &mut versions).await?,)+);
-                Ok((states, versions))
+            async fn load(&self, loading: &mut Loading<'_>) -> Result<Self::States, LoadError> {
+                Ok(($(self.$index.load(loading).await?,)+))
             }
 
             fn encode(
+                &self,
+                events: Self::Events,
+                encoding: &mut Encoding<'_>,
+            ) -> Result<Self::Events, EncodingFailure> {
+                Ok(($(self.$index.encode(events.$index, encoding)?,)+))
+            }
+
+            fn evolve(
+                &self,
+                states: &mut Self::States,
                 events: &Self::Events,
-                base: &Metadata,
-                environment: &Environment,
-            ) -> Result<Vec<Vec<NewEvent>>, EncodeError> {
-                Ok(vec![$(encode_events(&events.$index, base, environment)?),+])
+                loaded: &mut LoadedVersions,
+            ) {
+                $(self.$index.evolve(&mut states.$index, &events.$index, loaded);)+
             }
         }
     };

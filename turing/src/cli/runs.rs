@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use es_core::event::decode_recorded;
 use es_core::{
     Aggregate, EventFilter, EventStoreExt, LoadError, ReadLog, RecordedEvent, Timestamp,
 };
@@ -38,7 +37,7 @@ pub(super) async fn execute(
     pin_mut!(events);
     let mut runs: Vec<Row> = Vec::new();
     while let Some(recorded) = events.try_next().await? {
-        let event = decode_recorded(&recorded).map_err(|source| LoadError::Decode {
+        let event = recorded.decode().map_err(|source| LoadError::Decode {
             stream: recorded.stream.clone(),
             version: recorded.version,
             source,

@@ -1,6 +1,5 @@
 //! Bringing every posting into the run, or finding where it stands in it.
 
-use es_core::event::decode_recorded;
 use es_core::{
     Aggregate, EventId, EventStoreExt, LoadError, ReadStream, Repository, Timestamp, stream_of,
 };
@@ -115,7 +114,7 @@ async fn causes_in(
     events
         .map_err(RunError::Store)
         .try_filter_map(|recorded| {
-            let decoded = decode_recorded::<PostingEvent>(&recorded).map_err(|source| {
+            let decoded = recorded.decode::<PostingEvent>().map_err(|source| {
                 let (stream, version) = (recorded.stream.clone(), recorded.version);
                 RunError::load(LoadError::Decode { stream, version, source })
             });
@@ -140,7 +139,7 @@ pub(super) async fn started_event(
     while let Some(recorded) = events.next().await {
         let recorded = recorded?;
         if let Ok(WorkflowEvent::WorkflowStarted { run_id: found, .. }) =
-            decode_recorded::<WorkflowEvent>(&recorded)
+            recorded.decode::<WorkflowEvent>()
             && found.0 == Some(run_id)
         {
             return Ok(Some((recorded.event_id, recorded.recorded_at)));

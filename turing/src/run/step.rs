@@ -1,6 +1,5 @@
 //! One attempt of one posting at one conversation: render, execute, record.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use es_core::{
@@ -210,23 +209,20 @@ impl Record<'_> {
         let workflow = &shared.definition.workflow;
         let failure_type = failure.failure_type.clone();
         let result = Some(Err(failure_type.clone()));
-        let members = (Member::<Posting>::new(posting), Member::<ActorBreaker>::new(actor));
+        let members =
+            (Member::of(&shared.postings, posting), Member::of(&shared.breakers.actors, actor));
         let policy = &shared.breakers.policy;
-        let decided = Mutex::new(Vec::new());
         let decide = |(posting, breaker): &(Posting, ActorBreaker)| {
             // an input that could not be made says nothing about the actor
-            let called = failure_type != FailureType::InvalidInput;
-            let calls = match called {
-                true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
-                false => Vec::new(),
+            let calls = match failure_type {
+                FailureType::InvalidInput => Vec::new(),
+                _ => breaker.record_failure(policy, attempt, &failure_type, failure.now),
             };
             let breaker_opened = ActorBreaker::opened(&calls);
-            let events = posting.fail(workflow, &Failure { breaker_opened, ..failure.clone() })?;
-            // what was decided last is what was appended
-            decided.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&events);
-            Ok((events, calls))
+            let failure = Failure { breaker_opened, ..failure.clone() };
+            Ok((posting.fail(workflow, &failure)?, calls))
         };
-        let appended = shared
+        let executed = shared
             .unit_of_work
             .decide(members, decide)
             .idempotency_key(self.key()?)
@@ -234,13 +230,12 @@ impl Record<'_> {
             .retries(RETRIES_WITH_ACTOR)
             .await
             .map_err(|error| StepError::of(posting, error))?;
-        shared.breakers.reload(actor).await?;
-        let state = load(shared, posting).await?;
-        let events = decided.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let causes = match appended.as_ref().filter(|appended| !appended.repeated) {
-            Some(appended) => opened_by(&events, appended),
-            None => Vec::new(),
+        let causes = match (&executed.events, &executed.appended) {
+            (Some((events, _)), Some(appended)) => opened_by(events, appended),
+            _ => Vec::new(),
         };
+        let (state, breaker) = executed.states;
+        shared.breakers.remember(actor, breaker);
         Ok(Moved { causes, state, result, duration })
     }
 }

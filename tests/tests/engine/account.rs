@@ -1,0 +1,84 @@
+//! A small aggregate, and a store that another writer can slip into.
+
+use std::sync::Arc;
+
+use es_core::{
+    Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, NewEvent, Payload,
+    Repository, Snapshotted, StreamId,
+};
+use es_memory::MemoryStore;
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+
+#[derive(Event, Debug, Clone, PartialEq)]
+pub(crate) enum AccountEvent {
+    MoneyDeposited { cents: u64 },
+    MoneyWithdrawn { cents: u64 },
+}
+pub(crate) use AccountEvent::*;
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) balance: u64,
+}
+
+impl Aggregate for Account {
+    const TYPE: &'static str = "account";
+    type Id = String;
+    type Event = AccountEvent;
+
+    fn evolve(&mut self, event: &AccountEvent) {
+        self.balance = match event {
+            MoneyDeposited { cents } => self.balance.saturating_add(*cents),
+            MoneyWithdrawn { cents } => self.balance.saturating_sub(*cents),
+        };
+    }
+}
+
+impl Snapshotted for Account {
+    const REVISION: u32 = 1;
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("the balance is {balance}")]
+pub(crate) struct TooLittle {
+    pub(crate) balance: u64,
+}
+
+impl Account {
+    pub(crate) fn deposit(&self, cents: u64) -> Result<AccountEvent, TooLittle> {
+        Ok(MoneyDeposited { cents })
+    }
+
+    pub(crate) fn withdraw(&self, cents: u64) -> Result<AccountEvent, TooLittle> {
+        match self.balance.checked_sub(cents) {
+            Some(_) => Ok(MoneyWithdrawn { cents }),
+            None => Err(TooLittle { balance: self.balance }),
+        }
+    }
+}
+
+pub(crate) fn store() -> Arc<MemoryStore> {
+    Arc::new(MemoryStore::new())
+}
+
+pub(crate) fn accounts(store: &Arc<MemoryStore>) -> Repository<Account> {
+    Repository::new(store.clone())
+}
+
+pub(crate) fn id(text: &str) -> String {
+    text.to_owned()
+}
+
+pub(crate) fn stream(text: &str) -> StreamId {
+    StreamId::new("account", text).unwrap()
+}
+
+/// Another writer deposits, at once: a memory store never waits.
+pub(crate) fn slip_in(store: &Arc<MemoryStore>, account: &str, cents: u64) {
+    let payload = Payload::of(&serde_json::json!({ "cents": cents })).unwrap();
+    let event_id = Environment::default().event_ids.next_id();
+    let event = NewEvent::new(event_id, "money_deposited", payload);
+    let request = AppendRequest::to(stream(account), ExpectedVersion::Any, vec![event]);
+    store.append(request).now_or_never().expect("a memory store never waits").unwrap();
+}
