@@ -140,6 +140,7 @@ macro_rules! for_each_scenario {
                     all_waiters_are_woken,
                     a_dropped_wait_is_harmless,
                     a_follower_sees_every_event_once_under_writers,
+                    a_tail_of_an_idle_log_reads_nothing,
                 }
                 fidelity {
                     payloads_come_back_as_the_same_value,

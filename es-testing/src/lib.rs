@@ -4,8 +4,10 @@
 pub mod checker;
 mod clock;
 pub mod contract;
+pub mod fault;
 mod fixture;
 pub mod saboteur;
+mod wrapper;
 
 pub use clock::ManualClock;
 pub use fixture::Fixture;

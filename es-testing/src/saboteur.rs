@@ -8,14 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, Limits, LogPage, Position,
-    ReadLog, ReadStream, SnapshotStore, StoreError, StreamId, StreamPage,
-};
+use es_core::{Limits, Position, SnapshotStore};
 use tokio::sync::RwLock;
 
 use crate::clock::ManualClock;
 use crate::fixture::Fixture;
+use crate::wrapper::{Store, Wrapped, Wrapper};
 
 mod appends;
 mod atomicity;
@@ -24,16 +22,15 @@ mod keys;
 mod log;
 mod mangled;
 mod reads;
+mod refusals;
 mod reopening;
 mod snapshots;
 mod waits;
 
-type Store = Arc<dyn EventStore>;
-
 /// A clause of a contract, by its number in the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Clause {
-    /// Of [`EventStore`].
+    /// Of [`EventStore`](es_core::EventStore).
     EventStore(u32),
     /// Of [`SnapshotStore`].
     SnapshotStore(u32),
@@ -77,6 +74,7 @@ struct Stores {
 pub fn all() -> Vec<Saboteur> {
     let mut all: Vec<_> = [
         appends::saboteurs(),
+        refusals::saboteurs(),
         atomicity::saboteurs(),
         keys::saboteurs(),
         content::saboteurs(),
@@ -97,85 +95,18 @@ pub fn all() -> Vec<Saboteur> {
 }
 
 /// A saboteur of the event store.
-fn of_events<S: Sabotage>(
+fn of_events<W: Wrapper>(
     name: &'static str,
     clause: u32,
-    sabotage: impl Fn(Healthy) -> S + Send + Sync + 'static,
+    sabotage: impl Fn(Healthy) -> W + Send + Sync + 'static,
 ) -> Saboteur {
     Saboteur {
         name,
         clause: Clause::EventStore(clause),
         sabotage: Box::new(move |healthy| Stores {
             snapshots: healthy.snapshots.clone(),
-            events: Arc::new(Broken(sabotage(healthy))),
+            events: Arc::new(Wrapped(sabotage(healthy))),
         }),
-    }
-}
-
-/// The methods of [`EventStore`], each as the healthy store has it unless the saboteur says else.
-#[async_trait]
-trait Sabotage: Send + Sync + 'static {
-    fn healthy(&self) -> &Store;
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.healthy().append(request).await
-    }
-
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.healthy().find_append(stream, key).await
-    }
-
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.healthy().read_stream(read).await
-    }
-
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.healthy().read_log(read).await
-    }
-
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.healthy().end_of_log().await
-    }
-
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.healthy().wait_past(position).await
-    }
-}
-
-struct Broken<S>(S);
-
-#[async_trait]
-impl<S: Sabotage> EventStore for Broken<S> {
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.0.append(request).await
-    }
-
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.0.find_append(stream, key).await
-    }
-
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.0.read_stream(read).await
-    }
-
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.0.read_log(read).await
-    }
-
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.0.end_of_log().await
-    }
-
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.0.wait_past(position).await
     }
 }
 

@@ -11,6 +11,7 @@ use es_core::{
 };
 
 use super::history::{AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span};
+use crate::wrapper::{Store, Wrapped, Wrapper};
 
 /// Writes down what is done to the stores that it watches; clones write into the same history.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +48,7 @@ impl Recorder {
     ///
     /// Reads that fail are not written down: they say nothing about the log.
     pub fn watch(&self, store: Arc<dyn EventStore>) -> Arc<dyn EventStore> {
-        Arc::new(Watched { notes: self.0.clone(), store })
+        Arc::new(Wrapped(Watched { notes: self.0.clone(), store }))
     }
 
     /// Adds what a follower saw.
@@ -92,7 +93,7 @@ impl Recorder {
 
 struct Watched {
     notes: Arc<Notes>,
-    store: Arc<dyn EventStore>,
+    store: Store,
 }
 
 /// Writes the append down when it is answered or dropped.
@@ -119,7 +120,11 @@ impl Drop for Pending<'_> {
 }
 
 #[async_trait]
-impl EventStore for Watched {
+impl Wrapper for Watched {
+    fn inner(&self) -> &Store {
+        &self.store
+    }
+
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         let mut pending = Pending {
             notes: &self.notes,
@@ -164,9 +169,5 @@ impl EventStore for Watched {
         let end = self.store.end_of_log().await?;
         self.notes.read(began, Seen::End(end));
         Ok(end)
-    }
-
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.store.wait_past(position).await
     }
 }

@@ -167,11 +167,11 @@ impl<'a> Writes<'a> {
             if number == usize::MAX {
                 continue;
             }
-            if let Some(earlier) = last.insert(&event.stream, number) {
-                if earlier != number {
-                    next[earlier].push(number);
-                    before[number] += 1;
-                }
+            if let Some(earlier) = last.insert(&event.stream, number)
+                && earlier != number
+            {
+                next[earlier].push(number);
+                before[number] += 1;
             }
         }
         let end = |number: usize| self.list[number].places.last().copied();

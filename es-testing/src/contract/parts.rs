@@ -198,11 +198,11 @@ pub(super) async fn together<T: Send + 'static>(
 
 /// Polls a future this often, with room for other tasks between, and answers what it returned.
 pub(super) async fn polled<T>(
-    future: &mut Pin<Box<dyn Future<Output = T> + Send + '_>>,
+    future: &mut (impl Future<Output = T> + Unpin),
     times: usize,
 ) -> Option<T> {
     for _ in 0..times {
-        let poll = std::future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        let poll = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await;
         if let Poll::Ready(value) = poll {
             return Some(value);
         }

@@ -189,7 +189,7 @@ impl Writer {
         let index = task as usize % STREAMS.len();
         let content = if self.rng.u8(..6) == 0 { 1 } else { 0 };
         let request = AppendRequest::to(stream(STREAMS[index]), ANY, events(content..=content + 1));
-        let request = if task % 3 == 0 {
+        let request = if task.is_multiple_of(3) {
             let other = stream(STREAMS[(index + 1) % STREAMS.len()]);
             request.and(other, ANY, vec![event(task)])
         } else {

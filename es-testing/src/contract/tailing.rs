@@ -1,10 +1,17 @@
 //! Following the log.
 
-use es_core::{AppendRequest, PageLimit, Position, ReadLog, RecordedEvent};
+use std::sync::Arc;
+
+use es_core::{
+    AppendRequest, EventFilter, EventStoreExt, PageLimit, Position, ReadLog, RecordedEvent,
+    StoreErrorKind,
+};
+use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::parts::*;
 use super::run::soon;
+use crate::fault::FaultStore;
 use crate::fixture::Fixture;
 
 /// Enough polls for a store that answers from another thread or wakes its waiters needlessly.
@@ -137,5 +144,36 @@ pub(super) async fn a_follower_sees_every_event_once_under_writers(fixture: &dyn
             log.iter().map(|event| event.position).collect(),
         );
         assert_eq!(seen, log, "a follower sees every event of the log, once, in order");
+    }
+}
+
+pub(super) async fn a_tail_of_an_idle_log_reads_nothing(fixture: &dyn Fixture) {
+    const FAR_TOO_MANY: u64 = 1_000;
+    let faults = FaultStore::new(fixture.store());
+    // a tail that never waits would keep its thread for ever
+    faults.fail_read(FAR_TOO_MANY, StoreErrorKind::Other);
+    let store: Store = Arc::new(faults.clone());
+    let wanted = EventFilter::all().aggregate_type("account");
+    let mut tail = Box::pin(store.tail(ReadLog::from_start().filter(wanted)));
+    append(&store, &stream("1"), NONE, vec![event(1)]).await;
+    append(&store, &typed_stream("audit", "1"), NONE, events(2..=9)).await;
+    for number in [1, 10, 11] {
+        if number > 1 {
+            append(&store, &typed_stream("audit", "1"), ANY, events(2..=9)).await;
+            append(&store, &stream("1"), ANY, vec![event(number)]).await;
+            append(&store, &typed_stream("audit", "1"), ANY, events(2..=9)).await;
+        }
+        let next = soon("the tail gives the next wanted event", tail.next()).await;
+        match next {
+            Some(Ok(event)) => assert_eq!(self::number(&event), number, "the next wanted event"),
+            other => panic!("a tail must go on, but gives {other:?}"),
+        }
+        let mut pending = Box::pin(tail.next());
+        // what is left, unwanted, is read once
+        assert!(polled(&mut pending, POLLS).await.is_none(), "nothing more is wanted");
+        let before = faults.reads();
+        assert!(polled(&mut pending, POLLS).await.is_none(), "nothing more is wanted");
+        let reads = faults.reads() - before;
+        assert_eq!(reads, 0, "while nothing is appended, a follower waits and does not read");
     }
 }

@@ -12,7 +12,8 @@ use es_core::{
 use tokio::task::yield_now;
 
 use super::appends::{locked, of_parts, version_of};
-use super::{Sabotage, Saboteur, Store, of_events};
+use super::{Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -91,8 +92,8 @@ impl InSteps {
 }
 
 #[async_trait]
-impl Sabotage for InSteps {
-    fn healthy(&self) -> &Store {
+impl Wrapper for InSteps {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -136,8 +137,8 @@ struct LocksInOrder {
 }
 
 #[async_trait]
-impl Sabotage for LocksInOrder {
-    fn healthy(&self) -> &Store {
+impl Wrapper for LocksInOrder {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -169,8 +170,8 @@ impl AnswersEarly {
 }
 
 #[async_trait]
-impl Sabotage for AnswersEarly {
-    fn healthy(&self) -> &Store {
+impl Wrapper for AnswersEarly {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -213,8 +214,8 @@ struct StaysLocked {
 }
 
 #[async_trait]
-impl Sabotage for StaysLocked {
-    fn healthy(&self) -> &Store {
+impl Wrapper for StaysLocked {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -233,8 +234,8 @@ impl Sabotage for StaysLocked {
 struct TearsWhenDropped(Store);
 
 #[async_trait]
-impl Sabotage for TearsWhenDropped {
-    fn healthy(&self) -> &Store {
+impl Wrapper for TearsWhenDropped {
+    fn inner(&self) -> &Store {
         &self.0
     }
 

@@ -1,14 +1,14 @@
 //! Sins against what is kept: payloads, metadata, names, time.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
-use es_core::environment::SystemClock;
-use es_core::{Clock, Payload, RecordedEvent, StreamAppend, Timestamp};
+use es_core::{Payload, RecordedEvent, StreamAppend, Timestamp};
 use serde_json::{Map, Value};
 
 use super::appends::{Rewrites, locked};
 use super::mangled::Mangled;
-use super::{Healthy, Saboteur, of_events};
+use super::{Saboteur, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -64,14 +64,13 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        timing("takes_the_time_of_another_clock", |_| {
-            let now = SystemClock.now();
-            Box::new(move |_| now)
+        timing("takes_the_time_of_another_clock", || {
+            Box::new(|time| time.plus(Duration::from_secs(3_600)))
         }),
-        timing("keeps_milliseconds", |_| {
+        timing("keeps_milliseconds", || {
             Box::new(|time| Timestamp::from_micros(time.as_micros() / 1_000 * 1_000))
         }),
-        timing("never_lets_time_step_back", |_| {
+        timing("never_lets_time_step_back", || {
             let latest = Mutex::new(Timestamp::from_micros(i64::MIN));
             Box::new(move |time| {
                 let mut latest = locked(&latest);
@@ -98,10 +97,10 @@ fn rewriting(name: &'static str, rewrite: fn(&mut StreamAppend)) -> Saboteur {
 type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;
 
 /// Shows the times of the log, in its order, as this function has them.
-fn timing(name: &'static str, retime: fn(&Healthy) -> Retime) -> Saboteur {
+fn timing(name: &'static str, retime: fn() -> Retime) -> Saboteur {
     of_events(name, 13, move |healthy| {
-        Mangled::new(healthy.events.clone(), move |log: &mut Vec<RecordedEvent>| {
-            let retime = retime(&healthy);
+        Mangled::new(healthy.events, move |log: &mut Vec<RecordedEvent>| {
+            let retime = retime();
             for event in log {
                 event.recorded_at = retime(event.recorded_at);
             }
@@ -116,10 +115,10 @@ fn payloads(part: &mut StreamAppend, rewrite: fn(Value) -> Value) {
         if let Ok(value) = event.payload.decode::<Value>() {
             let before = value.clone();
             let after = deep(value, rewrite);
-            if after != before {
-                if let Ok(payload) = Payload::of(&after) {
-                    event.payload = payload;
-                }
+            if after != before
+                && let Ok(payload) = Payload::of(&after)
+            {
+                event.payload = payload;
             }
         }
     }

@@ -11,7 +11,8 @@ use es_core::{
 use tokio::task::yield_now;
 
 use super::appends::{Answers, event_ids, locked, version_of};
-use super::{Sabotage, Saboteur, Store, of_events};
+use super::{Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -95,8 +96,8 @@ fn without_key(request: AppendRequest) -> AppendRequest {
 struct ForgetsKeys(Store);
 
 #[async_trait]
-impl Sabotage for ForgetsKeys {
-    fn healthy(&self) -> &Store {
+impl Wrapper for ForgetsKeys {
+    fn inner(&self) -> &Store {
         &self.0
     }
 
@@ -108,8 +109,8 @@ impl Sabotage for ForgetsKeys {
 struct VersionBeforeKey(Store);
 
 #[async_trait]
-impl Sabotage for VersionBeforeKey {
-    fn healthy(&self) -> &Store {
+impl Wrapper for VersionBeforeKey {
+    fn inner(&self) -> &Store {
         &self.0
     }
 
@@ -129,8 +130,8 @@ struct LooksFirst {
 }
 
 #[async_trait]
-impl Sabotage for LooksFirst {
-    fn healthy(&self) -> &Store {
+impl Wrapper for LooksFirst {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -203,8 +204,8 @@ struct IgnoresDifference {
 }
 
 #[async_trait]
-impl Sabotage for IgnoresDifference {
-    fn healthy(&self) -> &Store {
+impl Wrapper for IgnoresDifference {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -240,8 +241,8 @@ struct Compares {
 }
 
 #[async_trait]
-impl Sabotage for Compares {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Compares {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -272,8 +273,8 @@ struct RecordsRefusedKeys {
 }
 
 #[async_trait]
-impl Sabotage for RecordsRefusedKeys {
-    fn healthy(&self) -> &Store {
+impl Wrapper for RecordsRefusedKeys {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -303,8 +304,8 @@ struct OneKeyForAll {
 }
 
 #[async_trait]
-impl Sabotage for OneKeyForAll {
-    fn healthy(&self) -> &Store {
+impl Wrapper for OneKeyForAll {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -337,8 +338,8 @@ struct FirstStreamOnly {
 }
 
 #[async_trait]
-impl Sabotage for FirstStreamOnly {
-    fn healthy(&self) -> &Store {
+impl Wrapper for FirstStreamOnly {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -379,8 +380,8 @@ struct Finds {
 }
 
 #[async_trait]
-impl Sabotage for Finds {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Finds {
+    fn inner(&self) -> &Store {
         &self.store
     }
 

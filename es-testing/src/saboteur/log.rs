@@ -14,7 +14,8 @@ use tokio::task::yield_now;
 
 use super::appends::{event_ids, locked};
 use super::mangled::{Mangled, log_page, whole_log};
-use super::{Sabotage, Saboteur, Store, of_events};
+use super::{Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -175,8 +176,8 @@ struct Pages {
 }
 
 #[async_trait]
-impl Sabotage for Pages {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Pages {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -188,8 +189,8 @@ impl Sabotage for Pages {
 struct TellsAnOldEnd(Store);
 
 #[async_trait]
-impl Sabotage for TellsAnOldEnd {
-    fn healthy(&self) -> &Store {
+impl Wrapper for TellsAnOldEnd {
+    fn inner(&self) -> &Store {
         &self.0
     }
 
@@ -208,13 +209,13 @@ struct ShowsLater {
 }
 
 #[async_trait]
-impl Sabotage for ShowsLater {
-    fn healthy(&self) -> &Store {
+impl Wrapper for ShowsLater {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        if self.count.fetch_add(1, Ordering::SeqCst) % 4 != 0 {
+        if !self.count.fetch_add(1, Ordering::SeqCst).is_multiple_of(4) {
             return self.store.append(request).await;
         }
         let ids: Vec<_> = event_ids(&request).collect();
@@ -258,8 +259,8 @@ impl ReusesPositions {
 }
 
 #[async_trait]
-impl Sabotage for ReusesPositions {
-    fn healthy(&self) -> &Store {
+impl Wrapper for ReusesPositions {
+    fn inner(&self) -> &Store {
         &self.store
     }
 

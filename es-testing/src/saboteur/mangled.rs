@@ -9,7 +9,7 @@ use es_core::{
     ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
 };
 
-use super::{Sabotage, Store};
+use crate::wrapper::{Store, Wrapper};
 
 /// More than any log of a scenario holds.
 pub(super) const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
@@ -85,8 +85,8 @@ impl Mangled {
 }
 
 #[async_trait]
-impl Sabotage for Mangled {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Mangled {
+    fn inner(&self) -> &Store {
         &self.store
     }
 

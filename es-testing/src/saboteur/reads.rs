@@ -8,7 +8,8 @@ use es_core::{
 
 use super::appends::rebuilt;
 use super::mangled::{ALL, stream_page};
-use super::{Sabotage, Saboteur, Store, of_events};
+use super::{Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -167,8 +168,8 @@ struct Pages {
 }
 
 #[async_trait]
-impl Sabotage for Pages {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Pages {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -196,8 +197,8 @@ impl Renames {
 }
 
 #[async_trait]
-impl Sabotage for Renames {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Renames {
+    fn inner(&self) -> &Store {
         &self.store
     }
 

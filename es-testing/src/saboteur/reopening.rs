@@ -9,7 +9,8 @@ use es_core::{
 
 use super::appends::rebuilt;
 use super::mangled::{Mangled, whole_log};
-use super::{Sabotage, Saboteur, Store, of_events};
+use super::{Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -52,8 +53,8 @@ struct Forgets {
 }
 
 #[async_trait]
-impl Sabotage for Forgets {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Forgets {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -84,8 +85,8 @@ impl ForgetsKeys {
 }
 
 #[async_trait]
-impl Sabotage for ForgetsKeys {
-    fn healthy(&self) -> &Store {
+impl Wrapper for ForgetsKeys {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -114,8 +115,8 @@ struct ForgetsIds {
 }
 
 #[async_trait]
-impl Sabotage for ForgetsIds {
-    fn healthy(&self) -> &Store {
+impl Wrapper for ForgetsIds {
+    fn inner(&self) -> &Store {
         &self.store
     }
 

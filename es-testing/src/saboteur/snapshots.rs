@@ -11,7 +11,8 @@ use es_core::{
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
-use super::{Clause, Healthy, Saboteur, Store, Stores};
+use super::{Clause, Healthy, Saboteur, Stores};
+use crate::wrapper::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use es_core::{AppendError, AppendRequest, Appended, Position, StoreError};
 use tokio::sync::Notify;
 
-use super::{Healthy, Sabotage, Saboteur, Store, of_events};
+use super::{Healthy, Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -33,8 +34,8 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 struct NeverWaits(Store);
 
 #[async_trait]
-impl Sabotage for NeverWaits {
-    fn healthy(&self) -> &Store {
+impl Wrapper for NeverWaits {
+    fn inner(&self) -> &Store {
         &self.0
     }
 
@@ -46,8 +47,8 @@ impl Sabotage for NeverWaits {
 struct NeverWakes(Store);
 
 #[async_trait]
-impl Sabotage for NeverWakes {
-    fn healthy(&self) -> &Store {
+impl Wrapper for NeverWakes {
+    fn inner(&self) -> &Store {
         &self.0
     }
 
@@ -66,8 +67,8 @@ struct WaitsForNext {
 }
 
 #[async_trait]
-impl Sabotage for WaitsForNext {
-    fn healthy(&self) -> &Store {
+impl Wrapper for WaitsForNext {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -96,8 +97,8 @@ struct Wakes {
 }
 
 #[async_trait]
-impl Sabotage for Wakes {
-    fn healthy(&self) -> &Store {
+impl Wrapper for Wakes {
+    fn inner(&self) -> &Store {
         &self.store
     }
 
@@ -126,8 +127,8 @@ struct LosesWaiters {
 }
 
 #[async_trait]
-impl Sabotage for LosesWaiters {
-    fn healthy(&self) -> &Store {
+impl Wrapper for LosesWaiters {
+    fn inner(&self) -> &Store {
         &self.store
     }
 

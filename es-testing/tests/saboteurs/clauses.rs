@@ -72,3 +72,12 @@ fn every_clause_has_a_scenario_and_a_saboteur() {
         assert!(is_broken, "no saboteur breaks {clause:?}");
     }
 }
+
+#[test]
+fn the_readme_describes_every_area() {
+    let readme = include_str!("../../README.md");
+    for scenario in SCENARIOS {
+        let row = format!("| `{}` |", scenario.concern);
+        assert!(readme.contains(&row), "the README has no row for {}", scenario.concern);
+    }
+}
