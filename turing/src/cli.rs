@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use es_core::StoreError;
+use es_core::{Aggregate, StoreError};
+use turing_domain::{ActorBreaker, ConversationWaves, Posting, WorkflowRuns};
 
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 
@@ -40,7 +41,7 @@ enum Command {
     Runs(Common),
     /// Print the events of one stream, oldest first.
     Events(StreamArgs),
-    /// Print the state of one posting, workflow or conversation, folded from its events.
+    /// Print the state of one posting, workflow, conversation or actor, folded from its events.
     State(StreamArgs),
 }
 
@@ -127,6 +128,19 @@ enum Kind {
     Posting,
     Workflow,
     Conversation,
+    Actor,
+}
+
+impl Kind {
+    /// The name of what it is, which is also the first part of its stream's name.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Posting => Posting::TYPE,
+            Self::Workflow => WorkflowRuns::TYPE,
+            Self::Conversation => ConversationWaves::TYPE,
+            Self::Actor => ActorBreaker::TYPE,
+        }
+    }
 }
 
 /// Why a command ends without its answer.

@@ -309,3 +309,38 @@ fn asking_for_what_is_not_there_is_answered_by_name() {
     workspace.turing(&["state", "posting", "seven"]).expect_code(2);
     workspace.turing(&["state", "posting", "99999999999"]).expect_code(2);
 }
+
+#[test]
+fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through() {
+    let workspace = Workspace::new();
+    workspace.postings(8);
+    // three failures in a row open the breaker; the call after the cooldown is the first to succeed
+    let body = "n=$(ls calls | wc -l); mkdir -p calls; touch calls/$$; [ \"$n\" -ge 3 ] && echo ok";
+    workspace.script("ill.sh", &format!("mkdir -p calls\n{body}"));
+    workspace.definition(10, &[(10, "ill", END)]);
+    let path = workspace.path().join("workflow.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let policy = "[workflow.circuit_breaker]\nfailures = 3\ncooldown_seconds = 0.3\n[[actors]]";
+    fs::write(&path, text.replacen("[[actors]]", policy, 1)).unwrap();
+    let answer = workspace.run(&["--parallel", "1", "--json"]).expect_code(1);
+    let report = answer.json();
+    assert_eq!(report["conversations"]["10"]["completed"], 5);
+    assert_eq!(report["conversations"]["10"]["failed"], json!({"script_error": 3}));
+    assert_eq!(report["open"], 0);
+    assert!(answer.stderr.contains("circuit breaker is open"), "{}", answer.stderr);
+
+    let actor = workspace.turing(&["events", "actor", "10", "--json"]).expect_code(0).json_lines();
+    assert_eq!(
+        names(&actor),
+        [
+            "actor_call_failed",
+            "actor_call_failed",
+            "actor_call_failed",
+            "circuit_breaker_opened",
+            "circuit_breaker_half_opened",
+            "circuit_breaker_closed"
+        ]
+    );
+    let third = workspace.events(3);
+    assert_eq!(find(&third, "circuit_breaker_open")["payload"]["failure_count"], 3);
+}

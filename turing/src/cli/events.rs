@@ -7,7 +7,7 @@ use futures_util::{TryStreamExt, pin_mut};
 use serde_json::Value;
 
 use super::output::{Output, rows, shown, table};
-use super::{Failure, Kind, StreamArgs};
+use super::{Failure, StreamArgs};
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -38,22 +38,13 @@ pub(super) async fn execute(
 
 /// The name of the stream that is asked for.
 pub(super) fn stream_of(args: &StreamArgs) -> Result<StreamId, Failure> {
-    let aggregate_type = match args.kind {
-        Kind::Posting => "posting",
-        Kind::Workflow => "workflow",
-        Kind::Conversation => "conversation",
-    };
-    let stream = StreamId::new(aggregate_type, &args.id.to_string());
+    let stream = StreamId::new(args.kind.name(), &args.id.to_string());
     stream.map_err(|error| es_core::LoadError::InvalidId(error).into())
 }
 
 /// The answer when nothing ever happened to what is asked for.
 pub(super) fn nothing(args: &StreamArgs) -> Failure {
-    let kind = match args.kind {
-        Kind::Posting => "posting",
-        Kind::Workflow => "workflow",
-        Kind::Conversation => "conversation",
-    };
+    let kind = args.kind.name();
     let (id, store) = (args.id, &args.common.store);
     Failure::NotFound {
         what: format!("{kind} {id} has no events in {store}; `turing runs` lists what there is"),

@@ -6,7 +6,8 @@ use es_core::{Aggregate, Loaded, Repository};
 use serde::Serialize;
 use serde_json::json;
 use turing_domain::{
-    ConversationId, ConversationWaves, Posting, PostingId, WorkflowId, WorkflowRuns,
+    ActorBreaker, ActorId, ConversationId, ConversationWaves, Posting, PostingId, WorkflowId,
+    WorkflowRuns,
 };
 
 use super::events::nothing;
@@ -25,6 +26,7 @@ pub(super) async fn execute(
         Kind::Conversation => {
             tell::<ConversationWaves>(store, args, ConversationId(args.id), output).await
         }
+        Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(args.id), output).await,
     }
 }
 
