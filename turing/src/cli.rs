@@ -7,8 +7,10 @@ mod demo;
 mod events;
 mod output;
 mod progress;
+mod retry;
 mod run;
 mod runs;
+mod show;
 mod state;
 
 use std::num::NonZeroUsize;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use es_core::{Aggregate, StoreError};
-use turing_domain::{ActorBreaker, ConversationWaves, Posting, WorkflowRuns};
+use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
 
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 
@@ -35,7 +37,8 @@ struct Cli {
 enum Command {
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
     Demo(DemoArgs),
-    /// Run a workflow over postings, or continue a run that was interrupted.
+    /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
+    /// retry` look at a run and repeat what failed in it.
     Run(RunArgs),
     /// List the runs of all workflows.
     Runs(Common),
@@ -75,13 +78,51 @@ struct DemoArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct RunArgs {
+    #[command(subcommand)]
+    command: Option<RunCommand>,
+    #[command(flatten)]
+    start: StartArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum RunCommand {
+    /// Print the account of a run: by conversation what is done, failed and open, and how fast.
+    Show(ShowArgs),
+    /// Run the postings that failed in a run once more, as a run of their own.
+    Retry(RetryArgs),
+}
+
+#[derive(Debug, Args)]
+struct StartArgs {
+    /// The workflow definition, a TOML file.
+    #[arg(long, value_name = "FILE", required = true)]
+    workflow: Option<PathBuf>,
+    /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
+    #[arg(long, value_name = "PATH", required = true)]
+    postings: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// The run's id [default: the run that began last]
+    run: Option<RunId>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct RetryArgs {
+    /// The run's id [default: the run that began last]
+    run: Option<RunId>,
     /// The workflow definition, a TOML file.
     #[arg(long, value_name = "FILE")]
     workflow: PathBuf,
-    /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
-    #[arg(long, value_name = "PATH")]
-    postings: PathBuf,
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
@@ -155,6 +196,8 @@ enum Failure {
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
     #[error(transparent)]
+    Account(#[from] crate::account::AccountError),
+    #[error(transparent)]
     Load(#[from] es_core::LoadError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -176,8 +219,11 @@ enum Failure {
 
 impl Failure {
     fn exit_code(&self) -> u8 {
+        use crate::account::AccountError;
         use crate::run::{IntakeError, RunError, StepError};
         match self {
+            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
+            Self::Account(_) => 3,
             Self::NotFound { .. } | Self::Interrupted => 1,
             Self::Store(_)
             | Self::Load(_)

@@ -13,6 +13,9 @@ pub mod registry;
 pub mod store;
 
 // what is done
+pub mod account;
+pub mod llm;
+pub mod lock;
 pub mod run;
 pub mod script;
 

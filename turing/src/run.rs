@@ -35,6 +35,7 @@ use turing_domain::{
 };
 
 use crate::definition::Definition;
+use crate::lock::LockError;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
@@ -80,9 +81,13 @@ pub trait Observer: Send {
     fn wave_begins(&mut self, conversation: &turing_domain::Conversation, postings: usize);
     /// A wave was executed.
     fn wave_ends(&mut self, conversation: &turing_domain::Conversation, done: usize, failed: usize);
+    /// So many postings have ended by now.
+    fn posting_ended(&mut self, ended: usize);
     /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
     /// `held` ones for an actor whose circuit breaker is open.
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration);
+    /// The run is over, or it stopped.
+    fn run_ends(&mut self);
 }
 
 /// How a request to run ended.
@@ -106,6 +111,9 @@ pub enum RunError {
         /// How many were refused.
         refused: usize,
     },
+    /// Another process runs the workflow.
+    #[error(transparent)]
+    Locked(#[from] LockError),
     /// Another run of this workflow is in progress.
     #[error(
         "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
@@ -209,6 +217,7 @@ pub async fn run(
         return Err(RunError::NoPostings { refused: intake.refused.len() });
     }
     let RunOptions { parallelism, environment, .. } = options.clone();
+    let _lock = store.lock_run(definition.workflow.id)?;
     let began = environment.clock.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
@@ -250,8 +259,9 @@ pub async fn run(
         stop,
         observer,
     };
-    run.enter_all(intake.postings.keys().copied().collect()).await?;
-    run.execute_all().await?;
+    let done = run.carry_out(intake.postings.keys().copied().collect()).await;
+    run.observer.run_ends();
+    done?;
 
     let shared = run.shared.clone();
     let mut report = run.report;
@@ -266,6 +276,13 @@ pub async fn run(
     drop((shared, queue));
     worker.abort();
     Ok(if is_complete { RunOutcome::Finished(report) } else { RunOutcome::Stopped(report) })
+}
+
+impl Run<'_> {
+    async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
+        self.enter_all(postings).await?;
+        self.execute_all().await
+    }
 }
 
 enum Begin {

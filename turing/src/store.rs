@@ -8,7 +8,9 @@ use std::sync::Arc;
 use es_core::{EventStore, SnapshotStore, StoreError};
 use es_memory::MemoryStore;
 use es_sqlite::{SqliteConfig, SqliteStore};
+use turing_domain::WorkflowId;
 
+use crate::lock::{LockError, RunLock};
 use crate::registry::{MemoryRegistry, PostingRegistry, SqliteRegistry};
 
 /// The address of a store, as `--store` takes it.
@@ -130,6 +132,18 @@ impl Store {
             events,
             postings: Arc::new(MemoryRegistry::default()),
             sqlite: None,
+        }
+    }
+
+    /// Makes this process the one that runs the workflow in this store.
+    ///
+    /// # Errors
+    ///
+    /// When another process does.
+    pub fn lock_run(&self, workflow: WorkflowId) -> Result<RunLock, LockError> {
+        match &self.sqlite {
+            Some(sqlite) => RunLock::beside(sqlite.path(), workflow),
+            None => Ok(RunLock::none()),
         }
     }
 

@@ -1,7 +1,8 @@
-//! What a run tells while it goes on: one plain line a wave.
+//! What a run tells while it goes on: a bar on a terminal, one plain line a wave elsewhere.
 
 use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use turing_domain::{Conversation, RunId};
 
 use super::output::tell;
@@ -9,36 +10,78 @@ use crate::run::Observer;
 
 /// Tells progress on standard error.
 #[derive(Debug, Default)]
-pub(super) struct Progress;
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// With a bar if standard error is a terminal.
+    pub(super) fn new() -> Self {
+        use std::io::IsTerminal;
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = "{bar:30} {pos}/{len} postings ended  {elapsed}  {msg}";
+            let style = ProgressStyle::with_template(style).expect("the template is well-formed");
+            ProgressBar::no_length().with_style(style)
+        });
+        Self { bar }
+    }
+
+    fn line(&self, text: String) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => tell(text),
+        }
+    }
+}
 
 impl Observer for Progress {
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let verb = if is_continued { "continues" } else { "begins" };
-        tell(format_args!("run {run_id} {verb} with {postings} postings"));
+        self.line(format!("run {run_id} {verb} with {postings} postings"));
+        if let Some(bar) = &self.bar {
+            bar.set_length(postings as u64);
+        }
     }
 
-    fn wave_begins(&mut self, _: &Conversation, _: usize) {}
+    fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
+        if let Some(bar) = &self.bar {
+            let Conversation { id, name, .. } = conversation;
+            bar.set_message(format!("{id} {name}: {postings} to do"));
+        }
+    }
 
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let Conversation { id, name, .. } = conversation;
-        match failed {
-            0 => tell(format_args!("  {id} {name}: {done} done")),
-            _ => tell(format_args!("  {id} {name}: {done} done, {failed} of them failed")),
+        self.line(match failed {
+            0 => format!("  {id} {name}: {done} done"),
+            _ => format!("  {id} {name}: {done} done, {failed} of them failed"),
+        });
+    }
+
+    fn posting_ended(&mut self, ended: usize) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(ended as u64);
         }
     }
 
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
         let seconds = longest.as_secs_f64();
         if waiting > 0 {
-            tell(format_args!(
-                "  {waiting} failed attempts wait; the next is due in {seconds:.1} s"
-            ));
+            let text =
+                format!("  {waiting} failed attempts wait; the next is due in {seconds:.1} s");
+            self.line(text);
         }
         if held > 0 {
-            tell(format_args!(
+            self.line(format!(
                 "  {held} attempts are held because their actor's circuit breaker is open; going on \
                  in {seconds:.1} s"
             ));
+        }
+    }
+
+    fn run_ends(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

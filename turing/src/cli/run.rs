@@ -9,19 +9,52 @@ use turing_domain::{ConversationId, RunId, Workflow};
 
 use super::output::{Output, rows, shown, table, tell};
 use super::progress::Progress;
-use super::{Common, Failure, HowArgs, RunArgs};
+use super::retry::failed_postings;
+use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
 use crate::definition::Definition;
 use crate::run::{Intake, Report, RunOptions, RunOutcome, run, take_in};
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    match args.command {
+        None => start(args.start, output).await,
+        Some(RunCommand::Show(args)) => {
+            let store = Store::open(&args.common.store()?, Access::Read).await?;
+            let done = super::show::execute(&store, args.run, args.common.json, output).await;
+            store.close().await;
+            done
+        }
+        Some(RunCommand::Retry(args)) => retry(args, output).await,
+    }
+}
+
+async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let url = args.common.store()?;
+    let (workflow, postings) =
+        (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
+    let definition = Definition::load(&workflow)?;
+    let workflow = definition.workflow.clone();
+    let store = Store::open(&url, Access::Write).await?;
+    let outcome = match take_in(&*store.postings, &postings).await {
+        Ok(intake) => run_in(&store, definition, intake, args.how).await,
+        Err(error) => Err(error.into()),
+    };
+    store.close().await;
+    tell_outcome(&outcome?, &workflow, &args.common, output)
+}
+
+async fn retry(args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
     let definition = Definition::load(&args.workflow)?;
     let workflow = definition.workflow.clone();
     let store = Store::open(&url, Access::Write).await?;
-    let outcome = match take_in(&*store.postings, &args.postings).await {
-        Ok(intake) => run_in(&store, definition, intake, args.how).await,
-        Err(error) => Err(error.into()),
+    let outcome = match failed_postings(&store, args.run).await {
+        Ok((run_id, intake)) => {
+            let count = intake.postings.len();
+            tell(format_args!("{count} postings failed in run {run_id}; once more"));
+            run_in(&store, definition, intake, args.how).await
+        }
+        Err(failure) => Err(failure),
     };
     store.close().await;
     tell_outcome(&outcome?, &workflow, &args.common, output)
@@ -46,7 +79,7 @@ pub(super) async fn run_in(
     options.abandon = how.abandon;
     options.snapshot_interval = how.snapshot_interval;
     let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress;
+    let mut progress = Progress::new();
     let running = run(store, definition, intake, options, stopped, &mut progress);
     tokio::pin!(running);
     loop {

@@ -143,6 +143,7 @@ impl Run<'_> {
             self.report.attempted(conversation, failure, duration);
         }
         self.report.moved(&state);
+        self.observer.posting_ended(self.report.postings - self.report.open);
     }
 }
 

@@ -1,0 +1,281 @@
+//! The account of a run, read from its events: what is done, what failed, what is open.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use es_core::{
+    Aggregate, DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, StoreError,
+    StreamId, StreamVersion, Timestamp,
+};
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use turing_domain::{
+    ConversationId, EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent,
+    WorkflowRuns,
+};
+
+use crate::store::Store;
+
+/// What a run has done so far.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunAccount {
+    /// The run.
+    pub run_id: RunId,
+    /// The workflow.
+    pub workflow_id: String,
+    /// Whether it goes on.
+    pub status: Status,
+    /// When it began.
+    pub began: Timestamp,
+    /// When its last event was recorded.
+    pub last_event: Timestamp,
+    /// How many postings it was begun with, if it was recorded.
+    pub postings: Option<u32>,
+    /// How many postings have an open position.
+    pub open: usize,
+    /// How many postings ended for which reason.
+    pub ended: BTreeMap<EndReason, usize>,
+    /// What was done, by conversation.
+    pub conversations: BTreeMap<ConversationId, ConversationAccount>,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It has open postings, or was interrupted.
+    InProgress,
+    /// All its postings are terminal.
+    Completed,
+    /// It was given up; the text says why.
+    Failed(String),
+}
+
+/// What was done at one conversation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct ConversationAccount {
+    /// Attempts that succeeded.
+    pub done: usize,
+    /// Attempts that failed, by their kind of failure.
+    pub failed: BTreeMap<FailureType, usize>,
+    /// Postings that stand there.
+    pub open: usize,
+    /// The median duration of an attempt, in milliseconds.
+    pub p50_ms: Option<u64>,
+    /// The duration that 95 of 100 attempts keep below, in milliseconds.
+    pub p95_ms: Option<u64>,
+    /// Successful attempts a minute, from the run's beginning to its last event.
+    pub per_minute: f64,
+}
+
+/// Why no account can be given.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// There is no such run in the store.
+    #[error("there is no run {run_id} in this store; `turing runs` lists what there is")]
+    NoSuchRun {
+        /// The run.
+        run_id: RunId,
+    },
+    /// There is no run at all in the store.
+    #[error("there is no run in this store yet")]
+    NoRun,
+    /// An event cannot be read.
+    #[error("event {version} of {stream} cannot be read")]
+    Decode {
+        /// The stream.
+        stream: StreamId,
+        /// The version of the event.
+        version: StreamVersion,
+        /// What is wrong with it.
+        #[source]
+        source: DecodeError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AccountError {
+    fn decode(event: &RecordedEvent, source: DecodeError) -> Self {
+        Self::Decode { stream: event.stream.clone(), version: event.version, source }
+    }
+}
+
+/// The account of a run; of the run that began last if none is named.
+///
+/// Reads the log once, with the memory of open positions and durations.
+///
+/// # Errors
+///
+/// [`AccountError`].
+pub async fn account_of(store: &Store, run_id: Option<RunId>) -> Result<RunAccount, AccountError> {
+    let (mut account, start) = begun(store, run_id).await?;
+    let filter =
+        EventFilter::all().aggregate_type(Posting::TYPE).aggregate_type(WorkflowRuns::TYPE);
+    let mut events = store.events.log(ReadLog::after(start).filter(filter));
+    let mut reading = Reading::default();
+    while let Some(event) = events.try_next().await? {
+        if event.stream.aggregate_type() == WorkflowRuns::TYPE {
+            let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
+            take_end(&mut account, &event, decoded);
+        } else if event.metadata.get("run_id") == Some(account.run_id.to_string().into()) {
+            let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
+            account.last_event = event.recorded_at;
+            reading.take(&mut account, &event, &decoded);
+        }
+    }
+    reading.finish(&mut account);
+    Ok(account)
+}
+
+/// The run as it began, and the place in the log of that.
+async fn begun(
+    store: &Store,
+    run_id: Option<RunId>,
+) -> Result<(RunAccount, es_core::Position), AccountError> {
+    let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
+    let mut events = store.events.log(ReadLog::from_start().filter(filter));
+    let mut found = None;
+    while let Some(event) = events.try_next().await? {
+        let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
+        if let WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. } = decoded
+            && let Some(started) = started.0
+            && run_id.is_none_or(|run_id| run_id == started)
+        {
+            let account = RunAccount {
+                run_id: started,
+                workflow_id: event.stream.aggregate_id().to_owned(),
+                status: Status::InProgress,
+                began: event.recorded_at,
+                last_event: event.recorded_at,
+                postings: posting_count.0,
+                open: 0,
+                ended: BTreeMap::new(),
+                conversations: BTreeMap::new(),
+            };
+            found = Some((account, event.position));
+        }
+    }
+    found.ok_or(match run_id {
+        Some(run_id) => AccountError::NoSuchRun { run_id },
+        None => AccountError::NoRun,
+    })
+}
+
+fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowEvent) {
+    let (run_id, status) = match event {
+        WorkflowEvent::WorkflowCompleted { run_id, .. } => (run_id, Status::Completed),
+        WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
+            (run_id, Status::Failed(error.0.unwrap_or_default()))
+        }
+        WorkflowEvent::WorkflowStarted { .. } => return,
+    };
+    if run_id.0 == Some(account.run_id) {
+        account.status = status;
+        account.last_event = recorded.recorded_at;
+    }
+}
+
+/// What is remembered while the log is read.
+#[derive(Default)]
+struct Reading {
+    open: HashMap<String, BTreeSet<ConversationId>>,
+    durations: HashMap<ConversationId, Vec<u64>>,
+}
+
+impl Reading {
+    fn take(&mut self, account: &mut RunAccount, recorded: &RecordedEvent, event: &PostingEvent) {
+        use PostingEvent::*;
+        let posting = recorded.stream.aggregate_id();
+        match event {
+            PostingEnteredRun { entry_conversation_id, .. } => {
+                self.open.insert(posting.to_owned(), BTreeSet::from([*entry_conversation_id]));
+            }
+            ScriptExecutionCompleted { conversation_id, duration_ms, .. }
+            | LlmCallCompleted { conversation_id, duration_ms, .. }
+            | HumanTaskCompleted { conversation_id, duration_ms, .. } => {
+                let Some(id) = conversation_id.0 else { return };
+                self.ended_attempt(posting, id, duration_ms.0);
+                account.conversations.entry(id).or_default().done += 1;
+            }
+            ScriptExecutionFailed { conversation_id, duration_ms, failure_type, .. }
+            | LlmCallFailed { conversation_id, duration_ms, failure_type, .. }
+            | HumanTaskFailed { conversation_id, duration_ms, failure_type, .. } => {
+                let Some(id) = conversation_id.0 else { return };
+                self.ended_attempt(posting, id, duration_ms.0);
+                let failure_type = failure_type.0.clone().unwrap_or(FailureType::Unknown);
+                let conversation = account.conversations.entry(id).or_default();
+                *conversation.failed.entry(failure_type).or_default() += 1;
+            }
+            BranchTaken { to, .. } => self.opened(posting, *to),
+            RetryScheduled { conversation_id, .. } => self.opened(posting, conversation_id.0),
+            PostingTerminal { reason, .. } => {
+                self.open.remove(posting);
+                let reason = reason.0.clone().unwrap_or(EndReason::Completed);
+                *account.ended.entry(reason).or_default() += 1;
+            }
+            PathEnded { .. } | CircuitBreakerOpen { .. } => {}
+        }
+    }
+
+    fn opened(&mut self, posting: &str, conversation: Option<ConversationId>) {
+        if let (Some(open), Some(id)) = (self.open.get_mut(posting), conversation) {
+            open.insert(id);
+        }
+    }
+
+    fn ended_attempt(&mut self, posting: &str, id: ConversationId, duration_ms: Option<u64>) {
+        if let Some(open) = self.open.get_mut(posting) {
+            open.remove(&id);
+        }
+        self.durations.entry(id).or_default().extend(duration_ms);
+    }
+
+    fn finish(self, account: &mut RunAccount) {
+        account.open = self.open.len();
+        for id in self.open.into_values().flatten() {
+            account.conversations.entry(id).or_default().open += 1;
+        }
+        let minutes = account.last_event.since(account.began).as_secs_f64() / 60.0;
+        for (id, mut durations) in self.durations {
+            durations.sort_unstable();
+            let conversation = account.conversations.entry(id).or_default();
+            conversation.p50_ms = percentile(&durations, 50);
+            conversation.p95_ms = percentile(&durations, 95);
+        }
+        for conversation in account.conversations.values_mut() {
+            let rate = conversation.done as f64 / minutes;
+            conversation.per_minute = if rate.is_finite() { rate } else { 0.0 };
+        }
+    }
+}
+
+/// The smallest of the sorted values that at least `percent` of 100 of them do not exceed: the
+/// nearest-rank percentile.
+fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+impl RunAccount {
+    /// How long it took, or takes so far.
+    pub fn duration(&self) -> Duration {
+        self.last_event.since(self.began)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let values: Vec<u64> = (1..=100).collect();
+        assert_eq!((percentile(&values, 50), percentile(&values, 95)), (Some(50), Some(95)));
+        assert_eq!(percentile(&[7], 95), Some(7));
+        assert_eq!(percentile(&[1, 2, 3], 50), Some(2));
+        assert_eq!(percentile(&[], 50), None);
+    }
+}

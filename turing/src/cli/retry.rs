@@ -1,0 +1,55 @@
+//! `turing run retry`: postings that failed in a run, once more.
+
+use std::collections::BTreeMap;
+
+use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
+use futures_util::TryStreamExt;
+use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId};
+
+use super::Failure;
+use crate::account::{Status, account_of};
+use crate::postings::PostingInput;
+use crate::run::{Intake, StepError};
+use crate::store::Store;
+
+/// The postings of a run that ended where the definition's author did not end them.
+pub(super) async fn failed_postings(
+    store: &Store,
+    run_id: Option<RunId>,
+) -> Result<(RunId, Intake), Failure> {
+    let account = account_of(store, run_id).await?;
+    let run_id = account.run_id;
+    if account.status == Status::InProgress {
+        let what = format!("run {run_id} is in progress; finish it with `turing run` first");
+        return Err(Failure::NotFound { what });
+    }
+    let filter = EventFilter::all().aggregate_type(Posting::TYPE).event_type("posting_terminal");
+    let mut ends = store.events.log(ReadLog::from_start().filter(filter));
+    let mut postings = BTreeMap::new();
+    while let Some(event) = ends.try_next().await? {
+        let Ok(PostingEvent::PostingTerminal { reason, run_id: ended_in, .. }) = event.decode()
+        else {
+            continue;
+        };
+        let is_failure = !reason.0.unwrap_or(EndReason::Completed).is_normal();
+        if ended_in.0 == Some(run_id)
+            && is_failure
+            && let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>()
+        {
+            postings.insert(posting, digest_of(store, posting).await?);
+        }
+    }
+    if postings.is_empty() {
+        let what = format!("run {run_id} has no failed posting; nothing is to be done again");
+        return Err(Failure::NotFound { what });
+    }
+    let read = postings.len();
+    Ok((run_id, Intake { postings, read, refused: Vec::new() }))
+}
+
+async fn digest_of(store: &Store, posting: PostingId) -> Result<String, Failure> {
+    let data = store.postings.data(posting).await?;
+    let data = data.ok_or(Failure::Run(StepError::Unregistered { posting }.into()))?;
+    let input = PostingInput { source: String::new(), posting_id: Some(posting), data };
+    Ok(input.digest())
+}

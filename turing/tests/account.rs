@@ -1,0 +1,95 @@
+//! `turing run show`, `turing run retry`, and one process at a time.
+
+mod support;
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::json;
+use support::{RUN, Workspace};
+
+const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+
+/// Four postings; the second one's script fails as long as there is a file `ill`.
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(4);
+    workspace.script("check.sh", "if grep -q 'advert 2' && [ -e ill ]; then exit 3; fi; echo ok");
+    workspace.definition(10, &[(10, "check", END)]);
+    workspace
+}
+
+#[test]
+fn the_account_counts_what_the_events_say() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    workspace.run(&[]).expect_code(1);
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!(account["status"], "completed");
+    assert_eq!((&account["postings"], &account["open"]), (&json!(4), &json!(0)));
+    assert_eq!(account["ended"], json!({"completed": 3, "actor_failed": 1}));
+    let conversation = &account["conversations"]["10"];
+    assert_eq!(conversation["done"], 3);
+    assert_eq!(conversation["failed"], json!({"script_error": 1}));
+    assert!(conversation["p50_ms"].as_u64() <= conversation["p95_ms"].as_u64());
+    let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
+    assert!(text.contains("4 postings, 4 ended (3 completed, 1 actor_failed), 0 open"), "{text}");
+}
+
+#[test]
+fn a_run_that_was_interrupted_shows_where_its_postings_stand() {
+    let workspace = workspace();
+    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.run(&["--parallel", "1"]);
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!((&account["status"], &account["open"]), (&json!("in_progress"), &json!(4)));
+    assert_eq!(account["conversations"]["10"]["open"], 4);
+    let answer = workspace.turing(&["run", "retry", "--workflow", "workflow.toml"]).expect_code(1);
+    assert!(answer.stderr.contains("is in progress"), "{answer:#?}");
+}
+
+#[test]
+fn only_what_failed_is_run_once_more() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    workspace.run(&[]).expect_code(1);
+    fs::remove_file(workspace.path().join("ill")).unwrap();
+    let before = workspace.events(1).len();
+    let retry = ["run", "retry", "--workflow", "workflow.toml", "--json"];
+    let report = workspace.turing(&retry).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["open"]), (&json!(1), &json!(0)));
+    assert_eq!(workspace.state(2)["terminal"]["reason"], "completed");
+    assert_eq!(workspace.events(1).len(), before);
+    let again = workspace.turing(&retry).expect_code(1);
+    assert!(again.stderr.contains("has no failed posting"), "{again:#?}");
+}
+
+#[test]
+fn a_run_that_is_not_there_is_named() {
+    let workspace = workspace();
+    workspace.run(&[]).expect_code(0);
+    let id = "0193a1d4-0000-7000-8000-000000000001";
+    let answer = workspace.turing(&["run", "show", id]).expect_code(1);
+    assert!(answer.stderr.contains(&format!("there is no run {id}")), "{answer:#?}");
+    workspace.turing(&["run", "show", "seven"]).expect_code(2);
+}
+
+#[test]
+fn a_second_process_is_refused_by_name_while_the_first_runs() {
+    let workspace = workspace();
+    // the script waits until the test has asked a second time
+    workspace.script("check.sh", "touch begun; while [ ! -e asked ]; do sleep 0.01; done; echo ok");
+    let mut command = workspace.command(&RUN);
+    let mut first = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !workspace.path().join("begun").exists() {
+        assert!(first.try_wait().unwrap().is_none(), "the first run ended early");
+        std::thread::yield_now();
+    }
+    let second = workspace.run(&[]);
+    workspace.file("asked", "");
+    assert!(first.wait().unwrap().success());
+    let second = second.expect_code(2);
+    let told = format!("is being run in this store by process {}", first.id());
+    assert!(second.stderr.contains(&told), "{}", second.stderr);
+    workspace.run(&[]).expect_code(0);
+}
