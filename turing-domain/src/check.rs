@@ -7,6 +7,7 @@ mod groups;
 mod ids;
 mod paths;
 mod placeholders;
+mod spot;
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
@@ -15,6 +16,8 @@ use std::fmt;
 use crate::definition::Workflow;
 use crate::ids::{ActorId, ConversationId};
 use graph::Graph;
+use serde::Serialize;
+use spot::Spot;
 
 /// Something about a definition that is wrong, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,11 @@ pub struct Problem {
     pub kind: ProblemKind,
     /// Where it is.
     pub place: Place,
+    /// Which of the definition's actors or conversations the place is in, counted from 0: ids may
+    /// be used twice.
+    pub index: usize,
+    /// The key there that it is about, with dots for tables: `circuit_breaker.failures`.
+    pub setting: Option<&'static str>,
     /// What is wrong.
     pub message: String,
     /// What to do about it.
@@ -44,7 +52,8 @@ impl fmt::Display for Problem {
 }
 
 /// Whether a problem refuses a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// The workflow runs, but perhaps not as meant.
     Warning,
@@ -111,7 +120,8 @@ impl fmt::Display for Place {
 }
 
 /// The kinds of problems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProblemKind {
     /// An id is not positive.
@@ -199,14 +209,14 @@ pub fn check_with_data(workflow: &Workflow, data_keys: &BTreeSet<String>) -> Vec
 fn problems(workflow: &Workflow, data_keys: Option<&BTreeSet<String>>) -> Vec<Problem> {
     let graph = Graph::of(workflow);
     let mut found = Found::default();
-    ids::check(workflow, &mut found);
+    ids::check(workflow, &graph, &mut found);
     actors::check(workflow, &mut found);
     branches::check(workflow, &mut found);
     groups::check(workflow, &mut found);
     paths::check(workflow, &graph, &mut found);
     placeholders::check(workflow, &graph, data_keys, &mut found);
     let mut problems = found.problems;
-    problems.sort_by_key(|problem| (Reverse(problem.severity()), problem.place));
+    problems.sort_by_key(|problem| (Reverse(problem.severity()), problem.place, problem.index));
     problems
 }
 
@@ -220,19 +230,25 @@ impl Found {
     fn add(
         &mut self,
         kind: ProblemKind,
-        place: Place,
+        spot: Spot,
         message: impl Into<String>,
         cure: impl Into<String>,
     ) {
+        let Spot { place, index, setting } = spot;
         let (message, cure) = (message.into(), cure.into());
-        self.problems.push(Problem { kind, place, message, cure });
+        self.problems.push(Problem { kind, place, index, setting, message, cure });
     }
 }
 
-/// Ids as a list for people.
-fn list<T: fmt::Display>(ids: impl IntoIterator<Item = T>) -> String {
-    let ids: Vec<_> = ids.into_iter().map(|id| id.to_string()).collect();
-    ids.join(", ")
+/// Names or ids as a list for people, who do not read hundreds.
+fn list<T: fmt::Display>(all: impl IntoIterator<Item = T>) -> String {
+    const MOST: usize = 20;
+    let mut all = all.into_iter();
+    let shown: Vec<_> = all.by_ref().take(MOST).map(|one| one.to_string()).collect();
+    match all.count() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 #[cfg(test)]

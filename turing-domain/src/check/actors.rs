@@ -1,71 +1,77 @@
 //! Actors that cannot be started, and limits that let nothing happen.
 
-use super::{Found, Place, ProblemKind};
+use super::spot::{Spot, actors, conversations};
+use super::{Found, ProblemKind};
 use crate::definition::{ActorKind, Llm, Script, Workflow};
 
 pub(super) fn check(workflow: &Workflow, found: &mut Found) {
-    for actor in &workflow.actors {
+    for (spot, actor) in actors(workflow) {
         let fault = match &actor.kind {
             ActorKind::Script(script) => script_fault(script),
             ActorKind::Llm(llm) => llm_fault(llm),
             ActorKind::Human => None,
         };
-        if let Some((message, cure)) = fault {
-            found.add(ProblemKind::UnusableActor, Place::Actor(actor.id), message, cure);
+        if let Some((setting, message, cure)) = fault {
+            found.add(ProblemKind::UnusableActor, spot.setting(setting), message, cure);
         }
     }
     limits(workflow, found);
 }
 
-fn script_fault(script: &Script) -> Option<(String, &'static str)> {
+/// The setting that is wrong, what is wrong with it, and the cure.
+type Fault = (&'static str, String, &'static str);
+
+fn script_fault(script: &Script) -> Option<Fault> {
     if script.command.first().is_none_or(String::is_empty) {
-        return Some(("`command` names no program".to_owned(), "name it as the first element"));
+        let message = "`command` names no program".to_owned();
+        return Some(("command", message, "name it as the first element"));
     }
     if script.command.iter().any(|part| part.contains('\0')) {
-        return Some(("`command` contains U+0000".to_owned(), "remove it"));
+        return Some(("command", "`command` contains U+0000".to_owned(), "remove it"));
     }
     let is_bad = |name: &str, value: &str| {
         name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
     };
     let (name, _) = script.env.iter().find(|(name, value)| is_bad(name, value))?;
     let message = format!("`env` sets {name:?}, which cannot stand in an environment");
-    Some((message, "use a name without `=`, and no U+0000"))
+    Some(("env", message, "use a name without `=`, and no U+0000"))
 }
 
-fn llm_fault(llm: &Llm) -> Option<(String, &'static str)> {
+fn llm_fault(llm: &Llm) -> Option<Fault> {
     if llm.model.is_empty() {
-        return Some(("`model` is empty".to_owned(), "name the model as the endpoint does"));
+        let message = "`model` is empty".to_owned();
+        return Some(("model", message, "name the model as the endpoint does"));
     }
     let rest = ["http://", "https://"].iter().find_map(|scheme| llm.endpoint.strip_prefix(scheme));
     if rest.is_none_or(str::is_empty) {
         let message = format!("`endpoint` is {:?}, which is no address", llm.endpoint);
-        return Some((message, "use an address such as http://localhost:11434"));
+        return Some(("endpoint", message, "use an address such as http://localhost:11434"));
     }
     None
 }
 
 fn limits(workflow: &Workflow, found: &mut Found) {
-    let mut zero = |place, name: &str| {
+    let mut zero = |spot: Spot, name: &'static str| {
         let message = format!("`{name}` is 0, so nothing could ever happen");
-        found.add(ProblemKind::ZeroLimit, place, message, "use at least 1, or leave it out");
+        let cure = "use at least 1, or leave it out";
+        found.add(ProblemKind::ZeroLimit, spot.setting(name), message, cure);
     };
     if workflow.max_total_session_runs == 0 {
-        zero(Place::Workflow, "max_total_session_runs");
+        zero(Spot::WORKFLOW, "max_total_session_runs");
     }
     if workflow.circuit_breaker.failures == 0 {
-        zero(Place::Workflow, "circuit_breaker.failures");
+        zero(Spot::WORKFLOW, "circuit_breaker.failures");
     }
-    for conversation in &workflow.conversations {
-        let place = Place::Conversation(conversation.id);
+    for (spot, conversation) in conversations(workflow) {
         if conversation.max_instruction_runs == 0 {
-            zero(place, "max_instruction_runs");
+            zero(spot, "max_instruction_runs");
         }
         if conversation.time_limit.is_some_and(|limit| limit.is_zero()) {
-            zero(place, "timeout_seconds");
+            zero(spot, "timeout_seconds");
         }
         for (number, rule) in (1..).zip(&conversation.branches) {
             if rule.max_iterations == Some(0) {
-                zero(Place::Branch(conversation.id, number), "max_iterations");
+                zero(spot.branch(number), "max_iterations");
             }
         }
     }

@@ -1,18 +1,19 @@
 //! The rules of each conversation, side by side.
 
 use super::graph::is_shadowed;
-use super::{Found, Place, ProblemKind};
+use super::spot::{Spot, conversations};
+use super::{Found, ProblemKind};
 use crate::definition::{ActorKind, Branch, Conversation, On, Workflow};
 
 pub(super) fn check(workflow: &Workflow, found: &mut Found) {
-    for conversation in &workflow.conversations {
-        coverage(workflow, conversation, found);
+    for (spot, conversation) in conversations(workflow) {
+        coverage(workflow, spot, conversation, found);
         for (number, rule) in (1..).zip(&conversation.branches) {
-            let place = Place::Branch(conversation.id, number);
+            let rule_spot = spot.branch(number).setting("priority");
             if is_shadowed(conversation, rule) {
                 let message = "a rule of higher priority matches always, so this is never taken";
                 let cure = "raise its priority above that rule's, or remove it";
-                found.add(ProblemKind::ShadowedRule, place, message, cure);
+                found.add(ProblemKind::ShadowedRule, rule_spot, message, cure);
             } else if rule.condition.is_catch_all() && has_specific_peer(conversation, rule) {
                 let message = format!(
                     "it matches always and has the priority {} of rules that do not, so both are \
@@ -20,30 +21,29 @@ pub(super) fn check(workflow: &Workflow, found: &mut Found) {
                     rule.priority
                 );
                 let cure = "lower its priority, unless the fan-out is meant";
-                found.add(ProblemKind::CatchAllAmongSpecific, place, message, cure);
+                found.add(ProblemKind::CatchAllAmongSpecific, rule_spot, message, cure);
             }
         }
     }
 }
 
-fn coverage(workflow: &Workflow, conversation: &Conversation, found: &mut Found) {
-    let place = Place::Conversation(conversation.id);
+fn coverage(workflow: &Workflow, spot: Spot, conversation: &Conversation, found: &mut Found) {
     let rules = |on| conversation.branches.iter().filter(move |rule| rule.on == on);
     if rules(On::Success).next().is_none() {
         let message = "no rule follows a success, so every posting ends here as no_matching_branch";
         let cure = "add a rule; one without `to` ends the path";
-        found.add(ProblemKind::DeadEnd, place, message, cure);
+        found.add(ProblemKind::DeadEnd, spot, message, cure);
     } else if !rules(On::Success).any(|rule| rule.condition.is_catch_all()) {
         let message = "an output that matches no rule ends the path as no_matching_branch";
         let cure = "add a rule with when = \"*\" at a lower priority";
-        found.add(ProblemKind::UncoveredOutput, place, message, cure);
+        found.add(ProblemKind::UncoveredOutput, spot, message, cure);
     }
     let actor = workflow.actor(conversation.actor);
     let is_human = actor.is_some_and(|actor| actor.kind == ActorKind::Human);
     if rules(On::Failure).next().is_none() && !is_human {
         let message = "no rule follows a failure, so a failure ends the path as actor_failed";
         let cure = "add a rule with on = \"failure\"";
-        found.add(ProblemKind::MissingFailureBranch, place, message, cure);
+        found.add(ProblemKind::MissingFailureBranch, spot, message, cure);
     }
 }
 

@@ -2,44 +2,46 @@
 
 use std::collections::BTreeSet;
 
-use super::{Found, Place, ProblemKind};
+use super::graph::Graph;
+use super::spot::{Spot, actors, conversations};
+use super::{Found, ProblemKind};
 use crate::definition::Workflow;
 
-pub(super) fn check(workflow: &Workflow, found: &mut Found) {
-    let conversations = workflow.conversations.iter();
-    let conversations = conversations.map(|one| (one.id.0, Place::Conversation(one.id)));
-    let actors = workflow.actors.iter();
-    let actors = actors.map(|one| (one.id.0, Place::Actor(one.id)));
-    let own = std::iter::once((workflow.id.0, Place::Workflow));
+pub(super) fn check(workflow: &Workflow, graph: &Graph, found: &mut Found) {
+    let own = std::iter::once((Spot::WORKFLOW, workflow.id.0));
+    let of_actors = actors(workflow).map(|(spot, one)| (spot, one.id.0));
+    let of_conversations = conversations(workflow).map(|(spot, one)| (spot, one.id.0));
     let mut seen = BTreeSet::new();
-    for (id, place) in own.chain(actors).chain(conversations) {
+    for (spot, id) in own.chain(of_actors).chain(of_conversations) {
         if id < 1 {
             let message = format!("the id {id} is not positive");
-            found.add(ProblemKind::IdOutOfRange, place, message, "use an id from 1");
+            found.add(ProblemKind::IdOutOfRange, spot.setting("id"), message, "use an id from 1");
         }
-        if !seen.insert(place) {
+        if !seen.insert(spot.place) {
             let message = format!("the id {id} is used twice");
-            found.add(ProblemKind::DuplicateId, place, message, "give each its own id");
+            let cure = "give each its own id";
+            found.add(ProblemKind::DuplicateId, spot.setting("id"), message, cure);
         }
     }
-    if workflow.conversation(workflow.entry).is_none() {
+    if !graph.contains(workflow.entry) {
         let message = format!("the entry {} is no conversation of the workflow", workflow.entry);
         let cure = "set `entry` to the conversation where postings begin";
-        found.add(ProblemKind::MissingEntry, Place::Workflow, message, cure);
+        let spot = Spot::WORKFLOW.setting("entry");
+        found.add(ProblemKind::MissingEntry, spot, message, cure);
     }
-    for conversation in &workflow.conversations {
-        let place = Place::Conversation(conversation.id);
-        if workflow.actor(conversation.actor).is_none() {
+    let known: BTreeSet<_> = workflow.actors.iter().map(|actor| actor.id).collect();
+    for (spot, conversation) in conversations(workflow) {
+        if !known.contains(&conversation.actor) {
             let message = format!("there is no actor {}", conversation.actor);
             let cure = "describe it under [[actors]], or name another";
-            found.add(ProblemKind::UnknownActor, place, message, cure);
+            found.add(ProblemKind::UnknownActor, spot.setting("actor"), message, cure);
         }
         for (number, rule) in (1..).zip(&conversation.branches) {
-            if let Some(target) = rule.target.filter(|id| workflow.conversation(*id).is_none()) {
-                let place = Place::Branch(conversation.id, number);
+            if let Some(target) = rule.target.filter(|id| !graph.contains(*id)) {
                 let message = format!("it leads to {target}, which is no conversation");
                 let cure = "correct `to`, or leave it out to end the path here";
-                found.add(ProblemKind::MissingTarget, place, message, cure);
+                let spot = spot.branch(number).setting("to");
+                found.add(ProblemKind::MissingTarget, spot, message, cure);
             }
         }
     }

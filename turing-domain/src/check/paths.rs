@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{Graph, is_shadowed};
-use super::{Found, Place, ProblemKind, list};
+use super::graph::{Edge, Graph, is_shadowed};
+use super::{Found, ProblemKind, list};
 use crate::definition::{On, Workflow};
-use crate::ids::ConversationId;
 
 pub(super) fn check(workflow: &Workflow, graph: &Graph, found: &mut Found) {
     unreachable(workflow, graph, found);
@@ -14,11 +13,11 @@ pub(super) fn check(workflow: &Workflow, graph: &Graph, found: &mut Found) {
 }
 
 fn unreachable(workflow: &Workflow, graph: &Graph, found: &mut Found) {
-    let reached = graph.after(workflow.entry);
-    for id in graph.nodes.difference(&reached) {
+    let reached = graph.reachable([workflow.entry], |_| true);
+    for (_, spot) in graph.nodes().filter(|(id, _)| !reached.contains(id)) {
         let message = "no way leads here from the entry";
         let cure = "add a branch to it, or remove it";
-        found.add(ProblemKind::UnreachableConversation, Place::Conversation(*id), message, cure);
+        found.add(ProblemKind::UnreachableConversation, spot, message, cure);
     }
 }
 
@@ -26,42 +25,40 @@ fn unreachable(workflow: &Workflow, graph: &Graph, found: &mut Found) {
 /// is reported as such, and what leads to it is not reported again.
 fn without_end(workflow: &Workflow, graph: &Graph, found: &mut Found) {
     let conversations = workflow.conversations.iter();
-    let ends: BTreeSet<_> = conversations
+    let ends = conversations
         .filter(|one| {
             let mut live = one.branches.iter().filter(|rule| !is_shadowed(one, rule));
             live.any(|rule| rule.target.is_none())
                 || !one.branches.iter().any(|rule| rule.on == On::Success)
         })
-        .map(|one| one.id)
-        .collect();
-    for id in &graph.nodes {
-        if graph.after(*id).is_disjoint(&ends) {
-            let message = "no way leads from here to a rule without a target";
-            let cure = "give a conversation on the way a rule without `to`";
-            found.add(ProblemKind::DeadEnd, Place::Conversation(*id), message, cure);
-        }
+        .map(|one| one.id);
+    let ending = graph.leading_to(ends, |_| true);
+    for (_, spot) in graph.nodes().filter(|(id, _)| !ending.contains(id)) {
+        let message = "no way leads from here to a rule without a target";
+        let cure = "give a conversation on the way a rule without `to`";
+        found.add(ProblemKind::DeadEnd, spot, message, cure);
     }
 }
 
 /// Cycles none of whose rules has a limit. The loop guard and the run budget would end them, but
 /// only after many calls, and as something that went wrong.
 fn round_and_round(graph: &Graph, found: &mut Found) {
-    let after_one = |id: ConversationId| {
-        let unlimited = graph.edges_from(id).iter().filter(|edge| !edge.is_limited);
-        let next: Vec<_> = unlimited.map(|edge| edge.to).collect();
-        graph.reachable(next, |_, edge| !edge.is_limited)
-    };
+    let is_unlimited = |edge: &Edge| !edge.is_limited;
     let mut reported = BTreeSet::new();
-    for id in &graph.nodes {
-        let after = after_one(*id);
-        if !after.contains(id) || reported.contains(id) {
+    for (id, spot) in graph.nodes() {
+        if reported.contains(&id) {
             continue;
         }
-        let cycle: BTreeSet<_> =
-            after.into_iter().filter(|other| after_one(*other).contains(id)).collect();
+        let next = graph.edges_from(id).iter().filter(|edge| is_unlimited(edge));
+        let after = graph.reachable(next.map(|edge| edge.to), is_unlimited);
+        if !after.contains(&id) {
+            continue;
+        }
+        let before = graph.leading_to([id], is_unlimited);
+        let cycle: BTreeSet<_> = after.intersection(&before).copied().collect();
         let message = format!("postings can go round without a limit: {}", list(&cycle));
         let cure = "give a rule of the cycle `max_iterations`";
-        found.add(ProblemKind::UnlimitedCycle, Place::Conversation(*id), message, cure);
+        found.add(ProblemKind::UnlimitedCycle, spot, message, cure);
         reported.extend(cycle);
     }
 }

@@ -1,9 +1,10 @@
 //! Placeholders and what can fill them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::graph::Graph;
-use super::{Found, Place, ProblemKind, list};
+use super::graph::{Edge, Graph};
+use super::spot::{Spot, conversations};
+use super::{Found, ProblemKind, list};
 use crate::definition::{Conversation, On, Workflow};
 use crate::ids::ConversationId;
 use crate::placeholder::Placeholder;
@@ -14,131 +15,148 @@ pub(super) fn check(
     data_keys: Option<&BTreeSet<String>>,
     found: &mut Found,
 ) {
-    let reached = graph.after(workflow.entry);
-    let sources = Sources { workflow, graph, reached };
-    for conversation in &workflow.conversations {
-        let is_reached = sources.reached.contains(&conversation.id);
+    let reached = graph.reachable([workflow.entry], |_| true);
+    let mut without = Without { workflow, graph, reached: BTreeMap::new() };
+    for (spot, conversation) in conversations(workflow) {
         let names: BTreeSet<_> = conversation.input.placeholders().collect();
+        if names.is_empty() {
+            continue;
+        }
+        let is_reached = reached.contains(&conversation.id);
+        let preceding = preceding(graph, &reached, conversation.id);
+        let mut inquiry = Inquiry { conversation, preceding, without: &mut without };
         for name in names {
-            match Placeholder::from(name) {
-                Placeholder::PostingId | Placeholder::WorkflowId => {}
-                Placeholder::Output(source) if !graph.nodes.contains(&source) => {
-                    let message = format!("{{{name}}} asks for a conversation that does not exist");
-                    unfillable(conversation, message, found);
+            let finding = match Placeholder::from(name) {
+                Placeholder::PostingId | Placeholder::WorkflowId => None,
+                Placeholder::Output(source) if !graph.contains(source) => {
+                    let asks = format!("{{{name}}} asks for a conversation that does not exist");
+                    Some(Finding::unfillable(asks))
                 }
-                Placeholder::Output(source) if is_reached => {
-                    output(&sources, conversation, source, found);
-                }
+                Placeholder::Output(source) if is_reached => inquiry.output(source),
                 Placeholder::Key(key) if is_reached => {
-                    if let Some(keys) = data_keys.filter(|keys| !keys.contains(key)) {
-                        key_of_outputs(&sources, conversation, key, keys, found);
-                    }
+                    let keys = data_keys.filter(|keys| !keys.contains(key));
+                    keys.map(|keys| inquiry.key(key, keys))
                 }
                 // nothing is filled in where no posting comes
-                Placeholder::Output(_) | Placeholder::Key(_) => {}
+                Placeholder::Output(_) | Placeholder::Key(_) => None,
+            };
+            if let Some(finding) = finding {
+                finding.add_to(found, spot);
             }
         }
     }
 }
 
-fn output(
-    sources: &Sources<'_>,
-    conversation: &Conversation,
-    source: ConversationId,
-    found: &mut Found,
-) {
-    let name = format!("{{conversation_{source}_output}}");
-    if !sources.can_precede(source, conversation.id) {
-        let message = format!("{name} is asked for before conversation {source} can complete");
-        unfillable(conversation, message, found);
-    } else if !sources.must_precede(source, conversation) {
-        let message = format!(
-            "{name} stays empty for postings that come here before conversation {source} \
-             completed, and they fail"
-        );
-        let cure = "lead every way through that conversation, or give those postings another input";
-        let place = Place::Conversation(conversation.id);
-        found.add(ProblemKind::DoubtfulPlaceholder, place, message, cure);
-    }
-}
-
-fn key_of_outputs(
-    sources: &Sources<'_>,
-    conversation: &Conversation,
-    key: &str,
-    data_keys: &BTreeSet<String>,
-    found: &mut Found,
-) {
-    let before = |source: &&ConversationId| sources.can_precede(**source, conversation.id);
-    let before: Vec<_> = sources.reached.iter().filter(before).collect();
-    if before.is_empty() {
-        let message = match data_keys.is_empty() {
-            true => format!("{{{key}}} is asked for, but the postings have no data"),
-            false => format!(
-                "{{{key}}} is in no posting's data, which has {}",
-                list(data_keys.iter().take(20))
-            ),
-        };
-        unfillable(conversation, message, found);
-        return;
-    }
-    let message = format!(
-        "{{{key}}} is in no posting's data; only a JSON output of {} could have it",
-        list(before)
-    );
-    let cure = "correct the name, or make sure that the output has this key";
-    let place = Place::Conversation(conversation.id);
-    found.add(ProblemKind::DoubtfulPlaceholder, place, message, cure);
-}
-
-fn unfillable(conversation: &Conversation, message: String, found: &mut Found) {
-    let cure = "correct the name, or remove the placeholder";
-    let place = Place::Conversation(conversation.id);
-    found.add(ProblemKind::UnfillablePlaceholder, place, message, cure);
-}
-
-/// Where values can come from.
-struct Sources<'a> {
-    workflow: &'a Workflow,
-    graph: &'a Graph,
-    reached: BTreeSet<ConversationId>,
-}
-
-impl Sources<'_> {
-    /// True if a posting can have an output of `source` when it comes to `conversation`: a success
-    /// of `source` leads there, or both follow from one fan-out.
-    fn can_precede(&self, source: ConversationId, conversation: ConversationId) -> bool {
-        if !self.reached.contains(&source) {
-            return false;
+/// The conversations of which a posting can have an output when it comes to `conversation`: a
+/// success of theirs leads there, or both follow from one fan-out.
+fn preceding(
+    graph: &Graph,
+    reached: &BTreeSet<ConversationId>,
+    conversation: ConversationId,
+) -> BTreeSet<ConversationId> {
+    let leading = graph.leading_to([conversation], |_| true);
+    let mut beside = Vec::new();
+    let mut preceding = BTreeSet::new();
+    for id in reached {
+        let edges = graph.edges_from(*id);
+        let into: Vec<_> = edges.iter().filter(|edge| leading.contains(&edge.to)).collect();
+        if into.iter().any(|edge| edge.on == On::Success) {
+            preceding.insert(*id);
         }
-        let successes = self.graph.edges_from(source).iter().filter(|edge| edge.on == On::Success);
-        let next: Vec<_> = successes.map(|edge| edge.to).collect();
-        if self.graph.reachable(next, |_, _| true).contains(&conversation) {
-            return true;
-        }
-        self.reached.iter().any(|fork| {
-            let edges = self.graph.edges_from(*fork);
-            edges.iter().any(|one| {
-                edges.iter().any(|other| {
-                    (one.on, one.priority) == (other.on, other.priority)
-                        && one.to != other.to
-                        && self.graph.after(one.to).contains(&source)
-                        && self.graph.after(other.to).contains(&conversation)
-                })
+        let is_beside = |one: &&Edge| {
+            into.iter().any(|other| {
+                (one.on, one.priority) == (other.on, other.priority) && one.to != other.to
             })
+        };
+        beside.extend(edges.iter().filter(is_beside).map(|edge| edge.to));
+    }
+    preceding.extend(graph.reachable(beside, |_| true));
+    preceding
+}
+
+/// What is asked about one conversation's placeholders.
+struct Inquiry<'a, 'w> {
+    conversation: &'a Conversation,
+    preceding: BTreeSet<ConversationId>,
+    without: &'a mut Without<'w>,
+}
+
+impl Inquiry<'_, '_> {
+    fn output(&mut self, source: ConversationId) -> Option<Finding> {
+        let name = format!("{{conversation_{source}_output}}");
+        if !self.preceding.contains(&source) {
+            return Some(Finding::unfillable(format!(
+                "{name} is asked for before conversation {source} can complete"
+            )));
+        }
+        let is_doubtful = !self.without.must_precede(source, self.conversation);
+        is_doubtful.then(|| Finding {
+            kind: ProblemKind::DoubtfulPlaceholder,
+            message: format!(
+                "{name} stays empty for postings that come here before conversation {source} \
+                 completed, and they fail"
+            ),
+            cure: "lead every way through that conversation, or give those postings another input",
         })
     }
 
+    fn key(&self, key: &str, data_keys: &BTreeSet<String>) -> Finding {
+        if !self.preceding.is_empty() {
+            return Finding {
+                kind: ProblemKind::DoubtfulPlaceholder,
+                message: format!(
+                    "{{{key}}} is in no posting's data; only a JSON output of {} could have it",
+                    list(&self.preceding)
+                ),
+                cure: "correct the name, or make sure that the output has this key",
+            };
+        }
+        Finding::unfillable(match data_keys.is_empty() {
+            true => format!("{{{key}}} is asked for, but the postings have no data"),
+            false => format!("{{{key}}} is in no posting's data, which has {}", list(data_keys)),
+        })
+    }
+}
+
+/// The ways through the workflow on which a conversation does not succeed.
+struct Without<'a> {
+    workflow: &'a Workflow,
+    graph: &'a Graph,
+    /// What is reached without a success of the conversation.
+    reached: BTreeMap<ConversationId, BTreeSet<ConversationId>>,
+}
+
+impl Without<'_> {
     /// True if every way to `conversation` leads through a success of `source`, or it waits for
     /// the group of `source`.
-    fn must_precede(&self, source: ConversationId, conversation: &Conversation) -> bool {
+    fn must_precede(&mut self, source: ConversationId, conversation: &Conversation) -> bool {
         let group = conversation.wait_for_group.as_deref();
         if group.is_some_and(|group| self.workflow.members_of(group).any(|id| id == source)) {
             return true;
         }
-        let around = self.graph.reachable([self.workflow.entry], |from, edge| {
-            from != source || edge.on == On::Failure
+        let around = self.reached.entry(source).or_insert_with(|| {
+            self.graph.reachable([self.workflow.entry], |edge| {
+                edge.from != source || edge.on == On::Failure
+            })
         });
         !around.contains(&conversation.id)
+    }
+}
+
+/// What is wrong with a placeholder.
+struct Finding {
+    kind: ProblemKind,
+    message: String,
+    cure: &'static str,
+}
+
+impl Finding {
+    fn unfillable(message: String) -> Self {
+        let cure = "correct the name, or remove the placeholder";
+        Self { kind: ProblemKind::UnfillablePlaceholder, message, cure }
+    }
+
+    fn add_to(self, found: &mut Found, spot: Spot) {
+        found.add(self.kind, spot.setting("input"), self.message, self.cure);
     }
 }

@@ -170,9 +170,9 @@ fn groups_that_wait_for_each_other_are_an_error() {
         conversation(id, &settings, &[""])
     };
     let each_other = [fork.clone(), member(2, "a", "b"), member(3, "b", "a")];
-    assert_eq!(found(&definition(&each_other)), [(ProblemKind::WaitCycle, Place::Workflow)]);
+    assert_eq!(found(&definition(&each_other)), [(ProblemKind::WaitCycle, at(2))]);
     let itself = [fork.clone(), member(2, "a", "a"), conversation(3, "", &[""])];
-    assert_eq!(found(&definition(&itself)), [(ProblemKind::WaitCycle, Place::Workflow)]);
+    assert_eq!(found(&definition(&itself)), [(ProblemKind::WaitCycle, at(2))]);
     let in_turn = [fork, conversation(2, "parallel_group = \"a\"", &[""]), member(3, "b", "a")];
     assert_eq!(found(&definition(&in_turn)), []);
 }
@@ -317,4 +317,28 @@ fn a_problem_says_where_it_is_and_what_to_do() {
         ["error: conversation 1, branch 1: it leads to 8, which is no conversation; \
              correct `to`, or leave it out to end the path here"]
     );
+}
+
+#[test]
+fn a_problem_tells_conversations_of_one_id_apart_and_names_the_key() {
+    let workflow = definition(&[
+        conversation(1, "", &["", "on = \"failure\""]),
+        conversation(1, "", &["to = 8"]),
+    ]);
+    let exactly: Vec<_> =
+        check(&workflow).into_iter().map(|one| (one.kind, one.index, one.setting)).collect();
+    assert_eq!(
+        exactly,
+        [
+            (ProblemKind::DuplicateId, 1, Some("id")),
+            (ProblemKind::MissingTarget, 1, Some("to")),
+            (ProblemKind::MissingFailureBranch, 1, None),
+        ]
+    );
+}
+
+#[test]
+fn lists_for_people_are_short() {
+    assert_eq!(list(1..=3), "1, 2, 3");
+    assert!(list(1..=500).ends_with("19, 20 and 480 more"), "{}", list(1..=500));
 }
