@@ -22,6 +22,7 @@ mod wave;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use es_core::{
@@ -30,8 +31,8 @@ use es_core::{
 };
 use tokio::sync::watch;
 use turing_domain::{
-    ConversationWaves, EndReason, Posting, PostingId, RunCompletion, RunId, RunStart,
-    WorkflowRejection, WorkflowRuns,
+    ConversationWaves, Posting, PostingId, RunCompletion, RunId, RunStart, WorkflowRejection,
+    WorkflowRuns,
 };
 
 use crate::definition::Definition;
@@ -182,6 +183,14 @@ struct Shared {
     parallelism: NonZeroUsize,
     /// The event that began the run.
     started_by: Option<EventId>,
+    /// How many events this process has recorded for the run.
+    recorded: AtomicU64,
+}
+
+impl Shared {
+    fn count(&self, events: usize) {
+        self.recorded.fetch_add(events as u64, Ordering::Relaxed);
+    }
 }
 
 /// A run in progress in this process.
@@ -251,6 +260,7 @@ pub async fn run(
         environment,
         parallelism,
         started_by: begun.started_by,
+        recorded: AtomicU64::new(u64::from(!begun.is_continued)),
     };
     let mut run = Run {
         shared: Arc::new(shared),
@@ -268,6 +278,8 @@ pub async fn run(
     let now = shared.environment.clock.now();
     report.elapsed = now.since(began);
     let is_complete = report.open == 0;
+    report.events = shared.recorded.load(Ordering::Relaxed) + u64::from(is_complete);
+    report.peak_memory_bytes = peak_memory_bytes();
     if is_complete {
         let begun_at = begun.began.unwrap_or(began);
         complete(&runs, &shared, &report, now.since(begun_at)).await?;
@@ -281,6 +293,9 @@ pub async fn run(
 impl Run<'_> {
     async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
         self.enter_all(postings).await?;
+        if self.report.is_continued {
+            self.end_interrupted_waves().await?;
+        }
         self.execute_all().await
     }
 }
@@ -378,7 +393,10 @@ async fn complete(
     Ok(())
 }
 
-/// True for a posting that ended where the definition's author did not end it.
-pub fn is_failure(reason: &EndReason) -> bool {
-    !reason.is_normal()
+/// The largest amount of memory that this process ever held, where the system tells it.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }

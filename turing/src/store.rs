@@ -127,12 +127,16 @@ impl Store {
     /// A store that ends with the process.
     pub fn in_memory() -> Self {
         let events = Arc::new(MemoryStore::new());
-        Self {
-            snapshots: events.clone(),
-            events,
-            postings: Arc::new(MemoryRegistry::default()),
-            sqlite: None,
-        }
+        Self::new(events.clone(), events, Arc::new(MemoryRegistry::default()))
+    }
+
+    /// A store of parts that were opened elsewhere; no other process can reach it.
+    pub fn new(
+        events: Arc<dyn EventStore>,
+        snapshots: Arc<dyn SnapshotStore>,
+        postings: Arc<dyn PostingRegistry>,
+    ) -> Self {
+        Self { events, snapshots, postings, sqlite: None }
     }
 
     /// Makes this process the one that runs the workflow in this store.

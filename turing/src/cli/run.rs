@@ -147,9 +147,10 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) -> Res
     let Report { run_id, read, repeated, postings, open, .. } = report;
     let refused = report.refused.len();
     let (ended, seconds) = (postings - open, report.elapsed.as_secs_f64());
+    let rate = report.events as f64 / seconds.max(f64::MIN_POSITIVE);
     output.line(format_args!(
-        "\nrun {run_id} of workflow {} ({}), {seconds:.1} s\n",
-        workflow.id, workflow.name
+        "\nrun {run_id} of workflow {} ({}): {seconds:.1} s, {} events, {rate:.0} a second\n",
+        workflow.id, workflow.name, report.events
     ))?;
     output.line(format_args!(
         "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"

@@ -174,6 +174,12 @@ impl Agenda {
         self.waiting.keys().next().map(|(due_at, ..)| *due_at)
     }
 
+    /// How many postings are ready at a conversation.
+    pub fn at(&self, conversation: ConversationId) -> usize {
+        let waves = self.ready.iter().filter(|(key, _)| key.1 == conversation);
+        waves.map(|(_, tasks)| tasks.len()).sum()
+    }
+
     /// How many positions wait for their time.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -87,9 +87,8 @@ impl Breakers {
         if is_clean {
             return Ok(());
         }
-        let recover =
-            |breaker: &ActorBreaker| Ok::<_, std::convert::Infallible>(breaker.record_success());
-        let recovered = self.actors.update(&actor, recover).metadata(metadata).retries(20).await;
+        let recovered = self.actors.record(&actor, ActorBreaker::record_success);
+        let recovered = recovered.metadata(metadata).retries(20).await;
         self.remember(actor, recovered.map_err(RunError::record)?.state);
         Ok(())
     }

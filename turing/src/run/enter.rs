@@ -77,6 +77,7 @@ async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Ent
         other => StepError::of(posting, other).into(),
     })?;
     if let Some(appended) = &executed.appended {
+        shared.count(executed.events.len());
         let causes = opened_by(&executed.events, appended);
         return Ok(Entered { posting, state: executed.state, causes });
     }

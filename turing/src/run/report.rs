@@ -33,6 +33,10 @@ pub struct Report {
     pub ended: Vec<Ending>,
     /// What was attempted by this process, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationReport>,
+    /// How many events this process recorded for the run.
+    pub events: u64,
+    /// The largest amount of memory that this process ever held, where the system tells it.
+    pub peak_memory_bytes: Option<u64>,
     /// How long this process worked on the run.
     #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
@@ -91,6 +95,8 @@ impl Report {
             open: 0,
             ended: Vec::new(),
             conversations: BTreeMap::new(),
+            events: 0,
+            peak_memory_bytes: None,
             elapsed: Duration::ZERO,
         }
     }

@@ -195,6 +195,7 @@ impl Record<'_> {
             .await
             .map_err(|error| StepError::of(posting, error))?;
         shared.breakers.succeeded(self.actor, shared.run_metadata()).await?;
+        shared.count(executed.events.len());
         let causes = match &executed.appended {
             Some(appended) => opened_by(&executed.events, appended),
             None => Vec::new(),
@@ -231,7 +232,10 @@ impl Record<'_> {
             .await
             .map_err(|error| StepError::of(posting, error))?;
         let causes = match (&executed.events, &executed.appended) {
-            (Some((events, _)), Some(appended)) => opened_by(events, appended),
+            (Some((events, calls)), Some(appended)) => {
+                shared.count(events.len() + calls.len());
+                opened_by(events, appended)
+            }
             _ => Vec::new(),
         };
         let (state, breaker) = executed.states;

@@ -60,47 +60,69 @@ impl Run<'_> {
         let size = wave.tasks.len();
         self.observer.wave_begins(conversation, size);
         let began = shared.environment.clock.now();
-        let before = self.begin_wave(conversation.id, size).await?;
+        self.begin_wave(conversation.id, size).await?;
         let count = self.attempt_all(wave).await?;
-        let ended = WaveCompletion {
-            conversation_id: conversation.id,
-            run_id: shared.run_id,
-            processed_count: as_u32(before + count.processed),
-            failed_count: as_u32(count.failed),
-            duration: Some(shared.environment.clock.now().since(began)),
-        };
-        shared
-            .conversations
-            .update(&conversation.id, |waves: &ConversationWaves| waves.complete_wave(&ended))
-            .metadata(self.shared.run_metadata())
-            .retries(5)
-            .await
-            .map_err(RunError::record)?;
+        let took = shared.environment.clock.now().since(began);
+        self.end_wave(conversation.id, &count, Some(took)).await?;
         self.observer.wave_ends(conversation, count.processed, count.failed);
         Ok(())
     }
 
-    /// Records that the wave begins. A wave that was interrupted goes on: the answer is how many of
-    /// its postings were executed before the interruption.
-    async fn begin_wave(
+    /// Ends the waves that were interrupted when the run was: what they had not done is done by
+    /// waves of its own.
+    pub(super) async fn end_interrupted_waves(&self) -> Result<(), RunError> {
+        for conversation in &self.shared.definition.workflow.conversations {
+            let waves = self.shared.conversations.load(&conversation.id).await;
+            let waves = waves.map_err(RunError::load)?.state;
+            if let Some(wave) = waves.open_wave(self.shared.run_id) {
+                let size = wave.posting_count.unwrap_or(0) as usize;
+                let processed = size.saturating_sub(self.agenda.at(conversation.id));
+                let count = WaveCount { processed, failed: 0 };
+                self.end_wave(conversation.id, &count, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_wave(
         &self,
-        conversation: ConversationId,
-        size: usize,
-    ) -> Result<usize, RunError> {
-        let run_id = self.shared.run_id;
-        let begin = |waves: &ConversationWaves| {
-            Ok::<_, std::convert::Infallible>(waves.start_wave(conversation, run_id, as_u32(size)))
+        conversation_id: ConversationId,
+        count: &WaveCount,
+        duration: Option<Duration>,
+    ) -> Result<(), RunError> {
+        let shared = &self.shared;
+        let ended = WaveCompletion {
+            conversation_id,
+            run_id: shared.run_id,
+            processed_count: as_u32(count.processed),
+            failed_count: as_u32(count.failed),
+            duration,
         };
-        let executed = self
-            .shared
+        shared
             .conversations
-            .update(&conversation, begin)
+            .update(&conversation_id, |waves: &ConversationWaves| waves.complete_wave(&ended))
             .metadata(self.shared.run_metadata())
             .retries(5)
             .await
             .map_err(RunError::record)?;
-        let wave = executed.state.open_wave(run_id).and_then(|wave| wave.posting_count);
-        Ok(wave.map_or(0, |count| (count as usize).saturating_sub(size)))
+        shared.count(1);
+        Ok(())
+    }
+
+    async fn begin_wave(&self, conversation: ConversationId, size: usize) -> Result<(), RunError> {
+        let run_id = self.shared.run_id;
+        let begin =
+            |waves: &ConversationWaves| waves.start_wave(conversation, run_id, as_u32(size));
+        let executed = self
+            .shared
+            .conversations
+            .record(&conversation, begin)
+            .metadata(self.shared.run_metadata())
+            .retries(5)
+            .await
+            .map_err(RunError::record)?;
+        self.shared.count(executed.events.len());
+        Ok(())
     }
 
     /// Makes all attempts of a wave, so many side by side as allowed.

@@ -1,0 +1,123 @@
+//! Thousands of postings through four steps: nothing twice, sums that add up, memory that is flat.
+
+mod support;
+
+use std::fmt::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use es_core::{EventFilter, EventStoreExt, ReadLog};
+use es_sqlite::{SqliteConfig, SqliteStore};
+use futures_util::TryStreamExt;
+use support::{RUN, Workspace};
+use tokio::process::Command;
+
+fn is_full() -> bool {
+    std::env::var_os("ES_CAMPAIGN").is_some_and(|campaign| campaign == "full")
+}
+
+/// `count` postings through four conversations whose actor is `cat`.
+fn workspace(count: usize) -> Workspace {
+    let workspace = Workspace::new();
+    let mut lines = String::new();
+    for id in 1..=count {
+        let _ = writeln!(lines, r#"{{"posting_id":{id},"job_description":"advert {id} grüße"}}"#);
+    }
+    workspace.file("postings/all.jsonl", lines);
+    let mut text = String::from(
+        "[workflow]\nid = 3001\nname = \"campaign\"\nentry = 1\n\
+         [[actors]]\nid = 1\nname = \"cat\"\ntype = \"script\"\ncommand = [\"cat\"]\n\
+         env = { PATH = \"/usr/bin:/bin\" }\n",
+    );
+    for id in 1..=4 {
+        let to = if id < 4 { format!("to = {}\n", id + 1) } else { String::new() };
+        let _ = write!(
+            text,
+            "[[conversations]]\nid = {id}\nname = \"step {id}\"\nactor = 1\nexecution_order = {id}\n\
+             input = \"{{posting_id}}\"\n[[conversations.branches]]\n{to}\
+             [[conversations.branches]]\non = \"failure\"\nwhen = \"*\"\n"
+        );
+    }
+    workspace.file("workflow.toml", text);
+    workspace
+}
+
+/// Each posting completed each conversation exactly once, in order; answers the number of events.
+async fn check(workspace: &Workspace, count: usize) -> usize {
+    let config = SqliteConfig::new(workspace.path().join("turing.db")).create(false);
+    let store = SqliteStore::open(config).await.unwrap();
+    let mut reached = vec![0; count + 1];
+    let mut events = 0;
+    let filter = EventFilter::all().aggregate_type("posting");
+    let mut log = store.log(ReadLog::from_start().filter(filter));
+    while let Some(event) = log.try_next().await.unwrap() {
+        events += 1;
+        let posting: usize = event.stream.aggregate_id().parse().unwrap();
+        match event.event_type.as_str() {
+            "script_execution_completed" => {
+                let conversation = event.metadata.conversation_id.unwrap();
+                assert_eq!(conversation, reached[posting] + 1, "posting {posting}");
+                reached[posting] = conversation;
+            }
+            "posting_terminal" => {
+                assert_eq!(reached[posting], 4, "posting {posting}");
+                reached[posting] = 5;
+            }
+            "script_execution_failed" => panic!("posting {posting}: {}", event.payload),
+            _ => {}
+        }
+    }
+    drop(log);
+    assert!(reached[1..].iter().all(|reached| *reached == 5));
+    store.close().await;
+    events
+}
+
+#[tokio::test]
+async fn many_postings_campaign() {
+    let count = if is_full() { 20_000 } else { 300 };
+    let workspace = workspace(count);
+    let report = workspace.run(&["--json"]).expect_code(0).json();
+    assert_eq!(report["postings"], count);
+    assert_eq!((&report["open"], report["refused"].as_array().unwrap().len()), (&0.into(), 0));
+    assert_eq!(report["ended"][0]["postings"], count);
+    let events = check(&workspace, count).await;
+    let seconds = report["elapsed_ms"].as_f64().unwrap() / 1000.0;
+    let peak = report["peak_memory_bytes"].as_u64().unwrap();
+    println!(
+        "{count} postings: {events} events in {seconds:.1} s, {:.0} events a second, peak {} MiB",
+        events as f64 / seconds,
+        peak / 1024 / 1024
+    );
+    // a posting may cost a few hundred bytes of index and digest, but not its outputs
+    let allowed = 64 * 1024 * 1024 + count as u64 * 2048;
+    assert!(peak < allowed, "peak memory of {peak} bytes, more than {allowed}");
+}
+
+#[tokio::test]
+async fn many_postings_with_kills_campaign() {
+    let (count, between) = if is_full() {
+        (20_000, Duration::from_secs(60))
+    } else {
+        (200, Duration::from_millis(300))
+    };
+    let workspace = workspace(count);
+    let mut kills = 0;
+    loop {
+        let mut command = Command::from(workspace.command(&RUN));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        match tokio::time::timeout(between, child.wait()).await {
+            Ok(status) => {
+                assert!(status.unwrap().success());
+                break;
+            }
+            Err(_) => {
+                child.kill().await.unwrap();
+                kills += 1;
+            }
+        }
+    }
+    let events = check(&workspace, count).await;
+    println!("{count} postings with {kills} kills: {events} posting events, no step twice");
+    assert!(kills > 0, "the run was over before the first kill");
+}
