@@ -200,8 +200,8 @@ pub fn check(workflow: &Workflow) -> Vec<Problem> {
 /// As [`check`], for postings whose data has these keys.
 ///
 /// A placeholder that is no such key can only be filled by a key of a JSON output. Where no
-/// conversation can complete before, it is an error; elsewhere a warning, since what an actor
-/// answers is known only then.
+/// conversation can complete before, it is an error; elsewhere a warning, one for each
+/// conversation, since what an actor answers is known only then.
 pub fn check_with_data(workflow: &Workflow, data_keys: &BTreeSet<String>) -> Vec<Problem> {
     problems(workflow, Some(data_keys))
 }

@@ -3,6 +3,7 @@
 //! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
 //! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used.
 
+mod check;
 mod demo;
 mod events;
 mod output;
@@ -35,6 +36,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say what is wrong with a workflow definition, and where; or draw its graph.
+    Check(check::CheckArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
     Demo(DemoArgs),
     /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
@@ -201,6 +204,13 @@ enum Failure {
     Load(#[from] es_core::LoadError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Postings(#[from] crate::postings::PostingsError),
+    #[error(
+        "no posting could be read from {}, so nothing says which keys their data has",
+        path.display()
+    )]
+    NoPostings { path: PathBuf },
     #[error("{what}")]
     NotFound { what: String },
     #[error("ended before the attempts in progress were; run the same command to go on")]
@@ -264,6 +274,7 @@ pub fn main() -> ExitCode {
 async fn execute(command: Command) -> Result<ExitCode, Failure> {
     let mut output = Output::stdout();
     match command {
+        Command::Check(args) => check::execute(&args, &mut output),
         Command::Demo(args) => demo::execute(args, &mut output).await,
         Command::Run(args) => run::execute(args, &mut output).await,
         Command::Runs(common) => {

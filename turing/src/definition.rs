@@ -1,14 +1,21 @@
 //! Reading a workflow definition from its file, and everything that must be right before a run.
 
-use std::fmt;
-use std::fs;
+mod actors;
+mod draft;
+mod finding;
+mod lines;
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use turing_domain::check::{Problem, Severity, check};
-use turing_domain::{Actor, ActorId, ActorKind, Script, Workflow};
+use turing_domain::{Script, Severity, Workflow};
 
-use crate::postings::digest_of;
-use crate::script::{StartError, resolve_program};
+pub use draft::Draft;
+pub use finding::{Finding, FindingKind};
+
+use crate::script::StartError;
+use lines::Lines;
 
 /// The largest definition, in bytes.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
@@ -25,7 +32,8 @@ pub struct Definition {
     /// SHA-256 of the file's text.
     pub digest: String,
     /// What may be a mistake, but does not keep the workflow from running.
-    pub warnings: Vec<Problem>,
+    pub warnings: Vec<Finding>,
+    lines: Lines,
 }
 
 /// Why a definition cannot be run.
@@ -42,58 +50,31 @@ pub enum DefinitionError {
         source: std::io::Error,
     },
     /// The file is too large to be a definition.
-    #[error("{} has {bytes} bytes; a definition has at most {MAX_BYTES}", path.display())]
+    #[error("{} is larger than {MAX_BYTES} bytes, the most a definition has", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
-        bytes: u64,
     },
     /// The text is not a definition.
-    #[error("{} is no workflow definition: {}", path.display(), source.to_string().trim_end())]
+    #[error("{} is no workflow definition:{}", path.display(), list(findings))]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where and why; part of the message, because it shows the line.
-        source: Box<toml::de::Error>,
+        /// Where and why, at least one.
+        findings: Vec<Finding>,
     },
     /// The definition has errors.
-    #[error("{} cannot be run:{}", path.display(), list(problems))]
+    #[error("{} cannot be run:{}", path.display(), list(findings))]
     Wrong {
         /// The file.
         path: PathBuf,
-        /// The errors.
-        problems: Vec<Problem>,
-    },
-    /// Scripts are missing or not executable, or an actor is of a kind that cannot be executed.
-    #[error("{} cannot be run:{}", path.display(), list(problems))]
-    Actors {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with which actor.
-        problems: Vec<ActorProblem>,
+        /// The errors, at least one.
+        findings: Vec<Finding>,
     },
 }
 
-/// What keeps an actor from executing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActorProblem {
-    /// The actor.
-    pub actor: ActorId,
-    /// Its name.
-    pub name: String,
-    /// What is wrong and what to do.
-    pub problem: String,
-}
-
-impl fmt::Display for ActorProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "actor {} ({}): {}", self.actor, self.name, self.problem)
-    }
-}
-
-fn list(problems: &[impl fmt::Display]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+fn list(findings: &[impl Display]) -> String {
+    findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
 impl Definition {
@@ -101,65 +82,31 @@ impl Definition {
     ///
     /// # Errors
     ///
-    /// [`DefinitionError`], with all problems of one kind at once.
+    /// [`DefinitionError`], with all errors of the definition at once.
     pub fn load(path: &Path) -> Result<Self, DefinitionError> {
-        let unreadable = |source| DefinitionError::Unreadable { path: path.to_owned(), source };
-        let bytes = fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > MAX_BYTES {
-            return Err(DefinitionError::TooLarge { path: path.to_owned(), bytes });
+        let draft = Draft::read(path)?;
+        let Draft { workflow, path, folder, digest, findings, lines } = draft;
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        let (errors, warnings): (Vec<_>, Vec<_>) = findings.into_iter().partition(is_error);
+        match errors.is_empty() {
+            true => Ok(Self { workflow, path, folder, digest, warnings, lines }),
+            false => Err(DefinitionError::Wrong { path, findings: errors }),
         }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
-        let workflow: Workflow = toml::from_str(&text).map_err(|source| {
-            DefinitionError::Malformed { path: path.to_owned(), source: Box::new(source) }
-        })?;
-        let (problems, warnings): (Vec<_>, Vec<_>) =
-            check(&workflow).into_iter().partition(|found| found.severity() == Severity::Error);
-        if !problems.is_empty() {
-            return Err(DefinitionError::Wrong { path: path.to_owned(), problems });
-        }
-        let file = std::path::absolute(path).map_err(unreadable)?;
-        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        let digest = digest_of(&text);
-        let definition = Self { workflow, path: path.to_owned(), folder, digest, warnings };
-        definition.check_actors()?;
-        Ok(definition)
+    }
+
+    /// What more is found for postings whose data has these keys: placeholders that nothing, or
+    /// perhaps nothing, fills.
+    pub fn check_data(&self, keys: &BTreeSet<String>) -> Vec<Finding> {
+        let file = self.path.display().to_string();
+        draft::data_findings(&self.workflow, keys, |problem| self.lines.finding(&file, problem))
     }
 
     /// Where the program of a script is.
     ///
     /// # Errors
     ///
-    /// As [`resolve_program`].
+    /// As [`resolve_program`](crate::script::resolve_program).
     pub fn program(&self, script: &Script) -> Result<PathBuf, StartError> {
-        let command = script.command.first().map_or("", String::as_str);
-        resolve_program(command, &self.folder, &script.env)
-    }
-
-    fn check_actors(&self) -> Result<(), DefinitionError> {
-        let used = |actor: &&Actor| {
-            self.workflow.conversations.iter().any(|conversation| conversation.actor == actor.id)
-        };
-        let problems: Vec<_> = self
-            .workflow
-            .actors
-            .iter()
-            .filter(used)
-            .filter_map(|actor| {
-                let problem = self.problem_of(&actor.kind)?;
-                Some(ActorProblem { actor: actor.id, name: actor.name.clone(), problem })
-            })
-            .collect();
-        match problems.is_empty() {
-            true => Ok(()),
-            false => Err(DefinitionError::Actors { path: self.path.clone(), problems }),
-        }
-    }
-
-    fn problem_of(&self, kind: &ActorKind) -> Option<String> {
-        match kind {
-            ActorKind::Script(script) => self.program(script).err().map(|error| error.to_string()),
-            ActorKind::Llm(_) => Some("this version cannot execute actors of type llm".to_owned()),
-            ActorKind::Human => Some("this version cannot execute actors of type human".to_owned()),
-        }
+        actors::program(script, &self.folder)
     }
 }

@@ -6,6 +6,7 @@
 
 // what comes in
 pub mod definition;
+pub mod graph;
 pub mod postings;
 
 // where things are kept

@@ -25,6 +25,7 @@ pub(super) fn check(
         let is_reached = reached.contains(&conversation.id);
         let preceding = preceding(graph, &reached, conversation.id);
         let mut inquiry = Inquiry { conversation, preceding, without: &mut without };
+        let mut of_outputs = Vec::new();
         for name in names {
             let finding = match Placeholder::from(name) {
                 Placeholder::PostingId | Placeholder::WorkflowId => None,
@@ -33,10 +34,16 @@ pub(super) fn check(
                     Some(Finding::unfillable(asks))
                 }
                 Placeholder::Output(source) if is_reached => inquiry.output(source),
-                Placeholder::Key(key) if is_reached => {
-                    let keys = data_keys.filter(|keys| !keys.contains(key));
-                    keys.map(|keys| inquiry.key(key, keys))
-                }
+                Placeholder::Key(key) if is_reached => match data_keys {
+                    Some(keys) if !keys.contains(key) && inquiry.preceding.is_empty() => {
+                        Some(Finding::unfillable(in_no_data(key, keys)))
+                    }
+                    Some(keys) if !keys.contains(key) => {
+                        of_outputs.push(format!("{{{key}}}"));
+                        None
+                    }
+                    _ => None,
+                },
                 // nothing is filled in where no posting comes
                 Placeholder::Output(_) | Placeholder::Key(_) => None,
             };
@@ -44,6 +51,16 @@ pub(super) fn check(
                 finding.add_to(found, spot);
             }
         }
+        if !of_outputs.is_empty() {
+            inquiry.keys(&of_outputs).add_to(found, spot);
+        }
+    }
+}
+
+fn in_no_data(key: &str, data_keys: &BTreeSet<String>) -> String {
+    match data_keys.is_empty() {
+        true => format!("{{{key}}} is asked for, but the postings have no data"),
+        false => format!("{{{key}}} is in no posting's data, which has {}", list(data_keys)),
     }
 }
 
@@ -100,21 +117,18 @@ impl Inquiry<'_, '_> {
         })
     }
 
-    fn key(&self, key: &str, data_keys: &BTreeSet<String>) -> Finding {
-        if !self.preceding.is_empty() {
-            return Finding {
-                kind: ProblemKind::DoubtfulPlaceholder,
-                message: format!(
-                    "{{{key}}} is in no posting's data; only a JSON output of {} could have it",
-                    list(&self.preceding)
-                ),
-                cure: "correct the name, or make sure that the output has this key",
-            };
+    /// Keys that are in no posting's data, but perhaps in an output.
+    fn keys(&self, names: &[String]) -> Finding {
+        let are = if names.len() == 1 { "is" } else { "are" };
+        Finding {
+            kind: ProblemKind::DoubtfulPlaceholder,
+            message: format!(
+                "{} {are} in no posting's data; only a JSON output of {} could have it",
+                list(names),
+                list(&self.preceding)
+            ),
+            cure: "correct the name, or make sure that the output has this key",
         }
-        Finding::unfillable(match data_keys.is_empty() {
-            true => format!("{{{key}}} is asked for, but the postings have no data"),
-            false => format!("{{{key}}} is in no posting's data, which has {}", list(data_keys)),
-        })
     }
 }
 

@@ -1,0 +1,106 @@
+//! `turing check`: whether a definition makes sense, and what its graph looks like.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use turing_domain::Severity;
+
+use super::Failure;
+use super::output::{Output, shown, tell};
+use crate::definition::{DefinitionError, Draft, Finding};
+use crate::graph::{dot, mermaid};
+use crate::postings::PostingReader;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The workflow definition, a TOML file.
+    #[arg(value_name = "FILE")]
+    workflow: PathBuf,
+    /// Judge placeholders by the data of these postings: a file, or a folder of them.
+    #[arg(long, value_name = "PATH")]
+    postings: Option<PathBuf>,
+    /// Print the findings as JSON.
+    #[arg(long, conflicts_with = "graph")]
+    json: bool,
+    /// Print the workflow as a graph; the findings go to standard error.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    graph: Option<GraphFormat>,
+}
+
+/// What a graph is written for.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GraphFormat {
+    /// A Mermaid flowchart.
+    Mermaid,
+    /// A Graphviz graph.
+    Dot,
+}
+
+pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let draft = match Draft::read(&args.workflow) {
+        Ok(draft) => draft,
+        Err(DefinitionError::Malformed { findings, .. }) if args.graph.is_none() => {
+            tell_findings(&findings, args.json, output)?;
+            return Ok(ExitCode::from(2));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut findings = draft.findings.clone();
+    if let Some(postings) = &args.postings {
+        findings.extend(draft.check_data(&keys_of(postings)?));
+        Finding::sort(&mut findings);
+    }
+    match args.graph {
+        Some(format) => {
+            output.line(match format {
+                GraphFormat::Mermaid => mermaid(&draft.workflow),
+                GraphFormat::Dot => dot(&draft.workflow),
+            })?;
+            findings.iter().for_each(tell);
+        }
+        None => tell_findings(&findings, args.json, output)?,
+    }
+    let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
+    Ok(if has_errors { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Every key that some posting's data has.
+fn keys_of(path: &Path) -> Result<BTreeSet<String>, Failure> {
+    let mut keys = BTreeSet::new();
+    let mut read = 0;
+    for item in PostingReader::open(path)? {
+        match item {
+            Ok(posting) => {
+                read += 1;
+                keys.extend(posting.data.into_iter().map(|(key, _)| key));
+            }
+            Err(refused) => tell(format_args!("refused: {}", shown(&refused.to_string(), 300))),
+        }
+    }
+    match read {
+        0 => Err(Failure::NoPostings { path: path.to_owned() }),
+        _ => Ok(keys),
+    }
+}
+
+fn tell_findings(findings: &[Finding], json: bool, output: &mut Output) -> Result<(), Failure> {
+    if json {
+        return output.json(&findings);
+    }
+    for finding in findings {
+        output.line(finding)?;
+    }
+    output.line(summary(findings))?;
+    Ok(())
+}
+
+/// How many findings there are, such as `2 errors, 1 warning`.
+pub(super) fn summary(findings: &[Finding]) -> String {
+    let count = |severity: Severity| {
+        let count = findings.iter().filter(|finding| finding.severity == severity).count();
+        format!("{count} {severity}{}", if count == 1 { "" } else { "s" })
+    };
+    format!("{}, {}", count(Severity::Error), count(Severity::Warning))
+}

@@ -1,0 +1,92 @@
+//! Whether the actors of a definition can be executed here.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use turing_domain::{Actor, ActorKind, Script, Workflow};
+
+use crate::llm::check_endpoint;
+use crate::script::{StartError, resolve_program};
+
+/// What keeps an actor from executing.
+pub(super) struct Fault {
+    /// The actor's place in the definition's list.
+    pub(super) index: usize,
+    /// The key that it is about.
+    pub(super) setting: &'static str,
+    pub(super) message: String,
+    pub(super) cure: String,
+}
+
+/// The faults of the actors that conversations name.
+pub(super) fn faults<'a>(
+    workflow: &'a Workflow,
+    folder: &'a Path,
+) -> impl Iterator<Item = (&'a Actor, Fault)> {
+    let used: BTreeSet<_> = workflow.conversations.iter().map(|one| one.actor).collect();
+    let actors = workflow.actors.iter().enumerate();
+    actors.filter(move |(_, actor)| used.contains(&actor.id)).filter_map(move |(index, actor)| {
+        let (setting, message, cure) = fault(&actor.kind, folder)?;
+        Some((actor, Fault { index, setting, message, cure }))
+    })
+}
+
+/// The kinds of actors that are not executed yet, by their name in a definition.
+///
+/// This is the one place that refuses them; an LLM whose kind is not refused is held to
+/// [`check_endpoint`].
+fn unsupported(kind: &ActorKind) -> Option<&'static str> {
+    match kind {
+        ActorKind::Script(_) => None,
+        ActorKind::Llm(_) => Some("llm"),
+        ActorKind::Human => Some("human"),
+    }
+}
+
+fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, String)> {
+    if let Some(name) = unsupported(kind) {
+        let message = format!("this version cannot execute actors of type {name}");
+        return Some(("type", message, "use a script".to_owned()));
+    }
+    match kind {
+        ActorKind::Script(script) => {
+            let (message, cure) = told(&program(script, folder).err()?);
+            Some(("command", message, cure))
+        }
+        ActorKind::Llm(llm) => {
+            let error = check_endpoint(llm).err()?.to_string();
+            let (message, cure) =
+                error.split_once("; ").unwrap_or((&error, "correct the actor's settings"));
+            Some(("endpoint", message.to_owned(), cure.to_owned()))
+        }
+        ActorKind::Human => None,
+    }
+}
+
+/// Where the program of a script is.
+pub(super) fn program(script: &Script, folder: &Path) -> Result<std::path::PathBuf, StartError> {
+    let command = script.command.first().map_or("", String::as_str);
+    resolve_program(command, folder, &script.env)
+}
+
+/// What is wrong, and what to do.
+fn told(error: &StartError) -> (String, String) {
+    let (message, cure) = match error {
+        StartError::NotExecutable(path) => {
+            let path = path.display().to_string();
+            let cure = format!("run `chmod +x '{}'`", path.replace('\'', r"'\''"));
+            return (format!("script `{path}` is not executable"), cure);
+        }
+        StartError::NotInPath { name, path } => (
+            format!("program `{name}` is in no folder of the actor's PATH ({path})"),
+            "write its path, or name PATH in the actor's env",
+        ),
+        StartError::Refused { path, source } => (
+            format!("script `{}` cannot be looked at: {source}", path.display()),
+            "correct the path, or the rights of its folders",
+        ),
+        StartError::NotAFile(_) => (error.to_string(), "name the program, not its folder"),
+        _ => (error.to_string(), "correct the path; it is relative to the definition's folder"),
+    };
+    (message, cure.to_owned())
+}
