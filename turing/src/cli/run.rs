@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use turing_domain::{ConversationId, RunId, Workflow};
 
+use super::check::summary;
 use super::output::{Output, rows, shown, table, tell};
 use super::progress::Progress;
 use super::retry::failed_postings;
@@ -68,7 +69,10 @@ pub(super) async fn run_in(
     how: HowArgs,
 ) -> Result<RunOutcome, Failure> {
     for warning in &definition.warnings {
-        tell(format_args!("{}: {warning}", definition.path.display()));
+        tell(warning);
+    }
+    if !definition.warnings.is_empty() {
+        tell(summary(&definition.warnings));
     }
     for refused in &intake.refused {
         tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));
