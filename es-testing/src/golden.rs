@@ -16,6 +16,13 @@
 //!   intended; then rename its file to `….old.json`.
 //! - Files of older versions and with other endings must be read.
 //! - Each kind has at least one example.
+//! - Each older version of a kind has at least one file, because only a file runs the upcaster. It
+//!   is usually there already, from the time when that version was written; else take a stored
+//!   event of that version out of a store. A version that no store ever held is marked by a file
+//!   `order_placed.v1.never-stored`, whose text may say why.
+//!
+//! That a file can be read does not tell that the upcaster puts the right values in place: compare
+//! what [`read`] answers for it with the event that you expect.
 //!
 //! ```
 //! use es_core::Event;
@@ -36,9 +43,13 @@
 //!
 //! golden::write_missing(folder, examples())?;
 //! golden::compare(folder, examples())?;
+//!
+//! let placed = golden::read(folder, "order_placed.v1.json")?;
+//! assert!(matches!(placed, OrderEvent::OrderPlaced { cents: 100 }));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod folder;
 mod form;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,7 +59,8 @@ use std::{env, fs, io};
 
 use es_core::{Aggregate, Event};
 
-use self::form::{FileName, Form};
+use self::folder::{FileName, Files};
+use self::form::Form;
 use crate::laws::{chain, no_panic};
 
 /// Compares the stored forms of `examples` with the files in `folder`, which is looked up from the
@@ -99,6 +111,20 @@ pub fn write_missing<E: Event>(
     examples: impl IntoIterator<Item = E>,
 ) -> Result<(), Mismatch> {
     Golden::new(folder.as_ref(), true).check(examples, &|_| {})
+}
+
+/// The event that one golden file reads as, to compare it with what an upcaster should make of it.
+///
+/// # Errors
+///
+/// Why the file cannot be read.
+pub fn read<E: Event>(folder: impl AsRef<Path>, file: &str) -> Result<E, Mismatch> {
+    let folder = folder.as_ref();
+    let read = match file.parse() {
+        Ok(file) => event(folder, &file).map_err(|error| format!("{file} cannot be read: {error}")),
+        Err(()) => Err(not_golden(file)),
+    };
+    read.map_err(|problem| Mismatch { folder: folder.to_owned(), problems: vec![problem] })
 }
 
 fn updating() -> bool {
@@ -163,11 +189,15 @@ impl<'a> Golden<'a> {
         for kind in unseen {
             self.problems.push(format!("`{kind}` has no example; add one to the examples"));
         }
-        match self.files() {
+        match Files::of(self.folder) {
             Ok(files) => {
-                for file in files {
-                    self.stored(&file, evolve);
+                for name in &files.foreign {
+                    self.problems.push(not_golden(name));
                 }
+                for file in &files.stored {
+                    self.stored(file, evolve);
+                }
+                self.problems.extend(files.gaps(E::TYPES));
             }
             Err(error) => self.problems.push(format!("the folder cannot be read: {error}")),
         }
@@ -218,39 +248,22 @@ impl<'a> Golden<'a> {
                  name it as an alias of another kind, or put the kind back"
             ));
         }
-        let form = fs::read_to_string(self.folder.join(file.to_string()))
-            .map_err(|error| error.to_string())
-            .and_then(|text| Form::parse(&text).map_err(|error| error.to_string()));
-        let read = form.and_then(|form| {
-            let decoded = no_panic(|| form.decode::<E>(file))?;
-            let event = decoded.map_err(|error| chain(&error))?;
-            no_panic(|| evolve(&event))
-        });
+        let read = event(self.folder, file).and_then(|event| no_panic(|| evolve(&event)));
         if let Err(error) = read {
             self.problems.push(format!("{file} was stored once and cannot be read: {error}"));
         }
     }
+}
 
-    /// All golden files of the folder; none if there is no folder.
-    fn files(&mut self) -> io::Result<Vec<FileName>> {
-        let entries = match fs::read_dir(self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            let name = name.to_string_lossy();
-            match name.parse() {
-                Ok(file) => files.push(file),
-                Err(()) => self.problems.push(format!(
-                    "{name} is no golden file; they are named <event type>.v<version>.json"
-                )),
-            }
-        }
-        files.sort();
-        Ok(files)
-    }
+/// Reads one file as an event.
+fn event<E: Event>(folder: &Path, file: &FileName) -> Result<E, String> {
+    let text = fs::read_to_string(folder.join(file.to_string())).map_err(|error| error.to_string());
+    let form = Form::parse(&text?).map_err(|error| error.to_string())?;
+    no_panic(|| form.decode(file))?.map_err(|error| chain(&error))
+}
+
+fn not_golden(name: &str) -> String {
+    format!("{name} is no golden file; they are named <event type>.v<version>.json")
 }
 
 fn changed(file: &FileName, frozen: &Form, form: &Form) -> String {

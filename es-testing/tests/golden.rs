@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use es_core::{Aggregate, Event};
-use es_testing::golden::{Mismatch, check, check_aggregate, compare, write_missing};
+use es_testing::golden::{self, Mismatch, check, check_aggregate, compare, write_missing};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -225,6 +225,125 @@ fn files_of_older_versions_and_older_names_stay_and_are_read() {
         json!({"event_version": "2.0"})
     );
     compare(folder.path(), next::examples()).unwrap();
+}
+
+/// A third program, whose orders are at version 3.
+mod third {
+    use super::{Event, Map, Value};
+
+    #[derive(Event, Debug)]
+    pub(super) enum OrderEvent {
+        #[event(version = 3, upcast(1 => currency, 2 => unchanged), alias = "order_made")]
+        OrderPlaced {
+            cents: u64,
+            currency: String,
+        },
+        OrderPaid,
+    }
+
+    // wrong: it expects a field that version 1 never had
+    fn currency(payload: &mut Map<String, Value>) {
+        let currency = payload.remove("unit").unwrap_or_default();
+        payload.insert("currency".to_owned(), currency);
+    }
+
+    fn unchanged(_: &mut Map<String, Value>) {}
+
+    pub(super) fn examples() -> [OrderEvent; 2] {
+        let currency = "USD".to_owned();
+        [OrderEvent::OrderPlaced { cents: 5, currency }, OrderEvent::OrderPaid]
+    }
+}
+
+/// A folder in which the examples of the third program are written, and nothing older.
+fn third() -> (TempDir, Mismatch) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let written = write_missing(folder.path(), third::examples());
+    let mismatch = written.expect_err("versions are missing");
+    (folder, mismatch)
+}
+
+#[test]
+fn every_older_version_needs_a_file() {
+    let (_folder, mismatch) = third();
+    let problem = |version: u32| {
+        format!(
+            "`order_placed` is at version 3 but no golden file shows version {version}; put a \
+             stored one at order_placed.v{version}.json, or an empty file at \
+             order_placed.v{version}.never-stored if there never was one"
+        )
+    };
+    assert_eq!(mismatch.problems(), [problem(1), problem(2)]);
+}
+
+#[test]
+fn a_broken_upcaster_is_found_by_the_file_that_is_demanded() {
+    let (folder, _) = third();
+    let form = json!({"payload": {"cents": 1, "currency": "EUR"}, "metadata": {}});
+    write(folder.path(), "order_placed.v2.json", &form);
+    write(folder.path(), "order_placed.v1.json", &json!({"payload": {"cents": 1}, "metadata": {}}));
+    let problem = problem(compare(folder.path(), third::examples()));
+    assert!(problem.starts_with("order_placed.v1.json was stored once and cannot be read"));
+    assert!(problem.contains("invalid type: null, expected a string"), "{problem}");
+}
+
+#[test]
+fn what_an_old_file_reads_as_can_be_compared() {
+    let folder = frozen();
+    let read = |file: &str| golden::read::<next::OrderEvent>(folder.path(), file);
+    let next::OrderEvent::OrderPlaced { cents, currency } = read("order_placed.v1.json").unwrap()
+    else {
+        panic!("it is another kind");
+    };
+    assert_eq!((cents, currency.as_str()), (100, "EUR"));
+
+    let text = |file: &str| read(file).map(drop).unwrap_err().to_string();
+    assert!(text("order_placed.v9.json").contains("order_placed.v9.json cannot be read: No such"));
+    assert!(text("order_placed.json").contains("order_placed.json is no golden file"));
+    write(folder.path(), "order_placed.v2.json", &json!({"payload": {}, "metadata": {}}));
+    assert!(text("order_placed.v2.json").contains("missing field `cents`"));
+}
+
+#[test]
+fn an_older_version_is_shown_under_any_name_and_ending() {
+    let (folder, _) = third();
+    let form = json!({"payload": {"cents": 1, "unit": "EUR"}, "metadata": {}});
+    write(folder.path(), "order_made.v1.from-the-first-shop.json", &form);
+    let form = json!({"payload": {"cents": 1, "currency": "EUR"}, "metadata": {}});
+    write(folder.path(), "order_placed.v2.json", &form);
+    compare(folder.path(), third::examples()).unwrap();
+}
+
+#[test]
+fn a_version_that_was_never_stored_is_marked() {
+    let (folder, _) = third();
+    for (mark, reason) in
+        [("order_placed.v1.never-stored", ""), ("order_placed.v2.never-stored", "lost")]
+    {
+        fs::write(folder.path().join(mark), reason).unwrap();
+    }
+    compare(folder.path(), third::examples()).unwrap();
+
+    let form = json!({"payload": {"cents": 1, "currency": "EUR"}, "metadata": {}});
+    write(folder.path(), "order_placed.v2.json", &form);
+    let problem = problem(compare(folder.path(), third::examples()));
+    assert_eq!(
+        problem,
+        "order_placed.v2.never-stored contradicts order_placed.v2.json; delete one of them"
+    );
+}
+
+#[test]
+fn a_mark_that_is_about_no_older_version_is_a_failure() {
+    for name in ["order_placed.v1", "order_paid.v2", "order_lost.v1", "order_paid.v0"] {
+        let folder = frozen();
+        let name = format!("{name}.never-stored");
+        fs::write(folder.path().join(&name), "").unwrap();
+        assert!(problem(compare(folder.path(), examples())).contains(&name));
+    }
+    let folder = frozen();
+    fs::write(folder.path().join("order_placed.v1.2.never-stored"), "").unwrap();
+    assert!(problem(compare(folder.path(), examples())).contains("is no golden file"));
 }
 
 #[test]

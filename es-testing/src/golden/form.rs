@@ -1,11 +1,12 @@
-//! A stored form and the name of its file.
+//! A stored form.
 
 use std::fmt;
-use std::str::FromStr;
 
 use es_core::StoredEvent;
-use es_core::{DecodeError, EncodeError, Event, EventType, EventVersion, Metadata, Payload};
+use es_core::{DecodeError, EncodeError, Event, EventVersion, Metadata, Payload};
 use serde::{Deserialize, Serialize};
+
+use super::folder::FileName;
 
 /// What a store keeps of an event.
 #[derive(PartialEq, Serialize, Deserialize)]
@@ -44,63 +45,5 @@ impl fmt::Display for Form {
         // through a Value, so that the raw payload is indented too
         let value = serde_json::to_value(self).map_err(|_| fmt::Error)?;
         writeln!(f, "{value:#}")
-    }
-}
-
-/// `<event type>.v<version>.json`, or with one more part before `.json`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct FileName {
-    pub(super) event_type: String,
-    pub(super) version: u32,
-    ending: Option<String>,
-}
-
-impl FileName {
-    /// The file of the n-th example of a kind.
-    pub(super) fn of(kind: &EventType, number: usize) -> Self {
-        Self {
-            event_type: kind.name.to_owned(),
-            version: kind.schema_version,
-            ending: (number > 1).then(|| number.to_string()),
-        }
-    }
-
-    /// A file of the same kind and version with another ending.
-    pub(super) fn ending(&self, ending: &str) -> Self {
-        let ending = match &self.ending {
-            Some(own) => format!("{own}-{ending}"),
-            None => ending.to_owned(),
-        };
-        Self { ending: Some(ending), ..self.clone() }
-    }
-}
-
-impl fmt::Display for FileName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.v{}", self.event_type, self.version)?;
-        if let Some(ending) = &self.ending {
-            write!(f, ".{ending}")?;
-        }
-        f.write_str(".json")
-    }
-}
-
-impl FromStr for FileName {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        let stem = name.strip_suffix(".json").ok_or(())?;
-        let (event_type, rest) = stem.split_once(".v").ok_or(())?;
-        let (version, ending) = match rest.split_once('.') {
-            Some((version, ending)) => (version, Some(ending.to_owned())),
-            None => (rest, None),
-        };
-        let file = Self {
-            event_type: event_type.to_owned(),
-            version: version.parse().map_err(|_| ())?,
-            ending,
-        };
-        // `v01` would be a second name of version 1
-        if file.to_string() == name { Ok(file) } else { Err(()) }
     }
 }

@@ -1,0 +1,151 @@
+//! The files of a folder, and the versions that they leave out.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::{fmt, fs, io};
+
+use es_core::EventType;
+
+/// What stands in a folder of golden files, in the order of the names.
+#[derive(Default)]
+pub(super) struct Files {
+    pub(super) stored: Vec<FileName>,
+    never_stored: Vec<FileName>,
+    /// The names of all others.
+    pub(super) foreign: Vec<String>,
+}
+
+impl Files {
+    /// All files of the folder; none if there is no folder.
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
+        let mut files = Self::default();
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+            entries => entries?,
+        };
+        for entry in entries {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            match (name.parse(), FileName::never_stored(&name)) {
+                (Ok(file), _) => files.stored.push(file),
+                (_, Some(file)) => files.never_stored.push(file),
+                _ => files.foreign.push(name.into_owned()),
+            }
+        }
+        files.stored.sort();
+        files.never_stored.sort();
+        files.foreign.sort();
+        Ok(files)
+    }
+
+    /// The older versions without a file, and the marks that are wrong.
+    pub(super) fn gaps(&self, kinds: &[EventType]) -> Vec<String> {
+        let mut gaps = Vec::new();
+        for kind in kinds {
+            for version in 1..kind.schema_version {
+                let is_shown = self.stored.iter().any(|file| file.shows(kind, version));
+                let is_marked = self.never_stored.iter().any(|file| file.shows(kind, version));
+                let file = FileName { version, ..FileName::of(kind, 1) };
+                if !is_shown && !is_marked {
+                    let mark = file.mark();
+                    gaps.push(format!(
+                        "`{}` is at version {} but no golden file shows version {version}; put a \
+                         stored one at {file}, or an empty file at {mark} if there never was one",
+                        kind.name, kind.schema_version
+                    ));
+                }
+            }
+        }
+        for file in &self.never_stored {
+            let mark = file.mark();
+            if let Some(stored) = self.stored.iter().find(|other| file.is_version_of(other)) {
+                gaps.push(format!("{mark} contradicts {stored}; delete one of them"));
+            } else if !kinds.iter().any(|kind| file.is_older_than(kind)) {
+                gaps.push(format!("{mark} is about no older version of a known kind; delete it"));
+            }
+        }
+        gaps
+    }
+}
+
+/// `<event type>.v<version>.json`, or with one more part before `.json`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FileName {
+    pub(super) event_type: String,
+    pub(super) version: u32,
+    ending: Option<String>,
+}
+
+impl FileName {
+    /// The file of the n-th example of a kind.
+    pub(super) fn of(kind: &EventType, number: usize) -> Self {
+        Self {
+            event_type: kind.name.to_owned(),
+            version: kind.schema_version,
+            ending: (number > 1).then(|| number.to_string()),
+        }
+    }
+
+    /// A file of the same kind and version with another ending.
+    pub(super) fn ending(&self, ending: &str) -> Self {
+        let ending = match &self.ending {
+            Some(own) => format!("{own}-{ending}"),
+            None => ending.to_owned(),
+        };
+        Self { ending: Some(ending), ..self.clone() }
+    }
+
+    /// The version that a file `<event type>.v<version>.never-stored` is about.
+    fn never_stored(name: &str) -> Option<Self> {
+        let stem = name.strip_suffix(".never-stored")?;
+        let file: Self = format!("{stem}.json").parse().ok()?;
+        file.ending.is_none().then_some(file)
+    }
+
+    /// The name of the file that marks this version as never stored.
+    fn mark(&self) -> String {
+        format!("{}.v{}.never-stored", self.event_type, self.version)
+    }
+
+    fn shows(&self, kind: &EventType, version: u32) -> bool {
+        kind.is_named(&self.event_type) && self.version == version
+    }
+
+    fn is_older_than(&self, kind: &EventType) -> bool {
+        kind.is_named(&self.event_type) && (1..kind.schema_version).contains(&self.version)
+    }
+
+    fn is_version_of(&self, other: &Self) -> bool {
+        self.event_type == other.event_type && self.version == other.version
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.v{}", self.event_type, self.version)?;
+        if let Some(ending) = &self.ending {
+            write!(f, ".{ending}")?;
+        }
+        f.write_str(".json")
+    }
+}
+
+impl FromStr for FileName {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        let stem = name.strip_suffix(".json").ok_or(())?;
+        let (event_type, rest) = stem.split_once(".v").ok_or(())?;
+        let (version, ending) = match rest.split_once('.') {
+            Some((version, ending)) => (version, Some(ending.to_owned())),
+            None => (rest, None),
+        };
+        let file = Self {
+            event_type: event_type.to_owned(),
+            version: version.parse().map_err(|_| ())?,
+            ending,
+        };
+        // `v01` would be a second name of version 1
+        if file.to_string() == name { Ok(file) } else { Err(()) }
+    }
+}
