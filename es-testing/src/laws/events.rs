@@ -4,7 +4,8 @@ use std::any::type_name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use es_core::{DecodeError, Event, EventType, EventVersion, Metadata, Payload, StoredEvent};
+use es_core::{DecodeError, Event, EventType, EventVersion, Limits, Metadata, Payload};
+use es_core::{StoredEvent, check_json};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 
@@ -31,6 +32,40 @@ where
             true => Ok(()),
             false => Err(format!("it was read back as {again:?} from {stored:?}")),
         }
+    })
+}
+
+/// Every store can keep what is written: payload and metadata pass [`check_json`] with the default
+/// [`Limits`].
+///
+/// It finds only what the strategy makes, and `any::<String>()` makes no control characters: where
+/// a text comes from outside, generate it with the pattern `".*"`.
+///
+/// # Errors
+///
+/// The smallest event that a store would refuse, and why.
+pub fn events_are_storable<E>(events: impl Strategy<Value = E>) -> Result<(), LawViolation>
+where
+    E: Event + Debug,
+{
+    let limits = Limits::default();
+    for_all("events_are_storable", type_name::<E>(), &events, |event| {
+        let stored = Stored::written(&event)?;
+        let metadata =
+            serde_json::to_string(&stored.metadata).map_err(|error| error.to_string())?;
+        let parts = [
+            ("payload", stored.payload.as_str(), limits.payload_bytes),
+            ("metadata", &metadata, limits.metadata_bytes),
+        ];
+        for (part, text, max_bytes) in parts {
+            check_json(text, max_bytes, limits.depth).map_err(|problem| {
+                format!(
+                    "no store takes its {part}: {problem}; make the type refuse it, or keep it \
+                     out of the strategy if a decision refuses it"
+                )
+            })?;
+        }
+        Ok(())
     })
 }
 
@@ -144,7 +179,13 @@ struct Stored {
 }
 
 impl Stored {
+    /// The stored form, read back from its text.
     fn of<E: Event>(event: &E) -> Result<Self, String> {
+        Self::written(event)?.edited(&Edit::Nothing, &Edit::Nothing)
+    }
+
+    /// The stored form as it is handed to a store.
+    fn written<E: Event>(event: &E) -> Result<Self, String> {
         let kind = event.event_type();
         let mut metadata = Metadata::new();
         let payload = event.encode(&mut metadata).map_err(|error| chain(&error))?;
@@ -152,8 +193,7 @@ impl Stored {
             return Err("encoding sets the schema version, which the caller sets".to_owned());
         }
         metadata.event_version = Some(EventVersion::new(kind.schema_version));
-        let stored = Self { kind, payload, metadata };
-        stored.edited(&Edit::Nothing, &Edit::Nothing)
+        Ok(Self { kind, payload, metadata })
     }
 
     /// The stored form after it was JSON text and edited.

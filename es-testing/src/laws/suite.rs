@@ -76,82 +76,69 @@
 /// | `aggregate` | the type; it is `Debug` and `PartialEq`, and so are its events |
 /// | `events` | a proptest strategy of single events, of all kinds, in no order |
 /// | `commands` | a strategy of commands, for the laws of decisions |
+/// | `commands_given` | instead of it, `fn(&Aggregate) -> BoxedStrategy<Command>`: see [`series_given`](crate::laws::series_given) |
 /// | `decide` | `fn(&Aggregate, &Command) -> Result<_, _>`; by default the aggregate's `Decide` |
+/// | `undecided` | stored names of the kinds that no command leads to: an array of `&str`, by default empty |
 /// | `snapshots` | `true` for an aggregate that is `Snapshotted` |
 /// | `golden`, `examples` | the folder of [`golden`](crate::golden) and an iterator of events |
 ///
-/// The keys stand in this order.
+/// The keys stand in any order; the first three must be there. What is wrong with them is said
+/// together with all keys that there are:
+///
+/// ```compile_fail
+/// # use es_core::{Aggregate, Event};
+/// # #[derive(Event)]
+/// # pub enum AccountEvent { AccountOpened }
+/// # #[derive(Default)]
+/// # pub struct Account;
+/// # impl Aggregate for Account {
+/// #     const TYPE: &'static str = "account";
+/// #     type Id = i64;
+/// #     type Event = AccountEvent;
+/// #     fn evolve(&mut self, _: &AccountEvent) {}
+/// # }
+/// # fn main() {}
+/// es_testing::aggregate_laws! { name = account_laws, aggregate = Account, strategy = any_event() }
+/// ```
+/// ```text
+/// error: aggregate_laws!: `strategy` is no key here, stands twice, or lacks a value that fits
+///
+///        keys, in any order:
+///            name = order_laws,
+///            aggregate = Order,
+///            ...
+/// ```
 #[macro_export]
 macro_rules! aggregate_laws {
-    (
-        name = $name:ident,
-        aggregate = $aggregate:ty,
-        events = $events:expr
-        $(, commands = $commands:expr $(, decide = $decide:expr)?)?
-        $(, snapshots = $snapshots:ident)?
-        $(, golden = $golden:expr, examples = $examples:expr)?
-        $(,)?
-    ) => {
+    ($($keys:tt)*) => {
+        $crate::__law_keys!([] [] [] [] [] [] [] [] [] [] $($keys)*);
+    };
+}
+
+/// The tests, once the keys are in their slots.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __law_tests {
+    ([$name:ident] [$aggregate:ty] [$events:expr] $commands:tt $given:tt $decide:tt $undecided:tt
+        [$($snapshots:ident)?] [$($golden:expr)?] [$($examples:expr)?]) => {
         #[allow(dead_code, unused_imports)]
         mod $name {
             use super::*;
 
             type __Aggregate = $aggregate;
             type __Event = <__Aggregate as $crate::laws::__es_core::Aggregate>::Event;
-            type __Checked = ::core::result::Result<(), $crate::laws::LawViolation>;
 
-            #[test]
-            fn events_round_trip() -> __Checked {
-                $crate::laws::events_round_trip::<__Event>($events)
+            $crate::__law_tests! {
+                events_round_trip::<__Event>($events);
+                events_are_storable::<__Event>($events);
+                kinds_are_distinct::<__Event>($events);
+                decode_never_panics::<__Event>($events);
+                every_kind_is_generated::<__Event>($events);
+                evolve_never_panics::<__Aggregate>($crate::laws::any_history($events));
+                evolve_is_deterministic::<__Aggregate>($crate::laws::any_history($events));
             }
-
-            #[test]
-            fn kinds_are_distinct() -> __Checked {
-                $crate::laws::kinds_are_distinct::<__Event>($events)
-            }
-
-            #[test]
-            fn decode_never_panics() -> __Checked {
-                $crate::laws::decode_never_panics::<__Event>($events)
-            }
-
-            #[test]
-            fn every_kind_is_generated() -> __Checked {
-                $crate::laws::every_kind_is_generated::<__Event>($events)
-            }
-
-            #[test]
-            fn evolve_never_panics() -> __Checked {
-                $crate::laws::evolve_never_panics::<__Aggregate>($crate::laws::any_history($events))
-            }
-
-            #[test]
-            fn evolve_is_deterministic() -> __Checked {
-                $crate::laws::evolve_is_deterministic::<__Aggregate>(
-                    $crate::laws::any_history($events),
-                )
-            }
-
-            $(
-                #[test]
-                fn decided_events_evolve() -> __Checked {
-                    $crate::laws::decided_events_evolve::<__Aggregate, _, _, _>(
-                        $commands,
-                        $crate::aggregate_laws!(@decide $($decide)?),
-                    )
-                }
-
-                #[test]
-                fn decide_is_deterministic() -> __Checked {
-                    $crate::laws::decide_is_deterministic::<__Aggregate, _, _, _>(
-                        $commands,
-                        $crate::aggregate_laws!(@decide $($decide)?),
-                    )
-                }
-            )?
-
-            $($crate::aggregate_laws!(@snapshots $snapshots, $events);)?
-
+            $crate::__law_tests!(@decisions $commands $given $decide $undecided);
+            $($crate::__law_tests!(@snapshots $snapshots $events);)?
             $(
                 #[test]
                 fn stored_forms_stay() -> ::core::result::Result<(), $crate::golden::Mismatch> {
@@ -160,17 +147,43 @@ macro_rules! aggregate_laws {
             )?
         }
     };
-    (@decide $decide:expr) => {
-        $decide
+    (@decisions [] [] [] []) => {};
+    (@decisions $commands:tt $given:tt [] $undecided:tt) => {
+        $crate::__law_tests!(@decisions $commands $given [
+            |state: &__Aggregate, command| $crate::laws::__es_core::Decide::decide(state, command)
+        ] $undecided);
     };
-    (@decide) => {
-        |state: &__Aggregate, command| $crate::laws::__es_core::Decide::decide(state, command)
+    (@decisions [$commands:expr] [] $decide:tt $undecided:tt) => {
+        $crate::__law_tests!(@series [$crate::laws::series($commands)] $decide $undecided);
     };
-    (@snapshots true, $events:expr) => {
-        #[test]
-        fn snapshots_equal_replay() -> __Checked {
-            $crate::laws::snapshots_equal_replay::<__Aggregate>($crate::laws::any_history($events))
+    (@decisions [] [$given:expr] [$decide:expr] $undecided:tt) => {
+        $crate::__law_tests!(@series [
+            $crate::laws::series_given::<__Aggregate, _, _, _>($given, $decide)
+        ] [$decide] $undecided);
+    };
+    (@series $series:tt $decide:tt []) => {
+        $crate::__law_tests!(@series $series $decide [[]]);
+    };
+    (@series [$series:expr] [$decide:expr] [$undecided:expr]) => {
+        $crate::__law_tests! {
+            decided_events_evolve::<__Aggregate, _, _, _>($series, $decide);
+            decide_is_deterministic::<__Aggregate, _, _, _>($series, $decide);
+            every_kind_is_decided::<__Aggregate, _, _, _>($series, $decide, &$undecided);
         }
     };
-    (@snapshots false, $events:expr) => {};
+    (@snapshots true $events:expr) => {
+        $crate::__law_tests! {
+            snapshots_equal_replay::<__Aggregate>($crate::laws::any_history($events));
+        }
+    };
+    (@snapshots false $events:expr) => {};
+    ($($law:ident::<$($of:ty),+>($($argument:expr),+);)+) => {
+        $(
+            #[test]
+            fn $law() -> ::core::result::Result<(), $crate::laws::LawViolation> {
+                // the strategy is made on the large stack too
+                $crate::laws::__on_a_large_stack(|| $crate::laws::$law::<$($of),+>($($argument),+))
+            }
+        )+
+    };
 }
