@@ -1,0 +1,121 @@
+//! Language models: one call is one request over HTTP, held to its limits.
+
+mod client;
+mod endpoint;
+mod failure;
+mod protocol;
+mod refusal;
+mod secret;
+
+use std::time::{Duration, Instant};
+
+use turing_domain::{FailureType, Llm, LlmUsage};
+
+use endpoint::Address;
+use failure::CallError;
+use protocol::Answer;
+
+pub use client::LlmClient;
+pub use endpoint::{EndpointError, api_key, check_endpoint};
+pub use secret::Secret;
+
+/// What one call of a language model needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LlmCall {
+    /// Which model is asked, where and how.
+    pub actor: Llm,
+    /// What the model is asked.
+    pub input: String,
+    /// The key of the endpoint, as [`api_key`] finds it.
+    pub api_key: Option<Secret>,
+    /// How long the call may take and how much the model may answer.
+    pub limits: LlmLimits,
+}
+
+/// The bounds of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LlmLimits {
+    /// From the look-up of the host to the last byte of the answer.
+    pub time: Duration,
+    /// What the answer may hold; one byte more fails the call.
+    pub output_bytes: usize,
+}
+
+impl Default for LlmLimits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(600), output_bytes: 1024 * 1024 }
+    }
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LlmOutcome {
+    /// The model answered.
+    Completed {
+        /// The answer's text, byte for byte.
+        output: String,
+        /// The model that answered, and the tokens if the endpoint counted them.
+        usage: LlmUsage,
+        /// From the start to the end of the call.
+        duration: Duration,
+    },
+    /// Anything else.
+    Failed {
+        /// What decides whether it is worth trying again.
+        failure_type: FailureType,
+        /// What happened, with the endpoint's address, and what to do; never the key.
+        error: String,
+        /// From the start to the end of the call.
+        duration: Duration,
+    },
+}
+
+/// Asks a language model and waits for its whole answer.
+///
+/// The request goes to the base address of the actor with the path of its protocol. A base address
+/// may have a path of its own; for [`OpenaiChat`](turing_domain::LlmProtocol::OpenaiChat) it may
+/// end in `/v1`, as such servers' documentation writes it.
+///
+/// No redirect is followed and no proxy is used, whatever the environment says. An answer without
+/// text, with U+0000 or past the output limit is `invalid_output`. No more of a response is read
+/// than an answer of the allowed size can need.
+///
+/// A refusal of the key (401, 403) is `invalid_input`: it is not retried, because only a person can
+/// change the key.
+///
+/// # Cancellation
+///
+/// Dropping the future closes the connection, by which servers learn that nobody waits any more.
+///
+/// # Panics
+///
+/// Outside a tokio runtime with its I/O and time drivers enabled.
+pub async fn call_llm(client: &LlmClient, call: &LlmCall) -> LlmOutcome {
+    let started = Instant::now();
+    let result = match Address::of(&call.actor) {
+        Ok(address) => {
+            let result = tokio::time::timeout(call.limits.time, ask(client, call, &address)).await;
+            let result = result.unwrap_or(Err(CallError::TimedOut(call.limits.time)));
+            result.map_err(|error| (error.failure_type(), error.describe(&address, &call.actor)))
+        }
+        Err(error) => Err((FailureType::InvalidInput, error.to_string())),
+    };
+    let duration = started.elapsed();
+    match result {
+        Ok(Answer { output, usage }) => LlmOutcome::Completed { output, usage, duration },
+        Err((failure_type, error)) => LlmOutcome::Failed { failure_type, error, duration },
+    }
+}
+
+async fn ask(client: &LlmClient, call: &LlmCall, address: &Address) -> Result<Answer, CallError> {
+    let LlmCall { actor, input, api_key, limits } = call;
+    endpoint::check_call(actor, address, api_key.as_ref())?;
+    let body = protocol::question(actor, input);
+    let response = client.post(address, body, api_key.as_ref()).await?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(refusal::read(response, api_key.as_ref()).await);
+    }
+    let body = client::read_whole(response.into_body(), limits.output_bytes).await?;
+    protocol::answer(actor, &body, limits.output_bytes, api_key.as_ref())
+}

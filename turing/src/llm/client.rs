@@ -1,0 +1,137 @@
+//! How requests travel: pooled connections, HTTP/1.1, no redirects, no proxies.
+
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::endpoint::{Address, EndpointError};
+use super::failure::CallError;
+use super::secret::Secret;
+
+/// A host that does not answer at all is given up long before the model's time is over.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Shorter than the five seconds after which common servers close an idle connection.
+const IDLE_LIMIT: Duration = Duration::from_secs(4);
+/// A model may think for minutes without a byte; probes tell it from a peer that is gone.
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What a response may hold beside its text, such as Ollama's number for each token of the context.
+const EXTRA_BYTES: usize = 2 * 1024 * 1024;
+/// The longest way to write one byte of text in JSON.
+const ESCAPED_BYTES: usize = "\\u0000".len();
+
+/// Keeps connections to language models open between calls; one serves a whole run.
+#[derive(Debug, Default)]
+pub struct LlmClient {
+    plain: OnceLock<Client<HttpConnector, Full<Bytes>>>,
+    secure: OnceLock<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
+}
+
+impl LlmClient {
+    /// Opens nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a request and waits for the beginning of the response.
+    pub(super) async fn post(
+        &self,
+        address: &Address,
+        body: Vec<u8>,
+        key: Option<&Secret>,
+    ) -> Result<Response<Incoming>, CallError> {
+        let mut request = Request::post(address.uri().clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, concat!("turing/", env!("CARGO_PKG_VERSION")));
+        if let Some(key) = key.filter(|key| !key.is_empty()) {
+            let header = key.to_header().map_err(|_| CallError::KeyUnusable)?;
+            request = request.header(AUTHORIZATION, header);
+        }
+        let request =
+            request.body(Full::from(body)).expect("every part of the request was checked before");
+        let sent = match address.is_secure() {
+            true => self.secure(address)?.request(request).await,
+            false => self.plain().request(request).await,
+        };
+        sent.map_err(CallError::sending)
+    }
+
+    fn plain(&self) -> &Client<HttpConnector, Full<Bytes>> {
+        self.plain.get_or_init(|| pooled(connector()))
+    }
+
+    fn secure(
+        &self,
+        address: &Address,
+    ) -> Result<&Client<HttpsConnector<HttpConnector>, Full<Bytes>>, EndpointError> {
+        if let Some(client) = self.secure.get() {
+            return Ok(client);
+        }
+        let connector = secure_connector().map_err(|source| EndpointError::NoCertificates {
+            endpoint: address.to_string(),
+            source,
+        })?;
+        Ok(self.secure.get_or_init(|| pooled(connector)))
+    }
+}
+
+fn pooled<C: Connect + Clone>(connector: C) -> Client<C, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_LIMIT)
+        .build(connector)
+}
+
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(CONNECT_LIMIT));
+    connector.set_keepalive(Some(PROBE_INTERVAL));
+    connector.set_keepalive_interval(Some(PROBE_INTERVAL));
+    connector
+}
+
+/// Trusts the certificates of the system, or those that SSL_CERT_FILE and SSL_CERT_DIR name.
+pub(super) fn secure_connector() -> io::Result<HttpsConnector<HttpConnector>> {
+    let builder = HttpsConnectorBuilder::new().with_native_roots()?;
+    Ok(builder.https_only().enable_http1().wrap_connector(connector()))
+}
+
+/// Reads a body that is no larger than an answer with so much text can be.
+pub(super) async fn read_whole(body: Incoming, output_bytes: usize) -> Result<Vec<u8>, CallError> {
+    let limit = output_bytes.saturating_mul(ESCAPED_BYTES).saturating_add(EXTRA_BYTES);
+    match read_up_to(body, limit).await {
+        (_, Some(error)) => Err(CallError::reading(error)),
+        (bytes, None) if bytes.len() > limit => Err(CallError::BodyLimit(limit)),
+        (bytes, None) => Ok(bytes),
+    }
+}
+
+/// Reads until the end, an error, or past the limit, and keeps what was read.
+pub(super) async fn read_up_to(
+    mut body: Incoming,
+    limit: usize,
+) -> (Vec<u8>, Option<hyper::Error>) {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),
+            Err(error) => return (bytes, Some(error)),
+        }
+        if bytes.len() > limit {
+            break;
+        }
+    }
+    (bytes, None)
+}

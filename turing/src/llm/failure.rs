@@ -1,0 +1,146 @@
+//! Why a call of a language model failed.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::time::Duration;
+
+use hyper_util::client::legacy;
+use turing_domain::{FailureType, Llm};
+
+use super::endpoint::{Address, EndpointError};
+use super::refusal::Refusal;
+
+/// The reason, worded to follow the endpoint's address; an [`EndpointError`] names it itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error("got a key that cannot stand in a request")]
+    KeyUnusable,
+    #[error("could not be reached: {0}")]
+    Unreachable(String),
+    #[error("closed the connection before its answer was complete: {0}")]
+    Lost(String),
+    #[error("does not speak HTTP: {0}")]
+    NotHttp(String),
+    #[error("did not answer within the time limit of {0:?}")]
+    TimedOut(Duration),
+    #[error("answered with more than {0} bytes, and the rest was not read")]
+    BodyLimit(usize),
+    #[error("answered with a text of {size} bytes, more than the {limit} that an output may have")]
+    OutputLimit { size: usize, limit: usize },
+    #[error("answered with bytes that are not UTF-8, the first at byte offset {0}")]
+    Encoding(usize),
+    #[error("answered with U+0000 at byte offset {0} of the text, which no store can hold")]
+    Nul(usize),
+    #[error("answered with something that is no answer of this protocol: {0}")]
+    Unreadable(String),
+    #[error("answered without `{0}`, where the text should be")]
+    NoText(&'static str),
+    #[error("answered with an empty text")]
+    Empty { is_cut_off: bool },
+    #[error("answered with a part of the text only")]
+    Unfinished,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl CallError {
+    /// What a request came to that got no response.
+    pub(super) fn sending(error: legacy::Error) -> Self {
+        let source = error.source();
+        let is_parse = source
+            .and_then(|source| source.downcast_ref::<hyper::Error>())
+            .is_some_and(hyper::Error::is_parse);
+        let reason = chain(source.unwrap_or(&error));
+        match () {
+            () if error.is_connect() => Self::Unreachable(reason),
+            () if is_parse => Self::NotHttp(reason),
+            () => Self::Lost(reason),
+        }
+    }
+
+    /// What the body of a response came to.
+    pub(super) fn reading(error: hyper::Error) -> Self {
+        Self::Lost(chain(&error))
+    }
+
+    /// What the body of an answer came to as JSON; values in it are not quoted, as one of them may
+    /// be the key.
+    pub(super) fn unreadable(error: serde_json::Error) -> Self {
+        match error.is_data() {
+            true => Self::Unreadable("it is JSON of another form".to_owned()),
+            false => Self::Unreadable(error.to_string()),
+        }
+    }
+
+    pub(super) fn failure_type(&self) -> FailureType {
+        match self {
+            Self::Endpoint(_) | Self::KeyUnusable => FailureType::InvalidInput,
+            Self::Unreachable(_) | Self::Lost(_) => FailureType::Connection,
+            Self::TimedOut(_) => FailureType::Timeout,
+            Self::NotHttp(_)
+            | Self::BodyLimit(_)
+            | Self::OutputLimit { .. }
+            | Self::Encoding(_)
+            | Self::Nul(_)
+            | Self::Unreadable(_)
+            | Self::NoText(_)
+            | Self::Empty { .. }
+            | Self::Unfinished => FailureType::InvalidOutput,
+            Self::Refused(refusal) => refusal.failure_type.clone(),
+        }
+    }
+
+    /// What happened and what to do, as one line for an event.
+    pub(super) fn describe(&self, address: &Address, actor: &Llm) -> String {
+        let mut text = match self {
+            Self::Endpoint(error) => chain(error),
+            other => format!("{address} {other}"),
+        };
+        if let Some(advice) = self.advice(actor) {
+            // writing to a text cannot fail
+            let _ = write!(text, "; {advice}");
+        }
+        text
+    }
+
+    fn advice(&self, actor: &Llm) -> Option<String> {
+        let advice = match self {
+            Self::Unreachable(reason) if reason.contains("invalid peer certificate") => {
+                "if you trust it, add its authority to the system's certificates, \
+                 or name their file in SSL_CERT_FILE"
+            }
+            Self::Unreachable(_) => "start the server, or correct `endpoint`",
+            Self::NotHttp(_) => "is the scheme or the port of `endpoint` wrong?",
+            Self::TimedOut(_) => {
+                "give the conversation a longer `timeout_seconds`, or use a smaller model"
+            }
+            Self::BodyLimit(_) | Self::OutputLimit { .. } => "limit the answer with `max_tokens`",
+            Self::Unreadable(_) | Self::NoText(_) => {
+                "does `protocol` name what the endpoint speaks?"
+            }
+            Self::Empty { is_cut_off: true } => {
+                "its tokens ran out before the first word: raise `max_tokens`, or shorten the input"
+            }
+            Self::KeyUnusable => "remove line breaks and control characters from it",
+            Self::Refused(refusal) => return refusal.advice(actor),
+            _ => return None,
+        };
+        Some(advice.to_owned())
+    }
+}
+
+/// An error and everything behind it; what repeats the text before it is left out.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
+}

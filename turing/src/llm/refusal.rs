@@ -1,0 +1,151 @@
+//! What an endpoint says instead of an answer.
+
+use std::fmt;
+
+use hyper::body::Incoming;
+use hyper::header::{LOCATION, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+use turing_domain::{FailureType, Llm};
+
+use super::client;
+use super::failure::CallError;
+use super::secret::Secret;
+
+/// How much of a refusal is read, and how many characters of it are kept.
+const READ_BYTES: usize = 64 * 1024;
+const KEPT_CHARS: usize = 500;
+
+/// An endpoint's own words on why it does not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) struct Refusal {
+    pub(super) failure_type: FailureType,
+    /// `None` if it is the body alone that speaks of an error.
+    status: Option<StatusCode>,
+    text: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) if status.is_redirection() => {
+                write!(f, "redirects ({status}), which is not followed")?;
+            }
+            Some(status) => write!(f, "refused with status {status}")?,
+            None => write!(f, "answered with an error")?,
+        }
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", self.text) }
+    }
+}
+
+impl Refusal {
+    pub(super) fn advice(&self, actor: &Llm) -> Option<String> {
+        if self.status.is_some_and(|status| status.is_redirection()) {
+            return Some("put the final address into `endpoint`".into());
+        }
+        match (self.status.map(|status| status.as_u16()), &self.failure_type) {
+            (Some(401 | 403), _) => Some(match &actor.api_key_env {
+                Some(variable) => {
+                    format!("put a valid key into the environment variable `{variable}`")
+                }
+                None => "name the environment variable that holds the key in `api_key_env`".into(),
+            }),
+            (_, FailureType::NotFound) if is_about_a_model(&self.text) => {
+                Some(format!("install the model `{}` there, or correct `model`", actor.model))
+            }
+            (_, FailureType::NotFound) => {
+                Some("does `endpoint` have the right path, and `protocol` the right name?".into())
+            }
+            (_, FailureType::OutOfMemory) => Some("use a smaller model, or free memory".into()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads a response with a status other than success.
+pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> CallError {
+    let status = response.status();
+    let has_date = response.headers().contains_key(RETRY_AFTER);
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.unwrap_or_default().to_owned();
+    // the status alone says enough when the body breaks off
+    let (mut body, _) = client::read_up_to(response.into_body(), READ_BYTES).await;
+    body.truncate(READ_BYTES);
+    let text = match status.is_redirection() {
+        true => quote(location.split(['?', '#']).next().unwrap_or_default(), key),
+        false => quote(&text_of(&body), key),
+    };
+    let failure_type = classify(status, has_date, &text);
+    Refusal { failure_type, status: Some(status), text }.into()
+}
+
+/// The `error` of a body whose status is success.
+pub(super) fn in_answer(error: &str, key: Option<&Secret>) -> CallError {
+    let body = format!("{{\"error\":{error}}}");
+    let text = quote(&text_of(body.as_bytes()), key);
+    let failure_type = by_text(&text).unwrap_or(FailureType::Unknown);
+    Refusal { failure_type, status: None, text }.into()
+}
+
+fn classify(status: StatusCode, has_date: bool, text: &str) -> FailureType {
+    match status.as_u16() {
+        429 => FailureType::RateLimited,
+        503 if has_date => FailureType::RateLimited,
+        408 => FailureType::Timeout,
+        401 | 403 => FailureType::InvalidInput,
+        300..400 | 404 | 405 | 410 => FailureType::NotFound,
+        // a refused input may be repeated in the text, so words in it must not cause a retry
+        400..500 => by_text(text)
+            .filter(|failure_type| !failure_type.is_retried())
+            .unwrap_or(FailureType::InvalidInput),
+        500..600 => by_text(text).unwrap_or(FailureType::Connection),
+        _ => FailureType::Unknown,
+    }
+}
+
+/// What servers are known to write.
+fn by_text(text: &str) -> Option<FailureType> {
+    let text = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    match () {
+        () if has(&["out of memory", "more system memory", "not enough memory"]) => {
+            Some(FailureType::OutOfMemory)
+        }
+        () if has(&["no space left on device"]) => Some(FailureType::DiskFull),
+        () if has(&["rate limit", "too many requests", "server busy", "overloaded"]) => {
+            Some(FailureType::RateLimited)
+        }
+        () if is_about_a_model(&text) && has(&["not found", "does not exist"]) => {
+            Some(FailureType::NotFound)
+        }
+        () if has(&["context length", "context window", "does not support"]) => {
+            Some(FailureType::InvalidInput)
+        }
+        () => None,
+    }
+}
+
+fn is_about_a_model(text: &str) -> bool {
+    text.to_lowercase().contains("model")
+}
+
+/// The message in an error body, wherever the known servers put it; any other body as it is.
+fn text_of(body: &[u8]) -> String {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return String::from_utf8_lossy(body).into_owned();
+    };
+    let paths = ["/error/message", "/error", "/message", "/detail"];
+    let found = paths.iter().find_map(|path| value.pointer(path)?.as_str());
+    found.map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// An endpoint's words for an event: on one line, not too long, and without the key.
+pub(super) fn quote(text: &str, key: Option<&Secret>) -> String {
+    let text = key.map_or_else(|| text.to_owned(), |key| key.remove_from(text));
+    let words: Vec<_> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+    let line = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(KEPT_CHARS) {
+        Some((cut, _)) => format!("{} […]", &line[..cut]),
+        None => line,
+    }
+}

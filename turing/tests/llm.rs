@@ -1,0 +1,12 @@
+//! Language models behind a server in this process: what is asked, and every ending.
+
+mod llm {
+    mod answers;
+    mod connections;
+    mod endpoints;
+    mod failures;
+    mod requests;
+    mod secrets;
+    pub(crate) mod server;
+    mod tls;
+}

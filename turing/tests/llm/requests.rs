@@ -1,0 +1,152 @@
+//! What an endpoint is asked.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+use serde_json::json;
+
+use super::server::*;
+
+/// An actor with everything that a definition can say.
+fn full(actor: Llm) -> Llm {
+    Llm {
+        system: Some("You are terse.".into()),
+        temperature: Some(0.2),
+        seed: Some(-7),
+        max_tokens: Some(128),
+        ..actor
+    }
+}
+
+async fn asked(server: &mut Server, actor: Llm) -> Request {
+    completed(call_llm(&LlmClient::new(), &call(actor)).await);
+    server.request().await
+}
+
+#[tokio::test]
+async fn generate_is_asked_with_prompt_system_and_options() {
+    let protocol = LlmProtocol::OllamaGenerate;
+    let mut server = Server::start(Reply::text(protocol, "fine")).await;
+    let actor = full(server.actor(protocol));
+    let request = asked(&mut server, actor).await;
+    assert_eq!(request.line, "POST /api/generate HTTP/1.1");
+    assert_eq!(request.headers["content-type"], "application/json");
+    assert_eq!(request.headers["host"], server.address.to_string());
+    assert_eq!(
+        request.body,
+        json!({
+            "model": "gemma3:1b",
+            "stream": false,
+            "prompt": "Summarize this.",
+            "system": "You are terse.",
+            "options": {"temperature": 0.2, "seed": -7, "num_predict": 128},
+        })
+    );
+}
+
+#[tokio::test]
+async fn chat_is_asked_with_messages_and_options() {
+    let protocol = LlmProtocol::OllamaChat;
+    let mut server = Server::start(Reply::text(protocol, "fine")).await;
+    let actor = full(server.actor(protocol));
+    let request = asked(&mut server, actor).await;
+    assert_eq!(request.line, "POST /api/chat HTTP/1.1");
+    assert_eq!(
+        request.body,
+        json!({
+            "model": "gemma3:1b",
+            "stream": false,
+            "messages": [
+                {"role": "system", "content": "You are terse."},
+                {"role": "user", "content": "Summarize this."},
+            ],
+            "options": {"temperature": 0.2, "seed": -7, "num_predict": 128},
+        })
+    );
+}
+
+#[tokio::test]
+async fn completions_are_asked_with_messages_and_plain_settings() {
+    let protocol = LlmProtocol::OpenaiChat;
+    let mut server = Server::start(Reply::text(protocol, "fine")).await;
+    let actor = full(server.actor(protocol));
+    let request = asked(&mut server, actor).await;
+    assert_eq!(request.line, "POST /v1/chat/completions HTTP/1.1");
+    assert_eq!(
+        request.body,
+        json!({
+            "model": "gemma3:1b",
+            "stream": false,
+            "messages": [
+                {"role": "system", "content": "You are terse."},
+                {"role": "user", "content": "Summarize this."},
+            ],
+            "temperature": 0.2,
+            "seed": -7,
+            "max_tokens": 128,
+        })
+    );
+}
+
+#[tokio::test]
+async fn what_a_definition_leaves_out_is_not_sent() {
+    let messages = json!([{"role": "user", "content": "Summarize this."}]);
+    for protocol in PROTOCOLS {
+        let mut server = Server::start(Reply::text(protocol, "fine")).await;
+        let actor = server.actor(protocol);
+        let request = asked(&mut server, actor).await;
+        let expected = match protocol {
+            LlmProtocol::OllamaGenerate => {
+                json!({"model": "gemma3:1b", "stream": false, "prompt": "Summarize this."})
+            }
+            LlmProtocol::OllamaChat | LlmProtocol::OpenaiChat => {
+                json!({"model": "gemma3:1b", "stream": false, "messages": messages})
+            }
+        };
+        assert_eq!(request.body, expected);
+        assert!(!request.headers.contains_key("authorization"));
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_sent_as_a_bearer_token_in_every_protocol() {
+    for protocol in PROTOCOLS {
+        let mut server = Server::start(Reply::text(protocol, "fine")).await;
+        let mut call = server.call(protocol);
+        call.api_key = Some(Secret::new(" sk-1234\n"));
+        completed(call_llm(&LlmClient::new(), &call).await);
+        assert_eq!(server.request().await.headers["authorization"], "Bearer sk-1234");
+    }
+}
+
+#[tokio::test]
+async fn any_text_reaches_the_model_unchanged() {
+    let input = "{\"a\": \"\\n\"} {job}\r\n\t\u{1F980} \u{0}\u{7f} ü".to_owned();
+    for protocol in PROTOCOLS {
+        let mut server = Server::start(Reply::text(protocol, "fine")).await;
+        let call = LlmCall { input: input.clone(), ..server.call(protocol) };
+        completed(call_llm(&LlmClient::new(), &call).await);
+        let body = server.request().await.body;
+        let prompt = body.pointer("/messages/0/content").or(body.pointer("/prompt")).unwrap();
+        assert_eq!(prompt, input.as_str());
+    }
+}
+
+#[tokio::test]
+async fn a_base_address_may_have_a_path_and_slashes_at_its_end() {
+    let cases = [
+        (LlmProtocol::OllamaGenerate, "/", "/api/generate"),
+        (LlmProtocol::OllamaGenerate, "/ollama", "/ollama/api/generate"),
+        (LlmProtocol::OllamaChat, "/ollama//", "/ollama/api/chat"),
+        (LlmProtocol::OpenaiChat, "/", "/v1/chat/completions"),
+        (LlmProtocol::OpenaiChat, "/v1", "/v1/chat/completions"),
+        (LlmProtocol::OpenaiChat, "/openai/v1/", "/openai/v1/chat/completions"),
+        (LlmProtocol::OpenaiChat, "/v1beta", "/v1beta/v1/chat/completions"),
+    ];
+    for (protocol, prefix, expected) in cases {
+        let mut server = Server::start(Reply::text(protocol, "fine")).await;
+        let mut actor = server.actor(protocol);
+        actor.endpoint += prefix;
+        check_endpoint(&actor).unwrap();
+        let request = asked(&mut server, actor).await;
+        assert_eq!(request.line, format!("POST {expected} HTTP/1.1"));
+    }
+}
