@@ -80,13 +80,19 @@ fn register<T: Tables>(
     if let Some(id) = tables.assigned(&digest)? {
         return Ok(Ok(id));
     }
-    let id = match tables.highest_assigned()? {
-        None => PostingId(FIRST_ASSIGNED),
-        Some(PostingId(i32::MAX)) => {
-            let reason = "no posting id is left to assign; give it one".to_owned();
-            return Ok(Err(RefusedPosting { source_name: source.clone(), reason }));
+    let highest = tables.highest_assigned()?.map_or(FIRST_ASSIGNED - 1, |id| id.0);
+    let mut id = None;
+    for next in highest..i32::MAX {
+        // an application may use ids of its own in this range
+        let next = PostingId(next + 1);
+        if tables.data(next)?.is_none() {
+            id = Some(next);
+            break;
         }
-        Some(PostingId(highest)) => PostingId(highest + 1),
+    }
+    let Some(id) = id else {
+        let reason = "no posting id is left to assign; give it one".to_owned();
+        return Ok(Err(RefusedPosting { source_name: source.clone(), reason }));
     };
     tables.insert(id, posting.data)?;
     tables.remember(&digest, id)?;

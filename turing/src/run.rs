@@ -162,6 +162,12 @@ impl RunError {
         }
     }
 
+    /// The error with its causes, on one line.
+    fn told(&self) -> String {
+        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
+        causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
+    }
+
     fn load(error: LoadError) -> Self {
         match error {
             LoadError::Store(error) => Self::Store(error),
@@ -271,6 +277,12 @@ pub async fn run(
     };
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
+    if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
+        // a run that not all of its postings can enter cannot be finished by anybody
+        let (workflow, told) = (run.shared.definition.workflow.id, error.told());
+        let give_up = |runs: &WorkflowRuns| runs.fail(workflow, run_id, &told);
+        runs.update(&workflow, give_up).retries(3).await.map_err(RunError::record)?;
+    }
     done?;
 
     let shared = run.shared.clone();

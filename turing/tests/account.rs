@@ -65,6 +65,59 @@ fn only_what_failed_is_run_once_more() {
 }
 
 #[test]
+fn a_run_in_which_everything_failed_is_retried_whole() {
+    let workspace = workspace();
+    workspace.script("check.sh", "exit 3");
+    // four failures in a row: one less than open the breaker
+    for name in ["003.json", "004.json"] {
+        fs::remove_file(workspace.path().join("postings").join(name)).unwrap();
+    }
+    workspace.run(&[]).expect_code(1);
+    let retry = ["run", "retry", "--workflow", "workflow.toml", "--json"];
+    let report = workspace.turing(&retry).expect_code(1).json();
+    assert_eq!(report["postings"], 2);
+    assert_eq!(workspace.turing(&["runs", "--json"]).json().as_array().unwrap().len(), 2);
+}
+
+/// A second workflow over the same postings.
+fn other_workflow(workspace: &Workspace) {
+    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    workspace.file("other.toml", text.replace("id = 3001", "id = 4001"));
+}
+
+#[test]
+fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
+    let workspace = workspace();
+    other_workflow(&workspace);
+    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.run(&["--parallel", "1"]);
+    workspace.script("check.sh", "echo ok");
+    let other = ["run", "--workflow", "other.toml", "--postings", "postings"];
+    let answer = workspace.turing(&other).expect_code(2);
+    assert!(answer.stderr.contains("is still in run"), "{answer:#?}");
+    workspace.run(&[]).expect_code(0);
+    workspace.turing(&other).expect_code(0);
+    let runs = workspace.turing(&["runs", "--json"]).json();
+    let statuses: Vec<_> =
+        runs.as_array().unwrap().iter().map(|run| run["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["completed", "failed", "completed"]);
+}
+
+#[test]
+fn postings_of_an_abandoned_run_are_free_for_other_workflows() {
+    let workspace = workspace();
+    other_workflow(&workspace);
+    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.run(&["--parallel", "1"]);
+    workspace.script("check.sh", "echo ok");
+    fs::rename(workspace.path().join("postings/004.json"), workspace.path().join("004.json"))
+        .unwrap();
+    workspace.run(&["--abandon"]).expect_code(0);
+    let other = ["run", "--workflow", "other.toml", "--postings", "004.json"];
+    workspace.turing(&other).expect_code(0);
+}
+
+#[test]
 fn a_run_that_is_not_there_is_named() {
     let workspace = workspace();
     workspace.run(&[]).expect_code(0);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use turing_domain::{ConversationId, RunId, Workflow};
 
@@ -44,7 +45,7 @@ async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure
     tell_outcome(&outcome?, &workflow, &args.common, output)
 }
 
-async fn retry(args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
     let definition = Definition::load(&args.workflow)?;
     let workflow = definition.workflow.clone();
@@ -53,6 +54,8 @@ async fn retry(args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure
         Ok((run_id, intake)) => {
             let count = intake.postings.len();
             tell(format_args!("{count} postings failed in run {run_id}; once more"));
+            // the same postings through the same definition are what is asked for
+            args.how.again = true;
             run_in(&store, definition, intake, args.how).await
         }
         Err(failure) => Err(failure),
@@ -86,17 +89,18 @@ pub(super) async fn run_in(
     let mut progress = Progress::new();
     let running = run(store, definition, intake, options, stopped, &mut progress);
     tokio::pin!(running);
+    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             outcome = &mut running => return Ok(outcome?),
-            Ok(()) = tokio::signal::ctrl_c() => {
-                if stop.send_replace(true) {
-                    // asked twice: the future is dropped, which ends all scripts
-                    return Err(Failure::Interrupted);
-                }
-                tell("stopping: attempts in progress finish; press Ctrl-C again to end them");
-            }
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            Some(()) = terminate.recv() => {}
         }
+        if stop.send_replace(true) {
+            // asked twice: the future is dropped, which ends all scripts
+            return Err(Failure::Interrupted);
+        }
+        tell("stopping: attempts in progress finish; press Ctrl-C again to end them");
     }
 }
 

@@ -63,3 +63,14 @@ async fn an_id_that_is_taken_by_other_content_is_refused_by_name() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_assigned_id_is_never_one_that_somebody_brought() {
+    on_each(async |registry| {
+        let brought = posting("a", Some(FIRST_ASSIGNED), json!({"t": 1}));
+        let without = posting("b", None, json!({"t": 2}));
+        let ids = ids(registry, vec![brought, without]).await;
+        assert_eq!(ids, [Some(FIRST_ASSIGNED), Some(FIRST_ASSIGNED + 1)]);
+    })
+    .await;
+}

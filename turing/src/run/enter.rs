@@ -1,13 +1,14 @@
 //! Bringing every posting into the run, or finding where it stands in it.
 
 use es_core::{
-    Aggregate, EventId, EventStoreExt, LoadError, ReadStream, Repository, Timestamp, stream_of,
+    Aggregate, EventId, EventStoreExt, ExecuteError, Executed, LoadError, ReadStream, Repository,
+    Timestamp, stream_of,
 };
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use tokio::task::JoinSet;
 use turing_domain::{
-    ConversationId, Posting, PostingEvent, PostingId, RunId, WorkflowEvent, WorkflowId,
-    WorkflowRuns,
+    ConversationId, Posting, PostingEvent, PostingId, PostingRejection, RunId, RunStatus,
+    WorkflowEvent, WorkflowId, WorkflowRuns,
 };
 
 use super::step::{StepError, opened, opened_by};
@@ -57,23 +58,17 @@ impl Run<'_> {
 }
 
 async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Entered, RunError> {
-    let (workflow, run_id) = (&shared.definition.workflow, shared.run_id);
-    let entering = shared.postings.update(&posting, |state: &Posting| {
-        match state.run() {
-            // a posting of a run that was given up is released from it first
-            Some(old) if old.run_id() != run_id && old.workflow_id() == workflow.id => {
-                let mut events = state.abandon_run(old.run_id())?;
-                let mut released = state.clone();
-                events.iter().for_each(|event| released.evolve(event));
-                events.extend(released.enter_run(workflow, run_id)?);
-                Ok(events)
-            }
-            _ => state.enter_run(workflow, run_id),
+    let executed = match try_enter(&shared, posting, None).await {
+        // a run that is over holds no posting any more
+        Err(ExecuteError::Rejected(PostingRejection::InAnotherRun { run_id, workflow_id }))
+            if is_over(&shared, workflow_id, run_id).await? =>
+        {
+            try_enter(&shared, posting, Some(run_id)).await
         }
-    });
-    let executed = entering.metadata(shared.metadata(posting, shared.started_by)).retries(5).await;
+        tried => tried,
+    };
     let executed = executed.map_err(|error| match error {
-        es_core::ExecuteError::Rejected(source) => RunError::Posting { posting, source },
+        ExecuteError::Rejected(source) => RunError::Posting { posting, source },
         other => StepError::of(posting, other).into(),
     })?;
     if let Some(appended) = &executed.appended {
@@ -82,6 +77,34 @@ async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Ent
         return Ok(Entered { posting, state: executed.state, causes });
     }
     settle(&shared, posting, executed.state).await
+}
+
+/// Lets a posting enter the run; from the run `over` it is released first.
+async fn try_enter(
+    shared: &Shared,
+    posting: PostingId,
+    over: Option<RunId>,
+) -> Result<Executed<Posting>, ExecuteError<PostingRejection>> {
+    let workflow = &shared.definition.workflow;
+    let enter = |state: &Posting| match over {
+        Some(over) if state.run().is_some_and(|run| run.run_id() == over) => {
+            let mut events = state.abandon_run(over)?;
+            let mut released = state.clone();
+            events.iter().for_each(|event| released.evolve(event));
+            events.extend(released.enter_run(workflow, shared.run_id)?);
+            Ok(events)
+        }
+        _ => state.enter_run(workflow, shared.run_id),
+    };
+    let metadata = shared.metadata(posting, shared.started_by);
+    shared.postings.update(&posting, enter).metadata(metadata).retries(5).await
+}
+
+/// Whether a run has ended, or is not known to its workflow.
+async fn is_over(shared: &Shared, workflow: WorkflowId, run_id: RunId) -> Result<bool, RunError> {
+    let runs = Repository::<WorkflowRuns>::new(shared.store.events.clone());
+    let state = runs.load(&workflow).await.map_err(RunError::load)?.state;
+    Ok(state.run(run_id).is_none_or(|run| run.status != RunStatus::Open))
 }
 
 /// A posting that was in the run already: what its last result leads to is recorded if that is

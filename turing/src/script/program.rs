@@ -117,7 +117,7 @@ pub fn resolve_program(
     environment: &BTreeMap<String, String>,
 ) -> Result<PathBuf, StartError> {
     if command.contains('/') {
-        let path = folder.join(command);
+        let path = folder.join(command.strip_prefix("./").unwrap_or(command));
         check_file(&path)?;
         return Ok(path);
     }
