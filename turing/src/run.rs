@@ -13,6 +13,7 @@
 //! continued by starting it again.
 
 mod agenda;
+mod attempt;
 mod breaker;
 mod enter;
 mod intake;
@@ -36,6 +37,7 @@ use turing_domain::{
 };
 
 use crate::definition::Definition;
+use crate::llm::LlmClient;
 use crate::lock::LockError;
 use crate::store::Store;
 
@@ -185,6 +187,7 @@ struct Shared {
     conversations: Repository<ConversationWaves>,
     unit_of_work: UnitOfWork,
     breakers: Breakers,
+    llm: LlmClient,
     environment: Environment,
     parallelism: NonZeroUsize,
     /// The event that began the run.
@@ -263,6 +266,7 @@ pub async fn run(
         conversations,
         unit_of_work,
         breakers,
+        llm: LlmClient::new(),
         environment,
         parallelism,
         started_by: begun.started_by,

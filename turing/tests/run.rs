@@ -241,13 +241,13 @@ fn a_definition_that_is_wrong_is_refused_with_all_its_errors() {
 fn actors_that_cannot_be_executed_yet_are_named() {
     let workspace = two_steps();
     let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    let llm = text.replacen(
+    let human = text.replacen(
         "type = \"script\"\ncommand = [\"./check.sh\"]\nenv = { PATH = \"/usr/bin:/bin\" }",
-        "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost:1\"",
+        "type = \"human\"",
         1,
     );
-    assert_ne!(llm, text);
-    workspace.file("workflow.toml", llm);
+    assert_ne!(human, text);
+    workspace.file("workflow.toml", human);
     let answer = workspace.run(&[]).expect_code(2);
     assert!(answer.stderr.contains("actor 10: this version cannot execute"), "{answer:#?}");
 }

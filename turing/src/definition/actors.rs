@@ -37,8 +37,7 @@ pub(super) fn faults<'a>(
 /// [`check_endpoint`].
 fn unsupported(kind: &ActorKind) -> Option<&'static str> {
     match kind {
-        ActorKind::Script(_) => None,
-        ActorKind::Llm(_) => Some("llm"),
+        ActorKind::Script(_) | ActorKind::Llm(_) => None,
         ActorKind::Human => Some("human"),
     }
 }

@@ -6,16 +6,14 @@ use es_core::{
     Appended, Conflict, EventId, ExecuteError, IdempotencyKey, InvalidRequest, LoadError, Member,
     Metadata, StoreError,
 };
-use serde_json::{Map, Value, json};
 use turing_domain::{
-    ActorBreaker, ActorId, ActorKind, Attempt, Completion, Conversation, ConversationId, Failure,
-    FailureType, InputValues, Posting, PostingEvent, PostingId, PostingRejection, Script,
-    correlation_id,
+    ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
+    PostingEvent, PostingId, PostingRejection, correlation_id,
 };
 
 use super::agenda::Task;
+use super::attempt::{Answer, Attempted, Problem, execute};
 use super::{RunError, Shared};
-use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
 
 /// How often recording a result meets another writer before it gives up.
 const RETRIES: u32 = 5;
@@ -102,26 +100,6 @@ impl StepError {
     }
 }
 
-/// How an attempt ended, before it is recorded.
-struct Attempted {
-    outcome: ScriptOutcome,
-}
-
-impl Attempted {
-    fn refused(failure_type: FailureType, error: String) -> Self {
-        let (stderr, duration) = (String::new(), Duration::ZERO);
-        Self { outcome: ScriptOutcome::Failed { failure_type, error, stderr, duration } }
-    }
-
-    fn duration(&self) -> Duration {
-        match &self.outcome {
-            ScriptOutcome::Completed { duration, .. } | ScriptOutcome::Failed { duration, .. } => {
-                *duration
-            }
-        }
-    }
-}
-
 /// Makes the attempt and records its result together with everything that follows from it.
 pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, RunError> {
     let Task { posting, attempt, .. } = task;
@@ -132,17 +110,20 @@ pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, RunE
         return Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO });
     };
     let attempted = execute(shared, posting, &state, attempt).await?;
-    let duration = attempted.duration();
+    let Attempted { result, duration } = attempted;
     let record = Record { shared, posting, attempt, actor, cause: task.cause };
-    match attempted.outcome {
-        ScriptOutcome::Completed { output, .. } => record.completed(output, duration).await,
-        ScriptOutcome::Failed { failure_type, error, stderr, .. } => {
+    match result {
+        Ok(Answer { output, llm }) => {
+            let completion = Completion { attempt, output, duration: Some(duration), llm };
+            record.completed(completion, duration).await
+        }
+        Err(Problem { failure_type, error, stderr, model }) => {
             let failure = Failure {
                 attempt,
                 failure_type,
                 error,
-                stderr: (!stderr.is_empty()).then_some(stderr),
-                model: None,
+                stderr,
+                model,
                 duration: Some(duration),
                 now: shared.environment.clock.now(),
                 jitter: shared.environment.jitter.fraction(),
@@ -181,11 +162,13 @@ impl Record<'_> {
             .map_err(|source| StepError::Invalid { posting, source })
     }
 
-    async fn completed(self, output: String, duration: Duration) -> Result<Moved, RunError> {
-        let Self { shared, posting, attempt, .. } = self;
+    async fn completed(
+        self,
+        completion: Completion,
+        duration: Duration,
+    ) -> Result<Moved, RunError> {
+        let Self { shared, posting, .. } = self;
         let workflow = &shared.definition.workflow;
-        let completion =
-            Completion { attempt, output, duration: Some(duration), llm: Default::default() };
         let executed = shared
             .postings
             .update(&posting, |posting: &Posting| posting.complete(workflow, &completion))
@@ -265,86 +248,6 @@ pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
         PostingEvent::RetryScheduled { conversation_id, .. } => conversation_id.0,
         _ => None,
     }
-}
-
-async fn execute(
-    shared: &Shared,
-    posting: PostingId,
-    state: &Posting,
-    attempt: Attempt,
-) -> Result<Attempted, RunError> {
-    let workflow = &shared.definition.workflow;
-    let parts = workflow
-        .conversation(attempt.conversation_id)
-        .and_then(|conversation| Some((conversation, workflow.actor(conversation.actor)?)));
-    let Some((conversation, actor)) = parts else {
-        let error = format!("conversation {} has no actor", attempt.conversation_id);
-        return Ok(Attempted::refused(FailureType::NotFound, error));
-    };
-    let ActorKind::Script(script) = &actor.kind else {
-        let error = format!("actor {} is no script", actor.id);
-        return Ok(Attempted::refused(FailureType::NotFound, error));
-    };
-    let data = shared.store.postings.data(posting).await?;
-    let data = data.ok_or(StepError::Unregistered { posting })?;
-    let values =
-        InputValues { posting_id: posting, workflow_id: workflow.id, data: &data, posting: state };
-    let input = match values.render(conversation) {
-        Ok(input) => input,
-        Err(unresolved) => {
-            return Ok(Attempted::refused(FailureType::InvalidInput, unresolved.to_string()));
-        }
-    };
-    let document = document(&values, attempt, &input, &data);
-    let program = match shared.definition.program(script) {
-        Ok(program) => program,
-        Err(error) => {
-            return Ok(Attempted::refused(error.failure_type(), error.to_string()));
-        }
-    };
-    let call = call(shared, conversation, script, program, document);
-    Ok(Attempted { outcome: run_script(&call).await })
-}
-
-fn call(
-    shared: &Shared,
-    conversation: &Conversation,
-    script: &Script,
-    program: std::path::PathBuf,
-    document: Value,
-) -> ScriptCall {
-    let defaults = ScriptLimits::default();
-    let time = shared.definition.workflow.time_limit(conversation).unwrap_or(defaults.time);
-    ScriptCall {
-        program,
-        arguments: script.command.iter().skip(1).map(Into::into).collect(),
-        folder: shared.definition.folder.clone(),
-        environment: script.env.clone(),
-        input: document.to_string().into_bytes(),
-        limits: ScriptLimits { time, ..defaults },
-    }
-}
-
-/// What a script reads on its standard input.
-fn document(
-    values: &InputValues<'_>,
-    attempt: Attempt,
-    input: &str,
-    data: &Map<String, Value>,
-) -> Value {
-    let outputs: Map<_, _> =
-        values.outputs().map(|(id, output)| (id.to_string(), output.clone())).collect();
-    json!({
-        "posting_id": values.posting_id,
-        "workflow_id": values.workflow_id,
-        "conversation_id": attempt.conversation_id,
-        "run_id": attempt.run_id,
-        "execution": attempt.execution,
-        "attempt": attempt.retries + 1,
-        "input": input,
-        "posting": data,
-        "outputs": outputs,
-    })
 }
 
 impl Shared {

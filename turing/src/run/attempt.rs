@@ -1,0 +1,160 @@
+//! Asking an actor: render its input, start it, and take its answer.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use turing_domain::{
+    ActorKind, Attempt, FailureType, InputValues, Llm, LlmUsage, Posting, PostingId, Script,
+};
+
+use super::step::StepError;
+use super::{RunError, Shared};
+use crate::llm::{LlmCall, LlmLimits, LlmOutcome, api_key, call_llm};
+use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
+
+/// How an attempt ended, before it is recorded.
+pub(super) struct Attempted {
+    pub(super) result: Result<Answer, Problem>,
+    /// How long the actor worked.
+    pub(super) duration: Duration,
+}
+
+/// What an actor answered.
+pub(super) struct Answer {
+    pub(super) output: String,
+    pub(super) llm: LlmUsage,
+}
+
+/// What went wrong.
+pub(super) struct Problem {
+    pub(super) failure_type: FailureType,
+    pub(super) error: String,
+    pub(super) stderr: Option<String>,
+    pub(super) model: Option<String>,
+}
+
+impl Attempted {
+    /// An attempt that ended before any actor was called.
+    fn refused(failure_type: FailureType, error: String) -> Self {
+        let problem = Problem { failure_type, error, stderr: None, model: None };
+        Self { result: Err(problem), duration: Duration::ZERO }
+    }
+}
+
+impl From<ScriptOutcome> for Attempted {
+    fn from(outcome: ScriptOutcome) -> Self {
+        match outcome {
+            ScriptOutcome::Completed { output, duration } => {
+                let answer = Answer { output, llm: LlmUsage::default() };
+                Self { result: Ok(answer), duration }
+            }
+            ScriptOutcome::Failed { failure_type, error, stderr, duration } => {
+                let stderr = (!stderr.is_empty()).then_some(stderr);
+                let problem = Problem { failure_type, error, stderr, model: None };
+                Self { result: Err(problem), duration }
+            }
+        }
+    }
+}
+
+/// Makes an attempt, without recording anything.
+pub(super) async fn execute(
+    shared: &Shared,
+    posting: PostingId,
+    state: &Posting,
+    attempt: Attempt,
+) -> Result<Attempted, RunError> {
+    let workflow = &shared.definition.workflow;
+    let parts = workflow
+        .conversation(attempt.conversation_id)
+        .and_then(|conversation| Some((conversation, workflow.actor(conversation.actor)?)));
+    let Some((conversation, actor)) = parts else {
+        let error = format!("conversation {} has no actor", attempt.conversation_id);
+        return Ok(Attempted::refused(FailureType::NotFound, error));
+    };
+    let data = shared.store.postings.data(posting).await?;
+    let data = data.ok_or(StepError::Unregistered { posting })?;
+    let values =
+        InputValues { posting_id: posting, workflow_id: workflow.id, data: &data, posting: state };
+    let input = match values.render(conversation) {
+        Ok(input) => input,
+        Err(unresolved) => {
+            return Ok(Attempted::refused(FailureType::InvalidInput, unresolved.to_string()));
+        }
+    };
+    let limit = workflow.time_limit(conversation);
+    Ok(match &actor.kind {
+        ActorKind::Script(script) => {
+            let document = document(&values, attempt, &input, &data);
+            ask_script(shared, script, limit, document).await
+        }
+        ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await,
+        ActorKind::Human => {
+            let error = "this version cannot execute actors of type human".to_owned();
+            Attempted::refused(FailureType::NotFound, error)
+        }
+    })
+}
+
+async fn ask_llm(shared: &Shared, llm: &Llm, limit: Option<Duration>, input: String) -> Attempted {
+    let api_key = match api_key(llm) {
+        Ok(api_key) => api_key,
+        Err(error) => return Attempted::refused(FailureType::InvalidInput, error.to_string()),
+    };
+    let defaults = LlmLimits::default();
+    let limits = LlmLimits { time: limit.unwrap_or(defaults.time), ..defaults };
+    match call_llm(&shared.llm, &LlmCall { actor: llm.clone(), input, api_key, limits }).await {
+        LlmOutcome::Completed { output, usage, duration } => {
+            Attempted { result: Ok(Answer { output, llm: usage }), duration }
+        }
+        LlmOutcome::Failed { failure_type, error, duration } => {
+            let model = Some(llm.model.clone());
+            let problem = Problem { failure_type, error, stderr: None, model };
+            Attempted { result: Err(problem), duration }
+        }
+    }
+}
+
+async fn ask_script(
+    shared: &Shared,
+    script: &Script,
+    limit: Option<Duration>,
+    document: Value,
+) -> Attempted {
+    let program = match shared.definition.program(script) {
+        Ok(program) => program,
+        Err(error) => return Attempted::refused(error.failure_type(), error.to_string()),
+    };
+    let defaults = ScriptLimits::default();
+    let call = ScriptCall {
+        program,
+        arguments: script.command.iter().skip(1).map(Into::into).collect(),
+        folder: shared.definition.folder.clone(),
+        environment: script.env.clone(),
+        input: document.to_string().into_bytes(),
+        limits: ScriptLimits { time: limit.unwrap_or(defaults.time), ..defaults },
+    };
+    run_script(&call).await.into()
+}
+
+/// What a script reads on its standard input.
+fn document(
+    values: &InputValues<'_>,
+    attempt: Attempt,
+    input: &str,
+    data: &Map<String, Value>,
+) -> Value {
+    let outputs: Map<_, _> =
+        values.outputs().map(|(id, output)| (id.to_string(), output.clone())).collect();
+    json!({
+        "posting_id": values.posting_id,
+        "workflow_id": values.workflow_id,
+        "conversation_id": attempt.conversation_id,
+        "run_id": attempt.run_id,
+        "execution": attempt.execution,
+        "attempt": attempt.retries + 1,
+        "input": input,
+        "posting": data,
+        "outputs": outputs,
+    })
+}

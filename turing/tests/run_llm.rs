@@ -1,0 +1,173 @@
+//! Language models as actors of a run, against a server of our own on the loopback address.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use support::{Workspace, find, names};
+
+/// A server that answers every question by `answer`; what it was asked is remembered.
+fn serve(
+    answer: impl Fn(usize, &Value) -> (u16, Value) + Send + 'static,
+) -> (String, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    // the thread ends with the test's process
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let Some(question) = read(&connection) else { continue };
+            let mut seen = seen.lock().unwrap();
+            let (status, body) = answer(seen.len(), &question);
+            seen.push(question);
+            let body = body.to_string();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                 connection: close\r\n\r\n",
+                body.len()
+            );
+            let _ = connection.write_all((head + &body).as_bytes());
+        }
+    });
+    (address, asked)
+}
+
+fn read(connection: &TcpStream) -> Option<Value> {
+    let mut reader = BufReader::new(connection);
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    serde_json::from_slice(&body).ok()
+}
+
+/// One language model that grades, and a script that saves.
+fn workspace(endpoint: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(2);
+    workspace.script("save.sh", "cat");
+    workspace.file(
+        "workflow.toml",
+        format!(
+            r#"
+            [workflow]
+            id = 3001
+            name = "graded"
+            entry = 10
+            [workflow.retry]
+            retries = 2
+            base_seconds = 0.01
+            [[actors]]
+            id = 80
+            name = "grader"
+            type = "llm"
+            model = "small:1b"
+            endpoint = "{endpoint}"
+            temperature = 0.0
+            seed = 7
+            [[actors]]
+            id = 81
+            name = "save"
+            type = "script"
+            command = ["./save.sh"]
+            env = {{ PATH = "/usr/bin:/bin" }}
+            [[conversations]]
+            id = 10
+            name = "grade"
+            actor = 80
+            execution_order = 1
+            input = "Grade {{job_description}} as JSON such as {{\"grade\": 1}}"
+            [[conversations.branches]]
+            priority = 1
+            when = "[PASS]"
+            to = 20
+            [[conversations.branches]]
+            [[conversations.branches]]
+            on = "failure"
+            [[conversations]]
+            id = 20
+            name = "save"
+            actor = 81
+            execution_order = 2
+            input = "{{conversation_10_output}}"
+            [[conversations.branches]]
+            "#
+        ),
+    );
+    workspace
+}
+
+#[test]
+fn a_model_is_asked_and_its_answer_is_a_fact_with_its_tokens() {
+    let (endpoint, asked) = serve(|_, question| {
+        let passes = question["prompt"].as_str().unwrap().contains("advert 1");
+        let answer = if passes { "[PASS] grüße" } else { "[FAIL]" };
+        let body = json!({"model": "small:1b", "response": answer, "done": true,
+            "prompt_eval_count": 12, "eval_count": 5});
+        (200, body)
+    });
+    let workspace = workspace(&endpoint);
+    workspace.run(&["--parallel", "1"]).expect_code(0);
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(asked[0]["prompt"], "Grade advert 1 as JSON such as {\"grade\": 1}");
+    assert_eq!((&asked[0]["model"], &asked[0]["options"]["seed"]), (&json!("small:1b"), &json!(7)));
+
+    let events = workspace.events(1);
+    let completed = find(&events, "llm_call_completed");
+    assert_eq!(completed["payload"]["output"], "[PASS] grüße");
+    assert_eq!(
+        (&completed["payload"]["model"], &completed["payload"]["tokens"]),
+        (&json!("small:1b"), &json!(17))
+    );
+    assert_eq!(completed["metadata"]["actor_id"], 80);
+    assert!(names(&events).contains(&"script_execution_completed"));
+    assert!(!names(&workspace.events(2)).contains(&"script_execution_completed"));
+}
+
+#[test]
+fn a_model_that_fails_for_a_while_is_asked_again() {
+    let (endpoint, asked) = serve(|number, _| match number {
+        0 => (429, json!({"error": "slow down"})),
+        1 => (500, json!({"error": "internal"})),
+        _ => (200, json!({"model": "small:1b", "response": "[PASS]", "done": true})),
+    });
+    let workspace = workspace(&endpoint);
+    workspace.run(&["--parallel", "1"]).expect_code(0);
+    assert!(asked.lock().unwrap().len() >= 4);
+    let failures: Vec<_> = [1, 2]
+        .into_iter()
+        .flat_map(|posting| workspace.events(posting))
+        .filter(|event| event["event_type"] == "llm_call_failed")
+        .map(|event| event["payload"]["failure_type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(failures.len(), 2);
+    assert!(failures.contains(&"rate_limited".to_owned()), "{failures:?}");
+}
+
+#[test]
+fn a_model_that_is_not_there_fails_the_posting_by_name() {
+    let (endpoint, _) = serve(|_, _| (404, json!({"error": "model 'small:1b' not found"})));
+    let workspace = workspace(&endpoint);
+    workspace.run(&[]).expect_code(0);
+    let events = workspace.events(1);
+    let failed = find(&events, "llm_call_failed");
+    assert_eq!(failed["payload"]["failure_type"], "not_found");
+    assert!(failed["payload"]["error"].as_str().unwrap().contains("small:1b"), "{failed}");
+}
