@@ -105,6 +105,8 @@ fn the_same_run_again_adds_no_event_and_says_why() {
 fn outputs_of_an_earlier_run_are_not_used_by_the_next() {
     let workspace = Workspace::new();
     workspace.postings(1);
+    // a title somewhere in the data, so that the placeholder could be filled
+    workspace.file("postings/2.json", r#"{"posting_id":2,"title":"Cook"}"#);
     workspace.script("a.sh", "echo '{\"title\":\"Baker\"}'");
     let end = "input = \"{title}\"\n[[conversations.branches]]\n";
     workspace.script("b.sh", "cat");
@@ -343,4 +345,14 @@ fn an_actor_that_keeps_failing_gets_no_calls_until_its_breaker_lets_one_through(
     );
     let third = workspace.events(3);
     assert_eq!(find(&third, "circuit_breaker_open")["payload"]["failure_count"], 3);
+}
+
+#[test]
+fn a_placeholder_that_nothing_can_fill_refuses_the_run_before_anything_is_recorded() {
+    let workspace = two_steps();
+    let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    workspace.file("workflow.toml", text.replacen("{job_description}", "{job_descripton}", 1));
+    let answer = workspace.run(&[]).expect_code(2);
+    assert!(answer.stderr.contains("{job_descripton} is in no posting's data"), "{answer:#?}");
+    assert_eq!(workspace.turing(&["runs", "--json"]).expect_code(0).json(), json!([]));
 }

@@ -1,9 +1,10 @@
 //! `turing run retry`: postings that failed in a run, once more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
+use serde_json::{Map, Value};
 use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId};
 
 use super::Failure;
@@ -25,7 +26,7 @@ pub(super) async fn failed_postings(
     }
     let filter = EventFilter::all().aggregate_type(Posting::TYPE).event_type("posting_terminal");
     let mut ends = store.events.log(ReadLog::from_start().filter(filter));
-    let mut postings = BTreeMap::new();
+    let (mut postings, mut data_keys) = (BTreeMap::new(), BTreeSet::new());
     while let Some(event) = ends.try_next().await? {
         let Ok(PostingEvent::PostingTerminal { reason, run_id: ended_in, .. }) = event.decode()
         else {
@@ -36,7 +37,10 @@ pub(super) async fn failed_postings(
             && is_failure
             && let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>()
         {
-            postings.insert(posting, digest_of(store, posting).await?);
+            let data = data_of(store, posting).await?;
+            data_keys.extend(data.keys().cloned());
+            let input = PostingInput { source: String::new(), posting_id: Some(posting), data };
+            postings.insert(posting, input.digest());
         }
     }
     if postings.is_empty() {
@@ -44,12 +48,10 @@ pub(super) async fn failed_postings(
         return Err(Failure::NotFound { what });
     }
     let read = postings.len();
-    Ok((run_id, Intake { postings, read, refused: Vec::new() }))
+    Ok((run_id, Intake { postings, read, refused: Vec::new(), data_keys }))
 }
 
-async fn digest_of(store: &Store, posting: PostingId) -> Result<String, Failure> {
+async fn data_of(store: &Store, posting: PostingId) -> Result<Map<String, Value>, Failure> {
     let data = store.postings.data(posting).await?;
-    let data = data.ok_or(Failure::Run(StepError::Unregistered { posting }.into()))?;
-    let input = PostingInput { source: String::new(), posting_id: Some(posting), data };
-    Ok(input.digest())
+    data.ok_or(Failure::Run(StepError::Unregistered { posting }.into()))
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use turing_domain::{ConversationId, RunId, Workflow};
+use turing_domain::{ConversationId, RunId, Severity, Workflow};
 
 use super::check::summary;
 use super::output::{Output, rows, shown, table, tell};
 use super::progress::Progress;
 use super::retry::failed_postings;
 use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
-use crate::definition::Definition;
+use crate::definition::{Definition, DefinitionError, Finding};
 use crate::run::{Intake, Report, RunOptions, RunOutcome, run, take_in};
 use crate::store::{Access, Store};
 
@@ -71,11 +71,19 @@ pub(super) async fn run_in(
     intake: Intake,
     how: HowArgs,
 ) -> Result<RunOutcome, Failure> {
-    for warning in &definition.warnings {
-        tell(warning);
+    let (errors, mut warnings): (Vec<_>, Vec<_>) = definition
+        .check_data(&intake.data_keys)
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error);
+    if !errors.is_empty() {
+        let path = definition.path.clone();
+        return Err(DefinitionError::Wrong { path, findings: errors }.into());
     }
-    if !definition.warnings.is_empty() {
-        tell(summary(&definition.warnings));
+    warnings.extend(definition.warnings.iter().cloned());
+    Finding::sort(&mut warnings);
+    warnings.iter().for_each(tell);
+    if !warnings.is_empty() {
+        tell(summary(&warnings));
     }
     for refused in &intake.refused {
         tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));

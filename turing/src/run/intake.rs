@@ -1,6 +1,6 @@
 //! From files to registered postings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use es_core::StoreError;
@@ -21,6 +21,8 @@ pub struct Intake {
     pub read: usize,
     /// What was not taken, and why.
     pub refused: Vec<RefusedPosting>,
+    /// Every key that some posting's data has.
+    pub data_keys: BTreeSet<String>,
 }
 
 impl Intake {
@@ -60,7 +62,14 @@ pub async fn take_in(registry: &dyn PostingRegistry, path: &Path) -> Result<Inta
     for item in PostingReader::open(path)? {
         intake.read += 1;
         match item {
-            Ok(posting) => batch.push(posting),
+            Ok(posting) => {
+                for key in posting.data.keys() {
+                    if !intake.data_keys.contains(key) {
+                        intake.data_keys.insert(key.clone());
+                    }
+                }
+                batch.push(posting);
+            }
             Err(refused) => intake.refused.push(refused),
         }
         if batch.len() == BATCH {
