@@ -130,8 +130,7 @@ fn label_of(rule: &Branch) -> String {
         _ if rule.on == On::Failure => "any failure".to_owned(),
         _ => "any output".to_owned(),
     };
-    let limit =
-        rule.max_iterations.map_or_else(String::new, |most| format!(", at most {most} times"));
+    let limit = rule.max_iterations.map_or_else(String::new, |most| format!(", at most {most}×"));
     format!("[{}] {condition}{limit}", rule.priority)
 }
 

@@ -1,11 +1,11 @@
 //! Whether the actors of a definition can be executed here.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use turing_domain::{Actor, ActorKind, Script, Workflow};
 
-use crate::llm::check_endpoint;
+use crate::llm::{EndpointError, check_endpoint};
 use crate::script::{StartError, resolve_program};
 
 /// What keeps an actor from executing.
@@ -53,17 +53,25 @@ fn fault(kind: &ActorKind, folder: &Path) -> Option<(&'static str, String, Strin
             Some(("command", message, cure))
         }
         ActorKind::Llm(llm) => {
-            let error = check_endpoint(llm).err()?.to_string();
+            let error = check_endpoint(llm).err()?;
+            let setting = match error {
+                EndpointError::KeyUnset { .. }
+                | EndpointError::KeyUnusable { .. }
+                | EndpointError::KeyExposed { .. } => "api_key_env",
+                EndpointError::Temperature { .. } => "temperature",
+                _ => "endpoint",
+            };
+            let error = error.to_string();
             let (message, cure) =
                 error.split_once("; ").unwrap_or((&error, "correct the actor's settings"));
-            Some(("endpoint", message.to_owned(), cure.to_owned()))
+            Some((setting, message.to_owned(), cure.to_owned()))
         }
         ActorKind::Human => None,
     }
 }
 
 /// Where the program of a script is.
-pub(super) fn program(script: &Script, folder: &Path) -> Result<std::path::PathBuf, StartError> {
+pub(super) fn program(script: &Script, folder: &Path) -> Result<PathBuf, StartError> {
     let command = script.command.first().map_or("", String::as_str);
     resolve_program(command, folder, &script.env)
 }
