@@ -21,7 +21,8 @@ pub enum Direction {
 /// How much one page may hold.
 ///
 /// A page ends at whichever bound comes first, but holds at least one event if there is one, so
-/// that a large event cannot stop a reader.
+/// that a large event cannot stop a reader. A store that has looked at thousands of events may end a
+/// page earlier; whether more follow is told by the page, never by its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimit {
     /// The largest number of events; 0 counts as 1.

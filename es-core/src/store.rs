@@ -46,8 +46,9 @@ use crate::stream::StreamId;
 ///    `idempotency::a_repeat_is_answered_after_the_stream_moved_on`,
 ///    `idempotency::racing_repeats_write_once`)
 /// 7. A request that differs from the first one under its key (other streams, event types or
-///    payloads as JSON values) is refused with [`KeyReused`](AppendError::KeyReused) and writes
-///    nothing; ids, times, metadata, expected versions and the order of the streams do not count.
+///    payloads as JSON values) is refused with [`KeyReused`](AppendError::KeyReused), which names
+///    the first stream of the request under which the key is recorded, and writes nothing; ids,
+///    times, metadata, expected versions and the order of the streams do not count.
 ///    (`idempotency::another_content_is_refused`, `idempotency::other_streams_are_refused`,
 ///    `idempotency::ids_and_metadata_do_not_count`,
 ///    `idempotency::the_order_of_streams_does_not_count`,

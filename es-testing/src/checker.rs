@@ -39,6 +39,7 @@ mod check;
 mod history;
 mod order;
 mod recorder;
+mod seen;
 mod writes;
 
 pub use check::{Rule, Summary, Violation, Violations};

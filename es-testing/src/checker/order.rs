@@ -5,16 +5,16 @@
 //! exactly if, wherever one call must stand before another, it also began before the other ended.
 
 use es_core::{
-    AppendError, AppendRequest, Conflict, Direction, ExpectedVersion, Position, ReadLog,
-    ReadStream, RecordedEvent, StreamId, StreamPage, StreamVersion,
+    AppendError, AppendRequest, Conflict, ExpectedVersion, IdempotencyKey, RecordedEvent, StreamId,
+    StreamVersion,
 };
 
 use super::check::{Faults, Rule};
-use super::history::{AppendCall, AppendOutcome, History, ReadCall, Seen, Span};
+use super::history::{AppendCall, AppendOutcome, History, Span};
 use super::writes::Writes;
 
 /// States in which an answer is true: the first and the last, both included.
-type States = (usize, usize);
+pub(super) type States = (usize, usize);
 
 const ALWAYS: States = (0, usize::MAX);
 
@@ -31,14 +31,14 @@ struct Observation {
 }
 
 pub(super) struct Order<'a> {
-    log: &'a [RecordedEvent],
-    writes: &'a Writes<'a>,
+    pub(super) log: &'a [RecordedEvent],
+    pub(super) writes: &'a Writes<'a>,
     observations: Vec<Observation>,
     faults: Vec<(Rule, String)>,
     /// For each place of the log, the highest number of a write up to it.
-    highest_up_to: Vec<usize>,
+    pub(super) highest_up_to: Vec<usize>,
     /// For each place of the log, the lowest number of a write from it on.
-    lowest_from: Vec<usize>,
+    pub(super) lowest_from: Vec<usize>,
 }
 
 impl<'a> Order<'a> {
@@ -79,11 +79,11 @@ impl<'a> Order<'a> {
         order
     }
 
-    fn fault(&mut self, rule: Rule, what: String) {
+    pub(super) fn fault(&mut self, rule: Rule, what: String) {
         self.faults.push((rule, what));
     }
 
-    fn observe(&mut self, span: Span, states: States, rule: Rule, what: String) {
+    pub(super) fn observe(&mut self, span: Span, states: States, rule: Rule, what: String) {
         if states.0 > states.1 {
             self.fault(rule, format!("{what}, which was true at no time"));
         } else {
@@ -92,7 +92,7 @@ impl<'a> Order<'a> {
     }
 
     /// The states in which the stream is at this version; `None` if it never was.
-    fn states_at(&self, stream: &StreamId, version: StreamVersion) -> Option<States> {
+    pub(super) fn states_at(&self, stream: &StreamId, version: StreamVersion) -> Option<States> {
         let versions = self.writes.versions.get(stream).map_or(&[][..], Vec::as_slice);
         let after = versions.partition_point(|(reached, _)| *reached <= version);
         let last = match versions.get(after) {
@@ -121,11 +121,20 @@ impl<'a> Order<'a> {
 
     /// The states in which no stream of the request has its key recorded.
     fn states_without_key(&self, request: &AppendRequest) -> States {
-        let Some(key) = request.idempotency_key() else {
-            return ALWAYS;
-        };
-        let numbers =
-            request.streams().iter().filter_map(|part| self.writes.keys.get(&(&part.stream, key)));
+        match request.idempotency_key() {
+            Some(key) => {
+                self.states_without(key, request.streams().iter().map(|part| &part.stream))
+            }
+            None => ALWAYS,
+        }
+    }
+
+    fn states_without<'s>(
+        &self,
+        key: &IdempotencyKey,
+        streams: impl Iterator<Item = &'s StreamId>,
+    ) -> States {
+        let numbers = streams.filter_map(|stream| self.writes.keys.get(&(stream, key)));
         (0, numbers.min().map_or(usize::MAX, |number| number - 1))
     }
 
@@ -179,7 +188,11 @@ impl<'a> Order<'a> {
                         self.fault(Rule::KeysOnce, format!("{what} for the very same request"));
                     }
                     Some(number) => {
-                        let states = (number, usize::MAX);
+                        let before = call.request.streams().iter();
+                        let before =
+                            before.map(|part| &part.stream).take_while(|name| *name != stream);
+                        let unkeyed = self.states_without(key, before);
+                        let states = both((number, usize::MAX), unkeyed);
                         self.observe(call.span, states, Rule::TrueRefusals, what);
                     }
                     None => self.fault(Rule::TrueRefusals, format!("{what}, and was not")),
@@ -217,144 +230,6 @@ impl<'a> Order<'a> {
             }
         }
         self.fault(Rule::TrueRefusals, format!("{what}: the request does not name the stream"));
-    }
-
-    fn see_read(&mut self, call: &ReadCall) {
-        match &call.seen {
-            Seen::Stream(read, page) => self.see_stream(call.span, read, page),
-            Seen::Log(read, page) => {
-                let is_page = self.check_log_page(read, &page.events, page.next);
-                if !is_page {
-                    let what = format!("{read:?} was answered with other events than the log has");
-                    self.fault(Rule::TruePages, what);
-                    return;
-                }
-                let what = format!("a read of the log after {} reached {}", read.after, page.next);
-                let (seen, until) = self.states_reaching(page.next);
-                // at the start of the page the reader had seen nothing by this call
-                let seen = if page.next == read.after { 0 } else { seen };
-                let until = if page.at_end { until } else { usize::MAX };
-                self.observe(call.span, (seen, until), self.part_rule(seen, until), what);
-            }
-            Seen::End(end) => {
-                let is_event = self.log.binary_search_by(|event| compare(event.position, *end));
-                if *end != Position::START && is_event.is_err() {
-                    let what = format!("the log was said to end at {end}, where no event is");
-                    self.fault(Rule::TruePages, what);
-                    return;
-                }
-                let (seen, until) = self.states_reaching(*end);
-                let what = format!("the log was said to end at {end}");
-                self.observe(call.span, (seen, until), self.part_rule(seen, until), what);
-            }
-            Seen::Append(stream, key, found) => {
-                let first = self.writes.keys.get(&(stream, key)).copied();
-                let what = format!("key `{key}` was looked up under {stream}");
-                match (found, first) {
-                    (None, None) => {}
-                    (None, Some(number)) => {
-                        let what = format!("{what} and not found");
-                        self.observe(call.span, (0, number - 1), Rule::OneOrder, what);
-                    }
-                    (Some(_), None) => {
-                        self.fault(
-                            Rule::TrueAnswers,
-                            format!("{what} and found, but not recorded"),
-                        );
-                    }
-                    (Some(found), Some(number)) => {
-                        let told = found.streams.first().and_then(|part| part.events.first());
-                        let told = told.and_then(|told| self.writes.of_event(told.event_id));
-                        let untrue = self.writes.untrue(found, self.log);
-                        if let Some(untrue) = untrue {
-                            self.fault(Rule::TrueAnswers, format!("{what}: {untrue}"));
-                        } else if told != Some(number) {
-                            let what = format!("{what} and another append was found: {found:?}");
-                            self.fault(Rule::TrueAnswers, what);
-                        }
-                        let states = (number, usize::MAX);
-                        self.observe(
-                            call.span,
-                            states,
-                            Rule::OneOrder,
-                            format!("{what} and found"),
-                        );
-                    }
-                }
-            }
-        }
-    }
-
-    fn part_rule(&self, seen: usize, until: usize) -> Rule {
-        if seen > until { Rule::NoParts } else { Rule::OneOrder }
-    }
-
-    /// The first state that has everything up to a position, and the last that has nothing after.
-    fn states_reaching(&self, position: Position) -> States {
-        let after = self.log.partition_point(|event| event.position <= position);
-        let seen = after.checked_sub(1).map_or(0, |place| self.highest_up_to[place]);
-        let until = match self.lowest_from.get(after) {
-            Some(&number) => number.saturating_sub(1),
-            None => usize::MAX,
-        };
-        (seen, until)
-    }
-
-    /// True if a page has exactly the wanted events between its two places.
-    fn check_log_page(&self, read: &ReadLog, events: &[RecordedEvent], next: Position) -> bool {
-        let from = self.log.partition_point(|event| event.position <= read.after);
-        let to = self.log.partition_point(|event| event.position <= next);
-        let wanted = self.log[from..to.max(from)].iter();
-        wanted.filter(|event| read.filter.accepts(event)).eq(events)
-    }
-
-    fn see_stream(&mut self, span: Span, read: &ReadStream, page: &StreamPage) {
-        let stream = &read.stream;
-        let version = page.stream_version;
-        let what = format!("a reader saw {stream} at version {version}");
-        let Some(states) = self.states_at(stream, version) else {
-            self.fault(Rule::NoParts, format!("{what}, where no append left it"));
-            return;
-        };
-        let number = |event: &&RecordedEvent| event.version;
-        // the place in the log of each event is known from its position
-        let is_recorded = |event: &RecordedEvent| {
-            self.log
-                .binary_search_by(|recorded| compare(recorded.position, event.position))
-                .is_ok_and(|place| self.log[place] == *event && event.stream == *stream)
-        };
-        let (low, high) = (read.from.max(StreamVersion::FIRST), read.to.min(version));
-        let events = page.events.iter();
-        let mut expected = match read.direction {
-            Direction::Forwards => low.as_u64(),
-            Direction::Backwards => high.as_u64(),
-        };
-        // an upper bound in time cuts off the newest events, which come first backwards
-        if let (Some(_), Direction::Backwards, Some(first)) =
-            (read.until, read.direction, page.events.first())
-        {
-            expected = first.version.as_u64();
-        }
-        for event in events.clone() {
-            let is_wanted = low <= number(&event) && number(&event) <= high;
-            if event.version.as_u64() != expected || !is_wanted || !is_recorded(event) {
-                self.fault(
-                    Rule::TruePages,
-                    format!("{what}, with {event:?} in a place not its own"),
-                );
-                return;
-            }
-            expected = match read.direction {
-                Direction::Forwards => expected + 1,
-                Direction::Backwards => expected - 1,
-            };
-        }
-        let wanted = (high.as_u64() + 1).saturating_sub(low.as_u64());
-        if !page.has_more && read.until.is_none() && events.len() as u64 != wanted {
-            let what = format!("{what}, and {} of {wanted} events as all of them", events.len());
-            self.fault(Rule::TruePages, what);
-        }
-        self.observe(span, states, Rule::OneOrder, what);
     }
 
     pub(super) fn check(mut self, faults: &mut Faults) {
@@ -422,8 +297,4 @@ impl<'a> Order<'a> {
             }
         }
     }
-}
-
-fn compare(a: Position, b: Position) -> std::cmp::Ordering {
-    a.partial_cmp(&b).expect("the positions of one log have an order")
 }

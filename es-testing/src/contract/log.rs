@@ -122,7 +122,7 @@ pub(super) async fn a_position_is_never_reused(fixture: &dyn Fixture) {
     let first = event(0);
     append(&store, &account, NONE, vec![first.clone()]).await;
     for round in 1..=rounds(10, 200) {
-        for event in log_page(&store, &ReadLog::after(last).limit(ONE_PAGE)).await.events {
+        for event in read_log_after(&store, last).await {
             assert!(seen.insert(event.position), "{} was given to two events", event.position);
             last = event.position;
         }

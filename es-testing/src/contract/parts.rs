@@ -24,7 +24,7 @@ pub(super) const ANY: ExpectedVersion = ExpectedVersion::Any;
 /// What scenarios expect of streams that nobody has written to.
 pub(super) const NONE: ExpectedVersion = ExpectedVersion::NoStream;
 
-/// More events than any scenario of one page writes.
+/// More events than any scenario writes.
 pub(super) const ONE_PAGE: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
 
 pub(super) fn exactly(version: u64) -> ExpectedVersion {
@@ -105,9 +105,17 @@ pub(super) async fn accepted(store: &Store, request: AppendRequest) -> Appended 
     }
 }
 
-/// All events of a stream, in one page.
+/// All events of a stream.
 pub(super) async fn read(store: &Store, stream: &StreamId) -> Vec<RecordedEvent> {
-    page(store, &ReadStream::new(stream.clone()).limit(ONE_PAGE)).await.events
+    let mut events = Vec::new();
+    let mut next = Some(ReadStream::new(stream.clone()).limit(ONE_PAGE));
+    // a store may make its pages smaller than it is allowed to
+    while let Some(read) = next {
+        let page = page(store, &read).await;
+        next = read.after(&page);
+        events.extend(page.events);
+    }
+    events
 }
 
 pub(super) async fn page(store: &Store, read: &ReadStream) -> StreamPage {
@@ -124,9 +132,28 @@ pub(super) async fn log_page(store: &Store, read: &ReadLog) -> LogPage {
     }
 }
 
-/// The whole log, in one page.
+/// The whole log.
 pub(super) async fn read_log(store: &Store) -> Vec<RecordedEvent> {
-    log_page(store, &ReadLog::from_start().limit(ONE_PAGE)).await.events
+    read_log_after(store, Position::START).await
+}
+
+pub(super) async fn read_log_after(store: &Store, after: Position) -> Vec<RecordedEvent> {
+    let mut events = Vec::new();
+    let mut read = ReadLog::after(after).limit(ONE_PAGE);
+    loop {
+        let page = log_page(store, &read).await;
+        events.extend(page.events);
+        if page.at_end {
+            return events;
+        }
+        assert!(
+            page.next > read.after,
+            "a page that is not the last must lead on, but after {} comes {}",
+            read.after,
+            page.next
+        );
+        read.after = page.next;
+    }
 }
 
 pub(super) async fn end_of_log(store: &Store) -> Position {

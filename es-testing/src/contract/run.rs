@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use super::parts::rounds;
 use super::{Ability, SCENARIOS, Scenario};
 use crate::fixture::Fixture;
 
@@ -24,9 +25,12 @@ pub struct TimeLimits {
 }
 
 impl Default for TimeLimits {
-    /// Generous: only a store that hangs ever reaches them.
+    /// Generous: only a store that hangs ever reaches them. Ten times as long in a full campaign.
     fn default() -> Self {
-        Self { step: Duration::from_secs(30), scenario: Duration::from_secs(600) }
+        Self {
+            step: Duration::from_secs(rounds(30, 300)),
+            scenario: Duration::from_secs(rounds(600, 6_000)),
+        }
     }
 }
 
@@ -179,7 +183,7 @@ fn outcome_of(panic: &(dyn Any + Send)) -> Outcome {
 
 /// Waits for something that must happen; `what` completes the sentence "it must be that …".
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let limit = STEP.try_with(|step| *step).unwrap_or(TimeLimits::default().step);
+    let limit = STEP.try_with(|step| *step).unwrap_or_else(|_| TimeLimits::default().step);
     match tokio::time::timeout(limit, future).await {
         Ok(value) => value,
         Err(_) => std::panic::panic_any(Overdue(format!("{what} within {limit:?}"))),

@@ -18,7 +18,7 @@ const WRITERS: u64 = 6;
 pub(super) async fn many_writers_leave_a_consistent_history(fixture: &dyn Fixture) {
     let summary = storm(fixture, false).await;
     assert_eq!(summary.unknown, 0, "a store without faults answers every append");
-    let least = (rounds(30, 1_000) * WRITERS / 10) as usize;
+    let least = (rounds(30, 1_000) * WRITERS / 60) as usize;
     for (count, what) in [
         (summary.acknowledged, "acknowledged"),
         (summary.refused, "refused"),

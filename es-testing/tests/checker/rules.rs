@@ -229,6 +229,22 @@ fn under_one_key_is_written_once() {
     first().refused(span(4, 5), keyed(&[5, 6]), reused()).is_right();
     first().refused(span(4, 5), keyed(&[5]), reused()).breaks(Rule::KeysOnce);
     first().refused(span(0, 1), keyed(&[5, 6]), reused()).breaks(Rule::TrueRefusals);
+    // the first stream of the request under which the key is recorded is named
+    let both = || {
+        let request = to("a", ANY, &[1]).and(stream("b"), ANY, vec![event(2)]);
+        Made::with_log(&[("a", 1), ("b", 2)]).written(span(2, 3), request.with_key(key("k")))
+    };
+    let under = |name: &str| AppendError::KeyReused {
+        key: key("k"),
+        stream: stream(name),
+        difference: KeyDifference::EventCount,
+    };
+    let other = || {
+        let request = to("a", ANY, &[5, 6]).and(stream("b"), ANY, vec![event(7)]);
+        request.with_key(key("k"))
+    };
+    both().refused(span(4, 5), other(), under("a")).is_right();
+    both().refused(span(4, 5), other(), under("b")).breaks(Rule::TrueRefusals);
     // a key is looked at before the expectation
     let stale = conflict("a", exactly(7), 1);
     let late = to("a", exactly(7), &[5]).with_key(key("k"));
