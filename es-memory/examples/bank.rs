@@ -122,7 +122,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         accounts.load(&anna).await?.state,
         accounts.load(&ben).await?.state
     );
-    println!("closing anna's: {}", accounts.execute(&anna, Close).await.unwrap_err());
+    if let Err(refusal) = accounts.execute(&anna, Close).await {
+        println!("closing anna's: {refusal}");
+    }
     Ok(())
 }
 

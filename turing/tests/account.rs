@@ -1,4 +1,5 @@
 //! `turing run show`, `turing run retry`, and one process at a time.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 mod support;
 

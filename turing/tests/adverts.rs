@@ -1,4 +1,5 @@
 //! Adverts as they really come: long, with umlauts, emoji, HTML, control characters, and broken.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 mod support;
 

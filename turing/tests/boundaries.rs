@@ -1,4 +1,5 @@
 //! A run that breaks off at any event boundary and is continued ends as if nothing had happened.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -213,8 +214,7 @@ impl Scene {
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = self.folder.path().join("postings.jsonl");
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
-        let mut options = RunOptions::default();
-        options.parallelism = NonZeroUsize::MIN;
+        let options = RunOptions { parallelism: NonZeroUsize::MIN, ..RunOptions::default() };
         let (_stop, stopped) = watch::channel(false);
         match run(&store, definition, intake, options, stopped, &mut Quiet).await {
             Ok(RunOutcome::Finished(report)) => {

@@ -1,4 +1,5 @@
 //! `turing run` from the outside: real scripts, a real file, and what the user is told.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 mod support;
 

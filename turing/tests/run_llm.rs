@@ -1,4 +1,5 @@
 //! Language models as actors of a run, against a server of our own on the loopback address.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 mod support;
 

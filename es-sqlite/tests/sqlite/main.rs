@@ -1,5 +1,6 @@
 //! The store's own promises, beside the contract that every backend keeps.
 #![allow(clippy::unwrap_used, reason = "what cannot be set up fails its test")]
+#![allow(clippy::print_stdout, reason = "a child process tells its parent")]
 
 mod append_only;
 mod coalescing;

@@ -12,9 +12,9 @@ fn member(account: &str) -> Member<Account> {
     Member::new(id(account))
 }
 
-fn transfer(
-    cents: u64,
-) -> impl Fn(&(Account, Account)) -> Result<(Vec<AccountEvent>, Vec<AccountEvent>), TooLittle> {
+type Both = (Vec<AccountEvent>, Vec<AccountEvent>);
+
+fn transfer(cents: u64) -> impl Fn(&(Account, Account)) -> Result<Both, TooLittle> {
     move |(from, to)| Ok((vec![from.withdraw(cents)?], vec![to.deposit(cents)?]))
 }
 

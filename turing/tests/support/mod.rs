@@ -1,5 +1,6 @@
 //! A folder with a workflow, scripts and postings, and the `turing` program run in it.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
