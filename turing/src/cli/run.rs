@@ -13,7 +13,7 @@ use super::output::{Output, rows, shown, table, tell};
 use super::progress::Progress;
 use super::retry::failed_postings;
 use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
-use crate::definition::{Definition, DefinitionError, Finding};
+use crate::definition::{Definition, DefinitionError};
 use crate::run::{Intake, Report, RunOptions, RunOutcome, run, take_in};
 use crate::store::{Access, Store};
 
@@ -71,19 +71,19 @@ pub(super) async fn run_in(
     intake: Intake,
     how: HowArgs,
 ) -> Result<RunOutcome, Failure> {
-    let (errors, mut warnings): (Vec<_>, Vec<_>) = definition
+    // what only an output could fill is no news at every run; `turing check --postings` tells it
+    let errors: Vec<_> = definition
         .check_data(&intake.data_keys)
         .into_iter()
-        .partition(|finding| finding.severity == Severity::Error);
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
     if !errors.is_empty() {
         let path = definition.path.clone();
         return Err(DefinitionError::Wrong { path, findings: errors }.into());
     }
-    warnings.extend(definition.warnings.iter().cloned());
-    Finding::sort(&mut warnings);
-    warnings.iter().for_each(tell);
-    if !warnings.is_empty() {
-        tell(summary(&warnings));
+    definition.warnings.iter().for_each(tell);
+    if !definition.warnings.is_empty() {
+        tell(summary(&definition.warnings));
     }
     for refused in &intake.refused {
         tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));
