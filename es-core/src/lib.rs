@@ -1,4 +1,26 @@
 //! Event sourcing: the typed programming model, the store contract and the engine.
+//!
+//! ```text
+//! command ─► Repository ─► decide ─► append ─► EventStore ─► tail ─► whoever follows
+//!                ▲  load: snapshot + events + upcasters
+//!                └──────── conflict: load again, decide again
+//! ```
+//!
+//! | I want to … | look at |
+//! |---|---|
+//! | define an aggregate and its events | [`Aggregate`], [`derive@Event`], [`derive@AggregateId`] |
+//! | run commands | [`Repository::update`], [`Repository::execute`] with [`Decide`], [`Repository::create`], [`Repository::record`] |
+//! | retry conflicts, send a command twice safely, expect a version | [`Command::retries`], [`Command::idempotency_key`], [`Command::expecting`] |
+//! | let one event cause the next command | [`Command::caused_by`], [`Executed::cause`] |
+//! | decide over several aggregates | [`UnitOfWork`] |
+//! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
+//! | read what happened | [`Repository::history`], [`EventStoreExt::events`] |
+//! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
+//! | load long streams quickly | [`Repository::with_snapshots`] |
+//! | write a backend | [`EventStore`], [`SnapshotStore`] |
+//!
+//! A whole aggregate with its test is in the repository's README. This crate knows no database:
+//! stores are crates of their own, such as es-memory and es-sqlite.
 
 // the derives name their crate from outside
 extern crate self as es_core;

@@ -1,0 +1,82 @@
+//! Stores that cannot be used: told by name, left as they are, and the run goes on afterwards.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use support::{Answer, RUN, Workspace};
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(30);
+    workspace.script("echo.sh", "cat");
+    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+    workspace.definition(10, &[(10, "echo", end)]);
+    workspace
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_and_not_touched() {
+    let workspace = workspace();
+    workspace.run(&[]).expect_code(0);
+    let path = workspace.path().join("turing.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let before = fs::read(&path).unwrap();
+    for arguments in [&RUN[..], &["runs"]] {
+        let answer = workspace.turing(arguments).expect_code(3);
+        assert!(answer.stderr.contains("turing.db"), "{answer:#?}");
+        assert!(answer.stderr.contains("newer"), "{answer:#?}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn another_programs_database_is_refused_and_not_touched() {
+    let workspace = workspace();
+    let path = workspace.path().join("turing.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("CREATE TABLE theirs (x)", []).unwrap();
+    drop(connection);
+    let before = fs::read(&path).unwrap();
+    let answer = workspace.run(&[]).expect_code(3);
+    assert!(answer.stderr.contains("turing.db is a SQLite database of another program"), "{answer:#?}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_missing_folder_is_named() {
+    let workspace = workspace();
+    let answer = workspace.run(&["--store", "sqlite:no/where/turing.db"]).expect_code(3);
+    assert!(answer.stderr.contains("no/where"), "{answer:#?}");
+}
+
+/// The program under a limit of the size of its files, in blocks of 512 bytes, past which writing
+/// fails as it does on a full disk.
+fn run_with_room(workspace: &Workspace, blocks: u32) -> Answer {
+    let program = env!("CARGO_BIN_EXE_turing");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, program]).args(RUN).current_dir(workspace.path());
+    command.env_remove("TURING_STORE").stdin(Stdio::null()).output().unwrap().into()
+}
+
+#[test]
+fn a_run_that_met_the_end_of_the_disk_goes_on_when_there_is_room() {
+    let workspace = workspace();
+    // enough for the tables and the first events, not for all
+    let answer = run_with_room(&workspace, 300).expect_code(3);
+    assert!(answer.stderr.contains("turing.db"), "{answer:#?}");
+    let report = workspace.run(&["--json"]).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["open"]), (&json!(30), &json!(0)));
+    for posting in [1, 30] {
+        let completed = workspace.events(posting);
+        let completed =
+            completed.iter().filter(|event| event["event_type"] == "script_execution_completed");
+        assert_eq!(completed.count(), 1, "posting {posting}");
+    }
+}
