@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
+
 use crate::aggregate::Aggregate;
 use crate::envelope::RecordedEvent;
 use crate::error::StoreError;
@@ -142,7 +144,7 @@ pub(crate) fn decode<E: Event>(event: &RecordedEvent) -> Result<E, LoadError> {
     })
 }
 
-/// Folds what `read` selects of a stream, page by page.
+/// Folds what `read` selects of a stream, with the memory of two pages.
 pub(crate) async fn load_stream<A: Aggregate>(
     store: &dyn EventStore,
     snapshots: Option<&Snapshots<A>>,
@@ -158,20 +160,30 @@ pub(crate) async fn load_stream<A: Aggregate>(
     let from_kept = kept.is_some();
     let (mut state, mut version) = kept.unwrap_or_default();
     read.from = version.next();
-    let mut rest = Some(read.clone());
-    while let Some(read_page) = rest {
-        let page = store.read_stream(&read_page).await?;
-        if from_kept && page.stream_version < version {
-            // the kept state is of another history: a store that was restored, for example
-            tracing::warn!(%stream, %version, "snapshot newer than its stream ignored");
-            read.from = StreamVersion::FIRST;
-            return Box::pin(load_stream(store, None, read)).await;
-        }
-        for event in &page.events {
-            state.evolve(&decode(event)?);
-            version = event.version;
-        }
-        rest = read_page.after(&page);
+    let mut page = store.read_stream(&read).await?;
+    if from_kept && page.stream_version < version {
+        // the kept state is of another history: a store that was restored, for example
+        tracing::warn!(%stream, %version, "snapshot newer than its stream ignored");
+        read.from = StreamVersion::FIRST;
+        return Box::pin(load_stream(store, None, read)).await;
+    }
+    loop {
+        let fold = async {
+            for event in &page.events {
+                state.evolve(&decode(event)?);
+                version = event.version;
+            }
+            Ok::<_, LoadError>(())
+        };
+        let Some(next) = read.after(&page) else {
+            fold.await?;
+            break;
+        };
+        // the store reads on while this page is folded
+        let (next_page, folded) = join(store.read_stream(&next), fold).await;
+        folded?;
+        page = next_page?;
+        read = next;
     }
     Ok(Loaded { stream, version, state })
 }
