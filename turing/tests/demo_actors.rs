@@ -10,17 +10,18 @@ use turing::definition::Definition;
 use turing::postings::PostingReader;
 use turing::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
 use turing_domain::{
-    Completion, ConversationId, EndReason, InputValues, LlmUsage, Posting, PostingId, RunId,
+    Completion, ConversationId, EndReason, InputValues, LlmUsage, Posting, PostingId, RunId, Step,
 };
 
 fn demo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("demo")
 }
 
-async fn outcome(script: &str, call: &str) -> ScriptOutcome {
+/// What comes of a command below the demo's folder, such as `["actors/grade.sh", "both"]`.
+async fn outcome(command: &[&str], call: &str) -> ScriptOutcome {
     run_script(&ScriptCall {
-        program: demo().join(script),
-        arguments: Vec::new(),
+        program: demo().join(command[0]),
+        arguments: command[1..].iter().map(|argument| (*argument).into()).collect(),
         folder: demo(),
         environment: BTreeMap::from([
             ("LC_ALL".to_owned(), "C".to_owned()),
@@ -32,15 +33,25 @@ async fn outcome(script: &str, call: &str) -> ScriptOutcome {
     .await
 }
 
-async fn output(script: &str, call: &str) -> String {
-    match outcome(script, call).await {
+async fn output(command: &[&str], call: &str) -> String {
+    match outcome(command, call).await {
         ScriptOutcome::Completed { output, .. } => output,
-        failed => panic!("{script}: {failed:?}"),
+        failed => panic!("{command:?}: {failed:?}"),
     }
 }
 
-/// What an actor answers to an input, for a posting with this data.
+/// What an actor, such as `grade both`, answers to an input, for a posting with this data.
 async fn answer(actor: &str, input: &str, data: Value) -> String {
+    let outputs = json!({"9100": "an \"earlier\" output, {\"input\": \"of another\"}\n"});
+    answer_to(actor, input, data, outputs).await
+}
+
+/// What an actor answers to earlier outputs alone.
+async fn answer_to_outputs(actor: &str, outputs: Value) -> String {
+    answer_to(actor, "", json!({}), outputs).await
+}
+
+async fn answer_to(actor: &str, input: &str, data: Value, outputs: Value) -> String {
     let call = json!({
         "posting_id": 12345,
         "workflow_id": 3001,
@@ -49,9 +60,12 @@ async fn answer(actor: &str, input: &str, data: Value) -> String {
         "attempt": 1,
         "input": input,
         "posting": data,
-        "outputs": {"9100": "an \"earlier\" output, {\"input\": \"of another\"}\n"},
+        "outputs": outputs,
     });
-    output(&format!("actors/{actor}.sh"), &call.to_string()).await
+    let mut words = actor.split(' ');
+    let script = format!("actors/{}.sh", words.next().unwrap());
+    let command: Vec<_> = std::iter::once(script.as_str()).chain(words).collect();
+    output(&command, &call.to_string()).await
 }
 
 async fn json_answer(actor: &str, input: &str, data: Value) -> Value {
@@ -79,7 +93,7 @@ async fn validate_passes_texts_of_sixty_words() {
 }
 
 #[tokio::test]
-async fn check_open_skips_what_is_closed_by_data_or_text() {
+async fn exists_skips_what_is_summarised_or_closed() {
     for (text, data, expected) in [
         ("Wir suchen Sie.", json!({}), "[RUN]"),
         ("Wir suchen Sie.", json!({"status": "open"}), "[RUN]"),
@@ -87,8 +101,11 @@ async fn check_open_skips_what_is_closed_by_data_or_text() {
         ("Die Stelle ist\n  bereits besetzt.", json!({}), "[SKIP] the text says"),
         ("This position\nhas been <b>filled</b>!", json!({}), "[SKIP] the text says"),
         ("status: closed", json!({"notes": {"status": "closed"}}), "[RUN]"),
+        ("Wir suchen Sie.", json!({"summary": "Koch, Ulm"}), "[SKIP] a summary exists"),
+        ("Wir suchen Sie.", json!({"summary": " \n"}), "[RUN]"),
+        ("Wir suchen Sie.", json!({"summary": null}), "[RUN]"),
     ] {
-        assert_begins(&answer("check_open", text, data).await, expected);
+        assert_begins(&answer("exists", text, data).await, expected);
     }
 }
 
@@ -127,7 +144,7 @@ async fn the_actors_read_every_way_to_write_a_text_in_json() {
     // The escapes of JSON as a serialiser that stays within ASCII writes them.
     let call = r#"{ "posting" : {"title":"B\u00e4cker\u20ac \ud83e\udd50 \/ a\\nb \"q\"\\",
         "n": [1, -2.5e3, [], {}, true, null]}, "input" : "", "posting_id":1 }"#;
-    let summary = output("actors/summarise.sh", call).await;
+    let summary = output(&["actors/summarise.sh"], call).await;
     assert_eq!(
         serde_json::from_str::<Value>(&summary).unwrap()["role"],
         "Bäcker€ 🥐 / a\\nb \"q\"\\"
@@ -135,9 +152,17 @@ async fn the_actors_read_every_way_to_write_a_text_in_json() {
 }
 
 #[tokio::test]
+async fn the_actors_read_texts_that_begin_or_end_with_quotes_and_backslashes() {
+    for title in ["\"Koch\"", "\\", "\\\\", "\\\"", "\"\\", "\"", "a\\\"b\\"] {
+        let summary = json_answer("summarise", "", json!({"title": title})).await;
+        assert_eq!(summary["role"], title);
+    }
+}
+
+#[tokio::test]
 async fn the_actors_refuse_what_is_not_json() {
     let ScriptOutcome::Failed { error, stderr, .. } =
-        outcome("actors/validate.sh", "\"a text alone\"").await
+        outcome(&["actors/validate.sh"], "\"a text alone\"").await
     else {
         panic!("a text was taken for a call");
     };
@@ -146,7 +171,7 @@ async fn the_actors_refuse_what_is_not_json() {
 }
 
 #[tokio::test]
-async fn grade_adds_up_points_and_names_what_is_missing() {
+async fn the_content_grade_adds_up_points_and_names_what_is_missing() {
     for (input, expected) in [
         ("role: Koch\nlocation: Ulm\nlanguage: de\nsalary: 1 €\n", "[PASS] 100 of 100 points"),
         (
@@ -162,7 +187,92 @@ async fn grade_adds_up_points_and_names_what_is_missing() {
             "[FAIL] 0 of 100 points, missing: role, location, language, salary",
         ),
     ] {
-        assert_eq!(answer("grade", input, json!({})).await, expected);
+        assert_eq!(answer("grade content", input, json!({})).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_language_grade_names_what_reads_badly() {
+    let long = "Köchin ".repeat(12);
+    let just_short_enough = "ö".repeat(80);
+    for (role, language, expected) in [
+        ("Koch / Köchin (m/w/d)", "de", "[PASS] German, reads well"),
+        ("CNC Operator", "en", "[PASS] English, reads well"),
+        ("", "de", "[PASS] German, reads well"),
+        (&just_short_enough, "de", "[PASS] German, reads well"),
+        ("Koch", "", "[FAIL] neither German nor English"),
+        ("Koch gesucht!", "de", "[FAIL] the role shouts"),
+        ("KÖCHIN GESUCHT", "de", "[FAIL] the role shouts"),
+        (&long, "de", "[FAIL] the role is longer than 80 characters"),
+        ("<b>Koch", "fr", "[FAIL] neither German nor English, markup is left"),
+        ("Koch &amp; Kellner", "de", "[FAIL] markup is left"),
+    ] {
+        let input = format!("role: {role}\nlocation: \nlanguage: {language}\nsalary: \n");
+        assert_eq!(answer("grade language", &input, json!({})).await, expected, "{role}");
+    }
+}
+
+#[tokio::test]
+async fn both_grades_pass_only_together() {
+    for (role, expected) in [
+        ("Koch", "[PASS] 80 of 100 points, missing: salary; German, reads well"),
+        ("Koch!", "[FAIL] 80 of 100 points, missing: salary; the role shouts"),
+        ("", "[FAIL] 40 of 100 points, missing: role, salary; German, reads well"),
+    ] {
+        let input = format!("role: {role}\nlocation: Ulm\nlanguage: de\nsalary: \n");
+        assert_eq!(answer("grade both", &input, json!({})).await, expected);
+    }
+    let ScriptOutcome::Failed { stderr, .. } =
+        outcome(&["actors/grade.sh", "contents"], "{\"input\": \"\"}").await
+    else {
+        panic!("an unknown grade was given");
+    };
+    assert!(stderr.contains("not contents"), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_verdict_is_made_of_both_grades() {
+    let verdict = async |content: Value, language: Value| {
+        let outputs = json!({"9104": content, "9105": language});
+        let outputs: Map<_, _> = outputs.as_object().unwrap().clone();
+        let outputs = outputs.into_iter().filter(|(_, output)| !output.is_null()).collect();
+        answer_to_outputs("verdict content=9104 language=9105", Value::Object(outputs)).await
+    };
+    let (good, bad) = (json!("[PASS] fine"), json!("[FAIL] poor"));
+    for (content, language, expected) in [
+        (&good, &good, "[PASS] content: fine; language: fine"),
+        (&good, &bad, "[FAIL] content: fine; language: poor"),
+        (&bad, &good, "[FAIL] content: poor; language: fine"),
+        (&bad, &bad, "[FAIL] content: poor; language: poor"),
+        (&good, &Value::Null, "[FAIL] content: fine; language: not graded"),
+        (&Value::Null, &Value::Null, "[FAIL] content: not graded; language: not graded"),
+    ] {
+        assert_eq!(verdict(content.clone(), language.clone()).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_ticket_names_what_was_found_by_search() {
+    let summary = |role: &str, location: &str| {
+        json!({"role": role, "location": location, "language": "de", "salary": ""}).to_string()
+    };
+    let first = summary("Koch", "");
+    for (outputs, expected) in [
+        (
+            json!({"3": first, "7": summary("Koch", "\"Ulm\""), "8": "[PASS] fine"}),
+            "[TICKET] 12345: please check; found by search: location",
+        ),
+        (
+            json!({"3": first, "7": summary("Köchin", "Ulm")}),
+            "[TICKET] 12345: please check; found by search: role, location; the improvement was \
+             not graded",
+        ),
+        (json!({"3": first}), "[TICKET] 12345: please check; the summary was not improved"),
+    ] {
+        assert_eq!(
+            answer_to_outputs("ticket summary=3 improvement=7 regrade=8", outputs).await,
+            expected
+        );
     }
 }
 
@@ -180,6 +290,19 @@ async fn improve_fills_the_role_first_and_then_place_and_pay() {
     let second = json_answer("improve", &fields("Fachkraft"), json!({})).await;
     assert_eq!(second["location"], "Erfurt");
     assert_eq!(second["salary"], "45000 Euro");
+}
+
+#[tokio::test]
+async fn improve_puts_roles_in_quiet_words() {
+    for (role, quiet) in [
+        ("DRINGEND!!! SERVICEKRAFT (M/W/D) GESUCHT!!!", "Servicekraft (m/w/d)"),
+        ("ÄRZTIN FÜR INNERE MEDIZIN!", "Ärztin für Innere Medizin"),
+        ("URGENTLY NEEDED: CNC WELDER", "CNC Welder"),
+        ("CNC Operator", "CNC Operator"),
+    ] {
+        let input = format!("role: {role}\nlocation: Ulm\nlanguage: de\nsalary: 1 €\n\nText.");
+        assert_eq!(json_answer("improve", &input, json!({})).await["role"], quiet);
+    }
 }
 
 #[tokio::test]
@@ -214,38 +337,105 @@ async fn skills_are_found_in_both_languages_as_whole_words() {
 }
 
 #[tokio::test]
-async fn save_writes_in_the_language_of_the_advert() {
-    let fields = |language: &str| {
-        format!("role: Koch\nlocation: Ulm\nlanguage: {language}\nsalary: \nskills: HACCP\n")
-    };
+async fn format_writes_in_the_language_of_the_advert() {
+    let fields =
+        |language: &str| format!("role: Koch\nlocation: Ulm\nlanguage: {language}\nsalary: \n");
     assert_eq!(
-        answer("save", &fields("de"), json!({})).await,
-        "[12345] Stelle: Koch\nOrt: Ulm\nGehalt: keine Angabe\nKenntnisse: HACCP"
+        answer("format", &fields("de"), json!({})).await,
+        "Stelle: Koch\nOrt: Ulm\nGehalt: keine Angabe"
     );
     assert_eq!(
-        answer("save", &fields("en"), json!({})).await,
-        "[12345] Role: Koch\nLocation: Ulm\nSalary: not stated\nSkills: HACCP"
+        answer("format", &fields("en"), json!({})).await,
+        "Role: Koch\nLocation: Ulm\nSalary: not stated"
     );
+}
+
+#[tokio::test]
+async fn save_prints_the_whole_record() {
+    let input =
+        "role: Koch \"früh\"\nlocation: Ulm\nlanguage: de\nsalary: \n\nStelle: Koch\nOrt: Ulm\n";
+    assert_eq!(
+        json_answer("save", input, json!({})).await,
+        json!({
+            "posting_id": 12345,
+            "role": "Koch \"früh\"",
+            "location": "Ulm",
+            "language": "de",
+            "salary": "",
+            "card": "Stelle: Koch\nOrt: Ulm",
+        })
+    );
+}
+
+#[tokio::test]
+async fn done_says_what_came_of_a_posting() {
+    let record = json!({"role": "Koch", "location": "Ulm"}).to_string();
+    for (outputs, expected) in [
+        (
+            json!({"1": record, "2": "{\"skills\":\"SAP, SQL\"}", "3": "[TICKET] look"}),
+            "[DONE] Koch, Ulm; skills: SAP, SQL; ticket: yes",
+        ),
+        (
+            json!({"1": record, "2": "{\"skills\":\"\"}"}),
+            "[DONE] Koch, Ulm; skills: none named; ticket: no",
+        ),
+        (json!({"1": record}), "[DONE] Koch, Ulm; skills: not looked for; ticket: no"),
+    ] {
+        assert_eq!(answer_to_outputs("done record=1 skills=2 ticket=3", outputs).await, expected);
+    }
 }
 
 #[test]
 fn the_definition_has_neither_errors_nor_warnings() {
     let definition = Definition::load(&demo().join("workflow.toml")).unwrap();
     assert_eq!(definition.warnings, []);
-    assert_eq!(definition.workflow.conversations.len(), 7);
+    assert_eq!(definition.workflow.conversations.len(), 13);
 }
 
-/// One posting through the whole workflow, with the decisions of the domain and real scripts.
-async fn travel(definition: &Definition, id: PostingId, data: &Map<String, Value>) -> Posting {
+#[test]
+fn most_adverts_have_the_length_of_real_ones() {
+    let lengths: Vec<_> = PostingReader::open(&demo().join("postings"))
+        .unwrap()
+        .filter_map(Result::ok)
+        .map(|item| item.data["job_description"].as_str().unwrap().len())
+        .collect();
+    let of = |range: std::ops::Range<usize>| lengths.iter().filter(|l| range.contains(l)).count();
+    assert!(of(1024..8192) >= 14, "{lengths:?}");
+    assert!(of(3072..8192) >= 4, "{lengths:?}");
+    assert_eq!(of(0..1), 1, "{lengths:?}");
+}
+
+/// A posting's way through the workflow.
+struct Travel {
+    posting: Posting,
+    /// Before each step, where the posting stood, and at which of that it could go on.
+    stood: Vec<(Vec<i32>, Vec<i32>)>,
+}
+
+/// One posting through the whole workflow, with the decisions of the domain and real scripts; of
+/// several steps that are ready, `pick` says which comes next.
+async fn travel(
+    definition: &Definition,
+    id: PostingId,
+    data: &Map<String, Value>,
+    pick: fn(&[Step<'_>]) -> usize,
+) -> Travel {
     let workflow = &definition.workflow;
     let run_id: RunId = "0198f2c4-0000-7000-8000-000000000000".parse().unwrap();
     let mut posting = Posting::default();
     let mut events = posting.enter_run(workflow, run_id).unwrap();
+    let mut stood = Vec::new();
     loop {
         events.iter().for_each(|event| posting.evolve(event));
-        let Some(step) = posting.ready(workflow).into_iter().next() else {
-            return posting;
-        };
+        let ready = posting.ready(workflow);
+        if ready.is_empty() {
+            return Travel { posting, stood };
+        }
+        stood.push((
+            posting.run().unwrap().open().keys().map(|id| id.0).collect(),
+            ready.iter().map(|step| step.conversation.id.0).collect(),
+        ));
+        let step = &ready[pick(&ready)];
         let values =
             InputValues { posting_id: id, workflow_id: workflow.id, data, posting: &posting };
         let outputs: Map<_, _> = values
@@ -266,9 +456,10 @@ async fn travel(definition: &Definition, id: PostingId, data: &Map<String, Value
         let turing_domain::ActorKind::Script(script) = actor else {
             panic!("the demo has scripts only");
         };
+        let command: Vec<_> = script.command.iter().map(String::as_str).collect();
         let completion = Completion {
             attempt: step.attempt,
-            output: output(&script.command[0], &call.to_string()).await,
+            output: output(&command, &call.to_string()).await,
             duration: None,
             llm: LlmUsage::default(),
         };
@@ -276,33 +467,41 @@ async fn travel(definition: &Definition, id: PostingId, data: &Map<String, Value
     }
 }
 
-const STRAIGHT: &[i32] = &[9101, 9102, 9103, 9104, 9106, 9107];
-const IMPROVED: &[i32] = &[9101, 9102, 9103, 9104, 9105, 9104, 9106, 9107];
-const IMPROVED_TWICE: &[i32] = &[9101, 9102, 9103, 9104, 9105, 9104, 9105, 9104, 9106, 9107];
-const GIVEN_UP: &[i32] = &[9101, 9102, 9103, 9104, 9105, 9104, 9105, 9104];
-const SKIPPED: &[i32] = &[9101, 9102];
 const INVALID: &[i32] = &[9101];
+const SKIPPED: &[i32] = &[9101, 9102];
+const GRADED: &[i32] = &[9101, 9102, 9103, 9104, 9105, 9106];
+const IMPROVED: &[i32] = &[9107, 9108];
+const TICKET: &[i32] = &[9109];
+const FINISHED: &[i32] = &[9110, 9111, 9112, 9113];
 
 #[tokio::test]
 async fn every_posting_takes_the_path_that_the_readme_tells() {
-    let expected: [(&str, &[i32], EndReason); 17] = [
-        ("01-pflegefachkraft.json", STRAIGHT, EndReason::Completed),
-        ("02-rust-engineer.json", STRAIGHT, EndReason::Completed),
-        ("03-elektroniker.txt", STRAIGHT, EndReason::Completed),
-        ("04-data-analyst.md", STRAIGHT, EndReason::Completed),
-        ("05-koch.json", STRAIGHT, EndReason::Completed),
-        ("06-lagerlogistik.txt", IMPROVED, EndReason::Completed),
-        ("07-nurse-london.json", IMPROVED, EndReason::Completed),
-        ("08-buchhalterin.json", SKIPPED, EndReason::Completed),
-        ("09-marketing-manager.md", SKIPPED, EndReason::Completed),
-        ("10-erzieherin.md", IMPROVED_TWICE, EndReason::Completed),
-        ("12-leer.json", INVALID, EndReason::Completed),
-        ("13-zu-kurz.txt", INVALID, EndReason::Completed),
-        ("14-initiativbewerbung.txt", GIVEN_UP, EndReason::IterationLimit),
-        ("15-maths-teacher.json", STRAIGHT, EndReason::Completed),
-        ("16-verkaeuferin.txt", STRAIGHT, EndReason::Completed),
-        ("17-welder.json", STRAIGHT, EndReason::Completed),
-        ("18-projektleiter.md", STRAIGHT, EndReason::Completed),
+    use EndReason::{Completed, IterationLimit};
+    let (invalid, skipped) = (INVALID.to_vec(), SKIPPED.to_vec());
+    let straight = [GRADED, FINISHED].concat();
+    let improved = [GRADED, IMPROVED, TICKET, FINISHED].concat();
+    let improved_twice = [GRADED, IMPROVED, IMPROVED, TICKET, FINISHED].concat();
+    let given_up = [GRADED, IMPROVED, IMPROVED, IMPROVED].concat();
+    let expected = [
+        ("01-pflegefachkraft.json", &straight, Completed),
+        ("02-rust-engineer.json", &straight, Completed),
+        ("03-elektroniker.txt", &straight, Completed),
+        ("04-data-analyst.md", &straight, Completed),
+        ("05-koch.json", &straight, Completed),
+        ("06-lagerlogistik.txt", &improved, Completed),
+        ("07-nurse-london.json", &improved, Completed),
+        ("08-buchhalterin.json", &skipped, Completed),
+        ("09-marketing-manager.md", &skipped, Completed),
+        ("10-erzieherin.md", &improved_twice, Completed),
+        ("12-leer.json", &invalid, Completed),
+        ("13-zu-kurz.txt", &invalid, Completed),
+        ("14-initiativbewerbung.txt", &given_up, IterationLimit),
+        ("15-maths-teacher.json", &straight, Completed),
+        ("16-verkaeuferin.txt", &straight, Completed),
+        ("17-welder.json", &straight, Completed),
+        ("18-projektleiter.md", &straight, Completed),
+        ("19-hausmeister.json", &skipped, Completed),
+        ("20-servicekraft.txt", &improved, Completed),
     ];
     let definition = Definition::load(&demo().join("workflow.toml")).unwrap();
     let mut travelled = Vec::new();
@@ -311,7 +510,7 @@ async fn every_posting_takes_the_path_that_the_readme_tells() {
         match item {
             Ok(item) => {
                 let id = item.posting_id.unwrap_or(PostingId(1));
-                let posting = travel(&definition, id, &item.data).await;
+                let Travel { posting, .. } = travel(&definition, id, &item.data, |_| 0).await;
                 let name = item.source.rsplit('/').next().unwrap().to_owned();
                 travelled.push((name, posting));
             }
@@ -329,23 +528,64 @@ async fn every_posting_takes_the_path_that_the_readme_tells() {
         })
         .collect();
     let expected: Vec<_> =
-        expected.into_iter().map(|(name, path, reason)| (name, path.to_vec(), reason)).collect();
+        expected.into_iter().map(|(name, path, reason)| (name, path.clone(), reason)).collect();
     assert_eq!(paths, expected);
 
-    let saved = |name: &str| {
+    let output = |name: &str, conversation| {
         let (_, posting) = travelled.iter().find(|(one, _)| one == name).unwrap();
-        posting.usable_output(ConversationId(9107)).unwrap().into_owned()
+        posting.usable_output(ConversationId(conversation)).unwrap().into_owned()
     };
     assert_eq!(
-        saved("05-koch.json"),
-        "[1] Stelle: Koch / Köchin (m/w/d)\nOrt: Überlingen am Bodensee\n\
-         Gehalt: 2.900 € bis 3.400 € brutto, 13 Gehälter, Trinkgeld wird geteilt\n\
-         Kenntnisse: German, HACCP, Teamwork"
+        serde_json::from_str::<Value>(&output("05-koch.json", 9111)).unwrap(),
+        json!({
+            "posting_id": 1,
+            "role": "Koch / Köchin (m/w/d)",
+            "location": "Überlingen am Bodensee",
+            "language": "de",
+            "salary": "2.900 € bis 3.400 € brutto, 13 Gehälter, Trinkgeld wird geteilt",
+            "card": "Stelle: Koch / Köchin (m/w/d)\nOrt: Überlingen am Bodensee\n\
+                     Gehalt: 2.900 € bis 3.400 € brutto, 13 Gehälter, Trinkgeld wird geteilt",
+        })
     );
     assert_eq!(
-        saved("07-nurse-london.json"),
-        "[20001] Role: Registered Nurse, Outpatient Clinic\nLocation: London\n\
-         Salary: £36,500 to £41,200 per annum\n\
-         Skills: Communication, First aid, Medication, Nursing, Teaching"
+        output("07-nurse-london.json", 9106),
+        "[FAIL] content: 50 of 100 points, missing: location, salary; language: English, reads well"
     );
+    assert_eq!(
+        output("07-nurse-london.json", 9109),
+        "[TICKET] 20001: please check; found by search: location, salary"
+    );
+    assert_eq!(
+        output("07-nurse-london.json", 9113),
+        "[DONE] Registered Nurse, Outpatient Clinic, London; skills: Communication, First aid, \
+         Medication, Nursing, Teaching; ticket: yes"
+    );
+    assert_eq!(
+        output("20-servicekraft.txt", 9106),
+        "[FAIL] content: 100 of 100 points; language: the role shouts"
+    );
+}
+
+#[tokio::test]
+async fn the_graders_stand_side_by_side_and_the_verdict_starts_once_after_both() {
+    let definition = Definition::load(&demo().join("workflow.toml")).unwrap();
+    let advert = demo().join("postings/20-servicekraft.txt");
+    let item = PostingReader::open(&advert).unwrap().next().unwrap().unwrap();
+    let picks: [fn(&[Step<'_>]) -> usize; 2] = [|_| 0, |ready| ready.len() - 1];
+    let mut verdicts = Vec::new();
+    for (pick, other) in picks.into_iter().zip([9105, 9104]) {
+        let Travel { posting, stood } = travel(&definition, PostingId(1), &item.data, pick).await;
+        let graded = stood.iter().position(|(open, _)| open.contains(&9104)).unwrap();
+        assert_eq!(
+            stood[graded..graded + 3],
+            [
+                (vec![9104, 9105], vec![9104, 9105]),
+                (vec![other, 9106], vec![other]),
+                (vec![9106], vec![9106]),
+            ]
+        );
+        assert_eq!(posting.run().unwrap().runs_of(ConversationId(9106)), 1);
+        verdicts.push(posting.usable_output(ConversationId(9106)).unwrap().into_owned());
+    }
+    assert_eq!(verdicts[0], verdicts[1]);
 }

@@ -11,6 +11,21 @@ function read_call(    line, rest) {
     json_value("")
 }
 
+# Keeps another JSON text, such as an output, in J below `path`.
+function read_json(text, path) {
+    JSON = text
+    json_value(path)
+}
+
+# Keeps outputs in OUTPUT under names of one's own, given as "summary=9103 skills=9112".
+function read_outputs(names,    name, count, at, part) {
+    count = split(names, name)
+    for (at = 1; at <= count; at++) {
+        split(name[at], part, /=/)
+        OUTPUT[part[1]] = J["outputs." part[2]]
+    }
+}
+
 function json_value(path,    first, number) {
     first = json_peek()
     if (first == "{")
@@ -82,8 +97,9 @@ function json_text(    raw, at, back) {
             fail("standard input is not JSON, a string has no end")
         raw = raw substr(JSON, 1, at - 1)
         JSON = substr(JSON, at + 1)
-        # A quote after an odd number of backslashes belongs to the string.
-        for (back = 0; substr(raw, length(raw) - back, 1) == "\\"; back++)
+        # A quote after an odd number of backslashes belongs to the string. The bound is for mawk,
+        # which takes the first character for those before it.
+        for (back = 0; back < length(raw) && substr(raw, length(raw) - back, 1) == "\\"; back++)
             ;
         if (back % 2 == 0)
             return unescaped(raw)
@@ -236,6 +252,25 @@ function read_fields(text,    at, line, colon) {
 }
 
 function summary(role, location, language, salary) {
-    return "{\"role\":" quoted(role) ",\"location\":" quoted(location) \
-        ",\"language\":" quoted(language) ",\"salary\":" quoted(salary) "}"
+    return "{\"role\":" quoted(one_line(role)) ",\"location\":" quoted(one_line(location)) \
+        ",\"language\":" quoted(language) ",\"salary\":" quoted(one_line(salary)) "}"
+}
+
+function one_line(text) {
+    gsub(/[ \t\r\n]+/, " ", text)
+    return trim(text)
+}
+
+# True for a role with exclamation marks, or with more capital letters than others.
+function shouts(role,    capital) {
+    if (index(role, "!"))
+        return 1
+    capital = gsub(/[A-Z]/, "", role)
+    return capital > 5 && capital > gsub(/[a-z]/, "", role)
+}
+
+# The number of characters: bytes that continue one do not count.
+function characters(text) {
+    gsub(/[\200-\277]/, "", text)
+    return length(text)
 }

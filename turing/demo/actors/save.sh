@@ -1,22 +1,14 @@
 #!/bin/sh
-# Prints the final text in the language of the advert.
+# Prints the final record as JSON. What it prints is kept as an event, so nothing is written here.
 set -eu
 export LC_ALL=C
 here=$(dirname "$0")
 exec awk "$(cat "$here/lib.awk")"'
 BEGIN {
     read_call()
-    read_fields(J["input"])
-    if (FIELD["language"] == "de")
-        card("Stelle", "Ort", "Gehalt", "Kenntnisse", "keine Angabe")
-    else
-        card("Role", "Location", "Salary", "Skills", "not stated")
-}
-
-function card(role, location, salary, skills, none) {
-    print "[" J["posting_id"] "] " role ": " FIELD["role"]
-    print location ": " FIELD["location"]
-    print salary ": " (FIELD["salary"] == "" ? none : FIELD["salary"])
-    print skills ": " (FIELD["skills"] == "" ? none : FIELD["skills"])
+    card = read_fields(J["input"])
+    print "{\"posting_id\":" J["posting_id"] ",\"role\":" quoted(FIELD["role"]) \
+        ",\"location\":" quoted(FIELD["location"]) ",\"language\":" quoted(FIELD["language"]) \
+        ",\"salary\":" quoted(FIELD["salary"]) ",\"card\":" quoted(trim(card)) "}"
 }
 '

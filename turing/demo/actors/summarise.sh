@@ -14,7 +14,7 @@ BEGIN {
         role = heading(text)
     location = labelled(text, "standort|arbeitsort|einsatzort|dienstort|location|place of work")
     salary = labelled(text, "gehalt|vergütung|stundenlohn|salary|compensation|pay")
-    print summary(role, location, language(spaced(text)), salary)
+    print summary(role, location, language_of(spaced(text)), salary)
 }
 
 function heading(text,    lines, line, number) {
@@ -25,7 +25,7 @@ function heading(text,    lines, line, number) {
     return ""
 }
 
-function language(text,    german, english) {
+function language_of(text,    german, english) {
     german = count(text, "und|der|die|wir|für|mit|sie|oder")
     english = count(text, "and|the|we|for|with|you|or|our")
     if (german == english)

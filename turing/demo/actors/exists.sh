@@ -1,11 +1,15 @@
 #!/bin/sh
-# Answers [SKIP] for an advert that is closed by its data or by its own words, otherwise [RUN].
+# Answers [SKIP] where a summary exists already or the job no longer does, otherwise [RUN].
 set -eu
 export LC_ALL=C
 here=$(dirname "$0")
 exec awk "$(cat "$here/lib.awk")"'
 BEGIN {
     read_call()
+    if (trim(J["posting.summary"]) != "") {
+        print "[SKIP] a summary exists"
+        exit
+    }
     status = lower(J["posting.status"])
     if (status == "closed" || status == "filled" || status == "expired") {
         print "[SKIP] the status is " status
