@@ -155,7 +155,7 @@ pub enum DecodeError {
 /// `event_version` that is no version.
 pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, DecodeError> {
     if event.metadata.event_version.is_none()
-        && let Some(found) = event.metadata.extra.get("event_version")
+        && let Some(found) = event.metadata.get("event_version")
     {
         let event_type = event.event_type.as_str().to_owned();
         return Err(DecodeError::BadVersion { event_type, found: found.to_string() });

@@ -16,7 +16,7 @@ use crate::envelope::EventId;
 /// stored object whose standard field has another type (somebody wrote `"conversation_id": "x"` by
 /// hand) is no error: the value is kept in `extra` under its name, and the typed field is `None`.
 /// `null` fields are the same as absent ones.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Metadata {
     /// The conversation that the event belongs to.
     pub conversation_id: Option<i64>,
@@ -34,7 +34,8 @@ pub struct Metadata {
     pub correlation_id: Option<String>,
     /// The schema version of the event's payload; `None` means `1.0`.
     pub event_version: Option<EventVersion>,
-    /// All other fields, by name.
+    /// All other fields, by name. Fill it by [`set`](Self::set) or [`with`](Self::with), which sort
+    /// standard fields out: an entry under the name of a standard field that is set does not count.
     pub extra: Map<String, Value>,
 }
 
@@ -113,23 +114,76 @@ impl Metadata {
         self
     }
 
-    /// Fills every field that is absent here from `base`.
-    pub fn fill_from(&mut self, base: &Self) {
-        self.conversation_id = self.conversation_id.or(base.conversation_id);
-        self.actor_id = self.actor_id.or(base.actor_id);
-        self.execution_order = self.execution_order.or(base.execution_order);
-        self.duration_ms = self.duration_ms.or(base.duration_ms);
-        self.retry_count = self.retry_count.or(base.retry_count);
-        self.causation_id = self.causation_id.or(base.causation_id);
-        if self.correlation_id.is_none() {
-            self.correlation_id.clone_from(&base.correlation_id);
+    /// The free fields: those that are no standard ones, and those of a standard name whose value
+    /// does not fit.
+    pub fn free_fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let free = self.extra.iter();
+        let free = free.filter(|(name, value)| !self.has_typed(name) && !value.is_null());
+        free.map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// True if the standard field of this name is set. A name has one value: the typed one.
+    fn has_typed(&self, name: &str) -> bool {
+        match name {
+            "conversation_id" => self.conversation_id.is_some(),
+            "actor_id" => self.actor_id.is_some(),
+            "execution_order" => self.execution_order.is_some(),
+            "duration_ms" => self.duration_ms.is_some(),
+            "retry_count" => self.retry_count.is_some(),
+            "causation_id" => self.causation_id.is_some(),
+            "correlation_id" => self.correlation_id.is_some(),
+            "event_version" => self.event_version.is_some(),
+            _ => false,
         }
-        self.event_version = self.event_version.or(base.event_version);
-        for (name, value) in &base.extra {
-            if !self.extra.contains_key(name) {
-                self.extra.insert(name.clone(), value.clone());
+    }
+
+    /// Fills every field that is absent here from `base`; a field of this name that does not fit
+    /// its type counts as present.
+    pub fn fill_from(&mut self, base: &Self) {
+        /// Takes the base's value unless there is one here, typed or not.
+        fn fill<T: Clone>(
+            extra: &Map<String, Value>,
+            name: &str,
+            field: &mut Option<T>,
+            base: &Option<T>,
+        ) {
+            if field.is_none() && !extra.contains_key(name) {
+                field.clone_from(base);
             }
         }
+        let extra = &self.extra;
+        fill(extra, "conversation_id", &mut self.conversation_id, &base.conversation_id);
+        fill(extra, "actor_id", &mut self.actor_id, &base.actor_id);
+        fill(extra, "execution_order", &mut self.execution_order, &base.execution_order);
+        fill(extra, "duration_ms", &mut self.duration_ms, &base.duration_ms);
+        fill(extra, "retry_count", &mut self.retry_count, &base.retry_count);
+        fill(extra, "causation_id", &mut self.causation_id, &base.causation_id);
+        fill(extra, "correlation_id", &mut self.correlation_id, &base.correlation_id);
+        fill(extra, "event_version", &mut self.event_version, &base.event_version);
+        for (name, value) in base.free_fields() {
+            if !self.has_typed(name) && !self.extra.contains_key(name) {
+                self.extra.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+}
+
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        let typed = |one: &Self| {
+            (
+                one.conversation_id,
+                one.actor_id,
+                one.execution_order,
+                one.duration_ms,
+                one.retry_count,
+                one.causation_id,
+                one.event_version,
+            )
+        };
+        typed(self) == typed(other)
+            && self.correlation_id == other.correlation_id
+            && self.free_fields().eq(other.free_fields())
     }
 }
 
@@ -225,7 +279,7 @@ impl Serialize for Metadata {
         entry(&mut map, "causation_id", &self.causation_id)?;
         entry(&mut map, "correlation_id", &self.correlation_id)?;
         entry(&mut map, "event_version", &self.event_version)?;
-        for (name, value) in &self.extra {
+        for (name, value) in self.free_fields() {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -388,6 +442,21 @@ mod tests {
         for bad in ["\"+1.0\"", "\"1.x\"", "\"\"", "1.5", "-1"] {
             assert_eq!(read(bad).event_version, None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_name_has_one_value() {
+        let mut metadata = Metadata::new().with("event_version", "draft").with("actor_id", "x");
+        metadata.fill_from(&Metadata::new().with("actor_id", 7));
+        assert_eq!(metadata.actor_id, None, "what stands there is kept, although it does not fit");
+        metadata.event_version = Some(EventVersion::new(2));
+        let text = serde_json::to_string(&metadata).unwrap();
+        assert_eq!(text, r#"{"event_version":"2.0","actor_id":"x"}"#);
+        assert_eq!(serde_json::from_str::<Metadata>(&text).unwrap(), metadata);
+        let mut other = Metadata::new();
+        other.event_version = Some(EventVersion::new(2));
+        other.fill_from(&Metadata::new().with("event_version", "draft"));
+        assert_eq!(serde_json::to_string(&other).unwrap(), r#"{"event_version":"2.0"}"#);
     }
 
     #[test]

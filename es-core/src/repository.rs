@@ -1,6 +1,9 @@
 //! Loading aggregates and running decisions on them.
 
+mod attempts;
 mod command;
+mod encode;
+mod error;
 mod load;
 
 use std::convert::Infallible;
@@ -22,9 +25,11 @@ use crate::store::EventStore;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
+pub(crate) use attempts::Attempts;
 use command::Expected;
-pub use command::{Command, ExecuteError, Executed};
-pub(crate) use command::{EncodeFailure, Encoded, encode_events, next_attempt};
+pub use command::{Command, Executed};
+pub(crate) use encode::{EncodeFailure, Encoded, encode_events};
+pub use error::ExecuteError;
 pub(crate) use load::load_stream;
 pub use load::{LoadError, Loaded};
 
@@ -62,6 +67,10 @@ impl<A: Aggregate> Repository<A> {
     /// The store that holds the aggregates.
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.store
+    }
+
+    pub(crate) fn snapshots(&self) -> Option<&load::Snapshots<A>> {
+        self.snapshots.as_ref()
     }
 
     /// The metadata that every event of every command gets.
@@ -171,7 +180,7 @@ impl<A: Aggregate> Repository<A> {
     ) -> Command<
         '_,
         A,
-        impl Fn(&A) -> Result<Vec<A::Event>, A::Rejection> + Send + Sync,
+        impl Fn(&A) -> Result<Vec<A::Event>, A::Rejection> + Send + Sync + use<A, C>,
         Vec<A::Event>,
         A::Rejection,
     >
@@ -202,7 +211,13 @@ impl<A: Aggregate> Repository<A> {
         &self,
         id: &A::Id,
         decision: F,
-    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, Infallible> + Send + Sync, Ev, Infallible>
+    ) -> Command<
+        '_,
+        A,
+        impl Fn(&A) -> Result<Ev, Infallible> + Send + Sync + use<A, F, Ev>,
+        Ev,
+        Infallible,
+    >
     where
         F: Fn(&A) -> Ev + Send + Sync,
         Ev: IntoEvents<A::Event>,
@@ -237,7 +252,7 @@ impl<A: Aggregate> Repository<A> {
         &self,
         id: &A::Id,
         decision: F,
-    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, R> + Send + Sync, Ev, R>
+    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, R> + Send + Sync + use<A, F, Ev, R>, Ev, R>
     where
         F: Fn() -> Result<Ev, R> + Send + Sync,
         Ev: IntoEvents<A::Event>,

@@ -61,9 +61,8 @@ impl FromStr for StreamId {
 
     /// Parses `type/id`; the first `/` separates the two.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (aggregate_type, aggregate_id) = text
-            .split_once('/')
-            .ok_or_else(|| InvalidStreamId::NoSlash { text: text.to_owned() })?;
+        let (aggregate_type, aggregate_id) =
+            text.split_once('/').ok_or_else(|| InvalidStreamId::NoSlash { text: shown(text) })?;
         Self::new(aggregate_type, aggregate_id)
     }
 }

@@ -96,7 +96,7 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         DateTime::parse_from_rfc3339(text)
             .map(|time| Self::from(time.with_timezone(&Utc)))
-            .map_err(|_| TimestampError { text: text.to_owned() })
+            .map_err(|_| TimestampError { text: crate::stream::shown(text) })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::append::{
 use crate::envelope::{Cause, NewEvent};
 use crate::environment::Environment;
 use crate::metadata::Metadata;
-use crate::repository::{ExecuteError, next_attempt, set_cause};
+use crate::repository::{Attempts, ExecuteError, set_cause};
 use crate::retry::Retry;
 use crate::store::EventStore;
 use crate::stream::StreamId;
@@ -194,10 +194,23 @@ where
     F: Fn(&M::States) -> Result<M::Events, R> + Send + Sync,
 {
     async fn run(self) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
+        let mut attempts = Attempts::new(self.retry, self.key.is_some(), &self.unit.environment);
+        let result = self.carry_out(&mut attempts).await;
+        attempts.judge(result)
+    }
+
+    async fn carry_out(
+        &self,
+        attempts: &mut Attempts<'_>,
+    ) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
         let UnitOfWork { store, environment } = &self.unit;
         let mut streams = Vec::new();
         self.members.name(&mut streams).map_err(|error| ExecuteError::Invalid(error.into()))?;
-        let mut attempt = 0;
+        let twice = streams.iter().enumerate().find(|(at, stream)| streams[..*at].contains(stream));
+        if let Some((_, stream)) = twice {
+            let stream = stream.clone();
+            return Err(ExecuteError::Invalid(InvalidRequest::StreamTwice { stream }));
+        }
         loop {
             if let Some(first) = self.first_result(&streams).await? {
                 return self.repeated(&streams, first).await;
@@ -225,8 +238,7 @@ where
                     {
                         return self.repeated(&streams, first).await;
                     }
-                    let keyed = self.key.is_some();
-                    next_attempt(error, &mut attempt, &self.retry, keyed, environment).await?;
+                    attempts.next(error).await?;
                 }
             }
         }

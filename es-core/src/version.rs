@@ -13,7 +13,7 @@ use crate::stream::StreamId;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-#[serde(transparent)]
+#[serde(from = "u64", into = "u64")]
 pub struct StreamVersion(u64);
 
 impl StreamVersion {
@@ -55,6 +55,18 @@ impl StreamVersion {
     /// True for a stream without events.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl From<u64> for StreamVersion {
+    fn from(number: u64) -> Self {
+        Self::new(number)
+    }
+}
+
+impl From<StreamVersion> for u64 {
+    fn from(version: StreamVersion) -> Self {
+        version.0
     }
 }
 
@@ -153,5 +165,7 @@ mod tests {
         assert_eq!(StreamVersion::new(u64::MAX), StreamVersion::MAX);
         assert_eq!(StreamVersion::MAX.next(), StreamVersion::MAX);
         assert_eq!(StreamVersion::MAX.as_i64(), i64::MAX);
+        let read: StreamVersion = serde_json::from_str("18446744073709551615").unwrap();
+        assert_eq!(read, StreamVersion::MAX);
     }
 }

@@ -6,17 +6,16 @@ use std::pin::Pin;
 
 use futures_util::TryStreamExt;
 
+use super::attempts::Attempts;
+use super::encode::encode_events;
+use super::error::ExecuteError;
 use super::load::{LoadError, Loaded, decode};
 use super::{Repository, load_stream, set_cause};
 use crate::aggregate::{Aggregate, IntoEvents};
-use crate::append::KeyDifference;
-use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest};
-use crate::envelope::{Cause, EventId, NewEvent};
-use crate::environment::Environment;
-use crate::error::StoreError;
-use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, KeyDifference};
+use crate::envelope::Cause;
 use crate::ext::EventStoreExt;
-use crate::metadata::{EventVersion, Metadata};
+use crate::metadata::Metadata;
 use crate::read::ReadStream;
 use crate::retry::Retry;
 use crate::stream::{InvalidStreamId, StreamId};
@@ -76,7 +75,7 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
     /// Runs the decision again on the new state after a conflict, up to `retries` times.
     ///
     /// With an idempotency key this includes a lost answer. Without this call a conflict is
-    /// returned at once.
+    /// returned at once. Between attempts it waits on tokio's timer, which the runtime must have.
     pub fn retries(self, retries: u32) -> Self {
         self.retry(Retry::times(retries))
     }
@@ -88,9 +87,12 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
     }
 
     /// Carries the command out only if the stream is at this version still: what a person saw when
-    /// they decided, for example. Anything else is a conflict, however many retries are allowed.
+    /// they decided, for example. Anything else is [`ExecuteError::Stale`], however many retries
+    /// are allowed. What is to be created expects nothing else.
     pub fn expecting(mut self, version: StreamVersion) -> Self {
-        self.expected = Expected::Version(version);
+        if self.expected != Expected::Nothing {
+            self.expected = Expected::Version(version);
+        }
         self
     }
 
@@ -179,189 +181,6 @@ impl<A: Aggregate> Executed<A> {
     }
 }
 
-/// Why a command was not carried out.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ExecuteError<R> {
-    /// The domain refused: an answer, not a failure.
-    #[error("rejected: {0}")]
-    Rejected(R),
-    /// Another writer was faster, and no retry was left.
-    #[error(transparent)]
-    Conflict(#[from] Conflict),
-    /// The events of the aggregate could not be loaded.
-    #[error(transparent)]
-    Load(LoadError),
-    /// The aggregate was to be created, and exists.
-    #[error("{stream} exists already, at version {version}")]
-    Exists {
-        /// The stream.
-        stream: StreamId,
-        /// Its version.
-        version: StreamVersion,
-    },
-    /// A decided event cannot be written.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// A decided event could be written, but not read back; nothing was written.
-    ///
-    /// A number that is not finite becomes `null`, for example, and a field that lives in the
-    /// metadata may have got a value of another type from the command's metadata.
-    #[error("event `{event_type}` could not be read back after writing, so nothing was written")]
-    Unreadable {
-        /// The stored name of the event.
-        event_type: &'static str,
-        /// What does not fit.
-        #[source]
-        source: DecodeError,
-    },
-    /// The command asks for something that no store takes.
-    #[error(transparent)]
-    Invalid(InvalidRequest),
-    /// The idempotency key was used for another unit of work that touched this stream.
-    #[error(
-        "idempotency key `{key}` was used on stream {stream} for another request: {difference}"
-    )]
-    KeyReused {
-        /// The key.
-        key: IdempotencyKey,
-        /// The stream under which the key was found.
-        stream: StreamId,
-        /// What differs.
-        difference: KeyDifference,
-    },
-    /// The source of event ids gave one that is in the store already.
-    #[error("event id {event_id} is in the store already; the source of event ids repeats itself")]
-    DuplicateEvent {
-        /// The id.
-        event_id: EventId,
-    },
-    /// The store failed; see [`StoreError::is_outcome_unknown`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl<R> From<LoadError> for ExecuteError<R> {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::InvalidId(invalid) => Self::Invalid(invalid.into()),
-            LoadError::Store(error) => Self::Store(error),
-            other => Self::Load(other),
-        }
-    }
-}
-
-impl<R> From<AppendError> for ExecuteError<R> {
-    fn from(error: AppendError) -> Self {
-        match error {
-            AppendError::Conflict(conflict) => Self::Conflict(conflict),
-            AppendError::DuplicateEvent { event_id } => Self::DuplicateEvent { event_id },
-            AppendError::KeyReused { key, stream, difference } => {
-                Self::KeyReused { key, stream, difference }
-            }
-            AppendError::Invalid(invalid) => Self::Invalid(invalid),
-            AppendError::Store(error) => Self::Store(error),
-        }
-    }
-}
-
-impl<R> ExecuteError<R> {
-    /// True if the same command may succeed when it is sent again: after a conflict, or after a
-    /// failure that passes and certainly wrote nothing.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Conflict(_) => true,
-            Self::Store(error) => error.is_transient(),
-            _ => false,
-        }
-    }
-
-    /// True if the events may have been written although no answer came.
-    pub fn is_outcome_unknown(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_outcome_unknown())
-    }
-}
-
-/// Decided events, ready to be stored, and as they will be read back.
-pub(crate) struct Encoded<E> {
-    pub(crate) new: Vec<NewEvent>,
-    pub(crate) stored: Vec<E>,
-}
-
-/// Why a decided event cannot be stored.
-pub(crate) enum EncodeFailure {
-    Encode(EncodeError),
-    Unreadable { event_type: &'static str, source: DecodeError },
-}
-
-impl<R> From<EncodeFailure> for ExecuteError<R> {
-    fn from(failure: EncodeFailure) -> Self {
-        match failure {
-            EncodeFailure::Encode(error) => Self::Encode(error),
-            EncodeFailure::Unreadable { event_type, source } => {
-                Self::Unreadable { event_type, source }
-            }
-        }
-    }
-}
-
-/// Turns decided events into storable ones: ids, schema versions, and metadata from `base`.
-///
-/// Each is read back at once: an event that was acknowledged must never make its aggregate
-/// unreadable, and the state that a command answers with must be the one that a load gives.
-pub(crate) fn encode_events<E: Event>(
-    events: &[E],
-    base: &Metadata,
-    environment: &Environment,
-) -> Result<Encoded<E>, EncodeFailure> {
-    let mut encoded = Encoded { new: Vec::new(), stored: Vec::new() };
-    for event in events {
-        let kind = event.event_type();
-        let mut metadata = Metadata::default();
-        let payload = event.encode(&mut metadata).map_err(EncodeFailure::Encode)?;
-        metadata.event_version = Some(EventVersion::new(kind.schema_version));
-        metadata.fill_from(base);
-        let stored = E::decode(StoredEvent {
-            event_type: kind.name,
-            schema_version: kind.schema_version,
-            payload: payload.as_raw(),
-            metadata: &metadata,
-        });
-        let event_type = kind.name;
-        let unreadable = |source| EncodeFailure::Unreadable { event_type, source };
-        encoded.stored.push(stored.map_err(unreadable)?);
-        let event_id = environment.event_ids.next_id();
-        encoded.new.push(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata));
-    }
-    Ok(encoded)
-}
-
-/// Waits before the next attempt if `error` allows one and one is left; else gives the error back.
-///
-/// A lost answer allows one only under an idempotency key.
-pub(crate) async fn next_attempt(
-    error: AppendError,
-    attempt: &mut u32,
-    retry: &Retry,
-    keyed: bool,
-    environment: &Environment,
-) -> Result<(), AppendError> {
-    let again = match &error {
-        AppendError::Conflict(_) => true,
-        AppendError::Store(error) => keyed && (error.is_outcome_unknown() || error.is_transient()),
-        _ => false,
-    };
-    if !again || *attempt >= retry.retries {
-        return Err(error);
-    }
-    *attempt += 1;
-    let delay = retry.delay(*attempt, environment.jitter.fraction());
-    if !delay.is_zero() {
-        tokio::time::sleep(delay).await;
-    }
-    Ok(())
-}
-
 impl<A, F, Ev, R> Command<'_, A, F, Ev, R>
 where
     A: Aggregate,
@@ -369,28 +188,30 @@ where
     Ev: IntoEvents<A::Event>,
 {
     async fn run(self) -> Result<Executed<A>, ExecuteError<R>> {
+        let environment = &self.repository.environment;
+        let mut attempts = Attempts::new(self.retry, self.key.is_some(), environment);
+        let result = self.carry_out(&mut attempts).await;
+        attempts.judge(result)
+    }
+
+    async fn carry_out(&self, attempts: &mut Attempts<'_>) -> Result<Executed<A>, ExecuteError<R>> {
         let repository = self.repository;
         let stream = self.stream.clone().map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut base = self.metadata.clone();
         base.fill_from(&repository.base);
-        let mut attempt = 0;
         loop {
             if let Some(first) = self.first_result(&stream).await? {
                 return repository.repeated(&stream, first).await;
             }
-            let loaded = match self.expected {
-                Expected::Nothing => Loaded::absent(stream.clone()),
-                Expected::Anything | Expected::Version(_) => repository.load_now(&stream).await?,
-            };
-            if let Expected::Version(version) = self.expected {
-                ExpectedVersion::Exact(version).check(&stream, loaded.version)?;
-            }
+            let loaded = self.loaded(&stream).await?;
             let decided = (self.decision)(&loaded.state).map_err(ExecuteError::Rejected)?;
             let events = decided.into_events();
             if events.is_empty() {
-                return Ok(repository.executed(loaded, events, None, &base));
+                return self.nothing_to_do(loaded).await;
             }
             let encoded = encode_events(&events, &base, &repository.environment)?;
+            let correlation_id =
+                encoded.new.last().and_then(|event| event.metadata.correlation_id.clone());
             let expected = match self.expected {
                 Expected::Nothing => ExpectedVersion::NoStream,
                 Expected::Anything | Expected::Version(_) => ExpectedVersion::Exact(loaded.version),
@@ -404,7 +225,8 @@ where
                     return repository.repeated(&stream, appended).await;
                 }
                 Ok(appended) => {
-                    return Ok(repository.executed(loaded, encoded.stored, Some(appended), &base));
+                    let events = encoded.stored;
+                    return Ok(repository.executed(loaded, events, appended, correlation_id));
                 }
                 Err(error) => {
                     // the same command may have won a race between our look-up and our append
@@ -413,25 +235,53 @@ where
                     {
                         return repository.repeated(&stream, first).await;
                     }
-                    match (error, self.expected) {
-                        (
-                            AppendError::Conflict(Conflict { stream, actual, .. }),
-                            Expected::Nothing,
-                        ) => {
-                            return Err(ExecuteError::Exists { stream, version: actual });
-                        }
-                        (AppendError::Conflict(conflict), Expected::Version(_)) => {
-                            return Err(conflict.into());
-                        }
-                        (error, _) => {
-                            let keyed = self.key.is_some();
-                            let environment = &repository.environment;
-                            next_attempt(error, &mut attempt, &self.retry, keyed, environment)
-                                .await?;
-                        }
+                    if let AppendError::Conflict(conflict) = &error {
+                        self.check_expectation(conflict)?;
                     }
+                    attempts.next(error).await?;
                 }
             }
+        }
+    }
+
+    /// The aggregate as it is now, if it is what the caller expects.
+    async fn loaded(&self, stream: &StreamId) -> Result<Loaded<A>, ExecuteError<R>> {
+        if self.expected == Expected::Nothing {
+            return Ok(Loaded::absent(stream.clone()));
+        }
+        let loaded = self.repository.load_now(stream).await?;
+        if let Expected::Version(expected) = self.expected
+            && loaded.version != expected
+        {
+            let (stream, actual) = (stream.clone(), loaded.version);
+            return Err(ExecuteError::Stale { stream, expected, actual });
+        }
+        Ok(loaded)
+    }
+
+    /// The answer to a decision without events.
+    async fn nothing_to_do(&self, loaded: Loaded<A>) -> Result<Executed<A>, ExecuteError<R>> {
+        let mut loaded = loaded;
+        if self.expected == Expected::Nothing {
+            // nothing was appended, so nobody has checked yet that there is no stream
+            loaded = self.repository.load_now(&loaded.stream).await?;
+            if !loaded.version.is_empty() {
+                let Loaded { stream, version, .. } = loaded;
+                return Err(ExecuteError::Exists { stream, version });
+            }
+        }
+        let Loaded { state, version, .. } = loaded;
+        let (events, correlation_id) = (Vec::new(), None);
+        Ok(Executed { state, version, events, appended: None, correlation_id })
+    }
+
+    /// A conflict with what the caller expected is final.
+    fn check_expectation(&self, conflict: &Conflict) -> Result<(), ExecuteError<R>> {
+        let (stream, actual) = (conflict.stream.clone(), conflict.actual);
+        match self.expected {
+            Expected::Anything => Ok(()),
+            Expected::Nothing => Err(ExecuteError::Exists { stream, version: actual }),
+            Expected::Version(expected) => Err(ExecuteError::Stale { stream, expected, actual }),
         }
     }
 
@@ -488,8 +338,8 @@ impl<A: Aggregate> Repository<A> {
         &self,
         loaded: Loaded<A>,
         events: Vec<A::Event>,
-        appended: Option<Appended>,
-        base: &Metadata,
+        appended: Appended,
+        correlation_id: Option<String>,
     ) -> Executed<A> {
         let Loaded { stream, version: before, mut state } = loaded;
         for event in &events {
@@ -497,8 +347,7 @@ impl<A: Aggregate> Repository<A> {
         }
         let version = before.plus(events.len() as u64);
         self.keep(&stream, before, version, &state);
-        let correlation_id = base.correlation_id.clone();
-        Executed { state, version, events, appended, correlation_id }
+        Executed { state, version, events, appended: Some(appended), correlation_id }
     }
 
     /// Has the state kept if it is time to.

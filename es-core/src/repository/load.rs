@@ -108,7 +108,11 @@ impl<A: Aggregate> Snapshots<A> {
             .inspect_err(|error| tracing::warn!(%stream, %error, "snapshot not read"))
             .ok()
             .flatten()
-            .filter(|found| *found.schema == *self.fingerprint && found.version <= up_to)?;
+            .filter(|found| {
+                found.stream == *stream
+                    && *found.schema == *self.fingerprint
+                    && found.version <= up_to
+            })?;
         Some(((self.decode)(&snapshot.state)?, snapshot.version))
     }
 
@@ -122,7 +126,7 @@ impl<A: Aggregate> Snapshots<A> {
         taken_at: Timestamp,
     ) {
         let step = |version: StreamVersion| version.as_u64().checked_div(self.every).unwrap_or(0);
-        if step(now) == step(before) {
+        if step(now) == step(before) || !self.queue.has_room() {
             return;
         }
         match (self.encode)(state) {

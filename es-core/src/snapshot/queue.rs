@@ -43,6 +43,11 @@ impl SnapshotQueue {
         (Self { jobs: sender }, SnapshotWorker { store, jobs })
     }
 
+    /// Whether a snapshot that is offered now would be taken.
+    pub fn has_room(&self) -> bool {
+        self.jobs.capacity() > 0
+    }
+
     /// Hands a snapshot over; answers whether there was room.
     pub fn offer(&self, snapshot: Snapshot) -> bool {
         self.jobs.try_send(Job::Save(snapshot)).is_ok()

@@ -28,7 +28,8 @@ impl<A: Aggregate> Member<A> {
         Self { id, repository: None }
     }
 
-    /// The aggregate `id` of a repository: loaded from its snapshots, with its metadata.
+    /// The aggregate `id` of a repository: loaded with its snapshots, recorded with its metadata; the
+    /// store is that of the unit of work.
     pub fn of(repository: &Repository<A>, id: A::Id) -> Self {
         Self { id, repository: Some(repository.clone()) }
     }
@@ -118,13 +119,11 @@ impl<A: Aggregate> Members for Member<A> {
 
     async fn load(&self, loading: &mut Loading<'_>) -> Result<A, LoadError> {
         let stream = loading.streams.next().expect("every member named its stream");
-        let Loaded { stream, version, state } = match &self.repository {
-            Some(repository) => repository.load_now(stream).await?,
-            None => {
-                let read = ReadStream::new(stream.clone());
-                load_stream(&**loading.store, None, read).await?
-            }
-        };
+        let read = ReadStream::new(stream.clone());
+        // from the unit's store, which is also the one that is written to
+        let snapshots = self.repository.as_ref().and_then(Repository::snapshots);
+        let Loaded { stream, version, state } =
+            load_stream(&**loading.store, snapshots, read).await?;
         loading.loaded.push_back((stream, version));
         Ok(state)
     }

@@ -242,8 +242,50 @@ async fn what_the_caller_saw_must_be_there_still() {
     let seen = accounts.update(&id("a"), deposit).await.unwrap().version;
     accounts.update(&id("a"), deposit).expecting(seen).await.unwrap();
     let error = accounts.update(&id("a"), deposit).expecting(seen).retries(9).await.unwrap_err();
-    let ExecuteError::Conflict(conflict) = &error else { panic!("{error:?}") };
-    assert_eq!(conflict.actual, seen.next());
+    let ExecuteError::Stale { actual, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(*actual, seen.next());
+    assert!(!error.is_transient(), "the same command will not succeed later");
+}
+
+#[tokio::test]
+async fn creating_refuses_what_exists_whatever_else_is_asked() {
+    let store = store();
+    let accounts = accounts(&store);
+    let open = || Ok::<_, TooLittle>(MoneyDeposited { cents: 7 });
+    let seen = accounts.create(&id("a"), open).await.unwrap().version;
+    let expecting = accounts.create(&id("a"), open).expecting(seen).await.unwrap_err();
+    assert!(matches!(expecting, ExecuteError::Exists { .. }), "{expecting:?}");
+    let nothing = accounts.create(&id("a"), || Ok::<Vec<AccountEvent>, TooLittle>(Vec::new()));
+    let nothing = nothing.await.unwrap_err();
+    assert!(matches!(nothing, ExecuteError::Exists { .. }), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn a_lost_answer_stays_unknown_when_asking_again_fails() {
+    let memory = store();
+    let faulty = Arc::new(FaultStore::new(memory.clone()));
+    let accounts = es_core::Repository::<Account>::new(faulty.clone());
+    faulty.lose_answer(1);
+    // the look-ups and loads before the append are the first reads; the next one asks again
+    faulty.fail_read(3, StoreErrorKind::Unavailable);
+    let deposit = accounts.update(&id("a"), |account| account.deposit(5));
+    let error = deposit.idempotency_key(key("k")).retries(3).await.unwrap_err();
+    assert_eq!(events(&memory, "a").await.len(), 1, "it was written");
+    assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_metadata_field_that_does_not_fit_makes_nothing_unreadable() {
+    let store = store();
+    let accounts = accounts(&store);
+    let odd = Metadata::new().with("event_version", "draft").with("conversation_id", "x");
+    accounts.update(&id("a"), |account| account.deposit(1)).metadata(odd).await.unwrap();
+    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 1);
+    let metadata = &events(&store, "a").await[0].metadata;
+    assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
+    assert_eq!(metadata.get("conversation_id"), Some("x".into()));
+    let again: Metadata = serde_json::from_str(&serde_json::to_string(metadata).unwrap()).unwrap();
+    assert_eq!(again, *metadata);
 }
 
 #[derive(es_core::Event, Debug, Clone, PartialEq)]

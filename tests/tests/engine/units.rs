@@ -121,6 +121,10 @@ async fn the_same_member_twice_and_a_wrong_number_of_lists_are_refused() {
         matches!(&twice, ExecuteError::Invalid(InvalidRequest::StreamTwice { stream: s }) if *s == stream("a")),
         "{twice:?}"
     );
+    let empty = unit.decide((member("a"), member("a")), |(a, _)| {
+        Ok::<_, TooLittle>((vec![a.deposit(1)?], Vec::new()))
+    });
+    assert!(matches!(empty.await, Err(ExecuteError::Invalid(InvalidRequest::StreamTwice { .. }))));
     let lists = unit.decide(vec![member("a"), member("b")], |_| {
         Ok::<_, TooLittle>(vec![vec![MoneyDeposited { cents: 1 }]])
     });
