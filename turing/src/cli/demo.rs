@@ -50,7 +50,7 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
             output.line(format_args!("  {name} {what} --store {url}"))?;
         }
     }
-    // two postings are broken on purpose: only what stayed open is a finding
+    // some postings are broken on purpose: only what stayed open is a finding
     let is_open = matches!(&outcome, RunOutcome::Stopped(_));
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
