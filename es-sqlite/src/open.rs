@@ -1,7 +1,7 @@
 //! Opening the file: every connection of a store is made here.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -153,16 +153,18 @@ fn use_write_ahead_log(connection: &Connection, config: &SqliteConfig) -> Result
 
 /// Looks at the path before SQLite does, which would make a file or give a vague answer; answers
 /// whether a file is there.
+///
+/// Nothing here may open the file: to close it again would release the locks that this process's
+/// other connections hold on it.
 fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
     let path = &config.path;
-    if path.is_dir() {
-        return Err(not_a_store(path, "it is a folder"));
-    }
-    let mut file = match File::open(path) {
-        Ok(file) => file,
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) if found.is_dir() => Err(not_a_store(path, "it is a folder")),
+        Ok(_) => Err(not_a_store(path, "it is no regular file")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let folder = path.parent().filter(|folder| !folder.is_dir());
-            return match folder {
+            match folder {
                 Some(folder) => Err(StoreError::new(
                     StoreErrorKind::NotAStore,
                     format!(
@@ -176,24 +178,11 @@ fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
                     StoreErrorKind::NotAStore,
                     format!("no store at {}: there is no such file", path.display()),
                 )),
-            };
+            }
         }
-        Err(error) => {
-            return Err(StoreError::new(
-                StoreErrorKind::Other,
-                format!("the file {} cannot be read", path.display()),
-            )
-            .caused_by(error));
-        }
-    };
-    let mut head = Vec::new();
-    let read = file.by_ref().take(16).read_to_end(&mut head);
-    match read {
-        Ok(_) if head.is_empty() || head == b"SQLite format 3\0" => Ok(true),
-        Ok(_) => Err(not_a_store(path, "it is no SQLite database")),
         Err(error) => Err(StoreError::new(
             StoreErrorKind::Other,
-            format!("the file {} cannot be read", path.display()),
+            format!("the file {} cannot be looked at", path.display()),
         )
         .caused_by(error)),
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, Position, StoreErrorKind};
 use es_core::{ReadLog, StreamVersion};
+use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore};
 
-use crate::support::{Folder, append_one, block_on, child, child_path, event, stream, waits};
+use crate::support::{Folder, append_one, block_on, child, child_path, event};
+use crate::support::{stream, succeeds, waits};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -131,4 +133,55 @@ fn two_processes_write_one_dense_history() {
     });
     lines.for_each(drop);
     assert!(other.wait().unwrap().success());
+}
+
+/// Without them another program would think itself alone and remove the write-ahead log. Newer
+/// versions of SQLite look twice before they do, so the locks themselves are looked at.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_store_keeps_its_locks_while_others_are_opened_and_closed_in_its_process() {
+    use std::os::unix::fs::MetadataExt;
+    let name =
+        "processes::a_store_keeps_its_locks_while_others_are_opened_and_closed_in_its_process";
+    if let Some(path) = child_path() {
+        let count = "SELECT count(*) FROM execution_events";
+        let connection = Connection::open(path).unwrap();
+        let events: i64 = connection.query_row(count, [], |row| row.get(0)).unwrap();
+        println!("\nevents {events}");
+        return;
+    }
+    let folder = Folder::new();
+    let locks = || {
+        let file = format!(":{} ", std::fs::metadata(folder.path()).unwrap().ino());
+        let all = std::fs::read_to_string("/proc/locks").unwrap();
+        // the number before the colon differs from look to look
+        all.lines()
+            .filter(|line| line.contains(&file))
+            .map(|line| line.split_once(':').unwrap().1.to_owned())
+            .collect::<Vec<_>>()
+    };
+    let seen = || {
+        let printed = succeeds(child(name, &folder.path()));
+        let events = printed.lines().find_map(|line| line.strip_prefix("events ")).unwrap();
+        events.parse::<u64>().unwrap()
+    };
+    block_on(async {
+        let store = folder.store().await;
+        append_one(&store, "posting/1", event("one")).await;
+        let held = locks();
+        assert_eq!(held.len(), 1, "{held:?}");
+        let second = folder.store().await;
+        assert_eq!(locks(), held);
+        SqliteStore::open(folder.config().read_only(true)).await.unwrap().close().await;
+        assert_eq!(locks(), held);
+        assert_eq!(seen(), 1);
+        assert_eq!(folder.files(), ["store.db", "store.db-shm", "store.db-wal"]);
+        append_one(&store, "posting/1", event("two")).await;
+        append_one(&second, "posting/1", event("three")).await;
+        assert_eq!(seen(), 3);
+        second.close().await;
+        assert_eq!(locks(), held);
+        store.close().await;
+    });
+    assert_eq!(seen(), 3);
 }
