@@ -58,11 +58,16 @@ fn kind(error: &Error) -> StoreErrorKind {
 
 /// The failure of a commit.
 ///
-/// When there was no room, or the file was held, SQLite has written no commit. After everything
-/// else the commit may be on the disk or not, and a failed flush must never be tried again: the
-/// system may have dropped what it could not write.
+/// When there was no room, the file was held or a deferred constraint is violated, SQLite has
+/// written no commit. After everything else the commit may be on the disk or not, and a failed
+/// flush must never be tried again: the system may have dropped what it could not write.
 pub(crate) fn commit_error(path: &Path, error: Error) -> StoreError {
     let what = "committing to";
+    if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+        let path = path.display();
+        let text = format!("{what} {path}: a constraint is violated, nothing was written");
+        return StoreError::new(StoreErrorKind::Other, text).caused_by(error);
+    }
     match kind(&error) {
         StoreErrorKind::Full | StoreErrorKind::Busy | StoreErrorKind::ReadOnly => {
             store_error(what, path, error)

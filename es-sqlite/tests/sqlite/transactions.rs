@@ -169,3 +169,27 @@ async fn a_trigger_of_the_application_runs_with_every_append_from_its_making_on(
     assert!(matches!(refused, Err(AppendError::Store(_))));
     assert_eq!((mails(&store).await, events(&store).await), (2, 3));
 }
+
+#[tokio::test]
+async fn a_constraint_that_refuses_the_commit_undoes_it_and_the_store_goes_on() {
+    let (_folder, store) = with_table().await;
+    let error = store
+        .write(|tx| {
+            tx.connection().execute_batch(
+                "CREATE TABLE owner (id INTEGER PRIMARY KEY);
+                 CREATE TABLE owned (owner REFERENCES owner (id) DEFERRABLE INITIALLY DEFERRED)",
+            )?;
+            tx.append(request(ExpectedVersion::NoStream))?;
+            tx.execute("INSERT INTO owned VALUES (1)", [])?;
+            Ok::<_, TransactionError>(())
+        })
+        .await
+        .unwrap_err();
+    let TransactionError::Store(error) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Other);
+    assert!(error.to_string().contains("nothing was written"), "{error}");
+    assert_eq!(events(&store).await, 0);
+    append_one(&store, "posting/1", event("the store goes on")).await;
+}
