@@ -44,10 +44,29 @@ fn llm_fault(llm: &Llm) -> Option<Fault> {
     }
     let rest = ["http://", "https://"].iter().find_map(|scheme| llm.endpoint.strip_prefix(scheme));
     if rest.is_none_or(str::is_empty) {
-        let message = format!("`endpoint` is {:?}, which is no address", llm.endpoint);
+        let message = format!("`endpoint` is {:?}, which is no address", shown(&llm.endpoint));
         return Some(("endpoint", message, "use an address such as http://localhost:11434"));
     }
     None
+}
+
+/// An endpoint without the user, the password and the query that somebody wrote into it.
+fn shown(endpoint: &str) -> String {
+    // a password may hold any of the characters that end a host, so the last `@` ends it
+    let (user_info, host) = match endpoint.rsplit_once('@') {
+        Some((before, host)) => (Some(before), host),
+        None => (None, endpoint),
+    };
+    let host = host.split(['?', '#']).next().unwrap_or_default();
+    let is_scheme = |text: &str| {
+        let name = text.strip_suffix(':').filter(|name| !name.is_empty());
+        text.is_empty() || name.is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
+    match user_info.map(|before| before.split_once("//")) {
+        None => host.to_owned(),
+        Some(Some((scheme, _))) if is_scheme(scheme) => format!("{scheme}//***@{host}"),
+        Some(_) => format!("***@{host}"),
+    }
 }
 
 fn limits(workflow: &Workflow, found: &mut Found) {

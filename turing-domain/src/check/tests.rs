@@ -122,6 +122,28 @@ fn an_actor_that_cannot_be_started_is_an_error() {
 }
 
 #[test]
+fn an_endpoint_is_told_without_the_credentials_in_it() {
+    for (endpoint, shown) in [
+        ("localhost:11434", "localhost:11434"),
+        ("ftp://localhost/a", "ftp://localhost/a"),
+        ("ftp://me:secret@localhost/a", "ftp://***@localhost/a"),
+        ("//secret@localhost", "//***@localhost"),
+        ("me:secret@localhost", "***@localhost"),
+        ("ftp://me:secret@secret/?#secret@localhost", "ftp://***@localhost"),
+        ("me:secret//secret@localhost", "***@localhost"),
+        ("ftp://localhost?key=secret", "ftp://localhost"),
+        ("ftp://me@localhost#secret", "ftp://***@localhost"),
+        ("HTTP://@", "HTTP://***@"),
+    ] {
+        let actor = "[[actors]]\nid = 74\nname = \"a\"\ntype = \"llm\"\nmodel = \"m\"\n";
+        let actor = format!("{actor}endpoint = \"{endpoint}\"\n");
+        let problems = check(&parsed(HEADER, &actor, &[conversation(1, "", &[""])]));
+        let expected = format!("`endpoint` is {shown:?}, which is no address");
+        assert_eq!(problems[0].message, expected, "{endpoint}");
+    }
+}
+
+#[test]
 fn limits_of_zero_are_errors() {
     let settings = "max_instruction_runs = 0\ntimeout_seconds = 0";
     let workflow = parsed(
