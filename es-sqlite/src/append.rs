@@ -1,7 +1,8 @@
 //! One append inside a transaction that somebody else has begun.
 
 use es_core::{AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest};
-use es_core::{Limits, NewEvent, Position, StoreError, StreamVersion, Timestamp};
+use es_core::{EventId, Limits, Position, StoreError, StreamVersion, Timestamp};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, params};
 
 use crate::error::Doing;
@@ -55,8 +56,13 @@ pub(crate) fn append(
         part.expected.check(&part.stream, version)?;
         versions.push(version);
     }
-    if request.event_count() == 1 && request.idempotency_key().is_none() {
-        return write(connection, append, &versions, now);
+    // a trigger with RAISE(FAIL) leaves in place what its statement has written
+    let has_triggers = connection
+        .db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)
+        .doing(connection, "writing to")?;
+    if request.event_count() == 1 && request.idempotency_key().is_none() && !has_triggers {
+        return write(connection, append, &versions, now)
+            .map_err(|failure| failure.explain(connection));
     }
     run(connection, sql::BEGIN_REQUEST)?;
     let written = write(connection, append, &versions, now);
@@ -67,7 +73,44 @@ pub(crate) fn append(
         }
         run(connection, sql::END_REQUEST)?;
     }
-    written
+    written.map_err(|failure| failure.explain(connection))
+}
+
+/// Why a request could not be written.
+enum Failure {
+    /// SQLite did not take an event.
+    Insert(EventId, rusqlite::Error),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    /// The failure as an append's, once what was written of it is undone.
+    ///
+    /// SQLite says which constraint it was in words only, so the store looks for itself.
+    fn explain(self, connection: &Connection) -> AppendError {
+        let (event_id, error) = match self {
+            Self::Insert(event_id, error) => (event_id, error),
+            Self::Store(error) => return AppendError::Store(error),
+        };
+        if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
+            let exists = connection.prepare_cached(sql::HAS_EVENT).and_then(|mut statement| {
+                statement.query_row([event_id.to_string()], |row| row.get(0))
+            });
+            if let Ok(true) = exists {
+                return AppendError::DuplicateEvent { event_id };
+            }
+        }
+        let what = format!("writing event {event_id} to");
+        AppendError::Store(
+            Err::<(), _>(error).doing(connection, &what).expect_err("it is an error"),
+        )
+    }
 }
 
 /// Runs a statement without parameters or rows.
@@ -84,7 +127,7 @@ fn write(
     append: &CheckedAppend,
     versions: &[StreamVersion],
     now: Timestamp,
-) -> Result<Appended, AppendError> {
+) -> Result<Appended, Failure> {
     let created_at = time_text(now);
     let mut metadata = append.metadata.iter();
     let mut streams = Vec::with_capacity(versions.len());
@@ -105,7 +148,7 @@ fn write(
                 metadata.next(),
                 event.payload.as_str(),
             ]);
-            let position = inserted.map_err(|error| refusal(connection, event, error))?;
+            let position = inserted.map_err(|error| Failure::Insert(event.event_id, error))?;
             events.push(EventReceipt {
                 event_id: event.event_id,
                 version,
@@ -118,22 +161,6 @@ fn write(
     let appended = Appended { streams, repeated: false };
     record_key(connection, &append.request, &appended)?;
     Ok(appended)
-}
-
-/// Why an event could not be inserted.
-///
-/// SQLite says which constraint it was in words only, so the store looks for itself.
-fn refusal(connection: &Connection, event: &NewEvent, error: rusqlite::Error) -> AppendError {
-    if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
-        let exists = connection.prepare_cached(sql::HAS_EVENT).and_then(|mut statement| {
-            statement.query_row([event.event_id.to_string()], |row| row.get(0))
-        });
-        if let Ok(true) = exists {
-            return AppendError::DuplicateEvent { event_id: event.event_id };
-        }
-    }
-    let what = format!("writing event {} to", event.event_id);
-    AppendError::Store(Err::<(), _>(error).doing(connection, &what).expect_err("it is an error"))
 }
 
 /// Records the request's key, if it has one, under each of its streams.

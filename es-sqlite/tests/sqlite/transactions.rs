@@ -193,3 +193,29 @@ async fn a_constraint_that_refuses_the_commit_undoes_it_and_the_store_goes_on() 
     assert_eq!(events(&store).await, 0);
     append_one(&store, "posting/1", event("the store goes on")).await;
 }
+
+#[tokio::test]
+async fn a_trigger_that_fails_without_undoing_leaves_nothing_of_a_refused_append() {
+    let (folder, store) = with_table().await;
+    folder
+        .connection()
+        .execute_batch(
+            "CREATE TRIGGER refuse_empty AFTER INSERT ON execution_events
+             WHEN NEW.event_data ->> 'output' = ''
+             BEGIN SELECT RAISE(FAIL, 'output is empty'); END",
+        )
+        .unwrap();
+    let empty = || AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("")]);
+    let refused = store.append(empty()).await;
+    assert!(matches!(refused, Err(AppendError::Store(_))), "{refused:?}");
+    store
+        .write(move |tx| {
+            let refused = tx.append(empty());
+            assert!(matches!(refused, Err(AppendError::Store(_))), "{refused:?}");
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(events(&store).await, 0);
+    append_one(&store, "posting/1", event("the store goes on")).await;
+}
