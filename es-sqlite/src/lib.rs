@@ -72,6 +72,7 @@ pub use rusqlite;
 
 mod config;
 mod error;
+mod gate;
 mod migrate;
 mod open;
 mod sql;

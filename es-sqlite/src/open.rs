@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::config::SqliteConfig;
 use crate::error::{Doing, store_error};
+use crate::gate::Gate;
 use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
 use crate::sql;
 
@@ -32,6 +34,8 @@ pub(crate) struct WriteConnections {
     pub(crate) checked: Connection,
     /// For everything that the application has a hand in.
     pub(crate) application: Connection,
+    /// Of the application's connection.
+    pub(crate) gate: Arc<Gate>,
 }
 
 /// Makes or opens the file, brings its schema up to date and answers the connections that write;
@@ -85,7 +89,8 @@ pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnect
             StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
         })?;
     }
-    Ok(Some(WriteConnections { checked, application }))
+    let gate = Gate::on(&application)?;
+    Ok(Some(WriteConnections { checked, application, gate }))
 }
 
 /// A connection that cannot write.

@@ -4,10 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use es_core::environment::Clock;
-use es_core::{AppendError, AppendRequest, Appended, Limits, StoreError};
-use rusqlite::Connection;
+use es_core::{AppendError, AppendRequest, Appended, Limits, StoreError, StoreErrorKind};
+use rusqlite::{Connection, Error, ffi};
 
 use crate::append::{CheckedAppend, append};
+
+/// Why nothing more is written in a transaction.
+const ENDED: &str = "a statement before has ended the transaction, nothing of it is written";
 
 /// A transaction on the store's file, open for as long as the closure runs that was given to
 /// [`SqliteStore::write`](crate::SqliteStore::write).
@@ -33,7 +36,8 @@ impl<'a> SqliteTransaction<'a> {
     /// The connection, for statements on the application's own tables.
     ///
     /// The store begins and ends the transaction: `BEGIN`, `COMMIT` and `ROLLBACK` are not for the
-    /// closure, savepoints are.
+    /// closure, savepoints are. A statement that fails may have ended the transaction, for instance
+    /// when no room is left; whatever is written after that is refused.
     pub fn connection(&self) -> &Connection {
         self.connection
     }
@@ -42,12 +46,16 @@ impl<'a> SqliteTransaction<'a> {
     ///
     /// # Errors
     ///
-    /// What SQLite answers.
+    /// What SQLite answers; that the transaction was ended, if a statement before has ended it.
     pub fn execute(
         &self,
         statement: &str,
         values: impl rusqlite::Params,
     ) -> rusqlite::Result<usize> {
+        if self.connection.is_autocommit() {
+            let code = ffi::Error::new(ffi::SQLITE_ABORT_ROLLBACK);
+            return Err(Error::SqliteFailure(code, Some(ENDED.to_owned())));
+        }
         self.connection.prepare_cached(statement)?.execute(values)
     }
 
@@ -61,6 +69,11 @@ impl<'a> SqliteTransaction<'a> {
     ///
     /// See [`AppendError`].
     pub fn append(&mut self, request: AppendRequest) -> Result<Appended, AppendError> {
+        if self.connection.is_autocommit() {
+            let path = self.connection.path().unwrap_or("the store");
+            let text = format!("writing to {path}: {ENDED}");
+            return Err(StoreError::new(StoreErrorKind::Other, text).into());
+        }
         let checked = CheckedAppend::new(request, &self.limits)?;
         append(self.connection, &checked, self.clock.now())
     }

@@ -210,20 +210,21 @@ impl Writer {
         };
         let mut done = Vec::with_capacity(batch.len());
         let mut lost = None;
+        let mut culprit = None;
         let mut jobs = batch.into_iter();
         for job in jobs.by_ref() {
             let ran = job.call.run(connection);
-            lost = self.loss(connection, &ran.outcome, is_alone);
-            let is_refused = is_alone && !matches!(ran.outcome, Outcome::Done);
-            done.push(ran.deliver);
-            if is_refused && lost.is_none() {
+            if is_alone && !matches!(ran.outcome, Outcome::Done) {
                 self.roll_back(connection);
-                done.drain(..).for_each(|deliver| deliver(Ok(())));
+                (ran.deliver)(Ok(()));
                 return;
             }
+            lost = self.loss(connection, &ran.outcome);
             if lost.is_some() {
+                culprit = Some(ran);
                 break;
             }
+            done.push(ran.deliver);
         }
         let committed = match lost {
             Some(error) => {
@@ -234,6 +235,10 @@ impl Writer {
         };
         for deliver in done {
             deliver(committed.clone());
+        }
+        if let Some(Ran { outcome, deliver }) = culprit {
+            // its own failure says more
+            deliver(if matches!(outcome, Outcome::Done) { committed.clone() } else { Ok(()) });
         }
         for job in jobs {
             let error = committed.as_ref().err().cloned();
@@ -246,7 +251,8 @@ impl Writer {
         if let Some(reason) = self.poison.get() {
             return Err(reason.clone());
         }
-        let WriteConnections { checked, application } = &self.connections;
+        let WriteConnections { checked, application, gate } = &self.connections;
+        gate.watch();
         if !is_alone {
             run(checked, sql::BEGIN_WRITE)?;
             match self.has_other_triggers(checked) {
@@ -282,36 +288,32 @@ impl Writer {
     }
 
     /// Why the whole transaction is lost after a job, if it is.
-    fn loss(
-        &self,
-        connection: &Connection,
-        outcome: &Outcome,
-        is_alone: bool,
-    ) -> Option<StoreError> {
+    fn loss(&self, connection: &Connection, outcome: &Outcome) -> Option<StoreError> {
         let path = self.path.display();
-        let is_ended = connection.is_autocommit();
-        match outcome {
-            Outcome::Panicked if !is_alone => Some(StoreError::new(
-                StoreErrorKind::Other,
-                format!("another append of the same transaction on {path} panicked"),
-            )),
+        let is_ended = connection.is_autocommit() || self.connections.gate.is_ended();
+        let why = match outcome {
+            Outcome::Panicked => {
+                format!("another append of the same transaction on {path} panicked")
+            }
             // after a full disk, for instance, SQLite rolls back by itself
-            Outcome::Failed(Some(error)) if is_ended => Some(error.clone()),
-            Outcome::Done if is_ended => Some(StoreError::new(
-                StoreErrorKind::OutcomeUnknown,
-                format!(
-                    "the closure ended the transaction on {path} itself; leave that to the store"
-                ),
-            )),
-            _ => None,
-        }
+            Outcome::Failed(Some(error)) if is_ended => return Some(error.clone()),
+            Outcome::Failed(None) if is_ended => {
+                format!("another append of the same transaction on {path} ended it")
+            }
+            Outcome::Done if is_ended => {
+                format!("a statement ended the transaction on {path}, nothing of it was written")
+            }
+            _ => return None,
+        };
+        Some(StoreError::new(StoreErrorKind::Other, why))
     }
 
     /// Commits; wakes those who wait for the log to grow.
     fn end(&self, connection: &Connection) -> Result<(), StoreError> {
         let end = read::end_of_log(connection);
-        let committed =
-            connection.prepare_cached(sql::COMMIT).and_then(|mut statement| statement.execute([]));
+        let committed = connection
+            .prepare_cached(sql::COMMIT)
+            .and_then(|mut statement| self.connections.gate.open(|| statement.execute([])));
         if let Err(error) = committed {
             let error = commit_error(&self.path, error);
             self.roll_back(connection);

@@ -197,3 +197,36 @@ async fn the_write_ahead_log_does_not_grow_while_the_log_is_read_page_by_page() 
     }
     assert!(largest < 16 * MIB, "{largest} bytes");
 }
+
+#[tokio::test]
+async fn appends_beside_one_whose_trigger_rolls_back_are_refused_whole() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let used = event("used");
+    append_one(&store, "posting/used", used.clone()).await;
+    folder
+        .connection()
+        .execute_batch(
+            "CREATE TRIGGER refuse_seen BEFORE INSERT ON execution_events
+             WHEN EXISTS (SELECT 1 FROM execution_events WHERE event_id = NEW.event_id)
+             BEGIN SELECT RAISE(ROLLBACK, 'seen'); END",
+        )
+        .unwrap();
+    let blocked = Blocked::new(&store).await;
+    let before = queued(&store, request("posting/1", ExpectedVersion::Any)).await;
+    let seen = AppendRequest::to(stream("posting/2"), ExpectedVersion::Any, vec![used.clone()]);
+    let seen = queued(&store, seen).await;
+    let after = queued(&store, request("posting/3", ExpectedVersion::Any)).await;
+    blocked.release().await;
+    let seen = seen.await.unwrap();
+    assert!(matches!(seen, Err(AppendError::DuplicateEvent { .. })), "{seen:?}");
+    for other in [before, after] {
+        let Err(AppendError::Store(error)) = other.await.unwrap() else {
+            panic!("an append without its transaction was acknowledged");
+        };
+        assert!(!error.is_outcome_unknown(), "{error}");
+        assert!(error.to_string().contains("another append"), "{error}");
+    }
+    assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 1);
+    append_one(&store, "posting/1", event("the store goes on")).await;
+}

@@ -120,16 +120,54 @@ async fn a_panic_rolls_back_and_goes_on_in_the_caller_only() {
 }
 
 #[tokio::test]
-async fn a_closure_that_ends_the_transaction_itself_is_told_so() {
+async fn a_closure_that_ends_the_transaction_itself_writes_nothing() {
+    for statements in ["COMMIT", "ROLLBACK", "COMMIT; BEGIN", "ROLLBACK; BEGIN IMMEDIATE"] {
+        let (_folder, store) = with_table().await;
+        let error = store
+            .write(move |tx| {
+                tx.execute("INSERT INTO mail VALUES (?1)", ["before"])?;
+                for statement in statements.split(';') {
+                    let _ = tx.connection().execute_batch(statement);
+                }
+                let _ = tx.connection().execute("INSERT INTO mail VALUES ('after')", []);
+                let _ = tx.append(request(ExpectedVersion::NoStream));
+                Ok::<_, TransactionError>(())
+            })
+            .await
+            .unwrap_err();
+        let TransactionError::Store(error) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        assert!(error.to_string().contains("nothing of it was written"), "{error}");
+        assert_eq!((mails(&store).await, events(&store).await), (0, 0), "{statements}");
+        append_one(&store, "posting/1", event("the store goes on")).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_written_after_a_statement_that_ended_the_transaction() {
     let (_folder, store) = with_table().await;
     let error = store
-        .write(|tx| -> Result<(), StoreError> {
-            tx.connection().execute_batch("COMMIT").unwrap();
-            Ok(())
+        .write(|tx| {
+            tx.execute("INSERT INTO mail VALUES (?1)", ["first"])?;
+            // SQLite's own bound, so that no disk must be filled
+            tx.connection().pragma_update(None, "max_page_count", 64)?;
+            let full = tx.execute("INSERT INTO mail VALUES (?1)", ["x".repeat(400_000)]);
+            assert!(full.is_err() && tx.connection().is_autocommit());
+            let ended = tx.execute("INSERT INTO mail VALUES (?1)", ["second"]).unwrap_err();
+            assert!(ended.to_string().contains("ended the transaction"), "{ended}");
+            assert!(tx.connection().execute("INSERT INTO mail VALUES ('third')", []).is_err());
+            tx.append(request(ExpectedVersion::NoStream))?;
+            Ok::<_, TransactionError>(())
         })
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::OutcomeUnknown);
+    let TransactionError::Append(AppendError::Store(error)) = error else {
+        panic!("{error:?}");
+    };
+    assert!(error.to_string().contains("ended the transaction"), "{error}");
+    assert_eq!((mails(&store).await, events(&store).await), (0, 0));
     append_one(&store, "posting/1", event("the store goes on")).await;
 }
 
