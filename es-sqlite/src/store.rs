@@ -321,24 +321,12 @@ impl SnapshotStore for SqliteStore {
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
-        let bytes = snapshot.state.as_str().len();
-        self.writes()?
-            .write_shared(
-                bytes,
-                |error: &StoreError| Some(error.clone()),
-                move |connection| snapshot::save(connection, &snapshot),
-            )
-            .await
+        // alone, so that appends are not lost with one for which there is no room
+        self.writes()?.write_alone(move |connection| snapshot::save(connection, &snapshot)).await
     }
 
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         let stream = stream.clone();
-        self.writes()?
-            .write_shared(
-                0,
-                |error: &StoreError| Some(error.clone()),
-                move |connection| snapshot::delete(connection, &stream),
-            )
-            .await
+        self.writes()?.write_alone(move |connection| snapshot::delete(connection, &stream)).await
     }
 }

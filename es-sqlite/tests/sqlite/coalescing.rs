@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, ReadLog};
-use es_core::{ReadStream, StoreError, StreamVersion};
+use es_core::{Payload, ReadStream, Snapshot, SnapshotStore, StoreError, StoreErrorKind};
+use es_core::{StreamVersion, Timestamp};
 use es_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 
@@ -229,4 +230,36 @@ async fn appends_beside_one_whose_trigger_rolls_back_are_refused_whole() {
     }
     assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 1);
     append_one(&store, "posting/1", event("the store goes on")).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_for_which_there_is_no_room_takes_no_append_with_it() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    // with a trigger appends are written by the connection that has the bound
+    let trigger = "CREATE TRIGGER t AFTER INSERT ON execution_events BEGIN SELECT 1; END";
+    folder.connection().execute_batch(trigger).unwrap();
+    store
+        .write(|tx| {
+            // SQLite's own bound, so that no disk must be filled
+            tx.connection().pragma_update(None, "max_page_count", 64)?;
+            Ok::<_, es_sqlite::TransactionError>(())
+        })
+        .await
+        .unwrap();
+    let blocked = Blocked::new(&store).await;
+    let before = queued(&store, request("posting/1", ExpectedVersion::Any)).await;
+    let mut large = Box::pin(store.save_snapshot(Snapshot {
+        stream: stream("posting/1"),
+        version: StreamVersion::FIRST,
+        schema: "s".into(),
+        state: Payload::of(&"x".repeat(400_000)).unwrap(),
+        taken_at: Timestamp::EPOCH,
+    }));
+    assert!(waits(&mut large).await);
+    let after = queued(&store, request("posting/2", ExpectedVersion::Any)).await;
+    blocked.release().await;
+    assert_eq!(large.await.unwrap_err().kind(), StoreErrorKind::Full);
+    before.await.unwrap().unwrap();
+    after.await.unwrap().unwrap();
 }
