@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use es_core::StoreError;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::append::run;
-use crate::queue::Queue;
+use crate::queue::{Queue, Waiting};
 use crate::sql;
 
 /// How many reads may wait for a thread before further ones wait for a place.
@@ -55,10 +55,10 @@ fn in_transaction<T, E: From<StoreError>>(
 }
 
 /// Does reads until the queue is closed and empty.
-pub(crate) fn do_reads(reads: &Mutex<mpsc::Receiver<Read>>, connection: &Connection) {
+pub(crate) fn do_reads(reads: &Mutex<Waiting<Read>>, connection: &Connection) {
     loop {
         // of the idle threads one waits here for work, the others for the lock
-        let read = reads.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let read = reads.lock().unwrap_or_else(PoisonError::into_inner).next();
         match read {
             Some(read) => read(connection),
             None => return,

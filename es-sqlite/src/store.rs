@@ -155,8 +155,9 @@ impl SqliteStore {
         self.shared.reads.read(work).await
     }
 
-    /// Finishes what waits, moves the write-ahead log into the file and ends the threads. Every
-    /// other call is refused from now on, on every handle.
+    /// Finishes what is in the queues, moves the write-ahead log into the file and ends the threads.
+    /// Every other call is refused from now on, on every handle, also one that waits for a place in
+    /// a queue.
     pub async fn close(&self) {
         let shared = &self.shared;
         shared.stop();

@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock};
 use es_core::{AppendError, StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::append::run;
 use crate::error::{Doing, commit_error, poisoned};
 use crate::open::WriteConnections;
-use crate::queue::Queue;
+use crate::queue::{Queue, Waiting};
 use crate::wait::Wake;
 use crate::{read, sql};
 
@@ -170,23 +170,23 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Does jobs until the queue is closed and empty.
-    pub(crate) fn do_jobs(&self, mut jobs: mpsc::Receiver<Job>) {
+    pub(crate) fn do_jobs(&self, mut jobs: Waiting<Job>) {
         let mut kept = None;
-        while let Some(first) = kept.take().or_else(|| jobs.blocking_recv()) {
+        while let Some(first) = kept.take().or_else(|| jobs.next()) {
             let mut bytes = first.bytes;
             let is_alone = first.is_alone;
             let mut batch = vec![first];
             while !is_alone && batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
-                match jobs.try_recv() {
-                    Ok(job) if job.is_alone => {
+                match jobs.next_now() {
+                    Some(job) if job.is_alone => {
                         kept = Some(job);
                         break;
                     }
-                    Ok(job) => {
+                    Some(job) => {
                         bytes += job.bytes;
                         batch.push(job);
                     }
-                    Err(_) => break,
+                    None => break,
                 }
             }
             self.commit(batch, is_alone);

@@ -154,6 +154,36 @@ async fn closing_finishes_what_waits() {
 }
 
 #[tokio::test]
+async fn closing_waits_for_no_call_that_has_no_place_in_the_queue() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.config().queue(1)).await.unwrap();
+    let blocked = Blocked::new(&store).await;
+    let mut held = Vec::new();
+    for number in 0..3 {
+        let (store, name) = (store.clone(), format!("posting/{number}"));
+        let append = async move { store.append(request(&name, ExpectedVersion::Any)).await };
+        let mut append = Box::pin(append);
+        assert!(waits(&mut append).await);
+        held.push(append);
+    }
+    let mut close = Box::pin(store.close());
+    assert!(waits(&mut close).await);
+    blocked.release().await;
+    tokio::time::timeout(Duration::from_secs(20), close).await.unwrap();
+    // only the first had a place
+    for (number, append) in held.into_iter().enumerate() {
+        match append.await {
+            Ok(_) => assert_eq!(number, 0),
+            Err(AppendError::Store(error)) if number > 0 => {
+                assert_eq!(error.kind(), StoreErrorKind::Closed);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(folder.store().await.end_of_log().await.unwrap().to_sequence(), 1);
+}
+
+#[tokio::test]
 async fn an_open_read_does_not_hold_up_the_writer() {
     let folder = Folder::new();
     let store = folder.store().await;
