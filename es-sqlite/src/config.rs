@@ -7,6 +7,9 @@ use std::time::Duration;
 use es_core::Limits;
 use es_core::environment::{Clock, SystemClock};
 
+/// SQLite counts the milliseconds of its time-out in 32 bits.
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// What a store is opened with; a path converts into it.
 ///
 /// ```
@@ -82,19 +85,20 @@ impl SqliteConfig {
         self
     }
 
-    /// How long to wait for another process that writes to the file; 5 s by default.
+    /// How long to wait for another process that writes to the file; 5 s by default, at most 24
+    /// days.
     #[must_use]
     pub fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout;
+        self.busy_timeout = timeout.min(LONGEST);
         self
     }
 
     /// How often to look for appends of other processes while somebody waits for one; 20 ms by
     /// default. While nobody waits nothing is polled, and appends through this store wake waiters
-    /// at once.
+    /// at once. At least 1 ms.
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
-        self.poll_interval = interval;
+        self.poll_interval = interval.max(Duration::from_millis(1));
         self
     }
 
@@ -170,5 +174,16 @@ impl From<&str> for SqliteConfig {
 impl From<String> for SqliteConfig {
     fn from(path: String) -> Self {
         Self::new(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_for_other_processes_appends_pauses_in_between() {
+        let config = SqliteConfig::new("x").poll_interval(Duration::ZERO);
+        assert_eq!(config.poll_interval, Duration::from_millis(1));
     }
 }

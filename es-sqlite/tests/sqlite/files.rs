@@ -78,6 +78,19 @@ async fn an_empty_path_and_sqlites_own_names_make_nothing_unexpected() {
 }
 
 #[tokio::test]
+async fn the_largest_settings_open_a_store_like_any_other() {
+    let folder = Folder::new();
+    let config = folder
+        .config()
+        .busy_timeout(std::time::Duration::MAX)
+        .poll_interval(std::time::Duration::MAX)
+        .queue(usize::MAX);
+    let store = SqliteStore::open(config).await.unwrap();
+    append_one(&store, "posting/1", event("first")).await;
+    store.close().await;
+}
+
+#[tokio::test]
 async fn an_empty_file_becomes_a_store() {
     let folder = Folder::new();
     fs::write(folder.path(), "").unwrap();
