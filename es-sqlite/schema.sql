@@ -29,12 +29,15 @@ CREATE TABLE execution_events (
         CHECK (
             event_id GLOB '????????-????-????-????-????????????'
             AND event_id NOT GLOB '*[^-0-9a-fA-F]*'
+            AND length(replace(event_id, '-', '')) = 32
+            AND instr(event_id, char(0)) = 0
         ),
     CONSTRAINT aggregate_type_is_snake_case
         CHECK (
             aggregate_type GLOB '[a-z]*'
             AND aggregate_type NOT GLOB '*[^a-z0-9_]*'
             AND length(aggregate_type) <= 64
+            AND instr(aggregate_type, char(0)) = 0
         ),
     CONSTRAINT aggregate_id_is_short_and_printable
         CHECK (
@@ -42,17 +45,31 @@ CREATE TABLE execution_events (
             AND aggregate_id NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || ']*'
             AND instr(aggregate_id, char(0)) = 0
         ),
-    CONSTRAINT event_type_is_short
-        CHECK (length(event_type) BETWEEN 1 AND 100),
+    CONSTRAINT event_type_is_snake_case
+        CHECK (
+            event_type GLOB '[a-z]*'
+            AND event_type NOT GLOB '*[^a-z0-9_]*'
+            AND length(event_type) <= 100
+            AND instr(event_type, char(0)) = 0
+        ),
     CONSTRAINT event_data_is_json
-        CHECK (json_valid(event_data)),
+        CHECK (json_valid(event_data) AND instr(event_data, char(0)) = 0),
     CONSTRAINT metadata_is_a_json_object
-        CHECK (metadata IS NULL OR (json_valid(metadata) AND json_type(metadata) IN ('object', 'null'))),
+        CHECK (
+            metadata IS NULL
+            OR (
+                json_valid(metadata)
+                AND json_type(metadata) IN ('object', 'null')
+                AND instr(metadata, char(0)) = 0
+            )
+        ),
     CONSTRAINT created_at_is_a_time
         CHECK (
             datetime(substr(created_at, 1, 19)) IS substr(created_at, 1, 19)
-            AND substr(created_at, 20) NOT GLOB '*[^.0-9]*'
-            AND (length(created_at) = 19 OR (length(created_at) BETWEEN 21 AND 26 AND created_at GLOB '*.*'))
+            AND substr(created_at, 20, 1) IN ('', '.')
+            AND substr(created_at, 21) NOT GLOB '*[^0-9]*'
+            AND (length(created_at) = 19 OR length(created_at) BETWEEN 21 AND 26)
+            AND instr(created_at, char(0)) = 0
         )
 ) STRICT;
 
@@ -74,6 +91,8 @@ BEGIN
     -- an unset position is not positive here
     SELECT RAISE(ABORT, 'position must be left out, or be after every other')
     WHERE NEW.position BETWEEN 1 AND (SELECT max(position) FROM execution_events);
+    SELECT RAISE(ABORT, 'position must be left out, or leave room for those after it')
+    WHERE NEW.position > 9000000000000000000;
 END;
 
 CREATE TRIGGER execution_events_are_not_updated

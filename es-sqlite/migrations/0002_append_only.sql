@@ -20,6 +20,8 @@ BEGIN
     -- an unset position is not positive here
     SELECT RAISE(ABORT, 'position must be left out, or be after every other')
     WHERE NEW.position BETWEEN 1 AND (SELECT max(position) FROM execution_events);
+    SELECT RAISE(ABORT, 'position must be left out, or leave room for those after it')
+    WHERE NEW.position > 9000000000000000000;
 END;
 
 CREATE TRIGGER execution_events_are_not_updated

@@ -83,8 +83,30 @@ async fn rows_that_could_not_be_read_back_are_not_let_in() {
     let before = rows(&connection);
     // column, then values that are refused
     let refused: &[(&str, &[&str])] = &[
-        ("event_id", &["'x'", "'g0000000-0000-4000-8000-000000000001'", "NULL", "x'00'"]),
-        ("aggregate_type", &["'Posting'", "''", "'a b'", "'1a'", "hex(zeroblob(40))", "NULL"]),
+        (
+            "event_id",
+            &[
+                "'x'",
+                "'g0000000-0000-4000-8000-000000000001'",
+                "'------------------------------------'",
+                "'a0000000-0000-4000-8000-00000000000-'",
+                "'a0000000-0000-4000-8000-000000000001' || char(0)",
+                "NULL",
+                "x'00'",
+            ],
+        ),
+        (
+            "aggregate_type",
+            &[
+                "'Posting'",
+                "''",
+                "'a b'",
+                "'1a'",
+                "'a' || char(0) || 'b'",
+                "hex(zeroblob(40))",
+                "NULL",
+            ],
+        ),
         (
             "aggregate_id",
             &[
@@ -97,9 +119,19 @@ async fn rows_that_could_not_be_read_back_are_not_let_in() {
             ],
         ),
         ("aggregate_version", &["0", "2", "-1", "'x'", "1.5", "NULL"]),
-        ("event_type", &["''", "hex(zeroblob(60))", "NULL"]),
-        ("event_data", &["'no json'", "''", "NULL", "x'7b7d'"]),
-        ("metadata", &["'no json'", "'[]'", "'1'", "'\"text\"'"]),
+        (
+            "event_type",
+            &[
+                "''",
+                "'Odd Name'",
+                "CAST(x'ff' AS TEXT)",
+                "'a' || char(0) || 'b'",
+                "'a' || replace(hex(zeroblob(60)), '0', 'a')",
+                "NULL",
+            ],
+        ),
+        ("event_data", &["'no json'", "''", "'{}' || char(0)", "NULL", "x'7b7d'"]),
+        ("metadata", &["'no json'", "'[]'", "'1'", "'\"text\"'", "'{}' || char(0)"]),
         (
             "created_at",
             &[
@@ -111,10 +143,14 @@ async fn rows_that_could_not_be_read_back_are_not_let_in() {
                 "'2025-11-19 10:00:00+01:00'",
                 "'2025-11-19 10:00:00.1234567'",
                 "'2025-11-19 10:00:00.'",
+                "'2025-11-19 10:00:00..5'",
+                "'2025-11-19 10:00:00.5.5'",
+                "'2025-11-19 10:00:001.5'",
+                "'2025-11-19 10:00:00' || char(0)",
                 "'2025-11-19 25:00:00'",
             ],
         ),
-        ("position", &["-5", "0", "2"]),
+        ("position", &["-5", "0", "2", "9000000000000000001", "9223372036854775807"]),
     ];
     for (column, values) in refused {
         for value in *values {
@@ -149,7 +185,7 @@ async fn a_row_inserted_by_hand_is_an_event_like_any_other() {
             "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
                 aggregate_version, event_type, event_data, metadata, created_at)
              VALUES ('A0000000-0000-4000-8000-00000000000B', 'posting', '12345', 2,
-                'Odd Name', ' [1, 2] ', '{\"actor_id\": 74}', '2025-11-19 10:00:00')",
+                'posting_terminal', ' [1, 2] ', '{\"actor_id\": 74}', '2025-11-19 10:00:00')",
             [],
         )
         .unwrap();
@@ -202,4 +238,29 @@ async fn the_specifications_query_in_time_finds_what_was_recorded_until_then() {
         )
         .unwrap();
     assert_eq!(found, 1);
+}
+
+#[tokio::test]
+async fn the_highest_position_by_hand_leaves_room_for_the_store() {
+    let (_folder, store, connection) = two_events().await;
+    connection
+        .execute(
+            "INSERT INTO execution_events (position, aggregate_type, aggregate_id,
+                aggregate_version, event_type, event_data)
+             VALUES (9000000000000000000, 'posting', 2, 1, 'posting_terminal', '{}')",
+            [],
+        )
+        .unwrap();
+    let next = append_one(&store, "posting/1", event("after")).await;
+    assert_eq!(next.position().to_sequence(), 9_000_000_000_000_000_001);
+    store
+        .write(|tx| {
+            let after = vec![event("by a closure")];
+            let expected = es_core::ExpectedVersion::Any;
+            tx.append(es_core::AppendRequest::to(stream("posting/1"), expected, after))
+        })
+        .await
+        .unwrap();
+    // the events also come back
+    assert_eq!(store.read_log(&ReadLog::from_start()).await.unwrap().events.len(), 5);
 }
