@@ -1,7 +1,8 @@
 //! One append inside a transaction that somebody else has begun.
 
 use es_core::{AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest};
-use es_core::{EventId, Limits, Position, StoreError, StreamVersion, Timestamp};
+use es_core::{EventId, Limits, Position, StoreError, StoreErrorKind};
+use es_core::{StreamVersion, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, params};
 
@@ -175,6 +176,13 @@ fn record_key(
     let mut positions = appended.streams.iter().flat_map(|part| &part.events);
     let first = positions.next().map_or(0, |event| event.position.to_sequence());
     let last = appended.position().to_sequence();
+    if last - first + 1 != request.event_count() as u64 {
+        return Err(StoreError::new(
+            StoreErrorKind::Other,
+            "a trigger of the application appends events between those of one request, \
+             so that its key would not find them; let the trigger write to another table",
+        ));
+    }
     for part in request.streams() {
         connection
             .prepare_cached(sql::RECORD_KEY)

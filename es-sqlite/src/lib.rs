@@ -24,9 +24,9 @@
 //! One thread writes. It takes what waits, at most 512 appends or 8 MiB, into one transaction and
 //! answers each caller for itself; it never waits for more to come. An append whose caller has gone
 //! before its transaction began is skipped. When a commit fails nobody is told of success: after a
-//! full disk or a busy file nothing was written, after anything else the outcome is unknown and the
-//! store refuses all further work until it is opened again, because a failed flush must not be
-//! tried a second time.
+//! full disk, a busy file or a violated constraint nothing was written, after anything else the
+//! outcome is unknown and the store refuses all further work until it is opened again, because a
+//! failed flush must not be tried a second time.
 //!
 //! A few threads read, each on a connection of its own, so that readers and the writer never wait
 //! for one another. Every call is one short transaction; a page of the log looks at no more than
@@ -62,7 +62,8 @@
 //!   in a stream or stand before the end of the log; `CHECK` constraints refuse rows that could not
 //!   be read back. Both hold in every program that opens the file. The store itself has made the
 //!   same checks already and appends on a connection without them, for as long as the application
-//!   has no triggers of its own on the store's tables: those run with every append.
+//!   has no triggers of its own on the store's tables: those run with every append. They must not
+//!   append events between those of a request with a key, which is refused then.
 //! - A row may be inserted by hand: `event_id`, `created_at` and `metadata` have defaults.
 //! - `application_id` marks the file, `user_version` is the version of the schema.
 //!

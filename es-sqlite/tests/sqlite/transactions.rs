@@ -257,3 +257,32 @@ async fn a_trigger_that_fails_without_undoing_leaves_nothing_of_a_refused_append
     assert_eq!(events(&store).await, 0);
     append_one(&store, "posting/1", event("the store goes on")).await;
 }
+
+#[tokio::test]
+async fn a_trigger_that_appends_between_the_events_of_a_keyed_request_is_refused() {
+    let (folder, store) = with_table().await;
+    folder
+        .connection()
+        .execute_batch(
+            "CREATE TRIGGER audit_each AFTER INSERT ON execution_events
+             WHEN NEW.aggregate_type = 'posting'
+             BEGIN
+                 INSERT INTO execution_events
+                     (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+                 VALUES ('audit', NEW.event_id, 1, 'audited', '{}');
+             END",
+        )
+        .unwrap();
+    let key = es_core::IdempotencyKey::new("k").unwrap();
+    let two = request(ExpectedVersion::Any).with_key(key.clone());
+    let Err(AppendError::Store(error)) = store.append(two).await else {
+        panic!("the key would not find its events");
+    };
+    assert!(error.to_string().contains("a trigger of the application"), "{error}");
+    assert_eq!(events(&store).await, 0);
+    let one = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("one")])
+        .with_key(key);
+    let first = store.append(one.clone()).await.unwrap();
+    let repeat = store.append(one).await.unwrap();
+    assert!(repeat.repeated && repeat.streams == first.streams);
+}
