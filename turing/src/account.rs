@@ -11,7 +11,7 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::{
     ConversationId, EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent,
-    WorkflowRuns,
+    WorkflowId, WorkflowRuns,
 };
 
 use crate::store::Store;
@@ -103,15 +103,20 @@ impl AccountError {
     }
 }
 
-/// The account of a run; of the run that began last if none is named.
+/// The account of a run; of the run that began last, of the workflow if one is given, if none is
+/// named.
 ///
 /// Reads the log once, with the memory of open positions and durations.
 ///
 /// # Errors
 ///
 /// [`AccountError`].
-pub async fn account_of(store: &Store, run_id: Option<RunId>) -> Result<RunAccount, AccountError> {
-    let (mut account, start) = begun(store, run_id).await?;
+pub async fn account_of(
+    store: &Store,
+    run_id: Option<RunId>,
+    workflow: Option<WorkflowId>,
+) -> Result<RunAccount, AccountError> {
+    let (mut account, start) = begun(store, run_id, workflow).await?;
     let filter =
         EventFilter::all().aggregate_type(Posting::TYPE).aggregate_type(WorkflowRuns::TYPE);
     let mut events = store.events.log(ReadLog::after(start).filter(filter));
@@ -134,13 +139,16 @@ pub async fn account_of(store: &Store, run_id: Option<RunId>) -> Result<RunAccou
 async fn begun(
     store: &Store,
     run_id: Option<RunId>,
+    workflow: Option<WorkflowId>,
 ) -> Result<(RunAccount, es_core::Position), AccountError> {
+    let is_of = |id: &str| workflow.is_none_or(|workflow| workflow.to_string() == id);
     let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
     let mut events = store.events.log(ReadLog::from_start().filter(filter));
     let mut found = None;
     while let Some(event) = events.try_next().await? {
         let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
         if let WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. } = decoded
+            && is_of(event.stream.aggregate_id())
             && let Some(started) = started.0
             && run_id.is_none_or(|run_id| run_id == started)
         {
@@ -260,6 +268,12 @@ fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
 }
 
 impl RunAccount {
+    /// How many postings ended where the definition's author did not end them.
+    pub fn failed(&self) -> usize {
+        let failed = self.ended.iter().filter(|(reason, _)| !reason.is_normal());
+        failed.map(|(_, count)| count).sum()
+    }
+
     /// How long it took, or takes so far.
     pub fn duration(&self) -> Duration {
         self.last_event.since(self.began)

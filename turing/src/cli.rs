@@ -199,6 +199,8 @@ enum Failure {
     #[error(transparent)]
     Run(#[from] crate::run::RunError),
     #[error(transparent)]
+    Lock(#[from] crate::lock::LockError),
+    #[error(transparent)]
     Account(#[from] crate::account::AccountError),
     #[error(transparent)]
     Load(#[from] es_core::LoadError),

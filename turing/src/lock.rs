@@ -11,6 +11,7 @@ use turing_domain::WorkflowId;
 /// ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
+    workflow: WorkflowId,
     _file: Option<File>,
 }
 
@@ -41,13 +42,20 @@ pub enum LockError {
 
 impl RunLock {
     /// The lock of a store that no other process can reach.
-    pub(crate) fn none() -> Self {
-        Self { _file: None }
+    pub(crate) fn none(workflow: WorkflowId) -> Self {
+        Self { workflow, _file: None }
+    }
+
+    /// The workflow that is locked.
+    pub fn workflow(&self) -> WorkflowId {
+        self.workflow
     }
 
     /// Locks the workflow for the store in the file at `store`, by a file beside it.
     pub(crate) fn beside(store: &Path, workflow: WorkflowId) -> Result<Self, LockError> {
-        let mut name = store.as_os_str().to_owned();
+        // one store has one lock, by whatever name it is reached
+        let store = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
+        let mut name = store.into_os_string();
         name.push(format!("-run-{workflow}.lock"));
         let path = PathBuf::from(name);
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
@@ -65,7 +73,7 @@ impl RunLock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(unusable)?;
-        Ok(Self { _file: Some(file) })
+        Ok(Self { workflow, _file: Some(file) })
     }
 }
 
@@ -82,6 +90,12 @@ mod tests {
         let error = lock(1).unwrap_err().to_string();
         assert!(error.contains(&format!("by process {}", std::process::id())), "{error}");
         lock(2).unwrap();
+        fs::write(&store, "").unwrap();
+        drop(first);
+        let first = lock(1).unwrap();
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&store, &link).unwrap();
+        RunLock::beside(&link, WorkflowId(1)).unwrap_err();
         drop(first);
         lock(1).unwrap();
     }

@@ -133,14 +133,19 @@ impl PostingReader {
     /// [`PostingsError`] if there is nothing to read.
     pub fn open(path: &Path) -> Result<Self, PostingsError> {
         let unreadable = |source| PostingsError::Unreadable { path: path.to_owned(), source };
-        if !fs::metadata(path).map_err(unreadable)?.is_dir() {
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        if metadata.is_file() {
             return Ok(Self { files: [path.to_owned()].into(), lines: None });
+        }
+        if !metadata.is_dir() {
+            return Err(unreadable(std::io::Error::other("it is neither a file nor a folder")));
         }
         let mut files = Vec::new();
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-            if !is_hidden && entry.path().is_file() && layout(&entry.path()).is_some() {
+            // a link to nowhere stays in the list, so that it is refused by name
+            if !is_hidden && !entry.path().is_dir() && layout(&entry.path()).is_some() {
                 files.push(entry.path());
             }
         }
@@ -157,7 +162,15 @@ impl PostingReader {
         let Some(layout) = layout(path) else {
             return refuse("unknown kind of file; use .json, .jsonl, .txt or .md".to_owned());
         };
-        let file = match File::open(path) {
+        // opening a pipe would wait for somebody to write into it
+        let opened = match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() => {
+                return refuse("is no file of its own; put a file there".to_owned());
+            }
+            Ok(_) => File::open(path),
+            Err(error) => Err(error),
+        };
+        let file = match opened {
             Ok(file) => file,
             Err(error) => return refuse(format!("cannot be opened: {error}")),
         };

@@ -32,18 +32,18 @@ use es_core::{
 };
 use tokio::sync::watch;
 use turing_domain::{
-    ConversationWaves, Posting, PostingId, RunCompletion, RunId, RunStart, WorkflowRejection,
-    WorkflowRuns,
+    ConversationWaves, Posting, PostingId, RunCompletion, RunId, RunStart, WorkflowId,
+    WorkflowRejection, WorkflowRuns,
 };
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
-use crate::lock::LockError;
+use crate::lock::RunLock;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
 use breaker::Breakers;
-pub use intake::{Intake, IntakeError, take_in};
+pub use intake::{Intake, IntakeError, data_keys, take_in};
 pub use report::{ConversationReport, Ending, Report};
 pub use step::StepError;
 
@@ -114,9 +114,14 @@ pub enum RunError {
         /// How many were refused.
         refused: usize,
     },
-    /// Another process runs the workflow.
-    #[error(transparent)]
-    Locked(#[from] LockError),
+    /// The lock is of another workflow.
+    #[error("workflow {asked} cannot be run under the lock of workflow {locked}")]
+    OtherLock {
+        /// The workflow that is locked.
+        locked: WorkflowId,
+        /// The workflow that is to be run.
+        asked: WorkflowId,
+    },
     /// Another run of this workflow is in progress.
     #[error(
         "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
@@ -126,7 +131,7 @@ pub enum RunError {
         /// The run.
         run_id: RunId,
         /// The workflow.
-        workflow: turing_domain::WorkflowId,
+        workflow: WorkflowId,
         /// In what it differs from what was asked for.
         difference: &'static str,
     },
@@ -211,7 +216,8 @@ struct Run<'a> {
     observer: &'a mut dyn Observer,
 }
 
-/// Runs the postings of `intake` through the workflow, or continues the run that does so.
+/// Runs the postings of `intake` through the workflow, or continues the run that does so; `lock` is
+/// what [`Store::lock_run`] gave for it.
 ///
 /// It stops starting attempts once `stop` becomes true, lets those in progress finish, and answers
 /// [`RunOutcome::Stopped`].
@@ -225,6 +231,7 @@ struct Run<'a> {
 /// Dropping the future ends all scripts that it started; the run can be continued.
 pub async fn run(
     store: &Store,
+    lock: &RunLock,
     definition: Definition,
     intake: Intake,
     options: RunOptions,
@@ -235,11 +242,13 @@ pub async fn run(
         return Err(RunError::NoPostings { refused: intake.refused.len() });
     }
     let RunOptions { parallelism, environment, .. } = options.clone();
-    let _lock = store.lock_run(definition.workflow.id)?;
+    if lock.workflow() != definition.workflow.id {
+        return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
+    }
     let began = environment.clock.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let begun = match begin(&runs, &definition, &intake, &options).await? {
+    let begun = match begin(store, &runs, &definition, &intake, &options).await? {
         Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
         Begin::Run(begun) => begun,
     };
@@ -331,6 +340,7 @@ struct Begun {
 
 /// Begins a run, or finds the one that is to be continued.
 async fn begin(
+    store: &Store,
     runs: &Repository<WorkflowRuns>,
     definition: &Definition,
     intake: &Intake,
@@ -358,6 +368,7 @@ async fn begin(
             return Err(RunError::OtherRunOpen { run_id, workflow, difference });
         }
         let run_id = open.run_id;
+        enter::release_all(store, run_id).await?;
         let give_up = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, "abandoned");
         runs.update(&workflow_id, give_up).retries(3).await.map_err(RunError::record)?;
     }

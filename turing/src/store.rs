@@ -147,7 +147,7 @@ impl Store {
     pub fn lock_run(&self, workflow: WorkflowId) -> Result<RunLock, LockError> {
         match &self.sqlite {
             Some(sqlite) => RunLock::beside(sqlite.path(), workflow),
-            None => Ok(RunLock::none()),
+            None => Ok(RunLock::none(workflow)),
         }
     }
 

@@ -5,6 +5,10 @@
 #[path = "../../docs/examples/word_count.rs"]
 mod word_count;
 
+mod docs {
+    mod findings;
+    mod models;
+}
 mod support;
 
 use std::collections::BTreeMap;
@@ -177,53 +181,6 @@ fn failure_types_and_end_reasons_are_those_of_the_domain() {
         assert!(!matches!(reason, EndReason::Other(_)), "{row:?}");
         assert_eq!(row[2], if reason.is_normal() { "yes" } else { "no" }, "{row:?}");
     }
-}
-
-/// Definitions that have every problem between them.
-fn broken() -> Vec<String> {
-    let actors = |actors: &str| [HEADER, actors, CONVERSATION].concat();
-    let actor = |rest: &str| actors(&format!("[[actors]]\nid = 1\nname = \"a\"\n{rest}\n"));
-    let from = |rest: &str| [HEADER, ACTOR, CONVERSATION, rest].concat();
-    let second = "[[conversations]]\nid = 2\nname = \"d\"\nactor = 1\n";
-    vec![
-        [&HEADER.replace("id = 1", "id = 0"), ACTOR, CONVERSATION].concat(),
-        actors(&ACTOR.repeat(2)),
-        [&HEADER.replace("entry = 1", "entry = 9"), ACTOR, CONVERSATION].concat(),
-        actors(""),
-        actor("type = \"script\"\ncommand = []"),
-        actor("type = \"script\"\ncommand = [\"a\\u0000\"]"),
-        actor("type = \"script\"\ncommand = [\"a\"]\nenv = { \"A=B\" = \"1\" }"),
-        actor("type = \"llm\"\nmodel = \"\"\nendpoint = \"http://localhost\""),
-        actor("type = \"llm\"\nmodel = \"m\"\nendpoint = \"localhost\""),
-        from("max_instruction_runs = 0\nbranches = [{ to = 8 }]"),
-        from("branches = [{ to = 1 }]"),
-        from("wait_for_group = \"g\"\nbranches = [{ when = \"a\" }, {}]"),
-        from("wait_for_group = \"g\"\nparallel_group = \"g\"\nbranches = [{ when = \"a\" }]"),
-        from("input = \"{conversation_9_output} {conversation_1_output}\""),
-        from(&format!(
-            "branches = [{{ when = \"a\", to = 2 }}, {{ to = 3 }}, {{ priority = -1 }}]\n{second}\
-             branches = [{{ to = 3 }}]\n{}input = \"{{conversation_2_output}}\"\n",
-            second.replace('2', "3")
-        )),
-        from(second),
-    ]
-}
-
-#[test]
-fn every_problem_is_listed_in_its_words() {
-    let listed = table(FORMAT, "severity | message | what to do");
-    let mut seen = vec![false; listed.len()];
-    for text in broken() {
-        for problem in check(&workflow(&text)) {
-            let severity = problem.severity().to_string();
-            let place = listed.iter().position(|row| {
-                row[0] == severity && fits(&row[1], &problem.message) && row[2] == problem.cure
-            });
-            seen[place.unwrap_or_else(|| panic!("not listed: {problem}"))] = true;
-        }
-    }
-    let unseen: Vec<_> = listed.iter().zip(&seen).filter(|(_, seen)| !**seen).collect();
-    assert!(unseen.is_empty(), "nothing has these problems: {unseen:#?}");
 }
 
 fn copy(from: &Path, to: &Path) {

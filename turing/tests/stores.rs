@@ -44,7 +44,10 @@ fn another_programs_database_is_refused_and_not_touched() {
     drop(connection);
     let before = fs::read(&path).unwrap();
     let answer = workspace.run(&[]).expect_code(3);
-    assert!(answer.stderr.contains("turing.db is a SQLite database of another program"), "{answer:#?}");
+    assert!(
+        answer.stderr.contains("turing.db is a SQLite database of another program"),
+        "{answer:#?}"
+    );
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

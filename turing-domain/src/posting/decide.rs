@@ -39,6 +39,9 @@ impl Posting {
         workflow: &Workflow,
         run_id: RunId,
     ) -> Result<Vec<PostingEvent>, PostingRejection> {
+        if self.ended_in(run_id).is_some() {
+            return Ok(Vec::new());
+        }
         match self.run() {
             Some(run) if run.run_id() == run_id => return Ok(Vec::new()),
             Some(run) if !self.is_terminal() => {

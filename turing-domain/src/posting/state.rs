@@ -7,7 +7,7 @@ use es_core::{Aggregate, Snapshotted};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ids::{ConversationId, PostingId};
+use crate::ids::{ConversationId, PostingId, RunId};
 use crate::names::EndReason;
 use crate::posting::event::PostingEvent;
 use crate::posting::run::PostingRun;
@@ -23,6 +23,7 @@ pub struct Posting {
     outputs: BTreeMap<ConversationId, Value>,
     is_terminal: bool,
     terminal: Option<Terminal>,
+    ended_runs: BTreeMap<RunId, Terminal>,
     run: Option<PostingRun>,
 }
 
@@ -55,6 +56,16 @@ impl Posting {
     /// True from `posting_terminal` until the next run is entered.
     pub fn is_terminal(&self) -> bool {
         self.is_terminal
+    }
+
+    /// How the posting ended in a run, if it did: also when it is in another run by now.
+    pub fn ended_in(&self, run_id: RunId) -> Option<&Terminal> {
+        self.ended_runs.get(&run_id)
+    }
+
+    /// True while the posting is in this run and has not ended in it.
+    pub fn is_open_in(&self, run_id: RunId) -> bool {
+        !self.is_terminal && self.run.as_ref().is_some_and(|run| run.run_id() == run_id)
     }
 
     /// How the posting ended, while it is terminal.
@@ -112,13 +123,18 @@ impl Aggregate for Posting {
             ScriptExecutionFailed { conversation_id, .. }
             | LlmCallFailed { conversation_id, .. }
             | HumanTaskFailed { conversation_id, .. } => seen = conversation_id.0,
-            PostingTerminal { reason, final_conversation_id, .. } => {
+            PostingTerminal { reason, final_conversation_id, run_id } => {
                 seen = final_conversation_id.0;
                 self.is_terminal = true;
-                self.terminal = Some(Terminal {
+                let terminal = Terminal {
                     reason: reason.0.clone(),
                     final_conversation_id: final_conversation_id.0,
-                });
+                };
+                let current = self.run.as_ref().map(PostingRun::run_id);
+                if let Some(run_id) = run_id.0.or(current) {
+                    self.ended_runs.insert(run_id, terminal.clone());
+                }
+                self.terminal = Some(terminal);
             }
             PostingEnteredRun { run_id, workflow_id, entry_conversation_id } => {
                 self.is_terminal = false;
@@ -142,5 +158,5 @@ impl Aggregate for Posting {
 }
 
 impl Snapshotted for Posting {
-    const REVISION: u32 = 1;
+    const REVISION: u32 = 2;
 }

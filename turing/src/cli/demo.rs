@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::output::Output;
-use super::run::{run_in, tell_outcome};
+use super::run::{run_in, tell_done};
 use super::{DemoArgs, Failure};
 use crate::definition::Definition;
 use crate::demo::{DEFINITION, POSTINGS, write_to};
@@ -28,17 +28,22 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
     let url = common.store()?;
     let definition = Definition::load(&folder.join(DEFINITION))?;
     let store = Store::open(&url, Access::Write).await?;
-    let mut intake = take_in(&*store.postings, &folder.join(POSTINGS)).await?;
-    let prefix = format!("{}/", folder.display());
-    for refused in &mut intake.refused {
-        refused.source_name = refused.source_name.replace(&prefix, "");
-    }
-    let example = intake.postings.keys().next().copied();
-    let workflow = definition.workflow.clone();
-    let outcome = run_in(&store, definition, intake, how).await;
+    let mut example = None;
+    let done = async {
+        let lock = store.lock_run(definition.workflow.id)?;
+        let mut intake = take_in(&*store.postings, &folder.join(POSTINGS)).await?;
+        let prefix = format!("{}/", folder.display());
+        for refused in &mut intake.refused {
+            refused.source_name = refused.source_name.replace(&prefix, "");
+        }
+        example = intake.postings.keys().next().copied();
+        let done = run_in(&store, &lock, &definition, intake, how).await?;
+        tell_done(&store, &done, &definition.workflow, &common, output).await?;
+        Ok::<_, Failure>(done)
+    };
+    let done = done.await;
     store.close().await;
-    let outcome = outcome?;
-    tell_outcome(&outcome, &workflow, &common, output)?;
+    let done = done?;
     if let (false, Some(posting), true) = (common.json, example, url != StoreUrl::Memory) {
         let name = std::env::args().next().unwrap_or_else(|| "turing".to_owned());
         output.line("\nLook closer:")?;
@@ -51,6 +56,6 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
         }
     }
     // some postings are broken on purpose: only what stayed open is a finding
-    let is_open = matches!(&outcome, RunOutcome::Stopped(_));
+    let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

@@ -71,26 +71,24 @@ pub(super) fn shown(text: &str, longest: usize) -> String {
 }
 
 /// Prints an error with its causes to standard error.
-#[expect(clippy::print_stderr, reason = "the one place where errors reach the user")]
 pub(super) fn tell_error(error: &dyn Error) {
-    eprintln!("error: {error}");
+    let mut told = format!("error: {error}");
+    tell(&told);
     let mut cause = error.source();
-    let mut told = error.to_string();
     while let Some(error) = cause {
         let text = error.to_string();
         // some errors say what their cause says, where it would be lost otherwise
         if !told.contains(text.trim_end()) {
-            eprintln!("  caused by: {text}");
+            tell(format_args!("  caused by: {text}"));
         }
         told = text;
         cause = error.source();
     }
 }
 
-/// Prints a line to standard error.
-#[expect(clippy::print_stderr, reason = "the one place where progress reaches the user")]
+/// Prints a line to standard error. Nobody may be listening there, which is no reason to stop.
 pub(super) fn tell(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use turing_domain::{Conversation, RunId};
 
-use super::output::tell;
+use super::output::{shown, tell};
 use crate::run::Observer;
 
 /// Tells progress on standard error.
@@ -45,13 +45,13 @@ impl Observer for Progress {
 
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         if let Some(bar) = &self.bar {
-            let Conversation { id, name, .. } = conversation;
+            let (id, name) = (conversation.id, shown(&conversation.name, 40));
             bar.set_message(format!("{id} {name}: {postings} to do"));
         }
     }
 
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
-        let Conversation { id, name, .. } = conversation;
+        let (id, name) = (conversation.id, shown(&conversation.name, 40));
         self.line(match failed {
             0 => format!("  {id} {name}: {done} done"),
             _ => format!("  {id} {name}: {done} done, {failed} of them failed"),

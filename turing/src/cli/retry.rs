@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use serde_json::{Map, Value};
-use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId};
+use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
 
 use super::Failure;
 use crate::account::{Status, account_of};
@@ -13,15 +13,28 @@ use crate::postings::PostingInput;
 use crate::run::{Intake, StepError};
 use crate::store::Store;
 
+/// What is to be run once more.
+pub(super) struct FailedPostings {
+    /// The run in which they failed.
+    pub(super) run_id: RunId,
+    pub(super) intake: Intake,
+    /// Every key that some of their data has.
+    pub(super) data_keys: BTreeSet<String>,
+}
+
 /// The postings of a run that ended where the definition's author did not end them.
 pub(super) async fn failed_postings(
     store: &Store,
     run_id: Option<RunId>,
-) -> Result<(RunId, Intake), Failure> {
-    let account = account_of(store, run_id).await?;
+    workflow: WorkflowId,
+) -> Result<FailedPostings, Failure> {
+    let account = account_of(store, run_id, Some(workflow)).await?;
     let run_id = account.run_id;
     if account.status == Status::InProgress {
-        let what = format!("run {run_id} is in progress; finish it with `turing run` first");
+        let what = format!(
+            "run {run_id} is in progress; finish it with the command that began it (if that was \
+             `turing run retry`, name the run that it repeats)"
+        );
         return Err(Failure::NotFound { what });
     }
     let filter = EventFilter::all().aggregate_type(Posting::TYPE).event_type("posting_terminal");
@@ -48,7 +61,8 @@ pub(super) async fn failed_postings(
         return Err(Failure::NotFound { what });
     }
     let read = postings.len();
-    Ok((run_id, Intake { postings, read, refused: Vec::new(), data_keys }))
+    let intake = Intake { postings, read, refused: Vec::new() };
+    Ok(FailedPostings { run_id, intake, data_keys })
 }
 
 async fn data_of(store: &Store, posting: PostingId) -> Result<Map<String, Value>, Failure> {

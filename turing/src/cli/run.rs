@@ -1,20 +1,22 @@
 //! `turing run`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use turing_domain::{ConversationId, RunId, Severity, Workflow};
+use turing_domain::{ConversationId, Severity, Workflow};
 
 use super::check::summary;
 use super::output::{Output, rows, shown, table, tell};
 use super::progress::Progress;
-use super::retry::failed_postings;
+use super::retry::{FailedPostings, failed_postings};
 use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
+use crate::account::{RunAccount, account_of};
 use crate::definition::{Definition, DefinitionError};
-use crate::run::{Intake, Report, RunOptions, RunOutcome, run, take_in};
+use crate::lock::RunLock;
+use crate::run::{Intake, IntakeError, Report, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCode, Failure> {
@@ -32,55 +34,78 @@ pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCo
 
 async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
-    let (workflow, postings) =
-        (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
-    let definition = Definition::load(&workflow)?;
-    let workflow = definition.workflow.clone();
+    let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
+    let definition = Definition::load(&file)?;
+    check_placeholders(&definition, &data_keys(&postings).map_err(IntakeError::from)?)?;
     let store = Store::open(&url, Access::Write).await?;
-    let outcome = match take_in(&*store.postings, &postings).await {
-        Ok(intake) => run_in(&store, definition, intake, args.how).await,
-        Err(error) => Err(error.into()),
+    let done = async {
+        // nothing is registered before it is certain that this process may run the workflow
+        let lock = store.lock_run(definition.workflow.id)?;
+        let intake = take_in(&*store.postings, &postings).await?;
+        let done = run_in(&store, &lock, &definition, intake, args.how).await?;
+        tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
+    let done = done.await;
     store.close().await;
-    tell_outcome(&outcome?, &workflow, &args.common, output)
+    done
 }
 
 async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
     let definition = Definition::load(&args.workflow)?;
-    let workflow = definition.workflow.clone();
     let store = Store::open(&url, Access::Write).await?;
-    let outcome = match failed_postings(&store, args.run).await {
-        Ok((run_id, intake)) => {
-            let count = intake.postings.len();
-            tell(format_args!("{count} postings failed in run {run_id}; once more"));
-            // the same postings through the same definition are what is asked for
-            args.how.again = true;
-            run_in(&store, definition, intake, args.how).await
-        }
-        Err(failure) => Err(failure),
+    let done = async {
+        let lock = store.lock_run(definition.workflow.id)?;
+        let FailedPostings { run_id, intake, data_keys } =
+            failed_postings(&store, args.run, definition.workflow.id).await?;
+        check_placeholders(&definition, &data_keys)?;
+        let count = intake.postings.len();
+        tell(format_args!("{count} postings failed in run {run_id}; once more"));
+        // the same postings through the same definition are what is asked for
+        args.how.again = true;
+        let mut done = run_in(&store, &lock, &definition, intake, args.how).await?;
+        done.go_on = format!("name the run that this one repeats: turing run retry {run_id}");
+        tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
+    let done = done.await;
     store.close().await;
-    tell_outcome(&outcome?, &workflow, &args.common, output)
+    done
+}
+
+/// Refuses a definition with placeholders that nothing can fill for postings with these keys.
+pub(super) fn check_placeholders(
+    definition: &Definition,
+    data_keys: &BTreeSet<String>,
+) -> Result<(), Failure> {
+    // what only an output could fill is no news at every run; `turing check --postings` tells it
+    let errors: Vec<_> = definition
+        .check_data(data_keys)
+        .into_iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(DefinitionError::Wrong { path: definition.path.clone(), findings: errors }.into())
+}
+
+/// What a request to run came to.
+pub(super) struct Done {
+    pub(super) outcome: RunOutcome,
+    /// How many postings were refused.
+    refused: usize,
+    /// How to go on if it stopped.
+    go_on: String,
 }
 
 /// Runs, and stops cleanly when the user interrupts.
 pub(super) async fn run_in(
     store: &Store,
-    definition: Definition,
+    lock: &RunLock,
+    definition: &Definition,
     intake: Intake,
     how: HowArgs,
-) -> Result<RunOutcome, Failure> {
-    // what only an output could fill is no news at every run; `turing check --postings` tells it
-    let errors: Vec<_> = definition
-        .check_data(&intake.data_keys)
-        .into_iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .collect();
-    if !errors.is_empty() {
-        let path = definition.path.clone();
-        return Err(DefinitionError::Wrong { path, findings: errors }.into());
-    }
+) -> Result<Done, Failure> {
     definition.warnings.iter().for_each(tell);
     if !definition.warnings.is_empty() {
         tell(summary(&definition.warnings));
@@ -88,6 +113,8 @@ pub(super) async fn run_in(
     for refused in &intake.refused {
         tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));
     }
+    let refused = intake.refused.len();
+    let go_on = "run the same command to go on".to_owned();
     let mut options = RunOptions::default();
     options.parallelism = how.parallel.unwrap_or(options.parallelism);
     options.again = how.again;
@@ -95,12 +122,12 @@ pub(super) async fn run_in(
     options.snapshot_interval = how.snapshot_interval;
     let (stop, stopped) = watch::channel(false);
     let mut progress = Progress::new();
-    let running = run(store, definition, intake, options, stopped, &mut progress);
+    let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
-            outcome = &mut running => return Ok(outcome?),
+            outcome = &mut running => return Ok(Done { outcome: outcome?, refused, go_on }),
             Ok(()) = tokio::signal::ctrl_c() => {}
             Some(()) = terminate.recv() => {}
         }
@@ -113,45 +140,55 @@ pub(super) async fn run_in(
 }
 
 /// Prints how the run ended; the exit code says whether anything was refused, failed or is open.
-pub(super) fn tell_outcome(
-    outcome: &RunOutcome,
+pub(super) async fn tell_done(
+    store: &Store,
+    done: &Done,
     workflow: &Workflow,
     common: &Common,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let report = match outcome {
+    let is_clean = match &done.outcome {
         RunOutcome::AlreadyCompleted(run_id) => {
-            already_completed(*run_id, workflow, common, output)?;
-            return Ok(ExitCode::SUCCESS);
+            let account = account_of(store, Some(*run_id), None).await?;
+            already_completed(&account, workflow, common, output)?;
+            done.refused == 0 && account.failed() == 0
         }
-        RunOutcome::Finished(report) | RunOutcome::Stopped(report) => report,
+        RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
+            match common.json {
+                true => output.json(report)?,
+                false => tell_report(report, workflow, output)?,
+            }
+            if report.open > 0 && !common.json {
+                output.line(format_args!("\nstopped; {}", done.go_on))?;
+            }
+            report.open == 0 && report.refused.is_empty() && report.failed() == 0
+        }
     };
-    if common.json {
-        output.json(report)?;
-    } else {
-        tell_report(report, workflow, output)?;
-        if report.open > 0 {
-            output.line("\nstopped; run the same command to go on")?;
-        }
-    }
-    let is_clean = report.open == 0 && report.refused.is_empty() && report.failed() == 0;
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn already_completed(
-    run_id: RunId,
+    account: &RunAccount,
     workflow: &Workflow,
     common: &Common,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let RunAccount { run_id, ended, .. } = account;
     if common.json {
-        return output.json(&serde_json::json!({"already_completed": run_id, "added_events": 0}));
+        return output.json(&serde_json::json!({
+            "already_completed": run_id, "added_events": 0, "ended": ended,
+        }));
     }
-    let Workflow { id, name, .. } = workflow;
+    let (id, name) = (workflow.id, shown(&workflow.name, 60));
+    let reasons: Vec<_> = ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     output.line(format_args!(
         "Nothing to do: run {run_id} of workflow {id} ({name}) has completed these postings with \
-         this definition, so no event was added.\nUse --again to run them once more."
+         this definition ({}), so no event was added.\nUse --again to run them once more.",
+        reasons.join(", ")
     ))?;
+    if account.failed() > 0 {
+        output.line("`turing run retry` repeats only those that failed.")?;
+    }
     Ok(())
 }
 
@@ -166,8 +203,16 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) -> Res
     let rate = report.events as f64 / seconds.max(f64::MIN_POSITIVE);
     output.line(format_args!(
         "\nrun {run_id} of workflow {} ({}): {seconds:.1} s, {} events, {rate:.0} a second\n",
-        workflow.id, workflow.name, report.events
+        workflow.id,
+        shown(&workflow.name, 60),
+        report.events
     ))?;
+    if report.is_continued {
+        output.line(
+            "  time, events and attempts are those since the run was continued; `turing run show` \
+             has all\n",
+        )?;
+    }
     output.line(format_args!(
         "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"
     ))?;

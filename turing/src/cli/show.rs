@@ -15,7 +15,7 @@ pub(super) async fn execute(
     json: bool,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let account = account_of(store, run_id).await?;
+    let account = account_of(store, run_id, None).await?;
     match json {
         true => output.json(&account)?,
         false => tell(&account, output)?,

@@ -1,15 +1,17 @@
 //! Bringing every posting into the run, or finding where it stands in it.
 
 use es_core::{
-    Aggregate, EventId, EventStoreExt, ExecuteError, Executed, LoadError, ReadStream, Repository,
-    Timestamp, stream_of,
+    Aggregate, EventFilter, EventId, EventStoreExt, ExecuteError, Executed, LoadError, Metadata,
+    ReadLog, ReadStream, Repository, Timestamp, stream_of,
 };
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use tokio::task::JoinSet;
 use turing_domain::{
     ConversationId, Posting, PostingEvent, PostingId, PostingRejection, RunId, RunStatus,
-    WorkflowEvent, WorkflowId, WorkflowRuns,
+    WorkflowEvent, WorkflowId, WorkflowRuns, correlation_id,
 };
+
+use crate::store::Store;
 
 use super::step::{StepError, opened, opened_by};
 use super::{Run, RunError, Shared};
@@ -49,7 +51,11 @@ impl Run<'_> {
         state: &Posting,
         causes: &[(ConversationId, EventId)],
     ) {
-        let steps = state.ready(&self.shared.definition.workflow);
+        // a posting that went on to another run stands nowhere in this one
+        let steps = match state.is_open_in(self.shared.run_id) {
+            true => state.ready(&self.shared.definition.workflow),
+            false => Vec::new(),
+        };
         let cause_of = |conversation| {
             causes.iter().rfind(|(opened, _)| *opened == conversation).map(|(_, cause)| *cause)
         };
@@ -111,7 +117,8 @@ async fn is_over(shared: &Shared, workflow: WorkflowId, run_id: RunId) -> Result
 /// missing, and what opened its positions is looked up.
 async fn settle(shared: &Shared, posting: PostingId, state: Posting) -> Result<Entered, RunError> {
     let mut state = state;
-    if state.run().is_some_and(|run| !run.finished().is_empty()) {
+    if state.is_open_in(shared.run_id) && state.run().is_some_and(|run| !run.finished().is_empty())
+    {
         let (now, jitter) = (shared.environment.clock.now(), shared.environment.jitter.fraction());
         let settled = shared
             .postings
@@ -170,4 +177,33 @@ pub(super) async fn started_event(
         }
     }
     Ok(None)
+}
+
+/// Ends a run's postings that are open in it still, as abandoned.
+pub(super) async fn release_all(store: &Store, run_id: RunId) -> Result<(), RunError> {
+    let postings = Repository::<Posting>::new(store.events.clone());
+    let filter = EventFilter::all().aggregate_type(Posting::TYPE).event_type("posting_entered_run");
+    let mut entered = store.events.log(ReadLog::from_start().filter(filter));
+    while let Some(event) = entered.try_next().await? {
+        let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) = event.decode()
+        else {
+            continue;
+        };
+        let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>() else { continue };
+        if found != run_id {
+            continue;
+        }
+        let mut metadata = Metadata::new().with("run_id", run_id.to_string());
+        metadata.correlation_id = Some(correlation_id(workflow_id, posting));
+        postings
+            .update(&posting, |state: &Posting| match state.is_open_in(run_id) {
+                true => state.abandon_run(run_id),
+                false => Ok(Vec::new()),
+            })
+            .metadata(metadata)
+            .retries(5)
+            .await
+            .map_err(|error| StepError::of(posting, error))?;
+    }
+    Ok(())
 }

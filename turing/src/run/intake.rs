@@ -21,8 +21,6 @@ pub struct Intake {
     pub read: usize,
     /// What was not taken, and why.
     pub refused: Vec<RefusedPosting>,
-    /// Every key that some posting's data has.
-    pub data_keys: BTreeSet<String>,
 }
 
 impl Intake {
@@ -51,6 +49,23 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
+/// Every key that some readable posting at `path` has in its data; nothing is registered.
+///
+/// # Errors
+///
+/// When there is nothing to read.
+pub fn data_keys(path: &Path) -> Result<BTreeSet<String>, PostingsError> {
+    let mut keys = BTreeSet::new();
+    for posting in PostingReader::open(path)?.flatten() {
+        for (key, _) in posting.data {
+            if !keys.contains(&key) {
+                keys.insert(key);
+            }
+        }
+    }
+    Ok(keys)
+}
+
 /// Reads the postings at `path` and registers them, holding one batch in memory.
 ///
 /// # Errors
@@ -62,14 +77,7 @@ pub async fn take_in(registry: &dyn PostingRegistry, path: &Path) -> Result<Inta
     for item in PostingReader::open(path)? {
         intake.read += 1;
         match item {
-            Ok(posting) => {
-                for key in posting.data.keys() {
-                    if !intake.data_keys.contains(key) {
-                        intake.data_keys.insert(key.clone());
-                    }
-                }
-                batch.push(posting);
-            }
+            Ok(posting) => batch.push(posting),
             Err(refused) => intake.refused.push(refused),
         }
         if batch.len() == BATCH {

@@ -109,7 +109,7 @@ impl Report {
 
     /// Counts a posting that ended by what was recorded for it.
     pub(super) fn moved(&mut self, state: &Posting) {
-        let Some(terminal) = state.terminal() else { return };
+        let Some(terminal) = state.ended_in(self.run_id) else { return };
         self.open -= 1;
         let reason = terminal.reason.clone().unwrap_or(EndReason::Completed);
         let conversation = terminal.final_conversation_id;

@@ -73,6 +73,14 @@ pub enum StepError {
         #[source]
         source: PostingRejection,
     },
+    /// The result of the attempt is recorded, and still the posting waits for it.
+    #[error("posting {posting} waits for attempt {attempt}, whose result is recorded already")]
+    Repeated {
+        /// The posting.
+        posting: PostingId,
+        /// The attempt.
+        attempt: Attempt,
+    },
     /// An event of the posting cannot be stored.
     #[error("an event of posting {posting} cannot be stored")]
     Invalid {
@@ -167,7 +175,7 @@ impl Record<'_> {
         completion: Completion,
         duration: Duration,
     ) -> Result<Moved, RunError> {
-        let Self { shared, posting, .. } = self;
+        let Self { shared, posting, attempt, .. } = self;
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
@@ -177,6 +185,7 @@ impl Record<'_> {
             .retries(RETRIES)
             .await
             .map_err(|error| StepError::of(posting, error))?;
+        check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
         shared.breakers.succeeded(self.actor, shared.run_metadata()).await?;
         shared.count(executed.events.len());
         let causes = match &executed.appended {
@@ -221,9 +230,25 @@ impl Record<'_> {
             }
             _ => Vec::new(),
         };
+        let is_repeat = executed.is_repeat();
         let (state, breaker) = executed.states;
+        check_moved(posting, attempt, is_repeat, &state)?;
         shared.breakers.remember(actor, breaker);
         Ok(Moved { causes, state, result, duration })
+    }
+}
+
+/// A repeat must not leave the posting where it was: the same attempt would be made for ever.
+fn check_moved(
+    posting: PostingId,
+    attempt: Attempt,
+    is_repeat: bool,
+    state: &Posting,
+) -> Result<(), StepError> {
+    let waits = state.run().and_then(|run| run.attempt_at(attempt.conversation_id));
+    match is_repeat && waits == Some(attempt) {
+        true => Err(StepError::Repeated { posting, attempt }),
+        false => Ok(()),
     }
 }
 

@@ -133,6 +133,7 @@ impl Run<'_> {
         loop {
             while attempts.len() < self.shared.parallelism.get()
                 && !*self.stop.borrow()
+                && tasks.len() > 0
                 && self.shared.claim_call(wave.conversation).await?
                 && let Some(task) = tasks.next()
             {
