@@ -28,6 +28,9 @@ impl<T> Doing<T> for Result<T, Error> {
 pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
     let kind = kind(&error);
     let advice = match kind {
+        _ if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            "the file cannot be opened; check the permissions of the file and its folder"
+        }
         StoreErrorKind::Busy => "another process holds the file for longer than the busy time-out",
         StoreErrorKind::Full => "no room is left; free some and try again",
         StoreErrorKind::ReadOnly => "the file allows no writing",

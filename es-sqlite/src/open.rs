@@ -43,8 +43,8 @@ pub(crate) struct WriteConnections {
 pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnections>, StoreError> {
     let is_there = check_file(config)?;
     if config.read_only {
-        let reader = open_to_read(config)?;
-        return match inspect(&reader, &config.path)? {
+        let inspected = open_to_read(config).and_then(|reader| inspect(&reader, &config.path));
+        return match inspected.map_err(|error| explain_read_only(config, error))? {
             Schema::Version(version) if version == MIGRATIONS.len() => Ok(None),
             Schema::Version(version) => Err(StoreError::new(
                 StoreErrorKind::ReadOnly,
@@ -191,6 +191,23 @@ fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
         )
         .caused_by(error)),
     }
+}
+
+/// SQLite reads a write-ahead log only with an index of it beside the file, which somebody must be
+/// able to make.
+fn explain_read_only(config: &SqliteConfig, error: StoreError) -> StoreError {
+    if error.kind() != StoreErrorKind::ReadOnly {
+        return error;
+    }
+    let path = config.path.display();
+    StoreError::new(
+        StoreErrorKind::ReadOnly,
+        format!(
+            "reading {path} needs the file {path}-shm, which cannot be made or written; \
+             allow this user to write in the folder, or read a copy of the store in another one"
+        ),
+    )
+    .caused_by(error)
 }
 
 fn not_a_store(path: &Path, why: &str) -> StoreError {

@@ -213,3 +213,40 @@ fn a_file_without_the_right_to_write_is_refused_and_opens_read_only() {
     }
     crate::support::succeeds(child);
 }
+
+/// As above, in a folder in which nothing can be made.
+#[test]
+#[cfg(unix)]
+fn a_store_in_a_folder_without_the_right_to_write_says_what_reading_needs() {
+    use std::os::unix::fs::PermissionsExt;
+    let name = "files::a_store_in_a_folder_without_the_right_to_write_says_what_reading_needs";
+    if let Some(path) = crate::support::child_path() {
+        crate::support::block_on(async move {
+            let error = refused(&path, SqliteConfig::new(&path).read_only(true)).await;
+            println!("\nanswer {:?} {error}", error.kind());
+            assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+            assert!(error.to_string().contains("-shm"), "{error}");
+            assert!(error.to_string().contains("folder"), "{error}");
+        });
+        return;
+    }
+    let folder = Folder::new();
+    crate::support::block_on(async {
+        let store = folder.store().await;
+        append_one(&store, "posting/1", event("one")).await;
+        store.close().await;
+    });
+    let parent = folder.path().parent().unwrap().to_owned();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o444)).unwrap();
+    fs::set_permissions(&parent, fs::Permissions::from_mode(0o555)).unwrap();
+    let mut child = crate::support::child(name, &folder.path());
+    if rustix::process::geteuid().is_root() {
+        use std::os::unix::process::CommandExt;
+        child.uid(65534);
+    }
+    let output = child.output().unwrap();
+    // or the folder cannot be removed
+    fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+}
