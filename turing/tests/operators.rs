@@ -23,7 +23,8 @@ fn workspace(body: &str) -> Workspace {
 fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_goes_on() {
     // the program is killed when it comes to the third posting
     let workspace = workspace(
-        "grep -q 'advert 3' && [ ! -e healed ] && kill -9 $PPID; echo \"$$\" >> calls; echo ok",
+        "if grep -q 'advert 3' && [ ! -e healed ]; then kill -9 $PPID; exit 1; fi\n\
+         echo $$ >> calls; echo ok",
     );
     workspace.run(&["--parallel", "1"]);
     assert_eq!(names(&workspace.events(1)).last(), Some(&"posting_terminal"));
