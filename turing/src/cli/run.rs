@@ -64,7 +64,8 @@ async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Fai
         // the same postings through the same definition are what is asked for
         args.how.again = true;
         let mut done = run_in(&store, &lock, &definition, intake, args.how).await?;
-        done.go_on = format!("name the run that this one repeats: turing run retry {run_id}");
+        let file = args.workflow.display();
+        done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
         tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
     let done = done.await;
@@ -135,7 +136,7 @@ pub(super) async fn run_in(
             // asked twice: the future is dropped, which ends all scripts
             return Err(Failure::Interrupted);
         }
-        tell("stopping: attempts in progress finish; press Ctrl-C again to end them");
+        tell("stopping: attempts in progress finish; interrupt again to end them");
     }
 }
 
