@@ -99,7 +99,7 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// How much of a stream is read at once while it is folded; two such pages are held in memory.
+    /// How much of a stream is read, and held in memory, at once while it is folded.
     #[must_use]
     pub fn with_page_limit(mut self, page: PageLimit) -> Self {
         self.page = page;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join;
-
 use crate::aggregate::Aggregate;
 use crate::envelope::RecordedEvent;
 use crate::error::StoreError;
@@ -148,7 +146,7 @@ pub(crate) fn decode<E: Event>(event: &RecordedEvent) -> Result<E, LoadError> {
     })
 }
 
-/// Folds what `read` selects of a stream, with the memory of two pages.
+/// Folds what `read` selects of a stream, with the memory of one page.
 pub(crate) async fn load_stream<A: Aggregate>(
     store: &dyn EventStore,
     snapshots: Option<&Snapshots<A>>,
@@ -172,21 +170,12 @@ pub(crate) async fn load_stream<A: Aggregate>(
         return Box::pin(load_stream(store, None, read)).await;
     }
     loop {
-        let fold = async {
-            for event in &page.events {
-                state.evolve(&decode(event)?);
-                version = event.version;
-            }
-            Ok::<_, LoadError>(())
-        };
-        let Some(next) = read.after(&page) else {
-            fold.await?;
-            break;
-        };
-        // the store reads on while this page is folded
-        let (next_page, folded) = join(store.read_stream(&next), fold).await;
-        folded?;
-        page = next_page?;
+        for event in &page.events {
+            state.evolve(&decode(event)?);
+            version = event.version;
+        }
+        let Some(next) = read.after(&page) else { break };
+        page = store.read_stream(&next).await?;
         read = next;
     }
     Ok(Loaded { stream, version, state })
