@@ -1,0 +1,38 @@
+# Stops a server that nobody uses any more, and removes its folder.
+#
+# $1: the folder of the server    $2: how many seconds it stays without users
+#
+# Standard input is the pipe of the folder. Every user of the server holds its other end open
+# for life and has written one byte, so that reading ends when the last user is gone, however it
+# went, and brings nothing if nobody has come since the last look.
+
+trap '' HUP INT
+while [ -n "$(cat)" ]; do
+    sleep "$2"
+done
+
+# From here on nobody comes any more: a user that does not see this file after it opened the
+# pipe leaves. Who was faster is waited for.
+rm -f "$1/open"
+cat >/dev/null
+
+# A number in a file may by now be another process's, after a reboot for instance.
+runs() {
+    if [ -d /proc/self ]; then
+        [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]
+    else
+        ps -o args= -p "$pid" | grep -qF "$1/data"
+    fi
+}
+
+pid=$(head -n 1 "$1/data/postmaster.pid")
+if [ -n "$pid" ] && runs "$1"; then
+    kill -QUIT "$pid"
+    left=100
+    while [ "$left" -gt 0 ] && runs "$1"; do
+        left=$((left - 1))
+        sleep 0.1 || sleep 1
+    done
+    runs "$1" && kill -KILL "$pid"
+fi
+rm -rf "$1"

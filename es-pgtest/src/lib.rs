@@ -1,0 +1,33 @@
+//! What the PostgreSQL tests of this workspace need: a temporary server, databases on it, and
+//! two things to put in front of it.
+//!
+//! - [`Server`]: one temporary cluster for a whole test run, or one of its own for a test that
+//!   kills it; [`TestDatabase`] is a database on it.
+//! - [`Proxy`]: counts messages, cuts connections at a chosen message, swallows everything.
+//! - [`TransactionPooler`]: gives every transaction another session.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use es_pgtest::Server;
+//!
+//! let database = Server::shared().database().await;
+//! let pool = sqlx::PgPool::connect_with(database.options()).await.unwrap();
+//! # }
+//! ```
+//!
+//! A test without a server fails: nothing here skips silently.
+
+mod account;
+mod binaries;
+mod cluster;
+mod database;
+mod error;
+mod folder;
+mod guardian;
+mod private;
+mod server;
+mod shared;
+mod wire;
+
+pub use database::TestDatabase;
+pub use server::Server;

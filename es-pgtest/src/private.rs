@@ -1,0 +1,87 @@
+//! A server for one test.
+
+use std::{
+    process::Child,
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    account::Account,
+    binaries::Binaries,
+    cluster::Cluster,
+    error::Error,
+    folder::{Base, Folder},
+    guardian::{self, Hold},
+};
+
+/// A cluster with its running server, which goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Private {
+    cluster: Cluster,
+    server: Mutex<Option<Child>>,
+    /// Of use until the server is dropped.
+    guard: Option<(Hold, Child)>,
+}
+
+impl Private {
+    /// Makes and starts a cluster.
+    pub(crate) fn start_new(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        let binaries = Binaries::find()?;
+        let account = Account::find()?;
+        let base = Base::make(&binaries, account)?;
+        let lock = base.lock()?;
+        let folder = base.folder(account)?;
+        let guard = guardian::guard(&folder, 0)?;
+        drop(lock);
+        let cluster = Cluster::make(binaries, account, folder, settings)?;
+        let private = Self { cluster, server: Mutex::new(None), guard: Some(guard) };
+        private.start()?;
+        Ok(private)
+    }
+
+    /// The folder of the server.
+    pub(crate) fn folder(&self) -> &Folder {
+        self.cluster.folder()
+    }
+
+    /// Starts the server unless it runs.
+    pub(crate) fn start(&self) -> Result<(), Error> {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if server.is_none() {
+            *server = Some(self.cluster.start()?);
+        }
+        Ok(())
+    }
+
+    /// Stops the server in order.
+    pub(crate) fn stop(&self) {
+        if let Some(server) = self.take() {
+            self.cluster.stop(server, false);
+        }
+    }
+
+    /// Kills the server.
+    pub(crate) fn kill(&self) {
+        if let Some(server) = self.take() {
+            self.cluster.kill(server);
+        }
+    }
+
+    fn take(&self) -> Option<Child> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        match self.take() {
+            Some(server) => self.cluster.stop(server, true),
+            None => self.cluster.forget(),
+        }
+        // without a user the guardian removes the folder
+        if let Some((hold, mut guardian)) = self.guard.take() {
+            drop(hold);
+            let _ = guardian.wait();
+        }
+    }
+}
