@@ -258,6 +258,14 @@ pub enum InvalidRequest {
         /// The longest allowed key, in bytes.
         max: usize,
     },
+    /// The store keeps ids of another kind only.
+    #[error("stream {stream} cannot be kept here: this store's aggregate ids are {wanted}")]
+    IdOfOtherType {
+        /// The stream.
+        stream: StreamId,
+        /// What ids the store keeps.
+        wanted: &'static str,
+    },
     /// The name of the stream is none.
     #[error(transparent)]
     Stream(#[from] crate::stream::InvalidStreamId),

@@ -1,0 +1,364 @@
+//! How a store is reached and what it is called.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use es_core::environment::SystemClock;
+use es_core::{Clock, Limits};
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::identifier::Identifier;
+
+/// The type of the column `aggregate_id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum IdType {
+    /// Any id that es-core allows.
+    #[default]
+    Text,
+    /// Whole numbers of 32 bits, written in the usual way: `12345`, not `012345`.
+    Int,
+}
+
+impl IdType {
+    pub(crate) fn sql_type(self) -> &'static str {
+        match self {
+            Self::Text => "TEXT",
+            Self::Int => "INT",
+        }
+    }
+
+    /// The type as PostgreSQL's catalogues name it.
+    pub(crate) fn catalogue_name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int => "integer",
+        }
+    }
+
+    /// The id as a number, if it is written in the usual way.
+    pub(crate) fn number(id: &str) -> Option<i32> {
+        id.parse().ok().filter(|number: &i32| number.to_string() == id)
+    }
+}
+
+/// What a store's tables are called. A schema holds one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The schema.
+    pub schema: Identifier,
+    /// The table of events; the names of everything else in the schema begin with it.
+    pub events: Identifier,
+    /// The type of the ids.
+    pub ids: IdType,
+}
+
+impl Default for Layout {
+    /// `public.execution_events` with ids of any kind.
+    fn default() -> Self {
+        let name = |text| Identifier::new(text).expect("the name keeps the rule");
+        Self { schema: name("public"), events: name("execution_events"), ids: IdType::Text }
+    }
+}
+
+/// What is between the store and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Session {
+    /// The store has its connections for itself: statements are prepared once, time-outs are set
+    /// when a connection is made, and other processes are told of appends.
+    #[default]
+    Own,
+    /// A proxy lends a connection for each transaction: nothing is prepared or set for longer than
+    /// a transaction, and other processes' appends are noticed by polling only.
+    Pooled,
+}
+
+/// How a PostgreSQL store is opened. Nothing is connected yet.
+///
+/// `Debug` shows no password.
+#[derive(Clone)]
+pub struct PostgresConfig {
+    pub(crate) options: PgConnectOptions,
+    pub(crate) layout: Layout,
+    pub(crate) session: Session,
+    pub(crate) writers: usize,
+    pub(crate) readers: usize,
+    pub(crate) queue: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) statement_timeout: Duration,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// A text that is no address of a PostgreSQL database. It does not repeat the text, which may hold
+/// a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It is not of the form of an address.
+    #[error("not an address of a PostgreSQL database; write postgres://user@host:5432/database")]
+    Form,
+    /// It names no database.
+    #[error("the address names no database; write postgres://user@host:5432/database")]
+    NoDatabase,
+    /// A parameter behind the question mark is unknown.
+    #[error(
+        "unknown parameter `{name}` in the address; known are application_name, host, port, user, \
+         password, dbname, options, sslmode, sslrootcert, sslcert, sslkey"
+    )]
+    Parameter {
+        /// The name of the parameter, not its value.
+        name: String,
+    },
+    /// A parameter has an impossible value.
+    #[error("the address has an impossible value, for instance of its port or sslmode")]
+    Value,
+}
+
+impl PostgresConfig {
+    /// The store in the database that `options` lead to.
+    pub fn new(options: PgConnectOptions) -> Self {
+        Self {
+            // statements are told of by this crate, with what they are for
+            options: options.disable_statement_logging(),
+            layout: Layout::default(),
+            session: Session::Own,
+            writers: 2,
+            readers: 2,
+            queue: 4096,
+            connect_timeout: Duration::from_secs(10),
+            statement_timeout: Duration::from_secs(30),
+            lock_timeout: Duration::from_secs(10),
+            poll_interval: Duration::from_millis(125),
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// Names the tables.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Says what is between the store and the server; [`Session::Own`] by default.
+    #[must_use]
+    pub fn session(mut self, session: Session) -> Self {
+        self.session = session;
+        self
+    }
+
+    /// How many connections write; 2 by default, at least 1. Appends that wait share a statement,
+    /// so that more bring little.
+    #[must_use]
+    pub fn writers(mut self, writers: usize) -> Self {
+        self.writers = writers.max(1);
+        self
+    }
+
+    /// How many connections read; 2 by default, at least 1.
+    ///
+    /// With the writers and two more, one to follow the log and one to tell other processes, these
+    /// are all connections of a store. Each is made when it is first needed.
+    #[must_use]
+    pub fn readers(mut self, readers: usize) -> Self {
+        self.readers = readers.max(1);
+        self
+    }
+
+    /// How many appends may wait before further ones wait for a place; 4,096 by default.
+    #[must_use]
+    pub fn queue(mut self, appends: usize) -> Self {
+        self.queue = appends.max(1);
+        self
+    }
+
+    /// How long to wait for a new connection, and for one of the store's own to become free; 10 s
+    /// by default.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a statement may take; 30 s by default. The server ends it then; if the server does
+    /// not answer for twice as long, the connection is given up. The server's part needs
+    /// [`Session::Own`].
+    #[must_use]
+    pub fn statement_timeout(mut self, timeout: Duration) -> Self {
+        self.statement_timeout = timeout;
+        self
+    }
+
+    /// How long an append may wait for another transaction that writes to the same stream; 10 s by
+    /// default. Needs [`Session::Own`].
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// How often to look for appends that nobody tells of, while somebody waits for one; 125 ms by
+    /// default, at least 1 ms.
+    #[must_use]
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Upper bounds of what one append may carry.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Replaces the clock that says when events were recorded.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The database, the server and the user, without the password.
+    pub fn place(&self) -> String {
+        let options = &self.options;
+        let host = match options.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => options.get_host().to_owned(),
+        };
+        let database = options.get_database().unwrap_or(options.get_username());
+        format!("database {database} on {host}:{}", options.get_port())
+    }
+
+    /// The options of a connection of the store's own.
+    pub(crate) fn own_options(&self) -> PgConnectOptions {
+        match self.session {
+            Session::Pooled => self.options.clone().statement_cache_capacity(0),
+            Session::Own => {
+                let millis = |time: Duration| time.as_millis().min(i32::MAX as u128).to_string();
+                self.options.clone().options([
+                    ("statement_timeout", millis(self.statement_timeout)),
+                    ("lock_timeout", millis(self.lock_timeout)),
+                    // a plan made while the table was empty would scan it for ever
+                    ("enable_seqscan", "off".to_owned()),
+                    ("enable_bitmapscan", "off".to_owned()),
+                    ("jit", "off".to_owned()),
+                ])
+            }
+        }
+    }
+
+    /// True if statements may be prepared for longer than a transaction.
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.session == Session::Own
+    }
+}
+
+impl fmt::Debug for PostgresConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConfig")
+            .field("place", &self.place())
+            .field("layout", &self.layout)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FromStr for PostgresConfig {
+    type Err = ConfigError;
+
+    /// Reads an address such as `postgres://user:password@host:5432/database?sslmode=require`.
+    ///
+    /// What the address leaves out is taken from the environment, as `psql` does: `PGPASSWORD`,
+    /// the password file, and so on.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const KNOWN: [&str; 17] = [
+            "application_name",
+            "dbname",
+            "host",
+            "hostaddr",
+            "options",
+            "password",
+            "port",
+            "ssl-ca",
+            "ssl-cert",
+            "ssl-key",
+            "ssl-mode",
+            "ssl-root-cert",
+            "sslcert",
+            "sslkey",
+            "sslmode",
+            "sslrootcert",
+            "user",
+        ];
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(ConfigError::Form);
+        }
+        // sqlx tells of unknown parameters in the log, value included
+        let parameters = text.split_once('?').map_or("", |(_, parameters)| parameters);
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            let name = parameter.split('=').next().unwrap_or_default();
+            if !KNOWN.contains(&name) {
+                let name = name.chars().take(40).flat_map(char::escape_debug).collect();
+                return Err(ConfigError::Parameter { name });
+            }
+        }
+        let options = PgConnectOptions::from_str(text).map_err(|error| match error {
+            // its own text may repeat a part of the address
+            sqlx::Error::Configuration(_) if text.contains("://") => ConfigError::Value,
+            _ => ConfigError::Form,
+        })?;
+        if options.get_database().is_none() {
+            return Err(ConfigError::NoDatabase);
+        }
+        Ok(Self::new(options))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_the_password() {
+        let address = "postgres://user:canary@example.org:5433/turing?sslmode=require";
+        let config: PostgresConfig = address.parse().unwrap();
+        assert_eq!(config.place(), "database turing on example.org:5433");
+        assert!(!format!("{config:?} {config:#?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_bad_address_is_told_without_repeating_it() {
+        let table = [
+            ("mysql://u:canary@h/d", ConfigError::Form),
+            ("canary", ConfigError::Form),
+            ("postgres://u:canary@h:99999999/d", ConfigError::Value),
+            ("postgres://u:canary@h/d?sslmode=canary", ConfigError::Value),
+            (
+                "postgres://u@h/d?passwort=canary",
+                ConfigError::Parameter { name: "passwort".to_owned() },
+            ),
+        ];
+        for (address, expected) in table {
+            let error = address.parse::<PostgresConfig>().unwrap_err();
+            assert_eq!(error, expected, "{address}");
+            assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_ids_in_one_way_of_writing_only() {
+        for (id, number) in [("0", 0), ("-7", -7), ("2147483647", i32::MAX)] {
+            assert_eq!(IdType::number(id), Some(number));
+        }
+        for id in ["", "+7", "007", "-0", "2147483648", "7 ", "0x7", "7.0", "a"] {
+            assert_eq!(IdType::number(id), None, "{id}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The store's own connections: made when needed, kept, given up when in doubt.
+
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use es_core::{StoreError, StoreErrorKind, StreamId};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
+
+use crate::config::PostgresConfig;
+use crate::error::{closed, is_lost, store_error};
+
+/// A connection that was not used for so long is tried before it is relied on: a server that was
+/// restarted meanwhile would otherwise make an append's outcome unknown.
+const STALE: Duration = Duration::from_secs(15);
+
+/// What a statement is for, for messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Doing<'a>(pub(crate) &'static str, pub(crate) Option<&'a StreamId>);
+
+impl Display for Doing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.1 {
+            Some(stream) => write!(f, "{} {stream}", self.0),
+            None => f.write_str(self.0),
+        }
+    }
+}
+
+/// A statement with its values.
+pub(crate) type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Makes connections.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    options: Secret,
+    is_persistent: bool,
+    connect_timeout: Duration,
+    answer_timeout: Duration,
+    /// Where the connections lead to, for messages.
+    pub(crate) place: String,
+}
+
+/// Options that show nothing of themselves.
+struct Secret(PgConnectOptions);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl Connector {
+    pub(crate) fn new(config: &PostgresConfig) -> Self {
+        Self {
+            options: Secret(config.own_options()),
+            is_persistent: config.is_persistent(),
+            connect_timeout: config.connect_timeout,
+            answer_timeout: config.statement_timeout.saturating_mul(2),
+            place: config.place(),
+        }
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
+    }
+
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options.0
+    }
+
+    pub(crate) async fn connect(&self) -> Result<PgConnection, StoreError> {
+        let what = "connecting";
+        match timeout(self.connect_timeout, self.options.0.connect()).await {
+            Ok(connected) => connected.map_err(|error| self.failure(what, error)),
+            Err(_) => Err(self.no_answer(what)),
+        }
+    }
+
+    /// All rows of a statement, after its transaction has ended: with the last row alone nothing is
+    /// committed yet.
+    pub(crate) async fn rows(
+        &self,
+        connection: &mut PgConnection,
+        statement: Bound<'_>,
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let statement = statement.persistent(self.is_persistent);
+        let answer = async {
+            if self.is_persistent {
+                return statement.fetch_all(connection).await;
+            }
+            // a proxy may give each message that is outside of a transaction to another server
+            // connection, which does not know what the message before has prepared
+            let mut transaction = connection.begin().await?;
+            let rows = statement.fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(rows)
+        };
+        match timeout(self.answer_timeout, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    pub(crate) fn failure(&self, what: impl Display, error: sqlx::Error) -> StoreError {
+        store_error(what, &self.place, error)
+    }
+
+    fn no_answer(&self, what: &str) -> StoreError {
+        let text = format!("{what} to {}: no answer within {:?}", self.place, self.connect_timeout);
+        StoreError::new(StoreErrorKind::Unavailable, text)
+    }
+}
+
+/// A place for one connection.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    connection: Option<PgConnection>,
+    used: Instant,
+}
+
+impl Slot {
+    pub(crate) fn empty() -> Self {
+        Self { connection: None, used: Instant::now() }
+    }
+
+    /// The connection, made or tried if need be. Whoever takes it puts it back with
+    /// [`keep`](Self::keep) once it is certain that nothing is under way on it.
+    pub(crate) async fn take(&mut self, connector: &Connector) -> Result<PgConnection, StoreError> {
+        if let Some(mut connection) = self.connection.take() {
+            if self.used.elapsed() < STALE {
+                return Ok(connection);
+            }
+            if let Ok(Ok(())) = timeout(connector.connect_timeout, connection.ping()).await {
+                return Ok(connection);
+            }
+        }
+        connector.connect().await
+    }
+
+    pub(crate) fn keep(&mut self, connection: PgConnection) {
+        self.connection = Some(connection);
+        self.used = Instant::now();
+    }
+
+    /// True if the connection was used before, so that it may have been lost since.
+    fn is_used(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    pub(crate) async fn close(self) {
+        if let Some(connection) = self.connection {
+            // the server notices in any case
+            let _ = connection.close().await;
+        }
+    }
+}
+
+/// Connections for statements that write nothing, or that may be repeated.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    connector: std::sync::Arc<Connector>,
+    free: Semaphore,
+    slots: Mutex<Vec<Slot>>,
+}
+
+/// A slot on loan; it comes back when this is dropped, without its connection unless that was kept.
+struct Loan<'a> {
+    connections: &'a Connections,
+    slot: Option<Slot>,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        let slot = self.slot.take().unwrap_or_else(Slot::empty);
+        self.connections.slots().push(slot);
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(connector: std::sync::Arc<Connector>, count: usize) -> Self {
+        let slots = (0..count).map(|_| Slot::empty()).collect();
+        Self { connector, free: Semaphore::new(count), slots: Mutex::new(slots) }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a statement that can be repeated without harm, and answers its rows. A connection that
+    /// was lost since it was last used is replaced once.
+    pub(crate) async fn rows(
+        &self,
+        what: Doing<'_>,
+        mut statement: impl FnMut() -> Bound<'static>,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let connector = &self.connector;
+        let permit = match timeout(connector.connect_timeout, self.free.acquire()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return Err(closed(&connector.place)),
+            Err(_) => {
+                let text = format!(
+                    "{what} in {}: no connection became free within {:?}; allow the store more \
+                     readers, or read less at the same time",
+                    connector.place, connector.connect_timeout
+                );
+                return Err(StoreError::new(StoreErrorKind::Busy, text));
+            }
+        };
+        let slot = self.slots().pop();
+        let mut loan = Loan { connections: self, slot: None };
+        let mut slot = slot.expect("there is a slot for each permit");
+        let answer = loop {
+            let was_used = slot.is_used();
+            let mut connection = match slot.take(connector).await {
+                Ok(connection) => connection,
+                Err(error) => break Err(error),
+            };
+            match connector.rows(&mut connection, statement()).await {
+                Ok(rows) => {
+                    slot.keep(connection);
+                    break Ok(rows);
+                }
+                Err(error) if is_lost(&error) && was_used => {}
+                Err(error) => {
+                    if !is_lost(&error) {
+                        slot.keep(connection);
+                    }
+                    break Err(connector.failure(what, error));
+                }
+            }
+        };
+        loan.slot = Some(slot);
+        drop(loan);
+        drop(permit);
+        answer
+    }
+
+    /// Refuses further use and closes what is open, once it is free.
+    pub(crate) async fn close(&self, count: usize) {
+        let all = self.free.acquire_many(u32::try_from(count).unwrap_or(u32::MAX)).await;
+        if all.is_err() {
+            return;
+        }
+        self.free.close();
+        let slots = std::mem::take(&mut *self.slots());
+        for slot in slots {
+            slot.close().await;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What PostgreSQL's failures mean. They are told apart by SQLSTATE, never by their text, which
+//! follows the language of the server.
+
+use std::fmt::Display;
+
+use es_core::{StoreError, StoreErrorKind};
+use sqlx::Error;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+/// Another transaction was faster; the migrated function raises it.
+pub(crate) const RACED: &str = "ES001";
+
+/// The failure as the server told it, if it did.
+pub(crate) fn database_error(error: &Error) -> Option<&PgDatabaseError> {
+    match error {
+        Error::Database(error) => error.try_downcast_ref(),
+        _ => None,
+    }
+}
+
+pub(crate) fn has_code(error: &Error, code: &str) -> bool {
+    database_error(error).is_some_and(|error| error.code() == code)
+}
+
+/// True if the server has refused the statement and undone all of it, or it was never sent.
+pub(crate) fn is_refused(error: &Error) -> bool {
+    match error {
+        Error::Encode(_) | Error::InvalidArgument(_) => true,
+        _ => database_error(error).is_some_and(|error| {
+            !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+        }),
+    }
+}
+
+/// True if the connection can be used no longer.
+pub(crate) fn is_lost(error: &Error) -> bool {
+    let is_about_an_answer = matches!(
+        error,
+        Error::Decode(_)
+            | Error::ColumnDecode { .. }
+            | Error::ColumnNotFound(_)
+            | Error::ColumnIndexOutOfBounds { .. }
+            | Error::RowNotFound
+    );
+    !is_refused(error) && !is_about_an_answer
+}
+
+/// What a failure of PostgreSQL means as a failure of the store: `what` was being done, at `place`
+/// such as `database turing on localhost:5432`.
+///
+/// For statements that wrote nothing when they fail. For applications that keep tables of their own
+/// beside the events, too.
+pub fn store_error(what: impl Display, place: &str, error: Error) -> StoreError {
+    let (kind, advice) = meaning(&error);
+    StoreError::new(kind, format!("{what} in {place}: {advice}")).caused_by(error)
+}
+
+/// The failure of an append or commit that was sent.
+pub(crate) fn append_error(what: impl Display, place: &str, error: Error) -> StoreError {
+    if is_refused(&error) {
+        return store_error(what, place, error);
+    }
+    outcome_unknown(what, place).caused_by(error)
+}
+
+/// The failure of an append whose answer was lost.
+pub(crate) fn outcome_unknown(what: impl Display, place: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::OutcomeUnknown,
+        format!(
+            "{what} in {place}: the answer was lost, it may be written or not; \
+             with an idempotency key it can be sent again"
+        ),
+    )
+}
+
+/// A kind and what to do about it.
+fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
+    use StoreErrorKind::{Busy, Full, NotAStore, Other, ReadOnly, Unavailable};
+    let Some(error) = database_error(error) else {
+        return match error {
+            Error::Tls(_) => {
+                (Other, "no encrypted connection can be made; check sslmode and the certificates")
+            }
+            Error::Configuration(_) => (Other, "the connection's settings are wrong"),
+            Error::Decode(_) | Error::ColumnDecode { .. } => {
+                (StoreErrorKind::Corrupt, "a row cannot be read")
+            }
+            Error::Encode(_) => (Other, "a value cannot be sent"),
+            _ => (Unavailable, "the server cannot be reached; check that it runs and the address"),
+        };
+    };
+    match error.code() {
+        "28000" | "28P01" => (Other, "the server refuses this user; check user and password"),
+        "3D000" => (NotAStore, "there is no such database; create it, for instance with createdb"),
+        "53300" => (
+            Unavailable,
+            "the server has no free connection; raise max_connections or close others",
+        ),
+        "57P03" => (Unavailable, "the server is starting up or shutting down"),
+        "08P01" => (
+            Other,
+            "the server or a proxy before it refuses the connection's settings; for a transaction-pooling proxy say so",
+        ),
+        "25006" => {
+            (ReadOnly, "the server takes no writes, as a standby does; connect to the primary")
+        }
+        "42501" => (ReadOnly, "the user lacks the privilege; grant it, or use a user that has it"),
+        "3F000" | "42P01" | "42883" | "42703" => {
+            (NotAStore, "the store's schema is missing or incomplete; migrate it")
+        }
+        "53100" => (Full, "the server's disk is full; free some space"),
+        "53200" => (Unavailable, "the server is out of memory"),
+        "55P03" => (Busy, "another transaction holds the stream for longer than the lock time-out"),
+        "57014" => (
+            Unavailable,
+            "it took longer than the statement time-out, or was cancelled; nothing was written",
+        ),
+        "40001" | "40P01" => (Busy, "another transaction was in the way; nothing was written"),
+        "22003" => {
+            (Other, "a number is out of range: a stream holds no more than 2147483647 events")
+        }
+        code if code.starts_with("57P") || code.starts_with("08") => {
+            (Unavailable, "the server ended the connection")
+        }
+        code if code.starts_with("22") => (Other, "the server cannot keep a value"),
+        code if code.starts_with("23") => {
+            (Other, "a constraint of the database refuses it; nothing was written")
+        }
+        _ => (Other, "PostgreSQL failed"),
+    }
+}
+
+/// The refusal after [`close`](crate::PostgresStore::close).
+pub(crate) fn closed(place: &str) -> StoreError {
+    StoreError::new(StoreErrorKind::Closed, format!("the store in {place} was closed"))
+}

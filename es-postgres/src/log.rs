@@ -1,0 +1,424 @@
+//! Knows how far the log can be read, for all readers of a store at once, and wakes those who wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use es_core::{Position, StoreError, StoreErrorKind};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{PgConnection, Row};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::connection::{Connector, Slot};
+use crate::error::{closed, is_lost};
+use crate::frontier::{Frontier, Look, WentBack};
+use crate::row::position;
+use crate::sql::Statements;
+
+/// The first pause between two looks while the frontier is about to move; each further one is
+/// twice as long, up to the interval of polling.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(2);
+
+/// How often the frontier is written down at most, for processes that start.
+const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Somebody who needs a look that begins after now.
+type Ask = oneshot::Sender<Result<Position, StoreError>>;
+
+/// The readers' side of the tracker.
+pub(crate) struct Log {
+    shared: Arc<Shared>,
+    asks: mpsc::UnboundedSender<Ask>,
+    place: String,
+}
+
+struct Shared {
+    seen: watch::Sender<Seen>,
+    waiters: AtomicUsize,
+    /// Something has happened for which a look is worth while.
+    hint: Notify,
+}
+
+/// What is known to everybody.
+#[derive(Default)]
+struct Seen {
+    frontier: u64,
+    is_closed: bool,
+    failures: u64,
+    failure: Option<StoreError>,
+}
+
+impl Log {
+    /// Starts the tracker.
+    pub(crate) fn start(
+        runtime: &tokio::runtime::Handle,
+        connector: Arc<Connector>,
+        statements: Arc<Statements>,
+        poll_interval: Duration,
+        channel: Option<String>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            seen: watch::Sender::new(Seen::default()),
+            waiters: AtomicUsize::new(0),
+            hint: Notify::new(),
+        });
+        let (asks, asked) = mpsc::unbounded_channel();
+        let place = connector.place.clone();
+        let tracker = Tracker {
+            shared: Arc::clone(&shared),
+            connector,
+            statements,
+            poll_interval,
+            channel,
+            link: Link::None,
+            frontier: Frontier::default(),
+            watermark: 0,
+            watermark_at: None,
+        };
+        runtime.spawn(tracker.run(asked));
+        Self { shared, asks, place }
+    }
+
+    /// How far the log was last known to be readable.
+    pub(crate) fn known(&self) -> Position {
+        Position::from_sequence(self.shared.seen.borrow().frontier)
+    }
+
+    /// How far the log can be read, by a look that begins now or later.
+    pub(crate) async fn look(&self) -> Result<Position, StoreError> {
+        let (ask, answer) = oneshot::channel();
+        self.asks.send(ask).map_err(|_| closed(&self.place))?;
+        answer.await.map_err(|_| closed(&self.place))?
+    }
+
+    /// Tells that this process has appended.
+    pub(crate) fn appended(&self) {
+        if self.shared.waiters.load(Ordering::Relaxed) > 0 {
+            self.shared.hint.notify_one();
+        }
+    }
+
+    /// Waits until the log can be read past `position`.
+    pub(crate) async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        let position = position.to_sequence();
+        let mut seen = self.shared.seen.subscribe();
+        let failures = {
+            let seen = seen.borrow();
+            if seen.is_closed {
+                return Err(closed(&self.place));
+            }
+            if seen.frontier > position {
+                return Ok(());
+            }
+            seen.failures
+        };
+        let _waiting = Waiting::begin(&self.shared);
+        let seen = seen
+            .wait_for(|seen| {
+                seen.is_closed || seen.frontier > position || seen.failures != failures
+            })
+            .await
+            .map_err(|_| closed(&self.place))?;
+        if seen.frontier > position {
+            return Ok(());
+        }
+        match &seen.failure {
+            Some(failure) if !seen.is_closed => Err(failure.clone()),
+            _ => Err(closed(&self.place)),
+        }
+    }
+
+    /// Wakes everybody, now and whoever waits later: the store is closed.
+    pub(crate) fn close(&self) {
+        self.shared.seen.send_modify(|seen| seen.is_closed = true);
+        self.shared.hint.notify_one();
+    }
+}
+
+/// Counts as waiting until dropped: only then is anything looked at without being asked for.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.waiters.fetch_add(1, Ordering::Relaxed);
+        shared.hint.notify_one();
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The tracker's connection.
+enum Link {
+    None,
+    /// Told of appends by other processes.
+    Listening(Box<PgListener>),
+    Polling(Slot),
+}
+
+/// The one task of a store that looks.
+struct Tracker {
+    shared: Arc<Shared>,
+    connector: Arc<Connector>,
+    statements: Arc<Statements>,
+    poll_interval: Duration,
+    /// Where other processes tell of their appends; `None` behind a pooling proxy.
+    channel: Option<String>,
+    link: Link,
+    frontier: Frontier,
+    /// The highest frontier that is known to be written down, and when this process last tried.
+    watermark: i64,
+    watermark_at: Option<Instant>,
+}
+
+impl Tracker {
+    /// Looks when asked, when told, and while somebody waits from time to time; ends when the store
+    /// is gone.
+    async fn run(mut self, mut asked: mpsc::UnboundedReceiver<Ask>) {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let mut asks = Vec::new();
+            let is_waited_for = self.shared.waiters.load(Ordering::Relaxed) > 0;
+            tokio::select! {
+                ask = asked.recv() => match ask {
+                    Some(ask) => asks.push(ask),
+                    None => return self.end().await,
+                },
+                () = self.shared.hint.notified() => pause = SHORTEST_PAUSE,
+                () = told(&mut self.link), if is_waited_for => pause = SHORTEST_PAUSE,
+                () = sleep(pause), if is_waited_for => {}
+            }
+            while let Ok(ask) = asked.try_recv() {
+                asks.push(ask);
+            }
+            let is_closed = self.shared.seen.borrow().is_closed;
+            let is_needed = !asks.is_empty() || self.shared.waiters.load(Ordering::Relaxed) > 0;
+            if is_closed || !is_needed {
+                for ask in asks {
+                    let _ = ask.send(Err(closed(&self.connector.place)));
+                }
+                if is_closed {
+                    self.link = Link::None;
+                }
+                continue;
+            }
+            let before = self.frontier.position();
+            let looked = self.look().await;
+            pause = match &looked {
+                Ok(_) if !self.frontier.is_behind() => self.poll_interval,
+                Ok(now) if *now > before => SHORTEST_PAUSE,
+                // somebody holds the log back; or the database cannot be reached
+                _ => (pause * 2).min(self.poll_interval),
+            };
+            self.tell(looked, asks);
+            self.keep_watermark().await;
+        }
+    }
+
+    /// Answers those who asked and wakes those whom it concerns.
+    fn tell(&self, looked: Result<i64, StoreError>, asks: Vec<Ask>) {
+        let answer = looked.map(position);
+        self.shared.seen.send_if_modified(|seen| match &answer {
+            Ok(frontier) => {
+                let frontier = frontier.to_sequence();
+                let is_later = frontier > seen.frontier;
+                seen.frontier = frontier;
+                is_later
+            }
+            Err(error) => {
+                seen.failures += 1;
+                seen.failure = Some(error.clone());
+                true
+            }
+        });
+        for ask in asks {
+            // who has gone does not need it
+            let _ = ask.send(answer.clone());
+        }
+    }
+
+    /// One look; a connection that was lost since the last one is replaced once.
+    async fn look(&mut self) -> Result<i64, StoreError> {
+        loop {
+            let is_new = matches!(self.link, Link::None);
+            let error = match self.look_once().await {
+                Ok(look) => return self.frontier.observe(look).map_err(|back| self.diverged(back)),
+                Err(LookError::Store(error)) => return Err(error),
+                Err(LookError::Sqlx(error)) => error,
+            };
+            let lost = is_lost(&error);
+            if lost {
+                self.link = Link::None;
+            }
+            if !lost || is_new {
+                return Err(self.connector.failure("looking for the end of the log", error));
+            }
+        }
+    }
+
+    async fn look_once(&mut self) -> Result<Look, LookError> {
+        if let Link::None = self.link {
+            self.link = self.connect().await?;
+        }
+        let statement = || sqlx::query(self.statements.frontier.sql());
+        let row = match &mut self.link {
+            Link::Listening(listener) => statement().fetch_one(&mut **listener).await?,
+            Link::Polling(slot) => {
+                let mut connection = slot.take(&self.connector).await.map_err(LookError::Store)?;
+                let rows = self.connector.rows(&mut connection, statement()).await?;
+                slot.keep(connection);
+                rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)?
+            }
+            Link::None => return Err(sqlx::Error::PoolClosed.into()),
+        };
+        Ok(Look { visible: row.try_get(0)?, holders: row.try_get(1)?, watermark: row.try_get(2)? })
+    }
+
+    async fn connect(&self) -> Result<Link, LookError> {
+        let Some(channel) = &self.channel else {
+            return Ok(Link::Polling(Slot::empty()));
+        };
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(self.connector.connect_timeout())
+            .connect_lazy_with(self.connector.options().clone());
+        // a pool waits for a server that is away until its time is up; one's own tells why at once
+        drop(self.connector.connect().await.map_err(LookError::Store)?);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.ignore_pool_close_event(true);
+        listener.listen(channel).await?;
+        Ok(Link::Listening(Box::new(listener)))
+    }
+
+    fn diverged(&self, WentBack { from, to }: WentBack) -> StoreError {
+        StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!(
+                "the log in {} was read up to {} and ends at {} now, as after the restoring of an \
+                 older backup; open the store again, and check what was derived from its events",
+                self.connector.place,
+                position(from),
+                position(to)
+            ),
+        )
+    }
+
+    /// Writes the frontier down now and then, so that processes that start need not begin at zero.
+    async fn keep_watermark(&mut self) {
+        let frontier = self.frontier.position();
+        let is_early = self.watermark_at.is_some_and(|at| at.elapsed() < WATERMARK_INTERVAL);
+        if frontier <= self.watermark || is_early {
+            return;
+        }
+        self.watermark_at = Some(Instant::now());
+        self.watermark = frontier;
+        let statement = sqlx::query(self.statements.raise_watermark.sql()).bind(frontier);
+        let raised = match &mut self.link {
+            Link::Listening(listener) => statement.execute(&mut **listener).await.map(drop),
+            Link::Polling(slot) => match slot.take(&self.connector).await {
+                Ok(mut connection) => {
+                    let raised = self.connector.rows(&mut connection, statement).await;
+                    slot.keep(connection);
+                    raised.map(drop)
+                }
+                Err(_) => return,
+            },
+            Link::None => return,
+        };
+        if let Err(error) = raised {
+            // whoever may only read cannot write it, and need not
+            tracing::debug!(%error, "the frontier was not written down");
+            if is_lost(&error) {
+                self.link = Link::None;
+            }
+        }
+    }
+
+    async fn end(self) {
+        if let Link::Polling(slot) = self.link {
+            slot.close().await;
+        }
+    }
+}
+
+/// Waits for another process to tell of an append. Never ends without a connection to listen on.
+async fn told(link: &mut Link) {
+    match link {
+        Link::Listening(listener) => match listener.try_recv().await {
+            Ok(Some(_)) => while listener.next_buffered().is_some() {},
+            // the look that follows finds out
+            Ok(None) | Err(_) => *link = Link::None,
+        },
+        _ => std::future::pending().await,
+    }
+}
+
+enum LookError {
+    Store(StoreError),
+    Sqlx(sqlx::Error),
+}
+
+impl From<sqlx::Error> for LookError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sqlx(error)
+    }
+}
+
+/// Tells other processes of appends, after their commits and on a connection of its own: within an
+/// append it would make all commits of the database wait for one another.
+pub(crate) struct Announcer(mpsc::Sender<()>);
+
+impl Announcer {
+    /// All appends within this time are told of at once.
+    const PAUSE: Duration = Duration::from_millis(5);
+
+    pub(crate) fn start(
+        runtime: &tokio::runtime::Handle,
+        connector: Arc<Connector>,
+        statements: Arc<Statements>,
+        channel: String,
+    ) -> Self {
+        let (wanted, mut asked) = mpsc::channel(1);
+        runtime.spawn(async move {
+            let mut slot = Slot::empty();
+            while asked.recv().await.is_some() {
+                if let Ok(mut connection) = slot.take(&connector).await
+                    && announce(&connector, &statements, &mut connection, &channel).await
+                {
+                    slot.keep(connection);
+                }
+                sleep(Self::PAUSE).await;
+            }
+            slot.close().await;
+        });
+        Self(wanted)
+    }
+
+    /// There are new events.
+    pub(crate) fn announce(&self) {
+        // what is full already tells of this one, too
+        let _ = self.0.try_send(());
+    }
+}
+
+/// Says whether the connection can be used further. What is not told is noticed by polling.
+async fn announce(
+    connector: &Connector,
+    statements: &Statements,
+    connection: &mut PgConnection,
+    channel: &str,
+) -> bool {
+    let statement = sqlx::query(statements.announce.sql()).bind(channel.to_owned());
+    match connector.rows(connection, statement).await {
+        Ok(_) => true,
+        Err(error) => {
+            tracing::debug!(%error, "other processes were not told of an append");
+            !is_lost(&error)
+        }
+    }
+}

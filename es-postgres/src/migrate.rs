@@ -1,0 +1,326 @@
+//! The schema: the steps that bring a database up to date, and what a database must have.
+
+use std::fmt::Write as _;
+
+use es_core::{StoreError, StoreErrorKind};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection, PgConnection, Row};
+
+use crate::config::{Layout, PostgresConfig};
+use crate::connection::Connector;
+use crate::error::{has_code, store_error};
+use crate::sql::{Statement, Statements, fill};
+
+/// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.
+const OLDEST_SERVER: i32 = 140_000;
+
+/// The steps of a store, oldest first.
+const STEPS: [(&str, &str); 5] = [
+    ("events", include_str!("../migrations/0001_events.sql")),
+    ("append only", include_str!("../migrations/0002_append_only.sql")),
+    ("append", include_str!("../migrations/0003_append.sql")),
+    ("frontier", include_str!("../migrations/0004_frontier.sql")),
+    ("snapshots", include_str!("../migrations/0005_snapshots.sql")),
+];
+
+/// Numbered steps, forwards only, and the table that tells which of them a database has.
+///
+/// A step is applied in one transaction with its entry in the table. Of several processes that
+/// migrate at once one does it and the others wait; that needs a connection without a pooling proxy
+/// in between. A step that was changed after it was applied is refused, and so is a database that
+/// has steps which this program does not know.
+#[derive(Debug, Clone)]
+pub struct Migrations {
+    schema: String,
+    table: String,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    name: &'static str,
+    statement: Statement,
+}
+
+impl Migrations {
+    /// The steps of a store.
+    pub fn of_store(layout: &Layout) -> Self {
+        Self::new(layout, &format!("{}_migrations", layout.events), &STEPS)
+    }
+
+    /// The steps of an application that keeps tables of its own beside a store, each with a name.
+    /// `{schema}`, `{events}` and `{id}` stand for what the layout says.
+    ///
+    /// `table` is their own table in the store's schema; like the names it must be a constant of
+    /// the program.
+    pub fn new(layout: &Layout, table: &str, steps: &[(&'static str, &'static str)]) -> Self {
+        let steps =
+            steps.iter().map(|&(name, template)| Step { name, statement: fill(template, layout) });
+        Self {
+            schema: layout.schema.to_string(),
+            table: format!("\"{}\".\"{table}\"", layout.schema),
+            steps: steps.collect(),
+        }
+    }
+
+    /// How many steps there are.
+    pub fn count(&self) -> usize {
+        self.steps.len()
+    }
+
+    fn migrations(&self) -> Vec<Migration> {
+        let steps = self.steps.iter().zip(1..);
+        let migration = |(step, version): (&Step, i64)| {
+            let statement = step.statement.sql();
+            Migration::new(version, step.name.into(), MigrationType::Simple, statement, false)
+        };
+        steps.map(migration).collect()
+    }
+
+    /// Applies the steps that the database does not have yet, and answers how many these were.
+    ///
+    /// # Errors
+    ///
+    /// With the kind [`NewerSchema`](StoreErrorKind::NewerSchema) if the database has steps that
+    /// this program does not know, [`NotAStore`](StoreErrorKind::NotAStore) if it has tables of
+    /// these names that were made by something else or changed.
+    pub async fn apply(&self, config: &PostgresConfig) -> Result<usize, StoreError> {
+        let connector = Connector::new(config);
+        let mut connection = connector.connect().await?;
+        check_server(&mut connection, config).await?;
+        let mut migrator = Migrator::with_migrations(self.migrations());
+        migrator.dangerous_set_table_name(self.table.clone());
+        if !self.has_schema(&mut connection, config).await? {
+            migrator.create_schema(format!("\"{}\"", self.schema));
+        }
+        let before = self.applied(&mut connection, config).await?;
+        // a step may take its time on a large table
+        let unlimited = sqlx::query(include_str!("sql/unlimited.sql"));
+        let prepared = unlimited.execute(&mut connection).await;
+        prepared.map_err(|error| store_error("migrating", &connector.place, error))?;
+        let migrated = migrator.run(&mut connection).await;
+        migrated.map_err(|error| self.failure(&connector.place, error))?;
+        // the server notices in any case
+        let _ = connection.close().await;
+        Ok(self.count().saturating_sub(usize::try_from(before).unwrap_or(0)))
+    }
+
+    /// All steps with their entries in the table as one script, for people who run their own
+    /// migrations. It fits a database that has none of them.
+    pub fn script(&self) -> String {
+        let table = |text: &str| text.replace("{table}", &self.table);
+        let mut script = format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n\n", self.schema);
+        script += &table(include_str!("../migrations/bookkeeping.sql"));
+        for migration in self.migrations() {
+            let mut checksum = String::new();
+            for byte in migration.checksum.iter() {
+                let _ = write!(checksum, "{byte:02x}");
+            }
+            let applied = table(include_str!("../migrations/applied.sql"))
+                .replace("{version}", &migration.version.to_string())
+                .replace("{description}", &migration.description)
+                .replace("{checksum}", &checksum);
+            let _ = write!(
+                script,
+                "\n-- {} {}\nBEGIN;\n\n{}\n{applied}\nCOMMIT;\n",
+                migration.version,
+                migration.description,
+                migration.sql.as_str().trim_end(),
+            );
+        }
+        script
+    }
+
+    /// Checks that the database has exactly these steps.
+    ///
+    /// # Errors
+    ///
+    /// That it has fewer, with what to do, or more.
+    pub async fn check(&self, config: &PostgresConfig) -> Result<(), StoreError> {
+        let mut connection = Connector::new(config).connect().await?;
+        let applied = self.applied(&mut connection, config).await?;
+        let _ = connection.close().await;
+        self.judge(applied, config)
+    }
+
+    fn judge(&self, applied: i64, config: &PostgresConfig) -> Result<(), StoreError> {
+        let known = i64::try_from(self.count()).unwrap_or(i64::MAX);
+        let place = config.place();
+        let schema = &self.schema;
+        match applied {
+            applied if applied == known => Ok(()),
+            0 => Err(StoreError::new(
+                StoreErrorKind::NotAStore,
+                format!("there is no store in schema {schema} of {place}; migrate it first"),
+            )),
+            applied if applied < known => Err(StoreError::new(
+                StoreErrorKind::NotAStore,
+                format!(
+                    "schema {schema} of {place} has {applied} of the {known} migrations that \
+                     this program needs; migrate it first"
+                ),
+            )),
+            applied => Err(newer(schema, &place, applied, known)),
+        }
+    }
+
+    async fn has_schema(
+        &self,
+        connection: &mut PgConnection,
+        config: &PostgresConfig,
+    ) -> Result<bool, StoreError> {
+        let found = sqlx::query(include_str!("sql/has_schema.sql"))
+            .bind(&self.schema)
+            .persistent(config.is_persistent())
+            .fetch_one(connection)
+            .await;
+        found
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| store_error("migrating", &config.place(), error))
+    }
+
+    /// The number of the newest step that the database has; 0 if it has none.
+    pub(crate) async fn applied(
+        &self,
+        connection: &mut PgConnection,
+        config: &PostgresConfig,
+    ) -> Result<i64, StoreError> {
+        let what = "looking at the schema";
+        let statement = include_str!("sql/newest_migration.sql").replace("{table}", &self.table);
+        let statement = sqlx::AssertSqlSafe(statement);
+        let newest = sqlx::query(statement)
+            .persistent(config.is_persistent())
+            .fetch_one(connection)
+            .await
+            .and_then(|row| row.try_get(0));
+        match newest {
+            // there is no such table
+            Err(error) if has_code(&error, "42P01") => Ok(0),
+            newest => newest.map_err(|error| store_error(what, &config.place(), error)),
+        }
+    }
+
+    fn failure(&self, place: &str, error: MigrateError) -> StoreError {
+        let known = i64::try_from(self.count()).unwrap_or(i64::MAX);
+        match error {
+            MigrateError::Execute(error) => store_error("migrating", place, error),
+            MigrateError::ExecuteMigration(error, version) if has_code(&error, "42P07") => {
+                let text = format!(
+                    "step {version} of migrating schema {} of {place} finds something of the name \
+                     that it makes, and did not make it; use another schema, or rename that",
+                    self.schema
+                );
+                StoreError::new(StoreErrorKind::NotAStore, text).caused_by(error)
+            }
+            MigrateError::ExecuteMigration(error, version) => {
+                store_error(format_args!("step {version} of migrating"), place, error)
+            }
+            MigrateError::VersionMissing(version) => newer(&self.schema, place, version, known),
+            MigrateError::VersionMismatch(version) => StoreError::new(
+                StoreErrorKind::NotAStore,
+                format!(
+                    "step {version} of the migrations of schema {} of {place} is another one than \
+                     this program's: it was made with other names or types, or by a changed program",
+                    self.schema
+                ),
+            ),
+            error => StoreError::new(StoreErrorKind::Other, format!("migrating {place} failed"))
+                .caused_by(error),
+        }
+    }
+}
+
+fn newer(schema: &str, place: &str, found: i64, known: i64) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::NewerSchema,
+        format!(
+            "schema {schema} of {place} has migration {found}, this program knows up to {known}; \
+             use a newer program"
+        ),
+    )
+}
+
+/// Checks that the server is one that can hold a store.
+async fn check_server(
+    connection: &mut PgConnection,
+    config: &PostgresConfig,
+) -> Result<Inspection, StoreError> {
+    let place = config.place();
+    let statements = Statements::new(&config.layout);
+    let row = sqlx::query(statements.inspect.sql())
+        .bind(table_name(&config.layout))
+        .persistent(config.is_persistent())
+        .fetch_one(connection)
+        .await
+        .map_err(|error| store_error("looking at the schema", &place, error))?;
+    let read = || -> Result<Inspection, sqlx::Error> {
+        Ok(Inspection {
+            server_version: row.try_get("server_version")?,
+            encoding: row.try_get("encoding")?,
+            events_oid: row.try_get("events_oid")?,
+            has_plain_positions: row.try_get("has_plain_positions")?,
+            id_type: row.try_get("id_type")?,
+        })
+    };
+    let inspection = read().map_err(|error| store_error("looking at the schema", &place, error))?;
+    if inspection.server_version < OLDEST_SERVER {
+        let version = inspection.server_version / 10_000;
+        let text = format!("{place} is PostgreSQL {version}; use 14 or newer");
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
+    if inspection.encoding != "UTF8" {
+        let text = format!(
+            "{place} has the encoding {}, which cannot hold every text; \
+             make a database with ENCODING 'UTF8'",
+            inspection.encoding
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
+    Ok(inspection)
+}
+
+/// What is found in a database.
+#[derive(Debug)]
+struct Inspection {
+    server_version: i32,
+    encoding: String,
+    events_oid: Option<i64>,
+    has_plain_positions: Option<bool>,
+    id_type: Option<String>,
+}
+
+fn table_name(layout: &Layout) -> String {
+    format!("\"{}\".\"{}\"", layout.schema, layout.events)
+}
+
+/// Checks that the database holds a store that this program can use, and answers the object id of
+/// its table of events.
+pub(crate) async fn check_store(
+    connection: &mut PgConnection,
+    config: &PostgresConfig,
+) -> Result<i64, StoreError> {
+    let layout = &config.layout;
+    let inspection = check_server(connection, config).await?;
+    let migrations = Migrations::of_store(layout);
+    let applied = migrations.applied(connection, config).await?;
+    migrations.judge(applied, config)?;
+    let refuse = |text: String| Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    let (place, table) = (config.place(), table_name(layout));
+    let Some(events_oid) = inspection.events_oid else {
+        return refuse(format!("the table {table} is missing in {place}; restore it"));
+    };
+    if inspection.id_type.as_deref() != Some(layout.ids.catalogue_name()) {
+        let found = inspection.id_type.unwrap_or_default();
+        return refuse(format!(
+            "aggregate_id of {table} in {place} is of type {found}, not {}; open it as it was made",
+            layout.ids.catalogue_name()
+        ));
+    }
+    if inspection.has_plain_positions == Some(false) {
+        return refuse(format!(
+            "the sequence of positions of {table} in {place} was altered; followers would miss \
+             events: it must have CACHE 1, INCREMENT 1 and NO CYCLE"
+        ));
+    }
+    Ok(events_oid)
+}

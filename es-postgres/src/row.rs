@@ -1,0 +1,149 @@
+//! Rows as events.
+
+use es_core::{
+    EventId, Metadata, Payload, Position, RecordedEvent, StoreError, StoreErrorKind, StreamId,
+    StreamVersion, Timestamp,
+};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgRow, PgTypeInfo, PgValueRef};
+use sqlx::{Decode, Postgres, Row, Type, ValueRef};
+use uuid::Uuid;
+
+/// The columns of the reading statements, in their order; the stream's name only where a statement
+/// reads several.
+mod column {
+    pub(super) const POSITION: usize = 0;
+    pub(super) const EVENT_ID: usize = 1;
+    pub(super) const AGGREGATE_VERSION: usize = 2;
+    pub(super) const EVENT_TYPE: usize = 3;
+    pub(super) const CREATED_AT: usize = 4;
+    pub(super) const METADATA: usize = 5;
+    pub(super) const EVENT_DATA: usize = 6;
+    pub(super) const AGGREGATE_TYPE: usize = 7;
+    pub(super) const AGGREGATE_ID: usize = 8;
+}
+
+/// One row of a reading statement, read column by column.
+#[derive(Clone, Copy)]
+pub(crate) struct EventRow<'a> {
+    row: &'a PgRow,
+    place: &'a str,
+}
+
+impl<'a> EventRow<'a> {
+    pub(crate) fn new(row: &'a PgRow, place: &'a str) -> Self {
+        Self { row, place }
+    }
+
+    /// True if the statement had no event for this row.
+    pub(crate) fn is_empty(self) -> Result<bool, StoreError> {
+        self.get::<Option<i64>>(column::POSITION, "position").map(|position| position.is_none())
+    }
+
+    pub(crate) fn payload_bytes(self) -> Result<usize, StoreError> {
+        self.get::<Json<'_>>(column::EVENT_DATA, "event_data").map(|json| json.0.len())
+    }
+
+    pub(crate) fn stream(self) -> Result<StreamId, StoreError> {
+        let aggregate_type: &str = self.get(column::AGGREGATE_TYPE, "aggregate_type")?;
+        let aggregate_id: &str = self.get(column::AGGREGATE_ID, "aggregate_id")?;
+        StreamId::new(aggregate_type, aggregate_id)
+            .map_err(|error| self.corrupt("aggregate_id").caused_by(error))
+    }
+
+    pub(crate) fn position(self) -> Result<Position, StoreError> {
+        self.get(column::POSITION, "position").map(position)
+    }
+
+    pub(crate) fn event(self, stream: StreamId) -> Result<RecordedEvent, StoreError> {
+        let metadata = match self.get::<Option<Json<'_>>>(column::METADATA, "metadata")? {
+            Some(json) => serde_json::from_str(json.0)
+                .map_err(|error| self.corrupt("metadata").caused_by(error))?,
+            None => Metadata::default(),
+        };
+        let payload: Json<'_> = self.get(column::EVENT_DATA, "event_data")?;
+        let event_id: Uuid = self.get(column::EVENT_ID, "event_id")?;
+        let event_type: &str = self.get(column::EVENT_TYPE, "event_type")?;
+        Ok(RecordedEvent {
+            event_id: EventId::from_uuid(event_id),
+            stream,
+            version: version(self.get(column::AGGREGATE_VERSION, "aggregate_version")?),
+            position: self.position()?,
+            event_type: event_type.into(),
+            payload: Payload::parse(payload.0.to_owned())
+                .map_err(|error| self.corrupt("event_data").caused_by(error))?,
+            metadata,
+            recorded_at: self.get::<Instant>(column::CREATED_AT, "created_at")?.0,
+        })
+    }
+
+    fn get<T: Decode<'a, Postgres> + Type<Postgres>>(
+        self,
+        index: usize,
+        name: &str,
+    ) -> Result<T, StoreError> {
+        self.row.try_get(index).map_err(|error| self.corrupt(name).caused_by(error))
+    }
+
+    /// The row named as well as it can be, whatever is in it.
+    fn corrupt(self, name: &str) -> StoreError {
+        let event = self.row.try_get::<Uuid, _>(column::EVENT_ID);
+        let event = event.map_or_else(|_| "?".to_owned(), |id| id.to_string());
+        let position = self.row.try_get::<i64, _>(column::POSITION);
+        let position = position.map_or_else(|_| "?".to_owned(), |position| position.to_string());
+        let text = format!(
+            "{name} of event {event} at position {position} in {} cannot be read",
+            self.place
+        );
+        StoreError::new(StoreErrorKind::Corrupt, text)
+    }
+}
+
+pub(crate) fn position(number: i64) -> Position {
+    Position::from_sequence(number.max(0).unsigned_abs())
+}
+
+pub(crate) fn version(number: i32) -> StreamVersion {
+    StreamVersion::new(u64::try_from(number).unwrap_or(0))
+}
+
+/// A column of type `jsonb`, as text that is not copied.
+pub(crate) struct Json<'a>(pub(crate) &'a str);
+
+impl Type<Postgres> for Json<'_> {
+    fn type_info() -> PgTypeInfo {
+        <serde_json::Value as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'a> Decode<'a, Postgres> for Json<'a> {
+    fn decode(value: PgValueRef<'a>) -> Result<Self, BoxDynError> {
+        // in the binary form a byte with the version of the form comes first
+        match value.as_bytes()?.split_first() {
+            Some((1, text)) => Ok(Self(std::str::from_utf8(text)?)),
+            _ => Err("an unknown form of jsonb".into()),
+        }
+    }
+}
+
+/// A column of type `timestamptz`. What lies outside of the years that es-core knows, infinity
+/// included, is moved to their nearest end; a time that is not known is the earliest.
+pub(crate) struct Instant(pub(crate) Timestamp);
+
+impl Type<Postgres> for Instant {
+    fn type_info() -> PgTypeInfo {
+        <chrono::DateTime<chrono::Utc> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'a> Decode<'a, Postgres> for Instant {
+    fn decode(value: PgValueRef<'a>) -> Result<Self, BoxDynError> {
+        /// From 1970 to 2000, from which PostgreSQL counts.
+        const EPOCH: i64 = 946_684_800_000_000;
+        if value.is_null() {
+            return Ok(Self(Timestamp::from_micros(i64::MIN)));
+        }
+        let micros = i64::from_be_bytes(value.as_bytes()?.try_into()?);
+        Ok(Self(Timestamp::from_micros(micros.saturating_add(EPOCH))))
+    }
+}

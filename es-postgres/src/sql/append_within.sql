@@ -1,0 +1,4 @@
+SELECT outcomes, actuals, bases, positions
+FROM "{schema}"."{events}_append_within"(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+)

@@ -1,0 +1,2 @@
+SELECT visible, holders, watermark
+FROM "{schema}"."{events}_frontier"()

@@ -1,0 +1,24 @@
+-- $1 the table of events, as text that names it
+--
+-- What stands there; nulls if nothing does.
+SELECT
+    current_setting('server_version_num')::int AS server_version,
+    current_setting('server_encoding') AS encoding,
+    to_regclass($1)::oid::bigint AS events_oid,
+    (
+        SELECT s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle
+        FROM pg_catalog.pg_depend d
+        JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid
+        JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        WHERE d.refobjid = to_regclass($1)
+            AND d.classid = 'pg_catalog.pg_class'::regclass
+            AND d.deptype = 'i'
+            AND a.attname = 'position'
+    ) AS has_plain_positions,
+    (
+        SELECT format_type(a.atttypid, NULL)
+        FROM pg_catalog.pg_attribute a
+        WHERE a.attrelid = to_regclass($1)
+            AND a.attname = 'aggregate_id'
+            AND NOT a.attisdropped
+    ) AS id_type

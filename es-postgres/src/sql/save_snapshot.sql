@@ -1,0 +1,14 @@
+-- $1 aggregate type, $2 aggregate id, $3 version, $4 schema, $5 created at, $6 state
+INSERT INTO "{schema}"."{events}_snapshots" (
+    aggregate_type,
+    aggregate_id,
+    aggregate_version,
+    schema,
+    created_at,
+    state
+)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (aggregate_type, aggregate_id, aggregate_version) DO UPDATE
+SET schema = excluded.schema,
+    created_at = excluded.created_at,
+    state = excluded.state

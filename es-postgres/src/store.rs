@@ -1,0 +1,189 @@
+//! The store: a handle to its connections.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use es_core::{
+    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, InvalidRequest, LogPage,
+    Position, ReadLog, ReadStream, Snapshot, SnapshotStore, StoreError, StreamId, StreamPage,
+    StreamVersion,
+};
+use sqlx::Connection;
+use tokio::runtime::Handle;
+
+use crate::append::Appender;
+use crate::config::{IdType, PostgresConfig, Session};
+use crate::connection::{Connections, Connector};
+use crate::log::{Announcer, Log};
+use crate::migrate::check_store;
+use crate::read::Reader;
+use crate::sql::Statements;
+use crate::writer::Writer;
+
+/// An event store in a PostgreSQL database; cloning gives another handle to the same store.
+///
+/// It must be used within the tokio runtime in which it was opened. When the last handle is dropped
+/// its connections are closed; [`close`](Self::close) waits for that.
+#[derive(Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: PostgresConfig,
+    writer: Arc<Writer>,
+    /// What appends within other people's transactions need.
+    appender: Appender,
+    reader: Reader,
+    log: Arc<Log>,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("place", &self.config().place())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.log.close();
+    }
+}
+
+impl PostgresStore {
+    /// Opens the store, after a look at its schema: [`Migrations`](crate::Migrations) make it.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, the database is not there or holds no store
+    /// ([`NotAStore`](es_core::StoreErrorKind::NotAStore)), or one of a newer program
+    /// ([`NewerSchema`](es_core::StoreErrorKind::NewerSchema)).
+    pub async fn open(config: PostgresConfig) -> Result<Self, StoreError> {
+        let connector = Arc::new(Connector::new(&config));
+        let mut connection = connector.connect().await?;
+        let events_oid = check_store(&mut connection, &config).await?;
+        // the server notices in any case
+        let _ = connection.close().await;
+
+        let statements = Arc::new(Statements::new(&config.layout));
+        let runtime = Handle::current();
+        let channel = (config.session == Session::Own).then(|| format!("es_events_{events_oid}"));
+        let log = Arc::new(Log::start(
+            &runtime,
+            Arc::clone(&connector),
+            Arc::clone(&statements),
+            config.poll_interval,
+            channel.clone(),
+        ));
+        let announcer = channel.map(|channel| {
+            Announcer::start(&runtime, Arc::clone(&connector), Arc::clone(&statements), channel)
+        });
+        let appender = |announcer| Appender {
+            connector: Arc::clone(&connector),
+            statements: Arc::clone(&statements),
+            ids: config.layout.ids,
+            clock: Arc::clone(&config.clock),
+            log: Arc::clone(&log),
+            announcer,
+        };
+        let writer = Writer::new(appender(announcer), runtime, config.writers, config.queue);
+        let reader = Reader {
+            connections: Connections::new(Arc::clone(&connector), config.readers),
+            statements: Arc::clone(&statements),
+            ids: config.layout.ids,
+            log: Arc::clone(&log),
+            place: connector.place.clone(),
+        };
+        let appender = appender(None);
+        let writer = Arc::new(writer);
+        Ok(Self { shared: Arc::new(Shared { config, writer, appender, reader, log }) })
+    }
+
+    /// How the store was opened.
+    pub fn config(&self) -> &PostgresConfig {
+        &self.shared.config
+    }
+
+    pub(crate) fn appender(&self) -> &Appender {
+        &self.shared.appender
+    }
+
+    /// Writes what waits, closes all connections and refuses every other call from now on, on every
+    /// handle.
+    pub async fn close(&self) {
+        self.shared.writer.close().await;
+        self.shared.log.close();
+        self.shared.reader.connections.close(self.config().readers).await;
+    }
+
+    /// Checks a request against the limits and against what the columns can hold.
+    pub(crate) fn check(&self, request: &AppendRequest) -> Result<(), InvalidRequest> {
+        let config = self.config();
+        request.check(&config.limits)?;
+        if config.layout.ids == IdType::Int {
+            for part in request.streams() {
+                if IdType::number(part.stream.aggregate_id()).is_none() {
+                    return Err(InvalidRequest::IdOfOtherType {
+                        stream: part.stream.clone(),
+                        wanted: "whole numbers from -2147483648 to 2147483647",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        self.check(&request)?;
+        self.shared.writer.append(request).await
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.shared.reader.find_append(stream, key).await
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.shared.reader.read_stream(read).await
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.shared.reader.read_log(read).await
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.shared.log.look().await
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.shared.log.wait_past(position).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for PostgresStore {
+    async fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.shared.reader.latest_snapshot(stream, up_to).await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.shared.reader.save_snapshot(&snapshot).await
+    }
+
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
+        self.shared.reader.delete_snapshots(stream).await
+    }
+}

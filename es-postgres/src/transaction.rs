@@ -1,0 +1,82 @@
+//! Appends within a transaction of the application.
+
+use es_core::{AppendError, AppendRequest, Appended};
+use futures_util::future::BoxFuture;
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+
+use crate::append::Sender;
+use crate::connection::Bound;
+use crate::store::PostgresStore;
+
+/// A connection that belongs to the application.
+struct Theirs<'c> {
+    connection: &'c mut PgConnection,
+    is_persistent: bool,
+}
+
+impl Sender for Theirs<'_> {
+    fn rows<'a>(
+        &'a mut self,
+        statement: Bound<'a>,
+    ) -> BoxFuture<'a, Result<Vec<PgRow>, sqlx::Error>> {
+        let statement = statement.persistent(self.is_persistent);
+        Box::pin(statement.fetch_all(&mut *self.connection))
+    }
+}
+
+impl PostgresStore {
+    /// Appends within a transaction of the application, so that its own rows and the events are
+    /// written together or not at all: on the commit, which is the application's.
+    ///
+    /// The transaction may be of any pool or connection to the same database. It follows the rules
+    /// of [`EventStore::append`](es_core::EventStore::append); a refused append leaves nothing
+    /// behind, and the transaction goes on. At the isolation levels `REPEATABLE READ` and
+    /// `SERIALIZABLE` a race is an error of the kind [`Busy`](es_core::StoreErrorKind::Busy) that
+    /// ends the transaction: begin it again.
+    ///
+    /// Append late: from the append to the end of the transaction other writers to the same streams
+    /// wait, and followers of the log wait for what stands behind it.
+    ///
+    /// ```no_run
+    /// # use es_core::AppendRequest;
+    /// # async fn example(
+    /// #     store: es_postgres::PostgresStore,
+    /// #     pool: sqlx::PgPool,
+    /// #     request: AppendRequest,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut transaction = pool.begin().await?;
+    /// sqlx::query("INSERT INTO mail (text) VALUES ($1)")
+    ///     .bind("posting 12345 is done")
+    ///     .execute(&mut *transaction)
+    ///     .await?;
+    /// store.append_in(&mut transaction, request).await?;
+    /// transaction.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`AppendError`]. That the commit failed, or its answer was lost, the application learns
+    /// from its own commit.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the transaction in an unknown state: roll it back.
+    pub async fn append_in(
+        &self,
+        connection: &mut PgConnection,
+        request: AppendRequest,
+    ) -> Result<Appended, AppendError> {
+        self.check(&request)?;
+        let is_persistent = self.config().is_persistent();
+        let mut theirs = Theirs { connection, is_persistent };
+        let appender = self.appender();
+        let statement = &appender.statements.append_within;
+        let (answer, _) = appender.write_one(&mut theirs, statement, &request).await;
+        // the commit is somebody else's: the log is looked at until the transaction has ended
+        appender.log.appended();
+        answer
+    }
+}

@@ -1,0 +1,278 @@
+//! Appends: one at once if a connection is free, otherwise all that wait together.
+//!
+//! An append that finds a free connection is sent by its caller, at no cost of waking anybody.
+//! What arrives while all connections are busy waits, and the connection that becomes free next
+//! takes it along in one statement: the busier the store, the larger the batches, and never does an
+//! append wait for another to come. A stream is under way on one connection only, so that the
+//! appends of one process do not race one another.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use es_core::{AppendError, AppendRequest, Appended, StreamId};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::append::Appender;
+use crate::connection::Slot;
+use crate::error::{closed, outcome_unknown};
+
+/// A batch takes no further requests when it has so many of them or of their events.
+const BATCH_REQUESTS: usize = 512;
+const BATCH_EVENTS: usize = 1_000;
+/// Nor when its payloads have so many bytes.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+type Answer = Result<Appended, AppendError>;
+
+/// The writing connections and what waits for them.
+pub(crate) struct Writer {
+    appender: Appender,
+    runtime: Handle,
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+    connections: usize,
+    /// Told when a connection becomes idle.
+    idle: Notify,
+}
+
+struct State {
+    idle: Vec<Slot>,
+    waiting: VecDeque<Waiting>,
+    /// The streams that are being written to.
+    busy: HashSet<StreamId>,
+    is_closed: bool,
+}
+
+/// A request, and somebody who waits for its answer.
+struct Waiting {
+    request: AppendRequest,
+    reply: oneshot::Sender<Answer>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        appender: Appender,
+        runtime: Handle,
+        connections: usize,
+        queue: usize,
+    ) -> Self {
+        let idle = (0..connections).map(|_| Slot::empty()).collect();
+        let state =
+            State { idle, waiting: VecDeque::new(), busy: HashSet::new(), is_closed: false };
+        Self {
+            appender,
+            runtime,
+            places: Arc::new(Semaphore::new(queue.min(Semaphore::MAX_PERMITS))),
+            state: Mutex::new(state),
+            connections,
+            idle: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) -> AppendError {
+        closed(self.appender.place()).into()
+    }
+
+    /// Writes a request that was checked.
+    pub(crate) async fn append(self: &Arc<Self>, request: AppendRequest) -> Answer {
+        if let Some(mut turn) = self.turn(&request)? {
+            return turn.write(&request).await;
+        }
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| self.closed())?;
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if state.is_closed {
+                return Err(self.closed());
+            }
+            state.waiting.push_back(Waiting { request, reply, _place: place });
+            if let Some(slot) = state.idle.pop() {
+                self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+            }
+        }
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(outcome_unknown("appending", self.appender.place()).into()),
+        }
+    }
+
+    /// A connection for this request alone, if one is free and nobody is before it.
+    fn turn(self: &Arc<Self>, request: &AppendRequest) -> Result<Option<Turn>, AppendError> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(self.closed());
+        }
+        let is_free = |stream| !state.busy.contains(stream);
+        if !state.waiting.is_empty() || !request.streams().iter().all(|part| is_free(&part.stream))
+        {
+            return Ok(None);
+        }
+        let Some(slot) = state.idle.pop() else {
+            return Ok(None);
+        };
+        let streams: Vec<_> = request.streams().iter().map(|part| part.stream.clone()).collect();
+        state.busy.extend(streams.iter().cloned());
+        Ok(Some(Turn { writer: Arc::clone(self), slot: Some(slot), streams }))
+    }
+
+    /// Takes a connection back, or gives it to those who wait.
+    fn release(self: &Arc<Self>, slot: Slot, streams: &[StreamId]) {
+        let mut state = self.state();
+        for stream in streams {
+            state.busy.remove(stream);
+        }
+        if state.waiting.is_empty() {
+            state.idle.push(slot);
+            drop(state);
+            self.idle.notify_waiters();
+        } else {
+            drop(state);
+            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+        }
+    }
+
+    /// Writes batch after batch until nothing waits that could be written now.
+    async fn write_what_waits(self: Arc<Self>, mut slot: Slot) {
+        loop {
+            let batch = {
+                let mut state = self.state();
+                let batch = state.take_batch();
+                if batch.is_empty() {
+                    state.idle.push(slot);
+                    drop(state);
+                    self.idle.notify_waiters();
+                    return;
+                }
+                batch
+            };
+            let requests: Vec<_> = batch.iter().map(|waiting| &waiting.request).collect();
+            let answers = self.appender.write(&mut slot, requests).await;
+            let mut state = self.state();
+            for part in batch.iter().flat_map(|waiting| waiting.request.streams()) {
+                state.busy.remove(&part.stream);
+            }
+            drop(state);
+            for (waiting, answer) in batch.into_iter().zip(answers) {
+                // who has gone does not need it
+                let _ = waiting.reply.send(answer);
+            }
+        }
+    }
+
+    /// Refuses further appends, and closes the connections when what waits has been written.
+    pub(crate) async fn close(&self) {
+        self.state().is_closed = true;
+        self.places.close();
+        loop {
+            let became_idle = self.idle.notified();
+            tokio::pin!(became_idle);
+            became_idle.as_mut().enable();
+            let slots = {
+                let mut state = self.state();
+                let is_done = state.idle.len() == self.connections && state.waiting.is_empty();
+                is_done.then(|| std::mem::take(&mut state.idle))
+            };
+            if let Some(slots) = slots {
+                for slot in slots {
+                    slot.close().await;
+                }
+                return;
+            }
+            if self.state().idle.is_empty() && self.connections == 0 {
+                return;
+            }
+            became_idle.await;
+        }
+    }
+}
+
+impl State {
+    /// What can be written together now, in the order in which it came; marks its streams as busy.
+    fn take_batch(&mut self) -> Vec<Waiting> {
+        let mut batch = Vec::new();
+        let (mut events, mut bytes) = (0, 0);
+        // a request must not overtake another of the same stream
+        let mut passed: HashSet<StreamId> = HashSet::new();
+        let mut taken: HashSet<StreamId> = HashSet::new();
+        let mut keys = HashSet::new();
+        let mut kept = VecDeque::new();
+        while let Some(waiting) = self.waiting.pop_front() {
+            if waiting.reply.is_closed() {
+                continue;
+            }
+            let request = &waiting.request;
+            let streams = || request.streams().iter().map(|part| &part.stream);
+            let size = request.event_count();
+            let weight: usize = request
+                .streams()
+                .iter()
+                .flat_map(|part| &part.events)
+                .map(|event| event.payload.as_str().len())
+                .sum();
+            let fits = batch.is_empty()
+                || (events + size <= BATCH_EVENTS && bytes + weight <= BATCH_BYTES);
+            let is_free = streams().all(|stream| {
+                !passed.contains(stream) && (taken.contains(stream) || !self.busy.contains(stream))
+            });
+            // of two with one key the second must see what the first has recorded
+            let key = request.idempotency_key();
+            let is_first_of_key = key.is_none_or(|key| {
+                streams().all(|stream| !keys.contains(&(stream.clone(), key.clone())))
+            });
+            if !(fits && is_free && is_first_of_key) {
+                passed.extend(streams().cloned());
+                kept.push_back(waiting);
+                // what is further behind is looked at next time
+                if !fits {
+                    break;
+                }
+                continue;
+            }
+            (events, bytes) = (events + size, bytes + weight);
+            for stream in streams() {
+                taken.insert(stream.clone());
+                if let Some(key) = key {
+                    keys.insert((stream.clone(), key.clone()));
+                }
+            }
+            batch.push(waiting);
+            if batch.len() == BATCH_REQUESTS {
+                break;
+            }
+        }
+        kept.append(&mut self.waiting);
+        self.waiting = kept;
+        self.busy.extend(taken);
+        batch
+    }
+}
+
+/// A connection on loan to one caller.
+struct Turn {
+    writer: Arc<Writer>,
+    slot: Option<Slot>,
+    streams: Vec<StreamId>,
+}
+
+impl Turn {
+    async fn write(&mut self, request: &AppendRequest) -> Answer {
+        let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
+        let mut answers = self.writer.appender.write(&mut slot, vec![request]).await;
+        self.slot = Some(slot);
+        answers.pop().expect("there is an answer for each request")
+    }
+}
+
+impl Drop for Turn {
+    /// Also when the caller has gone in the middle: then the connection is closed with it.
+    fn drop(&mut self) {
+        let slot = self.slot.take().unwrap_or_else(Slot::empty);
+        self.writer.release(slot, &self.streams);
+    }
+}
