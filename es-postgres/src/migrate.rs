@@ -98,7 +98,8 @@ impl Migrations {
         let unlimited = sqlx::query(include_str!("sql/unlimited.sql"));
         let prepared = unlimited.execute(&mut connection).await;
         prepared.map_err(|error| store_error("migrating", &connector.place, error))?;
-        let migrated = migrator.run(&mut connection).await;
+        // `run` does the same with a connection that no thread could take over
+        let migrated = migrator.run_direct(None, &mut connection, false).await;
         migrated.map_err(|error| self.failure(&connector.place, error))?;
         // the server notices in any case
         let _ = connection.close().await;

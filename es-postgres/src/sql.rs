@@ -15,10 +15,6 @@ impl Statement {
     pub(crate) fn sql(&self) -> SqlStr {
         AssertSqlSafe(Arc::clone(&self.0)).into_sql_str()
     }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Puts the names of a layout into a statement: `{schema}` and `{events}`, which are
@@ -50,8 +46,7 @@ macro_rules! statements {
                 }
             }
 
-            /// All of them with their names, so that a test can prepare each.
-            #[cfg(test)]
+            /// All of them with their names.
             pub(crate) fn all(&self) -> Vec<(&'static str, &Statement)> {
                 vec![$((stringify!($name), &self.$name),)*]
             }
