@@ -24,10 +24,16 @@ mod database;
 mod error;
 mod folder;
 mod guardian;
+mod listener;
+mod pooler;
 mod private;
+mod proxy;
 mod server;
 mod shared;
+mod upstream;
 mod wire;
 
 pub use database::TestDatabase;
+pub use pooler::TransactionPooler;
+pub use proxy::{Direction, Proxy};
 pub use server::Server;
