@@ -38,6 +38,16 @@ pub enum ContentProblem {
         /// The largest exponent, either way.
         limit: u32,
     },
+    /// A number is written with more digits than some databases keep.
+    #[error(
+        "the number at byte {at} is longer than {limit} bytes; round it or store it as a string"
+    )]
+    LongNumber {
+        /// The byte of the text at which its digits begin.
+        at: usize,
+        /// The limit in bytes, without the sign.
+        limit: usize,
+    },
     /// The text is longer than allowed.
     #[error("{bytes} bytes, more than the limit of {limit}; store large data elsewhere")]
     TooLarge {
@@ -124,6 +134,9 @@ fn check_number(text: &str, start: usize) -> Result<usize, ContentProblem> {
     let digits = &text[start..];
     let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
     let number = &digits[..digits.find(|c| !is_part(c)).unwrap_or(digits.len())];
+    if number.len() > Limits::NUMBER_BYTES {
+        return Err(ContentProblem::LongNumber { at: start, limit: Limits::NUMBER_BYTES });
+    }
     let exponent = number.find(['e', 'E']);
     if exponent.is_some() || number.len() > SHORT {
         let limit = Limits::EXPONENT;
@@ -225,5 +238,31 @@ mod tests {
             check_json("\"abcdef\"", 7, 64),
             Err(ContentProblem::TooLarge { bytes: 8, limit: 7 })
         ));
+    }
+
+    #[test]
+    fn numbers_are_bounded_in_length() {
+        let of_length = |length: usize| format!("0.{}", "1".repeat(length - 2));
+        let longest = of_length(Limits::NUMBER_BYTES);
+        assert_eq!(check(&format!("[{longest},-{longest}]")), Ok(()));
+        let too_long = of_length(Limits::NUMBER_BYTES + 1);
+        for (text, at) in [(too_long.clone(), 0), (format!("{{\"a\":-{too_long}}}"), 6)] {
+            let limit = Limits::NUMBER_BYTES;
+            assert_eq!(check(&text), Err(ContentProblem::LongNumber { at, limit }));
+        }
+        let zeros = format!("0.{}e-324", "0".repeat(Limits::NUMBER_BYTES));
+        assert!(matches!(check(&zeros), Err(ContentProblem::LongNumber { at: 0, .. })));
+        // digits in a string are text
+        assert_eq!(check(&format!("\"{too_long}\"")), Ok(()));
+    }
+
+    #[test]
+    fn every_double_written_out_is_short_enough() {
+        // the one with the most digits, and the largest
+        for number in [f64::from_bits(0x000F_FFFF_FFFF_FFFF), 5e-324, f64::MAX] {
+            let exact = format!("{number:.1074}");
+            assert_eq!(exact.parse::<f64>(), Ok(number));
+            assert_eq!(check(exact.trim_end_matches('0')), Ok(()), "{exact}");
+        }
     }
 }

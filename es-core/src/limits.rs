@@ -31,6 +31,9 @@ impl Limits {
     /// The largest power of ten in a number, either way: that of the smallest double. Larger ones
     /// make some databases write the number out, digit by digit.
     pub const EXPONENT: u32 = 324;
+    /// The longest number, in bytes without its sign. A double written out to its last digit takes
+    /// at most 1,076; some databases keep only so many digits.
+    pub const NUMBER_BYTES: usize = 1_100;
 }
 
 impl Default for Limits {

@@ -76,6 +76,10 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
         ("U+0000 in metadata", last(event(3).with_metadata(Metadata::new().with("note", "\0")))),
         ("half a surrogate pair", last(with(raw(r#""\ud800""#.to_owned())))),
         ("an exponent beyond a double", last(with(raw("[1e309]".to_owned())))),
+        (
+            "a number with too many digits",
+            last(with(raw(format!("[0.{}]", "1".repeat(Limits::NUMBER_BYTES))))),
+        ),
         ("an event type in upper case", last(typed_event("AmountPaidIn", 3))),
         ("an empty event type", last(typed_event("", 3))),
         (
