@@ -255,6 +255,8 @@ pub struct LogPage {
     /// Where to go on: everything up to here is in this page or was not wanted. Never before the
     /// place from which was read.
     pub next: Position,
-    /// True if the page reaches the end of the log as it was when the page was read.
+    /// True if the page reaches the end of the log as it was when the page was read. What is
+    /// acknowledged may stand behind that end for a while: see clause 10 of
+    /// [`EventStore`](crate::EventStore).
     pub at_end: bool,
 }

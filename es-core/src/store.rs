@@ -61,7 +61,10 @@ use crate::stream::StreamId;
 /// 9. [`AppendRequest::check`] is applied before anything is written.
 ///    (`limits::a_refused_request_writes_nothing`, `limits::what_is_within_the_limits_is_kept`)
 /// 10. An acknowledged append is seen by every read that begins afterwards, and survives a reopening
-///     of the store if the store is durable; so do its idempotency key and its event ids.
+///     of the store if the store is durable; so do its idempotency key and its event ids. Only a
+///     store whose appends may take effect in another order than that of their positions may end
+///     its log before it for a while: until a read to the end of the log has begun after the
+///     acknowledgement and no append is under way any more that began before that read was over.
 ///     (`append::an_acknowledged_append_is_read_back`,
 ///     `durability::everything_is_there_after_reopening`, `durability::keys_survive_reopening`,
 ///     `durability::event_ids_stay_used_after_reopening`)
@@ -94,20 +97,21 @@ use crate::stream::StreamId;
 ///     `reads::a_large_event_still_comes`, `reads::pages_join_without_gap_or_overlap`,
 ///     `log::pages_keep_their_limits`)
 /// 17. The log holds every event once, positions grow, and within a stream positions follow
-///     versions. It ends with its newest event. (`log::every_event_once_in_position_order`,
-///     `log::stream_order_is_log_order`, `log::the_end_is_told_truly`)
+///     versions. It ends with the newest event that it shows.
+///     (`log::every_event_once_in_position_order`, `log::stream_order_is_log_order`,
+///     `log::the_end_is_told_truly`)
 /// 18. A log page's `next` passes over what the filter leaves out, and never over an event that is
 ///     wanted. (`filters::types_select_events`, `filters::an_unmatched_page_still_moves_on`)
 /// 19. Nothing is skipped: who has read up to a position never later finds an event at or before
-///     it, whatever writers do. So an append stands after all that was acknowledged before it
-///     began. (`log::later_appends_stand_later`,
+///     it, whatever writers do. And an append stands after all that was acknowledged or seen before
+///     it began. (`log::later_appends_stand_later`,
 ///     `tailing::a_follower_sees_every_event_once_under_writers`,
 ///     `storms::many_writers_leave_a_consistent_history`)
 /// 20. A position that was visible is never given to another event, not after a reopening either.
 ///     (`log::a_position_is_never_reused`, `durability::positions_go_on_after_reopening`)
-/// 21. [`wait_past`](Self::wait_past) returns when the log has an event after the position, at once
-///     if it has one already; it stays pending as long as there is none; it wakes however many wait;
-///     dropping it is harmless. (`tailing::wait_past_returns_at_once_when_there_is_more`,
+/// 21. [`wait_past`](Self::wait_past) returns when the log shows an event after the position, at
+///     once if it shows one already; it stays pending as long as there is none; it wakes however
+///     many wait; dropping it is harmless. (`tailing::wait_past_returns_at_once_when_there_is_more`,
 ///     `tailing::wait_past_pends_until_an_append`, `tailing::all_waiters_are_woken`,
 ///     `tailing::a_dropped_wait_is_harmless`, `tailing::a_tail_of_an_idle_log_reads_nothing`)
 #[async_trait]
@@ -157,7 +161,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// When the store fails.
     async fn end_of_log(&self) -> Result<Position, StoreError>;
 
-    /// Waits until the log has an event after `position`.
+    /// Waits until the log shows an event after `position`.
     ///
     /// Event-driven: appends of this process wake it; for appends of other processes a backend
     /// documents how soon it notices.
