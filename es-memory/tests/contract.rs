@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use es_core::{EventStore, Limits, SnapshotStore};
 use es_memory::MemoryStore;
+use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
 
 struct Memory {
@@ -33,6 +34,10 @@ impl Fixture for Memory {
 
     fn limits(&self) -> Limits {
         Limits::default()
+    }
+
+    fn write_order(&self) -> WriteOrder {
+        WriteOrder::Serial
     }
 
     async fn reopen(&self) -> bool {

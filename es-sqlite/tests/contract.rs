@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use es_core::{EventStore, Limits, SnapshotStore};
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
 use tempfile::TempDir;
 
@@ -52,6 +53,10 @@ impl Fixture for Sqlite {
 
     fn limits(&self) -> Limits {
         Limits::default()
+    }
+
+    fn write_order(&self) -> WriteOrder {
+        WriteOrder::Serial
     }
 
     async fn reopen(&self) -> bool {

@@ -9,10 +9,12 @@
 //! - versions are dense, positions grow and follow the versions, each append stands together in its
 //!   stream and met its expectation, each key was written under once;
 //! - there is one order of all calls, consistent with when they began and ended, that explains
-//!   every answer: each page, each conflict's version, each repeat;
+//!   every answer: each page, each conflict's version, each repeat; how the log follows that order
+//!   is told by the [`WriteOrder`];
 //! - each follower saw the log, every event once, in order.
 //!
-//! The log tells the order of the writes, so nothing is searched: the check takes about linear time.
+//! The log tells the order of the writes, of all or at least within each stream, so nothing is
+//! searched: the check takes about linear time.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -36,12 +38,15 @@
 //! ```
 
 mod check;
+mod fresh;
 mod history;
 mod order;
+mod overlapping;
 mod recorder;
 mod seen;
+mod serial;
 mod writes;
 
 pub use check::{Rule, Summary, Violation, Violations};
-pub use history::{AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span};
+pub use history::{AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span, WriteOrder};
 pub use recorder::Recorder;

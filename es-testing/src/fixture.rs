@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::{EventStore, Limits, SnapshotStore};
 
+use crate::checker::WriteOrder;
 use crate::clock::ManualClock;
 
 /// One freshly made, empty store, and what a scenario must know about it.
@@ -27,6 +28,10 @@ pub trait Fixture: Send + Sync + 'static {
     /// Small ones make the suite faster, but it needs 64 events, 4 KiB in a payload and in metadata,
     /// 64 KiB in an append, and 16 levels.
     fn limits(&self) -> Limits;
+
+    /// What the store promises of its positions. Say `Serial` unless writers overlap: it is judged
+    /// more strictly.
+    fn write_order(&self) -> WriteOrder;
 
     /// Closes the store and opens the same data again, as a restarted process would; afterwards
     /// [`store`](Self::store) answers the new one. False if the backend is not durable: then

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use es_core::{Limits, Position, SnapshotStore};
 use tokio::sync::RwLock;
 
+use crate::checker::WriteOrder;
 use crate::clock::ManualClock;
 use crate::fixture::Fixture;
 use crate::wrapper::{Store, Wrapped, Wrapper};
@@ -162,6 +163,10 @@ impl Fixture for Sabotaged {
 
     fn limits(&self) -> Limits {
         self.fixture.limits()
+    }
+
+    fn write_order(&self) -> WriteOrder {
+        self.fixture.write_order()
     }
 
     async fn reopen(&self) -> bool {

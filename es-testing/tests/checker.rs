@@ -6,5 +6,9 @@
 mod brute_force;
 #[path = "checker/made.rs"]
 mod made;
+#[path = "checker/overlapping.rs"]
+mod overlapping;
+#[path = "checker/overlapping_search.rs"]
+mod overlapping_search;
 #[path = "checker/rules.rs"]
 mod rules;

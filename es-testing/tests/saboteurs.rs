@@ -4,3 +4,7 @@
 mod clauses;
 #[path = "saboteurs/matrix.rs"]
 mod matrix;
+#[path = "saboteurs/overlapping.rs"]
+mod overlapping;
+#[path = "saboteurs/slow.rs"]
+mod slow;

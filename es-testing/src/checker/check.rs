@@ -36,6 +36,8 @@ pub enum Rule {
     NoParts,
     /// One order of all calls, consistent with when they began and ended, explains every answer.
     OneOrder,
+    /// Where writers overlap, the log shows what was acknowledged once nothing holds it back.
+    FreshLog,
     /// A refusal is true at some moment of the call.
     TrueRefusals,
     /// A follower sees every event once, in order.

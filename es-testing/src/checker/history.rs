@@ -21,11 +21,27 @@ impl Span {
     }
 }
 
+/// How the positions of a store's events are related to the order in which appends take effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WriteOrder {
+    /// Appends take effect one after the other, in the order of their positions: what is
+    /// acknowledged can at once be read everywhere.
+    #[default]
+    Serial,
+    /// An append draws its positions during its call and takes effect later in it, so that appends
+    /// to different streams may take effect in another order than that of their positions. The log
+    /// is shown up to a place below which nothing can appear any more: an append that is under way
+    /// may hold back what others were acknowledged.
+    Overlapping,
+}
+
 /// Everything that was done to one store, and its log in the end.
 ///
 /// The store was empty in the beginning, and all appends to it are in here.
 #[derive(Debug, Clone, Default)]
 pub struct History {
+    /// What the store promises of its positions.
+    pub write_order: WriteOrder,
     /// The appends, in any order.
     pub appends: Vec<AppendCall>,
     /// The reads, in any order.

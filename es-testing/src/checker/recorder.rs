@@ -1,16 +1,18 @@
 //! Watches a store and writes down each call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, PageLimit, Position,
-    ReadLog, ReadStream, StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, EventId, EventStore, IdempotencyKey, LogPage, PageLimit,
+    Position, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
 };
 
-use super::history::{AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span};
+use super::history::{
+    AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span, WriteOrder,
+};
 use crate::wrapper::{Store, Wrapped, Wrapper};
 
 /// Writes down what is done to the stores that it watches; clones write into the same history.
@@ -39,9 +41,16 @@ impl Notes {
 }
 
 impl Recorder {
-    /// A recorder with an empty history.
+    /// A recorder with an empty history of a store that writes serially.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A recorder with an empty history of a store with this order.
+    pub fn with_order(write_order: WriteOrder) -> Self {
+        let recorder = Self::default();
+        recorder.0.history().write_order = write_order;
+        recorder
     }
 
     /// The same store, with each call written down; a dropped append has an unknown outcome.
@@ -56,25 +65,16 @@ impl Recorder {
         self.0.history().followers.push(follower);
     }
 
-    /// Reads the whole log and every stream, and gives the history so far.
+    /// Reads every stream and the whole log, and gives the history so far.
     ///
-    /// All writers must have come to an end.
+    /// All writers must have come to an end. Where writers overlap, an append with unknown outcome
+    /// may still be under way: then this waits until the log shows what was acknowledged or seen.
     ///
     /// # Errors
     ///
     /// When reading fails.
     pub async fn finish(&self, store: &Arc<dyn EventStore>) -> Result<History, StoreError> {
         let watched = self.watch(store.clone());
-        let mut log = Vec::new();
-        let mut read = ReadLog::from_start();
-        loop {
-            let page = watched.read_log(&read).await?;
-            log.extend(page.events);
-            if page.at_end || page.next <= read.after {
-                break;
-            }
-            read.after = page.next;
-        }
         let streams: BTreeSet<StreamId> = {
             let history = self.0.history();
             let requests = history.appends.iter().flat_map(|call| call.request.streams());
@@ -85,9 +85,51 @@ impl Recorder {
             watched.read_stream(&ReadStream::new(stream).limit(all)).await?;
         }
         watched.end_of_log().await?;
+        let mut missing = self.held_back();
+        // the log comes last, so that it has whatever was seen before
+        let mut log = Vec::new();
+        let mut read = ReadLog::from_start();
+        loop {
+            let page = watched.read_log(&read).await?;
+            for event in &page.events {
+                missing.remove(&event.event_id);
+            }
+            log.extend(page.events);
+            if page.at_end && !missing.is_empty() {
+                watched.wait_past(page.next).await?;
+            } else if page.at_end || page.next <= read.after {
+                break;
+            }
+            read.after = page.next;
+        }
         let mut history = self.0.history().clone();
         history.log = log;
         Ok(history)
+    }
+
+    /// The events that are known to be written, if an append that is still under way may hold them
+    /// back.
+    fn held_back(&self) -> HashSet<EventId> {
+        let history = self.0.history();
+        let is_unknown = |call: &AppendCall| matches!(call.outcome, AppendOutcome::Unknown);
+        if history.write_order == WriteOrder::Serial || !history.appends.iter().any(is_unknown) {
+            return HashSet::new();
+        }
+        let told = history.appends.iter().filter_map(|call| match &call.outcome {
+            AppendOutcome::Acknowledged(appended) => Some(appended),
+            _ => None,
+        });
+        let found = history.reads.iter().filter_map(|call| match &call.seen {
+            Seen::Append(_, _, found) => found.as_ref(),
+            _ => None,
+        });
+        let told = told.chain(found).flat_map(|appended| &appended.streams);
+        let told = told.flat_map(|part| &part.events).map(|receipt| receipt.event_id);
+        let seen = history.reads.iter().filter_map(|call| match &call.seen {
+            Seen::Stream(_, page) => Some(&page.events),
+            _ => None,
+        });
+        told.chain(seen.flatten().map(|event| event.event_id)).collect()
     }
 }
 

@@ -1,10 +1,10 @@
-//! In which states of the store what a reader saw is true.
+//! When what a reader saw is true.
 
 use es_core::{Direction, Position, ReadLog, ReadStream, RecordedEvent, StreamPage, StreamVersion};
 
 use super::check::Rule;
 use super::history::{ReadCall, Seen, Span};
-use super::order::{Order, States};
+use super::order::{Answer, Between, Order, Told};
 
 impl Order<'_> {
     pub(super) fn see_read(&mut self, call: &ReadCall) {
@@ -18,11 +18,11 @@ impl Order<'_> {
                     return;
                 }
                 let what = format!("a read of the log after {} reached {}", read.after, page.next);
-                let (seen, until) = self.states_reaching(page.next);
+                let reached = self.places_up_to(page.next);
                 // at the start of the page the reader had seen nothing by this call
-                let seen = if page.next == read.after { 0 } else { seen };
-                let until = if page.at_end { until } else { usize::MAX };
-                self.observe(call.span, (seen, until), self.part_rule(seen, until), what);
+                let seen = if page.next == read.after { 0 } else { reached };
+                let told = Told::Log { seen, end: page.at_end.then_some(reached) };
+                self.answers.push(Answer { span: call.span, told, rule: Rule::OneOrder, what });
             }
             Seen::End(end) => {
                 let is_event = self.log.binary_search_by(|event| compare(event.position, *end));
@@ -31,9 +31,10 @@ impl Order<'_> {
                     self.fault(Rule::TruePages, what);
                     return;
                 }
-                let (seen, until) = self.states_reaching(*end);
                 let what = format!("the log was said to end at {end}");
-                self.observe(call.span, (seen, until), self.part_rule(seen, until), what);
+                let seen = self.places_up_to(*end);
+                let told = Told::Log { seen, end: Some(seen) };
+                self.answers.push(Answer { span: call.span, told, rule: Rule::OneOrder, what });
             }
             Seen::Append(stream, key, found) => {
                 let first = self.writes.keys.get(&(stream, key)).copied();
@@ -42,7 +43,7 @@ impl Order<'_> {
                     (None, None) => {}
                     (None, Some(number)) => {
                         let what = format!("{what} and not found");
-                        self.observe(call.span, (0, number - 1), Rule::OneOrder, what);
+                        self.observe(call.span, Between::before(number), Rule::OneOrder, what);
                     }
                     (Some(_), None) => {
                         self.fault(
@@ -60,38 +61,22 @@ impl Order<'_> {
                             let what = format!("{what} and another append was found: {found:?}");
                             self.fault(Rule::TrueAnswers, what);
                         }
-                        let states = (number, usize::MAX);
-                        self.observe(
-                            call.span,
-                            states,
-                            Rule::OneOrder,
-                            format!("{what} and found"),
-                        );
+                        let what = format!("{what} and found");
+                        self.observe(call.span, Between::after(number), Rule::OneOrder, what);
                     }
                 }
             }
         }
     }
 
-    fn part_rule(&self, seen: usize, until: usize) -> Rule {
-        if seen > until { Rule::NoParts } else { Rule::OneOrder }
-    }
-
-    /// The first state that has everything up to a position, and the last that has nothing after.
-    fn states_reaching(&self, position: Position) -> States {
-        let after = self.log.partition_point(|event| event.position <= position);
-        let seen = after.checked_sub(1).map_or(0, |place| self.highest_up_to[place]);
-        let until = match self.lowest_from.get(after) {
-            Some(&number) => number.saturating_sub(1),
-            None => usize::MAX,
-        };
-        (seen, until)
+    /// How many events of the log stand at or before a position.
+    fn places_up_to(&self, position: Position) -> usize {
+        self.log.partition_point(|event| event.position <= position)
     }
 
     /// True if a page has exactly the wanted events between its two places.
     fn check_log_page(&self, read: &ReadLog, events: &[RecordedEvent], next: Position) -> bool {
-        let from = self.log.partition_point(|event| event.position <= read.after);
-        let to = self.log.partition_point(|event| event.position <= next);
+        let (from, to) = (self.places_up_to(read.after), self.places_up_to(next));
         let wanted = self.log[from..to.max(from)].iter();
         wanted.filter(|event| read.filter.accepts(event)).eq(events)
     }
@@ -100,7 +85,7 @@ impl Order<'_> {
         let stream = &read.stream;
         let version = page.stream_version;
         let what = format!("a reader saw {stream} at version {version}");
-        let Some(states) = self.states_at(stream, version) else {
+        let Some(between) = self.at(stream, version) else {
             self.fault(Rule::NoParts, format!("{what}, where no append left it"));
             return;
         };
@@ -142,7 +127,7 @@ impl Order<'_> {
             let what = format!("{what}, and {} of {wanted} events as all of them", events.len());
             self.fault(Rule::TruePages, what);
         }
-        self.observe(span, states, Rule::OneOrder, what);
+        self.observe(span, between, Rule::OneOrder, what);
     }
 }
 

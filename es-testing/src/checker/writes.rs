@@ -18,7 +18,7 @@ pub(super) struct Write<'a> {
     pub(super) request: &'a AppendRequest,
     pub(super) span: Span,
     /// The places in the log of its events, in log order.
-    places: Vec<usize>,
+    pub(super) places: Vec<usize>,
     /// For each stream of the request, the places in the log of its events.
     parts: Vec<(&'a StreamId, Vec<usize>)>,
 }
@@ -53,7 +53,7 @@ impl<'a> Writes<'a> {
                 writes.list.push(write);
             }
         }
-        writes.sort(&history.log);
+        writes.sort(&history.log, faults);
         writes.number(history.log.len());
         writes.check_streams(&history.log, faults);
         for call in &history.appends {
@@ -150,7 +150,7 @@ impl<'a> Writes<'a> {
     }
 
     /// Sorts the writes: those of one stream as they stand in it, others by their last position.
-    fn sort(&mut self, log: &[RecordedEvent]) {
+    fn sort(&mut self, log: &[RecordedEvent], faults: &mut Faults) {
         // an append over several streams may lie around another in the log, so that positions alone
         // do not tell which came first
         let mut next: Vec<Vec<usize>> = vec![Vec::new(); self.list.len()];
@@ -190,6 +190,12 @@ impl<'a> Writes<'a> {
                     ready.push(Reverse((end(later), later)));
                 }
             }
+        }
+        if let Some(number) = rank.iter().position(|rank| *rank == usize::MAX) {
+            let request = self.list[number].request;
+            let what =
+                format!("each in another stream, writes stand before and behind {request:?}");
+            faults.add(Rule::OneOrder, what);
         }
         let mut ranked: Vec<_> = rank.into_iter().zip(std::mem::take(&mut self.list)).collect();
         ranked.sort_by_key(|(rank, write)| (*rank, write.places.first().copied()));

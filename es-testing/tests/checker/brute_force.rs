@@ -13,13 +13,13 @@ use super::made::{Made, answer, event, exactly, key, stream};
 const STREAMS: [&str; 2] = ["a", "b"];
 
 #[derive(Debug, Clone)]
-struct Call {
-    span: Span,
-    what: What,
+pub(crate) struct Call {
+    pub(crate) span: Span,
+    pub(crate) what: What,
 }
 
 #[derive(Debug, Clone)]
-enum What {
+pub(crate) enum What {
     Append {
         parts: Vec<Part>,
         key: Option<u8>,
@@ -39,14 +39,14 @@ enum What {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Part {
-    stream: usize,
-    expected: ExpectedVersion,
-    count: u64,
+pub(crate) struct Part {
+    pub(crate) stream: usize,
+    pub(crate) expected: ExpectedVersion,
+    pub(crate) count: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Written,
     Unknown,
     /// Answered with what this call wrote.
@@ -62,16 +62,22 @@ enum Outcome {
 
 /// The store as it is specified, one call at a time.
 #[derive(Debug, Clone, Default)]
-struct Model {
-    versions: [u64; 2],
-    keys: HashMap<(usize, u8), usize>,
+pub(crate) struct Model {
+    pub(crate) versions: [u64; 2],
+    pub(crate) keys: HashMap<(usize, u8), usize>,
     /// The calls that wrote, in order.
-    writes: Vec<usize>,
+    pub(crate) writes: Vec<usize>,
 }
 
 impl Model {
     /// What an append is answered; writes if it is permitted.
-    fn append(&mut self, call: usize, parts: &[Part], key: Option<u8>, calls: &[Call]) -> Outcome {
+    pub(crate) fn append(
+        &mut self,
+        call: usize,
+        parts: &[Part],
+        key: Option<u8>,
+        calls: &[Call],
+    ) -> Outcome {
         if let Some(key) = key {
             let recorded = |part: &Part| {
                 let first = self.keys.get(&(part.stream, key))?;
@@ -105,7 +111,15 @@ impl Model {
     }
 }
 
-fn size(call: &Call) -> usize {
+/// What has an unknown outcome may have its effect long after it was answered.
+pub(crate) fn deadline(call: &Call) -> u64 {
+    match &call.what {
+        What::Append { outcome: Outcome::Unknown, .. } => u64::MAX,
+        _ => call.span.ended.unwrap_or(u64::MAX),
+    }
+}
+
+pub(crate) fn size(call: &Call) -> usize {
     match &call.what {
         What::Append { parts, .. } => parts.iter().map(|part| part.count as usize).sum(),
         _ => 0,
@@ -130,11 +144,6 @@ fn search(calls: &[Call], log: &[usize], done: &mut Vec<bool>, model: &Model) ->
     if done.iter().all(|done| *done) {
         return model.writes == log;
     }
-    // what has an unknown outcome may have its effect long after it was answered
-    let deadline = |call: &Call| match &call.what {
-        What::Append { outcome: Outcome::Unknown, .. } => u64::MAX,
-        _ => call.span.ended.unwrap_or(u64::MAX),
-    };
     let first_end =
         (0..calls.len()).filter(|&call| !done[call]).map(|call| deadline(&calls[call])).min();
     for call in 0..calls.len() {
@@ -166,7 +175,7 @@ fn search(calls: &[Call], log: &[usize], done: &mut Vec<bool>, model: &Model) ->
     false
 }
 
-fn parts(rng: &mut fastrand::Rng, model: &Model) -> Vec<Part> {
+pub(crate) fn parts(rng: &mut fastrand::Rng, model: &Model) -> Vec<Part> {
     let mut streams = vec![0, 1];
     rng.shuffle(&mut streams);
     streams.truncate(1 + usize::from(rng.u8(..4) == 0));
@@ -228,7 +237,7 @@ fn correct(rng: &mut fastrand::Rng) -> (Vec<Call>, Vec<usize>) {
 }
 
 /// Changes something, so that the history may be wrong.
-fn spoil(rng: &mut fastrand::Rng, calls: &mut [Call], log: &mut Vec<usize>) {
+pub(crate) fn spoil(rng: &mut fastrand::Rng, calls: &mut [Call], log: &mut Vec<usize>) {
     let (one, other) = (rng.usize(..calls.len()), rng.usize(..calls.len()));
     match rng.u8(..7) {
         0 => {
@@ -292,7 +301,7 @@ fn name(index: usize) -> StreamId {
 }
 
 /// The history as the checker takes it.
-fn history(calls: &[Call], log: &[usize]) -> Made {
+pub(crate) fn history(calls: &[Call], log: &[usize]) -> Made {
     let requests: Vec<_> = calls
         .iter()
         .enumerate()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::{EventStore, Limits, SnapshotStore};
 use es_memory::MemoryStore;
+use es_testing::checker::WriteOrder;
 use es_testing::contract::{Outcome, SCENARIOS, TimeLimits, Verdict, run_all};
 use es_testing::saboteur::{Sabotaged, Saboteur, all};
 use es_testing::{Fixture, ManualClock};
@@ -56,6 +57,10 @@ impl Fixture for Kept {
 
     fn limits(&self) -> Limits {
         self.limits
+    }
+
+    fn write_order(&self) -> WriteOrder {
+        WriteOrder::Serial
     }
 
     async fn reopen(&self) -> bool {

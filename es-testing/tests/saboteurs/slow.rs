@@ -1,0 +1,252 @@
+//! A store whose writers overlap, as late in everything as the contract permits.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use es_core::read::PageBuilder;
+use es_core::{
+    AppendError, AppendRequest, Appended, EventId, EventStore, IdempotencyKey, Limits, LogPage,
+    PageLimit, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamPage,
+};
+use es_memory::MemoryStore;
+use futures_util::FutureExt;
+use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::task::yield_now;
+
+/// Keeps everything in a memory store and gives positions of its own, before it writes.
+#[derive(Clone)]
+pub(crate) struct SlowStore(Arc<Shared>);
+
+/// How an append gets its positions.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Draws {
+    /// All at one moment.
+    AtOnce,
+    /// With room for other appends between. Then the log may end between its events, because a later
+    /// append holds it back just there: that breaks clause 4.
+    OneByOne,
+}
+
+struct Shared {
+    draws: Draws,
+    limits: Limits,
+    state: Mutex<State>,
+    /// One for each stream: who writes to it keeps it until the end of the call.
+    streams: Mutex<HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>>,
+    /// Counts the appends that came to an end.
+    ended: watch::Sender<u64>,
+}
+
+struct State {
+    store: MemoryStore,
+    drawn: u64,
+    positions: HashMap<EventId, u64>,
+    appends: u64,
+    /// The appends under way, and a place below everything that each may have drawn, if the log
+    /// was read since it began.
+    open: HashMap<u64, Option<u64>>,
+    /// The highest position when the log was last read.
+    looked: u64,
+    frontier: u64,
+}
+
+/// What the memory store answers, which never waits.
+fn at_once<T>(call: impl Future<Output = T>) -> T {
+    call.now_or_never().expect("the memory store answers at once")
+}
+
+impl State {
+    fn position(&self, id: EventId) -> Position {
+        Position::from_sequence(self.positions.get(&id).copied().unwrap_or_default())
+    }
+
+    fn told(&self, mut appended: Appended) -> Appended {
+        for receipt in appended.streams.iter_mut().flat_map(|part| &mut part.events) {
+            receipt.position = self.position(receipt.event_id);
+        }
+        appended
+    }
+
+    /// Who is new since the log was last read may hold back everything that came since then.
+    fn look(&mut self) {
+        let visible = self.positions.values().copied().max().unwrap_or_default();
+        let mut bound = visible;
+        for low in self.open.values_mut() {
+            bound = bound.min(*low.get_or_insert(self.looked));
+        }
+        self.frontier = self.frontier.max(bound);
+        self.looked = visible;
+    }
+
+    /// The log as far as it can be read.
+    fn log(&mut self) -> Result<Vec<RecordedEvent>, StoreError> {
+        self.look();
+        let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
+        let read = ReadLog::from_start().limit(all);
+        let mut log = at_once(self.store.read_log(&read))?.events;
+        for event in &mut log {
+            event.position = self.position(event.event_id);
+        }
+        log.retain(|event| event.position.to_sequence() <= self.frontier);
+        log.sort_by_key(|event| event.position.to_sequence());
+        Ok(log)
+    }
+
+    fn end(&mut self) -> Result<Position, StoreError> {
+        Ok(self.log()?.last().map_or(Position::START, |event| event.position))
+    }
+}
+
+/// An append that is under way.
+struct UnderWay {
+    shared: Arc<Shared>,
+    number: u64,
+    _streams: Vec<OwnedMutexGuard<()>>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.shared.state().open.remove(&self.number);
+        self.shared.ended.send_modify(|count| *count += 1);
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_of(&self, stream: &StreamId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.entry(stream.clone()).or_default().clone()
+    }
+}
+
+impl SlowStore {
+    pub(crate) fn new(store: MemoryStore, limits: Limits, draws: Draws) -> Self {
+        let state = State {
+            store,
+            drawn: 0,
+            positions: HashMap::new(),
+            appends: 0,
+            open: HashMap::new(),
+            looked: 0,
+            frontier: 0,
+        };
+        Self(Arc::new(Shared {
+            draws,
+            limits,
+            state: Mutex::new(state),
+            streams: Mutex::default(),
+            ended: watch::Sender::new(0),
+        }))
+    }
+
+    async fn begin(&self, request: &AppendRequest) -> UnderWay {
+        let mut streams: Vec<_> = request.streams().iter().map(|part| &part.stream).collect();
+        streams.sort();
+        let mut held = Vec::new();
+        for stream in streams {
+            held.push(self.0.lock_of(stream).lock_owned().await);
+        }
+        let mut state = self.0.state();
+        state.appends += 1;
+        let number = state.appends;
+        state.open.insert(number, None);
+        UnderWay { shared: self.0.clone(), number, _streams: held }
+    }
+}
+
+async fn pause() {
+    for _ in 0..fastrand::usize(..4) {
+        yield_now().await;
+    }
+}
+
+#[async_trait]
+impl EventStore for SlowStore {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        request.check(&self.0.limits)?;
+        let under_way = self.begin(&request).await;
+        pause().await;
+        let mut parts: Vec<_> = request.streams().iter().collect();
+        fastrand::shuffle(&mut parts);
+        let ids: Vec<_> = parts.into_iter().flat_map(|part| &part.events).collect();
+        let mut drawn = Vec::with_capacity(ids.len());
+        let size = match self.0.draws {
+            Draws::AtOnce => ids.len(),
+            Draws::OneByOne => 1,
+        };
+        for block in ids.chunks(size) {
+            {
+                let mut state = self.0.state();
+                for event in block {
+                    state.drawn += 1;
+                    drawn.push((event.event_id, state.drawn));
+                }
+            }
+            pause().await;
+        }
+        let answer = {
+            let mut state = self.0.state();
+            let answer = at_once(state.store.append(request));
+            if answer.as_ref().is_ok_and(|appended| !appended.repeated) {
+                state.positions.extend(drawn);
+            }
+            answer.map(|appended| state.told(appended))
+        };
+        pause().await;
+        drop(under_way);
+        answer
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        let state = self.0.state();
+        let found = at_once(state.store.find_append(stream, key))?;
+        Ok(found.map(|appended| state.told(appended)))
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let state = self.0.state();
+        let mut page = at_once(state.store.read_stream(read))?;
+        for event in &mut page.events {
+            event.position = state.position(event.event_id);
+        }
+        Ok(page)
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        let log = self.0.state().log()?;
+        let end = log.last().map_or(Position::START, |event| event.position);
+        let mut page = PageBuilder::new(read.limit);
+        let rest = log.into_iter().filter(|event| event.position > read.after);
+        for event in rest.filter(|event| read.filter.accepts(event)) {
+            if !page.admits(event.payload.as_str().len()) {
+                let next = page.last().map_or(read.after, |last| last.position);
+                return Ok(LogPage { events: page.into_events(), next, at_end: false });
+            }
+            page.push(event);
+        }
+        Ok(LogPage { events: page.into_events(), next: end.merge(read.after), at_end: true })
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.0.state().end()
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        let mut ended = self.0.ended.subscribe();
+        loop {
+            ended.borrow_and_update();
+            if self.0.state().end()? > position {
+                return Ok(());
+            }
+            ended.changed().await.expect("the store keeps the sender");
+        }
+    }
+}
