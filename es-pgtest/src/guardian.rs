@@ -42,10 +42,7 @@ pub(crate) fn guard(folder: &Folder, grace_seconds: u32) -> Result<(Hold, Child)
 
 /// Becomes a user of a server. Fails if it has no guardian.
 pub(crate) fn hold(folder: &Folder) -> io::Result<Hold> {
-    let mut writing_end = OpenOptions::new()
-        .write(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(folder.users())?;
+    let mut writing_end = open_writing(&folder.users())?;
     writing_end.write_all(b"x")?;
     Ok(Hold { writing_end })
 }
@@ -54,7 +51,7 @@ pub(crate) fn hold(folder: &Folder) -> io::Result<Hold> {
 /// users that are left. Does nothing to a folder that has a guardian.
 pub(crate) fn sweep(folder: &Folder) {
     let users = folder.users();
-    if hold(folder).is_ok() {
+    if open_writing(&users).is_ok() {
         return;
     }
     let swept = open_reading(&users).is_ok_and(|end| spawn(folder, end, 0).is_ok());
@@ -72,6 +69,11 @@ fn make_pipe(path: &Path) -> Result<(), Error> {
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(Error::Failed { program: "mkfifo", said })
+}
+
+/// Opens the writing end of a pipe. Fails if it has no reader.
+fn open_writing(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
 /// Opens the reading end of a pipe without waiting for a writer.

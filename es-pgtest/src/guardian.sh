@@ -4,17 +4,18 @@
 #
 # Standard input is the pipe of the folder. Every user of the server holds its other end open
 # for life and has written one byte, so that reading ends when the last user is gone, however it
-# went, and brings nothing if nobody has come since the last look.
+# went, and brings nothing if nobody has come since the last look. No other process may inherit
+# it: the pipe has a reader as long as the server has a guardian.
 
 trap '' HUP INT
-while [ -n "$(cat)" ]; do
-    sleep "$2"
+while read -r came; [ -n "$came" ]; do
+    sleep "$2" </dev/null
 done
 
 # From here on nobody comes any more: a user that does not see this file after it opened the
 # pipe leaves. Who was faster is waited for.
 rm -f "$1/open"
-cat >/dev/null
+read -r came
 
 # A number in a file may by now be another process's, after a reboot for instance.
 runs() {
@@ -31,7 +32,7 @@ if [ -n "$pid" ] && runs "$1"; then
     left=100
     while [ "$left" -gt 0 ] && runs "$1"; do
         left=$((left - 1))
-        sleep 0.1 || sleep 1
+        sleep 0.1 || sleep 1 # a fraction is not POSIX
     done
     runs "$1" && kill -KILL "$pid"
 fi
