@@ -7,6 +7,7 @@
 --   append_size      with a key: how many events that append wrote to this stream, null means 1
 --   append_id        with a key: the same in all streams of an append to several, namely the id of
 --                    its first event
+--   append_part      with such an id: the place of this stream in the append, from 1
 --
 -- The CHECK constraints keep out what could not be read back as an event. Text that is compared is
 -- in collation "C": it compares faster, and no update of the system's locales can spoil its index.
@@ -23,6 +24,7 @@ CREATE TABLE "{schema}"."{events}" (
     idempotency_key TEXT COLLATE "C",
     append_size INT,
     append_id UUID,
+    append_part INT,
 
     CONSTRAINT unique_aggregate_version
         UNIQUE (aggregate_type, aggregate_id, aggregate_version),
@@ -58,3 +60,4 @@ COMMENT ON COLUMN "{schema}"."{events}".position IS 'place in the log; grows, wi
 COMMENT ON COLUMN "{schema}"."{events}".idempotency_key IS 'key of the append that began with this event';
 COMMENT ON COLUMN "{schema}"."{events}".append_size IS 'how many events the append with this key wrote to this stream';
 COMMENT ON COLUMN "{schema}"."{events}".append_id IS 'joins the streams of one append with a key';
+COMMENT ON COLUMN "{schema}"."{events}".append_part IS 'place of this stream in the append that append_id names';

@@ -55,6 +55,7 @@ DECLARE
     head BIGINT;
     expected BIGINT;
     recorded INT[];
+    part_numbers INT[];
     first_part INT;
     last_part INT := 0;
     outcome INT;
@@ -129,6 +130,7 @@ BEGIN
             ELSE
                 bases[part] := NULL;
             END IF;
+            part_numbers[part] := part - first_part + 1;
         END LOOP;
     END LOOP;
 
@@ -145,7 +147,8 @@ BEGIN
                 created_at,
                 idempotency_key,
                 append_size,
-                append_id
+                append_id,
+                append_part
             )
             SELECT
                 e.event_id,
@@ -158,7 +161,8 @@ BEGIN
                 recorded_at,
                 CASE WHEN e.number = 1 THEN part_keys[e.part] END,
                 CASE WHEN e.number = 1 AND part_keys[e.part] IS NOT NULL THEN part_sizes[e.part] END,
-                CASE WHEN e.number = 1 THEN part_append_ids[e.part] END
+                CASE WHEN e.number = 1 THEN part_append_ids[e.part] END,
+                CASE WHEN e.number = 1 AND part_append_ids[e.part] IS NOT NULL THEN part_numbers[e.part] END
             FROM unnest(event_parts, event_numbers, event_ids, event_types, event_data, event_metadata)
                 e (part, number, event_id, event_type, event_data, metadata)
             WHERE bases[e.part] IS NOT NULL

@@ -1,15 +1,20 @@
 -- $1 aggregate type, $2 aggregate id, $3 idempotency key
 WITH first AS (
-    SELECT aggregate_type, aggregate_id, aggregate_version, append_size, append_id
+    SELECT aggregate_type, aggregate_id, aggregate_version, append_size, append_id, append_part
     FROM "{schema}"."{events}"
     WHERE aggregate_type = $1
         AND aggregate_id = $2
         AND idempotency_key = $3
 ),
 parts AS (
-    SELECT aggregate_type, aggregate_id, aggregate_version, append_size FROM first
+    SELECT aggregate_type, aggregate_id, aggregate_version, append_size, append_part FROM first
     UNION
-    SELECT other.aggregate_type, other.aggregate_id, other.aggregate_version, other.append_size
+    SELECT
+        other.aggregate_type,
+        other.aggregate_id,
+        other.aggregate_version,
+        other.append_size,
+        other.append_part
     FROM first
     JOIN "{schema}"."{events}" other ON other.append_id = first.append_id
 )
@@ -32,4 +37,4 @@ CROSS JOIN LATERAL (
         AND event.aggregate_version >= parts.aggregate_version
         AND event.aggregate_version < parts.aggregate_version + coalesce(parts.append_size, 1)
 ) e
-ORDER BY e.position
+ORDER BY parts.append_part, e.position
