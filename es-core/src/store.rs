@@ -33,7 +33,8 @@ use crate::stream::StreamId;
 ///    (`conflicts::a_stale_writer_writes_nothing`, `conflicts::a_conflict_names_what_it_found`,
 ///    `conflicts::the_first_unexpected_stream_is_named`)
 /// 4. An append is atomic, over all its events and all its streams: no reader ever sees a part.
-///    Appends that name the same streams in different orders never wait for each other for ever.
+///    Only the log of a store of which clause 10 speaks may end between the events of an append; the
+///    others follow. Appends that name the same streams in different orders never wait for each other for ever.
 ///    (`batch::a_refused_batch_leaves_nothing`, `batch::readers_never_see_half_a_batch`,
 ///    `units::all_streams_or_none`, `units::readers_never_see_half_a_unit`,
 ///    `units::opposite_orders_come_to_an_end`)

@@ -12,36 +12,9 @@ use super::fresh;
 use super::order::{Order, Told};
 
 pub(super) fn check(order: &Order<'_>, faults: &mut Faults) {
-    check_parts(order, faults);
     fresh::check(order, faults);
     let graph = Graph::of(order);
     graph.check(order, faults);
-}
-
-/// The log never ends between the events of one write.
-fn check_parts(order: &Order<'_>, faults: &mut Faults) {
-    let by_place = &order.writes.by_place;
-    // at how many places before each, writes begin that end behind it
-    let mut open = vec![0_i64; by_place.len() + 1];
-    for write in &order.writes.list {
-        if let (Some(first), Some(last)) = (write.places.first(), write.places.last()) {
-            open[*first + 1] += 1;
-            open[*last + 1] -= 1;
-        }
-    }
-    for end in 1..open.len() {
-        open[end] += open[end - 1];
-    }
-    for answer in &order.answers {
-        // who read nothing may have begun to read at any place
-        if let Told::Log { seen, end: Some(end) } = answer.told
-            && seen > 0
-            && open[end] > 0
-        {
-            let what = format!("{}, between the events of one append", answer.what);
-            faults.add(Rule::NoParts, what);
-        }
-    }
 }
 
 /// A moment.

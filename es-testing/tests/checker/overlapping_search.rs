@@ -9,7 +9,7 @@ use super::brute_force::{Call, Model, Outcome, Part, What, deadline, history, pa
 fn is_explained(calls: &[Call], log: &[usize]) -> bool {
     let is_fresh = |(read, call): (usize, &Call)| match call.what {
         What::ReadLog(events) => {
-            shown(calls, log, events).is_some_and(|shown| !is_stale(calls, &log[shown..], read))
+            whole(calls, log, events).is_some_and(|whole| !is_stale(calls, &log[whole..], read))
         }
         _ => true,
     };
@@ -17,10 +17,17 @@ fn is_explained(calls: &[Call], log: &[usize]) -> bool {
         && search(calls, log, &mut vec![false; calls.len()], 0, &Model::default())
 }
 
-/// How many appends of the log have so many events; `None` if the last has only a part of its own.
+/// How many appends of the log have something among so many events; `None` if it has not so many.
 fn shown(calls: &[Call], log: &[usize], events: usize) -> Option<usize> {
     (0..=log.len())
-        .find(|&count| log[..count].iter().map(|&call| size(&calls[call])).sum::<usize>() == events)
+        .find(|&count| log[..count].iter().map(|&call| size(&calls[call])).sum::<usize>() >= events)
+}
+
+/// How many appends of the log have all of theirs among so many events.
+fn whole(calls: &[Call], log: &[usize], events: usize) -> Option<usize> {
+    let touched = shown(calls, log, events)?;
+    let all: usize = log[..touched].iter().map(|&call| size(&calls[call])).sum();
+    Some(if all > events { touched - 1 } else { touched })
 }
 
 /// True if a read must show one of these appends.

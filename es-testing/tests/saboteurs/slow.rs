@@ -19,7 +19,7 @@ use tokio::task::yield_now;
 pub(crate) struct SlowStore(Arc<Shared>);
 
 /// How an append gets its positions.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Draws {
     /// All at one moment.
     AtOnce,
