@@ -36,9 +36,14 @@ impl Binaries {
             })
     }
 
-    /// The path of a program.
+    /// The path of a program; a folder of links may lack one, which then lies where they point.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        let path = self.0.join(name);
+        let linked = || {
+            let server = fs::canonicalize(self.0.join("postgres")).ok()?;
+            Some(server.parent()?.join(name)).filter(|path| path.is_file())
+        };
+        if path.is_file() { path } else { linked().unwrap_or(path) }
     }
 }
 

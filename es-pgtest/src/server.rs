@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    path::Path,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, OnceLock},
 };
@@ -10,6 +10,7 @@ use std::{
 use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::{
+    binaries::Binaries,
     cluster::USER,
     error::Error,
     folder::{Folder, PORT},
@@ -86,6 +87,18 @@ impl Server {
     pub fn start(&self) {
         if let Err(error) = self.as_private("started").start() {
             panic!("{}", error.chain());
+        }
+    }
+
+    /// The path of one of the server's own programs, such as `pgbench`.
+    ///
+    /// # Panics
+    ///
+    /// If the machine has no PostgreSQL, as when another machine's is used.
+    pub fn program(name: &str) -> PathBuf {
+        match Binaries::find() {
+            Ok(binaries) => binaries.program(name),
+            Err(error) => panic!("{}", error.chain()),
         }
     }
 
