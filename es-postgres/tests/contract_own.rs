@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use es_core::{EventStore, Limits, SnapshotStore};
 use es_pgtest::TestDatabase;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
 
 struct Own {
@@ -47,6 +48,10 @@ impl Fixture for Own {
 
     fn limits(&self) -> Limits {
         Limits::default()
+    }
+
+    fn write_order(&self) -> WriteOrder {
+        WriteOrder::Overlapping
     }
 
     async fn reopen(&self) -> bool {
