@@ -3,6 +3,7 @@
 //! See `README.md` for how to run them and what they found.
 
 mod posting;
+pub mod rounds;
 mod run;
 mod stores;
 mod workload;

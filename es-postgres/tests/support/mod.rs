@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
+pub(crate) mod fixture;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use es_pgtest::{Server, TestDatabase};

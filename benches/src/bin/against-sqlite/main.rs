@@ -2,16 +2,15 @@
 #![allow(clippy::print_stdout, reason = "it shows what it found")]
 
 mod bare;
-mod rounds;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use es_benches::rounds::{Round, Rounds, Unit};
 use es_benches::{Backend, CALLERS, Opened, Posting, Workload, concurrently, runtime};
 use es_core::{AppendRequest, ExpectedVersion, Repository, StreamVersion};
 
 use crate::bare::Bare;
-use crate::rounds::{Round, Rounds, Unit};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -139,7 +138,7 @@ async fn loads(mut rounds: Rounds) -> Result<Rounds, Failure> {
 }
 
 async fn compare() -> Result<(), Failure> {
-    println!("{ROUNDS} rounds, medians\n\n{}", Rounds::headings());
+    println!("{ROUNDS} rounds, medians\n\n{}", Rounds::headings("es-sqlite", "rusqlite"));
     let rate = Unit::EventsPerSecond;
     let single = Rounds::new("append 1 event, 1 task", ">= 0.75", rate);
     println!("{}", appends(single, SINGLES, SINGLES, 1).await?.line());

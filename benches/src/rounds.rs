@@ -1,9 +1,10 @@
-//! Alternating rounds and their summary.
+//! Alternating rounds of two ways of doing the same, and their summary.
 
 use std::time::Duration;
 
 /// What two ways of doing the same took, round by round.
-pub(crate) struct Rounds {
+#[derive(Debug)]
+pub struct Rounds {
     /// What is compared.
     name: &'static str,
     /// What the ratio should be.
@@ -14,8 +15,8 @@ pub(crate) struct Rounds {
 }
 
 /// How a side is shown; the ratio is that of what is shown.
-#[derive(Clone, Copy)]
-pub(crate) enum Unit {
+#[derive(Debug, Clone, Copy)]
+pub enum Unit {
     /// Events in a second: more is better.
     EventsPerSecond,
     /// Milliseconds for all: less is better.
@@ -23,31 +24,33 @@ pub(crate) enum Unit {
 }
 
 /// The events of one round and the time that they took.
-pub(crate) struct Round {
-    pub(crate) events: u64,
-    pub(crate) took: Duration,
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    /// How many.
+    pub events: u64,
+    /// For all of them, or for the middle one: as the comparison says.
+    pub took: Duration,
 }
 
 impl Rounds {
-    pub(crate) fn new(name: &'static str, goal: &'static str, unit: Unit) -> Self {
+    /// A comparison without rounds.
+    pub fn new(name: &'static str, goal: &'static str, unit: Unit) -> Self {
         Self { name, goal, unit, ours: Vec::new(), bare: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, ours: &Round, bare: &Round) {
+    /// Adds what the two sides took in one round.
+    pub fn add(&mut self, ours: &Round, bare: &Round) {
         self.ours.push(self.unit.of(ours));
         self.bare.push(self.unit.of(bare));
     }
 
     /// The headings of [`line`](Self::line).
-    pub(crate) fn headings() -> String {
-        format!(
-            "{:38} {:>10} {:>10} {:>6}  {:11}  {}",
-            "", "es-sqlite", "rusqlite", "ratio", "min - max", "goal"
-        )
+    pub fn headings(ours: &str, bare: &str) -> String {
+        format!("{:40} {ours:>12} {bare:>12} {:>6}  {:11}  {}", "", "ratio", "min - max", "goal")
     }
 
     /// One line of the table.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let mut ratios: Vec<f64> =
             self.ours.iter().zip(&self.bare).map(|(ours, bare)| ours / bare).collect();
         ratios.sort_by(f64::total_cmp);
@@ -55,7 +58,7 @@ impl Rounds {
             return format!("{}: no rounds", self.name);
         };
         format!(
-            "{:38} {:>10} {:>10} {:>6.2}  {least:.2} - {most:.2}  {}",
+            "{:40} {:>12} {:>12} {:>6.2}  {least:.2} - {most:.2}  {}",
             self.name,
             self.unit.shown(median(&self.ours)),
             self.unit.shown(median(&self.bare)),
@@ -77,13 +80,13 @@ impl Unit {
     fn shown(self, value: f64) -> String {
         match self {
             Self::EventsPerSecond => format!("{value:.0}/s"),
-            Self::Milliseconds => format!("{value:.1} ms"),
+            Self::Milliseconds => format!("{value:.3} ms"),
         }
     }
 }
 
 /// The middle value; of two middle values, the mean.
-fn median(values: &[f64]) -> f64 {
+pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

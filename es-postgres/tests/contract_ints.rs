@@ -1,0 +1,150 @@
+//! The contract suite over a table whose ids are numbers, as Turing's are.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use es_core::{
+    AppendError, AppendRequest, Appended, Conflict, EventStore, IdempotencyKey, Limits, LogPage,
+    Position, ReadLog, ReadStream, RecordedEvent, Snapshot, SnapshotStore, StoreError, StreamId,
+    StreamPage, StreamVersion,
+};
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use support::fixture::Store;
+
+/// Gives the names of the scenarios numbers on the way in, and names on the way out.
+#[derive(Clone)]
+struct Numbered {
+    store: PostgresStore,
+    names: Arc<Mutex<Names>>,
+}
+
+#[derive(Default)]
+struct Names {
+    numbers: HashMap<String, i32>,
+    names: Vec<String>,
+}
+
+impl Numbered {
+    fn number(&self, stream: &StreamId) -> StreamId {
+        let Names { numbers, names } = &mut *self.names.lock().unwrap();
+        let next = i32::try_from(names.len()).unwrap() - 5;
+        let number = *numbers.entry(stream.aggregate_id().to_owned()).or_insert_with(|| {
+            names.push(stream.aggregate_id().to_owned());
+            next
+        });
+        StreamId::new(stream.aggregate_type(), &number.to_string()).unwrap()
+    }
+
+    fn name(&self, stream: &StreamId) -> StreamId {
+        let number: i32 = stream.aggregate_id().parse().unwrap();
+        let name = &self.names.lock().unwrap().names[usize::try_from(number + 5).unwrap()];
+        StreamId::new(stream.aggregate_type(), name).unwrap()
+    }
+
+    fn named(&self, mut appended: Appended) -> Appended {
+        for part in &mut appended.streams {
+            part.stream = self.name(&part.stream);
+        }
+        appended
+    }
+
+    fn named_events(&self, mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
+        for event in &mut events {
+            event.stream = self.name(&event.stream);
+        }
+        events
+    }
+}
+
+#[async_trait]
+impl EventStore for Numbered {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        request.check(&Limits::default())?;
+        let key = request.idempotency_key().cloned();
+        let mut parts = request.into_streams().into_iter();
+        let first = parts.next().unwrap();
+        let first = AppendRequest::to(self.number(&first.stream), first.expected, first.events);
+        let mut numbered = parts.fold(first, |request, part| {
+            request.and(self.number(&part.stream), part.expected, part.events)
+        });
+        if let Some(key) = key {
+            numbered = numbered.with_key(key);
+        }
+        let answer = self.store.append(numbered).await;
+        answer.map(|appended| self.named(appended)).map_err(|error| match error {
+            AppendError::Conflict(conflict) => {
+                Conflict { stream: self.name(&conflict.stream), ..conflict }.into()
+            }
+            AppendError::KeyReused { key, stream, difference } => {
+                AppendError::KeyReused { key, stream: self.name(&stream), difference }
+            }
+            other => other,
+        })
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        let found = self.store.find_append(&self.number(stream), key).await?;
+        Ok(found.map(|appended| self.named(appended)))
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let read = ReadStream { stream: self.number(&read.stream), ..read.clone() };
+        let page = self.store.read_stream(&read).await?;
+        Ok(StreamPage { events: self.named_events(page.events), ..page })
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        let page = self.store.read_log(read).await?;
+        Ok(LogPage { events: self.named_events(page.events), ..page })
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.store.end_of_log().await
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.store.wait_past(position).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for Numbered {
+    async fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let found = self.store.latest_snapshot(&self.number(stream), up_to).await?;
+        Ok(found.map(|snapshot| Snapshot { stream: stream.clone(), ..snapshot }))
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        let stream = self.number(&snapshot.stream);
+        self.store.save_snapshot(Snapshot { stream, ..snapshot }).await
+    }
+
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
+        self.store.delete_snapshots(&self.number(stream)).await
+    }
+}
+
+async fn ints() -> Store {
+    let database = support::database(IdType::Int).await;
+    let config = PostgresConfig::new(database.options()).layout(support::layout(IdType::Int));
+    let names = Arc::new(Mutex::new(Names::default()));
+    let view = move |store| {
+        let numbered = Numbered { store, names: Arc::clone(&names) };
+        (Arc::new(numbered.clone()) as Arc<dyn EventStore>, Arc::new(numbered) as _)
+    };
+    Store::open(config, view, database).await
+}
+
+es_testing::contract_suite!(ints);
