@@ -96,9 +96,14 @@ impl Connector {
             // a proxy may give each message that is outside of a transaction to another server
             // connection, which does not know what the message before has prepared
             let mut transaction = connection.begin().await?;
-            let rows = statement.fetch_all(&mut *transaction).await?;
-            transaction.commit().await?;
-            Ok(rows)
+            match statement.fetch_all(&mut *transaction).await {
+                Ok(rows) => transaction.commit().await.map(|()| rows),
+                Err(error) => {
+                    // a transaction that is left to itself would keep the proxy's connection
+                    let _ = transaction.rollback().await;
+                    Err(error)
+                }
+            }
         };
         match timeout(self.answer_timeout, answer).await {
             Ok(answer) => answer,

@@ -4,15 +4,18 @@ use std::fmt::Write as _;
 
 use es_core::{StoreError, StoreErrorKind};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 
-use crate::config::{Layout, PostgresConfig};
-use crate::connection::Connector;
+use crate::config::{Layout, PostgresConfig, Session};
+use crate::connection::{Bound, Connector};
 use crate::error::{has_code, store_error};
 use crate::sql::{Statement, Statements, fill};
 
 /// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.
 const OLDEST_SERVER: i32 = 140_000;
+
+const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
 const STEPS: [(&str, &str); 5] = [
@@ -85,15 +88,24 @@ impl Migrations {
     /// this program does not know, [`NotAStore`](StoreErrorKind::NotAStore) if it has tables of
     /// these names that were made by something else or changed.
     pub async fn apply(&self, config: &PostgresConfig) -> Result<usize, StoreError> {
+        if config.session == Session::Pooled {
+            let text = format!(
+                "migrating {} needs a connection without a transaction-pooling proxy in between, \
+                 because two programs that migrate at once wait for one another by a lock of \
+                 their sessions; give the address of the server itself",
+                config.place()
+            );
+            return Err(StoreError::new(StoreErrorKind::Other, text));
+        }
         let connector = Connector::new(config);
         let mut connection = connector.connect().await?;
-        check_server(&mut connection, config).await?;
+        check_server(&connector, &mut connection, &config.layout).await?;
         let mut migrator = Migrator::with_migrations(self.migrations());
         migrator.dangerous_set_table_name(self.table.clone());
-        if !self.has_schema(&mut connection, config).await? {
+        if !self.has_schema(&connector, &mut connection).await? {
             migrator.create_schema(format!("\"{}\"", self.schema));
         }
-        let before = self.applied(&mut connection, config).await?;
+        let before = self.applied(&connector, &mut connection).await?;
         // a step may take its time on a large table
         let unlimited = sqlx::query(include_str!("sql/unlimited.sql"));
         let prepared = unlimited.execute(&mut connection).await;
@@ -138,15 +150,15 @@ impl Migrations {
     ///
     /// That it has fewer, with what to do, or more.
     pub async fn check(&self, config: &PostgresConfig) -> Result<(), StoreError> {
-        let mut connection = Connector::new(config).connect().await?;
-        let applied = self.applied(&mut connection, config).await?;
+        let connector = Connector::new(config);
+        let mut connection = connector.connect().await?;
+        let applied = self.applied(&connector, &mut connection).await?;
         let _ = connection.close().await;
-        self.judge(applied, config)
+        self.judge(applied, &connector.place)
     }
 
-    fn judge(&self, applied: i64, config: &PostgresConfig) -> Result<(), StoreError> {
+    fn judge(&self, applied: i64, place: &str) -> Result<(), StoreError> {
         let known = i64::try_from(self.count()).unwrap_or(i64::MAX);
-        let place = config.place();
         let schema = &self.schema;
         match applied {
             applied if applied == known => Ok(()),
@@ -161,43 +173,32 @@ impl Migrations {
                      this program needs; migrate it first"
                 ),
             )),
-            applied => Err(newer(schema, &place, applied, known)),
+            applied => Err(newer(schema, place, applied, known)),
         }
     }
 
     async fn has_schema(
         &self,
+        connector: &Connector,
         connection: &mut PgConnection,
-        config: &PostgresConfig,
     ) -> Result<bool, StoreError> {
-        let found = sqlx::query(include_str!("sql/has_schema.sql"))
-            .bind(&self.schema)
-            .persistent(config.is_persistent())
-            .fetch_one(connection)
-            .await;
-        found
-            .and_then(|row| row.try_get(0))
-            .map_err(|error| store_error("migrating", &config.place(), error))
+        let statement = sqlx::query(include_str!("sql/has_schema.sql")).bind(self.schema.clone());
+        let row = one_row(connector, connection, statement).await;
+        row.and_then(|row| row.try_get(0)).map_err(|error| connector.failure(LOOKING, error))
     }
 
     /// The number of the newest step that the database has; 0 if it has none.
-    pub(crate) async fn applied(
+    async fn applied(
         &self,
+        connector: &Connector,
         connection: &mut PgConnection,
-        config: &PostgresConfig,
     ) -> Result<i64, StoreError> {
-        let what = "looking at the schema";
         let statement = include_str!("sql/newest_migration.sql").replace("{table}", &self.table);
-        let statement = sqlx::AssertSqlSafe(statement);
-        let newest = sqlx::query(statement)
-            .persistent(config.is_persistent())
-            .fetch_one(connection)
-            .await
-            .and_then(|row| row.try_get(0));
-        match newest {
-            // there is no such table
-            Err(error) if has_code(&error, "42P01") => Ok(0),
-            newest => newest.map_err(|error| store_error(what, &config.place(), error)),
+        let statement = sqlx::query(sqlx::AssertSqlSafe(statement));
+        match one_row(connector, connection, statement).await.and_then(|row| row.try_get(0)) {
+            // there is no such table, or no such schema
+            Err(error) if has_code(&error, "42P01") || has_code(&error, "3F000") => Ok(0),
+            newest => newest.map_err(|error| connector.failure(LOOKING, error)),
         }
     }
 
@@ -241,19 +242,26 @@ fn newer(schema: &str, place: &str, found: i64, known: i64) -> StoreError {
     )
 }
 
+async fn one_row(
+    connector: &Connector,
+    connection: &mut PgConnection,
+    statement: Bound<'_>,
+) -> Result<PgRow, sqlx::Error> {
+    let rows = connector.rows(connection, statement).await?;
+    rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
+}
+
 /// Checks that the server is one that can hold a store.
 async fn check_server(
+    connector: &Connector,
     connection: &mut PgConnection,
-    config: &PostgresConfig,
+    layout: &Layout,
 ) -> Result<Inspection, StoreError> {
-    let place = config.place();
-    let statements = Statements::new(&config.layout);
-    let row = sqlx::query(statements.inspect.sql())
-        .bind(table_name(&config.layout))
-        .persistent(config.is_persistent())
-        .fetch_one(connection)
-        .await
-        .map_err(|error| store_error("looking at the schema", &place, error))?;
+    let place = &connector.place;
+    let statements = Statements::new(layout);
+    let statement = sqlx::query(statements.inspect.sql()).bind(table_name(layout));
+    let row = one_row(connector, connection, statement).await;
+    let row = row.map_err(|error| connector.failure(LOOKING, error))?;
     let read = || -> Result<Inspection, sqlx::Error> {
         Ok(Inspection {
             server_version: row.try_get("server_version")?,
@@ -263,7 +271,7 @@ async fn check_server(
             id_type: row.try_get("id_type")?,
         })
     };
-    let inspection = read().map_err(|error| store_error("looking at the schema", &place, error))?;
+    let inspection = read().map_err(|error| connector.failure(LOOKING, error))?;
     if inspection.server_version < OLDEST_SERVER {
         let version = inspection.server_version / 10_000;
         let text = format!("{place} is PostgreSQL {version}; use 14 or newer");
@@ -297,16 +305,16 @@ fn table_name(layout: &Layout) -> String {
 /// Checks that the database holds a store that this program can use, and answers the object id of
 /// its table of events.
 pub(crate) async fn check_store(
+    connector: &Connector,
     connection: &mut PgConnection,
-    config: &PostgresConfig,
+    layout: &Layout,
 ) -> Result<i64, StoreError> {
-    let layout = &config.layout;
-    let inspection = check_server(connection, config).await?;
+    let inspection = check_server(connector, connection, layout).await?;
     let migrations = Migrations::of_store(layout);
-    let applied = migrations.applied(connection, config).await?;
-    migrations.judge(applied, config)?;
+    let applied = migrations.applied(connector, connection).await?;
+    migrations.judge(applied, &connector.place)?;
     let refuse = |text: String| Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    let (place, table) = (config.place(), table_name(layout));
+    let (place, table) = (&connector.place, table_name(layout));
     let Some(events_oid) = inspection.events_oid else {
         return refuse(format!("the table {table} is missing in {place}; restore it"));
     };

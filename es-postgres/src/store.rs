@@ -64,7 +64,7 @@ impl PostgresStore {
     pub async fn open(config: PostgresConfig) -> Result<Self, StoreError> {
         let connector = Arc::new(Connector::new(&config));
         let mut connection = connector.connect().await?;
-        let events_oid = check_store(&mut connection, &config).await?;
+        let events_oid = check_store(&connector, &mut connection, &config.layout).await?;
         // the server notices in any case
         let _ = connection.close().await;
 

@@ -155,7 +155,7 @@ async fn hundreds(store: &PostgresStore, bare: &mut Bare) -> Result<(), Failure>
 /// A posting of 10,000 events into its state, and a log of as many and more to its end.
 async fn reads(store: &PostgresStore, bare: &mut Bare) -> Result<(), Failure> {
     const POSTING: i64 = 1_000_000_000;
-    let mut workload = Workload::seeded(1);
+    let mut workload = Workload::seeded(u64::MAX);
     for hundred in 0..LOADED as u64 / 100 {
         let expected = es_core::ExpectedVersion::Exact(StreamVersion::new(hundred * 100));
         let events = workload.events(100);
