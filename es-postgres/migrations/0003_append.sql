@@ -20,7 +20,8 @@
 -- The order of the steps matters. Versions are looked up before keys: who then finds a key missing
 -- saw versions from before it was recorded. Positions are drawn after the version before was seen
 -- committed, so that a stream's positions follow its versions. The unique indexes judge in the end:
--- when another transaction was faster nothing is written, and ES001 tells the caller to ask again.
+-- when another transaction was faster nothing is written, and unique_violation tells the caller to
+-- ask again.
 --
 -- The settings pin the plans to the indexes: a plan made while the table was empty would scan it.
 CREATE FUNCTION "{schema}"."{events}_append"(
@@ -166,13 +167,12 @@ BEGIN
             FROM unnest(event_parts, event_numbers, event_ids, event_types, event_data, event_metadata)
                 e (part, number, event_id, event_type, event_data, metadata)
             WHERE bases[e.part] IS NOT NULL
-            ON CONFLICT DO NOTHING
             RETURNING position
         )
         SELECT array_agg(w.position ORDER BY w.position) INTO positions FROM written w;
         IF cardinality(positions) IS DISTINCT FROM wanted THEN
-            RAISE EXCEPTION 'another transaction was faster, or a trigger kept events out'
-                USING ERRCODE = 'ES001', HINT = 'ask again';
+            RAISE EXCEPTION 'a trigger on "{schema}"."{events}" keeps events out'
+                USING ERRCODE = 'ES001';
         END IF;
     END IF;
 END;
@@ -204,6 +204,9 @@ CREATE FUNCTION "{schema}"."{events}_append_within"(
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    violated_table TEXT;
+    violated_schema TEXT;
 BEGIN
     SELECT a.outcomes, a.actuals, a.bases, a.positions
     INTO outcomes, actuals, bases, positions
@@ -213,7 +216,11 @@ BEGIN
         event_metadata, recorded_at
     ) a;
 EXCEPTION
-    WHEN SQLSTATE 'ES001' THEN
+    WHEN unique_violation THEN
+        GET STACKED DIAGNOSTICS violated_table = TABLE_NAME, violated_schema = SCHEMA_NAME;
+        IF violated_table <> '{events}' OR violated_schema <> '{schema}' THEN
+            RAISE;
+        END IF;
         outcomes := NULL;
 END;
 $$;

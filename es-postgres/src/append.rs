@@ -13,10 +13,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use crate::batch::{Batch, Outcome};
-use crate::config::IdType;
-use crate::connection::{Bound, Connector, Slot};
-use crate::error::{RACED, append_error, has_code, is_lost, is_refused};
+use crate::batch::{Batch, Outcome, bind_single, single_outcome};
+use crate::config::Layout;
+use crate::connection::{Bound, Connector, Doing, Slot};
+use crate::error::{append_error, is_lost, is_race, is_refused};
 use crate::log::{Announcer, Log};
 use crate::read::{RecordedRequest, bind_stream, recorded_request};
 use crate::sql::{Statement, Statements};
@@ -29,7 +29,7 @@ const RACES: usize = 100;
 pub(crate) struct Appender {
     pub(crate) connector: Arc<Connector>,
     pub(crate) statements: Arc<Statements>,
-    pub(crate) ids: IdType,
+    pub(crate) layout: Layout,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: Arc<Log>,
     pub(crate) announcer: Option<Announcer>,
@@ -99,8 +99,7 @@ impl Appender {
                     };
                 }
                 let mut own = Own { connector: &self.connector, connection: &mut connection };
-                let (answer, lost) =
-                    self.write_one(&mut own, &self.statements.append, request).await;
+                let (answer, lost) = self.write_one(&mut own, request).await;
                 is_usable = !lost;
                 answers.push(answer);
             }
@@ -127,7 +126,7 @@ impl Appender {
         let mut own = Own { connector: &self.connector, connection };
         let batch = Batch::new(requests.to_vec());
         let now = self.clock.now();
-        let rows = own.rows(batch.bind(&self.statements.append, self.ids, now)).await?;
+        let rows = own.rows(batch.bind(&self.statements.append, self.layout.ids, now)).await?;
         let outcomes = outcomes(&batch, &rows, now)?.ok_or(sqlx::Error::RowNotFound)?;
         let mut answers = Vec::with_capacity(requests.len());
         let mut lost = false;
@@ -149,21 +148,46 @@ impl Appender {
     }
 
     /// Writes one request; tells, too, whether the connection was lost.
-    pub(crate) async fn write_one(
+    async fn write_one(
         &self,
-        sender: &mut dyn Sender,
-        statement: &Statement,
+        own: &mut Own<'_>,
         request: &AppendRequest,
     ) -> (Result<Appended, AppendError>, bool) {
-        match self.judge(sender, statement, request).await {
-            Ok(answer) => (answer, false),
-            Err(error) => {
-                let lost = is_lost(&error);
-                let stream = request.streams().first().map(|part| part.stream.to_string());
-                let what = format!("appending to {}", stream.unwrap_or_default());
-                (Err(append_error(what, self.place(), error).into()), lost)
+        let now = self.clock.now();
+        if let Some(statement) = bind_single(request, &self.statements, self.layout.ids, now) {
+            let rows = own.rows(statement).await;
+            match rows.and_then(|rows| single_outcome(request, &rows, now)) {
+                Ok(Some(appended)) => return (Ok(appended), false),
+                // the function says why nothing was written
+                Ok(None) => {}
+                Err(error) if is_race(&error, &self.layout) => {}
+                Err(error) => return self.failed(request, error),
             }
         }
+        self.write_by(own, &self.statements.append, request).await
+    }
+
+    /// Writes one request by one of the migrated functions.
+    pub(crate) async fn write_by(
+        &self,
+        sender: &mut dyn Sender,
+        function: &Statement,
+        request: &AppendRequest,
+    ) -> (Result<Appended, AppendError>, bool) {
+        match self.judge(sender, function, request).await {
+            Ok(answer) => (answer, false),
+            Err(error) => self.failed(request, error),
+        }
+    }
+
+    fn failed(
+        &self,
+        request: &AppendRequest,
+        error: sqlx::Error,
+    ) -> (Result<Appended, AppendError>, bool) {
+        let lost = is_lost(&error);
+        let stream = request.streams().first().map(|part| &part.stream);
+        (Err(append_error(Doing("appending to", stream), self.place(), error).into()), lost)
     }
 
     async fn judge(
@@ -175,9 +199,9 @@ impl Appender {
         let batch = Batch::new(vec![request]);
         for race in 0..RACES {
             let now: Timestamp = self.clock.now();
-            let outcome = match sender.rows(batch.bind(statement, self.ids, now)).await {
+            let outcome = match sender.rows(batch.bind(statement, self.layout.ids, now)).await {
                 Ok(rows) => outcomes(&batch, &rows, now)?.and_then(|mut outcomes| outcomes.pop()),
-                Err(error) if has_code(&error, RACED) => None,
+                Err(error) if is_race(&error, &self.layout) => None,
                 Err(error) => return Err(error),
             };
             match outcome {
@@ -194,8 +218,7 @@ impl Appender {
             }
         }
         let text = format!(
-            "appending in {}: other transactions were faster {RACES} times, or a trigger keeps \
-             the event out; nothing was written",
+            "appending in {}: other transactions were faster {RACES} times; nothing was written",
             self.place()
         );
         Ok(Err(StoreError::new(StoreErrorKind::Busy, text).into()))
@@ -233,7 +256,7 @@ impl Appender {
         key: &IdempotencyKey,
     ) -> Result<Result<RecordedRequest, StoreError>, sqlx::Error> {
         let statement = sqlx::query(self.statements.find_request.sql());
-        let Some(statement) = bind_stream(statement, self.ids, stream) else {
+        let Some(statement) = bind_stream(statement, self.layout.ids, stream) else {
             return Ok(Ok(RecordedRequest::new()));
         };
         let rows = sender.rows(statement.bind(key.as_str().to_owned())).await?;

@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use crate::config::IdType;
 use crate::connection::Bound;
-use crate::row::position;
-use crate::sql::Statement;
+use crate::read::bind_stream;
+use crate::row::{position, version};
+use crate::sql::{Statement, Statements};
 
 /// Requests laid out for the migrated function.
 pub(crate) struct Batch<'a> {
@@ -176,6 +177,69 @@ impl<'a> Batch<'a> {
         }
         Ok(Some(answered))
     }
+}
+
+/// A request for one stream as the arguments of a statement of its own, which costs less than the
+/// migrated function; `None` if it is for several.
+pub(crate) fn bind_single(
+    request: &AppendRequest,
+    statements: &Statements,
+    ids: IdType,
+    now: Timestamp,
+) -> Option<Bound<'static>> {
+    let [part] = request.streams() else {
+        return None;
+    };
+    let statement = match part.events.len() {
+        1 => &statements.append_event,
+        _ => &statements.append_events,
+    };
+    let query = bind_stream(sqlx::query(statement.sql()), ids, &part.stream)?
+        .bind(expectation(part.expected))
+        .bind(request.idempotency_key().map(|key| key.as_str().to_owned()))
+        .bind(chrono::DateTime::<chrono::Utc>::from(now));
+    let events = || part.events.iter();
+    Some(match part.events.as_slice() {
+        [event] => query
+            .bind(event.event_id.as_uuid())
+            .bind(event.event_type.as_str().to_owned())
+            .bind(Json(event.payload.as_raw()))
+            .bind(Json(&event.metadata)),
+        several => query
+            .bind(events().map(|event| event.event_id.as_uuid()).bind_iter())
+            .bind(events().map(|event| event.event_type.as_str()).bind_iter())
+            .bind(events().map(|event| Json(event.payload.as_raw())).bind_iter())
+            .bind(events().map(|event| Json(&event.metadata)).bind_iter())
+            .bind(i32::try_from(several.len()).unwrap_or(i32::MAX)),
+    })
+}
+
+/// What [`bind_single`]'s statement answered; `None` if it has written nothing.
+pub(crate) fn single_outcome(
+    request: &AppendRequest,
+    rows: &[PgRow],
+    now: Timestamp,
+) -> Result<Option<Appended>, sqlx::Error> {
+    let Some(part) = request.streams().first().filter(|_| !rows.is_empty()) else {
+        return Ok(None);
+    };
+    let mut events = Vec::with_capacity(rows.len());
+    for (event, row) in part.events.iter().zip(rows) {
+        events.push(EventReceipt {
+            event_id: event.event_id,
+            version: version(row.try_get(1)?),
+            position: position(row.try_get(0)?),
+            recorded_at: now,
+        });
+    }
+    // rows come back in the order in which they were written
+    let is_whole = events.len() == part.events.len()
+        && events.windows(2).all(|pair| pair[0].version.next() == pair[1].version);
+    if !is_whole {
+        return Err(sqlx::Error::Decode("an answer for other events".into()));
+    }
+    let streams = vec![AppendedStream { stream: part.stream.clone(), events }];
+    Ok(Some(Appended { streams, repeated: false }))
 }
 
 /// An expectation as a number, as the migrated function takes it.

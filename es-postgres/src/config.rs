@@ -245,7 +245,9 @@ impl PostgresConfig {
                 self.options.clone().options([
                     ("statement_timeout", millis(self.statement_timeout)),
                     ("lock_timeout", millis(self.lock_timeout)),
-                    // a plan made while the table was empty would scan it for ever
+                    // statements are planned once, and a plan that was made while the table was
+                    // empty would scan it for ever
+                    ("plan_cache_mode", "force_generic_plan".to_owned()),
                     ("enable_seqscan", "off".to_owned()),
                     ("enable_bitmapscan", "off".to_owned()),
                     ("jit", "off".to_owned()),

@@ -1,14 +1,16 @@
 //! The store's own connections: made when needed, kept, given up when in doubt.
 
 use std::fmt::Display;
+use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use es_core::{StoreError, StoreErrorKind, StreamId};
+use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use crate::config::PostgresConfig;
@@ -33,6 +35,43 @@ impl Display for Doing<'_> {
 
 /// A statement with its values.
 pub(crate) type Bound<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Takes a row, and says whether it wants more.
+pub(crate) type Take<'a> = dyn FnMut(PgRow) -> Result<ControlFlow<()>, StoreError> + Send + 'a;
+
+/// How the rows of a statement ended.
+enum Ended {
+    /// All were taken, and the server is ready for the next statement.
+    Whole,
+    /// No more were wanted.
+    Early,
+}
+
+/// Why the rows of a statement ended.
+enum RowsError {
+    Sqlx(sqlx::Error),
+    /// A row could not be taken.
+    Store(StoreError),
+}
+
+impl From<sqlx::Error> for RowsError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sqlx(error)
+    }
+}
+
+async fn all_of(
+    mut rows: impl Stream<Item = Result<PgRow, sqlx::Error>> + Unpin,
+    take: &mut Take<'_>,
+) -> Result<Ended, RowsError> {
+    while let Some(row) = rows.try_next().await? {
+        match take(row).map_err(RowsError::Store)? {
+            ControlFlow::Continue(()) => {}
+            ControlFlow::Break(()) => return Ok(Ended::Early),
+        }
+    }
+    Ok(Ended::Whole)
+}
 
 /// Makes connections.
 #[derive(Debug)]
@@ -88,16 +127,40 @@ impl Connector {
         connection: &mut PgConnection,
         statement: Bound<'_>,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut rows = Vec::new();
+        let mut take = |row| {
+            rows.push(row);
+            Ok(ControlFlow::Continue(()))
+        };
+        match self.each_row(connection, statement, &mut take).await {
+            Ok(_) => Ok(rows),
+            Err(RowsError::Sqlx(error)) => Err(error),
+            Err(RowsError::Store(_)) => Err(sqlx::Error::RowNotFound),
+        }
+    }
+
+    /// Hands over each row of a statement as it comes.
+    async fn each_row(
+        &self,
+        connection: &mut PgConnection,
+        statement: Bound<'_>,
+        take: &mut Take<'_>,
+    ) -> Result<Ended, RowsError> {
         let statement = statement.persistent(self.is_persistent);
         let answer = async {
             if self.is_persistent {
-                return statement.fetch_all(connection).await;
+                return all_of(statement.fetch(connection), take).await;
             }
             // a proxy may give each message that is outside of a transaction to another server
             // connection, which does not know what the message before has prepared
             let mut transaction = connection.begin().await?;
-            match statement.fetch_all(&mut *transaction).await {
-                Ok(rows) => transaction.commit().await.map(|()| rows),
+            match all_of(statement.fetch(&mut *transaction), take).await {
+                Ok(Ended::Whole) => {
+                    transaction.commit().await?;
+                    Ok(Ended::Whole)
+                }
+                // the connection is given up
+                Ok(Ended::Early) => Ok(Ended::Early),
                 Err(error) => {
                     // a transaction that is left to itself would keep the proxy's connection
                     let _ = transaction.rollback().await;
@@ -107,7 +170,7 @@ impl Connector {
         };
         match timeout(self.answer_timeout, answer).await {
             Ok(answer) => answer,
-            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
         }
     }
 
@@ -201,48 +264,75 @@ impl Connections {
     pub(crate) async fn rows(
         &self,
         what: Doing<'_>,
-        mut statement: impl FnMut() -> Bound<'static>,
+        statement: impl FnMut() -> Bound<'static>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let connector = &self.connector;
-        let permit = match timeout(connector.connect_timeout, self.free.acquire()).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Err(closed(&connector.place)),
-            Err(_) => {
-                let text = format!(
-                    "{what} in {}: no connection became free within {:?}; allow the store more \
-                     readers, or read less at the same time",
-                    connector.place, connector.connect_timeout
-                );
-                return Err(StoreError::new(StoreErrorKind::Busy, text));
-            }
+        let mut rows = Vec::new();
+        let mut take = |row| {
+            rows.push(row);
+            Ok(ControlFlow::Continue(()))
         };
-        let slot = self.slots().pop();
+        self.each_row(what, statement, &mut take).await?;
+        Ok(rows)
+    }
+
+    /// The same row by row, as they come, until `take` has enough: then the connection is given up,
+    /// because the rest would come all the same.
+    pub(crate) async fn each_row(
+        &self,
+        what: Doing<'_>,
+        mut statement: impl FnMut() -> Bound<'static>,
+        take: &mut Take<'_>,
+    ) -> Result<(), StoreError> {
+        let connector = &self.connector;
+        let _permit = self.permit(what).await?;
+        let slot = self.slots().pop().expect("there is a slot for each permit");
         let mut loan = Loan { connections: self, slot: None };
-        let mut slot = slot.expect("there is a slot for each permit");
+        let mut slot = slot;
+        let mut has_row = false;
         let answer = loop {
             let was_used = slot.is_used();
             let mut connection = match slot.take(connector).await {
                 Ok(connection) => connection,
                 Err(error) => break Err(error),
             };
-            match connector.rows(&mut connection, statement()).await {
-                Ok(rows) => {
+            let mut counted = |row| {
+                has_row = true;
+                take(row)
+            };
+            match connector.each_row(&mut connection, statement(), &mut counted).await {
+                Ok(Ended::Whole) => {
                     slot.keep(connection);
-                    break Ok(rows);
+                    break Ok(());
                 }
-                Err(error) if is_lost(&error) && was_used => {}
-                Err(error) => {
+                Ok(Ended::Early) => break Ok(()),
+                Err(RowsError::Sqlx(error)) if is_lost(&error) && was_used && !has_row => {}
+                Err(RowsError::Sqlx(error)) => {
                     if !is_lost(&error) {
                         slot.keep(connection);
                     }
                     break Err(connector.failure(what, error));
                 }
+                Err(RowsError::Store(error)) => break Err(error),
             }
         };
         loan.slot = Some(slot);
-        drop(loan);
-        drop(permit);
         answer
+    }
+
+    async fn permit(&self, what: Doing<'_>) -> Result<SemaphorePermit<'_>, StoreError> {
+        let connector = &self.connector;
+        match timeout(connector.connect_timeout, self.free.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(closed(&connector.place)),
+            Err(_) => {
+                let text = format!(
+                    "{what} in {}: no connection became free within {:?}; allow the store more \
+                     readers, or read less at the same time",
+                    connector.place, connector.connect_timeout
+                );
+                Err(StoreError::new(StoreErrorKind::Busy, text))
+            }
+        }
     }
 
     /// Refuses further use and closes what is open, once it is free.

@@ -7,8 +7,10 @@ use es_core::{StoreError, StoreErrorKind};
 use sqlx::Error;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// Another transaction was faster; the migrated function raises it.
-pub(crate) const RACED: &str = "ES001";
+use crate::config::Layout;
+
+/// A trigger of the application kept events out of the table; the migrated function raises it.
+const KEPT_OUT: &str = "ES001";
 
 /// The failure as the server told it, if it did.
 pub(crate) fn database_error(error: &Error) -> Option<&PgDatabaseError> {
@@ -20,6 +22,16 @@ pub(crate) fn database_error(error: &Error) -> Option<&PgDatabaseError> {
 
 pub(crate) fn has_code(error: &Error, code: &str) -> bool {
     database_error(error).is_some_and(|error| error.code() == code)
+}
+
+/// True if a unique index of the table of events has refused: another transaction was faster, or an
+/// event id is used already.
+pub(crate) fn is_race(error: &Error, layout: &Layout) -> bool {
+    database_error(error).is_some_and(|error| {
+        error.code() == "23505"
+            && error.table() == Some(layout.events.as_str())
+            && error.schema() == Some(layout.schema.as_str())
+    })
 }
 
 /// True if the server has refused the statement and undone all of it, or it was never sent.
@@ -119,6 +131,9 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         "40001" | "40P01" => (Busy, "another transaction was in the way; nothing was written"),
         "22003" => {
             (Other, "a number is out of range: a stream holds no more than 2147483647 events")
+        }
+        KEPT_OUT => {
+            (Other, "a trigger on the table of events keeps events out; nothing was written")
         }
         code if code.starts_with("57P") || code.starts_with("08") => {
             (Unavailable, "the server ended the connection")

@@ -1,6 +1,8 @@
 //! Streams and the log, a page at a time.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use es_core::read::PageBuilder;
 use es_core::{
@@ -28,7 +30,8 @@ pub(crate) struct Reader {
     pub(crate) statements: Arc<Statements>,
     pub(crate) ids: IdType,
     pub(crate) log: Arc<Log>,
-    pub(crate) place: String,
+    place: String,
+    sizes: Sizes,
 }
 
 /// Binds the name of a stream; `None` if there can be no such stream, because the column cannot
@@ -64,14 +67,77 @@ pub(crate) fn recorded_request(rows: &[PgRow], place: &str) -> Result<RecordedRe
     Ok(request)
 }
 
-/// The numbers that a statement takes for a page: how many events to send, one more than wanted so
-/// that it is known whether more follow, and a size as stored after which the wanted ones are
-/// certainly complete. A payload is stored in at most six times the bytes of its text and a few.
-fn bounds(limit: PageLimit) -> (i64, i64) {
-    let events = limit.events.max(1);
-    let bytes = limit.bytes.saturating_mul(8).saturating_add(events.saturating_mul(64));
-    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-    (number(events).saturating_add(1), number(bytes))
+/// How many events a page may have, by what was read lately: no more than would fill about twice
+/// its bytes, so that little comes from the server in vain.
+struct Sizes(AtomicUsize);
+
+impl Sizes {
+    /// For events of unknown size, a guess that no page of the usual limits notices.
+    const FIRST: usize = 1024;
+    /// A page is not made smaller than this for want of bytes.
+    const LEAST: usize = 64;
+
+    fn page_of(&self, limit: PageLimit) -> usize {
+        let usual = self.0.load(Ordering::Relaxed).max(1);
+        limit.events.min((limit.bytes / usual).saturating_mul(2).saturating_add(Self::LEAST)).max(1)
+    }
+
+    fn learn(&self, page: &[RecordedEvent]) {
+        if page.is_empty() {
+            return;
+        }
+        let bytes: usize = page.iter().map(|event| event.payload.as_str().len()).sum();
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store((before + bytes / page.len()) / 2, Ordering::Relaxed);
+    }
+}
+
+/// A page that is being filled with rows as they come.
+struct Filling<'a> {
+    page: PageBuilder,
+    /// No more than so many events.
+    most: usize,
+    count: usize,
+    /// True if an event came that the page had no room for.
+    is_full: bool,
+    place: &'a str,
+}
+
+impl<'a> Filling<'a> {
+    fn new(limit: PageLimit, most: usize, place: &'a str) -> Self {
+        Self { page: PageBuilder::new(limit), most, count: 0, is_full: false, place }
+    }
+
+    /// Takes a row's event, of `stream` if all are of one.
+    fn take(
+        &mut self,
+        row: &PgRow,
+        stream: Option<&StreamId>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let row = EventRow::new(row, self.place);
+        if row.is_empty()? {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if self.count == self.most || !self.page.admits(row.payload_bytes()?) {
+            self.is_full = true;
+            // the last one that was asked for: nothing comes in vain
+            let is_last = self.count == self.most;
+            return Ok(if is_last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
+        }
+        let stream = match stream {
+            Some(stream) => stream.clone(),
+            None => row.stream()?,
+        };
+        self.page.push(row.event(stream)?);
+        self.count += 1;
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// A number of events as a statement takes it: one more than wanted, so that it is known whether
+/// more follow.
+fn one_more(events: usize) -> i64 {
+    i64::try_from(events).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// A version as the column takes it.
@@ -80,6 +146,22 @@ fn int(version: StreamVersion) -> i32 {
 }
 
 impl Reader {
+    pub(crate) fn new(
+        connections: Connections,
+        statements: Arc<Statements>,
+        ids: IdType,
+        log: Arc<Log>,
+        place: String,
+    ) -> Self {
+        let sizes = Sizes(AtomicUsize::new(Sizes::FIRST));
+        Self { connections, statements, ids, log, place, sizes }
+    }
+
+    /// Where the store is, for messages.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     pub(crate) async fn find_append(
         &self,
         stream: &StreamId,
@@ -121,35 +203,25 @@ impl Reader {
             Direction::Forwards => &self.statements.read_stream_forwards,
             Direction::Backwards => &self.statements.read_stream_backwards,
         };
-        let (events, bytes) = bounds(read.limit);
-        let rows = self
-            .connections
-            .rows(Doing("reading", Some(stream)), || {
-                bind_stream(sqlx::query(statement.sql()), self.ids, stream)
-                    .expect("the id was checked")
-                    .bind(int(read.from))
-                    .bind(int(to))
-                    .bind(events)
-                    .bind(bytes)
-            })
-            .await?;
-        let mut page = PageBuilder::new(read.limit);
-        let mut has_more = false;
-        let mut stream_version = 0;
-        for row in &rows {
+        let most = self.sizes.page_of(read.limit);
+        let mut filling = Filling::new(read.limit, most, &self.place);
+        let mut stream_version = 0_i64;
+        let mut take = |row: PgRow| {
             stream_version = row.try_get(7).map_err(|error| self.unreadable(error))?;
-            let row = EventRow::new(row, &self.place);
-            if row.is_empty()? {
-                break;
-            }
-            if !page.admits(row.payload_bytes()?) {
-                has_more = true;
-                break;
-            }
-            page.push(row.event(stream.clone())?);
-        }
-        let stream_version = StreamVersion::new(i64::max(stream_version, 0).unsigned_abs());
-        Ok(StreamPage { events: page.into_events(), stream_version, has_more })
+            filling.take(&row, Some(stream))
+        };
+        let bound = || {
+            bind_stream(sqlx::query(statement.sql()), self.ids, stream)
+                .expect("the id was checked")
+                .bind(int(read.from))
+                .bind(int(to))
+                .bind(one_more(most))
+        };
+        self.connections.each_row(Doing("reading", Some(stream)), bound, &mut take).await?;
+        let (events, has_more) = (filling.page.into_events(), filling.is_full);
+        self.sizes.learn(&events);
+        let stream_version = StreamVersion::new(stream_version.max(0).unsigned_abs());
+        Ok(StreamPage { events, stream_version, has_more })
     }
 
     /// The version before the first event that was recorded later than `instant`.
@@ -177,7 +249,8 @@ impl Reader {
         let is_filtered = read.filter != EventFilter::all();
         let known = self.log.known();
         // far behind the end there is no need to know how far it has moved
-        let reach = if is_filtered { LOOKED_AT } else { bounds(read.limit).0 };
+        let most = self.sizes.page_of(read.limit);
+        let reach = if is_filtered { LOOKED_AT } else { one_more(most) };
         let far = read.after.to_sequence().saturating_add(reach.unsigned_abs());
         let (end, is_fresh) = match known.to_sequence() > far {
             true => (known, false),
@@ -186,57 +259,50 @@ impl Reader {
         if end.to_sequence() <= read.after.to_sequence() {
             return Ok(LogPage { events: Vec::new(), next: read.after, at_end: true });
         }
-        let rows = self.log_rows(read, end, is_filtered).await?;
-        let mut page = PageBuilder::new(read.limit);
+        let mut filling = Filling::new(read.limit, most, &self.place);
         let mut reached = end;
-        for row in &rows {
+        let mut take = |row: PgRow| {
             if is_filtered {
                 reached = position(row.try_get(9).map_err(|error| self.unreadable(error))?);
             }
-            let row = EventRow::new(row, &self.place);
-            if row.is_empty()? {
-                break;
-            }
-            if !page.admits(row.payload_bytes()?) {
-                let next = page.last().map_or(read.after, |last| last.position);
-                return Ok(LogPage { events: page.into_events(), next, at_end: false });
-            }
-            page.push(row.event(row.stream()?)?);
+            filling.take(&row, None)
+        };
+        let bound = || self.bind_log(read, end, most, is_filtered);
+        self.connections.each_row(Doing("reading the log", None), bound, &mut take).await?;
+        if filling.is_full {
+            reached = filling.page.last().map_or(read.after, |last| last.position);
         }
-        let at_end = is_fresh && reached == end;
-        Ok(LogPage { events: page.into_events(), next: reached, at_end })
+        let at_end = is_fresh && reached == end && !filling.is_full;
+        let events = filling.page.into_events();
+        self.sizes.learn(&events);
+        Ok(LogPage { events, next: reached, at_end })
     }
 
-    async fn log_rows(
+    fn bind_log(
         &self,
         read: &ReadLog,
         end: Position,
+        most: usize,
         is_filtered: bool,
-    ) -> Result<Vec<PgRow>, StoreError> {
+    ) -> Bound<'static> {
         let number = |position: Position| i64::try_from(position.to_sequence()).unwrap_or(i64::MAX);
-        let (events, bytes) = bounds(read.limit);
         let names = |names: Vec<String>| (!names.is_empty()).then_some(names);
-        self.connections
-            .rows(Doing("reading the log", None), || {
-                let statement = match is_filtered {
-                    true => &self.statements.read_log_filtered,
-                    false => &self.statements.read_log,
-                };
-                let statement = sqlx::query(statement.sql())
-                    .bind(number(read.after))
-                    .bind(number(end))
-                    .bind(events)
-                    .bind(bytes);
-                if !is_filtered {
-                    return statement;
-                }
-                let filter = &read.filter;
-                statement
-                    .bind(names(filter.aggregate_types.iter().cloned().collect()))
-                    .bind(names(filter.event_types.iter().map(ToString::to_string).collect()))
-                    .bind(LOOKED_AT)
-            })
-            .await
+        let statement = match is_filtered {
+            true => &self.statements.read_log_filtered,
+            false => &self.statements.read_log,
+        };
+        let statement = sqlx::query(statement.sql())
+            .bind(number(read.after))
+            .bind(number(end))
+            .bind(one_more(most));
+        if !is_filtered {
+            return statement;
+        }
+        let filter = &read.filter;
+        statement
+            .bind(names(filter.aggregate_types.iter().cloned().collect()))
+            .bind(names(filter.event_types.iter().map(ToString::to_string).collect()))
+            .bind(LOOKED_AT)
     }
 
     fn unreadable(&self, error: sqlx::Error) -> StoreError {

@@ -41,7 +41,7 @@ impl Reader {
             })
         };
         read().map(Some).map_err(|error| {
-            let text = format!("a snapshot of {stream} in {} cannot be read", self.place);
+            let text = format!("a snapshot of {stream} in {} cannot be read", self.place());
             StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
         })
     }

@@ -47,6 +47,7 @@ macro_rules! statements {
             }
 
             /// All of them with their names.
+            #[cfg(test)]
             pub(crate) fn all(&self) -> Vec<(&'static str, &Statement)> {
                 vec![$((stringify!($name), &self.$name),)*]
             }
@@ -57,6 +58,8 @@ macro_rules! statements {
 statements! {
     announce
     append
+    append_event
+    append_events
     append_within
     delete_snapshots
     find_request
@@ -71,4 +74,43 @@ statements! {
     read_stream_forwards
     save_snapshot
     used_event_ids
+}
+
+#[cfg(test)]
+mod tests {
+    use es_pgtest::Server;
+    use sqlx::{ConnectOptions, Executor};
+
+    use super::*;
+    use crate::config::{IdType, PostgresConfig};
+    use crate::migrate::Migrations;
+
+    #[tokio::test]
+    async fn every_statement_prepares_on_a_migrated_database() {
+        let database = Server::shared().database().await;
+        for (schema, ids) in [("texts", IdType::Text), ("select", IdType::Int)] {
+            let layout =
+                Layout { schema: schema.parse().unwrap(), events: "table".parse().unwrap(), ids };
+            let config = PostgresConfig::new(database.options()).layout(layout.clone());
+            Migrations::of_store(&layout).apply(&config).await.unwrap();
+            let mut connection = database.options().connect().await.unwrap();
+            for (name, statement) in Statements::new(&layout).all() {
+                let prepared = (&mut connection).prepare(statement.sql()).await;
+                assert!(prepared.is_ok(), "{name} with {ids:?}: {:?}", prepared.err());
+            }
+        }
+    }
+
+    #[test]
+    fn every_statement_is_used() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap();
+        let statements = Statements::new(&Layout::default());
+        let mut declared: Vec<_> = statements.all().into_iter().map(|(name, _)| name).collect();
+        // these are no statements on a store's tables
+        declared.extend(["has_schema", "newest_migration", "unlimited"]);
+        for file in files {
+            let name = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+            assert!(declared.contains(&name.as_str()), "{name}.sql is not used");
+        }
+    }
 }

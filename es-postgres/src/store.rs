@@ -84,19 +84,19 @@ impl PostgresStore {
         let appender = |announcer| Appender {
             connector: Arc::clone(&connector),
             statements: Arc::clone(&statements),
-            ids: config.layout.ids,
+            layout: config.layout.clone(),
             clock: Arc::clone(&config.clock),
             log: Arc::clone(&log),
             announcer,
         };
         let writer = Writer::new(appender(announcer), runtime, config.writers, config.queue);
-        let reader = Reader {
-            connections: Connections::new(Arc::clone(&connector), config.readers),
-            statements: Arc::clone(&statements),
-            ids: config.layout.ids,
-            log: Arc::clone(&log),
-            place: connector.place.clone(),
-        };
+        let reader = Reader::new(
+            Connections::new(Arc::clone(&connector), config.readers),
+            Arc::clone(&statements),
+            config.layout.ids,
+            Arc::clone(&log),
+            connector.place.clone(),
+        );
         let appender = appender(None);
         let writer = Arc::new(writer);
         Ok(Self { shared: Arc::new(Shared { config, writer, appender, reader, log }) })

@@ -73,8 +73,8 @@ impl PostgresStore {
         let is_persistent = self.config().is_persistent();
         let mut theirs = Theirs { connection, is_persistent };
         let appender = self.appender();
-        let statement = &appender.statements.append_within;
-        let (answer, _) = appender.write_one(&mut theirs, statement, &request).await;
+        let function = &appender.statements.append_within;
+        let (answer, _) = appender.write_by(&mut theirs, function, &request).await;
         // the commit is somebody else's: the log is looked at until the transaction has ended
         appender.log.appended();
         answer
