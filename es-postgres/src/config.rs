@@ -90,6 +90,7 @@ pub struct PostgresConfig {
     pub(crate) statement_timeout: Duration,
     pub(crate) lock_timeout: Duration,
     pub(crate) poll_interval: Duration,
+    pub(crate) notifies: bool,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -134,6 +135,7 @@ impl PostgresConfig {
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(10),
             poll_interval: Duration::from_millis(125),
+            notifies: true,
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         }
@@ -211,6 +213,14 @@ impl PostgresConfig {
         self
     }
 
+    /// Whether to tell other processes of appends and to be told of theirs; true by default. Needs
+    /// [`Session::Own`]. Without, both sides notice by polling.
+    #[must_use]
+    pub fn notifications(mut self, notifies: bool) -> Self {
+        self.notifies = notifies;
+        self
+    }
+
     /// Upper bounds of what one append may carry.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -245,6 +255,8 @@ impl PostgresConfig {
                 self.options.clone().options([
                     ("statement_timeout", millis(self.statement_timeout)),
                     ("lock_timeout", millis(self.lock_timeout)),
+                    // what the application put first in its path must not change a statement
+                    ("search_path", "pg_catalog".to_owned()),
                     // statements are planned once, and a plan that was made while the table was
                     // empty would scan it for ever
                     ("plan_cache_mode", "force_generic_plan".to_owned()),
@@ -253,6 +265,14 @@ impl PostgresConfig {
                     ("jit", "off".to_owned()),
                 ])
             }
+        }
+    }
+
+    /// The options of a connection that migrates, on which the application's own settings hold.
+    pub(crate) fn plain_options(&self) -> PgConnectOptions {
+        match self.session {
+            Session::Pooled => self.options.clone().statement_cache_capacity(0),
+            Session::Own => self.options.clone(),
         }
     }
 

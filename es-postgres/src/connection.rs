@@ -94,14 +94,34 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Connector {
+    /// For connections of the store's own.
     pub(crate) fn new(config: &PostgresConfig) -> Self {
+        Self::with(config, config.own_options())
+    }
+
+    /// For connections that migrate.
+    pub(crate) fn plain(config: &PostgresConfig) -> Self {
+        Self::with(config, config.plain_options())
+    }
+
+    fn with(config: &PostgresConfig, options: PgConnectOptions) -> Self {
         Self {
-            options: Secret(config.own_options()),
+            options: Secret(options),
             is_persistent: config.is_persistent(),
             connect_timeout: config.connect_timeout,
             answer_timeout: config.statement_timeout.saturating_mul(2),
             place: config.place(),
         }
+    }
+
+    /// The same for connections that write nothing which must survive: they wait for no disk.
+    pub(crate) fn relaxed(&self) -> Self {
+        let options = self.options.0.clone();
+        let options = match self.is_persistent {
+            true => options.options([("synchronous_commit", "off")]),
+            false => options,
+        };
+        Self { options: Secret(options), place: self.place.clone(), ..*self }
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {

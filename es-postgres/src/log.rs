@@ -375,7 +375,7 @@ pub(crate) struct Announcer(mpsc::Sender<()>);
 
 impl Announcer {
     /// All appends within this time are told of at once.
-    const PAUSE: Duration = Duration::from_millis(5);
+    const PAUSE: Duration = Duration::from_millis(10);
 
     pub(crate) fn start(
         runtime: &tokio::runtime::Handle,

@@ -97,7 +97,7 @@ impl Migrations {
             );
             return Err(StoreError::new(StoreErrorKind::Other, text));
         }
-        let connector = Connector::new(config);
+        let connector = Connector::plain(config);
         let mut connection = connector.connect().await?;
         check_server(&connector, &mut connection, &config.layout).await?;
         let mut migrator = Migrator::with_migrations(self.migrations());
@@ -106,10 +106,6 @@ impl Migrations {
             migrator.create_schema(format!("\"{}\"", self.schema));
         }
         let before = self.applied(&connector, &mut connection).await?;
-        // a step may take its time on a large table
-        let unlimited = sqlx::query(include_str!("sql/unlimited.sql"));
-        let prepared = unlimited.execute(&mut connection).await;
-        prepared.map_err(|error| store_error("migrating", &connector.place, error))?;
         // `run` does the same with a connection that no thread could take over
         let migrated = migrator.run_direct(None, &mut connection, false).await;
         migrated.map_err(|error| self.failure(&connector.place, error))?;
@@ -150,7 +146,7 @@ impl Migrations {
     ///
     /// That it has fewer, with what to do, or more.
     pub async fn check(&self, config: &PostgresConfig) -> Result<(), StoreError> {
-        let connector = Connector::new(config);
+        let connector = Connector::plain(config);
         let mut connection = connector.connect().await?;
         let applied = self.applied(&connector, &mut connection).await?;
         let _ = connection.close().await;

@@ -70,17 +70,18 @@ impl PostgresStore {
 
         let statements = Arc::new(Statements::new(&config.layout));
         let runtime = Handle::current();
-        let channel = (config.session == Session::Own).then(|| format!("es_events_{events_oid}"));
+        let notifies = config.notifies && config.session == Session::Own;
+        let channel = notifies.then(|| format!("es_events_{events_oid}"));
+        let relaxed = Arc::new(connector.relaxed());
         let log = Arc::new(Log::start(
             &runtime,
-            Arc::clone(&connector),
+            Arc::clone(&relaxed),
             Arc::clone(&statements),
             config.poll_interval,
             channel.clone(),
         ));
-        let announcer = channel.map(|channel| {
-            Announcer::start(&runtime, Arc::clone(&connector), Arc::clone(&statements), channel)
-        });
+        let announcer = channel
+            .map(|channel| Announcer::start(&runtime, relaxed, Arc::clone(&statements), channel));
         let appender = |announcer| Appender {
             connector: Arc::clone(&connector),
             statements: Arc::clone(&statements),

@@ -25,8 +25,8 @@ SELECT
     $8,
     $9,
     $5,
-    $4,
-    CASE WHEN $4 IS NOT NULL THEN 1 END
+    $4::text,
+    CASE WHEN $4::text IS NOT NULL THEN 1 END
 FROM (
     SELECT coalesce(
         (
@@ -48,7 +48,7 @@ WHERE ($3::bigint = head.version OR $3::bigint = -1 OR ($3::bigint = -2 AND head
             FROM "{schema}"."{events}" k
             WHERE k.aggregate_type = $1
                 AND k.aggregate_id = $2
-                AND k.idempotency_key = $4
+                AND k.idempotency_key = $4::text
         )
     )
 RETURNING position, aggregate_version

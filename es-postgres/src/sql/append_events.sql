@@ -25,8 +25,8 @@ SELECT
     e.event_data,
     e.metadata,
     $5,
-    CASE WHEN e.number = 1 THEN $4 END,
-    CASE WHEN e.number = 1 AND $4 IS NOT NULL THEN $10::int END
+    CASE WHEN e.number = 1 THEN $4::text END,
+    CASE WHEN e.number = 1 AND $4::text IS NOT NULL THEN $10::int END
 FROM (
     SELECT coalesce(
         (
@@ -50,7 +50,7 @@ WHERE ($3::bigint = head.version OR $3::bigint = -1 OR ($3::bigint = -2 AND head
             FROM "{schema}"."{events}" k
             WHERE k.aggregate_type = $1
                 AND k.aggregate_id = $2
-                AND k.idempotency_key = $4
+                AND k.idempotency_key = $4::text
         )
     )
 RETURNING position, aggregate_version

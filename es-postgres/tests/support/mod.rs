@@ -6,8 +6,11 @@ pub(crate) mod fixture;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::{AppendRequest, ExpectedVersion, IdempotencyKey, NewEvent, Payload, StreamVersion};
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::sqlx::postgres::PgConnectOptions;
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
 use tokio::runtime::Handle;
 
@@ -40,4 +43,65 @@ pub(crate) async fn database_on(server: &Server, ids: IdType) -> TestDatabase {
 /// A store with ids of any kind in this database.
 pub(crate) async fn open(database: &TestDatabase) -> PostgresStore {
     PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap()
+}
+
+/// An event with some content.
+pub(crate) fn event() -> NewEvent {
+    let payload = Payload::parse(r#"{"output":"Berlin","status":"SUCCESS"}"#.to_owned()).unwrap();
+    NewEvent::new(UuidV7Ids.next_id(), "script_execution_completed", payload)
+}
+
+pub(crate) fn events(count: usize) -> Vec<NewEvent> {
+    (0..count).map(|_| event()).collect()
+}
+
+/// An append of one event, whatever the version.
+pub(crate) fn to(stream: &str) -> AppendRequest {
+    AppendRequest::to(stream.parse().unwrap(), ExpectedVersion::Any, vec![event()])
+}
+
+pub(crate) fn exactly(version: u64) -> ExpectedVersion {
+    ExpectedVersion::Exact(StreamVersion::new(version))
+}
+
+pub(crate) fn key(text: &str) -> IdempotencyKey {
+    IdempotencyKey::new(text).unwrap()
+}
+
+/// Runs statements that answer nothing of interest.
+pub(crate) async fn run(database: &TestDatabase, statements: &str) {
+    try_run(database, statements).await.unwrap();
+}
+
+pub(crate) async fn try_run(
+    database: &TestDatabase,
+    statements: &str,
+) -> Result<(), es_postgres::sqlx::Error> {
+    let mut connection = database.options().connect().await.unwrap();
+    let done = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await;
+    connection.close().await.unwrap();
+    done.map(drop)
+}
+
+/// The one value that a statement answers.
+pub(crate) async fn value<T>(database: &TestDatabase, statement: &str) -> T
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+{
+    let mut connection = database.options().connect().await.unwrap();
+    let value =
+        sqlx::query_scalar::<_, T>(AssertSqlSafe(statement)).fetch_one(&mut connection).await;
+    connection.close().await.unwrap();
+    value.unwrap()
+}
+
+/// An error with all its causes.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -1,0 +1,162 @@
+//! Appends that meet what only PostgreSQL has.
+
+use es_core::{
+    AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream, StoreErrorKind,
+};
+use es_postgres::sqlx::{ConnectOptions, Connection};
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
+
+use crate::support::{database, event, events, exactly, key, layout, open, run, to, told, value};
+
+#[tokio::test]
+async fn an_applications_rows_and_events_are_written_together_or_not_at_all() {
+    let database = database(IdType::Text).await;
+    run(&database, "CREATE TABLE mail (text TEXT)").await;
+    let store = open(&database).await;
+    for commits in [false, true] {
+        let mut connection = database.options().connect().await.unwrap();
+        let mut transaction = connection.begin().await.unwrap();
+        es_postgres::sqlx::query("INSERT INTO mail VALUES ('done')")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        let appended = store.append_in(&mut transaction, to("account/a")).await.unwrap();
+        assert_eq!(appended.streams[0].version().as_u64(), 1);
+        // a refused append leaves nothing, and the transaction goes on
+        let stale = AppendRequest::to("account/a".parse().unwrap(), exactly(9), events(2));
+        let conflict = store.append_in(&mut transaction, stale).await.unwrap_err();
+        assert!(matches!(&conflict, AppendError::Conflict(found) if found.actual.as_u64() == 1));
+        // what the transaction wrote itself is there for it, and for nobody else
+        store.append_in(&mut transaction, to("account/a")).await.unwrap();
+        let page = store.read_stream(&ReadStream::new("account/a".parse().unwrap())).await.unwrap();
+        assert!(page.events.is_empty());
+        match commits {
+            true => transaction.commit().await.unwrap(),
+            false => transaction.rollback().await.unwrap(),
+        }
+        let mails: i64 = value(&database, "SELECT count(*) FROM mail").await;
+        let log = store.read_log(&ReadLog::from_start()).await.unwrap().events.len();
+        assert_eq!((mails, log), if commits { (1, 2) } else { (0, 0) });
+    }
+}
+
+#[tokio::test]
+async fn a_lost_race_does_not_end_the_applications_transaction() {
+    let database = database(IdType::Text).await;
+    run(&database, "CREATE TABLE mail (text TEXT)").await;
+    let store = open(&database).await;
+    let mut connection = database.options().connect().await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    let first = store.append(to("account/a").with_key(key("k"))).await.unwrap();
+    let used = first.streams[0].events[0].event_id;
+    let mut again = event();
+    again.event_id = used;
+    let request =
+        AppendRequest::to("account/b".parse().unwrap(), ExpectedVersion::Any, vec![again]);
+    let duplicate = store.append_in(&mut transaction, request).await.unwrap_err();
+    assert!(matches!(duplicate, AppendError::DuplicateEvent { event_id } if event_id == used));
+    let repeat =
+        store.append_in(&mut transaction, to("account/a").with_key(key("k"))).await.unwrap();
+    assert!(repeat.repeated);
+    es_postgres::sqlx::query("INSERT INTO mail VALUES ('still here')")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(value::<i64>(&database, "SELECT count(*) FROM mail").await, 1);
+}
+
+#[tokio::test]
+async fn a_constraint_of_the_application_is_no_conflict() {
+    let database = database(IdType::Text).await;
+    run(
+        &database,
+        "CREATE TABLE seen (event_type TEXT UNIQUE);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN INSERT INTO public.seen VALUES (NEW.event_type); RETURN NULL; END $$;
+         CREATE TRIGGER note AFTER INSERT ON execution_events
+         FOR EACH ROW EXECUTE FUNCTION note();",
+    )
+    .await;
+    let store = open(&database).await;
+    store.append(to("account/a")).await.unwrap();
+    let several = || {
+        let other = "account/c".parse().unwrap();
+        to("account/b").and(other, ExpectedVersion::Any, events(1))
+    };
+    for request in [to("account/b"), several(), to("account/b").with_key(key("k"))] {
+        let error = store.append(request).await.unwrap_err();
+        let AppendError::Store(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.kind(), StoreErrorKind::Other);
+        assert!(error.to_string().contains("constraint"), "{error}");
+        assert!(told(&error).contains("seen_event_type_key"), "{}", told(&error));
+    }
+    assert_eq!(value::<i64>(&database, "SELECT count(*) FROM execution_events").await, 1);
+}
+
+#[tokio::test]
+async fn a_trigger_that_keeps_events_out_is_told() {
+    let database = database(IdType::Text).await;
+    run(
+        &database,
+        "CREATE FUNCTION keep_out() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RETURN NULL; END $$;
+         CREATE TRIGGER keep_out BEFORE INSERT ON execution_events
+         FOR EACH ROW EXECUTE FUNCTION keep_out();",
+    )
+    .await;
+    let store = open(&database).await;
+    let error = store.append(to("account/a")).await.unwrap_err();
+    assert!(error.to_string().contains("trigger"), "{error}");
+}
+
+#[tokio::test]
+async fn ids_out_of_the_columns_range_are_refused_by_name() {
+    let database = database(IdType::Int).await;
+    let config = PostgresConfig::new(database.options()).layout(layout(IdType::Int));
+    let store = PostgresStore::open(config).await.unwrap();
+    for id in ["2147483648", "-2147483649", "007", "+7", "1.5", "a", "९"] {
+        let stream = format!("posting/{id}");
+        let error = store.append(to(&stream)).await.unwrap_err();
+        assert!(matches!(error, AppendError::Invalid(_)), "{error:?}");
+        assert!(error.to_string().contains(&stream), "{error}");
+        assert!(error.to_string().contains("whole numbers"), "{error}");
+        // there can be no such stream
+        let read = ReadStream::new(stream.parse().unwrap());
+        assert!(store.read_stream(&read).await.unwrap().stream_version.is_empty());
+        let found = store.find_append(&stream.parse().unwrap(), &key("k")).await.unwrap();
+        assert!(found.is_none());
+    }
+    for id in ["2147483647", "-2147483648", "0"] {
+        store.append(to(&format!("posting/{id}"))).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_full_stream_is_told_and_left_as_it_is() {
+    let database = database(IdType::Text).await;
+    run(
+        &database,
+        "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+         VALUES ('account', 'a', 2147483646, 'amount_paid_in', '{}')",
+    )
+    .await;
+    let store = open(&database).await;
+    for requests in [events(2), events(1_000)] {
+        let request =
+            AppendRequest::to("account/a".parse().unwrap(), ExpectedVersion::Any, requests);
+        let error = store.append(request).await.unwrap_err();
+        assert!(error.to_string().contains("2147483647"), "{error}");
+    }
+    let last = store.append(to("account/a")).await.unwrap();
+    assert_eq!(last.streams[0].version().as_u64(), 2_147_483_647);
+    let error = store.append(to("account/a")).await.unwrap_err();
+    assert!(error.to_string().contains("2147483647"), "{error}");
+    for version in [2_147_483_648, i64::MAX as u64] {
+        let request = AppendRequest::to("account/a".parse().unwrap(), exactly(version), events(1));
+        let error = store.append(request).await.unwrap_err();
+        assert!(matches!(error, AppendError::Conflict(_)), "{error:?}");
+    }
+    let read = ReadStream::new("account/a".parse().unwrap()).backwards();
+    assert_eq!(store.read_stream(&read).await.unwrap().events.len(), 2);
+}

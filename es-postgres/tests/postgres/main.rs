@@ -1,0 +1,14 @@
+//! What is special to the PostgreSQL store, beside the contract.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod appends;
+mod bad_input;
+mod language;
+mod migrations;
+mod plans;
+mod raw_sql;
+mod round_trips;
+mod secrets;

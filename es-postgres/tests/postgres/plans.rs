@@ -1,0 +1,129 @@
+//! Hot statements find their rows by the intended index, however large the table was when they were
+//! planned.
+
+use es_core::{AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream};
+use es_pgtest::TestDatabase;
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use es_postgres::{IdType, Layout};
+
+use crate::support::{database, events, exactly, open, run, to, value};
+
+/// What is hot, with values for its parameters, and the index that must be used.
+const HOT: [(&str, &str, &str); 9] = [
+    (
+        "append_event",
+        "'posting', '1', 7, 'k', now(), gen_random_uuid(), 'x', '{}', '{}'",
+        "unique_aggregate_version",
+    ),
+    (
+        "append_events",
+        "'posting', '1', 7, 'k', now(), '{}', '{}', '{}', '{}', 3",
+        "unique_aggregate_version",
+    ),
+    ("read_stream_forwards", "'posting', '1', 1, 2147483647, 501", "unique_aggregate_version"),
+    ("read_stream_backwards", "'posting', '1', 1, 2147483647, 501", "unique_aggregate_version"),
+    ("version_until", "'posting', '1', now()", "unique_aggregate_version"),
+    ("find_request", "'posting', '1', 'k'", "idx_execution_events_idempotency"),
+    ("read_log", "0, 1000000, 501", "idx_execution_events_position"),
+    (
+        "read_log_filtered",
+        "0, 1000000, 501, '{posting}', NULL, 10000",
+        "idx_execution_events_position",
+    ),
+    ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
+];
+
+fn statement(name: &str) -> String {
+    let path = format!("{}/src/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    let Layout { schema, events, .. } = Layout::default();
+    std::fs::read_to_string(path)
+        .unwrap()
+        .replace("{schema}", schema.as_str())
+        .replace("{events}", events.as_str())
+}
+
+/// A connection with the settings of the store's own.
+async fn own(database: &TestDatabase) -> PgConnection {
+    let settings = [
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+    ];
+    database.options().options(settings).connect().await.unwrap()
+}
+
+async fn plan(connection: &mut PgConnection, name: &str, values: &str) -> String {
+    let statement = statement(name);
+    let prepare = format!("DEALLOCATE ALL; PREPARE hot AS {statement}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let explain = format!("EXPLAIN EXECUTE hot({values})");
+    let rows = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(connection).await.unwrap();
+    rows.iter().map(|row| row.get::<String, _>(0) + "\n").collect()
+}
+
+async fn check_plans(database: &TestDatabase, when: &str) {
+    let mut connection = own(database).await;
+    for (name, values, index) in HOT {
+        let plan = plan(&mut connection, name, values).await;
+        assert!(plan.contains(index), "{name}, {when}:\n{plan}");
+        assert!(!plan.contains("Seq Scan on execution_events"), "{name}, {when}:\n{plan}");
+        assert!(!plan.contains("Bitmap"), "{name}, {when}:\n{plan}");
+    }
+}
+
+/// 20,000 events of 2,000 postings, by hand.
+const FILL: &str = "
+    INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+    SELECT 'posting', (n / 10)::text, n % 10 + 1, 'script_execution_completed', '{\"output\": \"x\"}', '{}'
+    FROM generate_series(0, 19999) n";
+
+#[tokio::test]
+async fn hot_statements_use_their_index_on_an_empty_an_analysed_and_a_large_table() {
+    let database = database(IdType::Text).await;
+    check_plans(&database, "empty").await;
+    run(&database, "VACUUM ANALYZE execution_events").await;
+    check_plans(&database, "analysed while empty").await;
+    run(&database, FILL).await;
+    check_plans(&database, "large, statistics of the empty table").await;
+    run(&database, "VACUUM ANALYZE execution_events").await;
+    check_plans(&database, "large").await;
+}
+
+/// The migrated functions keep their plans in the session that made them on the empty table: no row
+/// of the table is ever scanned.
+#[tokio::test]
+async fn a_session_from_the_days_of_the_empty_table_scans_nothing() {
+    let database = database(IdType::Text).await;
+    run(&database, "VACUUM ANALYZE execution_events").await;
+    let store = open(&database).await;
+    let unit = |number: u64| {
+        to(&format!("account/{number}")).and(
+            "account/b".parse().unwrap(),
+            ExpectedVersion::Any,
+            events(1),
+        )
+    };
+    let mut connection = database.options().connect().await.unwrap();
+    for number in 0..3 {
+        store.append(unit(number)).await.unwrap();
+        store.append_in(&mut connection, unit(number + 10)).await.unwrap();
+        store.read_log(&ReadLog::from_start()).await.unwrap();
+    }
+    run(&database, FILL).await;
+    let scans = "SELECT seq_tup_read FROM pg_stat_user_tables WHERE relname = 'execution_events'";
+    // what a session has counted is told when it ends, at the latest
+    let before: i64 = value(&database, scans).await;
+    for number in 0..50 {
+        store.append(unit(number)).await.unwrap();
+        store.append_in(&mut connection, unit(number + 10)).await.unwrap();
+        let request =
+            AppendRequest::to(format!("account/n{number}").parse().unwrap(), exactly(0), events(2));
+        store.append(request).await.unwrap();
+        store.read_stream(&ReadStream::new("posting/7".parse().unwrap())).await.unwrap();
+        store.read_log(&ReadLog::from_start()).await.unwrap();
+    }
+    store.close().await;
+    sqlx::Connection::close(connection).await.unwrap();
+    let after: i64 = value(&database, scans).await;
+    assert_eq!(after - before, 0, "rows were read by scans");
+}

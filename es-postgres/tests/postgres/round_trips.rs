@@ -1,0 +1,160 @@
+//! How often an append and a read go to the server: one `Sync` is one round trip.
+
+use std::sync::Arc;
+
+use es_core::{AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream};
+use es_pgtest::{Proxy, Server, TestDatabase};
+use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
+use tokio::task::JoinSet;
+
+use crate::support::{database, events, exactly, key, to};
+
+/// A store behind a proxy that counts; it tells nobody of its appends, which would be counted, too.
+async fn counted() -> (TestDatabase, Proxy, PostgresStore) {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name()))
+        .notifications(false)
+        .writers(1)
+        .readers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    (database, proxy, store)
+}
+
+async fn round_trips(proxy: &Proxy, what: impl Future<Output = ()>) -> u64 {
+    proxy.reset();
+    what.await;
+    proxy.syncs()
+}
+
+#[tokio::test]
+async fn an_append_is_one_round_trip_once_prepared() {
+    let (_database, proxy, store) = counted().await;
+    let stream = |number: u64| format!("account/{number}");
+    let requests: [fn(String) -> AppendRequest; 5] = [
+        |stream| to(&stream),
+        |stream| AppendRequest::to(stream.parse().unwrap(), ExpectedVersion::NoStream, events(1)),
+        |stream| to(&stream).with_key(key("once")),
+        |stream| AppendRequest::to(stream.parse().unwrap(), exactly(0), events(1_000)),
+        |stream| {
+            let other = format!("{stream}-other").parse().unwrap();
+            to(&stream).and(other, ExpectedVersion::Any, events(3)).with_key(key("unit"))
+        },
+    ];
+    for (number, request) in (0..).zip(requests) {
+        // prepares what the kind of request needs
+        store.append(request(stream(number * 10))).await.unwrap();
+        for repeat in 1..4 {
+            let request = request(stream(number * 10 + repeat));
+            let append = async {
+                store.append(request).await.unwrap();
+            };
+            assert_eq!(round_trips(&proxy, append).await, 1, "request {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn appends_that_wait_together_share_a_round_trip() {
+    const CALLERS: u64 = 200;
+    let (_database, proxy, store) = counted().await;
+    let store = Arc::new(store);
+    store
+        .append(to("account/a").and("account/b".parse().unwrap(), exactly(0), events(1)))
+        .await
+        .unwrap();
+    store.append(to("account/a")).await.unwrap();
+    let together = async {
+        let mut tasks = JoinSet::new();
+        for number in 0..CALLERS {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move { store.append(to(&format!("account/{number}"))).await });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            answer.unwrap().unwrap();
+        }
+    };
+    let round_trips = round_trips(&proxy, together).await;
+    assert!(round_trips <= CALLERS / 4, "{round_trips} round trips");
+}
+
+#[tokio::test]
+async fn a_refused_append_is_two_round_trips_and_a_repeat_three() {
+    let (_database, proxy, store) = counted().await;
+    let request = to("account/a").with_key(key("k"));
+    store.append(request.clone()).await.unwrap();
+    store.append(request.clone()).await.unwrap();
+    let stale = || AppendRequest::to("account/a".parse().unwrap(), exactly(7), events(1));
+    store.append(stale()).await.unwrap_err();
+    let refused = async {
+        store.append(stale()).await.unwrap_err();
+    };
+    assert_eq!(round_trips(&proxy, refused).await, 2);
+    let repeated = async {
+        assert!(store.append(request).await.unwrap().repeated);
+    };
+    assert_eq!(round_trips(&proxy, repeated).await, 3);
+}
+
+#[tokio::test]
+async fn a_page_is_one_round_trip_and_a_look_for_the_end_of_the_log_another() {
+    let (_database, proxy, store) = counted().await;
+    let stream = ReadStream::new("account/a".parse().unwrap());
+    store.append(to("account/a")).await.unwrap();
+    store.read_stream(&stream).await.unwrap();
+    store.read_log(&ReadLog::from_start()).await.unwrap();
+    // now and then the frontier is written down meanwhile, which is counted, too
+    let (mut of_stream, mut of_log) = (u64::MAX, u64::MAX);
+    for _ in 0..5 {
+        let read = async {
+            store.read_stream(&stream).await.unwrap();
+        };
+        of_stream = of_stream.min(round_trips(&proxy, read).await);
+        let read = async {
+            store.read_log(&ReadLog::from_start()).await.unwrap();
+        };
+        of_log = of_log.min(round_trips(&proxy, read).await);
+    }
+    assert_eq!((of_stream, of_log), (1, 2));
+}
+
+#[tokio::test]
+async fn nothing_is_prepared_behind_a_pooling_proxy_and_an_append_is_four_round_trips() {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name())).session(Session::Pooled);
+    let store = PostgresStore::open(config).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    for _ in 0..3 {
+        let append = async {
+            store.append(to("account/a")).await.unwrap();
+        };
+        // BEGIN, parse, bind and execute, COMMIT
+        assert_eq!(round_trips(&proxy, append).await, 4);
+    }
+}
+
+#[tokio::test]
+async fn a_store_keeps_within_its_budget_of_connections() {
+    let database = database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options().application_name("budget"));
+    let store = PostgresStore::open(config.writers(2).readers(3)).await.unwrap();
+    let mut tasks = JoinSet::new();
+    for number in 0..100 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let stream = format!("account/{}", number % 10);
+            store.append(to(&stream)).await.unwrap();
+            store.read_stream(&ReadStream::new(stream.parse().unwrap())).await.unwrap();
+            store.read_log(&ReadLog::from_start()).await.unwrap();
+            store.wait_past(es_core::Position::START).await.unwrap();
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'budget'";
+    let sessions: i64 = crate::support::value(&database, sessions).await;
+    assert!((1..=7).contains(&sessions), "{sessions} sessions");
+    store.close().await;
+}
