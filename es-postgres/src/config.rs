@@ -109,14 +109,17 @@ pub enum ConfigError {
     /// A parameter behind the question mark is unknown.
     #[error(
         "unknown parameter `{name}` in the address; known are application_name, host, port, user, \
-         password, dbname, options, sslmode, sslrootcert, sslcert, sslkey"
+         password, dbname, options, sslmode, sslrootcert, sslcert, sslkey, and for the store schema \
+         and pooled"
     )]
     Parameter {
         /// The name of the parameter, not its value.
         name: String,
     },
     /// A parameter has an impossible value.
-    #[error("the address has an impossible value, for instance of its port or sslmode")]
+    #[error(
+        "the address has an impossible value, for instance of its port, sslmode, schema or pooled"
+    )]
     Value,
 }
 
@@ -139,6 +142,15 @@ impl PostgresConfig {
             limits: Limits::default(),
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// What the server lists the connections under, unless the address says it.
+    #[must_use]
+    pub fn application_name(mut self, name: &str) -> Self {
+        if self.options.get_application_name().is_none() {
+            self.options = self.options.application_name(name);
+        }
+        self
     }
 
     /// Names the tables.
@@ -246,6 +258,17 @@ impl PostgresConfig {
         format!("database {database} on {host}:{}", options.get_port())
     }
 
+    /// What the tables are called.
+    pub fn names(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// How to connect, for an application's own connections to the same database. Its `Debug` shows
+    /// the password.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        self.plain_options()
+    }
+
     /// The options of a connection of the store's own.
     pub(crate) fn own_options(&self) -> PgConnectOptions {
         match self.session {
@@ -297,6 +320,9 @@ impl FromStr for PostgresConfig {
 
     /// Reads an address such as `postgres://user:password@host:5432/database?sslmode=require`.
     ///
+    /// Two parameters are the store's own: `schema=NAME`, and `pooled=true` for
+    /// [`Session::Pooled`].
+    ///
     /// What the address leaves out is taken from the environment, as `psql` does: `PGPASSWORD`,
     /// the password file, and so on.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -322,24 +348,36 @@ impl FromStr for PostgresConfig {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(ConfigError::Form);
         }
-        // sqlx tells of unknown parameters in the log, value included
-        let parameters = text.split_once('?').map_or("", |(_, parameters)| parameters);
+        let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
+        let mut passed_on = Vec::new();
+        let (mut layout, mut session) = (Layout::default(), Session::Own);
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
-            let name = parameter.split('=').next().unwrap_or_default();
-            if !KNOWN.contains(&name) {
-                let name = name.chars().take(40).flat_map(char::escape_debug).collect();
-                return Err(ConfigError::Parameter { name });
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match (name, value) {
+                ("pooled", "true") => session = Session::Pooled,
+                ("pooled", "false") => session = Session::Own,
+                ("pooled", _) => return Err(ConfigError::Value),
+                ("schema", schema) => {
+                    layout.schema = Identifier::new(schema).map_err(|_| ConfigError::Value)?;
+                }
+                // sqlx tells of unknown parameters in the log, value included
+                (name, _) if !KNOWN.contains(&name) => {
+                    let name = name.chars().take(40).flat_map(char::escape_debug).collect();
+                    return Err(ConfigError::Parameter { name });
+                }
+                _ => passed_on.push(parameter),
             }
         }
-        let options = PgConnectOptions::from_str(text).map_err(|error| match error {
+        let address = format!("{address}?{}", passed_on.join("&"));
+        let options = PgConnectOptions::from_str(&address).map_err(|error| match error {
             // its own text may repeat a part of the address
-            sqlx::Error::Configuration(_) if text.contains("://") => ConfigError::Value,
+            sqlx::Error::Configuration(_) => ConfigError::Value,
             _ => ConfigError::Form,
         })?;
         if options.get_database().is_none() {
             return Err(ConfigError::NoDatabase);
         }
-        Ok(Self::new(options))
+        Ok(Self::new(options).layout(layout).session(session))
     }
 }
 
@@ -371,6 +409,16 @@ mod tests {
             let error = address.parse::<PostgresConfig>().unwrap_err();
             assert_eq!(error, expected, "{address}");
             assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_address_names_the_schema_and_a_proxy() {
+        let read = |address: &str| address.parse::<PostgresConfig>();
+        let config = read("postgres://u@h/d?schema=jobs&pooled=true&sslmode=disable").unwrap();
+        assert_eq!((config.layout.schema.as_str(), config.session), ("jobs", Session::Pooled));
+        for bad in ["schema=a;b", "schema=", "pooled=maybe"] {
+            assert_eq!(read(&format!("postgres://u@h/d?{bad}")).unwrap_err(), ConfigError::Value);
         }
     }
 

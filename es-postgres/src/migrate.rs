@@ -140,6 +140,20 @@ impl Migrations {
         script
     }
 
+    /// How many of its steps the database has; more than [`count`](Self::count) if a newer program
+    /// migrated it.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or there is no such database.
+    pub async fn applied_to(&self, config: &PostgresConfig) -> Result<usize, StoreError> {
+        let connector = Connector::plain(config);
+        let mut connection = connector.connect().await?;
+        let applied = self.applied(&connector, &mut connection).await?;
+        let _ = connection.close().await;
+        Ok(usize::try_from(applied).unwrap_or(0))
+    }
+
     /// Checks that the database has exactly these steps.
     ///
     /// # Errors

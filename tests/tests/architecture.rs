@@ -48,11 +48,13 @@ fn dependencies_point_one_way() {
         ("es-core", &["es-macros"]),
         ("es-memory", &["es-core"]),
         ("es-sqlite", &["es-core"]),
+        ("es-postgres", &["es-core"]),
+        ("es-pgtest", &[]),
         ("es-testing", &["es-core"]),
         ("turing-domain", &["es-core"]),
-        ("turing", &["es-core", "es-memory", "es-sqlite", "turing-domain"]),
+        ("turing", &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"]),
         ("es-tests", &[]),
-        ("es-benches", &["es-core", "es-memory", "es-sqlite"]),
+        ("es-benches", &["es-core", "es-memory", "es-pgtest", "es-postgres", "es-sqlite"]),
     ]);
     let metadata = metadata();
     let ours: BTreeSet<_> =
@@ -89,6 +91,8 @@ fn the_core_knows_no_database_and_the_domain_no_store() {
             "es-core" | "es-testing" => &["rusqlite", "sqlx"],
             "turing-domain" => &["rusqlite", "sqlx", "tokio", "async-trait", "chrono", "fastrand"],
             "es-memory" => &["rusqlite", "sqlx"],
+            "es-sqlite" => &["sqlx"],
+            "es-postgres" => &["rusqlite"],
             _ => continue,
         };
         for name in forbidden {

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod events;
+mod migrate;
 mod output;
 mod progress;
 mod retry;
@@ -40,6 +41,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
     Demo(DemoArgs),
+    /// Make a PostgreSQL database into a store, or bring one up to date.
+    Migrate(migrate::MigrateArgs),
     /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
     /// retry` look at a run and repeat what failed in it.
     Run(RunArgs),
@@ -54,7 +57,7 @@ enum Command {
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 struct Common {
-    /// Where the events are: sqlite:PATH or memory:
+    /// Where the events are: sqlite:PATH, postgres://USER@HOST:PORT/DATABASE or memory:
     // a text here, because the parser repeats what it refuses, and an address may hold a password
     #[arg(
         long,
@@ -223,6 +226,8 @@ enum Failure {
         #[source]
         source: std::io::Error,
     },
+    #[error("{store} needs no migration: only a PostgreSQL database does, --store postgres://…")]
+    NothingToMigrate { store: String },
     #[error("the answer cannot be printed")]
     Output(#[from] std::io::Error),
     #[error("the answer cannot be written as JSON")]
@@ -239,6 +244,7 @@ impl Failure {
             Self::NotFound { .. } | Self::Interrupted => 1,
             Self::Store(_)
             | Self::Load(_)
+            | Self::Lock(crate::lock::LockError::Store(_))
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_))
             | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
@@ -277,6 +283,7 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
     let mut output = Output::stdout();
     match command {
         Command::Check(args) => check::execute(&args, &mut output),
+        Command::Migrate(args) => migrate::execute(&args, &mut output).await,
         Command::Demo(args) => demo::execute(args, &mut output).await,
         Command::Run(args) => run::execute(args, &mut output).await,
         Command::Runs(common) => {

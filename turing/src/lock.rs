@@ -1,8 +1,18 @@
 //! One process at a time runs a workflow in a store.
+//!
+//! For a file that is a lock on a file beside it. In PostgreSQL it is an advisory lock of a
+//! transaction that stays open as long as the run, on a connection of its own: a proxy that lends
+//! connections keeps one for it, and the server lets it go when the connection ends. The
+//! transaction has read and written nothing, so it holds nobody back. What rests on the lock is that
+//! work is not done twice in vain; what is recorded is judged by the versions of the streams.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use es_core::StoreError;
+use es_postgres::sqlx::{self, ConnectOptions, PgConnection, Row};
+use es_postgres::{PostgresConfig, store_error};
 
 use rustix::fs::{FlockOperation, flock};
 use turing_domain::WorkflowId;
@@ -12,8 +22,19 @@ use turing_domain::WorkflowId;
 #[derive(Debug)]
 pub struct RunLock {
     workflow: WorkflowId,
-    _file: Option<File>,
+    _held: Held,
 }
+
+/// What is let go of with the lock.
+#[derive(Debug)]
+enum Held {
+    Nothing,
+    File { _file: File },
+    Transaction { _connection: Box<PgConnection> },
+}
+
+/// The first half of the advisory locks' key; the workflow is the other: the letters `turi`.
+const LOCK_CLASS: i32 = 0x7475_7269;
 
 /// Why the workflow cannot be run now.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +50,9 @@ pub enum LockError {
         /// The process, as it wrote into the lock file.
         process: String,
     },
+    /// The database cannot be asked.
+    #[error(transparent)]
+    Store(StoreError),
     /// The lock file cannot be used.
     #[error("cannot lock {}", path.display())]
     Unusable {
@@ -43,12 +67,43 @@ pub enum LockError {
 impl RunLock {
     /// The lock of a store that no other process can reach.
     pub(crate) fn none(workflow: WorkflowId) -> Self {
-        Self { workflow, _file: None }
+        Self { workflow, _held: Held::Nothing }
     }
 
     /// The workflow that is locked.
     pub fn workflow(&self) -> WorkflowId {
         self.workflow
+    }
+
+    /// Locks the workflow in a PostgreSQL database.
+    pub(crate) async fn within(
+        config: &PostgresConfig,
+        workflow: WorkflowId,
+    ) -> Result<Self, LockError> {
+        let failed = |error| LockError::Store(store_error("locking a run", &config.place(), error));
+        let mut connection = config.connect_options().connect().await.map_err(failed)?;
+        // a holder that has just ended is waited for: the server takes a moment to notice
+        let begin = sqlx::raw_sql(include_str!("lock/begin.sql"));
+        begin.execute(&mut connection).await.map_err(failed)?;
+        let lock = sqlx::query(include_str!("lock/lock.sql")).persistent(false);
+        let locked = lock.bind(LOCK_CLASS).bind(workflow.0).execute(&mut connection).await;
+        match locked {
+            Ok(_) => {
+                let held = Held::Transaction { _connection: Box::new(connection) };
+                Ok(Self { workflow, _held: held })
+            }
+            Err(error) if is_held(&error) => {
+                let again = sqlx::raw_sql(include_str!("lock/begin_again.sql"));
+                again.execute(&mut connection).await.map_err(failed)?;
+                let holder = sqlx::query(include_str!("lock/holder.sql")).persistent(false);
+                let holder = holder.bind(LOCK_CLASS).bind(workflow.0);
+                let found = holder.fetch_optional(&mut connection).await.map_err(failed)?;
+                let process = found.map(|row| row.try_get(0)).transpose().map_err(failed)?;
+                let process = process.unwrap_or_else(|| "?".to_owned());
+                Err(LockError::Held { workflow, process })
+            }
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Locks the workflow for the store in the file at `store`, by a file beside it.
@@ -73,8 +128,14 @@ impl RunLock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(unusable)?;
-        Ok(Self { workflow, _file: Some(file) })
+        Ok(Self { workflow, _held: Held::File { _file: file } })
     }
+}
+
+/// True if the server gave up waiting for a lock.
+fn is_held(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error();
+    error.is_some_and(|error| error.code().as_deref() == Some("55P03"))
 }
 
 #[cfg(test)]

@@ -4,16 +4,18 @@
 //! remembered with a digest of its content, so that the same content gives the same id again.
 
 mod memory;
+mod postgres;
 mod sqlite;
 
 use async_trait::async_trait;
-use es_core::StoreError;
+use es_core::{Payload, StoreError};
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 
 use crate::postings::{PostingInput, RefusedPosting};
 
 pub use memory::MemoryRegistry;
+pub use postgres::PostgresRegistry;
 pub use sqlite::SqliteRegistry;
 
 /// Ids that are given to postings without one begin here, out of the way of ids that applications
@@ -67,7 +69,7 @@ fn register<T: Tables>(
                 tables.insert(id, posting.data)?;
                 Ok(id)
             }
-            Some(known) if known == *data => Ok(id),
+            Some(known) if same_data(&known, data) => Ok(id),
             Some(_) => Err(RefusedPosting {
                 source_name: source.clone(),
                 reason: format!(
@@ -97,6 +99,12 @@ fn register<T: Tables>(
     tables.insert(id, posting.data)?;
     tables.remember(&digest, id)?;
     Ok(Ok(id))
+}
+
+/// True if the data are the same as JSON: a database may write 100 for 1e2.
+fn same_data(known: &Map<String, Value>, data: &Map<String, Value>) -> bool {
+    let payload = |data| Payload::of(data).ok();
+    known == data || payload(known).is_some_and(|known| payload(data) == Some(known))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! From a store's address to an open store: the only place that chooses a backend.
 
+pub mod postgres;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,21 +9,27 @@ use std::sync::Arc;
 
 use es_core::{EventStore, SnapshotStore, StoreError};
 use es_memory::MemoryStore;
+use es_postgres::{ConfigError, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore};
 use turing_domain::WorkflowId;
 
 use crate::lock::{LockError, RunLock};
-use crate::registry::{MemoryRegistry, PostingRegistry, SqliteRegistry};
+use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
+use crate::store::postgres::{PostgresUrl, Schema};
 
 /// The address of a store, as `--store` takes it.
 ///
-/// The text forms are `memory:`, which ends with the process, and `sqlite:PATH`.
+/// The text forms are `memory:`, which ends with the process, `sqlite:PATH`, and
+/// `postgres://USER@HOST:PORT/DATABASE` with the parameters of
+/// [`PostgresConfig`](es_postgres::PostgresConfig). No form shows a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// In memory; nothing is kept.
     Memory,
     /// An SQLite file.
     Sqlite(PathBuf),
+    /// A PostgreSQL database.
+    Postgres(PostgresUrl),
 }
 
 impl fmt::Display for StoreUrl {
@@ -29,6 +37,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => fmt::Display::fmt(url, f),
         }
     }
 }
@@ -38,14 +47,14 @@ impl fmt::Display for StoreUrl {
 #[non_exhaustive]
 pub enum StoreUrlError {
     /// The text has no scheme, or an unknown one.
-    #[error("unknown kind of store `{scheme}`; use sqlite:PATH or memory:")]
+    #[error("unknown kind of store `{scheme}`; use sqlite:PATH, postgres://… or memory:")]
     Scheme {
         /// What stands before the first colon.
         scheme: String,
     },
-    /// PostgreSQL is not among this version's backends.
-    #[error("this version has no PostgreSQL backend yet; use sqlite:PATH")]
-    Postgres,
+    /// `postgres:` with something else than an address behind it.
+    #[error(transparent)]
+    Postgres(#[from] ConfigError),
     /// `sqlite:` without a path.
     #[error("sqlite: needs the path of a file, such as sqlite:turing.db")]
     NoPath,
@@ -66,7 +75,7 @@ impl FromStr for StoreUrl {
                 "" => Err(StoreUrlError::NoPath),
                 path => Ok(Self::Sqlite(path.into())),
             },
-            "postgres" | "postgresql" => Err(StoreUrlError::Postgres),
+            "postgres" | "postgresql" => Ok(Self::Postgres(text.parse()?)),
             _ => Err(StoreUrlError::Scheme { scheme: scheme.chars().take(20).collect() }),
         }
     }
@@ -81,6 +90,14 @@ pub enum Access {
     Read,
 }
 
+/// What an open store lets go of in the end.
+#[derive(Clone)]
+enum Opened {
+    Elsewhere,
+    Sqlite(SqliteStore),
+    Postgres { store: PostgresStore, registry: PostgresRegistry },
+}
+
 /// An open store, by its abilities.
 #[derive(Clone)]
 pub struct Store {
@@ -90,7 +107,7 @@ pub struct Store {
     pub snapshots: Arc<dyn SnapshotStore>,
     /// The postings that are known.
     pub postings: Arc<dyn PostingRegistry>,
-    sqlite: Option<SqliteStore>,
+    opened: Opened,
 }
 
 impl fmt::Debug for Store {
@@ -118,7 +135,27 @@ impl Store {
                     snapshots: events.clone(),
                     postings: Arc::new(SqliteRegistry::new(sqlite.clone(), access).await?),
                     events,
-                    sqlite: Some(sqlite),
+                    opened: Opened::Sqlite(sqlite),
+                })
+            }
+            StoreUrl::Postgres(url) => {
+                let config = url.config();
+                match postgres::inspect(&config).await? {
+                    Schema::Complete => {}
+                    schema => return Err(postgres::not_migrated(url, schema)),
+                }
+                // told here if a newer program has migrated it
+                for migrations in postgres::migrations(config.names()) {
+                    migrations.check(&config).await?;
+                }
+                let registry = PostgresRegistry::new(&config);
+                let store = PostgresStore::open(config).await?;
+                let events = Arc::new(store.clone());
+                Ok(Self {
+                    snapshots: events.clone(),
+                    postings: Arc::new(registry.clone()),
+                    events,
+                    opened: Opened::Postgres { store, registry },
                 })
             }
         }
@@ -136,7 +173,7 @@ impl Store {
         snapshots: Arc<dyn SnapshotStore>,
         postings: Arc<dyn PostingRegistry>,
     ) -> Self {
-        Self { events, snapshots, postings, sqlite: None }
+        Self { events, snapshots, postings, opened: Opened::Elsewhere }
     }
 
     /// Makes this process the one that runs the workflow in this store.
@@ -144,17 +181,23 @@ impl Store {
     /// # Errors
     ///
     /// When another process does.
-    pub fn lock_run(&self, workflow: WorkflowId) -> Result<RunLock, LockError> {
-        match &self.sqlite {
-            Some(sqlite) => RunLock::beside(sqlite.path(), workflow),
-            None => Ok(RunLock::none(workflow)),
+    pub async fn lock_run(&self, workflow: WorkflowId) -> Result<RunLock, LockError> {
+        match &self.opened {
+            Opened::Elsewhere => Ok(RunLock::none(workflow)),
+            Opened::Sqlite(store) => RunLock::beside(store.path(), workflow),
+            Opened::Postgres { store, .. } => RunLock::within(store.config(), workflow).await,
         }
     }
 
     /// Closes the store: everything written is on the disk, and its files are released.
     pub async fn close(self) {
-        if let Some(sqlite) = self.sqlite {
-            sqlite.close().await;
+        match self.opened {
+            Opened::Elsewhere => {}
+            Opened::Sqlite(store) => store.close().await,
+            Opened::Postgres { store, registry } => {
+                store.close().await;
+                registry.close().await;
+            }
         }
     }
 }
@@ -165,7 +208,9 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_printed() {
-        for text in ["memory:", "sqlite:turing.db", "sqlite:/tmp/a b.db"] {
+        let texts =
+            ["memory:", "sqlite:turing.db", "sqlite:/tmp/a b.db", "postgres://u@h:5433/turing"];
+        for text in texts {
             assert_eq!(text.parse::<StoreUrl>().unwrap().to_string(), text);
         }
         assert_eq!("sqlite:///tmp/a.db".parse(), Ok(StoreUrl::Sqlite("/tmp/a.db".into())));
@@ -173,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_bad_address_is_told_without_its_secrets() {
-        for text in ["mysql://u:canary@h/d", "postgres://u:canary@h/d", "canary.db", ""] {
+        for text in ["mysql://u:canary@h/d", "postgres://u:canary@h:x/d", "canary.db", ""] {
             let error = text.parse::<StoreUrl>().unwrap_err();
             assert!(!format!("{error} {error:?}").contains("canary@"), "{error}");
         }

@@ -216,7 +216,7 @@ impl Scene {
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
         let options = RunOptions { parallelism: NonZeroUsize::MIN, ..RunOptions::default() };
         let (_stop, stopped) = watch::channel(false);
-        let lock = store.lock_run(definition.workflow.id).unwrap();
+        let lock = store.lock_run(definition.workflow.id).await.unwrap();
         match run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await {
             Ok(RunOutcome::Finished(report)) => {
                 assert_eq!((report.open, report.postings), (0, 2));

@@ -40,7 +40,7 @@ async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
         // nothing is registered before it is certain that this process may run the workflow
-        let lock = store.lock_run(definition.workflow.id)?;
+        let lock = store.lock_run(definition.workflow.id).await?;
         let intake = take_in(&*store.postings, &postings).await?;
         let done = run_in(&store, &lock, &definition, intake, args.how).await?;
         tell_done(&store, &done, &definition.workflow, &args.common, output).await
@@ -55,7 +55,7 @@ async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Fai
     let definition = Definition::load(&args.workflow)?;
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
-        let lock = store.lock_run(definition.workflow.id)?;
+        let lock = store.lock_run(definition.workflow.id).await?;
         let FailedPostings { run_id, intake, data_keys } =
             failed_postings(&store, args.run, definition.workflow.id).await?;
         check_placeholders(&definition, &data_keys)?;

@@ -11,13 +11,15 @@ use super::{PostingRegistry, Tables, register};
 use crate::postings::{PostingInput, RefusedPosting};
 use crate::store::Access;
 
-const CREATE: [&str; 2] =
-    [include_str!("sql/create_postings.sql"), include_str!("sql/create_assigned_postings.sql")];
-const POSTING_DATA: &str = include_str!("sql/posting_data.sql");
-const ASSIGNED_POSTING: &str = include_str!("sql/assigned_posting.sql");
-const HIGHEST_ASSIGNED_POSTING: &str = include_str!("sql/highest_assigned_posting.sql");
-const INSERT_POSTING: &str = include_str!("sql/insert_posting.sql");
-const INSERT_ASSIGNED_POSTING: &str = include_str!("sql/insert_assigned_posting.sql");
+const CREATE: [&str; 2] = [
+    include_str!("sql/sqlite/create_postings.sql"),
+    include_str!("sql/sqlite/create_assigned_postings.sql"),
+];
+const POSTING_DATA: &str = include_str!("sql/sqlite/posting_data.sql");
+const ASSIGNED_POSTING: &str = include_str!("sql/sqlite/assigned_posting.sql");
+const HIGHEST_ASSIGNED_POSTING: &str = include_str!("sql/sqlite/highest_assigned_posting.sql");
+const INSERT_POSTING: &str = include_str!("sql/sqlite/insert_posting.sql");
+const INSERT_ASSIGNED_POSTING: &str = include_str!("sql/sqlite/insert_assigned_posting.sql");
 
 /// A registry in the file of an [`SqliteStore`].
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use es_sqlite::SqliteStore;
 use serde_json::json;
 
 use super::*;
-use crate::store::Access;
+use crate::store::{Access, postgres};
 
 fn posting(source: &str, posting_id: Option<i32>, data: Value) -> PostingInput {
     let Value::Object(data) = data else { panic!("{data} is no object") };
@@ -16,6 +16,10 @@ async fn on_each(check: impl AsyncFn(&dyn PostingRegistry)) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("turing.db")).await.unwrap();
     check(&SqliteRegistry::new(store, Access::Write).await.unwrap()).await;
+    let database = es_pgtest::Server::shared().database().await;
+    let config = postgres::configured(database.url().parse().unwrap());
+    postgres::migrate(&config).await.unwrap();
+    check(&PostgresRegistry::new(&config)).await;
 }
 
 async fn ids(registry: &dyn PostingRegistry, postings: Vec<PostingInput>) -> Vec<Option<i32>> {
@@ -42,7 +46,8 @@ async fn the_same_content_gets_the_same_id_again() {
 #[tokio::test]
 async fn data_comes_back_as_it_was_registered() {
     on_each(async |registry| {
-        let data = json!({"title": "Bäcker 🥨", "salary": {"min": 2500.5}, "tags": [1, null]});
+        let data =
+            json!({"title": "Bäcker 🥨", "salary": {"min": 2500.5, "max": 1e2}, "tags": [1, null]});
         ids(registry, vec![posting("a", Some(7), data.clone())]).await;
         let found = registry.data(PostingId(7)).await.unwrap().map(Value::Object);
         assert_eq!(found, Some(data));

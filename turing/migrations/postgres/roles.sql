@@ -1,0 +1,79 @@
+-- Roles with no more rights than their work needs. They cannot log in themselves: grant them to
+-- roles that do, such as GRANT turing_writer TO worker. Run it after each migration, by somebody
+-- who may create roles and owns the tables; it can be run again.
+--
+--   turing_owner      owns what the migrations make
+--   turing_writer     runs workflows: appends events, registers postings
+--   turing_reader     looks
+--   turing_projector  looks, and writes what is derived from events
+DO $$
+DECLARE
+    role_name TEXT;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['turing_owner', 'turing_writer', 'turing_reader', 'turing_projector'] LOOP
+        IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+        END IF;
+    END LOOP;
+END;
+$$;
+
+GRANT turing_reader TO turing_projector, turing_writer;
+GRANT USAGE ON SCHEMA "{schema}" TO turing_reader;
+GRANT USAGE, CREATE ON SCHEMA "{schema}" TO turing_owner;
+
+GRANT SELECT ON
+    "{schema}"."{events}",
+    "{schema}"."{events}_migrations",
+    "{schema}"."{events}_snapshots",
+    "{schema}"."{events}_watermark",
+    "{schema}".turing_migrations,
+    "{schema}".postings,
+    "{schema}".assigned_postings,
+    "{schema}".posting_state_projection,
+    "{schema}".posting_state_snapshots
+TO turing_reader;
+
+-- no position: it is the database's to give
+GRANT INSERT (
+    event_id,
+    aggregate_type,
+    aggregate_id,
+    aggregate_version,
+    event_type,
+    event_data,
+    metadata,
+    created_at,
+    idempotency_key,
+    append_size,
+    append_id,
+    append_part
+) ON "{schema}"."{events}" TO turing_writer;
+GRANT INSERT, UPDATE, DELETE ON "{schema}"."{events}_snapshots" TO turing_writer;
+GRANT UPDATE ON "{schema}"."{events}_watermark" TO turing_writer, turing_projector;
+-- SHARE ROW EXCLUSIVE locks, by which programs that register postings wait for one another, need
+-- more than INSERT
+GRANT INSERT, UPDATE ON "{schema}".assigned_postings TO turing_writer;
+GRANT INSERT ON "{schema}".postings TO turing_writer;
+
+GRANT INSERT, UPDATE, DELETE ON
+    "{schema}".posting_state_projection,
+    "{schema}".posting_state_snapshots
+TO turing_projector, turing_writer;
+
+DO $$
+DECLARE
+    made TEXT;
+BEGIN
+    FOREACH made IN ARRAY ARRAY[
+        '{events}', '{events}_migrations', '{events}_snapshots', '{events}_watermark',
+        'turing_migrations', 'assigned_postings', 'posting_state_projection', 'posting_state_snapshots'
+    ] LOOP
+        EXECUTE format('ALTER TABLE %I.%I OWNER TO turing_owner', '{schema}', made);
+    END LOOP;
+    FOREACH made IN ARRAY ARRAY['{events}_append', '{events}_append_within', '{events}_frontier', '{events}_refuse'] LOOP
+        EXECUTE format('ALTER ROUTINE %I.%I OWNER TO turing_owner', '{schema}', made);
+    END LOOP;
+    EXECUTE format('GRANT SELECT, REFERENCES ON %I.postings TO turing_owner', '{schema}');
+END;
+$$;

@@ -1,0 +1,63 @@
+//! `turing migrate`: makes a PostgreSQL database into a store, and brings one up to date.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use es_postgres::Layout;
+use serde_json::json;
+
+use super::output::Output;
+use super::{Common, Failure};
+use crate::store::{StoreUrl, postgres};
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Print the SQL instead of running it; needs no connection. It fits an empty database.
+    #[arg(long)]
+    print: bool,
+    /// Make roles with no more rights than their work needs: turing_owner, turing_writer,
+    /// turing_reader and turing_projector. Needs the right to make roles, and a migrated database.
+    #[arg(long)]
+    roles: bool,
+}
+
+pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    let url = args.common.store()?;
+    let StoreUrl::Postgres(url) = url else {
+        return Err(Failure::NothingToMigrate { store: url.to_string() });
+    };
+    let config = url.config();
+    let layout: &Layout = config.names();
+    match (args.print, args.roles) {
+        (true, true) => output.line(postgres::roles_script(layout).trim_end())?,
+        (true, false) => output.line(postgres::script(layout).trim_end())?,
+        (false, true) => {
+            postgres::make_roles(&config).await?;
+            match args.common.json {
+                true => output.json(&json!({ "roles": true }))?,
+                false => output.line(format_args!(
+                    "the roles turing_owner, turing_writer, turing_reader and turing_projector \
+                     are in {}",
+                    config.place()
+                ))?,
+            }
+        }
+        (false, false) => {
+            let applied = postgres::migrate(&config).await?;
+            match (args.common.json, applied) {
+                (true, _) => output.json(&json!({ "applied": applied }))?,
+                (false, 0) => {
+                    output.line(format_args!("nothing to do: {} is up to date", config.place()))?;
+                }
+                (false, applied) => {
+                    let s = if applied == 1 { "" } else { "s" };
+                    let place = config.place();
+                    output.line(format_args!("{applied} migration{s} applied to {place}"))?;
+                }
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

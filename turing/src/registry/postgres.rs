@@ -1,0 +1,260 @@
+//! Postings registered in two tables beside the events, in the same PostgreSQL database.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+
+use async_trait::async_trait;
+use es_core::{StoreError, StoreErrorKind};
+use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
+use es_postgres::sqlx::types::Json;
+use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row};
+use es_postgres::{Layout, PostgresConfig, store_error};
+use serde_json::{Map, Value};
+use turing_domain::PostingId;
+
+use super::{FIRST_ASSIGNED, PostingRegistry, Tables, register};
+use crate::postings::{PostingInput, RefusedPosting};
+
+/// Connections, made when they are needed.
+const CONNECTIONS: u32 = 2;
+
+/// A registry in the database of a [`PostgresStore`](es_postgres::PostgresStore).
+#[derive(Debug, Clone)]
+pub struct PostgresRegistry {
+    pool: PgPool,
+    statements: std::sync::Arc<Statements>,
+    place: String,
+}
+
+/// Declares the statements by the names of their files.
+macro_rules! statements {
+    ($($name:ident)*) => {
+        #[derive(Debug)]
+        struct Statements {
+            $($name: String,)*
+        }
+
+        impl Statements {
+            /// The names of a layout are identifiers, which cannot change a statement.
+            fn new(layout: &Layout) -> Self {
+                let fill = |text: &str| text.replace("{schema}", layout.schema.as_str());
+                Self {
+                    $($name: fill(include_str!(concat!(
+                        "sql/postgres/",
+                        stringify!($name),
+                        ".sql"
+                    ))),)*
+                }
+            }
+
+            #[cfg(test)]
+            fn all(&self) -> Vec<(&'static str, &String)> {
+                vec![$((stringify!($name), &self.$name),)*]
+            }
+        }
+    };
+}
+
+statements! {
+    assigned
+    highest_assigned
+    insert_assigned
+    insert_postings
+    known_data
+    lock
+    posting_data
+    taken
+}
+
+type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// A statement that is prepared for one use, so that a pooling proxy may stand in between.
+fn query(statement: &str) -> Query<'static> {
+    sqlx::query(AssertSqlSafe(statement.to_owned())).persistent(false)
+}
+
+impl PostgresRegistry {
+    /// The registry in the database that `config` leads to.
+    pub fn new(config: &PostgresConfig) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_lazy_with(config.connect_options());
+        let statements = Statements::new(config.names()).into();
+        Self { pool, statements, place: config.place() }
+    }
+
+    /// Closes its connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    fn told(&self, what: &str, error: sqlx::Error) -> StoreError {
+        store_error(what, &self.place, error)
+    }
+
+    async fn register_within(
+        &self,
+        connection: &mut PgConnection,
+        postings: Vec<PostingInput>,
+    ) -> Result<Vec<Result<PostingId, RefusedPosting>>, sqlx::Error> {
+        query(&self.statements.lock).execute(&mut *connection).await?;
+        let mut view = self.view(connection, &postings).await?;
+        let registered = postings.into_iter().map(|posting| match register(&mut view, posting) {
+            Ok(registered) => registered,
+        });
+        let registered = registered.collect();
+        let (ids, data): (Vec<i32>, Vec<Json<Map<String, Value>>>) =
+            view.inserted.iter().map(|id| (id.0, Json(view.data[id].clone()))).unzip();
+        if !ids.is_empty() {
+            let insert = query(&self.statements.insert_postings).bind(ids).bind(data);
+            insert.execute(&mut *connection).await?;
+        }
+        let (digests, ids): (Vec<String>, Vec<i32>) =
+            view.remembered.iter().map(|(digest, id)| (digest.clone(), id.0)).unzip();
+        if !ids.is_empty() {
+            let insert = query(&self.statements.insert_assigned).bind(digests).bind(ids);
+            insert.execute(connection).await?;
+        }
+        Ok(registered)
+    }
+
+    /// Everything that the rules may ask for these postings.
+    async fn view(
+        &self,
+        connection: &mut PgConnection,
+        postings: &[PostingInput],
+    ) -> Result<View, sqlx::Error> {
+        let statements = &self.statements;
+        let mut view = View::default();
+        let row = query(&statements.highest_assigned).fetch_one(&mut *connection).await?;
+        view.highest = row.try_get::<Option<i32>, _>(0)?.map(PostingId);
+        let digests: Vec<String> = postings
+            .iter()
+            .filter(|posting| posting.posting_id.is_none())
+            .map(PostingInput::digest)
+            .collect();
+        let wanted = i64::try_from(digests.len()).unwrap_or(i64::MAX);
+        let rows = query(&statements.assigned).bind(digests).fetch_all(&mut *connection).await?;
+        for row in rows {
+            view.assigned.insert(row.try_get(0)?, PostingId(row.try_get(1)?));
+        }
+        let after = view.highest.map_or(FIRST_ASSIGNED - 1, |id| id.0);
+        let taken = query(&statements.taken).bind(after).bind(wanted);
+        for row in taken.fetch_all(&mut *connection).await? {
+            // only that they are taken is asked of them
+            view.data.insert(PostingId(row.try_get(0)?), Map::new());
+        }
+        let ids: Vec<i32> =
+            postings.iter().filter_map(|posting| posting.posting_id.map(|id| id.0)).collect();
+        for row in query(&statements.known_data).bind(ids).fetch_all(connection).await? {
+            let Json(data) = row.try_get::<Json<Map<String, Value>>, _>(1)?;
+            view.data.insert(PostingId(row.try_get(0)?), data);
+        }
+        Ok(view)
+    }
+}
+
+/// What the tables hold, as far as it concerns the postings that are registered, and what is to be
+/// written to them.
+#[derive(Default)]
+struct View {
+    data: HashMap<PostingId, Map<String, Value>>,
+    assigned: HashMap<String, PostingId>,
+    highest: Option<PostingId>,
+    inserted: Vec<PostingId>,
+    remembered: Vec<(String, PostingId)>,
+}
+
+impl Tables for View {
+    type Error = Infallible;
+
+    fn data(&mut self, posting: PostingId) -> Result<Option<Map<String, Value>>, Infallible> {
+        Ok(self.data.get(&posting).cloned())
+    }
+
+    fn assigned(&mut self, digest: &str) -> Result<Option<PostingId>, Infallible> {
+        Ok(self.assigned.get(digest).copied())
+    }
+
+    fn highest_assigned(&mut self) -> Result<Option<PostingId>, Infallible> {
+        Ok(self.highest)
+    }
+
+    fn insert(&mut self, posting: PostingId, data: Map<String, Value>) -> Result<(), Infallible> {
+        self.data.insert(posting, data);
+        self.inserted.push(posting);
+        Ok(())
+    }
+
+    fn remember(&mut self, digest: &str, posting: PostingId) -> Result<(), Infallible> {
+        self.assigned.insert(digest.to_owned(), posting);
+        self.remembered.push((digest.to_owned(), posting));
+        self.highest = self.highest.max(Some(posting));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PostingRegistry for PostgresRegistry {
+    async fn register(
+        &self,
+        postings: Vec<PostingInput>,
+    ) -> Result<Vec<Result<PostingId, RefusedPosting>>, StoreError> {
+        if postings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let what = "registering postings";
+        let begun = self.pool.begin().await;
+        let mut transaction = begun.map_err(|error| self.told(what, error))?;
+        let registered = self.register_within(&mut transaction, postings).await;
+        let registered = registered.map_err(|error| self.told(what, error))?;
+        transaction.commit().await.map_err(|error| self.told(what, error))?;
+        Ok(registered)
+    }
+
+    async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
+        let what = "reading a posting";
+        let read = async {
+            let mut transaction = self.pool.begin().await?;
+            let statement = query(&self.statements.posting_data).bind(posting.0);
+            let row = statement.fetch_optional(&mut *transaction).await?;
+            transaction.commit().await?;
+            row.map(|row| row.try_get::<Json<Value>, _>(0)).transpose()
+        };
+        match read.await {
+            Ok(None) => Ok(None),
+            Ok(Some(Json(Value::Object(data)))) => Ok(Some(data)),
+            Ok(Some(_)) => Err(StoreError::new(
+                StoreErrorKind::Corrupt,
+                format!("the data of posting {posting} in {} is no JSON object", self.place),
+            )),
+            Err(error) => Err(self.told(what, error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use es_pgtest::Server;
+    use es_postgres::sqlx::{ConnectOptions, Executor, SqlSafeStr};
+
+    use super::*;
+    use crate::store::postgres;
+
+    #[tokio::test]
+    async fn every_statement_prepares_on_a_migrated_database() {
+        let database = Server::shared().database().await;
+        let config: PostgresConfig = database.url().parse().unwrap();
+        postgres::migrate(&config).await.unwrap();
+        let mut connection = database.options().connect().await.unwrap();
+        let statements = Statements::new(postgres::configured(config).names());
+        for (name, statement) in statements.all() {
+            if name == "lock" {
+                continue;
+            }
+            let prepared =
+                (&mut connection).prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
+            assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
+        }
+    }
+}

@@ -1,0 +1,2 @@
+SELECT max(posting_id)
+FROM "{schema}".assigned_postings

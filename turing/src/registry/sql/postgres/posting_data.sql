@@ -1,0 +1,4 @@
+-- $1 posting id
+SELECT data
+FROM "{schema}".postings
+WHERE posting_id = $1

@@ -1,0 +1,186 @@
+//! The commands, from the outside.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use es_pgtest::{Server, TransactionPooler};
+use serde_json::json;
+
+use crate::database::{Database, turing};
+use crate::support::{RUN, Workspace, names};
+
+/// Three postings through three conversations.
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(3);
+    workspace.script("a.sh", "cat");
+    workspace.script("b.sh", "cat");
+    let conversations = [
+        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
+        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
+    ];
+    workspace.definition(10, &conversations);
+    workspace
+}
+
+#[test]
+fn the_demo_runs_on_a_fresh_database_and_again_adds_nothing() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let report = turing(&workspace, &database.url(), &["demo", "--json"]).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["open"]), (&json!(19), &json!(0)));
+    // as on every other store
+    let sqlite = workspace.turing(&["demo", "--json"]).expect_code(0).json();
+    for what in ["ended", "read", "postings", "added_events"] {
+        assert_eq!(report[what], sqlite[what], "{what}");
+    }
+    let events = database.number("SELECT count(*)::text FROM execution_events");
+    assert_eq!(events, 416);
+    let again = turing(&workspace, &database.url(), &["demo"]).expect_code(0);
+    assert!(again.stdout.starts_with("Nothing to do: run "), "{again:#?}");
+    assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), events);
+}
+
+#[test]
+fn what_the_demo_proposes_works() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let answer = turing(&workspace, &database.url(), &["demo"]).expect_code(0);
+    let proposed = answer.stdout.lines().skip_while(|line| *line != "Look closer:").skip(1);
+    let proposed: Vec<_> = proposed.map(str::to_owned).collect();
+    assert_eq!(proposed.len(), 3);
+    for line in proposed {
+        let mut command = std::process::Command::new("sh");
+        let told: crate::support::Answer =
+            command.args(["-c", &line]).current_dir(workspace.path()).output().unwrap().into();
+        assert!(!told.expect_code(0).stdout.is_empty(), "{line}");
+    }
+}
+
+#[test]
+fn the_demo_runs_through_a_pooling_proxy() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    // the connection of the run's lock is one of them
+    let pooler = TransactionPooler::with_sessions(Server::shared(), 6);
+    let pooler = database.runtime.block_on(pooler);
+    let options = pooler.options(database.test.name());
+    let url = format!(
+        "postgres://{}@{}:{}/{}?sslmode=disable&pooled=true",
+        options.get_username(),
+        options.get_host(),
+        options.get_port(),
+        database.test.name()
+    );
+    let report = turing(&workspace, &url, &["demo", "--json"]).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["open"]), (&json!(19), &json!(0)));
+    let state = turing(&workspace, &url, &["state", "posting", "12345", "--json"]);
+    assert_eq!(state.expect_code(0).json()["state"]["is_terminal"], true);
+    let refused = turing(&workspace, &url, &["migrate"]).expect_code(3);
+    assert!(refused.stderr.contains("proxy"), "{refused:#?}");
+}
+
+#[test]
+fn every_command_looks_at_the_same_truth() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    let report = turing(&workspace, &url, &[&RUN[..], &["--json"]].concat()).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["open"]), (&json!(3), &json!(0)));
+    let events = turing(&workspace, &url, &["events", "posting", "2", "--json"]).expect_code(0);
+    let events = events.json_lines();
+    let expected = "SELECT event_type FROM execution_events
+         WHERE aggregate_type = 'posting' AND aggregate_id = 2 ORDER BY aggregate_version";
+    assert_eq!(names(&events), database.texts(expected));
+    let state =
+        turing(&workspace, &url, &["state", "posting", "2", "--json"]).expect_code(0).json();
+    assert_eq!(state["state"]["is_terminal"], true);
+    let runs = turing(&workspace, &url, &["runs", "--json"]).expect_code(0).json();
+    assert_eq!(runs[0]["status"], "completed");
+    let shown = turing(&workspace, &url, &["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!(shown["run_id"], runs[0]["run_id"]);
+    let nothing = turing(&workspace, &url, &["events", "posting", "99"]).expect_code(1);
+    assert!(nothing.stderr.contains("posting 99"), "{nothing:#?}");
+    let again = turing(&workspace, &url, &RUN).expect_code(0);
+    assert!(again.stdout.starts_with("Nothing to do"), "{again:#?}");
+    let registered =
+        database.texts("SELECT data->>'job_description' FROM postings ORDER BY posting_id");
+    assert_eq!(registered, ["advert 1", "advert 2", "advert 3"]);
+}
+
+#[test]
+fn what_failed_is_retried() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    workspace.script("b.sh", "exit 3");
+    let failed = turing(&workspace, &url, &[&RUN[..], &["--json"]].concat()).json();
+    assert_eq!(failed["open"], 0, "{failed}");
+    workspace.script("b.sh", "cat");
+    let retry = ["run", "retry", "--workflow", "workflow.toml", "--json"];
+    let retried = turing(&workspace, &url, &retry).expect_code(0).json();
+    assert_eq!((&retried["postings"], &retried["open"]), (&json!(3), &json!(0)));
+}
+
+#[test]
+fn a_second_run_of_the_workflow_is_told_who_runs_it() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    let started = workspace.path().join("started");
+    let goes_on = workspace.path().join("goes_on");
+    let (s, g) = (started.display(), goes_on.display());
+    workspace.script("a.sh", &format!("cat; : > {s}; while [ ! -e {g} ]; do sleep 0.05; done"));
+    let mut first = workspace.command(&RUN).env("TURING_STORE", &url).spawn().unwrap();
+    while !started.exists() {
+        assert!(first.try_wait().unwrap().is_none(), "the run ended early");
+        std::thread::yield_now();
+    }
+    let second = turing(&workspace, &url, &RUN).expect_code(2);
+    let process = format!("turing {}", first.id());
+    assert!(second.stderr.contains(&process), "{second:#?}");
+    assert_eq!(database.number("SELECT count(*)::text FROM postings"), 3);
+    std::fs::write(goes_on, "").unwrap();
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_where_it_was() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    workspace.postings(20);
+    let mut chance = fastrand::Rng::with_seed(7);
+    let mut kills = 0;
+    loop {
+        let mut command = tokio::process::Command::from(workspace.command(&RUN));
+        command.env("TURING_STORE", &url).stdout(Stdio::null()).stderr(Stdio::null());
+        let ended = database.runtime.block_on(async {
+            let mut child = command.spawn().unwrap();
+            let life = Duration::from_millis(chance.u64(20..150) * (1 + kills / 10));
+            let ended = tokio::time::timeout(life, child.wait()).await;
+            if ended.is_err() {
+                child.kill().await.unwrap();
+            }
+            ended.ok()
+        });
+        match ended {
+            Some(status) => {
+                assert!(status.unwrap().success());
+                break;
+            }
+            None => kills += 1,
+        }
+    }
+    assert!(kills > 2, "only {kills} kills");
+    let completed = "SELECT count(*)::text FROM execution_events WHERE event_type = 'script_execution_completed'";
+    assert_eq!(database.number(completed), 40);
+    let twice = "SELECT count(*)::text FROM (
+        SELECT 1 FROM execution_events WHERE event_type = 'script_execution_completed'
+        GROUP BY aggregate_id, metadata->>'conversation_id' HAVING count(*) > 1) t";
+    assert_eq!(database.number(twice), 0);
+    assert_eq!(
+        database.number(
+            "SELECT count(*)::text FROM execution_events WHERE event_type = 'workflow_started'"
+        ),
+        1
+    );
+}

@@ -1,0 +1,74 @@
+//! A database of its own for each test, and SQL in it.
+
+use es_pgtest::{Server, TestDatabase};
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
+use tokio::runtime::Runtime;
+
+use crate::support::{Answer, Workspace};
+
+/// A database, and the runtime on which it is spoken to.
+pub(crate) struct Database {
+    pub(crate) test: TestDatabase,
+    pub(crate) runtime: Runtime,
+}
+
+impl Database {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let test = runtime.block_on(Server::shared().database());
+        Self { test, runtime }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.test.url()
+    }
+
+    /// The same for another role.
+    pub(crate) fn url_as(&self, role: &str) -> String {
+        let url = self.test.url();
+        assert!(url.contains("user="), "{url}");
+        let (before, after) = url.split_once("user=").unwrap();
+        let rest = after.split_once('&').map_or(String::new(), |(_, rest)| format!("&{rest}"));
+        format!("{before}user={role}{rest}")
+    }
+
+    pub(crate) fn run(&self, statements: &str) {
+        self.try_run(None, statements).unwrap();
+    }
+
+    /// Runs statements as a role.
+    pub(crate) fn try_run(&self, role: Option<&str>, statements: &str) -> Result<(), sqlx::Error> {
+        self.runtime.block_on(async {
+            let mut options = self.test.options();
+            if let Some(role) = role {
+                options = options.username(role);
+            }
+            let mut connection = options.connect().await.unwrap();
+            let statements = sqlx::raw_sql(AssertSqlSafe(statements));
+            let done = statements.execute(&mut connection).await;
+            connection.close().await.unwrap();
+            done.map(drop)
+        })
+    }
+
+    /// The first column of all rows, as text.
+    pub(crate) fn texts(&self, statement: &str) -> Vec<String> {
+        self.runtime.block_on(async {
+            let mut connection = self.test.options().connect().await.unwrap();
+            let rows =
+                sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            rows.iter().map(|row| row.get_unchecked(0)).collect()
+        })
+    }
+
+    pub(crate) fn number(&self, statement: &str) -> i64 {
+        self.texts(statement)[0].parse().unwrap()
+    }
+}
+
+/// The program on this store.
+pub(crate) fn turing(workspace: &Workspace, url: &str, arguments: &[&str]) -> Answer {
+    workspace.command(arguments).env("TURING_STORE", url).output().unwrap().into()
+}

@@ -1,0 +1,127 @@
+//! `turing migrate`.
+
+use serde_json::json;
+
+use crate::database::{Database, turing};
+use crate::support::Workspace;
+
+#[test]
+fn migrating_says_what_it_did() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    let first = turing(&workspace, &url, &["migrate"]).expect_code(0);
+    assert!(first.stdout.starts_with("8 migrations applied to database "), "{first:#?}");
+    let second = turing(&workspace, &url, &["migrate"]).expect_code(0);
+    assert!(second.stdout.starts_with("nothing to do: database "), "{second:#?}");
+    let third = turing(&workspace, &url, &["migrate", "--json"]).expect_code(0).json();
+    assert_eq!(third, json!({"applied": 0}));
+    for store in ["sqlite:x.db", "memory:"] {
+        let answer = turing(&workspace, store, &["migrate"]).expect_code(2);
+        assert!(answer.stderr.contains("needs no migration"), "{answer:#?}");
+    }
+}
+
+#[test]
+fn two_migrators_at_once_are_one_migration() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    let start = || {
+        workspace
+            .command(&["migrate", "--json"])
+            .env("TURING_STORE", &url)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let migrators: Vec<_> = (0..4).map(|_| start()).collect();
+    for migrator in migrators {
+        assert!(migrator.wait_with_output().unwrap().status.success());
+    }
+    let steps = "SELECT count(*)::text FROM (
+        SELECT 1 FROM execution_events_migrations UNION ALL SELECT 1 FROM turing_migrations) s";
+    assert_eq!(database.number(steps), 8);
+}
+
+#[test]
+fn the_printed_script_makes_the_same_database() {
+    let (workspace, by_script, by_program) = (Workspace::new(), Database::new(), Database::new());
+    let printed = turing(&workspace, &by_script.url(), &["migrate", "--print"]).expect_code(0);
+    by_script.run(&printed.stdout);
+    turing(&workspace, &by_program.url(), &["migrate"]).expect_code(0);
+    let dump = "
+        SELECT format('%s.%s %s %s %s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid))
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0
+        UNION ALL SELECT conname || pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        ORDER BY 1";
+    assert_eq!(by_script.texts(dump), by_program.texts(dump));
+    let nothing = turing(&workspace, &by_script.url(), &["migrate", "--json"]).expect_code(0);
+    assert_eq!(nothing.json(), json!({"applied": 0}));
+    turing(&workspace, &by_script.url(), &["demo"]).expect_code(0);
+}
+
+#[test]
+fn a_table_postings_of_the_application_is_adopted() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    database.run(
+        "CREATE TABLE postings (posting_id INT PRIMARY KEY, title TEXT NOT NULL DEFAULT '');
+         INSERT INTO postings VALUES (12345, 'theirs')",
+    );
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let kept = "SELECT title || data::text FROM postings WHERE posting_id = 12345";
+    assert_eq!(database.texts(kept), ["theirs{}"]);
+    let refused = turing(&workspace, &database.url(), &["demo"]).expect_code(0);
+    // its data are theirs, so the demo's posting of this id is refused by name
+    assert!(
+        refused.stderr.contains("posting_id 12345 is registered with other content"),
+        "{refused:#?}"
+    );
+    database.run("INSERT INTO posting_state_projection (posting_id) VALUES (12345)");
+    assert!(
+        database
+            .try_run(None, "INSERT INTO posting_state_projection (posting_id) VALUES (1)")
+            .is_err()
+    );
+}
+
+#[test]
+fn a_table_postings_that_cannot_be_used_is_refused_and_kept() {
+    for columns in [
+        "id INT PRIMARY KEY",
+        "posting_id BIGINT PRIMARY KEY",
+        "posting_id INT",
+        "posting_id TEXT UNIQUE",
+    ] {
+        let (workspace, database) = (Workspace::new(), Database::new());
+        database.run(&format!("CREATE TABLE postings ({columns})"));
+        let answer = turing(&workspace, &database.url(), &["migrate"]).expect_code(3);
+        assert!(
+            answer.stderr.contains("posting_id must be of type integer and unique"),
+            "{answer:#?}"
+        );
+        let columns =
+            "SELECT count(*)::text FROM information_schema.columns WHERE table_name = 'postings'";
+        assert_eq!(database.number(columns), 1);
+    }
+}
+
+#[test]
+fn a_database_that_is_not_up_to_date_is_refused_with_the_command_that_mends_it() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    let answer = turing(&workspace, &url, &["runs"]).expect_code(3);
+    assert!(answer.stderr.contains("turing migrate --store 'postgres://"), "{answer:#?}");
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    turing(&workspace, &url, &["runs"]).expect_code(0);
+    database.run("DELETE FROM turing_migrations WHERE version = 3");
+    for command in ["runs", "demo"] {
+        let answer = turing(&workspace, &url, &[command]).expect_code(3);
+        assert!(answer.stderr.contains("7 of the 8 migrations"), "{answer:#?}");
+        assert!(answer.stderr.contains("turing migrate"), "{answer:#?}");
+    }
+    database.run("INSERT INTO turing_migrations VALUES (3, 'x', now(), TRUE, '', 0), (9, 'x', now(), TRUE, '', 0)");
+    for command in ["runs", "demo", "migrate"] {
+        let answer = turing(&workspace, &url, &[command]).expect_code(3);
+        assert!(answer.stderr.contains("use a newer program"), "{answer:#?}");
+    }
+}

@@ -1,0 +1,98 @@
+//! `turing migrate --roles`: what each role may do.
+
+use crate::database::{Database, turing};
+use crate::support::{RUN, Workspace};
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(2);
+    workspace.script("a.sh", "cat");
+    workspace
+        .definition(10, &[(10, "a", "input = \"{posting_id}\"\n[[conversations.branches]]\n")]);
+    workspace
+}
+
+/// Roles are of the whole server, which other tests use, too: members are named after the database.
+fn members(database: &Database) -> [String; 3] {
+    ["writer", "reader", "projector"].map(|role| {
+        let member = format!("{role}_{}", database.test.name());
+        database.run(&format!("CREATE ROLE {member} LOGIN; GRANT turing_{role} TO {member}"));
+        member
+    })
+}
+
+fn refuse(database: &Database, role: &str, statements: &[&str]) {
+    for statement in statements {
+        let error = database.try_run(Some(role), statement).expect_err(statement);
+        let code = error.as_database_error().unwrap().code().unwrap().into_owned();
+        // insufficient_privilege, or that the value is the database's to give
+        assert!(["42501", "428C9"].contains(&code.as_str()), "{role}: {statement}: {error}");
+    }
+}
+
+#[test]
+fn each_role_may_do_its_work_and_nothing_else() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    let too_early = turing(&workspace, &url, &["migrate", "--roles"]).expect_code(3);
+    assert!(too_early.stderr.contains("migrate it"), "{too_early:#?}");
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    for _ in 0..2 {
+        let made = turing(&workspace, &url, &["migrate", "--roles"]).expect_code(0);
+        assert!(made.stdout.contains("turing_writer"), "{made:#?}");
+    }
+    let printed = turing(&workspace, &url, &["migrate", "--roles", "--print"]).expect_code(0);
+    database.run(&printed.stdout);
+    let [writer, reader, projector] = members(&database);
+
+    turing(&workspace, &database.url_as(&writer), &RUN).expect_code(0);
+    assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
+    let columns = "aggregate_type, aggregate_id, aggregate_version, event_type, event_data";
+    let values = "'posting', 77, 1, 'x', '{}'";
+    let explicit =
+        format!("INSERT INTO execution_events (position, {columns}) VALUES (1, {values})");
+    let overriding = format!(
+        "INSERT INTO execution_events (position, {columns}) OVERRIDING SYSTEM VALUE VALUES (1, {values})"
+    );
+    let nobody = [
+        "UPDATE execution_events SET event_type = 'x'",
+        "DELETE FROM execution_events",
+        "TRUNCATE execution_events",
+        &explicit,
+        &overriding,
+        "ALTER TABLE execution_events DISABLE TRIGGER ALL",
+        "DROP TABLE execution_events",
+        "CREATE TABLE public.theirs (x INT)",
+        "SELECT nextval('execution_events_position_seq')",
+        "SELECT setval('execution_events_position_seq', 1)",
+        "DELETE FROM postings",
+        "DELETE FROM turing_migrations",
+    ];
+    for role in [&writer, &reader, &projector] {
+        refuse(&database, role, &nobody);
+    }
+    database
+        .try_run(
+            Some(&writer),
+            &format!("INSERT INTO execution_events ({columns}) VALUES ({values})"),
+        )
+        .unwrap();
+
+    for command in [&["runs"][..], &["events", "posting", "1"], &["state", "posting", "1"]] {
+        turing(&workspace, &database.url_as(&reader), command).expect_code(0);
+    }
+    let refused = turing(&workspace, &database.url_as(&reader), &[&RUN[..], &["--again"]].concat());
+    let refused = refused.expect_code(3);
+    assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let derived = "INSERT INTO posting_state_projection (posting_id) VALUES (1)";
+    let insert = format!("INSERT INTO execution_events ({columns}) VALUES ({values})");
+    refuse(&database, &reader, &[derived, &insert, "INSERT INTO postings (posting_id) VALUES (9)"]);
+    refuse(&database, &projector, &[&insert]);
+    database.try_run(Some(&projector), derived).unwrap();
+    let public = "SELECT count(*)::text FROM information_schema.role_table_grants
+                  WHERE grantee = 'PUBLIC' AND table_schema = 'public'";
+    assert_eq!(database.number(public), 0);
+    for member in [writer, reader, projector] {
+        database.run(&format!("DROP OWNED BY {member}; DROP ROLE {member}"));
+    }
+}
