@@ -297,7 +297,7 @@ fn what_is_no_store_is_refused_by_name_and_left_as_it_is() {
     let answer = workspace.turing(&["runs", "--store", "sqlite:none.db"]).expect_code(3);
     assert!(answer.stderr.contains("none.db"), "{answer:#?}");
     assert!(!workspace.path().join("none.db").exists());
-    let answer = workspace.run(&["--store", "postgres://u:canary@h/d"]).expect_code(2);
+    let answer = workspace.run(&["--store", "postgres://u:canary@h:port/d"]).expect_code(2);
     assert!(!answer.stderr.contains("canary"), "{answer:#?}");
 }
 
