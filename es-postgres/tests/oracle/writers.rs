@@ -1,0 +1,183 @@
+//! Writers of every kind, whose failures are part of the matter.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::{
+    AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload, StreamId,
+};
+use es_postgres::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgConnection};
+use es_postgres::{PostgresConfig, PostgresStore};
+
+use crate::Tally;
+
+pub(crate) struct Writer {
+    number: usize,
+    chance: fastrand::Rng,
+    /// Events to be written by it.
+    wanted: u64,
+    tally: Arc<Tally>,
+    /// The next version of its own stream, for SQL by hand.
+    version: u64,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+impl Writer {
+    pub(crate) fn new(number: usize, seed: u64, wanted: u64, tally: Arc<Tally>) -> Self {
+        let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+        Self { number, chance, wanted, tally, version: 1 }
+    }
+
+    /// Writes until its share is committed.
+    pub(crate) async fn write(mut self, options: PgConnectOptions) {
+        let mut written = 0;
+        while written < self.wanted {
+            // a store or pool lasts for some rounds
+            let Ok(store) = PostgresStore::open(PostgresConfig::new(options.clone())).await else {
+                continue;
+            };
+            let pool = PgPoolOptions::new().max_connections(2).connect_lazy_with(options.clone());
+            for _ in 0..200 {
+                if written >= self.wanted {
+                    break;
+                }
+                let answer = match self.number {
+                    0..=3 => self.append(&store).await,
+                    4..=6 => self.within(&store, &pool).await,
+                    _ => self.by_hand(&pool).await,
+                };
+                self.tally.add(&self.tally.events, 1);
+                match answer {
+                    Ok(count) => written += count,
+                    Err(_) => self.tally.add(&self.tally.failed, 1),
+                }
+            }
+            store.close().await;
+            pool.close().await;
+        }
+    }
+
+    fn event(&mut self) -> NewEvent {
+        let event_type =
+            if self.chance.u8(..4) == 0 { "amount_paid_in" } else { "amount_paid_out" };
+        let text = format!("{{\"writer\":{}}}", self.number);
+        NewEvent::new(UuidV7Ids.next_id(), event_type, Payload::parse(text).unwrap())
+    }
+
+    fn events(&mut self) -> Vec<NewEvent> {
+        (0..self.chance.usize(1..5)).map(|_| self.event()).collect()
+    }
+
+    /// One of a few streams that all writers share.
+    fn stream(&mut self) -> StreamId {
+        format!("account/{}", self.chance.u8(..20)).parse().unwrap()
+    }
+
+    fn request(&mut self) -> AppendRequest {
+        let (stream, events) = (self.stream(), self.events());
+        let mut request = AppendRequest::to(stream.clone(), ExpectedVersion::Any, events);
+        if self.chance.u8(..3) == 0 {
+            let other = self.stream();
+            if other != stream {
+                request = request.and(other, ExpectedVersion::Any, self.events());
+            }
+        }
+        if self.chance.u8(..3) == 0 {
+            let key = IdempotencyKey::new(&UuidV7Ids.next_id().to_string()).unwrap();
+            request = request.with_key(key);
+        }
+        request
+    }
+
+    async fn append(&mut self, store: &PostgresStore) -> Result<u64, Failure> {
+        let request = self.request();
+        let count = request.event_count() as u64;
+        store.append(request).await?;
+        Ok(count)
+    }
+
+    /// The server pauses for up to so many milliseconds, half of the times.
+    async fn pause(&mut self, connection: &mut PgConnection, most: u64) -> Result<(), Failure> {
+        if self.chance.bool() {
+            let statement = format!("SELECT pg_sleep({}::float / 1000)", self.chance.u64(0..=most));
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends within transactions, some of which got their id long before.
+    async fn within(&mut self, store: &PostgresStore, pool: &PgPool) -> Result<u64, Failure> {
+        let mut transaction = pool.begin().await?;
+        if self.chance.u8(..3) == 0 {
+            sqlx::raw_sql("SELECT pg_current_xact_id()").execute(&mut *transaction).await?;
+        }
+        self.pause(&mut transaction, 8).await?;
+        let mut count = 0;
+        for _ in 0..self.chance.u8(1..3) {
+            if self.chance.u8(..5) == 0 {
+                let mut savepoint = transaction.begin().await?;
+                let request = self.request();
+                store.append_in(&mut savepoint, request).await?;
+                savepoint.rollback().await?;
+            }
+            let request = self.request();
+            count += request.event_count() as u64;
+            store.append_in(&mut transaction, request).await?;
+            self.pause(&mut transaction, 8).await?;
+        }
+        self.end(transaction, count).await
+    }
+
+    /// INSERTs as at psql, into a stream of its own.
+    async fn by_hand(&mut self, pool: &PgPool) -> Result<u64, Failure> {
+        let mut transaction = pool.begin().await?;
+        // what an answer that was lost has left
+        let version = format!(
+            "SELECT coalesce(max(aggregate_version), 0) + 1 FROM execution_events
+             WHERE aggregate_type = 'by_hand' AND aggregate_id = '{}'",
+            self.number
+        );
+        let version: i32 =
+            sqlx::query_scalar(AssertSqlSafe(version)).fetch_one(&mut *transaction).await?;
+        self.version = u64::try_from(version)?;
+        self.pause(&mut transaction, 8).await?;
+        let mut count = 0;
+        for is_kept in [self.chance.bool(), true] {
+            let mut savepoint = transaction.begin().await?;
+            let rows = self.chance.u64(1..4);
+            let (number, first) = (self.number, self.version);
+            let insert = format!(
+                "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+                 SELECT 'by_hand', '{number}', {first} + n, 'amount_paid_in', '{{}}'
+                 FROM generate_series(0, {rows} - 1) n"
+            );
+            sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut *savepoint).await?;
+            self.pause(&mut savepoint, 8).await?;
+            if is_kept {
+                savepoint.commit().await?;
+                self.version += rows;
+                count += rows;
+            } else {
+                savepoint.rollback().await?;
+            }
+        }
+        self.end(transaction, count).await
+    }
+
+    async fn end(
+        &mut self,
+        transaction: sqlx::Transaction<'_, sqlx::Postgres>,
+        count: u64,
+    ) -> Result<u64, Failure> {
+        if self.chance.u8(..12) == 0 {
+            transaction.rollback().await?;
+            self.tally.rolled_back.fetch_add(1, Ordering::Relaxed);
+            return Ok(0);
+        }
+        transaction.commit().await?;
+        Ok(count)
+    }
+}
