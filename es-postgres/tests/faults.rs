@@ -1,0 +1,36 @@
+//! Servers, clients and connections that are killed or cut in the middle of appends, judged by the
+//! history checker: nothing acknowledged is lost, nothing is there twice after a retry with its key,
+//! no append is torn.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+#![allow(clippy::print_stdout, reason = "a campaign prints what it did")]
+
+mod support;
+
+#[path = "faults/clients.rs"]
+mod clients;
+#[path = "faults/cuts.rs"]
+mod cuts;
+#[path = "faults/servers.rs"]
+mod servers;
+#[path = "faults/storm.rs"]
+mod storm;
+#[path = "faults/transactions.rs"]
+mod transactions;
+
+/// A count, by whether this is a full campaign.
+pub(crate) fn rounds(quick: u64, full: u64) -> u64 {
+    match std::env::var("ES_CAMPAIGN").as_deref() {
+        Ok("full") => full,
+        _ => quick,
+    }
+}
+
+/// The seed of this run, told so that it can be given again.
+pub(crate) fn seed() -> u64 {
+    let seed = match std::env::var("ES_SEED") {
+        Ok(seed) => seed.parse().expect("ES_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    };
+    println!("ES_SEED={seed}");
+    seed
+}
