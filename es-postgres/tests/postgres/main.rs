@@ -6,6 +6,7 @@ mod support;
 
 mod appends;
 mod bad_input;
+mod following;
 mod language;
 mod migrations;
 mod plans;
