@@ -1,4 +1,47 @@
 //! The PostgreSQL store of es-core.
+//!
+//! ```no_run
+//! use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, ReadLog};
+//! use es_postgres::{Migrations, PostgresConfig, PostgresStore};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config: PostgresConfig = "postgres://user@localhost/events".parse()?;
+//! Migrations::of_store(config.names()).apply(&config).await?;
+//! let store = PostgresStore::open(config).await?;
+//! let id: EventId = "0193a1d4-0000-7000-8000-000000000001".parse()?;
+//! let event = NewEvent::new(id, "posting_terminal", Payload::parse("{}".to_owned())?);
+//! let request = AppendRequest::to("posting/12345".parse()?, ExpectedVersion::NoStream, vec![event]);
+//! store.append(request).await?;
+//! let page = store.read_log(&ReadLog::from_start()).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Appends
+//!
+//! An append is one statement and one round trip. What arrives while all writing connections are
+//! busy waits, at most `queue` of them, and shares the next statement, each with its own answer.
+//! Success is answered after the commit. When an answer is lost the error says that the outcome is
+//! unknown; with an idempotency key the same append can be sent again.
+//!
+//! # The log
+//!
+//! Positions are drawn before commits, so the log is read up to a *frontier*: everything at or
+//! below it is there to be seen or never will be. Only open transactions that have inserted into
+//! this table hold it back. Appends of other stores of this crate are noticed by a notification,
+//! which is sent after the commit and by a session of its own, raw SQL by polling.
+//!
+//! # The tables
+//!
+//! The shape is that of `migrations/0001_events.sql`, in a schema and under a name of one's own
+//! ([`Layout`]), with ids of type `text` or `int`. A schema holds one store. Triggers refuse
+//! `UPDATE`, `DELETE` and `TRUNCATE`; `CHECK` constraints refuse rows that could not be read back.
+//! JSON is `jsonb`: equal as a value, and written anew.
+//!
+//! Triggers of the application on the table run with `search_path = pg_catalog`; they must name
+//! schemas.
+//!
+//! No feature for TLS is enabled here: the application enables one of sqlx's.
 
 pub use sqlx;
 
@@ -27,3 +70,7 @@ pub use error::store_error;
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;
 pub use store::PostgresStore;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/postgresql.md")]
+struct Manual;
