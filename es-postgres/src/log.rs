@@ -291,6 +291,8 @@ impl Tracker {
         drop(self.connector.connect().await.map_err(LookError::Store)?);
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.ignore_pool_close_event(true);
+        // the look that follows makes another, and does not wait for a server that is away
+        listener.eager_reconnect(false);
         listener.listen(channel).await?;
         Ok(Link::Listening(Box::new(listener)))
     }
