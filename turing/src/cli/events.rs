@@ -44,10 +44,14 @@ pub(super) fn stream_of(args: &StreamArgs) -> Result<StreamId, Failure> {
 
 /// The answer when nothing ever happened to what is asked for.
 pub(super) fn nothing(args: &StreamArgs) -> Failure {
-    let kind = args.kind.name();
-    let (id, store) = (args.id, &args.common.store);
+    let (kind, id) = (args.kind.name(), args.id);
+    // never as it was given: it may hold a password
+    let place = match args.common.store() {
+        Ok(store) => format!("in {store}"),
+        Err(_) => "there".to_owned(),
+    };
     Failure::NotFound {
-        what: format!("{kind} {id} has no events in {store}; `turing runs` lists what there is"),
+        what: format!("{kind} {id} has no events {place}; `turing runs` lists what there is"),
     }
 }
 
