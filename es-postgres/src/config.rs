@@ -103,6 +103,12 @@ pub enum ConfigError {
     /// It is not of the form of an address.
     #[error("not an address of a PostgreSQL database; write postgres://user@host:5432/database")]
     Form,
+    /// A character of a user, password or database is read as the end of its part.
+    #[error(
+        "the address cannot be divided into its parts; in user, password and database write / as \
+         %2F, ? as %3F, # as %23, @ as %40 and % as %25"
+    )]
+    Unescaped,
     /// It names no database.
     #[error("the address names no database; write postgres://user@host:5432/database")]
     NoDatabase,
@@ -348,6 +354,9 @@ impl FromStr for PostgresConfig {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err(ConfigError::Form);
         }
+        if is_unescaped(text) {
+            return Err(ConfigError::Unescaped);
+        }
         let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
         let mut passed_on = Vec::new();
         let (mut layout, mut session) = (Layout::default(), Session::Own);
@@ -381,6 +390,18 @@ impl FromStr for PostgresConfig {
     }
 }
 
+/// True if what should be a part of the user or password stands where a database or the name of a
+/// parameter is expected, and would be shown as such.
+fn is_unescaped(text: &str) -> bool {
+    let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
+    let path = address.splitn(4, '/').nth(3).unwrap_or_default();
+    let is_name =
+        |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+    text.contains('#')
+        || path.contains('@')
+        || !parameters.split('&').all(|one| is_name(one.split('=').next().unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,6 +421,9 @@ mod tests {
             ("canary", ConfigError::Form),
             ("postgres://u:canary@h:99999999/d", ConfigError::Value),
             ("postgres://u:canary@h/d?sslmode=canary", ConfigError::Value),
+            ("postgres://u:2/canary@h/d", ConfigError::Unescaped),
+            ("postgres://u:2?canary@h/d", ConfigError::Unescaped),
+            ("postgres://u:2#canary@h/d", ConfigError::Unescaped),
             (
                 "postgres://u@h/d?passwort=canary",
                 ConfigError::Parameter { name: "passwort".to_owned() },

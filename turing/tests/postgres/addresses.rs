@@ -1,7 +1,12 @@
 //! Addresses that lead nowhere, or not where they should.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use es_pgtest::Server;
+
 use crate::database::{Database, turing};
-use crate::support::Workspace;
+use crate::support::{Answer, Workspace};
 
 const CANARY: &str = "canary-51c0";
 
@@ -46,6 +51,72 @@ fn every_bad_address_is_a_clear_error_without_its_password() {
     let demo =
         turing(&workspace, &with(database.test.name(), "postgres"), &["demo"]).expect_code(0);
     assert!(!format!("{demo:?}").contains(CANARY), "{demo:#?}");
+    for command in [&["events", "posting", "99"][..], &["state", "actor", "99"]] {
+        let nothing = turing(&workspace, &with(database.test.name(), "postgres"), command);
+        let nothing = nothing.expect_code(1);
+        assert!(nothing.stderr.contains("has no events in postgres:///"), "{nothing:#?}");
+        assert!(!format!("{nothing:?}").contains(CANARY), "{nothing:#?}");
+    }
+    let id = ["events", "posting", "2147483648"];
+    let out_of_range = turing(&workspace, &database.url(), &id).expect_code(2);
+    assert!(out_of_range.stderr.contains("2147483648"), "{out_of_range:#?}");
+}
+
+#[test]
+fn a_password_that_is_not_encoded_is_not_shown_and_one_that_is_works() {
+    let workspace = Workspace::new();
+    for mark in ["/", "?", "#", "@", ":"] {
+        let address = format!("postgres://u:1{mark}{CANARY}@127.0.0.1:1/d");
+        let answer = turing(&workspace, &address, &["runs"]);
+        assert!(matches!(answer.code, Some(2 | 3)), "{answer:#?}");
+        assert!(!format!("{answer:?}").contains(CANARY), "{answer:#?}");
+    }
+    let answer = turing(&workspace, &format!("postgres://u:1/{CANARY}@h/d"), &["runs"]);
+    assert!(answer.expect_code(2).stderr.contains("%2F"));
+}
+
+/// A server of its own that asks a role for its password.
+#[test]
+fn a_wrong_password_is_told_and_the_right_one_is_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let rules = folder.path().join("pg_hba.conf");
+    fs::write(&rules, "local all asked scram-sha-256\nlocal all all trust\n").unwrap();
+    let server = Server::private(&[("hba_file", rules.to_str().unwrap())]);
+    let (workspace, database) = (Workspace::new(), Database::on(&server));
+    let name = database.test.name();
+    database.run(&format!(
+        "CREATE ROLE asked LOGIN PASSWORD '{CANARY}/?#@'; ALTER DATABASE {name} OWNER TO asked"
+    ));
+    let url = database.url_as("asked");
+    for (password, command) in [("wrong", "runs"), ("wrong", "demo"), ("", "migrate")] {
+        let address = format!("{url}&password={password}{CANARY}");
+        let answer = turing(&workspace, &address, &[command]).expect_code(3);
+        assert!(answer.stderr.contains("check user and password"), "{answer:#?}");
+        assert!(!format!("{answer:?}").contains(CANARY), "{answer:#?}");
+    }
+    let address = format!("{url}&password={CANARY}%2F%3F%23%40");
+    let answer = turing(&workspace, &address, &["demo"]).expect_code(0);
+    assert!(answer.stdout.contains("Look closer:"), "{answer:#?}");
+    assert!(!format!("{answer:?}").contains(CANARY), "{answer:#?}");
+    let mut command = workspace.command(&["runs", "--store", &url]);
+    let answer: Answer =
+        command.env("PGPASSWORD", format!("{CANARY}/?#@")).output().unwrap().into();
+    answer.expect_code(0);
+}
+
+#[test]
+fn a_role_without_privileges_is_told_so() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let role = format!("nothing_{}", database.test.name());
+    database.run(&format!("CREATE ROLE {role} LOGIN"));
+    for command in ["runs", "demo", "migrate"] {
+        let answer = turing(&workspace, &database.url_as(&role), &[command]).expect_code(3);
+        assert!(answer.stderr.contains("lacks the privilege"), "{answer:#?}");
+        assert!(answer.stderr.contains("permission denied for"), "{answer:#?}");
+    }
+    database.run(&format!("DROP ROLE {role}"));
 }
 
 #[test]

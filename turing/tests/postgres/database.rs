@@ -15,8 +15,13 @@ pub(crate) struct Database {
 impl Database {
     /// An empty one.
     pub(crate) fn new() -> Self {
+        Self::on(Server::shared())
+    }
+
+    /// An empty one on this server.
+    pub(crate) fn on(server: &Server) -> Self {
         let runtime = Runtime::new().unwrap();
-        let test = runtime.block_on(Server::shared().database());
+        let test = runtime.block_on(server.database());
         Self { test, runtime }
     }
 
