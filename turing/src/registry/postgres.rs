@@ -133,7 +133,8 @@ impl PostgresRegistry {
             .filter(|posting| posting.posting_id.is_none())
             .map(PostingInput::digest)
             .collect();
-        let wanted = i64::try_from(digests.len()).unwrap_or(i64::MAX);
+        // one for each posting: one that brings its id may bring the next free one
+        let wanted = i64::try_from(postings.len()).unwrap_or(i64::MAX);
         let rows = query(&statements.assigned).bind(digests).fetch_all(&mut *connection).await?;
         for row in rows {
             view.assigned.insert(row.try_get(0)?, PostingId(row.try_get(1)?));

@@ -79,3 +79,53 @@ async fn an_assigned_id_is_never_one_that_somebody_brought() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn ids_are_assigned_between_those_that_others_use() {
+    on_each(async |registry| {
+        let brought = |after: i32| posting("a", Some(FIRST_ASSIGNED + after), json!({"a": after}));
+        let without = |number: i32| posting("b", None, json!({"b": number}));
+        ids(registry, vec![brought(2), brought(5)]).await;
+        let mixed = vec![brought(0), brought(1), without(1), without(2), brought(6), without(3)];
+        let assigned: Vec<_> = ids(registry, mixed).await.into_iter().map(Option::unwrap).collect();
+        let after = assigned.iter().map(|id| id - FIRST_ASSIGNED).collect::<Vec<_>>();
+        assert_eq!(after, [0, 1, 3, 4, 6, 7]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unchanged_posting_is_recognised_whatever_becomes_of_its_numbers() {
+    on_each(async |registry| {
+        let data =
+            r#"{"a": 1e16, "b": 1.0, "c": -0.0, "d": 1e2, "e": [{"f": 12345678901234567890}]}"#;
+        let read = || vec![posting("a", Some(7), serde_json::from_str(data).unwrap())];
+        for _ in 0..2 {
+            assert_eq!(ids(registry, read()).await, [Some(7)]);
+        }
+        let other = vec![posting("a", Some(7), json!({"a": 1e17}))];
+        assert_eq!(ids(registry, other).await, [None]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn programs_that_register_at_once_agree_and_assign_no_id_twice() {
+    let database = es_pgtest::Server::shared().database().await;
+    let config = postgres::configured(database.url().parse().unwrap());
+    postgres::migrate(&config).await.unwrap();
+    let register = async |own: usize| {
+        let registry = PostgresRegistry::new(&config);
+        let shared = (0..50).map(|number| posting("s", None, json!({"shared": number})));
+        let owned = (0..50).map(|number| posting("o", None, json!({"own": [own, number]})));
+        let mut ids = ids(&registry, shared.chain(owned).collect()).await;
+        registry.close().await;
+        (ids.split_off(50), ids)
+    };
+    let (a, b, c, d) = tokio::join!(register(1), register(2), register(3), register(4));
+    let all = [a, b, c, d];
+    assert!(all.iter().all(|(_, shared)| *shared == all[0].1), "{all:?}");
+    let owned = all.iter().flat_map(|(owned, _)| owned);
+    let assigned: std::collections::BTreeSet<_> = owned.chain(&all[0].1).flatten().collect();
+    assert_eq!(assigned.len(), 250);
+}
