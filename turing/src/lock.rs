@@ -33,7 +33,8 @@ enum Held {
     Transaction { _connection: Box<PgConnection> },
 }
 
-/// The first half of the advisory locks' key; the workflow is the other: the letters `turi`.
+/// With the schema's name the first half of the advisory locks' key; the workflow is the other. The
+/// letters `turi`.
 const LOCK_CLASS: i32 = 0x7475_7269;
 
 /// Why the workflow cannot be run now.
@@ -86,7 +87,9 @@ impl RunLock {
         let begin = sqlx::raw_sql(include_str!("lock/begin.sql"));
         begin.execute(&mut connection).await.map_err(failed)?;
         let lock = sqlx::query(include_str!("lock/lock.sql")).persistent(false);
-        let locked = lock.bind(LOCK_CLASS).bind(workflow.0).execute(&mut connection).await;
+        let schema = config.names().schema.as_str();
+        let lock = lock.bind(LOCK_CLASS).bind(workflow.0).bind(schema);
+        let locked = lock.execute(&mut connection).await;
         match locked {
             Ok(_) => {
                 let held = Held::Transaction { _connection: Box::new(connection) };
@@ -96,7 +99,7 @@ impl RunLock {
                 let again = sqlx::raw_sql(include_str!("lock/begin_again.sql"));
                 again.execute(&mut connection).await.map_err(failed)?;
                 let holder = sqlx::query(include_str!("lock/holder.sql")).persistent(false);
-                let holder = holder.bind(LOCK_CLASS).bind(workflow.0);
+                let holder = holder.bind(LOCK_CLASS).bind(workflow.0).bind(schema);
                 let found = holder.fetch_optional(&mut connection).await.map_err(failed)?;
                 let process = found.map(|row| row.try_get(0)).transpose().map_err(failed)?;
                 let process = process.unwrap_or_else(|| "?".to_owned());

@@ -1,12 +1,12 @@
--- $1 what kind of lock, $2 workflow
+-- $1 what kind of lock, $2 workflow, $3 schema of the store
 --
--- Who holds it, as the server lists them.
+-- Who holds it, as the server lists them; it lists the halves of the key without their signs.
 SELECT format('%s (session %s)', coalesce(nullif(a.application_name, ''), a.usename::text, '?'), l.pid)
 FROM pg_catalog.pg_locks l
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory'
     AND l.granted
     AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())
-    AND l.classid::bigint = $1
-    AND l.objid::bigint = $2
+    AND l.classid::bigint = ($1 # pg_catalog.hashtext($3))::bigint & 4294967295
+    AND l.objid::bigint = $2::bigint & 4294967295
     AND l.objsubid = 2

@@ -184,3 +184,36 @@ fn a_run_that_is_killed_goes_on_where_it_was() {
         1
     );
 }
+
+#[test]
+fn a_run_holds_its_lock_whatever_the_server_is_set_to() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    turing(&workspace, &format!("{url}&schema=other"), &["migrate"]).expect_code(0);
+    let name = database.test.name();
+    database.run(&format!(
+        "ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '800ms';
+         ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'"
+    ));
+    let [started, goes_on] = ["started", "goes_on"].map(|name| workspace.path().join(name));
+    let (s, g) = (started.display(), goes_on.display());
+    workspace.script("a.sh", &format!("cat; : > {s}; while [ ! -e {g} ]; do sleep 0.05; done"));
+    let mut first = workspace.command(&RUN).env("TURING_STORE", &url).spawn().unwrap();
+    while !started.exists() {
+        assert!(first.try_wait().unwrap().is_none(), "the run ended early");
+        std::thread::yield_now();
+    }
+    // it waits for longer than the server would let the first one's transaction be
+    let second = turing(&workspace, &url, &RUN).expect_code(2);
+    assert!(second.stderr.contains(&format!("turing {}", first.id())), "{second:#?}");
+    let holds_back = "SELECT count(*)::text FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'idle in transaction'
+            AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)";
+    assert_eq!(database.number(holds_back), 0);
+    std::fs::write(goes_on, "").unwrap();
+    // another schema is another store
+    let other = turing(&workspace, &format!("{url}&schema=other"), &RUN);
+    assert!(first.wait().unwrap().success());
+    other.expect_code(0);
+}
