@@ -1,4 +1,6 @@
 -- $1 posting ids
-SELECT posting_id, data
+--
+-- An application's own table may leave data out.
+SELECT posting_id, coalesce(data, '{}')
 FROM "{schema}".postings
 WHERE posting_id = ANY ($1)

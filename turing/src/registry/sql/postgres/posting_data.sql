@@ -1,4 +1,6 @@
 -- $1 posting id
-SELECT data
+--
+-- An application's own table may leave data out.
+SELECT coalesce(data, '{}')
 FROM "{schema}".postings
 WHERE posting_id = $1
