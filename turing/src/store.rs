@@ -15,7 +15,7 @@ use turing_domain::WorkflowId;
 
 use crate::lock::{LockError, RunLock};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
-use crate::store::postgres::{PostgresUrl, Schema};
+use crate::store::postgres::PostgresUrl;
 
 /// The address of a store, as `--store` takes it.
 ///
@@ -38,6 +38,18 @@ impl fmt::Display for StoreUrl {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Postgres(url) => fmt::Display::fmt(url, f),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// The address as a word of the shell.
+    pub fn in_shell(&self) -> String {
+        let text = self.to_string();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%".contains(c);
+        match text.chars().all(is_plain) {
+            true => text,
+            false => format!("'{}'", text.replace('\'', "'\\''")),
         }
     }
 }
@@ -139,15 +151,8 @@ impl Store {
                 })
             }
             StoreUrl::Postgres(url) => {
+                postgres::check(url).await?;
                 let config = url.config();
-                match postgres::inspect(&config).await? {
-                    Schema::Complete => {}
-                    schema => return Err(postgres::not_migrated(url, schema)),
-                }
-                // told here if a newer program has migrated it
-                for migrations in postgres::migrations(config.names()) {
-                    migrations.check(&config).await?;
-                }
                 let registry = PostgresRegistry::new(&config);
                 let store = PostgresStore::open(config).await?;
                 let events = Arc::new(store.clone());

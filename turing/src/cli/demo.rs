@@ -9,8 +9,7 @@ use super::{DemoArgs, Failure};
 use crate::definition::Definition;
 use crate::demo::{DEFINITION, POSTINGS, write_to};
 use crate::run::{RunOutcome, take_in};
-use crate::store::postgres::{self, Schema};
-use crate::store::{Access, Store, StoreUrl};
+use crate::store::{Access, Store, StoreUrl, postgres};
 
 pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let DemoArgs { common, files, how } = args;
@@ -29,10 +28,8 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
     let url = common.store()?;
     let definition = Definition::load(&folder.join(DEFINITION))?;
     // it is there to be tried out: no other command makes a store in somebody's database
-    if let StoreUrl::Postgres(url) = &url
-        && postgres::inspect(&url.config()).await? == Schema::Missing
-    {
-        postgres::migrate(&url.config()).await?;
+    if let StoreUrl::Postgres(url) = &url {
+        postgres::migrate_if_empty(url).await?;
     }
     let store = Store::open(&url, Access::Write).await?;
     let mut example = None;
@@ -59,17 +56,10 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
             format!("events posting {posting}"),
             format!("state posting {posting}"),
         ] {
-            output.line(format_args!("  {name} {what} --store {}", in_shell(&url)))?;
+            output.line(format_args!("  {name} {what} --store {}", url.in_shell()))?;
         }
     }
     // some postings are broken on purpose: only what stayed open is a finding
     let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
     Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
-}
-
-/// The address as a word of the shell.
-fn in_shell(url: &StoreUrl) -> String {
-    let text = url.to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%".contains(c);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use es_core::{StoreError, StoreErrorKind};
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
 use es_postgres::{ConfigError, IdType, Layout, Migrations, PostgresConfig, store_error};
+
+use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
 const STEPS: [(&str, &str); 3] = [
@@ -19,6 +21,10 @@ const STEPS: [(&str, &str); 3] = [
         include_str!("../../migrations/postgres/0003_posting_state_snapshots.sql"),
     ),
 ];
+
+/// The tables that these steps make.
+const OWN_TABLES: [&str; 4] =
+    ["postings", "assigned_postings", "posting_state_projection", "posting_state_snapshots"];
 
 /// The address of a PostgreSQL database; it shows itself without the password.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,8 +92,10 @@ pub enum Schema {
     Missing,
     /// So many of so many migrations.
     Behind(usize, usize),
-    /// All of it, or more than this program knows.
+    /// All of it.
     Complete,
+    /// Migrations that this program does not know.
+    Newer,
 }
 
 /// Looks at what the database has.
@@ -96,18 +104,76 @@ pub enum Schema {
 ///
 /// When it cannot be reached.
 pub async fn inspect(config: &PostgresConfig) -> Result<Schema, StoreError> {
-    let (mut applied, mut known, mut is_complete) = (0, 0, true);
+    let (mut applied, mut known) = (0, 0);
     for migrations in migrations(config.names()) {
         let found = migrations.applied_to(config).await?;
-        applied += found.min(migrations.count());
+        if found > migrations.count() {
+            return Ok(Schema::Newer);
+        }
+        applied += found;
         known += migrations.count();
-        is_complete &= found >= migrations.count();
     }
     Ok(match applied {
-        _ if is_complete => Schema::Complete,
         0 => Schema::Missing,
+        applied if applied == known => Schema::Complete,
         applied => Schema::Behind(applied, known),
     })
+}
+
+/// Checks that the database has all that this program needs, and no more than it knows.
+pub(super) async fn check(url: &PostgresUrl) -> Result<(), StoreError> {
+    let config = url.config();
+    match inspect(&config).await? {
+        Schema::Complete => Ok(()),
+        Schema::Newer => {
+            for migrations in migrations(config.names()) {
+                migrations.check(&config).await?;
+            }
+            Ok(())
+        }
+        schema => Err(not_migrated(url, schema)),
+    }
+}
+
+/// Migrates a database in which nothing of a store is; one that has a store, or a part of one, stays
+/// as it is.
+///
+/// # Errors
+///
+/// When a table is there that has the name of one of a store's: somebody must decide what becomes of
+/// it. And when the database cannot be reached or changed.
+pub async fn migrate_if_empty(url: &PostgresUrl) -> Result<(), StoreError> {
+    let config = url.config();
+    if inspect(&config).await? != Schema::Missing {
+        return Ok(());
+    }
+    let place = config.place();
+    let failed = |error| store_error("looking for tables", &place, error);
+    let layout = config.names();
+    let names: Vec<_> = OWN_TABLES.into_iter().chain([layout.events.as_str()]).collect();
+    let mut connection = config.connect_options().connect().await.map_err(failed)?;
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let found = sqlx::query(include_str!("postgres/first_table.sql"))
+        .bind(layout.schema.as_str())
+        .bind(names)
+        .persistent(false)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    // the server notices in any case
+    let _ = connection.close().await;
+    if let Some(row) = found {
+        let table: String = row.try_get(0).map_err(failed)?;
+        let text = format!(
+            "{place} has a table {table} that is not this program's, so the demo makes no store \
+             there; use another database or schema, or make one in spite of it: {}",
+            command(url)
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
+    migrate(&config).await?;
+    Ok(())
 }
 
 /// Brings the database up to date and answers how many migrations that took.
@@ -152,15 +218,21 @@ pub async fn make_roles(config: &PostgresConfig) -> Result<(), StoreError> {
     transaction.commit().await.map_err(failed)
 }
 
+/// The command that migrates the database.
+fn command(url: &PostgresUrl) -> String {
+    format!("turing migrate --store {}", StoreUrl::Postgres(url.clone()).in_shell())
+}
+
 /// The refusal of a database that is not up to date, with the command that mends it.
-pub(super) fn not_migrated(url: &PostgresUrl, schema: Schema) -> StoreError {
+fn not_migrated(url: &PostgresUrl, schema: Schema) -> StoreError {
     let place = url.config().place();
     let text = match schema {
         Schema::Behind(applied, known) => format!(
             "{place} has {applied} of the {known} migrations that this program needs; \
-             bring it up to date: turing migrate --store '{url}'"
+             bring it up to date: {}",
+            command(url)
         ),
-        _ => format!("there is no store in {place}; make one: turing migrate --store '{url}'"),
+        _ => format!("there is no store in {place}; make one: {}", command(url)),
     };
     StoreError::new(StoreErrorKind::NotAStore, text)
 }

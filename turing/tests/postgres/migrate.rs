@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::database::{Database, turing};
-use crate::support::Workspace;
+use crate::support::{RUN, Workspace};
 
 #[test]
 fn migrating_says_what_it_did() {
@@ -91,6 +91,7 @@ fn a_table_postings_that_cannot_be_used_is_refused_and_kept() {
         "posting_id BIGINT PRIMARY KEY",
         "posting_id INT",
         "posting_id TEXT UNIQUE",
+        "posting_id INT UNIQUE DEFERRABLE",
     ] {
         let (workspace, database) = (Workspace::new(), Database::new());
         database.run(&format!("CREATE TABLE postings ({columns})"));
@@ -110,7 +111,7 @@ fn a_database_that_is_not_up_to_date_is_refused_with_the_command_that_mends_it()
     let (workspace, database) = (Workspace::new(), Database::new());
     let url = database.url();
     let answer = turing(&workspace, &url, &["runs"]).expect_code(3);
-    assert!(answer.stderr.contains("turing migrate --store 'postgres://"), "{answer:#?}");
+    assert!(answer.stderr.contains("turing migrate --store 'postgres:///"), "{answer:#?}");
     turing(&workspace, &url, &["migrate"]).expect_code(0);
     turing(&workspace, &url, &["runs"]).expect_code(0);
     database.run("DELETE FROM turing_migrations WHERE version = 3");
@@ -123,5 +124,46 @@ fn a_database_that_is_not_up_to_date_is_refused_with_the_command_that_mends_it()
     for command in ["runs", "demo", "migrate"] {
         let answer = turing(&workspace, &url, &[command]).expect_code(3);
         assert!(answer.stderr.contains("use a newer program"), "{answer:#?}");
+    }
+}
+
+#[test]
+fn a_table_postings_whose_data_are_of_another_type_is_refused_and_null_is_no_data() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    database.run("CREATE TABLE postings (posting_id INT PRIMARY KEY, data TEXT)");
+    let answer = turing(&workspace, &database.url(), &["migrate"]).expect_code(3);
+    assert!(answer.stderr.contains("its column data must be of type jsonb"), "{answer:#?}");
+    database.run(
+        "ALTER TABLE postings ALTER data TYPE JSONB USING data::jsonb;
+         INSERT INTO postings VALUES (1, NULL), (2, '{\"job_description\": \"advert 2\"}')",
+    );
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    workspace.postings(2);
+    workspace.script("a.sh", "cat");
+    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+    workspace.definition(10, &[(10, "a", end)]);
+    let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
+    let refused = "posting_id 1 is registered with other content";
+    assert!(answer.stderr.contains(refused), "{answer:#?}");
+    assert!(answer.stdout.contains("1 postings = 1 ended + 0 open"), "{answer:#?}");
+}
+
+#[test]
+fn tables_of_other_programs_are_left_as_they_are() {
+    let every_name = "SELECT relname::text FROM pg_class
+                      WHERE relnamespace = 'public'::regnamespace ORDER BY 1";
+    for table in ["execution_events", "postings", "posting_state_snapshots"] {
+        let (workspace, database) = (Workspace::new(), Database::new());
+        database.run(&format!("CREATE TABLE {table} (theirs INT)"));
+        for command in ["runs", "demo"] {
+            let answer = turing(&workspace, &database.url(), &[command]).expect_code(3);
+            assert!(answer.stderr.contains("turing migrate --store"), "{answer:#?}");
+        }
+        assert_eq!(database.texts(every_name), [table]);
+        let answer = turing(&workspace, &database.url(), &["migrate"]).expect_code(3);
+        let told = ["did not make it", "cannot be used"];
+        assert!(told.iter().any(|told| answer.stderr.contains(told)), "{answer:#?}");
+        let columns = "SELECT attname::text FROM pg_attribute WHERE attnum > 0 AND attrelid = ";
+        assert_eq!(database.texts(&format!("{columns}'{table}'::regclass")), ["theirs"]);
     }
 }
