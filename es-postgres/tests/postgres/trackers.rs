@@ -1,0 +1,72 @@
+//! What a tracker does not wait for, and what it must not hide.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use es_core::{EventStore, Position, StoreErrorKind};
+use es_pgtest::{Proxy, Server};
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
+
+use crate::support::sessions::{log_after, past, positions_after};
+use crate::support::waiting::{is_pending, soon, until};
+use crate::support::{database, open, run, to, value};
+
+#[tokio::test]
+async fn a_log_that_went_back_is_told_and_not_followed() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    for _ in 0..5 {
+        store.append(to("account/a")).await.unwrap();
+    }
+    assert_eq!(positions_after(&store, 0).await.len(), 5);
+    let mut waiting = pin!(past(&store, 5));
+    assert!(is_pending(waiting.as_mut()).await);
+    // as after the restoring of an older backup
+    run(
+        &database,
+        "ALTER TABLE execution_events DISABLE TRIGGER ALL; \
+         DELETE FROM execution_events WHERE position > 2; \
+         ALTER TABLE execution_events ENABLE TRIGGER ALL; \
+         UPDATE execution_events_watermark SET position = 2",
+    )
+    .await;
+    let error = soon("who waits is told", waiting).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+    for error in [
+        log_after(&store, 5).await.unwrap_err(),
+        store.end_of_log().await.unwrap_err(),
+        soon("who waits is told", past(&store, 5)).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+        let told = error.to_string();
+        assert!(told.contains("was read up to log-5 and ends at log-2 now"), "{told}");
+        assert!(told.contains(database.name()), "{told}");
+    }
+    // what was derived must be checked, and then it goes on
+    let again = open(&database).await;
+    assert_eq!(positions_after(&again, 0).await, [1, 2]);
+    assert_eq!(positions_after(&again, 0).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_follows_is_not_looked_at() {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name()));
+    let store = PostgresStore::open(config.poll_interval(Duration::from_millis(1))).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    assert_eq!(positions_after(&store, 0).await, [1]);
+    // a waiter that has gone leaves nothing behind
+    let end = Position::from_sequence(1);
+    assert!(is_pending(pin!(store.wait_past(end))).await);
+    let written = "SELECT position = 1 FROM execution_events_watermark";
+    until("the watermark is written", async || value(&database, written).await).await;
+    let mut quiet = 0;
+    until("nothing is sent any more", async || {
+        proxy.reset();
+        let _: bool = value(&database, "SELECT pg_sleep(0.005) IS NULL").await;
+        quiet = if proxy.syncs() == 0 { quiet + 1 } else { 0 };
+        quiet == 20
+    })
+    .await;
+}
