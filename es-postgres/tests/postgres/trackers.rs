@@ -7,9 +7,26 @@ use es_core::{EventStore, Position, StoreErrorKind};
 use es_pgtest::{Proxy, Server};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
-use crate::support::sessions::{log_after, past, positions_after};
+use crate::support::sessions::{execute, log_after, past, positions_after, session};
 use crate::support::waiting::{is_pending, soon, until};
 use crate::support::{database, open, run, to, value};
+
+#[tokio::test]
+async fn a_process_that_stands_still_while_it_writes_the_watermark_holds_back_nobody() {
+    let database = database(IdType::Text).await;
+    let mut still = session(&database).await;
+    execute(&mut still, "BEGIN; UPDATE execution_events_watermark SET position = 0").await;
+    let config = PostgresConfig::new(database.options()).lock_timeout(Duration::from_secs(3_600));
+    let config = config.statement_timeout(Duration::from_secs(3_600));
+    let store = PostgresStore::open(config).await.unwrap();
+    for end in 0..3 {
+        store.append(to("account/a")).await.unwrap();
+        soon("the append is seen", past(&store, end)).await.unwrap();
+        let seen = soon("it is read", positions_after(&store, end)).await;
+        assert_eq!(seen, [end + 1]);
+    }
+    execute(&mut still, "ROLLBACK").await;
+}
 
 #[tokio::test]
 async fn a_log_that_went_back_is_told_and_not_followed() {
