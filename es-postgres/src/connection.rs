@@ -188,6 +188,14 @@ impl Connector {
                 }
             }
         };
+        self.in_time(answer).await
+    }
+
+    /// Gives up a server that does not answer.
+    pub(crate) async fn in_time<T, E: From<sqlx::Error>>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         match timeout(self.answer_timeout, answer).await {
             Ok(answer) => answer,
             Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),

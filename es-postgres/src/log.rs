@@ -267,7 +267,9 @@ impl Tracker {
         }
         let statement = || sqlx::query(self.statements.frontier.sql());
         let row = match &mut self.link {
-            Link::Listening(listener) => statement().fetch_one(&mut **listener).await?,
+            Link::Listening(listener) => {
+                self.connector.in_time(statement().fetch_one(&mut **listener)).await?
+            }
             Link::Polling(slot) => {
                 let mut connection = slot.take(&self.connector).await.map_err(LookError::Store)?;
                 let rows = self.connector.rows(&mut connection, statement()).await?;
@@ -289,11 +291,15 @@ impl Tracker {
             .connect_lazy_with(self.connector.options().clone());
         // a pool waits for a server that is away until its time is up; one's own tells why at once
         drop(self.connector.connect().await.map_err(LookError::Store)?);
-        let mut listener = PgListener::connect_with(&pool).await?;
-        listener.ignore_pool_close_event(true);
-        // the look that follows makes another, and does not wait for a server that is away
-        listener.eager_reconnect(false);
-        listener.listen(channel).await?;
+        let listening = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.ignore_pool_close_event(true);
+            // the look that follows makes another, and does not wait for a server that is away
+            listener.eager_reconnect(false);
+            listener.listen(channel).await?;
+            Ok::<_, sqlx::Error>(listener)
+        };
+        let listener = self.connector.in_time(listening).await?;
         Ok(Link::Listening(Box::new(listener)))
     }
 
@@ -321,7 +327,9 @@ impl Tracker {
         self.watermark = frontier;
         let statement = sqlx::query(self.statements.raise_watermark.sql()).bind(frontier);
         let raised = match &mut self.link {
-            Link::Listening(listener) => statement.execute(&mut **listener).await.map(drop),
+            Link::Listening(listener) => {
+                self.connector.in_time(statement.execute(&mut **listener)).await.map(drop)
+            }
             Link::Polling(slot) => match slot.take(&self.connector).await {
                 Ok(mut connection) => {
                     let raised = self.connector.rows(&mut connection, statement).await;

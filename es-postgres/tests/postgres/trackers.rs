@@ -29,6 +29,27 @@ async fn a_process_that_stands_still_while_it_writes_the_watermark_holds_back_no
 }
 
 #[tokio::test]
+async fn a_tracker_gives_up_a_server_that_has_fallen_silent() {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name()))
+        .connect_timeout(Duration::from_millis(100))
+        .statement_timeout(Duration::from_millis(100));
+    let store = PostgresStore::open(config).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    assert_eq!(positions_after(&store, 0).await, [1]);
+    proxy.black_hole();
+    let error = soon("the tracker gives up", log_after(&store, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    let error = soon("the tracker gives up", past(&store, 1)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    proxy.heal();
+    open(&database).await.append(to("account/a")).await.unwrap();
+    until("the tracker is back", async || log_after(&store, 1).await.is_ok()).await;
+    assert_eq!(positions_after(&store, 1).await, [2]);
+}
+
+#[tokio::test]
 async fn a_log_that_went_back_is_told_and_not_followed() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
