@@ -397,10 +397,13 @@ impl Announcer {
         runtime.spawn(async move {
             let mut slot = Slot::empty();
             while asked.recv().await.is_some() {
-                if let Ok(mut connection) = slot.take(&connector).await
-                    && announce(&connector, &statements, &mut connection, &channel).await
-                {
-                    slot.keep(connection);
+                // a connection that was lost since the last time is replaced once
+                for _ in 0..2 {
+                    let Ok(mut connection) = slot.take(&connector).await else { break };
+                    if announce(&connector, &statements, &mut connection, &channel).await {
+                        slot.keep(connection);
+                        break;
+                    }
                 }
                 sleep(Self::PAUSE).await;
             }

@@ -11,7 +11,7 @@ use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 
 use crate::support::sessions::{insert, session};
 use crate::support::waiting::{is_pending, soon};
-use crate::support::{database, to};
+use crate::support::{database, open, run, to};
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -52,6 +52,26 @@ async fn raw_sql_is_noticed_by_polling_behind_a_pooling_proxy_too() {
             insert(&mut raw, "raw", version..=version).await;
             soon("the look", waiting).await.unwrap();
         }
+    }
+}
+
+#[tokio::test]
+async fn another_process_is_told_again_after_its_connections_were_ended() {
+    let database = database(IdType::Text).await;
+    let store = opened(database.options(), Session::Own, NEVER).await;
+    let another = open(&database).await;
+    for _ in 0..5 {
+        let end = store.end_of_log().await.unwrap();
+        let mut waiting = pin!(store.wait_past(end));
+        assert!(is_pending(waiting.as_mut()).await);
+        at_rest(&store).await;
+        // the one that listens among them
+        let others = "FROM pg_stat_activity \
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        run(&database, &format!("SELECT pg_terminate_backend(pid, 10000) {others}")).await;
+        // the connection that appends is lost as well, which it finds out by appending
+        while another.append(to("account/a")).await.is_err() {}
+        soon("the notification", waiting).await.unwrap();
     }
 }
 
