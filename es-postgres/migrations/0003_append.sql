@@ -24,6 +24,7 @@
 -- ask again.
 --
 -- The settings pin the plans to the indexes: a plan made while the table was empty would scan it.
+-- What has no index then has a cost for which the server would compile the plan, each time.
 CREATE FUNCTION "{schema}"."{events}_append"(
     stream_types TEXT[],
     stream_ids {id}[],
@@ -50,6 +51,7 @@ SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
 SET enable_bitmapscan = off
+SET jit = off
 AS $$
 DECLARE
     heads BIGINT[];

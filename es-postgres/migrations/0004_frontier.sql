@@ -14,6 +14,7 @@ CREATE FUNCTION "{schema}"."{events}_frontier"(
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET jit = off
 AS $$
 BEGIN
     SELECT coalesce(max(e.position), 0) INTO visible

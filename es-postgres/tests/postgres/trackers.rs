@@ -108,3 +108,17 @@ async fn a_store_that_nobody_follows_is_not_looked_at() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn no_function_is_compiled_because_its_plans_are_restricted() {
+    // a plan that is the last resort has a cost for which the server would compile it, each time
+    let database = database(IdType::Text).await;
+    let compiled: Vec<String> = value(
+        &database,
+        "SELECT coalesce(array_agg(proname::text), '{}') FROM pg_proc
+         WHERE proname LIKE 'execution_events%' AND 'enable_seqscan=off' = ANY (proconfig)
+            AND NOT 'jit=off' = ANY (proconfig)",
+    )
+    .await;
+    assert_eq!(compiled, [""; 0]);
+}
