@@ -9,15 +9,16 @@ mod readers;
 #[path = "oracle/writers.rs"]
 mod writers;
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use es_core::Position;
-use es_pgtest::{Server, TestDatabase};
+use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, ConnectOptions, PgConnection};
-use es_postgres::{IdType, PostgresConfig};
+use es_postgres::{IdType, PostgresConfig, Session};
 use support::database;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,12 +29,17 @@ use writers::Writer;
 /// What happened, for the summary.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    pub(crate) events: AtomicU64,
+    pub(crate) transactions: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
+    /// Appends that were sent again under their keys.
+    pub(crate) repeated: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) restarts: AtomicU64,
     ended: AtomicU64,
     pub(crate) is_over: AtomicBool,
+    /// Events that are certainly committed, and that certainly never are.
+    pub(crate) acknowledged: Mutex<Vec<String>>,
+    pub(crate) undone: Mutex<Vec<String>>,
 }
 
 impl Tally {
@@ -82,7 +88,7 @@ async fn loss_oracle_campaign() {
     let elsewhere = Server::shared().database().await;
     let began = Instant::now();
 
-    let held = [
+    let mut held = [
         foreign(&database, "CREATE TABLE theirs (x INT); BEGIN; INSERT INTO theirs VALUES (1)")
             .await,
         foreign(&elsewhere, "BEGIN; SELECT pg_current_xact_id()").await,
@@ -98,8 +104,15 @@ async fn loss_oracle_campaign() {
     let (target, known_target) = watch::channel(None);
     let options = |name: &str| database.options().application_name(name);
     let mut reading = JoinSet::new();
+    let pooler = TransactionPooler::start(Server::shared()).await;
     for reader in Reader::ALL {
-        let config = PostgresConfig::new(options("oracle reader"));
+        let config = match reader {
+            Reader::Pooled => {
+                let options = pooler.options(database.name()).application_name("oracle pooler");
+                PostgresConfig::new(options).session(Session::Pooled)
+            }
+            _ => PostgresConfig::new(options("oracle reader")),
+        };
         reading.spawn(reader.read(config, known_target.clone(), Arc::clone(&tally)));
     }
     let mut writing = JoinSet::new();
@@ -127,21 +140,36 @@ async fn loss_oracle_campaign() {
     let limit = Duration::from_secs(120);
     let answers = tokio::time::timeout(limit, all).await;
     // the foreign transactions are open until here, and have held back nobody
+    for foreign in &mut held {
+        let began_before: bool = sqlx::query_scalar("SELECT now() < statement_timestamp()")
+            .fetch_one(foreign)
+            .await
+            .expect("nobody has ended it");
+        assert!(began_before, "it is the same transaction still");
+    }
     drop(held);
     let answers =
         answers.unwrap_or_else(|_| panic!("ES_SEED={seed}: readers do not come to the end"));
     for (reader, seen) in answers {
         check(reader, &seen, &log, seed);
     }
+    let stored: HashSet<&str> = log.iter().map(|event| event.event_id.as_str()).collect();
+    let is_stored = |id: &String| stored.contains(id.as_str());
+    let acknowledged = tally.acknowledged.lock().unwrap();
+    assert!(acknowledged.iter().all(is_stored), "ES_SEED={seed}: what was acknowledged is lost");
+    let undone = tally.undone.lock().unwrap();
+    assert!(!undone.iter().any(is_stored), "ES_SEED={seed}: what was rolled back is there");
     let get = |what: &AtomicU64| what.load(Ordering::Relaxed);
     println!(
-        "{} events in {} writers' transactions, {} rolled back, {} failed, {} sessions ended, \
-         {} restarts of readers, 4 foreign transactions open throughout: {} readers saw every \
-         event once and in order, {:.0} s",
+        "{} events, {} of them acknowledged, in {} writers' transactions, {} rolled back, {} \
+         failed, {} sent again, {} sessions ended, {} restarts of readers, 4 foreign transactions \
+         open throughout: {} readers saw every event once and in order, {:.0} s",
         log.len(),
-        get(&tally.events),
+        acknowledged.len(),
+        get(&tally.transactions),
         get(&tally.rolled_back),
         get(&tally.failed),
+        get(&tally.repeated),
         get(&tally.ended),
         get(&tally.restarts),
         Reader::ALL.len(),

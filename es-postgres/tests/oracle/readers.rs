@@ -64,10 +64,13 @@ pub(crate) enum Reader {
     Filtered,
     /// Pages of a few events.
     Slow,
+    /// Everything, behind a proxy that gives each transaction another session.
+    Pooled,
 }
 
 impl Reader {
-    pub(crate) const ALL: [Self; 4] = [Self::Steady, Self::Restarting, Self::Filtered, Self::Slow];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Steady, Self::Restarting, Self::Filtered, Self::Slow, Self::Pooled];
 
     pub(crate) fn wants(self, event: &Seen) -> bool {
         self != Self::Filtered || event.event_type == "amount_paid_in"
@@ -75,7 +78,7 @@ impl Reader {
 
     fn first(self) -> ReadLog {
         match self {
-            Self::Steady | Self::Restarting => ReadLog::from_start(),
+            Self::Steady | Self::Restarting | Self::Pooled => ReadLog::from_start(),
             Self::Slow => ReadLog::from_start().limit(PageLimit::events(7)),
             Self::Filtered => ReadLog::from_start().filter(EventFilter {
                 event_types: BTreeSet::from(["amount_paid_in".into()]),

@@ -1,11 +1,11 @@
 //! Writers of every kind, whose failures are part of the matter.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload, StreamId,
+    AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload,
+    StreamId,
 };
 use es_postgres::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgConnection};
@@ -24,6 +24,19 @@ pub(crate) struct Writer {
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The ids of events.
+type Events = Vec<String>;
+
+fn ids(request: &AppendRequest) -> Events {
+    let events = request.streams().iter().flat_map(|part| &part.events);
+    events.map(|event| event.event_id.to_string()).collect()
+}
+
+fn is_lost(error: &AppendError) -> bool {
+    let AppendError::Store(error) = error else { return false };
+    error.is_outcome_unknown() || error.is_transient()
+}
 
 impl Writer {
     pub(crate) fn new(number: usize, seed: u64, wanted: u64, tally: Arc<Tally>) -> Self {
@@ -47,12 +60,19 @@ impl Writer {
                 let answer = match self.number {
                     0..=3 => self.append(&store).await,
                     4..=6 => self.within(&store, &pool).await,
+                    7 => self.prepared(&store, &pool).await,
                     _ => self.by_hand(&pool).await,
                 };
-                self.tally.add(&self.tally.events, 1);
+                self.tally.add(&self.tally.transactions, 1);
                 match answer {
-                    Ok(count) => written += count,
-                    Err(_) => self.tally.add(&self.tally.failed, 1),
+                    Ok(events) => {
+                        written += events.len() as u64;
+                        self.tally.acknowledged.lock().unwrap().extend(events);
+                    }
+                    Err(_) => {
+                        self.tally.add(&self.tally.failed, 1);
+                        while self.decide_what_is_left(&pool).await.is_err() {}
+                    }
                 }
             }
             store.close().await;
@@ -92,11 +112,16 @@ impl Writer {
         request
     }
 
-    async fn append(&mut self, store: &PostgresStore) -> Result<u64, Failure> {
+    async fn append(&mut self, store: &PostgresStore) -> Result<Events, Failure> {
         let request = self.request();
-        let count = request.event_count() as u64;
-        store.append(request).await?;
-        Ok(count)
+        let mut answer = store.append(request.clone()).await;
+        // with a key it can be sent again, whatever became of it
+        while request.idempotency_key().is_some() && answer.as_ref().is_err_and(is_lost) {
+            self.tally.add(&self.tally.repeated, 1);
+            answer = store.append(request.clone()).await;
+        }
+        answer?;
+        Ok(ids(&request))
     }
 
     /// The server pauses for up to so many milliseconds, half of the times.
@@ -109,30 +134,78 @@ impl Writer {
     }
 
     /// Appends within transactions, some of which got their id long before.
-    async fn within(&mut self, store: &PostgresStore, pool: &PgPool) -> Result<u64, Failure> {
+    async fn within(&mut self, store: &PostgresStore, pool: &PgPool) -> Result<Events, Failure> {
         let mut transaction = pool.begin().await?;
         if self.chance.u8(..3) == 0 {
             sqlx::raw_sql("SELECT pg_current_xact_id()").execute(&mut *transaction).await?;
         }
         self.pause(&mut transaction, 8).await?;
-        let mut count = 0;
+        let mut events = Vec::new();
         for _ in 0..self.chance.u8(1..3) {
             if self.chance.u8(..5) == 0 {
                 let mut savepoint = transaction.begin().await?;
                 let request = self.request();
+                self.undone(ids(&request));
                 store.append_in(&mut savepoint, request).await?;
                 savepoint.rollback().await?;
             }
             let request = self.request();
-            count += request.event_count() as u64;
+            events.extend(ids(&request));
             store.append_in(&mut transaction, request).await?;
             self.pause(&mut transaction, 8).await?;
         }
-        self.end(transaction, count).await
+        self.end(transaction, events).await
+    }
+
+    /// Appends within transactions that are prepared first, and decided by another session.
+    async fn prepared(&mut self, store: &PostgresStore, pool: &PgPool) -> Result<Events, Failure> {
+        // if this fails the session goes, and with it what was not prepared
+        let mut session = pool.acquire().await?.detach();
+        sqlx::raw_sql("BEGIN").execute(&mut session).await?;
+        let request = self.request();
+        store.append_in(&mut session, request.clone()).await?;
+        let name = format!("{}{}", self.prefix(pool), self.chance.u64(..));
+        let prepare = format!("PREPARE TRANSACTION '{name}'");
+        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut session).await?;
+        self.pause(&mut session, 8).await?;
+        session.close().await?;
+        let is_kept = self.chance.u8(..4) > 0;
+        decide(pool, &name, is_kept).await?;
+        if is_kept {
+            return Ok(ids(&request));
+        }
+        self.undone(ids(&request));
+        self.tally.add(&self.tally.rolled_back, 1);
+        Ok(Events::new())
+    }
+
+    /// With what the names of its prepared transactions begin.
+    fn prefix(&self, pool: &PgPool) -> String {
+        let options = pool.connect_options();
+        format!("{} {} ", options.get_database().unwrap_or_default(), self.number)
+    }
+
+    /// Decides its prepared transactions whose session was ended: nobody else will, and all who
+    /// write to the same streams wait.
+    async fn decide_what_is_left(&mut self, pool: &PgPool) -> Result<(), Failure> {
+        let left: Vec<String> =
+            sqlx::query_scalar("SELECT gid FROM pg_prepared_xacts WHERE starts_with(gid, $1)")
+                .bind(self.prefix(pool))
+                .fetch_all(pool)
+                .await?;
+        for name in left {
+            decide(pool, &name, self.chance.bool()).await?;
+        }
+        Ok(())
+    }
+
+    /// Remembers events that must never be seen.
+    fn undone(&self, events: Events) {
+        self.tally.undone.lock().unwrap().extend(events);
     }
 
     /// INSERTs as at psql, into a stream of its own.
-    async fn by_hand(&mut self, pool: &PgPool) -> Result<u64, Failure> {
+    async fn by_hand(&mut self, pool: &PgPool) -> Result<Events, Failure> {
         let mut transaction = pool.begin().await?;
         // what an answer that was lost has left
         let version = format!(
@@ -144,7 +217,7 @@ impl Writer {
             sqlx::query_scalar(AssertSqlSafe(version)).fetch_one(&mut *transaction).await?;
         self.version = u64::try_from(version)?;
         self.pause(&mut transaction, 8).await?;
-        let mut count = 0;
+        let mut events = Vec::new();
         for is_kept in [self.chance.bool(), true] {
             let mut savepoint = transaction.begin().await?;
             let rows = self.chance.u64(1..4);
@@ -152,32 +225,44 @@ impl Writer {
             let insert = format!(
                 "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
                  SELECT 'by_hand', '{number}', {first} + n, 'amount_paid_in', '{{}}'
-                 FROM generate_series(0, {rows} - 1) n"
+                 FROM generate_series(0, {rows} - 1) n
+                 RETURNING event_id::text"
             );
-            sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut *savepoint).await?;
+            let inserted: Events =
+                sqlx::query_scalar(AssertSqlSafe(insert)).fetch_all(&mut *savepoint).await?;
             self.pause(&mut savepoint, 8).await?;
             if is_kept {
                 savepoint.commit().await?;
                 self.version += rows;
-                count += rows;
+                events.extend(inserted);
             } else {
+                self.undone(inserted);
                 savepoint.rollback().await?;
             }
         }
-        self.end(transaction, count).await
+        self.end(transaction, events).await
     }
 
     async fn end(
         &mut self,
         transaction: sqlx::Transaction<'_, sqlx::Postgres>,
-        count: u64,
-    ) -> Result<u64, Failure> {
+        events: Events,
+    ) -> Result<Events, Failure> {
         if self.chance.u8(..12) == 0 {
+            self.undone(events);
             transaction.rollback().await?;
-            self.tally.rolled_back.fetch_add(1, Ordering::Relaxed);
-            return Ok(0);
+            self.tally.add(&self.tally.rolled_back, 1);
+            return Ok(Events::new());
         }
         transaction.commit().await?;
-        Ok(count)
+        Ok(events)
     }
+}
+
+/// Ends a prepared transaction, from any session.
+async fn decide(pool: &PgPool, name: &str, is_kept: bool) -> Result<(), Failure> {
+    let decision = if is_kept { "COMMIT" } else { "ROLLBACK" };
+    let statement = format!("{decision} PREPARED '{name}'");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(pool).await?;
+    Ok(())
 }
