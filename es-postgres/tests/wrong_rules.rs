@@ -238,6 +238,69 @@ async fn the_order_of_transactions_reverses_a_stream_and_waits_for_strangers() {
     script.end(&[]).await;
 }
 
+/// On a server of its own, for the same reason.
+#[tokio::test]
+async fn a_cursor_over_old_transactions_loses_what_a_younger_one_drew_before() {
+    let server = Server::private(&[]);
+    let mut script = Script::on(database_on(&server, IdType::Text).await).await;
+    step(&mut script.a, "BEGIN; SELECT pg_current_xact_id()").await;
+    // the younger transaction draws 1 and stays open, the older draws 2 and commits
+    step(&mut script.b, &format!("BEGIN; {}", insert("b", 1))).await;
+    step(&mut script.a, &format!("{}; COMMIT", insert("a", 1))).await;
+    let read = async |script: &mut Script| {
+        let page = positions(&mut script.reader, BY_XMIN).await;
+        let page: Vec<i64> = page.into_iter().filter(|at| *at > script.after).collect();
+        script.after = page.last().copied().unwrap_or(script.after);
+        script.wrong.extend(page);
+    };
+    read(&mut script).await;
+    script.read_right().await;
+    assert_eq!((&script.wrong[..], &script.right[..]), (&[2][..], &[][..]));
+    step(&mut script.b, "COMMIT").await;
+    read(&mut script).await;
+    script.end(&[2]).await;
+}
+
+/// The store is stopped between its look at the writers and its page: the look ends with the
+/// watermark, whose table the script keeps.
+#[tokio::test]
+async fn what_happens_between_look_and_page_of_the_store_is_seen_later_or_now() {
+    for (before, meanwhile, now, later) in [
+        // who was open at the look holds back the page, though it has committed by then
+        ("BEGIN; {a1}", "COMMIT", &[][..], &[1, 2][..]),
+        ("BEGIN; {a1}", "ROLLBACK", &[], &[2]),
+        // who comes after the look is behind it
+        ("", "BEGIN; {a1}; COMMIT", &[1], &[1, 2]),
+        ("", "BEGIN; {a1}", &[1], &[1, 2]),
+    ] {
+        let mut script = Script::new().await;
+        script.read_right().await;
+        let a1 = insert("a", 1);
+        step(&mut script.a, &before.replace("{a1}", &a1)).await;
+        step(&mut script.b, &insert("b", 1)).await;
+        let mut keeper = script.database.options().connect().await.unwrap();
+        step(&mut keeper, "BEGIN; LOCK TABLE execution_events_watermark").await;
+        let store = script.store.clone();
+        let reading = tokio::spawn(async move { store.read_log(&ReadLog::from_start()).await });
+        let waits = "SELECT count(*) FROM pg_locks
+            WHERE relation = 'execution_events_watermark'::regclass AND NOT granted";
+        while positions(&mut keeper, waits).await == [0] {}
+        step(&mut script.a, &meanwhile.replace("{a1}", &a1)).await;
+        step(&mut script.reader, &insert("late", 1)).await;
+        step(&mut keeper, "ROLLBACK").await;
+        let page = reading.await.unwrap().unwrap();
+        let positions = |page: &es_core::LogPage| -> Vec<u64> {
+            page.events.iter().map(|event| event.position.to_sequence()).collect()
+        };
+        assert_eq!(positions(&page), now, "{before}, then {meanwhile}");
+        let _ = sqlx::raw_sql("COMMIT").execute(&mut script.a).await;
+        let rest = script.store.read_log(&ReadLog::after(page.next)).await.unwrap();
+        let all = [positions(&page), positions(&rest)].concat();
+        let late = *all.last().unwrap();
+        assert_eq!((&all[..all.len() - 1], late), (later, 3), "{before}, then {meanwhile}");
+    }
+}
+
 #[tokio::test]
 async fn a_gap_that_is_passed_over_after_a_while_is_lost() {
     const PATIENCE: Duration = Duration::from_secs(5);
