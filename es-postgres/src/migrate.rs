@@ -118,7 +118,8 @@ impl Migrations {
     /// migrations. It fits a database that has none of them.
     pub fn script(&self) -> String {
         let table = |text: &str| text.replace("{table}", &self.table);
-        let mut script = format!("CREATE SCHEMA IF NOT EXISTS \"{}\";\n\n", self.schema);
+        let mut script =
+            include_str!("../migrations/schema.sql").replace("{schema}", &self.schema) + "\n";
         script += &table(include_str!("../migrations/bookkeeping.sql"));
         for migration in self.migrations() {
             let mut checksum = String::new();
