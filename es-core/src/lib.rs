@@ -17,7 +17,8 @@
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
-//! | write a backend | [`EventStore`], [`SnapshotStore`] |
+//! | keep read models | [`projection`] |
+//! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink) |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
 //! stores are crates of their own, such as es-memory and es-sqlite.
@@ -52,6 +53,7 @@ mod store;
 // the engine
 pub mod environment;
 mod ext;
+pub mod projection;
 pub mod repository;
 mod retry;
 mod unit_of_work;

@@ -21,8 +21,11 @@
 //! ```
 
 mod log;
+mod projections;
+mod sink;
 mod store;
 
+pub use projections::Rows;
 pub use store::MemoryStore;
 
 /// The examples of the repository's README, so that they are compiled and run.

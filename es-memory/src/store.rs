@@ -4,23 +4,27 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use es_core::environment::SystemClock;
+use es_core::projection::CommitSignal;
 use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, AppendedStream, Clock, Direction, EventStore,
     IdempotencyKey, Limits, LogPage, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
-    SnapshotStore, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
+    SnapshotStore, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion, Timestamp,
 };
 use tokio::sync::watch;
 
 use crate::log::Log;
+use crate::projections::Projections;
 
 /// An event store in memory; a clone is a handle to the same store.
 #[derive(Debug, Clone)]
 pub struct MemoryStore(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     log: Mutex<Log>,
+    pub(crate) projections: Mutex<Projections>,
+    commits: CommitSignal,
     end: watch::Sender<Position>,
     clock: Arc<dyn Clock>,
     limits: Limits,
@@ -46,7 +50,26 @@ impl MemoryStore {
     /// An empty store with another clock and other limits.
     pub fn with(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let end = watch::Sender::new(Position::START);
-        Self(Arc::new(Shared { log: Mutex::default(), end, clock, limits }))
+        Self(Arc::new(Shared {
+            log: Mutex::default(),
+            projections: Mutex::default(),
+            commits: CommitSignal::new(),
+            end,
+            clock,
+            limits,
+        }))
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.0
+    }
+
+    pub(crate) fn commits(&self) -> &CommitSignal {
+        &self.0.commits
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

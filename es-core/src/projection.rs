@@ -1,0 +1,158 @@
+//! Read models: from events to rows, kept up to date, rebuilt, repaired and watched.
+//!
+//! A [`Projection`] says which events it wants, which rows an event concerns, and what becomes of a
+//! row. The engine does the rest, over any [`ProjectionSink`]: it reads the log, commits rows and
+//! checkpoint in one step (so that every event has its effect once, whatever crashes), keeps a second
+//! runner out, parks what a projection cannot take, and rebuilds beside the model that is served.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use es_core::projection::{ApplyError, Projection, Runner, read_row};
+//! use es_core::{EventFilter, RecordedEvent};
+//! # use es_core::{EventStore, projection::ProjectionSink};
+//! use serde::{Deserialize, Serialize};
+//!
+//! struct Attempts;
+//!
+//! #[derive(Serialize, Deserialize, Default)]
+//! struct AttemptsRow { started: u64, failed: u64 }
+//!
+//! impl Projection for Attempts {
+//!     const NAME: &'static str = "attempts";
+//!     const VERSION: u32 = 1;
+//!     type Row = AttemptsRow;
+//!
+//!     fn selection(&self) -> EventFilter {
+//!         EventFilter::all().event_type("script_started").event_type("script_failed")
+//!     }
+//!
+//!     fn apply(
+//!         &self,
+//!         _key: &str,
+//!         row: Option<AttemptsRow>,
+//!         event: &RecordedEvent,
+//!     ) -> Result<Option<AttemptsRow>, ApplyError> {
+//!         let mut row = row.unwrap_or_default();
+//!         match event.event_type.as_str() {
+//!             "script_started" => row.started += 1,
+//!             _ => row.failed += 1,
+//!         }
+//!         Ok(Some(row))
+//!     }
+//! }
+//!
+//! # async fn example<S: EventStore + ProjectionSink>(store: Arc<S>) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut runner = Runner::new(store.clone(), store.clone()).projection(Attempts);
+//! runner.catch_up().await?; // or tokio::spawn(runner.run()), for as long as the program lives
+//! let row = read_row::<Attempts>(&*store, "posting/7").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | I want to … | look at |
+//! |---|---|
+//! | keep a model up to date | [`Runner`] |
+//! | have it without storing it | [`live`] |
+//! | read what I just wrote | [`wait_for`] |
+//! | change a projection | raise [`Projection::VERSION`], then [`Rebuild`] |
+//! | see what a rebuild would change | [`differences`] |
+//! | know whether it is well | [`health`], [`RunnerHandle::health`] |
+//! | deal with events that it could not take | [`FailurePolicy`], [`ProjectionSink::parked`] |
+//! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
+//! | keep a model within the transaction of the append | the backend's inline projections |
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::envelope::RecordedEvent;
+use crate::read::EventFilter;
+
+mod batch;
+mod checkpoint;
+mod definition;
+mod error;
+mod lease;
+mod parked;
+mod signal;
+mod sink;
+mod status;
+
+pub use batch::{Batch, Content, ModelRow, RowChange};
+pub use checkpoint::{Checkpoint, EventReference};
+pub use definition::Definition;
+pub use error::{ApplyError, SinkError};
+pub use lease::{Claim, Lease, Renewed, Slot};
+pub use parked::{ListParked, Parked, ParkedId, ParkedState};
+pub use signal::CommitSignal;
+pub use sink::ProjectionSink;
+pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble};
+
+/// A read model as a pure fold of events to rows, which every backend can store.
+///
+/// # Contract
+///
+/// 1. `keys` and `apply` are pure: the same arguments give the same answer, in any process. A commit
+///    that failed is folded again, and so is the part of a batch before a failure.
+///    (`es_testing::projections`: `laws::rebuilt_is_live_is_live_with_restarts`)
+/// 2. `apply` fails for an event that it cannot take, and for nothing else: what becomes of it then
+///    is the [`FailurePolicy`]'s business. A panic counts as a failure.
+///    (`engine::a_poison_event_stops_without_loss`, `engine::a_panic_is_a_failure`)
+/// 3. With [`Slicing::ByStream`], two events of different streams never have a key in common.
+pub trait Projection: Send + Sync + 'static {
+    /// The name, unique in its store, never used again for another meaning.
+    const NAME: &'static str;
+
+    /// To be raised whenever the meaning of `keys` or `apply` changes: models of other versions are
+    /// noticed and must be rebuilt.
+    const VERSION: u32;
+
+    /// To be raised whenever the stored form of `Row` changes.
+    const ROW_REVISION: u32 = 1;
+
+    /// One row of the model, stored as JSON.
+    type Row: Serialize + DeserializeOwned;
+
+    /// Which events the projection wants.
+    fn selection(&self) -> EventFilter;
+
+    /// The keys of the rows that the event concerns; none is fine. Unless it is overridden, each stream has one
+    /// row, under its name (`type/id`).
+    ///
+    /// It cannot fail: an event that cannot be decoded must still say which rows wait for it.
+    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
+        vec![event.stream.to_string()]
+    }
+
+    /// How a rebuild may divide the work. Override it together with `keys`.
+    fn slicing(&self) -> Slicing {
+        Slicing::ByStream
+    }
+
+    /// The row under `key` after the event; `None` is no row.
+    ///
+    /// # Errors
+    ///
+    /// When the projection cannot take the event, such as one that cannot be decoded.
+    fn apply(
+        &self,
+        key: &str,
+        row: Option<Self::Row>,
+        event: &RecordedEvent,
+    ) -> Result<Option<Self::Row>, ApplyError>;
+}
+
+/// How the events of a projection may be divided among workers of a rebuild.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slicing {
+    /// By stream: no row is concerned by the events of two streams.
+    ByStream,
+    /// Not at all.
+    Whole,
+}
+
+/// The checkpoint that is furthest behind.
+fn lowest(checkpoints: &[Checkpoint]) -> &Checkpoint {
+    let mut all = checkpoints.iter();
+    let first = all.next().unwrap_or(const { &Checkpoint::START });
+    all.fold(first, |low, next| if next.position < low.position { next } else { low })
+}

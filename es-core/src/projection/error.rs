@@ -1,0 +1,122 @@
+//! Why a sink refuses.
+
+use std::sync::Arc;
+
+use crate::error::StoreError;
+use crate::position::Position;
+use crate::timestamp::Timestamp;
+
+/// What went wrong while one event was taken into a model.
+pub type ApplyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A refusal or failure of a [`ProjectionSink`](super::ProjectionSink); nothing was written unless
+/// [`is_outcome_unknown`](Self::is_outcome_unknown) holds.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// Another holder has the lease of the active model.
+    #[error(
+        "projection `{projection}` is run by `{holder}` until {expires_at} at least; stop that \
+         runner or wait"
+    )]
+    Held {
+        /// The projection.
+        projection: String,
+        /// Who has it.
+        holder: String,
+        /// When it can be taken unless it is renewed.
+        expires_at: Timestamp,
+    },
+    /// Another holder is rebuilding the projection.
+    #[error(
+        "projection `{projection}` is being rebuilt by `{holder}`, until {expires_at} at least; \
+         wait for that rebuild or stop it"
+    )]
+    RebuildRunning {
+        /// The projection.
+        projection: String,
+        /// Who rebuilds it.
+        holder: String,
+        /// When it can be taken over unless it is renewed.
+        expires_at: Timestamp,
+    },
+    /// The lease was taken over, the model was replaced or dropped, or the checkpoint is another.
+    #[error("the lease on projection `{projection}` was lost; acquire it again")]
+    LeaseLost {
+        /// The projection.
+        projection: String,
+    },
+    /// The model was built by other code.
+    #[error(
+        "projection `{projection}` was built as `{stored}` and this program has `{offered}`; \
+         rebuild it"
+    )]
+    Changed {
+        /// The projection.
+        projection: String,
+        /// The fingerprint of the model.
+        stored: String,
+        /// The fingerprint of the claim.
+        offered: String,
+    },
+    /// The shadow cannot become the active model yet.
+    #[error(
+        "the rebuilt model of projection `{projection}` has come to {shadow} and the active one \
+         to {active}; catch up before switching"
+    )]
+    NotCaughtUp {
+        /// The projection.
+        projection: String,
+        /// How far the slice of the shadow is that is furthest behind.
+        shadow: Position,
+        /// How far the active model is, or the foremost slice of the shadow.
+        active: Position,
+    },
+    /// There is no such model.
+    #[error("projection `{projection}` has no {slot} model")]
+    NoModel {
+        /// The projection.
+        projection: String,
+        /// Which model is missing.
+        slot: super::Slot,
+    },
+    /// Nothing is parked under the key, or at that place.
+    #[error("nothing waits under key `{key}` of projection `{projection}`")]
+    NothingParked {
+        /// The projection.
+        projection: String,
+        /// The key.
+        key: String,
+    },
+    /// A parked event that the batch deals with does not wait any more; list them again.
+    #[error("the parked events of projection `{projection}` changed meanwhile; list them again")]
+    ParkedChanged {
+        /// The projection.
+        projection: String,
+    },
+    /// The sink has no handler for the projection.
+    #[error("no handler is registered for projection `{projection}`; register it with the store")]
+    NoHandler {
+        /// The projection.
+        projection: String,
+    },
+    /// The handler failed.
+    #[error("the handler of projection `{projection}` failed")]
+    Handler {
+        /// The projection.
+        projection: String,
+        /// What the handler said.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SinkError {
+    /// True if a commit may have been written. Acquiring the lease again tells whether it was.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_outcome_unknown())
+    }
+}

@@ -1,0 +1,71 @@
+//! Who may write a model.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::Checkpoint;
+
+/// Which of the two models that a projection may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// The one that readers are served from.
+    Active,
+    /// The one that a rebuild fills, to be switched to.
+    Shadow,
+}
+
+impl Slot {
+    /// The stored name: `active` or `shadow`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Shadow => "shadow",
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a holder asks for when it wants to write a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The projection.
+    pub projection: String,
+    /// The fingerprint of the code that will write; see [`Definition`](super::Definition).
+    pub fingerprint: String,
+    /// Which model.
+    pub slot: Slot,
+    /// In how many slices a new shadow is filled, from 1. An active model has one.
+    pub slices: u32,
+    /// Who asks: unique among processes that run, and shown to operators.
+    pub holder: String,
+    /// After how long without [`renew`](super::ProjectionSink::renew) others may take the lease.
+    pub time_to_live: Duration,
+}
+
+/// The right to write one model, until somebody else takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The projection.
+    pub projection: String,
+    /// Where the model stood when the lease was taken.
+    pub slot: Slot,
+    /// Which model of the projection: grows with every new shadow, and is never used again.
+    pub generation: u64,
+    /// How often the model's lease was taken; a commit with an older one is refused.
+    pub epoch: u64,
+    /// How far each slice of the model has come.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// What a renewal tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// The keys of which the first waiting event is due: somebody asked for another attempt, or
+    /// nothing stands before it any more.
+    pub due: Vec<String>,
+}

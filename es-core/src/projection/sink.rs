@@ -1,0 +1,242 @@
+//! What a backend implements so that projections can live in it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::position::Position;
+
+use super::{
+    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionStatus, Renewed,
+    SinkError, Slot,
+};
+
+/// A place for the models of projections, with their checkpoints and what was parked.
+///
+/// This is the face for people who write a backend. Who runs projections takes
+/// [`Runner`](super::Runner) and [`Rebuild`](super::Rebuild); who reads models takes
+/// [`read_row`](super::read_row) or the backend's own queries.
+///
+/// A sink keeps, for each projection, at most one active model and at most one shadow. A model has
+/// rows by key, a checkpoint for each of its slices, parked events, a fingerprint, and a lease. A
+/// value is a handle: it is shared as `Arc<dyn ProjectionSink>`, and calls run concurrently.
+///
+/// # Contract
+///
+/// Each clause names the scenarios of `es_testing::projections` that check it.
+///
+/// **Lease**
+///
+/// 1. [`acquire`](Self::acquire) of an active model that does not exist creates it, empty, at
+///    [`Checkpoint::START`](super::Checkpoint::START), under the fingerprint of the claim. One of
+///    another fingerprint is refused with [`Changed`](SinkError::Changed), and no lease is taken.
+///    (`lease::the_first_claim_creates_the_model`, `lease::another_fingerprint_is_refused`)
+/// 2. A model has one holder: while its lease is held and has not expired, by the sink's clock,
+///    another holder is refused with [`Held`](SinkError::Held), which names who has it. One that has
+///    expired, was released or is one's own is taken with a higher epoch, and with the checkpoints
+///    that were committed last. (`lease::a_second_holder_is_refused_by_name`,
+///    `lease::an_expired_lease_is_taken_over`, `lease::a_renewed_lease_is_not_taken`,
+///    `lease::a_released_lease_is_free`, `lease::the_same_holder_takes_over_at_once`)
+/// 3. A call with a lease whose epoch is not the model's, or whose model is gone, is refused with
+///    [`LeaseLost`](SinkError::LeaseLost) and changes nothing; only [`release`](Self::release)
+///    accepts it, and changes nothing either. Time alone loses no lease: until somebody takes it, an expired
+///    one still commits. (`lease::a_lost_lease_changes_nothing`,
+///    `lease::an_expired_lease_commits_until_it_is_taken`)
+///
+/// **Commit**
+///
+/// 4. A commit is atomic: rows, parked events and the checkpoint, all or none; also for who reads
+///    meanwhile and for who drops the future. (`commit::model_and_checkpoint_move_together`,
+///    `commit::a_dropped_commit_leaves_all_or_nothing`)
+/// 5. A commit is refused with [`LeaseLost`](SinkError::LeaseLost) unless the slice stands at the
+///    position of `from`: what was committed once is not committed again.
+///    (`commit::a_repeated_commit_is_refused`, `commit::racing_commits_have_one_winner`)
+/// 6. [`load`](Self::load) answers the rows among the given keys, as they were committed last, each
+///    once, in any order; [`rows`](Self::rows) answers all in the order of their keys, byte by byte,
+///    in pages that join without gap or overlap. Projections and slots do not mix.
+///    (`commit::rows_come_back_as_committed`, `commit::rows_are_listed_in_key_order`,
+///    `commit::projections_do_not_mix`)
+/// 7. [`Content::Events`](super::Content::Events) are given to the handler of the projection, in
+///    order, within the transaction of the commit. If it fails, nothing of the batch is written and
+///    the answer is [`Handler`](SinkError::Handler). Without a handler it is
+///    [`NoHandler`](SinkError::NoHandler). (`handlers::a_handler_takes_events_in_order`,
+///    `handlers::a_failing_handler_writes_nothing`, `handlers::an_unknown_handler_is_refused`)
+/// 8. What was committed is there after the sink was closed and opened again, if it is durable.
+///    (`durability::models_and_checkpoints_survive_reopening`)
+///
+/// **Parking**
+///
+/// 9. Parked entries are listed as [`ListParked`] says, and are kept until a commit names them in
+///    `unpark`; an entry with the same id replaces the earlier one. A commit that names one which
+///    does not wait is refused with [`ParkedChanged`](SinkError::ParkedChanged), and nothing of it
+///    is written. (`parking::entries_are_listed_in_order`, `parking::an_entry_is_replaced`,
+///    `parking::taking_out_what_does_not_wait_is_refused`)
+/// 10. [`request_retry`](Self::request_retry) makes the first waiting entry of the key due.
+///     [`discard`](Self::discard) keeps the entry, with the reason and the time, as one that does not wait.
+///     Neither needs a lease. [`renew`](Self::renew) tells the keys whose first waiting entry is due.
+///     (`parking::a_retry_makes_the_key_due`, `parking::a_discarded_entry_stays_as_a_record`,
+///     `parking::who_followed_a_discarded_entry_is_due`)
+///
+/// **Rebuild**
+///
+/// 11. [`acquire`](Self::acquire) of a shadow that does not exist creates it, empty, in the number
+///     of slices that the claim says, with copies of the active model's discarded entries. One of the same fingerprint is resumed
+///     with its slices; one of another fingerprint that nobody holds is replaced. While one is held
+///     by another holder, the answer is [`RebuildRunning`](SinkError::RebuildRunning). The active
+///     model is not touched. (`rebuild::a_shadow_grows_beside_the_active_model`,
+///     `rebuild::a_second_rebuild_is_refused_by_name`, `rebuild::a_rebuild_is_resumed`,
+///     `rebuild::a_shadow_of_other_code_is_replaced`, `rebuild::discarded_entries_are_taken_over`)
+/// 12. [`switch`](Self::switch) makes the shadow the active model, in one slice and held by nobody, and removes the
+///     earlier one, in one step for every reader. It is refused with
+///     [`NotCaughtUp`](SinkError::NotCaughtUp) unless all slices stand at one position which is not
+///     before the active model's. (`rebuild::a_switch_replaces_the_model_in_one_step`,
+///     `rebuild::no_switch_before_the_shadow_has_caught_up`,
+///     `rebuild::no_switch_while_slices_differ`, `rebuild::the_old_lease_ends_with_a_switch`)
+/// 13. [`abandon`](Self::abandon) removes a shadow, and is refused with
+///     [`RebuildRunning`](SinkError::RebuildRunning) while it is held.
+///     (`rebuild::an_abandoned_shadow_is_gone`)
+///
+/// **Watching**
+///
+/// 14. [`status`](Self::status) tells what was committed, who holds what, and what was reported and
+///     not followed by a commit. (`watching::the_status_is_true`,
+///     `watching::a_commit_clears_the_trouble`)
+/// 15. [`wait_reached`](Self::wait_reached) returns when the active model's checkpoint is at the position or after it,
+///     at once if it is; it stays pending as long as it is not; commits and switches wake it,
+///     however many wait; dropping it is harmless. (`watching::a_wait_ends_with_the_commit`,
+///     `watching::a_switch_ends_a_wait`)
+#[async_trait]
+pub trait ProjectionSink: Send + Sync + 'static {
+    /// Takes the lease of a model, which is created if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Held`], [`SinkError::RebuildRunning`], [`SinkError::Changed`], or a failure of
+    /// the store.
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError>;
+
+    /// Keeps the lease for this long from now, and tells which parked keys are due.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::LeaseLost`], or a failure of the store.
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError>;
+
+    /// Gives the lease back; nothing happens if it was lost.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError>;
+
+    /// Tells operators what keeps the model from going on.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::LeaseLost`], or a failure of the store.
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError>;
+
+    /// Writes one batch and moves the checkpoint, in one step.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::LeaseLost`], [`SinkError::ParkedChanged`], [`SinkError::Handler`],
+    /// [`SinkError::NoHandler`], or a failure of the store.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the outcome unknown: the batch may still be written, whole.
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError>;
+
+    /// Makes the shadow, whose lease this is, the active model. The lease ends.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NotCaughtUp`], [`SinkError::LeaseLost`], or a failure of the store.
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError>;
+
+    /// Removes the shadow of a projection.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::RebuildRunning`], [`SinkError::NoModel`], or a failure of the store.
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError>;
+
+    /// The rows among these keys.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NoModel`], or a failure of the store.
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError>;
+
+    /// One page of the rows whose keys are greater than `after`, byte by byte; at most `limit`, of
+    /// which 0 counts as 1. An empty page is the end.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NoModel`], or a failure of the store.
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError>;
+
+    /// One page of the parked events. An empty page is the end.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NoModel`], or a failure of the store.
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError>;
+
+    /// Asks the holder for another attempt at what waits under the key.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NothingParked`], [`SinkError::NoModel`], or a failure of the store.
+    async fn request_retry(&self, projection: &str, slot: Slot, key: &str)
+    -> Result<(), SinkError>;
+
+    /// Decides that the model goes without a parked event; `reason` is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NothingParked`] if it does not wait, [`SinkError::NoModel`], or a failure of the
+    /// store.
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError>;
+
+    /// What is known about one projection, or about all, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError>;
+
+    /// Waits until the active model has come to `position`, or further; also if there is no such
+    /// projection yet.
+    ///
+    /// Event-driven: commits of this process wake it; for commits of other processes a backend
+    /// documents how soon it notices.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails or is closed while waiting.
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError>;
+}

@@ -1,0 +1,156 @@
+//! The store as a place for the models of projections.
+
+use std::ops::Bound;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::projection::{
+    ApplyError, Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewed, SinkError, Slot,
+};
+use es_core::{Position, RecordedEvent};
+
+use crate::projections::{Handler, Projections, Rows};
+use crate::store::MemoryStore;
+
+impl MemoryStore {
+    /// Registers the function that takes the events of a projection defined by
+    /// [`Definition::handled`](es_core::projection::Definition::handled); it replaces an earlier one.
+    ///
+    /// The function runs under the store's lock, within the commit: it must not call the store. What
+    /// it did is undone if it fails.
+    pub fn handle(
+        &self,
+        projection: &str,
+        handler: impl Fn(&mut Rows, &[RecordedEvent]) -> Result<(), ApplyError> + Send + Sync + 'static,
+    ) {
+        let handler = Handler(Arc::new(handler));
+        self.projections().handlers.insert(projection.to_owned(), handler);
+    }
+
+    /// Changes the projections, then wakes who waits for one.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Projections) -> Result<T, SinkError>,
+    ) -> Result<T, SinkError> {
+        let answer = change(&mut self.projections())?;
+        self.commits().give();
+        Ok(answer)
+    }
+
+    fn projections(&self) -> MutexGuard<'_, Projections> {
+        // the only writes under this lock cannot panic half-way: all checks precede them, and a
+        // handler works on a copy
+        self.shared().projections.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl ProjectionSink for MemoryStore {
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        self.change(|projections| projections.acquire(claim, self.now()))
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        let due = self.projections().renew(lease, time_to_live, self.now())?;
+        Ok(Renewed { due })
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.projections().release(lease);
+        Ok(())
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        self.projections().report(lease, trouble, self.now())
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        self.change(|projections| projections.commit(lease, batch, self.now()))
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.change(|projections| projections.switch(lease))
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        self.projections().abandon(projection, self.now())
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        let mut projections = self.projections();
+        let rows = &projections.model(projection, slot)?.rows;
+        let mut keys: Vec<_> = keys.iter().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let found = keys.into_iter().filter_map(|key| rows.get_key_value(key));
+        Ok(found.map(row).collect())
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        let mut projections = self.projections();
+        let rows = &projections.model(projection, slot)?.rows;
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = rows.range::<str, _>((start, Bound::Unbounded));
+        Ok(rest.take(limit.max(1)).map(row).collect())
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        let mut projections = self.projections();
+        let parked = projections.model(projection, slot)?.parked.values();
+        let wanted = parked.filter(|entry| list.accepts(entry)).take(list.limit.max(1));
+        Ok(wanted.cloned().collect())
+    }
+
+    async fn request_retry(
+        &self,
+        projection: &str,
+        slot: Slot,
+        key: &str,
+    ) -> Result<(), SinkError> {
+        self.projections().request_retry(projection, slot, key)
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        self.projections().discard(projection, slot, entry, reason, self.now())
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        Ok(self.projections().status(projection, self.now()))
+    }
+
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        let is_reached = || {
+            let reached = self.projections().has_reached(projection, position);
+            std::future::ready(Ok(reached))
+        };
+        self.commits().until(None, is_reached).await
+    }
+}
+
+fn row((key, value): (&String, &es_core::Payload)) -> ModelRow {
+    ModelRow { key: key.clone(), value: value.clone() }
+}
