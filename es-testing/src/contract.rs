@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 
 use crate::fixture::Fixture;
 
-mod parts;
-mod run;
+pub(crate) mod parts;
+pub(crate) mod run;
 
 mod append;
 mod batch;

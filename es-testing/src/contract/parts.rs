@@ -17,60 +17,60 @@ use tokio::task::JoinSet;
 
 use super::run::soon;
 
-pub(super) type Store = Arc<dyn EventStore>;
+pub(crate) type Store = Arc<dyn EventStore>;
 
 /// What scenarios expect of appends whose expectation does not matter.
-pub(super) const ANY: ExpectedVersion = ExpectedVersion::Any;
+pub(crate) const ANY: ExpectedVersion = ExpectedVersion::Any;
 /// What scenarios expect of streams that nobody has written to.
-pub(super) const NONE: ExpectedVersion = ExpectedVersion::NoStream;
+pub(crate) const NONE: ExpectedVersion = ExpectedVersion::NoStream;
 
 /// More events than any scenario writes.
-pub(super) const ONE_PAGE: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
+pub(crate) const ONE_PAGE: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
 
-pub(super) fn exactly(version: u64) -> ExpectedVersion {
+pub(crate) fn exactly(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(StreamVersion::new(version))
 }
 
-pub(super) fn version(number: u64) -> StreamVersion {
+pub(crate) fn version(number: u64) -> StreamVersion {
     StreamVersion::new(number)
 }
 
-pub(super) fn stream(id: &str) -> StreamId {
+pub(crate) fn stream(id: &str) -> StreamId {
     typed_stream("account", id)
 }
 
-pub(super) fn typed_stream(aggregate_type: &str, id: &str) -> StreamId {
+pub(crate) fn typed_stream(aggregate_type: &str, id: &str) -> StreamId {
     StreamId::new(aggregate_type, id).expect("scenarios use valid stream names")
 }
 
-pub(super) fn key(text: &str) -> IdempotencyKey {
+pub(crate) fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(text).expect("scenarios use valid keys")
 }
 
-pub(super) fn new_id() -> EventId {
+pub(crate) fn new_id() -> EventId {
     UuidV7Ids.next_id()
 }
 
-pub(super) fn payload(value: &Value) -> Payload {
+pub(crate) fn payload(value: &Value) -> Payload {
     Payload::of(value).expect("a JSON value can be written as JSON")
 }
 
 /// An event whose payload says which one it is.
-pub(super) fn event(number: u64) -> NewEvent {
+pub(crate) fn event(number: u64) -> NewEvent {
     typed_event("amount_paid_in", number)
 }
 
-pub(super) fn typed_event(event_type: &str, number: u64) -> NewEvent {
+pub(crate) fn typed_event(event_type: &str, number: u64) -> NewEvent {
     NewEvent::new(new_id(), event_type, payload(&json!({ "number": number })))
 }
 
 /// Events with these numbers.
-pub(super) fn events(numbers: std::ops::RangeInclusive<u64>) -> Vec<NewEvent> {
+pub(crate) fn events(numbers: std::ops::RangeInclusive<u64>) -> Vec<NewEvent> {
     numbers.map(event).collect()
 }
 
 /// The number that [`event`] wrote into the payload.
-pub(super) fn number(event: &RecordedEvent) -> u64 {
+pub(crate) fn number(event: &RecordedEvent) -> u64 {
     event
         .payload
         .decode::<Value>()
@@ -79,16 +79,16 @@ pub(super) fn number(event: &RecordedEvent) -> u64 {
         .unwrap_or_else(|| panic!("the payload {} is not the one written", event.payload))
 }
 
-pub(super) fn numbers(events: &[RecordedEvent]) -> Vec<u64> {
+pub(crate) fn numbers(events: &[RecordedEvent]) -> Vec<u64> {
     events.iter().map(number).collect()
 }
 
-pub(super) fn versions(events: &[RecordedEvent]) -> Vec<u64> {
+pub(crate) fn versions(events: &[RecordedEvent]) -> Vec<u64> {
     events.iter().map(|event| event.version.as_u64()).collect()
 }
 
 /// Appends what must be accepted.
-pub(super) async fn append(
+pub(crate) async fn append(
     store: &Store,
     stream: &StreamId,
     expected: ExpectedVersion,
@@ -98,7 +98,7 @@ pub(super) async fn append(
 }
 
 /// Sends a request that must be accepted.
-pub(super) async fn accepted(store: &Store, request: AppendRequest) -> Appended {
+pub(crate) async fn accepted(store: &Store, request: AppendRequest) -> Appended {
     match store.append(request.clone()).await {
         Ok(appended) => appended,
         Err(error) => panic!("a permitted append was refused: {error}; it was {request:?}"),
@@ -106,7 +106,7 @@ pub(super) async fn accepted(store: &Store, request: AppendRequest) -> Appended 
 }
 
 /// All events of a stream.
-pub(super) async fn read(store: &Store, stream: &StreamId) -> Vec<RecordedEvent> {
+pub(crate) async fn read(store: &Store, stream: &StreamId) -> Vec<RecordedEvent> {
     let mut events = Vec::new();
     let mut next = Some(ReadStream::new(stream.clone()).limit(ONE_PAGE));
     // a store may make its pages smaller than it is allowed to
@@ -118,14 +118,14 @@ pub(super) async fn read(store: &Store, stream: &StreamId) -> Vec<RecordedEvent>
     events
 }
 
-pub(super) async fn page(store: &Store, read: &ReadStream) -> StreamPage {
+pub(crate) async fn page(store: &Store, read: &ReadStream) -> StreamPage {
     match store.read_stream(read).await {
         Ok(page) => page,
         Err(error) => panic!("reading stream {} failed: {error}", read.stream),
     }
 }
 
-pub(super) async fn log_page(store: &Store, read: &ReadLog) -> LogPage {
+pub(crate) async fn log_page(store: &Store, read: &ReadLog) -> LogPage {
     match store.read_log(read).await {
         Ok(page) => page,
         Err(error) => panic!("reading the log after {} failed: {error}", read.after),
@@ -133,11 +133,11 @@ pub(super) async fn log_page(store: &Store, read: &ReadLog) -> LogPage {
 }
 
 /// The whole log.
-pub(super) async fn read_log(store: &Store) -> Vec<RecordedEvent> {
+pub(crate) async fn read_log(store: &Store) -> Vec<RecordedEvent> {
     read_log_after(store, Position::START).await
 }
 
-pub(super) async fn read_log_after(store: &Store, after: Position) -> Vec<RecordedEvent> {
+pub(crate) async fn read_log_after(store: &Store, after: Position) -> Vec<RecordedEvent> {
     let mut events = Vec::new();
     let mut read = ReadLog::after(after).limit(ONE_PAGE);
     loop {
@@ -156,7 +156,7 @@ pub(super) async fn read_log_after(store: &Store, after: Position) -> Vec<Record
     }
 }
 
-pub(super) async fn end_of_log(store: &Store) -> Position {
+pub(crate) async fn end_of_log(store: &Store) -> Position {
     match store.end_of_log().await {
         Ok(position) => position,
         Err(error) => panic!("asking for the end of the log failed: {error}"),
@@ -164,7 +164,7 @@ pub(super) async fn end_of_log(store: &Store) -> Position {
 }
 
 /// Checks that a stream holds exactly these numbers, at versions 1, 2, 3 and so on.
-pub(super) async fn holds(store: &Store, stream: &StreamId, expected: &[u64], why: &str) {
+pub(crate) async fn holds(store: &Store, stream: &StreamId, expected: &[u64], why: &str) {
     let events = read(store, stream).await;
     assert_eq!(numbers(&events), expected, "{stream}: {why}");
     let dense: Vec<u64> = (1..=expected.len() as u64).collect();
@@ -176,7 +176,7 @@ pub(super) async fn holds(store: &Store, stream: &StreamId, expected: &[u64], wh
 }
 
 /// What a call must be refused with when a stream is not as expected.
-pub(super) fn conflict(answer: Result<Appended, AppendError>, why: &str) -> Conflict {
+pub(crate) fn conflict(answer: Result<Appended, AppendError>, why: &str) -> Conflict {
     match answer {
         Err(AppendError::Conflict(conflict)) => conflict,
         Err(error) => panic!("{why}: the answer must be a conflict, but is: {error}"),
@@ -185,7 +185,7 @@ pub(super) fn conflict(answer: Result<Appended, AppendError>, why: &str) -> Conf
 }
 
 /// A number of repetitions, by whether this is a full campaign.
-pub(super) fn rounds(quick: u64, full: u64) -> u64 {
+pub(crate) fn rounds(quick: u64, full: u64) -> u64 {
     match std::env::var("ES_CAMPAIGN").as_deref() {
         Err(_) | Ok("") => quick,
         Ok("full") => full,
@@ -194,7 +194,7 @@ pub(super) fn rounds(quick: u64, full: u64) -> u64 {
 }
 
 /// Runs calls in tasks of their own that begin at the same moment.
-pub(super) async fn together<T: Send + 'static>(
+pub(crate) async fn together<T: Send + 'static>(
     what: &str,
     calls: impl IntoIterator<Item = BoxFuture<'static, T>>,
 ) -> Vec<T> {
@@ -224,7 +224,7 @@ pub(super) async fn together<T: Send + 'static>(
 }
 
 /// Polls a future this often, with room for other tasks between, and answers what it returned.
-pub(super) async fn polled<T>(
+pub(crate) async fn polled<T>(
     future: &mut (impl Future<Output = T> + Unpin),
     times: usize,
 ) -> Option<T> {

@@ -151,7 +151,7 @@ pub fn check_abilities(factory: Factory<'_>, lacking: &[Ability]) {
     });
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -163,13 +163,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 tokio::task_local! {
-    static STEP: Duration;
+    pub(crate) static STEP: Duration;
 }
 
 /// What a panic carries when [`soon`] gave up.
 struct Overdue(String);
 
-fn outcome_of(panic: &(dyn Any + Send)) -> Outcome {
+pub(crate) fn outcome_of(panic: &(dyn Any + Send)) -> Outcome {
     if let Some(Overdue(what)) = panic.downcast_ref() {
         Outcome::Overdue(what.clone())
     } else if let Some(text) = panic.downcast_ref::<String>() {
@@ -182,7 +182,7 @@ fn outcome_of(panic: &(dyn Any + Send)) -> Outcome {
 }
 
 /// Waits for something that must happen; `what` completes the sentence "it must be that …".
-pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let limit = STEP.try_with(|step| *step).unwrap_or_else(|_| TimeLimits::default().step);
     match tokio::time::timeout(limit, future).await {
         Ok(value) => value,

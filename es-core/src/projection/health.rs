@@ -1,0 +1,214 @@
+//! Whether a projection is well.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::environment::Clock;
+use crate::error::StoreError;
+use crate::position::Position;
+use crate::read::{PageLimit, ReadLog};
+use crate::store::EventStore;
+
+use super::{Definition, Holder, ProjectionSink, SinkError, Trouble, telemetry};
+
+/// What a projection does, or what keeps it from doing it; the first that is true, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HealthState {
+    /// Something must be done about it: see [`Health::trouble`].
+    Stalled,
+    /// Nobody runs it.
+    NotRunning,
+    /// Events wait under keys that were parked; other keys go on.
+    Parked,
+    /// It has taken all that can be read, and a writer holds the log back.
+    BlockedByWriter,
+    /// Somebody runs it, and there are events that it has not taken yet.
+    Behind,
+    /// It has taken all that there is.
+    Idle,
+}
+
+impl HealthState {
+    /// The word for it, such as `blocked by a writer`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stalled => "stalled",
+            Self::NotRunning => "not running",
+            Self::Parked => "parked",
+            Self::BlockedByWriter => "blocked by a writer",
+            Self::Behind => "behind",
+            Self::Idle => "idle",
+        }
+    }
+}
+
+impl fmt::Display for HealthState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How far a projection is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lag {
+    /// How many events that it selects it has not taken.
+    pub events: u64,
+    /// False if there are more: counting ends at [`Lag::COUNTED`].
+    pub is_exact: bool,
+    /// How long ago the first of them was recorded, by the clocks of the store and of who asks.
+    pub time: Duration,
+}
+
+impl Lag {
+    /// Up to how many events are counted.
+    pub const COUNTED: u64 = 10_000;
+}
+
+/// How a projection is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// Its name.
+    pub projection: String,
+    /// What it does.
+    pub state: HealthState,
+    /// How far it has come.
+    pub position: Position,
+    /// How far it is behind.
+    pub lag: Lag,
+    /// How many events it took in a second lately; `None` unless the runner's own handle is asked
+    /// and has seen it work for some seconds.
+    pub rate: Option<f64>,
+    /// Who runs it.
+    pub holder: Option<Holder>,
+    /// How many parked events wait.
+    pub waiting: u64,
+    /// How many parked events were discarded.
+    pub discarded: u64,
+    /// What keeps it from going on.
+    pub trouble: Option<Trouble>,
+    /// Who holds the log back, if anybody does.
+    pub blocked_by: Option<Blocker>,
+    /// True if a shadow is being filled, or waits to be.
+    pub is_rebuilding: bool,
+}
+
+/// Somebody because of whom the log cannot be read further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// Which session, such as `pid 4711`.
+    pub session: String,
+    /// What it says about itself, such as the name of its program.
+    pub description: String,
+    /// For how long its transaction has been open.
+    pub open_for: Duration,
+}
+
+/// Tells who holds the log back: an ability of stores whose writers overlap.
+#[async_trait]
+pub trait LogBlockers: Send + Sync {
+    /// Who has held the log back for longest; `None` if nobody does.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn blocker(&self) -> Result<Option<Blocker>, StoreError>;
+}
+
+/// How a projection is, from any process: it asks the store and the sink only.
+///
+/// Give `blockers` if the store can tell who holds its log back.
+///
+/// # Errors
+///
+/// When the store or the sink fails.
+pub async fn health(
+    store: &dyn EventStore,
+    sink: &dyn ProjectionSink,
+    clock: &dyn Clock,
+    definition: &Definition,
+    blockers: Option<&dyn LogBlockers>,
+) -> Result<Health, SinkError> {
+    let status = sink.status(Some(definition.name())).await?.into_iter().next();
+    let is_rebuilding = status.as_ref().is_some_and(|status| status.shadow.is_some());
+    let active = status.and_then(|status| status.active);
+    let position = active.as_ref().map_or(Position::START, |active| active.checkpoint().position);
+    let lag = lag(store, clock, definition, position).await?;
+    let blocked_by = match blockers {
+        Some(blockers) => blockers.blocker().await?,
+        None => None,
+    };
+    let mut health = Health {
+        projection: definition.name().to_owned(),
+        state: HealthState::NotRunning,
+        position,
+        lag,
+        rate: None,
+        holder: None,
+        waiting: 0,
+        discarded: 0,
+        trouble: None,
+        blocked_by,
+        is_rebuilding,
+    };
+    if let Some(active) = active {
+        health.holder = active.holder;
+        (health.waiting, health.discarded) = (active.waiting, active.discarded);
+        health.trouble = active.trouble.or_else(|| {
+            let changed = SinkError::Changed {
+                projection: definition.name().to_owned(),
+                stored: active.fingerprint.clone(),
+                offered: definition.fingerprint().to_owned(),
+            };
+            (active.fingerprint != definition.fingerprint())
+                .then(|| Trouble { message: changed.to_string(), at: clock.now() })
+        });
+    }
+    health.state = state(&health);
+    telemetry::lag(&health.projection, lag.events, lag.time.as_secs_f64(), health.waiting);
+    Ok(health)
+}
+
+fn state(health: &Health) -> HealthState {
+    let is_behind = health.lag.events > 0;
+    if health.trouble.is_some() {
+        HealthState::Stalled
+    } else if health.holder.is_none() {
+        HealthState::NotRunning
+    } else if health.waiting > 0 {
+        HealthState::Parked
+    } else if is_behind {
+        HealthState::Behind
+    } else if health.blocked_by.is_some() {
+        HealthState::BlockedByWriter
+    } else {
+        HealthState::Idle
+    }
+}
+
+async fn lag(
+    store: &dyn EventStore,
+    clock: &dyn Clock,
+    definition: &Definition,
+    position: Position,
+) -> Result<Lag, StoreError> {
+    let mut lag = Lag { is_exact: true, ..Lag::default() };
+    let limit = PageLimit { events: 1_000, ..PageLimit::default() };
+    let mut read = ReadLog::after(position).filter(definition.selection().clone()).limit(limit);
+    loop {
+        let page = store.read_log(&read).await?;
+        if let (0, Some(first)) = (lag.events, page.events.first()) {
+            lag.time = clock.now().since(first.recorded_at);
+        }
+        lag.events += page.events.len() as u64;
+        if page.at_end {
+            return Ok(lag);
+        }
+        if lag.events >= Lag::COUNTED {
+            lag.is_exact = false;
+            return Ok(lag);
+        }
+        read.after = page.next;
+    }
+}

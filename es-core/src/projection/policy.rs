@@ -1,0 +1,78 @@
+//! What becomes of an event that a projection cannot take.
+
+use crate::retry::Retry;
+
+/// What the engine does when a projection fails to take an event.
+///
+/// Whatever is chosen, what stands before the event in the log is committed, and nothing is left
+/// out silently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailurePolicy {
+    /// Further attempts before the last resort, and the delays between.
+    pub retry: Retry,
+    /// What is done when no attempt is left.
+    pub then: LastResort,
+}
+
+/// What is done with an event that cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastResort {
+    /// The projection stops before the event, and says so.
+    Stop,
+    /// The event and all later ones of its key are parked; other keys go on.
+    ParkKey,
+}
+
+impl Default for FailurePolicy {
+    /// [`stop`](Self::stop).
+    fn default() -> Self {
+        Self::stop()
+    }
+}
+
+impl FailurePolicy {
+    /// Stops at once.
+    pub const fn stop() -> Self {
+        Self { retry: Retry::NONE, then: LastResort::Stop }
+    }
+
+    /// Parks the key at once.
+    pub const fn park_key() -> Self {
+        Self { retry: Retry::NONE, then: LastResort::ParkKey }
+    }
+
+    /// Tries again before the last resort. Useful for handlers, which may fail for passing reasons;
+    /// a pure fold fails the same way again.
+    #[must_use]
+    pub const fn after(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// How much one commit may hold. It ends at whichever bound comes first, but holds at least one
+/// event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchLimit {
+    /// The largest number of events.
+    pub events: usize,
+    /// The largest sum of payload bytes of the events.
+    pub bytes: usize,
+    /// The largest number of rows that the events concern.
+    pub rows: usize,
+}
+
+impl Default for BatchLimit {
+    /// 500 events, 4 MiB, 1,000 rows.
+    fn default() -> Self {
+        Self { events: 500, bytes: 4 * 1024 * 1024, rows: 1_000 }
+    }
+}
+
+impl BatchLimit {
+    /// At most this many events.
+    #[must_use]
+    pub fn events(events: usize) -> Self {
+        Self { events, ..Self::default() }
+    }
+}

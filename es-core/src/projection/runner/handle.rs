@@ -1,0 +1,151 @@
+//! Stopping, waking and watching a runner.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::environment::{Clock, SystemClock};
+use crate::store::EventStore;
+use crate::timestamp::Timestamp;
+
+use super::super::{Definition, Health, ProjectionSink, SinkError, health};
+
+/// Stops, wakes and watches a [`Runner`](super::Runner); a clone is a handle to the same runner.
+#[derive(Clone)]
+pub struct RunnerHandle(pub(super) Arc<Signals>);
+
+impl fmt::Debug for RunnerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunnerHandle").field("is_stopped", &self.0.is_stopped()).finish()
+    }
+}
+
+impl RunnerHandle {
+    /// Asks the runner to finish the commits that are under way, give its leases back, and end.
+    pub fn stop(&self) {
+        self.0.is_stopped.store(true, Ordering::SeqCst);
+        self.0.call.notify_one();
+    }
+
+    /// Makes the runner look at once for parked events that are due; it does so by itself after a
+    /// third of the time of its leases.
+    pub fn wake(&self) {
+        self.0.wake();
+    }
+
+    /// How the runner's projections are, with the rates at which this runner takes events.
+    ///
+    /// # Errors
+    ///
+    /// When the store or the sink fails.
+    pub async fn health(&self) -> Result<Vec<Health>, SinkError> {
+        let definitions: Vec<_> =
+            self.0.shared().projections.values().map(|it| it.0.clone()).collect();
+        let clock = self.0.shared().clock.clone();
+        let mut all = Vec::with_capacity(definitions.len());
+        for definition in definitions {
+            let mut health =
+                health(&*self.0.store, &*self.0.sink, &*clock, &definition, None).await?;
+            let shared = self.0.shared();
+            let rate = shared.projections.get(definition.name()).map(|(_, rate)| rate);
+            health.rate = rate.and_then(Rate::per_second);
+            all.push(health);
+        }
+        Ok(all)
+    }
+}
+
+/// What a runner and its handles share.
+pub(super) struct Signals {
+    is_stopped: AtomicBool,
+    is_woken: AtomicBool,
+    call: Notify,
+    store: Arc<dyn EventStore>,
+    sink: Arc<dyn ProjectionSink>,
+    shared: Mutex<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    projections: BTreeMap<String, (Definition, Rate)>,
+}
+
+impl Signals {
+    pub(super) fn new(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Self {
+        let shared = Shared { clock: Arc::new(SystemClock), projections: BTreeMap::new() };
+        Self {
+            is_stopped: AtomicBool::new(false),
+            is_woken: AtomicBool::new(false),
+            call: Notify::new(),
+            store,
+            sink,
+            shared: Mutex::new(shared),
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, definition: &Definition) {
+        let entry = (definition.clone(), Rate::default());
+        self.shared().projections.insert(definition.name().to_owned(), entry);
+    }
+
+    pub(super) fn set_clock(&self, clock: Arc<dyn Clock>) {
+        self.shared().clock = clock;
+    }
+
+    pub(super) fn count(&self, projection: &str, events: u64, now: Timestamp) {
+        if let Some((_, rate)) = self.shared().projections.get_mut(projection) {
+            rate.count(events, now);
+        }
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn wake(&self) {
+        self.is_woken.store(true, Ordering::SeqCst);
+        self.call.notify_one();
+    }
+
+    pub(super) fn take_wake(&self) -> bool {
+        self.is_woken.swap(false, Ordering::SeqCst)
+    }
+
+    /// Waits for a call to stop or to wake.
+    pub(super) async fn called(&self) {
+        self.call.notified().await;
+    }
+}
+
+/// How many events are taken in a second, over the last seconds in which any were.
+#[derive(Debug, Default)]
+pub(in super::super) struct Rate {
+    since: Option<Timestamp>,
+    events: u64,
+    last: Option<f64>,
+}
+
+impl Rate {
+    const WINDOW_SECONDS: f64 = 2.0;
+
+    pub(in super::super) fn count(&mut self, events: u64, now: Timestamp) {
+        let since = *self.since.get_or_insert(now);
+        self.events += events;
+        let seconds = now.since(since).as_secs_f64();
+        if seconds >= Self::WINDOW_SECONDS {
+            self.last = Some(self.events as f64 / seconds);
+            (self.since, self.events) = (Some(now), 0);
+        }
+    }
+
+    pub(in super::super) fn per_second(&self) -> Option<f64> {
+        self.last
+    }
+}

@@ -1,0 +1,293 @@
+//! One projection of a runner.
+
+use std::borrow::Cow;
+
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::envelope::{EventId, RecordedEvent};
+use crate::position::Position;
+
+use super::super::worker::{Halt, Parking, Poison, Worker, chain};
+use super::super::{
+    Checkpoint, Claim, Definition, FailurePolicy, LastResort, SinkError, Slot, telemetry,
+};
+use super::{Means, Stopped};
+
+/// A projection, what it works with, and what keeps it from working.
+pub(super) struct Member {
+    pub(super) definition: Definition,
+    policy: FailurePolicy,
+    worker: Option<Worker>,
+    /// Why it goes on only after somebody did something about it.
+    stopped: Option<String>,
+    /// What failed, since the last success.
+    trouble: Option<String>,
+    /// How often in a row the store failed.
+    failures: u32,
+    /// The event that could not be taken, and how often it was tried.
+    attempts: Option<(EventId, u32)>,
+    wait: Option<Wait>,
+    renewed_at: Option<Instant>,
+}
+
+/// What a member waits for.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// Another attempt at an event.
+    Retry(Instant),
+    /// The store, or a lease that somebody else has.
+    Store(Instant),
+}
+
+impl Wait {
+    fn until(self) -> Instant {
+        match self {
+            Self::Retry(at) | Self::Store(at) => at,
+        }
+    }
+}
+
+impl Member {
+    pub(super) fn new(definition: Definition, policy: FailurePolicy) -> Self {
+        Self {
+            definition,
+            policy,
+            worker: None,
+            stopped: None,
+            trouble: None,
+            failures: 0,
+            attempts: None,
+            wait: None,
+            renewed_at: None,
+        }
+    }
+
+    /// Where it stands; `None` if it does not work at present.
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
+        let worker = self.worker.as_ref().filter(|_| self.is_active())?;
+        Some(&worker.checkpoint)
+    }
+
+    pub(super) fn position(&self) -> Option<Position> {
+        self.checkpoint().map(|checkpoint| checkpoint.position)
+    }
+
+    fn is_active(&self) -> bool {
+        self.stopped.is_none() && self.wait.is_none()
+    }
+
+    /// True if it lost its lease and is to take it again at once.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.is_active() && self.worker.is_none()
+    }
+
+    pub(super) fn stopped(&self) -> Option<Stopped> {
+        let reason = self.stopped.clone()?;
+        Some(Stopped { projection: self.definition.name().to_owned(), reason })
+    }
+
+    /// When it wants to go on by itself.
+    pub(super) fn next_attempt(&self) -> Option<Instant> {
+        self.wait.map(Wait::until)
+    }
+
+    /// When an event is to be tried again.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        match self.wait? {
+            Wait::Retry(at) => Some(at),
+            Wait::Store(_) => None,
+        }
+    }
+
+    /// What keeps it from going on, after which it tries again at once unless an event stopped it.
+    pub(super) fn take_trouble(&mut self) -> Option<Stopped> {
+        if let Some(Wait::Store(_)) = self.wait {
+            self.wait = None;
+            let projection = self.definition.name().to_owned();
+            let reason = self.trouble.take().unwrap_or_default();
+            return Some(Stopped { projection, reason });
+        }
+        self.stopped()
+    }
+
+    /// Sees to the lease, and to parked events that are due.
+    pub(super) async fn prepare(&mut self, means: &Means, is_woken: bool) {
+        if self.wait.is_some_and(|wait| wait.until() <= Instant::now()) {
+            self.wait = None;
+        }
+        if !self.is_active() {
+            return;
+        }
+        if self.worker.is_none() {
+            match self.acquired(means).await {
+                Ok(worker) => self.worker = Some(worker),
+                Err(halt) => return self.halt(means, halt).await,
+            }
+            self.renewed_at = None;
+        }
+        let is_fresh = self
+            .renewed_at
+            .is_some_and(|at| !is_woken && at.elapsed() < means.settings.time_to_live / 3);
+        if !is_fresh && let Err(halt) = self.renew(means).await {
+            self.halt(means, halt).await;
+        }
+    }
+
+    async fn acquired(&self, means: &Means) -> Result<Worker, Halt> {
+        let claim = Claim {
+            projection: self.definition.name().to_owned(),
+            fingerprint: self.definition.fingerprint().to_owned(),
+            slot: Slot::Active,
+            slices: 1,
+            holder: means.settings.holder.clone(),
+            time_to_live: means.settings.time_to_live,
+        };
+        let lease = means.sink.acquire(&claim).await?;
+        let mut worker = Worker::new(
+            means.store.clone(),
+            means.sink.clone(),
+            means.environment.clock.clone(),
+            self.definition.clone(),
+            lease,
+            0,
+        )
+        .await?;
+        worker.limit = means.settings.limit;
+        worker.check_log().await?;
+        Ok(worker)
+    }
+
+    async fn renew(&mut self, means: &Means) -> Result<(), Halt> {
+        let Some(worker) = &mut self.worker else { return Ok(()) };
+        let renewed = means.sink.renew(&worker.lease, means.settings.time_to_live).await?;
+        self.renewed_at = Some(Instant::now());
+        for key in renewed.due {
+            worker.retry_key(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the events that are its own; answers whether it has come to `to`, or cannot.
+    pub(super) async fn take(
+        &mut self,
+        means: &Means,
+        events: &[RecordedEvent],
+        to: &Checkpoint,
+    ) -> bool {
+        let parking = self.parking();
+        let Some(worker) = &mut self.worker else { return true };
+        let selection = self.definition.selection();
+        let selected = if events.iter().all(|event| selection.accepts(event)) {
+            Cow::Borrowed(events)
+        } else {
+            events.iter().filter(|event| selection.accepts(event)).cloned().collect()
+        };
+        worker.parking = parking;
+        let (done, started) = (worker.done, Instant::now());
+        let span = telemetry::batch_span(self.definition.name(), selected.len());
+        let taken = worker.advance(&selected, to).instrument(span).await;
+        let done = worker.done - done;
+        telemetry::batch(self.definition.name(), done, started.elapsed());
+        means.signals.count(self.definition.name(), done, means.environment.clock.now());
+        match taken {
+            Ok(()) => {
+                (self.failures, self.attempts, self.trouble) = (0, None, None);
+                true
+            }
+            Err(halt) => {
+                self.halt(means, halt).await;
+                !self.is_active()
+            }
+        }
+    }
+
+    fn parking(&self) -> Parking {
+        match (self.policy.then, self.attempts) {
+            (LastResort::Stop, _) => Parking::Never,
+            (LastResort::ParkKey, _) if self.policy.retry.retries == 0 => Parking::Always,
+            (LastResort::ParkKey, Some((id, attempts))) if attempts > self.policy.retry.retries => {
+                Parking::Only(id, attempts)
+            }
+            (LastResort::ParkKey, _) => Parking::Never,
+        }
+    }
+
+    async fn halt(&mut self, means: &Means, halt: Halt) {
+        telemetry::failure(self.definition.name());
+        match halt {
+            Halt::Poison(poison) => self.poisoned(means, poison).await,
+            Halt::Diverged(reason) => self.stop(reason).await,
+            Halt::Sink(error @ (SinkError::Changed { .. } | SinkError::NoHandler { .. })) => {
+                self.stop(chain(&error)).await;
+            }
+            Halt::Sink(SinkError::LeaseLost { .. } | SinkError::ParkedChanged { .. })
+                if self.failures == 0 =>
+            {
+                // what this process knows is old; it asks again at once, but not for ever
+                self.failures = 1;
+                self.worker = None;
+            }
+            Halt::Sink(error) => {
+                if let Some(worker) = &self.worker {
+                    // whether this arrives or not, the store has already failed
+                    let _ = means.sink.report(&worker.lease, &chain(&error)).await;
+                }
+                self.fail(means, &error);
+            }
+        }
+    }
+
+    /// Waits for the store, or for who has the lease.
+    pub(super) fn fail(&mut self, means: &Means, error: &SinkError) {
+        let settings = &means.settings;
+        let delay = if let SinkError::Held { .. } = error {
+            settings.time_to_live / 3
+        } else {
+            self.failures = self.failures.saturating_add(1);
+            settings.backoff.delay(self.failures, means.environment.jitter.fraction())
+        };
+        // the next lease tells what was committed
+        self.worker = None;
+        let reason = chain(error);
+        tracing::warn!(projection = self.definition.name(), %reason, "projection waits");
+        self.trouble = Some(reason);
+        self.wait = Some(Wait::Store(Instant::now() + delay));
+    }
+
+    async fn poisoned(&mut self, means: &Means, poison: Poison) {
+        let before = self.attempts.filter(|(id, _)| *id == poison.event.event_id);
+        let attempts = before.map_or(0, |(_, attempts)| attempts).saturating_add(1);
+        self.attempts = Some((poison.event.event_id, attempts));
+        let reason = poison.to_string();
+        if attempts <= self.policy.retry.retries {
+            if let Some(worker) = &self.worker {
+                // shown to operators if it arrives; the retry does not depend on it
+                let _ = means.sink.report(&worker.lease, &reason).await;
+            }
+            let fraction = means.environment.jitter.fraction();
+            let delay = self.policy.retry.delay(attempts, fraction);
+            self.wait = Some(Wait::Retry(Instant::now() + delay));
+        } else if self.policy.then == LastResort::Stop || !poison.is_parkable {
+            self.stop(reason).await;
+        }
+    }
+
+    /// Stops for good; the reason stays with the model.
+    async fn stop(&mut self, reason: String) {
+        tracing::error!(projection = self.definition.name(), %reason, "projection stopped");
+        if let Some(worker) = &self.worker {
+            // the reason is also what the runner answers
+            let _ = worker.sink.report(&worker.lease, &reason).await;
+        }
+        self.release().await;
+        self.stopped = Some(reason);
+    }
+
+    pub(super) async fn release(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            // a lease that is not given back expires
+            let _ = worker.sink.release(&worker.lease).await;
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Takes events into one slice of a model.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::envelope::{EventId, RecordedEvent};
+use crate::environment::Clock;
+use crate::error::StoreError;
+use crate::payload::Payload;
+use crate::store::EventStore;
+
+use super::definition::{Fold, Kind};
+use super::{
+    Batch, BatchLimit, Checkpoint, Content, Definition, EventReference, Lease, ListParked,
+    ModelRow, Parked, ParkedState, ProjectionSink, RowChange, SinkError,
+};
+
+mod group;
+mod handled;
+mod retry;
+
+use group::Group;
+
+/// The holder of a lease, at work on one slice.
+pub(super) struct Worker {
+    pub(super) store: Arc<dyn EventStore>,
+    pub(super) sink: Arc<dyn ProjectionSink>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) definition: Definition,
+    pub(super) limit: BatchLimit,
+    pub(super) lease: Lease,
+    pub(super) slice: u32,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) parking: Parking,
+    /// How many events were dealt with since the lease was taken.
+    pub(super) done: u64,
+    /// The keys under which events wait.
+    parked: HashSet<String>,
+    /// The events that were given up, by key.
+    discarded: HashSet<(EventId, String)>,
+}
+
+/// Which failures are parked; the others are handed to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Parking {
+    Never,
+    Always,
+    /// Only that of this event, for which no attempt is left.
+    Only(EventId, u32),
+}
+
+impl Parking {
+    /// How often the event was tried, if its failure is to be parked.
+    fn attempts(&self, event: &RecordedEvent) -> Option<u32> {
+        match self {
+            Self::Never => None,
+            Self::Always => Some(1),
+            Self::Only(id, attempts) => (*id == event.event_id).then_some(*attempts),
+        }
+    }
+}
+
+/// An event that could not be taken.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("event {} at {} cannot be taken under key `{key}`: {reason}", event.event_id, event.position)]
+pub(super) struct Poison {
+    pub(super) event: EventReference,
+    pub(super) key: String,
+    pub(super) reason: String,
+    /// False if the keys of the event could not be told: nobody knows what would have to wait.
+    pub(super) is_parkable: bool,
+}
+
+/// Why a worker does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Halt {
+    #[error(transparent)]
+    Poison(#[from] Poison),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The log does not hold what the model was made of.
+    #[error("{0}")]
+    Diverged(String),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Sink(error.into())
+    }
+}
+
+impl Worker {
+    /// A worker that knows what is parked.
+    pub(super) async fn new(
+        store: Arc<dyn EventStore>,
+        sink: Arc<dyn ProjectionSink>,
+        clock: Arc<dyn Clock>,
+        definition: Definition,
+        lease: Lease,
+        slice: u32,
+    ) -> Result<Self, SinkError> {
+        let mut worker = Self {
+            checkpoint: lease.checkpoints.get(slice as usize).cloned().unwrap_or_default(),
+            store,
+            sink,
+            clock,
+            definition,
+            limit: BatchLimit::default(),
+            lease,
+            slice,
+            parking: Parking::Never,
+            done: 0,
+            parked: HashSet::new(),
+            discarded: HashSet::new(),
+        };
+        let mut list = ListParked::default();
+        loop {
+            let name = worker.definition.name();
+            let page = worker.sink.parked(name, worker.lease.slot, &list).await?;
+            let Some(last) = page.last() else {
+                return Ok(worker);
+            };
+            list.after = Some(last.id());
+            for entry in page {
+                if entry.is_waiting() {
+                    worker.parked.insert(entry.key);
+                } else {
+                    worker.discarded.insert((entry.event.event_id, entry.key));
+                }
+            }
+        }
+    }
+
+    /// Refuses to go on with a log that is not the one that the checkpoint is of.
+    pub(super) async fn check_log(&self) -> Result<(), Halt> {
+        if let Some(mark) = &self.checkpoint.event {
+            self.recorded(mark).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the events, which are all that the projection selects up to `to`.
+    ///
+    /// What was taken before a failure is committed, and the checkpoint says so.
+    pub(super) async fn advance(
+        &mut self,
+        events: &[RecordedEvent],
+        to: &Checkpoint,
+    ) -> Result<(), Halt> {
+        match self.definition.kind.clone() {
+            Kind::Handler(key_of) => self.hand_over(&*key_of, events, to).await,
+            Kind::Fold(fold) => {
+                let (mut rest, refused) = Group::of(&*fold, events);
+                while !rest.is_empty() {
+                    let later = rest.split_off(&self.limit);
+                    let end = match rest.last() {
+                        Some(last) if !later.is_empty() || refused.is_some() => {
+                            Checkpoint::at(last)
+                        }
+                        _ => to.clone(),
+                    };
+                    self.fold(&*fold, &rest, &end).await?;
+                    rest = later;
+                }
+                match refused {
+                    Some(poison) => Err(poison.into()),
+                    None => self.move_to(to).await,
+                }
+            }
+        }
+    }
+
+    /// Moves the checkpoint only.
+    async fn move_to(&mut self, to: &Checkpoint) -> Result<(), Halt> {
+        if self.checkpoint != *to {
+            let batch = Batch::moving(self.slice, self.checkpoint.clone(), to.clone());
+            self.commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn fold(
+        &mut self,
+        fold: &dyn Fold,
+        group: &Group<'_>,
+        to: &Checkpoint,
+    ) -> Result<(), Halt> {
+        let by_key = group.by_key();
+        let keys = by_key.into_keys().filter(|key| !self.parked.contains(*key));
+        let keys: Vec<_> = keys.cloned().collect();
+        let rows = self.rows(&keys).await?;
+        match self.plan(fold, group, &rows) {
+            Ok(plan) => self.commit(plan.batch(self, group, to)).await?,
+            Err(poison) => {
+                let before = group.before(&poison.event);
+                if let Some(last) = before.last() {
+                    // what stands before the first failure does not fail
+                    let plan = self.plan(fold, &before, &rows)?;
+                    let end = Checkpoint::at(last);
+                    self.commit(plan.batch(self, &before, &end)).await?;
+                }
+                return Err(poison.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn rows(&self, keys: &[String]) -> Result<HashMap<String, Payload>, SinkError> {
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.sink.load(self.definition.name(), self.lease.slot, keys).await?;
+        Ok(rows.into_iter().map(|ModelRow { key, value }| (key, value)).collect())
+    }
+
+    /// What is to be committed for the events, or the first of them that cannot be taken and is not
+    /// to be parked.
+    fn plan(
+        &self,
+        fold: &dyn Fold,
+        group: &Group<'_>,
+        rows: &HashMap<String, Payload>,
+    ) -> Result<Plan, Poison> {
+        let mut plan = Plan::default();
+        let mut first: Option<Poison> = None;
+        for (key, events) in group.by_key() {
+            let is_wanted = |event: &&&RecordedEvent| !self.is_discarded(event, key);
+            let events: Vec<_> = events.iter().filter(is_wanted).copied().collect();
+            let mut left = events.iter();
+            if !self.parked.contains(key) {
+                let row = rows.get(key);
+                let folded = fold.fold(key, row, &events);
+                if folded.row.as_ref().map(Payload::as_str) != row.map(Payload::as_str) {
+                    plan.rows.push(RowChange { key: key.clone(), value: folded.row });
+                }
+                let Some((index, error)) = folded.failed else { continue };
+                left = events[index..].iter();
+                let Some(event) = left.next() else { continue };
+                let poison = Poison::new(event, key, chain(&*error));
+                match self.parking.attempts(event) {
+                    Some(attempts) => plan.park.push(self.parked(&poison, attempts)),
+                    None if first.as_ref().is_none_or(|first| poison.is_before(first)) => {
+                        first = Some(poison);
+                    }
+                    None => {}
+                }
+            }
+            plan.park.extend(left.map(|event| self.waiting(event, key)));
+        }
+        first.map_or(Ok(plan), Err)
+    }
+
+    fn is_discarded(&self, event: &RecordedEvent, key: &str) -> bool {
+        !self.discarded.is_empty() && self.discarded.contains(&(event.event_id, key.to_owned()))
+    }
+
+    /// The entry for an event that failed.
+    fn parked(&self, poison: &Poison, attempts: u32) -> Parked {
+        Parked {
+            event: poison.event.clone(),
+            key: poison.key.clone(),
+            reason: poison.reason.clone(),
+            attempts,
+            parked_at: self.clock.now(),
+            state: ParkedState::Waiting { is_due: false },
+        }
+    }
+
+    /// The entry for an event that was not tried, because another one of its key waits.
+    fn waiting(&self, event: &RecordedEvent, key: &str) -> Parked {
+        Parked {
+            event: event.into(),
+            key: key.to_owned(),
+            reason: "waits behind an earlier event of its key".to_owned(),
+            attempts: 0,
+            parked_at: self.clock.now(),
+            state: ParkedState::Waiting { is_due: true },
+        }
+    }
+
+    async fn commit(&mut self, batch: Batch) -> Result<(), SinkError> {
+        self.sink.commit(&self.lease, &batch).await?;
+        self.done += batch.events;
+        self.checkpoint = batch.to;
+        self.parked.extend(batch.park.into_iter().map(|entry| entry.key));
+        Ok(())
+    }
+}
+
+impl Poison {
+    fn new(event: &RecordedEvent, key: &str, reason: String) -> Self {
+        Self { event: event.into(), key: key.to_owned(), reason, is_parkable: true }
+    }
+
+    fn is_before(&self, other: &Self) -> bool {
+        self.event.position < other.event.position
+    }
+}
+
+/// What the events of a group come to.
+#[derive(Default)]
+struct Plan {
+    rows: Vec<RowChange>,
+    park: Vec<Parked>,
+}
+
+impl Plan {
+    fn batch(self, worker: &Worker, group: &Group<'_>, to: &Checkpoint) -> Batch {
+        let mut batch = Batch::moving(worker.slice, worker.checkpoint.clone(), to.clone());
+        batch.events = group.len() as u64;
+        batch.content = Content::Rows(self.rows);
+        batch.park = self.park;
+        batch
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! Events, and the rows that they concern.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::envelope::RecordedEvent;
+
+use super::super::definition::Fold;
+use super::super::{BatchLimit, EventReference};
+use super::{Poison, chain};
+
+/// Some events of the log, in order, with their keys.
+pub(super) struct Group<'a> {
+    events: Vec<(&'a RecordedEvent, Vec<String>)>,
+}
+
+impl<'a> Group<'a> {
+    /// The events up to the first of which the keys cannot be told, and that one.
+    pub(super) fn of(fold: &dyn Fold, events: &'a [RecordedEvent]) -> (Self, Option<Poison>) {
+        let mut keyed = Vec::with_capacity(events.len());
+        for event in events {
+            match fold.keys(event) {
+                Ok(keys) => keyed.push((event, keys)),
+                Err(error) => {
+                    let key = event.stream.to_string();
+                    let poison = Poison::new(event, &key, chain(&*error));
+                    return (Self { events: keyed }, Some(Poison { is_parkable: false, ..poison }));
+                }
+            }
+        }
+        (Self { events: keyed }, None)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(super) fn last(&self) -> Option<&'a RecordedEvent> {
+        self.events.last().map(|(event, _)| *event)
+    }
+
+    /// The events of each key, in order.
+    pub(super) fn by_key(&self) -> BTreeMap<&String, Vec<&'a RecordedEvent>> {
+        let mut by_key: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (event, keys) in &self.events {
+            for key in keys {
+                by_key.entry(key).or_default().push(*event);
+            }
+        }
+        by_key
+    }
+
+    /// The events that stand before this one.
+    pub(super) fn before(&self, event: &EventReference) -> Self {
+        let before = self.events.iter().take_while(|(it, _)| it.position < event.position);
+        Self { events: before.cloned().collect() }
+    }
+
+    /// Keeps what fits into one commit, and answers the rest.
+    pub(super) fn split_off(&mut self, limit: &BatchLimit) -> Self {
+        let (mut bytes, mut rows) = (0, HashSet::new());
+        let fits = self.events.iter().enumerate().take_while(|(index, (event, keys))| {
+            bytes += event.payload.as_str().len();
+            rows.extend(keys);
+            let fits = *index < limit.events && bytes <= limit.bytes && rows.len() <= limit.rows;
+            *index == 0 || fits
+        });
+        let count = fits.count();
+        Self { events: self.events.split_off(count) }
+    }
+}

@@ -1,0 +1,120 @@
+//! Further attempts at what is parked.
+
+use crate::envelope::RecordedEvent;
+use crate::read::ReadStream;
+
+use super::super::definition::Kind;
+use super::super::{
+    Batch, Content, EventReference, ListParked, Parked, ParkedState, RowChange, SinkError,
+};
+use super::{Halt, Worker, chain};
+
+impl Worker {
+    /// Takes what waits under the key, in order, until an event fails or none is left.
+    ///
+    /// The events are read again, so that today's upcasters and code apply.
+    pub(in super::super) async fn retry_key(&mut self, key: &str) -> Result<(), Halt> {
+        loop {
+            let mut list = ListParked::waiting(key);
+            list.limit = self.limit.events.max(1);
+            let entries = self.sink.parked(self.definition.name(), self.lease.slot, &list).await?;
+            if entries.is_empty() {
+                self.parked.remove(key);
+                return Ok(());
+            }
+            let is_stuck = self.retry_page(key, entries).await?;
+            if is_stuck {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes these entries of a key, and answers whether one failed.
+    async fn retry_page(&mut self, key: &str, entries: Vec<Parked>) -> Result<bool, Halt> {
+        let (mut events, mut bytes) = (Vec::with_capacity(entries.len()), 0);
+        for entry in &entries {
+            let event = self.recorded(&entry.event).await?;
+            bytes += event.payload.as_str().len();
+            events.push(event);
+            if bytes > self.limit.bytes {
+                break;
+            }
+        }
+        let entries = &entries[..events.len()];
+        match self.definition.kind.clone() {
+            Kind::Fold(fold) => {
+                let rows = self.rows(&[key.to_owned()]).await?;
+                let row = rows.get(key);
+                let refs: Vec<_> = events.iter().collect();
+                let folded = fold.fold(key, row, &refs);
+                let taken = folded.failed.as_ref().map_or(events.len(), |(index, _)| *index);
+                let failed = folded.failed.map(|(_, error)| chain(&*error));
+                let change = RowChange { key: key.to_owned(), value: folded.row };
+                let content = Content::Rows(if taken > 0 { vec![change] } else { Vec::new() });
+                self.settle(entries, taken, failed.clone(), content).await?;
+                Ok(failed.is_some())
+            }
+            Kind::Handler(_) => {
+                for (entry, event) in entries.iter().zip(events) {
+                    let entries = std::slice::from_ref(entry);
+                    let content = Content::Events(vec![event]);
+                    match self.settle(entries, 1, None, content).await {
+                        Err(SinkError::Handler { source, .. }) => {
+                            let (failed, nothing) = (chain(&*source), Content::Events(Vec::new()));
+                            self.settle(entries, 0, Some(failed), nothing).await?;
+                            return Ok(true);
+                        }
+                        answer => answer?,
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Commits that the first `taken` entries are in the model, and that the next one failed.
+    async fn settle(
+        &mut self,
+        entries: &[Parked],
+        taken: usize,
+        failed: Option<String>,
+        content: Content,
+    ) -> Result<(), SinkError> {
+        let here = self.checkpoint.clone();
+        let mut batch = Batch::moving(self.slice, here.clone(), here).content(content);
+        batch.unpark = entries[..taken].iter().map(Parked::id).collect();
+        if let Some(reason) = failed
+            && let Some(entry) = entries.get(taken)
+        {
+            let attempts = entry.attempts.saturating_add(1);
+            let state = ParkedState::Waiting { is_due: false };
+            let parked_at = self.clock.now();
+            batch.park.push(Parked { reason, attempts, parked_at, state, ..entry.clone() });
+        }
+        self.commit(batch).await
+    }
+
+    /// The event that a reference is of.
+    pub(super) async fn recorded(&self, wanted: &EventReference) -> Result<RecordedEvent, Halt> {
+        let read = ReadStream::new(wanted.stream.clone())
+            .from_version(wanted.version)
+            .to_version(wanted.version);
+        let page = self.store.read_stream(&read).await?;
+        let found = page.events.into_iter().next();
+        let is_wanted = |event: &RecordedEvent| {
+            event.event_id == wanted.event_id && event.position == wanted.position
+        };
+        found.filter(is_wanted).ok_or_else(|| {
+            Halt::Diverged(format!(
+                "the model of projection `{}` was made of event {} at {} (version {} of {}), which \
+                 the store does not hold there: the store was restored or replaced; rebuild the \
+                 projection",
+                self.definition.name(),
+                wanted.event_id,
+                wanted.position,
+                wanted.version,
+                wanted.stream,
+            ))
+        })
+    }
+}

@@ -1,0 +1,66 @@
+//! The suite of projections over the in-memory store.
+
+use std::sync::{Arc, Mutex};
+
+use es_core::EventStore;
+use es_core::projection::ProjectionSink;
+use es_memory::MemoryStore;
+use es_testing::ManualClock;
+use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+
+struct Memory {
+    store: MemoryStore,
+    clock: ManualClock,
+    handler: Arc<SuiteHandler>,
+}
+
+async fn memory() -> Memory {
+    let clock = ManualClock::new();
+    let store = MemoryStore::with_clock(Arc::new(clock.clone()));
+    let handler = Arc::new(SuiteHandler::default());
+    let suite = handler.clone();
+    let written = Mutex::new(0_u64);
+    store.handle(HANDLED, move |rows, events| {
+        let mut written = written.lock().unwrap();
+        for event in events {
+            let effect = suite.effect(event)?;
+            // what a failed call counted stays counted: the numbers grow, and may have gaps
+            *written += 1;
+            rows.insert(format!("{:09}", *written), es_core::Payload::of(&effect)?);
+        }
+        Ok(())
+    });
+    Memory { store, clock, handler }
+}
+
+#[async_trait::async_trait]
+impl ProjectionFixture for Memory {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn sink(&self) -> Arc<dyn ProjectionSink> {
+        Arc::new(self.store.clone())
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.clock.clone()
+    }
+
+    fn handler(&self) -> Arc<SuiteHandler> {
+        self.handler.clone()
+    }
+
+    async fn effects(&self) -> Vec<(String, u64)> {
+        let rows =
+            es_core::projection::all_rows(&self.store, HANDLED, es_core::projection::Slot::Active);
+        let rows: Vec<_> = futures_util::TryStreamExt::try_collect(rows).await.unwrap();
+        rows.into_iter().map(|row| row.value.decode().unwrap()).collect()
+    }
+
+    async fn reopen(&self) -> bool {
+        false
+    }
+}
+
+es_testing::projection_suite!(memory, lacks: [durability]);

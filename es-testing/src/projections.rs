@@ -1,0 +1,328 @@
+//! The contract of a [`ProjectionSink`] and of the engine over it as scenarios: one list, run over
+//! every backend.
+//!
+//! A backend enrols with [`projection_suite!`](crate::projection_suite). Each scenario is a function
+//! over a [`ProjectionFixture`] whose name is the promise that it checks.
+//!
+//! `ES_CAMPAIGN=full` makes the laws and races many times longer.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use es_core::projection::{ApplyError, ProjectionSink};
+use es_core::{EventFilter, EventStore, RecordedEvent};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::clock::ManualClock;
+use crate::contract::run::{STEP, block_on, outcome_of};
+use crate::contract::{Ability, Outcome, TimeLimits};
+
+mod parts;
+
+mod commit;
+mod durability;
+mod handlers;
+mod lease;
+mod parking;
+mod rebuild;
+mod watching;
+
+/// The name of the projection whose handler a fixture registers.
+pub const HANDLED: &str = "handled";
+
+/// One freshly made, empty store with its sink, and what a scenario must know about it.
+///
+/// A fixture is made for one scenario and dropped after it. A scenario uses it from several tasks.
+#[async_trait]
+pub trait ProjectionFixture: Send + Sync + 'static {
+    /// The store as it is open now.
+    fn store(&self) -> Arc<dyn EventStore>;
+
+    /// The sink as it is open now.
+    fn sink(&self) -> Arc<dyn ProjectionSink>;
+
+    /// The clock by which leases expire.
+    fn clock(&self) -> ManualClock;
+
+    /// What the handler of [`HANDLED`] does; see [`SuiteHandler`].
+    fn handler(&self) -> Arc<SuiteHandler>;
+
+    /// What the handler wrote into its own place, in the order in which it was written.
+    async fn effects(&self) -> Vec<(String, u64)>;
+
+    /// Closes store and sink and opens the same data again, as a restarted process would. False if
+    /// the backend is not durable: then nothing was done.
+    async fn reopen(&self) -> bool;
+}
+
+/// What the backend's handler of [`HANDLED`] must do.
+///
+/// Register, in the backend's own way, a handler that asks [`effect`](Self::effect) for each event
+/// in order, writes the answer into a place of the fixture's own within the transaction of the
+/// commit, and fails with the error when it gets one.
+#[derive(Debug, Default)]
+pub struct SuiteHandler {
+    is_healed: AtomicBool,
+}
+
+impl SuiteHandler {
+    /// The event type that it cannot take until it is healed.
+    pub const POISON: &'static str = "poison_found";
+
+    /// What is to be written for an event: the name of its stream, and its number.
+    ///
+    /// # Errors
+    ///
+    /// For an event that the handler cannot take.
+    pub fn effect(&self, event: &RecordedEvent) -> Result<(String, u64), ApplyError> {
+        if event.event_type == *Self::POISON && !self.is_healed.load(Ordering::SeqCst) {
+            return Err("the handler was given poison".into());
+        }
+        Ok((event.stream.to_string(), crate::contract::parts::number(event)))
+    }
+
+    fn heal(&self) {
+        self.is_healed.store(true, Ordering::SeqCst);
+    }
+
+    fn selection() -> EventFilter {
+        EventFilter::all().aggregate_type("account")
+    }
+}
+
+/// Makes a fixture for one scenario.
+pub type Factory<'a> = &'a (dyn Fn() -> BoxFuture<'static, Box<dyn ProjectionFixture>> + Sync);
+
+/// One promise and the check of it.
+#[derive(Debug)]
+pub struct Scenario {
+    /// The part of the contract, such as `commit`.
+    pub concern: &'static str,
+    /// The promise as a sentence.
+    pub name: &'static str,
+    /// What a backend must have so that the promise concerns it.
+    pub ability: Option<Ability>,
+    run: for<'a> fn(&'a dyn ProjectionFixture) -> BoxFuture<'a, ()>,
+}
+
+impl Scenario {
+    /// The name as it stands in the contract: `concern::name`.
+    pub fn full_name(&self) -> String {
+        format!("{}::{}", self.concern, self.name)
+    }
+}
+
+/// The single list of the scenarios; hands it to another macro.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! for_each_projection_scenario {
+    ($($callback:ident)::+ { $($arguments:tt)* }) => {
+        $($callback)::+! {
+            { $($arguments)* }
+            always {
+                lease {
+                    the_first_claim_creates_the_model,
+                    another_fingerprint_is_refused,
+                    a_second_holder_is_refused_by_name,
+                    an_expired_lease_is_taken_over,
+                    a_renewed_lease_is_not_taken,
+                    a_released_lease_is_free,
+                    the_same_holder_takes_over_at_once,
+                    a_lost_lease_changes_nothing,
+                    an_expired_lease_commits_until_it_is_taken,
+                }
+                commit {
+                    model_and_checkpoint_move_together,
+                    a_dropped_commit_leaves_all_or_nothing,
+                    a_repeated_commit_is_refused,
+                    racing_commits_have_one_winner,
+                    rows_come_back_as_committed,
+                    rows_are_listed_in_key_order,
+                    projections_do_not_mix,
+                }
+                handlers {
+                    a_handler_takes_events_in_order,
+                    a_failing_handler_writes_nothing,
+                    an_unknown_handler_is_refused,
+                }
+                parking {
+                    entries_are_listed_in_order,
+                    an_entry_is_replaced,
+                    taking_out_what_does_not_wait_is_refused,
+                    a_retry_makes_the_key_due,
+                    a_discarded_entry_stays_as_a_record,
+                    who_followed_a_discarded_entry_is_due,
+                }
+                rebuild {
+                    a_shadow_grows_beside_the_active_model,
+                    a_second_rebuild_is_refused_by_name,
+                    a_rebuild_is_resumed,
+                    a_shadow_of_other_code_is_replaced,
+                    discarded_entries_are_taken_over,
+                    a_switch_replaces_the_model_in_one_step,
+                    no_switch_before_the_shadow_has_caught_up,
+                    no_switch_while_slices_differ,
+                    the_old_lease_ends_with_a_switch,
+                    an_abandoned_shadow_is_gone,
+                }
+                watching {
+                    the_status_is_true,
+                    a_commit_clears_the_trouble,
+                    a_wait_ends_with_the_commit,
+                    a_switch_ends_a_wait,
+                }
+            }
+            durability {
+                durability {
+                    models_and_checkpoints_survive_reopening,
+                }
+            }
+        }
+    };
+}
+
+macro_rules! scenario_list {
+    ({}
+        always { $($concern:ident { $($name:ident,)+ })* }
+        durability { $($d_concern:ident { $($d_name:ident,)+ })* }
+    ) => {
+        /// Every scenario, in the order of the list.
+        pub static SCENARIOS: &[Scenario] = &[
+            $($(scenario_list!(@one $concern $name None),)+)*
+            $($(scenario_list!(@one $d_concern $d_name Some(Ability::Durability)),)+)*
+        ];
+    };
+    (@one $concern:ident $name:ident $ability:expr) => {
+        Scenario {
+            concern: stringify!($concern),
+            name: stringify!($name),
+            ability: $ability,
+            run: |fixture| Box::pin($concern::$name(fixture)),
+        }
+    };
+}
+
+for_each_projection_scenario!(scenario_list {});
+
+/// Runs one scenario over a new fixture.
+pub async fn run_one(
+    factory: Factory<'_>,
+    scenario: &'static Scenario,
+    limits: TimeLimits,
+) -> Outcome {
+    let fixture = factory().await;
+    if scenario.ability == Some(Ability::Durability) && !fixture.reopen().await {
+        return Outcome::Lacking(Ability::Durability);
+    }
+    // a task of its own, so that a sink that blocks its thread does not stop the time limit
+    let mut task = tokio::spawn(STEP.scope(limits.step, async move {
+        AssertUnwindSafe((scenario.run)(&*fixture)).catch_unwind().await
+    }));
+    match tokio::time::timeout(limits.scenario, &mut task).await {
+        Ok(Ok(Ok(()))) => Outcome::Kept,
+        Ok(Ok(Err(panic))) => outcome_of(&*panic),
+        Ok(Err(error)) => Outcome::Broken(error.to_string()),
+        Err(_) => {
+            task.abort();
+            Outcome::Overdue(format!("the scenario ended within {:?}", limits.scenario))
+        }
+    }
+}
+
+/// Runs one scenario in a runtime of its own and panics if the promise is not kept; for
+/// [`projection_suite!`](crate::projection_suite).
+#[doc(hidden)]
+#[track_caller]
+pub fn check(factory: Factory<'_>, name: &str) {
+    let scenario = SCENARIOS
+        .iter()
+        .find(|scenario| scenario.full_name() == name)
+        .expect("the macro takes its names from the same list");
+    match block_on(run_one(factory, scenario, TimeLimits::default())) {
+        Outcome::Kept => {}
+        failure => panic!("{name} is {failure}"),
+    }
+}
+
+/// Checks that a fixture is durable exactly if its suite says so.
+#[doc(hidden)]
+pub fn check_abilities(factory: Factory<'_>, is_durable: bool) {
+    block_on(async {
+        assert_eq!(
+            factory().await.reopen().await,
+            is_durable,
+            "the suite and the fixture disagree on whether the backend is durable"
+        );
+    });
+}
+
+/// Makes one test of each scenario of the projections, over the fixtures that a function makes.
+///
+/// The argument is an `async fn() -> impl ProjectionFixture`. A backend that is not durable says so:
+/// `projection_suite!(memory, lacks: [durability])`.
+#[macro_export]
+macro_rules! projection_suite {
+    ($factory:path) => {
+        $crate::__projection_suite!($factory, true, []);
+    };
+    ($factory:path, lacks: [durability]) => {
+        $crate::__projection_suite!($factory, false,
+            [#[ignore = "this backend is not durable"]]);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __projection_suite {
+    ($factory:path, $is_durable:literal, $durability:tt) => {
+        fn projection_fixture() -> ::std::pin::Pin<
+            ::std::boxed::Box<
+                dyn ::std::future::Future<
+                        Output = ::std::boxed::Box<dyn $crate::projections::ProjectionFixture>,
+                    > + Send,
+            >,
+        > {
+            ::std::boxed::Box::pin(async {
+                ::std::boxed::Box::new($factory().await)
+                    as ::std::boxed::Box<dyn $crate::projections::ProjectionFixture>
+            })
+        }
+
+        #[test]
+        fn the_fixture_lacks_what_the_suite_says() {
+            $crate::projections::check_abilities(&projection_fixture, $is_durable);
+        }
+
+        $crate::for_each_projection_scenario!($crate::__projection_tests { $durability });
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __projection_tests {
+    ({ $durability:tt } always { $($always:tt)* } durability { $($durable:tt)* }) => {
+        $crate::__projection_tests!(@concerns [] $($always)*);
+        $crate::__projection_tests!(@concerns $durability $($durable)*);
+    };
+    (@concerns $attribute:tt $($concern:ident $names:tt)*) => {
+        $($crate::__projection_tests!(@concern $attribute $concern $names);)*
+    };
+    (@concern $attribute:tt $concern:ident { $($name:ident,)+ }) => {
+        mod $concern {
+            $($crate::__projection_tests!(@test $attribute $concern $name);)+
+        }
+    };
+    (@test [$($attribute:tt)*] $concern:ident $name:ident) => {
+        #[test]
+        $($attribute)*
+        fn $name() {
+            $crate::projections::check(
+                &super::projection_fixture,
+                concat!(stringify!($concern), "::", stringify!($name)),
+            );
+        }
+    };
+}
