@@ -284,6 +284,8 @@ impl PostgresConfig {
                 self.options.clone().options([
                     ("statement_timeout", millis(self.statement_timeout)),
                     ("lock_timeout", millis(self.lock_timeout)),
+                    // a race is judged by the statement, not ended by the server
+                    ("default_transaction_isolation", "read committed".to_owned()),
                     // what the application put first in its path must not change a statement
                     ("search_path", "pg_catalog".to_owned()),
                     // statements are planned once, and a plan that was made while the table was
