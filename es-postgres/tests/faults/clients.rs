@@ -134,18 +134,27 @@ async fn client_kills_campaign() {
         command.args(["--exact", "clients::client_that_is_killed", "--nocapture"]);
         command.env(TASK, format!("{client} {next} {}", database.url()));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let reading = tokio::task::spawn_blocking(move || {
-            // the last line may be torn
-            let whole = output.split(b'\n').map_while(Result::ok);
-            whole.map(|line| String::from_utf8_lossy(&line).into_owned()).collect::<Vec<_>>()
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let (lines, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while output.read_line(&mut line).is_ok_and(|length| length > 0) {
+                let _ = lines.send(std::mem::take(&mut line));
+            }
         });
-        // it lives for a random time, which includes its start
-        let life = Duration::from_micros(chance.u64(5_000..120_000));
-        let _ = tokio::time::timeout(life, std::future::pending::<()>()).await;
+        // some are killed while they start, the others after some appends and a moment
+        let mut wanted = chance.u64(0..20);
+        let moment = Duration::from_micros(chance.u64(0..10_000));
+        while wanted > 0
+            && let Some(line) = heard.recv().await
+        {
+            calls.hear(client, &line);
+            wanted -= u64::from(line.contains("client "));
+        }
+        let _ = tokio::time::timeout(moment, std::future::pending::<()>()).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        for line in reading.await.unwrap() {
+        while let Some(line) = heard.recv().await {
             calls.hear(client, &line);
         }
         let acknowledged = calls.calls.iter().rev();
