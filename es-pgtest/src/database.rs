@@ -48,7 +48,7 @@ impl Drop for TestDatabase {
             return;
         }
         let options = self.server.administrators_options();
-        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(&self.name));
+        let statement = drop_statement(&self.name);
         // a runtime of its own: this may be dropped within one, or without any
         let dropping = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -99,24 +99,19 @@ impl Server {
         let template = format!("es_tpl_{template}");
         let mut connection = self.administrator().await;
         if !exists(&mut connection, &template).await {
-            sqlx::query("SELECT pg_advisory_lock($1)")
+            sqlx::query(include_str!("sql/lock.sql"))
                 .bind(TEMPLATE_LOCK)
                 .execute(&mut connection)
                 .await
                 .expect("the server locks");
             if !exists(&mut connection, &template).await {
                 let unfinished = format!("{template}_new");
-                let quoted_unfinished = quoted(&unfinished);
-                run(
-                    &mut connection,
-                    format!("DROP DATABASE IF EXISTS {quoted_unfinished} WITH (FORCE)"),
-                )
-                .await;
+                run(&mut connection, drop_statement(&unfinished)).await;
                 run(&mut connection, create_statement(&unfinished, "template0")).await;
                 prepare(self.connect_options(&unfinished)).await;
                 finish(&mut connection, &unfinished, &template).await;
             }
-            sqlx::query("SELECT pg_advisory_unlock($1)")
+            sqlx::query(include_str!("sql/unlock.sql"))
                 .bind(TEMPLATE_LOCK)
                 .execute(&mut connection)
                 .await
@@ -132,18 +127,18 @@ impl Server {
 async fn finish(connection: &mut PgConnection, unfinished: &str, template: &str) {
     // nobody connects to a template, and who is still connected is sent away: a database that
     // is in use is neither renamed nor copied
-    let from = quoted(unfinished);
-    run(connection, format!("ALTER DATABASE {from} ALLOW_CONNECTIONS false")).await;
-    sqlx::query("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1")
+    run(connection, named(include_str!("sql/close_database.sql"), unfinished)).await;
+    sqlx::query(include_str!("sql/end_sessions.sql"))
         .bind(unfinished)
         .execute(&mut *connection)
         .await
         .expect("the server ends sessions");
-    run(connection, format!("ALTER DATABASE {from} RENAME TO {}", quoted(template))).await;
+    let rename = named(include_str!("sql/rename_database.sql"), unfinished);
+    run(connection, rename.replace("{new_name}", &quoted(template))).await;
 }
 
 async fn exists(connection: &mut PgConnection, name: &str) -> bool {
-    sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+    sqlx::query_scalar(include_str!("sql/has_database.sql"))
         .bind(name)
         .fetch_one(connection)
         .await
@@ -158,11 +153,16 @@ async fn create(connection: &mut PgConnection, template: &str) -> String {
 }
 
 fn create_statement(name: &str, template: &str) -> String {
-    format!(
-        "CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
-        quoted(name),
-        quoted(template)
-    )
+    named(include_str!("sql/create_database.sql"), name).replace("{template}", &quoted(template))
+}
+
+fn drop_statement(name: &str) -> String {
+    named(include_str!("sql/drop_database.sql"), name)
+}
+
+/// A statement with the name of a database in it.
+fn named(statement: &str, name: &str) -> String {
+    statement.replace("{name}", &quoted(name))
 }
 
 async fn run(connection: &mut PgConnection, statement: String) {

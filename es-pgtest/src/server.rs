@@ -130,17 +130,13 @@ impl Server {
     /// If the server does not answer.
     pub async fn terminate_one(&self, database: &str, chance: &mut fastrand::Rng) -> bool {
         let mut connection = self.administrator().await;
-        let sessions: Vec<i32> = sqlx::query_scalar(
-            "SELECT pid FROM pg_stat_activity \
-             WHERE datname = $1 AND pid <> pg_backend_pid() AND backend_type = 'client backend' \
-             ORDER BY pid",
-        )
-        .bind(database)
-        .fetch_all(&mut connection)
-        .await
-        .expect("the server lists its sessions");
+        let sessions: Vec<i32> = sqlx::query_scalar(include_str!("sql/other_sessions.sql"))
+            .bind(database)
+            .fetch_all(&mut connection)
+            .await
+            .expect("the server lists its sessions");
         let Some(session) = chance.choice(sessions) else { return false };
-        let ended: bool = sqlx::query_scalar("SELECT pg_terminate_backend($1)")
+        let ended: bool = sqlx::query_scalar(include_str!("sql/end_session.sql"))
             .bind(session)
             .fetch_one(&mut connection)
             .await

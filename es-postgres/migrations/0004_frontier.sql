@@ -5,11 +5,12 @@
 -- commit shows its rows before it lets its locks go. So who is not among the holders of the lock,
 -- looked up after the highest visible position, has no undecided position at or below that one.
 -- What positions a holder may have drawn is known from when it was first seen: es_postgres keeps
--- count. The two statements must stand in this order, and a page must be read by a later one.
+-- count. The first two statements must stand in this order, and a page must be read by a later one.
 CREATE FUNCTION "{schema}"."{events}_frontier"(
     OUT visible BIGINT,
     OUT holders TEXT[],
-    OUT watermark BIGINT
+    OUT watermark BIGINT,
+    OUT newest BIGINT
 )
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -33,6 +34,9 @@ BEGIN
         );
     SELECT coalesce(max(w.position), 0) INTO watermark
     FROM "{schema}"."{events}_watermark" w;
+    -- who has committed since the first statement is in neither answer: one more look shows it
+    SELECT coalesce(max(e.position), 0) INTO newest
+    FROM "{schema}"."{events}" e;
 END;
 $$;
 

@@ -1,1 +1,8 @@
-CREATE SCHEMA IF NOT EXISTS "{schema}";
+DO $$
+BEGIN
+    -- even IF NOT EXISTS would need the right to make schemas
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{schema}') THEN
+        CREATE SCHEMA "{schema}";
+    END IF;
+END;
+$$;

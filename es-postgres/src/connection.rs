@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use es_core::{StoreError, StoreErrorKind, StreamId};
@@ -18,7 +19,10 @@ use crate::error::{closed, is_lost, store_error};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
 /// restarted meanwhile would otherwise make an append's outcome unknown.
-const STALE: Duration = Duration::from_secs(15);
+const STALE: Duration = Duration::from_secs(1);
+
+/// How a transaction begins in which no session settings can be relied on.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// What a statement is for, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +84,8 @@ pub(crate) struct Connector {
     is_persistent: bool,
     connect_timeout: Duration,
     answer_timeout: Duration,
+    /// How many connections were lost, of all that lead to this place.
+    losses: Arc<AtomicU64>,
     /// Where the connections lead to, for messages.
     pub(crate) place: String,
 }
@@ -110,6 +116,7 @@ impl Connector {
             is_persistent: config.is_persistent(),
             connect_timeout: config.connect_timeout,
             answer_timeout: config.statement_timeout.saturating_mul(2),
+            losses: Arc::default(),
             place: config.place(),
         }
     }
@@ -121,7 +128,8 @@ impl Connector {
             true => options.options([("synchronous_commit", "off")]),
             false => options,
         };
-        Self { options: Secret(options), place: self.place.clone(), ..*self }
+        let losses = Arc::clone(&self.losses);
+        Self { options: Secret(options), losses, place: self.place.clone(), ..*self }
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
@@ -173,7 +181,7 @@ impl Connector {
             }
             // a proxy may give each message that is outside of a transaction to another server
             // connection, which does not know what the message before has prepared
-            let mut transaction = connection.begin().await?;
+            let mut transaction = connection.begin_with(BEGIN).await?;
             match all_of(statement.fetch(&mut *transaction), take).await {
                 Ok(Ended::Whole) => {
                     transaction.commit().await?;
@@ -183,12 +191,25 @@ impl Connector {
                 Ok(Ended::Early) => Ok(Ended::Early),
                 Err(error) => {
                     // a transaction that is left to itself would keep the proxy's connection
-                    let _ = transaction.rollback().await;
+                    if transaction.rollback().await.is_err() {
+                        self.lost_one();
+                    }
                     Err(error)
                 }
             }
         };
-        self.in_time(answer).await
+        let ended = self.in_time(answer).await;
+        if let Err(RowsError::Sqlx(error)) = &ended
+            && is_lost(error)
+        {
+            self.lost_one();
+        }
+        ended
+    }
+
+    /// A connection was lost, so the others may be, too: each is tried before its next use.
+    pub(crate) fn lost_one(&self) {
+        self.losses.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives up a server that does not answer.
@@ -217,18 +238,22 @@ impl Connector {
 pub(crate) struct Slot {
     connection: Option<PgConnection>,
     used: Instant,
+    /// How many losses were known when the connection was taken last.
+    losses: u64,
 }
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self { connection: None, used: Instant::now() }
+        Self { connection: None, used: Instant::now(), losses: 0 }
     }
 
     /// The connection, made or tried if need be. Whoever takes it puts it back with
     /// [`keep`](Self::keep) once it is certain that nothing is under way on it.
     pub(crate) async fn take(&mut self, connector: &Connector) -> Result<PgConnection, StoreError> {
+        let losses = connector.losses.load(Ordering::Relaxed);
+        let is_doubtful = std::mem::replace(&mut self.losses, losses) != losses;
         if let Some(mut connection) = self.connection.take() {
-            if self.used.elapsed() < STALE {
+            if !is_doubtful && self.used.elapsed() < STALE {
                 return Ok(connection);
             }
             if let Ok(Ok(())) = timeout(connector.connect_timeout, connection.ping()).await {
@@ -259,7 +284,7 @@ impl Slot {
 /// Connections for statements that write nothing, or that may be repeated.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    connector: std::sync::Arc<Connector>,
+    connector: Arc<Connector>,
     free: Semaphore,
     slots: Mutex<Vec<Slot>>,
 }
@@ -278,7 +303,7 @@ impl Drop for Loan<'_> {
 }
 
 impl Connections {
-    pub(crate) fn new(connector: std::sync::Arc<Connector>, count: usize) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>, count: usize) -> Self {
         let slots = (0..count).map(|_| Slot::empty()).collect();
         Self { connector, free: Semaphore::new(count), slots: Mutex::new(slots) }
     }

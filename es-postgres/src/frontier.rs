@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-/// What one look at the database tells. The three are looked up in this order.
+/// What one look at the database tells, looked up in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
     /// The highest visible position.
@@ -17,14 +17,17 @@ pub(crate) struct Look {
     pub(crate) holders: Vec<String>,
     /// A frontier that some process has seen before.
     pub(crate) watermark: i64,
+    /// The highest visible position by now.
+    pub(crate) newest: i64,
 }
 
 /// Counts, from look to look, what holders may have drawn.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frontier {
     position: i64,
-    /// What was visible at the look before.
+    /// What was visible at the look before, and at its end.
     visible: i64,
+    newest: i64,
     /// For each holder a position below everything that it has drawn and not decided.
     lows: HashMap<String, i64>,
 }
@@ -45,12 +48,12 @@ impl Frontier {
     /// True if something above the frontier is visible, or somebody holds the lock: then the
     /// frontier is about to move.
     pub(crate) fn is_behind(&self) -> bool {
-        self.visible > self.position || !self.lows.is_empty()
+        self.newest > self.position || !self.lows.is_empty()
     }
 
     /// Takes a look into account. Pages may be read up to the position by any later statement.
     pub(crate) fn observe(&mut self, look: Look) -> Result<i64, WentBack> {
-        let Look { visible, holders, watermark } = look;
+        let Look { visible, holders, watermark, newest } = look;
         if visible < self.position {
             return Err(WentBack { from: self.position, to: visible });
         }
@@ -71,6 +74,7 @@ impl Frontier {
         let bound = lows.values().copied().min().unwrap_or(visible).min(visible);
         self.position = self.position.max(bound);
         self.visible = visible;
+        self.newest = newest;
         self.lows = lows;
         Ok(self.position)
     }
@@ -82,7 +86,7 @@ mod tests {
 
     fn look(visible: i64, holders: &[&str]) -> Look {
         let holders = holders.iter().map(|&holder| holder.to_owned()).collect();
-        Look { visible, holders, watermark: 0 }
+        Look { visible, holders, watermark: 0, newest: visible }
     }
 
     #[test]
@@ -111,6 +115,15 @@ mod tests {
         assert_eq!(frontier.observe(look(9, &["3/1"])), Ok(0));
         let mut frontier = Frontier::default();
         assert_eq!(frontier.observe(Look { watermark: 8, ..look(9, &["3/1"]) }), Ok(8));
+    }
+
+    #[test]
+    fn what_was_committed_during_a_look_is_looked_for_at_once() {
+        let mut frontier = Frontier::default();
+        assert_eq!(frontier.observe(Look { newest: 8, ..look(7, &[]) }), Ok(7));
+        assert!(frontier.is_behind());
+        assert_eq!(frontier.observe(look(8, &[])), Ok(8));
+        assert!(!frontier.is_behind());
     }
 
     #[test]

@@ -253,6 +253,7 @@ impl Tracker {
             };
             let lost = is_lost(&error);
             if lost {
+                self.connector.lost_one();
                 self.link = Link::None;
             }
             if !lost || is_new {
@@ -278,7 +279,12 @@ impl Tracker {
             }
             Link::None => return Err(sqlx::Error::PoolClosed.into()),
         };
-        Ok(Look { visible: row.try_get(0)?, holders: row.try_get(1)?, watermark: row.try_get(2)? })
+        Ok(Look {
+            visible: row.try_get("visible")?,
+            holders: row.try_get("holders")?,
+            watermark: row.try_get("watermark")?,
+            newest: row.try_get("newest")?,
+        })
     }
 
     async fn connect(&self) -> Result<Link, LookError> {

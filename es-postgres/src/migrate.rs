@@ -305,7 +305,7 @@ struct Inspection {
     server_version: i32,
     encoding: String,
     events_oid: Option<i64>,
-    has_plain_positions: Option<bool>,
+    has_plain_positions: bool,
     id_type: Option<String>,
 }
 
@@ -336,10 +336,10 @@ pub(crate) async fn check_store(
             layout.ids.catalogue_name()
         ));
     }
-    if inspection.has_plain_positions == Some(false) {
+    if !inspection.has_plain_positions {
         return refuse(format!(
-            "the sequence of positions of {table} in {place} was altered; followers would miss \
-             events: it must have CACHE 1, INCREMENT 1 and NO CYCLE"
+            "the column position of {table} in {place} was altered; followers would miss events: \
+             it must be GENERATED ALWAYS AS IDENTITY with CACHE 1, INCREMENT 1 and NO CYCLE"
         ));
     }
     Ok(events_oid)

@@ -36,7 +36,8 @@ impl PostgresStore {
     /// ends the transaction: begin it again.
     ///
     /// Append late: from the append to the end of the transaction other writers to the same streams
-    /// wait, and followers of the log wait for what stands behind it.
+    /// wait, and followers of the log wait for what stands behind it. Followers in this process look
+    /// for its end; those in others are not told of it and find it when they poll.
     ///
     /// ```no_run
     /// # use es_core::AppendRequest;

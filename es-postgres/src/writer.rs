@@ -7,9 +7,12 @@
 //! appends of one process do not race one another.
 
 use std::collections::{HashSet, VecDeque};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use es_core::{AppendError, AppendRequest, Appended, StreamId};
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -81,8 +84,9 @@ impl Writer {
 
     /// Writes a request that was checked.
     pub(crate) async fn append(self: &Arc<Self>, request: AppendRequest) -> Answer {
-        if let Some(mut turn) = self.turn(&request)? {
-            return turn.write(&request).await;
+        if let Some(turn) = self.turn(&request)? {
+            let append = Box::pin(turn.write(request));
+            return Finished { append: Some(append), runtime: self.runtime.clone() }.await;
         }
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| self.closed())?;
         let (reply, answer) = oneshot::channel();
@@ -261,18 +265,47 @@ struct Turn {
 }
 
 impl Turn {
-    async fn write(&mut self, request: &AppendRequest) -> Answer {
+    async fn write(mut self, request: AppendRequest) -> Answer {
         let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-        let mut answers = self.writer.appender.write(&mut slot, vec![request]).await;
+        let mut answers = self.writer.appender.write(&mut slot, vec![&request]).await;
         self.slot = Some(slot);
         answers.pop().expect("there is an answer for each request")
     }
 }
 
 impl Drop for Turn {
-    /// Also when the caller has gone in the middle: then the connection is closed with it.
     fn drop(&mut self) {
         let slot = self.slot.take().unwrap_or_else(Slot::empty);
         self.writer.release(slot, &self.streams);
+    }
+}
+
+/// An append that is finished in any case: by the runtime, when its caller goes in the middle.
+///
+/// A connection that was closed instead would leave a session behind that works or waits on, beyond
+/// the store's number of connections.
+struct Finished {
+    append: Option<BoxFuture<'static, Answer>>,
+    runtime: Handle,
+}
+
+impl Future for Finished {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let append = self.append.as_mut().expect("a future is not polled after its end");
+        let answer = append.as_mut().poll(context);
+        if answer.is_ready() {
+            self.append = None;
+        }
+        answer
+    }
+}
+
+impl Drop for Finished {
+    fn drop(&mut self) {
+        if let Some(append) = self.append.take() {
+            self.runtime.spawn(append);
+        }
     }
 }

@@ -138,11 +138,7 @@ fn statements_live_in_sql_files() {
     let keywords = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE ", "DROP "];
     for path in files(&[".rs"]) {
         let name = shown(&path);
-        if name.contains("tests")
-            || name.starts_with("es-testing")
-            || name.starts_with("es-pgtest")
-            || name.starts_with("benches")
-        {
+        if name.contains("tests") || name.starts_with("es-testing") || name.starts_with("benches") {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();

@@ -1,2 +1,2 @@
-SELECT visible, holders, watermark
+SELECT visible, holders, watermark, newest
 FROM "{schema}"."{events}_frontier"()

@@ -5,8 +5,8 @@ SELECT
     current_setting('server_version_num')::int AS server_version,
     current_setting('server_encoding') AS encoding,
     to_regclass($1)::oid::bigint AS events_oid,
-    (
-        SELECT s.seqcache = 1 AND s.seqincrement = 1 AND NOT s.seqcycle
+    EXISTS (
+        SELECT
         FROM pg_catalog.pg_depend d
         JOIN pg_catalog.pg_sequence s ON s.seqrelid = d.objid
         JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -14,6 +14,10 @@ SELECT
             AND d.classid = 'pg_catalog.pg_class'::regclass
             AND d.deptype = 'i'
             AND a.attname = 'position'
+            AND a.attidentity = 'a'
+            AND s.seqcache = 1
+            AND s.seqincrement = 1
+            AND NOT s.seqcycle
     ) AS has_plain_positions,
     (
         SELECT format_type(a.atttypid, NULL)

@@ -147,9 +147,9 @@ async fn a_server_that_does_not_answer_leaves_the_outcome_unknown() {
     let proxy = Proxy::start(Server::shared()).await;
     let config = Way::Single.config(&proxy, &database);
     let store =
-        PostgresStore::open(config.statement_timeout(Duration::from_millis(100))).await.unwrap();
-    store.append(to("account/a")).await.unwrap();
+        PostgresStore::open(config.statement_timeout(Duration::from_secs(1))).await.unwrap();
     store.end_of_log().await.unwrap();
+    store.append(to("account/a")).await.unwrap();
     proxy.black_hole();
     let error = store.append(to("account/a").with_key(key("k"))).await.unwrap_err();
     assert!(matches!(&error, AppendError::Store(error) if error.is_outcome_unknown()), "{error:?}");

@@ -3,10 +3,12 @@
 use std::pin::pin;
 
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
-use es_postgres::IdType;
+use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, ConnectOptions, Connection};
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use futures_util::FutureExt;
 
+use crate::support::sessions::{execute, insert, session};
 use crate::support::{database, events, key, open, run, to, told, value};
 
 #[tokio::test]
@@ -97,12 +99,48 @@ async fn transactions_in_opposite_orders_come_to_an_end() {
     assert_eq!(store.read_log(&ReadLog::from_start()).await.unwrap().events.len(), 2);
 }
 
+/// The sessions of the store below, and how many it may have: one that looks, one that tells of
+/// appends, and those for writing.
+const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'goes'";
+const BUDGET: i64 = 4;
+
+/// A store whose sessions can be counted.
+async fn counted(database: &TestDatabase) -> PostgresStore {
+    let options = database.options().application_name("goes");
+    PostgresStore::open(PostgresConfig::new(options).writers(2)).await.unwrap()
+}
+
+#[tokio::test]
+async fn callers_that_go_while_the_server_waits_leave_no_session_behind() {
+    let database = database(IdType::Text).await;
+    let store = counted(&database).await;
+    let mut slow = session(&database).await;
+    execute(&mut slow, "BEGIN").await;
+    insert(&mut slow, "a", 1..=1).await;
+    let blocked = "SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = 'goes' AND wait_event_type = 'Lock'";
+    for number in 0..20 {
+        let mut appending = pin!(store.append(to("account/a")));
+        assert!(appending.as_mut().now_or_never().is_none());
+        while number == 0 && value::<i64>(&database, blocked).await == 0 {
+            assert!(appending.as_mut().now_or_never().is_none());
+        }
+        tokio::task::yield_now().await;
+    }
+    store.append(to("account/b")).await.unwrap();
+    assert_eq!(value::<i64>(&database, blocked).await, 1);
+    assert!(value::<i64>(&database, SESSIONS).await <= BUDGET);
+    execute(&mut slow, "COMMIT").await;
+    // it stands behind the one that was under way, which the runtime has finished
+    let last = store.append(to("account/a")).await.unwrap();
+    assert_eq!(last.streams[0].version().as_u64(), 3);
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_caller_that_goes_leaves_no_session_behind() {
     let database = database(IdType::Text).await;
-    let options = database.options().application_name("goes");
-    let store =
-        es_postgres::PostgresStore::open(es_postgres::PostgresConfig::new(options)).await.unwrap();
+    let store = counted(&database).await;
     for polls in 0..60 {
         let request = match polls % 3 {
             0 => to("account/a"),
@@ -122,9 +160,7 @@ async fn a_caller_that_goes_leaves_no_session_behind() {
     }
     let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'goes' AND state = 'idle in transaction'";
     assert_eq!(value::<i64>(&database, open).await, 0);
-    // those of callers that went end by themselves; new ones are within the budget
-    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'goes'";
-    while value::<i64>(&database, sessions).await > 6 {}
+    assert!(value::<i64>(&database, SESSIONS).await <= BUDGET);
     let torn = "SELECT count(*) FROM (
         SELECT 1 FROM execution_events GROUP BY aggregate_id
         HAVING max(aggregate_version) <> count(*)) s";

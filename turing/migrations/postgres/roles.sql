@@ -2,7 +2,7 @@
 -- roles that do, such as GRANT turing_writer TO worker. Run it after each migration, by somebody
 -- who may create roles and owns the tables; it can be run again.
 --
---   turing_owner      owns what the migrations make
+--   turing_owner      owns what the migrations make; whoever runs this becomes a member
 --   turing_writer     runs workflows: appends events, registers postings
 --   turing_reader     looks
 --   turing_projector  looks, and writes what is derived from events
@@ -15,6 +15,10 @@ BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
         END IF;
     END LOOP;
+    -- only a member may give tables away, and only a member can migrate them further
+    IF NOT pg_catalog.pg_has_role(current_user, 'turing_owner', 'USAGE') THEN
+        EXECUTE format('GRANT turing_owner TO %I', current_user);
+    END IF;
 END;
 $$;
 

@@ -1,6 +1,6 @@
 //! Postings registered in two tables beside the events, in the same PostgreSQL database.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 
 use async_trait::async_trait;
@@ -17,6 +17,9 @@ use crate::postings::{PostingInput, RefusedPosting};
 
 /// Connections, made when they are needed.
 const CONNECTIONS: u32 = 2;
+
+/// How its transactions begin: whatever the server is set to, a race is waited for.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// A registry in the database of a [`PostgresStore`](es_postgres::PostgresStore).
 #[derive(Debug, Clone)]
@@ -99,8 +102,17 @@ impl PostgresRegistry {
     ) -> Result<Vec<Result<PostingId, RefusedPosting>>, sqlx::Error> {
         query(&self.statements.lock).execute(&mut *connection).await?;
         let mut view = self.view(connection, &postings).await?;
-        let registered = postings.into_iter().map(|posting| match register(&mut view, posting) {
-            Ok(registered) => registered,
+        let registered = postings.into_iter().map(|posting| {
+            if let Some(id) = posting.posting_id.filter(|id| view.unreadable.contains(id)) {
+                let reason = format!(
+                    "posting_id {id} is in the table postings already, with data that is no JSON \
+                     object; correct that row, or give this one another id"
+                );
+                return Err(RefusedPosting { source_name: posting.source, reason });
+            }
+            match register(&mut view, posting) {
+                Ok(registered) => registered,
+            }
         });
         let registered = registered.collect();
         let (ids, data): (Vec<i32>, Vec<Json<Map<String, Value>>>) =
@@ -148,8 +160,15 @@ impl PostgresRegistry {
         let ids: Vec<i32> =
             postings.iter().filter_map(|posting| posting.posting_id.map(|id| id.0)).collect();
         for row in query(&statements.known_data).bind(ids).fetch_all(connection).await? {
-            let Json(data) = row.try_get::<Json<Map<String, Value>>, _>(1)?;
-            view.data.insert(PostingId(row.try_get(0)?), data);
+            let id = PostingId(row.try_get(0)?);
+            let data = match row.try_get::<Json<Value>, _>(1)? {
+                Json(Value::Object(data)) => data,
+                _ => {
+                    view.unreadable.insert(id);
+                    Map::new()
+                }
+            };
+            view.data.insert(id, data);
         }
         Ok(view)
     }
@@ -160,6 +179,8 @@ impl PostgresRegistry {
 #[derive(Default)]
 struct View {
     data: HashMap<PostingId, Map<String, Value>>,
+    /// Rows of an adopted table whose data are not what Turing writes.
+    unreadable: HashSet<PostingId>,
     assigned: HashMap<String, PostingId>,
     highest: Option<PostingId>,
     inserted: Vec<PostingId>,
@@ -205,7 +226,7 @@ impl PostingRegistry for PostgresRegistry {
             return Ok(Vec::new());
         }
         let what = "registering postings";
-        let begun = self.pool.begin().await;
+        let begun = self.pool.begin_with(BEGIN).await;
         let mut transaction = begun.map_err(|error| self.told(what, error))?;
         let registered = self.register_within(&mut transaction, postings).await;
         let registered = registered.map_err(|error| self.told(what, error))?;
@@ -216,7 +237,7 @@ impl PostingRegistry for PostgresRegistry {
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
         let what = "reading a posting";
         let read = async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with(BEGIN).await?;
             let statement = query(&self.statements.posting_data).bind(posting.0);
             let row = statement.fetch_optional(&mut *transaction).await?;
             transaction.commit().await?;

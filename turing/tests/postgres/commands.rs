@@ -207,12 +207,11 @@ fn a_run_holds_its_lock_whatever_the_server_is_set_to() {
     // it waits for longer than the server would let the first one's transaction be
     let second = turing(&workspace, &url, &RUN).expect_code(2);
     assert!(second.stderr.contains(&format!("turing {}", first.id())), "{second:#?}");
-    let holds_back = "SELECT count(*)::text FROM pg_stat_activity
-        WHERE datname = current_database() AND state = 'idle in transaction'
-            AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)";
-    // other sessions of the run may be in the middle of a transaction just now
-    let is_free = (0..200).any(|_| database.number(holds_back) == 0);
-    assert!(is_free, "the lock's transaction keeps a snapshot or an id");
+    let holds_back = "SELECT count(*)::text FROM pg_stat_activity a
+        JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
+        WHERE a.datname = current_database() AND a.state = 'idle in transaction'
+            AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)";
+    assert_eq!(database.number(holds_back), 0, "the lock's transaction keeps a snapshot or an id");
     std::fs::write(goes_on, "").unwrap();
     // another schema is another store
     let other = turing(&workspace, &format!("{url}&schema=other"), &RUN);

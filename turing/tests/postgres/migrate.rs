@@ -61,6 +61,19 @@ fn the_printed_script_makes_the_same_database() {
 }
 
 #[test]
+fn the_printed_script_asks_no_right_to_make_schemas() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let role = format!("plain_{}", database.test.name());
+    database.run(&format!("CREATE ROLE {role} LOGIN; CREATE SCHEMA theirs AUTHORIZATION {role}"));
+    let url = format!("{}&schema=theirs", database.url_as(&role));
+    let printed = turing(&workspace, &url, &["migrate", "--print"]).expect_code(0);
+    database.try_run(Some(&role), &printed.stdout).unwrap();
+    let up_to_date = turing(&workspace, &url, &["migrate", "--json"]).expect_code(0);
+    assert_eq!(up_to_date.json(), json!({"applied": 0}));
+    database.run(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}"));
+}
+
+#[test]
 fn a_table_postings_of_the_application_is_adopted() {
     let (workspace, database) = (Workspace::new(), Database::new());
     database.run(
@@ -166,4 +179,22 @@ fn tables_of_other_programs_are_left_as_they_are() {
         let columns = "SELECT attname::text FROM pg_attribute WHERE attnum > 0 AND attrelid = ";
         assert_eq!(database.texts(&format!("{columns}'{table}'::regclass")), ["theirs"]);
     }
+}
+
+#[test]
+fn a_posting_of_the_application_whose_data_are_no_object_is_refused_alone() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    database.run(
+        "CREATE TABLE postings (posting_id INT PRIMARY KEY, data JSONB);
+         INSERT INTO postings VALUES (1, '[7]')",
+    );
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    workspace.postings(2);
+    workspace.script("a.sh", "cat");
+    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+    workspace.definition(10, &[(10, "a", end)]);
+    let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
+    let refused = "posting_id 1 is in the table postings already, with data that is no JSON object";
+    assert!(answer.stderr.contains(refused), "{answer:#?}");
+    assert!(answer.stdout.contains("1 postings = 1 ended + 0 open"), "{answer:#?}");
 }

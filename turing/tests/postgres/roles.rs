@@ -1,5 +1,7 @@
 //! `turing migrate --roles`: what each role may do.
 
+use es_pgtest::Server;
+
 use crate::database::{Database, turing};
 use crate::support::{RUN, Workspace};
 
@@ -95,4 +97,26 @@ fn each_role_may_do_its_work_and_nothing_else() {
     for member in [writer, reader, projector] {
         database.run(&format!("DROP OWNED BY {member}; DROP ROLE {member}"));
     }
+}
+
+#[test]
+fn the_owner_of_a_database_makes_the_roles_without_being_superuser() {
+    // roles are of the whole server: here nobody else makes them
+    let server = Server::private(&[]);
+    let (workspace, database) = (workspace(), Database::on(&server));
+    let name = database.test.name();
+    database.run(&format!(
+        "CREATE ROLE maker LOGIN CREATEROLE; ALTER DATABASE {name} OWNER TO maker;
+         CREATE ROLE worker LOGIN"
+    ));
+    let url = database.url_as("maker");
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    for _ in 0..2 {
+        turing(&workspace, &url, &["migrate", "--roles"]).expect_code(0);
+    }
+    database.try_run(Some("maker"), "GRANT turing_writer TO worker").unwrap();
+    turing(&workspace, &database.url_as("worker"), &RUN).expect_code(0);
+    // who gave the tables away can still migrate them
+    database.try_run(Some("maker"), "ALTER TABLE execution_events ADD COLUMN mine INT").unwrap();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
 }

@@ -1,0 +1,2 @@
+-- $1 session
+SELECT pg_terminate_backend($1)

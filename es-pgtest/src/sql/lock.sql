@@ -1,0 +1,2 @@
+-- $1 number of the lock
+SELECT pg_advisory_lock($1)
