@@ -17,6 +17,7 @@ pub mod store;
 pub mod account;
 pub mod llm;
 pub mod lock;
+pub mod read_models;
 pub mod run;
 pub mod script;
 

@@ -1,0 +1,148 @@
+//! How each conversation does, over all runs.
+
+use std::collections::BTreeMap;
+
+use es_core::projection::{ApplyError, Projection, Slicing};
+use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
+use serde::{Deserialize, Serialize};
+use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};
+
+use super::Durations;
+
+/// What was done at each conversation: attempts, durations, failures, tokens. A row has the
+/// conversation's id as its key; attempts that name no conversation are in none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConversationStatistics;
+
+/// The row of one conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ConversationRow {
+    /// Attempts that succeeded.
+    pub completed: u64,
+    /// Attempts that failed, by the type of failure.
+    pub failed: BTreeMap<FailureType, u64>,
+    /// How long attempts took, those that failed included.
+    pub durations: Durations,
+    /// What language models used, by actor.
+    pub tokens: BTreeMap<ActorId, Tokens>,
+    /// When its last attempt was recorded.
+    pub last_event: Option<Timestamp>,
+}
+
+/// What one actor used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Calls that told their tokens.
+    pub calls: u64,
+    /// The tokens of the inputs.
+    pub prompt: u64,
+    /// The tokens of the answers.
+    pub completion: u64,
+    /// Both together, as the calls told it.
+    pub total: u64,
+}
+
+impl ConversationRow {
+    /// Attempts, those that failed included.
+    pub fn attempts(&self) -> u64 {
+        self.completed + self.failed.values().sum::<u64>()
+    }
+
+    fn failed(&mut self, failure_type: Noted<FailureType>, duration_ms: Noted<u64>) {
+        let failure_type = failure_type.0.unwrap_or(FailureType::Unknown);
+        *self.failed.entry(failure_type).or_default() += 1;
+        self.took(duration_ms);
+    }
+
+    fn took(&mut self, duration_ms: Noted<u64>) {
+        if let Some(millis) = duration_ms.0 {
+            self.durations.add(millis);
+        }
+    }
+
+    fn take(&mut self, event: PostingEvent) {
+        use PostingEvent::*;
+        match event {
+            ScriptExecutionCompleted { duration_ms, .. }
+            | HumanTaskCompleted { duration_ms, .. } => {
+                self.completed += 1;
+                self.took(duration_ms);
+            }
+            LlmCallCompleted {
+                duration_ms,
+                actor_id,
+                tokens,
+                prompt_tokens,
+                completion_tokens,
+                ..
+            } => {
+                self.completed += 1;
+                self.took(duration_ms);
+                if let (Some(actor), Some(total)) = (actor_id.0, tokens.0) {
+                    let used = self.tokens.entry(actor).or_default();
+                    used.calls += 1;
+                    used.total = used.total.saturating_add(total);
+                    let add = |sum: &mut u64, more: Noted<u64>| {
+                        *sum = sum.saturating_add(more.0.unwrap_or(0));
+                    };
+                    add(&mut used.prompt, prompt_tokens);
+                    add(&mut used.completion, completion_tokens);
+                }
+            }
+            ScriptExecutionFailed { failure_type, duration_ms, .. }
+            | LlmCallFailed { failure_type, duration_ms, .. }
+            | HumanTaskFailed { failure_type, duration_ms, .. } => {
+                self.failed(failure_type, duration_ms);
+            }
+            // not selected
+            PostingEnteredRun { .. }
+            | BranchTaken { .. }
+            | PathEnded { .. }
+            | RetryScheduled { .. }
+            | PostingTerminal { .. }
+            | CircuitBreakerOpen { .. } => {}
+        }
+    }
+}
+
+impl Projection for ConversationStatistics {
+    const NAME: &'static str = "conversation_statistics";
+    const VERSION: u32 = 1;
+    type Row = ConversationRow;
+
+    fn selection(&self) -> EventFilter {
+        let attempts = [
+            "script_execution_completed",
+            "script_execution_failed",
+            "llm_call_completed",
+            "llm_call_failed",
+            "human_task_completed",
+            "human_task_failed",
+        ];
+        let all = EventFilter::all().aggregate_type(Posting::TYPE);
+        attempts.into_iter().fold(all, EventFilter::event_type)
+    }
+
+    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
+        let noted = event.metadata.get("conversation_id");
+        let id =
+            noted.and_then(|value| serde_json::from_value::<Noted<ConversationId>>(value).ok());
+        id.and_then(|id| id.0).iter().map(ConversationId::to_string).collect()
+    }
+
+    fn slicing(&self) -> Slicing {
+        Slicing::Whole
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<ConversationRow>,
+        event: &RecordedEvent,
+    ) -> Result<Option<ConversationRow>, ApplyError> {
+        let mut row = row.unwrap_or_default();
+        row.take(event.decode()?);
+        row.last_event = Some(event.recorded_at);
+        Ok(Some(row))
+    }
+}

@@ -1,0 +1,160 @@
+//! How each run goes.
+
+use std::collections::BTreeMap;
+
+use es_core::projection::{ApplyError, Projection, Slicing};
+use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
+use serde::{Deserialize, Serialize};
+use turing_domain::{
+    EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent, WorkflowRuns,
+};
+
+use super::run_of;
+
+/// The progress of each run: postings, rates, failures by their type. A row has the run's id as its
+/// key.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunProgress;
+
+/// The row of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// The workflow, if it was recorded.
+    pub workflow_id: Option<String>,
+    /// Whether it goes on.
+    pub status: RunStatus,
+    /// Why it failed, if it did.
+    pub error: Option<String>,
+    /// How many postings it was begun with, if that was recorded.
+    pub postings: Option<u32>,
+    /// How many postings entered it.
+    pub entered: u64,
+    /// How many postings ended, by the reason.
+    pub ended: BTreeMap<EndReason, u64>,
+    /// Attempts that succeeded.
+    pub completed: u64,
+    /// Attempts that failed, by the type of failure.
+    pub failed: BTreeMap<FailureType, u64>,
+    /// Failed attempts that were to be repeated.
+    pub retries: u64,
+    /// When its first event was recorded.
+    pub began: Timestamp,
+    /// When its last event was recorded.
+    pub last_event: Timestamp,
+}
+
+/// Whether a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// It has open postings, or was interrupted.
+    #[default]
+    InProgress,
+    /// All its postings are terminal.
+    Completed,
+    /// It was given up.
+    Failed,
+}
+
+impl RunRow {
+    fn new(began: Timestamp) -> Self {
+        Self {
+            workflow_id: None,
+            status: RunStatus::default(),
+            error: None,
+            postings: None,
+            entered: 0,
+            ended: BTreeMap::new(),
+            completed: 0,
+            failed: BTreeMap::new(),
+            retries: 0,
+            began,
+            last_event: began,
+        }
+    }
+
+    /// How many postings have ended.
+    pub fn ended(&self) -> u64 {
+        self.ended.values().sum()
+    }
+
+    /// How many postings entered it and have not ended.
+    pub fn open(&self) -> u64 {
+        self.entered.saturating_sub(self.ended())
+    }
+
+    /// Successful attempts a minute, from its first event to its last.
+    pub fn per_minute(&self) -> f64 {
+        let minutes = self.last_event.since(self.began).as_secs_f64() / 60.0;
+        if minutes > 0.0 { self.completed as f64 / minutes } else { 0.0 }
+    }
+
+    fn take_workflow(&mut self, stream: &str, event: WorkflowEvent) {
+        match event {
+            WorkflowEvent::WorkflowStarted { posting_count, .. } => {
+                self.workflow_id = Some(stream.to_owned());
+                self.postings = posting_count.0;
+            }
+            WorkflowEvent::WorkflowCompleted { .. } => self.status = RunStatus::Completed,
+            WorkflowEvent::WorkflowFailed { error, .. } => {
+                self.status = RunStatus::Failed;
+                self.error = error.0;
+            }
+        }
+    }
+
+    fn take_posting(&mut self, event: PostingEvent) {
+        use PostingEvent::*;
+        match event {
+            PostingEnteredRun { .. } => self.entered += 1,
+            ScriptExecutionCompleted { .. }
+            | LlmCallCompleted { .. }
+            | HumanTaskCompleted { .. } => self.completed += 1,
+            ScriptExecutionFailed { failure_type, .. }
+            | LlmCallFailed { failure_type, .. }
+            | HumanTaskFailed { failure_type, .. } => {
+                let failure_type = failure_type.0.unwrap_or(FailureType::Unknown);
+                *self.failed.entry(failure_type).or_default() += 1;
+            }
+            RetryScheduled { .. } => self.retries += 1,
+            PostingTerminal { reason, .. } => {
+                let reason = reason.0.unwrap_or(EndReason::Completed);
+                *self.ended.entry(reason).or_default() += 1;
+            }
+            BranchTaken { .. } | PathEnded { .. } | CircuitBreakerOpen { .. } => {}
+        }
+    }
+}
+
+impl Projection for RunProgress {
+    const NAME: &'static str = "run_progress";
+    const VERSION: u32 = 1;
+    type Row = RunRow;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all().aggregate_type(Posting::TYPE).aggregate_type(WorkflowRuns::TYPE)
+    }
+
+    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
+        run_of(event).iter().map(RunId::to_string).collect()
+    }
+
+    fn slicing(&self) -> Slicing {
+        Slicing::Whole
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<RunRow>,
+        event: &RecordedEvent,
+    ) -> Result<Option<RunRow>, ApplyError> {
+        let mut row = row.unwrap_or_else(|| RunRow::new(event.recorded_at));
+        match event.stream.aggregate_type() {
+            WorkflowRuns::TYPE => row.take_workflow(event.stream.aggregate_id(), event.decode()?),
+            _ => row.take_posting(event.decode()?),
+        }
+        row.last_event = event.recorded_at;
+        Ok(Some(row))
+    }
+}
