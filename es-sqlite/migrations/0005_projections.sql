@@ -59,7 +59,7 @@ CREATE TABLE projection_parked (
     discard_reason TEXT,
     discarded_at TEXT,
 
-    PRIMARY KEY (generation, position, key),
+    PRIMARY KEY (generation, key, position),
     CONSTRAINT what_is_discarded_says_why
         CHECK (
             (state = 'discarded') = (discard_reason IS NOT NULL)
@@ -67,8 +67,8 @@ CREATE TABLE projection_parked (
         )
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX projection_parked_by_key
-ON projection_parked (generation, key, position);
+CREATE INDEX projection_parked_in_order
+ON projection_parked (generation, position, key);
 
 CREATE INDEX projection_parked_due
 ON projection_parked (generation)

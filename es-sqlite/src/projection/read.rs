@@ -127,7 +127,9 @@ pub(super) fn parked(
     let read = |row: Columns<'_>| row.parked();
     let parked = match &list.key {
         Some(key) => {
-            let values = params![generation, waiting, position, after, most, key];
+            // the entry before may be of another key
+            let position = if after < key.as_str() { position.saturating_sub(1) } else { position };
+            let values = params![generation, waiting, position, most, key];
             all(connection, sql::PROJECTION_PARKED_OF_KEY, values, read)
         }
         None => {

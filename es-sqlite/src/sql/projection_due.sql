@@ -1,6 +1,6 @@
 -- ?1 generation
 SELECT p.key
-FROM projection_parked p
+FROM projection_parked p INDEXED BY projection_parked_due
 WHERE p.generation = ?1
     AND p.state = 'due'
     AND NOT EXISTS (

@@ -17,7 +17,7 @@ INSERT INTO projection_parked (
     discarded_at
 )
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-ON CONFLICT (generation, position, key) DO UPDATE
+ON CONFLICT (generation, key, position) DO UPDATE
 SET event_id = excluded.event_id,
     aggregate_type = excluded.aggregate_type,
     aggregate_id = excluded.aggregate_id,

@@ -1,4 +1,4 @@
--- ?1 generation, ?2 waiting only, ?3 position before, ?4 key before, ?5 limit, ?6 key
+-- ?1 generation, ?2 waiting only, ?3 position before, ?4 limit, ?5 key
 SELECT
     position,
     key,
@@ -14,9 +14,8 @@ SELECT
     discarded_at
 FROM projection_parked
 WHERE generation = ?1
-    AND key = ?6
-    AND position >= ?3
-    AND (position, key) > (?3, ?4)
+    AND key = ?5
+    AND position > ?3
     AND NOT (?2 AND state = 'discarded')
 ORDER BY position
-LIMIT ?5
+LIMIT ?4
