@@ -85,6 +85,7 @@ mod append;
 mod transaction;
 mod writer;
 
+mod projection;
 mod read;
 mod reader;
 mod row;
@@ -93,5 +94,6 @@ mod wait;
 
 pub use config::{SqliteConfig, Synchronous};
 pub use error::store_error;
+pub use projection::ModelTransaction;
 pub use store::SqliteStore;
 pub use transaction::{SqliteTransaction, TransactionError};

@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_append_only.sql"),
     include_str!("../migrations/0003_idempotency.sql"),
     include_str!("../migrations/0004_snapshots.sql"),
+    include_str!("../migrations/0005_projections.sql"),
 ];
 
 /// What a SQLite file is.

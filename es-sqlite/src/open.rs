@@ -24,7 +24,7 @@ const WAL_BYTES: i64 = 64 * 1024 * 1024;
 const CACHE_KIB: i64 = -16 * 1024;
 
 /// Statements that a connection keeps prepared: all of the store's, and some of the application's.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// The connections that write.
 pub(crate) struct WriteConnections {
@@ -89,6 +89,8 @@ pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnect
             StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
         })?;
     }
+    // what an application's rows refer to is watched on the connection that it writes on
+    application.pragma_update(None, "foreign_keys", true).doing(&application, "opening")?;
     let gate = Gate::on(&application)?;
     Ok(Some(WriteConnections { checked, application, gate }))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
+use es_core::environment::Clock;
 use es_core::{AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage};
 use es_core::{Position, ReadLog, ReadStream, Snapshot, SnapshotStore, StoreError};
 use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
@@ -16,6 +17,7 @@ use tokio::sync::oneshot;
 use crate::append::{CheckedAppend, append};
 use crate::config::SqliteConfig;
 use crate::open::{open_to_read, open_to_write};
+use crate::projection::Handlers;
 use crate::queue::Queue;
 use crate::reader::{self, Read, do_reads};
 use crate::transaction::SqliteTransaction;
@@ -40,6 +42,7 @@ struct Shared {
     reads: Queue<Read>,
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
+    handlers: Handlers,
     /// The thread that ends after all others; `None` when it was waited for.
     last: tokio::sync::Mutex<Option<Thread>>,
 }
@@ -171,6 +174,28 @@ impl SqliteStore {
         }
     }
 
+    /// [`write`](Self::write) for work that needs nothing of a transaction but its connection.
+    pub(crate) async fn write_plainly<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.writes()?.write_alone(work).await
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.shared.config.clock)
+    }
+
+    pub(crate) fn handlers(&self) -> &Handlers {
+        &self.shared.handlers
+    }
+
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.shared.wake
+    }
+
     fn writes(&self) -> Result<&Queue<Job>, StoreError> {
         self.shared.check_poison()?;
         self.shared.writes.as_ref().ok_or_else(|| {
@@ -227,7 +252,15 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
     }
     let (interval, watched) = (config.poll_interval, Arc::clone(&wake));
     threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, interval))?);
-    let mut shared = Shared { config, writes: None, reads, wake, poison, last: Default::default() };
+    let mut shared = Shared {
+        config,
+        writes: None,
+        reads,
+        wake,
+        poison,
+        handlers: Handlers::default(),
+        last: Default::default(),
+    };
     let path = shared.config.path.clone();
     let (queue, jobs) = Queue::new(shared.config.queue, path.clone());
     let writer = connections.map(|connections| Writer {

@@ -1,8 +1,9 @@
-//! Waking those who wait for the log to grow.
+//! Waking those who wait for the log to grow, or for projections to go on.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use es_core::projection::CommitSignal;
 use es_core::{Position, StoreError};
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -13,6 +14,8 @@ use crate::{read, sql};
 /// Knows how far the log goes, as far as this store has seen, and tells those who wait.
 pub(crate) struct Wake {
     log: watch::Sender<Log>,
+    /// Given whenever a projection may have gone on, or cannot any more.
+    commits: CommitSignal,
     polling: Mutex<Polling>,
     changed: Condvar,
 }
@@ -37,7 +40,17 @@ struct Polling {
 impl Wake {
     pub(crate) fn new(end: Position) -> Self {
         let log = Log { end: end.to_sequence(), ..Log::default() };
-        Self { log: watch::Sender::new(log), polling: Mutex::default(), changed: Condvar::new() }
+        Self {
+            log: watch::Sender::new(log),
+            commits: CommitSignal::new(),
+            polling: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Wakes those who wait for projections.
+    pub(crate) fn commits(&self) -> &CommitSignal {
+        &self.commits
     }
 
     /// The log goes at least so far.
@@ -55,6 +68,7 @@ impl Wake {
         self.log.send_modify(|log| {
             log.stopped.get_or_insert(reason);
         });
+        self.commits.give();
         self.polling().is_closed = true;
         self.changed.notify_all();
     }
@@ -64,6 +78,7 @@ impl Wake {
             log.failures += 1;
             log.failure = Some(failure);
         });
+        self.commits.give();
     }
 
     /// Whether the log is known to go past `position`; an error if the store has stopped.
@@ -144,12 +159,15 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Looks for appends of other processes while somebody waits; ends when the store is closed.
+/// Looks for commits of other processes while somebody waits; ends when the store is closed.
 pub(crate) fn watch_file(connection: &Connection, wake: &Wake, interval: Duration) {
     let mut seen = None;
     while wake.park() {
         match look(connection, &mut seen) {
-            Ok(Some(end)) => wake.advance(end),
+            Ok(Some(end)) => {
+                wake.advance(end);
+                wake.commits.give();
+            }
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "looking for new events failed");

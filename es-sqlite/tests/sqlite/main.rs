@@ -9,6 +9,7 @@ mod files;
 mod migrations;
 mod plans;
 mod processes;
+mod projections;
 mod schema;
 mod statements;
 mod store;

@@ -55,6 +55,21 @@ async fn hot_statements_use_their_index() {
              (aggregate_id=? AND aggregate_type=? AND aggregate_version<?)"
                 .to_owned(),
         ),
+        (
+            "projection_rows",
+            "SEARCH projection_rows USING PRIMARY KEY (generation=? AND key>?)".to_owned(),
+        ),
+        (
+            "projection_parked",
+            "SEARCH projection_parked USING INDEX projection_parked_in_order \
+             (generation=? AND (position,key)>(?,?))"
+                .to_owned(),
+        ),
+        (
+            "projection_parked_of_key",
+            "SEARCH projection_parked USING PRIMARY KEY (generation=? AND key=? AND position>?)"
+                .to_owned(),
+        ),
     ];
     let folder = Folder::new();
     folder.store().await;
@@ -63,6 +78,23 @@ async fn hot_statements_use_their_index() {
     for (name, step) in expected {
         let (_, statement) = statements.iter().find(|(found, _)| found == name).unwrap();
         assert_eq!(plan(&connection, statement), [step], "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_work_looks_at_nothing_but_its_own_rows() {
+    let folder = Folder::new();
+    folder.store().await;
+    let connection = folder.connection();
+    for (name, statement) in statements() {
+        // all models are looked at for the status of all
+        if name == "projection_status" {
+            continue;
+        }
+        for step in plan(&connection, &statement) {
+            let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
+            assert!(!scans || !name.starts_with("projection_"), "{name}: {step}");
+        }
     }
 }
 

@@ -1,0 +1,11 @@
+//! The store as a place for the models of projections.
+
+mod commit;
+mod handler;
+mod model;
+mod read;
+mod row;
+mod sink;
+
+pub(crate) use handler::Handlers;
+pub use handler::ModelTransaction;

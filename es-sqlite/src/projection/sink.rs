@@ -1,0 +1,158 @@
+//! The calls of the sink, on the store's threads.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::projection::{
+    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
+    Renewed, SinkError, Slot,
+};
+use es_core::{Position, Timestamp};
+use rusqlite::Connection;
+
+use super::{commit, handler, model, read};
+use crate::store::SqliteStore;
+
+impl SqliteStore {
+    /// Changes projections in a transaction of its own, with the time.
+    async fn change<T, W>(&self, work: W) -> Result<T, SinkError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection, Timestamp) -> Result<T, SinkError> + Send + 'static,
+    {
+        let clock = self.clock();
+        self.write_plainly(move |connection| work(connection, clock.now())).await
+    }
+
+    /// The same where it can end somebody's wait.
+    async fn advance<T, W>(&self, work: W) -> Result<T, SinkError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection, Timestamp) -> Result<T, SinkError> + Send + 'static,
+    {
+        let done = self.change(work).await?;
+        self.wake().commits().give();
+        Ok(done)
+    }
+}
+
+/// Leases expire by the store's clock, and by no other process's: processes that share a file are on
+/// one machine.
+#[async_trait]
+impl ProjectionSink for SqliteStore {
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        let claim = claim.clone();
+        self.advance(move |connection, now| model::acquire(connection, &claim, now)).await
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        let lease = lease.clone();
+        self.change(move |connection, now| model::renew(connection, &lease, time_to_live, now))
+            .await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        let lease = lease.clone();
+        self.change(move |connection, _| model::release(connection, &lease)).await
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        let (lease, trouble) = (lease.clone(), trouble.to_owned());
+        self.change(move |connection, now| model::report(connection, &lease, &trouble, now)).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let (lease, batch) = (lease.clone(), batch.clone());
+        let found = self.handlers().of(&lease.projection);
+        self.advance(move |connection, now| {
+            commit::commit(connection, &lease, &batch, now, |events| match &found {
+                Some(found) => handler::call(&**found, connection, &lease, events),
+                None => Err(SinkError::NoHandler { projection: lease.projection.clone() }),
+            })
+        })
+        .await
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        let lease = lease.clone();
+        self.advance(move |connection, _| model::switch(connection, &lease)).await
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        let projection = projection.to_owned();
+        self.change(move |connection, now| model::abandon(connection, &projection, now)).await
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        let (projection, keys) = (projection.to_owned(), keys.to_vec());
+        self.read(move |connection| read::load(connection, &projection, slot, keys)).await
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        let (projection, after) = (projection.to_owned(), after.unwrap_or_default().to_owned());
+        self.read(move |connection| read::rows(connection, &projection, slot, &after, limit)).await
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        let (projection, list) = (projection.to_owned(), list.clone());
+        self.read(move |connection| read::parked(connection, &projection, slot, &list)).await
+    }
+
+    async fn request_retry(
+        &self,
+        projection: &str,
+        slot: Slot,
+        key: &str,
+    ) -> Result<(), SinkError> {
+        let (projection, key) = (projection.to_owned(), key.to_owned());
+        self.change(move |connection, _| model::request_retry(connection, &projection, slot, &key))
+            .await
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        let (projection, entry, reason) = (projection.to_owned(), entry.clone(), reason.to_owned());
+        self.change(move |connection, now| {
+            model::discard(connection, &projection, slot, &entry, &reason, now)
+        })
+        .await
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        let (projection, now) = (projection.map(str::to_owned), self.clock().now());
+        self.read(move |connection| read::status(connection, projection.as_deref(), now)).await
+    }
+
+    /// Commits of other processes are noticed within
+    /// [`poll_interval`](crate::SqliteConfig::poll_interval).
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        // the file is watched for as long as somebody waits
+        let _waiting = self.wake().waiting();
+        let is_reached = || {
+            let projection = projection.to_owned();
+            self.read(move |connection| Ok(read::has_reached(connection, &projection, position)?))
+        };
+        self.wake().commits().until(None, is_reached).await
+    }
+}

@@ -1,0 +1,7 @@
+-- ?1 generation, ?2 holder, ?3 expires at
+UPDATE projection_models
+SET epoch = epoch + 1,
+    holder = ?2,
+    expires_at = ?3
+WHERE generation = ?1
+RETURNING epoch

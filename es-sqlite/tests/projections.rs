@@ -1,0 +1,107 @@
+//! The suite of projections over the SQLite store.
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
+
+use std::sync::{Arc, Mutex};
+
+use es_core::projection::ProjectionSink;
+use es_core::{EventStore, StoreError};
+use es_sqlite::rusqlite::Connection;
+use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+use es_testing::ManualClock;
+use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+use tempfile::TempDir;
+
+struct Sqlite {
+    store: Mutex<SqliteStore>,
+    config: SqliteConfig,
+    clock: ManualClock,
+    handler: Arc<SuiteHandler>,
+    folder: TempDir,
+}
+
+async fn opened(config: &SqliteConfig, suite: &Arc<SuiteHandler>) -> SqliteStore {
+    let (store, suite) = (SqliteStore::open(config.clone()).await.unwrap(), suite.clone());
+    store.handle(HANDLED, move |model, events| {
+        let mut insert = model.connection().prepare_cached(
+            "INSERT INTO effects (generation, stream, number) VALUES (?1, ?2, ?3)",
+        )?;
+        for event in events {
+            let (stream, number) = suite.effect(event)?;
+            insert.execute((model.generation(), stream, i64::try_from(number)?))?;
+        }
+        Ok(())
+    });
+    store
+}
+
+async fn sqlite() -> Sqlite {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    // nothing in a temporary folder must survive a loss of power
+    let config = SqliteConfig::new(folder.path().join("store.db"))
+        .synchronous(Synchronous::Off)
+        .clock(Arc::new(clock.clone()));
+    let handler = Arc::new(SuiteHandler::default());
+    let store = opened(&config, &handler).await;
+    let table = "CREATE TABLE effects (
+                     place INTEGER PRIMARY KEY AUTOINCREMENT,
+                     generation INTEGER NOT NULL
+                         REFERENCES projection_models (generation) ON DELETE CASCADE,
+                     stream TEXT NOT NULL,
+                     number INTEGER NOT NULL
+                 );
+                 CREATE INDEX effects_generation ON effects (generation)";
+    store
+        .write(move |tx| {
+            tx.connection().execute_batch(table).unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    Sqlite { store: Mutex::new(store), config, clock, handler, folder }
+}
+
+impl Sqlite {
+    fn open_now(&self) -> SqliteStore {
+        self.store.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl ProjectionFixture for Sqlite {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.open_now())
+    }
+
+    fn sink(&self) -> Arc<dyn ProjectionSink> {
+        Arc::new(self.open_now())
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.clock.clone()
+    }
+
+    fn handler(&self) -> Arc<SuiteHandler> {
+        self.handler.clone()
+    }
+
+    async fn effects(&self) -> Vec<(String, u64)> {
+        let connection = Connection::open(self.folder.path().join("store.db")).unwrap();
+        let mut select = connection
+            .prepare(
+                "SELECT stream, number FROM effects JOIN projection_models USING (generation)
+                 WHERE projection = 'handled' AND slot = 'active' ORDER BY place",
+            )
+            .unwrap();
+        let effects = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
+        effects.unwrap().map(Result::unwrap).map(|(s, n)| (s, n.unsigned_abs())).collect()
+    }
+
+    async fn reopen(&self) -> bool {
+        self.open_now().close().await;
+        *self.store.lock().unwrap() = opened(&self.config, &self.handler).await;
+        true
+    }
+}
+
+es_testing::projection_suite!(sqlite);

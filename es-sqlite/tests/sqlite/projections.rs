@@ -1,0 +1,217 @@
+//! What the suite cannot know of models in a file: handlers, their tables, and other processes.
+
+use std::time::Duration;
+
+use es_core::projection::{
+    Batch, Checkpoint, Claim, Content, ListParked, Parked, ParkedState, ProjectionSink, RowChange,
+    SinkError, Slot,
+};
+use es_core::{EventStore, Payload, Position, ReadLog, RecordedEvent, StoreError, StoreErrorKind};
+use es_sqlite::{ModelTransaction, SqliteConfig, SqliteStore};
+
+use crate::support::{Folder, append_one, event, waits};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn claim(slot: Slot, version: u32) -> Claim {
+    Claim {
+        projection: "mail".to_owned(),
+        fingerprint: format!("mail v{version}"),
+        slot,
+        slices: 1,
+        holder: "one".to_owned(),
+        time_to_live: Duration::from_secs(30),
+    }
+}
+
+/// A store with three events and a handler for `mail`.
+async fn store_with(
+    folder: &Folder,
+    handler: impl Fn(
+        &ModelTransaction<'_>,
+        &[RecordedEvent],
+    ) -> Result<(), es_core::projection::ApplyError>
+    + Send
+    + Sync
+    + 'static,
+) -> (SqliteStore, Vec<RecordedEvent>) {
+    let store = folder.store().await;
+    for output in ["a", "b", "c"] {
+        append_one(&store, "posting/1", event(output)).await;
+    }
+    let events = store.read_log(&ReadLog::from_start()).await.unwrap().events;
+    store.handle("mail", handler);
+    (store, events)
+}
+
+fn handing(from: &Checkpoint, events: &[RecordedEvent]) -> Batch {
+    let to = Checkpoint::at(events.last().unwrap());
+    Batch::moving(0, from.clone(), to).content(Content::Events(events.to_vec()))
+}
+
+const MAIL: &str = "
+    CREATE TABLE mail (
+        generation INTEGER NOT NULL REFERENCES projection_models (generation) ON DELETE CASCADE,
+        event_id TEXT NOT NULL,
+        PRIMARY KEY (generation, event_id)
+    );
+    CREATE VIEW mail_now AS
+        SELECT event_id FROM mail JOIN projection_models USING (generation)
+        WHERE projection = 'mail' AND slot = 'active'";
+
+fn count(folder: &Folder, table: &str) -> i64 {
+    let statement = format!("SELECT count(*) FROM {table}");
+    folder.connection().query_row(&statement, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_table_of_the_application_is_rebuilt_beside_the_one_that_is_served() {
+    let folder = Folder::new();
+    let (store, events) = store_with(&folder, |model, events| {
+        assert_eq!(model.projection(), "mail");
+        for event in events {
+            let values = (model.generation(), event.event_id.to_string());
+            let statement = "INSERT INTO mail (generation, event_id) VALUES (?1, ?2)";
+            model.connection().execute(statement, values)?;
+            let value = Payload::of(&model.slot().as_str())?;
+            assert_eq!(model.row("last")?.is_some(), event.version.as_u64() > 1);
+            model.set_row("last", Some(&value))?;
+            model.set_row("never there", None)?;
+        }
+        Ok(())
+    })
+    .await;
+    let made = store.write(|tx| {
+        tx.connection().execute_batch(MAIL).unwrap();
+        Ok::<_, StoreError>(())
+    });
+    made.await.unwrap();
+
+    let active = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    store.commit(&active, &handing(&Checkpoint::START, &events[..2])).await.unwrap();
+    let shadow = store.acquire(&claim(Slot::Shadow, 2)).await.unwrap();
+    store.commit(&shadow, &handing(&Checkpoint::START, &events)).await.unwrap();
+    assert_eq!((count(&folder, "mail"), count(&folder, "mail_now")), (5, 2));
+    let last = store.load("mail", Slot::Shadow, &["last".to_owned()]).await.unwrap();
+    assert_eq!(last[0].value, Payload::of(&"shadow").unwrap());
+
+    store.switch(&shadow).await.unwrap();
+    assert_eq!((count(&folder, "mail"), count(&folder, "mail_now")), (3, 3));
+    assert_eq!(count(&folder, "projection_active_rows"), 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_has_failed_and_the_store_goes_on() {
+    let folder = Folder::new();
+    let (store, events) = store_with(&folder, |model, events| {
+        model.set_row("half", Some(&Payload::of(&1)?))?;
+        assert!(events.is_empty(), "no mail today");
+        Ok(())
+    })
+    .await;
+    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    let failed = store.commit(&lease, &handing(&Checkpoint::START, &events)).await;
+    let Err(SinkError::Handler { source, .. }) = failed else {
+        panic!("the handler panics, but the answer is {failed:?}")
+    };
+    assert!(source.to_string().contains("no mail today"), "{source}");
+    assert_eq!(store.rows("mail", Slot::Active, None, 10).await.unwrap(), []);
+    append_one(&store, "posting/1", event("d")).await;
+}
+
+#[tokio::test]
+async fn a_handler_cannot_commit_or_undo_the_transaction() {
+    for statement in ["COMMIT", "ROLLBACK"] {
+        let folder = Folder::new();
+        let (store, events) = store_with(&folder, move |model, _| {
+            model.set_row("half", Some(&Payload::of(&1)?))?;
+            // whatever comes of it
+            let _ = model.connection().execute_batch(statement);
+            Ok(())
+        })
+        .await;
+        let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+        let answer = store.commit(&lease, &handing(&Checkpoint::START, &events)).await;
+        let reached = store.status(Some("mail")).await.unwrap().remove(0).active.unwrap();
+        let rows = store.rows("mail", Slot::Active, None, 10).await.unwrap();
+        assert!(answer.is_err(), "{statement} ended the transaction: {answer:?}");
+        assert_eq!((reached.checkpoint(), rows.len()), (&Checkpoint::START, 0), "{statement}");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_through_another_store_wakes_who_waits() {
+    let folder = Folder::new();
+    let (one, other) = (folder.store().await, folder.store().await);
+    let lease = other.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    let mut from = Checkpoint::START;
+    for place in 1..=3 {
+        let to = Checkpoint { position: Position::from_sequence(place), event: None };
+        let (waiting, position) = (one.clone(), to.position);
+        let waiter = tokio::spawn(async move { waiting.wait_reached("mail", position).await });
+        other.commit(&lease, &Batch::moving(0, from, to.clone())).await.unwrap();
+        tokio::time::timeout(PATIENCE, waiter).await.unwrap().unwrap().unwrap();
+        from = to;
+    }
+}
+
+#[tokio::test]
+async fn closing_ends_the_wait_for_a_projection() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let waiting = store.clone();
+    let mut waiter =
+        Box::pin(async move { waiting.wait_reached("mail", Position::from_sequence(1)).await });
+    assert!(waits(&mut waiter).await);
+    store.close().await;
+    match tokio::time::timeout(PATIENCE, waiter).await.unwrap() {
+        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Closed),
+        other => panic!("the store is closed, but: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_read_only_store_shows_models_and_writes_none() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    let to = Checkpoint { position: Position::from_sequence(1), event: None };
+    let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
+    let batch = Batch::moving(0, Checkpoint::START, to).content(Content::Rows(vec![row]));
+    store.commit(&lease, &batch).await.unwrap();
+    let config = SqliteConfig::new(folder.path()).read_only(true);
+    let reader = SqliteStore::open(config).await.unwrap();
+    assert_eq!(reader.rows("mail", Slot::Active, None, 10).await.unwrap().len(), 1);
+    let Err(SinkError::Store(error)) = reader.acquire(&claim(Slot::Active, 1)).await else {
+        panic!("a read-only store gave a lease");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+}
+
+#[tokio::test]
+async fn texts_of_any_kind_come_back() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let mut claim = claim(Slot::Active, 1);
+    claim.holder = "a\0b '; \u{1F980}".to_owned();
+    let lease = store.acquire(&claim).await.unwrap();
+    append_one(&store, "posting/1", event("a")).await;
+    let recorded = store.read_log(&ReadLog::from_start()).await.unwrap().events.remove(0);
+    let entry = Parked {
+        event: (&recorded).into(),
+        key: "k".to_owned(),
+        reason: "\0 it failed".to_owned(),
+        attempts: u32::MAX,
+        parked_at: recorded.recorded_at,
+        state: ParkedState::Waiting { is_due: false },
+    };
+    let mut batch = Batch::moving(0, Checkpoint::START, Checkpoint::at(&recorded));
+    batch.park = vec![entry.clone()];
+    store.commit(&lease, &batch).await.unwrap();
+    store.report(&lease, "trouble\0").await.unwrap();
+    let listed = store.parked("mail", Slot::Active, &ListParked::default()).await.unwrap();
+    assert_eq!(listed, [entry]);
+    let status = store.status(None).await.unwrap().remove(0).active.unwrap();
+    assert_eq!(status.holder.unwrap().name, claim.holder);
+    assert_eq!(status.trouble.unwrap().message, "trouble\0");
+}
