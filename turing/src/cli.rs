@@ -9,6 +9,7 @@ mod events;
 mod migrate;
 mod output;
 mod progress;
+mod projection;
 mod retry;
 mod run;
 mod runs;
@@ -46,6 +47,8 @@ enum Command {
     /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
     /// retry` look at a run and repeat what failed in it.
     Run(RunArgs),
+    /// Look after the read models: list, run, show, rebuild, repair.
+    Projection(projection::ProjectionArgs),
     /// List the runs of all workflows.
     Runs(Common),
     /// Print the events of one stream, oldest first.
@@ -218,6 +221,21 @@ enum Failure {
     NoPostings { path: PathBuf },
     #[error("{what}")]
     NotFound { what: String },
+    #[error("{what}")]
+    Usage { what: String },
+    #[error(
+        "the database itself keeps {name}, in the table posting_state_projection; ask for it there, \
+         and rebuild it with `turing projection rebuild {name}`"
+    )]
+    KeptByDatabase { name: &'static str },
+    #[error(transparent)]
+    Projection(#[from] es_core::projection::RunnerError),
+    #[error(transparent)]
+    Repair(#[from] crate::read_models::RepairError),
+    #[error(transparent)]
+    Rebuild(#[from] es_core::projection::RebuildError),
+    #[error(transparent)]
+    Sink(#[from] es_core::projection::SinkError),
     #[error("ended before the attempts in progress were; run the same command to go on")]
     Interrupted,
     #[error("cannot write the demo's files to {}", folder.display())]
@@ -237,11 +255,17 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         use crate::account::AccountError;
+        use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
+        use es_core::projection::{RebuildError, SinkError};
         match self {
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
             Self::Account(_) => 3,
             Self::NotFound { .. } | Self::Interrupted => 1,
+            Self::Sink(SinkError::Store(_))
+            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => 3,
+            Self::Repair(RepairError::Sink(SinkError::Store(_))) => 3,
+            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => 1,
             Self::Store(_)
             | Self::Load(_)
             | Self::Lock(crate::lock::LockError::Store(_))
@@ -286,6 +310,7 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate(args) => migrate::execute(&args, &mut output).await,
         Command::Demo(args) => demo::execute(args, &mut output).await,
         Command::Run(args) => run::execute(args, &mut output).await,
+        Command::Projection(args) => projection::execute(args, &mut output).await,
         Command::Runs(common) => {
             let store = Store::open(&common.store()?, Access::Read).await?;
             let done = runs::execute(&store, common.json, &mut output).await;

@@ -14,15 +14,58 @@
 mod conversation_statistics;
 mod durations;
 mod posting_states;
+mod repair;
 mod run_progress;
 
 pub use conversation_statistics::{ConversationRow, ConversationStatistics, Tokens};
 pub use durations::Durations;
 pub use posting_states::{PostingRow, PostingStates};
+pub use repair::{RepairError, repair_posting};
 pub use run_progress::{RunProgress, RunRow, RunStatus};
 
 use es_core::RecordedEvent;
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::projection::{Definition, FailurePolicy, Projection, Rebuild, Runner};
 use turing_domain::RunId;
+
+use crate::store::Store;
+
+/// The read models that programs keep in this store; what its database keeps is not among them.
+pub fn definitions(store: &Store) -> Vec<Definition> {
+    let mut definitions = vec![Definition::of(RunProgress), Definition::of(ConversationStatistics)];
+    if !store.keeps_posting_states() {
+        definitions.push(Definition::of(PostingStates));
+    }
+    definitions
+}
+
+/// What is done with an event that a read model cannot take: others of its row wait behind it, and
+/// other rows go on.
+pub const POLICY: FailurePolicy = FailurePolicy::park_key();
+
+/// Keeps read models up to date. Its name in leases is that of this process and no other's.
+pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
+    let runner = Runner::new(store.events.clone(), store.models.clone()).holder(&holder());
+    definitions
+        .into_iter()
+        .fold(runner, |runner, definition| runner.projection_with(definition, POLICY))
+}
+
+/// Makes a read model anew, with as many workers as its events can be divided among.
+pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
+    Rebuild::new(store.events.clone(), store.models.clone(), definition)
+        .holder(&holder())
+        .policy(POLICY)
+        .slices(slices)
+        .spawning(|task| drop(tokio::spawn(task)))
+}
+
+fn holder() -> String {
+    format!("turing {} ({})", std::process::id(), UuidV7Ids.next_id())
+}
+
+/// The names of all read models, wherever they are kept.
+pub const NAMES: [&str; 3] = [ConversationStatistics::NAME, PostingStates::NAME, RunProgress::NAME];
 
 /// The run that an event belongs to: as its metadata say, or else its payload.
 fn run_of(event: &RecordedEvent) -> Option<RunId> {

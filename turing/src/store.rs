@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use es_core::projection::ProjectionSink;
 use es_core::{EventStore, SnapshotStore, StoreError};
 use es_memory::MemoryStore;
 use es_postgres::{ConfigError, PostgresStore};
@@ -98,6 +99,8 @@ impl FromStr for StoreUrl {
 pub enum Access {
     /// For writing; the store is made if there is none.
     Write,
+    /// For writing; there must be one.
+    Existing,
     /// For looking only; there must be one.
     Read,
 }
@@ -119,6 +122,8 @@ pub struct Store {
     pub snapshots: Arc<dyn SnapshotStore>,
     /// The postings that are known.
     pub postings: Arc<dyn PostingRegistry>,
+    /// What is derived from the events.
+    pub models: Arc<dyn ProjectionSink>,
     opened: Opened,
 }
 
@@ -146,6 +151,7 @@ impl Store {
                 Ok(Self {
                     snapshots: events.clone(),
                     postings: Arc::new(SqliteRegistry::new(sqlite.clone(), access).await?),
+                    models: events.clone(),
                     events,
                     opened: Opened::Sqlite(sqlite),
                 })
@@ -159,6 +165,7 @@ impl Store {
                 Ok(Self {
                     snapshots: events.clone(),
                     postings: Arc::new(registry.clone()),
+                    models: Arc::new(MemoryStore::new()),
                     events,
                     opened: Opened::Postgres { store, registry },
                 })
@@ -169,7 +176,8 @@ impl Store {
     /// A store that ends with the process.
     pub fn in_memory() -> Self {
         let events = Arc::new(MemoryStore::new());
-        Self::new(events.clone(), events, Arc::new(MemoryRegistry::default()))
+        let postings = Arc::new(MemoryRegistry::default());
+        Self::new(events.clone(), events.clone(), postings, events)
     }
 
     /// A store of parts that were opened elsewhere; no other process can reach it.
@@ -177,8 +185,14 @@ impl Store {
         events: Arc<dyn EventStore>,
         snapshots: Arc<dyn SnapshotStore>,
         postings: Arc<dyn PostingRegistry>,
+        models: Arc<dyn ProjectionSink>,
     ) -> Self {
-        Self { events, snapshots, postings, opened: Opened::Elsewhere }
+        Self { events, snapshots, postings, models, opened: Opened::Elsewhere }
+    }
+
+    /// True if the database itself keeps the states of postings, in `posting_state_projection`.
+    pub fn keeps_posting_states(&self) -> bool {
+        matches!(self.opened, Opened::Postgres { .. })
     }
 
     /// Makes this process the one that runs the workflow in this store.

@@ -210,7 +210,8 @@ impl Scene {
 
     /// Runs, or goes on, on `events`; answers whether it came to its end.
     async fn run(&self, events: Arc<dyn EventStore>, memory: &Arc<MemoryStore>) -> bool {
-        let store = Store::new(events, memory.clone(), Arc::new(MemoryRegistry::default()));
+        let store =
+            Store::new(events, memory.clone(), Arc::new(MemoryRegistry::default()), memory.clone());
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = self.folder.path().join("postings.jsonl");
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();

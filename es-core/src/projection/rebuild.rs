@@ -226,6 +226,14 @@ impl Rebuild {
         }
     }
 
+    /// Gives the lease on the shadow back, so that another rebuild can go on with it at once.
+    pub async fn release(&mut self) {
+        if let Some(held) = self.held.take() {
+            // a lease that is not given back expires
+            let _ = self.sink.release(&held.lease).await;
+        }
+    }
+
     /// Catches up with the active model and takes its place.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs}
 use crate::account::{RunAccount, account_of};
 use crate::definition::{Definition, DefinitionError};
 use crate::lock::RunLock;
+use crate::read_models::{definitions, runner};
 use crate::run::{Intake, IntakeError, Report, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::store::{Access, Store};
 
@@ -128,7 +129,15 @@ pub(super) async fn run_in(
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
-            outcome = &mut running => return Ok(Done { outcome: outcome?, refused, go_on }),
+            outcome = &mut running => {
+                let outcome = outcome?;
+                tokio::select! {
+                    () = keep_read_models(store) => {}
+                    Ok(()) = tokio::signal::ctrl_c() => {}
+                    Some(()) = terminate.recv() => {}
+                }
+                return Ok(Done { outcome, refused, go_on });
+            }
             Ok(()) = tokio::signal::ctrl_c() => {}
             Some(()) = terminate.recv() => {}
         }
@@ -137,6 +146,26 @@ pub(super) async fn run_in(
             return Err(Failure::Interrupted);
         }
         tell("stopping: attempts in progress finish; interrupt again to end them");
+    }
+}
+
+/// Brings the read models up to date that nobody else keeps. They can be made at any time, so their
+/// failure is told and fails no run.
+async fn keep_read_models(store: &Store) {
+    let kept = async {
+        let held: BTreeSet<String> = (store.models.status(None).await?.into_iter())
+            .filter(|status| status.active.as_ref().is_some_and(|active| active.holder.is_some()))
+            .map(|status| status.projection)
+            .collect();
+        let free = definitions(store).into_iter().filter(|it| !held.contains(it.name()));
+        let mut runner = runner(store, free);
+        let done = runner.catch_up().await;
+        runner.release().await;
+        done.map_err(Failure::from)
+    };
+    if let Err(error) = kept.await {
+        tell(format_args!("the read models are not up to date: {error}"));
+        tell("`turing projection list` says more; the run is not concerned");
     }
 }
 

@@ -1,0 +1,130 @@
+//! `turing projection list`.
+
+use std::process::ExitCode;
+
+use es_core::environment::SystemClock;
+use es_core::projection::{Health, HealthState, Lag, health};
+use serde::Serialize;
+use serde_json::json;
+
+use super::super::Failure;
+use super::super::output::{Output, rows, shown, table};
+use crate::read_models::{NAMES, definitions};
+use crate::store::Store;
+
+/// One read model as it is listed.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: &'static str,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<serde_json::Value>,
+}
+
+pub(super) async fn execute(
+    store: &Store,
+    json: bool,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let definitions = definitions(store);
+    let mut listed = Vec::with_capacity(NAMES.len());
+    for name in NAMES {
+        let definition = definitions.iter().find(|definition| definition.name() == name);
+        let health = match definition {
+            Some(it) => Some(health(&*store.events, &*store.models, &SystemClock, it, None).await?),
+            None => None,
+        };
+        listed.push((name, health));
+    }
+    match json {
+        true => output.json(&listed.iter().map(row).collect::<Vec<_>>())?,
+        false => tell(&listed, output)?,
+    }
+    let is_well =
+        |health: &Health| !matches!(health.state, HealthState::Stalled | HealthState::Parked);
+    let all_well = listed.iter().all(|(_, health)| health.as_ref().is_none_or(is_well));
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What is said of a model that the database keeps within each append.
+const BY_DATABASE: &str = "kept by the database";
+
+fn row((name, health): &(&'static str, Option<Health>)) -> Row {
+    let state = match health {
+        Some(health) => health.state.to_string(),
+        None => BY_DATABASE.to_owned(),
+    };
+    let health = health.as_ref().map(|health| {
+        json!({
+            "position": health.position,
+            "lag_events": health.lag.events,
+            "lag_is_exact": health.lag.is_exact,
+            "lag_seconds": health.lag.time.as_secs_f64(),
+            "rate": health.rate,
+            "holder": health.holder.as_ref().map(|holder| &holder.name),
+            "parked": health.waiting,
+            "discarded": health.discarded,
+            "trouble": health.trouble.as_ref().map(|trouble| &trouble.message),
+            "trouble_since": health.trouble.as_ref().map(|trouble| trouble.at),
+            "blocked_by": health.blocked_by.as_ref().map(|blocker| &blocker.session),
+            "is_rebuilding": health.is_rebuilding,
+        })
+    });
+    Row { name, state, health }
+}
+
+fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Failure> {
+    let header = ["read model", "state", "behind", "for", "parked", "run by"];
+    let mut models = table(&header, &[2, 3, 4]);
+    for (name, health) in listed {
+        let Some(health) = health else {
+            models.add_row([*name, BY_DATABASE, "0", "", "", ""]);
+            continue;
+        };
+        let state = match health.is_rebuilding {
+            true => format!("{}, has a rebuilt model", health.state),
+            false => health.state.to_string(),
+        };
+        let Lag { events, is_exact, time } = health.lag;
+        let more = if is_exact { "" } else { "+" };
+        let behind_for = match events {
+            0 => String::new(),
+            _ => format!("{:.1} s", time.as_secs_f64()),
+        };
+        let holder = health.holder.as_ref().map_or("", |holder| &holder.name);
+        models.add_row([
+            (*name).to_owned(),
+            state,
+            format!("{events}{more}"),
+            behind_for,
+            health.waiting.to_string(),
+            shown(holder, 60),
+        ]);
+    }
+    output.line(rows(&models))?;
+    for (name, health) in listed {
+        let Some(health) = health else { continue };
+        if let Some(trouble) = &health.trouble {
+            output.line(format_args!("\n{name}: {}", shown(&trouble.message, 400)))?;
+        }
+        if let Some(blocker) = &health.blocked_by {
+            output.line(format_args!(
+                "\n{name}: the log is held back by {}, {}, open for {:.1} s",
+                blocker.session,
+                shown(&blocker.description, 60),
+                blocker.open_for.as_secs_f64()
+            ))?;
+        }
+        if health.waiting > 0 {
+            output.line(format_args!("\n{name}: see `turing projection parked {name}`"))?;
+        }
+    }
+    if listed.iter().any(|(_, health)| {
+        health.as_ref().is_some_and(|health| health.state == HealthState::NotRunning)
+    }) {
+        output.line(
+            "\n`turing projection run` keeps them up to date; `turing run` does when it ends",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! `turing projection parked`, `retry` and `discard`.
+
+use std::process::ExitCode;
+
+use es_core::projection::{ListParked, Parked, ParkedId, ParkedState, SinkError, Slot};
+use serde_json::{Value, json};
+
+use super::super::Failure;
+use super::super::output::{Output, rows, shown, table};
+use super::{DiscardArgs, KeyArgs, OneArgs};
+use crate::read_models::runner;
+use crate::store::Store;
+
+pub(super) async fn list(
+    store: &Store,
+    args: &OneArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let name = args.name.as_str();
+    args.name.definition(store)?;
+    let mut all: Vec<Parked> = Vec::new();
+    let mut list = ListParked::default();
+    loop {
+        let page = match store.models.parked(name, Slot::Active, &list).await {
+            // what was never filled has nothing parked
+            Err(SinkError::NoModel { .. }) => Vec::new(),
+            page => page?,
+        };
+        let Some(last) = page.last() else { break };
+        list.after = Some(last.id());
+        all.extend(page);
+    }
+    if args.common.json {
+        output.json(&all.iter().map(as_json).collect::<Vec<_>>())?;
+    } else if all.is_empty() {
+        output.line(format_args!("nothing is parked in {name}"))?;
+    } else {
+        let header = ["key", "position", "event", "attempts", "state", "reason"];
+        let mut listed = table(&header, &[3]);
+        for entry in &all {
+            listed.add_row([
+                shown(&entry.key, 60),
+                entry.event.position.to_string(),
+                entry.event.event_id.to_string(),
+                entry.attempts.to_string(),
+                state(entry),
+                shown(&entry.reason, 200),
+            ]);
+        }
+        output.line(rows(&listed))?;
+        output.line(format_args!(
+            "\nto try a key again: turing projection retry {name} KEY\n\
+             to go without an event: turing projection discard {name} KEY --position POSITION \
+             --reason TEXT"
+        ))?;
+    }
+    let waits = all.iter().any(Parked::is_waiting);
+    Ok(if waits { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn state(entry: &Parked) -> String {
+    match &entry.state {
+        ParkedState::Waiting { .. } => "waits".to_owned(),
+        ParkedState::Discarded { reason, at } => {
+            format!("discarded at {at}: {}", shown(reason, 200))
+        }
+    }
+}
+
+fn as_json(entry: &Parked) -> Value {
+    let (discarded_at, discard_reason) = match &entry.state {
+        ParkedState::Waiting { .. } => (None, None),
+        ParkedState::Discarded { reason, at } => (Some(at), Some(reason)),
+    };
+    json!({
+        "key": entry.key,
+        "position": entry.event.position,
+        "event_id": entry.event.event_id,
+        "attempts": entry.attempts,
+        "parked_at": entry.parked_at,
+        "reason": entry.reason,
+        "waits": entry.is_waiting(),
+        "discarded_at": discarded_at,
+        "discard_reason": discard_reason,
+    })
+}
+
+/// Asks for another attempt; makes it at once if nobody runs the read model.
+pub(super) async fn retry(
+    store: &Store,
+    args: &KeyArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let (name, key) = (args.name.as_str(), args.key.as_str());
+    let definition = args.name.definition(store)?;
+    store.models.request_retry(name, Slot::Active, key).await?;
+    let holder = holder(store, name).await?;
+    if holder.is_none() {
+        let mut runner = runner(store, [definition]);
+        let done = runner.catch_up().await;
+        runner.release().await;
+        done?;
+    }
+    let waits =
+        !store.models.parked(name, Slot::Active, &ListParked::waiting(key)).await?.is_empty();
+    let (key, is_done) = (shown(key, 80), holder.is_none() && !waits);
+    if args.common.json {
+        output.json(
+            &json!({ "read_model": name, "key": key, "tried_by": holder, "done": is_done }),
+        )?;
+    } else {
+        output.line(match holder {
+            Some(holder) => format!("{} will try {key} of {name} again", shown(&holder, 80)),
+            None if waits => format!(
+                "{key} of {name} still cannot go on; `turing projection parked {name}` says why"
+            ),
+            None => format!("{key} of {name} goes on"),
+        })?;
+    }
+    Ok(if waits && !is_done { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+async fn holder(store: &Store, name: &str) -> Result<Option<String>, Failure> {
+    let status = store.models.status(Some(name)).await?.into_iter().next();
+    let holder = status.and_then(|status| status.active).and_then(|active| active.holder);
+    Ok(holder.map(|holder| holder.name))
+}
+
+pub(super) async fn discard(
+    store: &Store,
+    args: &DiscardArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let KeyArgs { name, key, common } = &args.of;
+    let definition = name.definition(store)?;
+    let name = name.as_str();
+    let entry = ParkedId { position: args.position, key: key.clone() };
+    store.models.discard(name, Slot::Active, &entry, &args.reason).await?;
+    // who waited behind it is due now
+    if holder(store, name).await?.is_none() {
+        let mut runner = runner(store, [definition]);
+        let done = runner.catch_up().await;
+        runner.release().await;
+        done?;
+    }
+    let (key, position) = (shown(key, 80), args.position);
+    match common.json {
+        true => output.json(&json!({ "read_model": name, "key": key, "discarded": position }))?,
+        false => output.line(format_args!("{name} goes without {position} under {key}"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

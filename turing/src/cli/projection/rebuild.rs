@@ -1,0 +1,144 @@
+//! `turing projection rebuild` and `switch`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use es_core::projection::{Rebuild, RebuildError, RowDifference, Watch, differences};
+use futures_util::TryStreamExt;
+use serde_json::{Value, json};
+use turing_domain::PostingId;
+
+use super::super::Failure;
+use super::super::output::{Output, shown, tell};
+use super::{OneArgs, RebuildArgs};
+use crate::read_models::{rebuild, repair_posting};
+use crate::store::Store;
+
+/// So many differing rows are printed.
+const SHOWN: usize = 20;
+
+pub(super) async fn execute(
+    store: &Store,
+    args: &RebuildArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let name = args.name.as_str();
+    if args.posting.is_some() {
+        let what = format!("--posting is for posting_state; the rows of {name} are no postings'");
+        return Err(Failure::Usage { what });
+    }
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let processors = u32::try_from(processors).unwrap_or(1);
+    let slices = args.slices.unwrap_or(processors);
+    let mut rebuild = rebuild(store, args.name.definition(store)?, slices);
+    let told = tell_progress(&mut rebuild, name).await;
+    told?;
+    let differing: Vec<RowDifference> = differences(&*store.models, name).try_collect().await?;
+    if args.switch {
+        rebuild.switch().await?;
+    } else {
+        rebuild.release().await;
+    }
+    if args.common.json {
+        let rows: Vec<_> = differing.iter().map(as_json).collect();
+        output.json(&json!({ "read_model": name, "switched": args.switch, "differing": rows }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for difference in differing.iter().take(SHOWN) {
+        let value = |value: &Option<es_core::Payload>| match value {
+            Some(value) => shown(value.as_str(), 300),
+            None => "no row".to_owned(),
+        };
+        output.line(format_args!("  {}", shown(&difference.key, 80)))?;
+        output.line(format_args!("    - {}", value(&difference.old)))?;
+        output.line(format_args!("    + {}", value(&difference.new)))?;
+    }
+    let more = differing.len().saturating_sub(SHOWN);
+    if more > 0 {
+        output.line(format_args!("  and {more} more; --json prints all"))?;
+    }
+    let count = differing.len();
+    output.line(match args.switch {
+        true => format!("{name} is rebuilt and served; {count} rows differ from what was served"),
+        false => format!(
+            "{name} is rebuilt; {count} rows differ from what is served\n\
+             to serve it: turing projection switch {name}"
+        ),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_json(difference: &RowDifference) -> Value {
+    let value = |payload: &Option<es_core::Payload>| {
+        payload.as_ref().and_then(|payload| payload.decode::<Value>().ok())
+    };
+    json!({
+        "key": difference.key,
+        "served": value(&difference.old),
+        "rebuilt": value(&difference.new),
+    })
+}
+
+/// Fills the shadow, and tells once a second how far it is.
+async fn tell_progress(rebuild: &mut Rebuild, name: &str) -> Result<(), RebuildError> {
+    let watch = rebuild.watch();
+    let filling = rebuild.fill();
+    tokio::pin!(filling);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            done = &mut filling => return done,
+            _ = ticks.tick() => tell(progress(&watch, name)),
+        }
+    }
+}
+
+fn progress(watch: &Watch, name: &str) -> String {
+    let now = watch.progress();
+    let left = now
+        .remaining
+        .map_or_else(String::new, |left| format!(", {:.0} s left", left.as_secs_f64()));
+    format!(
+        "{name}: {} of about {} events, {:.0} a second{left}",
+        now.events, now.estimated_total, now.rate
+    )
+}
+
+pub(super) async fn switch(
+    store: &Store,
+    args: &OneArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let name = args.name.as_str();
+    let definition = args.name.definition(store)?;
+    let status = store.models.status(Some(name)).await?.into_iter().next();
+    if status.is_none_or(|status| status.shadow.is_none()) {
+        let what =
+            format!("{name} has no rebuilt model; make one: turing projection rebuild {name}");
+        return Err(Failure::NotFound { what });
+    }
+    rebuild(store, definition, 1).switch().await?;
+    match args.common.json {
+        true => output.json(&json!({ "read_model": name, "switched": true }))?,
+        false => output.line(format_args!("the rebuilt {name} is served"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn one_posting(
+    store: &Store,
+    posting: PostingId,
+    json: bool,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let changed = repair_posting(store, posting).await?;
+    match json {
+        true => output.json(&json!({ "posting_id": posting, "changed": changed }))?,
+        false => output.line(match changed {
+            true => format!("the row of posting {posting} was wrong and is mended"),
+            false => format!("the row of posting {posting} was right"),
+        })?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

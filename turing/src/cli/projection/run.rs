@@ -1,0 +1,63 @@
+//! `turing projection run`.
+
+use std::process::ExitCode;
+
+use es_core::projection::Definition;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::super::Failure;
+use super::super::output::{Output, tell};
+use super::RunArgs;
+use crate::read_models::{definitions, runner};
+use crate::store::Store;
+
+pub(super) async fn execute(
+    store: &Store,
+    args: &RunArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let named = args.names.iter().map(|name| name.definition(store));
+    let wanted = match args.names.is_empty() {
+        true => definitions(store),
+        false => named.collect::<Result<Vec<_>, _>>()?,
+    };
+    let names: Vec<_> = wanted.iter().map(|it| it.name().to_owned()).collect();
+    match args.once {
+        true => once(store, wanted).await?,
+        false => until_interrupted(store, wanted, &names).await?,
+    }
+    match args.common.json {
+        true => output.json(&json!({ "read_models": names, "caught_up": args.once }))?,
+        false if args.once => output.line(format_args!("up to date: {}", names.join(", ")))?,
+        false => output.line(format_args!("stopped: {}", names.join(", ")))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn once(store: &Store, wanted: Vec<Definition>) -> Result<(), Failure> {
+    let mut runner = runner(store, wanted);
+    let done = runner.catch_up().await;
+    runner.release().await;
+    Ok(done?)
+}
+
+async fn until_interrupted(
+    store: &Store,
+    wanted: Vec<Definition>,
+    names: &[String],
+) -> Result<(), Failure> {
+    let runner = runner(store, wanted);
+    let handle = runner.handle();
+    tell(format_args!("keeping up to date until interrupted: {}", names.join(", ")));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let running = runner.run();
+    tokio::pin!(running);
+    tokio::select! {
+        done = &mut running => return Ok(done?),
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        Some(()) = terminate.recv() => {}
+    }
+    handle.stop();
+    Ok(running.await?)
+}

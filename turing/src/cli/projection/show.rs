@@ -1,0 +1,172 @@
+//! `turing projection show`.
+
+use std::process::ExitCode;
+
+use es_core::Payload;
+use es_core::projection::{ModelRow, Projection, SinkError, Slot, all_rows};
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::super::Failure;
+use super::super::output::{Output, rows, shown, table};
+use super::{Name, ShowArgs};
+use crate::read_models::{
+    ConversationRow, ConversationStatistics, PostingRow, PostingStates, RunProgress, RunRow,
+};
+use crate::store::Store;
+
+pub(super) async fn execute(
+    store: &Store,
+    args: &ShowArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let name = args.name.as_str();
+    args.name.definition(store)?;
+    let found = match &args.key {
+        Some(key) => store.models.load(name, Slot::Active, std::slice::from_ref(key)).await,
+        None => all_rows(&*store.models, name, Slot::Active).try_collect().await,
+    };
+    let found = match found {
+        Err(SinkError::NoModel { .. }) => {
+            let what = format!("read model {name} was never filled; `turing projection run` does");
+            return Err(Failure::NotFound { what });
+        }
+        found => found?,
+    };
+    if let (Some(key), true) = (&args.key, found.is_empty()) {
+        let what = format!("read model {name} has no row {}", shown(key, 80));
+        return Err(Failure::NotFound { what });
+    }
+    match args.common.json {
+        true => {
+            let rows = found.iter().map(|row| shown_as_json(args.name, row));
+            output.json(&Value::Array(rows.collect::<Result<_, _>>()?))?;
+        }
+        false => tell(args.name, &found, output)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read<P: Projection>(row: &Payload) -> Result<P::Row, Failure> {
+    Ok(row.decode()?)
+}
+
+/// The stored row with its key, and with what is computed from it.
+fn shown_as_json(name: Name, row: &ModelRow) -> Result<Value, Failure> {
+    let mut shown = Map::from_iter([("key".to_owned(), json!(row.key))]);
+    let mut add = |value: &dyn erased::Row| -> Result<(), Failure> {
+        if let Value::Object(fields) = value.json()? {
+            shown.extend(fields);
+        }
+        Ok(())
+    };
+    match name {
+        Name::ConversationStatistics => {
+            let row = read::<ConversationStatistics>(&row.value)?;
+            add(&row)?;
+            add(&json!({
+                "durations": {
+                    "count": row.durations.count(),
+                    "p50_ms": row.durations.percentile(50),
+                    "p95_ms": row.durations.percentile(95),
+                },
+            }))?;
+        }
+        Name::PostingState => add(&read::<PostingStates>(&row.value)?)?,
+        Name::RunProgress => {
+            let row = read::<RunProgress>(&row.value)?;
+            add(&row)?;
+            add(&json!({ "open": row.open(), "per_minute": row.per_minute() }))?;
+        }
+    }
+    Ok(Value::Object(shown))
+}
+
+/// Rows of any type as JSON.
+mod erased {
+    use super::{Failure, Serialize, Value};
+
+    pub(super) trait Row {
+        fn json(&self) -> Result<Value, Failure>;
+    }
+
+    impl<T: Serialize> Row for T {
+        fn json(&self) -> Result<Value, Failure> {
+            Ok(serde_json::to_value(self)?)
+        }
+    }
+}
+
+fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failure> {
+    let mut listed = match name {
+        Name::ConversationStatistics => table(
+            &["conversation", "completed", "failed", "p50", "p95", "tokens by actor"],
+            &[1, 3, 4],
+        ),
+        Name::PostingState => {
+            table(&["posting", "version", "at", "terminal", "sequence", "last updated"], &[1, 2])
+        }
+        Name::RunProgress => table(
+            &["run", "workflow", "status", "postings", "open", "ended", "failed", "per minute"],
+            &[3, 4, 7],
+        ),
+    };
+    for row in found {
+        listed.add_row(match name {
+            Name::ConversationStatistics => {
+                conversation(&row.key, &read::<ConversationStatistics>(&row.value)?)
+            }
+            Name::PostingState => posting(&row.key, &read::<PostingStates>(&row.value)?),
+            Name::RunProgress => run(&row.key, &read::<RunProgress>(&row.value)?),
+        });
+    }
+    Ok(output.line(rows(&listed))?)
+}
+
+fn counts<K: ToString>(counted: impl Iterator<Item = (K, u64)>) -> String {
+    let counted: Vec<_> = counted.map(|(kind, n)| format!("{n} {}", kind.to_string())).collect();
+    counted.join(", ")
+}
+
+fn conversation(key: &str, row: &ConversationRow) -> Vec<String> {
+    let time = |percent| {
+        row.durations.percentile(percent).map_or_else(String::new, |millis| format!("{millis} ms"))
+    };
+    let tokens = row.tokens.iter().map(|(actor, used)| (format!("by {actor}"), used.total));
+    vec![
+        key.to_owned(),
+        row.completed.to_string(),
+        counts(row.failed.iter().map(|(kind, n)| (kind, *n))),
+        time(50),
+        time(95),
+        counts(tokens),
+    ]
+}
+
+fn posting(key: &str, row: &PostingRow) -> Vec<String> {
+    let state = &row.state;
+    let at = state.current_conversation_id().map_or_else(String::new, |id| id.to_string());
+    let sequence: Vec<_> = state.execution_sequence().iter().map(|id| id.to_string()).collect();
+    vec![
+        key.to_owned(),
+        row.version.to_string(),
+        at,
+        state.is_terminal().to_string(),
+        shown(&sequence.join(" "), 60),
+        row.last_updated.to_string(),
+    ]
+}
+
+fn run(key: &str, row: &RunRow) -> Vec<String> {
+    vec![
+        key.to_owned(),
+        row.workflow_id.clone().unwrap_or_default(),
+        row.status.to_string(),
+        row.postings.map_or_else(String::new, |count| count.to_string()),
+        row.open().to_string(),
+        counts(row.ended.iter().map(|(reason, n)| (reason, *n))),
+        counts(row.failed.iter().map(|(kind, n)| (kind, *n))),
+        format!("{:.0}", row.per_minute()),
+    ]
+}

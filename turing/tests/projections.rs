@@ -1,0 +1,217 @@
+//! The read models: what they hold, that they agree with the events, and how they are repaired.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use support::{Answer, Workspace};
+
+const NAMES: [&str; 3] = ["conversation_statistics", "posting_state", "run_progress"];
+
+/// A run in which postings succeed, fail and are repeated.
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(9);
+    workspace.script("read.sh", "cat; echo read");
+    workspace.script(
+        "judge.sh",
+        "case $(sed -n 's/.*\"posting_id\":\\([0-9]*\\).*/\\1/p') in
+             1|2) exit 1;; 3) echo bad;; *) echo good;;
+         esac",
+    );
+    workspace.definition(
+        10,
+        &[
+            (10, "read", "input = \"{posting_id}\"\n[[conversations.branches]]\nto = 20\n"),
+            (
+                20,
+                "judge",
+                "input = \"{posting_id}\"\n[[conversations.branches]]\nwhen = \"good\"\n",
+            ),
+        ],
+    );
+    workspace.run(&[]).expect_code(1);
+    workspace
+}
+
+fn projection(workspace: &Workspace, arguments: &[&str]) -> Answer {
+    workspace.turing(&[&["projection"], arguments].concat())
+}
+
+fn rows(workspace: &Workspace, name: &str) -> Vec<Value> {
+    let shown = projection(workspace, &["show", name, "--json"]).expect_code(0).json();
+    shown.as_array().unwrap().clone()
+}
+
+/// Changes the store behind the program's back.
+fn tamper(workspace: &Workspace, statement: &str) {
+    let connection = Connection::open(workspace.path().join("turing.db")).unwrap();
+    connection.execute_batch(statement).unwrap();
+}
+
+#[test]
+fn a_run_leaves_the_read_models_up_to_date_and_nobody_holding_them() {
+    let workspace = workspace();
+    let listed = projection(&workspace, &["list", "--json"]).expect_code(0).json();
+    let listed = listed.as_array().unwrap();
+    assert_eq!(listed.iter().map(|row| &row["name"]).collect::<Vec<_>>(), NAMES);
+    for row in listed {
+        assert_eq!(row["state"], "not running", "{row}");
+        assert_eq!(
+            (&row["health"]["lag_events"], &row["health"]["holder"]),
+            (&json!(0), &json!(null))
+        );
+    }
+}
+
+#[test]
+fn the_states_of_postings_are_those_that_the_events_fold_to() {
+    let workspace = workspace();
+    let states = rows(&workspace, "posting_state");
+    assert_eq!(states.len(), 9);
+    for posting in 1..=9 {
+        let key = format!("posting/{posting}");
+        let row = states.iter().find(|row| row["key"] == key.as_str()).unwrap();
+        assert_eq!(row["state"], workspace.state(posting), "{key}");
+        assert_eq!(row["version"], workspace.events(posting).len());
+    }
+    let one = projection(&workspace, &["show", "posting_state", "posting/3", "--json"]);
+    assert_eq!(one.expect_code(0).json()[0]["key"], "posting/3");
+    let none = projection(&workspace, &["show", "posting_state", "posting/77"]).expect_code(1);
+    assert!(none.stderr.contains("no row posting/77"), "{none:#?}");
+}
+
+#[test]
+fn the_progress_of_a_run_is_what_its_account_says() {
+    let workspace = workspace();
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    let [row] = &rows(&workspace, "run_progress")[..] else { panic!("one run was made") };
+    assert_eq!(row["key"], account["run_id"]);
+    for field in ["workflow_id", "status", "ended", "open", "postings", "began", "last_event"] {
+        assert_eq!(row[field], account[field], "{field}");
+    }
+    let conversations = account["conversations"].as_object().unwrap();
+    let done: u64 = conversations.values().map(|one| one["done"].as_u64().unwrap()).sum();
+    assert_eq!(row["completed"], done);
+    let failed: u64 = (conversations.values())
+        .flat_map(|one| one["failed"].as_object().unwrap().values())
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    let counted = row["failed"].as_object().unwrap().values().map(|count| count.as_u64().unwrap());
+    assert_eq!((counted.sum::<u64>(), failed > 0), (failed, true));
+
+    let statistics = rows(&workspace, "conversation_statistics");
+    assert_eq!(statistics.len(), conversations.len());
+    for row in &statistics {
+        let of_run = &conversations[row["key"].as_str().unwrap()];
+        assert_eq!((&row["completed"], &row["failed"]), (&of_run["done"], &of_run["failed"]));
+        for percentile in ["p50_ms", "p95_ms"] {
+            let exact = of_run[percentile].as_f64().unwrap();
+            let told = row["durations"][percentile].as_f64().unwrap();
+            assert!((told - exact).abs() <= exact * 0.01 + 0.5, "{percentile}: {told} for {exact}");
+        }
+    }
+    let text = projection(&workspace, &["show", "run_progress"]).expect_code(0);
+    assert!(text.stdout.contains("per minute"), "{text:#?}");
+}
+
+#[test]
+fn a_row_that_was_changed_by_hand_is_found_by_a_rebuild_and_mended_by_the_switch() {
+    let workspace = workspace();
+    let before = rows(&workspace, "posting_state");
+    tamper(
+        &workspace,
+        "UPDATE projection_rows SET value = json_set(value, '$.version', 77)
+         WHERE key = 'posting/4';
+         DELETE FROM projection_rows WHERE key = 'posting/5'",
+    );
+    assert_ne!(rows(&workspace, "posting_state"), before);
+    let rebuilt = projection(&workspace, &["rebuild", "posting_state", "--json"]).expect_code(0);
+    let rebuilt = rebuilt.json();
+    let differing: Vec<_> =
+        rebuilt["differing"].as_array().unwrap().iter().map(|row| row["key"].clone()).collect();
+    assert_eq!(differing, ["posting/4", "posting/5"]);
+    assert_ne!(rows(&workspace, "posting_state"), before, "the old one is served until the switch");
+    projection(&workspace, &["switch", "posting_state"]).expect_code(0);
+    assert_eq!(rows(&workspace, "posting_state"), before);
+    let nothing = projection(&workspace, &["switch", "posting_state"]).expect_code(1);
+    assert!(nothing.stderr.contains("projection rebuild posting_state"), "{nothing:#?}");
+    for name in NAMES {
+        let again = projection(&workspace, &["rebuild", name, "--switch"]).expect_code(0);
+        assert!(again.stdout.contains("0 rows differ"), "{again:#?}");
+    }
+}
+
+#[test]
+fn the_row_of_one_posting_is_mended_alone() {
+    let workspace = workspace();
+    let before = rows(&workspace, "posting_state");
+    tamper(&workspace, "DELETE FROM projection_rows WHERE key IN ('posting/5', 'posting/6')");
+    let mend = |id| projection(&workspace, &["rebuild", "posting_state", "--posting", id]);
+    assert!(mend("5").expect_code(0).stdout.contains("mended"));
+    assert!(mend("5").expect_code(0).stdout.contains("was right"));
+    assert!(mend("77").expect_code(0).stdout.contains("was right"), "a posting without events");
+    assert_eq!(rows(&workspace, "posting_state").len(), 8);
+    mend("6").expect_code(0);
+    assert_eq!(rows(&workspace, "posting_state"), before);
+    let other = projection(&workspace, &["rebuild", "run_progress", "--posting", "5"]);
+    assert!(other.expect_code(2).stderr.contains("posting_state"));
+}
+
+#[test]
+fn what_cannot_be_taken_is_parked_and_goes_on_after_a_retry_or_without_it() {
+    let workspace = workspace();
+    let before = rows(&workspace, "posting_state");
+    // an event of another program that is none of ours
+    let insert = |id: &str, posting: &str, version: &str, name: &str| {
+        let statement = format!(
+            "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
+                 aggregate_version, event_type, event_data)
+             VALUES ('{id}', 'posting', '{posting}', {version}, '{name}', '{{}}')"
+        );
+        tamper(&workspace, &statement);
+    };
+    let version = |id: i32| (workspace.events(id).len() + 1).to_string();
+    insert("01a2077e-0ecf-7430-baf5-be8edd359d01", "7", &version(7), "moon_rose");
+    insert("01a2077e-0ecf-7430-baf5-be8edd359d02", "8", &version(8), "circuit_breaker_open");
+    projection(&workspace, &["run", "--once"]).expect_code(0);
+    let parked =
+        projection(&workspace, &["parked", "posting_state", "--json"]).expect_code(1).json();
+    let [entry] = &parked.as_array().unwrap()[..] else { panic!("{parked}") };
+    assert_eq!((&entry["key"], &entry["waits"]), (&json!("posting/7"), &json!(true)));
+    assert!(entry["reason"].as_str().unwrap().contains("moon_rose"), "{entry}");
+    let listed = projection(&workspace, &["list"]).expect_code(1);
+    assert!(listed.stdout.contains("projection parked posting_state"), "{listed:#?}");
+    // others went on
+    let after = rows(&workspace, "posting_state");
+    let row = |rows: &[Value], key: &str| rows.iter().find(|row| row["key"] == key).cloned();
+    assert_eq!(row(&after, "posting/7"), row(&before, "posting/7"));
+    assert_ne!(row(&after, "posting/8"), row(&before, "posting/8"));
+
+    let again = projection(&workspace, &["retry", "posting_state", "posting/7"]).expect_code(1);
+    assert!(again.stdout.contains("still cannot go on"), "{again:#?}");
+    let position = entry["position"].as_str().unwrap();
+    let discard =
+        ["discard", "posting_state", "posting/7", "--position", position, "--reason", "no event"];
+    projection(&workspace, &discard).expect_code(0);
+    let parked =
+        projection(&workspace, &["parked", "posting_state", "--json"]).expect_code(0).json();
+    assert_eq!(parked[0]["discard_reason"], "no event");
+    let none = projection(&workspace, &["retry", "posting_state", "posting/7"]).expect_code(1);
+    assert!(none.stderr.contains("nothing waits under key `posting/7`"), "{none:#?}");
+}
+
+#[test]
+fn bad_requests_are_told() {
+    let workspace = Workspace::new();
+    let no_store = projection(&workspace, &["list"]).expect_code(3);
+    assert!(no_store.stderr.contains("turing.db"), "{no_store:#?}");
+    assert!(!workspace.path().join("turing.db").exists());
+    let unknown = projection(&workspace, &["show", "moons"]).expect_code(2);
+    assert!(NAMES.iter().all(|name| unknown.stderr.contains(name)), "{unknown:#?}");
+    projection(&workspace, &["rebuild", "run_progress", "--slices", "0"]).expect_code(2);
+    projection(&workspace, &["run", "--once"]).expect_code(3);
+    assert!(!workspace.path().join("turing.db").exists(), "no store is made by looking after one");
+}
