@@ -33,6 +33,12 @@ impl Position {
         self.0
     }
 
+    /// About how much of the way from the start to `end` this is, from 0 to 1: to show progress, and
+    /// for nothing else, because positions have gaps.
+    pub(crate) fn share_of(self, end: Self) -> f64 {
+        if end.0 == 0 { 1.0 } else { (self.0 as f64 / end.0 as f64).min(1.0) }
+    }
+
     /// The later of two positions of one log.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {

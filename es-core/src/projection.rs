@@ -76,6 +76,7 @@ mod lease;
 mod parked;
 mod policy;
 mod reading;
+mod rebuild;
 mod runner;
 mod signal;
 mod sink;
@@ -92,6 +93,7 @@ pub use lease::{Claim, Lease, Renewed, Slot};
 pub use parked::{ListParked, Parked, ParkedId, ParkedState};
 pub use policy::{BatchLimit, FailurePolicy, LastResort};
 pub use reading::{LiveError, WaitError, all_rows, live, read_row, wait_for};
+pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch, differences};
 pub use runner::{Runner, RunnerError, RunnerHandle, Stopped};
 pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
@@ -106,7 +108,7 @@ pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble};
 ///    (`es_testing::projections`: `laws::rebuilt_is_live_is_live_with_restarts`)
 /// 2. `apply` fails for an event that it cannot take, and for nothing else: what becomes of it then
 ///    is the [`FailurePolicy`]'s business. A panic counts as a failure.
-///    (`engine::a_poison_event_stops_without_loss`, `engine::a_panic_is_a_failure`)
+///    (`failures::a_poison_event_stops_without_loss`, `failures::a_panic_is_a_failure`)
 /// 3. With [`Slicing::ByStream`], two events of different streams never have a key in common.
 pub trait Projection: Send + Sync + 'static {
     /// The name, unique in its store, never used again for another meaning.

@@ -8,6 +8,7 @@ pub mod fault;
 mod fixture;
 pub mod projections;
 pub mod saboteur;
+mod sink_wrapper;
 mod wrapper;
 
 pub use clock::ManualClock;

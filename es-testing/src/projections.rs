@@ -22,12 +22,20 @@ use crate::contract::{Ability, Outcome, TimeLimits};
 
 mod parts;
 
+mod cut;
+mod models;
+pub mod saboteur;
+
 mod commit;
 mod durability;
+mod engine;
+mod failures;
 mod handlers;
+mod laws;
 mod lease;
 mod parking;
 mod rebuild;
+mod rebuilding;
 mod watching;
 
 /// The name of the projection whose handler a fixture registers.
@@ -44,7 +52,7 @@ pub trait ProjectionFixture: Send + Sync + 'static {
     /// The sink as it is open now.
     fn sink(&self) -> Arc<dyn ProjectionSink>;
 
-    /// The clock by which leases expire.
+    /// The clock by which events are recorded and leases expire.
     fn clock(&self) -> ManualClock;
 
     /// What the handler of [`HANDLED`] does; see [`SuiteHandler`].
@@ -173,6 +181,39 @@ macro_rules! for_each_projection_scenario {
                     a_commit_clears_the_trouble,
                     a_wait_ends_with_the_commit,
                     a_switch_ends_a_wait,
+                }
+                engine {
+                    every_event_has_its_effect_once,
+                    a_runner_goes_on_after_any_cut,
+                    two_runners_double_nothing,
+                    projections_share_one_reading,
+                    a_changed_projection_is_noticed,
+                    a_restored_log_is_noticed,
+                    a_failing_store_is_waited_out,
+                    own_writes_are_read,
+                    a_wait_tells_how_far_it_is,
+                }
+                failures {
+                    a_poison_event_stops_without_loss,
+                    a_panic_is_a_failure,
+                    a_failure_is_tried_again,
+                    a_parked_key_lets_others_go_on,
+                    parked_events_are_retried_in_order,
+                    a_discarded_event_is_left_out,
+                    a_failing_batch_is_halved_for_a_handler,
+                    health_tells_the_truth,
+                }
+                rebuilding {
+                    a_rebuilt_model_is_the_live_one,
+                    a_rebuild_goes_on_after_any_cut,
+                    a_rebuild_ends_under_writers,
+                    the_old_model_is_served_until_the_switch,
+                    a_second_rebuild_is_refused,
+                    poison_is_parked_in_the_shadow,
+                    its_progress_is_told,
+                }
+                laws {
+                    rebuilt_is_live_is_live_with_restarts,
                 }
             }
             durability {
@@ -325,4 +366,16 @@ macro_rules! __projection_tests {
             );
         }
     };
+}
+
+/// Runs every scenario, one after the other, each over a fixture of its own.
+pub async fn run_all(
+    factory: Factory<'_>,
+    limits: TimeLimits,
+) -> Vec<(&'static Scenario, Outcome)> {
+    let mut verdicts = Vec::with_capacity(SCENARIOS.len());
+    for scenario in SCENARIOS {
+        verdicts.push((scenario, run_one(factory, scenario, limits).await));
+    }
+    verdicts
 }

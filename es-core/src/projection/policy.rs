@@ -1,6 +1,9 @@
 //! What becomes of an event that a projection cannot take.
 
+use crate::envelope::EventId;
 use crate::retry::Retry;
+
+use super::worker::Parking;
 
 /// What the engine does when a projection fails to take an event.
 ///
@@ -47,6 +50,18 @@ impl FailurePolicy {
     pub const fn after(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
+    }
+
+    /// What is to be parked, when this event was tried so often.
+    pub(super) fn parking(&self, attempts: Option<(EventId, u32)>) -> Parking {
+        match (self.then, attempts) {
+            (LastResort::Stop, _) => Parking::Never,
+            (LastResort::ParkKey, _) if self.retry.retries == 0 => Parking::Always,
+            (LastResort::ParkKey, Some((id, attempts))) if attempts > self.retry.retries => {
+                Parking::Only(id, attempts)
+            }
+            (LastResort::ParkKey, _) => Parking::Never,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tracing::Instrument;
 use crate::envelope::{EventId, RecordedEvent};
 use crate::position::Position;
 
-use super::super::worker::{Halt, Parking, Poison, Worker, chain};
+use super::super::worker::{Halt, Poison, Worker, chain};
 use super::super::{
     Checkpoint, Claim, Definition, FailurePolicy, LastResort, SinkError, Slot, telemetry,
 };
@@ -175,7 +175,7 @@ impl Member {
         events: &[RecordedEvent],
         to: &Checkpoint,
     ) -> bool {
-        let parking = self.parking();
+        let parking = self.policy.parking(self.attempts);
         let Some(worker) = &mut self.worker else { return true };
         let selection = self.definition.selection();
         let selected = if events.iter().all(|event| selection.accepts(event)) {
@@ -199,17 +199,6 @@ impl Member {
                 self.halt(means, halt).await;
                 !self.is_active()
             }
-        }
-    }
-
-    fn parking(&self) -> Parking {
-        match (self.policy.then, self.attempts) {
-            (LastResort::Stop, _) => Parking::Never,
-            (LastResort::ParkKey, _) if self.policy.retry.retries == 0 => Parking::Always,
-            (LastResort::ParkKey, Some((id, attempts))) if attempts > self.policy.retry.retries => {
-                Parking::Only(id, attempts)
-            }
-            (LastResort::ParkKey, _) => Parking::Never,
         }
     }
 

@@ -1,0 +1,55 @@
+//! What a switch would change.
+
+use std::cmp::Ordering;
+use std::pin::Pin;
+
+use futures_core::stream::BoxStream;
+use futures_util::stream::{Peekable, StreamExt, try_unfold};
+
+use crate::payload::Payload;
+
+use super::super::{ModelRow, ProjectionSink, SinkError, Slot, all_rows};
+
+/// A row that the active model and the shadow do not have alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowDifference {
+    /// The key of the row.
+    pub key: String,
+    /// The value that is served; `None` if there is no such row.
+    pub old: Option<Payload>,
+    /// The value in the shadow; `None` if there is no such row.
+    pub new: Option<Payload>,
+}
+
+type Rows<'a> = Pin<Box<Peekable<BoxStream<'a, Result<ModelRow, SinkError>>>>>;
+
+/// The rows in which the shadow differs from the active model, in the order of keys, byte by byte,
+/// with the memory of two pages.
+///
+/// While writers go on, a difference may be that the two have not come equally far.
+pub fn differences<'a>(
+    sink: &'a dyn ProjectionSink,
+    projection: &'a str,
+) -> BoxStream<'a, Result<RowDifference, SinkError>> {
+    let rows = |slot| -> Rows<'a> { Box::pin(all_rows(sink, projection, slot).peekable()) };
+    let start = (rows(Slot::Active), rows(Slot::Shadow));
+    Box::pin(try_unfold(start, |(mut old, mut new)| async move {
+        loop {
+            let order = match (old.as_mut().peek().await, new.as_mut().peek().await) {
+                (None, None) => return Ok(None),
+                (Some(Ok(old)), Some(Ok(new))) => old.key.cmp(&new.key),
+                // an error comes out with its own side
+                (Some(_), None) | (Some(Err(_)), _) => Ordering::Less,
+                (None, Some(_)) | (_, Some(Err(_))) => Ordering::Greater,
+            };
+            let old_row = if order.is_le() { old.next().await.transpose()? } else { None };
+            let new_row = if order.is_ge() { new.next().await.transpose()? } else { None };
+            let key = old_row.as_ref().or(new_row.as_ref()).map(|row| row.key.clone());
+            let Some(key) = key else { return Ok(None) };
+            let (before, after) = (old_row.map(|row| row.value), new_row.map(|row| row.value));
+            if before != after {
+                return Ok(Some((RowDifference { key, old: before, new: after }, (old, new))));
+            }
+        }
+    }))
+}

@@ -1,0 +1,119 @@
+//! One slice of a rebuild.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::envelope::{EventId, RecordedEvent};
+use crate::environment::Environment;
+use crate::stream::StreamId;
+
+use super::super::worker::{Halt, Parking, Worker, breathe};
+use super::super::{Checkpoint, FailurePolicy, LastResort};
+use super::Watch;
+
+/// A page of the log, for all slices.
+pub(super) struct Page {
+    pub(super) events: Vec<RecordedEvent>,
+    pub(super) to: Checkpoint,
+}
+
+/// The streams of which the hash falls to one worker.
+pub(super) struct Slice {
+    worker: Worker,
+    count: u32,
+    policy: FailurePolicy,
+    environment: Environment,
+    /// The event that could not be taken, and how often it was tried.
+    attempts: Option<(EventId, u32)>,
+}
+
+impl Slice {
+    pub(super) fn new(
+        worker: Worker,
+        count: u32,
+        policy: FailurePolicy,
+        environment: Environment,
+    ) -> Self {
+        Self { worker, count, policy, environment, attempts: None }
+    }
+
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        &self.worker.checkpoint
+    }
+
+    /// Takes its part of each page, until no more come.
+    pub(super) async fn run(
+        mut self,
+        mut pages: mpsc::Receiver<Arc<Page>>,
+        watch: Watch,
+    ) -> Result<Self, Halt> {
+        while let Some(page) = pages.recv().await {
+            let before = self.worker.done;
+            self.take(&page).await?;
+            watch.count(self.worker.slice, self.worker.done - before, page.to.position);
+        }
+        Ok(self)
+    }
+
+    async fn take(&mut self, page: &Page) -> Result<(), Halt> {
+        // a slice that is further than others has dealt with the beginning of the log already
+        while self.worker.checkpoint.position < page.to.position {
+            breathe().await;
+            let here = self.worker.checkpoint.position;
+            let events = page.events.iter().filter(|event| {
+                event.position > here && slice_of(&event.stream, self.count) == self.worker.slice
+            });
+            let events: Vec<_> = events.cloned().collect();
+            self.worker.parking = self.parking();
+            match self.worker.advance(&events, &page.to).await {
+                Ok(()) => self.attempts = None,
+                Err(Halt::Poison(poison)) => {
+                    let id = poison.event.event_id;
+                    let tried = self.attempts.filter(|(last, _)| *last == id);
+                    let attempts = tried.map_or(0, |(_, attempts)| attempts).saturating_add(1);
+                    self.attempts = Some((id, attempts));
+                    let retry = self.policy.retry;
+                    if attempts <= retry.retries {
+                        let fraction = self.environment.jitter.fraction();
+                        tokio::time::sleep(retry.delay(attempts, fraction)).await;
+                    } else if self.policy.then == LastResort::Stop || !poison.is_parkable {
+                        return Err(poison.into());
+                    }
+                }
+                Err(halt) => return Err(halt),
+            }
+        }
+        Ok(())
+    }
+
+    fn parking(&self) -> Parking {
+        self.policy.parking(self.attempts)
+    }
+}
+
+/// The slice that a stream belongs to: FNV-1a over its name, which stays the same in every version
+/// of this library, because a rebuild may be resumed by a newer one.
+fn slice_of(stream: &StreamId, count: u32) -> u32 {
+    let name = [stream.aggregate_type().as_bytes(), b"/", stream.aggregate_id().as_bytes()];
+    let hash = name.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    // the low bits alone are weak
+    ((hash ^ (hash >> 32)) % u64::from(count.max(1))) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_frozen_and_even() {
+        let stream = |id: u32| -> StreamId { format!("posting/{id}").parse().unwrap() };
+        let first: Vec<_> = (0..8).map(|id| slice_of(&stream(id), 4)).collect();
+        assert_eq!(first, [0, 3, 2, 1, 0, 3, 2, 1]);
+        let mut counts = [0_u32; 4];
+        (0..10_000).for_each(|id| counts[slice_of(&stream(id), 4) as usize] += 1);
+        assert!(counts.iter().all(|count| (2_300..2_700).contains(count)), "{counts:?}");
+    }
+}

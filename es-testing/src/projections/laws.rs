@@ -1,0 +1,77 @@
+//! What holds whatever happens.
+
+use std::time::Duration;
+
+use es_core::projection::{BatchLimit, Rebuild, Slot};
+
+use super::ProjectionFixture;
+use super::cut::{Side, cut};
+use super::models::*;
+use super::parts::*;
+
+/// Random histories of appends, runners that are cut off, sleep, or are dropped in the middle of a
+/// call, and rebuilds: in the end the model is the fold of the log, and so is one made anew.
+pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut numbers = 0;
+    for step in 0..rounds(60, 2_000) {
+        let told = || format!("seed {seed}, step {step}");
+        for _ in 0..random.usize(0..8) {
+            let account = stream(&random.u8(0..5).to_string());
+            let size = random.u64(1..4);
+            let events = match random.u8(0..12) {
+                0 => vec![typed_event(CLOSED, numbers)],
+                _ => events(numbers + 1..=numbers + size),
+            };
+            numbers += size;
+            append(&store, &account, ANY, events).await;
+        }
+        let side = if random.bool() { Side::Before } else { Side::After };
+        let sink_seen = match random.u8(0..3) {
+            0 => sink.clone(),
+            _ => cut(&sink, random.u64(0..12), side),
+        };
+        let holder = if random.bool() { "one" } else { "two" };
+        let limit =
+            BatchLimit { rows: random.usize(1..4), ..BatchLimit::events(random.usize(1..9)) };
+        if random.u8(0..4) == 0 {
+            fixture.clock().step(TTL + Duration::from_secs(1));
+        }
+        if random.u8(0..6) == 0 {
+            let rebuild = Rebuild::new(store.clone(), sink_seen.clone(), Seen::new())
+                .slices(random.u32(1..4))
+                .batches(limit)
+                .holder(holder);
+            // it may be cut off, or refused, and then is resumed or left
+            let _ = soon("a rebuild ends", rebuild.run()).await;
+        }
+        let mut runner = runner(&store, &sink_seen, holder)
+            .projection(Seen::new())
+            .projection(Crossing)
+            .batches(limit);
+        {
+            let mut run = Box::pin(runner.catch_up());
+            // some are dropped on the way, and what they called for is lost or done
+            let polls = if random.bool() { random.usize(0..40) } else { 100_000 };
+            let _ = polled(&mut run, polls).await;
+        }
+        if random.u8(0..3) == 0 {
+            fixture.clock().step(TTL + Duration::from_secs(1));
+            let mut runner = super::models::runner(&store, &sink, holder)
+                .projection(Seen::new())
+                .projection(Crossing);
+            caught_up(&mut runner).await;
+            let (seen, crossing) = (lives(&store, Seen::new()), lives(&store, Crossing));
+            assert_eq!(stored(&sink, "seen", Slot::Active).await, seen.await, "{}", told());
+            assert_eq!(stored(&sink, "crossing", Slot::Active).await, crossing.await, "{}", told());
+        }
+    }
+    fixture.clock().step(TTL + Duration::from_secs(1));
+    let live = lives(&store, Seen::new()).await;
+    let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new()).slices(3);
+    let rebuilt = soon("a rebuild ends", rebuild.run()).await;
+    assert!(rebuilt.is_ok(), "nothing keeps it from its end: {rebuilt:?}, seed {seed}");
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "seed {seed}");
+}

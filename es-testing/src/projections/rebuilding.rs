@@ -1,0 +1,214 @@
+//! Making models anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use es_core::projection::{
+    BatchLimit, FailurePolicy, Rebuild, RebuildError, RowDifference, SinkError, Slot, differences,
+};
+use es_core::{Environment, Payload};
+use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
+
+use super::cut::{Side, cut};
+use super::models::*;
+use super::parts::*;
+use super::{ProjectionFixture, SuiteHandler};
+
+fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
+    Rebuild::new(store.clone(), sink.clone(), Doubled)
+        .slices(3)
+        .batches(BatchLimit::events(4))
+        .holder("rebuild")
+        .lease(TTL)
+}
+
+async fn rebuilt(rebuild: Rebuild) {
+    let rebuilt = soon("a rebuild comes to an end", rebuild.run()).await;
+    if let Err(error) = rebuilt {
+        panic!("nothing keeps the rebuild from its end, but: {error}");
+    }
+}
+
+/// Some accounts, and the model of older code over them.
+async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    accounts_paid(&store, &["1", "2", "3", "4", "5", "6", "7"], 1..=6).await;
+    append(&store, &typed_stream("audit", "1"), ANY, events(1..=9)).await;
+    let mut runner = runner(&store, &sink, "one").projection(Seen::new());
+    caught_up(&mut runner).await;
+    runner.release().await;
+    (store, sink)
+}
+
+pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    rebuilt(rebuild_of(&store, &sink)).await;
+    let live = lives(&store, Doubled).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
+    // with tasks of its own, over the same code, and in one slice
+    for slices in [1, 2, 5] {
+        let rebuild = rebuild_of(&store, &sink).slices(slices);
+        rebuilt(rebuild.spawning(|task| drop(tokio::spawn(task)))).await;
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "{slices} slices");
+    }
+    // and the new code goes on with it
+    accounts_paid(&store, &["1", "9"], 7..=8).await;
+    let mut runner = runner(&store, &sink, "one").projection(Doubled);
+    caught_up(&mut runner).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    // one that cannot be divided, and that never ran
+    let crossing = Rebuild::new(store.clone(), sink.clone(), Crossing).slices(4);
+    rebuilt(crossing.batches(BatchLimit::events(3))).await;
+    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+}
+
+pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let live = lives(&store, Doubled).await;
+    let mut at = 0;
+    loop {
+        let mut ended = 0;
+        for side in [Side::Before, Side::After] {
+            let cut_off = cut(&sink, at, side);
+            let first = soon("a rebuild that is cut off ends", rebuild_of(&store, &cut_off).run());
+            ended += u32::from(first.await.is_ok());
+            rebuilt(rebuild_of(&store, &sink)).await;
+            let seen = stored(&sink, "seen", Slot::Active).await;
+            assert_eq!(seen, live, "cut {side:?} call {at}");
+        }
+        if ended == 2 {
+            assert!(at > 10, "a rebuild makes more than {at} calls");
+            return;
+        }
+        at += 1;
+    }
+}
+
+pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let old = runner(&store, &sink, "old").projection(Seen::new());
+    let handle = old.handle();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let runner: BoxFuture<'static, ()> = Box::pin(async move {
+        // the switch ends it: the model is another code's
+        let ended = old.run().await;
+        assert!(ended.is_err(), "the old code must not go on with the new model");
+    });
+    let writer: BoxFuture<'static, ()> = {
+        let (store, is_over) = (store.clone(), is_over.clone());
+        Box::pin(async move {
+            let mut number = 100;
+            while !is_over.load(Ordering::SeqCst) {
+                let account = stream(&(number % 5).to_string());
+                append(&store, &account, ANY, vec![event(number)]).await;
+                number += 1;
+                tokio::task::yield_now().await;
+            }
+        })
+    };
+    let rebuild: BoxFuture<'static, ()> = {
+        let (store, sink) = (store.clone(), sink.clone());
+        Box::pin(async move {
+            rebuilt(rebuild_of(&store, &sink)).await;
+            is_over.store(true, Ordering::SeqCst);
+            // something more, so that the old runner looks
+            append(&store, &stream("1"), ANY, vec![event(99)]).await;
+        })
+    };
+    together("a rebuild ends while others write", [runner, writer, rebuild]).await;
+    handle.stop();
+    let mut new = super::models::runner(&store, &sink, "new").projection(Doubled);
+    caught_up(&mut new).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+}
+
+pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let before = stored(&sink, "seen", Slot::Active).await;
+    let mut rebuild = rebuild_of(&store, &sink);
+    let filled = soon("a shadow is filled", rebuild.fill()).await;
+    assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the old model is served");
+    let changes: Vec<_> = match differences(&*sink, "seen").try_collect().await {
+        Ok(changes) => changes,
+        Err(error) => panic!("listing the differences failed: {error}"),
+    };
+    let row = |numbers: &[u64]| Some(Payload::of(&numbers_of(numbers)).expect("it is JSON"));
+    let (old, new) = (row(&[1, 2, 3, 4, 5, 6]), row(&[2, 4, 6, 8, 10, 12]));
+    let expected = (1..=7).map(|account| RowDifference {
+        key: format!("account/{account}"),
+        old: old.clone(),
+        new: new.clone(),
+    });
+    assert_eq!(changes, expected.collect::<Vec<_>>());
+    accounts_paid(&store, &["1", "8"], 7..=7).await;
+    let switched = soon("a rebuild switches", rebuild.switch()).await;
+    assert!(switched.is_ok(), "nothing keeps it from switching: {switched:?}");
+    assert_eq!(
+        stored(&sink, "seen", Slot::Active).await,
+        lives(&store, Doubled).await,
+        "what was appended since is in it"
+    );
+    let gone = differences(&*sink, "seen").try_collect::<Vec<_>>().await;
+    assert!(matches!(gone, Err(SinkError::NoModel { .. })), "nothing to compare, but: {gone:?}");
+}
+
+pub(super) async fn a_second_rebuild_is_refused(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let mut first = rebuild_of(&store, &sink);
+    let filled = soon("a shadow is filled", first.fill()).await;
+    assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
+    let second = rebuild_of(&store, &sink).holder("another").run().await;
+    match second {
+        Err(RebuildError::Sink(error @ SinkError::RebuildRunning { .. })) => {
+            let text = error.to_string();
+            assert!(text.contains("seen") && text.contains("`rebuild`"), "by name: {text}");
+        }
+        other => panic!("a second rebuild must be refused, but: {other:?}"),
+    }
+    let switched = soon("a rebuild switches", first.switch()).await;
+    assert!(switched.is_ok(), "the refused one changed nothing: {switched:?}");
+}
+
+pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    accounts_paid(&store, &["1", "2"], 1..=2).await;
+    append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
+    accounts_paid(&store, &["1", "2"], 4..=5).await;
+    let bad = Poison::refused(u32::MAX);
+    let rebuild =
+        || Rebuild::new(store.clone(), sink.clone(), Seen(bad.clone())).slices(2).holder("rebuild");
+    match soon("a rebuild stops", rebuild().run()).await {
+        Err(RebuildError::Stopped { projection, reason }) => {
+            assert_eq!(projection, "seen");
+            assert!(reason.contains("number 3 is poison"), "it says why: {reason}");
+        }
+        other => panic!("an event cannot be taken, but: {other:?}"),
+    }
+    rebuilt(rebuild().policy(FailurePolicy::park_key())).await;
+    let seen = stored(&sink, "seen", Slot::Active).await;
+    assert_eq!(seen["account/1"], numbers_of(&[1, 2]));
+    assert_eq!(seen["account/2"], numbers_of(&[1, 2, 4, 5]));
+    bad.heal();
+    let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
+    assert!(retry.is_ok(), "what was parked in the shadow is parked: {retry:?}");
+    let mut runner = runner(&store, &sink, "one").projection(Seen(bad));
+    caught_up(&mut runner).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+}
+
+pub(super) async fn its_progress_is_told(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let environment = Environment::default().with_clock(fixture.clock());
+    let mut rebuild = rebuild_of(&store, &sink).environment(environment);
+    let watch = rebuild.watch();
+    assert_eq!(watch.progress().events, 0);
+    let filled = soon("a shadow is filled", rebuild.fill()).await;
+    assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
+    fixture.clock().step(Duration::from_secs(6));
+    let progress = watch.progress();
+    assert_eq!((progress.events, progress.estimated_total), (42, 42), "what was taken");
+    assert_eq!((progress.rate, progress.remaining), (7.0, Some(Duration::ZERO)));
+}

@@ -1,0 +1,191 @@
+//! A sink around another sink, of which only what differs is written down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::Position;
+use es_core::projection::{
+    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
+    Renewed, SinkError, Slot,
+};
+
+pub(crate) type Sink = Arc<dyn ProjectionSink>;
+
+/// The methods of [`ProjectionSink`], each as the inner sink has it unless the wrapper says else.
+#[async_trait]
+pub(crate) trait SinkWrapper: Send + Sync + 'static {
+    fn inner(&self) -> &Sink;
+
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        self.inner().acquire(claim).await
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        self.inner().renew(lease, time_to_live).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.inner().release(lease).await
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        self.inner().report(lease, trouble).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        self.inner().commit(lease, batch).await
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.inner().switch(lease).await
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        self.inner().abandon(projection).await
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.inner().load(projection, slot, keys).await
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.inner().rows(projection, slot, after, limit).await
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        self.inner().parked(projection, slot, list).await
+    }
+
+    async fn request_retry(
+        &self,
+        projection: &str,
+        slot: Slot,
+        key: &str,
+    ) -> Result<(), SinkError> {
+        self.inner().request_retry(projection, slot, key).await
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        self.inner().discard(projection, slot, entry, reason).await
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        self.inner().status(projection).await
+    }
+
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        self.inner().wait_reached(projection, position).await
+    }
+}
+
+/// A wrapper as a sink.
+pub(crate) struct WrappedSink<W>(pub(crate) W);
+
+#[async_trait]
+impl<W: SinkWrapper> ProjectionSink for WrappedSink<W> {
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        self.0.acquire(claim).await
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        self.0.renew(lease, time_to_live).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.0.release(lease).await
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        self.0.report(lease, trouble).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        self.0.commit(lease, batch).await
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.0.switch(lease).await
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        self.0.abandon(projection).await
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.0.load(projection, slot, keys).await
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.0.rows(projection, slot, after, limit).await
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        self.0.parked(projection, slot, list).await
+    }
+
+    async fn request_retry(
+        &self,
+        projection: &str,
+        slot: Slot,
+        key: &str,
+    ) -> Result<(), SinkError> {
+        self.0.request_retry(projection, slot, key).await
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        self.0.discard(projection, slot, entry, reason).await
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        self.0.status(projection).await
+    }
+
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        self.0.wait_reached(projection, position).await
+    }
+}
