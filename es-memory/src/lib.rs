@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod inline;
 mod log;
 mod projections;
 mod sink;

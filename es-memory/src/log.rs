@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use es_core::append::{first_result, same_request};
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, EventId, IdempotencyKey, Position,
-    RecordedEvent, Snapshot, StreamId, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, AppendedStream, EventId, IdempotencyKey, NewEvent,
+    Position, RecordedEvent, Snapshot, StreamId, StreamVersion, Timestamp,
 };
 
 /// The versions that one keyed append gave, by stream.
@@ -39,10 +39,12 @@ impl Log {
         StreamVersion::new(self.stream(stream).len() as u64)
     }
 
+    /// Appends what `inline` takes, too; it is asked last, before anything is written.
     pub(crate) fn append(
         &mut self,
         request: AppendRequest,
         now: Timestamp,
+        inline: impl FnOnce(&[RecordedEvent]) -> Result<(), AppendError>,
     ) -> Result<Appended, AppendError> {
         if let Some(first) = self.repeat_of(&request)? {
             return Ok(first);
@@ -55,34 +57,53 @@ impl Log {
             return Err(AppendError::DuplicateEvent { event_id: event.event_id });
         }
         let key = request.idempotency_key().cloned();
-        let streams: Vec<_> =
-            request.into_streams().into_iter().map(|part| self.write(part, now)).collect();
+        let mut recorded = Vec::new();
+        let mut streams = Vec::new();
+        for part in request.into_streams() {
+            let first = recorded.len();
+            self.record(&mut recorded, &part.stream, part.events, now);
+            let events = recorded[first..].iter().map(RecordedEvent::receipt).collect();
+            streams.push(AppendedStream { stream: part.stream, events });
+        }
+        inline(&recorded)?;
+        self.write(recorded);
         if let Some(key) = key {
             self.record_key(&key, &streams);
         }
         Ok(Appended { streams, repeated: false })
     }
 
-    fn write(&mut self, part: es_core::StreamAppend, now: Timestamp) -> AppendedStream {
-        let places = self.streams.entry(part.stream.clone()).or_default();
-        let mut receipts = Vec::with_capacity(part.events.len());
-        for event in part.events {
-            places.push(self.events.len());
-            self.ids.insert(event.event_id);
-            let recorded = RecordedEvent {
+    /// Adds the events of a stream as they will stand in the log, behind those recorded so far.
+    fn record(
+        &self,
+        recorded: &mut Vec<RecordedEvent>,
+        stream: &StreamId,
+        events: Vec<NewEvent>,
+        now: Timestamp,
+    ) {
+        let mut version = self.version(stream);
+        for event in events {
+            version = version.next();
+            recorded.push(RecordedEvent {
                 event_id: event.event_id,
-                stream: part.stream.clone(),
-                version: StreamVersion::new(places.len() as u64),
-                position: Position::from_sequence(self.events.len() as u64 + 1),
+                stream: stream.clone(),
+                version,
+                position: Position::from_sequence((self.events.len() + recorded.len()) as u64 + 1),
                 event_type: event.event_type,
                 payload: event.payload,
                 metadata: event.metadata,
                 recorded_at: now,
-            };
-            receipts.push(recorded.receipt());
-            self.events.push(recorded);
+            });
         }
-        AppendedStream { stream: part.stream, events: receipts }
+    }
+
+    fn write(&mut self, recorded: Vec<RecordedEvent>) {
+        for event in recorded {
+            let places = self.streams.entry(event.stream.clone()).or_default();
+            places.push(self.events.len());
+            self.ids.insert(event.event_id);
+            self.events.push(event);
+        }
     }
 
     fn record_key(&mut self, key: &IdempotencyKey, streams: &[AppendedStream]) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, GenerationStatus, Holder, Lease, Parked,
-    ParkedId, ParkedState, ProjectionStatus, SinkError, Slot, Trouble,
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, GenerationStatus, Holder, Lease,
+    Parked, ParkedId, ParkedState, ProjectionStatus, SinkError, Slot, Trouble,
 };
 use es_core::{Payload, Position, RecordedEvent, Timestamp};
 
@@ -33,6 +33,8 @@ impl fmt::Debug for Handler {
 pub(crate) struct Projections {
     entries: BTreeMap<String, Entry>,
     pub(crate) handlers: HashMap<String, Handler>,
+    /// The projections that are kept within the append, and their leases.
+    pub(crate) inline: Vec<(Definition, Lease)>,
 }
 
 /// One projection.

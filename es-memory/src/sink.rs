@@ -39,7 +39,7 @@ impl MemoryStore {
         Ok(answer)
     }
 
-    fn projections(&self) -> MutexGuard<'_, Projections> {
+    pub(crate) fn projections(&self) -> MutexGuard<'_, Projections> {
         // the only writes under this lock cannot panic half-way: all checks precede them, and a
         // handler works on a copy
         self.shared().projections.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -71,7 +71,11 @@ impl ProjectionSink for MemoryStore {
     }
 
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
-        self.change(|projections| projections.switch(lease))
+        self.change(|projections| {
+            projections.switch(lease)?;
+            projections.adopt(&lease.projection, self.now());
+            Ok(())
+        })
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {

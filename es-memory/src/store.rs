@@ -72,7 +72,7 @@ impl MemoryStore {
         self.0.clock.now()
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
         // the only writes under this lock cannot panic half-way: all checks precede them
         self.0.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -83,7 +83,8 @@ impl EventStore for MemoryStore {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         request.check(&self.0.limits)?;
         let mut log = self.log();
-        let appended = log.append(request, self.0.clock.now())?;
+        let now = self.0.clock.now();
+        let appended = log.append(request, now, |events| self.take_inline(events, now))?;
         self.0.end.send_replace(log.end());
         Ok(appended)
     }

@@ -1,12 +1,13 @@
 //! The suite of projections over the in-memory store.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use es_core::EventStore;
-use es_core::projection::ProjectionSink;
+use es_core::projection::{ProjectionSink, Slot, all_rows};
+use es_core::{EventStore, Payload};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+use futures_util::TryStreamExt;
 
 struct Memory {
     store: MemoryStore,
@@ -21,12 +22,12 @@ async fn memory() -> Memory {
     let suite = handler.clone();
     let written = Mutex::new(0_u64);
     store.handle(HANDLED, move |rows, events| {
-        let mut written = written.lock().unwrap();
+        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             let effect = suite.effect(event)?;
             // what a failed call counted stays counted: the numbers grow, and may have gaps
             *written += 1;
-            rows.insert(format!("{:09}", *written), es_core::Payload::of(&effect)?);
+            rows.insert(format!("{:09}", *written), Payload::of(&effect)?);
         }
         Ok(())
     });
@@ -52,10 +53,9 @@ impl ProjectionFixture for Memory {
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {
-        let rows =
-            es_core::projection::all_rows(&self.store, HANDLED, es_core::projection::Slot::Active);
-        let rows: Vec<_> = futures_util::TryStreamExt::try_collect(rows).await.unwrap();
-        rows.into_iter().map(|row| row.value.decode().unwrap()).collect()
+        let rows = all_rows(&self.store, HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = rows.expect("the model is there").into_iter();
+        rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
     }
 
     async fn reopen(&self) -> bool {

@@ -88,6 +88,7 @@ pub struct PostgresConfig {
     pub(crate) session: Session,
     pub(crate) writers: usize,
     pub(crate) readers: usize,
+    pub(crate) projectors: usize,
     pub(crate) queue: usize,
     pub(crate) connect_timeout: Duration,
     pub(crate) statement_timeout: Duration,
@@ -108,6 +109,7 @@ impl PostgresConfig {
             session: Session::Own,
             writers: 2,
             readers: 2,
+            projectors: 2,
             queue: 4096,
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
@@ -152,11 +154,21 @@ impl PostgresConfig {
 
     /// How many connections read; 2 by default, at least 1.
     ///
-    /// With the writers and two more, one to follow the log and one to tell other processes, these
-    /// are all connections of a store. Each is made when it is first needed.
+    /// With the writers, the projectors and two more, one to follow the log and one to tell other
+    /// processes, these are all connections of a store. Each is made when it is first needed.
     #[must_use]
     pub fn readers(mut self, readers: usize) -> Self {
         self.readers = readers.max(1);
+        self
+    }
+
+    /// How many connections projections use; 2 by default, at least 1.
+    ///
+    /// Each call of the sink takes one, and none while it holds one, so that one is enough; as many
+    /// as a rebuild has workers keep them all busy.
+    #[must_use]
+    pub fn projectors(mut self, projectors: usize) -> Self {
+        self.projectors = projectors.max(1);
         self
     }
 

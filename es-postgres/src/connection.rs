@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use crate::config::PostgresConfig;
-use crate::error::{closed, is_lost, store_error};
+use crate::error::{closed, is_lost, store_error, unknown_unless_refused};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
 /// restarted meanwhile would otherwise make an append's outcome unknown.
@@ -302,6 +302,28 @@ impl Drop for Loan<'_> {
     }
 }
 
+/// A place for a connection that comes back when this is dropped, before others may take it.
+pub(crate) struct Borrowed<'a> {
+    loan: Loan<'a>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Borrowed<'_> {
+    /// The connection, made or tried if need be.
+    pub(crate) async fn take(&mut self) -> Result<PgConnection, StoreError> {
+        // it comes back empty if this is dropped meanwhile
+        let mut slot = self.loan.slot.take().unwrap_or_else(Slot::empty);
+        slot.take(&self.loan.connections.connector).await
+    }
+
+    /// Puts it back, once it is certain that nothing is under way on it.
+    pub(crate) fn keep(&mut self, connection: PgConnection) {
+        let mut slot = Slot::empty();
+        slot.keep(connection);
+        self.loan.slot = Some(slot);
+    }
+}
+
 impl Connections {
     pub(crate) fn new(connector: Arc<Connector>, count: usize) -> Self {
         let slots = (0..count).map(|_| Slot::empty()).collect();
@@ -370,6 +392,39 @@ impl Connections {
         };
         loan.slot = Some(slot);
         answer
+    }
+
+    /// Runs a statement that must not be repeated, and answers its rows. When its answer is lost the
+    /// outcome is unknown.
+    pub(crate) async fn once(
+        &self,
+        what: Doing<'_>,
+        statement: Bound<'_>,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let mut loan = self.loan(what).await?;
+        let mut connection = loan.take().await?;
+        let answer = self.connector.rows(&mut connection, statement).await;
+        if answer.as_ref().err().is_none_or(|error| !is_lost(error)) {
+            loan.keep(connection);
+        }
+        answer.map_err(|error| unknown_unless_refused(what, &self.connector.place, error))
+    }
+
+    /// A connection for several statements.
+    pub(crate) async fn loan<'a>(&'a self, what: Doing<'_>) -> Result<Borrowed<'a>, StoreError> {
+        let permit = self.permit(what).await?;
+        let slot = self.slots().pop().expect("there is a slot for each permit");
+        let loan = Loan { connections: self, slot: Some(slot) };
+        Ok(Borrowed { loan, _permit: permit })
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The failure of a statement that wrote nothing.
+    pub(crate) fn failure(&self, what: impl Display, error: sqlx::Error) -> StoreError {
+        self.connector.failure(what, error)
     }
 
     async fn permit(&self, what: Doing<'_>) -> Result<SemaphorePermit<'_>, StoreError> {

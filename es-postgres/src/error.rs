@@ -75,6 +75,26 @@ pub(crate) fn append_error(what: impl Display, place: &str, error: Error) -> Sto
     outcome_unknown(what, place).caused_by(error)
 }
 
+/// The failure of a statement on projections that was sent and must not be repeated blindly.
+pub(crate) fn unknown_unless_refused(what: impl Display, place: &str, error: Error) -> StoreError {
+    if is_refused(&error) {
+        return store_error(what, place, error);
+    }
+    let text = format!(
+        "{what} in {place}: the answer was lost, it may be written or not; the projection's \
+         checkpoint tells"
+    );
+    StoreError::new(StoreErrorKind::OutcomeUnknown, text).caused_by(error)
+}
+
+/// The kind of a failure by which the server is to blame, and not what it was asked for.
+pub(crate) fn is_of_the_store(error: &Error) -> Option<StoreErrorKind> {
+    let (kind, _) = meaning(error);
+    let is_refusal = database_error(error).is_some();
+    let is_known = !is_refusal && is_lost(error) || is_refusal && kind != StoreErrorKind::Other;
+    is_known.then_some(kind)
+}
+
 /// The failure of an append whose answer was lost.
 pub(crate) fn outcome_unknown(what: impl Display, place: &str) -> StoreError {
     StoreError::new(

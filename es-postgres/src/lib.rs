@@ -61,6 +61,7 @@ mod writer;
 
 mod frontier;
 mod log;
+mod projection;
 mod read;
 mod row;
 mod snapshot;
@@ -69,6 +70,7 @@ pub use config::{ConfigError, IdType, Layout, PostgresConfig, Session};
 pub use error::store_error;
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;
+pub use projection::{ModelTransaction, PostgresHandler};
 pub use store::PostgresStore;
 
 #[cfg(doctest)]

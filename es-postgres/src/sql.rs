@@ -67,6 +67,26 @@ statements! {
     frontier
     inspect
     latest_snapshot
+    projection_abandon
+    projection_acquire
+    projection_checkpoints
+    projection_commit
+    projection_discard
+    projection_load
+    projection_lock
+    projection_parked
+    projection_parked_of_key
+    projection_reached
+    projection_release
+    projection_remove_row
+    projection_renew
+    projection_report
+    projection_request_retry
+    projection_row
+    projection_rows
+    projection_set_row
+    projection_status
+    projection_switch
     raise_watermark
     read_log
     read_log_filtered

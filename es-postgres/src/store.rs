@@ -17,6 +17,7 @@ use crate::config::{IdType, PostgresConfig, Session};
 use crate::connection::{Connections, Connector};
 use crate::log::{Announcer, Log};
 use crate::migrate::check_store;
+use crate::projection::Projections;
 use crate::read::Reader;
 use crate::sql::Statements;
 use crate::writer::Writer;
@@ -37,6 +38,7 @@ struct Shared {
     appender: Appender,
     reader: Reader,
     log: Arc<Log>,
+    projections: Projections,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -98,14 +100,23 @@ impl PostgresStore {
             Arc::clone(&log),
             connector.place.clone(),
         );
+        let projections = Projections::new(
+            Connections::new(Arc::clone(&connector), config.projectors),
+            Arc::clone(&statements),
+            config.is_persistent(),
+        );
         let appender = appender(None);
         let writer = Arc::new(writer);
-        Ok(Self { shared: Arc::new(Shared { config, writer, appender, reader, log }) })
+        Ok(Self { shared: Arc::new(Shared { config, writer, appender, reader, log, projections }) })
     }
 
     /// How the store was opened.
     pub fn config(&self) -> &PostgresConfig {
         &self.shared.config
+    }
+
+    pub(crate) fn projections(&self) -> &Projections {
+        &self.shared.projections
     }
 
     pub(crate) fn appender(&self) -> &Appender {
@@ -118,6 +129,7 @@ impl PostgresStore {
         self.shared.writer.close().await;
         self.shared.log.close();
         self.shared.reader.connections.close(self.config().readers).await;
+        self.shared.projections.close(self.config().projectors).await;
     }
 
     /// Checks a request against the limits and against what the columns can hold.

@@ -24,6 +24,7 @@ mod parts;
 
 mod cut;
 mod models;
+pub mod saboteur;
 
 mod commit;
 mod durability;
@@ -365,4 +366,16 @@ macro_rules! __projection_tests {
             );
         }
     };
+}
+
+/// Runs every scenario, one after the other, each over a fixture of its own.
+pub async fn run_all(
+    factory: Factory<'_>,
+    limits: TimeLimits,
+) -> Vec<(&'static Scenario, Outcome)> {
+    let mut verdicts = Vec::with_capacity(SCENARIOS.len());
+    for scenario in SCENARIOS {
+        verdicts.push((scenario, run_one(factory, scenario, limits).await));
+    }
+    verdicts
 }

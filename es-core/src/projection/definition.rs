@@ -1,6 +1,7 @@
 //! A projection without its type, as the engine works with it.
 
 use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::read::EventFilter;
 
-use super::{ApplyError, Projection, Slicing};
+use super::{ApplyError, Projection, RowChange, Slicing};
 
 /// What the engine must know of a projection: its name, its fingerprint, its selection, and how an
 /// event gets into the model. Cloning is cheap.
@@ -107,6 +108,63 @@ impl Definition {
     /// How a rebuild may divide the work.
     pub fn slicing(&self) -> Slicing {
         self.slicing
+    }
+}
+
+/// For backends, to keep a model within the transaction of an append.
+impl Definition {
+    /// The keys of the rows that the events concern, each once.
+    ///
+    /// # Errors
+    ///
+    /// When the keys of an event are none, and for a projection with a handler, which has no rows.
+    pub fn keys_of(&self, events: &[RecordedEvent]) -> Result<Vec<String>, ApplyError> {
+        let fold = self.fold()?;
+        let mut all = BTreeSet::new();
+        for event in events {
+            all.extend(fold.keys(event)?);
+        }
+        Ok(all.into_iter().collect())
+    }
+
+    /// What becomes of the rows, of which `rows` has those that exist among
+    /// [`keys_of`](Self::keys_of).
+    ///
+    /// The events are all of one append, in order, and must be selected ones.
+    ///
+    /// # Errors
+    ///
+    /// When the projection cannot take one of the events; then it must take none of them.
+    pub fn changes(
+        &self,
+        events: &[RecordedEvent],
+        rows: &HashMap<String, Payload>,
+    ) -> Result<Vec<RowChange>, ApplyError> {
+        let fold = self.fold()?;
+        let mut by_key: BTreeMap<String, Vec<&RecordedEvent>> = BTreeMap::new();
+        for event in events {
+            for key in fold.keys(event)? {
+                by_key.entry(key).or_default().push(event);
+            }
+        }
+        let mut changes = Vec::with_capacity(by_key.len());
+        for (key, events) in by_key {
+            let folded = fold.fold(&key, rows.get(&key), &events);
+            if let Some((_, error)) = folded.failed {
+                return Err(error);
+            }
+            changes.push(RowChange { key, value: folded.row });
+        }
+        Ok(changes)
+    }
+
+    fn fold(&self) -> Result<&dyn Fold, ApplyError> {
+        match &self.kind {
+            Kind::Fold(fold) => Ok(&**fold),
+            Kind::Handler(_) => {
+                Err(format!("projection `{}` has a handler and no rows", self.name).into())
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 use crate::read::{PageLimit, ReadLog};
 use crate::store::EventStore;
 
-use super::worker::{Halt, Worker, chain};
+use super::worker::{Halt, Worker, breathe, chain};
 use super::{
     BatchLimit, Checkpoint, Claim, Definition, FailurePolicy, Lease, ProjectionSink, SinkError,
     Slicing, Slot, lowest,
@@ -243,6 +243,7 @@ impl Rebuild {
     pub async fn switch(&mut self) -> Result<(), RebuildError> {
         let mut attempts = 0;
         loop {
+            breathe().await;
             self.fill().await?;
             let Some(held) = &self.held else { continue };
             match self.sink.switch(&held.lease).await {

@@ -12,6 +12,7 @@ use crate::read::{EventFilter, PageLimit, ReadLog};
 use crate::retry::Retry;
 use crate::store::EventStore;
 
+use super::worker::breathe;
 use super::{BatchLimit, Checkpoint, Definition, FailurePolicy, ProjectionSink};
 
 mod handle;
@@ -217,6 +218,7 @@ impl Runner {
     /// Renews what must be renewed, and takes one page for each place at which a projection stands.
     /// Answers whether nothing was left to be done.
     async fn round(&mut self) -> bool {
+        breathe().await;
         let is_woken = self.signals.take_wake();
         let Self { store, sink, environment, settings, signals, .. } = &*self;
         let means = Means {

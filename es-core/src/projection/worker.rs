@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::task::Poll;
 
 use crate::envelope::{EventId, RecordedEvent};
 use crate::environment::Clock;
@@ -279,6 +280,7 @@ impl Worker {
     }
 
     async fn commit(&mut self, batch: Batch) -> Result<(), SinkError> {
+        breathe().await;
         self.sink.commit(&self.lease, &batch).await?;
         self.done += batch.events;
         self.checkpoint = batch.to;
@@ -312,6 +314,21 @@ impl Plan {
         batch.park = self.park;
         batch
     }
+}
+
+/// Lets other tasks of the thread run: store and sink may answer without ever waiting, and a long
+/// catch-up must not keep a thread for itself.
+pub(super) async fn breathe() {
+    let mut has_waited = false;
+    std::future::poll_fn(|context| {
+        if has_waited {
+            return Poll::Ready(());
+        }
+        has_waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// An error and its causes in one line.

@@ -31,6 +31,11 @@ GRANT SELECT ON
     "{schema}"."{events}_migrations",
     "{schema}"."{events}_snapshots",
     "{schema}"."{events}_watermark",
+    "{schema}"."{events}_projection_models",
+    "{schema}"."{events}_projection_slices",
+    "{schema}"."{events}_projection_rows",
+    "{schema}"."{events}_projection_parked",
+    "{schema}"."{events}_projection_active",
     "{schema}".turing_migrations,
     "{schema}".postings,
     "{schema}".assigned_postings,
@@ -64,6 +69,12 @@ GRANT INSERT, UPDATE, DELETE ON
     "{schema}".posting_state_projection,
     "{schema}".posting_state_snapshots
 TO turing_projector, turing_writer;
+GRANT INSERT, UPDATE, DELETE ON
+    "{schema}"."{events}_projection_models",
+    "{schema}"."{events}_projection_slices",
+    "{schema}"."{events}_projection_rows",
+    "{schema}"."{events}_projection_parked"
+TO turing_projector;
 
 DO $$
 DECLARE
@@ -71,11 +82,17 @@ DECLARE
 BEGIN
     FOREACH made IN ARRAY ARRAY[
         '{events}', '{events}_migrations', '{events}_snapshots', '{events}_watermark',
+        '{events}_projection_models', '{events}_projection_slices', '{events}_projection_rows',
+        '{events}_projection_parked', '{events}_projection_active',
         'turing_migrations', 'assigned_postings', 'posting_state_projection', 'posting_state_snapshots'
     ] LOOP
         EXECUTE format('ALTER TABLE %I.%I OWNER TO turing_owner', '{schema}', made);
     END LOOP;
-    FOREACH made IN ARRAY ARRAY['{events}_append', '{events}_append_within', '{events}_frontier', '{events}_refuse'] LOOP
+    FOREACH made IN ARRAY ARRAY[
+        '{events}_append', '{events}_append_within', '{events}_frontier', '{events}_refuse',
+        '{events}_projection_now', '{events}_projection_commit', '{events}_projection_remove',
+        '{events}_projection_acquire', '{events}_projection_switch', '{events}_projection_abandon'
+    ] LOOP
         EXECUTE format('ALTER ROUTINE %I.%I OWNER TO turing_owner', '{schema}', made);
     END LOOP;
     EXECUTE format('GRANT SELECT, REFERENCES ON %I.postings TO turing_owner', '{schema}');

@@ -10,7 +10,7 @@ fn migrating_says_what_it_did() {
     let (workspace, database) = (Workspace::new(), Database::new());
     let url = database.url();
     let first = turing(&workspace, &url, &["migrate"]).expect_code(0);
-    assert!(first.stdout.starts_with("8 migrations applied to database "), "{first:#?}");
+    assert!(first.stdout.starts_with("11 migrations applied to database "), "{first:#?}");
     let second = turing(&workspace, &url, &["migrate"]).expect_code(0);
     assert!(second.stdout.starts_with("nothing to do: database "), "{second:#?}");
     let third = turing(&workspace, &url, &["migrate", "--json"]).expect_code(0).json();
@@ -39,7 +39,7 @@ fn two_migrators_at_once_are_one_migration() {
     }
     let steps = "SELECT count(*)::text FROM (
         SELECT 1 FROM execution_events_migrations UNION ALL SELECT 1 FROM turing_migrations) s";
-    assert_eq!(database.number(steps), 8);
+    assert_eq!(database.number(steps), 11);
 }
 
 #[test]
@@ -130,10 +130,10 @@ fn a_database_that_is_not_up_to_date_is_refused_with_the_command_that_mends_it()
     database.run("DELETE FROM turing_migrations WHERE version = 3");
     for command in ["runs", "demo"] {
         let answer = turing(&workspace, &url, &[command]).expect_code(3);
-        assert!(answer.stderr.contains("7 of the 8 migrations"), "{answer:#?}");
+        assert!(answer.stderr.contains("10 of the 11 migrations"), "{answer:#?}");
         assert!(answer.stderr.contains("turing migrate"), "{answer:#?}");
     }
-    database.run("INSERT INTO turing_migrations VALUES (3, 'x', now(), TRUE, '', 0), (9, 'x', now(), TRUE, '', 0)");
+    database.run("INSERT INTO turing_migrations VALUES (3, 'x', now(), TRUE, '', 0), (12, 'x', now(), TRUE, '', 0)");
     for command in ["runs", "demo", "migrate"] {
         let answer = turing(&workspace, &url, &[command]).expect_code(3);
         assert!(answer.stderr.contains("use a newer program"), "{answer:#?}");

@@ -89,8 +89,20 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let derived = "INSERT INTO posting_state_projection (posting_id) VALUES (1)";
     let insert = format!("INSERT INTO execution_events ({columns}) VALUES ({values})");
     refuse(&database, &reader, &[derived, &insert, "INSERT INTO postings (posting_id) VALUES (9)"]);
+    let model = "INSERT INTO execution_events_projection_models (projection, slot, fingerprint) VALUES ('x', 'active', '')";
+    refuse(&database, &reader, &[model]);
+    refuse(&database, &writer, &[model]);
     refuse(&database, &projector, &[&insert]);
-    database.try_run(Some(&projector), derived).unwrap();
+    for statement in [
+        derived,
+        model,
+        "SELECT outcome FROM execution_events_projection_acquire('y', 'shadow', 'v1', 2, 'me', 1)",
+        "UPDATE execution_events_projection_models SET expires_at = NULL, holder = NULL",
+        "SELECT outcome FROM execution_events_projection_abandon('y')",
+        "SELECT count(*) FROM execution_events_projection_active",
+    ] {
+        database.try_run(Some(&projector), statement).unwrap();
+    }
     let public = "SELECT count(*)::text FROM information_schema.role_table_grants
                   WHERE grantee = 'PUBLIC' AND table_schema = 'public'";
     assert_eq!(database.number(public), 0);

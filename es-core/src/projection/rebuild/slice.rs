@@ -8,7 +8,7 @@ use crate::envelope::{EventId, RecordedEvent};
 use crate::environment::Environment;
 use crate::stream::StreamId;
 
-use super::super::worker::{Halt, Parking, Worker};
+use super::super::worker::{Halt, Parking, Worker, breathe};
 use super::super::{Checkpoint, FailurePolicy, LastResort};
 use super::Watch;
 
@@ -59,6 +59,7 @@ impl Slice {
     async fn take(&mut self, page: &Page) -> Result<(), Halt> {
         // a slice that is further than others has dealt with the beginning of the log already
         while self.worker.checkpoint.position < page.to.position {
+            breathe().await;
             let here = self.worker.checkpoint.position;
             let events = page.events.iter().filter(|event| {
                 event.position > here && slice_of(&event.stream, self.count) == self.worker.slice

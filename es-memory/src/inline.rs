@@ -1,0 +1,172 @@
+//! Projections that are kept within the append.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use es_core::projection::{
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, Slot,
+};
+use es_core::{AppendError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
+
+use crate::projections::Projections;
+use crate::store::MemoryStore;
+
+/// Who holds the lease of an inline projection.
+const HOLDER: &str = "the append";
+
+/// Longer than any store lives, on any clock.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+impl MemoryStore {
+    /// Keeps the model of a projection within every append from now on: who is answered by an append
+    /// finds its effect in the model.
+    ///
+    /// The model is first brought to the end of the log. An event that the projection cannot take
+    /// refuses its append, and nothing is written. No runner can take the projection meanwhile. A
+    /// switch to a model that the same code rebuilt goes on inline; after one to other code's, that
+    /// code must be given here.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire), and when the
+    /// projection cannot take an event that is in the log, or is one of a handler.
+    pub fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
+        let definition = projection.into();
+        // the log first, as appends do
+        let log = self.log();
+        let mut projections = self.projections();
+        let mut lease = projections.acquire(&claim(&definition), self.now())?;
+        let here = lease.checkpoints[0].position;
+        let rest: Vec<_> =
+            log.events.iter().filter(|event| event.position > here).cloned().collect();
+        projections
+            .take(&definition, &mut lease, &rest, self.now())
+            .map_err(|error| failed(&definition, error))?;
+        projections.inline.retain(|(other, _)| other.name() != definition.name());
+        projections.inline.push((definition, lease));
+        drop((projections, log));
+        self.commits().give();
+        Ok(())
+    }
+
+    /// Takes the events of an append into all inline models, or into none.
+    pub(crate) fn take_inline(
+        &self,
+        events: &[RecordedEvent],
+        now: Timestamp,
+    ) -> Result<(), AppendError> {
+        let mut projections = self.projections();
+        if projections.inline.is_empty() {
+            return Ok(());
+        }
+        let mut inline = std::mem::take(&mut projections.inline);
+        let batches: Result<Vec<_>, _> = inline
+            .iter()
+            .map(|(definition, lease)| {
+                let batch = projections.batch(definition, lease, events);
+                batch.map_err(|error| failed(definition, error))
+            })
+            .collect();
+        let taken = batches.and_then(|batches| {
+            for ((_, lease), batch) in inline.iter_mut().zip(batches) {
+                // nothing of this can be refused: the lease never ends, the rows are checked
+                projections.commit(lease, &batch, now)?;
+                lease.checkpoints[0] = batch.to;
+            }
+            Ok(())
+        });
+        projections.inline = inline;
+        drop(projections);
+        self.commits().give();
+        taken.map_err(|error| match error {
+            SinkError::Store(error) => error.into(),
+            other => {
+                let message = "an inline projection cannot be kept";
+                StoreError::new(StoreErrorKind::Other, message).caused_by(other).into()
+            }
+        })
+    }
+}
+
+impl Projections {
+    /// Takes the lease of a model that has just become the active one, if its projection is kept
+    /// inline: it has come as far as the append had brought its predecessor.
+    pub(crate) fn adopt(&mut self, projection: &str, now: Timestamp) {
+        let mut inline = std::mem::take(&mut self.inline);
+        inline.retain_mut(|(definition, lease)| {
+            if definition.name() != projection {
+                return true;
+            }
+            // refused if it is other code's
+            let adopted = self.acquire(&claim(definition), now);
+            adopted.map(|adopted| *lease = adopted).is_ok()
+        });
+        self.inline = inline;
+    }
+
+    /// What the events do to an inline model.
+    fn batch(
+        &mut self,
+        definition: &Definition,
+        lease: &Lease,
+        events: &[RecordedEvent],
+    ) -> Result<Batch, ApplyError> {
+        let from = lease.checkpoints[0].clone();
+        let to = events.last().map_or_else(|| from.clone(), Checkpoint::at);
+        let selected = events.iter().filter(|event| definition.selection().accepts(event));
+        let selected: Vec<_> = selected.cloned().collect();
+        let keys = definition.keys_of(&selected)?;
+        let model = &self.model(definition.name(), lease.slot)?.rows;
+        let row = |key: &String| Some((key.clone(), model.get(key)?.clone()));
+        let rows: HashMap<_, _> = keys.iter().filter_map(row).collect();
+        let changes = definition.changes(&selected, &rows)?;
+        let mut batch = Batch::moving(0, from, to).content(Content::Rows(changes));
+        batch.events = selected.len() as u64;
+        Ok(batch)
+    }
+
+    fn take(
+        &mut self,
+        definition: &Definition,
+        lease: &mut Lease,
+        events: &[RecordedEvent],
+        now: Timestamp,
+    ) -> Result<(), ApplyError> {
+        let batch = self.batch(definition, lease, events)?;
+        self.commit(lease, &batch, now)?;
+        lease.checkpoints[0] = batch.to;
+        Ok(())
+    }
+}
+
+fn claim(definition: &Definition) -> Claim {
+    Claim {
+        projection: definition.name().to_owned(),
+        fingerprint: definition.fingerprint().to_owned(),
+        slot: Slot::Active,
+        slices: 1,
+        holder: HOLDER.to_owned(),
+        time_to_live: FOR_EVER,
+    }
+}
+
+fn failed(definition: &Definition, error: ApplyError) -> SinkError {
+    let message = format!("inline projection `{}` cannot take an event", definition.name());
+    StoreError::new(StoreErrorKind::Other, message).caused_by(Cause(error)).into()
+}
+
+/// What a projection said, as an error of its own.
+#[derive(Debug)]
+struct Cause(ApplyError);
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}

@@ -1,0 +1,52 @@
+//! The store as a place for the models of projections.
+
+use std::sync::Arc;
+
+use es_core::projection::CommitSignal;
+
+use crate::connection::Connections;
+use crate::sql::Statements;
+
+mod commit;
+mod handler;
+mod reached;
+mod row;
+mod sink;
+
+use handler::Handlers;
+pub use handler::{ModelTransaction, PostgresHandler};
+use reached::Reached;
+
+/// What the projections of a store need.
+pub(crate) struct Projections {
+    /// Each call takes one of these, and none while it holds one.
+    pub(crate) connections: Connections,
+    statements: Arc<Statements>,
+    handlers: Handlers,
+    commits: CommitSignal,
+    reached: Reached,
+    is_persistent: bool,
+}
+
+impl Projections {
+    pub(crate) fn new(
+        connections: Connections,
+        statements: Arc<Statements>,
+        is_persistent: bool,
+    ) -> Self {
+        Self {
+            connections,
+            statements,
+            handlers: Handlers::default(),
+            commits: CommitSignal::new(),
+            reached: Reached::default(),
+            is_persistent,
+        }
+    }
+
+    /// Refuses further use, and wakes who waits to tell so.
+    pub(crate) async fn close(&self, connections: usize) {
+        self.connections.close(connections).await;
+        self.commits.give();
+    }
+}

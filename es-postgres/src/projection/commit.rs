@@ -1,0 +1,214 @@
+//! Writing one batch.
+
+use chrono::{DateTime, Utc};
+use es_core::RecordedEvent;
+use es_core::projection::{Batch, Content, Lease, Parked, ParkedState, RowChange, SinkError};
+use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::types::Json;
+use sqlx::{Connection, PgConnection, Row};
+
+use super::Projections;
+use super::handler::{ModelTransaction, call};
+use crate::connection::{Bound, Doing};
+use crate::error::{database_error, is_lost, unknown_unless_refused};
+
+const WRITING: Doing<'static> = Doing("writing a projection", None);
+
+/// A number as PostgreSQL keeps it.
+pub(super) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Text as PostgreSQL keeps it, for what only people read.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+pub(super) fn lost(lease: &Lease) -> SinkError {
+    SinkError::LeaseLost { projection: lease.projection.clone() }
+}
+
+impl Projections {
+    /// Writes rows: one statement.
+    pub(super) async fn commit_rows(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let rows = self.connections.once(WRITING, self.bind(lease, batch, None)).await?;
+        self.judge(lease, &rows)
+    }
+
+    /// Gives events to the handler, within a transaction that it shares with the statement that writes
+    /// the rest.
+    pub(super) async fn commit_events(
+        &self,
+        lease: &Lease,
+        batch: &Batch,
+        events: &[RecordedEvent],
+    ) -> Result<(), SinkError> {
+        let handler = self.handlers.of(&lease.projection)?;
+        let mut loan = self.connections.loan(WRITING).await?;
+        let mut connection = loan.take().await?;
+        let connector = self.connections.connector();
+        let unsent = |error| SinkError::from(connector.failure(WRITING, error));
+        let mut transaction = connector.in_time(connection.begin()).await.map_err(unsent)?;
+        let work = async |connection: &mut PgConnection| {
+            let within = self.lock(lease, batch, connection).await?;
+            let mut model = ModelTransaction {
+                connection: &mut *connection,
+                lease,
+                statements: &self.statements,
+                is_persistent: self.is_persistent,
+            };
+            call(&*handler, connector, &mut model, events).await?;
+            let statement = self.bind(lease, batch, Some(within)).persistent(self.is_persistent);
+            let row = connector.in_time(statement.fetch_all(&mut *connection)).await;
+            self.judge(lease, &row.map_err(|error| self.spoiled(lease, error))?)
+        };
+        if let Err(error) = work(&mut transaction).await {
+            if connector.in_time(transaction.rollback()).await.is_ok() {
+                loan.keep(connection);
+            }
+            return Err(error);
+        }
+        match connector.in_time(transaction.commit()).await {
+            Ok(()) => {
+                loan.keep(connection);
+                Ok(())
+            }
+            Err(error) => {
+                if !is_lost(&error) {
+                    loan.keep(connection);
+                }
+                Err(self.spoiled_by_constraint(lease, error))
+            }
+        }
+    }
+
+    /// Locks the model and the slice, so that the handler sees what nobody changes meanwhile; answers
+    /// the transaction.
+    async fn lock(
+        &self,
+        lease: &Lease,
+        batch: &Batch,
+        connection: &mut PgConnection,
+    ) -> Result<String, SinkError> {
+        let statement = sqlx::query(self.statements.projection_lock.sql())
+            .bind(number(lease.generation))
+            .bind(number(lease.epoch))
+            .bind(lease.slot.as_str())
+            .bind(slice(batch))
+            .bind(number(batch.from.position.to_sequence()))
+            .persistent(self.is_persistent);
+        let connector = self.connections.connector();
+        let read = async {
+            let row = statement.fetch_optional(connection).await?;
+            row.map(|row| row.try_get(0)).transpose()
+        };
+        let within = connector.in_time(read).await;
+        within.map_err(|error| connector.failure(WRITING, error))?.ok_or_else(|| lost(lease))
+    }
+
+    /// A handler went on after a statement that has failed, or the statement itself failed.
+    fn spoiled(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
+        if database_error(&error).is_some_and(|error| error.code() == "25P02") {
+            let text = "a statement of the handler failed, and the handler went on";
+            return SinkError::Handler {
+                projection: lease.projection.clone(),
+                source: std::sync::Arc::from(Box::from(text)),
+            };
+        }
+        self.connections.failure(WRITING, error).into()
+    }
+
+    /// A constraint that is checked at the end is the handler's: the store has none.
+    fn spoiled_by_constraint(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
+        if database_error(&error).is_some_and(|error| error.code().starts_with("23")) {
+            return SinkError::Handler {
+                projection: lease.projection.clone(),
+                source: std::sync::Arc::new(error),
+            };
+        }
+        unknown_unless_refused(WRITING, &self.connections.connector().place, error).into()
+    }
+
+    fn judge(&self, lease: &Lease, rows: &[PgRow]) -> Result<(), SinkError> {
+        let outcome = rows.first().ok_or(sqlx::Error::RowNotFound);
+        let outcome = outcome.and_then(|row| row.try_get::<i32, _>(0));
+        match outcome.map_err(|error| self.connections.failure(WRITING, error))? {
+            0 => Ok(()),
+            2 => Err(SinkError::ParkedChanged { projection: lease.projection.clone() }),
+            3 => {
+                let text = "the handler ended the transaction; leave that to the store";
+                Err(SinkError::Handler {
+                    projection: lease.projection.clone(),
+                    source: std::sync::Arc::from(Box::from(text)),
+                })
+            }
+            _ => Err(lost(lease)),
+        }
+    }
+
+    /// The statement with all arguments.
+    fn bind(&self, lease: &Lease, batch: &Batch, within: Option<String>) -> Bound<'static> {
+        let event = batch.to.event.as_ref();
+        let stream = event.map(|event| &event.stream);
+        let mut changes: Vec<&RowChange> = match &batch.content {
+            Content::Rows(changes) => changes.iter().collect(),
+            Content::Events(_) => Vec::new(),
+        };
+        // in one order for all, so that two slices which share a row against the rule do not wait
+        // for one another
+        changes.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let set = || changes.iter().filter_map(|row| row.value.as_ref().map(|it| (&row.key, it)));
+        let removed = changes.iter().filter(|row| row.value.is_none());
+        let query = sqlx::query(self.statements.projection_commit.sql())
+            .bind(number(lease.generation))
+            .bind(number(lease.epoch))
+            .bind(lease.slot.as_str())
+            .bind(slice(batch))
+            .bind(number(batch.from.position.to_sequence()))
+            .bind(number(batch.to.position.to_sequence()))
+            .bind(event.map(|event| number(event.position.to_sequence())))
+            .bind(event.map(|event| event.event_id.as_uuid()))
+            .bind(stream.map(|stream| stream.aggregate_type().to_owned()))
+            .bind(stream.map(|stream| stream.aggregate_id().to_owned()))
+            .bind(event.map(|event| event.version.as_i64()))
+            .bind(number(batch.events))
+            .bind(set().map(|(key, _)| key.as_str()).bind_iter())
+            .bind(set().map(|(_, value)| Json(value.as_raw())).bind_iter())
+            .bind(removed.map(|row| row.key.as_str()).bind_iter())
+            .bind(batch.unpark.iter().map(|id| number(id.position.to_sequence())).bind_iter())
+            .bind(batch.unpark.iter().map(|id| id.key.as_str()).bind_iter());
+        bind_parked(query, &batch.park).bind(within)
+    }
+}
+
+fn slice(batch: &Batch) -> i32 {
+    i32::try_from(batch.slice).unwrap_or(i32::MAX)
+}
+
+fn bind_parked<'q>(query: Bound<'q>, parked: &[Parked]) -> Bound<'q> {
+    let events = || parked.iter().map(|entry| &entry.event);
+    let state = |entry: &Parked| match &entry.state {
+        ParkedState::Waiting { is_due: true } => "due",
+        ParkedState::Waiting { is_due: false } => "waiting",
+        ParkedState::Discarded { .. } => "discarded",
+    };
+    let discarded = |entry: &Parked| match &entry.state {
+        ParkedState::Discarded { reason, at } => Some((text(reason), DateTime::<Utc>::from(*at))),
+        ParkedState::Waiting { .. } => None,
+    };
+    let (reasons, times): (Vec<_>, Vec<_>) =
+        parked.iter().map(discarded).map(Option::unzip).unzip();
+    query
+        .bind(events().map(|event| number(event.position.to_sequence())).bind_iter())
+        .bind(parked.iter().map(|entry| entry.key.as_str()).bind_iter())
+        .bind(events().map(|event| event.event_id.as_uuid()).bind_iter())
+        .bind(events().map(|event| event.stream.aggregate_type()).bind_iter())
+        .bind(events().map(|event| event.stream.aggregate_id()).bind_iter())
+        .bind(events().map(|event| event.version.as_i64()).bind_iter())
+        .bind(parked.iter().map(|entry| text(&entry.reason)).bind_iter())
+        .bind(parked.iter().map(|entry| i64::from(entry.attempts)).bind_iter())
+        .bind(parked.iter().map(|entry| DateTime::<Utc>::from(entry.parked_at)).bind_iter())
+        .bind(parked.iter().map(state).bind_iter())
+        .bind(reasons)
+        .bind(times)
+}

@@ -1,0 +1,358 @@
+//! The calls of the sink.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::projection::{
+    Batch, Checkpoint, Claim, Content, Lease, ListParked, ModelRow, Parked, ParkedId,
+    ProjectionSink, ProjectionStatus, Renewed, SinkError, Slot,
+};
+use es_core::{Position, StoreError, Timestamp};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::commit::{lost, number, text};
+use super::{Projections, row};
+use crate::connection::{Bound, Doing};
+use crate::row::{Instant, position};
+use crate::sql::Statement;
+use crate::store::PostgresStore;
+
+const READING: Doing<'static> = Doing("reading a projection", None);
+const CHANGING: Doing<'static> = Doing("changing a projection", None);
+
+/// Longer leases than a hundred years are cut off.
+const LONGEST: i64 = 100 * 365 * 24 * 60 * 60 * 1_000_000;
+
+fn microseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(LONGEST).min(LONGEST)
+}
+
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit.max(1)).unwrap_or(i64::MAX)
+}
+
+fn held(projection: &str, slot: Slot, holder: String, expires_at: Timestamp) -> SinkError {
+    let projection = projection.to_owned();
+    match slot {
+        Slot::Active => SinkError::Held { projection, holder, expires_at },
+        Slot::Shadow => SinkError::RebuildRunning { projection, holder, expires_at },
+    }
+}
+
+fn no_model(projection: &str, slot: Slot) -> SinkError {
+    SinkError::NoModel { projection: projection.to_owned(), slot }
+}
+
+/// The only row of a statement that always has one.
+fn only(rows: &[PgRow]) -> Result<&PgRow, sqlx::Error> {
+    rows.first().ok_or(sqlx::Error::RowNotFound)
+}
+
+fn bind_lease<'q>(statement: Bound<'q>, lease: &Lease) -> Bound<'q> {
+    statement.bind(number(lease.generation)).bind(number(lease.epoch)).bind(lease.slot.as_str())
+}
+
+impl Projections {
+    /// Reads an answer; one of another shape is the store's failure.
+    fn read<T>(
+        &self,
+        what: Doing<'_>,
+        read: impl FnOnce() -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        read().map_err(|error| self.connections.failure(what, error))
+    }
+
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        let statement = || {
+            sqlx::query(self.statements.projection_acquire.sql())
+                .bind(claim.projection.clone())
+                .bind(claim.slot.as_str())
+                .bind(claim.fingerprint.clone())
+                .bind(i32::try_from(claim.slices.max(1)).unwrap_or(i32::MAX))
+                .bind(claim.holder.clone())
+                .bind(microseconds(claim.time_to_live))
+        };
+        // who takes it twice has it
+        let rows = self.connections.rows(CHANGING, statement).await?;
+        let (outcome, generation, epoch) = self.read(CHANGING, || {
+            let row = only(&rows)?;
+            let outcome: i32 = row.try_get(0)?;
+            match outcome {
+                1 => {
+                    let (holder, expires) = (row.try_get(3)?, row.try_get::<Instant, _>(4)?.0);
+                    Ok((Err(held(&claim.projection, claim.slot, holder, expires)), 0, 0))
+                }
+                2 => {
+                    let projection = claim.projection.clone();
+                    let (stored, offered) = (row.try_get(5)?, claim.fingerprint.clone());
+                    Ok((Err(SinkError::Changed { projection, stored, offered }), 0, 0))
+                }
+                _ => Ok((Ok(()), row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?)),
+            }
+        })?;
+        outcome?;
+        let statement = || {
+            let statement = sqlx::query(self.statements.projection_checkpoints.sql());
+            statement.bind(generation).bind(epoch)
+        };
+        let rows = self.connections.rows(CHANGING, statement).await?;
+        let read = || rows.iter().map(row::checkpoint_row).collect();
+        let checkpoints: Vec<Checkpoint> = self.read(CHANGING, read)?;
+        let lease = Lease {
+            projection: claim.projection.clone(),
+            slot: claim.slot,
+            generation: generation.max(0).unsigned_abs(),
+            epoch: epoch.max(0).unsigned_abs(),
+            checkpoints,
+        };
+        // somebody was faster between the two statements
+        if lease.checkpoints.is_empty() { Err(lost(&lease)) } else { Ok(lease) }
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        if lease.slot != Slot::Shadow {
+            return Err(lost(lease));
+        }
+        let statement = sqlx::query(self.statements.projection_switch.sql());
+        let statement = statement.bind(number(lease.generation)).bind(number(lease.epoch));
+        let rows = self.connections.once(CHANGING, statement).await?;
+        let (outcome, behind, foremost) = self.read(CHANGING, || {
+            let row = only(&rows)?;
+            let place = |index: usize| row.try_get::<Option<i64>, _>(index);
+            Ok((row.try_get::<i32, _>(0)?, place(1)?, place(2)?))
+        })?;
+        match outcome {
+            0 => Ok(()),
+            2 => Err(SinkError::NotCaughtUp {
+                projection: lease.projection.clone(),
+                shadow: position(behind.unwrap_or(0)),
+                active: position(foremost.unwrap_or(0)),
+            }),
+            _ => Err(lost(lease)),
+        }
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        let statement = sqlx::query(self.statements.projection_abandon.sql());
+        let rows = self.connections.once(CHANGING, statement.bind(projection.to_owned())).await?;
+        self.read(CHANGING, || {
+            let row = only(&rows)?;
+            Ok(match row.try_get::<i32, _>(0)? {
+                0 => Ok(()),
+                1 => {
+                    let expires_at = row.try_get::<Instant, _>(2)?.0;
+                    Err(held(projection, Slot::Shadow, row.try_get(1)?, expires_at))
+                }
+                _ => Err(no_model(projection, Slot::Shadow)),
+            })
+        })?
+    }
+
+    /// What a statement answers that has no row if there is no model, and an empty one if there is
+    /// nothing in it.
+    async fn of_model<T>(
+        &self,
+        projection: &str,
+        slot: Slot,
+        statement: &Statement,
+        bind: impl Fn(Bound<'static>) -> Bound<'static>,
+        read: impl Fn(&PgRow) -> Result<Option<T>, sqlx::Error>,
+    ) -> Result<Vec<T>, SinkError> {
+        let bound = || {
+            let statement = sqlx::query(statement.sql());
+            bind(statement.bind(projection.to_owned()).bind(slot.as_str()))
+        };
+        let rows = self.connections.rows(READING, bound).await?;
+        if rows.is_empty() {
+            return Err(no_model(projection, slot));
+        }
+        let read = || rows.iter().filter_map(|row| read(row).transpose()).collect();
+        Ok(self.read(READING, read)?)
+    }
+
+    /// Changes a parked entry: the statement has no row if there is no model.
+    async fn change_parked(
+        &self,
+        (projection, slot): (&str, Slot),
+        key: &str,
+        statement: Bound<'static>,
+    ) -> Result<(), SinkError> {
+        let rows = self.connections.once(CHANGING, statement).await?;
+        let Some(row) = rows.first() else {
+            return Err(no_model(projection, slot));
+        };
+        if self.read(CHANGING, || row.try_get(0))? {
+            return Ok(());
+        }
+        Err(SinkError::NothingParked { projection: projection.to_owned(), key: key.to_owned() })
+    }
+}
+
+/// Leases expire by the server's clock.
+#[async_trait]
+impl ProjectionSink for PostgresStore {
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        let lease = self.projections().acquire(claim).await?;
+        self.projections().commits.give();
+        Ok(lease)
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        let this = self.projections();
+        let statement = || {
+            let statement = sqlx::query(this.statements.projection_renew.sql());
+            bind_lease(statement, lease).bind(microseconds(time_to_live))
+        };
+        let rows = this.connections.rows(CHANGING, statement).await?;
+        if rows.is_empty() {
+            return Err(lost(lease));
+        }
+        let read = || rows.iter().filter_map(|row| row.try_get(0).transpose()).collect();
+        Ok(Renewed { due: this.read(CHANGING, read)? })
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        let this = self.projections();
+        let statement = || bind_lease(sqlx::query(this.statements.projection_release.sql()), lease);
+        Ok(this.connections.rows(CHANGING, statement).await.map(drop)?)
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        let this = self.projections();
+        let statement = || {
+            let statement = sqlx::query(this.statements.projection_report.sql());
+            bind_lease(statement, lease).bind(text(trouble))
+        };
+        match this.connections.rows(CHANGING, statement).await?.as_slice() {
+            [] => Err(lost(lease)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Rows are written by one statement, in one round trip once it is prepared; the events of a
+    /// handler in a transaction with three more than the handler's own.
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let this = self.projections();
+        match &batch.content {
+            Content::Events(events) if !events.is_empty() => {
+                this.commit_events(lease, batch, events).await?;
+            }
+            Content::Events(_) | Content::Rows(_) => this.commit_rows(lease, batch).await?,
+        }
+        this.commits.give();
+        Ok(())
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.projections().switch(lease).await?;
+        self.projections().commits.give();
+        Ok(())
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        self.projections().abandon(projection).await
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        let this = self.projections();
+        let bind = |statement: Bound<'static>| statement.bind(keys.to_vec());
+        let statement = &this.statements.projection_load;
+        this.of_model(projection, slot, statement, bind, row::model_row).await
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        let this = self.projections();
+        let after = after.unwrap_or_default();
+        let bind = |statement: Bound<'static>| statement.bind(after.to_owned()).bind(limit(most));
+        let statement = &this.statements.projection_rows;
+        this.of_model(projection, slot, statement, bind, row::model_row).await
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        let this = self.projections();
+        let (place, after) = match &list.after {
+            Some(after) => (number(after.position.to_sequence()), after.key.as_str()),
+            None => (-1, ""),
+        };
+        let (statement, place, key) = match &list.key {
+            // the entry before may be of another key
+            Some(key) if after < key.as_str() => {
+                (&this.statements.projection_parked_of_key, place.saturating_sub(1), key.as_str())
+            }
+            Some(key) => (&this.statements.projection_parked_of_key, place, key.as_str()),
+            None => (&this.statements.projection_parked, place, after),
+        };
+        let bind = |statement: Bound<'static>| {
+            let statement = statement.bind(list.waiting_only).bind(place);
+            statement.bind(key.to_owned()).bind(limit(list.limit))
+        };
+        this.of_model(projection, slot, statement, bind, row::parked).await
+    }
+
+    async fn request_retry(
+        &self,
+        projection: &str,
+        slot: Slot,
+        key: &str,
+    ) -> Result<(), SinkError> {
+        let this = self.projections();
+        let statement = sqlx::query(this.statements.projection_request_retry.sql())
+            .bind(projection.to_owned())
+            .bind(slot.as_str())
+            .bind(key.to_owned());
+        this.change_parked((projection, slot), key, statement).await
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        let this = self.projections();
+        let statement = sqlx::query(this.statements.projection_discard.sql())
+            .bind(projection.to_owned())
+            .bind(slot.as_str())
+            .bind(number(entry.position.to_sequence()))
+            .bind(entry.key.clone())
+            .bind(text(reason));
+        this.change_parked((projection, slot), &entry.key, statement).await
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        let this = self.projections();
+        let statement = || {
+            let statement = sqlx::query(this.statements.projection_status.sql());
+            statement.bind(projection.map(str::to_owned))
+        };
+        let rows = this.connections.rows(READING, statement).await?;
+        Ok(this.read(READING, || row::status(&rows))?)
+    }
+
+    /// Commits of other processes are noticed within
+    /// [`poll_interval`](crate::PostgresConfig::poll_interval); however many wait, one statement asks
+    /// for all of them.
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        let this = self.projections();
+        let is_reached = || this.has_reached(projection, position);
+        this.commits.until(Some(self.config().poll_interval), is_reached).await
+    }
+}

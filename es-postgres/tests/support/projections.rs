@@ -1,0 +1,258 @@
+//! What the suite of projections runs over, for each mode of the store.
+
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::projection::{
+    ApplyError, Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewed, SinkError, Slot,
+};
+use es_core::{Clock, EventStore, Position, RecordedEvent, Timestamp};
+use es_pgtest::TestDatabase;
+use es_postgres::sqlx::{self, Connection, PgConnection};
+use es_postgres::{ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
+use es_testing::ManualClock;
+use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+
+use super::run;
+
+/// The server's clock is replaced by a row, and the handler has a table.
+const SETUP: &str = "
+    CREATE TABLE manual_clock (now TIMESTAMPTZ NOT NULL);
+    INSERT INTO manual_clock VALUES ('2000-01-01');
+    CREATE OR REPLACE FUNCTION execution_events_projection_now() RETURNS TIMESTAMPTZ
+    LANGUAGE sql VOLATILE AS 'SELECT now FROM public.manual_clock';
+    CREATE TABLE effects (
+        place BIGINT GENERATED ALWAYS AS IDENTITY,
+        generation BIGINT NOT NULL
+            REFERENCES execution_events_projection_models (generation) ON DELETE CASCADE,
+        stream TEXT NOT NULL,
+        number BIGINT NOT NULL
+    );
+    CREATE INDEX ON effects (generation)";
+
+/// Writes what the suite says, through the connection of the commit.
+struct Effects(Arc<SuiteHandler>);
+
+#[async_trait]
+impl PostgresHandler for Effects {
+    async fn handle(
+        &self,
+        model: &mut ModelTransaction<'_>,
+        events: &[RecordedEvent],
+    ) -> Result<(), ApplyError> {
+        let generation = model.generation();
+        for event in events {
+            let (stream, number) = self.0.effect(event)?;
+            let insert =
+                "INSERT INTO public.effects (generation, stream, number) VALUES ($1, $2, $3)";
+            sqlx::query(insert)
+                .bind(generation)
+                .bind(stream)
+                .bind(i64::try_from(number)?)
+                .persistent(false)
+                .execute(model.connection())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+/// A store with models in a database of its own.
+pub(crate) struct Projected {
+    open: Mutex<PostgresStore>,
+    config: PostgresConfig,
+    clock: Arc<ServerClock>,
+    handler: Arc<SuiteHandler>,
+    database: TestDatabase,
+    /// What must live as long as the store, such as a proxy.
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+async fn opened(config: &PostgresConfig, handler: &Arc<SuiteHandler>) -> PostgresStore {
+    let store = PostgresStore::open(config.clone()).await.unwrap();
+    store.handle(HANDLED, Effects(handler.clone()));
+    store
+}
+
+impl Projected {
+    pub(crate) async fn open(
+        database: TestDatabase,
+        config: PostgresConfig,
+        kept: impl Any + Send + Sync,
+    ) -> Self {
+        run(&database, SETUP).await;
+        let connection = PgConnection::connect_with(&database.options()).await.unwrap();
+        let clock = ServerClock {
+            clock: ManualClock::new(),
+            server: tokio::sync::Mutex::new((connection, Timestamp::EPOCH)),
+        };
+        let handler = Arc::new(SuiteHandler::default());
+        let open = Mutex::new(opened(&config, &handler).await);
+        Self { open, config, clock: Arc::new(clock), handler, database, _kept: Box::new(kept) }
+    }
+
+    fn open_now(&self) -> PostgresStore {
+        self.open.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl ProjectionFixture for Projected {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.open_now())
+    }
+
+    fn sink(&self) -> Arc<dyn ProjectionSink> {
+        Arc::new(Clocked { sink: self.open_now(), clock: self.clock.clone() })
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.clock.clock.clone()
+    }
+
+    fn handler(&self) -> Arc<SuiteHandler> {
+        self.handler.clone()
+    }
+
+    async fn effects(&self) -> Vec<(String, u64)> {
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        let select = "SELECT stream, number FROM effects
+                      JOIN execution_events_projection_models USING (generation)
+                      WHERE projection = 'handled' AND slot = 'active' ORDER BY place";
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as(select).fetch_all(&mut connection).await.unwrap();
+        rows.into_iter().map(|(stream, number)| (stream, number.unsigned_abs())).collect()
+    }
+
+    async fn reopen(&self) -> bool {
+        self.open_now().close().await;
+        let reopened = opened(&self.config, &self.handler).await;
+        *self.open.lock().unwrap() = reopened;
+        true
+    }
+}
+
+/// Brings the server's clock to where the scenario's is.
+struct ServerClock {
+    clock: ManualClock,
+    server: tokio::sync::Mutex<(PgConnection, Timestamp)>,
+}
+
+impl ServerClock {
+    async fn set(&self) {
+        let mut server = self.server.lock().await;
+        let now = self.clock.now();
+        if server.1 != now {
+            sqlx::query(
+                "UPDATE manual_clock SET now = 'epoch'::timestamptz + $1 * interval '1 us'",
+            )
+            .bind(now.as_micros())
+            .execute(&mut server.0)
+            .await
+            .unwrap();
+            server.1 = now;
+        }
+    }
+}
+
+/// The sink on a server whose clock is the scenario's.
+struct Clocked {
+    sink: PostgresStore,
+    clock: Arc<ServerClock>,
+}
+
+#[async_trait]
+impl ProjectionSink for Clocked {
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        self.clock.set().await;
+        self.sink.acquire(claim).await
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        self.clock.set().await;
+        self.sink.renew(lease, time_to_live).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.sink.release(lease).await
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        self.clock.set().await;
+        self.sink.report(lease, trouble).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        self.clock.set().await;
+        self.sink.commit(lease, batch).await
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        self.sink.switch(lease).await
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        self.clock.set().await;
+        self.sink.abandon(projection).await
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.sink.load(projection, slot, keys).await
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.sink.rows(projection, slot, after, limit).await
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        self.sink.parked(projection, slot, list).await
+    }
+
+    async fn request_retry(
+        &self,
+        projection: &str,
+        slot: Slot,
+        key: &str,
+    ) -> Result<(), SinkError> {
+        self.sink.request_retry(projection, slot, key).await
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        self.clock.set().await;
+        self.sink.discard(projection, slot, entry, reason).await
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        self.clock.set().await;
+        self.sink.status(projection).await
+    }
+
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        self.sink.wait_reached(projection, position).await
+    }
+}

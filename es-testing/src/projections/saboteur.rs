@@ -1,0 +1,189 @@
+//! Sinks that each break one promise, so that the suite of projections can be tested itself.
+//!
+//! The suite must catch each of them, by a scenario that the broken clause of
+//! [`ProjectionSink`](es_core::projection::ProjectionSink) names.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use es_core::EventStore;
+
+use super::parts::Sink;
+use super::{ProjectionFixture, SuiteHandler};
+use crate::clock::ManualClock;
+use crate::sink_wrapper::WrappedSink;
+
+mod sinner;
+
+use sinner::Sinner;
+
+/// What a saboteur does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say what each does")]
+pub enum Sin {
+    BeginsLate,
+    IgnoresTheFingerprint,
+    LetsASecondHolderIn,
+    ForgetsRenewals,
+    NeverLetsGo,
+    KeepsTheEpoch,
+    CommitsAfterALostLease,
+    ReportsAfterALostLease,
+    LosesExpiredLeases,
+    MovesTheCheckpointBeforeTheModel,
+    MovesTheModelBeforeTheCheckpoint,
+    ForgetsTheCheckpoint,
+    AppliesTwice,
+    KeepsRemovedRows,
+    ListsByLength,
+    LoadsOtherSlots,
+    MixesProjections,
+    SkipsPoison,
+    HandsOverBackwards,
+    TakesEventsWithoutAHandler,
+    ForgetsOnReopening,
+    ForgetsParkedFollowers,
+    KeepsParkedFirst,
+    TakesOutWhatIsGone,
+    IsNeverDue,
+    IsAlwaysDue,
+    ForgetsWhy,
+    SharesTheModelWithTheShadow,
+    LetsASecondRebuildIn,
+    BeginsARebuildAnew,
+    GoesOnWithOtherCode,
+    ForgetsDecisions,
+    SwitchesInTwoSteps,
+    SwitchesTooEarly,
+    SwitchesWhileSlicesDiffer,
+    CommitsToTheOldModel,
+    AbandonsWhatIsHeld,
+    CountsNothing,
+    ShowsExpiredHolders,
+    ReportsNothing,
+    WakesNobody,
+    WakesTooEarly,
+}
+
+/// A way to break one promise.
+#[derive(Clone, Copy)]
+pub struct Saboteur {
+    /// What it does.
+    pub sin: Sin,
+    /// The clause that it breaks.
+    pub clause: u32,
+}
+
+impl fmt::Debug for Saboteur {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} (clause {})", self.sin, self.clause)
+    }
+}
+
+/// All saboteurs, in the order of the clauses that they break.
+pub fn all() -> Vec<Saboteur> {
+    let sins = [
+        (1, Sin::BeginsLate),
+        (1, Sin::IgnoresTheFingerprint),
+        (2, Sin::LetsASecondHolderIn),
+        (2, Sin::ForgetsRenewals),
+        (2, Sin::NeverLetsGo),
+        (2, Sin::KeepsTheEpoch),
+        (3, Sin::CommitsAfterALostLease),
+        (3, Sin::ReportsAfterALostLease),
+        (3, Sin::LosesExpiredLeases),
+        (4, Sin::MovesTheCheckpointBeforeTheModel),
+        (4, Sin::MovesTheModelBeforeTheCheckpoint),
+        (4, Sin::ForgetsTheCheckpoint),
+        (5, Sin::AppliesTwice),
+        (6, Sin::KeepsRemovedRows),
+        (6, Sin::ListsByLength),
+        (6, Sin::LoadsOtherSlots),
+        (6, Sin::MixesProjections),
+        (7, Sin::SkipsPoison),
+        (7, Sin::HandsOverBackwards),
+        (7, Sin::TakesEventsWithoutAHandler),
+        (8, Sin::ForgetsOnReopening),
+        (9, Sin::ForgetsParkedFollowers),
+        (9, Sin::KeepsParkedFirst),
+        (9, Sin::TakesOutWhatIsGone),
+        (10, Sin::IsNeverDue),
+        (10, Sin::IsAlwaysDue),
+        (10, Sin::ForgetsWhy),
+        (11, Sin::SharesTheModelWithTheShadow),
+        (11, Sin::LetsASecondRebuildIn),
+        (11, Sin::BeginsARebuildAnew),
+        (11, Sin::GoesOnWithOtherCode),
+        (11, Sin::ForgetsDecisions),
+        (12, Sin::SwitchesInTwoSteps),
+        (12, Sin::SwitchesTooEarly),
+        (12, Sin::SwitchesWhileSlicesDiffer),
+        (12, Sin::CommitsToTheOldModel),
+        (13, Sin::AbandonsWhatIsHeld),
+        (14, Sin::CountsNothing),
+        (14, Sin::ShowsExpiredHolders),
+        (14, Sin::ReportsNothing),
+        (15, Sin::WakesNobody),
+        (15, Sin::WakesTooEarly),
+    ];
+    sins.into_iter().map(|(clause, sin)| Saboteur { sin, clause }).collect()
+}
+
+/// A fixture whose sink is in the hands of a saboteur.
+pub struct Sabotaged {
+    fixture: Box<dyn ProjectionFixture>,
+    saboteur: Saboteur,
+    sink: Mutex<Sink>,
+}
+
+impl fmt::Debug for Sabotaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sabotaged").field(&self.saboteur).finish()
+    }
+}
+
+impl Sabotaged {
+    /// Hands the sink of a fixture to a saboteur.
+    pub fn new(fixture: Box<dyn ProjectionFixture>, saboteur: Saboteur) -> Self {
+        let sink = sinning(&*fixture, saboteur, false);
+        Self { fixture, saboteur, sink: Mutex::new(sink) }
+    }
+}
+
+fn sinning(fixture: &dyn ProjectionFixture, saboteur: Saboteur, is_reopened: bool) -> Sink {
+    let (sink, clock) = (fixture.sink(), fixture.clock());
+    Arc::new(WrappedSink(Sinner::new(sink, clock, saboteur.sin, is_reopened)))
+}
+
+#[async_trait]
+impl ProjectionFixture for Sabotaged {
+    fn store(&self) -> Arc<dyn EventStore> {
+        self.fixture.store()
+    }
+
+    fn sink(&self) -> Sink {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn clock(&self) -> ManualClock {
+        self.fixture.clock()
+    }
+
+    fn handler(&self) -> Arc<SuiteHandler> {
+        self.fixture.handler()
+    }
+
+    async fn effects(&self) -> Vec<(String, u64)> {
+        self.fixture.effects().await
+    }
+
+    async fn reopen(&self) -> bool {
+        let is_reopened = self.fixture.reopen().await;
+        if is_reopened {
+            let sink = sinning(&*self.fixture, self.saboteur, true);
+            *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = sink;
+        }
+        is_reopened
+    }
+}

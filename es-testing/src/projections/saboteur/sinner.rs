@@ -1,0 +1,464 @@
+//! The sins, each where it is committed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::projection::{
+    Batch, Checkpoint, Claim, Content, Holder, Lease, ListParked, ModelRow, Parked, ParkedId,
+    ParkedState, ProjectionStatus, Renewed, RowChange, SinkError, Slot,
+};
+use es_core::{Clock, Position, StoreError, StoreErrorKind};
+use tokio::task::yield_now;
+
+use super::Sin;
+use crate::clock::ManualClock;
+use crate::sink_wrapper::{Sink, SinkWrapper};
+
+/// A healthy sink and one sin.
+pub(super) struct Sinner {
+    inner: Sink,
+    clock: ManualClock,
+    sin: Sin,
+    /// True in the first acquisition after a reopening.
+    is_reopened: AtomicBool,
+    is_switching: AtomicBool,
+    memory: Mutex<Memory>,
+}
+
+/// What some sins need to remember.
+#[derive(Default)]
+struct Memory {
+    leases: HashMap<(String, Slot), Lease>,
+    first_epochs: HashMap<u64, u64>,
+    expires: HashMap<(u64, u64), es_core::Timestamp>,
+    holders: HashMap<String, Holder>,
+}
+
+impl Sinner {
+    pub(super) fn new(inner: Sink, clock: ManualClock, sin: Sin, is_reopened: bool) -> Self {
+        Self {
+            inner,
+            clock,
+            sin,
+            is_reopened: AtomicBool::new(is_reopened),
+            is_switching: AtomicBool::new(false),
+            memory: Mutex::default(),
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest lease of the model, whoever has it.
+    fn newest(&self, lease: &Lease) -> Lease {
+        let key = (lease.projection.clone(), lease.slot);
+        self.memory().leases.get(&key).cloned().unwrap_or_else(|| lease.clone())
+    }
+
+    async fn checkpoints(
+        &self,
+        projection: &str,
+        slot: Slot,
+    ) -> Result<Vec<Checkpoint>, SinkError> {
+        let status = self.inner.status(Some(projection)).await?.into_iter().next();
+        let model = status.and_then(|status| match slot {
+            Slot::Active => status.active,
+            Slot::Shadow => status.shadow,
+        });
+        Ok(model.map(|model| model.checkpoints).unwrap_or_default())
+    }
+
+    /// The claim under which the inner sink does what it should refuse.
+    async fn bent(&self, claim: &Claim, refusal: &SinkError) -> Option<Claim> {
+        let mut bent = claim.clone();
+        match (self.sin, refusal) {
+            (Sin::IgnoresTheFingerprint, SinkError::Changed { stored, .. }) => {
+                bent.fingerprint.clone_from(stored);
+            }
+            (Sin::LetsASecondHolderIn, SinkError::Held { holder, .. })
+            | (Sin::LetsASecondRebuildIn, SinkError::RebuildRunning { holder, .. }) => {
+                bent.holder.clone_from(holder);
+                if let Ok(Some(status)) =
+                    self.inner.status(Some(&claim.projection)).await.map(|mut all| all.pop())
+                    && let Some(shadow) = status.shadow.filter(|_| claim.slot == Slot::Shadow)
+                {
+                    bent.fingerprint = shadow.fingerprint;
+                }
+            }
+            _ => return None,
+        }
+        Some(bent)
+    }
+
+    /// Does to a shadow what should not be done when a rebuild begins again.
+    async fn begin(&self, claim: &Claim) -> Result<Claim, SinkError> {
+        let mut claim = claim.clone();
+        if claim.slot == Slot::Active {
+            return Ok(claim);
+        }
+        let status = self.inner.status(Some(&claim.projection)).await?.into_iter().next();
+        let shadow = status.and_then(|status| status.shadow);
+        match (self.sin, shadow) {
+            (Sin::GoesOnWithOtherCode, Some(shadow)) => claim.fingerprint = shadow.fingerprint,
+            (Sin::BeginsARebuildAnew, Some(shadow)) if shadow.holder.is_none() => {
+                self.inner.abandon(&claim.projection).await?;
+            }
+            _ => {}
+        }
+        Ok(claim)
+    }
+
+    async fn discarded(&self, lease: &Lease) -> Result<(), SinkError> {
+        // they can be replaced by waiting ones, which is as wrong as having none
+        let list = ListParked::default();
+        let mut parked = self.inner.parked(&lease.projection, lease.slot, &list).await?;
+        parked.iter_mut().for_each(|it| it.state = ParkedState::Waiting { is_due: false });
+        let here = lease.checkpoints[0].clone();
+        let mut batch = Batch::moving(0, here.clone(), here);
+        batch.park = parked;
+        self.inner.commit(lease, &batch).await
+    }
+
+    /// Brings all slices to the foremost place, without the events between.
+    async fn feign(&self, lease: &Lease, to: Position) -> Result<(), SinkError> {
+        let slices = self.checkpoints(&lease.projection, lease.slot).await?;
+        for (slice, from) in (0..).zip(slices) {
+            if from.position < to {
+                let end = Checkpoint { position: to, event: from.event.clone() };
+                self.inner.commit(lease, &Batch::moving(slice, from, end)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch as it is written.
+    async fn twisted(&self, lease: &Lease, batch: &Batch) -> Result<Batch, SinkError> {
+        let mut batch = batch.clone();
+        match (self.sin, &mut batch.content) {
+            (Sin::AppliesTwice, _) => {
+                let slices = self.checkpoints(&lease.projection, lease.slot).await?;
+                if let Some(stands) = slices.into_iter().nth(batch.slice as usize) {
+                    batch.from = stands;
+                }
+            }
+            (Sin::ForgetsTheCheckpoint, _) => batch.to = batch.from.clone(),
+            (Sin::KeepsRemovedRows, Content::Rows(rows)) => {
+                rows.retain(|row| row.value.is_some());
+            }
+            (Sin::HandsOverBackwards, Content::Events(events)) => events.reverse(),
+            (Sin::ForgetsParkedFollowers, _) => batch.park.retain(|entry| entry.attempts > 0),
+            (Sin::KeepsParkedFirst, _) => {
+                let list = ListParked::default();
+                let there = self.inner.parked(&lease.projection, lease.slot, &list).await?;
+                batch.park.retain(|entry| there.iter().all(|it| it.id() != entry.id()));
+            }
+            _ => {}
+        }
+        Ok(batch)
+    }
+
+    /// Writes the two halves of a batch, one after the other.
+    async fn halved(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let is_model_first = self.sin == Sin::MovesTheModelBeforeTheCheckpoint;
+        let mut model = batch.clone();
+        let mut moving = Batch::moving(batch.slice, batch.from.clone(), batch.to.clone());
+        std::mem::swap(&mut model.events, &mut moving.events);
+        if is_model_first {
+            model.to = batch.from.clone();
+        } else {
+            model.from = batch.to.clone();
+        }
+        let (first, second) = if is_model_first { (model, moving) } else { (moving, model) };
+        self.inner.commit(lease, &first).await?;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        self.inner.commit(lease, &second).await
+    }
+
+    async fn wrong_after(
+        &self,
+        lease: &Lease,
+        batch: &Batch,
+        refusal: SinkError,
+    ) -> Result<(), SinkError> {
+        let mut batch = batch.clone();
+        match (self.sin, &refusal) {
+            (Sin::SkipsPoison, SinkError::Handler { .. })
+            | (Sin::TakesEventsWithoutAHandler, SinkError::NoHandler { .. }) => {
+                batch.content = Content::Events(Vec::new());
+            }
+            (Sin::TakesOutWhatIsGone, SinkError::ParkedChanged { .. }) => batch.unpark.clear(),
+            _ => return Err(refusal),
+        }
+        self.inner.commit(lease, &batch).await
+    }
+
+    fn shared(&self, slot: Slot) -> Slot {
+        if self.sin == Sin::LoadsOtherSlots { Slot::Active } else { slot }
+    }
+}
+
+#[async_trait]
+impl SinkWrapper for Sinner {
+    fn inner(&self) -> &Sink {
+        &self.inner
+    }
+
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        let begun = self.begin(claim).await?;
+        let mut lease = match self.inner.acquire(&begun).await {
+            Ok(lease) => lease,
+            Err(refusal) => match self.bent(claim, &refusal).await {
+                Some(bent) => self.inner.acquire(&bent).await?,
+                None => return Err(refusal),
+            },
+        };
+        {
+            let mut memory = self.memory();
+            memory.leases.insert((lease.projection.clone(), lease.slot), lease.clone());
+            let expires_at = self.clock.now().plus(claim.time_to_live);
+            memory.expires.insert((lease.generation, lease.epoch), expires_at);
+            let holder = Holder { name: claim.holder.clone(), expires_at };
+            memory.holders.insert(lease.projection.clone(), holder);
+            if self.sin == Sin::KeepsTheEpoch {
+                lease.epoch = *memory.first_epochs.entry(lease.generation).or_insert(lease.epoch);
+            }
+        }
+        match self.sin {
+            Sin::BeginsLate if lease.epoch == 1 && lease.slot == Slot::Active => {
+                self.feign(&lease, Position::from_sequence(1)).await?;
+                lease.checkpoints = self.checkpoints(&lease.projection, lease.slot).await?;
+            }
+            Sin::ForgetsDecisions if lease.slot == Slot::Shadow => self.discarded(&lease).await?,
+            Sin::SharesTheModelWithTheShadow if lease.slot == Slot::Shadow => {
+                let rows = self.inner.rows(&lease.projection, Slot::Active, None, 1_000).await;
+                let rows = rows.unwrap_or_default().into_iter();
+                let rows = rows.map(|row| RowChange { key: row.key, value: Some(row.value) });
+                let here = lease.checkpoints[0].clone();
+                let batch = Batch::moving(0, here.clone(), here);
+                self.inner.commit(&lease, &batch.content(Content::Rows(rows.collect()))).await?;
+            }
+            Sin::ForgetsOnReopening if self.is_reopened.load(Ordering::SeqCst) => {
+                lease.checkpoints.fill(Checkpoint::START);
+            }
+            _ => {}
+        }
+        Ok(lease)
+    }
+
+    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+        let lease = if self.sin == Sin::KeepsTheEpoch { self.newest(lease) } else { lease.clone() };
+        let expires_at = self.clock.now().plus(time_to_live);
+        let time_to_live = match self.sin {
+            Sin::ForgetsRenewals => Duration::ZERO,
+            _ => time_to_live,
+        };
+        let mut renewed = self.inner.renew(&lease, time_to_live).await?;
+        self.memory().expires.insert((lease.generation, lease.epoch), expires_at);
+        match self.sin {
+            Sin::IsNeverDue => renewed.due.clear(),
+            Sin::IsAlwaysDue => {
+                let list = ListParked { waiting_only: true, ..ListParked::default() };
+                let parked = self.inner.parked(&lease.projection, lease.slot, &list).await?;
+                renewed.due = parked.into_iter().map(|entry| entry.key).collect();
+                renewed.due.sort_unstable();
+                renewed.due.dedup();
+            }
+            _ => {}
+        }
+        Ok(renewed)
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
+        if self.sin == Sin::NeverLetsGo {
+            return Ok(());
+        }
+        let lease = if self.sin == Sin::KeepsTheEpoch { self.newest(lease) } else { lease.clone() };
+        self.inner.release(&lease).await
+    }
+
+    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+        match self.sin {
+            Sin::ReportsNothing => Ok(()),
+            Sin::ReportsAfterALostLease => self.inner.report(&self.newest(lease), trouble).await,
+            _ => self.inner.report(lease, trouble).await,
+        }
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let lease = match self.sin {
+            Sin::CommitsAfterALostLease | Sin::KeepsTheEpoch => self.newest(lease),
+            Sin::CommitsToTheOldModel => {
+                let newest = self.newest(lease);
+                // the old lease writes to whatever is active now
+                if newest.generation == lease.generation { lease.clone() } else { newest }
+            }
+            _ => lease.clone(),
+        };
+        if self.sin == Sin::LosesExpiredLeases {
+            let expires = self.memory().expires.get(&(lease.generation, lease.epoch)).copied();
+            if expires.is_some_and(|expires| expires <= self.clock.now()) {
+                return Err(SinkError::LeaseLost { projection: lease.projection });
+            }
+        }
+        if matches!(
+            self.sin,
+            Sin::MovesTheCheckpointBeforeTheModel | Sin::MovesTheModelBeforeTheCheckpoint
+        ) {
+            return self.halved(&lease, batch).await;
+        }
+        let batch = self.twisted(&lease, batch).await?;
+        match self.inner.commit(&lease, &batch).await {
+            Err(refusal) => self.wrong_after(&lease, &batch, refusal).await,
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        match (self.sin, self.inner.switch(lease).await) {
+            (
+                Sin::SwitchesTooEarly | Sin::SwitchesWhileSlicesDiffer,
+                Err(SinkError::NotCaughtUp { shadow, active, .. }),
+            ) => {
+                let slices = self.checkpoints(&lease.projection, lease.slot).await?;
+                let do_differ = slices.iter().any(|slice| slice.position != shadow);
+                if (self.sin == Sin::SwitchesWhileSlicesDiffer) != do_differ {
+                    let projection = lease.projection.clone();
+                    return Err(SinkError::NotCaughtUp { projection, shadow, active });
+                }
+                self.feign(lease, active).await?;
+                self.inner.switch(lease).await
+            }
+            (Sin::SwitchesInTwoSteps, Ok(())) => {
+                self.is_switching.store(true, Ordering::SeqCst);
+                for _ in 0..4 {
+                    yield_now().await;
+                }
+                self.is_switching.store(false, Ordering::SeqCst);
+                Ok(())
+            }
+            (Sin::CommitsToTheOldModel, Ok(())) => {
+                // a lease of its own on the new active model, for who has the old one
+                let status = self.inner.status(Some(&lease.projection)).await?.into_iter().next();
+                let fingerprint = status.and_then(|status| status.active);
+                let claim = Claim {
+                    projection: lease.projection.clone(),
+                    fingerprint: fingerprint.map(|it| it.fingerprint).unwrap_or_default(),
+                    slot: Slot::Active,
+                    slices: 1,
+                    holder: "nobody".to_owned(),
+                    time_to_live: Duration::ZERO,
+                };
+                let newest = self.inner.acquire(&claim).await?;
+                self.memory().leases.insert((lease.projection.clone(), Slot::Active), newest);
+                Ok(())
+            }
+            (_, answer) => answer,
+        }
+    }
+
+    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        match self.inner.abandon(projection).await {
+            Err(SinkError::RebuildRunning { .. }) if self.sin == Sin::AbandonsWhatIsHeld => {
+                let key = (projection.to_owned(), Slot::Shadow);
+                let lease = self.memory().leases.get(&key).cloned();
+                if let Some(lease) = lease {
+                    self.inner.release(&lease).await?;
+                }
+                self.inner.abandon(projection).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn load(
+        &self,
+        projection: &str,
+        slot: Slot,
+        keys: &[String],
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        self.inner.load(projection, self.shared(slot), keys).await
+    }
+
+    async fn rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ModelRow>, SinkError> {
+        if self.is_switching.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
+        if self.sin == Sin::MixesProjections {
+            let all = self.inner.status(None).await?;
+            let first = all.first().map_or(projection, |status| &status.projection);
+            return self.inner.rows(first, slot, after, limit).await;
+        }
+        if self.sin != Sin::ListsByLength {
+            return self.inner.rows(projection, slot, after, limit).await;
+        }
+        let mut rows = self.inner.rows(projection, slot, None, 1_000_000).await?;
+        let order = |key: &str| (key.len(), key.to_owned());
+        rows.sort_by_key(|row| order(&row.key));
+        rows.retain(|row| after.is_none_or(|after| order(&row.key) > order(after)));
+        rows.truncate(limit.max(1));
+        Ok(rows)
+    }
+
+    async fn discard(
+        &self,
+        projection: &str,
+        slot: Slot,
+        entry: &ParkedId,
+        reason: &str,
+    ) -> Result<(), SinkError> {
+        let reason = if self.sin == Sin::ForgetsWhy { "" } else { reason };
+        self.inner.discard(projection, slot, entry, reason).await
+    }
+
+    async fn parked(
+        &self,
+        projection: &str,
+        slot: Slot,
+        list: &ListParked,
+    ) -> Result<Vec<Parked>, SinkError> {
+        self.inner.parked(projection, slot, list).await
+    }
+
+    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
+        let mut all = self.inner.status(projection).await?;
+        for status in &mut all {
+            if let Some(active) = &mut status.active {
+                match self.sin {
+                    Sin::CountsNothing => active.events = 0,
+                    Sin::ShowsExpiredHolders if active.holder.is_none() => {
+                        active.holder = self.memory().holders.get(&status.projection).cloned();
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
+        match self.sin {
+            Sin::WakesTooEarly => Ok(()),
+            Sin::WakesNobody => {
+                let slices = self.checkpoints(projection, Slot::Active).await?;
+                if slices.first().is_some_and(|slice| slice.position >= position) {
+                    return Ok(());
+                }
+                std::future::pending::<()>().await;
+                Err(StoreError::new(StoreErrorKind::Closed, "never woken").into())
+            }
+            _ => self.inner.wait_reached(projection, position).await,
+        }
+    }
+}
