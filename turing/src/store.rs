@@ -165,7 +165,7 @@ impl Store {
                 Ok(Self {
                     snapshots: events.clone(),
                     postings: Arc::new(registry.clone()),
-                    models: Arc::new(MemoryStore::new()),
+                    models: events.clone(),
                     events,
                     opened: Opened::Postgres { store, registry },
                 })
