@@ -9,8 +9,14 @@ mod addresses;
 mod commands;
 #[path = "postgres/database.rs"]
 mod database;
+#[path = "postgres/histories.rs"]
+mod histories;
 #[path = "postgres/migrate.rs"]
 mod migrate;
+#[path = "postgres/projected.rs"]
+mod projected;
+#[path = "postgres/read_models.rs"]
+mod read_models;
 #[path = "postgres/roles.rs"]
 mod roles;
 #[path = "postgres/specification.rs"]
