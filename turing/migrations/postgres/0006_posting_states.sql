@@ -7,6 +7,8 @@
 -- Answers one row for each, numbered from 1 in their order. execution_sequence and outputs are what
 -- has to be added to those of the row from which it began, null if that is nothing.
 --
+-- Folded anew, the same posting again, up to a later version, goes on from the one before.
+--
 -- Only versions without a gap are folded: what stands behind a version that is missing, perhaps
 -- because its transaction is open still, waits for it.
 --
@@ -64,36 +66,38 @@ BEGIN
     FOR item IN 1 .. coalesce(cardinality(posting_ids), 0) LOOP
         number := item;
         posting_id := posting_ids[item];
-        current_conversation_id := NULL;
-        is_terminal := FALSE;
-        last_updated := NULL;
-        aggregate_version := 0;
-        terminal := NULL;
-        ended_runs := nothing;
-        run := NULL;
-        IF NOT anew THEN
-            SELECT
-                p.current_conversation_id, coalesce(p.is_terminal, FALSE), p.last_updated,
-                p.aggregate_version, p.terminal, coalesce(p.ended_runs, nothing), p.run
-            INTO
-                current_conversation_id, is_terminal, last_updated,
-                aggregate_version, terminal, ended_runs, run
-            FROM "{schema}".posting_state_projection p
-            WHERE p.posting_id = posting_states.posting_id;
+        IF NOT anew OR item = 1 OR posting_id <> posting_ids[item - 1] THEN
+            current_conversation_id := NULL;
+            is_terminal := FALSE;
+            last_updated := NULL;
+            aggregate_version := 0;
+            terminal := NULL;
+            ended_runs := nothing;
+            run := NULL;
+            IF NOT anew THEN
+                SELECT
+                    p.current_conversation_id, coalesce(p.is_terminal, FALSE), p.last_updated,
+                    p.aggregate_version, p.terminal, coalesce(p.ended_runs, nothing), p.run
+                INTO
+                    current_conversation_id, is_terminal, last_updated,
+                    aggregate_version, terminal, ended_runs, run
+                FROM "{schema}".posting_state_projection p
+                WHERE p.posting_id = posting_states.posting_id;
+            END IF;
+            execution_sequence := NULL;
+            outputs := NULL;
+            output_of := '{}';
+            output_at := '{}';
+            is_moved := FALSE;
+            completed := '{}';
+            run_id := "{schema}".posting_note_uuid(run -> 'run_id');
+            open := coalesce(run -> 'open', nothing);
+            finished := run -> 'finished';
+            conversation_runs := "{schema}".posting_field_count(run -> 'conversation_runs');
+            runs := run -> 'runs_by_conversation';
+            iterations := run -> 'iterations';
+            ended_paths := run -> 'ended_paths';
         END IF;
-        execution_sequence := NULL;
-        outputs := NULL;
-        output_of := '{}';
-        output_at := '{}';
-        is_moved := FALSE;
-        completed := '{}';
-        run_id := "{schema}".posting_note_uuid(run -> 'run_id');
-        open := coalesce(run -> 'open', nothing);
-        finished := run -> 'finished';
-        conversation_runs := "{schema}".posting_field_count(run -> 'conversation_runs');
-        runs := run -> 'runs_by_conversation';
-        iterations := run -> 'iterations';
-        ended_paths := run -> 'ended_paths';
 
         FOR event IN
             SELECT e.aggregate_version, e.created_at, e.event_type, e.event_data, e.metadata
@@ -276,6 +280,7 @@ BEGIN
                 'iterations', iterations,
                 'ended_paths', ended_paths
             );
+            completed := '{}';
         END IF;
         RETURN NEXT;
     END LOOP;

@@ -10,7 +10,7 @@ use es_postgres::{ConfigError, IdType, Layout, Migrations, PostgresConfig, store
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 11] = [
+const STEPS: [(&str, &str); 19] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -40,6 +40,26 @@ const STEPS: [(&str, &str); 11] = [
         include_str!("../../migrations/postgres/0010_rebuild_all_posting_states.sql"),
     ),
     ("posting state json", include_str!("../../migrations/postgres/0011_posting_state_json.sql")),
+    ("append event", include_str!("../../migrations/postgres/0012_append_event.sql")),
+    (
+        "get aggregate events",
+        include_str!("../../migrations/postgres/0013_get_aggregate_events.sql"),
+    ),
+    ("get posting state", include_str!("../../migrations/postgres/0014_get_posting_state.sql")),
+    (
+        "posting state schema",
+        include_str!("../../migrations/postgres/0015_posting_state_schema.sql"),
+    ),
+    (
+        "maybe create snapshot",
+        include_str!("../../migrations/postgres/0016_maybe_create_snapshot.sql"),
+    ),
+    ("misordered events", include_str!("../../migrations/postgres/0017_misordered_events.sql")),
+    ("wrong snapshots", include_str!("../../migrations/postgres/0018_wrong_snapshots.sql")),
+    (
+        "validate event store",
+        include_str!("../../migrations/postgres/0019_validate_event_store.sql"),
+    ),
 ];
 
 /// The tables that these steps make.

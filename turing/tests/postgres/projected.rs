@@ -2,6 +2,7 @@
 
 use es_core::{Aggregate, EventStore, Payload, ReadStream, StreamId};
 use es_pgtest::TestDatabase;
+use es_postgres::sqlx::error::DatabaseError;
 use es_postgres::sqlx::{self, AssertSqlSafe, PgPool, Row};
 use es_postgres::{PostgresConfig, PostgresStore};
 use turing::store::postgres::{configured, migrate};
@@ -11,6 +12,24 @@ use turing_domain::{Posting, PostingEvent};
 pub(crate) struct Projected {
     pub(crate) store: PostgresStore,
     pub(crate) pool: PgPool,
+}
+
+/// How the database refuses something.
+#[derive(Debug)]
+pub(crate) struct PgError {
+    pub(crate) code: String,
+    pub(crate) constraint: Option<String>,
+    pub(crate) text: String,
+}
+
+impl From<Box<dyn DatabaseError>> for PgError {
+    fn from(error: Box<dyn DatabaseError>) -> Self {
+        Self {
+            code: error.code().unwrap().into_owned(),
+            constraint: error.constraint().map(str::to_owned),
+            text: format!("{error} {error:?}"),
+        }
+    }
 }
 
 /// A posting as its events say.
@@ -31,6 +50,12 @@ impl Projected {
     pub(crate) async fn run(&self, statements: &str) {
         let done = sqlx::raw_sql(AssertSqlSafe(statements)).execute(&self.pool).await;
         assert!(done.is_ok(), "{statements}: {done:?}");
+    }
+
+    /// The refusal of a statement.
+    pub(crate) async fn refused(&self, statement: &str) -> PgError {
+        let done = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&self.pool).await;
+        PgError::from(done.expect_err(statement).into_database_error().expect(statement))
     }
 
     /// The first column of all rows, as text.

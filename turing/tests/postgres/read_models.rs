@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, StreamId};
-use es_postgres::sqlx::{self, AssertSqlSafe};
+use es_postgres::sqlx::types::Uuid;
 use fastrand::Rng;
 
 use crate::database::Database;
@@ -12,16 +12,29 @@ use crate::projected::Projected;
 
 const POSTINGS: i32 = 6;
 
+fn quoted(text: String) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn quoted_metadata(draft: &Draft) -> String {
+    match draft.metadata.is_null() {
+        true => "NULL".to_owned(),
+        false => quoted(draft.metadata.to_string()),
+    }
+}
+
+/// The call that appends an event with the next version.
+pub(crate) fn call(posting: i32, draft: &Draft) -> String {
+    let (payload, metadata) = (quoted(draft.payload.to_string()), quoted_metadata(draft));
+    format!("SELECT append_event('{}', {posting}, {payload}, {metadata})", draft.event_type)
+}
+
 /// Rows for `execution_events`, in any order.
-fn insert(rows: &[(i32, i32, Draft)]) -> String {
-    let quoted = |text: String| format!("'{}'", text.replace('\'', "''"));
+pub(crate) fn insert(rows: &[(i32, i32, Draft)]) -> String {
     let rows: Vec<_> = rows
         .iter()
         .map(|(posting, version, draft)| {
-            let metadata = match draft.metadata.is_null() {
-                true => "NULL".to_owned(),
-                false => quoted(draft.metadata.to_string()),
-            };
+            let metadata = quoted_metadata(draft);
             let payload = quoted(draft.payload.to_string());
             format!(
                 "('posting', {posting}, {version}, '{}', {payload}, {metadata})",
@@ -44,7 +57,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
         *version += 1;
         *version
     };
-    match chance.u32(..4) {
+    match chance.u32(..5) {
         // by the store, to one stream or in one unit of work
         0 => {
             let mut request: Option<AppendRequest> = None;
@@ -54,7 +67,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
                     .map(|_| {
                         next(posting);
                         let draft = any_event(chance);
-                        let id = EventId::from_uuid(sqlx::types::Uuid::from_u128(chance.u128(..)));
+                        let id = EventId::from_uuid(Uuid::from_u128(chance.u128(..)));
                         let payload = Payload::of(&draft.payload).unwrap();
                         NewEvent::new(id, draft.event_type, payload)
                             .with_metadata(serde_json::from_value(draft.metadata).unwrap())
@@ -83,6 +96,12 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
                 .collect();
             chance.shuffle(&mut rows);
             projected.run(&insert(&rows)).await;
+        }
+        // by the function
+        3 => {
+            let posting = chance.i32(1..=POSTINGS);
+            next(posting);
+            projected.run(&call(posting, &any_event(chance))).await;
         }
         // by hand, one statement each, the later version first
         _ => {
@@ -136,14 +155,9 @@ fn an_event_of_a_posting_that_is_not_registered_is_refused_by_name() {
         let projected = Projected::new(&database.test).await;
         let draft = any_event(&mut Rng::with_seed(1));
         for version in [1, 5] {
-            let statement = insert(&[(4711, version, draft.clone())]);
-            let error = sqlx::raw_sql(AssertSqlSafe(statement))
-                .execute(&projected.pool)
-                .await
-                .expect_err("nobody registered it");
-            let error = error.into_database_error().unwrap();
-            assert_eq!(error.code().as_deref(), Some("23503"), "{error:?}");
-            assert!(format!("{error:?}").contains("4711"), "{error:?}");
+            let error = projected.refused(&insert(&[(4711, version, draft.clone())])).await;
+            assert_eq!(error.code, "23503", "{error:?}");
+            assert!(error.text.contains("4711"), "{error:?}");
         }
     });
     assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), 0);
