@@ -50,7 +50,7 @@ AS $$
     UNION ALL
     SELECT
         'order_reversed',
-        'notice',
+        'warning',
         w.aggregate_type,
         w.aggregate_id,
         format(
@@ -66,7 +66,7 @@ AS $$
     UNION ALL
     SELECT
         'clock_reversed',
-        'notice',
+        'warning',
         w.aggregate_type,
         w.aggregate_id,
         format(

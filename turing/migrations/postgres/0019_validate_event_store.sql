@@ -3,7 +3,7 @@
 --
 --   kind            what it is
 --   severity        error: something is wrong until it is repaired
---                   notice: something to know; nothing in this database is wrong by it
+--                   warning: something to know; nothing in this database is wrong by it
 --   aggregate_type  of which stream; null: of none
 --   aggregate_id
 --   detail          what differs
@@ -77,7 +77,7 @@ BEGIN
         RETURN QUERY
         SELECT
             'event_unreadable',
-            'notice',
+            'warning',
             'posting',
             e.aggregate_id,
             format(

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use es_postgres::sqlx::{self, AssertSqlSafe, Row};
 use fastrand::Rng;
 
-use crate::database::Database;
+use crate::database::{Database, turing};
 use crate::histories::any_event;
 use crate::projected::Projected;
 use crate::read_models::call;
+use crate::support::Workspace;
 
 const POSTINGS: i32 = 12;
 
@@ -161,9 +162,38 @@ fn every_planted_fault_is_found_and_repaired_by_the_command_that_is_named() {
             projected.assert_equals_fold(posting, "after the repairs").await;
         }
         let left: BTreeSet<_> = findings(&projected).await.into_iter().map(|f| f.kind).collect();
-        let notices = ["clock_reversed", "order_reversed"].map(str::to_owned);
-        assert_eq!(left, BTreeSet::from(notices), "what cannot be undone stays known");
+        let warnings = ["clock_reversed", "order_reversed"].map(str::to_owned);
+        assert_eq!(left, BTreeSet::from(warnings), "what cannot be undone stays known");
     });
+}
+
+#[test]
+fn the_command_tells_of_findings_and_repairs_and_answers_1() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["demo"]).expect_code(0);
+    let clean = turing(&workspace, &url, &["validate"]).expect_code(0);
+    assert_eq!(clean.stdout, "0 errors, 0 warnings\n");
+    database.run("DELETE FROM posting_state_projection WHERE posting_id = 12345");
+    let found = turing(&workspace, &url, &["validate"]).expect_code(1);
+    let repair = "SELECT \"public\".rebuild_posting_state(12345)";
+    let told = format!(
+        "error [projection_missing] posting 12345: it has events, but no row in \
+         posting_state_projection\n  repair: {repair};\n1 error, 0 warnings\n"
+    );
+    assert_eq!(found.stdout, told);
+    let json = turing(&workspace, &url, &["validate", "--json"]).expect_code(1).json();
+    assert_eq!(json[0]["repair"], repair);
+    assert_eq!(json[0]["aggregate_id"], "12345");
+    database.run(repair);
+    assert_eq!(
+        turing(&workspace, &url, &["validate", "--json"]).expect_code(0).json(),
+        serde_json::json!([])
+    );
+    // the stores without a projection are looked at by their log
+    workspace.turing(&["demo"]).expect_code(0);
+    let sqlite = workspace.turing(&["validate"]).expect_code(0);
+    assert_eq!(sqlite.stdout, "0 errors, 0 warnings\n");
 }
 
 #[test]
