@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod show;
 mod state;
+mod validate;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -55,6 +56,9 @@ enum Command {
     Events(StreamArgs),
     /// Print the state of one posting, workflow, conversation or actor, folded from its events.
     State(StreamArgs),
+    /// Compare what is stored with its events, and say how to repair what differs; the exit code is
+    /// 1 if something has to be repaired.
+    Validate(Common),
 }
 
 /// What every command takes.
@@ -308,6 +312,7 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check(args) => check::execute(&args, &mut output),
         Command::Migrate(args) => migrate::execute(&args, &mut output).await,
+        Command::Validate(common) => validate::execute(&common, &mut output).await,
         Command::Demo(args) => demo::execute(args, &mut output).await,
         Command::Run(args) => run::execute(args, &mut output).await,
         Command::Projection(args) => projection::execute(args, &mut output).await,

@@ -23,9 +23,11 @@ pub use posting_states::{PostingRow, PostingStates};
 pub use repair::{RepairError, repair_posting};
 pub use run_progress::{RunProgress, RunRow, RunStatus};
 
+use std::time::Duration;
+
 use es_core::RecordedEvent;
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::projection::{Definition, FailurePolicy, Projection, Rebuild, Runner};
+use es_core::projection::{Claim, Definition, FailurePolicy, Projection, Rebuild, Runner, Slot};
 use turing_domain::RunId;
 
 use crate::store::Store;
@@ -58,6 +60,18 @@ pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
         .policy(POLICY)
         .slices(slices)
         .spawning(|task| drop(tokio::spawn(task)))
+}
+
+/// What this process asks for to write the model that is served, for a moment.
+pub(crate) fn claim(definition: &Definition) -> Claim {
+    Claim {
+        projection: definition.name().to_owned(),
+        fingerprint: definition.fingerprint().to_owned(),
+        slot: Slot::Active,
+        slices: 1,
+        holder: holder(),
+        time_to_live: Duration::from_secs(30),
+    }
 }
 
 fn holder() -> String {

@@ -17,6 +17,7 @@ use turing_domain::WorkflowId;
 use crate::lock::{LockError, RunLock};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
+use crate::validate::{StoreFinding, validate_log, validate_postgres};
 
 /// The address of a store, as `--store` takes it.
 ///
@@ -205,6 +206,18 @@ impl Store {
             Opened::Elsewhere => Ok(RunLock::none(workflow)),
             Opened::Sqlite(store) => RunLock::beside(store.path(), workflow),
             Opened::Postgres { store, .. } => RunLock::within(store.config(), workflow).await,
+        }
+    }
+
+    /// Compares what is stored with its events: on PostgreSQL the projection and kept states, too.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn validate(&self) -> Result<Vec<StoreFinding>, StoreError> {
+        match &self.opened {
+            Opened::Elsewhere | Opened::Sqlite(_) => validate_log(&*self.events).await,
+            Opened::Postgres { store, .. } => validate_postgres(store.config()).await,
         }
     }
 

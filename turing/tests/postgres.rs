@@ -5,13 +5,27 @@ mod support;
 
 #[path = "postgres/addresses.rs"]
 mod addresses;
+#[path = "postgres/append_event.rs"]
+mod append_event;
 #[path = "postgres/commands.rs"]
 mod commands;
 #[path = "postgres/database.rs"]
 mod database;
+#[path = "postgres/histories.rs"]
+mod histories;
 #[path = "postgres/migrate.rs"]
 mod migrate;
+#[path = "postgres/projected.rs"]
+mod projected;
+#[path = "postgres/read_models.rs"]
+mod read_models;
+#[path = "postgres/rebuild.rs"]
+mod rebuild;
 #[path = "postgres/roles.rs"]
 mod roles;
+#[path = "postgres/snapshots.rs"]
+mod snapshots;
 #[path = "postgres/specification.rs"]
 mod specification;
+#[path = "postgres/validate.rs"]
+mod validate;

@@ -5,7 +5,7 @@
 --   turing_owner      owns what the migrations make; whoever runs this becomes a member
 --   turing_writer     runs workflows: appends events, registers postings
 --   turing_reader     looks
---   turing_projector  looks, and writes what is derived from events
+--   turing_projector  looks, rebuilds and repairs what is derived from events
 DO $$
 DECLARE
     role_name TEXT;
@@ -65,10 +65,9 @@ GRANT UPDATE ON "{schema}"."{events}_watermark" TO turing_writer, turing_project
 GRANT INSERT, UPDATE ON "{schema}".assigned_postings TO turing_writer;
 GRANT INSERT ON "{schema}".postings TO turing_writer;
 
-GRANT INSERT, UPDATE, DELETE ON
-    "{schema}".posting_state_projection,
-    "{schema}".posting_state_snapshots
-TO turing_projector, turing_writer;
+-- the trigger that keeps the projection has its owner's rights, so who appends needs none
+GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_projection TO turing_projector;
+GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_snapshots TO turing_projector, turing_writer;
 GRANT INSERT, UPDATE, DELETE ON
     "{schema}"."{events}_projection_models",
     "{schema}"."{events}_projection_slices",
@@ -91,7 +90,14 @@ BEGIN
     FOREACH made IN ARRAY ARRAY[
         '{events}_append', '{events}_append_within', '{events}_frontier', '{events}_refuse',
         '{events}_projection_now', '{events}_projection_commit', '{events}_projection_remove',
-        '{events}_projection_acquire', '{events}_projection_switch', '{events}_projection_abandon'
+        '{events}_projection_acquire', '{events}_projection_switch', '{events}_projection_abandon',
+        'append_event', 'differing_posting_states', 'fold_posting_states', 'get_aggregate_events',
+        'get_posting_state', 'maybe_create_snapshot', 'misordered_events', 'posting_compact_json',
+        'posting_event_kind', 'posting_field_count', 'posting_field_instant', 'posting_field_int',
+        'posting_latest_last', 'posting_lowest_key', 'posting_note_int', 'posting_note_text',
+        'posting_note_uuid', 'posting_reads_version', 'posting_state_json', 'posting_state_schema',
+        'posting_states', 'project_posting_events', 'rebuild_all_posting_states',
+        'rebuild_posting_state', 'validate_event_store', 'wrong_snapshots'
     ] LOOP
         EXECUTE format('ALTER ROUTINE %I.%I OWNER TO turing_owner', '{schema}', made);
     END LOOP;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use es_core::StoreErrorKind;
+use es_core::projection::SinkError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use turing_domain::{ConversationId, Severity, Workflow};
@@ -16,7 +18,7 @@ use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs}
 use crate::account::{RunAccount, account_of};
 use crate::definition::{Definition, DefinitionError};
 use crate::lock::RunLock;
-use crate::read_models::{definitions, runner};
+use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, IntakeError, Report, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::store::{Access, Store};
 
@@ -149,15 +151,23 @@ pub(super) async fn run_in(
     }
 }
 
-/// Brings the read models up to date that nobody else keeps. They can be made at any time, so their
-/// failure is told and fails no run.
+/// Brings the read models up to date that nobody else keeps, if this user may write them. They can
+/// be made at any time, so their failure is told and fails no run.
 async fn keep_read_models(store: &Store) {
     let kept = async {
-        let held: BTreeSet<String> = (store.models.status(None).await?.into_iter())
-            .filter(|status| status.active.as_ref().is_some_and(|active| active.holder.is_some()))
-            .map(|status| status.projection)
-            .collect();
-        let free = definitions(store).into_iter().filter(|it| !held.contains(it.name()));
+        let mut free = Vec::new();
+        for definition in definitions(store) {
+            match store.models.acquire(&claim(&definition)).await {
+                Ok(lease) => {
+                    store.models.release(&lease).await?;
+                    free.push(definition);
+                }
+                Err(SinkError::Held { .. }) => {}
+                // whoever runs workflows need not be whoever keeps models
+                Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         let mut runner = runner(store, free);
         let done = runner.catch_up().await;
         runner.release().await;

@@ -1,17 +1,16 @@
 //! One row of the states of postings, made anew in the model that is served.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, ListParked, ModelRow,
-    Projection, RowChange, SinkError, Slot,
+    ApplyError, Batch, Checkpoint, Content, Definition, Lease, ListParked, ModelRow, Projection,
+    RowChange, SinkError, Slot,
 };
 use es_core::{EventStoreExt, Payload, Position, ReadStream, StoreError, StreamId};
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingId};
 
-use super::{PostingStates, holder};
+use super::{PostingStates, claim};
 use crate::store::Store;
 
 /// Why a row could not be made anew.
@@ -52,15 +51,7 @@ impl From<StoreError> for RepairError {
 /// store; nothing was changed then.
 pub async fn repair_posting(store: &Store, posting: PostingId) -> Result<bool, RepairError> {
     let definition = Definition::of(PostingStates);
-    let claim = Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: holder(),
-        time_to_live: Duration::from_secs(30),
-    };
-    let lease = store.models.acquire(&claim).await?;
+    let lease = store.models.acquire(&claim(&definition)).await?;
     let repaired = repair(store, &lease, posting).await;
     // a lease that is not given back expires
     let _ = store.models.release(&lease).await;

@@ -10,7 +10,7 @@ use es_postgres::{ConfigError, IdType, Layout, Migrations, PostgresConfig, store
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 3] = [
+const STEPS: [(&str, &str); 19] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -19,6 +19,46 @@ const STEPS: [(&str, &str); 3] = [
     (
         "posting state snapshots",
         include_str!("../../migrations/postgres/0003_posting_state_snapshots.sql"),
+    ),
+    ("posting notes", include_str!("../../migrations/postgres/0004_posting_notes.sql")),
+    ("posting event kind", include_str!("../../migrations/postgres/0005_posting_event_kind.sql")),
+    ("posting states", include_str!("../../migrations/postgres/0006_posting_states.sql")),
+    (
+        "project posting events",
+        include_str!("../../migrations/postgres/0007_project_posting_events.sql"),
+    ),
+    (
+        "rebuild posting state",
+        include_str!("../../migrations/postgres/0008_rebuild_posting_state.sql"),
+    ),
+    (
+        "differing posting states",
+        include_str!("../../migrations/postgres/0009_differing_posting_states.sql"),
+    ),
+    (
+        "rebuild all posting states",
+        include_str!("../../migrations/postgres/0010_rebuild_all_posting_states.sql"),
+    ),
+    ("posting state json", include_str!("../../migrations/postgres/0011_posting_state_json.sql")),
+    ("append event", include_str!("../../migrations/postgres/0012_append_event.sql")),
+    (
+        "get aggregate events",
+        include_str!("../../migrations/postgres/0013_get_aggregate_events.sql"),
+    ),
+    ("get posting state", include_str!("../../migrations/postgres/0014_get_posting_state.sql")),
+    (
+        "posting state schema",
+        include_str!("../../migrations/postgres/0015_posting_state_schema.sql"),
+    ),
+    (
+        "maybe create snapshot",
+        include_str!("../../migrations/postgres/0016_maybe_create_snapshot.sql"),
+    ),
+    ("misordered events", include_str!("../../migrations/postgres/0017_misordered_events.sql")),
+    ("wrong snapshots", include_str!("../../migrations/postgres/0018_wrong_snapshots.sql")),
+    (
+        "validate event store",
+        include_str!("../../migrations/postgres/0019_validate_event_store.sql"),
     ),
 ];
 

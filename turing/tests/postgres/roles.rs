@@ -49,6 +49,7 @@ fn each_role_may_do_its_work_and_nothing_else() {
 
     turing(&workspace, &database.url_as(&writer), &RUN).expect_code(0);
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
+    database.run("INSERT INTO postings (posting_id) VALUES (77), (78)");
     let columns = "aggregate_type, aggregate_id, aggregate_version, event_type, event_data";
     let values = "'posting', 77, 1, 'x', '{}'";
     let explicit =
@@ -86,15 +87,33 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let refused = turing(&workspace, &database.url_as(&reader), &[&RUN[..], &["--again"]].concat());
     let refused = refused.expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
-    let derived = "INSERT INTO posting_state_projection (posting_id) VALUES (1)";
+    let appended = "SELECT append_event('note_added', 77)";
+    database.try_run(Some(&writer), appended).unwrap();
+    let kept = "SELECT aggregate_version::text FROM posting_state_projection WHERE posting_id = 77";
+    assert_eq!(database.number(kept), 2, "the trigger has its owner's rights");
+    let derived = "INSERT INTO posting_state_projection (posting_id) VALUES (78)";
+    let falsified = "UPDATE posting_state_projection SET is_terminal = TRUE";
+    let rebuilt = "SELECT rebuild_posting_state(77)";
+    refuse(&database, &writer, &[derived, falsified, rebuilt]);
+    for looking in ["SELECT get_aggregate_events('posting', 77)", "SELECT validate_event_store()"] {
+        database.try_run(Some(&reader), looking).unwrap();
+    }
+    refuse(&database, &reader, &[appended, rebuilt]);
     let insert = format!("INSERT INTO execution_events ({columns}) VALUES ({values})");
     refuse(&database, &reader, &[derived, &insert, "INSERT INTO postings (posting_id) VALUES (9)"]);
     let model = "INSERT INTO execution_events_projection_models (projection, slot, fingerprint) VALUES ('x', 'active', '')";
     refuse(&database, &reader, &[model]);
     refuse(&database, &writer, &[model]);
     refuse(&database, &projector, &[&insert]);
+    database.try_run(Some(&projector), derived).unwrap();
+    for repair in
+        [rebuilt, "SELECT rebuild_all_posting_states()", "SELECT maybe_create_snapshot(77, 1)"]
+    {
+        database.try_run(Some(&projector), repair).unwrap();
+    }
+    let phantom = "SELECT count(*)::text FROM posting_state_projection WHERE posting_id = 78";
+    assert_eq!(database.number(phantom), 0);
     for statement in [
-        derived,
         model,
         "SELECT outcome FROM execution_events_projection_acquire('y', 'shadow', 'v1', 2, 'me', 1)",
         "UPDATE execution_events_projection_models SET expires_at = NULL, holder = NULL",

@@ -40,8 +40,7 @@ pub(super) async fn execute(
         true => output.json(&listed.iter().map(row).collect::<Vec<_>>())?,
         false => tell(&listed, output)?,
     }
-    let is_well =
-        |health: &Health| !matches!(health.state, HealthState::Stalled | HealthState::Parked);
+    let is_well = |health: &Health| health.trouble.is_none() && health.waiting == 0;
     let all_well = listed.iter().all(|(_, health)| health.as_ref().is_none_or(is_well));
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

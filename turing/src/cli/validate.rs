@@ -1,0 +1,40 @@
+//! `turing validate`: whether what is stored agrees with its events.
+
+use std::process::ExitCode;
+
+use super::output::{Output, shown};
+use super::{Common, Failure};
+use crate::store::{Access, Store};
+use crate::validate::{FindingSeverity, StoreFinding};
+
+/// How much of a finding is shown as text.
+const LONGEST: usize = 1_000;
+
+pub(super) async fn execute(args: &Common, output: &mut Output) -> Result<ExitCode, Failure> {
+    let store = Store::open(&args.store()?, Access::Read).await?;
+    let validated = store.validate().await;
+    store.close().await;
+    let findings = validated?;
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let [errors, warnings] = [FindingSeverity::Error, FindingSeverity::Warning].map(count);
+    if args.json {
+        output.json(&findings)?;
+    } else {
+        findings.iter().try_for_each(|finding| tell(finding, output))?;
+        let s = |count| if count == 1 { "" } else { "s" };
+        output.line(format_args!(
+            "{errors} error{}, {warnings} warning{}",
+            s(errors),
+            s(warnings)
+        ))?;
+    }
+    Ok(if errors > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn tell(finding: &StoreFinding, output: &mut Output) -> Result<(), Failure> {
+    output.line(shown(&finding.to_string(), LONGEST))?;
+    if let Some(repair) = &finding.repair {
+        output.line(format_args!("  repair: {};", shown(repair, LONGEST)))?;
+    }
+    Ok(())
+}

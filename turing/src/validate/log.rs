@@ -1,0 +1,182 @@
+//! What can be found out from the log of any store.
+
+use std::collections::BTreeMap;
+
+use es_core::{
+    Aggregate, EventStore, EventStoreExt, ReadLog, RecordedEvent, StoreError, StreamId, Timestamp,
+};
+use futures_util::{TryStreamExt, pin_mut};
+use turing_domain::{Posting, PostingEvent};
+
+use super::{FindingSeverity, StoreFinding};
+
+/// Reads the whole log and tells of streams whose versions have gaps, whose events stand in the log
+/// in another order, whose times run backwards, and of postings' events that cannot be read.
+///
+/// It needs memory for each stream, not for each event.
+///
+/// # Errors
+///
+/// When the store fails.
+pub async fn validate_log(events: &dyn EventStore) -> Result<Vec<StoreFinding>, StoreError> {
+    let mut streams: BTreeMap<StreamId, Seen> = BTreeMap::new();
+    let log = events.log(ReadLog::from_start());
+    pin_mut!(log);
+    while let Some(event) = log.try_next().await? {
+        streams.entry(event.stream.clone()).or_default().take(&event);
+    }
+    Ok(streams.iter().flat_map(|(stream, seen)| seen.findings(stream)).collect())
+}
+
+/// How often something was seen, and in which version first.
+#[derive(Debug, Default)]
+struct Tally {
+    count: u64,
+    first: u64,
+}
+
+impl Tally {
+    fn add(&mut self, version: u64) {
+        if self.count == 0 {
+            self.first = version;
+        }
+        self.count += 1;
+    }
+
+    fn tell(&self, what: impl FnOnce(u64, u64) -> String) -> Option<String> {
+        (self.count > 0).then(|| what(self.count, self.first))
+    }
+}
+
+/// What was seen of one stream.
+#[derive(Debug, Default)]
+struct Seen {
+    events: u64,
+    highest: u64,
+    latest: Option<Timestamp>,
+    reversed: Tally,
+    earlier: Tally,
+    unreadable: Tally,
+}
+
+impl Seen {
+    fn take(&mut self, event: &RecordedEvent) {
+        let version = event.version.as_u64();
+        self.events += 1;
+        if version < self.highest {
+            self.reversed.add(version);
+        }
+        self.highest = self.highest.max(version);
+        if self.latest.is_some_and(|latest| event.recorded_at < latest) {
+            self.earlier.add(version);
+        }
+        self.latest = Some(event.recorded_at);
+        let is_posting = event.stream.aggregate_type() == Posting::TYPE;
+        if is_posting && event.decode::<PostingEvent>().is_err() {
+            self.unreadable.add(version);
+        }
+    }
+
+    fn findings(&self, stream: &StreamId) -> impl Iterator<Item = StoreFinding> {
+        use FindingSeverity::{Error, Warning};
+        let missing = self.highest - self.events;
+        let gap = (missing > 0)
+            .then(|| format!("{missing} of the events up to event {} are not there", self.highest));
+        let reversed = self.reversed.tell(|count, first| {
+            format!(
+                "{count} of its events, the first of them event {first}, stand in the log behind \
+                 their successors"
+            )
+        });
+        let earlier = self.earlier.tell(|count, first| {
+            format!(
+                "{count} of its events, the first of them event {first}, have an earlier time than \
+                 their predecessors; versions decide the order"
+            )
+        });
+        let unreadable = self.unreadable.tell(|count, first| {
+            format!("{count} of its events cannot be read, the first of them event {first}")
+        });
+        let finding = |kind: &str, severity, detail: Option<String>| {
+            Some(StoreFinding {
+                kind: kind.to_owned(),
+                severity,
+                aggregate_type: Some(stream.aggregate_type().to_owned()),
+                aggregate_id: Some(stream.aggregate_id().to_owned()),
+                detail: detail?,
+                repair: None,
+            })
+        };
+        let findings = [
+            finding("gap_in_versions", Error, gap),
+            finding("order_reversed", Warning, reversed),
+            finding("clock_reversed", Warning, earlier),
+            finding("event_unreadable", Warning, unreadable),
+        ];
+        findings.into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use es_core::{
+        AppendRequest, EventId, ExpectedVersion, NewEvent, Payload, Position, StreamVersion,
+    };
+    use es_memory::MemoryStore;
+
+    use super::*;
+
+    fn recorded(version: u64, micros: i64) -> RecordedEvent {
+        RecordedEvent {
+            event_id: EventId::from_uuid(es_postgres::sqlx::types::Uuid::from_u128(1)),
+            stream: StreamId::new("posting", "1").unwrap(),
+            version: StreamVersion::new(version),
+            position: Position::from_sequence(version),
+            event_type: "posting_terminal".into(),
+            payload: Payload::of(&serde_json::json!({})).unwrap(),
+            metadata: es_core::Metadata::default(),
+            recorded_at: Timestamp::from_micros(micros),
+        }
+    }
+
+    fn kinds(events: &[RecordedEvent]) -> Vec<String> {
+        let mut seen = Seen::default();
+        events.iter().for_each(|event| seen.take(event));
+        seen.findings(&events[0].stream).map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn gaps_and_reversals_are_told_apart() {
+        let at = |versions: &[u64]| {
+            let events: Vec<_> = versions.iter().map(|version| recorded(*version, 0)).collect();
+            kinds(&events)
+        };
+        assert!(at(&[1, 2, 3]).is_empty());
+        assert_eq!(at(&[1, 3]), ["gap_in_versions"]);
+        assert_eq!(at(&[2]), ["gap_in_versions"]);
+        assert_eq!(at(&[1, 3, 2]), ["order_reversed"]);
+        assert_eq!(kinds(&[recorded(1, 5), recorded(2, 4)]), ["clock_reversed"]);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_no_program_reads_is_told() {
+        let store = Arc::new(MemoryStore::new());
+        assert_eq!(validate_log(&*store).await.unwrap(), []);
+        let id = EventId::from_uuid(es_postgres::sqlx::types::Uuid::from_u128(7));
+        let event = NewEvent::new(id, "note_added", Payload::of(&serde_json::json!({})).unwrap());
+        let stream = StreamId::new("posting", "12345").unwrap();
+        let request = AppendRequest::to(stream, ExpectedVersion::Any, vec![event]);
+        store.append(request).await.unwrap();
+        let findings = validate_log(&*store).await.unwrap();
+        let shown: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "warning [event_unreadable] posting 12345: 1 of its events cannot be read, the first \
+              of them event 1"
+            ]
+        );
+    }
+}

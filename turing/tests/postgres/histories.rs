@@ -1,0 +1,271 @@
+//! Events out of thin air: those of Turing's own runs, and what other programs write beside them.
+
+use fastrand::Rng;
+use serde_json::{Map, Value, json};
+
+/// An event before it is appended.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) event_type: &'static str,
+    pub(crate) payload: Value,
+    pub(crate) metadata: Value,
+}
+
+const RUNS: [&str; 3] = [
+    "0193a1d4-0000-7000-8000-000000000001",
+    "0193a1d4-0000-7000-8000-000000000002",
+    "0193a1d4-0000-7000-8000-00000000000a",
+];
+
+fn pick<T: Clone>(chance: &mut Rng, of: &[T]) -> T {
+    of[chance.usize(..of.len())].clone()
+}
+
+/// One in so many.
+fn rarely(chance: &mut Rng, n: u32) -> bool {
+    chance.u32(..n) == 0
+}
+
+/// A number for a conversation, mostly.
+fn id(chance: &mut Rng) -> Value {
+    if !rarely(chance, 12) {
+        return chance.i32(1..=5).into();
+    }
+    pick(
+        chance,
+        &[
+            json!("3"),
+            json!("0004"),
+            json!("-2"),
+            json!("-0"),
+            json!(-1),
+            json!(2_147_483_647),
+            json!("2147483648"),
+            json!(-2_147_483_648_i64),
+            json!(-2_147_483_649_i64),
+            json!(99_999_999_999_i64),
+            json!(u64::MAX),
+            json!(1.5),
+            json!(2.0),
+            json!(1e40),
+            json!("+1"),
+            json!(" 1"),
+            json!("1\n"),
+            json!("٣"),
+            json!("x"),
+            json!(""),
+            json!("-"),
+            json!(true),
+            json!([1]),
+            json!({"id": 1}),
+            Value::Null,
+        ],
+    )
+}
+
+fn run(chance: &mut Rng) -> Value {
+    let run = pick(chance, &RUNS);
+    match chance.u32(..14) {
+        0 => run.to_uppercase().into(),
+        1 => format!("{{{run}}}").into(),
+        2 => format!("URN:uuid:{run}").into(),
+        3 => run.replace('-', "").into(),
+        4 => pick(
+            chance,
+            &[
+                json!(7),
+                json!("x"),
+                json!(""),
+                json!(null),
+                json!(["0193a1d4-0000-7000-8000-000000000001"]),
+                json!("0193a1d4-00007000-8000-0000-00000000001"),
+                json!("{0193a1d4000070008000000000000001}"),
+                json!("0193a1d4-0000-7000-8000-000000000001 "),
+            ],
+        ),
+        _ => run.into(),
+    }
+}
+
+/// What somebody put where a text or a value belongs.
+fn odd(chance: &mut Rng) -> Value {
+    pick(
+        chance,
+        &[
+            json!("a"),
+            json!(""),
+            json!("two\nlines \"quoted\" \u{7}\u{7f} größer"),
+            json!(false),
+            json!(-12),
+            json!(0.5),
+            json!(4.275_906_719_757_639e-39),
+            json!([1, "x", null, {"b": [], "a": {}}]),
+            json!({"z": 1, "aa": {"é": "ü", "e": "\u{1}"}, "b": [true]}),
+            json!(null),
+        ],
+    )
+}
+
+fn reason(chance: &mut Rng) -> Value {
+    match rarely(chance, 4) {
+        true => {
+            let odd = odd(chance);
+            // of a fraction the database keeps other digits than a double has
+            if odd.is_f64() { json!("?") } else { odd }
+        }
+        false => pick(
+            chance,
+            &[json!("completed"), json!("no_matching_branch"), json!("run_budget"), json!("mine")],
+        ),
+    }
+}
+
+fn due(chance: &mut Rng) -> Value {
+    match rarely(chance, 3) {
+        true => pick(
+            chance,
+            &[
+                json!("2025-11-19t10:00:00z"),
+                json!("2025-11-19 10:00:00.1234567891234+01:30"),
+                json!("2025-11-19T10:00:00.9999999-23:59"),
+                json!("2024-02-29T23:59:60Z"),
+                json!("2025-02-29T00:00:00Z"),
+                json!("0000-01-01T00:00:00+01:00"),
+                json!("0000-02-29T00:00:00Z"),
+                json!("9999-12-31T23:59:59.5-01:00"),
+                json!("2025-11-19T10:00:00\u{2212}01:00"),
+                json!("2025-13-01T00:00:00Z"),
+                json!("2025-11-31T00:00:00Z"),
+                json!("2025-11-00T00:00:00Z"),
+                json!("2025-11-19T24:00:00Z"),
+                json!("2025-11-19T10:60:00Z"),
+                json!("2025-11-19T10:00:61Z"),
+                json!("2025-11-19T10:00:00+24:00"),
+                json!("2025-11-19T10:00:00+01:60"),
+                json!("2025-11-19T10:00:00.Z"),
+                json!("2025-11-19T10:00:00"),
+                json!("2025-11-19"),
+                json!("tomorrow"),
+                json!(1_763_546_400),
+                json!(null),
+            ],
+        ),
+        false => json!("2025-11-19T10:00:00.000001Z"),
+    }
+}
+
+fn version(chance: &mut Rng) -> Value {
+    let rare = rarely(chance, 12);
+    let versions: &[Value] = match rare {
+        false => &[json!("1.0"), json!("1"), json!(1), json!("1.7"), json!(null), json!("01.00")],
+        true => &[
+            json!("2.0"),
+            json!(2),
+            json!(0),
+            json!("0.1"),
+            json!(1.0),
+            json!("1."),
+            json!("1.0.0"),
+            json!("+1.0"),
+            json!("1.4294967296"),
+            json!("draft"),
+            json!([1]),
+            json!(true),
+        ],
+    };
+    pick(chance, versions)
+}
+
+fn metadata(chance: &mut Rng) -> Value {
+    if rarely(chance, 25) {
+        return Value::Null;
+    }
+    let mut fields = Map::new();
+    if !rarely(chance, 15) {
+        fields.insert("conversation_id".to_owned(), id(chance));
+    }
+    if chance.bool() {
+        fields.insert("run_id".to_owned(), run(chance));
+    }
+    if chance.bool() {
+        fields.insert("event_version".to_owned(), version(chance));
+    }
+    if rarely(chance, 3) {
+        fields.insert("retry_count".to_owned(), odd(chance));
+        fields.insert("actor_id".to_owned(), id(chance));
+    }
+    fields.into()
+}
+
+/// The payload without some of its fields, or with something else in one, or no object at all.
+fn spoiled(chance: &mut Rng, payload: Value) -> Value {
+    if !rarely(chance, 12) {
+        return payload;
+    }
+    match (chance.u32(..8), payload) {
+        (0, _) => {
+            pick(chance, &[json!([]), json!("x"), json!(1), json!(null), json!([{"output": 1}])])
+        }
+        (1..=4, Value::Object(mut fields)) => {
+            let keys: Vec<_> = fields.keys().cloned().collect();
+            if !keys.is_empty() {
+                let key = pick(chance, &keys);
+                match chance.bool() {
+                    true => fields.remove(&key),
+                    false => fields.insert(key, id(chance)),
+                };
+            }
+            fields.into()
+        }
+        (5, _) => json!({}),
+        (_, payload) => payload,
+    }
+}
+
+/// Any event of a posting, or one of a kind that no posting has.
+pub(crate) fn any_event(chance: &mut Rng) -> Draft {
+    let completed = ["script_execution_completed", "llm_call_completed", "human_task_completed"];
+    let failed = ["script_execution_failed", "llm_call_failed", "human_task_failed"];
+    let (event_type, payload) = match chance.u32(..40) {
+        0..=11 => (pick(chance, &completed), json!({"output": odd(chance), "status": "SUCCESS"})),
+        12..=17 => {
+            (pick(chance, &failed), json!({"error": odd(chance), "failure_type": reason(chance)}))
+        }
+        18..=27 => {
+            let to = if rarely(chance, 4) { Value::Null } else { id(chance) };
+            let rule = chance.u32(1..=3);
+            ("branch_taken", json!({"rule": rule, "priority": -1, "condition": "*", "to": to}))
+        }
+        28..=29 => {
+            let reason = match reason(chance) {
+                Value::String(text) => text.into(),
+                other if rarely(chance, 3) => other,
+                _ => json!("loop_guard"),
+            };
+            ("path_ended", json!({"reason": reason, "rule": null, "to": id(chance)}))
+        }
+        30..=33 => {
+            let (attempt, due_at) = (chance.u32(1..=3), due(chance));
+            let failure_type = json!("timeout");
+            (
+                "retry_scheduled",
+                json!({"attempt": attempt, "due_at": due_at, "failure_type": failure_type}),
+            )
+        }
+        34 => {
+            let fields = json!({"reason": reason(chance), "final_conversation_id": id(chance)});
+            ("posting_terminal", fields)
+        }
+        35..=37 => (
+            "posting_entered_run",
+            json!({
+                "run_id": run(chance),
+                "workflow_id": 3001,
+                "entry_conversation_id": chance.i32(1..=5),
+            }),
+        ),
+        38 => ("circuit_breaker_open", json!({"actor_id": id(chance), "failure_count": 5})),
+        _ => (pick(chance, &["note_added", "posting_reopened"]), json!({"note": odd(chance)})),
+    };
+    Draft { event_type, payload: spoiled(chance, payload), metadata: metadata(chance) }
+}

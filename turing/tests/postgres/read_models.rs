@@ -1,0 +1,164 @@
+//! The state of postings in SQL: the same as the fold in Rust, whoever wrote the events.
+
+use std::collections::BTreeMap;
+
+use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, StreamId};
+use es_postgres::sqlx::types::Uuid;
+use fastrand::Rng;
+
+use crate::database::Database;
+use crate::histories::{Draft, any_event};
+use crate::projected::Projected;
+
+const POSTINGS: i32 = 6;
+
+fn quoted(text: String) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn quoted_metadata(draft: &Draft) -> String {
+    match draft.metadata.is_null() {
+        true => "NULL".to_owned(),
+        false => quoted(draft.metadata.to_string()),
+    }
+}
+
+/// The call that appends an event with the next version.
+pub(crate) fn call(posting: i32, draft: &Draft) -> String {
+    let (payload, metadata) = (quoted(draft.payload.to_string()), quoted_metadata(draft));
+    format!("SELECT append_event('{}', {posting}, {payload}, {metadata})", draft.event_type)
+}
+
+/// Rows for `execution_events`, in any order.
+pub(crate) fn insert(rows: &[(i32, i32, Draft)]) -> String {
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|(posting, version, draft)| {
+            let metadata = quoted_metadata(draft);
+            let payload = quoted(draft.payload.to_string());
+            format!(
+                "('posting', {posting}, {version}, '{}', {payload}, {metadata})",
+                draft.event_type
+            )
+        })
+        .collect();
+    format!(
+        "INSERT INTO execution_events
+             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+         VALUES {}",
+        rows.join(", ")
+    )
+}
+
+/// One append of random events, in one of the ways in which programs write them.
+async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTreeMap<i32, i32>) {
+    let mut next = |posting: i32| {
+        let version = versions.entry(posting).or_default();
+        *version += 1;
+        *version
+    };
+    match chance.u32(..5) {
+        // by the store, to one stream or in one unit of work
+        0 => {
+            let mut request: Option<AppendRequest> = None;
+            for posting in 1..=chance.i32(1..=3) {
+                let stream = StreamId::new("posting", &posting.to_string()).unwrap();
+                let events: Vec<_> = (0..chance.usize(1..=3))
+                    .map(|_| {
+                        next(posting);
+                        let draft = any_event(chance);
+                        let id = EventId::from_uuid(Uuid::from_u128(chance.u128(..)));
+                        let payload = Payload::of(&draft.payload).unwrap();
+                        NewEvent::new(id, draft.event_type, payload)
+                            .with_metadata(serde_json::from_value(draft.metadata).unwrap())
+                    })
+                    .collect();
+                request = Some(match request {
+                    None => AppendRequest::to(stream, ExpectedVersion::Any, events),
+                    Some(request) => request.and(stream, ExpectedVersion::Any, events),
+                });
+            }
+            projected.store.append(request.unwrap()).await.unwrap();
+        }
+        // by hand, one row
+        1 => {
+            let posting = chance.i32(1..=POSTINGS);
+            let row = (posting, next(posting), any_event(chance));
+            projected.run(&insert(&[row])).await;
+        }
+        // by hand, many rows of many postings in any order
+        2 => {
+            let mut rows: Vec<_> = (0..chance.usize(2..=25))
+                .map(|_| {
+                    let posting = chance.i32(1..=POSTINGS);
+                    (posting, next(posting), any_event(chance))
+                })
+                .collect();
+            chance.shuffle(&mut rows);
+            projected.run(&insert(&rows)).await;
+        }
+        // by the function
+        3 => {
+            let posting = chance.i32(1..=POSTINGS);
+            next(posting);
+            projected.run(&call(posting, &any_event(chance))).await;
+        }
+        // by hand, one statement each, the later version first
+        _ => {
+            let posting = chance.i32(1..=POSTINGS);
+            let mut rows: Vec<_> =
+                (0..3).map(|_| (posting, next(posting), any_event(chance))).collect();
+            rows.reverse();
+            for row in rows {
+                projected.run(&insert(&[row])).await;
+                projected.assert_equals_fold(posting, "between").await;
+            }
+        }
+    }
+}
+
+fn equals_the_fold(seeds: std::ops::Range<u64>, appends: usize) {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let mut projected = Projected::new(&database.test).await;
+        for seed in seeds {
+            projected.clear(POSTINGS).await;
+            let (mut chance, mut versions) = (Rng::with_seed(seed), BTreeMap::new());
+            for _ in 0..appends {
+                append(&mut projected, &mut chance, &mut versions).await;
+            }
+            for posting in 1..=POSTINGS {
+                projected.assert_equals_fold(posting, &format!("seed {seed}, live")).await;
+            }
+            let live = projected.rows().await;
+            assert!(live.len() >= 3, "{live:?}");
+            projected.run("DELETE FROM posting_state_projection WHERE posting_id % 2 = 0").await;
+            let rebuild = "SELECT rebuild_posting_state(posting_id) FROM postings";
+            projected.run(rebuild).await;
+            assert_eq!(projected.rows().await, live, "seed {seed}, rebuilt one by one");
+            projected.run("DELETE FROM posting_state_projection").await;
+            projected.run("SELECT rebuild_all_posting_states()").await;
+            assert_eq!(projected.rows().await, live, "seed {seed}, rebuilt all");
+        }
+    });
+}
+
+#[test]
+fn the_rows_of_random_histories_are_those_of_the_fold_live_and_rebuilt() {
+    equals_the_fold(0..12, 30);
+}
+
+#[test]
+fn an_event_of_a_posting_that_is_not_registered_is_refused_by_name() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        let draft = any_event(&mut Rng::with_seed(1));
+        for version in [1, 5] {
+            let error = projected.refused(&insert(&[(4711, version, draft.clone())])).await;
+            assert_eq!(error.code, "23503", "{error:?}");
+            assert!(error.text.contains("4711"), "{error:?}");
+        }
+    });
+    assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), 0);
+}
