@@ -14,6 +14,7 @@
 //! | let one event cause the next command | [`Command::caused_by`], [`Executed::cause`] |
 //! | decide over several aggregates | [`UnitOfWork`] |
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
+//! | see what changed between two moments | [`Repository::difference`], [`Moment`] |
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
@@ -54,6 +55,7 @@ pub mod environment;
 mod ext;
 pub mod repository;
 mod retry;
+mod time_travel;
 mod unit_of_work;
 
 #[doc(hidden)]
@@ -79,6 +81,7 @@ pub use retry::Retry;
 pub use snapshot::{Snapshot, SnapshotQueue, SnapshotStore, SnapshotWorker, Snapshotted};
 pub use store::EventStore;
 pub use stream::{InvalidStreamId, StreamId};
+pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};
 pub use unit_of_work::{Decision, ExecutedUnit, Member, Members, UnitOfWork};
 pub use version::{Conflict, ExpectedVersion, StreamVersion};

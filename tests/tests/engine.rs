@@ -6,5 +6,6 @@ mod engine {
     mod commands;
     mod snapshots;
     mod streams;
+    mod time_travel;
     mod units;
 }
