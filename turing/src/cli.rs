@@ -50,8 +50,9 @@ enum Command {
     Runs(Common),
     /// Print the events of one stream, oldest first.
     Events(StreamArgs),
-    /// Print the state of one posting, workflow, conversation or actor, folded from its events.
-    State(StreamArgs),
+    /// Print the state of one posting, workflow, conversation or actor, folded from its events: now,
+    /// at a version, at an instant, or what changed between two of these.
+    State(state::StateArgs),
 }
 
 /// What every command takes.
@@ -208,6 +209,10 @@ enum Failure {
     #[error(transparent)]
     Load(#[from] es_core::LoadError),
     #[error(transparent)]
+    Difference(#[from] es_core::DifferenceError),
+    #[error("--diff: the range ends before it begins: {from}, and {to}")]
+    Reversed { from: String, to: String },
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Postings(#[from] crate::postings::PostingsError),
@@ -244,6 +249,7 @@ impl Failure {
             Self::NotFound { .. } | Self::Interrupted => 1,
             Self::Store(_)
             | Self::Load(_)
+            | Self::Difference(es_core::DifferenceError::Load(_))
             | Self::Lock(crate::lock::LockError::Store(_))
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_))
@@ -298,9 +304,9 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
             store.close().await;
             done
         }
-        Command::State(stream) => {
-            let store = Store::open(&stream.common.store()?, Access::Read).await?;
-            let done = state::execute(&store, &stream, &mut output).await;
+        Command::State(args) => {
+            let store = Store::open(&args.stream.common.store()?, Access::Read).await?;
+            let done = state::execute(&store, &args, &mut output).await;
             store.close().await;
             done
         }
