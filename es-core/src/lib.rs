@@ -15,6 +15,7 @@
 //! | decide over several aggregates | [`UnitOfWork`] |
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
 //! | see what changed between two moments | [`Repository::difference`], [`Moment`] |
+//! | try other logic on all of history, without writing | [`Replay`] |
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
@@ -53,6 +54,7 @@ mod store;
 // the engine
 pub mod environment;
 mod ext;
+pub mod replay;
 pub mod repository;
 mod retry;
 mod time_travel;
@@ -76,6 +78,7 @@ pub use metadata::{EventVersion, Metadata};
 pub use payload::Payload;
 pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
+pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
 pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Repository};
 pub use retry::Retry;
 pub use snapshot::{Snapshot, SnapshotQueue, SnapshotStore, SnapshotWorker, Snapshotted};

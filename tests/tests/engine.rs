@@ -4,6 +4,7 @@
 mod engine {
     pub(crate) mod account;
     mod commands;
+    mod replay;
     mod snapshots;
     mod streams;
     mod time_travel;
