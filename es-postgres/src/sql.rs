@@ -67,6 +67,9 @@ statements! {
     frontier
     inspect
     latest_snapshot
+    latest_with_tail
+    list_snapshots
+    prune_snapshots
     raise_watermark
     read_log
     read_log_filtered

@@ -24,6 +24,8 @@ statements! {
     HAS_EVENT = "has_event";
     HAS_OTHER_TRIGGERS = "has_other_triggers";
     LATEST_SNAPSHOT = "latest_snapshot";
+    LIST_SNAPSHOTS = "list_snapshots";
+    PRUNE_SNAPSHOTS = "prune_snapshots";
     READ_LOG = "read_log";
     READ_REQUEST = "read_request";
     READ_STREAM_BACKWARDS = "read_stream_backwards";
