@@ -13,9 +13,11 @@ mod retry;
 mod run;
 mod runs;
 mod show;
+mod snapshot;
 mod state;
+mod trace;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -23,6 +25,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use es_core::{Aggregate, StoreError};
 use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
 
+use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 
 use output::Output;
@@ -53,6 +56,10 @@ enum Command {
     /// Print the state of one posting, workflow, conversation or actor, folded from its events: now,
     /// at a version, at an instant, or what changed between two of these.
     State(state::StateArgs),
+    /// Look at kept states, or remove old ones. They are a cache: no answer depends on them.
+    Snapshot(snapshot::SnapshotArgs),
+    /// Print what belongs to a correlation, over all streams, as a tree of causes and effects.
+    Trace(trace::TraceArgs),
 }
 
 /// What every command takes.
@@ -147,9 +154,15 @@ struct HowArgs {
     /// Give up a run of this workflow that is in progress with other postings or definition.
     #[arg(long)]
     abandon: bool,
-    /// Keep a posting's state each time it passes a multiple of so many events; 0 keeps none.
-    #[arg(long, value_name = "EVENTS", env = "EVENT_SNAPSHOT_INTERVAL", default_value_t = 10)]
-    snapshot_interval: u64,
+    /// Keep a posting's state each time it passes a multiple of so many events.
+    #[arg(
+        long,
+        value_name = "EVENTS",
+        env = "EVENT_SNAPSHOT_INTERVAL",
+        default_value_t = DEFAULT_SNAPSHOT_INTERVAL,
+        value_parser = snapshot_interval
+    )]
+    snapshot_interval: NonZeroU64,
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +175,14 @@ struct StreamArgs {
     id: i32,
     #[command(flatten)]
     common: Common,
+}
+
+/// Reads an interval; what is refused is named as the environment calls it, too.
+fn snapshot_interval(text: &str) -> Result<NonZeroU64, String> {
+    text.trim().parse().map_err(|_| {
+        "EVENT_SNAPSHOT_INTERVAL, like this option, is a whole number of events from 1, such as 10"
+            .to_owned()
+    })
 }
 
 impl Common {
@@ -310,6 +331,8 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
             store.close().await;
             done
         }
+        Command::Snapshot(args) => snapshot::execute(args, &mut output).await,
+        Command::Trace(args) => trace::execute(&args, &mut output).await,
     }
 }
 

@@ -19,6 +19,7 @@ pub mod llm;
 pub mod lock;
 pub mod run;
 pub mod script;
+pub mod trace;
 
 // what people see
 pub mod cli;

@@ -9,6 +9,8 @@ mod addresses;
 mod commands;
 #[path = "postgres/database.rs"]
 mod database;
+#[path = "postgres/looking_back.rs"]
+mod looking_back;
 #[path = "postgres/migrate.rs"]
 mod migrate;
 #[path = "postgres/roles.rs"]

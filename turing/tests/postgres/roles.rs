@@ -78,12 +78,23 @@ fn each_role_may_do_its_work_and_nothing_else() {
         )
         .unwrap();
 
-    for command in [&["runs"][..], &["events", "posting", "1"], &["state", "posting", "1"]] {
+    for command in [
+        &["runs"][..],
+        &["events", "posting", "1"],
+        &["state", "posting", "1"],
+        &["state", "posting", "1", "--diff", "1.."],
+        &["snapshot", "list"],
+        &["trace", "workflow_3001_posting_1"],
+    ] {
         turing(&workspace, &database.url_as(&reader), command).expect_code(0);
     }
     let refused = turing(&workspace, &database.url_as(&reader), &[&RUN[..], &["--again"]].concat());
     let refused = refused.expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let prune = ["snapshot", "prune"];
+    let refused = turing(&workspace, &database.url_as(&reader), &prune).expect_code(3);
+    assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    turing(&workspace, &database.url_as(&writer), &prune).expect_code(0);
     let derived = "INSERT INTO posting_state_projection (posting_id) VALUES (1)";
     let insert = format!("INSERT INTO execution_events ({columns}) VALUES ({values})");
     refuse(&database, &reader, &[derived, &insert, "INSERT INTO postings (posting_id) VALUES (9)"]);
