@@ -45,7 +45,8 @@ fn each_role_may_do_its_work_and_nothing_else() {
     database.run(&printed.stdout);
     let [writer, reader, projector] = members(&database);
 
-    turing(&workspace, &database.url_as(&writer), &RUN).expect_code(0);
+    let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
+    turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
     let columns = "aggregate_type, aggregate_id, aggregate_version, event_type, event_data";
     let values = "'posting', 77, 1, 'x', '{}'";
