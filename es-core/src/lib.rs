@@ -14,6 +14,8 @@
 //! | let one event cause the next command | [`Command::caused_by`], [`Executed::cause`] |
 //! | decide over several aggregates | [`UnitOfWork`] |
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
+//! | see what changed between two moments | [`Repository::difference`], [`Moment`] |
+//! | try other logic on all of history, without writing | [`Replay`] |
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
@@ -54,8 +56,10 @@ mod store;
 pub mod environment;
 mod ext;
 pub mod projection;
+pub mod replay;
 pub mod repository;
 mod retry;
+mod time_travel;
 mod unit_of_work;
 
 #[doc(hidden)]
@@ -76,11 +80,15 @@ pub use metadata::{EventVersion, Metadata};
 pub use payload::Payload;
 pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
+pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
+pub use repository::SnapshotChecks;
 pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Repository};
 pub use retry::Retry;
-pub use snapshot::{Snapshot, SnapshotQueue, SnapshotStore, SnapshotWorker, Snapshotted};
+pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, SnapshotSummary};
+pub use snapshot::{SnapshotWorker, Snapshotted};
 pub use store::EventStore;
 pub use stream::{InvalidStreamId, StreamId};
+pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};
 pub use unit_of_work::{Decision, ExecutedUnit, Member, Members, UnitOfWork};
 pub use version::{Conflict, ExpectedVersion, StreamVersion};

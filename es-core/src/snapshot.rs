@@ -1,5 +1,6 @@
 //! Kept states, so that long streams need not be folded from the beginning.
 
+mod prune;
 mod queue;
 
 use async_trait::async_trait;
@@ -10,10 +11,12 @@ use crate::aggregate::Aggregate;
 use crate::error::StoreError;
 use crate::event::Event;
 use crate::payload::Payload;
+use crate::read::{PageLimit, StreamPage};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
+pub use prune::{Pruned, prune_all};
 pub use queue::{SnapshotQueue, SnapshotWorker};
 
 /// An aggregate whose state can be kept as a [`Snapshot`].
@@ -47,6 +50,30 @@ pub struct Snapshot {
     pub taken_at: Timestamp,
 }
 
+/// What is known of a kept snapshot without reading its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnapshotSummary {
+    /// The stream.
+    pub stream: StreamId,
+    /// How many events are in the state.
+    pub version: StreamVersion,
+    /// The fingerprint of the state's type.
+    pub schema: String,
+    /// When it was taken.
+    pub taken_at: Timestamp,
+    /// About how much room the state takes, in bytes, as the store measures it.
+    pub bytes: u64,
+}
+
+/// A snapshot and the events after it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SnapshotAndTail {
+    /// The newest snapshot, if there is one.
+    pub snapshot: Option<Snapshot>,
+    /// The first page of what follows it; of the whole stream if there is none.
+    pub tail: StreamPage,
+}
+
 /// A place for snapshots: an ability that a backend may have.
 ///
 /// Snapshots are a cache. Losing one, or all, changes no answer, so a caller treats every error of
@@ -62,10 +89,19 @@ pub struct Snapshot {
 /// 2. A snapshot saved for the same stream and version replaces the earlier one; an older version
 ///    saved later hides no newer one. (`snapshots::the_same_version_is_replaced`,
 ///    `snapshots::a_late_older_one_hides_nothing`)
-/// 3. Snapshots of different streams do not mix. (`snapshots::streams_do_not_mix`)
+/// 3. Snapshots of different streams do not mix: whatever is kept, replaced or removed, a state that
+///    is loaded from a snapshot equals the fold of its stream.
+///    (`snapshots::streams_do_not_mix`, `snapshots::what_is_loaded_equals_replay_at_every_version`)
 /// 4. `delete_snapshots` removes all snapshots of one stream and no others.
 ///    (`snapshots::deleting_removes_those_of_one_stream`)
 /// 5. Snapshots never change what `EventStore` answers. (`snapshots::events_do_not_change`)
+/// 6. `prune_snapshots` removes, of one stream, all but those with the highest versions, as many as
+///    are to stay, and answers how many it removed. (`snapshots::pruning_keeps_the_newest`)
+/// 7. `list_snapshots` names every snapshot once, whatever the size of its pages: those of a stream
+///    one after the other, in the order of their versions. (`snapshots::every_one_is_listed_once`)
+/// 8. Where `latest_with_tail` answers, it is with what `latest_snapshot` and then `read_stream` from
+///    the version after it, or from the first, would answer; both are of the same moment.
+///    (`snapshots::the_tail_comes_with_the_latest`)
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + 'static {
     /// The newest snapshot of the stream at or below `up_to`.
@@ -92,4 +128,47 @@ pub trait SnapshotStore: Send + Sync + 'static {
     ///
     /// When the store fails.
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError>;
+
+    /// Removes all snapshots of the stream but the newest `keep`, and answers how many it removed.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError>;
+
+    /// Up to `limit` of the snapshots of all streams, in an order of the store's own: those that
+    /// come after `after`, which need not be there any more, or from the beginning. An answer that
+    /// is shorter than `limit` is the last.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError>;
+
+    /// The newest snapshot of the stream at or below `up_to` and the first page of the events after
+    /// it, up to `up_to`, for the price of one read; `None` if this store cannot do so, which is
+    /// what the provided method says.
+    ///
+    /// The events are those of the object that this method is called on, so only an object that is
+    /// an [`EventStore`](crate::EventStore) as well may answer. A
+    /// [`Repository`](crate::Repository) asks if its snapshots are kept by the very object that
+    /// holds its events: `with_snapshots(store.clone(), …)` where `store` is the `Arc` that it was
+    /// made with.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        let _ = (stream, up_to, limit);
+        Ok(None)
+    }
 }

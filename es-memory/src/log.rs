@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use es_core::append::{first_result, same_request};
+use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, EventId, IdempotencyKey, NewEvent,
-    Position, RecordedEvent, Snapshot, StreamId, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, AppendedStream, Direction, EventId, IdempotencyKey,
+    NewEvent, Position, ReadStream, RecordedEvent, Snapshot, StreamId, StreamPage, StreamVersion,
+    Timestamp,
 };
 
 /// The versions that one keyed append gave, by stream.
@@ -33,6 +35,39 @@ impl Log {
     /// The events of a stream; the one with version n stands at n - 1.
     pub(crate) fn stream(&self, stream: &StreamId) -> &[usize] {
         self.streams.get(stream).map_or(&[], Vec::as_slice)
+    }
+
+    /// One page of a stream.
+    pub(crate) fn page(&self, read: &ReadStream) -> StreamPage {
+        let places = self.stream(&read.stream);
+        let event = |place: &usize| &self.events[*place];
+        let is_later = |place: &usize| read.until.is_some_and(|at| event(place).recorded_at > at);
+        let prefix = match read.until {
+            Some(_) => places.iter().position(is_later).unwrap_or(places.len()),
+            None => places.len(),
+        };
+        let end = clamp(read.to, prefix);
+        let wanted = &places[clamp(read.from, places.len() + 1).saturating_sub(1).min(end)..end];
+        let mut page = PageBuilder::new(read.limit);
+        let count = match read.direction {
+            Direction::Forwards => fill(&mut page, wanted.iter().map(event)),
+            Direction::Backwards => fill(&mut page, wanted.iter().rev().map(event)),
+        };
+        StreamPage {
+            events: page.into_events(),
+            stream_version: StreamVersion::new(places.len() as u64),
+            has_more: count < wanted.len(),
+        }
+    }
+
+    /// The newest snapshot of a stream at or below a version.
+    pub(crate) fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+    ) -> Option<&Snapshot> {
+        let kept = self.snapshots.get(stream)?;
+        kept.range(..=up_to).next_back().map(|(_, snapshot)| snapshot)
     }
 
     fn version(&self, stream: &StreamId) -> StreamVersion {
@@ -152,4 +187,22 @@ impl Log {
         };
         Some(self.keyed[append].iter().map(of_stream).collect())
     }
+}
+
+/// The version as an index that is at most `max`.
+fn clamp(version: StreamVersion, max: usize) -> usize {
+    usize::try_from(version.as_u64()).unwrap_or(usize::MAX).min(max)
+}
+
+/// Fills the page in the order of `events` and answers how many it took.
+fn fill<'a>(page: &mut PageBuilder, events: impl Iterator<Item = &'a RecordedEvent>) -> usize {
+    let mut count = 0;
+    for event in events {
+        if !page.admits(event.payload.as_str().len()) {
+            break;
+        }
+        page.push(event.clone());
+        count += 1;
+    }
+    count
 }

@@ -7,9 +7,10 @@ use es_core::environment::SystemClock;
 use es_core::projection::CommitSignal;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Clock, Direction, EventStore,
-    IdempotencyKey, Limits, LogPage, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
-    SnapshotStore, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, AppendedStream, Clock, EventStore, IdempotencyKey,
+    Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
+    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind, StreamId,
+    StreamPage, StreamVersion, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -108,26 +109,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        let log = self.log();
-        let places = log.stream(&read.stream);
-        let event = |place: &usize| &log.events[*place];
-        let is_later = |place: &usize| read.until.is_some_and(|at| event(place).recorded_at > at);
-        let prefix = match read.until {
-            Some(_) => places.iter().position(is_later).unwrap_or(places.len()),
-            None => places.len(),
-        };
-        let end = clamp(read.to, prefix);
-        let wanted = &places[clamp(read.from, places.len() + 1).saturating_sub(1).min(end)..end];
-        let mut page = PageBuilder::new(read.limit);
-        let count = match read.direction {
-            Direction::Forwards => fill(&mut page, wanted.iter().map(event)),
-            Direction::Backwards => fill(&mut page, wanted.iter().rev().map(event)),
-        };
-        Ok(StreamPage {
-            events: page.into_events(),
-            stream_version: StreamVersion::new(places.len() as u64),
-            has_more: count < wanted.len(),
-        })
+        Ok(self.log().page(read))
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
@@ -157,24 +139,6 @@ impl EventStore for MemoryStore {
     }
 }
 
-/// The version as an index that is at most `max`.
-fn clamp(version: StreamVersion, max: usize) -> usize {
-    usize::try_from(version.as_u64()).unwrap_or(usize::MAX).min(max)
-}
-
-/// Fills the page in the order of `events` and answers how many it took.
-fn fill<'a>(page: &mut PageBuilder, events: impl Iterator<Item = &'a RecordedEvent>) -> usize {
-    let mut count = 0;
-    for event in events {
-        if !page.admits(event.payload.as_str().len()) {
-            break;
-        }
-        page.push(event.clone());
-        count += 1;
-    }
-    count
-}
-
 #[async_trait]
 impl SnapshotStore for MemoryStore {
     async fn latest_snapshot(
@@ -182,9 +146,7 @@ impl SnapshotStore for MemoryStore {
         stream: &StreamId,
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
-        let log = self.log();
-        let kept = log.snapshots.get(stream).and_then(|kept| kept.range(..=up_to).next_back());
-        Ok(kept.map(|(_, snapshot)| snapshot.clone()))
+        Ok(self.log().latest_snapshot(stream, up_to).cloned())
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
@@ -197,5 +159,56 @@ impl SnapshotStore for MemoryStore {
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         self.log().snapshots.remove(stream);
         Ok(())
+    }
+
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        let mut log = self.log();
+        let Some(kept) = log.snapshots.get_mut(stream) else {
+            return Ok(0);
+        };
+        let before = kept.len();
+        let stay = usize::try_from(keep).unwrap_or(usize::MAX);
+        while kept.len() > stay {
+            kept.pop_first();
+        }
+        Ok((before - kept.len()) as u64)
+    }
+
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        let log = self.log();
+        let mut streams: Vec<_> = log.snapshots.iter().collect();
+        streams.sort_unstable_by_key(|(stream, _)| *stream);
+        let all = streams.into_iter().flat_map(|(_, kept)| kept.values());
+        let place = after.map(|after| (&after.stream, after.version));
+        let rest =
+            all.filter(|kept| place.is_none_or(|place| (&kept.stream, kept.version) > place));
+        Ok(rest.take(limit).map(summary).collect())
+    }
+
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        let log = self.log();
+        let snapshot = log.latest_snapshot(stream, up_to).cloned();
+        let version = snapshot.as_ref().map_or(StreamVersion::EMPTY, |kept| kept.version);
+        let read = ReadStream::new(stream.clone()).from_version(version.next()).to_version(up_to);
+        Ok(Some(SnapshotAndTail { snapshot, tail: log.page(&read.limit(limit)) }))
+    }
+}
+
+fn summary(snapshot: &Snapshot) -> SnapshotSummary {
+    SnapshotSummary {
+        stream: snapshot.stream.clone(),
+        version: snapshot.version,
+        schema: snapshot.schema.clone(),
+        taken_at: snapshot.taken_at,
+        bytes: snapshot.state.as_str().len() as u64,
     }
 }

@@ -8,24 +8,24 @@ use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
 
 struct Memory {
-    store: MemoryStore,
+    store: Arc<MemoryStore>,
     clock: ManualClock,
 }
 
 async fn memory() -> Memory {
     let clock = ManualClock::new();
-    let store = MemoryStore::with_clock(Arc::new(clock.clone()));
+    let store = Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())));
     Memory { store, clock }
 }
 
 #[async_trait::async_trait]
 impl Fixture for Memory {
     fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.store.clone())
+        self.store.clone()
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
-        Some(Arc::new(self.store.clone()))
+        Some(self.store.clone())
     }
 
     fn clock(&self) -> ManualClock {

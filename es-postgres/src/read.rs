@@ -31,7 +31,7 @@ pub(crate) struct Reader {
     pub(crate) ids: IdType,
     pub(crate) log: Arc<Log>,
     place: String,
-    sizes: Sizes,
+    pub(crate) sizes: Sizes,
 }
 
 /// Binds the name of a stream; `None` if there can be no such stream, because the column cannot
@@ -69,7 +69,7 @@ pub(crate) fn recorded_request(rows: &[PgRow], place: &str) -> Result<RecordedRe
 
 /// How many events a page may have, by what was read lately: no more than would fill about twice
 /// its bytes, so that little comes from the server in vain.
-struct Sizes(AtomicUsize);
+pub(crate) struct Sizes(AtomicUsize);
 
 impl Sizes {
     /// For events of unknown size, a guess that no page of the usual limits notices.
@@ -77,12 +77,12 @@ impl Sizes {
     /// A page is not made smaller than this for want of bytes.
     const LEAST: usize = 64;
 
-    fn page_of(&self, limit: PageLimit) -> usize {
+    pub(crate) fn page_of(&self, limit: PageLimit) -> usize {
         let usual = self.0.load(Ordering::Relaxed).max(1);
         limit.events.min((limit.bytes / usual).saturating_mul(2).saturating_add(Self::LEAST)).max(1)
     }
 
-    fn learn(&self, page: &[RecordedEvent]) {
+    pub(crate) fn learn(&self, page: &[RecordedEvent]) {
         if page.is_empty() {
             return;
         }
@@ -93,7 +93,7 @@ impl Sizes {
 }
 
 /// A page that is being filled with rows as they come.
-struct Filling<'a> {
+pub(crate) struct Filling<'a> {
     page: PageBuilder,
     /// No more than so many events.
     most: usize,
@@ -104,12 +104,17 @@ struct Filling<'a> {
 }
 
 impl<'a> Filling<'a> {
-    fn new(limit: PageLimit, most: usize, place: &'a str) -> Self {
+    pub(crate) fn new(limit: PageLimit, most: usize, place: &'a str) -> Self {
         Self { page: PageBuilder::new(limit), most, count: 0, is_full: false, place }
     }
 
+    /// The events, and whether more follow.
+    pub(crate) fn end(self) -> (Vec<RecordedEvent>, bool) {
+        (self.page.into_events(), self.is_full)
+    }
+
     /// Takes a row's event, of `stream` if all are of one.
-    fn take(
+    pub(crate) fn take(
         &mut self,
         row: &PgRow,
         stream: Option<&StreamId>,
@@ -136,12 +141,12 @@ impl<'a> Filling<'a> {
 
 /// A number of events as a statement takes it: one more than wanted, so that it is known whether
 /// more follow.
-fn one_more(events: usize) -> i64 {
+pub(crate) fn one_more(events: usize) -> i64 {
     i64::try_from(events).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// A version as the column takes it.
-fn int(version: StreamVersion) -> i32 {
+pub(crate) fn int(version: StreamVersion) -> i32 {
     i32::try_from(version.as_u64()).unwrap_or(i32::MAX)
 }
 
@@ -218,7 +223,7 @@ impl Reader {
                 .bind(one_more(most))
         };
         self.connections.each_row(Doing("reading", Some(stream)), bound, &mut take).await?;
-        let (events, has_more) = (filling.page.into_events(), filling.is_full);
+        let (events, has_more) = filling.end();
         self.sizes.learn(&events);
         let stream_version = StreamVersion::new(stream_version.max(0).unsigned_abs());
         Ok(StreamPage { events, stream_version, has_more })
@@ -305,7 +310,7 @@ impl Reader {
             .bind(LOOKED_AT)
     }
 
-    fn unreadable(&self, error: sqlx::Error) -> StoreError {
+    pub(crate) fn unreadable(&self, error: sqlx::Error) -> StoreError {
         crate::error::store_error("reading events", &self.place, error)
     }
 }

@@ -1,11 +1,14 @@
 //! Snapshots of aggregates.
 
-use es_core::{Payload, Snapshot, StoreError, StoreErrorKind, StreamId, StreamVersion};
+use es_core::{PageLimit, Payload, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError};
+use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
+use crate::config::IdType;
 use crate::connection::Doing;
-use crate::read::{Reader, bind_stream};
+use crate::read::{Filling, Reader, bind_stream, int, one_more};
 use crate::row::{Instant, Json as JsonText};
 
 impl Reader {
@@ -35,15 +38,11 @@ impl Reader {
                 stream: stream.clone(),
                 version: StreamVersion::new(row.try_get::<i64, _>(0)?.max(0).unsigned_abs()),
                 schema: row.try_get(1)?,
-                state: Payload::parse(state.0.to_owned())
-                    .map_err(|error| sqlx::Error::Decode(error.into()))?,
+                state: payload(state)?,
                 taken_at: row.try_get::<Instant, _>(2)?.0,
             })
         };
-        read().map(Some).map_err(|error| {
-            let text = format!("a snapshot of {stream} in {} cannot be read", self.place());
-            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
-        })
+        read().map(Some).map_err(|error| self.corrupt(stream, error))
     }
 
     /// Keeps a snapshot, in place of one of the same version.
@@ -82,4 +81,130 @@ impl Reader {
             .await
             .map(drop)
     }
+
+    /// Removes all snapshots of a stream but the newest, and answers how many those were.
+    pub(crate) async fn prune_snapshots(
+        &self,
+        stream: &StreamId,
+        keep: u64,
+    ) -> Result<u64, StoreError> {
+        let statement =
+            || bind_stream(sqlx::query(self.statements.prune_snapshots.sql()), self.ids, stream);
+        if statement().is_none() {
+            return Ok(0);
+        }
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+        let rows = self
+            .connections
+            .rows(Doing("removing old snapshots of", Some(stream)), || {
+                statement().expect("the id was checked").bind(keep)
+            })
+            .await?;
+        let removed = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
+        removed.map(|removed| removed.max(0).unsigned_abs()).map_err(|error| {
+            crate::error::store_error("removing old snapshots", self.place(), error)
+        })
+    }
+
+    /// A page of all snapshots, without their states.
+    pub(crate) async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        // before every type there is
+        let (aggregate_type, id, version) = after.map_or(("", "", 0), |after| {
+            let stream = &after.stream;
+            (stream.aggregate_type(), stream.aggregate_id(), after.version.as_i64())
+        });
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self
+            .connections
+            .rows(Doing("listing the snapshots", None), || {
+                let statement = sqlx::query(self.statements.list_snapshots.sql());
+                let statement = statement.bind(aggregate_type.to_owned());
+                let statement = match self.ids {
+                    IdType::Text => statement.bind(id.to_owned()),
+                    IdType::Int => statement.bind(IdType::number(id).unwrap_or(i32::MIN)),
+                };
+                statement.bind(version).bind(limit)
+            })
+            .await?;
+        let summary = |row: &PgRow| -> Result<SnapshotSummary, sqlx::Error> {
+            let stream = StreamId::new(row.try_get(0)?, row.try_get(1)?)
+                .map_err(|error| sqlx::Error::Decode(error.into()))?;
+            Ok(SnapshotSummary {
+                stream,
+                version: StreamVersion::new(row.try_get::<i64, _>(2)?.max(0).unsigned_abs()),
+                schema: row.try_get(3)?,
+                taken_at: row.try_get::<Instant, _>(4)?.0,
+                bytes: row.try_get::<i64, _>(5)?.max(0).unsigned_abs(),
+            })
+        };
+        let summaries: Result<_, _> = rows.iter().map(summary).collect();
+        summaries.map_err(|error| {
+            let text = format!("a snapshot in {} cannot be read", self.place());
+            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
+        })
+    }
+
+    /// The newest snapshot at or below a version, and the first page of what follows it, in one
+    /// statement and so of one moment.
+    pub(crate) async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<SnapshotAndTail, StoreError> {
+        let statement =
+            || bind_stream(sqlx::query(self.statements.latest_with_tail.sql()), self.ids, stream);
+        if statement().is_none() {
+            let stream_version = StreamVersion::EMPTY;
+            let tail = StreamPage { events: Vec::new(), stream_version, has_more: false };
+            return Ok(SnapshotAndTail { snapshot: None, tail });
+        }
+        let most = self.sizes.page_of(limit);
+        let mut filling = Filling::new(limit, most, self.place());
+        let (mut snapshot, mut stream_version) = (None, 0_i64);
+        let mut take = |row: PgRow| {
+            if row.try_get(8).map_err(|error| self.unreadable(error))? {
+                let read = with_tail(&row, stream).map_err(|error| self.corrupt(stream, error))?;
+                snapshot = Some(read);
+                return Ok(std::ops::ControlFlow::Continue(()));
+            }
+            stream_version = row.try_get(7).map_err(|error| self.unreadable(error))?;
+            filling.take(&row, Some(stream))
+        };
+        let bound = || {
+            let statement = statement().expect("the id was checked");
+            statement.bind(int(up_to)).bind(one_more(most))
+        };
+        let doing = Doing("reading", Some(stream));
+        self.connections.each_row(doing, bound, &mut take).await?;
+        let (events, has_more) = filling.end();
+        self.sizes.learn(&events);
+        let stream_version = StreamVersion::new(stream_version.max(0).unsigned_abs());
+        Ok(SnapshotAndTail { snapshot, tail: StreamPage { events, stream_version, has_more } })
+    }
+
+    fn corrupt(&self, stream: &StreamId, error: sqlx::Error) -> StoreError {
+        let text = format!("a snapshot of {stream} in {} cannot be read", self.place());
+        StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
+    }
+}
+
+/// The snapshot in a row of the statement that reads its tail as well.
+fn with_tail(row: &PgRow, stream: &StreamId) -> Result<Snapshot, sqlx::Error> {
+    let state: JsonText<'_> = row.try_get(6)?;
+    Ok(Snapshot {
+        stream: stream.clone(),
+        version: crate::row::version(row.try_get(2)?),
+        schema: row.try_get(3)?,
+        state: payload(state)?,
+        taken_at: row.try_get::<Instant, _>(4)?.0,
+    })
+}
+
+fn payload(state: JsonText<'_>) -> Result<Payload, sqlx::Error> {
+    Payload::parse(state.0.to_owned()).map_err(|error| sqlx::Error::Decode(error.into()))
 }

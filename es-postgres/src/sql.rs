@@ -67,6 +67,9 @@ statements! {
     frontier
     inspect
     latest_snapshot
+    latest_with_tail
+    list_snapshots
+    prune_snapshots
     projection_abandon
     projection_acquire
     projection_checkpoints

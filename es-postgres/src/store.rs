@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::{
     AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, InvalidRequest, LogPage,
-    Position, ReadLog, ReadStream, Snapshot, SnapshotStore, StoreError, StreamId, StreamPage,
-    StreamVersion,
+    PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
+    SnapshotSummary, StoreError, StreamId, StreamPage, StreamVersion,
 };
 use sqlx::Connection;
 use tokio::runtime::Handle;
@@ -198,5 +198,26 @@ impl SnapshotStore for PostgresStore {
 
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         self.shared.reader.delete_snapshots(stream).await
+    }
+
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        self.shared.reader.prune_snapshots(stream, keep).await
+    }
+
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        self.shared.reader.list_snapshots(after, limit).await
+    }
+
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        self.shared.reader.latest_with_tail(stream, up_to, limit).await.map(Some)
     }
 }

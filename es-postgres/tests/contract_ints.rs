@@ -9,14 +9,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use es_core::{
     AppendError, AppendRequest, Appended, Conflict, EventStore, IdempotencyKey, Limits, LogPage,
-    Position, ReadLog, ReadStream, RecordedEvent, Snapshot, SnapshotStore, StoreError, StreamId,
-    StreamPage, StreamVersion,
+    PageLimit, Position, ReadLog, ReadStream, RecordedEvent, Snapshot, SnapshotAndTail,
+    SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage, StreamVersion,
 };
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use support::fixture::Store;
 
 /// Gives the names of the scenarios numbers on the way in, and names on the way out.
-#[derive(Clone)]
 struct Numbered {
     store: PostgresStore,
     names: Arc<Mutex<Names>>,
@@ -134,6 +133,38 @@ impl SnapshotStore for Numbered {
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         self.store.delete_snapshots(&self.number(stream)).await
     }
+
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        self.store.prune_snapshots(&self.number(stream), keep).await
+    }
+
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        let numbered = |after: &SnapshotSummary| SnapshotSummary {
+            stream: self.number(&after.stream),
+            ..after.clone()
+        };
+        let found = self.store.list_snapshots(after.map(numbered).as_ref(), limit).await?;
+        let named =
+            |found: SnapshotSummary| SnapshotSummary { stream: self.name(&found.stream), ..found };
+        Ok(found.into_iter().map(named).collect())
+    }
+
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        let found = self.store.latest_with_tail(&self.number(stream), up_to, limit).await?;
+        Ok(found.map(|SnapshotAndTail { snapshot, tail }| SnapshotAndTail {
+            snapshot: snapshot.map(|found| Snapshot { stream: stream.clone(), ..found }),
+            tail: StreamPage { events: self.named_events(tail.events), ..tail },
+        }))
+    }
 }
 
 async fn ints() -> Store {
@@ -141,8 +172,8 @@ async fn ints() -> Store {
     let config = PostgresConfig::new(database.options()).layout(support::layout(IdType::Int));
     let names = Arc::new(Mutex::new(Names::default()));
     let view = move |store| {
-        let numbered = Numbered { store, names: Arc::clone(&names) };
-        (Arc::new(numbered.clone()) as Arc<dyn EventStore>, Arc::new(numbered) as _)
+        let numbered = Arc::new(Numbered { store, names: Arc::clone(&names) });
+        (numbered.clone() as Arc<dyn EventStore>, numbered as _)
     };
     Store::open(config, view, database).await
 }

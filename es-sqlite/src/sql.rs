@@ -24,6 +24,8 @@ statements! {
     HAS_EVENT = "has_event";
     HAS_OTHER_TRIGGERS = "has_other_triggers";
     LATEST_SNAPSHOT = "latest_snapshot";
+    LIST_SNAPSHOTS = "list_snapshots";
+    PRUNE_SNAPSHOTS = "prune_snapshots";
     PROJECTION_ACTIVATE = "projection_activate";
     PROJECTION_CHECKPOINTS = "projection_checkpoints";
     PROJECTION_COMMITTED = "projection_committed";

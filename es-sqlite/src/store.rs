@@ -9,8 +9,9 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use es_core::environment::Clock;
 use es_core::{AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage};
-use es_core::{Position, ReadLog, ReadStream, Snapshot, SnapshotStore, StoreError};
-use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
+use es_core::{PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail};
+use es_core::{SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind};
+use es_core::{StreamId, StreamPage, StreamVersion};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -362,5 +363,33 @@ impl SnapshotStore for SqliteStore {
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         let stream = stream.clone();
         self.writes()?.write_alone(move |connection| snapshot::delete(connection, &stream)).await
+    }
+
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        let stream = stream.clone();
+        let prune = move |connection: &Connection| snapshot::prune(connection, &stream, keep);
+        self.writes()?.write_alone(prune).await
+    }
+
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        let after = after.cloned();
+        self.read(move |connection| snapshot::list(connection, after.as_ref(), limit)).await
+    }
+
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        let stream = stream.clone();
+        self.read(move |connection| {
+            snapshot::latest_with_tail(connection, &stream, up_to, limit).map(Some)
+        })
+        .await
     }
 }

@@ -10,7 +10,7 @@ use es_testing::{Fixture, ManualClock};
 use tempfile::TempDir;
 
 struct Sqlite {
-    store: Mutex<SqliteStore>,
+    store: Mutex<Arc<SqliteStore>>,
     config: SqliteConfig,
     clock: ManualClock,
     _folder: TempDir,
@@ -24,7 +24,7 @@ async fn sqlite() -> Sqlite {
         .synchronous(Synchronous::Off)
         .clock(Arc::new(clock.clone()));
     Sqlite {
-        store: Mutex::new(SqliteStore::open(config.clone()).await.unwrap()),
+        store: Mutex::new(Arc::new(SqliteStore::open(config.clone()).await.unwrap())),
         config,
         clock,
         _folder: folder,
@@ -32,7 +32,7 @@ async fn sqlite() -> Sqlite {
 }
 
 impl Sqlite {
-    fn open_now(&self) -> SqliteStore {
+    fn open_now(&self) -> Arc<SqliteStore> {
         self.store.lock().unwrap().clone()
     }
 }
@@ -40,11 +40,11 @@ impl Sqlite {
 #[async_trait::async_trait]
 impl Fixture for Sqlite {
     fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.open_now())
+        self.open_now()
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
-        Some(Arc::new(self.open_now()))
+        Some(self.open_now())
     }
 
     fn clock(&self) -> ManualClock {
@@ -62,7 +62,7 @@ impl Fixture for Sqlite {
     async fn reopen(&self) -> bool {
         self.open_now().close().await;
         let reopened = SqliteStore::open(self.config.clone()).await.unwrap();
-        *self.store.lock().unwrap() = reopened;
+        *self.store.lock().unwrap() = Arc::new(reopened);
         true
     }
 }

@@ -175,6 +175,10 @@ macro_rules! for_each_scenario {
                     streams_do_not_mix,
                     deleting_removes_those_of_one_stream,
                     events_do_not_change,
+                    pruning_keeps_the_newest,
+                    every_one_is_listed_once,
+                    the_tail_comes_with_the_latest,
+                    what_is_loaded_equals_replay_at_every_version,
                 }
             }
         }

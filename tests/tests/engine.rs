@@ -4,7 +4,9 @@
 mod engine {
     pub(crate) mod account;
     mod commands;
+    mod replay;
     mod snapshots;
     mod streams;
+    mod time_travel;
     mod units;
 }

@@ -14,10 +14,12 @@ mod retry;
 mod run;
 mod runs;
 mod show;
+mod snapshot;
 mod state;
+mod trace;
 mod validate;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -25,6 +27,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use es_core::{Aggregate, StoreError};
 use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
 
+use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 
 use output::Output;
@@ -54,8 +57,13 @@ enum Command {
     Runs(Common),
     /// Print the events of one stream, oldest first.
     Events(StreamArgs),
-    /// Print the state of one posting, workflow, conversation or actor, folded from its events.
-    State(StreamArgs),
+    /// Print the state of one posting, workflow, conversation or actor, folded from its events: now,
+    /// at a version, at an instant, or what changed between two of these.
+    State(state::StateArgs),
+    /// Look at kept states, or remove old ones. They are a cache: no answer depends on them.
+    Snapshot(snapshot::SnapshotArgs),
+    /// Print what belongs to a correlation, over all streams, as a tree of causes and effects.
+    Trace(trace::TraceArgs),
     /// Compare what is stored with its events, and say how to repair what differs; the exit code is
     /// 1 if something has to be repaired.
     Validate(Common),
@@ -153,9 +161,15 @@ struct HowArgs {
     /// Give up a run of this workflow that is in progress with other postings or definition.
     #[arg(long)]
     abandon: bool,
-    /// Keep a posting's state each time it passes a multiple of so many events; 0 keeps none.
-    #[arg(long, value_name = "EVENTS", env = "EVENT_SNAPSHOT_INTERVAL", default_value_t = 10)]
-    snapshot_interval: u64,
+    /// Keep a posting's state each time it passes a multiple of so many events.
+    #[arg(
+        long,
+        value_name = "EVENTS",
+        env = "EVENT_SNAPSHOT_INTERVAL",
+        default_value_t = DEFAULT_SNAPSHOT_INTERVAL,
+        value_parser = snapshot_interval
+    )]
+    snapshot_interval: NonZeroU64,
 }
 
 #[derive(Debug, Args)]
@@ -168,6 +182,14 @@ struct StreamArgs {
     id: i32,
     #[command(flatten)]
     common: Common,
+}
+
+/// Reads an interval; what is refused is named as the environment calls it, too.
+fn snapshot_interval(text: &str) -> Result<NonZeroU64, String> {
+    text.trim().parse().map_err(|_| {
+        "EVENT_SNAPSHOT_INTERVAL, like this option, is a whole number of events from 1, such as 10"
+            .to_owned()
+    })
 }
 
 impl Common {
@@ -214,6 +236,10 @@ enum Failure {
     Account(#[from] crate::account::AccountError),
     #[error(transparent)]
     Load(#[from] es_core::LoadError),
+    #[error(transparent)]
+    Difference(#[from] es_core::DifferenceError),
+    #[error("--diff: the range ends before it begins: {from}, and {to}")]
+    Reversed { from: String, to: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -272,6 +298,7 @@ impl Failure {
             Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => 1,
             Self::Store(_)
             | Self::Load(_)
+            | Self::Difference(es_core::DifferenceError::Load(_))
             | Self::Lock(crate::lock::LockError::Store(_))
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_))
@@ -328,12 +355,14 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
             store.close().await;
             done
         }
-        Command::State(stream) => {
-            let store = Store::open(&stream.common.store()?, Access::Read).await?;
-            let done = state::execute(&store, &stream, &mut output).await;
+        Command::State(args) => {
+            let store = Store::open(&args.stream.common.store()?, Access::Read).await?;
+            let done = state::execute(&store, &args, &mut output).await;
             store.close().await;
             done
         }
+        Command::Snapshot(args) => snapshot::execute(args, &mut output).await,
+        Command::Trace(args) => trace::execute(&args, &mut output).await,
     }
 }
 

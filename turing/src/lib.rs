@@ -20,6 +20,7 @@ pub mod lock;
 pub mod read_models;
 pub mod run;
 pub mod script;
+pub mod trace;
 pub mod validate;
 
 // what people see

@@ -21,7 +21,7 @@ mod report;
 mod step;
 mod wave;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,6 +47,12 @@ pub use intake::{Intake, IntakeError, data_keys, take_in};
 pub use report::{ConversationReport, Ending, Report};
 pub use step::StepError;
 
+/// How often the state of a posting is kept unless told otherwise, in events.
+pub const DEFAULT_SNAPSHOT_INTERVAL: NonZeroU64 = NonZeroU64::new(10).expect("10 is not 0");
+
+/// One in so many kept states that loads begin at is folded again, and compared.
+const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
+
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -58,7 +64,7 @@ pub struct RunOptions {
     /// definition.
     pub abandon: bool,
     /// A posting's state is kept each time it passes a multiple of so many events.
-    pub snapshot_interval: u64,
+    pub snapshot_interval: NonZeroU64,
     /// Where time, ids and chance come from.
     pub environment: Environment,
 }
@@ -70,7 +76,7 @@ impl Default for RunOptions {
             parallelism,
             again: false,
             abandon: false,
-            snapshot_interval: 10,
+            snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             environment: Environment::default(),
         }
     }
@@ -259,7 +265,8 @@ pub async fn run(
     let worker = tokio::spawn(worker.run());
     let postings = Repository::new(store.events.clone())
         .with_environment(environment.clone())
-        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval);
+        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
+        .checked_one_in(SNAPSHOT_CHECKS);
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
     let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());

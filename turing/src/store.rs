@@ -1,5 +1,6 @@
 //! From a store's address to an open store: the only place that chooses a backend.
 
+mod lookup;
 pub mod postgres;
 
 use std::fmt;

@@ -13,6 +13,8 @@ mod commands;
 mod database;
 #[path = "postgres/histories.rs"]
 mod histories;
+#[path = "postgres/looking_back.rs"]
+mod looking_back;
 #[path = "postgres/migrate.rs"]
 mod migrate;
 #[path = "postgres/projected.rs"]

@@ -14,5 +14,6 @@ mod plans;
 mod raw_sql;
 mod round_trips;
 mod secrets;
+mod snapshots;
 mod trackers;
 mod wake_ups;

@@ -9,7 +9,7 @@ use es_postgres::{IdType, Layout};
 use crate::support::{database, events, exactly, open, run, to, value};
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 9] = [
+const HOT: [(&str, &str, &str); 11] = [
     (
         "append_event",
         "'posting', '1', 7, 'k', now(), gen_random_uuid(), 'x', '{}', '{}'",
@@ -30,6 +30,8 @@ const HOT: [(&str, &str, &str); 9] = [
         "0, 1000000, 501, '{posting}', NULL, 10000",
         "idx_execution_events_position",
     ),
+    ("latest_with_tail", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),
+    ("latest_with_tail", "'posting', '1', 2147483647, 501", "execution_events_snapshots_pkey"),
     ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
 ];
 

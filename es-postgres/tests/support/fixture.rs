@@ -11,9 +11,16 @@ use es_testing::{Fixture, ManualClock};
 /// A store and its snapshots as a scenario sees them.
 pub(crate) type View = (Arc<dyn EventStore>, Arc<dyn SnapshotStore>);
 
+/// A store, and the one view of it: whether events and snapshots are kept by the same object matters.
+#[derive(Clone)]
+struct Opened {
+    store: PostgresStore,
+    view: View,
+}
+
 /// A store in a database of its own.
 pub(crate) struct Store {
-    open: Mutex<PostgresStore>,
+    open: Mutex<Opened>,
     config: PostgresConfig,
     clock: ManualClock,
     view: Box<dyn Fn(PostgresStore) -> View + Send + Sync>,
@@ -29,28 +36,30 @@ impl Store {
     ) -> Self {
         let clock = ManualClock::new();
         let config = config.clock(Arc::new(clock.clone()));
-        let open = Mutex::new(PostgresStore::open(config.clone()).await.unwrap());
+        let store = PostgresStore::open(config.clone()).await.unwrap();
+        let open = Mutex::new(Opened { view: view(store.clone()), store });
         Self { open, config, clock, view: Box::new(view), _kept: Box::new(kept) }
     }
 
-    fn open_now(&self) -> PostgresStore {
+    fn open_now(&self) -> Opened {
         self.open.lock().unwrap().clone()
     }
 }
 
 /// The store itself.
 pub(crate) fn itself(store: PostgresStore) -> View {
-    (Arc::new(store.clone()), Arc::new(store))
+    let store = Arc::new(store);
+    (store.clone(), store)
 }
 
 #[async_trait::async_trait]
 impl Fixture for Store {
     fn store(&self) -> Arc<dyn EventStore> {
-        (self.view)(self.open_now()).0
+        self.open_now().view.0
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
-        Some((self.view)(self.open_now()).1)
+        Some(self.open_now().view.1)
     }
 
     fn clock(&self) -> ManualClock {
@@ -66,9 +75,9 @@ impl Fixture for Store {
     }
 
     async fn reopen(&self) -> bool {
-        self.open_now().close().await;
-        let reopened = PostgresStore::open(self.config.clone()).await.unwrap();
-        *self.open.lock().unwrap() = reopened;
+        self.open_now().store.close().await;
+        let store = PostgresStore::open(self.config.clone()).await.unwrap();
+        *self.open.lock().unwrap() = Opened { view: (self.view)(store.clone()), store };
         true
     }
 }

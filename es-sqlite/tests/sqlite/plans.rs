@@ -50,6 +50,12 @@ async fn hot_statements_use_their_index() {
                 .to_owned(),
         ),
         (
+            "list_snapshots",
+            "SEARCH snapshots USING INDEX sqlite_autoindex_snapshots_1 \
+             ((aggregate_id,aggregate_type,aggregate_version)>(?,?,?))"
+                .to_owned(),
+        ),
+        (
             "latest_snapshot",
             "SEARCH snapshots USING INDEX sqlite_autoindex_snapshots_1 \
              (aggregate_id=? AND aggregate_type=? AND aggregate_version<?)"

@@ -1,10 +1,15 @@
 //! Kept states.
 
+mod replay;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use es_core::{Snapshot, SnapshotStore, StreamId, StreamVersion, Timestamp};
+use es_core::{PageLimit, ReadStream, Snapshot, SnapshotStore, SnapshotSummary};
+use es_core::{StreamId, StreamVersion, Timestamp};
 use serde_json::json;
 
+pub(super) use self::replay::what_is_loaded_equals_replay_at_every_version;
 use super::parts::*;
 use crate::fixture::Fixture;
 
@@ -164,4 +169,146 @@ pub(super) async fn events_do_not_change(fixture: &dyn Fixture) {
     assert!(snapshots.delete_snapshots(&account).await.is_ok(), "deleting snapshots succeeds");
     check("after deleting").await;
     append(&store, &account, exactly(12), vec![event(13)]).await;
+}
+
+pub(super) async fn pruning_keeps_the_newest(fixture: &dyn Fixture) {
+    let (snapshots, pruned, other) = (snapshots(fixture), stream("1"), stream("2"));
+    for account in [&pruned, &other] {
+        append(&fixture.store(), account, NONE, events(1..=60)).await;
+        // a late older one is old all the same
+        for at in [20, 30, 40, 50, 10] {
+            save(&snapshots, &snapshot(account, at, "state")).await;
+        }
+    }
+    for (keep, removed, left) in [
+        (9, 0, &[10, 20, 30, 40, 50][..]),
+        (3, 2, &[30, 40, 50]),
+        (3, 0, &[30, 40, 50]),
+        (1, 2, &[50]),
+        (0, 1, &[]),
+    ] {
+        let answer = snapshots.prune_snapshots(&pruned, keep).await;
+        let answer = answer.unwrap_or_else(|error| panic!("pruning failed: {error}"));
+        assert_eq!(answer, removed, "the number of removed snapshots is told, {keep} stay");
+        assert_eq!(versions_of(&snapshots, &pruned).await, left, "the {keep} newest stay");
+        assert_eq!(
+            versions_of(&snapshots, &other).await,
+            [10, 20, 30, 40, 50],
+            "another stream keeps its snapshots"
+        );
+    }
+    let none = snapshots.prune_snapshots(&stream("3"), 1).await;
+    assert_eq!(none.ok(), Some(0), "of a stream without snapshots nothing is removed");
+}
+
+/// The versions of a stream's snapshots, oldest first, by asking for one after the other.
+async fn versions_of(snapshots: &Snapshots, stream: &StreamId) -> Vec<u64> {
+    let mut versions = Vec::new();
+    let mut up_to = StreamVersion::MAX;
+    while let Some(found) = latest(snapshots, stream, up_to).await {
+        assert!(found.version <= up_to, "no snapshot above {up_to} is asked for");
+        versions.insert(0, found.version.as_u64());
+        up_to = version(found.version.as_u64() - 1);
+    }
+    versions
+}
+
+pub(super) async fn every_one_is_listed_once(fixture: &dyn Fixture) {
+    let snapshots = snapshots(fixture);
+    let mut saved = Vec::new();
+    for (aggregate_type, id) in
+        [("account", "2"), ("account", "10"), ("audit", "2"), ("account", "é"), ("account", "1")]
+    {
+        let name = typed_stream(aggregate_type, id);
+        append(&fixture.store(), &name, NONE, events(1..=30)).await;
+        for at in [30, 10, 20] {
+            let snapshot = snapshot(&name, at, id);
+            save(&snapshots, &snapshot).await;
+            saved.push(told(
+                &snapshot.stream,
+                snapshot.version,
+                &snapshot.schema,
+                snapshot.taken_at,
+            ));
+        }
+    }
+    saved.sort();
+    for limit in [1, 2, 4, 15, 100] {
+        let listed = listed(&snapshots, limit).await;
+        let mut streams = BTreeSet::new();
+        for pair in listed.windows(2) {
+            if pair[0].stream == pair[1].stream {
+                assert!(pair[0].version < pair[1].version, "oldest first, {limit} at once");
+            } else {
+                let is_new = streams.insert(&pair[0].stream);
+                assert!(is_new, "those of {} stand together, {limit} at once", pair[0].stream);
+            }
+        }
+        assert!(listed.iter().all(|one| one.bytes > 0), "every state takes room");
+        let mut listed: Vec<_> = listed
+            .iter()
+            .map(|one| told(&one.stream, one.version, &one.schema, one.taken_at))
+            .collect();
+        listed.sort();
+        assert_eq!(listed, saved, "every snapshot is listed once, {limit} at once");
+    }
+    // what a list goes on after may be gone by then
+    let first = listed(&snapshots, 100).await.remove(0);
+    assert!(snapshots.delete_snapshots(&first.stream).await.is_ok(), "deleting succeeds");
+    let rest = snapshots.list_snapshots(Some(&first), 100).await;
+    let rest = rest.unwrap_or_else(|error| panic!("listing failed: {error}"));
+    assert_eq!(rest.len(), 12, "the list goes on after a snapshot that is gone");
+}
+
+fn told(stream: &StreamId, version: StreamVersion, schema: &str, at: Timestamp) -> String {
+    format!("{stream} {version} {schema} {at}")
+}
+
+/// All snapshots, so many at once.
+async fn listed(snapshots: &Snapshots, limit: usize) -> Vec<SnapshotSummary> {
+    let mut all: Vec<SnapshotSummary> = Vec::new();
+    loop {
+        let page = snapshots.list_snapshots(all.last(), limit).await;
+        let page = page.unwrap_or_else(|error| panic!("listing snapshots failed: {error}"));
+        assert!(page.len() <= limit, "no more than {limit} are listed at once");
+        assert!(all.len() < 1_000, "a list of few snapshots comes to its end");
+        let is_last = page.len() < limit;
+        all.extend(page);
+        if is_last {
+            return all;
+        }
+    }
+}
+
+pub(super) async fn the_tail_comes_with_the_latest(fixture: &dyn Fixture) {
+    let (store, snapshots) = (fixture.store(), snapshots(fixture));
+    let (kept, newer, bare) = (stream("1"), stream("2"), stream("3"));
+    for account in [&kept, &newer, &bare] {
+        append(&store, account, NONE, events(1..=12)).await;
+    }
+    for at in [5, 9] {
+        save(&snapshots, &snapshot(&kept, at, "state")).await;
+    }
+    // of a history that is no more
+    save(&snapshots, &snapshot(&newer, 20, "state")).await;
+    for account in [&kept, &newer, &bare, &stream("nothing")] {
+        for (up_to, limit) in [0, 1, 4, 5, 6, 8, 9, 10, 12, 30, i64::MAX as u64]
+            .into_iter()
+            .flat_map(|up_to| [1, 3, 500].map(|limit| (version(up_to), PageLimit::events(limit))))
+        {
+            let together = snapshots.latest_with_tail(account, up_to, limit).await;
+            let together = together.unwrap_or_else(|error| panic!("reading failed: {error}"));
+            // a store that cannot do so says so each time
+            let Some(together) = together else { continue };
+            let alone = latest(&snapshots, account, up_to).await;
+            assert_eq!(together.snapshot, alone, "the snapshot of {account} at or below {up_to}");
+            let after = alone.map_or(StreamVersion::EMPTY, |snapshot| snapshot.version);
+            let read = ReadStream::new(account.clone())
+                .from_version(after.next())
+                .to_version(up_to)
+                .limit(limit);
+            let tail = page(&store, &read).await;
+            assert_eq!(together.tail, tail, "of {account} after {after} up to {up_to}, {limit:?}");
+        }
+    }
 }

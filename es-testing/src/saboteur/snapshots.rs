@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendRequest, ExpectedVersion, NewEvent, Payload, Snapshot, SnapshotStore, StoreError,
-    StreamId, StreamVersion, Timestamp,
+    AppendRequest, ExpectedVersion, NewEvent, PageLimit, Payload, Snapshot, SnapshotAndTail,
+    SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamVersion, Timestamp,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -133,6 +133,84 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             },
             ..sinner
         }),
+        of_snapshots("prunes_one_too_many", 6, |sinner| Sins {
+            prune: |sinner, stream, keep| {
+                Box::pin(async move {
+                    sinner.snapshots.prune_snapshots(&stream, keep.saturating_sub(1)).await
+                })
+            },
+            ..sinner
+        }),
+        of_snapshots("prunes_nothing", 6, |sinner| Sins {
+            prune: |_, _, _| Box::pin(async { Ok(0) }),
+            ..sinner
+        }),
+        of_snapshots("prunes_all_streams", 6, |sinner| Sins {
+            prune: |sinner, stream, keep| {
+                Box::pin(async move {
+                    for other in sinner.saved.lock().await.iter().filter(|other| **other != stream)
+                    {
+                        sinner.snapshots.prune_snapshots(other, keep).await?;
+                    }
+                    sinner.snapshots.prune_snapshots(&stream, keep).await
+                })
+            },
+            ..sinner
+        }),
+        of_snapshots("prunes_the_newest", 6, |sinner| Sins {
+            prune: |sinner, stream, keep| {
+                Box::pin(async move {
+                    let (snapshots, mut all) = (&sinner.snapshots, Vec::new());
+                    let mut up_to = StreamVersion::MAX;
+                    while let Some(found) = snapshots.latest_snapshot(&stream, up_to).await? {
+                        up_to = StreamVersion::new(found.version.as_u64() - 1);
+                        all.push(found);
+                    }
+                    snapshots.delete_snapshots(&stream).await?;
+                    let count = all.len() as u64;
+                    for snapshot in all.into_iter().rev().take(keep as usize) {
+                        snapshots.save_snapshot(snapshot).await?;
+                    }
+                    Ok(count.saturating_sub(keep))
+                })
+            },
+            ..sinner
+        }),
+        of_snapshots("lists_the_newest_only", 7, |sinner| Sins {
+            list: |mut all| {
+                let copy = all.clone();
+                all.retain(|one| {
+                    !copy
+                        .iter()
+                        .any(|other| other.stream == one.stream && other.version > one.version)
+                });
+                all
+            },
+            ..sinner
+        }),
+        of_snapshots("lists_in_the_order_of_time", 7, |sinner| Sins {
+            list: |mut all| {
+                all.sort_by_key(|one| one.taken_at);
+                all
+            },
+            ..sinner
+        }),
+        of_snapshots("loses_the_first_of_the_tail", 8, |sinner| Sins {
+            tail: |found| {
+                if !found.tail.events.is_empty() {
+                    found.tail.events.remove(0);
+                }
+            },
+            ..sinner
+        }),
+        of_snapshots("says_that_no_more_follow", 8, |sinner| Sins {
+            tail: |found| found.tail.has_more = false,
+            ..sinner
+        }),
+        of_snapshots("hides_the_snapshot_before_the_tail", 8, |sinner| Sins {
+            tail: |found| found.snapshot = None,
+            ..sinner
+        }),
     ]
 }
 
@@ -162,6 +240,13 @@ fn of_snapshots(name: &'static str, clause: u32, sin: fn(Sins) -> Sins) -> Sabot
                     delete: |sinner, stream| {
                         Box::pin(async move { sinner.snapshots.delete_snapshots(&stream).await })
                     },
+                    prune: |sinner, stream, keep| {
+                        Box::pin(
+                            async move { sinner.snapshots.prune_snapshots(&stream, keep).await },
+                        )
+                    },
+                    list: |all| all,
+                    tail: |_| {},
                 }))
             };
             Stores {
@@ -180,6 +265,9 @@ struct Sins {
     latest: fn(Snapshots, StreamId, StreamVersion) -> Found,
     save: for<'a> fn(&'a Sins, Snapshot) -> Done<'a>,
     delete: for<'a> fn(&'a Sins, StreamId) -> Done<'a>,
+    prune: for<'a> fn(&'a Sins, StreamId, u64) -> BoxFuture<'a, Result<u64, StoreError>>,
+    list: fn(Vec<SnapshotSummary>) -> Vec<SnapshotSummary>,
+    tail: fn(&mut SnapshotAndTail),
 }
 
 #[async_trait]
@@ -199,5 +287,28 @@ impl SnapshotStore for Sins {
 
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
         (self.delete)(self, stream.clone()).await
+    }
+
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        (self.prune)(self, stream.clone(), keep).await
+    }
+
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        self.snapshots.list_snapshots(after, limit).await.map(self.list)
+    }
+
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        let mut found = self.snapshots.latest_with_tail(stream, up_to, limit).await?;
+        found.iter_mut().for_each(self.tail);
+        Ok(found)
     }
 }

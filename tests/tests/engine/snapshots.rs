@@ -1,11 +1,14 @@
 //! Snapshots never change an answer, and they save work.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use es_core::snapshot::{Pruned, prune_all};
 use es_core::{
-    Payload, Repository, Snapshot, SnapshotQueue, SnapshotStore, Snapshotted, StoreError,
-    StoreErrorKind, StreamId, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, PageLimit, Payload,
+    Position, ReadLog, ReadStream, Repository, Snapshot, SnapshotAndTail, SnapshotQueue,
+    SnapshotStore, SnapshotSummary, Snapshotted, StoreError, StoreErrorKind, StreamId, StreamPage,
+    StreamVersion, Timestamp,
 };
 use es_memory::MemoryStore;
 
@@ -104,6 +107,16 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
         async fn delete_snapshots(&self, _: &StreamId) -> Result<(), StoreError> {
             std::future::pending().await
         }
+        async fn prune_snapshots(&self, _: &StreamId, _: u64) -> Result<u64, StoreError> {
+            std::future::pending().await
+        }
+        async fn list_snapshots(
+            &self,
+            _: Option<&SnapshotSummary>,
+            _: usize,
+        ) -> Result<Vec<SnapshotSummary>, StoreError> {
+            std::future::pending().await
+        }
     }
     let (queue, worker) = SnapshotQueue::new(Arc::new(Stuck), 2);
     tokio::spawn(worker.run());
@@ -118,4 +131,198 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
         taken_at: Timestamp::EPOCH,
     };
     assert!(!queue.offer(snapshot), "a full queue drops");
+}
+
+/// A repository whose snapshots are kept beside its store, or by the very object that is its store.
+fn reading(store: &Arc<MemoryStore>, is_within: bool) -> (Repository<Account>, SnapshotQueue) {
+    let snapshots: Arc<dyn SnapshotStore> = match is_within {
+        true => store.clone(),
+        false => Arc::new(MemoryStore::clone(store)),
+    };
+    let (queue, worker) = SnapshotQueue::new(snapshots.clone(), 10);
+    tokio::spawn(worker.run());
+    (accounts(store).with_snapshots(snapshots, queue.clone(), 0), queue)
+}
+
+#[tokio::test]
+async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
+    for is_within in [false, true] {
+        let store = store();
+        deposit(&accounts(&store), 5).await;
+        let keep_wrong = async || {
+            let wrong = Payload::of(&Account { balance: 1000 }).unwrap();
+            keep(&store, 3, Account::fingerprint(), wrong).await;
+        };
+        keep_wrong().await;
+        let (unchecked, queue) = reading(&store, is_within);
+        let accounts = unchecked.clone().checked_one_in(3.try_into().unwrap());
+        // every clone counts the same loads
+        let clone = accounts.clone();
+        let load = async |accounts: &Repository<Account>| {
+            accounts.load(&id("a")).await.unwrap().state.balance
+        };
+        let loads = [load(&accounts).await, load(&clone).await, load(&accounts).await];
+        assert_eq!(loads, [1002, 1002, 5], "the third load is checked, and replay is right");
+        queue.flush().await;
+        assert_eq!(kept(&store).await.unwrap().state.decode::<Account>().unwrap().balance, 3);
+        let found = |repository: &Repository<Account>| {
+            let checks = repository.snapshot_checks();
+            (checks.checked, checks.different)
+        };
+        assert_eq!(found(&clone), (1, 1));
+        assert_eq!([load(&accounts).await, load(&accounts).await, load(&accounts).await], [5; 3]);
+        assert_eq!(found(&accounts), (2, 1), "the kept state is right now");
+        assert_eq!(found(&unchecked), (0, 0));
+        // an older state is checked at its own version
+        keep_wrong().await;
+        let every = unchecked.checked_one_in(1.try_into().unwrap());
+        let version = StreamVersion::new(4);
+        assert_eq!(every.load_at_version(&id("a"), version).await.unwrap().state.balance, 4);
+    }
+}
+
+#[tokio::test]
+async fn the_order_of_with_snapshots_and_checked_one_in_does_not_matter() {
+    let store = store();
+    deposit(&accounts(&store), 3).await;
+    let wrong = Payload::of(&Account { balance: 1000 }).unwrap();
+    keep(&store, 3, Account::fingerprint(), wrong).await;
+    let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
+    let accounts = accounts(&store).checked_one_in(1.try_into().unwrap());
+    let accounts = accounts.with_snapshots(store.clone(), queue, 0);
+    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 3);
+    assert_eq!(accounts.snapshot_checks().different, 1);
+}
+
+/// Counts what a load asks for.
+struct Asked {
+    inner: MemoryStore,
+    calls: Mutex<Vec<&'static str>>,
+}
+
+impl Asked {
+    fn note(&self, call: &'static str) -> &MemoryStore {
+        self.calls.lock().unwrap().push(call);
+        &self.inner
+    }
+}
+
+#[async_trait]
+impl EventStore for Asked {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        self.inner.append(request).await
+    }
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.inner.find_append(stream, key).await
+    }
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.note("read_stream").read_stream(read).await
+    }
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.inner.read_log(read).await
+    }
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.inner.end_of_log().await
+    }
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.inner.wait_past(position).await
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for Asked {
+    async fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.note("latest_snapshot").latest_snapshot(stream, up_to).await
+    }
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.inner.save_snapshot(snapshot).await
+    }
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
+        self.inner.delete_snapshots(stream).await
+    }
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        self.inner.prune_snapshots(stream, keep).await
+    }
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        self.inner.list_snapshots(after, limit).await
+    }
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        self.note("latest_with_tail").latest_with_tail(stream, up_to, limit).await
+    }
+}
+
+#[tokio::test]
+async fn the_tail_comes_with_the_snapshot_only_from_the_object_that_holds_the_events() {
+    let memory = store();
+    deposit(&accounts(&memory), 5).await;
+    let state = Payload::of(&Account { balance: 1000 }).unwrap();
+    keep(&memory, 3, Account::fingerprint(), state.clone()).await;
+    let asked = || Arc::new(Asked { inner: MemoryStore::clone(&memory), calls: Mutex::default() });
+    let (store, other) = (asked(), asked());
+    let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
+    let repository = Repository::<Account>::new(store.clone());
+    let within = repository.clone().with_snapshots(store.clone(), queue.clone(), 0);
+    let beside = repository.with_snapshots(other.clone(), queue, 0);
+    let calls = |store: &Asked| std::mem::take(&mut *store.calls.lock().unwrap());
+
+    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(calls(&store), ["latest_with_tail"]);
+    assert_eq!(beside.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!((calls(&store), calls(&other)), (vec!["read_stream"], vec!["latest_snapshot"]));
+    // a whole stream in one call, too, and pages after the first as ever
+    assert_eq!(within.load(&id("b")).await.unwrap().version, StreamVersion::EMPTY);
+    assert_eq!(calls(&store), ["latest_with_tail"]);
+    let paged = within.clone().with_page_limit(PageLimit::events(1));
+    assert_eq!(paged.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(calls(&store), ["latest_with_tail", "read_stream"]);
+    // what cannot be used is replayed over
+    keep(&memory, 4, "account r0".to_owned(), state).await;
+    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 5);
+    assert_eq!(calls(&store), ["latest_with_tail", "read_stream"]);
+}
+
+#[tokio::test]
+async fn pruning_all_streams_keeps_the_newest_of_each() {
+    let store = store();
+    // more than are listed at once
+    for number in 0..700_u64 {
+        for version in 1..=number % 4 {
+            let snapshot = Snapshot {
+                stream: stream(&number.to_string()),
+                version: StreamVersion::new(version),
+                schema: String::new(),
+                state: Payload::of("").unwrap(),
+                taken_at: Timestamp::EPOCH,
+            };
+            store.save_snapshot(snapshot).await.unwrap();
+        }
+    }
+    let pruned = prune_all(&*store, 2).await.unwrap();
+    assert_eq!((pruned.streams, pruned.removed), (175, 175), "those that had 3");
+    assert_eq!(prune_all(&*store, 1).await.unwrap(), Pruned { streams: 350, removed: 350 });
+    for number in 0..700_u64 {
+        let found = store.latest_snapshot(&stream(&number.to_string()), StreamVersion::MAX).await;
+        let found = found.unwrap().map_or(0, |found| found.version.as_u64());
+        assert_eq!(found, number % 4, "the newest of {number}");
+    }
+    assert_eq!(prune_all(&*store, 1).await.unwrap(), Pruned::default());
+    assert_eq!(prune_all(&*store, 0).await.unwrap().removed, 525);
+    assert_eq!(store.list_snapshots(None, 10).await.unwrap(), []);
 }

@@ -1,8 +1,15 @@
-//! `turing state`: where something stands, folded from its events.
+//! `turing state`: where something stands or stood, folded from its events, and what changed.
+
+mod range;
 
 use std::process::ExitCode;
 
-use es_core::{Aggregate, Loaded, Repository};
+use clap::Args;
+use es_core::{
+    Aggregate, EventStoreExt, Loaded, Moment, ReadStream, Repository, StateDifference,
+    StreamVersion, Timestamp,
+};
+use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
 use serde_json::json;
 use turing_domain::{
@@ -10,44 +17,156 @@ use turing_domain::{
     WorkflowRuns,
 };
 
-use super::events::nothing;
-use super::output::Output;
+use self::range::{Range, Told};
+use super::events::{nothing, stream_of};
+use super::output::{Output, shown};
 use super::{Failure, Kind, StreamArgs};
 use crate::store::Store;
 
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    #[command(flatten)]
+    pub(super) stream: StreamArgs,
+    #[command(flatten)]
+    when: When,
+}
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct When {
+    /// The state after its first N events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    at_version: Option<u64>,
+    /// The state at an instant, such as 2026-11-23T10:00:00Z: before the first event recorded later.
+    #[arg(long, value_name = "INSTANT")]
+    at: Option<Timestamp>,
+    /// What changed from A to B: versions or instants, such as 3..7, 3.. (to now), ..7 (from the
+    /// start).
+    #[arg(long, value_name = "A..B")]
+    diff: Option<Range>,
+}
+
 pub(super) async fn execute(
     store: &Store,
-    args: &StreamArgs,
+    args: &StateArgs,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    match args.kind {
-        Kind::Posting => tell::<Posting>(store, args, PostingId(args.id), output).await,
-        Kind::Workflow => tell::<WorkflowRuns>(store, args, WorkflowId(args.id), output).await,
+    let id = args.stream.id;
+    match args.stream.kind {
+        Kind::Posting => tell::<Posting>(store, args, PostingId(id), output).await,
+        Kind::Workflow => tell::<WorkflowRuns>(store, args, WorkflowId(id), output).await,
         Kind::Conversation => {
-            tell::<ConversationWaves>(store, args, ConversationId(args.id), output).await
+            tell::<ConversationWaves>(store, args, ConversationId(id), output).await
         }
-        Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(args.id), output).await,
+        Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(id), output).await,
     }
 }
 
 async fn tell<A: Aggregate + Serialize>(
     store: &Store,
-    args: &StreamArgs,
+    args: &StateArgs,
     id: A::Id,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let loaded = Repository::<A>::new(store.events.clone()).load(&id).await?;
+    let repository = Repository::<A>::new(store.events.clone());
+    if let Some(Range { from, to }) = args.when.diff {
+        let changed = repository.difference(&id, from, to).await?;
+        check(store, args, from, &changed.from).await?;
+        check(store, args, to, &changed.to).await?;
+        if changed.from.version > changed.to.version {
+            return Err(Failure::Reversed {
+                from: format!("{} is version {}", Told(from), changed.from.version),
+                to: format!("{} is version {}", Told(to), changed.to.version),
+            });
+        }
+        return tell_difference(args, changed, output);
+    }
+    let moment = match &args.when {
+        When { at_version: Some(version), .. } => StreamVersion::new(*version).into(),
+        When { at: Some(instant), .. } => (*instant).into(),
+        _ => Moment::Now,
+    };
+    let loaded = repository.load_moment(&id, moment).await?;
+    check(store, args, moment, &loaded).await?;
     if loaded.existing().is_none() {
-        return Err(nothing(args));
+        return Err(not_yet(store, args, moment).await?);
     }
     let Loaded { stream, version, state, .. } = loaded;
     let state = serde_json::to_value(&state)?;
-    if args.common.json {
+    if args.stream.common.json {
         let whole = json!({"stream": stream, "version": version, "state": state});
         output.json(&whole)?;
     } else {
         output.line(format_args!("{stream} after {version} events"))?;
         output.line(serde_json::to_string_pretty(&state)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses what never was, and a version that it has not come to.
+async fn check<A: Aggregate>(
+    store: &Store,
+    args: &StateArgs,
+    moment: Moment,
+    loaded: &Loaded<A>,
+) -> Result<(), Failure> {
+    if loaded.existing().is_none() && first_event(store, args).await?.is_none() {
+        return Err(nothing(&args.stream));
+    }
+    match moment {
+        Moment::Version(version) if loaded.version < version => {
+            let (kind, id, count) =
+                (args.stream.kind.name(), args.stream.id, loaded.version.as_u64());
+            let events = if count == 1 { "event" } else { "events" };
+            let what =
+                format!("{kind} {id} has {count} {events}, so there is no version {version}");
+            Err(Failure::NotFound { what })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The answer for a moment before the first event.
+async fn not_yet(store: &Store, args: &StateArgs, moment: Moment) -> Result<Failure, Failure> {
+    let Some(first) = first_event(store, args).await? else {
+        return Ok(nothing(&args.stream));
+    };
+    let (kind, id, moment) = (args.stream.kind.name(), args.stream.id, Told(moment));
+    let what = format!("{kind} {id} had no events at {moment}; its first was recorded at {first}");
+    Ok(Failure::NotFound { what })
+}
+
+/// When the first event was recorded, if there is one.
+async fn first_event(store: &Store, args: &StateArgs) -> Result<Option<Timestamp>, Failure> {
+    let read = ReadStream::new(stream_of(&args.stream)?).to_version(StreamVersion::FIRST);
+    let events = store.events.events(read);
+    pin_mut!(events);
+    Ok(events.try_next().await?.map(|event| event.recorded_at))
+}
+
+fn tell_difference<A>(
+    args: &StateArgs,
+    changed: StateDifference<A>,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let StateDifference { from, to, differences, .. } = changed;
+    if args.stream.common.json {
+        output.json(&json!({
+            "stream": from.stream,
+            "from_version": from.version,
+            "to_version": to.version,
+            "differences": differences,
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (stream, from, to) = (from.stream, from.version, to.version);
+    if differences.is_empty() {
+        output.line(format_args!("{stream} from version {from} to {to}: no difference"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    output.line(format_args!("{stream} from version {from} to {to}"))?;
+    for difference in differences {
+        output.line(format_args!("  {}", shown(&difference.to_string(), 200)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

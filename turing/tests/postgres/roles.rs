@@ -47,7 +47,8 @@ fn each_role_may_do_its_work_and_nothing_else() {
     database.run(&printed.stdout);
     let [writer, reader, projector] = members(&database);
 
-    turing(&workspace, &database.url_as(&writer), &RUN).expect_code(0);
+    let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
+    turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
     database.run("INSERT INTO postings (posting_id) VALUES (77), (78)");
     let columns = "aggregate_type, aggregate_id, aggregate_version, event_type, event_data";
@@ -81,12 +82,23 @@ fn each_role_may_do_its_work_and_nothing_else() {
         )
         .unwrap();
 
-    for command in [&["runs"][..], &["events", "posting", "1"], &["state", "posting", "1"]] {
+    for command in [
+        &["runs"][..],
+        &["events", "posting", "1"],
+        &["state", "posting", "1"],
+        &["state", "posting", "1", "--diff", "1.."],
+        &["snapshot", "list"],
+        &["trace", "workflow_3001_posting_1"],
+    ] {
         turing(&workspace, &database.url_as(&reader), command).expect_code(0);
     }
     let refused = turing(&workspace, &database.url_as(&reader), &[&RUN[..], &["--again"]].concat());
     let refused = refused.expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let prune = ["snapshot", "prune"];
+    let refused = turing(&workspace, &database.url_as(&reader), &prune).expect_code(3);
+    assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    turing(&workspace, &database.url_as(&writer), &prune).expect_code(0);
     let appended = "SELECT append_event('note_added', 77)";
     database.try_run(Some(&writer), appended).unwrap();
     let kept = "SELECT aggregate_version::text FROM posting_state_projection WHERE posting_id = 77";

@@ -1,0 +1,193 @@
+//! Kept states: where a load may begin, and what a command leaves behind.
+
+use std::sync::Arc;
+
+use super::check::Sampling;
+use super::load::{Loaded, load_stream};
+use crate::aggregate::Aggregate;
+use crate::payload::Payload;
+use crate::read::{ReadStream, StreamPage};
+use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
+use crate::store::EventStore;
+use crate::stream::StreamId;
+use crate::time_travel::differences;
+use crate::timestamp::Timestamp;
+use crate::version::StreamVersion;
+
+/// How a repository reads and keeps states; the functions know the state's serde traits, so that
+/// the repository's own bounds need not.
+pub(crate) struct Snapshots<A> {
+    store: Arc<dyn SnapshotStore>,
+    queue: SnapshotQueue,
+    every: u64,
+    fingerprint: Arc<str>,
+    encode: fn(&A) -> Result<Payload, serde_json::Error>,
+    decode: fn(&Payload) -> Option<A>,
+    pub(super) sampling: Option<Sampling>,
+}
+
+impl<A> Clone for Snapshots<A> {
+    fn clone(&self) -> Self {
+        Self {
+            store: self.store.clone(),
+            queue: self.queue.clone(),
+            fingerprint: self.fingerprint.clone(),
+            sampling: self.sampling.clone(),
+            ..*self
+        }
+    }
+}
+
+/// A kept state that fits.
+pub(super) struct Kept<A> {
+    pub(super) state: A,
+    pub(super) version: StreamVersion,
+    taken_at: Timestamp,
+}
+
+/// What a load begins with.
+pub(super) struct Beginning<A> {
+    pub(super) kept: Option<Kept<A>>,
+    /// The first page of what follows, if it came along.
+    pub(super) page: Option<StreamPage>,
+}
+
+impl<A> Beginning<A> {
+    /// The first event.
+    pub(super) fn of_stream() -> Self {
+        Self { kept: None, page: None }
+    }
+}
+
+impl<A: Aggregate> Snapshots<A> {
+    pub(crate) fn new(store: Arc<dyn SnapshotStore>, queue: SnapshotQueue, every: u64) -> Self
+    where
+        A: Snapshotted,
+    {
+        Self {
+            store,
+            queue,
+            every,
+            fingerprint: A::fingerprint().into(),
+            encode: Payload::of,
+            decode: |payload| payload.decode().ok(),
+            sampling: None,
+        }
+    }
+
+    /// The newest usable state that `read` may begin at.
+    pub(super) async fn beginning(
+        &self,
+        events: &dyn EventStore,
+        read: &ReadStream,
+    ) -> Beginning<A> {
+        let stream = &read.stream;
+        if self.is_within(events) {
+            match self.store.latest_with_tail(stream, read.to, read.limit).await {
+                Ok(Some(SnapshotAndTail { snapshot: None, tail })) => {
+                    return Beginning { kept: None, page: Some(tail) };
+                }
+                Ok(Some(SnapshotAndTail { snapshot: Some(snapshot), tail })) => {
+                    let kept = self.usable(snapshot, read);
+                    // what follows a state that cannot be used is not the whole stream
+                    let page = kept.is_some().then_some(tail);
+                    return Beginning { kept, page };
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%stream, %error, "snapshot not read");
+                    return Beginning::of_stream();
+                }
+            }
+        }
+        let found = self.store.latest_snapshot(stream, read.to).await;
+        let found = found
+            .inspect_err(|error| tracing::warn!(%stream, %error, "snapshot not read"))
+            .unwrap_or_default();
+        let kept = found.and_then(|snapshot| self.usable(snapshot, read));
+        Beginning { kept, page: None }
+    }
+
+    /// True if the object that holds the events keeps the snapshots, too.
+    fn is_within(&self, events: &dyn EventStore) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.store), std::ptr::from_ref(events))
+    }
+
+    fn usable(&self, snapshot: Snapshot, read: &ReadStream) -> Option<Kept<A>> {
+        let fits = snapshot.stream == read.stream
+            && *snapshot.schema == *self.fingerprint
+            && snapshot.version <= read.to;
+        let state = fits.then(|| (self.decode)(&snapshot.state)).flatten()?;
+        Some(Kept { state, version: snapshot.version, taken_at: snapshot.taken_at })
+    }
+
+    /// The kept state, or what replay gives instead if this is a load to be checked.
+    pub(super) async fn checked(
+        &self,
+        events: &dyn EventStore,
+        read: &ReadStream,
+        kept: Kept<A>,
+    ) -> Kept<A> {
+        let Some(sampling) = self.sampling.as_ref().filter(|sampling| sampling.is_due()) else {
+            return kept;
+        };
+        let (stream, version) = (&read.stream, kept.version);
+        let whole = ReadStream::new(stream.clone()).to_version(version).limit(read.limit);
+        let replayed: Loaded<A> = match Box::pin(load_stream(events, None, whole)).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                tracing::warn!(%stream, %version, %error, "snapshot not checked");
+                return kept;
+            }
+        };
+        let (Ok(ours), Ok(theirs)) = ((self.encode)(&replayed.state), (self.encode)(&kept.state))
+        else {
+            return kept;
+        };
+        let is_different = ours != theirs;
+        sampling.record(is_different);
+        if !is_different {
+            return kept;
+        }
+        let paths = match (theirs.decode(), ours.decode()) {
+            (Ok(theirs), Ok(ours)) => differences(&theirs, &ours),
+            _ => Vec::new(),
+        };
+        let paths: Vec<_> = paths.into_iter().map(|difference| difference.path).collect();
+        tracing::error!(%stream, %version, ?paths, "snapshot is not what its events say; replaced");
+        let taken_at = kept.taken_at;
+        self.offer(stream, version, ours, taken_at);
+        Kept { state: replayed.state, version, taken_at }
+    }
+
+    /// Has the state kept if the stream went past a multiple of `every` since `before`.
+    pub(crate) fn keep(
+        &self,
+        stream: &StreamId,
+        before: StreamVersion,
+        now: StreamVersion,
+        state: &A,
+        taken_at: Timestamp,
+    ) {
+        let step = |version: StreamVersion| version.as_u64().checked_div(self.every).unwrap_or(0);
+        if step(now) == step(before) || !self.queue.has_room() {
+            return;
+        }
+        match (self.encode)(state) {
+            Ok(state) => self.offer(stream, now, state, taken_at),
+            Err(error) => tracing::warn!(%stream, %error, "state cannot be kept: it is no JSON"),
+        }
+    }
+
+    fn offer(
+        &self,
+        stream: &StreamId,
+        version: StreamVersion,
+        state: Payload,
+        taken_at: Timestamp,
+    ) {
+        let (stream, schema) = (stream.clone(), self.fingerprint.to_string());
+        // a full queue costs a longer replay, or another check
+        self.queue.offer(Snapshot { stream, version, schema, state, taken_at });
+    }
+}

@@ -1,0 +1,140 @@
+//! Snapshots in the store's database: one round trip with their tail, and in nobody's way.
+
+use std::sync::Arc;
+
+use es_core::{
+    Aggregate, Event, PageLimit, Repository, SnapshotQueue, SnapshotStore, Snapshotted,
+    StreamVersion,
+};
+use es_pgtest::{Proxy, Server};
+use es_postgres::sqlx::Connection;
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use serde::{Deserialize, Serialize};
+
+use crate::support::sessions::{execute, session};
+use crate::support::waiting::until;
+use crate::support::{database, open, value};
+
+#[derive(Event)]
+enum MeterEvent {
+    MeterRead { units: u64 },
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Meter {
+    units: u64,
+}
+
+impl Aggregate for Meter {
+    const TYPE: &'static str = "meter";
+    type Id = String;
+    type Event = MeterEvent;
+
+    fn evolve(&mut self, MeterEvent::MeterRead { units }: &MeterEvent) {
+        self.units += units;
+    }
+}
+
+impl Snapshotted for Meter {
+    const REVISION: u32 = 1;
+}
+
+fn meter() -> String {
+    "m-1".to_owned()
+}
+
+/// A repository that keeps a state each so many events, and the queue of those that wait.
+fn meters(
+    store: &Arc<PostgresStore>,
+    snapshots: Arc<dyn SnapshotStore>,
+    every: u64,
+) -> (Repository<Meter>, SnapshotQueue) {
+    let (queue, worker) = SnapshotQueue::new(snapshots.clone(), 10);
+    tokio::spawn(worker.run());
+    (Repository::new(store.clone()).with_snapshots(snapshots, queue.clone(), every), queue)
+}
+
+async fn read_meter(meters: &Repository<Meter>, times: u64) {
+    for _ in 0..times {
+        meters.record(&meter(), |_| MeterEvent::MeterRead { units: 1 }).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewhere() {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name()))
+        .notifications(false)
+        .writers(1)
+        .readers(1);
+    let store = Arc::new(PostgresStore::open(config).await.unwrap());
+    let (within, queue) = meters(&store, store.clone(), 10);
+    read_meter(&within, 25).await;
+    queue.flush().await;
+    // another object: whether its snapshots are of this store nobody knows
+    let (beside, _) = meters(&store, Arc::new(PostgresStore::clone(&store)), 10);
+    let plain = Repository::<Meter>::new(store.clone());
+    for (meters, round_trips) in [(&within, 1), (&beside, 2), (&plain, 1)] {
+        // prepares the statements
+        meters.load(&meter()).await.unwrap();
+        // now and then the frontier is written down meanwhile, which is counted, too
+        let mut least = u64::MAX;
+        for _ in 0..5 {
+            proxy.reset();
+            let loaded = meters.load(&meter()).await.unwrap();
+            least = least.min(proxy.syncs());
+            assert_eq!((loaded.state.units, loaded.version.as_u64()), (25, 25));
+        }
+        assert_eq!(least, round_trips);
+    }
+    let limit = PageLimit::default();
+    let stream = "meter/m-1".parse().unwrap();
+    let together = store.latest_with_tail(&stream, StreamVersion::MAX, limit).await.unwrap();
+    let together = together.unwrap();
+    let versions: Vec<_> =
+        together.tail.events.iter().map(|event| event.version.as_u64()).collect();
+    assert_eq!(together.snapshot.unwrap().version.as_u64(), 20);
+    assert_eq!(versions, [21, 22, 23, 24, 25]);
+}
+
+#[tokio::test]
+async fn saving_that_is_blocked_delays_no_command() {
+    let database = database(IdType::Text).await;
+    let store = Arc::new(open(&database).await);
+    let (meters, queue) = meters(&store, store.clone(), 1);
+    let mut other = session(&database).await;
+    execute(&mut other, "BEGIN; LOCK TABLE execution_events_snapshots IN SHARE MODE").await;
+    read_meter(&meters, 50).await;
+    assert_eq!(meters.load(&meter()).await.unwrap().state.units, 50);
+    let waiting = "SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND relation = 'execution_events_snapshots'::regclass";
+    until("a snapshot waits to be saved", async || value::<i64>(&database, waiting).await == 1)
+        .await;
+    let kept: i64 = value(&database, "SELECT count(*) FROM execution_events_snapshots").await;
+    assert_eq!(kept, 0);
+    execute(&mut other, "ROLLBACK").await;
+    queue.flush().await;
+    let kept: i64 = value(&database, "SELECT count(*) FROM execution_events_snapshots").await;
+    assert!((1..=50).contains(&kept), "{kept} snapshots");
+    assert_eq!(meters.load(&meter()).await.unwrap().state.units, 50);
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_lies_in_the_table_of_snapshots_is_listed_and_pruned() {
+    let database = database(IdType::Text).await;
+    let store = Arc::new(open(&database).await);
+    let (meters, queue) = meters(&store, store.clone(), 10);
+    read_meter(&meters, 50).await;
+    queue.flush().await;
+    let listed = store.list_snapshots(None, 100).await.unwrap();
+    let versions: Vec<_> = listed.iter().map(|one| one.version.as_u64()).collect();
+    assert!(versions.ends_with(&[50]), "{versions:?}");
+    let pruned = es_core::snapshot::prune_all(&*store, 1).await.unwrap();
+    assert_eq!(pruned.removed as usize, versions.len() - 1);
+    let kept: i64 =
+        value(&database, "SELECT max(aggregate_version) FROM execution_events_snapshots").await;
+    assert_eq!(kept, 50);
+    assert_eq!(meters.load(&meter()).await.unwrap().state.units, 50);
+}

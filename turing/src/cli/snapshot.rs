@@ -1,0 +1,133 @@
+//! `turing snapshot`: the kept states.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use es_core::snapshot::prune_all;
+use es_core::{SnapshotSummary, StreamId, StreamVersion, Timestamp};
+use serde_json::json;
+
+use super::output::{Output, rows, shown, table};
+use super::{Common, Failure, Kind};
+use crate::store::{Access, Store};
+
+#[derive(Debug, Args)]
+pub(super) struct SnapshotArgs {
+    #[command(subcommand)]
+    command: SnapshotCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SnapshotCommand {
+    /// List the kept states, of everything or of one posting.
+    List(ListArgs),
+    /// Remove all but the newest kept states of each stream.
+    Prune(PruneArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only those of this kind and id.
+    #[arg(value_enum, requires = "id")]
+    kind: Option<Kind>,
+    /// The id, such as 12345.
+    #[arg(allow_negative_numbers = true)]
+    id: Option<i32>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct PruneArgs {
+    /// How many of each stream stay; 0 removes all.
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    keep: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) async fn execute(args: SnapshotArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    match args.command {
+        SnapshotCommand::List(args) => {
+            let store = Store::open(&args.common.store()?, Access::Read).await?;
+            let done = list(&store, &args, output).await;
+            store.close().await;
+            done
+        }
+        SnapshotCommand::Prune(args) => {
+            let url = args.common.store()?;
+            // a store that is not there is not made for this
+            Store::open(&url, Access::Read).await?.close().await;
+            let store = Store::open(&url, Access::Write).await?;
+            let pruned = prune_all(&*store.snapshots, args.keep).await;
+            store.close().await;
+            let (pruned, keep) = (pruned?, args.keep);
+            if args.common.json {
+                output.json(&json!({"removed": pruned.removed, "streams": pruned.streams}))?;
+            } else {
+                let (removed, streams) = (pruned.removed, pruned.streams);
+                output.line(format_args!(
+                    "{removed} kept states of {streams} streams removed; of each the newest {keep} stay"
+                ))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+    const PAGE: usize = 500;
+    let only = match (args.kind, args.id) {
+        (Some(kind), Some(id)) => Some(
+            StreamId::new(kind.name(), &id.to_string()).map_err(es_core::LoadError::InvalidId)?,
+        ),
+        _ => None,
+    };
+    // those of a stream stand together, in the order of their versions
+    let mut last = only.clone().map(before);
+    let mut listed = table(&["stream", "version", "taken at", "bytes", "schema"], &[1, 3]);
+    let mut count = 0_u64;
+    loop {
+        let page = store.snapshots.list_snapshots(last.as_ref(), PAGE).await?;
+        let mut is_last = page.len() < PAGE;
+        for snapshot in page {
+            if only.as_ref().is_some_and(|only| snapshot.stream != *only) {
+                is_last = true;
+                break;
+            }
+            count += 1;
+            match args.common.json {
+                true => output.json_line(&snapshot)?,
+                false => drop(listed.add_row(row(&snapshot))),
+            }
+            last = Some(snapshot);
+        }
+        if is_last {
+            break;
+        }
+    }
+    if !args.common.json {
+        match count {
+            0 => output.line("no state is kept")?,
+            _ => output.line(rows(&listed))?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The place in the list before all of a stream.
+fn before(stream: StreamId) -> SnapshotSummary {
+    let (version, taken_at) = (StreamVersion::EMPTY, Timestamp::EPOCH);
+    SnapshotSummary { stream, version, schema: String::new(), taken_at, bytes: 0 }
+}
+
+fn row(snapshot: &SnapshotSummary) -> [String; 5] {
+    [
+        snapshot.stream.to_string(),
+        snapshot.version.to_string(),
+        snapshot.taken_at.to_string(),
+        snapshot.bytes.to_string(),
+        // the schema of a state names all of its events
+        shown(&snapshot.schema, 40),
+    ]
+}
