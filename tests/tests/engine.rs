@@ -5,6 +5,7 @@ mod engine {
     pub(crate) mod account;
     mod commands;
     mod replay;
+    mod snapshot_laws;
     mod snapshots;
     mod streams;
     mod time_travel;

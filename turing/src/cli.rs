@@ -30,7 +30,7 @@ use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRun
 use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 
-use output::Output;
+use output::{Output, shown};
 
 /// Runs workflows over postings, and records every fact as an event.
 #[derive(Debug, Parser)]
@@ -62,7 +62,8 @@ enum Command {
     State(state::StateArgs),
     /// Look at kept states, or remove old ones. They are a cache: no answer depends on them.
     Snapshot(snapshot::SnapshotArgs),
-    /// Print what belongs to a correlation, over all streams, as a tree of causes and effects.
+    /// Print what belongs to a correlation, over all streams, as a tree of causes and effects. On
+    /// SQLite this reads the whole log.
     Trace(trace::TraceArgs),
     /// Compare what is stored with its events, and say how to repair what differs; the exit code is
     /// 1 if something has to be repaired.
@@ -162,14 +163,21 @@ struct HowArgs {
     #[arg(long)]
     abandon: bool,
     /// Keep a posting's state each time it passes a multiple of so many events.
+    // a text here, because a wrong one in the environment must not stop `run show`
     #[arg(
         long,
         value_name = "EVENTS",
         env = "EVENT_SNAPSHOT_INTERVAL",
-        default_value_t = DEFAULT_SNAPSHOT_INTERVAL,
-        value_parser = snapshot_interval
+        default_value_t = DEFAULT_SNAPSHOT_INTERVAL.to_string()
     )]
-    snapshot_interval: NonZeroU64,
+    snapshot_interval: String,
+}
+
+impl HowArgs {
+    fn snapshot_interval(&self) -> Result<NonZeroU64, Failure> {
+        let text = &self.snapshot_interval;
+        text.trim().parse().map_err(|_| Failure::SnapshotInterval { text: shown(text, 40) })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -182,14 +190,6 @@ struct StreamArgs {
     id: i32,
     #[command(flatten)]
     common: Common,
-}
-
-/// Reads an interval; what is refused is named as the environment calls it, too.
-fn snapshot_interval(text: &str) -> Result<NonZeroU64, String> {
-    text.trim().parse().map_err(|_| {
-        "EVENT_SNAPSHOT_INTERVAL, like this option, is a whole number of events from 1, such as 10"
-            .to_owned()
-    })
 }
 
 impl Common {
@@ -249,6 +249,11 @@ enum Failure {
         path.display()
     )]
     NoPostings { path: PathBuf },
+    #[error(
+        "--snapshot-interval and EVENT_SNAPSHOT_INTERVAL take a whole number of events from 1, such \
+         as 10, not `{text}`"
+    )]
+    SnapshotInterval { text: String },
     #[error("{what}")]
     NotFound { what: String },
     #[error("{what}")]

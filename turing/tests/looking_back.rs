@@ -189,8 +189,15 @@ fn an_interval_that_is_none_is_refused_by_its_name() {
         let answer = answer.expect_code(2);
         assert!(answer.stderr.contains("EVENT_SNAPSHOT_INTERVAL"), "{answer:#?}");
         assert!(answer.stderr.contains("a whole number of events from 1"), "{answer:#?}");
+        assert!(answer.stderr.contains(&format!("not `{bad}`")), "{answer:#?}");
         assert!(!workspace.path().join("turing.db").exists());
     }
+    // what keeps no state does not mind
+    workspace.run(&[]).expect_code(0);
+    let mut command = workspace.command(&["run", "show"]);
+    let answer: support::Answer =
+        command.env("EVENT_SNAPSHOT_INTERVAL", "ten").output().unwrap().into();
+    answer.expect_code(0);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::store::{Access, Store, StoreUrl, postgres};
 
 pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let DemoArgs { common, files, how } = args;
+    how.snapshot_interval()?;
     let failed = |folder: &Path, source| Failure::DemoFiles { folder: folder.to_owned(), source };
     let temporary = match files {
         Some(_) => None,

@@ -37,6 +37,7 @@ pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCo
 
 async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
+    args.how.snapshot_interval()?;
     let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
     let definition = Definition::load(&file)?;
     check_placeholders(&definition, &data_keys(&postings).map_err(IntakeError::from)?)?;
@@ -55,6 +56,7 @@ async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure
 
 async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
+    args.how.snapshot_interval()?;
     let definition = Definition::load(&args.workflow)?;
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
@@ -123,7 +125,7 @@ pub(super) async fn run_in(
     options.parallelism = how.parallel.unwrap_or(options.parallelism);
     options.again = how.again;
     options.abandon = how.abandon;
-    options.snapshot_interval = how.snapshot_interval;
+    options.snapshot_interval = how.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
     let mut progress = Progress::new();
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);

@@ -14,7 +14,6 @@ use crate::trace::{CauseOf, Node, trace};
 #[derive(Debug, Args)]
 pub(super) struct TraceArgs {
     /// The correlation id, such as workflow_3001_posting_12345: `turing events … --json` shows it.
-    // on SQLite the whole log is read for it
     correlation_id: String,
     #[command(flatten)]
     common: Common,
