@@ -91,7 +91,7 @@ BEGIN
         '{events}_append', '{events}_append_within', '{events}_frontier', '{events}_refuse',
         '{events}_projection_now', '{events}_projection_commit', '{events}_projection_remove',
         '{events}_projection_acquire', '{events}_projection_switch', '{events}_projection_abandon',
-        'append_event', 'differing_posting_states', 'fold_posting_states', 'get_aggregate_events',
+        'advance_posting_states', 'append_event', 'differing_posting_states', 'fold_posting_states', 'get_aggregate_events',
         'get_posting_state', 'maybe_create_snapshot', 'misordered_events', 'posting_compact_json',
         'posting_event_kind', 'posting_field_count', 'posting_field_instant', 'posting_field_int',
         'posting_latest_last', 'posting_lowest_key', 'posting_note_int', 'posting_note_text',

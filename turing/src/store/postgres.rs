@@ -10,7 +10,7 @@ use es_postgres::{ConfigError, IdType, Layout, Migrations, PostgresConfig, store
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 19] = [
+const STEPS: [(&str, &str); 20] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -24,41 +24,45 @@ const STEPS: [(&str, &str); 19] = [
     ("posting event kind", include_str!("../../migrations/postgres/0005_posting_event_kind.sql")),
     ("posting states", include_str!("../../migrations/postgres/0006_posting_states.sql")),
     (
+        "advance posting states",
+        include_str!("../../migrations/postgres/0007_advance_posting_states.sql"),
+    ),
+    (
         "project posting events",
-        include_str!("../../migrations/postgres/0007_project_posting_events.sql"),
+        include_str!("../../migrations/postgres/0008_project_posting_events.sql"),
     ),
     (
         "rebuild posting state",
-        include_str!("../../migrations/postgres/0008_rebuild_posting_state.sql"),
+        include_str!("../../migrations/postgres/0009_rebuild_posting_state.sql"),
     ),
     (
         "differing posting states",
-        include_str!("../../migrations/postgres/0009_differing_posting_states.sql"),
+        include_str!("../../migrations/postgres/0010_differing_posting_states.sql"),
     ),
     (
         "rebuild all posting states",
-        include_str!("../../migrations/postgres/0010_rebuild_all_posting_states.sql"),
+        include_str!("../../migrations/postgres/0011_rebuild_all_posting_states.sql"),
     ),
-    ("posting state json", include_str!("../../migrations/postgres/0011_posting_state_json.sql")),
-    ("append event", include_str!("../../migrations/postgres/0012_append_event.sql")),
+    ("posting state json", include_str!("../../migrations/postgres/0012_posting_state_json.sql")),
+    ("append event", include_str!("../../migrations/postgres/0013_append_event.sql")),
     (
         "get aggregate events",
-        include_str!("../../migrations/postgres/0013_get_aggregate_events.sql"),
+        include_str!("../../migrations/postgres/0014_get_aggregate_events.sql"),
     ),
-    ("get posting state", include_str!("../../migrations/postgres/0014_get_posting_state.sql")),
+    ("get posting state", include_str!("../../migrations/postgres/0015_get_posting_state.sql")),
     (
         "posting state schema",
-        include_str!("../../migrations/postgres/0015_posting_state_schema.sql"),
+        include_str!("../../migrations/postgres/0016_posting_state_schema.sql"),
     ),
     (
         "maybe create snapshot",
-        include_str!("../../migrations/postgres/0016_maybe_create_snapshot.sql"),
+        include_str!("../../migrations/postgres/0017_maybe_create_snapshot.sql"),
     ),
-    ("misordered events", include_str!("../../migrations/postgres/0017_misordered_events.sql")),
-    ("wrong snapshots", include_str!("../../migrations/postgres/0018_wrong_snapshots.sql")),
+    ("misordered events", include_str!("../../migrations/postgres/0018_misordered_events.sql")),
+    ("wrong snapshots", include_str!("../../migrations/postgres/0019_wrong_snapshots.sql")),
     (
         "validate event store",
-        include_str!("../../migrations/postgres/0019_validate_event_store.sql"),
+        include_str!("../../migrations/postgres/0020_validate_event_store.sql"),
     ),
 ];
 

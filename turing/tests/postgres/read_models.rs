@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, StreamId};
 use es_postgres::sqlx::types::Uuid;
+use es_postgres::sqlx::{self, AssertSqlSafe};
 use fastrand::Rng;
 
 use crate::database::Database;
@@ -161,4 +162,38 @@ fn an_event_of_a_posting_that_is_not_registered_is_refused_by_name() {
         }
     });
     assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), 0);
+}
+
+#[test]
+fn no_content_makes_an_append_fail() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(4).await;
+        let row = |aggregate_type: &str, version: i32, output: &str| {
+            format!(
+                "INSERT INTO execution_events
+                     (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+                 SELECT '{aggregate_type}', 1, {version}, 'script_execution_completed',
+                     ('{{\"output\": ' || {output} || '}}')::jsonb, '{{\"conversation_id\": 1}}'"
+            )
+        };
+        // as deep as the database takes them elsewhere
+        let mut version = 0;
+        for depth in [100, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 10_000] {
+            let output = format!("repeat('[', {depth}) || repeat(']', {depth})");
+            let elsewhere = row("workflow", version + 1, &output);
+            if sqlx::raw_sql(AssertSqlSafe(elsewhere)).execute(&projected.pool).await.is_ok() {
+                version += 1;
+                projected.run(&row("posting", version, &output)).await;
+            }
+        }
+        assert!(version > 3, "only {version} depths were taken");
+        projected.run(&row("posting", version + 1, "'\"' || repeat('ä', 3000000) || '\"'")).await;
+        projected.run(&row("posting", version + 2, "'1e400'")).await;
+        projected.run(&row("posting", version + 3, "'-1e-400'")).await;
+        projected.run("SELECT rebuild_all_posting_states()").await;
+        let count = "SELECT count(*)::text FROM get_aggregate_events('posting', 1)";
+        assert_eq!(projected.texts(count).await, [(version + 3).to_string()]);
+    });
 }

@@ -6,6 +6,10 @@
 -- Each row is written even if nothing is folded, so that a transaction with an older view of the
 -- database (REPEATABLE READ) cannot fold beside it unnoticed: it gets serialization_failure.
 --
+-- No content makes an append fail. A state that the database cannot hold, such as outputs of more than
+-- 256 MB together, leaves its row behind, and validate_event_store tells of it. Only where that is
+-- possible are postings folded one by one, each in a subtransaction: those cost something.
+--
 -- It has its owner's rights: who appends need not be able to write what is derived from events.
 CREATE FUNCTION "{schema}".project_posting_events() RETURNS trigger
 LANGUAGE plpgsql
@@ -22,6 +26,8 @@ DECLARE
     touched INT[];
     are_new BOOLEAN;
     stranger INT;
+    may_fail BOOLEAN;
+    one INT;
 BEGIN
     SELECT array_agg(DISTINCT a.aggregate_id ORDER BY a.aggregate_id), bool_or(a.aggregate_version = 1)
     INTO touched, are_new
@@ -50,26 +56,34 @@ BEGIN
     FROM unnest(touched) t (posting_id)
     ON CONFLICT (posting_id) DO UPDATE SET aggregate_version = p.aggregate_version WHERE FALSE;
 
-    UPDATE "{schema}".posting_state_projection p
-    SET current_conversation_id = s.current_conversation_id,
-        execution_sequence = CASE
-            WHEN p.execution_sequence IS NULL THEN coalesce(s.execution_sequence, '{}')
-            WHEN s.execution_sequence IS NULL THEN p.execution_sequence
-            ELSE p.execution_sequence || s.execution_sequence
-        END,
-        outputs = CASE
-            WHEN p.outputs IS NULL THEN coalesce(s.outputs, '{}')
-            WHEN s.outputs IS NULL THEN p.outputs
-            ELSE p.outputs || s.outputs
-        END,
-        is_terminal = s.is_terminal,
-        last_updated = s.last_updated,
-        aggregate_version = s.aggregate_version,
-        terminal = s.terminal,
-        ended_runs = s.ended_runs,
-        run = s.run
-    FROM "{schema}".posting_states(touched, NULL, FALSE) s
-    WHERE p.posting_id = s.posting_id;
+    SELECT
+        coalesce(sum(a.bytes) > 60000, FALSE)
+        OR bool_or(p.aggregate_version + 1 < a.version OR pg_column_size(p.outputs) > 2000000)
+    INTO may_fail
+    FROM (
+        SELECT a.aggregate_id, min(a.aggregate_version) AS version, sum(pg_column_size(a.event_data)) AS bytes
+        FROM added a
+        WHERE a.aggregate_type = 'posting'
+        GROUP BY a.aggregate_id
+    ) a
+    JOIN "{schema}".posting_state_projection p ON p.posting_id = a.aggregate_id;
+    IF NOT may_fail THEN
+        PERFORM "{schema}".advance_posting_states(touched);
+        RETURN NULL;
+    END IF;
+
+    FOREACH one IN ARRAY touched LOOP
+        BEGIN
+            PERFORM "{schema}".advance_posting_states(ARRAY[one]);
+        EXCEPTION
+            WHEN program_limit_exceeded OR statement_too_complex THEN
+                RAISE WARNING 'the state of posting % is too large for posting_state_projection, and stays as it was: %',
+                    one, SQLERRM;
+                UPDATE "{schema}".posting_state_projection p
+                SET aggregate_version = p.aggregate_version
+                WHERE p.posting_id = one;
+        END;
+    END LOOP;
     RETURN NULL;
 END;
 $$;

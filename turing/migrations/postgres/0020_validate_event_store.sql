@@ -59,6 +59,7 @@ BEGIN
         SELECT
             CASE
                 WHEN d.kept_version IS NULL THEN 'projection_missing'
+                WHEN d.foldable_version IS NULL THEN 'state_too_large'
                 WHEN d.kept_version < d.foldable_version THEN 'projection_stale'
                 ELSE 'projection_differs'
             END,
@@ -67,11 +68,16 @@ BEGIN
             d.posting_id,
             CASE
                 WHEN d.kept_version IS NULL THEN 'it has events, but no row in posting_state_projection'
+                WHEN d.foldable_version IS NULL THEN
+                    format('its row is at event %s; the database cannot hold its state, which programs still can', d.kept_version)
                 WHEN d.kept_version <> d.foldable_version THEN
                     format('its row is at event %s, its events that can be folded end with %s', d.kept_version, d.foldable_version)
                 ELSE format('its row differs from the replay in %s', array_to_string(d.columns, ', '))
             END,
-            format('SELECT "{schema}".rebuild_posting_state(%s)', d.posting_id)
+            CASE
+                WHEN d.kept_version IS NULL OR d.foldable_version IS NOT NULL THEN
+                    format('SELECT "{schema}".rebuild_posting_state(%s)', d.posting_id)
+            END
         FROM "{schema}".differing_posting_states(chunk) d;
 
         RETURN QUERY

@@ -32,7 +32,9 @@ BEGIN
         last_id := chunk[cardinality(chunk)];
 
         SELECT array_agg(d.posting_id) INTO wrong
-        FROM "{schema}".differing_posting_states(chunk) d;
+        FROM "{schema}".differing_posting_states(chunk) d
+        WHERE d.kept_version IS NULL
+            OR d.foldable_version IS NOT NULL;
         IF wrong IS NOT NULL THEN
             PERFORM "{schema}".fold_posting_states(wrong);
             written := written + cardinality(wrong);

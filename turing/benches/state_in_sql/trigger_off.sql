@@ -1,0 +1,1 @@
+ALTER TABLE execution_events DISABLE TRIGGER project_posting_events

@@ -1,0 +1,1 @@
+ALTER TABLE execution_events ENABLE TRIGGER project_posting_events
