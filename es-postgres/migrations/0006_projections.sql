@@ -67,8 +67,11 @@ CREATE TABLE "{schema}"."{events}_projection_parked" (
     )
 );
 
+-- The condition always holds. A statement that wants the index says so by repeating it; those that
+-- look for a key take the primary key then, also when their plan was made while the table was empty.
 CREATE INDEX "{events}_projection_order"
-ON "{schema}"."{events}_projection_parked" (generation, position, key);
+ON "{schema}"."{events}_projection_parked" (generation, position, key)
+WHERE position >= 0;
 
 CREATE INDEX "{events}_projection_due"
 ON "{schema}"."{events}_projection_parked" (generation)

@@ -1,5 +1,5 @@
 //! The suite of projections behind a proxy that gives each transaction another connection, and
-//! forgets what was prepared or set on the one before; with ids that are numbers only.
+//! forgets what was prepared or set on the one before.
 
 mod support;
 
@@ -8,11 +8,9 @@ use es_postgres::{IdType, PostgresConfig, Session};
 use support::projections::Projected;
 
 async fn pooled() -> Projected {
-    let database = support::database(IdType::Int).await;
+    let database = support::database(IdType::Text).await;
     let pooler = TransactionPooler::start(Server::shared()).await;
-    let config = PostgresConfig::new(pooler.options(database.name()))
-        .layout(support::layout(IdType::Int))
-        .session(Session::Pooled);
+    let config = PostgresConfig::new(pooler.options(database.name())).session(Session::Pooled);
     Projected::open(database, config, pooler).await
 }
 

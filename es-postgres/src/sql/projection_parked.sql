@@ -18,6 +18,7 @@ LEFT JOIN LATERAL (
     SELECT n.*
     FROM "{schema}"."{events}_projection_parked" n
     WHERE n.generation = m.generation
+        AND n.position >= 0
         AND (n.position, n.key) > ($4, $5)
         AND NOT ($3 AND n.state = 'discarded')
     ORDER BY n.position, n.key

@@ -11,6 +11,7 @@ mod held_back;
 mod language;
 mod migrations;
 mod plans;
+mod projections;
 mod raw_sql;
 mod round_trips;
 mod secrets;

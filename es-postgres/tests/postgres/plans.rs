@@ -9,7 +9,7 @@ use es_postgres::{IdType, Layout};
 use crate::support::{database, events, exactly, open, run, to, value};
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 11] = [
+const HOT: [(&str, &str, &str); 16] = [
     (
         "append_event",
         "'posting', '1', 7, 'k', now(), gen_random_uuid(), 'x', '{}', '{}'",
@@ -32,6 +32,19 @@ const HOT: [(&str, &str, &str); 11] = [
     ),
     ("latest_with_tail", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),
     ("latest_with_tail", "'posting', '1', 2147483647, 501", "execution_events_snapshots_pkey"),
+    ("projection_load", "'mail', 'active', '{a,b}'", "execution_events_projection_rows_pkey"),
+    ("projection_rows", "'mail', 'active', 'a', 100", "execution_events_projection_rows_pkey"),
+    (
+        "projection_parked",
+        "'mail', 'active', TRUE, 7, 'a', 100",
+        "execution_events_projection_order",
+    ),
+    (
+        "projection_parked_of_key",
+        "'mail', 'active', TRUE, 7, 'a', 100",
+        "execution_events_projection_parked_pkey",
+    ),
+    ("projection_renew", "1, 1, 'active', 1", "execution_events_projection_due"),
     ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
 ];
 

@@ -85,8 +85,10 @@ impl Projected {
     ) -> Self {
         run(&database, SETUP).await;
         let connection = PgConnection::connect_with(&database.options()).await.unwrap();
+        let manual = ManualClock::new();
+        let config = config.clock(Arc::new(manual.clone()));
         let clock = ServerClock {
-            clock: ManualClock::new(),
+            clock: manual,
             server: tokio::sync::Mutex::new((connection, Timestamp::EPOCH)),
         };
         let handler = Arc::new(SuiteHandler::default());
