@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use es_core::projection::ProjectionSink;
+use es_core::projection::{ProjectionSink, SinkError};
 use es_core::{EventStore, SnapshotStore, StoreError};
 use es_memory::MemoryStore;
 use es_postgres::{ConfigError, PostgresStore};
@@ -18,7 +18,9 @@ use turing_domain::WorkflowId;
 use crate::lock::{LockError, RunLock};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
-use crate::validate::{StoreFinding, validate_log, validate_postgres};
+use crate::validate::{
+    StoreFinding, validate_log, validate_postgres, validate_posting_states, validate_snapshots,
+};
 
 /// The address of a store, as `--store` takes it.
 ///
@@ -215,10 +217,15 @@ impl Store {
     /// # Errors
     ///
     /// When the store fails.
-    pub async fn validate(&self) -> Result<Vec<StoreFinding>, StoreError> {
+    pub async fn validate(&self) -> Result<Vec<StoreFinding>, SinkError> {
         match &self.opened {
-            Opened::Elsewhere | Opened::Sqlite(_) => validate_log(&*self.events).await,
-            Opened::Postgres { store, .. } => validate_postgres(store.config()).await,
+            Opened::Elsewhere | Opened::Sqlite(_) => {
+                let mut findings = validate_log(&*self.events).await?;
+                findings.extend(validate_posting_states(self).await?);
+                findings.extend(validate_snapshots(self).await?);
+                Ok(findings)
+            }
+            Opened::Postgres { store, .. } => Ok(validate_postgres(store.config()).await?),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Whether what is stored agrees with itself.
 
 mod log;
+mod models;
 mod postgres;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use log::validate_log;
+pub use models::{validate_posting_states, validate_snapshots};
 pub use postgres::validate_postgres;
 
 /// Something in a store that does not agree with its events.

@@ -203,6 +203,59 @@ fn what_cannot_be_taken_is_parked_and_goes_on_after_a_retry_or_without_it() {
     assert!(none.stderr.contains("nothing waits under key `posting/7`"), "{none:#?}");
 }
 
+/// What validate finds: kind, id of the posting, and the command that repairs it.
+fn findings(workspace: &Workspace, code: i32) -> Vec<(String, String, String)> {
+    let found = workspace.turing(&["validate", "--json"]).expect_code(code).json();
+    let text = |finding: &Value, field: &str| finding[field].as_str().unwrap_or("").to_owned();
+    let found = found.as_array().unwrap().iter().map(|finding| {
+        (text(finding, "kind"), text(finding, "aggregate_id"), text(finding, "repair"))
+    });
+    found.collect()
+}
+
+#[test]
+fn planted_faults_are_found_and_repaired_by_the_commands_that_are_named() {
+    let workspace = workspace();
+    workspace.run(&["--again", "--snapshot-interval", "1"]).expect_code(1);
+    assert_eq!(findings(&workspace, 0), []);
+    let before = rows(&workspace, "posting_state");
+    tamper(
+        &workspace,
+        "UPDATE projection_rows SET value = json_set(value, '$.version', 77)
+         WHERE key = 'posting/4';
+         DELETE FROM projection_rows WHERE key = 'posting/5';
+         INSERT INTO projection_rows SELECT generation, 'posting/66', value
+         FROM projection_rows WHERE key = 'posting/6';
+         UPDATE snapshots SET state = json_set(state, '$.is_terminal', json('true'))
+         WHERE aggregate_id = '7';
+         UPDATE snapshots SET schema = 'of-another-program' WHERE aggregate_id = '8';
+         UPDATE snapshots SET aggregate_version = aggregate_version + 100
+         WHERE aggregate_id = '9'",
+    );
+    let found = findings(&workspace, 1);
+    let mut kinds: Vec<_> =
+        found.iter().map(|(kind, id, _)| (kind.as_str(), id.as_str())).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            ("projection_differs", "4"),
+            ("projection_missing", "5"),
+            ("projection_phantom", "66"),
+            ("snapshot_differs", "7"),
+            ("snapshot_newer_than_stream", "9"),
+            ("snapshot_of_another_schema", "8"),
+        ]
+    );
+    for (_, _, repair) in found {
+        let words: Vec<_> = repair.split(' ').skip(1).collect();
+        workspace.turing(&words).expect_code(0);
+    }
+    assert_eq!(findings(&workspace, 0), []);
+    assert_eq!(rows(&workspace, "posting_state"), before);
+}
+
 #[test]
 fn bad_requests_are_told() {
     let workspace = Workspace::new();

@@ -56,9 +56,7 @@ pub(super) async fn execute(args: SnapshotArgs, output: &mut Output) -> Result<E
         }
         SnapshotCommand::Prune(args) => {
             let url = args.common.store()?;
-            // a store that is not there is not made for this
-            Store::open(&url, Access::Read).await?.close().await;
-            let store = Store::open(&url, Access::Write).await?;
+            let store = Store::open(&url, Access::Existing).await?;
             let pruned = prune_all(&*store.snapshots, args.keep).await;
             store.close().await;
             let (pruned, keep) = (pruned?, args.keep);

@@ -1,0 +1,168 @@
+//! What programs keep beside the events of any store: the states of postings, and snapshots.
+
+use std::collections::BTreeMap;
+
+use es_core::projection::{ListParked, Projection, SinkError, Slot, all_rows};
+use es_core::{
+    Aggregate, EventStoreExt, LoadError, Payload, Position, ReadLog, Repository, SnapshotSummary,
+    Snapshotted, StoreError, StreamId,
+};
+use futures_util::TryStreamExt;
+use turing_domain::{Posting, PostingId};
+
+use super::{FindingSeverity, StoreFinding};
+use crate::read_models::PostingStates;
+use crate::store::Store;
+
+/// Compares the read model of postings with their events, as far as it has come: rows that differ,
+/// that are missing, and that no event explains.
+///
+/// The whole model is folded in memory.
+///
+/// # Errors
+///
+/// When the store fails.
+pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
+    let name = PostingStates::NAME;
+    let status = store.models.status(Some(name)).await?.into_iter().next();
+    let Some(active) = status.and_then(|status| status.active) else {
+        // what was never filled does not differ
+        return Ok(Vec::new());
+    };
+    let mut expected = fold(store, active.checkpoint().position).await?;
+    let mut findings = Vec::new();
+    let mut rows = all_rows(&*store.models, name, Slot::Active);
+    while let Some(row) = rows.try_next().await? {
+        match expected.remove(&row.key) {
+            Some(value) if value == row.value => {}
+            Some(_) => findings.push(row_finding(
+                "projection_differs",
+                &row.key,
+                "the row is not what the events of the posting fold to",
+            )),
+            None => findings.push(row_finding(
+                "projection_phantom",
+                &row.key,
+                "there is a row, and no event that it could come of",
+            )),
+        }
+    }
+    findings.extend(
+        expected.keys().map(|key| row_finding("projection_missing", key, "there is no row")),
+    );
+    Ok(findings)
+}
+
+/// The rows as they should be at `checkpoint`, without the events that were parked or discarded.
+async fn fold(store: &Store, checkpoint: Position) -> Result<BTreeMap<String, Payload>, SinkError> {
+    let mut out = std::collections::BTreeSet::new();
+    let mut list = ListParked::default();
+    loop {
+        let page = store.models.parked(PostingStates::NAME, Slot::Active, &list).await?;
+        let Some(last) = page.last() else { break };
+        list.after = Some(last.id());
+        out.extend(page.into_iter().map(|entry| entry.event.event_id));
+    }
+    let mut folded = BTreeMap::new();
+    let read = ReadLog::from_start().filter(PostingStates.selection());
+    let mut events = store.events.log(read);
+    while let Some(event) = events.try_next().await? {
+        if event.position > checkpoint {
+            break;
+        }
+        if out.contains(&event.event_id) {
+            continue;
+        }
+        let key = event.stream.to_string();
+        let row = folded.remove(&key);
+        // an event that cannot be taken would have been parked
+        if let Ok(Some(row)) = PostingStates.apply(&key, row, &event) {
+            folded.insert(key, row);
+        }
+    }
+    let rows = folded.into_iter().filter_map(|(key, row)| Some((key, Payload::of(&row).ok()?)));
+    Ok(rows.collect())
+}
+
+fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
+    let (aggregate_type, id) = key.split_once('/').unwrap_or((key, ""));
+    StoreFinding {
+        kind: kind.to_owned(),
+        severity: FindingSeverity::Error,
+        aggregate_type: Some(aggregate_type.to_owned()),
+        aggregate_id: Some(id.to_owned()),
+        detail: detail.to_owned(),
+        repair: Some(format!("turing projection rebuild {} --posting {id}", PostingStates::NAME)),
+    }
+}
+
+/// Compares the kept states of postings with their events: states that differ, that are newer than
+/// the posting, and those of another program version, which are only told.
+///
+/// # Errors
+///
+/// When the store fails.
+pub async fn validate_snapshots(store: &Store) -> Result<Vec<StoreFinding>, StoreError> {
+    const PAGE: usize = 500;
+    let repository = Repository::<Posting>::new(store.events.clone());
+    let mut findings = Vec::new();
+    let mut after: Option<SnapshotSummary> = None;
+    loop {
+        let page = store.snapshots.list_snapshots(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last().cloned() else { return Ok(findings) };
+        for kept in page.iter().filter(|kept| kept.stream.aggregate_type() == Posting::TYPE) {
+            findings.extend(snapshot_finding(store, &repository, kept).await?);
+        }
+        after = Some(last);
+    }
+}
+
+async fn snapshot_finding(
+    store: &Store,
+    repository: &Repository<Posting>,
+    kept: &SnapshotSummary,
+) -> Result<Option<StoreFinding>, StoreError> {
+    if kept.schema != Posting::fingerprint() {
+        let detail = format!("the kept state after {} events is of another form", kept.version);
+        let finding = (FindingSeverity::Warning, "snapshot_of_another_schema", detail);
+        return Ok(Some(kept_finding(finding, &kept.stream)));
+    }
+    let Ok(id) = kept.stream.aggregate_id().parse::<i32>().map(PostingId) else { return Ok(None) };
+    let folded = match repository.load_at_version(&id, kept.version).await {
+        Ok(folded) => folded,
+        Err(LoadError::Store(error)) => return Err(error),
+        // told of the events already
+        Err(_) => return Ok(None),
+    };
+    if folded.version < kept.version {
+        let detail = format!(
+            "a state is kept after {} events, and there are {}",
+            kept.version, folded.version
+        );
+        return Ok(Some(kept_finding(
+            (FindingSeverity::Error, "snapshot_newer_than_stream", detail),
+            &kept.stream,
+        )));
+    }
+    let found = store.snapshots.latest_snapshot(&kept.stream, kept.version).await?;
+    let found = found.filter(|found| found.version == kept.version);
+    let is_equal = found
+        .is_none_or(|found| Payload::of(&folded.state).is_ok_and(|state| state == found.state));
+    let detail = format!("the kept state after {} events is not what they fold to", kept.version);
+    Ok((!is_equal)
+        .then(|| kept_finding((FindingSeverity::Error, "snapshot_differs", detail), &kept.stream)))
+}
+
+fn kept_finding(
+    (severity, kind, detail): (FindingSeverity, &str, String),
+    stream: &StreamId,
+) -> StoreFinding {
+    StoreFinding {
+        kind: kind.to_owned(),
+        severity,
+        aggregate_type: Some(stream.aggregate_type().to_owned()),
+        aggregate_id: Some(stream.aggregate_id().to_owned()),
+        detail,
+        repair: Some("turing snapshot prune --keep 0".to_owned()),
+    }
+}
