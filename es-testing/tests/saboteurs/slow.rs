@@ -40,6 +40,9 @@ struct Shared {
 
 struct State {
     store: MemoryStore,
+    /// What the memory store has, in the order of the positions given here, and how far it was read.
+    log: Vec<RecordedEvent>,
+    taken: Position,
     drawn: u64,
     positions: HashMap<EventId, u64>,
     appends: u64,
@@ -70,7 +73,7 @@ impl State {
 
     /// Who is new since the log was last read may hold back everything that came since then.
     fn look(&mut self) {
-        let visible = self.positions.values().copied().max().unwrap_or_default();
+        let visible = self.log.last().map_or(0, |event| event.position.to_sequence());
         let mut bound = visible;
         for low in self.open.values_mut() {
             bound = bound.min(*low.get_or_insert(self.looked));
@@ -79,22 +82,32 @@ impl State {
         self.looked = visible;
     }
 
-    /// The log as far as it can be read.
-    fn log(&mut self) -> Result<Vec<RecordedEvent>, StoreError> {
-        self.look();
+    /// Takes over what was written since the last time.
+    fn take(&mut self) -> Result<(), StoreError> {
         let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
-        let read = ReadLog::from_start().limit(all);
-        let mut log = at_once(self.store.read_log(&read))?.events;
-        for event in &mut log {
+        let page = at_once(self.store.read_log(&ReadLog::after(self.taken).limit(all)))?;
+        self.taken = page.next;
+        for mut event in page.events {
             event.position = self.position(event.event_id);
+            let place = self.log.partition_point(|other| other.position < event.position);
+            self.log.insert(place, event);
         }
-        log.retain(|event| event.position.to_sequence() <= self.frontier);
-        log.sort_by_key(|event| event.position.to_sequence());
-        Ok(log)
+        Ok(())
+    }
+
+    /// The log after a place, as far as it can be read.
+    fn log_after(&mut self, after: Position) -> Result<&[RecordedEvent], StoreError> {
+        self.take()?;
+        self.look();
+        let frontier = Position::from_sequence(self.frontier);
+        let end = self.log.partition_point(|event| event.position <= frontier);
+        let begin = self.log.partition_point(|event| event.position <= after);
+        Ok(&self.log[begin.min(end)..end])
     }
 
     fn end(&mut self) -> Result<Position, StoreError> {
-        Ok(self.log()?.last().map_or(Position::START, |event| event.position))
+        let log = self.log_after(Position::START)?;
+        Ok(log.last().map_or(Position::START, |event| event.position))
     }
 }
 
@@ -127,6 +140,8 @@ impl SlowStore {
     pub(crate) fn new(store: MemoryStore, limits: Limits, draws: Draws) -> Self {
         let state = State {
             store,
+            log: Vec::new(),
+            taken: Position::START,
             drawn: 0,
             positions: HashMap::new(),
             appends: 0,
@@ -221,18 +236,18 @@ impl EventStore for SlowStore {
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        let log = self.0.state().log()?;
-        let end = log.last().map_or(Position::START, |event| event.position);
+        let mut state = self.0.state();
+        let rest = state.log_after(read.after)?;
+        let end = rest.last().map_or(read.after, |event| event.position);
         let mut page = PageBuilder::new(read.limit);
-        let rest = log.into_iter().filter(|event| event.position > read.after);
-        for event in rest.filter(|event| read.filter.accepts(event)) {
+        for event in rest.iter().filter(|event| read.filter.accepts(event)) {
             if !page.admits(event.payload.as_str().len()) {
                 let next = page.last().map_or(read.after, |last| last.position);
                 return Ok(LogPage { events: page.into_events(), next, at_end: false });
             }
-            page.push(event);
+            page.push(event.clone());
         }
-        Ok(LogPage { events: page.into_events(), next: end.merge(read.after), at_end: true })
+        Ok(LogPage { events: page.into_events(), next: end, at_end: true })
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
