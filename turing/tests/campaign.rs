@@ -106,10 +106,12 @@ async fn many_postings_with_kills_campaign() {
     let mut kills = 0;
     loop {
         let mut command = Command::from(workspace.command(&RUN));
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let told = std::fs::File::create(workspace.path().join("told")).unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(told).spawn().unwrap();
         match tokio::time::timeout(between, child.wait()).await {
             Ok(status) => {
-                assert!(status.unwrap().success());
+                let told = std::fs::read_to_string(workspace.path().join("told")).unwrap();
+                assert!(status.unwrap().success(), "{told}");
                 break;
             }
             Err(_) => {
