@@ -47,6 +47,7 @@ DECLARE
     conversation TEXT;
     seen INT;
     event_run UUID;
+    output JSONB;
     has_output BOOLEAN;
     reason TEXT;
     -- the conversations that completed with an output, and in which events
@@ -67,36 +68,23 @@ BEGIN
         number := item;
         posting_id := posting_ids[item];
         IF NOT anew OR item = 1 OR posting_id <> posting_ids[item - 1] THEN
-            current_conversation_id := NULL;
-            is_terminal := FALSE;
-            last_updated := NULL;
-            aggregate_version := 0;
-            terminal := NULL;
-            ended_runs := nothing;
-            run := NULL;
-            IF NOT anew THEN
-                SELECT
-                    p.current_conversation_id, coalesce(p.is_terminal, FALSE), p.last_updated,
-                    p.aggregate_version, p.terminal, coalesce(p.ended_runs, nothing), p.run
-                INTO
-                    current_conversation_id, is_terminal, last_updated,
-                    aggregate_version, terminal, ended_runs, run
-                FROM "{schema}".posting_state_projection p
-                WHERE p.posting_id = posting_states.posting_id;
-            END IF;
-            execution_sequence := NULL;
-            outputs := NULL;
-            output_of := '{}';
-            output_at := '{}';
-            is_moved := FALSE;
-            completed := '{}';
-            run_id := "{schema}".posting_note_uuid(run -> 'run_id');
-            open := coalesce(run -> 'open', nothing);
-            finished := run -> 'finished';
-            conversation_runs := "{schema}".posting_field_count(run -> 'conversation_runs');
-            runs := run -> 'runs_by_conversation';
-            iterations := run -> 'iterations';
-            ended_paths := run -> 'ended_paths';
+            -- one row in any case, and one statement: it costs less than a dozen assignments
+            SELECT
+                p.current_conversation_id, coalesce(p.is_terminal, FALSE), p.last_updated,
+                coalesce(p.aggregate_version, 0), p.terminal, coalesce(p.ended_runs, nothing), p.run,
+                "{schema}".posting_note_uuid(p.run -> 'run_id'),
+                coalesce(p.run -> 'open', nothing), p.run -> 'finished',
+                "{schema}".posting_field_count(p.run -> 'conversation_runs'),
+                p.run -> 'runs_by_conversation', p.run -> 'iterations', p.run -> 'ended_paths',
+                NULL::int[], NULL::jsonb, '{}'::int[], '{}'::int[], '{}'::int[], FALSE
+            INTO
+                current_conversation_id, is_terminal, last_updated,
+                aggregate_version, terminal, ended_runs, run,
+                run_id, open, finished, conversation_runs, runs, iterations, ended_paths,
+                execution_sequence, outputs, output_of, output_at, completed, is_moved
+            FROM (SELECT) one
+            LEFT JOIN "{schema}".posting_state_projection p ON NOT anew
+                AND p.posting_id = posting_states.posting_id;
         END IF;
 
         FOR event IN
@@ -169,7 +157,8 @@ BEGIN
             END IF;
             IF kind = 'completed' THEN
                 execution_sequence := array_append(execution_sequence, seen);
-                has_output := coalesce(jsonb_typeof(event.event_data -> 'output') <> 'null', FALSE);
+                output := event.event_data -> 'output';
+                has_output := coalesce(jsonb_typeof(output) <> 'null', FALSE);
                 IF has_output THEN
                     output_of := array_append(output_of, seen);
                     output_at := array_append(output_at, aggregate_version);
@@ -252,7 +241,9 @@ BEGIN
         IF open <> nothing THEN
             current_conversation_id := "{schema}".posting_lowest_key(open);
         END IF;
-        IF output_of <> '{}' THEN
+        IF cardinality(output_of) = 1 AND has_output THEN
+            outputs := jsonb_build_object(output_of[1], output);
+        ELSIF output_of <> '{}' THEN
             outputs := (
                 SELECT jsonb_object_agg(l.conversation_id, e.output)
                 FROM (

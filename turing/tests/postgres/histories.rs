@@ -31,36 +31,38 @@ fn id(chance: &mut Rng) -> Value {
     if !rarely(chance, 12) {
         return chance.i32(1..=5).into();
     }
-    pick(
-        chance,
-        &[
-            json!("3"),
-            json!("0004"),
-            json!("-2"),
-            json!("-0"),
-            json!(-1),
-            json!(2_147_483_647),
-            json!("2147483648"),
-            json!(-2_147_483_648_i64),
-            json!(-2_147_483_649_i64),
-            json!(99_999_999_999_i64),
-            json!(u64::MAX),
-            json!(1.5),
-            json!(2.0),
-            json!(1e40),
-            json!("+1"),
-            json!(" 1"),
-            json!("1\n"),
-            json!("٣"),
-            json!("x"),
-            json!(""),
-            json!("-"),
-            json!(true),
-            json!([1]),
-            json!({"id": 1}),
-            Value::Null,
-        ],
-    )
+    pick(chance, &odd_ids())
+}
+
+/// What may stand where a conversation belongs.
+pub(crate) fn odd_ids() -> Vec<Value> {
+    vec![
+        json!("3"),
+        json!("0004"),
+        json!("-2"),
+        json!("-0"),
+        json!(-1),
+        json!(2_147_483_647),
+        json!("2147483648"),
+        json!(-2_147_483_648_i64),
+        json!(-2_147_483_649_i64),
+        json!(99_999_999_999_i64),
+        json!(u64::MAX),
+        json!(1.5),
+        json!(2.0),
+        json!(1e40),
+        json!("+1"),
+        json!(" 1"),
+        json!("1\n"),
+        json!("٣"),
+        json!("x"),
+        json!(""),
+        json!("-"),
+        json!(true),
+        json!([1]),
+        json!({"id": 1}),
+        Value::Null,
+    ]
 }
 
 fn run(chance: &mut Rng) -> Value {
@@ -122,36 +124,38 @@ fn reason(chance: &mut Rng) -> Value {
 
 fn due(chance: &mut Rng) -> Value {
     match rarely(chance, 3) {
-        true => pick(
-            chance,
-            &[
-                json!("2025-11-19t10:00:00z"),
-                json!("2025-11-19 10:00:00.1234567891234+01:30"),
-                json!("2025-11-19T10:00:00.9999999-23:59"),
-                json!("2024-02-29T23:59:60Z"),
-                json!("2025-02-29T00:00:00Z"),
-                json!("0000-01-01T00:00:00+01:00"),
-                json!("0000-02-29T00:00:00Z"),
-                json!("9999-12-31T23:59:59.5-01:00"),
-                json!("2025-11-19T10:00:00\u{2212}01:00"),
-                json!("2025-13-01T00:00:00Z"),
-                json!("2025-11-31T00:00:00Z"),
-                json!("2025-11-00T00:00:00Z"),
-                json!("2025-11-19T24:00:00Z"),
-                json!("2025-11-19T10:60:00Z"),
-                json!("2025-11-19T10:00:61Z"),
-                json!("2025-11-19T10:00:00+24:00"),
-                json!("2025-11-19T10:00:00+01:60"),
-                json!("2025-11-19T10:00:00.Z"),
-                json!("2025-11-19T10:00:00"),
-                json!("2025-11-19"),
-                json!("tomorrow"),
-                json!(1_763_546_400),
-                json!(null),
-            ],
-        ),
+        true => pick(chance, &odd_instants()),
         false => json!("2025-11-19T10:00:00.000001Z"),
     }
+}
+
+/// What may stand where an instant belongs.
+pub(crate) fn odd_instants() -> Vec<Value> {
+    vec![
+        json!("2025-11-19t10:00:00z"),
+        json!("2025-11-19 10:00:00.1234567891234+01:30"),
+        json!("2025-11-19T10:00:00.9999999-23:59"),
+        json!("2024-02-29T23:59:60Z"),
+        json!("2025-02-29T00:00:00Z"),
+        json!("0000-01-01T00:00:00+01:00"),
+        json!("0000-02-29T00:00:00Z"),
+        json!("9999-12-31T23:59:59.5-01:00"),
+        json!("2025-11-19T10:00:00\u{2212}01:00"),
+        json!("2025-13-01T00:00:00Z"),
+        json!("2025-11-31T00:00:00Z"),
+        json!("2025-11-00T00:00:00Z"),
+        json!("2025-11-19T24:00:00Z"),
+        json!("2025-11-19T10:60:00Z"),
+        json!("2025-11-19T10:00:61Z"),
+        json!("2025-11-19T10:00:00+24:00"),
+        json!("2025-11-19T10:00:00+01:60"),
+        json!("2025-11-19T10:00:00.Z"),
+        json!("2025-11-19T10:00:00"),
+        json!("2025-11-19"),
+        json!("tomorrow"),
+        json!(1_763_546_400),
+        json!(null),
+    ]
 }
 
 fn version(chance: &mut Rng) -> Value {

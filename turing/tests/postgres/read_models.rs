@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, StreamId};
+use es_core::{
+    AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, StreamId, Timestamp,
+};
 use es_postgres::sqlx::types::Uuid;
 use es_postgres::sqlx::{self, AssertSqlSafe};
 use fastrand::Rng;
+use serde_json::Value;
+use turing_domain::{ConversationId, Noted};
 
 use crate::database::Database;
-use crate::histories::{Draft, any_event};
+use crate::histories::{Draft, any_event, odd_ids, odd_instants};
 use crate::projected::Projected;
 
 const POSTINGS: i32 = 6;
@@ -195,5 +199,28 @@ fn no_content_makes_an_append_fail() {
         projected.run("SELECT rebuild_all_posting_states()").await;
         let count = "SELECT count(*)::text FROM get_aggregate_events('posting', 1)";
         assert_eq!(projected.texts(count).await, [(version + 3).to_string()]);
+    });
+}
+
+#[test]
+fn odd_ids_and_instants_are_read_as_in_rust() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        let read = async |function: &str, value: &Value| {
+            let value = quoted(value.to_string());
+            let statement = format!("SELECT coalesce({function}({value}::jsonb)::text, 'absent')");
+            projected.texts(&statement).await.remove(0)
+        };
+        for id in odd_ids() {
+            let noted: Noted<ConversationId> = serde_json::from_value(id.clone()).unwrap();
+            let expected = noted.map_or_else(|| "absent".to_owned(), |id| id.to_string());
+            assert_eq!(read("posting_note_int", &id).await, expected, "{id}");
+        }
+        for instant in odd_instants() {
+            let read_in_rust = serde_json::from_value::<Timestamp>(instant.clone());
+            let expected = read_in_rust.map_or_else(|_| "absent".to_owned(), |at| at.to_string());
+            assert_eq!(read("posting_field_instant", &instant).await, expected, "{instant}");
+        }
     });
 }

@@ -188,3 +188,34 @@ fn a_posting_without_events_has_no_row_and_gets_none() {
         assert!(projected.rows().await.is_empty());
     });
 }
+
+#[test]
+fn of_two_that_wait_for_a_third_the_later_folds_all() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        for round in 0..15 {
+            projected.clear(1).await;
+            projected.run(&insert(&[(1, 1, completed(1))])).await;
+            let mut first = sessions(&database, "READ COMMITTED").await;
+            execute(&mut first[0], &insert(&[(1, 4, completed(4))])).await.unwrap();
+            let [mut second, mut third] = sessions(&database, "READ COMMITTED").await;
+            let append = async |session: &mut PgConnection, version: i32| {
+                execute(session, &insert(&[(1, version, completed(version))])).await.unwrap();
+                execute(session, "COMMIT").await.unwrap();
+            };
+            let ending = async {
+                let waits = "SELECT count(*)::text FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
+                while projected.texts(waits).await[0] != "2" {
+                    tokio::task::yield_now().await;
+                }
+                execute(&mut first[0], "COMMIT").await.unwrap();
+            };
+            tokio::join!(append(&mut second, 3), append(&mut third, 2), ending);
+            let version = "SELECT aggregate_version::text FROM get_posting_state(1)";
+            assert_eq!(projected.texts(version).await, ["4"], "round {round}");
+            projected.assert_equals_fold(1, "in the end").await;
+        }
+    });
+}
