@@ -1,4 +1,5 @@
 //! Projections that are kept within the append.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 use std::sync::Arc;
 

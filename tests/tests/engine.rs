@@ -1,9 +1,11 @@
-//! The engine over a real store: retries, idempotency, metadata, snapshots, streams.
+//! The engine over a real store: retries, idempotency, metadata, snapshots, streams, and what
+//! projections tell of themselves.
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 mod engine {
     pub(crate) mod account;
     mod commands;
+    mod observing;
     mod snapshots;
     mod streams;
     mod units;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, select};
+use futures_util::future::{join, join_all, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
 use crate::position::Position;
-use crate::read::{EventFilter, PageLimit, ReadLog};
+use crate::read::{EventFilter, LogPage, PageLimit, ReadLog};
 use crate::retry::Retry;
 use crate::store::EventStore;
 
@@ -41,6 +41,8 @@ pub struct Runner {
     settings: Settings,
     members: Vec<Member>,
     signals: Arc<Signals>,
+    /// The page that was read while the one before it was committed, and what was asked for.
+    ahead: Option<(ReadLog, LogPage)>,
 }
 
 /// What holds for all projections of a runner.
@@ -96,7 +98,7 @@ impl Runner {
             },
         };
         let signals = Arc::new(Signals::new(store.clone(), sink.clone()));
-        Self { store, sink, environment, settings, members: Vec::new(), signals }
+        Self { store, sink, environment, settings, members: Vec::new(), signals, ahead: None }
     }
 
     /// Adds a projection that stops at an event that it cannot take.
@@ -194,6 +196,8 @@ impl Runner {
     /// have come to the end. A further call tries again what was not stopped by an event.
     pub async fn catch_up(&mut self) -> Result<(), RunnerError> {
         self.signals.wake();
+        // what was read for an earlier call may not be all that there is
+        self.ahead = None;
         loop {
             if !self.round().await {
                 continue;
@@ -270,7 +274,10 @@ impl Runner {
         let limit = PageLimit { events: limit.events, bytes: limit.bytes };
         let selections = group.iter().map(|index| self.members[*index].definition.selection());
         let read = ReadLog::after(here.position).filter(union(selections)).limit(limit);
-        let page = self.store.read_log(&read).await;
+        let page = match self.ahead.take().filter(|(asked, _)| *asked == read) {
+            Some((_, page)) => Ok(page),
+            None => self.store.read_log(&read).await,
+        };
         let members = self.members.iter_mut().enumerate();
         let members = members.filter(|(index, _)| group.contains(index)).map(|(_, member)| member);
         let mut page = match page {
@@ -287,7 +294,15 @@ impl Runner {
         let mark = page.events.last().map(Into::into).or_else(|| here.event.clone());
         let to = bound.cloned().unwrap_or(Checkpoint { position: page.next, event: mark });
         let taken = members.map(|member| member.take(means, &page.events, &to));
-        let is_all_taken = join_all(taken).await.into_iter().all(|taken| taken);
+        let is_ahead = next.is_none() && !page.at_end;
+        let more = ReadLog { after: page.next, ..read };
+        let reading = async {
+            // one that fails is tried again when it is needed
+            if is_ahead { means.store.read_log(&more).await.ok() } else { None }
+        };
+        let (taken, ahead) = join(join_all(taken), reading).await;
+        let is_all_taken = taken.into_iter().all(|taken| taken);
+        self.ahead = ahead.map(|page| (more, page));
         let is_joining = bound.is_some();
         Step { is_at_end: is_all_taken && (page.at_end || is_joining), is_joining }
     }

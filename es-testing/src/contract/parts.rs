@@ -193,6 +193,14 @@ pub(crate) fn rounds(quick: u64, full: u64) -> u64 {
     }
 }
 
+/// What a random scenario begins with: chosen by chance, or by `ES_SEED` to repeat it.
+pub(crate) fn seed() -> u64 {
+    match std::env::var("ES_SEED") {
+        Ok(seed) => seed.parse().expect("ES_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    }
+}
+
 /// Runs calls in tasks of their own that begin at the same moment.
 pub(crate) async fn together<T: Send + 'static>(
     what: &str,

@@ -33,10 +33,7 @@ pub(super) async fn dropped_appends_leave_a_consistent_history(fixture: &dyn Fix
 }
 
 async fn storm(fixture: &dyn Fixture, with_drops: bool) -> Summary {
-    let seed = match std::env::var("ES_SEED") {
-        Ok(seed) => seed.parse().expect("ES_SEED is a number"),
-        Err(_) => fastrand::u64(..),
-    };
+    let seed = seed();
     let store = fixture.store();
     let recorder = Recorder::with_order(fixture.write_order());
     let watched = recorder.watch(store.clone());

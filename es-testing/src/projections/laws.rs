@@ -13,11 +13,11 @@ use super::parts::*;
 /// call, and rebuilds: in the end the model is the fold of the log, and so is one made anew.
 pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let seed = fastrand::u64(..);
+    let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut numbers = 0;
     for step in 0..rounds(60, 2_000) {
-        let told = || format!("seed {seed}, step {step}");
+        let told = || format!("ES_SEED={seed}, step {step}");
         for _ in 0..random.usize(0..8) {
             let account = stream(&random.u8(0..5).to_string());
             let size = random.u64(1..4);
@@ -78,6 +78,6 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
     let live = lives(&store, Seen::new()).await;
     let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new()).slices(3);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
-    assert!(rebuilt.is_ok(), "nothing keeps it from its end: {rebuilt:?}, seed {seed}");
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "seed {seed}");
+    assert!(rebuilt.is_ok(), "nothing keeps it from its end: {rebuilt:?}, ES_SEED={seed}");
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "ES_SEED={seed}");
 }

@@ -61,3 +61,13 @@ fn every_clause_has_a_scenario_and_a_saboteur() {
     let sins: BTreeSet<_> = all().iter().map(|saboteur| format!("{:?}", saboteur.sin)).collect();
     assert_eq!(sins.len(), all().len(), "every saboteur has a sin of its own");
 }
+
+#[test]
+fn the_readme_describes_every_area() {
+    let readme = include_str!("../../README.md");
+    let readme = readme.split("projection_suite!").nth(1).expect("the README tells of the suite");
+    for scenario in SCENARIOS.iter().filter(|scenario| scenario.ability.is_none()) {
+        let row = format!("| `{}` |", scenario.concern);
+        assert!(readme.contains(&row), "the README has no row for {}", scenario.concern);
+    }
+}

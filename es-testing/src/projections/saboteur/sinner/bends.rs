@@ -1,0 +1,138 @@
+//! How the sins are committed with the means of a healthy sink.
+
+use es_core::Position;
+use es_core::projection::{
+    Batch, Checkpoint, Claim, Content, Lease, ListParked, ParkedState, SinkError, Slot,
+};
+use tokio::task::yield_now;
+
+use super::super::Sin;
+use super::Sinner;
+
+impl Sinner {
+    /// The claim under which the inner sink does what it should refuse.
+    pub(super) async fn bent(&self, claim: &Claim, refusal: &SinkError) -> Option<Claim> {
+        let mut bent = claim.clone();
+        match (self.sin, refusal) {
+            (Sin::IgnoresTheFingerprint, SinkError::Changed { stored, .. }) => {
+                bent.fingerprint.clone_from(stored);
+            }
+            (Sin::LetsASecondHolderIn, SinkError::Held { holder, .. })
+            | (Sin::LetsASecondRebuildIn, SinkError::RebuildRunning { holder, .. }) => {
+                bent.holder.clone_from(holder);
+                if let Ok(Some(status)) =
+                    self.inner.status(Some(&claim.projection)).await.map(|mut all| all.pop())
+                    && let Some(shadow) = status.shadow.filter(|_| claim.slot == Slot::Shadow)
+                {
+                    bent.fingerprint = shadow.fingerprint;
+                }
+            }
+            _ => return None,
+        }
+        Some(bent)
+    }
+
+    /// Does to a shadow what should not be done when a rebuild begins again.
+    pub(super) async fn begin(&self, claim: &Claim) -> Result<Claim, SinkError> {
+        let mut claim = claim.clone();
+        if claim.slot == Slot::Active {
+            return Ok(claim);
+        }
+        let status = self.inner.status(Some(&claim.projection)).await?.into_iter().next();
+        let shadow = status.and_then(|status| status.shadow);
+        match (self.sin, shadow) {
+            (Sin::GoesOnWithOtherCode, Some(shadow)) => claim.fingerprint = shadow.fingerprint,
+            (Sin::BeginsARebuildAnew, Some(shadow)) if shadow.holder.is_none() => {
+                self.inner.abandon(&claim.projection).await?;
+            }
+            _ => {}
+        }
+        Ok(claim)
+    }
+
+    pub(super) async fn discarded(&self, lease: &Lease) -> Result<(), SinkError> {
+        // they can be replaced by waiting ones, which is as wrong as having none
+        let list = ListParked::default();
+        let mut parked = self.inner.parked(&lease.projection, lease.slot, &list).await?;
+        parked.iter_mut().for_each(|it| it.state = ParkedState::Waiting { is_due: false });
+        let here = lease.checkpoints[0].clone();
+        let mut batch = Batch::moving(0, here.clone(), here);
+        batch.park = parked;
+        self.inner.commit(lease, &batch).await
+    }
+
+    /// Brings all slices to the foremost place, without the events between.
+    pub(super) async fn feign(&self, lease: &Lease, to: Position) -> Result<(), SinkError> {
+        let slices = self.checkpoints(&lease.projection, lease.slot).await?;
+        for (slice, from) in (0..).zip(slices) {
+            if from.position < to {
+                let end = Checkpoint { position: to, event: from.event.clone() };
+                self.inner.commit(lease, &Batch::moving(slice, from, end)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch as it is written.
+    pub(super) async fn twisted(&self, lease: &Lease, batch: &Batch) -> Result<Batch, SinkError> {
+        let mut batch = batch.clone();
+        match (self.sin, &mut batch.content) {
+            (Sin::AppliesTwice, _) => {
+                let slices = self.checkpoints(&lease.projection, lease.slot).await?;
+                if let Some(stands) = slices.into_iter().nth(batch.slice as usize) {
+                    batch.from = stands;
+                }
+            }
+            (Sin::ForgetsTheCheckpoint, _) => batch.to = batch.from.clone(),
+            (Sin::KeepsRemovedRows, Content::Rows(rows)) => {
+                rows.retain(|row| row.value.is_some());
+            }
+            (Sin::HandsOverBackwards, Content::Events(events)) => events.reverse(),
+            (Sin::ForgetsParkedFollowers, _) => batch.park.retain(|entry| entry.attempts > 0),
+            (Sin::KeepsParkedFirst, _) => {
+                let list = ListParked::default();
+                let there = self.inner.parked(&lease.projection, lease.slot, &list).await?;
+                batch.park.retain(|entry| there.iter().all(|it| it.id() != entry.id()));
+            }
+            _ => {}
+        }
+        Ok(batch)
+    }
+
+    /// Writes the two halves of a batch, one after the other.
+    pub(super) async fn halved(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let is_model_first = self.sin == Sin::MovesTheModelBeforeTheCheckpoint;
+        let mut model = batch.clone();
+        let mut moving = Batch::moving(batch.slice, batch.from.clone(), batch.to.clone());
+        std::mem::swap(&mut model.events, &mut moving.events);
+        if is_model_first {
+            model.to = batch.from.clone();
+        } else {
+            model.from = batch.to.clone();
+        }
+        let (first, second) = if is_model_first { (model, moving) } else { (moving, model) };
+        self.inner.commit(lease, &first).await?;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        self.inner.commit(lease, &second).await
+    }
+
+    pub(super) async fn wrong_after(
+        &self,
+        lease: &Lease,
+        batch: &Batch,
+        refusal: SinkError,
+    ) -> Result<(), SinkError> {
+        let mut batch = batch.clone();
+        match (self.sin, &refusal) {
+            (Sin::SkipsPoison, SinkError::Handler { .. })
+            | (Sin::TakesEventsWithoutAHandler, SinkError::NoHandler { .. }) => {
+                batch.content = Content::Events(Vec::new());
+            }
+            (Sin::TakesOutWhatIsGone, SinkError::ParkedChanged { .. }) => batch.unpark.clear(),
+            _ => return Err(refusal),
+        }
+        self.inner.commit(lease, &batch).await
+    }
+}
