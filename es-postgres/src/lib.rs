@@ -41,6 +41,14 @@
 //! Triggers of the application on the table run with `search_path = pg_catalog`; they must name
 //! schemas.
 //!
+//! # Projections
+//!
+//! The store is a [`ProjectionSink`](es_core::projection::ProjectionSink). A commit of rows is one
+//! call of a migrated function and one round trip; leases expire by the server's clock; commits of
+//! other processes are noticed by polling, one statement for all who wait. A [`PostgresHandler`]
+//! writes tables of the application's own within the transaction of the commit. All calls share
+//! [`projectors`](PostgresConfig::projectors) connections.
+//!
 //! No feature for TLS is enabled here: the application enables one of sqlx's.
 
 pub use sqlx;

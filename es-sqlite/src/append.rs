@@ -7,6 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, params};
 
 use crate::error::Doing;
+use crate::projection::Inline;
 use crate::row::time_text;
 use crate::{read, sql};
 
@@ -44,6 +45,7 @@ pub(crate) fn append(
     connection: &Connection,
     append: &CheckedAppend,
     now: Timestamp,
+    inline: &Inline,
 ) -> Result<Appended, AppendError> {
     let request = &append.request;
     if let Some(key) = request.idempotency_key()
@@ -61,12 +63,14 @@ pub(crate) fn append(
     let has_triggers = connection
         .db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)
         .doing(connection, "writing to")?;
-    if request.event_count() == 1 && request.idempotency_key().is_none() && !has_triggers {
+    let is_single = request.event_count() == 1 && request.idempotency_key().is_none();
+    if is_single && !has_triggers && inline.is_empty() {
         return write(connection, append, &versions, now)
             .map_err(|failure| failure.explain(connection));
     }
     run(connection, sql::BEGIN_REQUEST)?;
-    let written = write(connection, append, &versions, now);
+    let written = write(connection, append, &versions, now)
+        .and_then(|appended| Ok(inline.take(connection, now).map(|()| appended)?));
     // after some failures SQLite has ended the whole transaction already
     if !connection.is_autocommit() {
         if written.is_err() {

@@ -41,7 +41,8 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
     StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(error)
 }
 
-fn kind(error: &Error) -> StoreErrorKind {
+/// What kind of failure it is.
+pub(crate) fn kind(error: &Error) -> StoreErrorKind {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Busy,
         Some(ErrorCode::DiskFull) => StoreErrorKind::Full,

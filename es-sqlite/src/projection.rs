@@ -2,6 +2,7 @@
 
 mod commit;
 mod handler;
+mod inline;
 mod model;
 mod read;
 mod row;
@@ -9,3 +10,4 @@ mod sink;
 
 pub(crate) use handler::Handlers;
 pub use handler::ModelTransaction;
+pub(crate) use inline::Inline;

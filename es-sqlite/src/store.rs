@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use crate::append::{CheckedAppend, append};
 use crate::config::SqliteConfig;
 use crate::open::{open_to_read, open_to_write};
-use crate::projection::Handlers;
+use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
 use crate::reader::{self, Read, do_reads};
 use crate::transaction::SqliteTransaction;
@@ -44,6 +44,7 @@ struct Shared {
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
     handlers: Handlers,
+    inline: Arc<Inline>,
     /// The thread that ends after all others; `None` when it was waited for.
     last: tokio::sync::Mutex<Option<Thread>>,
 }
@@ -133,9 +134,10 @@ impl SqliteStore {
         W: FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (limits, clock) = (self.shared.config.limits, self.shared.config.clock.clone());
+        let inline = Arc::clone(self.inline());
         self.writes()?
             .write_alone(move |connection| {
-                work(&mut SqliteTransaction::new(connection, limits, clock))
+                work(&mut SqliteTransaction::new(connection, limits, clock, inline))
             })
             .await
     }
@@ -191,6 +193,10 @@ impl SqliteStore {
 
     pub(crate) fn handlers(&self) -> &Handlers {
         &self.shared.handlers
+    }
+
+    pub(crate) fn inline(&self) -> &Arc<Inline> {
+        &self.shared.inline
     }
 
     pub(crate) fn wake(&self) -> &Wake {
@@ -260,6 +266,7 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         wake,
         poison,
         handlers: Handlers::default(),
+        inline: Arc::default(),
         last: Default::default(),
     };
     let path = shared.config.path.clone();
@@ -268,6 +275,7 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         connections,
         path,
         wake: Arc::clone(&shared.wake),
+        inline: Arc::clone(&shared.inline),
         poison: Arc::clone(&shared.poison),
         triggers: Cell::new(None),
     });
@@ -301,9 +309,10 @@ impl EventStore for SqliteStore {
         let writes = self.writes()?;
         let checked = CheckedAppend::new(request, &self.shared.config.limits)?;
         let clock = Arc::clone(&self.shared.config.clock);
+        let inline = Arc::clone(self.inline());
         writes
             .write_shared(checked.bytes(), append_failure, move |connection| {
-                append(connection, &checked, clock.now())
+                append(connection, &checked, clock.now(), &inline)
             })
             .await
     }

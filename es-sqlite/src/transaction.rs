@@ -8,6 +8,7 @@ use es_core::{AppendError, AppendRequest, Appended, Limits, StoreError, StoreErr
 use rusqlite::{Connection, Error, ffi};
 
 use crate::append::{CheckedAppend, append};
+use crate::projection::Inline;
 
 /// Why nothing more is written in a transaction.
 const ENDED: &str = "a statement before has ended the transaction, nothing of it is written";
@@ -18,6 +19,7 @@ pub struct SqliteTransaction<'a> {
     connection: &'a Connection,
     limits: Limits,
     clock: Arc<dyn Clock>,
+    inline: Arc<Inline>,
 }
 
 impl fmt::Debug for SqliteTransaction<'_> {
@@ -29,8 +31,13 @@ impl fmt::Debug for SqliteTransaction<'_> {
 }
 
 impl<'a> SqliteTransaction<'a> {
-    pub(crate) fn new(connection: &'a Connection, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        Self { connection, limits, clock }
+    pub(crate) fn new(
+        connection: &'a Connection,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        inline: Arc<Inline>,
+    ) -> Self {
+        Self { connection, limits, clock, inline }
     }
 
     /// The connection, for statements on the application's own tables.
@@ -75,7 +82,7 @@ impl<'a> SqliteTransaction<'a> {
             return Err(StoreError::new(StoreErrorKind::Other, text).into());
         }
         let checked = CheckedAppend::new(request, &self.limits)?;
-        append(self.connection, &checked, self.clock.now())
+        append(self.connection, &checked, self.clock.now(), &self.inline)
     }
 }
 

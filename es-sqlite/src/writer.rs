@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::append::run;
 use crate::error::{Doing, commit_error, poisoned};
 use crate::open::WriteConnections;
+use crate::projection::Inline;
 use crate::queue::{Queue, Waiting};
 use crate::wait::Wake;
 use crate::{read, sql};
@@ -162,6 +163,7 @@ pub(crate) struct Writer {
     pub(crate) connections: WriteConnections,
     pub(crate) path: PathBuf,
     pub(crate) wake: Arc<Wake>,
+    pub(crate) inline: Arc<Inline>,
     /// Set when a commit's outcome is unknown: from then on everything is refused.
     pub(crate) poison: Arc<OnceLock<StoreError>>,
     /// Whether the application has triggers on the store's tables, as of which schema.
@@ -324,6 +326,9 @@ impl Writer {
         }
         if let Ok(end) = end {
             self.wake.advance(end);
+        }
+        if !self.inline.is_empty() {
+            self.wake.commits().give();
         }
         Ok(())
     }

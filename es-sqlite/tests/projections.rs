@@ -1,6 +1,8 @@
 //! The suite of projections over the SQLite store.
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use es_core::projection::ProjectionSink;
@@ -62,6 +64,10 @@ async fn sqlite() -> Sqlite {
 }
 
 impl Sqlite {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("store.db")
+    }
+
     fn open_now(&self) -> SqliteStore {
         self.store.lock().unwrap().clone()
     }
@@ -86,7 +92,7 @@ impl ProjectionFixture for Sqlite {
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {
-        let connection = Connection::open(self.folder.path().join("store.db")).unwrap();
+        let connection = Connection::open(self.path()).unwrap();
         let mut select = connection
             .prepare(
                 "SELECT stream, number FROM effects JOIN projection_models USING (generation)
@@ -105,3 +111,32 @@ impl ProjectionFixture for Sqlite {
 }
 
 es_testing::projection_suite!(sqlite);
+
+/// Names the file to this program, when it runs as a child that is killed.
+const CHILD: &str = "ES_SQLITE_PROJECTOR";
+
+/// What the child does; nothing unless it was started by the campaign.
+#[tokio::test]
+async fn projector_that_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
+    let store = Arc::new(opened(&config, &Arc::new(SuiteHandler::default())).await);
+    es_testing::projections::crash::project_until_killed(store.clone(), store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn projector_kills_campaign() {
+    let fixture = sqlite().await;
+    // the child's time is the system's
+    let config = SqliteConfig::new(fixture.path()).synchronous(Synchronous::Off);
+    let store = Arc::new(opened(&config, &fixture.handler).await);
+    let child = || {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "projector_that_is_killed", "--nocapture"]);
+        command.env(CHILD, fixture.path());
+        command
+    };
+    let (events, sink): (Arc<dyn EventStore>, Arc<dyn ProjectionSink>) = (store.clone(), store);
+    let effects = async || fixture.effects().await;
+    es_testing::projections::crash::campaign(&events, &sink, child, effects).await;
+}

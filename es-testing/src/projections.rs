@@ -22,6 +22,8 @@ use crate::contract::{Ability, Outcome, TimeLimits};
 
 mod parts;
 
+pub mod crash;
+
 mod cut;
 mod models;
 pub mod saboteur;

@@ -71,7 +71,7 @@ pub(crate) struct Projected {
     _kept: Box<dyn Any + Send + Sync>,
 }
 
-async fn opened(config: &PostgresConfig, handler: &Arc<SuiteHandler>) -> PostgresStore {
+pub(crate) async fn opened(config: &PostgresConfig, handler: &Arc<SuiteHandler>) -> PostgresStore {
     let store = PostgresStore::open(config.clone()).await.unwrap();
     store.handle(HANDLED, Effects(handler.clone()));
     store
@@ -94,6 +94,10 @@ impl Projected {
         let handler = Arc::new(SuiteHandler::default());
         let open = Mutex::new(opened(&config, &handler).await);
         Self { open, config, clock: Arc::new(clock), handler, database, _kept: Box::new(kept) }
+    }
+
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     fn open_now(&self) -> PostgresStore {

@@ -1,15 +1,17 @@
 //! Handlers: what an application does with events within the transaction of a commit.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::projection::{ApplyError, Lease, SinkError, Slot};
-use es_core::{Payload, RecordedEvent, StoreError};
+use es_core::{Payload, RecordedEvent, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use super::{commit, read};
+use crate::error::kind;
 use crate::store::SqliteStore;
 
 type Handler =
@@ -47,10 +49,38 @@ pub(super) fn call(
             .unwrap_or("no text");
         Err(format!("the handler panicked: {text}").into())
     });
-    done.map_err(|error| SinkError::Handler {
-        projection: lease.projection.clone(),
-        source: error.into(),
+    done.map_err(|error| match file_to_blame(&*error) {
+        Some(kind) => {
+            let path = connection.path().unwrap_or("the store");
+            let text = format!("handing events to projection `{}` in {path}", lease.projection);
+            StoreError::new(kind, text).caused_by(Failed { source: error }).into()
+        }
+        None => SinkError::Handler { projection: lease.projection.clone(), source: error.into() },
     })
+}
+
+/// A handler's failure as a cause.
+#[derive(Debug, thiserror::Error)]
+#[error("the handler failed")]
+struct Failed {
+    source: ApplyError,
+}
+
+/// What is wrong with the file, if that is why a handler failed, and not an event.
+fn file_to_blame(error: &(dyn Error + 'static)) -> Option<StoreErrorKind> {
+    let mut cause = Some(error);
+    while let Some(this) = cause {
+        let sqlite = this.downcast_ref::<rusqlite::Error>();
+        let kind = match this.downcast_ref::<StoreError>() {
+            Some(error) => Some(error.kind()),
+            None => sqlite.filter(|it| it.sqlite_error_code().is_some()).map(kind),
+        };
+        if kind.is_some() {
+            return kind.filter(|kind| *kind != StoreErrorKind::Other);
+        }
+        cause = this.source();
+    }
+    None
 }
 
 impl SqliteStore {
@@ -59,7 +89,9 @@ impl SqliteStore {
     ///
     /// The handler runs on the writing thread, within the transaction of the commit: whatever else it
     /// waits for, every append waits for too. It must not call the store. When it answers `Err` or
-    /// panics, all that it did is undone.
+    /// panics, all that it did is undone. A failure by which the file, and not an event, is to blame (it
+    /// is held, full, read-only) must keep its `rusqlite::Error` in the chain of causes: it is waited
+    /// out, and parks nothing.
     ///
     /// A model in a table of the application's own is rebuilt beside the one that is served, so its
     /// rows must say which model they belong to: they carry

@@ -1,5 +1,6 @@
 //! The calls of the sink, on the store's threads.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,7 +26,7 @@ impl SqliteStore {
     }
 
     /// The same where it can end somebody's wait.
-    async fn advance<T, W>(&self, work: W) -> Result<T, SinkError>
+    pub(super) async fn advance<T, W>(&self, work: W) -> Result<T, SinkError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection, Timestamp) -> Result<T, SinkError> + Send + 'static,
@@ -74,8 +75,12 @@ impl ProjectionSink for SqliteStore {
     }
 
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
-        let lease = lease.clone();
-        self.advance(move |connection, _| model::switch(connection, &lease)).await
+        let (lease, inline) = (lease.clone(), Arc::clone(self.inline()));
+        self.advance(move |connection, now| {
+            model::switch(connection, &lease)?;
+            inline.adopt(connection, &lease.projection, now)
+        })
+        .await
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {

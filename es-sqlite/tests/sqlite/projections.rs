@@ -7,6 +7,7 @@ use es_core::projection::{
     SinkError, Slot,
 };
 use es_core::{EventStore, Payload, Position, ReadLog, RecordedEvent, StoreError, StoreErrorKind};
+use es_sqlite::rusqlite::{self, ffi};
 use es_sqlite::{ModelTransaction, SqliteConfig, SqliteStore};
 
 use crate::support::{Folder, append_one, event, waits};
@@ -117,6 +118,25 @@ async fn a_handler_that_panics_has_failed_and_the_store_goes_on() {
     assert!(source.to_string().contains("no mail today"), "{source}");
     assert_eq!(store.rows("mail", Slot::Active, None, 10).await.unwrap(), []);
     append_one(&store, "posting/1", event("d")).await;
+}
+
+#[tokio::test]
+async fn what_the_file_is_to_blame_for_is_no_poison() {
+    let folder = Folder::new();
+    let (store, events) = store_with(&folder, |model, events| {
+        let code = if events.len() == 3 { ffi::SQLITE_FULL } else { ffi::SQLITE_CONSTRAINT };
+        model.set_row("half", Some(&Payload::of(&1)?))?;
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into())
+    })
+    .await;
+    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    match store.commit(&lease, &handing(&Checkpoint::START, &events)).await {
+        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Full),
+        other => panic!("the file is full, but: {other:?}"),
+    }
+    let refused = store.commit(&lease, &handing(&Checkpoint::START, &events[..2])).await;
+    assert!(matches!(refused, Err(SinkError::Handler { .. })), "{refused:?}");
+    assert_eq!(store.rows("mail", Slot::Active, None, 10).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,0 +1,182 @@
+//! Projections that are kept within the append.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use es_core::projection::{
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, Slot,
+};
+use es_core::{PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
+use rusqlite::Connection;
+
+use super::{commit, model, read};
+use crate::read::read_log;
+use crate::store::SqliteStore;
+
+/// Who holds the lease of an inline projection, in every process.
+const HOLDER: &str = "the append";
+
+/// Longer than any store lives, on any clock.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The projections of a store that are kept within the append.
+#[derive(Default)]
+pub(crate) struct Inline(Mutex<Vec<Definition>>);
+
+impl Inline {
+    fn all(&self) -> MutexGuard<'_, Vec<Definition>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    /// Takes what stands in the log and not yet in the models, which is what an append has just
+    /// written, and what other processes have.
+    pub(crate) fn take(&self, connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+        for definition in self.all().iter() {
+            let taken = loop {
+                match take_page(connection, definition, now) {
+                    Ok(true) => break Ok(()),
+                    Ok(false) => {}
+                    // a switch has made the model another code's, whose business it is now
+                    Err(SinkError::Changed { .. }) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            taken.map_err(|error| match error {
+                SinkError::Store(error) => error,
+                other => {
+                    let text = "an inline projection cannot be kept";
+                    StoreError::new(StoreErrorKind::Other, text).caused_by(other)
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Takes the lease of a model that has just become the active one, if its projection is kept
+    /// inline, before a runner can.
+    pub(super) fn adopt(
+        &self,
+        connection: &Connection,
+        projection: &str,
+        now: Timestamp,
+    ) -> Result<(), SinkError> {
+        let all = self.all();
+        let Some(definition) = all.iter().find(|it| it.name() == projection) else {
+            return Ok(());
+        };
+        match model::acquire(connection, &claim(definition), now) {
+            Ok(_) | Err(SinkError::Changed { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Keeps the model of a projection within every append of this store from now on: who is answered
+    /// by an append finds its effect in the model.
+    ///
+    /// The model is first brought to the end of the log. An event that the projection cannot take
+    /// refuses its append, and nothing is written. No runner can take the projection meanwhile. What
+    /// processes append that do not keep it is in the model with the next append of one that does, and
+    /// refuses that one if it cannot be taken. A switch to a model that the same code rebuilt goes on inline; after one to other code's, that
+    /// code must be given here.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire), and when the
+    /// projection cannot take an event that is in the log, or is one of a handler.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the projection with what it has taken, held by the appends.
+    pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
+        let definition = projection.into();
+        loop {
+            // a page for each transaction, so that appends wait for no more than that
+            let (taken, inline) = (definition.clone(), Arc::clone(self.inline()));
+            let is_at_end = self.advance(move |connection, now| {
+                let is_at_end = take_page(connection, &taken, now)?;
+                if is_at_end {
+                    let mut all = inline.all();
+                    all.retain(|other| other.name() != taken.name());
+                    all.push(taken);
+                }
+                Ok(is_at_end)
+            });
+            if is_at_end.await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Takes a page of the log; true if there is no more.
+fn take_page(
+    connection: &Connection,
+    definition: &Definition,
+    now: Timestamp,
+) -> Result<bool, SinkError> {
+    let lease = model::acquire(connection, &claim(definition), now)?;
+    let from = lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);
+    let read = ReadLog::after(from.position).filter(definition.selection().clone());
+    let page = read_log(connection, &read.limit(PageLimit::default()))?;
+    let event = page.events.last().map(Into::into).or_else(|| from.event.clone());
+    let to = Checkpoint { position: page.next, event };
+    let failed = |error: ApplyError| failed(definition, error);
+    let rows = rows(connection, definition, &lease, &page.events).map_err(failed)?;
+    let changes = definition.changes(&page.events, &rows).map_err(failed)?;
+    let mut batch = Batch::moving(0, from, to).content(Content::Rows(changes));
+    batch.events = page.events.len() as u64;
+    commit::commit(connection, &lease, &batch, now, |_| Ok(()))?;
+    Ok(page.at_end)
+}
+
+/// The rows that the events concern, as they are.
+fn rows(
+    connection: &Connection,
+    definition: &Definition,
+    lease: &Lease,
+    events: &[es_core::RecordedEvent],
+) -> Result<HashMap<String, es_core::Payload>, ApplyError> {
+    let keys = definition.keys_of(events)?;
+    let rows = read::load(connection, definition.name(), lease.slot, keys)?;
+    Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
+}
+
+fn claim(definition: &Definition) -> Claim {
+    Claim {
+        projection: definition.name().to_owned(),
+        fingerprint: definition.fingerprint().to_owned(),
+        slot: Slot::Active,
+        slices: 1,
+        holder: HOLDER.to_owned(),
+        time_to_live: FOR_EVER,
+    }
+}
+
+fn failed(definition: &Definition, error: ApplyError) -> SinkError {
+    let text = format!("inline projection `{}` cannot take an event", definition.name());
+    StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
+}
+
+/// What a projection said, as an error of its own.
+#[derive(Debug)]
+struct Cause(ApplyError);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
