@@ -129,6 +129,21 @@ async fn measure() {
     let mut bench =
         Bench { connection: PgConnection::connect_with(&database.options()).await.unwrap() };
 
+    bench.register(1_000_001, 1_010_000).await;
+    bench.fill(1_000_001, 1_010_000, 10, 16).await;
+    bench.run(sqlx::query(statement!("vacuum"))).await;
+    let read = bench.read(1_000_001, 1_010_000).await;
+    let times = |took: Duration| took.as_secs_f64() / read.as_secs_f64();
+    let validated = bench.run(sqlx::query(statement!("validate"))).await;
+    bench.run(sqlx::query(statement!("forget"))).await;
+    let rebuilt = bench.run(sqlx::query(statement!("rebuild_all"))).await;
+    println!(
+        "100000 events over 10000 postings: read in {read:?}; rebuilt from zero in \
+         {rebuilt:?} ({:.1} times), validated in {validated:?} ({:.1} times)",
+        times(rebuilt),
+        times(validated),
+    );
+
     bench.trigger(10_000_000, "flushed").await;
     bench.run(sqlx::query(statement!("no_flush"))).await;
     bench.trigger(20_000_000, "not flushed").await;
@@ -153,21 +168,6 @@ async fn measure() {
             before = Some(took);
         }
     }
-
-    bench.register(1_000_001, 1_010_000).await;
-    bench.fill(1_000_001, 1_010_000, 10, 16).await;
-    bench.run(sqlx::query(statement!("vacuum"))).await;
-    let read = bench.read(1_000_001, 1_010_000).await;
-    let times = |took: Duration| took.as_secs_f64() / read.as_secs_f64();
-    let validated = bench.run(sqlx::query(statement!("validate"))).await;
-    bench.run(sqlx::query(statement!("forget"))).await;
-    let rebuilt = bench.run(sqlx::query(statement!("rebuild_all"))).await;
-    println!(
-        "100000 events over 10000 postings and the above: read in {read:?}; rebuilt from zero in \
-         {rebuilt:?} ({:.1} times), validated in {validated:?} ({:.1} times)",
-        times(rebuilt),
-        times(validated),
-    );
 }
 
 fn main() {
