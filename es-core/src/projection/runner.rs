@@ -162,6 +162,8 @@ impl Runner {
     /// has stopped.
     ///
     /// A failing store, and a lease that somebody else has, are waited out.
+    /// A projection that stopped at an event stays so; its health says why, and a new runner tries
+    /// again.
     ///
     /// # Errors
     ///

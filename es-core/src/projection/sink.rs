@@ -57,7 +57,8 @@ use super::{
 ///    (`commit::rows_come_back_as_committed`, `commit::rows_are_listed_in_key_order`,
 ///    `commit::projections_do_not_mix`)
 /// 7. [`Content::Events`](super::Content::Events) are given to the handler of the projection, in
-///    order, within the transaction of the commit. If it fails, nothing of the batch is written and
+///    order, within the transaction of the commit. Where a handler writes into tables of its own, the
+///    sink tells it the generation, so that a shadow gets others than the active model. If it fails, nothing of the batch is written and
 ///    the answer is [`Handler`](SinkError::Handler). Without a handler it is
 ///    [`NoHandler`](SinkError::NoHandler). (`handlers::a_handler_takes_events_in_order`,
 ///    `handlers::a_failing_handler_writes_nothing`, `handlers::an_unknown_handler_is_refused`)

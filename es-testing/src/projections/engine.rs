@@ -128,6 +128,25 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
     assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
 }
 
+pub(super) async fn who_is_behind_joins_without_overlap(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    // the page of the one that is behind ends within that of the other
+    accounts_paid(&store, &["1", "2"], 1..=5).await;
+    let mut behind = runner(&store, &sink, "one").projection(Crossing);
+    caught_up(&mut behind).await;
+    behind.release().await;
+    accounts_paid(&store, &["1", "2"], 6..=6).await;
+    let mut before = runner(&store, &sink, "one").projection(Seen::new());
+    caught_up(&mut before).await;
+    before.release().await;
+    accounts_paid(&store, &["1", "2"], 7..=15).await;
+    let mut both =
+        runner(&store, &sink, "one").projection(Seen::new()).projection(Crossing).batches(few());
+    caught_up(&mut both).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+}
+
 fn few() -> BatchLimit {
     BatchLimit::events(4)
 }

@@ -16,7 +16,7 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
     let seed = seed();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut numbers = 0;
-    for step in 0..rounds(60, 2_000) {
+    for step in 0..rounds(60, 600) {
         let told = || format!("ES_SEED={seed}, step {step}");
         for _ in 0..random.usize(0..8) {
             let account = stream(&random.u8(0..5).to_string());

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use es_core::projection::{
-    BatchLimit, FailurePolicy, Rebuild, RebuildError, RowDifference, SinkError, Slot, differences,
+    BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
+    Slot, differences,
 };
 use es_core::{Environment, Payload};
 use futures_util::TryStreamExt;
@@ -15,6 +16,7 @@ use super::cut::{Side, cut};
 use super::models::*;
 use super::parts::*;
 use super::{ProjectionFixture, SuiteHandler};
+use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
     Rebuild::new(store.clone(), sink.clone(), Doubled)
@@ -123,6 +125,43 @@ pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture
     handle.stop();
     let mut new = super::models::runner(&store, &sink, "new").projection(Doubled);
     caught_up(&mut new).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+}
+
+/// A sink whose active model is moved on just before the first two switches.
+struct Overtaken {
+    inner: Sink,
+    store: Store,
+    active: tokio::sync::Mutex<(u32, Runner)>,
+}
+
+#[async_trait::async_trait]
+impl SinkWrapper for Overtaken {
+    fn inner(&self) -> &Sink {
+        &self.inner
+    }
+
+    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+        let mut active = self.active.lock().await;
+        let (times, runner) = &mut *active;
+        if *times < 2 {
+            *times += 1;
+            accounts_paid(&self.store, &["1", "9"], 70..=71).await;
+            caught_up(runner).await;
+        }
+        self.inner.switch(lease).await
+    }
+}
+
+pub(super) async fn a_switch_catches_up_with_who_moved_on(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let active = runner(&store, &sink, "one").projection(Seen::new());
+    let overtaken: Sink = Arc::new(WrappedSink(Overtaken {
+        inner: sink.clone(),
+        store: store.clone(),
+        active: tokio::sync::Mutex::new((0, active)),
+    }));
+    rebuilt(rebuild_of(&store, &overtaken)).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
 }
 
