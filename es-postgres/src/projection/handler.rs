@@ -32,7 +32,7 @@ use crate::store::PostgresStore;
 ///    it goes on regardless, the commit fails, and all of it is undone.
 ///    (`projections::a_handler_that_hides_a_failure_commits_nothing`)
 /// 3. It uses the connection that it is given, and none of a pool: the store's calls never wait for a
-///    second connection while they hold one, and neither should it.
+///    second connection while they hold one, and neither should it. (No test can see it.)
 /// 4. A failure by which the server, and not an event, is to blame (connections, locks, time-outs,
 ///    missing tables) comes back with its [`sqlx::Error`] in the chain of causes; it is waited out and
 ///    parks nothing. (`projections::what_the_server_is_to_blame_for_is_no_poison`)
