@@ -259,8 +259,8 @@ enum Failure {
     #[error("{what}")]
     Usage { what: String },
     #[error(
-        "the database itself keeps {name}, in the table posting_state_projection; ask for it there, \
-         and rebuild it with `turing projection rebuild {name}`"
+        "the database itself keeps {name}, in the table posting_state_projection: ask that table; \
+         `turing validate` checks it and `turing projection rebuild {name}` mends it"
     )]
     KeptByDatabase { name: &'static str },
     #[error(transparent)]

@@ -13,12 +13,14 @@
 
 mod conversation_statistics;
 mod durations;
+mod in_database;
 mod posting_states;
 mod repair;
 mod run_progress;
 
 pub use conversation_statistics::{ConversationRow, ConversationStatistics, Tokens};
 pub use durations::Durations;
+pub use in_database::{rebuild_in_database, rebuild_one_in_database};
 pub use posting_states::{PostingRow, PostingStates};
 pub use repair::{RepairError, repair_posting};
 pub use run_progress::{RunProgress, RunRow, RunStatus};

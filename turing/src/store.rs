@@ -11,7 +11,7 @@ use std::sync::Arc;
 use es_core::projection::{ProjectionSink, SinkError};
 use es_core::{EventStore, SnapshotStore, StoreError};
 use es_memory::MemoryStore;
-use es_postgres::{ConfigError, PostgresStore};
+use es_postgres::{ConfigError, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore};
 use turing_domain::WorkflowId;
 
@@ -196,7 +196,15 @@ impl Store {
 
     /// True if the database itself keeps the states of postings, in `posting_state_projection`.
     pub fn keeps_posting_states(&self) -> bool {
-        matches!(self.opened, Opened::Postgres { .. })
+        self.database().is_some()
+    }
+
+    /// How the PostgreSQL database is reached, if it is one.
+    pub fn database(&self) -> Option<&PostgresConfig> {
+        match &self.opened {
+            Opened::Postgres { store, .. } => Some(store.config()),
+            Opened::Elsewhere | Opened::Sqlite(_) => None,
+        }
     }
 
     /// Makes this process the one that runs the workflow in this store.

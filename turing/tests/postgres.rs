@@ -21,6 +21,8 @@ mod migrate;
 mod projected;
 #[path = "postgres/read_models.rs"]
 mod read_models;
+#[path = "postgres/read_models_cli.rs"]
+mod read_models_cli;
 #[path = "postgres/rebuild.rs"]
 mod rebuild;
 #[path = "postgres/roles.rs"]

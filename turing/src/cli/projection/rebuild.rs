@@ -10,8 +10,8 @@ use turing_domain::PostingId;
 
 use super::super::Failure;
 use super::super::output::{Output, shown, tell};
-use super::{OneArgs, RebuildArgs};
-use crate::read_models::{rebuild, repair_posting};
+use super::{Name, OneArgs, RebuildArgs};
+use crate::read_models::{rebuild, rebuild_in_database, rebuild_one_in_database, repair_posting};
 use crate::store::Store;
 
 /// So many differing rows are printed.
@@ -26,6 +26,14 @@ pub(super) async fn execute(
     if args.posting.is_some() {
         let what = format!("--posting is for posting_state; the rows of {name} are no postings'");
         return Err(Failure::Usage { what });
+    }
+    if let (Name::PostingState, Some(database)) = (args.name, store.database()) {
+        let wrong = rebuild_in_database(database).await?;
+        match args.common.json {
+            true => output.json(&json!({ "read_model": name, "mended": wrong }))?,
+            false => output.line(format_args!("{name} is rebuilt; rows that were wrong: {wrong}"))?,
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let processors = u32::try_from(processors).unwrap_or(1);
@@ -132,6 +140,14 @@ pub(super) async fn one_posting(
     json: bool,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
+    if let Some(database) = store.database() {
+        rebuild_one_in_database(database, posting).await?;
+        match json {
+            true => output.json(&json!({ "posting_id": posting, "rebuilt": true }))?,
+            false => output.line(format_args!("the row of posting {posting} is rebuilt"))?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let changed = repair_posting(store, posting).await?;
     match json {
         true => output.json(&json!({ "posting_id": posting, "changed": changed }))?,

@@ -1,0 +1,1 @@
+SELECT "{schema}".rebuild_all_posting_states()::bigint

@@ -1,0 +1,2 @@
+-- $1 posting
+SELECT "{schema}".rebuild_posting_state($1)

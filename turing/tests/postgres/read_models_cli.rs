@@ -1,0 +1,44 @@
+//! `turing projection` and `turing run` on PostgreSQL.
+
+use serde_json::json;
+
+use crate::database::{Database, turing};
+use crate::support::{RUN, Workspace};
+
+#[test]
+fn a_run_keeps_the_read_models_and_the_database_keeps_the_states_of_postings() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    workspace.postings(3);
+    workspace.script("a.sh", "cat");
+    let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
+    workspace.definition(10, &[(10, "a", end)]);
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    turing(&workspace, &url, &RUN).expect_code(0);
+    let listed = turing(&workspace, &url, &["projection", "list", "--json"]).expect_code(0).json();
+    let states: Vec<_> = listed.as_array().unwrap().iter().map(|row| &row["state"]).collect();
+    assert_eq!(states, ["not running", "kept by the database", "not running"]);
+    assert_eq!(listed[2]["health"]["lag_events"], 0);
+    let shown = ["projection", "show", "run_progress", "--json"];
+    let shown = turing(&workspace, &url, &shown).expect_code(0).json();
+    assert_eq!((&shown[0]["entered"], &shown[0]["open"]), (&json!(3), &json!(0)));
+
+    let refused = turing(&workspace, &url, &["projection", "show", "posting_state"]).expect_code(2);
+    assert!(refused.stderr.contains("posting_state_projection"), "{refused:#?}");
+    database.run(
+        "UPDATE posting_state_projection SET is_terminal = FALSE WHERE posting_id = 1;
+         DELETE FROM posting_state_projection WHERE posting_id = 2",
+    );
+    turing(&workspace, &url, &["validate"]).expect_code(1);
+    let one = ["projection", "rebuild", "posting_state", "--posting", "1"];
+    turing(&workspace, &url, &one).expect_code(0);
+    let all = turing(&workspace, &url, &["projection", "rebuild", "posting_state"]).expect_code(0);
+    assert!(all.stdout.contains("rows that were wrong: 1"), "{all:#?}");
+    turing(&workspace, &url, &["validate"]).expect_code(0);
+
+    for name in ["run_progress", "conversation_statistics"] {
+        let rebuilt = ["projection", "rebuild", name, "--switch"];
+        let rebuilt = turing(&workspace, &url, &rebuilt).expect_code(0);
+        assert!(rebuilt.stdout.contains("0 rows differ"), "{rebuilt:#?}");
+    }
+}
