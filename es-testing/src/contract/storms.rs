@@ -94,9 +94,11 @@ async fn follow(store: Store, recorder: Recorder, mut follower: Follower, limit:
         let read =
             ReadLog::after(after).filter(follower.filter.clone()).limit(PageLimit::events(limit));
         let page = log_page(&store, &read).await;
+        // a dropped append may come behind it
+        let is_closed = page.events.iter().any(|event| event.stream == stream("closed"));
         follower.seen.extend(page.events);
         after = page.next;
-        if follower.seen.last().is_some_and(|event| event.stream == stream("closed")) {
+        if is_closed {
             break;
         }
         if page.at_end && store.wait_past(after).await.is_err() {
