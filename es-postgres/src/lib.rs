@@ -66,7 +66,7 @@ mod read;
 mod row;
 mod snapshot;
 
-pub use config::{ConfigError, IdType, Layout, PostgresConfig, Session};
+pub use config::{ConfigError, IdType, Layout, PostgresConfig, Session, SnapshotTable};
 pub use error::store_error;
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;
