@@ -38,6 +38,9 @@
 //! `UPDATE`, `DELETE` and `TRUNCATE`; `CHECK` constraints refuse rows that could not be read back.
 //! JSON is `jsonb`: equal as a value, and written anew.
 //!
+//! Snapshots are in `{events}_snapshots`; those of one aggregate type can be in a table of the
+//! application's instead ([`Layout::snapshots`]).
+//!
 //! Triggers of the application on the table run with `search_path = pg_catalog`; they must name
 //! schemas.
 //!
