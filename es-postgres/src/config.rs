@@ -12,8 +12,10 @@ use sqlx::postgres::PgConnectOptions;
 use crate::identifier::Identifier;
 
 mod address;
+mod snapshot_table;
 
 pub use address::ConfigError;
+pub use snapshot_table::SnapshotTable;
 
 /// The type of the column `aggregate_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -56,13 +58,21 @@ pub struct Layout {
     pub events: Identifier,
     /// The type of the ids.
     pub ids: IdType,
+    /// A table of the application's for the snapshots of one aggregate type; without, the store's
+    /// own has those of all.
+    pub snapshots: Option<SnapshotTable>,
 }
 
 impl Default for Layout {
-    /// `public.execution_events` with ids of any kind.
+    /// `public.execution_events` with ids of any kind, and all snapshots in the store's own table.
     fn default() -> Self {
         let name = |text| Identifier::new(text).expect("the name keeps the rule");
-        Self { schema: name("public"), events: name("execution_events"), ids: IdType::Text }
+        Self {
+            schema: name("public"),
+            events: name("execution_events"),
+            ids: IdType::Text,
+            snapshots: None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of a schema or table: a lower-case letter or `_`, then lower-case letters, digits and
+/// The name of a schema, table or column: a lower-case letter or `_`, then lower-case letters, digits and
 /// `_`, 40 bytes at most, so that names can be derived from it.
 ///
 /// Such a name cannot change the meaning of a statement that it is put into.

@@ -38,6 +38,9 @@
 //! `UPDATE`, `DELETE` and `TRUNCATE`; `CHECK` constraints refuse rows that could not be read back.
 //! JSON is `jsonb`: equal as a value, and written anew.
 //!
+//! Snapshots are in `{events}_snapshots`; those of one aggregate type can be in a table of the
+//! application's instead ([`Layout::snapshots`]).
+//!
 //! Triggers of the application on the table run with `search_path = pg_catalog`; they must name
 //! schemas.
 //!
@@ -74,7 +77,7 @@ mod read;
 mod row;
 mod snapshot;
 
-pub use config::{ConfigError, IdType, Layout, PostgresConfig, Session};
+pub use config::{ConfigError, IdType, Layout, PostgresConfig, Session, SnapshotTable};
 pub use error::store_error;
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;

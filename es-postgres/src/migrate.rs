@@ -55,7 +55,9 @@ impl Migrations {
     }
 
     /// The steps of an application that keeps tables of its own beside a store, each with a name.
-    /// `{schema}`, `{events}` and `{id}` stand for what the layout says.
+    /// `{schema}`, `{events}` and `{id}` stand for what the layout says; if it has a table of
+    /// snapshots, `{snapshots}` stands for that, and `{snapshot_id}`, `{snapshot_version}`,
+    /// `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its columns.
     ///
     /// `table` is their own table in the store's schema; like the names it must be a constant of
     /// the program.

@@ -12,11 +12,11 @@ use es_core::{
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use crate::config::IdType;
+use crate::config::{IdType, Layout};
 use crate::connection::{Bound, Connections, Doing};
 use crate::log::Log;
 use crate::row::{EventRow, position};
-use crate::sql::Statements;
+use crate::sql::{Statements, TableStatements};
 
 /// How many events of the log a page may look at for those that its filter wants.
 const LOOKED_AT: i64 = 10_000;
@@ -28,6 +28,8 @@ pub(crate) type RecordedRequest = Vec<(StreamId, Vec<RecordedEvent>)>;
 pub(crate) struct Reader {
     pub(crate) connections: Connections,
     pub(crate) statements: Arc<Statements>,
+    /// The aggregate type whose snapshots have a table of the application's.
+    pub(crate) table: Option<(String, TableStatements)>,
     pub(crate) ids: IdType,
     pub(crate) log: Arc<Log>,
     place: String,
@@ -41,7 +43,15 @@ pub(crate) fn bind_stream<'q>(
     ids: IdType,
     stream: &StreamId,
 ) -> Option<Bound<'q>> {
-    let statement = statement.bind(stream.aggregate_type().to_owned());
+    bind_id(statement.bind(stream.aggregate_type().to_owned()), ids, stream)
+}
+
+/// Binds the id of a stream alone; `None` as [`bind_stream`].
+pub(crate) fn bind_id<'q>(
+    statement: Bound<'q>,
+    ids: IdType,
+    stream: &StreamId,
+) -> Option<Bound<'q>> {
     Some(match ids {
         IdType::Text => statement.bind(stream.aggregate_id().to_owned()),
         IdType::Int => statement.bind(IdType::number(stream.aggregate_id())?),
@@ -154,12 +164,16 @@ impl Reader {
     pub(crate) fn new(
         connections: Connections,
         statements: Arc<Statements>,
-        ids: IdType,
+        layout: &Layout,
         log: Arc<Log>,
         place: String,
     ) -> Self {
         let sizes = Sizes(AtomicUsize::new(Sizes::FIRST));
-        Self { connections, statements, ids, log, place, sizes }
+        let table = layout
+            .snapshots
+            .as_ref()
+            .map(|table| (table.aggregate_type.clone(), TableStatements::new(layout)));
+        Self { connections, statements, table, ids: layout.ids, log, place, sizes }
     }
 
     /// Where the store is, for messages.

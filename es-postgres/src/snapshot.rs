@@ -7,19 +7,43 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
 use crate::config::IdType;
-use crate::connection::Doing;
-use crate::read::{Filling, Reader, bind_stream, int, one_more};
+use crate::connection::{Bound, Doing};
+use crate::read::{Filling, Reader, bind_id, bind_stream, int, one_more};
 use crate::row::{Instant, Json as JsonText};
+use crate::sql::{Statement, TableStatements};
 
 impl Reader {
+    /// The statements on the snapshots of this stream if they are in a table of the application's.
+    fn table_of(&self, stream: &StreamId) -> Option<&TableStatements> {
+        let (aggregate_type, table) = self.table.as_ref()?;
+        (aggregate_type == stream.aggregate_type()).then_some(table)
+    }
+
+    /// A statement on the snapshots of this stream with its name bound, which is the id alone in a
+    /// table of the application's; `None` if the column cannot hold the id.
+    fn on_snapshots(
+        &self,
+        stream: &StreamId,
+        general: &Statement,
+        of_table: impl Fn(&TableStatements) -> &Statement,
+    ) -> Option<Bound<'static>> {
+        match self.table_of(stream) {
+            Some(table) => bind_id(sqlx::query(of_table(table).sql()), self.ids, stream),
+            None => bind_stream(sqlx::query(general.sql()), self.ids, stream),
+        }
+    }
+
     /// The newest snapshot at or below a version.
     pub(crate) async fn latest_snapshot(
         &self,
         stream: &StreamId,
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
-        let statement =
-            || bind_stream(sqlx::query(self.statements.latest_snapshot.sql()), self.ids, stream);
+        let statement = || {
+            self.on_snapshots(stream, &self.statements.latest_snapshot, |table| {
+                &table.latest_snapshot_of_type
+            })
+        };
         if statement().is_none() {
             return Ok(None);
         }
@@ -48,8 +72,11 @@ impl Reader {
     /// Keeps a snapshot, in place of one of the same version.
     pub(crate) async fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
         let stream = &snapshot.stream;
-        let statement =
-            || bind_stream(sqlx::query(self.statements.save_snapshot.sql()), self.ids, stream);
+        let statement = || {
+            self.on_snapshots(stream, &self.statements.save_snapshot, |table| {
+                &table.save_snapshot_of_type
+            })
+        };
         if statement().is_none() {
             let text = format!("a snapshot of {stream} cannot be kept: the id is no whole number");
             return Err(StoreError::new(StoreErrorKind::Other, text));
@@ -69,8 +96,11 @@ impl Reader {
 
     /// Removes all snapshots of a stream.
     pub(crate) async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
-        let statement =
-            || bind_stream(sqlx::query(self.statements.delete_snapshots.sql()), self.ids, stream);
+        let statement = || {
+            self.on_snapshots(stream, &self.statements.delete_snapshots, |table| {
+                &table.delete_snapshots_of_type
+            })
+        };
         if statement().is_none() {
             return Ok(());
         }
@@ -88,8 +118,11 @@ impl Reader {
         stream: &StreamId,
         keep: u64,
     ) -> Result<u64, StoreError> {
-        let statement =
-            || bind_stream(sqlx::query(self.statements.prune_snapshots.sql()), self.ids, stream);
+        let statement = || {
+            self.on_snapshots(stream, &self.statements.prune_snapshots, |table| {
+                &table.prune_snapshots_of_type
+            })
+        };
         if statement().is_none() {
             return Ok(0);
         }
@@ -121,13 +154,20 @@ impl Reader {
         let rows = self
             .connections
             .rows(Doing("listing the snapshots", None), || {
-                let statement = sqlx::query(self.statements.list_snapshots.sql());
-                let statement = statement.bind(aggregate_type.to_owned());
+                let which = match &self.table {
+                    Some((_, table)) => &table.list_snapshots_of_all,
+                    None => &self.statements.list_snapshots,
+                };
+                let statement = sqlx::query(which.sql()).bind(aggregate_type.to_owned());
                 let statement = match self.ids {
                     IdType::Text => statement.bind(id.to_owned()),
                     IdType::Int => statement.bind(IdType::number(id).unwrap_or(i32::MIN)),
                 };
-                statement.bind(version).bind(limit)
+                let statement = statement.bind(version).bind(limit);
+                match &self.table {
+                    Some((of_table, _)) => statement.bind(of_table.clone()),
+                    None => statement,
+                }
             })
             .await?;
         let summary = |row: &PgRow| -> Result<SnapshotSummary, sqlx::Error> {
@@ -156,8 +196,11 @@ impl Reader {
         up_to: StreamVersion,
         limit: PageLimit,
     ) -> Result<SnapshotAndTail, StoreError> {
-        let statement =
-            || bind_stream(sqlx::query(self.statements.latest_with_tail.sql()), self.ids, stream);
+        let which = match self.table_of(stream) {
+            Some(table) => &table.latest_with_tail_of_type,
+            None => &self.statements.latest_with_tail,
+        };
+        let statement = || bind_stream(sqlx::query(which.sql()), self.ids, stream);
         if statement().is_none() {
             let stream_version = StreamVersion::EMPTY;
             let tail = StreamPage { events: Vec::new(), stream_version, has_more: false };

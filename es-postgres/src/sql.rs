@@ -18,25 +18,35 @@ impl Statement {
 }
 
 /// Puts the names of a layout into a statement: `{schema}` and `{events}`, which are
-/// [`Identifier`](crate::Identifier)s, and `{id}`, a type of two.
+/// [`Identifier`](crate::Identifier)s, and `{id}`, a type of two. With a table of snapshots, its
+/// identifiers as well: `{snapshots}`, and `{snapshot_id}` and the like for the columns.
 pub(crate) fn fill(template: &str, layout: &Layout) -> Statement {
-    let text = template
+    let mut text = template
         .replace("{schema}", layout.schema.as_str())
         .replace("{events}", layout.events.as_str())
         .replace("{id}", layout.ids.sql_type());
+    if let Some(table) = &layout.snapshots {
+        text = text
+            .replace("{snapshots}", table.table.as_str())
+            .replace("{snapshot_id}", table.id.as_str())
+            .replace("{snapshot_version}", table.version.as_str())
+            .replace("{snapshot_schema}", table.schema.as_str())
+            .replace("{snapshot_state}", table.state.as_str())
+            .replace("{snapshot_taken_at}", table.taken_at.as_str());
+    }
     Statement(text.into())
 }
 
 /// Declares the statements by the names of their files.
 macro_rules! statements {
-    ($($name:ident)*) => {
-        /// The statements with the names of one layout.
+    ($(#[$doc:meta])* $of:ident: $($name:ident)*) => {
+        $(#[$doc])*
         #[derive(Debug)]
-        pub(crate) struct Statements {
+        pub(crate) struct $of {
             $(pub(crate) $name: Statement,)*
         }
 
-        impl Statements {
+        impl $of {
             pub(crate) fn new(layout: &Layout) -> Self {
                 Self {
                     $($name: fill(
@@ -56,6 +66,8 @@ macro_rules! statements {
 }
 
 statements! {
+    /// The statements with the names of one layout.
+    Statements:
     announce
     append
     append_event
@@ -99,25 +111,52 @@ statements! {
     used_event_ids
 }
 
+statements! {
+    /// The statements on snapshots where those of one type have a table of the application's; for
+    /// layouts that name one.
+    TableStatements:
+    delete_snapshots_of_type
+    latest_snapshot_of_type
+    latest_with_tail_of_type
+    list_snapshots_of_all
+    prune_snapshots_of_type
+    save_snapshot_of_type
+}
+
 #[cfg(test)]
 mod tests {
     use es_pgtest::Server;
     use sqlx::{ConnectOptions, Executor};
 
     use super::*;
-    use crate::config::{IdType, PostgresConfig};
+    use crate::config::{IdType, PostgresConfig, SnapshotTable};
     use crate::migrate::Migrations;
+
+    /// A table whose names are words of SQL.
+    fn awkward_table() -> SnapshotTable {
+        let [table, id, version, schema, state, taken_at] =
+            ["order", "user", "limit", "group", "table", "end"].map(|name| name.parse().unwrap());
+        let aggregate_type = "posting".to_owned();
+        SnapshotTable { aggregate_type, table, id, version, schema, state, taken_at }
+    }
 
     #[tokio::test]
     async fn every_statement_prepares_on_a_migrated_database() {
         let database = Server::shared().database().await;
         for (schema, ids) in [("texts", IdType::Text), ("select", IdType::Int)] {
-            let layout =
-                Layout { schema: schema.parse().unwrap(), events: "table".parse().unwrap(), ids };
+            let layout = Layout {
+                schema: schema.parse().unwrap(),
+                events: "table".parse().unwrap(),
+                ids,
+                snapshots: Some(awkward_table()),
+            };
             let config = PostgresConfig::new(database.options()).layout(layout.clone());
             Migrations::of_store(&layout).apply(&config).await.unwrap();
             let mut connection = database.options().connect().await.unwrap();
-            for (name, statement) in Statements::new(&layout).all() {
+            let table = fill(include_str!("../tests/support/snapshot_table.sql"), &layout);
+            sqlx::raw_sql(table.sql()).execute(&mut connection).await.unwrap();
+            let statements = (Statements::new(&layout), TableStatements::new(&layout));
+            for (name, statement) in statements.0.all().into_iter().chain(statements.1.all()) {
                 let prepared = (&mut connection).prepare(statement.sql()).await;
                 assert!(prepared.is_ok(), "{name} with {ids:?}: {:?}", prepared.err());
             }
@@ -127,8 +166,10 @@ mod tests {
     #[test]
     fn every_statement_is_used() {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap();
-        let statements = Statements::new(&Layout::default());
-        let mut declared: Vec<_> = statements.all().into_iter().map(|(name, _)| name).collect();
+        let layout = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
+        let statements = (Statements::new(&layout), TableStatements::new(&layout));
+        let all = statements.0.all().into_iter().chain(statements.1.all());
+        let mut declared: Vec<_> = all.map(|(name, _)| name).collect();
         // these are no statements on a store's tables
         declared.extend(["has_schema", "newest_migration"]);
         for file in files {

@@ -96,7 +96,7 @@ impl PostgresStore {
         let reader = Reader::new(
             Connections::new(Arc::clone(&connector), config.readers),
             Arc::clone(&statements),
-            config.layout.ids,
+            &config.layout,
             Arc::clone(&log),
             connector.place.clone(),
         );

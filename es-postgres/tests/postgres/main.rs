@@ -15,6 +15,7 @@ mod projections;
 mod raw_sql;
 mod round_trips;
 mod secrets;
+mod snapshot_table;
 mod snapshots;
 mod trackers;
 mod wake_ups;

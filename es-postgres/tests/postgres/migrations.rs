@@ -65,7 +65,7 @@ async fn stores_of_several_schemas_do_not_mix() {
     let mut stores = Vec::new();
     for (schema, events) in [("one", "events"), ("two", "events"), ("user", "order")] {
         let (schema, events) = (schema.parse().unwrap(), events.parse().unwrap());
-        let layout = Layout { schema, events, ids: IdType::Text };
+        let layout = Layout { schema, events, ..Layout::default() };
         let config = PostgresConfig::new(database.options()).layout(layout.clone());
         Migrations::of_store(&layout).apply(&config).await.unwrap();
         stores.push(PostgresStore::open(config).await.unwrap());

@@ -4,9 +4,11 @@
 use es_core::{AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
-use es_postgres::{IdType, Layout};
+use es_postgres::{IdType, Layout, PostgresConfig};
 
-use crate::support::{database, events, exactly, open, run, to, value};
+use crate::support::{
+    database, events, exactly, layout_with_table, make_table, open, run, to, value,
+};
 
 /// What is hot, with values for its parameters, and the index that must be used.
 const HOT: [(&str, &str, &str); 16] = [
@@ -48,13 +50,28 @@ const HOT: [(&str, &str, &str); 16] = [
     ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
 ];
 
+/// What is hot where snapshots are in a table of the application's.
+const HOT_OF_TYPE: [(&str, &str, &str); 4] = [
+    ("latest_with_tail_of_type", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),
+    ("latest_with_tail_of_type", "'posting', '1', 2147483647, 501", "kept_of_stream"),
+    ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "kept_of_stream"),
+    ("list_snapshots_of_all", "'', '', 0, 500, 'posting'", "execution_events_snapshots_pkey"),
+];
+
 fn statement(name: &str) -> String {
     let path = format!("{}/src/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
-    let Layout { schema, events, .. } = Layout::default();
+    let Layout { schema, events, snapshots, .. } = layout_with_table(IdType::Text, "posting");
+    let table = snapshots.unwrap();
     std::fs::read_to_string(path)
         .unwrap()
         .replace("{schema}", schema.as_str())
         .replace("{events}", events.as_str())
+        .replace("{snapshots}", table.table.as_str())
+        .replace("{snapshot_id}", table.id.as_str())
+        .replace("{snapshot_version}", table.version.as_str())
+        .replace("{snapshot_schema}", table.schema.as_str())
+        .replace("{snapshot_state}", table.state.as_str())
+        .replace("{snapshot_taken_at}", table.taken_at.as_str())
 }
 
 /// A connection with the settings of the store's own.
@@ -78,10 +95,11 @@ async fn plan(connection: &mut PgConnection, name: &str, values: &str) -> String
 
 async fn check_plans(database: &TestDatabase, when: &str) {
     let mut connection = own(database).await;
-    for (name, values, index) in HOT {
+    for (name, values, index) in HOT.into_iter().chain(HOT_OF_TYPE) {
         let plan = plan(&mut connection, name, values).await;
         assert!(plan.contains(index), "{name}, {when}:\n{plan}");
         assert!(!plan.contains("Seq Scan on execution_events"), "{name}, {when}:\n{plan}");
+        assert!(!plan.contains("Seq Scan on kept"), "{name}, {when}:\n{plan}");
         assert!(!plan.contains("Bitmap"), "{name}, {when}:\n{plan}");
     }
 }
@@ -95,6 +113,8 @@ const FILL: &str = "
 #[tokio::test]
 async fn hot_statements_use_their_index_on_an_empty_an_analysed_and_a_large_table() {
     let database = database(IdType::Text).await;
+    let layout = layout_with_table(IdType::Text, "posting");
+    make_table(&PostgresConfig::new(database.options()).layout(layout)).await;
     check_plans(&database, "empty").await;
     run(&database, "VACUUM ANALYZE execution_events").await;
     check_plans(&database, "analysed while empty").await;

@@ -14,12 +14,29 @@ use es_core::{AppendRequest, ExpectedVersion, IdempotencyKey, NewEvent, Payload,
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};
-use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
+use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore, SnapshotTable};
 use tokio::runtime::Handle;
 
 /// A layout with ids of this type.
 pub(crate) fn layout(ids: IdType) -> Layout {
     Layout { ids, ..Layout::default() }
+}
+
+/// A layout whose snapshots of this type are in a table of the application's.
+pub(crate) fn layout_with_table(ids: IdType, aggregate_type: &str) -> Layout {
+    let [table, id, version, schema, state, taken_at] =
+        ["kept", "of_stream", "event_sequence", "made_by", "state", "taken"]
+            .map(|name| name.parse().unwrap());
+    let aggregate_type = aggregate_type.to_owned();
+    let table = SnapshotTable { aggregate_type, table, id, version, schema, state, taken_at };
+    Layout { snapshots: Some(table), ..layout(ids) }
+}
+
+/// Makes the table of snapshots that the layout of this store names.
+pub(crate) async fn make_table(config: &PostgresConfig) {
+    let steps = [("snapshot table", include_str!("snapshot_table.sql"))];
+    let migrations = Migrations::new(config.names(), "application_migrations", &steps);
+    migrations.apply(config).await.unwrap();
 }
 
 /// A fresh database on the shared server that holds an empty store.

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::{Aggregate, StoreError, StoreErrorKind};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
-use es_postgres::{ConfigError, IdType, Layout, Migrations, PostgresConfig, store_error};
+use es_postgres::{
+    ConfigError, IdType, Identifier, Layout, Migrations, PostgresConfig, SnapshotTable, store_error,
+};
+use turing_domain::Posting;
 
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 20] = [
+const STEPS: [(&str, &str); 21] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -63,6 +66,10 @@ const STEPS: [(&str, &str); 20] = [
     (
         "validate event store",
         include_str!("../../migrations/postgres/0020_validate_event_store.sql"),
+    ),
+    (
+        "forget unshared snapshots",
+        include_str!("../../migrations/postgres/0021_forget_unshared_snapshots.sql"),
     ),
 ];
 
@@ -117,11 +124,27 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// Turing's layout: the specification's table, whose ids are numbers.
+/// Turing's layout: the specification's tables, whose ids are numbers. The snapshots of postings are
+/// those that SQL reads and writes.
 pub fn configured(config: PostgresConfig) -> PostgresConfig {
-    let layout = Layout { ids: IdType::Int, ..config.names().clone() };
+    let snapshots = Some(posting_snapshots());
+    let layout = Layout { ids: IdType::Int, snapshots, ..config.names().clone() };
     let program = format!("turing {}", std::process::id());
     config.layout(layout).application_name(&program)
+}
+
+/// Where the snapshots of postings are.
+fn posting_snapshots() -> SnapshotTable {
+    let name = |text| Identifier::new(text).expect("the name keeps the rule");
+    SnapshotTable {
+        aggregate_type: Posting::TYPE.to_owned(),
+        table: name("posting_state_snapshots"),
+        id: name("posting_id"),
+        version: name("event_sequence"),
+        schema: name("schema"),
+        state: name("state"),
+        taken_at: name("created_at"),
+    }
 }
 
 /// The store's migrations, and then Turing's.

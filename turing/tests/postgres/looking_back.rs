@@ -74,7 +74,7 @@ fn kept_states_are_listed_and_pruned() {
     let database = Database::new();
     let workspace = workspace(&database);
     let url = database.url();
-    let count = "SELECT count(*)::text FROM execution_events_snapshots";
+    let count = "SELECT count(*)::text FROM posting_state_snapshots";
     let kept = database.number(count);
     assert!(kept >= 4, "{kept}");
     let listed = turing(&workspace, &url, &["snapshot", "list", "--json"]).expect_code(0);

@@ -50,6 +50,8 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
     turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
+    let kept = database.number("SELECT count(*)::text FROM posting_state_snapshots");
+    assert!(kept > 2, "the writer keeps states: {kept}");
     database.run("INSERT INTO postings (posting_id) VALUES (77), (78)");
     let columns = "aggregate_type, aggregate_id, aggregate_version, event_type, event_data";
     let values = "'posting', 77, 1, 'x', '{}'";
@@ -99,6 +101,7 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let refused = turing(&workspace, &database.url_as(&reader), &prune).expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
     turing(&workspace, &database.url_as(&writer), &prune).expect_code(0);
+    assert_eq!(database.number("SELECT count(*)::text FROM posting_state_snapshots"), 2);
     let appended = "SELECT append_event('note_added', 77)";
     database.try_run(Some(&writer), appended).unwrap();
     let kept = "SELECT aggregate_version::text FROM posting_state_projection WHERE posting_id = 77";

@@ -1,13 +1,40 @@
-//! States that are kept in SQL.
+//! States of postings that are kept, by SQL and by programs, in one table.
 
-use es_core::{Payload, Snapshotted};
+use std::sync::Arc;
+
+use es_core::{
+    PageLimit, Payload, Snapshot, SnapshotQueue, SnapshotStore, Snapshotted, StreamId,
+    StreamVersion, Timestamp,
+};
 use fastrand::Rng;
+use serde_json::json;
 use turing_domain::Posting;
 
-use crate::database::Database;
+use crate::database::{Database, turing};
 use crate::histories::any_event;
 use crate::projected::Projected;
 use crate::read_models::call;
+use crate::support::{RUN, Workspace};
+
+const FINDINGS: &str = "SELECT kind || ' ' || coalesce(detail, '') FROM validate_event_store()
+    WHERE kind LIKE 'snapshot%' OR severity = 'error'";
+
+fn posting(id: i32) -> StreamId {
+    StreamId::new("posting", &id.to_string()).unwrap()
+}
+
+/// What a program would keep: its own fold of the first events.
+async fn by_program(projected: &Projected, id: i32, version: i64) -> Snapshot {
+    let folded = projected.fold(id, version).await;
+    assert_eq!(folded.version, version);
+    Snapshot {
+        stream: posting(id),
+        version: StreamVersion::new(version.unsigned_abs()),
+        schema: Posting::fingerprint(),
+        state: Payload::of(&folded.state).unwrap(),
+        taken_at: Timestamp::from_micros(1_763_546_400_123_456 + version),
+    }
+}
 
 #[test]
 fn the_fingerprint_is_the_one_that_programs_ask_for() {
@@ -62,4 +89,168 @@ fn a_kept_state_is_the_fold_at_its_version() {
             ["0"]
         );
     });
+}
+
+#[test]
+fn a_run_keeps_the_states_of_postings_where_sql_looks_for_them() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    workspace.postings(2);
+    workspace.script("a.sh", "echo first");
+    workspace.script("b.sh", "echo second");
+    let conversations = [
+        (10, "a", "input = \"{job_description}\"\n[[conversations.branches]]\nto = 20"),
+        (20, "b", "input = \"{conversation_10_output}\"\n[[conversations.branches]]\n"),
+    ];
+    workspace.definition(10, &conversations);
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
+    turing(&workspace, &url, &run).expect_code(0);
+    let count = "SELECT count(*)::text FROM posting_state_snapshots";
+    let kept = database.number(count);
+    assert!(kept >= 4, "{kept}");
+    let elsewhere = "SELECT count(*)::text FROM execution_events_snapshots
+        WHERE aggregate_type = 'posting'";
+    assert_eq!(database.number(elsewhere), 0);
+    assert_eq!(database.texts(FINDINGS), [""; 0], "what programs keep is the replay in SQL");
+    // SQL sees that the newest state is kept, and a program what SQL kept
+    let again = "SELECT maybe_create_snapshot(1, 1)::text";
+    assert_eq!(database.texts(again), ["false"]);
+    database.run("DELETE FROM posting_state_snapshots WHERE posting_id = 1");
+    assert_eq!(database.texts(again), ["true"]);
+    let listed = turing(&workspace, &url, &["snapshot", "list", "posting", "1", "--json"]);
+    let listed = listed.expect_code(0).json_lines();
+    let version = database.number(
+        "SELECT aggregate_version::text FROM posting_state_projection WHERE posting_id = 1",
+    );
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0]["version"], &listed[0]["schema"]),
+        (&json!(version), &json!(Posting::fingerprint()))
+    );
+    let planted = "UPDATE posting_state_snapshots SET state = state || '{\"is_terminal\": null}'
+        WHERE posting_id = 2 AND event_sequence = 3";
+    database.run(planted);
+    assert!(database.texts(FINDINGS)[0].starts_with("snapshot_differs"));
+    let pruned = turing(&workspace, &url, &["snapshot", "prune", "--json"]).expect_code(0).json();
+    let left = database.number(count);
+    assert_eq!((left, &pruned["streams"]), (2, &json!(1)));
+    assert_eq!(database.texts(FINDINGS), [""; 0], "the wrong one was old");
+    turing(&workspace, &url, &["snapshot", "prune", "--keep", "0"]).expect_code(0);
+    assert_eq!(database.number(count), 0);
+}
+
+#[test]
+fn whatever_the_events_are_what_a_program_keeps_is_what_sql_keeps() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        let (first, second) = (posting(1), posting(2));
+        for seed in 0..8 {
+            projected.clear(2).await;
+            let mut chance = Rng::with_seed(seed);
+            for version in 1..=30_i64 {
+                for id in [1, 2] {
+                    projected.run(&call(id, &any_event(&mut chance))).await;
+                }
+                // a program keeps one posting, SQL the other and now and then the same
+                let own = by_program(&projected, 1, version).await;
+                projected.store.save_snapshot(own.clone()).await.unwrap();
+                let by_sql = "SELECT maybe_create_snapshot(1, 1)::text";
+                assert_eq!(projected.texts(by_sql).await, ["false"]);
+                let latest = projected.store.latest_snapshot(&first, StreamVersion::MAX);
+                assert_eq!(latest.await.unwrap(), Some(own));
+                let by_sql = "SELECT maybe_create_snapshot(2, 1)::text";
+                assert_eq!(projected.texts(by_sql).await, ["true"]);
+                let (up_to, limit) = (StreamVersion::MAX, PageLimit::default());
+                let found = projected.store.latest_with_tail(&second, up_to, limit);
+                let found = found.await.unwrap().unwrap();
+                let read = found.snapshot.unwrap();
+                let taken_at = read.taken_at;
+                let expected = by_program(&projected, 2, version).await;
+                assert_eq!(read, Snapshot { taken_at, ..expected }, "seed {seed}");
+                assert_eq!(found.tail.events, []);
+            }
+            assert_eq!(projected.texts(FINDINGS).await, [""; 0], "seed {seed}");
+        }
+    });
+}
+
+#[test]
+fn a_planted_fault_in_what_a_program_kept_is_found() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(3).await;
+        let mut chance = Rng::with_seed(11);
+        for version in 1..=12 {
+            for id in 1..=3 {
+                projected.run(&call(id, &any_event(&mut chance))).await;
+                let own = by_program(&projected, id, version).await;
+                projected.store.save_snapshot(own).await.unwrap();
+            }
+        }
+        assert_eq!(projected.texts(FINDINGS).await, [""; 0]);
+        let wrong = Payload::parse(r#"{"outputs":{}}"#.to_owned()).unwrap();
+        let own = by_program(&projected, 1, 7).await;
+        projected.store.save_snapshot(Snapshot { state: wrong, ..own }).await.unwrap();
+        let own = by_program(&projected, 2, 12).await;
+        let ahead = Snapshot { version: StreamVersion::new(13), ..own };
+        projected.store.save_snapshot(ahead).await.unwrap();
+        let own = by_program(&projected, 3, 1).await;
+        let stale = Snapshot { schema: "posting r1 []".to_owned(), ..own };
+        projected.store.save_snapshot(stale).await.unwrap();
+        let kinds = "SELECT kind || ' ' || aggregate_id FROM validate_event_store()
+            WHERE severity = 'error' ORDER BY aggregate_id";
+        assert_eq!(
+            projected.texts(kinds).await,
+            ["snapshot_differs 1", "snapshot_newer_than_stream 2", "snapshot_of_another_schema 3"]
+        );
+        let repairs = "SELECT repair FROM validate_event_store() WHERE severity = 'error'";
+        for repair in projected.texts(repairs).await {
+            projected.run(&repair).await;
+        }
+        assert_eq!(projected.texts(FINDINGS).await, [""; 0]);
+    });
+}
+
+#[test]
+fn a_state_of_a_posting_that_is_not_registered_is_dropped_and_hurts_nobody() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(1).await;
+        projected.run(&call(1, &any_event(&mut Rng::with_seed(2)))).await;
+        let own = by_program(&projected, 1, 1).await;
+        let unknown = Snapshot { stream: posting(99), ..own.clone() };
+        let refused = projected.store.save_snapshot(unknown.clone()).await.unwrap_err();
+        assert!(refused.to_string().contains("posting/99"), "{refused}");
+        let store = Arc::new(projected.store.clone());
+        let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
+        let worker = tokio::spawn(worker.run());
+        assert!(queue.offer(unknown) && queue.offer(own.clone()));
+        queue.flush().await;
+        let latest = store.latest_snapshot(&posting(1), StreamVersion::MAX).await.unwrap();
+        assert_eq!(latest, Some(own), "those that wait behind it are kept");
+        projected.run(&call(1, &any_event(&mut Rng::with_seed(3)))).await;
+        projected.assert_equals_fold(1, "appended after the refusal").await;
+        drop(queue);
+        worker.await.unwrap();
+    });
+}
+
+#[test]
+fn states_that_programs_kept_before_they_were_shared_are_forgotten() {
+    let database = Database::new();
+    let workspace = Workspace::new();
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    // as a database is that was migrated before
+    database.run(
+        "DELETE FROM turing_migrations WHERE version = 21;
+         INSERT INTO execution_events_snapshots VALUES
+             ('posting', 1, 1, 'x', now(), '{}'), ('workflow', 1, 1, 'x', now(), '{}')",
+    );
+    turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let left = "SELECT aggregate_type FROM execution_events_snapshots";
+    assert_eq!(database.texts(left), ["workflow"]);
 }

@@ -1,0 +1,3 @@
+-- $1 aggregate id
+DELETE FROM "{schema}"."{snapshots}"
+WHERE "{snapshot_id}" = $1

@@ -1,0 +1,55 @@
+-- $1 aggregate type, $2 aggregate id, $3 highest version, $4 how many events
+--
+-- The snapshot, if there is one, comes first and has its schema in the place of the event's type.
+-- Then one row at least, which tells the stream's version.
+WITH kept AS MATERIALIZED (
+    SELECT
+        t."{snapshot_version}" AS aggregate_version,
+        coalesce(t."{snapshot_schema}", '') AS schema,
+        coalesce(t."{snapshot_taken_at}", TIMESTAMPTZ 'epoch') AS created_at,
+        t."{snapshot_state}" AS state
+    FROM "{schema}"."{snapshots}" t
+    WHERE t."{snapshot_id}" = $2
+        AND t."{snapshot_version}" <= $3
+    ORDER BY t."{snapshot_version}" DESC
+    LIMIT 1
+)
+SELECT
+    NULL::bigint AS position,
+    NULL::uuid AS event_id,
+    aggregate_version::int AS aggregate_version,
+    schema AS event_type,
+    created_at,
+    NULL::jsonb AS metadata,
+    state AS event_data,
+    NULL::bigint AS stream_version,
+    TRUE AS is_snapshot
+FROM kept
+UNION ALL
+SELECT
+    e.position,
+    e.event_id,
+    e.aggregate_version,
+    e.event_type,
+    e.created_at,
+    e.metadata,
+    e.event_data,
+    head.version,
+    FALSE
+FROM (
+    SELECT coalesce(max(aggregate_version), 0)::bigint AS version
+    FROM "{schema}"."{events}"
+    WHERE aggregate_type = $1
+        AND aggregate_id = $2
+) head
+LEFT JOIN LATERAL (
+    SELECT *
+    FROM "{schema}"."{events}"
+    WHERE aggregate_type = $1
+        AND aggregate_id = $2
+        AND aggregate_version > coalesce((SELECT aggregate_version FROM kept), 0)
+        AND aggregate_version <= $3
+    ORDER BY aggregate_version
+    LIMIT $4
+) e ON TRUE
+ORDER BY is_snapshot DESC, aggregate_version

@@ -1,0 +1,13 @@
+-- $1 aggregate id, $2 version, $3 schema, $4 taken at, $5 state
+INSERT INTO "{schema}"."{snapshots}" (
+    "{snapshot_id}",
+    "{snapshot_version}",
+    "{snapshot_schema}",
+    "{snapshot_taken_at}",
+    "{snapshot_state}"
+)
+VALUES ($1, $2::bigint, $3, $4, $5)
+ON CONFLICT ("{snapshot_id}", "{snapshot_version}") DO UPDATE
+SET "{snapshot_schema}" = excluded."{snapshot_schema}",
+    "{snapshot_taken_at}" = excluded."{snapshot_taken_at}",
+    "{snapshot_state}" = excluded."{snapshot_state}"

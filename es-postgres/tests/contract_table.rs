@@ -1,0 +1,17 @@
+//! The contract suite where the snapshots of one type are in a table of the application's.
+
+mod support;
+
+use es_postgres::{IdType, PostgresConfig};
+use support::fixture::{Store, itself};
+
+async fn table() -> Store {
+    let database = support::database(IdType::Text).await;
+    // the scenarios' most frequent type; they have others as well
+    let layout = support::layout_with_table(IdType::Text, "account");
+    let config = PostgresConfig::new(database.options()).layout(layout);
+    support::make_table(&config).await;
+    Store::open(config, itself, database).await
+}
+
+es_testing::contract_suite!(table);
