@@ -5,7 +5,7 @@ use std::time::Duration;
 use es_benches::rounds::{Round, Rounds, Unit};
 use turing::read_models::{ConversationStatistics, PostingStates};
 
-use crate::models::{Way, made};
+use crate::models::{Way, made, passed};
 use crate::postgres::Postgres;
 use crate::sqlite::Template;
 use crate::{Failure, Sizes};
@@ -17,6 +17,7 @@ struct Table {
     rebuilt_statistics: Rounds,
     caught_up_states: Rounds,
     caught_up_statistics: Rounds,
+    passed: Rounds,
 }
 
 impl Table {
@@ -28,6 +29,7 @@ impl Table {
             rebuilt_statistics: rounds("rebuild conversation_statistics", ""),
             caught_up_states: rounds("catch up posting_state", ">= 0.5"),
             caught_up_statistics: rounds("catch up conversation_statistics", ">= 0.5"),
+            passed: rounds("catch up run_progress, without rows", ">= 0.5"),
         }
     }
 
@@ -41,6 +43,7 @@ impl Table {
             &self.rebuilt_statistics,
             &self.caught_up_states,
             &self.caught_up_statistics,
+            &self.passed,
         ];
         all.iter().for_each(|rounds| println!("{}", rounds.line()));
     }
@@ -59,6 +62,8 @@ pub(crate) async fn on_postgres(postgres: &mut Postgres, sizes: &Sizes) -> Resul
             postgres.forget_models().await?;
             took.push(made(&postgres.store, ConversationStatistics, way, events).await?);
         }
+        postgres.forget_models().await?;
+        took.push(passed(&postgres.store, events).await?);
         let rebuilt = table.round(postgres.rebuild_all(events).await?);
         if round > 0 {
             add(&mut table, &took, &read);
@@ -87,6 +92,9 @@ pub(crate) async fn on_sqlite(template: &Template, sizes: &Sizes) -> Result<(), 
             took.push(made(&copied.store, ConversationStatistics, way, events).await?);
             copied.close().await?;
         }
+        let copied = template.copied().await?;
+        took.push(passed(&copied.store, events).await?);
+        copied.close().await?;
         if round > 0 {
             add(&mut table, &took, &read);
         }
@@ -104,6 +112,7 @@ fn add(table: &mut Table, took: &[Duration], read: &Round) {
         &mut table.rebuilt_statistics,
         &mut table.caught_up_states,
         &mut table.caught_up_statistics,
+        &mut table.passed,
     ];
     for (comparison, round) in all.into_iter().zip(&rounds) {
         comparison.add(round, read);
