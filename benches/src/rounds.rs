@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Rounds {
     /// What is compared.
-    name: &'static str,
+    name: String,
     /// What the ratio should be.
     goal: &'static str,
     unit: Unit,
@@ -34,8 +34,8 @@ pub struct Round {
 
 impl Rounds {
     /// A comparison without rounds.
-    pub fn new(name: &'static str, goal: &'static str, unit: Unit) -> Self {
-        Self { name, goal, unit, ours: Vec::new(), bare: Vec::new() }
+    pub fn new(name: impl Into<String>, goal: &'static str, unit: Unit) -> Self {
+        Self { name: name.into(), goal, unit, ours: Vec::new(), bare: Vec::new() }
     }
 
     /// Adds what the two sides took in one round.

@@ -31,7 +31,9 @@ pub(super) async fn execute(
         let wrong = rebuild_in_database(database).await?;
         match args.common.json {
             true => output.json(&json!({ "read_model": name, "mended": wrong }))?,
-            false => output.line(format_args!("{name} is rebuilt; rows that were wrong: {wrong}"))?,
+            false => {
+                output.line(format_args!("{name} is rebuilt; rows that were wrong: {wrong}"))?
+            }
         }
         return Ok(ExitCode::SUCCESS);
     }

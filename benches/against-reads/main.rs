@@ -1,0 +1,132 @@
+//! Turing's read models beside a plain reading of the same rows, in one run, in alternating rounds.
+//!
+//! `cargo bench -p es-benches --bench against-reads -- [EVENTS [ROUNDS]]`; run as a test it does the
+//! same with a few events.
+#![allow(clippy::print_stdout, reason = "it shows what it found")]
+
+mod figures;
+mod log;
+mod models;
+mod postgres;
+mod single;
+mod sqlite;
+
+use std::fs;
+
+use es_benches::{is_measured, runtime};
+use es_pgtest::Server;
+
+use crate::postgres::Postgres;
+use crate::sqlite::Template;
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Sizes {
+    /// Rounds that count; one more comes first and does not.
+    pub(crate) rounds: usize,
+    /// Postings of ten events each, which make up the log.
+    pub(crate) postings: i64,
+    /// Events of a posting that is alone in its store, each four times the one before.
+    pub(crate) single: [usize; 4],
+    /// Events of a posting among others.
+    pub(crate) among: [usize; 4],
+    /// Calls of which the middle one is told, of those that take about a millisecond.
+    pub(crate) calls: usize,
+    /// The same of those that read a whole posting.
+    pub(crate) loads: usize,
+}
+
+impl Sizes {
+    /// Events of each posting of the log.
+    pub(crate) const EACH: usize = 10;
+
+    /// Sizes that tell something, with so many events in the log.
+    fn measured(events: u64, rounds: usize) -> Result<Self, Failure> {
+        Ok(Self {
+            rounds,
+            postings: i64::try_from(events / Self::EACH as u64)?.max(1),
+            single: [1_000, 4_000, 16_000, 64_000],
+            among: [10, 100, 1_000, 10_000],
+            calls: 200,
+            loads: 21,
+        })
+    }
+
+    /// Sizes that only show that everything still works.
+    fn tiny() -> Self {
+        let (single, among) = ([10, 40, 160, 640], [10, 20, 30, 40]);
+        Self { rounds: 1, postings: 20, single, among, calls: 4, loads: 2 }
+    }
+
+    /// Those that the command line asks for.
+    fn asked() -> Result<Self, Failure> {
+        if !is_measured() {
+            return Ok(Self::tiny());
+        }
+        let mut numbers = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+        let usage = |argument: String| format!("`{argument}` is no number; use [EVENTS [ROUNDS]]");
+        let mut next = |otherwise: u64| match numbers.next() {
+            Some(text) => text.parse().map_err(|_| usage(text)),
+            None => Ok(otherwise),
+        };
+        let (events, rounds) = (next(20_000)?, next(5)?);
+        Self::measured(events, usize::try_from(rounds)?.max(1))
+    }
+
+    /// Events of the log.
+    pub(crate) fn events(&self) -> u64 {
+        self.postings.unsigned_abs() * Self::EACH as u64
+    }
+}
+
+/// A server with every safety switched on, as production has it.
+fn server() -> Server {
+    Server::private(&[
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("synchronous_commit", "on"),
+        ("shared_buffers", "1GB"),
+        ("max_wal_size", "8GB"),
+        ("checkpoint_timeout", "15min"),
+    ])
+}
+
+/// How busy the machine is, as far as it says.
+fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+async fn measure(sizes: Sizes) -> Result<(), Failure> {
+    let server = server();
+    println!(
+        "{} events of {} postings, {} rounds, medians; load average {}",
+        sizes.events(),
+        sizes.postings,
+        sizes.rounds,
+        load_average()
+    );
+
+    let mut postgres = Postgres::new(&server).await?;
+    postgres.fill(1..=sizes.postings, Sizes::EACH).await?;
+    log::on_postgres(&mut postgres, &sizes).await?;
+    let template = Template::filled(1..=sizes.postings, Sizes::EACH).await?;
+    log::on_sqlite(&template, &sizes).await?;
+
+    figures::on_postgres(&mut postgres, &sizes).await?;
+    postgres.close().await;
+    figures::on_sqlite(&template, &sizes).await?;
+
+    single::on_postgres(&server, &sizes).await?;
+    single::on_sqlite(&sizes).await?;
+    println!("\nload average at the end: {}", load_average());
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let sizes = Sizes::asked()?;
+    // in a task, as the work of an application is
+    runtime().block_on(async { tokio::spawn(measure(sizes)).await? })
+}

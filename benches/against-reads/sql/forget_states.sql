@@ -1,0 +1,1 @@
+TRUNCATE posting_state_projection

@@ -1,0 +1,1 @@
+SELECT rebuild_posting_state($1)

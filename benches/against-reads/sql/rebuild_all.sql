@@ -1,0 +1,1 @@
+SELECT rebuild_all_posting_states()
