@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use es_core::Payload;
 use es_core::projection::{ModelRow, Projection, SinkError, Slot, all_rows};
 use futures_util::TryStreamExt;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::Failure;
@@ -55,47 +54,31 @@ fn read<P: Projection>(row: &Payload) -> Result<P::Row, Failure> {
 /// The stored row with its key, and with what is computed from it.
 fn shown_as_json(name: Name, row: &ModelRow) -> Result<Value, Failure> {
     let mut shown = Map::from_iter([("key".to_owned(), json!(row.key))]);
-    let mut add = |value: &dyn erased::Row| -> Result<(), Failure> {
-        if let Value::Object(fields) = value.json()? {
+    let mut add = |value: Value| {
+        if let Value::Object(fields) = value {
             shown.extend(fields);
         }
-        Ok(())
     };
     match name {
         Name::ConversationStatistics => {
             let row = read::<ConversationStatistics>(&row.value)?;
-            add(&row)?;
-            add(&json!({
+            add(serde_json::to_value(&row)?);
+            add(json!({
                 "durations": {
                     "count": row.durations.count(),
                     "p50_ms": row.durations.percentile(50),
                     "p95_ms": row.durations.percentile(95),
                 },
-            }))?;
+            }));
         }
-        Name::PostingState => add(&read::<PostingStates>(&row.value)?)?,
+        Name::PostingState => add(serde_json::to_value(read::<PostingStates>(&row.value)?)?),
         Name::RunProgress => {
             let row = read::<RunProgress>(&row.value)?;
-            add(&row)?;
-            add(&json!({ "open": row.open(), "per_minute": row.per_minute() }))?;
+            add(serde_json::to_value(&row)?);
+            add(json!({ "open": row.open(), "per_minute": row.per_minute() }));
         }
     }
     Ok(Value::Object(shown))
-}
-
-/// Rows of any type as JSON.
-mod erased {
-    use super::{Failure, Serialize, Value};
-
-    pub(super) trait Row {
-        fn json(&self) -> Result<Value, Failure>;
-    }
-
-    impl<T: Serialize> Row for T {
-        fn json(&self) -> Result<Value, Failure> {
-            Ok(serde_json::to_value(self)?)
-        }
-    }
 }
 
 fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failure> {
