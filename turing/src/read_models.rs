@@ -47,9 +47,14 @@ pub fn definitions(store: &Store) -> Vec<Definition> {
 /// other rows go on.
 pub const POLICY: FailurePolicy = FailurePolicy::park_key();
 
+/// The bounds of a commit. Larger than usual, because a row is written anew by each commit that it
+/// is in, and the rows of long postings are large.
+const BATCH: BatchLimit = BatchLimit { events: 4_000, bytes: 16 * 1024 * 1024, rows: 4_000 };
+
 /// Keeps read models up to date. Its name in leases is that of this process and no other's.
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
-    let runner = Runner::new(store.events.clone(), store.models.clone()).holder(&holder());
+    let runner = Runner::new(store.events.clone(), store.models.clone());
+    let runner = runner.holder(&holder()).batches(BATCH);
     definitions
         .into_iter()
         .fold(runner, |runner, definition| runner.projection_with(definition, POLICY))
@@ -60,6 +65,7 @@ pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
     Rebuild::new(store.events.clone(), store.models.clone(), definition)
         .holder(&holder())
         .policy(POLICY)
+        .batches(BATCH)
         .slices(slices)
         .spawning(|task| drop(tokio::spawn(task)))
 }
