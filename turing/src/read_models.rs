@@ -7,7 +7,7 @@
 //! | [`RunProgress`] | run | the run's id |
 //! | [`ConversationStatistics`] | conversation, over all runs | the conversation's id |
 //!
-//! They are projections of es-core, which a [`Runner`](es_core::projection::Runner) keeps up to date
+//! They are projections of es-core, which a [`Runner`] keeps up to date
 //! in the store beside the events. In a PostgreSQL database the state of postings is kept by the
 //! database itself, in the table `posting_state_projection`.
 
@@ -29,7 +29,9 @@ use std::time::Duration;
 
 use es_core::RecordedEvent;
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::projection::{Claim, Definition, FailurePolicy, Projection, Rebuild, Runner, Slot};
+use es_core::projection::{
+    BatchLimit, Claim, Definition, FailurePolicy, Projection, Rebuild, Runner, Slot,
+};
 use turing_domain::RunId;
 
 use crate::store::Store;

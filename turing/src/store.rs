@@ -26,7 +26,7 @@ use crate::validate::{
 ///
 /// The text forms are `memory:`, which ends with the process, `sqlite:PATH`, and
 /// `postgres://USER@HOST:PORT/DATABASE` with the parameters of
-/// [`PostgresConfig`](es_postgres::PostgresConfig). No form shows a password.
+/// [`PostgresConfig`]. No form shows a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// In memory; nothing is kept.
