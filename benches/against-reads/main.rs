@@ -1,7 +1,7 @@
 //! Turing's read models beside a plain reading of the same rows, in one run, in alternating rounds.
 //!
-//! `cargo bench -p es-benches --bench against-reads -- [EVENTS [ROUNDS]]`; run as a test it does the
-//! same with a few events.
+//! `cargo bench -p es-benches --bench against-reads -- [EVENTS [ROUNDS [PART]]]`, where the parts are
+//! `log`, `calls` and `single`; run as a test it does all of them with a few events.
 #![allow(clippy::print_stdout, reason = "it shows what it found")]
 
 mod figures;
@@ -36,6 +36,33 @@ pub(crate) struct Sizes {
     pub(crate) calls: usize,
     /// The same of those that read a whole posting.
     pub(crate) loads: usize,
+    /// What is measured.
+    parts: &'static [Part],
+}
+
+/// A part of the measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Models of the whole log.
+    Log,
+    /// Single calls, by the length of a posting.
+    Calls,
+    /// One posting alone.
+    Single,
+}
+
+impl Part {
+    const ALL: &[Self] = &[Self::Log, Self::Calls, Self::Single];
+
+    fn asked(name: Option<&str>) -> Result<&'static [Self], Failure> {
+        match name {
+            None => Ok(Self::ALL),
+            Some("log") => Ok(&[Self::Log]),
+            Some("calls") => Ok(&[Self::Calls]),
+            Some("single") => Ok(&[Self::Single]),
+            Some(other) => Err(format!("`{other}` is no part; use log, calls or single").into()),
+        }
+    }
 }
 
 impl Sizes {
@@ -43,7 +70,7 @@ impl Sizes {
     pub(crate) const EACH: usize = 10;
 
     /// Sizes that tell something, with so many events in the log.
-    fn measured(events: u64, rounds: usize) -> Result<Self, Failure> {
+    fn measured(events: u64, rounds: usize, parts: &'static [Part]) -> Result<Self, Failure> {
         Ok(Self {
             rounds,
             postings: i64::try_from(events / Self::EACH as u64)?.max(1),
@@ -51,13 +78,15 @@ impl Sizes {
             among: [10, 100, 1_000, 10_000],
             calls: 200,
             loads: 21,
+            parts,
         })
     }
 
     /// Sizes that only show that everything still works.
     fn tiny() -> Self {
         let (single, among) = ([10, 40, 160, 640], [10, 20, 30, 40]);
-        Self { rounds: 1, postings: 20, single, among, calls: 4, loads: 2 }
+        let parts = Part::ALL;
+        Self { rounds: 1, postings: 20, single, among, calls: 4, loads: 2, parts }
     }
 
     /// Those that the command line asks for.
@@ -65,14 +94,15 @@ impl Sizes {
         if !is_measured() {
             return Ok(Self::tiny());
         }
-        let mut numbers = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-        let usage = |argument: String| format!("`{argument}` is no number; use [EVENTS [ROUNDS]]");
-        let mut next = |otherwise: u64| match numbers.next() {
+        let mut words = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+        let usage = |word: String| format!("`{word}` is no number; use [EVENTS [ROUNDS [PART]]]");
+        let mut next = |otherwise: u64| match words.next() {
             Some(text) => text.parse().map_err(|_| usage(text)),
             None => Ok(otherwise),
         };
         let (events, rounds) = (next(20_000)?, next(5)?);
-        Self::measured(events, usize::try_from(rounds)?.max(1))
+        let parts = Part::asked(words.next().as_deref())?;
+        Self::measured(events, usize::try_from(rounds)?.max(1), parts)
     }
 
     /// Events of the log.
@@ -109,18 +139,25 @@ async fn measure(sizes: Sizes) -> Result<(), Failure> {
         load_average()
     );
 
-    let mut postgres = Postgres::new(&server).await?;
-    postgres.fill(1..=sizes.postings, Sizes::EACH).await?;
-    log::on_postgres(&mut postgres, &sizes).await?;
-    let template = Template::filled(1..=sizes.postings, Sizes::EACH).await?;
-    log::on_sqlite(&template, &sizes).await?;
-
-    figures::on_postgres(&mut postgres, &sizes).await?;
-    postgres.close().await;
-    figures::on_sqlite(&template, &sizes).await?;
-
-    single::on_postgres(&server, &sizes).await?;
-    single::on_sqlite(&sizes).await?;
+    let is_wanted = |part| sizes.parts.contains(&part);
+    if is_wanted(Part::Log) || is_wanted(Part::Calls) {
+        let mut postgres = Postgres::new(&server).await?;
+        postgres.fill(1..=sizes.postings, Sizes::EACH).await?;
+        let template = Template::filled(1..=sizes.postings, Sizes::EACH).await?;
+        if is_wanted(Part::Log) {
+            log::on_postgres(&mut postgres, &sizes).await?;
+            log::on_sqlite(&template, &sizes).await?;
+        }
+        if is_wanted(Part::Calls) {
+            figures::on_postgres(&mut postgres, &sizes).await?;
+            figures::on_sqlite(&template, &sizes).await?;
+        }
+        postgres.close().await;
+    }
+    if is_wanted(Part::Single) {
+        single::on_postgres(&server, &sizes).await?;
+        single::on_sqlite(&sizes).await?;
+    }
     println!("\nload average at the end: {}", load_average());
     Ok(())
 }

@@ -71,6 +71,7 @@ mod batch;
 mod checkpoint;
 mod definition;
 mod error;
+mod fold;
 mod health;
 mod lease;
 mod parked;
@@ -122,7 +123,7 @@ pub trait Projection: Send + Sync + 'static {
     const ROW_REVISION: u32 = 1;
 
     /// One row of the model, stored as JSON.
-    type Row: Serialize + DeserializeOwned;
+    type Row: Serialize + DeserializeOwned + Send + Sync + 'static;
 
     /// Which events the projection wants.
     fn selection(&self) -> EventFilter;

@@ -1,17 +1,14 @@
 //! A projection without its type, as the engine works with it.
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::content::check_json;
 use crate::envelope::RecordedEvent;
-use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::read::EventFilter;
 
+use super::fold::{Fold, Typed};
 use super::{ApplyError, Projection, RowChange, Slicing};
 
 /// What the engine must know of a projection: its name, its fingerprint, its selection, and how an
@@ -180,110 +177,4 @@ fn fingerprint(name: &str, version: u32, rows: Option<u32>, selection: &EventFil
     let events = list(selection.event_types.iter().map(|name| name.as_str()).collect());
     let rows = rows.map_or_else(|| "handler".to_owned(), |revision| format!("rows {revision}"));
     format!("{name} v{version} {rows} [{streams}] [{events}]")
-}
-
-/// What became of the events of one key.
-pub(super) struct Folded {
-    /// The row after the events before the failed one, or after all.
-    pub(super) row: Option<Payload>,
-    /// Which of the events could not be taken, and why.
-    pub(super) failed: Option<(usize, ApplyError)>,
-}
-
-/// A [`Projection`] over JSON rows.
-pub(super) trait Fold: Send + Sync {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError>;
-
-    /// Takes the events into the row, as far as possible. Never panics.
-    fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded;
-}
-
-struct Typed<P>(P);
-
-/// A row, or why it could not be had.
-type Row<P> = Result<Option<<P as Projection>::Row>, ApplyError>;
-
-impl<P: Projection> Typed<P> {
-    fn decoded(row: Option<&Payload>) -> Row<P> {
-        Ok(row.map(Payload::decode).transpose()?)
-    }
-
-    fn applied(&self, key: &str, row: Option<P::Row>, event: &RecordedEvent) -> Row<P> {
-        let call = AssertUnwindSafe(|| self.0.apply(key, row, event));
-        catch_unwind(call).unwrap_or_else(|panic| Err(panicked(&*panic)))
-    }
-
-    fn encoded(row: Option<&P::Row>) -> Result<Option<Payload>, ApplyError> {
-        let row = row.map(Payload::of).transpose()?;
-        if let Some(row) = &row {
-            let limits = Limits::default();
-            check_json(row.as_str(), limits.payload_bytes, limits.depth)?;
-        }
-        Ok(row)
-    }
-
-    /// Folds all events, or tells which failed.
-    fn attempt(
-        &self,
-        key: &str,
-        row: Option<&Payload>,
-        events: &[&RecordedEvent],
-    ) -> Result<Option<Payload>, (usize, ApplyError)> {
-        let mut row = Self::decoded(row).map_err(|error| (0, error))?;
-        for (index, event) in events.iter().enumerate() {
-            row = self.applied(key, row, event).map_err(|error| (index, error))?;
-        }
-        Self::encoded(row.as_ref()).map_err(|error| (events.len().saturating_sub(1), error))
-    }
-}
-
-impl<P: Projection> Fold for Typed<P> {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let call = AssertUnwindSafe(|| self.0.keys(event));
-        let mut keys = catch_unwind(call).map_err(|panic| panicked(&*panic))?;
-        keys.sort_unstable();
-        keys.dedup();
-        match keys.iter().find(|key| !is_storable(key)) {
-            Some(key) => Err(format!(
-                "key {key:?} is no key: keys have 1 to {MAX_KEY_BYTES} bytes without U+0000"
-            )
-            .into()),
-            None => Ok(keys),
-        }
-    }
-
-    fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded {
-        let mut failed = None;
-        let mut good = events;
-        loop {
-            // the row was moved into the call that failed; folding is pure, so it is folded again
-            match self.attempt(key, row, good) {
-                Ok(folded) => return Folded { row: folded, failed },
-                Err((_, error)) if good.is_empty() => {
-                    // what is stored cannot be read or written: keep it, take nothing
-                    let failed = failed.or(Some((0, error)));
-                    return Folded { row: row.cloned(), failed };
-                }
-                Err((index, error)) => {
-                    failed = Some((index, error));
-                    good = &good[..index];
-                }
-            }
-        }
-    }
-}
-
-const MAX_KEY_BYTES: usize = 512;
-
-pub(super) fn is_storable(key: &str) -> bool {
-    !key.is_empty() && key.len() <= MAX_KEY_BYTES && !key.contains('\0')
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> ApplyError {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no text");
-    format!("the projection panicked: {text}").into()
 }

@@ -1,6 +1,7 @@
 //! What becomes of an event that a projection cannot take.
 
 use crate::envelope::EventId;
+use crate::read::PageLimit;
 use crate::retry::Retry;
 
 use super::worker::Parking;
@@ -85,6 +86,15 @@ impl Default for BatchLimit {
 }
 
 impl BatchLimit {
+    /// No more events are read at once: those of several pages make up one commit.
+    const PAGE: usize = 4_000;
+
+    /// What is read at once for so many workers that divide it.
+    pub(super) fn page(&self, workers: usize) -> PageLimit {
+        let events = self.events.saturating_mul(workers).min(Self::PAGE);
+        PageLimit { events, bytes: self.bytes.min(PageLimit::default().bytes) }
+    }
+
     /// At most this many events.
     #[must_use]
     pub fn events(events: usize) -> Self {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::environment::Environment;
 use crate::error::StoreError;
-use crate::read::{PageLimit, ReadLog};
+use crate::read::ReadLog;
 use crate::store::EventStore;
 
 use super::worker::{Halt, Worker, breathe, chain};
@@ -377,28 +377,21 @@ impl Rebuild {
         start: &Checkpoint,
         slices: Vec<mpsc::Sender<Arc<Page>>>,
     ) -> Result<(), StoreError> {
-        let limit = PageLimit {
-            events: self.limit.events.saturating_mul(slices.len()),
-            bytes: self.limit.bytes,
-        };
         let selection = self.definition.selection().clone();
+        let limit = self.limit.page(slices.len());
         let mut read = ReadLog::after(start.position).filter(selection).limit(limit);
         let mut mark = start.event.clone();
         self.watch.end(self.store.end_of_log().await?);
         loop {
-            let page = self.store.read_log(&read).await?;
-            read.after = page.next;
-            mark = page.events.last().map(Into::into).or(mark);
-            let to = Checkpoint { position: page.next, event: mark.clone() };
-            let at_end = page.at_end;
-            let page = Arc::new(Page { events: page.events, to });
+            let page = Arc::new(Page::read(&*self.store, &read, mark).await?);
+            (read.after, mark) = (page.to.position, page.to.event.clone());
             for slice in &slices {
                 if slice.send(page.clone()).await.is_err() {
                     // the slice came to an end early, and says why
                     return Ok(());
                 }
             }
-            if at_end {
+            if page.at_end {
                 return Ok(());
             }
         }

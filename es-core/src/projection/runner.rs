@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::environment::Environment;
 use crate::position::Position;
-use crate::read::{EventFilter, LogPage, PageLimit, ReadLog};
+use crate::read::{EventFilter, LogPage, ReadLog};
 use crate::retry::Retry;
 use crate::store::EventStore;
 
@@ -273,7 +273,7 @@ impl Runner {
         next: Option<&Checkpoint>,
     ) -> Step {
         let Settings { limit, .. } = self.settings;
-        let limit = PageLimit { events: limit.events, bytes: limit.bytes };
+        let limit = limit.page(1);
         let selections = group.iter().map(|index| self.members[*index].definition.selection());
         let read = ReadLog::after(here.position).filter(union(selections)).limit(limit);
         let page = match self.ahead.take().filter(|(asked, _)| *asked == read) {
@@ -295,7 +295,8 @@ impl Runner {
         }
         let mark = page.events.last().map(Into::into).or_else(|| here.event.clone());
         let to = bound.cloned().unwrap_or(Checkpoint { position: page.next, event: mark });
-        let taken = members.map(|member| member.take(means, &page.events, &to));
+        let is_last = page.at_end && bound.is_none();
+        let taken = members.map(|member| member.take(means, &page.events, &to, is_last));
         let is_ahead = next.is_none() && !page.at_end;
         let more = ReadLog { after: page.next, ..read };
         let reading = async {

@@ -8,18 +8,22 @@ use crate::envelope::{EventId, RecordedEvent};
 use crate::environment::Clock;
 use crate::error::StoreError;
 use crate::payload::Payload;
+use crate::position::Position;
 use crate::store::EventStore;
 
-use super::definition::{Fold, Kind};
+use super::definition::Kind;
+use super::fold::Fold;
 use super::{
     Batch, BatchLimit, Checkpoint, Content, Definition, EventReference, Lease, ListParked,
     ModelRow, Parked, ParkedState, ProjectionSink, RowChange, SinkError,
 };
 
+mod gather;
 mod group;
 mod handled;
 mod retry;
 
+use gather::Gathered;
 use group::Group;
 
 /// The holder of a lease, at work on one slice.
@@ -33,6 +37,10 @@ pub(super) struct Worker {
     pub(super) slice: u32,
     pub(super) checkpoint: Checkpoint,
     pub(super) parking: Parking,
+    /// What was folded and is not committed yet.
+    gathered: Option<Gathered>,
+    /// Up to here each page is folded by itself: something in it wants care.
+    careful_until: Position,
     /// How many events were dealt with since the lease was taken.
     pub(super) done: u64,
     /// The keys under which events wait.
@@ -110,6 +118,8 @@ impl Worker {
             lease,
             slice,
             parking: Parking::Never,
+            gathered: None,
+            careful_until: Position::START,
             done: 0,
             parked: HashSet::new(),
             discarded: HashSet::new(),
@@ -140,34 +150,46 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes the events, which are all that the projection selects up to `to`.
+    /// Takes the events, which are all that the projection selects from where it stands up to `to`.
     ///
-    /// What was taken before a failure is committed, and the checkpoint says so.
+    /// What was taken before a failure is committed, and the checkpoint says so. Else they are
+    /// committed when enough has come together, and at once if `is_last`. Afterwards the worker may
+    /// stand before `to`, if something needs more care: then it wants the events again.
     pub(super) async fn advance(
         &mut self,
         events: &[RecordedEvent],
         to: &Checkpoint,
+        is_last: bool,
     ) -> Result<(), Halt> {
         match self.definition.kind.clone() {
             Kind::Handler(key_of) => self.hand_over(&*key_of, events, to).await,
-            Kind::Fold(fold) => {
-                let (mut rest, refused) = Group::of(&*fold, events);
-                while !rest.is_empty() {
-                    let later = rest.split_off(&self.limit);
-                    let end = match rest.last() {
-                        Some(last) if !later.is_empty() || refused.is_some() => {
-                            Checkpoint::at(last)
-                        }
-                        _ => to.clone(),
-                    };
-                    self.fold(&*fold, &rest, &end).await?;
-                    rest = later;
-                }
-                match refused {
-                    Some(poison) => Err(poison.into()),
-                    None => self.move_to(to).await,
-                }
+            Kind::Fold(fold) if self.checkpoint.position < self.careful_until => {
+                self.advance_carefully(&*fold, events, to).await
             }
+            Kind::Fold(fold) => self.gather(fold, events, to, is_last).await,
+        }
+    }
+
+    /// Folds and commits the events by themselves, and finds out which of them cannot be taken.
+    async fn advance_carefully(
+        &mut self,
+        fold: &dyn Fold,
+        events: &[RecordedEvent],
+        to: &Checkpoint,
+    ) -> Result<(), Halt> {
+        let (mut rest, refused) = Group::of(fold, events);
+        while !rest.is_empty() {
+            let later = rest.split_off(&self.limit, |_| false);
+            let end = match rest.last() {
+                Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),
+                _ => to.clone(),
+            };
+            self.fold(fold, &rest, &end).await?;
+            rest = later;
+        }
+        match refused {
+            Some(poison) => Err(poison.into()),
+            None => self.move_to(to).await,
         }
     }
 

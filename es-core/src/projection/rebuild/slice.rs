@@ -6,16 +6,47 @@ use tokio::sync::mpsc;
 
 use crate::envelope::{EventId, RecordedEvent};
 use crate::environment::Environment;
+use crate::error::StoreError;
+use crate::position::Position;
+use crate::read::{LogPage, ReadLog};
+use crate::store::EventStore;
 use crate::stream::StreamId;
 
 use super::super::worker::{Halt, Parking, Worker, breathe};
-use super::super::{Checkpoint, FailurePolicy, LastResort};
+use super::super::{Checkpoint, EventReference, FailurePolicy, LastResort};
 use super::Watch;
 
 /// A page of the log, for all slices.
 pub(super) struct Page {
-    pub(super) events: Vec<RecordedEvent>,
+    from: Position,
+    events: Vec<RecordedEvent>,
     pub(super) to: Checkpoint,
+    /// True if the log ended there.
+    pub(super) at_end: bool,
+}
+
+impl Page {
+    /// Reads a page; `mark` is the last event before it.
+    pub(super) async fn read(
+        store: &dyn EventStore,
+        read: &ReadLog,
+        mark: Option<EventReference>,
+    ) -> Result<Self, StoreError> {
+        let LogPage { events, next, at_end } = store.read_log(read).await?;
+        let event = events.last().map(Into::into).or(mark);
+        let to = Checkpoint { position: next, event };
+        Ok(Self { from: read.after, events, to, at_end })
+    }
+
+    /// The page without what stands behind `end`.
+    fn until(mut self, end: Position, mark: Option<EventReference>) -> Self {
+        if self.to.position > end {
+            self.events.retain(|event| event.position <= end);
+            let event = self.events.last().map(Into::into).or(mark);
+            (self.to, self.at_end) = (Checkpoint { position: end, event }, false);
+        }
+        self
+    }
 }
 
 /// The streams of which the hash falls to one worker.
@@ -51,22 +82,42 @@ impl Slice {
         while let Some(page) = pages.recv().await {
             let before = self.worker.done;
             self.take(&page).await?;
-            watch.count(self.worker.slice, self.worker.done - before, page.to.position);
+            let here = self.worker.checkpoint.position;
+            watch.count(self.worker.slice, self.worker.done - before, here);
         }
+        self.worker.flush().await?;
         Ok(self)
     }
 
+    /// Takes the events up to the end of the page, the earlier ones included if they are wanted again.
     async fn take(&mut self, page: &Page) -> Result<(), Halt> {
+        while self.worker.reached().position < page.to.position {
+            let here = self.worker.reached().clone();
+            if here.position >= page.from {
+                self.take_page(page).await?;
+            } else {
+                let selection = self.worker.definition.selection().clone();
+                let read = ReadLog::after(here.position).filter(selection);
+                let read = read.limit(self.worker.limit.page(self.count as usize));
+                let again = Page::read(&*self.worker.store, &read, here.event.clone()).await?;
+                self.take_page(&again.until(page.from, here.event)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the events of a page that begins where the slice stands, or before.
+    async fn take_page(&mut self, page: &Page) -> Result<(), Halt> {
         // a slice that is further than others has dealt with the beginning of the log already
-        while self.worker.checkpoint.position < page.to.position {
+        while (page.from..page.to.position).contains(&self.worker.reached().position) {
             breathe().await;
-            let here = self.worker.checkpoint.position;
+            let here = self.worker.reached().position;
             let events = page.events.iter().filter(|event| {
                 event.position > here && slice_of(&event.stream, self.count) == self.worker.slice
             });
             let events: Vec<_> = events.cloned().collect();
             self.worker.parking = self.parking();
-            match self.worker.advance(&events, &page.to).await {
+            match self.worker.advance(&events, &page.to, page.at_end).await {
                 Ok(()) => self.attempts = None,
                 Err(Halt::Poison(poison)) => {
                     let id = poison.event.event_id;

@@ -66,7 +66,7 @@ impl Member {
     /// Where it stands; `None` if it does not work at present.
     pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
         let worker = self.worker.as_ref().filter(|_| self.is_active())?;
-        Some(&worker.checkpoint)
+        Some(worker.reached())
     }
 
     pub(super) fn position(&self) -> Option<Position> {
@@ -168,12 +168,14 @@ impl Member {
         Ok(())
     }
 
-    /// Takes the events that are its own; answers whether it has come to `to`, or cannot.
+    /// Takes the events that are its own; answers whether it has come to `to`, or cannot. With the
+    /// last events nothing is left to be committed.
     pub(super) async fn take(
         &mut self,
         means: &Means,
         events: &[RecordedEvent],
         to: &Checkpoint,
+        is_last: bool,
     ) -> bool {
         let parking = self.policy.parking(self.attempts);
         let Some(worker) = &mut self.worker else { return true };
@@ -186,14 +188,15 @@ impl Member {
         worker.parking = parking;
         let (done, started) = (worker.done, Instant::now());
         let span = telemetry::batch_span(self.definition.name(), selected.len());
-        let taken = worker.advance(&selected, to).instrument(span).await;
+        let taken = worker.advance(&selected, to, is_last).instrument(span).await;
+        let has_come = worker.reached().position >= to.position;
         let done = worker.done - done;
         telemetry::batch(self.definition.name(), done, started.elapsed());
         means.signals.count(self.definition.name(), done, means.environment.clock.now());
         match taken {
             Ok(()) => {
                 (self.failures, self.attempts, self.trouble) = (0, None, None);
-                true
+                has_come
             }
             Err(halt) => {
                 self.halt(means, halt).await;
@@ -274,7 +277,9 @@ impl Member {
     }
 
     pub(super) async fn release(&mut self) {
-        if let Some(worker) = self.worker.take() {
+        if let Some(mut worker) = self.worker.take() {
+            // what cannot be committed is taken again by whoever comes next
+            let _ = worker.flush().await;
             // a lease that is not given back expires
             let _ = worker.sink.release(&worker.lease).await;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::envelope::RecordedEvent;
 
-use super::super::definition::Fold;
+use super::super::fold::Fold;
 use super::super::{BatchLimit, EventReference};
 use super::{Poison, chain};
 
@@ -34,6 +34,11 @@ impl<'a> Group<'a> {
         self.events.is_empty()
     }
 
+    /// The events with their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(&'a RecordedEvent, Vec<String>)> {
+        self.events.iter()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.events.len()
     }
@@ -59,12 +64,13 @@ impl<'a> Group<'a> {
         Self { events: before.cloned().collect() }
     }
 
-    /// Keeps what fits into one commit, and answers the rest.
-    pub(super) fn split_off(&mut self, limit: &BatchLimit) -> Self {
+    /// Keeps what fits into one commit, which holds at least one event, and answers the rest. Rows
+    /// that are `open` do not count.
+    pub(super) fn split_off(&mut self, limit: &BatchLimit, is_open: impl Fn(&str) -> bool) -> Self {
         let (mut bytes, mut rows) = (0, HashSet::new());
         let fits = self.events.iter().enumerate().take_while(|(index, (event, keys))| {
             bytes += event.payload.as_str().len();
-            rows.extend(keys);
+            rows.extend(keys.iter().filter(|key| !is_open(key)));
             let fits = *index < limit.events && bytes <= limit.bytes && rows.len() <= limit.rows;
             *index == 0 || fits
         });

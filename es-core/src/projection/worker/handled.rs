@@ -2,7 +2,7 @@
 
 use crate::envelope::RecordedEvent;
 
-use super::super::definition::is_storable;
+use super::super::fold::is_storable;
 use super::super::{Batch, BatchLimit, Checkpoint, Content, SinkError};
 use super::{Halt, Poison, Worker, chain};
 

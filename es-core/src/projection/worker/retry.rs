@@ -14,6 +14,7 @@ impl Worker {
     ///
     /// The events are read again, so that today's upcasters and code apply.
     pub(in super::super) async fn retry_key(&mut self, key: &str) -> Result<(), Halt> {
+        self.flush().await?;
         loop {
             let mut list = ListParked::waiting(key);
             list.limit = self.limit.events.max(1);

@@ -1,0 +1,198 @@
+//! The fold of a projection, without its type.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::content::check_json;
+use crate::envelope::RecordedEvent;
+use crate::limits::Limits;
+use crate::payload::Payload;
+
+use super::{ApplyError, Projection, RowChange};
+
+/// What became of the events of one key.
+pub(super) struct Folded {
+    /// The row after the events before the failed one, or after all.
+    pub(super) row: Option<Payload>,
+    /// Which of the events could not be taken, and why.
+    pub(super) failed: Option<(usize, ApplyError)>,
+}
+
+/// A [`Projection`] over JSON rows.
+pub(super) trait Fold: Send + Sync {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError>;
+
+    /// Takes the events into the row, as far as possible. Never panics.
+    fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded;
+
+    /// No rows yet, for many events.
+    fn open_rows(self: Arc<Self>) -> Box<dyn OpenRows>;
+}
+
+/// Rows that stay decoded while events are folded into them. After a failure they are worth nothing.
+pub(super) trait OpenRows: Send + Sync {
+    /// How many rows there are, those included that do not exist in the model.
+    fn len(&self) -> usize;
+
+    fn has(&self, key: &str) -> bool;
+
+    /// Adds a row as it is stored; `None` if there is none.
+    fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError>;
+
+    /// Takes an event into a row that was added. Never panics.
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), ApplyError>;
+
+    /// What became of the rows since they were added or this was asked last.
+    fn changes(&mut self) -> Result<Vec<RowChange>, ApplyError>;
+
+    /// Forgets all rows.
+    fn clear(&mut self);
+}
+
+pub(super) struct Typed<P>(pub(super) P);
+
+/// The open rows of a projection.
+struct TypedRows<P: Projection> {
+    projection: Arc<Typed<P>>,
+    rows: HashMap<String, OpenRow<P::Row>>,
+}
+
+struct OpenRow<R> {
+    row: Option<R>,
+    stored: Option<Payload>,
+    is_touched: bool,
+}
+
+impl<P: Projection> OpenRows for TypedRows<P> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.rows.contains_key(key)
+    }
+
+    fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError> {
+        let row = Typed::<P>::decoded(stored.as_ref())?;
+        self.rows.insert(key, OpenRow { row, stored, is_touched: false });
+        Ok(())
+    }
+
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), ApplyError> {
+        let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
+        open.is_touched = true;
+        open.row = self.projection.applied(key, open.row.take(), event)?;
+        Ok(())
+    }
+
+    fn changes(&mut self) -> Result<Vec<RowChange>, ApplyError> {
+        let mut changes = Vec::new();
+        for (key, open) in self.rows.iter_mut().filter(|(_, open)| open.is_touched) {
+            open.is_touched = false;
+            let value = Typed::<P>::encoded(open.row.as_ref())?;
+            if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
+                open.stored.clone_from(&value);
+                changes.push(RowChange { key: key.clone(), value });
+            }
+        }
+        Ok(changes)
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+    }
+}
+
+/// A row, or why it could not be had.
+type Row<P> = Result<Option<<P as Projection>::Row>, ApplyError>;
+
+impl<P: Projection> Typed<P> {
+    fn decoded(row: Option<&Payload>) -> Row<P> {
+        Ok(row.map(Payload::decode).transpose()?)
+    }
+
+    fn applied(&self, key: &str, row: Option<P::Row>, event: &RecordedEvent) -> Row<P> {
+        let call = AssertUnwindSafe(|| self.0.apply(key, row, event));
+        catch_unwind(call).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+
+    fn encoded(row: Option<&P::Row>) -> Result<Option<Payload>, ApplyError> {
+        let row = row.map(Payload::of).transpose()?;
+        if let Some(row) = &row {
+            let limits = Limits::default();
+            check_json(row.as_str(), limits.payload_bytes, limits.depth)?;
+        }
+        Ok(row)
+    }
+
+    /// Folds all events, or tells which failed.
+    fn attempt(
+        &self,
+        key: &str,
+        row: Option<&Payload>,
+        events: &[&RecordedEvent],
+    ) -> Result<Option<Payload>, (usize, ApplyError)> {
+        let mut row = Self::decoded(row).map_err(|error| (0, error))?;
+        for (index, event) in events.iter().enumerate() {
+            row = self.applied(key, row, event).map_err(|error| (index, error))?;
+        }
+        Self::encoded(row.as_ref()).map_err(|error| (events.len().saturating_sub(1), error))
+    }
+}
+
+impl<P: Projection> Fold for Typed<P> {
+    fn open_rows(self: Arc<Self>) -> Box<dyn OpenRows> {
+        Box::new(TypedRows { projection: self, rows: HashMap::new() })
+    }
+
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        let call = AssertUnwindSafe(|| self.0.keys(event));
+        let mut keys = catch_unwind(call).map_err(|panic| panicked(&*panic))?;
+        keys.sort_unstable();
+        keys.dedup();
+        match keys.iter().find(|key| !is_storable(key)) {
+            Some(key) => Err(format!(
+                "key {key:?} is no key: keys have 1 to {MAX_KEY_BYTES} bytes without U+0000"
+            )
+            .into()),
+            None => Ok(keys),
+        }
+    }
+
+    fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded {
+        let mut failed = None;
+        let mut good = events;
+        loop {
+            // the row was moved into the call that failed; folding is pure, so it is folded again
+            match self.attempt(key, row, good) {
+                Ok(folded) => return Folded { row: folded, failed },
+                Err((_, error)) if good.is_empty() => {
+                    // what is stored cannot be read or written: keep it, take nothing
+                    let failed = failed.or(Some((0, error)));
+                    return Folded { row: row.cloned(), failed };
+                }
+                Err((index, error)) => {
+                    failed = Some((index, error));
+                    good = &good[..index];
+                }
+            }
+        }
+    }
+}
+
+const MAX_KEY_BYTES: usize = 512;
+
+pub(super) fn is_storable(key: &str) -> bool {
+    !key.is_empty() && key.len() <= MAX_KEY_BYTES && !key.contains('\0')
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ApplyError {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no text");
+    format!("the projection panicked: {text}").into()
+}

@@ -1,0 +1,216 @@
+//! Folding more than a page of the log into one commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::envelope::RecordedEvent;
+use crate::payload::Payload;
+
+use super::super::fold::{Fold, OpenRows};
+use super::super::{ApplyError, Batch, BatchLimit, Checkpoint, Content, SinkError};
+use super::group::Group;
+use super::{Halt, Worker, breathe};
+
+/// What was folded since the last commit. Its rows stay open over commits, so that they need not be
+/// loaded again: nobody else writes them as long as the lease holds.
+pub(super) struct Gathered {
+    rows: Box<dyn OpenRows>,
+    events: usize,
+    /// Payloads of the events, and of the rows that were loaded.
+    bytes: usize,
+    /// Up to where.
+    to: Checkpoint,
+    /// When it began.
+    since: Instant,
+}
+
+impl Gathered {
+    /// How many events are folded before others have a turn, such as who reads the next page.
+    const CHUNK: usize = 256;
+
+    /// After this time what was gathered is committed, full or not.
+    const PATIENCE: Duration = Duration::from_secs(2);
+
+    fn new(rows: Box<dyn OpenRows>, to: Checkpoint) -> Self {
+        Self { rows, events: 0, bytes: 0, to, since: Instant::now() }
+    }
+
+    fn is_full(&self, limit: &BatchLimit) -> bool {
+        self.events >= limit.events || self.bytes >= limit.bytes || self.rows.len() >= limit.rows
+    }
+
+    /// How much more may be taken at once.
+    fn room(&self, limit: &BatchLimit) -> BatchLimit {
+        BatchLimit {
+            events: limit.events.saturating_sub(self.events).min(Self::CHUNK),
+            bytes: limit.bytes.saturating_sub(self.bytes),
+            rows: limit.rows.saturating_sub(self.rows.len()),
+        }
+    }
+
+    /// The keys of the rows that must be added before the events can be taken.
+    fn missing(&self, group: &Group<'_>) -> Vec<String> {
+        let keys = group.by_key().into_keys().filter(|key| !self.rows.has(key));
+        keys.cloned().collect()
+    }
+
+    fn add(
+        &mut self,
+        keys: Vec<String>,
+        mut stored: HashMap<String, Payload>,
+    ) -> Result<(), ApplyError> {
+        for key in keys {
+            let row = stored.remove(&key);
+            self.bytes += row.as_ref().map_or(0, |row| row.as_str().len());
+            self.rows.add(key, row)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, group: &Group<'_>) -> Result<(), ApplyError> {
+        for (event, keys) in group.iter() {
+            self.bytes += event.payload.as_str().len();
+            for key in keys {
+                self.rows.apply(key, event)?;
+            }
+        }
+        self.events += group.len();
+        Ok(())
+    }
+}
+
+/// Why events were not gathered.
+enum Trouble {
+    /// One of them cannot be taken as it is, or a row cannot be written: who folds them by
+    /// themselves finds out what is to be done.
+    NeedsCare,
+    Halt(Halt),
+}
+
+impl From<ApplyError> for Trouble {
+    fn from(_: ApplyError) -> Self {
+        Self::NeedsCare
+    }
+}
+
+impl From<SinkError> for Trouble {
+    fn from(error: SinkError) -> Self {
+        Self::Halt(error.into())
+    }
+}
+
+impl Worker {
+    /// Where it stands, with what it has not committed yet.
+    pub(in super::super) fn reached(&self) -> &Checkpoint {
+        self.gathered.as_ref().map_or(&self.checkpoint, |gathered| &gathered.to)
+    }
+
+    /// Commits what was gathered. What cannot be committed wants the events again.
+    pub(in super::super) async fn flush(&mut self) -> Result<(), Halt> {
+        let reached = self.reached().position;
+        match self.commit_all().await {
+            Ok(()) => Ok(()),
+            Err(Trouble::NeedsCare) => {
+                self.careful_until = reached;
+                Ok(())
+            }
+            Err(Trouble::Halt(halt)) => Err(halt),
+        }
+    }
+
+    /// Takes events together with those before them. Where that fails, they are folded by themselves:
+    /// at once, or when they come again.
+    pub(super) async fn gather(
+        &mut self,
+        fold: Arc<dyn Fold>,
+        events: &[RecordedEvent],
+        to: &Checkpoint,
+        is_last: bool,
+    ) -> Result<(), Halt> {
+        let from = self.reached().position;
+        match self.try_gather(&fold, events, to, is_last).await {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Halt(halt)) => return Err(halt),
+            Err(Trouble::NeedsCare) => self.careful_until = to.position,
+        }
+        let here = self.checkpoint.position;
+        if here < from {
+            return Ok(());
+        }
+        let done = events.partition_point(|event| event.position <= here);
+        self.advance_carefully(&*fold, &events[done..], to).await
+    }
+
+    /// What was gathered is lost if this fails, or if the future is dropped: then the worker stands
+    /// at its checkpoint.
+    async fn try_gather(
+        &mut self,
+        fold: &Arc<dyn Fold>,
+        events: &[RecordedEvent],
+        to: &Checkpoint,
+        is_last: bool,
+    ) -> Result<(), Trouble> {
+        let (mut rest, refused) = Group::of(&**fold, events);
+        if refused.is_some() || rest.iter().any(|(event, keys)| self.is_special(event, keys)) {
+            // what came before is well
+            self.commit_all().await?;
+            return Err(Trouble::NeedsCare);
+        }
+        let gathered = self.gathered.take();
+        let mut gathered = gathered
+            .unwrap_or_else(|| Gathered::new(fold.clone().open_rows(), self.checkpoint.clone()));
+        while !rest.is_empty() {
+            breathe().await;
+            let room = gathered.room(&self.limit);
+            let later = rest.split_off(&room, |key| gathered.rows.has(key));
+            let keys = gathered.missing(&rest);
+            let stored = self.rows(&keys).await?;
+            gathered.add(keys, stored)?;
+            gathered.take(&rest)?;
+            gathered.to = match rest.last() {
+                Some(last) if !later.is_empty() => Checkpoint::at(last),
+                _ => to.clone(),
+            };
+            if gathered.is_full(&self.limit) {
+                gathered = self.commit_gathered(gathered).await?;
+            }
+            rest = later;
+        }
+        gathered.to = to.clone();
+        if is_last || gathered.since.elapsed() >= Gathered::PATIENCE {
+            gathered = self.commit_gathered(gathered).await?;
+        }
+        // who waits for new events needs no memory for it
+        self.gathered = (!is_last).then_some(gathered);
+        Ok(())
+    }
+
+    /// True if the event concerns what is parked or discarded.
+    fn is_special(&self, event: &RecordedEvent, keys: &[String]) -> bool {
+        keys.iter().any(|key| self.parked.contains(key) || self.is_discarded(event, key))
+    }
+
+    async fn commit_all(&mut self) -> Result<(), Trouble> {
+        if let Some(gathered) = self.gathered.take() {
+            self.commit_gathered(gathered).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits, and answers the rows to go on with.
+    async fn commit_gathered(&mut self, mut gathered: Gathered) -> Result<Gathered, Trouble> {
+        if gathered.to != self.checkpoint {
+            let mut batch = Batch::moving(self.slice, self.checkpoint.clone(), gathered.to.clone());
+            batch.events = gathered.events as u64;
+            batch.content = Content::Rows(gathered.rows.changes()?);
+            self.commit(batch).await?;
+        }
+        if gathered.rows.len() >= self.limit.rows {
+            gathered.rows.clear();
+        }
+        Ok(Gathered::new(gathered.rows, gathered.to))
+    }
+}
