@@ -81,8 +81,10 @@ pub(crate) async fn on_postgres(postgres: &mut Postgres, sizes: &Sizes) -> Resul
 pub(crate) async fn on_sqlite(template: &Template, sizes: &Sizes) -> Result<(), Failure> {
     let events = sizes.events();
     let mut table = Table::new(events);
+    let mut in_place = Rounds::new("plain rusqlite", "", Unit::EventsPerSecond);
     for round in 0..=sizes.rounds {
-        let read = table.round(template.read_log(events)?);
+        let read = table.round(template.read_log(events).await?);
+        let bare = table.round(template.read_log_bare(events)?);
         let mut took = Vec::new();
         for way in [Way::Rebuild, Way::CatchUp] {
             let copied = template.copied().await?;
@@ -97,10 +99,12 @@ pub(crate) async fn on_sqlite(template: &Template, sizes: &Sizes) -> Result<(), 
         copied.close().await?;
         if round > 0 {
             add(&mut table, &took, &read);
+            in_place.add(&bare, &read);
         }
     }
-    println!("\nSQLite\n{}", Rounds::headings("model", "rusqlite"));
+    println!("\nSQLite\n{}", Rounds::headings("this", "plain sqlx"));
     table.print();
+    println!("{}", in_place.line());
     Ok(())
 }
 
