@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use es_core::EventStore;
+use es_core::projection::{Definition, SinkError};
 
 use super::parts::Sink;
 use super::{ProjectionFixture, SuiteHandler};
@@ -172,6 +173,10 @@ impl ProjectionFixture for Sabotaged {
 
     fn handler(&self) -> Arc<SuiteHandler> {
         self.fixture.handler()
+    }
+
+    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
+        self.fixture.keep_inline(projection).await
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {
