@@ -336,9 +336,9 @@ impl PostgresStore {
     /// # Cost
     ///
     /// All appends that keep a projection are written one after the other, in all processes: each
-    /// transaction holds the models until it is committed. It has six round trips and the commit,
-    /// and for each projection four more, or three and the handler's own; appends that wait share a
-    /// transaction. [`append_in`](Self::append_in) holds the models until the application commits,
+    /// transaction holds the models until it is committed. It has five round trips, and for each
+    /// projection five more and the handler's own; appends that wait share a transaction.
+    /// [`append_in`](Self::append_in) holds the models until the application commits,
     /// and needs the isolation level `READ COMMITTED`. Keep what must be read at once, and leave the
     /// rest to a [`Runner`](es_core::projection::Runner).
     ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{Definition, Rebuild, SinkError, Slot};
+use es_core::projection::{Definition, HealthState, Rebuild, SinkError, Slot, health};
 use es_core::{AppendError, AppendRequest, Position};
 
 use super::models::{Crossing, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
@@ -61,6 +61,9 @@ pub(super) async fn an_append_is_in_the_model_when_it_is_answered(fixture: &dyn 
     assert_eq!(checkpoint_of(&sink, "seen").await, last);
     let reached = soon("a wait for one's own append ends", sink.wait_reached("seen", last)).await;
     assert!(reached.is_ok(), "{reached:?}");
+    let clock = fixture.clock();
+    let health = health(&*store, &*sink, &clock, &Seen::new().into(), None).await;
+    assert_eq!(health.map(|health| health.state).ok(), Some(HealthState::Idle));
 }
 
 async fn checkpoint_of(sink: &Sink, projection: &str) -> Position {

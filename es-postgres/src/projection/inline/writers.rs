@@ -42,11 +42,6 @@ impl Writer {
             is_waiting: row.try_get(3)?,
         })
     }
-
-    /// A prepared transaction lives on under another name than it began with.
-    fn is_prepared(&self) -> bool {
-        self.transaction.starts_with("-1/")
-    }
 }
 
 impl Display for Writer {
@@ -104,7 +99,8 @@ impl Projections {
     ///
     /// An INSERT holds its lock on the table since before it draws a position, and until its rows
     /// are to be seen. So whoever has drawn a lower one has ended or is among those who are seen
-    /// first; who comes later draws a higher one. Only a prepared transaction changes its name.
+    /// first; who comes later draws a higher one. A transaction that is prepared keeps its name until
+    /// the server is started again.
     pub(super) async fn outlast_writers(
         &self,
         connection: &mut PgConnection,
@@ -117,7 +113,7 @@ impl Projections {
                 return Err(Undone::Behind(writers));
             }
             let mut left = self.writers_within(connection).await?;
-            left.0.retain(|writer| writer.is_prepared() || writers.has(writer));
+            left.0.retain(|writer| writers.has(writer));
             writers = left;
         }
         Ok(())
@@ -132,6 +128,7 @@ impl Projections {
         patience: &mut Patience,
     ) -> Result<bool, SinkError> {
         let connector = self.connections.connector();
+        patience.pause = SHORTEST_PAUSE;
         while patience.pause().await {
             let statement = sqlx::query(self.statements.inline_writers.sql());
             let rows = connector.rows(connection, statement).await;
@@ -150,6 +147,7 @@ impl Projections {
         writers: &Writers,
         patience: &mut Patience,
     ) -> Result<bool, SinkError> {
+        patience.pause = SHORTEST_PAUSE;
         while patience.pause().await {
             let statement = sqlx::query(self.statements.inline_writers.sql());
             let rows = self.rows_within(connection, statement).await?;
