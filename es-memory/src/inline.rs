@@ -1,10 +1,11 @@
 //! Projections that are kept within the append.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, Slot,
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
 };
 use es_core::{AppendError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
 
@@ -21,20 +22,24 @@ impl MemoryStore {
     /// Keeps the model of a projection within every append from now on: who is answered by an append
     /// finds its effect in the model.
     ///
-    /// The model is first brought to the end of the log. An event that the projection cannot take
-    /// refuses its append, and nothing is written. No runner can take the projection meanwhile. A
-    /// switch to a model that the same code rebuilt goes on inline; after one to other code's, that
-    /// code must be given here.
+    /// The model is first brought to the end of the log. An event that the projection, or its
+    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
+    /// projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
+    /// to other code's, that code must be given here.
     ///
     /// # Errors
     ///
-    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire), and when the
-    /// projection cannot take an event that is in the log, or is one of a handler.
+    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
+    /// [`NoHandler`](SinkError::NoHandler), and when the projection cannot take an event that is in
+    /// the log.
     pub fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
         let definition = projection.into();
         // the log first, as appends do
         let log = self.log();
         let mut projections = self.projections();
+        if definition.has_handler() && !projections.handlers.contains_key(definition.name()) {
+            return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
+        }
         let mut lease = projections.acquire(&claim(&definition), self.now())?;
         let here = lease.checkpoints[0].position;
         let rest: Vec<_> =
@@ -115,14 +120,43 @@ impl Projections {
         let to = events.last().map_or_else(|| from.clone(), Checkpoint::at);
         let selected = events.iter().filter(|event| definition.selection().accepts(event));
         let selected: Vec<_> = selected.cloned().collect();
-        let keys = definition.keys_of(&selected)?;
-        let model = &self.model(definition.name(), lease.slot)?.rows;
-        let row = |key: &String| Some((key.clone(), model.get(key)?.clone()));
-        let rows: HashMap<_, _> = keys.iter().filter_map(row).collect();
-        let changes = definition.changes(&selected, &rows)?;
+        let changes = match definition.has_handler() {
+            true => self.handled(lease, &selected)?,
+            false => {
+                let keys = definition.keys_of(&selected)?;
+                let model = &self.model(definition.name(), lease.slot)?.rows;
+                let row = |key: &String| Some((key.clone(), model.get(key)?.clone()));
+                let rows: HashMap<_, _> = keys.iter().filter_map(row).collect();
+                definition.changes(&selected, &rows)?
+            }
+        };
         let mut batch = Batch::moving(0, from, to).content(Content::Rows(changes));
         batch.events = selected.len() as u64;
         Ok(batch)
+    }
+
+    /// What the handler does to the rows, on a copy: another projection may refuse the append yet.
+    fn handled(
+        &mut self,
+        lease: &Lease,
+        events: &[RecordedEvent],
+    ) -> Result<Vec<RowChange>, ApplyError> {
+        let projection = &lease.projection;
+        let handler = self.handlers.get(projection).cloned();
+        let handler =
+            handler.ok_or_else(|| SinkError::NoHandler { projection: projection.clone() })?;
+        let before = &self.model(projection, lease.slot)?.rows;
+        let mut after = before.clone();
+        if !events.is_empty() {
+            let called = catch_unwind(AssertUnwindSafe(|| handler.0(&mut after, events)));
+            called.unwrap_or_else(|_| Err("the handler panicked".into()))?;
+        }
+        let removed = before.keys().filter(|key| !after.contains_key(*key));
+        let removed = removed.map(|key| RowChange { key: key.clone(), value: None });
+        let set = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
+        let set =
+            set.map(|(key, value)| RowChange { key: key.clone(), value: Some(value.clone()) });
+        Ok(removed.chain(set).collect())
     }
 
     fn take(

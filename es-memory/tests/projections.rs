@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use es_core::projection::{ProjectionSink, Slot, all_rows};
+use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows};
 use es_core::{EventStore, Payload};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -50,6 +50,10 @@ impl ProjectionFixture for Memory {
 
     fn handler(&self) -> Arc<SuiteHandler> {
         self.handler.clone()
+    }
+
+    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
+        self.store.keep_inline(projection)
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {

@@ -18,8 +18,11 @@ use crate::config::Layout;
 use crate::connection::{Bound, Connector, Doing, Slot};
 use crate::error::{append_error, is_lost, is_race, is_refused};
 use crate::log::{Announcer, Log};
+use crate::projection::Projections;
 use crate::read::{RecordedRequest, bind_stream, recorded_request};
 use crate::sql::{Statement, Statements};
+
+mod inline;
 
 /// How often an append is asked again because another transaction was faster. Each time somebody
 /// else has written to the stream.
@@ -33,7 +36,11 @@ pub(crate) struct Appender {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) log: Arc<Log>,
     pub(crate) announcer: Option<Announcer>,
+    pub(crate) projections: Arc<Projections>,
+    pub(crate) is_persistent: bool,
 }
+
+type Answer = Result<Appended, AppendError>;
 
 /// Somewhere to send statements that belong to an append.
 pub(crate) trait Sender: Send {
@@ -68,7 +75,21 @@ impl Appender {
         &self,
         slot: &mut Slot,
         requests: Vec<&AppendRequest>,
-    ) -> Vec<Result<Appended, AppendError>> {
+    ) -> Vec<Answer> {
+        let answers = match self.projections.inline.all() {
+            None => self.write_plainly(slot, requests).await,
+            Some(kept) => self.write_kept(slot, &requests, &kept).await,
+        };
+        if answers.iter().any(|answer| matches!(answer, Ok(appended) if !appended.repeated)) {
+            self.log.appended();
+            if let Some(announcer) = &self.announcer {
+                announcer.announce();
+            }
+        }
+        answers
+    }
+
+    async fn write_plainly(&self, slot: &mut Slot, requests: Vec<&AppendRequest>) -> Vec<Answer> {
         let count = requests.len();
         let mut connection = match slot.take(&self.connector).await {
             Ok(connection) => connection,
@@ -77,7 +98,8 @@ impl Appender {
         let mut answers = Vec::with_capacity(count);
         let mut is_usable = true;
         if count > 1 {
-            match self.write_together(&mut connection, &requests).await {
+            let mut own = Own { connector: &self.connector, connection: &mut connection };
+            match self.write_together(&mut own, &self.statements.append, &requests).await {
                 Ok((together, lost)) => (answers, is_usable) = (together, !lost),
                 // nothing was written: each is asked alone, so that it gets its own answer
                 Err(error) if is_refused(&error) => {}
@@ -107,12 +129,6 @@ impl Appender {
         if is_usable {
             slot.keep(connection);
         }
-        if answers.iter().any(|answer| matches!(answer, Ok(appended) if !appended.repeated)) {
-            self.log.appended();
-            if let Some(announcer) = &self.announcer {
-                announcer.announce();
-            }
-        }
         answers
     }
 
@@ -120,13 +136,13 @@ impl Appender {
     /// afterwards.
     async fn write_together(
         &self,
-        connection: &mut PgConnection,
+        sender: &mut dyn Sender,
+        function: &Statement,
         requests: &[&AppendRequest],
-    ) -> Result<(Vec<Result<Appended, AppendError>>, bool), sqlx::Error> {
-        let mut own = Own { connector: &self.connector, connection };
+    ) -> Result<(Vec<Answer>, bool), sqlx::Error> {
         let batch = Batch::new(requests.to_vec());
         let now = self.clock.now();
-        let rows = own.rows(batch.bind(&self.statements.append, self.layout.ids, now)).await?;
+        let rows = sender.rows(batch.bind(function, self.layout.ids, now)).await?;
         let outcomes = outcomes(&batch, &rows, now)?.ok_or(sqlx::Error::RowNotFound)?;
         let mut answers = Vec::with_capacity(requests.len());
         let mut lost = false;
@@ -134,7 +150,7 @@ impl Appender {
             answers.push(match outcome {
                 Outcome::Written(appended) => Ok(appended),
                 Outcome::Conflict(conflict) => Err(conflict.into()),
-                Outcome::Recorded(part) => match self.repeat(&mut own, request, part).await {
+                Outcome::Recorded(part) => match self.repeat(sender, request, part).await {
                     Ok(repeat) => repeat,
                     // the others are written all the same
                     Err(error) => {

@@ -25,7 +25,7 @@ use crate::error::{is_lost, store_error};
 const STALE: Duration = Duration::from_secs(1);
 
 /// How a transaction begins in which no session settings can be relied on.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
 /// What a statement is for, for messages.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,7 @@
 //! The store as a place for the models of projections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use es_core::projection::CommitSignal;
 
@@ -9,12 +10,15 @@ use crate::sql::Statements;
 
 mod commit;
 mod handler;
+mod inline;
 mod reached;
 mod row;
 mod sink;
 
 use handler::Handlers;
 pub use handler::{ModelTransaction, PostgresHandler};
+use inline::Inline;
+pub(crate) use inline::Undone;
 use reached::Reached;
 
 /// What the projections of a store need.
@@ -25,7 +29,10 @@ pub(crate) struct Projections {
     handlers: Handlers,
     commits: CommitSignal,
     reached: Reached,
+    pub(crate) inline: Inline,
     is_persistent: bool,
+    /// How long an append waits for writers that its models cannot pass.
+    patience: Duration,
 }
 
 impl Projections {
@@ -33,6 +40,7 @@ impl Projections {
         connections: Connections,
         statements: Arc<Statements>,
         is_persistent: bool,
+        patience: Duration,
     ) -> Self {
         Self {
             connections,
@@ -40,7 +48,9 @@ impl Projections {
             handlers: Handlers::default(),
             commits: CommitSignal::new(),
             reached: Reached::default(),
+            inline: Inline::default(),
             is_persistent,
+            patience,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::row::{EventRow, position};
 use crate::sql::{Statements, TableStatements};
 
 /// How many events of the log a page may look at for those that its filter wants.
-const LOOKED_AT: i64 = 10_000;
+pub(crate) const LOOKED_AT: i64 = 10_000;
 
 /// The events of the append that recorded a key, by stream.
 pub(crate) type RecordedRequest = Vec<(StreamId, Vec<RecordedEvent>)>;

@@ -77,6 +77,13 @@ statements! {
     find_request
     version_until
     frontier
+    inline_isolation
+    inline_lock
+    inline_newest
+    inline_release
+    inline_savepoint
+    inline_undo
+    inline_writers
     inspect
     latest_snapshot
     latest_with_tail

@@ -38,7 +38,7 @@ struct Shared {
     appender: Appender,
     reader: Reader,
     log: Arc<Log>,
-    projections: Projections,
+    projections: Arc<Projections>,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -84,6 +84,12 @@ impl PostgresStore {
         ));
         let announcer = channel
             .map(|channel| Announcer::start(&runtime, relaxed, Arc::clone(&statements), channel));
+        let projections = Arc::new(Projections::new(
+            Connections::new(Arc::clone(&connector), config.projectors),
+            Arc::clone(&statements),
+            config.is_persistent(),
+            config.lock_timeout,
+        ));
         let appender = |announcer| Appender {
             connector: Arc::clone(&connector),
             statements: Arc::clone(&statements),
@@ -91,6 +97,8 @@ impl PostgresStore {
             clock: Arc::clone(&config.clock),
             log: Arc::clone(&log),
             announcer,
+            projections: Arc::clone(&projections),
+            is_persistent: config.is_persistent(),
         };
         let writer = Writer::new(appender(announcer), runtime, config.writers, config.queue);
         let reader = Reader::new(
@@ -99,11 +107,6 @@ impl PostgresStore {
             &config.layout,
             Arc::clone(&log),
             connector.place.clone(),
-        );
-        let projections = Projections::new(
-            Connections::new(Arc::clone(&connector), config.projectors),
-            Arc::clone(&statements),
-            config.is_persistent(),
         );
         let appender = appender(None);
         let writer = Arc::new(writer);

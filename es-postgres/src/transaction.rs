@@ -33,7 +33,8 @@ impl PostgresStore {
     /// of [`EventStore::append`](es_core::EventStore::append); a refused append leaves nothing
     /// behind, and the transaction goes on. At the isolation levels `REPEATABLE READ` and
     /// `SERIALIZABLE` a race is an error of the kind [`Busy`](es_core::StoreErrorKind::Busy) that
-    /// ends the transaction: begin it again.
+    /// ends the transaction: begin it again. With inline projections it must be `READ COMMITTED`; see
+    /// [`keep_inline`](Self::keep_inline).
     ///
     /// Append late: from the append to the end of the transaction other writers to the same streams
     /// wait, and followers of the log wait for what stands behind it. Followers in this process look
@@ -71,11 +72,16 @@ impl PostgresStore {
         request: AppendRequest,
     ) -> Result<Appended, AppendError> {
         self.check(&request)?;
-        let is_persistent = self.config().is_persistent();
-        let mut theirs = Theirs { connection, is_persistent };
         let appender = self.appender();
-        let function = &appender.statements.append_within;
-        let (answer, _) = appender.write_by(&mut theirs, function, &request).await;
+        let answer = match appender.projections.inline.all() {
+            None => {
+                let is_persistent = appender.is_persistent;
+                let mut theirs = Theirs { connection, is_persistent };
+                let function = &appender.statements.append_within;
+                appender.write_by(&mut theirs, function, &request).await.0
+            }
+            Some(kept) => appender.write_kept_in(connection, &request, &kept).await,
+        };
         // the commit is somebody else's: the log is looked at until the transaction has ended
         appender.log.appended();
         answer

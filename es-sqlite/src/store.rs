@@ -43,7 +43,7 @@ struct Shared {
     reads: Queue<Read>,
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
-    handlers: Handlers,
+    handlers: Arc<Handlers>,
     inline: Arc<Inline>,
     /// The thread that ends after all others; `None` when it was waited for.
     last: tokio::sync::Mutex<Option<Thread>>,
@@ -259,14 +259,15 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
     }
     let (interval, watched) = (config.poll_interval, Arc::clone(&wake));
     threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, interval))?);
+    let handlers = Arc::<Handlers>::default();
     let mut shared = Shared {
         config,
         writes: None,
         reads,
         wake,
         poison,
-        handlers: Handlers::default(),
-        inline: Arc::default(),
+        inline: Arc::new(Inline::new(Arc::clone(&handlers))),
+        handlers,
         last: Default::default(),
     };
     let path = shared.config.path.clone();

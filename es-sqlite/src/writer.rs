@@ -255,7 +255,8 @@ impl Writer {
         }
         let WriteConnections { checked, application, gate } = &self.connections;
         gate.watch();
-        if !is_alone {
+        // handlers are the application's, as closures are
+        if !is_alone && !self.inline.has_handlers() {
             run(checked, sql::BEGIN_WRITE)?;
             match self.has_other_triggers(checked) {
                 Ok(false) => return Ok(checked),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use es_core::projection::{ApplyError, ProjectionSink};
+use es_core::projection::{ApplyError, Definition, ProjectionSink, SinkError};
 use es_core::{EventFilter, EventStore, RecordedEvent};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -33,6 +33,7 @@ mod durability;
 mod engine;
 mod failures;
 mod handlers;
+mod inline;
 mod laws;
 mod lease;
 mod parking;
@@ -59,6 +60,9 @@ pub trait ProjectionFixture: Send + Sync + 'static {
 
     /// What the handler of [`HANDLED`] does; see [`SuiteHandler`].
     fn handler(&self) -> Arc<SuiteHandler>;
+
+    /// Keeps a projection within the appends of the store as it is open now.
+    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError>;
 
     /// What the handler wrote into its own place, in the order in which it was written.
     async fn effects(&self) -> Vec<(String, u64)>;
@@ -215,6 +219,17 @@ macro_rules! for_each_projection_scenario {
                     a_second_rebuild_is_refused,
                     poison_is_parked_in_the_shadow,
                     its_progress_is_told,
+                }
+                inline {
+                    an_append_is_in_the_model_when_it_is_answered,
+                    what_is_in_the_log_is_taken_first,
+                    an_event_that_cannot_be_taken_refuses_its_append,
+                    a_refused_append_refuses_no_other,
+                    a_repeat_is_taken_once,
+                    no_runner_takes_what_appends_keep,
+                    a_switch_goes_on_within_the_append,
+                    what_appends_keep_is_the_fold_of_the_log,
+                    a_handler_is_called_within_the_append,
                 }
                 laws {
                     rebuilt_is_live_is_live_with_restarts,

@@ -110,6 +110,11 @@ impl Definition {
 
 /// For backends, to keep a model within the transaction of an append.
 impl Definition {
+    /// True if a handler takes the events, so that there are no rows to be folded.
+    pub fn has_handler(&self) -> bool {
+        matches!(self.kind, Kind::Handler(_))
+    }
+
     /// The keys of the rows that the events concern, each once.
     ///
     /// # Errors

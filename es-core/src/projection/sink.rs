@@ -106,6 +106,21 @@ use super::{
 ///     at once if it is; it stays pending as long as it is not; commits and switches wake it,
 ///     however many wait; dropping it is harmless. (`watching::a_wait_ends_with_the_commit`,
 ///     `watching::a_switch_ends_a_wait`)
+///
+/// **Inline**
+///
+/// 16. A backend keeps projections within its appends, by a call of its own, for folds and for
+///     handlers. Who is answered by an append, or by the repeat of one, finds its effect in the model,
+///     once, and all of the log before it in its order. An event that cannot be taken refuses its
+///     append, and no other, and nothing is written. The lease is the appends', until a switch to
+///     other code's model. (`inline::an_append_is_in_the_model_when_it_is_answered`,
+///     `inline::what_is_in_the_log_is_taken_first`,
+///     `inline::an_event_that_cannot_be_taken_refuses_its_append`,
+///     `inline::a_refused_append_refuses_no_other`, `inline::a_repeat_is_taken_once`,
+///     `inline::no_runner_takes_what_appends_keep`,
+///     `inline::a_switch_goes_on_within_the_append`,
+///     `inline::what_appends_keep_is_the_fold_of_the_log`,
+///     `inline::a_handler_is_called_within_the_append`)
 #[async_trait]
 pub trait ProjectionSink: Send + Sync + 'static {
     /// Takes the lease of a model, which is created if there is none.

@@ -84,7 +84,7 @@ impl Projections {
 
     /// Locks the model and the slice, so that the handler sees what nobody changes meanwhile; answers
     /// the transaction.
-    async fn lock(
+    pub(super) async fn lock(
         &self,
         lease: &Lease,
         batch: &Batch,
@@ -107,7 +107,7 @@ impl Projections {
     }
 
     /// A handler went on after a statement that has failed, or the statement itself failed.
-    fn spoiled(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
+    pub(super) fn spoiled(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
         if database_error(&error).is_some_and(|error| error.code() == "25P02") {
             let text = "a statement of the handler failed, and the handler went on";
             return SinkError::Handler {
@@ -129,7 +129,7 @@ impl Projections {
         unknown_unless_refused(WRITING, &self.connections.connector().place, error).into()
     }
 
-    fn judge(&self, lease: &Lease, rows: &[PgRow]) -> Result<(), SinkError> {
+    pub(super) fn judge(&self, lease: &Lease, rows: &[PgRow]) -> Result<(), SinkError> {
         let outcome = rows.first().ok_or(sqlx::Error::RowNotFound);
         let outcome = outcome.and_then(|row| row.try_get::<i32, _>(0));
         match outcome.map_err(|error| self.connections.failure(WRITING, error))? {
@@ -147,7 +147,12 @@ impl Projections {
     }
 
     /// The statement with all arguments.
-    fn bind(&self, lease: &Lease, batch: &Batch, within: Option<String>) -> Bound<'static> {
+    pub(super) fn bind(
+        &self,
+        lease: &Lease,
+        batch: &Batch,
+        within: Option<String>,
+    ) -> Bound<'static> {
         let event = batch.to.event.as_ref();
         let stream = event.map(|event| &event.stream);
         let mut changes: Vec<&RowChange> = match &batch.content {

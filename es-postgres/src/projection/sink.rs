@@ -19,7 +19,7 @@ use crate::sql::Statement;
 use crate::store::PostgresStore;
 
 const READING: Doing<'static> = Doing("reading a projection", None);
-const CHANGING: Doing<'static> = Doing("changing a projection", None);
+pub(super) const CHANGING: Doing<'static> = Doing("changing a projection", None);
 
 /// Longer leases than a hundred years are cut off.
 const LONGEST: i64 = 100 * 365 * 24 * 60 * 60 * 1_000_000;
@@ -55,7 +55,7 @@ fn bind_lease<'q>(statement: Bound<'q>, lease: &Lease) -> Bound<'q> {
 
 impl Projections {
     /// Reads an answer; one of another shape is the store's failure.
-    fn read<T>(
+    pub(super) fn read<T>(
         &self,
         what: Doing<'_>,
         read: impl FnOnce() -> Result<T, sqlx::Error>,
@@ -63,40 +63,48 @@ impl Projections {
         read().map_err(|error| self.connections.failure(what, error))
     }
 
-    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
-        let statement = || {
-            sqlx::query(self.statements.projection_acquire.sql())
-                .bind(claim.projection.clone())
-                .bind(claim.slot.as_str())
-                .bind(claim.fingerprint.clone())
-                .bind(i32::try_from(claim.slices.max(1)).unwrap_or(i32::MAX))
-                .bind(claim.holder.clone())
-                .bind(microseconds(claim.time_to_live))
-        };
-        // who takes it twice has it
-        let rows = self.connections.rows(CHANGING, statement).await?;
-        let (outcome, generation, epoch) = self.read(CHANGING, || {
-            let row = only(&rows)?;
+    pub(super) fn bind_claim(&self, claim: &Claim) -> Bound<'static> {
+        sqlx::query(self.statements.projection_acquire.sql())
+            .bind(claim.projection.clone())
+            .bind(claim.slot.as_str())
+            .bind(claim.fingerprint.clone())
+            .bind(i32::try_from(claim.slices.max(1)).unwrap_or(i32::MAX))
+            .bind(claim.holder.clone())
+            .bind(microseconds(claim.time_to_live))
+    }
+
+    /// The generation and the epoch that a claim was given.
+    pub(super) fn claimed(&self, claim: &Claim, rows: &[PgRow]) -> Result<(i64, i64), SinkError> {
+        self.read(CHANGING, || {
+            let row = only(rows)?;
             let outcome: i32 = row.try_get(0)?;
             match outcome {
                 1 => {
                     let (holder, expires) = (row.try_get(3)?, row.try_get::<Instant, _>(4)?.0);
-                    Ok((Err(held(&claim.projection, claim.slot, holder, expires)), 0, 0))
+                    Ok(Err(held(&claim.projection, claim.slot, holder, expires)))
                 }
                 2 => {
                     let projection = claim.projection.clone();
                     let (stored, offered) = (row.try_get(5)?, claim.fingerprint.clone());
-                    Ok((Err(SinkError::Changed { projection, stored, offered }), 0, 0))
+                    Ok(Err(SinkError::Changed { projection, stored, offered }))
                 }
-                _ => Ok((Ok(()), row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?)),
+                _ => Ok(Ok((row.try_get::<i64, _>(1)?, row.try_get::<i64, _>(2)?))),
             }
-        })?;
-        outcome?;
-        let statement = || {
-            let statement = sqlx::query(self.statements.projection_checkpoints.sql());
-            statement.bind(generation).bind(epoch)
-        };
-        let rows = self.connections.rows(CHANGING, statement).await?;
+        })?
+    }
+
+    pub(super) fn bind_checkpoints(&self, (generation, epoch): (i64, i64)) -> Bound<'static> {
+        let statement = sqlx::query(self.statements.projection_checkpoints.sql());
+        statement.bind(generation).bind(epoch)
+    }
+
+    /// The lease that a claim was given, with the rows of its checkpoints.
+    pub(super) fn leased(
+        &self,
+        claim: &Claim,
+        (generation, epoch): (i64, i64),
+        rows: &[PgRow],
+    ) -> Result<Lease, SinkError> {
         let read = || rows.iter().map(row::checkpoint_row).collect();
         let checkpoints: Vec<Checkpoint> = self.read(CHANGING, read)?;
         let lease = Lease {
@@ -110,13 +118,24 @@ impl Projections {
         if lease.checkpoints.is_empty() { Err(lost(&lease)) } else { Ok(lease) }
     }
 
+    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        // who takes it twice has it
+        let rows = self.connections.rows(CHANGING, || self.bind_claim(claim)).await?;
+        let claimed = self.claimed(claim, &rows)?;
+        let rows = self.connections.rows(CHANGING, || self.bind_checkpoints(claimed)).await?;
+        self.leased(claim, claimed, &rows)
+    }
+
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         if lease.slot != Slot::Shadow {
             return Err(lost(lease));
         }
         let statement = sqlx::query(self.statements.projection_switch.sql());
         let statement = statement.bind(number(lease.generation)).bind(number(lease.epoch));
-        let rows = self.connections.once(CHANGING, statement).await?;
+        let rows = match self.inline.of(&lease.projection) {
+            None => self.connections.once(CHANGING, statement).await?,
+            Some(definition) => self.switch_kept(statement, &definition).await?,
+        };
         let (outcome, behind, foremost) = self.read(CHANGING, || {
             let row = only(&rows)?;
             let place = |index: usize| row.try_get::<Option<i64>, _>(index);

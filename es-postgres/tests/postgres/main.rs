@@ -8,6 +8,7 @@ mod appends;
 mod bad_input;
 mod following;
 mod held_back;
+mod inline;
 mod language;
 mod migrations;
 mod plans;

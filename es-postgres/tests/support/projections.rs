@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewed, SinkError, Slot,
+    ApplyError, Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
+    ProjectionSink, ProjectionStatus, Renewed, SinkError, Slot,
 };
 use es_core::{Clock, EventStore, Position, RecordedEvent, Timestamp};
 use es_pgtest::TestDatabase;
@@ -121,6 +121,10 @@ impl ProjectionFixture for Projected {
 
     fn handler(&self) -> Arc<SuiteHandler> {
         self.handler.clone()
+    }
+
+    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
+        self.open_now().keep_inline(projection).await
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {

@@ -11,6 +11,7 @@ use es_core::projection::{
 use es_core::{PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
 use rusqlite::Connection;
 
+use super::handler::{self, Handlers};
 use super::{commit, model, read};
 use crate::read::read_log;
 use crate::store::SqliteStore;
@@ -22,16 +23,27 @@ const HOLDER: &str = "the append";
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The projections of a store that are kept within the append.
-#[derive(Default)]
-pub(crate) struct Inline(Mutex<Vec<Definition>>);
+pub(crate) struct Inline {
+    kept: Mutex<Vec<Definition>>,
+    handlers: Arc<Handlers>,
+}
 
 impl Inline {
+    pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
+        Self { kept: Mutex::default(), handlers }
+    }
+
     fn all(&self) -> MutexGuard<'_, Vec<Definition>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all().is_empty()
+    }
+
+    /// True if an append runs statements of the application.
+    pub(crate) fn has_handlers(&self) -> bool {
+        self.all().iter().any(Definition::has_handler)
     }
 
     /// Takes what stands in the log and not yet in the models, which is what an append has just
@@ -39,7 +51,7 @@ impl Inline {
     pub(crate) fn take(&self, connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
         for definition in self.all().iter() {
             let taken = loop {
-                match take_page(connection, definition, now) {
+                match take_page(connection, &self.handlers, definition, now) {
                     Ok(true) => break Ok(()),
                     Ok(false) => {}
                     // a switch has made the model another code's, whose business it is now
@@ -81,27 +93,34 @@ impl SqliteStore {
     /// Keeps the model of a projection within every append of this store from now on: who is answered
     /// by an append finds its effect in the model.
     ///
-    /// The model is first brought to the end of the log. An event that the projection cannot take
-    /// refuses its append, and nothing is written. No runner can take the projection meanwhile. What
-    /// processes append that do not keep it is in the model with the next append of one that does, and
-    /// refuses that one if it cannot be taken. A switch to a model that the same code rebuilt goes on inline; after one to other code's, that
-    /// code must be given here.
+    /// The model is first brought to the end of the log. An event that the projection, or its
+    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
+    /// projection meanwhile. What processes append that do not keep it is in the model with the next
+    /// append of one that does, and refuses that one if it cannot be taken. A switch to a model that
+    /// the same code rebuilt goes on inline; after one to other code's, that code must be given here.
+    ///
+    /// With a handler, appends use the connection that the application's closures use, which checks
+    /// more: each costs a little more.
     ///
     /// # Errors
     ///
-    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire), and when the
-    /// projection cannot take an event that is in the log, or is one of a handler.
+    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
+    /// [`NoHandler`](SinkError::NoHandler), and when the projection cannot take an event that is in
+    /// the log.
     ///
     /// # Cancellation
     ///
     /// Dropping the future leaves the projection with what it has taken, held by the appends.
     pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
         let definition = projection.into();
+        if definition.has_handler() && self.handlers().of(definition.name()).is_none() {
+            return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
+        }
         loop {
             // a page for each transaction, so that appends wait for no more than that
             let (taken, inline) = (definition.clone(), Arc::clone(self.inline()));
             let is_at_end = self.advance(move |connection, now| {
-                let is_at_end = take_page(connection, &taken, now)?;
+                let is_at_end = take_page(connection, &inline.handlers, &taken, now)?;
                 if is_at_end {
                     let mut all = inline.all();
                     all.retain(|other| other.name() != taken.name());
@@ -119,6 +138,7 @@ impl SqliteStore {
 /// Takes a page of the log; true if there is no more.
 fn take_page(
     connection: &Connection,
+    handlers: &Handlers,
     definition: &Definition,
     now: Timestamp,
 ) -> Result<bool, SinkError> {
@@ -128,12 +148,25 @@ fn take_page(
     let page = read_log(connection, &read.limit(PageLimit::default()))?;
     let event = page.events.last().map(Into::into).or_else(|| from.event.clone());
     let to = Checkpoint { position: page.next, event };
-    let failed = |error: ApplyError| failed(definition, error);
-    let rows = rows(connection, definition, &lease, &page.events).map_err(failed)?;
-    let changes = definition.changes(&page.events, &rows).map_err(failed)?;
-    let mut batch = Batch::moving(0, from, to).content(Content::Rows(changes));
-    batch.events = page.events.len() as u64;
-    commit::commit(connection, &lease, &batch, now, |_| Ok(()))?;
+    let (mut batch, dealt_with) = (Batch::moving(0, from, to), page.events.len());
+    batch.events = dealt_with as u64;
+    batch.content = match definition.has_handler() {
+        true => Content::Events(page.events),
+        false => {
+            let failed = |error: ApplyError| failed(definition, error);
+            let rows = rows(connection, definition, &lease, &page.events).map_err(failed)?;
+            Content::Rows(definition.changes(&page.events, &rows).map_err(failed)?)
+        }
+    };
+    commit::commit(connection, &lease, &batch, now, |events| {
+        let found = handlers.of(&lease.projection);
+        let found =
+            found.ok_or_else(|| SinkError::NoHandler { projection: lease.projection.clone() })?;
+        match handler::call(&*found, connection, &lease, events) {
+            Err(error @ SinkError::Handler { .. }) => Err(failed(definition, error.into())),
+            called => called,
+        }
+    })?;
     Ok(page.at_end)
 }
 

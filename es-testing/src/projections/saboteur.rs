@@ -8,14 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use es_core::EventStore;
+use es_core::projection::{Definition, SinkError};
 
 use super::parts::Sink;
 use super::{ProjectionFixture, SuiteHandler};
 use crate::clock::ManualClock;
 use crate::sink_wrapper::WrappedSink;
+use crate::wrapper::Wrapped;
 
+mod keeper;
 mod sinner;
 
+use keeper::Keeper;
 use sinner::Sinner;
 
 /// What a saboteur does.
@@ -64,6 +68,12 @@ pub enum Sin {
     ReportsNothing,
     WakesNobody,
     WakesTooEarly,
+    KeepsNothing,
+    KeepsFromNowOn,
+    TakesBehindTheAppend,
+    TakesRepeatsAgain,
+    RefusesNeighbours,
+    LosesTheModelAtASwitch,
 }
 
 /// A way to break one promise.
@@ -126,6 +136,12 @@ pub fn all() -> Vec<Saboteur> {
         (14, Sin::ReportsNothing),
         (15, Sin::WakesNobody),
         (15, Sin::WakesTooEarly),
+        (16, Sin::KeepsNothing),
+        (16, Sin::KeepsFromNowOn),
+        (16, Sin::TakesBehindTheAppend),
+        (16, Sin::TakesRepeatsAgain),
+        (16, Sin::RefusesNeighbours),
+        (16, Sin::LosesTheModelAtASwitch),
     ];
     sins.into_iter().map(|(clause, sin)| Saboteur { sin, clause }).collect()
 }
@@ -135,6 +151,7 @@ pub struct Sabotaged {
     fixture: Box<dyn ProjectionFixture>,
     saboteur: Saboteur,
     sink: Mutex<Sink>,
+    memory: Arc<keeper::Memory>,
 }
 
 impl fmt::Debug for Sabotaged {
@@ -147,7 +164,16 @@ impl Sabotaged {
     /// Hands the sink of a fixture to a saboteur.
     pub fn new(fixture: Box<dyn ProjectionFixture>, saboteur: Saboteur) -> Self {
         let sink = sinning(&*fixture, saboteur, false);
-        Self { fixture, saboteur, sink: Mutex::new(sink) }
+        Self { fixture, saboteur, sink: Mutex::new(sink), memory: Arc::default() }
+    }
+
+    fn keeper(&self) -> Keeper {
+        Keeper {
+            inner: self.fixture.store(),
+            sink: self.fixture.sink(),
+            sin: self.saboteur.sin,
+            memory: self.memory.clone(),
+        }
     }
 }
 
@@ -159,7 +185,11 @@ fn sinning(fixture: &dyn ProjectionFixture, saboteur: Saboteur, is_reopened: boo
 #[async_trait]
 impl ProjectionFixture for Sabotaged {
     fn store(&self) -> Arc<dyn EventStore> {
-        self.fixture.store()
+        // as it is, unless the sin is the store's
+        if self.saboteur.clause < 16 {
+            return self.fixture.store();
+        }
+        Arc::new(Wrapped(self.keeper()))
     }
 
     fn sink(&self) -> Sink {
@@ -172,6 +202,13 @@ impl ProjectionFixture for Sabotaged {
 
     fn handler(&self) -> Arc<SuiteHandler> {
         self.fixture.handler()
+    }
+
+    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
+        if self.keeper().keep(&projection).await? {
+            self.fixture.keep_inline(projection).await?;
+        }
+        Ok(())
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {

@@ -14,6 +14,7 @@ use es_core::{Clock, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use super::Sin;
+use super::keeper::claim;
 use crate::clock::ManualClock;
 use crate::sink_wrapper::{Sink, SinkWrapper};
 
@@ -232,6 +233,17 @@ impl SinkWrapper for Sinner {
                 };
                 let newest = self.inner.acquire(&claim).await?;
                 self.memory().leases.insert((lease.projection.clone(), Slot::Active), newest);
+                Ok(())
+            }
+            (Sin::LosesTheModelAtASwitch, Ok(())) => {
+                let status = self.inner.status(Some(&lease.projection)).await?.into_iter().next();
+                let active = status.and_then(|status| status.active);
+                let active = active.filter(|active| active.holder.is_some());
+                if let Some(active) = active {
+                    let claim = claim(&lease.projection, &active.fingerprint);
+                    let lost = self.inner.acquire(&claim).await?;
+                    self.inner.release(&lost).await?;
+                }
                 Ok(())
             }
             (_, answer) => answer,

@@ -1,0 +1,373 @@
+//! Projections that are kept within the append.
+//!
+//! The transaction of an append holds the models that it keeps before it draws a position, so that
+//! those who keep a model write one after the other. What others may have drawn meanwhile is waited
+//! for, and never passed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use es_core::projection::{Claim, Definition, Lease, SinkError, Slot};
+use es_core::{Position, StoreError, StoreErrorKind};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
+
+use super::Projections;
+use super::sink::CHANGING;
+use crate::connection::{BEGIN, Bound};
+use crate::error::{is_lost, unknown_unless_refused};
+use crate::row::position;
+use crate::store::PostgresStore;
+
+mod take;
+mod writers;
+
+pub(crate) use writers::Writers;
+
+/// Who holds the lease of an inline projection, in every process.
+const HOLDER: &str = "the append";
+
+/// Longer than any store lives, on any clock.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The projections that a store keeps within its appends, in the order of their names.
+#[derive(Default)]
+pub(crate) struct Inline(Mutex<Option<Arc<[Definition]>>>);
+
+impl Inline {
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<[Definition]>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them; `None` if there are none.
+    pub(crate) fn all(&self) -> Option<Arc<[Definition]>> {
+        self.kept().clone()
+    }
+
+    pub(super) fn of(&self, projection: &str) -> Option<Definition> {
+        let kept = self.all()?;
+        kept.iter().find(|definition| definition.name() == projection).cloned()
+    }
+
+    /// Replaces what is kept under the name.
+    fn put(&self, name: &str, definition: Option<Definition>) {
+        let mut kept = self.kept();
+        let others = kept.iter().flat_map(|kept| kept.iter());
+        let others = others.filter(|other| other.name() != name).cloned();
+        let mut all: Vec<_> = others.chain(definition).collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        *kept = (!all.is_empty()).then(|| all.into());
+    }
+}
+
+/// A model that the transaction holds, and its code.
+pub(crate) struct Held {
+    definition: Definition,
+    lease: Lease,
+}
+
+impl Held {
+    fn place(&self) -> Position {
+        self.lease.checkpoints.first().map_or(Position::START, |checkpoint| checkpoint.position)
+    }
+}
+
+/// Why the transaction of an append that keeps models was not committed.
+#[derive(Debug)]
+pub(crate) enum Undone {
+    /// These may have drawn positions that the checkpoint would pass.
+    Behind(Writers),
+    /// What was to be written is to blame.
+    Refused(SinkError),
+    /// The connection, or the models, could not be had; or the outcome of the commit is unknown.
+    Failed(SinkError),
+}
+
+impl Projections {
+    /// Holds all models that appends keep, and those of these projections above all. One that a
+    /// switch has made another code's is left out: it is that code's business now.
+    pub(crate) async fn hold(
+        &self,
+        connection: &mut PgConnection,
+        kept: &[Definition],
+    ) -> Result<Vec<Held>, Undone> {
+        let lock = sqlx::query(self.statements.inline_lock.sql()).bind(HOLDER);
+        self.rows_within(connection, lock).await.map_err(Undone::Failed)?;
+        let mut held = Vec::with_capacity(kept.len());
+        for definition in kept {
+            match self.claim_within(connection, definition).await {
+                Ok(lease) => held.push(Held { definition: definition.clone(), lease }),
+                Err(SinkError::Changed { .. }) => {}
+                Err(error) => return Err(Undone::Failed(error)),
+            }
+        }
+        Ok(held)
+    }
+
+    /// Takes what lies between the models and the position, which is visible; answers whether
+    /// anything did.
+    pub(crate) async fn take_up_to(
+        &self,
+        connection: &mut PgConnection,
+        held: &mut [Held],
+        to: Position,
+    ) -> Result<bool, Undone> {
+        if held.iter().all(|held| held.place() >= to) {
+            return Ok(false);
+        }
+        self.outlast_writers(connection).await?;
+        for held in held {
+            while held.place() < to {
+                self.take_page(connection, held, to).await.map_err(Undone::Refused)?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn claim_within(
+        &self,
+        connection: &mut PgConnection,
+        definition: &Definition,
+    ) -> Result<Lease, SinkError> {
+        let claim = Claim {
+            projection: definition.name().to_owned(),
+            fingerprint: definition.fingerprint().to_owned(),
+            slot: Slot::Active,
+            slices: 1,
+            holder: HOLDER.to_owned(),
+            time_to_live: FOR_EVER,
+        };
+        let rows = self.rows_within(connection, self.bind_claim(&claim)).await?;
+        let claimed = self.claimed(&claim, &rows)?;
+        let rows = self.rows_within(connection, self.bind_checkpoints(claimed)).await?;
+        self.leased(&claim, claimed, &rows)
+    }
+
+    /// The rows of a statement within a transaction.
+    async fn rows_within(
+        &self,
+        connection: &mut PgConnection,
+        statement: Bound<'_>,
+    ) -> Result<Vec<PgRow>, SinkError> {
+        let statement = statement.persistent(self.is_persistent);
+        let rows = self.connections.connector().in_time(statement.fetch_all(connection)).await;
+        Ok(rows.map_err(|error| self.connections.failure(CHANGING, error))?)
+    }
+
+    /// Begins a transaction that sees what was committed before each of its statements.
+    pub(crate) async fn begin<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Transaction<'c, Postgres>, Undone> {
+        let begun = self.connections.connector().in_time(connection.begin_with(BEGIN)).await;
+        begun.map_err(|error| Undone::Failed(self.connections.failure(CHANGING, error).into()))
+    }
+
+    /// Commits what is worth it and undoes the rest; tells, too, whether the connection can be used
+    /// further. `failure` is that of the commit.
+    pub(crate) async fn end<T>(
+        &self,
+        transaction: Transaction<'_, Postgres>,
+        work: Result<(T, bool), Undone>,
+        failure: impl Fn(sqlx::Error) -> StoreError,
+    ) -> (Result<T, Undone>, bool) {
+        let connector = self.connections.connector();
+        match work {
+            Ok((done, true)) => match connector.in_time(transaction.commit()).await {
+                Ok(()) => {
+                    self.commits.give();
+                    (Ok(done), true)
+                }
+                Err(error) => {
+                    let is_usable = !is_lost(&error);
+                    let failure = failure(error);
+                    let undone = match failure.is_outcome_unknown() {
+                        true => Undone::Failed(failure.into()),
+                        false => Undone::Refused(failure.into()),
+                    };
+                    (Err(undone), is_usable)
+                }
+            },
+            work => {
+                let is_undone = connector.in_time(transaction.rollback()).await.is_ok();
+                match work {
+                    Ok((done, _)) => (Ok(done), is_undone),
+                    // it was not what was to be written that failed
+                    Err(Undone::Refused(error)) if !is_undone => {
+                        (Err(Undone::Failed(error)), false)
+                    }
+                    Err(undone) => (Err(undone), is_undone),
+                }
+            }
+        }
+    }
+
+    fn unanswered(&self, error: sqlx::Error) -> StoreError {
+        unknown_unless_refused(CHANGING, &self.connections.connector().place, error)
+    }
+
+    /// Switches to a model that appends go on with, before a runner can take it.
+    pub(super) async fn switch_kept(
+        &self,
+        switch: Bound<'_>,
+        definition: &Definition,
+    ) -> Result<Vec<PgRow>, SinkError> {
+        let mut loan = self.connections.loan(CHANGING).await?;
+        let mut connection = loan.take().await?;
+        let mut transaction = self.begin(&mut connection).await.map_err(|it| self.told(it))?;
+        let work = async |connection: &mut PgConnection| {
+            let rows = self.rows_within(connection, switch).await.map_err(Undone::Refused)?;
+            let outcome = rows.first().and_then(|row| row.try_get::<i32, _>(0).ok());
+            if outcome == Some(0) {
+                match self.claim_within(connection, definition).await {
+                    Ok(_) | Err(SinkError::Changed { .. }) => {}
+                    Err(error) => return Err(Undone::Refused(error)),
+                }
+            }
+            Ok((rows, outcome == Some(0)))
+        };
+        let work = work(&mut transaction).await;
+        let (done, is_usable) = self.end(transaction, work, |error| self.unanswered(error)).await;
+        if is_usable {
+            loan.keep(connection);
+        }
+        done.map_err(|undone| self.told(undone))
+    }
+
+    /// Brings a model further in a transaction of its own: by one page of what is up to `to`, or to
+    /// the end of the log. Answers whether there is more.
+    async fn advance(
+        &self,
+        definition: &Definition,
+        to: Option<Position>,
+    ) -> Result<bool, SinkError> {
+        let mut patience = self.patience();
+        let mut loan = self.connections.loan(CHANGING).await?;
+        let mut connection = loan.take().await?;
+        loop {
+            let begun = self.begin(&mut connection).await;
+            let mut transaction = begun.map_err(|undone| self.told(undone))?;
+            let work = self.advance_within(&mut transaction, definition, to).await;
+            let (done, is_usable) =
+                self.end(transaction, work, |error| self.unanswered(error)).await;
+            if let Err(Undone::Behind(writers)) = &done
+                && is_usable
+                && self.is_over(&mut connection, writers, &mut patience).await?
+            {
+                continue;
+            }
+            if is_usable {
+                loan.keep(connection);
+            }
+            return done.map_err(|undone| self.told(undone));
+        }
+    }
+
+    async fn advance_within(
+        &self,
+        connection: &mut PgConnection,
+        definition: &Definition,
+        to: Option<Position>,
+    ) -> Result<(bool, bool), Undone> {
+        let lease = self.claim_within(connection, definition).await.map_err(Undone::Failed)?;
+        let mut held = Held { definition: definition.clone(), lease };
+        if let Some(to) = to {
+            if held.place() < to {
+                self.take_page(connection, &mut held, to).await.map_err(Undone::Refused)?;
+            }
+            return Ok((held.place() < to, true));
+        }
+        // appends that began before may not know of this projection
+        self.outlast_writers(connection).await?;
+        let newest = self.newest(connection).await.map_err(Undone::Failed)?;
+        self.take_up_to(connection, std::slice::from_mut(&mut held), newest).await?;
+        Ok((false, true))
+    }
+
+    /// The highest visible position.
+    async fn newest(&self, connection: &mut PgConnection) -> Result<Position, SinkError> {
+        let newest = sqlx::query(self.statements.inline_newest.sql());
+        let rows = self.rows_within(connection, newest).await?;
+        let newest = rows.first().map_or(Ok(0), |row| row.try_get(0));
+        let newest = newest.map_err(|error| self.connections.failure(CHANGING, error))?;
+        Ok(position(newest))
+    }
+
+    fn told(&self, undone: Undone) -> SinkError {
+        match undone {
+            Undone::Behind(writers) => self.blocked(CHANGING, &writers).into(),
+            Undone::Refused(error) | Undone::Failed(error) => error,
+        }
+    }
+
+    /// Why an append was not written.
+    pub(crate) fn refusal(&self, what: impl std::fmt::Display, undone: Undone) -> StoreError {
+        match undone {
+            Undone::Behind(writers) => self.blocked(what, &writers),
+            Undone::Refused(SinkError::Store(error)) | Undone::Failed(SinkError::Store(error)) => {
+                error
+            }
+            Undone::Refused(other) | Undone::Failed(other) => {
+                let text = "an inline projection cannot be kept";
+                StoreError::new(StoreErrorKind::Other, text).caused_by(other)
+            }
+        }
+    }
+}
+
+impl PostgresStore {
+    /// Keeps the model of a projection within every append of this store from now on: who is answered by
+    /// an append finds its effect in the model.
+    ///
+    /// The model is first brought to the end of the log. An event that the projection, or its
+    /// handler, cannot take refuses its append, and nothing is written; appends that were to share a
+    /// transaction with it are written without it. No runner can take the projection meanwhile.
+    /// Several processes may keep the same projection. A switch by this process to a model that the
+    /// same code rebuilt goes on inline at once, one by another process with the next append; after
+    /// one to other code's, that code must be given here.
+    ///
+    /// What others write, raw or by processes that do not keep it, is in the model with the next
+    /// append of one that does, and refuses that one if it cannot be taken. An append waits for
+    /// transactions of others that have written events and not ended, because they may have lower
+    /// positions: up to [`lock_timeout`](crate::PostgresConfig::lock_timeout), then it is refused as
+    /// [`Busy`](StoreErrorKind::Busy) with their names, and nothing is written. An append that is
+    /// under way while this is called may be in the model with the next one only.
+    ///
+    /// # Cost
+    ///
+    /// All appends that keep a projection are written one after the other, in all processes: each
+    /// transaction holds the models until it is committed. It has five round trips, and for each
+    /// projection five more and the handler's own; appends that wait share a transaction.
+    /// [`append_in`](Self::append_in) holds the models until the application commits,
+    /// and needs the isolation level `READ COMMITTED`. Keep what must be read at once, and leave the
+    /// rest to a [`Runner`](es_core::projection::Runner).
+    ///
+    /// # Errors
+    ///
+    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
+    /// [`NoHandler`](SinkError::NoHandler), when the projection cannot take an event that is in the
+    /// log, and [`Busy`](StoreErrorKind::Busy) as above. The projection is not kept then.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the projection with what it has taken, held by the appends, and
+    /// kept or not.
+    pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
+        let definition = projection.into();
+        let (name, projections) = (definition.name(), self.projections());
+        if definition.has_handler() {
+            projections.handlers.of(name)?;
+        }
+        // a page for each transaction, so that appends wait for no more than that
+        let end = self.appender().log.look().await?;
+        while projections.advance(&definition, Some(end)).await? {}
+        let before = projections.inline.of(name);
+        projections.inline.put(name, Some(definition.clone()));
+        let kept = projections.advance(&definition, None).await;
+        if kept.is_err() {
+            projections.inline.put(name, before);
+        }
+        projections.commits.give();
+        kept.map(drop)
+    }
+}

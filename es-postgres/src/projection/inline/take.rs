@@ -1,0 +1,177 @@
+//! Taking a page of the log into a model, within the transaction of the append.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use es_core::projection::{ApplyError, Batch, Checkpoint, Content, Definition, SinkError};
+use es_core::{PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
+use sqlx::{PgConnection, Row};
+
+use super::super::handler::{ModelTransaction, call};
+use super::super::{Projections, row};
+use super::{CHANGING, Held};
+use crate::projection::commit::number;
+use crate::read::{Filling, LOOKED_AT, one_more};
+use crate::row::position;
+
+/// Selected events, and how far was looked for them.
+struct Page {
+    events: Vec<RecordedEvent>,
+    next: Position,
+}
+
+impl Projections {
+    /// Takes a page of what is up to `to`. Everything up to there must be decided.
+    pub(super) async fn take_page(
+        &self,
+        connection: &mut PgConnection,
+        held: &mut Held,
+        to: Position,
+    ) -> Result<(), SinkError> {
+        let from = held.lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);
+        let Page { events, next } = self.page(connection, held, from.position, to).await?;
+        let event = events.last().map(Into::into).or_else(|| from.event.clone());
+        let to = Checkpoint { position: next, event };
+        let mut batch = Batch::moving(0, from, to.clone());
+        batch.events = events.len() as u64;
+        let within = match held.definition.has_handler() && !events.is_empty() {
+            true => Some(self.hand_over(connection, held, &batch, &events).await?),
+            false => {
+                batch.content = self.folded(connection, held, &events).await?;
+                None
+            }
+        };
+        let is_handled = within.is_some();
+        let statement = self.bind(&held.lease, &batch, within).persistent(self.is_persistent);
+        let rows =
+            self.connections.connector().in_time(statement.fetch_all(&mut *connection)).await;
+        let rows = rows.map_err(|error| self.spoiled(&held.lease, error));
+        let written = rows.and_then(|rows| {
+            if is_handled && rows.first().is_some_and(|row| row.try_get(0).ok() == Some(3_i32)) {
+                return Err(ended(&held.definition));
+            }
+            self.judge(&held.lease, &rows)
+        });
+        written.map_err(|error| told(&held.definition, error))?;
+        held.lease.checkpoints = vec![to];
+        Ok(())
+    }
+
+    async fn page(
+        &self,
+        connection: &mut PgConnection,
+        held: &Held,
+        from: Position,
+        to: Position,
+    ) -> Result<Page, SinkError> {
+        let names = |names: Vec<String>| (!names.is_empty()).then_some(names);
+        let (limit, selection) = (PageLimit::default(), held.definition.selection());
+        let statement = sqlx::query(self.statements.read_log_filtered.sql())
+            .bind(number(from.to_sequence()))
+            .bind(number(to.to_sequence()))
+            .bind(one_more(limit.events))
+            .bind(names(selection.aggregate_types.iter().cloned().collect()))
+            .bind(names(selection.event_types.iter().map(ToString::to_string).collect()))
+            .bind(LOOKED_AT);
+        let rows = self.rows_within(connection, statement).await?;
+        let mut filling = Filling::new(limit, limit.events, &self.connections.connector().place);
+        for row in &rows {
+            if filling.take(row, None)? == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        let (events, is_full) = filling.end();
+        let reached = || rows.first().map_or(Ok(number(to.to_sequence())), |row| row.try_get(9));
+        let next = match events.last().filter(|_| is_full) {
+            Some(last) => last.position,
+            None => position(self.read(CHANGING, reached)?),
+        };
+        Ok(Page { events, next })
+    }
+
+    /// What the events do to the rows.
+    async fn folded(
+        &self,
+        connection: &mut PgConnection,
+        held: &Held,
+        events: &[RecordedEvent],
+    ) -> Result<Content, SinkError> {
+        let Held { definition, lease } = held;
+        if events.is_empty() {
+            return Ok(Content::Rows(Vec::new()));
+        }
+        let keys = definition.keys_of(events).map_err(|error| failed(definition, error))?;
+        let statement = sqlx::query(self.statements.projection_load.sql())
+            .bind(lease.projection.clone())
+            .bind(lease.slot.as_str())
+            .bind(keys);
+        let found = self.rows_within(connection, statement).await?;
+        let mut rows: HashMap<String, Payload> = HashMap::new();
+        for row in &found {
+            let read = self.read(CHANGING, || row::model_row(row))?;
+            rows.extend(read.map(|row| (row.key, row.value)));
+        }
+        let changes = definition.changes(events, &rows);
+        changes.map(Content::Rows).map_err(|error| failed(definition, error))
+    }
+
+    /// Gives the events to the handler; answers the transaction in which it began.
+    async fn hand_over(
+        &self,
+        connection: &mut PgConnection,
+        held: &Held,
+        batch: &Batch,
+        events: &[RecordedEvent],
+    ) -> Result<String, SinkError> {
+        let Held { definition, lease } = held;
+        let handler = self.handlers.of(definition.name())?;
+        let within = self.lock(lease, batch, connection).await?;
+        let mut model = ModelTransaction {
+            connection,
+            lease,
+            statements: &self.statements,
+            is_persistent: self.is_persistent,
+        };
+        let called = call(&*handler, self.connections.connector(), &mut model, events).await;
+        called.map(|()| within).map_err(|error| told(definition, error))
+    }
+}
+
+/// A handler's failure as the append's.
+fn told(definition: &Definition, error: SinkError) -> SinkError {
+    match error {
+        SinkError::Handler { .. } => failed(definition, error.into()),
+        other => other,
+    }
+}
+
+/// The events may be committed, by a handler that had no business to.
+fn ended(definition: &Definition) -> SinkError {
+    let text = format!(
+        "the handler of inline projection `{}` ended the transaction of the append, which may be \
+         written or not; leave that to the store",
+        definition.name()
+    );
+    StoreError::new(StoreErrorKind::OutcomeUnknown, text).into()
+}
+
+fn failed(definition: &Definition, error: ApplyError) -> SinkError {
+    let text = format!("inline projection `{}` cannot take an event", definition.name());
+    StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
+}
+
+/// What a projection said, as an error of its own.
+#[derive(Debug)]
+struct Cause(ApplyError);
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}

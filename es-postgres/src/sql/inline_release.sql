@@ -1,0 +1,1 @@
+RELEASE SAVEPOINT es_postgres_inline

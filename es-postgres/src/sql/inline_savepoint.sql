@@ -1,0 +1,1 @@
+SAVEPOINT es_postgres_inline

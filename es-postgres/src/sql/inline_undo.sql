@@ -1,0 +1,1 @@
+ROLLBACK TO SAVEPOINT es_postgres_inline

@@ -1,0 +1,83 @@
+//! What an append with inline projections costs, and what becomes of one that is cut off.
+
+use es_core::{AppendRequest, ExpectedVersion};
+use es_pgtest::{Direction, Proxy, Server};
+use es_postgres::IdType;
+
+use super::*;
+use crate::support::{database, events, key, open, to};
+
+async fn proxied() -> (TestDatabase, Proxy, PostgresStore) {
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name())).notifications(false);
+    let store = PostgresStore::open(config.writers(1).readers(1)).await.unwrap();
+    (database, proxy, store)
+}
+
+#[tokio::test]
+async fn an_append_costs_what_the_documentation_says() {
+    let (_database, proxy, store) = proxied().await;
+    let mut round_trips = Vec::new();
+    store.keep_inline(Order).await.unwrap();
+    for number in 0..6 {
+        if number == 3 {
+            store.keep_inline(Again).await.unwrap();
+        }
+        proxy.reset();
+        store.append(to("account/a")).await.unwrap();
+        round_trips.push(proxy.syncs());
+    }
+    // the first ones prepare their statements
+    assert_eq!((round_trips[2], round_trips[5]), (10, 15));
+}
+
+#[tokio::test]
+async fn appends_that_wait_share_a_transaction() {
+    const CALLERS: u64 = 200;
+    let (_database, proxy, store) = proxied().await;
+    store.keep_inline(Order).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    proxy.reset();
+    let appends = (0..CALLERS).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move { store.append(to(&format!("account/{number}"))).await })
+    });
+    for append in appends.collect::<Vec<_>>() {
+        append.await.unwrap().unwrap();
+    }
+    assert!(proxy.syncs() <= CALLERS, "{} round trips", proxy.syncs());
+    assert_is_fold(&store, Order).await;
+}
+
+#[tokio::test]
+async fn an_append_that_is_cut_at_any_message_is_in_the_model_or_not_written() {
+    let (database, proxy, store) = proxied().await;
+    // it looks on through no proxy
+    let witness = open(&database).await;
+    store.keep_inline(Order).await.unwrap();
+    let stream = || "account/a".parse().unwrap();
+    let (mut lost, mut unknown) = (0, 0);
+    for direction in [Direction::ToServer, Direction::ToClient] {
+        for message in (1..=64).step_by(3) {
+            let _ = store.append(to("account/warm")).await;
+            let once = key(&format!("{direction:?}-{message}"));
+            let request = AppendRequest::to(stream(), ExpectedVersion::Any, events(1));
+            let request = request.with_key(once.clone());
+            proxy.cut_after(direction, message);
+            let answer = store.append(request.clone()).await;
+            proxy.reset();
+            // a session that works on is waited for by who asks again
+            let is_written = witness.find_append(&stream(), &once).await.unwrap().is_some();
+            if let Err(AppendError::Store(error)) = &answer {
+                lost += 1;
+                unknown += usize::from(error.is_outcome_unknown());
+                assert!(error.is_outcome_unknown() || !is_written, "{error:?}");
+            }
+            assert!(answer.is_err() || is_written);
+            store.append(request).await.unwrap();
+            assert_is_fold(&witness, Order).await;
+        }
+    }
+    assert!(lost > 20 && unknown > 0, "{lost} cuts, {unknown} of unknown outcome");
+}

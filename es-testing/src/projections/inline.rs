@@ -1,0 +1,223 @@
+//! Models that are kept within the append.
+
+use std::collections::BTreeMap;
+
+use es_core::projection::{Definition, HealthState, Rebuild, SinkError, Slot, health};
+use es_core::{AppendError, AppendRequest, Position};
+
+use super::models::{Crossing, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
+use super::parts::*;
+use super::{HANDLED, ProjectionFixture, SuiteHandler};
+
+fn to(account: &str, kind: &str, number: u64) -> AppendRequest {
+    AppendRequest::to(stream(account), ANY, vec![typed_event(kind, number)])
+}
+
+async fn kept(fixture: &dyn ProjectionFixture, projection: impl Into<Definition>) {
+    let keeping = fixture.keep_inline(projection.into());
+    if let Err(error) = soon("a projection is kept inline", keeping).await {
+        panic!("nothing keeps the projection from being kept inline, but: {error}");
+    }
+}
+
+async fn seen(sink: &Sink) -> BTreeMap<String, SeenRow> {
+    stored(sink, "seen", Slot::Active).await
+}
+
+fn rows_of(rows: &[(&str, &[u64])]) -> BTreeMap<String, SeenRow> {
+    let row =
+        |(account, numbers): &(&str, &[u64])| (stream(account).to_string(), numbers_of(numbers));
+    rows.iter().map(row).collect()
+}
+
+/// The request is refused by a failure that wrote nothing.
+async fn refused(store: &Store, request: AppendRequest) {
+    let end = end_of_log(store).await;
+    match soon("an append is refused", store.append(request)).await {
+        Err(AppendError::Store(error)) => {
+            assert!(!error.is_outcome_unknown(), "it is certain that nothing was written: {error}");
+        }
+        other => panic!("the projection cannot take an event of it, but the answer is {other:?}"),
+    }
+    assert_eq!(end_of_log(store).await, end, "a refused append writes nothing");
+}
+
+pub(super) async fn an_append_is_in_the_model_when_it_is_answered(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Seen::new()).await;
+    accepted(&store, to("1", "paid", 1)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]));
+    let elsewhere = typed_stream("audit", "1");
+    let request = to("2", "paid", 2).and(stream("1"), ANY, events(3..=4)).and(
+        elsewhere.clone(),
+        ANY,
+        vec![event(5)],
+    );
+    let appended = accepted(&store, request).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 3, 4]), ("2", &[2])]));
+    // the checkpoint has come as far, also past what was not selected
+    let places = appended.streams.iter().flat_map(|it| &it.events).map(|event| event.position);
+    let last = places.fold(Position::START, Position::merge);
+    assert_eq!(checkpoint_of(&sink, "seen").await, last);
+    let reached = soon("a wait for one's own append ends", sink.wait_reached("seen", last)).await;
+    assert!(reached.is_ok(), "{reached:?}");
+    let clock = fixture.clock();
+    let health = health(&*store, &*sink, &clock, &Seen::new().into(), None).await;
+    assert_eq!(health.map(|health| health.state).ok(), Some(HealthState::Idle));
+}
+
+async fn checkpoint_of(sink: &Sink, projection: &str) -> Position {
+    let active = status(sink, projection).await.and_then(|status| status.active);
+    active.expect("the model is there").checkpoint().position
+}
+
+pub(super) async fn what_is_in_the_log_is_taken_first(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), NONE, events(1..=3)).await;
+    append(&store, &stream("2"), NONE, vec![typed_event(SuiteHandler::POISON, 4)]).await;
+    let poison = Poison::refused(u32::MAX);
+    let answer = fixture.keep_inline(Seen(poison.clone()).into()).await;
+    assert!(matches!(answer, Err(SinkError::Store(_))), "the log has poison, but: {answer:?}");
+    // and it is not kept: appends go on without it
+    accepted(&store, to("2", SuiteHandler::POISON, 5)).await;
+    poison.heal();
+    kept(fixture, Seen(poison)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2, 3]), ("2", &[4, 5])]));
+    accepted(&store, to("1", "paid", 6)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2, 3, 6]), ("2", &[4, 5])]));
+}
+
+pub(super) async fn an_event_that_cannot_be_taken_refuses_its_append(
+    fixture: &dyn ProjectionFixture,
+) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Crossing).await;
+    kept(fixture, Seen(Poison::refused(u32::MAX))).await;
+    accepted(&store, to("1", "paid", 1)).await;
+    let poisoned = to("1", "paid", 2).and(
+        stream("2"),
+        ANY,
+        vec![event(3), typed_event(SuiteHandler::POISON, 4)],
+    );
+    refused(&store, poisoned).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]), "nothing of it was taken");
+    let crossing = stored(&sink, "crossing", Slot::Active).await;
+    assert_eq!(crossing["all"], numbers_of(&[1]), "nor by another projection");
+    accepted(&store, to("1", "paid", 5)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 5])]));
+}
+
+pub(super) async fn a_refused_append_refuses_no_other(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Seen(Poison::refused(u32::MAX))).await;
+    let calls = (0..60).map(|number| {
+        let kind = if number % 3 == 0 { SuiteHandler::POISON } else { "paid" };
+        let (store, request) = (store.clone(), to(&(number % 2).to_string(), kind, number));
+        tokio::spawn(async move { store.append(request).await.is_ok() })
+    });
+    let calls: Vec<_> = calls.collect();
+    for (number, call) in calls.into_iter().enumerate() {
+        let is_written = soon("an append is answered", call).await.expect("it does not panic");
+        assert_eq!(is_written, number % 3 != 0, "append {number}");
+    }
+    assert_eq!(seen(&sink).await, lives(&store, Seen::new()).await);
+    assert_eq!(read_log(&store).await.len(), 40);
+}
+
+pub(super) async fn a_repeat_is_taken_once(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Seen::new()).await;
+    let request = to("1", "paid", 1).with_key(key("pay"));
+    for _ in 0..3 {
+        accepted(&store, request.clone()).await;
+        assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]));
+    }
+    // nor do two of the same request that race
+    let request = to("1", "paid", 2).with_key(key("race"));
+    let racing = |_| {
+        let (store, request) = (store.clone(), request.clone());
+        tokio::spawn(async move { store.append(request).await.is_ok() })
+    };
+    for call in (0..8).map(racing).collect::<Vec<_>>() {
+        assert!(soon("a repeat is answered", call).await.expect("it does not panic"));
+    }
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2])]));
+}
+
+pub(super) async fn no_runner_takes_what_appends_keep(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Seen::new()).await;
+    accepted(&store, to("1", "paid", 1)).await;
+    let mut runner = runner(&store, &sink, "a runner").projection(Seen::new());
+    let answer = soon("a runner is refused", runner.catch_up()).await;
+    let told = answer.expect_err("appends have the lease").to_string();
+    assert!(told.contains("the append"), "the refusal says who has it: {told}");
+    accepted(&store, to("1", "paid", 2)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2])]));
+}
+
+pub(super) async fn a_switch_goes_on_within_the_append(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Seen::new()).await;
+    accepted(&store, to("1", "paid", 1)).await;
+    let mut rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new()).holder("a rebuild");
+    let filled = soon("the shadow is filled", rebuild.fill()).await;
+    assert!(filled.is_ok(), "{filled:?}");
+    accepted(&store, to("2", "paid", 2)).await;
+    let switched = soon("the shadow is switched to", rebuild.switch()).await;
+    assert!(switched.is_ok(), "{switched:?}");
+    let answer = sink.acquire(&claim_of("seen", "a runner")).await;
+    assert!(
+        matches!(&answer, Err(SinkError::Held { holder, .. }) if holder == "the append"),
+        "appends have the new model, too, but: {answer:?}"
+    );
+    accepted(&store, to("1", "paid", 3)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 3]), ("2", &[2])]));
+}
+
+pub(super) async fn what_appends_keep_is_the_fold_of_the_log(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Seen::new()).await;
+    kept(fixture, Crossing).await;
+    let writers = (0..4_u64).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for number in 0..rounds(15, 150) {
+                let request = to(&(number % 3).to_string(), "paid", writer * 1_000 + number);
+                accepted(&store, request.and(stream("all"), ANY, vec![event(number)])).await;
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("every append is accepted");
+    }
+    assert_eq!(seen(&sink).await, lives(&store, Seen::new()).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing).await,
+        "rows across streams are in the order of the log"
+    );
+    assert_eq!(checkpoint_of(&sink, "seen").await, end_of_log(&store).await);
+}
+
+pub(super) async fn a_handler_is_called_within_the_append(fixture: &dyn ProjectionFixture) {
+    let store = fixture.store();
+    let handled = |name: &str| Definition::handled(name, 1, SuiteHandler::selection());
+    append(&store, &stream("1"), NONE, events(1..=2)).await;
+    let answer = fixture.keep_inline(handled("unknown")).await;
+    assert!(matches!(answer, Err(SinkError::NoHandler { .. })), "no handler, but {answer:?}");
+    kept(fixture, handled(HANDLED)).await;
+    let request = to("1", "paid", 3).and(typed_stream("audit", "1"), ANY, vec![event(4)]);
+    accepted(&store, request.and(stream("2"), ANY, vec![event(5)])).await;
+    let effects: Vec<u64> = fixture.effects().await.into_iter().map(|(_, it)| it).collect();
+    assert_eq!(effects, [1, 2, 3, 5], "each event was handed over once, in order");
+    refused(&store, to("1", "paid", 6).and(stream("2"), ANY, vec![poison(7)])).await;
+    assert_eq!(fixture.effects().await.len(), 4, "what a refused append did is undone");
+    fixture.handler().heal();
+    accepted(&store, AppendRequest::to(stream("2"), ANY, vec![poison(7)])).await;
+    assert_eq!(fixture.effects().await.len(), 5, "and taken once it can be");
+}
+
+fn poison(number: u64) -> es_core::NewEvent {
+    typed_event(SuiteHandler::POISON, number)
+}
