@@ -5,6 +5,7 @@
 mod engine {
     pub(crate) mod account;
     mod commands;
+    mod gathering;
     mod observing;
     mod replay;
     mod snapshot_laws;

@@ -50,7 +50,7 @@ pub fn definitions(store: &Store) -> Vec<Definition> {
 pub const POLICY: FailurePolicy = FailurePolicy::park_key();
 
 /// The bounds of a commit. Larger than usual, because a row is written anew by each commit that it
-/// is in, and the rows of long postings are large.
+/// is in: a wave takes all its postings a step further, so a small commit has a row for each event.
 const BATCH: BatchLimit = BatchLimit { events: 100_000, bytes: 16 * 1024 * 1024, rows: 20_000 };
 
 /// Keeps read models up to date. Its name in leases is that of this process and no other's.

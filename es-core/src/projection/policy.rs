@@ -67,12 +67,12 @@ impl FailurePolicy {
 }
 
 /// How much one commit may hold. It ends at whichever bound comes first, but holds at least one
-/// event.
+/// event. Many pages of the log go into one, until there are no more or two seconds have passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchLimit {
     /// The largest number of events.
     pub events: usize,
-    /// The largest sum of payload bytes of the events.
+    /// The largest sum of payload bytes of the events, and of the rows that were loaded for them.
     pub bytes: usize,
     /// The largest number of rows that the events concern.
     pub rows: usize,

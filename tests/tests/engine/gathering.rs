@@ -1,0 +1,245 @@
+//! Commits that gather many pages of the log.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use es_core::projection::{
+    ApplyError, BatchLimit, FailurePolicy, ListParked, Projection, ProjectionSink, Rebuild, Runner,
+    Slot, live,
+};
+use es_core::{
+    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
+    Position, RecordedEvent,
+};
+use es_memory::MemoryStore;
+use futures_util::FutureExt;
+
+/// More than two pages.
+const EVENTS: u64 = 9_000;
+
+const ACCOUNTS: u64 = 7;
+
+/// The place of the event that cannot be taken, in the third page.
+const POISON: u64 = 8_500;
+
+/// A commit may hold the whole log.
+const WIDE: BatchLimit = BatchLimit { events: 100_000, bytes: 64 * 1024 * 1024, rows: 1_000 };
+
+/// A hash over the places of an account's events, in their order; it counts its calls.
+#[derive(Default, Clone)]
+struct Chained {
+    calls: Arc<AtomicU64>,
+    is_strict: bool,
+}
+
+impl Chained {
+    fn strict() -> Self {
+        Self { is_strict: true, ..Self::default() }
+    }
+
+    fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+impl Projection for Chained {
+    const NAME: &'static str = "chained";
+    const VERSION: u32 = 1;
+    type Row = (u64, u64);
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all()
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<(u64, u64)>,
+        event: &RecordedEvent,
+    ) -> Result<Option<(u64, u64)>, ApplyError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_strict && event.event_type == *"poison" {
+            return Err("it is poison".into());
+        }
+        let (count, hash) = row.unwrap_or_default();
+        let hash = hash.wrapping_mul(31).wrapping_add(event.position.to_sequence());
+        Ok(Some((count + 1, hash)))
+    }
+}
+
+async fn filled() -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::new());
+    let ids = Environment::default().event_ids;
+    let mut left = EVENTS;
+    while left > 0 {
+        let request =
+            (0..ACCOUNTS.min(left)).fold(None, |request: Option<AppendRequest>, account| {
+                let event_type =
+                    if EVENTS - left + account + 1 == POISON { "poison" } else { "paid" };
+                let event = NewEvent::new(ids.next_id(), event_type, Payload::of(&()).unwrap());
+                let stream = format!("account/{account}").parse().unwrap();
+                let (any, events) = (ExpectedVersion::Any, vec![event]);
+                Some(match request {
+                    None => AppendRequest::to(stream, any, events),
+                    Some(request) => request.and(stream, any, events),
+                })
+            });
+        store.append(request.unwrap()).await.unwrap();
+        left = left.saturating_sub(ACCOUNTS);
+    }
+    store
+}
+
+fn runner(store: &Arc<MemoryStore>, projection: &Chained, limit: BatchLimit) -> Runner {
+    Runner::new(store.clone(), store.clone())
+        .batches(limit)
+        .projection_with(projection.clone(), FailurePolicy::park_key())
+}
+
+async fn rows(store: &MemoryStore) -> BTreeMap<String, (u64, u64)> {
+    let rows = store.rows(Chained::NAME, Slot::Active, None, 100).await.unwrap();
+    rows.into_iter().map(|row| (row.key, row.value.decode().unwrap())).collect()
+}
+
+/// Where the model stands, and how many events it has dealt with.
+async fn place(store: &MemoryStore) -> (Position, u64) {
+    let status = store.status(Some(Chained::NAME)).await.unwrap();
+    let active = status[0].active.as_ref().unwrap();
+    (active.checkpoint().position, active.events)
+}
+
+/// What the log comes to up to a place.
+async fn expected(store: &MemoryStore, until: Position) -> BTreeMap<String, (u64, u64)> {
+    let mut rows = BTreeMap::<String, (u64, u64)>::new();
+    let mut read = es_core::ReadLog::from_start();
+    loop {
+        let page = store.read_log(&read).await.unwrap();
+        for event in page.events.iter().filter(|event| event.position <= until) {
+            let key = event.stream.to_string();
+            let row = Chained::default().apply(&key, rows.remove(&key), event).unwrap();
+            rows.insert(key, row.unwrap());
+        }
+        if page.at_end {
+            return rows;
+        }
+        read.after = page.next;
+    }
+}
+
+#[tokio::test]
+async fn many_pages_are_folded_once_whatever_bounds_a_commit() {
+    let store = filled().await;
+    let whole = live(&*store, Chained::default()).await.unwrap();
+    let limits = [
+        WIDE,
+        BatchLimit { events: 4_500, ..WIDE },
+        BatchLimit { events: 1, ..WIDE },
+        BatchLimit { rows: 3, ..WIDE },
+        BatchLimit { bytes: 10_000, ..WIDE },
+    ];
+    for limit in limits {
+        let store = filled().await;
+        let projection = Chained::default();
+        runner(&store, &projection, limit).catch_up().await.unwrap();
+        assert_eq!(rows(&store).await, whole, "{limit:?}");
+        assert_eq!(projection.calls(), EVENTS, "{limit:?}");
+        assert_eq!(place(&store).await.1, EVENTS, "{limit:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
+    let mut models = Vec::new();
+    for limit in [WIDE, BatchLimit { events: 100, ..WIDE }] {
+        let store = filled().await;
+        let projection = Chained::strict();
+        runner(&store, &projection, limit).catch_up().await.unwrap();
+        let parked = |store: Arc<MemoryStore>, slot| async move {
+            let mut list = ListParked::default();
+            list.limit = 1_000;
+            let parked = store.parked(Chained::NAME, slot, &list).await.unwrap();
+            parked.into_iter().map(|entry| entry.event.position).collect::<Vec<_>>()
+        };
+        let entries = parked(store.clone(), Slot::Active).await;
+        assert_eq!(entries.first().map(|it| it.to_sequence()), Some(POISON));
+        assert_eq!(entries.len() as u64, (EVENTS - POISON) / ACCOUNTS + 1);
+        assert_eq!(place(&store).await.1, EVENTS);
+        if limit == WIDE {
+            // what had been gathered was folded again
+            assert!(projection.calls() > EVENTS + 8_000, "{}", projection.calls());
+        }
+        let served = rows(&store).await;
+
+        for slices in [1, 2] {
+            Rebuild::new(store.clone(), store.clone(), Chained::strict())
+                .policy(FailurePolicy::park_key())
+                .batches(limit)
+                .slices(slices)
+                .run()
+                .await
+                .unwrap();
+            assert_eq!(rows(&store).await, served, "{slices} slices");
+            assert_eq!(parked(store.clone(), Slot::Active).await, entries, "{slices} slices");
+        }
+        models.push(served);
+    }
+    assert_eq!(models[0], models[1]);
+}
+
+#[tokio::test]
+async fn what_stops_a_projection_pages_later_leaves_what_stands_before_it() {
+    let store = filled().await;
+    let mut runner =
+        Runner::new(store.clone(), store.clone()).batches(WIDE).projection(Chained::strict());
+    let error = runner.catch_up().await.unwrap_err();
+    assert!(error.to_string().contains("it is poison"), "{error}");
+    let before = Position::from_sequence(POISON - 1);
+    assert_eq!(place(&store).await, (before, POISON - 1));
+    assert_eq!(rows(&store).await, expected(&store, before).await);
+}
+
+#[tokio::test]
+async fn a_catching_up_that_is_dropped_anywhere_is_taken_up_where_it_committed() {
+    let polls = [1, 2, 5, 9, 14, 20, 27, 35, 50, 80];
+    for (limit, polls) in polls
+        .iter()
+        .flat_map(|polls| [WIDE, BatchLimit { events: 1_500, ..WIDE }].map(|limit| (limit, *polls)))
+    {
+        let store = filled().await;
+        let mut runner = runner(&store, &Chained::default(), limit);
+        {
+            let mut dropped = pin!(runner.catch_up());
+            let mut context = Context::from_waker(Waker::noop());
+            for _ in 0..polls {
+                if dropped.poll_unpin(&mut context).is_ready() {
+                    break;
+                }
+            }
+        }
+        runner.catch_up().await.unwrap();
+        let (end, events) = place(&store).await;
+        assert_eq!((end.to_sequence(), events), (EVENTS, EVENTS), "{limit:?}, {polls} polls");
+        assert_eq!(rows(&store).await, expected(&store, end).await, "{limit:?}, {polls} polls");
+    }
+}
+
+#[tokio::test]
+async fn a_runner_that_is_stopped_commits_what_it_has_gathered() {
+    let store = filled().await;
+    let runner = runner(&store, &Chained::default(), WIDE);
+    let handle = runner.handle();
+    let mut run = pin!(runner.run());
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..25 {
+        assert!(run.poll_unpin(&mut context).is_pending());
+    }
+    assert_eq!(place(&store).await.1, 0, "so far nothing was committed");
+    handle.stop();
+    run.await.unwrap();
+    let (here, events) = place(&store).await;
+    assert!(events > 0 && events < EVENTS, "{events} events");
+    assert_eq!(rows(&store).await, expected(&store, here).await);
+}
