@@ -58,6 +58,10 @@ const BATCH: BatchLimit =
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
     let runner = Runner::new(store.events.clone(), store.models.clone());
     let runner = runner.holder(&holder()).batches(BATCH);
+    let runner = match store.log_blockers() {
+        Some(blockers) => runner.blockers(blockers),
+        None => runner,
+    };
     definitions
         .into_iter()
         .fold(runner, |runner, definition| runner.projection_with(definition, POLICY))

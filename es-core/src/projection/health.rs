@@ -101,8 +101,8 @@ pub struct Blocker {
     pub session: String,
     /// What it says about itself, such as the name of its program.
     pub description: String,
-    /// For how long its transaction has been open.
-    pub open_for: Duration,
+    /// For how long its transaction has been open; `None` if the store does not tell who asks.
+    pub open_for: Option<Duration>,
 }
 
 /// Tells who holds the log back: an ability of stores whose writers overlap.

@@ -13,7 +13,7 @@ use crate::retry::Retry;
 use crate::store::EventStore;
 
 use super::worker::breathe;
-use super::{BatchLimit, Checkpoint, Definition, FailurePolicy, ProjectionSink};
+use super::{BatchLimit, Checkpoint, Definition, FailurePolicy, LogBlockers, ProjectionSink};
 
 mod handle;
 mod member;
@@ -150,6 +150,12 @@ impl Runner {
     pub fn environment(mut self, environment: Environment) -> Self {
         self.signals.set_clock(environment.clock.clone());
         self.environment = environment;
+        self
+    }
+
+    /// Lets the health that its handle tells name who holds the log back.
+    pub fn blockers(self, blockers: Arc<dyn LogBlockers>) -> Self {
+        self.signals.set_blockers(blockers);
         self
     }
 

@@ -190,7 +190,7 @@ struct Importer;
 impl LogBlockers for Importer {
     async fn blocker(&self) -> Result<Option<Blocker>, StoreError> {
         let (session, description) = ("pid 4711".to_owned(), "importer".to_owned());
-        Ok(Some(Blocker { session, description, open_for: Duration::from_secs(9) }))
+        Ok(Some(Blocker { session, description, open_for: Some(Duration::from_secs(9)) }))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::environment::{Clock, SystemClock};
 use crate::store::EventStore;
 use crate::timestamp::Timestamp;
 
-use super::super::{Definition, Health, ProjectionSink, SinkError, health};
+use super::super::{Definition, Health, LogBlockers, ProjectionSink, SinkError, health};
 
 /// Stops, wakes and watches a [`Runner`](super::Runner); a clone is a handle to the same runner.
 #[derive(Clone)]
@@ -45,10 +45,12 @@ impl RunnerHandle {
         let definitions: Vec<_> =
             self.0.shared().projections.values().map(|it| it.0.clone()).collect();
         let clock = self.0.shared().clock.clone();
+        let blockers = self.0.shared().blockers.clone();
         let mut all = Vec::with_capacity(definitions.len());
         for definition in definitions {
             let mut health =
-                health(&*self.0.store, &*self.0.sink, &*clock, &definition, None).await?;
+                health(&*self.0.store, &*self.0.sink, &*clock, &definition, blockers.as_deref())
+                    .await?;
             let shared = self.0.shared();
             let rate = shared.projections.get(definition.name()).map(|(_, rate)| rate);
             health.rate = rate.and_then(Rate::per_second);
@@ -70,12 +72,14 @@ pub(super) struct Signals {
 
 struct Shared {
     clock: Arc<dyn Clock>,
+    blockers: Option<Arc<dyn LogBlockers>>,
     projections: BTreeMap<String, (Definition, Rate)>,
 }
 
 impl Signals {
     pub(super) fn new(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Self {
-        let shared = Shared { clock: Arc::new(SystemClock), projections: BTreeMap::new() };
+        let (clock, projections) = (Arc::new(SystemClock), BTreeMap::new());
+        let shared = Shared { clock, blockers: None, projections };
         Self {
             is_stopped: AtomicBool::new(false),
             is_woken: AtomicBool::new(false),
@@ -97,6 +101,10 @@ impl Signals {
 
     pub(super) fn set_clock(&self, clock: Arc<dyn Clock>) {
         self.shared().clock = clock;
+    }
+
+    pub(super) fn set_blockers(&self, blockers: Arc<dyn LogBlockers>) {
+        self.shared().blockers = Some(blockers);
     }
 
     pub(super) fn count(&self, projection: &str, events: u64, now: Timestamp) {
