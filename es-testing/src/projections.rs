@@ -180,6 +180,7 @@ macro_rules! for_each_projection_scenario {
                 }
                 watching {
                     the_status_is_true,
+                    a_rate_lasts_as_long_as_its_lease,
                     a_commit_clears_the_trouble,
                     a_wait_ends_with_the_commit,
                     a_switch_ends_a_wait,

@@ -92,11 +92,11 @@ fn held_back(blocker: &Blocker) -> String {
 }
 
 fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Failure> {
-    let header = ["read model", "state", "behind", "for", "parked", "run by"];
-    let mut models = table(&header, &[2, 3, 4]);
+    let header = ["read model", "state", "behind", "for", "a second", "parked", "run by"];
+    let mut models = table(&header, &[2, 3, 4, 5]);
     for (name, health) in listed {
         let Some(health) = health else {
-            models.add_row([*name, BY_DATABASE, "0", "", "", ""]);
+            models.add_row([*name, BY_DATABASE, "0", "", "", "", ""]);
             continue;
         };
         let state = match health.is_rebuilding {
@@ -115,6 +115,7 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Fa
             state,
             format!("{events}{more}"),
             behind_for,
+            health.rate.map_or_else(String::new, |rate| format!("{rate:.0}")),
             health.waiting.to_string(),
             shown(holder, 60),
         ]);
