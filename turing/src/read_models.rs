@@ -85,7 +85,7 @@ pub(crate) fn claim(definition: &Definition) -> Claim {
         slot: Slot::Active,
         slices: 1,
         holder: holder(),
-        time_to_live: Duration::from_secs(30),
+        time_to_live: Duration::from_secs(10),
     }
 }
 

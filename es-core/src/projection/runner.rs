@@ -89,7 +89,7 @@ impl Runner {
         let environment = Environment::default();
         let settings = Settings {
             holder: format!("runner-{}", environment.event_ids.next_id()),
-            time_to_live: Duration::from_secs(30),
+            time_to_live: Duration::from_secs(10),
             limit: BatchLimit::default(),
             backoff: Retry {
                 retries: u32::MAX,
@@ -118,7 +118,7 @@ impl Runner {
         self
     }
 
-    /// Names the process, for leases; unless it is set, the name is unique.
+    /// Names the process, for leases and for operators; unless it is set, the name is unique.
     ///
     /// A process that starts again under its name takes its leases over at once, so two that run at
     /// the same time must not share one.
@@ -127,7 +127,11 @@ impl Runner {
         self
     }
 
-    /// For how long leases are taken; they are renewed after a third of it. 30 seconds unless set.
+    /// For how long leases are taken; they are renewed between two commits, after a third of it. 10
+    /// seconds unless set.
+    ///
+    /// For so long others wait for a process that was killed. A commit should not take that long,
+    /// or others may take over from one that is at work; nothing is lost then, but its work.
     pub fn lease(mut self, time_to_live: Duration) -> Self {
         self.settings.time_to_live = time_to_live;
         self

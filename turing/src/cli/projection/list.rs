@@ -64,6 +64,7 @@ fn row((name, health): &(&'static str, Option<Health>)) -> Row {
             "lag_seconds": health.lag.time.as_secs_f64(),
             "rate": health.rate,
             "holder": health.holder.as_ref().map(|holder| &holder.name),
+            "held_until": health.holder.as_ref().map(|holder| holder.expires_at),
             "parked": health.waiting,
             "discarded": health.discarded,
             "trouble": health.trouble.as_ref().map(|trouble| &trouble.message),
@@ -92,11 +93,12 @@ fn held_back(blocker: &Blocker) -> String {
 }
 
 fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Failure> {
-    let header = ["read model", "state", "behind", "for", "a second", "parked", "run by"];
+    let header =
+        ["read model", "state", "behind", "for", "a second", "parked", "run by", "lease until"];
     let mut models = table(&header, &[2, 3, 4, 5]);
     for (name, health) in listed {
         let Some(health) = health else {
-            models.add_row([*name, BY_DATABASE, "0", "", "", "", ""]);
+            models.add_row([*name, BY_DATABASE, "0", "", "", "", "", ""]);
             continue;
         };
         let state = match health.is_rebuilding {
@@ -110,14 +112,16 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Fa
             _ => format!("{:.1} s", time.as_secs_f64()),
         };
         let holder = health.holder.as_ref().map_or("", |holder| &holder.name);
+        let until = health.holder.as_ref().map(|holder| holder.expires_at.to_string());
         models.add_row([
             (*name).to_owned(),
             state,
             format!("{events}{more}"),
             behind_for,
-            health.rate.map_or_else(String::new, |rate| format!("{rate:.0}")),
+            health.rate.map_or_else(String::new, |rate| format!("{rate:.1}")),
             health.waiting.to_string(),
             shown(holder, 60),
+            until.unwrap_or_default(),
         ]);
     }
     output.line(rows(&models))?;
