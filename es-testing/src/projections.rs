@@ -38,6 +38,7 @@ mod lease;
 mod parking;
 mod rebuild;
 mod rebuilding;
+mod upcasting;
 mod watching;
 
 /// The name of the projection whose handler a fixture registers.
@@ -203,6 +204,7 @@ macro_rules! for_each_projection_scenario {
                     a_failure_is_tried_again,
                     a_parked_key_lets_others_go_on,
                     parked_events_are_retried_in_order,
+                    parked_events_are_retried_through_an_upcaster,
                     a_discarded_event_is_left_out,
                     a_failing_batch_is_halved_for_a_handler,
                     health_tells_the_truth,
