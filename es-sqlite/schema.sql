@@ -1,7 +1,7 @@
 -- what the migrations make; written by the test that compares it (ES_BLESS=1)
 
 PRAGMA application_id = 1163088177;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 CREATE TABLE execution_events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -139,7 +139,7 @@ CREATE TABLE projection_models (
     events INTEGER NOT NULL DEFAULT 0,
     committed_at TEXT,
     trouble TEXT,
-    trouble_at TEXT,
+    trouble_at TEXT, rate REAL,
 
     CONSTRAINT unique_projection_slot
         UNIQUE (projection, slot),

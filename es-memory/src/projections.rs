@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use es_core::projection::{
     ApplyError, Batch, Checkpoint, Claim, Content, Definition, GenerationStatus, Holder, Lease,
-    Parked, ParkedId, ParkedState, ProjectionStatus, SinkError, Slot, Trouble,
+    Parked, ParkedId, ParkedState, ProjectionStatus, Renewal, SinkError, Slot, Trouble,
 };
 use es_core::{Payload, Position, RecordedEvent, Timestamp};
 
@@ -159,7 +158,7 @@ impl Projections {
         let model = entry.slot(claim.slot).as_mut().expect("it was there or was created");
         model.epoch += 1;
         let expires_at = now.plus(claim.time_to_live);
-        model.lease = Some(Holder { name: claim.holder.clone(), expires_at });
+        model.lease = Some(Holder { name: claim.holder.clone(), expires_at, rate: None });
         Ok(Lease {
             projection: claim.projection.clone(),
             slot: claim.slot,
@@ -181,12 +180,13 @@ impl Projections {
     pub(crate) fn renew(
         &mut self,
         lease: &Lease,
-        time_to_live: Duration,
+        renewal: &Renewal,
         now: Timestamp,
     ) -> Result<Vec<String>, SinkError> {
         let model = self.leased(lease)?;
         if let Some(holder) = &mut model.lease {
-            holder.expires_at = now.plus(time_to_live);
+            holder.expires_at = now.plus(renewal.time_to_live);
+            holder.rate = renewal.rate;
         }
         Ok(model.due())
     }

@@ -2,12 +2,11 @@
 
 use std::ops::Bound;
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
     ApplyError, Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewed, SinkError, Slot,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Position, RecordedEvent};
 
@@ -52,8 +51,8 @@ impl ProjectionSink for MemoryStore {
         self.change(|projections| projections.acquire(claim, self.now()))
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
-        let due = self.projections().renew(lease, time_to_live, self.now())?;
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
+        let due = self.projections().renew(lease, renewal, self.now())?;
         Ok(Renewed { due })
     }
 

@@ -70,6 +70,7 @@ mod batch;
 mod transaction;
 mod writer;
 
+mod blocker;
 mod frontier;
 mod log;
 mod projection;

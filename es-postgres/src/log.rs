@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use es_core::{Position, StoreError, StoreErrorKind};
-use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::Row;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 

@@ -18,7 +18,7 @@ const OLDEST_SERVER: i32 = 140_000;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 8] = [
+const STEPS: [(&str, &str); 9] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -27,6 +27,7 @@ const STEPS: [(&str, &str); 8] = [
     ("projections", include_str!("../migrations/0006_projections.sql")),
     ("projection commit", include_str!("../migrations/0007_projection_commit.sql")),
     ("projection models", include_str!("../migrations/0008_projection_models.sql")),
+    ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

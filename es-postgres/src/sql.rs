@@ -73,6 +73,7 @@ statements! {
     append_event
     append_events
     append_within
+    blockers
     delete_snapshots
     find_request
     version_until

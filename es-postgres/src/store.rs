@@ -118,6 +118,10 @@ impl PostgresStore {
         &self.shared.config
     }
 
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.shared.reader
+    }
+
     pub(crate) fn projections(&self) -> &Projections {
         &self.shared.projections
     }

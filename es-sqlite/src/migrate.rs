@@ -19,6 +19,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_idempotency.sql"),
     include_str!("../migrations/0004_snapshots.sql"),
     include_str!("../migrations/0005_projections.sql"),
+    include_str!("../migrations/0006_projection_rates.sql"),
 ];
 
 /// What a SQLite file is.

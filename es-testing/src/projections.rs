@@ -39,6 +39,7 @@ mod lease;
 mod parking;
 mod rebuild;
 mod rebuilding;
+mod upcasting;
 mod watching;
 
 /// The name of the projection whose handler a fixture registers.
@@ -184,6 +185,7 @@ macro_rules! for_each_projection_scenario {
                 }
                 watching {
                     the_status_is_true,
+                    a_rate_lasts_as_long_as_its_lease,
                     a_commit_clears_the_trouble,
                     a_wait_ends_with_the_commit,
                     a_switch_ends_a_wait,
@@ -206,6 +208,7 @@ macro_rules! for_each_projection_scenario {
                     a_failure_is_tried_again,
                     a_parked_key_lets_others_go_on,
                     parked_events_are_retried_in_order,
+                    parked_events_are_retried_through_an_upcaster,
                     a_discarded_event_is_left_out,
                     a_failing_batch_is_halved_for_a_handler,
                     health_tells_the_truth,

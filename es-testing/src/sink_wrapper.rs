@@ -1,13 +1,12 @@
 //! A sink around another sink, of which only what differs is written down.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::Position;
 use es_core::projection::{
     Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewed, SinkError, Slot,
+    Renewal, Renewed, SinkError, Slot,
 };
 
 pub(crate) type Sink = Arc<dyn ProjectionSink>;
@@ -21,8 +20,8 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().acquire(claim).await
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
-        self.inner().renew(lease, time_to_live).await
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
+        self.inner().renew(lease, renewal).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
@@ -110,8 +109,8 @@ impl<W: SinkWrapper> ProjectionSink for WrappedSink<W> {
         self.0.acquire(claim).await
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
-        self.0.renew(lease, time_to_live).await
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
+        self.0.renew(lease, renewal).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {

@@ -57,6 +57,10 @@ const BATCH: BatchLimit = BatchLimit { events: 100_000, bytes: 16 * 1024 * 1024,
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
     let runner = Runner::new(store.events.clone(), store.models.clone());
     let runner = runner.holder(&holder()).batches(BATCH);
+    let runner = match store.log_blockers() {
+        Some(blockers) => runner.blockers(blockers),
+        None => runner,
+    };
     definitions
         .into_iter()
         .fold(runner, |runner, definition| runner.projection_with(definition, POLICY))
@@ -80,7 +84,7 @@ pub(crate) fn claim(definition: &Definition) -> Claim {
         slot: Slot::Active,
         slices: 1,
         holder: holder(),
-        time_to_live: Duration::from_secs(30),
+        time_to_live: Duration::from_secs(10),
     }
 }
 

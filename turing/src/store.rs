@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use es_core::projection::{ProjectionSink, SinkError};
+use es_core::projection::{LogBlockers, ProjectionSink, SinkError};
 use es_core::{EventStore, SnapshotStore, StoreError};
 use es_memory::MemoryStore;
 use es_postgres::{ConfigError, PostgresConfig, PostgresStore};
@@ -203,6 +203,14 @@ impl Store {
     pub fn database(&self) -> Option<&PostgresConfig> {
         match &self.opened {
             Opened::Postgres { store, .. } => Some(store.config()),
+            Opened::Elsewhere | Opened::Sqlite(_) => None,
+        }
+    }
+
+    /// Who can tell which session holds the log back, where writers overlap.
+    pub fn log_blockers(&self) -> Option<Arc<dyn LogBlockers>> {
+        match &self.opened {
+            Opened::Postgres { store, .. } => Some(Arc::new(store.clone())),
             Opened::Elsewhere | Opened::Sqlite(_) => None,
         }
     }

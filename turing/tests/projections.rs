@@ -3,6 +3,11 @@
 
 mod support;
 
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use es_core::Timestamp;
+use es_core::environment::{Clock, SystemClock};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -267,4 +272,69 @@ fn bad_requests_are_told() {
     projection(&workspace, &["rebuild", "run_progress", "--slices", "0"]).expect_code(2);
     projection(&workspace, &["run", "--once"]).expect_code(3);
     assert!(!workspace.path().join("turing.db").exists(), "no store is made by looking after one");
+}
+
+/// A program that keeps the read models up to date.
+struct Keeper(Child);
+
+impl Keeper {
+    fn start(workspace: &Workspace) -> Self {
+        let mut command = workspace.command(&["projection", "run"]);
+        Self(command.stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // it may have been killed before
+        let _ = (self.0.kill(), self.0.wait());
+    }
+}
+
+#[test]
+fn who_was_killed_is_named_until_its_leases_end() {
+    let workspace = workspace();
+    let health = |index: usize| {
+        let listed = projection(&workspace, &["list", "--json"]).expect_code(0).json();
+        listed[index]["health"].clone()
+    };
+    let mut keeper = Keeper::start(&workspace);
+    let holder = format!("turing {} (", keeper.0.id());
+    let is_held =
+        |index| health(index)["holder"].as_str().is_some_and(|it| it.starts_with(&holder));
+    while !(0..NAMES.len()).all(is_held) {
+        assert_eq!(keeper.0.try_wait().unwrap(), None, "it runs until it is interrupted");
+    }
+    keeper.kill();
+    let until: Timestamp = health(0)["held_until"].as_str().unwrap().parse().unwrap();
+    let soon = SystemClock.now().plus(Duration::from_secs(10));
+    assert!(until <= soon, "{until} is at most ten seconds from now");
+    // as if the program had told that and was killed just now, however slow this machine is
+    let at = "2999-01-01 00:00:00.000000";
+    tamper(&workspace, &format!("UPDATE projection_models SET expires_at = '{at}', rate = 12.5"));
+    assert_eq!(health(0)["held_until"], "2999-01-01T00:00:00.000000Z");
+    assert_eq!(health(0)["rate"], 12.5);
+    let text = projection(&workspace, &["list"]).expect_code(0).stdout;
+    for part in ["2999-01-01T00:00:00", holder.as_str(), " 12.5 "] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let ran = workspace.run(&["--again"]).expect_code(1);
+    let left = format!("left to `{holder}");
+    assert_eq!(ran.stderr.matches(&left).count(), 1, "{ran:#?}");
+    for name in NAMES {
+        assert!(ran.stderr.contains(name), "{ran:#?}");
+    }
+    assert!(ran.stderr.contains("turing projection run --once"), "{ran:#?}");
+    assert!(health(0)["lag_events"].as_u64() > Some(0), "nobody has taken them");
+    // its leases end
+    tamper(&workspace, "UPDATE projection_models SET expires_at = '2001-01-01 00:00:00.000000'");
+    assert_eq!((&health(0)["holder"], &health(0)["rate"]), (&json!(null), &json!(null)));
+    projection(&workspace, &["run", "--once"]).expect_code(0);
+    assert_eq!(health(0)["lag_events"], 0);
+    assert!(!workspace.run(&["--again"]).expect_code(1).stderr.contains("left to"));
 }

@@ -77,8 +77,8 @@ pub struct Health {
     pub position: Position,
     /// How far it is behind.
     pub lag: Lag,
-    /// How many events it took in a second lately; `None` unless the runner's own handle is asked
-    /// and has seen it work for some seconds.
+    /// How many events who runs it took in a second lately, as told when it last renewed its lease;
+    /// `None` if it took none for some seconds, or nobody runs it.
     pub rate: Option<f64>,
     /// Who runs it.
     pub holder: Option<Holder>,
@@ -101,8 +101,8 @@ pub struct Blocker {
     pub session: String,
     /// What it says about itself, such as the name of its program.
     pub description: String,
-    /// For how long its transaction has been open.
-    pub open_for: Duration,
+    /// For how long its transaction has been open; `None` if the store does not tell who asks.
+    pub open_for: Option<Duration>,
 }
 
 /// Tells who holds the log back: an ability of stores whose writers overlap.
@@ -153,6 +153,7 @@ pub async fn health(
         is_rebuilding,
     };
     if let Some(active) = active {
+        health.rate = active.holder.as_ref().and_then(|holder| holder.rate);
         health.holder = active.holder;
         (health.waiting, health.discarded) = (active.waiting, active.discarded);
         health.trouble = active.trouble.or_else(|| {

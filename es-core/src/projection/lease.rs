@@ -62,7 +62,23 @@ pub struct Lease {
     pub checkpoints: Vec<Checkpoint>,
 }
 
-/// What a renewal tells.
+/// What a holder tells when it keeps its lease.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Renewal {
+    /// After how long without another renewal others may take the lease.
+    pub time_to_live: Duration,
+    /// How many events it took in a second lately, for who watches; `None` if it cannot say.
+    pub rate: Option<f64>,
+}
+
+impl Renewal {
+    /// For so long from now, without a word about the rate.
+    pub const fn lasting(time_to_live: Duration) -> Self {
+        Self { time_to_live, rate: None }
+    }
+}
+
+/// What a renewal is answered with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewed {
     /// The keys of which the first waiting event is due: somebody asked for another attempt, or

@@ -14,8 +14,8 @@ use crate::store::EventStore;
 
 use super::worker::{Halt, Worker, breathe, chain};
 use super::{
-    BatchLimit, Checkpoint, Claim, Definition, FailurePolicy, Lease, ProjectionSink, SinkError,
-    Slicing, Slot, lowest,
+    BatchLimit, Checkpoint, Claim, Definition, FailurePolicy, Lease, ProjectionSink, Renewal,
+    SinkError, Slicing, Slot, lowest,
 };
 
 mod differences;
@@ -320,9 +320,10 @@ impl Rebuild {
 
     /// Renews the lease until that fails.
     async fn renewals(&self, lease: &Lease) -> SinkError {
+        let renewal = Renewal::lasting(self.time_to_live);
         loop {
             tokio::time::sleep(self.time_to_live / 3).await;
-            if let Err(error) = self.sink.renew(lease, self.time_to_live).await {
+            if let Err(error) = self.sink.renew(lease, &renewal).await {
                 return error;
             }
         }

@@ -13,7 +13,7 @@ use crate::retry::Retry;
 use crate::store::EventStore;
 
 use super::worker::breathe;
-use super::{BatchLimit, Checkpoint, Definition, FailurePolicy, ProjectionSink};
+use super::{BatchLimit, Checkpoint, Definition, FailurePolicy, LogBlockers, ProjectionSink};
 
 mod handle;
 mod member;
@@ -89,7 +89,7 @@ impl Runner {
         let environment = Environment::default();
         let settings = Settings {
             holder: format!("runner-{}", environment.event_ids.next_id()),
-            time_to_live: Duration::from_secs(30),
+            time_to_live: Duration::from_secs(10),
             limit: BatchLimit::default(),
             backoff: Retry {
                 retries: u32::MAX,
@@ -118,7 +118,7 @@ impl Runner {
         self
     }
 
-    /// Names the process, for leases; unless it is set, the name is unique.
+    /// Names the process, for leases and for operators; unless it is set, the name is unique.
     ///
     /// A process that starts again under its name takes its leases over at once, so two that run at
     /// the same time must not share one.
@@ -127,7 +127,11 @@ impl Runner {
         self
     }
 
-    /// For how long leases are taken; they are renewed after a third of it. 30 seconds unless set.
+    /// For how long leases are taken; they are renewed between two commits, after a third of it. 10
+    /// seconds unless set.
+    ///
+    /// For so long others wait for a process that was killed. A commit should not take that long,
+    /// or others may take over from one that is at work; nothing is lost then, but its work.
     pub fn lease(mut self, time_to_live: Duration) -> Self {
         self.settings.time_to_live = time_to_live;
         self
@@ -150,6 +154,12 @@ impl Runner {
     pub fn environment(mut self, environment: Environment) -> Self {
         self.signals.set_clock(environment.clock.clone());
         self.environment = environment;
+        self
+    }
+
+    /// Lets the health that its handle tells name who holds the log back.
+    pub fn blockers(self, blockers: Arc<dyn LogBlockers>) -> Self {
+        self.signals.set_blockers(blockers);
         self
     }
 

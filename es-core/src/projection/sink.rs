@@ -1,14 +1,12 @@
 //! What a backend implements so that projections can live in it.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use crate::position::Position;
 
 use super::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionStatus, Renewed,
-    SinkError, Slot,
+    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionStatus, Renewal,
+    Renewed, SinkError, Slot,
 };
 
 /// A place for the models of projections, with their checkpoints and what was parked.
@@ -99,8 +97,9 @@ use super::{
 ///
 /// **Watching**
 ///
-/// 14. [`status`](Self::status) tells what was committed, who holds what, and what was reported and
-///     not followed by a commit. (`watching::the_status_is_true`,
+/// 14. [`status`](Self::status) tells what was committed, who holds what, the rate of the holder's
+///     last renewal as long as that lease is held, and what was reported and not followed by a
+///     commit. (`watching::the_status_is_true`, `watching::a_rate_lasts_as_long_as_its_lease`,
 ///     `watching::a_commit_clears_the_trouble`)
 /// 15. [`wait_reached`](Self::wait_reached) returns when the active model's checkpoint is at the position or after it,
 ///     at once if it is; it stays pending as long as it is not; commits and switches wake it,
@@ -131,12 +130,13 @@ pub trait ProjectionSink: Send + Sync + 'static {
     /// the store.
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError>;
 
-    /// Keeps the lease for this long from now, and tells which parked keys are due.
+    /// Keeps the lease from now on for as long as the renewal says, and tells which parked keys are
+    /// due.
     ///
     /// # Errors
     ///
     /// [`SinkError::LeaseLost`], or a failure of the store.
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError>;
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError>;
 
     /// Gives the lease back; nothing happens if it was lost.
     ///

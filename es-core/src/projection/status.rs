@@ -5,7 +5,7 @@ use crate::timestamp::Timestamp;
 use super::Checkpoint;
 
 /// One projection as its sink keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ProjectionStatus {
     /// Its name.
     pub projection: String,
@@ -16,7 +16,7 @@ pub struct ProjectionStatus {
 }
 
 /// One model of a projection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GenerationStatus {
     /// Its number.
     pub generation: u64,
@@ -46,12 +46,14 @@ impl GenerationStatus {
 }
 
 /// Who writes a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Holder {
     /// The name that it gave.
     pub name: String,
     /// Until when it need not renew, by the sink's clock.
     pub expires_at: Timestamp,
+    /// How many events it took in a second lately, as its last renewal of this lease told.
+    pub rate: Option<f64>,
 }
 
 /// What keeps a model from going on.

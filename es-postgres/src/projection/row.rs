@@ -103,14 +103,17 @@ fn instant(row: &PgRow, name: &str) -> Result<Option<es_core::Timestamp>, Error>
 
 fn generation(row: &PgRow) -> Result<GenerationStatus, Error> {
     let name: Option<String> = row.try_get("holder")?;
+    let rate: Option<f64> = row.try_get("rate")?;
     let trouble: Option<String> = row.try_get("trouble")?;
     Ok(GenerationStatus {
         generation: count(row.try_get("generation")?),
         fingerprint: row.try_get("fingerprint")?,
         checkpoints: checkpoints(row)?,
-        holder: name
-            .zip(instant(row, "expires_at")?)
-            .map(|(name, expires_at)| Holder { name, expires_at }),
+        holder: name.zip(instant(row, "expires_at")?).map(|(name, expires_at)| Holder {
+            name,
+            expires_at,
+            rate,
+        }),
         events: count(row.try_get("events")?),
         committed_at: instant(row, "committed_at")?,
         waiting: count(row.try_get("waiting")?),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewed, SinkError, Slot,
+    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Position, StoreError, Timestamp};
 use sqlx::Row;
@@ -217,11 +217,12 @@ impl ProjectionSink for PostgresStore {
         Ok(lease)
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         let this = self.projections();
         let statement = || {
             let statement = sqlx::query(this.statements.projection_renew.sql());
-            bind_lease(statement, lease).bind(microseconds(time_to_live))
+            let statement = bind_lease(statement, lease);
+            statement.bind(microseconds(renewal.time_to_live)).bind(renewal.rate)
         };
         let rows = this.connections.rows(CHANGING, statement).await?;
         if rows.is_empty() {

@@ -1,10 +1,12 @@
--- $1 generation, $2 epoch, $3 slot, $4 microseconds; no row if the lease was lost
+-- $1 generation, $2 epoch, $3 slot, $4 microseconds, $5 rate; no row if the lease was lost
 WITH leased AS (
     UPDATE "{schema}"."{events}_projection_models" m
     SET expires_at = CASE
         WHEN m.holder IS NOT NULL
         THEN "{schema}"."{events}_projection_now"() + $4::bigint * INTERVAL '1 microsecond'
-    END
+    END,
+    rate = $5,
+    rate_epoch = m.epoch
     WHERE m.generation = $1
         AND m.epoch = $2
         AND m.slot = $3

@@ -6,6 +6,7 @@ SELECT
     m.fingerprint,
     h.holder,
     m.expires_at,
+    CASE WHEN m.rate_epoch = m.epoch THEN m.rate END AS rate,
     s.events,
     s.committed_at,
     s.trouble,

@@ -6,6 +6,7 @@ mod support;
 
 mod appends;
 mod bad_input;
+mod blockers;
 mod following;
 mod held_back;
 mod inline;

@@ -2,12 +2,11 @@
 
 use std::any::Any;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
     ApplyError, Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewed, SinkError, Slot,
+    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Clock, EventStore, Position, RecordedEvent, Timestamp};
 use es_pgtest::TestDatabase;
@@ -181,9 +180,9 @@ impl ProjectionSink for Clocked {
         self.sink.acquire(claim).await
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         self.clock.set().await;
-        self.sink.renew(lease, time_to_live).await
+        self.sink.renew(lease, renewal).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {

@@ -1,8 +1,6 @@
 //! Models: who has them, which is served, and what becomes of them.
 
-use std::time::Duration;
-
-use es_core::projection::{Claim, Holder, Lease, ParkedId, Renewed, SinkError, Slot};
+use es_core::projection::{Claim, Holder, Lease, ParkedId, Renewal, Renewed, SinkError, Slot};
 use es_core::{Position, StoreError, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -92,7 +90,7 @@ fn remove(connection: &Connection, generation: i64) -> Result<(), StoreError> {
 }
 
 fn held(projection: &str, slot: Slot, holder: Holder) -> SinkError {
-    let (projection, Holder { name: holder, expires_at }) = (projection.to_owned(), holder);
+    let (projection, Holder { name: holder, expires_at, .. }) = (projection.to_owned(), holder);
     match slot {
         Slot::Active => SinkError::Held { projection, holder, expires_at },
         Slot::Shadow => SinkError::RebuildRunning { projection, holder, expires_at },
@@ -102,11 +100,11 @@ fn held(projection: &str, slot: Slot, holder: Holder) -> SinkError {
 pub(super) fn renew(
     connection: &Connection,
     lease: &Lease,
-    time_to_live: Duration,
+    renewal: Renewal,
     now: Timestamp,
 ) -> Result<Renewed, SinkError> {
     let generation = leased(connection, lease)?;
-    let values = params![generation, time_text(now.plus(time_to_live))];
+    let values = params![generation, time_text(now.plus(renewal.time_to_live)), renewal.rate];
     execute(connection, sql::PROJECTION_RENEW_LEASE, values)?;
     Ok(Renewed { due: due(connection, generation)? })
 }

@@ -55,7 +55,9 @@ impl Columns<'_> {
 
     pub(super) fn holder(&self) -> Result<Option<Holder>, StoreError> {
         let name: Option<String> = self.get("holder")?;
-        let holder = |name| Ok(Holder { name, expires_at: self.time_of("expires_at")? });
+        let holder = |name| {
+            Ok(Holder { name, expires_at: self.time_of("expires_at")?, rate: self.get("rate")? })
+        };
         name.map(holder).transpose()
     }
 

@@ -1,12 +1,11 @@
 //! The calls of the sink, on the store's threads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
     Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewed, SinkError, Slot,
+    Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Position, Timestamp};
 use rusqlite::Connection;
@@ -46,10 +45,9 @@ impl ProjectionSink for SqliteStore {
         self.advance(move |connection, now| model::acquire(connection, &claim, now)).await
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
-        let lease = lease.clone();
-        self.change(move |connection, now| model::renew(connection, &lease, time_to_live, now))
-            .await
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
+        let (lease, renewal) = (lease.clone(), *renewal);
+        self.change(move |connection, now| model::renew(connection, &lease, renewal, now)).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {

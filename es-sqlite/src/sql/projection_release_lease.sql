@@ -1,5 +1,6 @@
 -- ?1 generation
 UPDATE projection_models
 SET holder = NULL,
-    expires_at = NULL
+    expires_at = NULL,
+    rate = NULL
 WHERE generation = ?1

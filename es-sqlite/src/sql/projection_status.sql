@@ -6,6 +6,7 @@ SELECT
     m.fingerprint,
     m.holder,
     m.expires_at,
+    m.rate,
     m.events,
     m.committed_at,
     m.trouble,

@@ -2,6 +2,7 @@
 UPDATE projection_models
 SET epoch = epoch + 1,
     holder = ?2,
-    expires_at = ?3
+    expires_at = ?3,
+    rate = NULL
 WHERE generation = ?1
 RETURNING epoch

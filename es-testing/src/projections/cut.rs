@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use es_core::projection::{Batch, Claim, Lease, Renewed, SinkError};
+use es_core::projection::{Batch, Claim, Lease, Renewal, Renewed, SinkError};
 use es_core::{StoreError, StoreErrorKind};
 
 use super::parts::Sink;
@@ -62,11 +62,11 @@ impl SinkWrapper for Cut {
         }
     }
 
-    async fn renew(&self, lease: &Lease, ttl: std::time::Duration) -> Result<Renewed, SinkError> {
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         match self.side() {
-            None => self.inner.renew(lease, ttl).await,
+            None => self.inner.renew(lease, renewal).await,
             Some(Side::Before) => Err(Self::error()),
-            Some(Side::After) => self.inner.renew(lease, ttl).await.and(Err(Self::error())),
+            Some(Side::After) => self.inner.renew(lease, renewal).await.and(Err(Self::error())),
         }
     }
 

@@ -6,6 +6,7 @@ use es_core::projection::{
 
 use super::models::*;
 use super::parts::*;
+use super::upcasting::{After, Before, Payments, older, oldest};
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
 const SMALL: BatchLimit = BatchLimit { events: 3, bytes: usize::MAX, rows: usize::MAX };
@@ -157,6 +158,33 @@ pub(super) async fn parked_events_are_retried_in_order(fixture: &dyn ProjectionF
     append(&store, &stream("1"), ANY, events(15..=15)).await;
     caught_up(&mut runner).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+}
+
+pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), ANY, vec![older(1), oldest(2), older(3)]).await;
+    append(&store, &stream("2"), ANY, vec![older(4)]).await;
+    let policy = FailurePolicy::park_key();
+    let mut before =
+        runner(&store, &sink, "one").projection_with(Payments::<Before>::new(), policy);
+    caught_up(&mut before).await;
+    let paid = stored(&sink, "payments", Slot::Active).await;
+    assert_eq!(paid["account/1"], numbers_of(&[1]), "the key stands before the event");
+    assert_eq!(paid["account/2"], numbers_of(&[4]), "the other key goes on");
+    assert_eq!(number_of_waiting(&sink, "payments").await, 2);
+    before.release().await;
+
+    let mut after = runner(&store, &sink, "two").projection_with(Payments::<After>::new(), policy);
+    caught_up(&mut after).await;
+    assert_eq!(number_of_waiting(&sink, "payments").await, 2, "nobody asked");
+    let retry = sink.request_retry("payments", Slot::Active, "account/1").await;
+    assert!(retry.is_ok(), "something waits: {retry:?}");
+    append(&store, &stream("1"), ANY, vec![oldest(5)]).await;
+    caught_up(&mut after).await;
+    assert_eq!(number_of_waiting(&sink, "payments").await, 0);
+    let paid = stored(&sink, "payments", Slot::Active).await;
+    assert_eq!(paid["account/1"], numbers_of(&[1, 2, 3, 5]), "what was parked is a reference");
+    assert_eq!(paid, lives(&store, Payments::<After>::new()).await);
 }
 
 pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixture) {

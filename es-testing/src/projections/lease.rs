@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Checkpoint, SinkError, Slot};
+use es_core::projection::{Checkpoint, Renewal, SinkError, Slot};
 
 use super::ProjectionFixture;
 use super::parts::*;
@@ -64,7 +64,7 @@ pub(super) async fn a_renewed_lease_is_not_taken(fixture: &dyn ProjectionFixture
     let (sink, lease) = started(fixture).await;
     for _ in 0..3 {
         fixture.clock().step(TTL / 2 + Duration::from_secs(1));
-        sink.renew(&lease, TTL).await.expect("the holder can renew");
+        sink.renew(&lease, &Renewal::lasting(TTL)).await.expect("the holder can renew");
     }
     let answer = sink.acquire(&claim("two")).await;
     assert!(matches!(answer, Err(SinkError::Held { .. })), "renewed, but {answer:?}");
@@ -92,7 +92,7 @@ pub(super) async fn a_lost_lease_changes_nothing(fixture: &dyn ProjectionFixture
     let new = acquired(&sink, &claim("two")).await;
     let before = status(&sink, "totals").await;
     lost(sink.commit(&old, &batch(10, 11, vec![set("b", 1)])).await, "commit");
-    lost(sink.renew(&old, TTL * 100).await, "renew");
+    lost(sink.renew(&old, &Renewal::lasting(TTL * 100)).await, "renew");
     lost(sink.report(&old, "trouble").await, "report");
     sink.release(&old).await.expect("releasing a lost lease is no error");
     assert_eq!(status(&sink, "totals").await, before, "a lost lease changes nothing");

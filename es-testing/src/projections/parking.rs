@@ -1,6 +1,6 @@
 //! Events that could not be taken.
 
-use es_core::projection::{Lease, ListParked, ParkedState, SinkError, Slot};
+use es_core::projection::{Lease, ListParked, ParkedState, Renewal, SinkError, Slot};
 
 use super::ProjectionFixture;
 use super::parts::*;
@@ -14,7 +14,7 @@ async fn some_parked(fixture: &dyn ProjectionFixture) -> (Sink, Lease) {
 }
 
 async fn due(sink: &Sink, lease: &Lease) -> Vec<String> {
-    match sink.renew(lease, TTL).await {
+    match sink.renew(lease, &Renewal::lasting(TTL)).await {
         Ok(renewed) => {
             let mut due = renewed.due;
             due.sort_unstable();

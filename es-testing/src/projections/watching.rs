@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use es_core::Clock;
-use es_core::projection::{Holder, Slot, Trouble};
+use es_core::projection::{Claim, Holder, Lease, Renewal, Slot, Trouble};
 use futures_util::future::join_all;
 
 use super::ProjectionFixture;
@@ -26,7 +26,7 @@ pub(super) async fn the_status_is_true(fixture: &dyn ProjectionFixture) {
     assert_eq!(active.committed_at, Some(later), "by the sink's clock");
     assert_eq!((active.waiting, active.discarded), (2, 0));
     assert_eq!(active.checkpoints, [at(13)]);
-    let holder = Holder { name: "one".to_owned(), expires_at: first.plus(TTL) };
+    let holder = Holder { name: "one".to_owned(), expires_at: first.plus(TTL), rate: None };
     assert_eq!(active.holder, Some(holder));
     fixture.clock().step(TTL);
     let active = status(&sink, "totals").await.and_then(|status| status.active);
@@ -36,6 +36,48 @@ pub(super) async fn the_status_is_true(fixture: &dyn ProjectionFixture) {
     let all = sink.status(None).await.expect("the sink answers");
     let names: Vec<_> = all.iter().map(|status| status.projection.as_str()).collect();
     assert_eq!(names, ["alpha", "totals", "zeta"], "all projections, by name");
+}
+
+pub(super) async fn a_rate_lasts_as_long_as_its_lease(fixture: &dyn ProjectionFixture) {
+    let (sink, first) = started(fixture).await;
+    let told = async || {
+        let active = status(&sink, "totals").await.and_then(|status| status.active);
+        active.and_then(|active| active.holder).map(|holder| (holder.name, holder.rate))
+    };
+    let by = |name: &str, rate: Option<f64>| Some((name.to_owned(), rate));
+    let renewed = async |lease: &Lease, rate: Option<f64>| {
+        let renewal = Renewal { rate, ..Renewal::lasting(TTL) };
+        sink.renew(lease, &renewal).await.expect("the holder can renew");
+    };
+    assert_eq!(told().await, by("one", None), "it has not told a rate");
+    renewed(&first, Some(12.5)).await;
+    assert_eq!(told().await, by("one", Some(12.5)));
+    commit(&sink, &first, batch(10, 11, vec![])).await;
+    assert_eq!(told().await, by("one", Some(12.5)), "a commit says nothing about it");
+    renewed(&first, None).await;
+    assert_eq!(told().await, by("one", None), "it cannot say any more");
+    renewed(&first, Some(7.0)).await;
+    let second = acquired(&sink, &claim("one")).await;
+    assert_eq!(told().await, by("one", None), "the process started again");
+    renewed(&second, Some(6.0)).await;
+    let late = Renewal { rate: Some(99.0), ..Renewal::lasting(TTL) };
+    lost(sink.renew(&first, &late).await, "the lease was taken over");
+    assert_eq!(told().await, by("one", Some(6.0)));
+    sink.release(&second).await.expect("the holder can release");
+    assert_eq!(told().await, None, "nobody runs it");
+    let third = acquired(&sink, &claim("two")).await;
+    assert_eq!(told().await, by("two", None), "that was the rate of another");
+    renewed(&third, Some(5.0)).await;
+    fixture.clock().step(TTL + Duration::from_secs(1));
+    assert_eq!(told().await, None, "the lease has expired");
+    acquired(&sink, &claim("three")).await;
+    assert_eq!(told().await, by("three", None), "that was the rate of another");
+    let filling = acquired(&sink, &shadow("four", 1)).await;
+    commit(&sink, &filling, batch(0, 11, vec![])).await;
+    renewed(&filling, Some(4.0)).await;
+    sink.switch(&filling).await.expect("the shadow has caught up");
+    acquired(&sink, &Claim { fingerprint: "totals v2".to_owned(), ..claim("five") }).await;
+    assert_eq!(told().await, by("five", None), "that was the rate of the rebuild");
 }
 
 pub(super) async fn a_commit_clears_the_trouble(fixture: &dyn ProjectionFixture) {

@@ -158,8 +158,7 @@ async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
         let projection = Chained::strict();
         runner(&store, &projection, limit).catch_up().await.unwrap();
         let parked = |store: Arc<MemoryStore>, slot| async move {
-            let mut list = ListParked::default();
-            list.limit = 1_000;
+            let list = ListParked { limit: 1_000, ..ListParked::default() };
             let parked = store.parked(Chained::NAME, slot, &list).await.unwrap();
             parked.into_iter().map(|entry| entry.event.position).collect::<Vec<_>>()
         };

@@ -190,7 +190,7 @@ struct Importer;
 impl LogBlockers for Importer {
     async fn blocker(&self) -> Result<Option<Blocker>, StoreError> {
         let (session, description) = ("pid 4711".to_owned(), "importer".to_owned());
-        Ok(Some(Blocker { session, description, open_for: Duration::from_secs(9) }))
+        Ok(Some(Blocker { session, description, open_for: Some(Duration::from_secs(9)) }))
     }
 }
 
@@ -217,7 +217,7 @@ async fn a_writer_that_holds_the_log_back_is_named() {
 }
 
 #[tokio::test]
-async fn the_handle_tells_the_rate() {
+async fn the_rate_is_told_with_the_lease() {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(Arc::new(clock.clone()));
     append(&store, "account/1", &["paid"]).await;
@@ -228,6 +228,19 @@ async fn the_handle_tells_the_rate() {
     clock.step(Duration::from_secs(5));
     append(&store, "account/1", &["paid"; 19]).await;
     runner.catch_up().await.unwrap();
+    // the next renewal tells it
+    runner.catch_up().await.unwrap();
     let asked = handle.health().await.unwrap().remove(0);
     assert_eq!((asked.rate, asked.state), (Some(4.0), HealthState::Idle));
+    let definition = Definition::of(Counted);
+    let ask = async || health(&store, &store, &clock, &definition, None).await.unwrap().rate;
+    assert_eq!(ask().await, Some(4.0), "any process is told the same");
+    clock.step(Duration::from_secs(11));
+    runner.catch_up().await.unwrap();
+    assert_eq!(ask().await, None, "it took nothing lately");
+    clock.step(Duration::from_secs(5));
+    append(&store, "account/1", &["paid"; 6]).await;
+    runner.catch_up().await.unwrap();
+    runner.release().await;
+    assert_eq!(ask().await, None, "nobody runs it");
 }

@@ -157,18 +157,28 @@ pub(super) async fn run_in(
 /// be made at any time, so their failure is told and fails no run.
 async fn keep_read_models(store: &Store) {
     let kept = async {
-        let mut free = Vec::new();
+        let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for definition in definitions(store) {
             match store.models.acquire(&claim(&definition)).await {
                 Ok(lease) => {
                     store.models.release(&lease).await?;
                     free.push(definition);
                 }
-                Err(SinkError::Held { .. }) => {}
+                Err(SinkError::Held { projection, holder, expires_at }) => {
+                    left.entry((holder, expires_at)).or_default().push(projection);
+                }
                 // whoever runs workflows need not be whoever keeps models
                 Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+        for ((holder, until), models) in left {
+            tell(format_args!(
+                "left to `{}`, whose lease lasts until {until} at least: {}; if it has been \
+                 killed, `turing projection run --once` brings them up to date after that",
+                shown(&holder, 80),
+                models.join(", ")
+            ));
         }
         let mut runner = runner(store, free);
         let done = runner.catch_up().await;

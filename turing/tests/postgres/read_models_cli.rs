@@ -1,5 +1,6 @@
 //! `turing projection` and `turing run` on PostgreSQL.
 
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};
 use serde_json::json;
 
 use crate::database::{Database, turing};
@@ -41,4 +42,42 @@ fn a_run_keeps_the_read_models_and_the_database_keeps_the_states_of_postings() {
         let rebuilt = turing(&workspace, &url, &rebuilt).expect_code(0);
         assert!(rebuilt.stdout.contains("0 rows differ"), "{rebuilt:#?}");
     }
+}
+
+#[test]
+fn a_writer_that_holds_the_log_back_is_named() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    let insert = |id: i32| {
+        format!(
+            "INSERT INTO execution_events
+                 (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('posting', {id}, 1, 'posting_terminal', '{{}}')"
+        )
+    };
+    database.run("INSERT INTO postings (posting_id) VALUES (1), (2)");
+    let (slow, pid) = database.runtime.block_on(async {
+        let options = database.test.options().application_name("importer");
+        let mut slow = options.connect().await.unwrap();
+        let begin = format!("BEGIN; {}", insert(1));
+        sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut slow).await.unwrap();
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut slow).await;
+        let pid: i32 = pid.unwrap();
+        (slow, pid)
+    });
+    database.run(&insert(2));
+    let list = |more: &[&str]| {
+        turing(&workspace, &url, &[&["projection", "list"], more].concat()).expect_code(0)
+    };
+    let listed = list(&["--json"]).json();
+    let blocker = &listed[0]["health"]["blocked_by"];
+    assert_eq!(blocker["session"], format!("pid {pid}"));
+    assert!(blocker["description"].as_str().unwrap().contains("importer"), "{blocker}");
+    assert!(blocker["open_seconds"].as_f64().unwrap() > 0.0, "{blocker}");
+    let text = list(&[]).stdout;
+    let named = format!("the log is held back by pid {pid} (application `importer`");
+    assert_eq!(text.matches(&named).count(), 1, "{text}");
+    database.runtime.block_on(slow.close()).unwrap();
+    assert!(list(&["--json"]).json()[0]["health"]["blocked_by"].is_null());
 }

@@ -11,7 +11,8 @@ use crate::environment::{Clock, SystemClock};
 use crate::store::EventStore;
 use crate::timestamp::Timestamp;
 
-use super::super::{Definition, Health, ProjectionSink, SinkError, health};
+use super::super::rate::Rate;
+use super::super::{Definition, Health, LogBlockers, ProjectionSink, SinkError, health};
 
 /// Stops, wakes and watches a [`Runner`](super::Runner); a clone is a handle to the same runner.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ impl RunnerHandle {
         self.0.wake();
     }
 
-    /// How the runner's projections are, with the rates at which this runner takes events.
+    /// How the runner's projections are; the same that any process is told.
     ///
     /// # Errors
     ///
@@ -45,14 +46,11 @@ impl RunnerHandle {
         let definitions: Vec<_> =
             self.0.shared().projections.values().map(|it| it.0.clone()).collect();
         let clock = self.0.shared().clock.clone();
+        let blockers = self.0.shared().blockers.clone();
         let mut all = Vec::with_capacity(definitions.len());
         for definition in definitions {
-            let mut health =
-                health(&*self.0.store, &*self.0.sink, &*clock, &definition, None).await?;
-            let shared = self.0.shared();
-            let rate = shared.projections.get(definition.name()).map(|(_, rate)| rate);
-            health.rate = rate.and_then(Rate::per_second);
-            all.push(health);
+            let (store, sink) = (&*self.0.store, &*self.0.sink);
+            all.push(health(store, sink, &*clock, &definition, blockers.as_deref()).await?);
         }
         Ok(all)
     }
@@ -70,12 +68,14 @@ pub(super) struct Signals {
 
 struct Shared {
     clock: Arc<dyn Clock>,
+    blockers: Option<Arc<dyn LogBlockers>>,
     projections: BTreeMap<String, (Definition, Rate)>,
 }
 
 impl Signals {
     pub(super) fn new(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Self {
-        let shared = Shared { clock: Arc::new(SystemClock), projections: BTreeMap::new() };
+        let (clock, projections) = (Arc::new(SystemClock), BTreeMap::new());
+        let shared = Shared { clock, blockers: None, projections };
         Self {
             is_stopped: AtomicBool::new(false),
             is_woken: AtomicBool::new(false),
@@ -99,10 +99,20 @@ impl Signals {
         self.shared().clock = clock;
     }
 
-    pub(super) fn count(&self, projection: &str, events: u64, now: Timestamp) {
+    pub(super) fn set_blockers(&self, blockers: Arc<dyn LogBlockers>) {
+        self.shared().blockers = Some(blockers);
+    }
+
+    /// Notes what a batch took from `began` to now.
+    pub(super) fn count(&self, projection: &str, events: u64, began: Timestamp, now: Timestamp) {
         if let Some((_, rate)) = self.shared().projections.get_mut(projection) {
-            rate.count(events, now);
+            rate.count(events, began, now);
         }
+    }
+
+    /// At which rate this runner took events lately.
+    pub(super) fn rate(&self, projection: &str, now: Timestamp) -> Option<f64> {
+        self.shared().projections.get(projection).and_then(|(_, rate)| rate.per_second(now))
     }
 
     pub(super) fn is_stopped(&self) -> bool {
@@ -121,31 +131,5 @@ impl Signals {
     /// Waits for a call to stop or to wake.
     pub(super) async fn called(&self) {
         self.call.notified().await;
-    }
-}
-
-/// How many events are taken in a second, over the last seconds in which any were.
-#[derive(Debug, Default)]
-pub(in super::super) struct Rate {
-    since: Option<Timestamp>,
-    events: u64,
-    last: Option<f64>,
-}
-
-impl Rate {
-    const WINDOW_SECONDS: f64 = 2.0;
-
-    pub(in super::super) fn count(&mut self, events: u64, now: Timestamp) {
-        let since = *self.since.get_or_insert(now);
-        self.events += events;
-        let seconds = now.since(since).as_secs_f64();
-        if seconds >= Self::WINDOW_SECONDS {
-            self.last = Some(self.events as f64 / seconds);
-            (self.since, self.events) = (Some(now), 0);
-        }
-    }
-
-    pub(in super::super) fn per_second(&self) -> Option<f64> {
-        self.last
     }
 }

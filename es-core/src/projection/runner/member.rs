@@ -10,7 +10,7 @@ use crate::position::Position;
 
 use super::super::worker::{Halt, Poison, Worker, chain};
 use super::super::{
-    Checkpoint, Claim, Definition, FailurePolicy, LastResort, SinkError, Slot, telemetry,
+    Checkpoint, Claim, Definition, FailurePolicy, LastResort, Renewal, SinkError, Slot, telemetry,
 };
 use super::{Means, Stopped};
 
@@ -160,7 +160,9 @@ impl Member {
 
     async fn renew(&mut self, means: &Means) -> Result<(), Halt> {
         let Some(worker) = &mut self.worker else { return Ok(()) };
-        let renewed = means.sink.renew(&worker.lease, means.settings.time_to_live).await?;
+        let rate = means.signals.rate(self.definition.name(), means.environment.clock.now());
+        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
+        let renewed = means.sink.renew(&worker.lease, &renewal).await?;
         self.renewed_at = Some(Instant::now());
         for key in renewed.due {
             worker.retry_key(&key).await?;
@@ -187,12 +189,13 @@ impl Member {
         };
         worker.parking = parking;
         let (done, started) = (worker.done, Instant::now());
+        let began = means.environment.clock.now();
         let span = telemetry::batch_span(self.definition.name(), selected.len());
         let taken = worker.advance(&selected, to, is_last).instrument(span).await;
         let has_come = worker.reached().position >= to.position;
         let done = worker.done - done;
         telemetry::batch(self.definition.name(), done, started.elapsed());
-        means.signals.count(self.definition.name(), done, means.environment.clock.now());
+        means.signals.count(self.definition.name(), done, began, means.environment.clock.now());
         match taken {
             Ok(()) => {
                 (self.failures, self.attempts, self.trouble) = (0, None, None);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Holder, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionStatus, Renewed, RowChange, SinkError, Slot,
+    ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
 };
 use es_core::{Clock, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
@@ -38,6 +38,8 @@ struct Memory {
     first_epochs: HashMap<u64, u64>,
     expires: HashMap<(u64, u64), es_core::Timestamp>,
     holders: HashMap<String, Holder>,
+    /// The last rate that was told of each projection.
+    rates: HashMap<String, Option<f64>>,
 }
 
 impl Sinner {
@@ -100,7 +102,7 @@ impl SinkWrapper for Sinner {
             memory.leases.insert((lease.projection.clone(), lease.slot), lease.clone());
             let expires_at = self.clock.now().plus(claim.time_to_live);
             memory.expires.insert((lease.generation, lease.epoch), expires_at);
-            let holder = Holder { name: claim.holder.clone(), expires_at };
+            let holder = Holder { name: claim.holder.clone(), expires_at, rate: None };
             memory.holders.insert(lease.projection.clone(), holder);
             if self.sin == Sin::KeepsTheEpoch {
                 lease.epoch = *memory.first_epochs.entry(lease.generation).or_insert(lease.epoch);
@@ -128,14 +130,22 @@ impl SinkWrapper for Sinner {
         Ok(lease)
     }
 
-    async fn renew(&self, lease: &Lease, time_to_live: Duration) -> Result<Renewed, SinkError> {
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         let lease = if self.sin == Sin::KeepsTheEpoch { self.newest(lease) } else { lease.clone() };
-        let expires_at = self.clock.now().plus(time_to_live);
-        let time_to_live = match self.sin {
-            Sin::ForgetsRenewals => Duration::ZERO,
-            _ => time_to_live,
-        };
-        let mut renewed = self.inner.renew(&lease, time_to_live).await?;
+        let expires_at = self.clock.now().plus(renewal.time_to_live);
+        let mut told = *renewal;
+        match self.sin {
+            Sin::ForgetsRenewals => told.time_to_live = Duration::ZERO,
+            Sin::ForgetsTheRate => told.rate = None,
+            Sin::KeepsOldRates => {
+                let mut memory = self.memory();
+                let last = memory.rates.entry(lease.projection.clone()).or_default();
+                *last = told.rate.or(*last);
+                told.rate = *last;
+            }
+            _ => {}
+        }
+        let mut renewed = self.inner.renew(&lease, &told).await?;
         self.memory().expires.insert((lease.generation, lease.epoch), expires_at);
         match self.sin {
             Sin::IsNeverDue => renewed.due.clear(),
@@ -325,6 +335,12 @@ impl SinkWrapper for Sinner {
             if let Some(active) = &mut status.active {
                 match self.sin {
                     Sin::CountsNothing => active.events = 0,
+                    Sin::KeepsOldRates => {
+                        let old = self.memory().rates.get(&status.projection).copied().flatten();
+                        if let Some(holder) = &mut active.holder {
+                            holder.rate = holder.rate.or(old);
+                        }
+                    }
                     Sin::ShowsExpiredHolders if active.holder.is_none() => {
                         active.holder = self.memory().holders.get(&status.projection).cloned();
                     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use es_core::environment::SystemClock;
-use es_core::projection::{Health, HealthState, Lag, health};
+use es_core::projection::{Blocker, Health, HealthState, Lag, health};
 use serde::Serialize;
 use serde_json::json;
 
@@ -26,12 +26,15 @@ pub(super) async fn execute(
     json: bool,
     output: &mut Output,
 ) -> Result<ExitCode, Failure> {
-    let definitions = definitions(store);
+    let (definitions, blockers) = (definitions(store), store.log_blockers());
     let mut listed = Vec::with_capacity(NAMES.len());
     for name in NAMES {
         let definition = definitions.iter().find(|definition| definition.name() == name);
         let health = match definition {
-            Some(it) => Some(health(&*store.events, &*store.models, &SystemClock, it, None).await?),
+            Some(it) => {
+                let (events, models) = (&*store.events, &*store.models);
+                Some(health(events, models, &SystemClock, it, blockers.as_deref()).await?)
+            }
             None => None,
         };
         listed.push((name, health));
@@ -61,23 +64,41 @@ fn row((name, health): &(&'static str, Option<Health>)) -> Row {
             "lag_seconds": health.lag.time.as_secs_f64(),
             "rate": health.rate,
             "holder": health.holder.as_ref().map(|holder| &holder.name),
+            "held_until": health.holder.as_ref().map(|holder| holder.expires_at),
             "parked": health.waiting,
             "discarded": health.discarded,
             "trouble": health.trouble.as_ref().map(|trouble| &trouble.message),
             "trouble_since": health.trouble.as_ref().map(|trouble| trouble.at),
-            "blocked_by": health.blocked_by.as_ref().map(|blocker| &blocker.session),
+            "blocked_by": health.blocked_by.as_ref().map(|blocker| json!({
+                "session": blocker.session,
+                "description": blocker.description,
+                "open_seconds": blocker.open_for.map(|open_for| open_for.as_secs_f64()),
+            })),
             "is_rebuilding": health.is_rebuilding,
         })
     });
     Row { name, state, health }
 }
 
+fn held_back(blocker: &Blocker) -> String {
+    let open_for = match blocker.open_for {
+        Some(open_for) => format!("; its transaction is open for {:.1} s", open_for.as_secs_f64()),
+        None => String::new(),
+    };
+    format!(
+        "the log is held back by {} ({}){open_for}",
+        shown(&blocker.session, 80),
+        shown(&blocker.description, 160)
+    )
+}
+
 fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Failure> {
-    let header = ["read model", "state", "behind", "for", "parked", "run by"];
-    let mut models = table(&header, &[2, 3, 4]);
+    let header =
+        ["read model", "state", "behind", "for", "a second", "parked", "run by", "lease until"];
+    let mut models = table(&header, &[2, 3, 4, 5]);
     for (name, health) in listed {
         let Some(health) = health else {
-            models.add_row([*name, BY_DATABASE, "0", "", "", ""]);
+            models.add_row([*name, BY_DATABASE, "0", "", "", "", "", ""]);
             continue;
         };
         let state = match health.is_rebuilding {
@@ -91,13 +112,16 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Fa
             _ => format!("{:.1} s", time.as_secs_f64()),
         };
         let holder = health.holder.as_ref().map_or("", |holder| &holder.name);
+        let until = health.holder.as_ref().map(|holder| holder.expires_at.to_string());
         models.add_row([
             (*name).to_owned(),
             state,
             format!("{events}{more}"),
             behind_for,
+            health.rate.map_or_else(String::new, |rate| format!("{rate:.1}")),
             health.waiting.to_string(),
             shown(holder, 60),
+            until.unwrap_or_default(),
         ]);
     }
     output.line(rows(&models))?;
@@ -106,17 +130,14 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Fa
         if let Some(trouble) = &health.trouble {
             output.line(format_args!("\n{name}: {}", shown(&trouble.message, 400)))?;
         }
-        if let Some(blocker) = &health.blocked_by {
-            output.line(format_args!(
-                "\n{name}: the log is held back by {}, {}, open for {:.1} s",
-                blocker.session,
-                shown(&blocker.description, 60),
-                blocker.open_for.as_secs_f64()
-            ))?;
-        }
         if health.waiting > 0 {
             output.line(format_args!("\n{name}: see `turing projection parked {name}`"))?;
         }
+    }
+    // the log is one for all of them
+    let blocker = listed.iter().find_map(|(_, health)| health.as_ref()?.blocked_by.as_ref());
+    if let Some(blocker) = blocker {
+        output.line(format_args!("\n{}", held_back(blocker)))?;
     }
     if listed.iter().any(|(_, health)| {
         health.as_ref().is_some_and(|health| health.state == HealthState::NotRunning)

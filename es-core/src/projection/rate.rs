@@ -1,0 +1,79 @@
+//! How fast events are taken.
+
+use crate::timestamp::Timestamp;
+
+/// How many events are taken in a second, over the last seconds in which any were.
+#[derive(Debug, Default)]
+pub(super) struct Rate {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    events: u64,
+    last: Option<f64>,
+}
+
+impl Rate {
+    const WINDOW_SECONDS: f64 = 2.0;
+
+    /// After so long without events what was before says nothing any more.
+    const LATELY_SECONDS: f64 = 10.0;
+
+    /// Counts what was taken from `began` to now.
+    pub(super) fn count(&mut self, events: u64, began: Timestamp, now: Timestamp) {
+        if events == 0 {
+            return;
+        }
+        if !self.is_recent(began) {
+            *self = Self { since: Some(began), ..Self::default() };
+        }
+        let since = *self.since.get_or_insert(began);
+        self.events += events;
+        self.until = Some(now);
+        let seconds = now.since(since).as_secs_f64();
+        if seconds >= Self::WINDOW_SECONDS {
+            self.last = Some(self.events as f64 / seconds);
+            (self.since, self.events) = (Some(now), 0);
+        }
+    }
+
+    /// The rate; `None` if no events were taken lately, or for too short a time.
+    pub(super) fn per_second(&self, now: Timestamp) -> Option<f64> {
+        self.last.filter(|_| self.is_recent(now))
+    }
+
+    fn is_recent(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now.since(until).as_secs_f64() <= Self::LATELY_SECONDS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp::from_micros(number * 1_000_000)
+    }
+
+    #[test]
+    fn it_is_that_of_the_last_seconds_with_events() {
+        let mut rate = Rate::default();
+        rate.count(5, second(100), second(101));
+        assert_eq!(rate.per_second(second(101)), None, "one second says nothing");
+        rate.count(5, second(101), second(102));
+        assert_eq!(rate.per_second(second(102)), Some(5.0));
+        rate.count(60, second(103), second(104));
+        assert_eq!(rate.per_second(second(104)), Some(30.0));
+        rate.count(0, second(109), second(109));
+        assert_eq!(rate.per_second(second(114)), Some(30.0));
+        assert_eq!(rate.per_second(second(115)), None, "that is long ago");
+    }
+
+    #[test]
+    fn a_pause_is_not_counted_and_a_slow_batch_is() {
+        let mut rate = Rate::default();
+        rate.count(1, second(100), second(100));
+        rate.count(100, second(3_600), second(3_650));
+        assert_eq!(rate.per_second(second(3_650)), Some(2.0));
+        rate.count(100, second(3_650), second(3_750));
+        assert_eq!(rate.per_second(second(3_750)), Some(1.0));
+    }
+}
