@@ -6,7 +6,9 @@ use crate::timestamp::Timestamp;
 #[derive(Debug, Default)]
 pub(super) struct Rate {
     since: Option<Timestamp>,
-    until: Option<Timestamp>,
+    /// When something was last worked on, and when that was last committed.
+    worked: Option<Timestamp>,
+    committed: Option<Timestamp>,
     events: u64,
     last: Option<f64>,
 }
@@ -17,17 +19,18 @@ impl Rate {
     /// After so long without events what was before says nothing any more.
     const LATELY_SECONDS: f64 = 10.0;
 
-    /// Counts what was taken from `began` to now.
+    /// Counts what was committed, after work from `began` to now; none if it was gathered only.
     pub(super) fn count(&mut self, events: u64, began: Timestamp, now: Timestamp) {
+        if !is_lately(self.worked, began) {
+            *self = Self::default();
+        }
+        let since = *self.since.get_or_insert(began);
+        self.worked = Some(now);
         if events == 0 {
             return;
         }
-        if !self.is_recent(began) {
-            *self = Self { since: Some(began), ..Self::default() };
-        }
-        let since = *self.since.get_or_insert(began);
         self.events += events;
-        self.until = Some(now);
+        self.committed = Some(now);
         let seconds = now.since(since).as_secs_f64();
         if seconds >= Self::WINDOW_SECONDS {
             self.last = Some(self.events as f64 / seconds);
@@ -37,12 +40,12 @@ impl Rate {
 
     /// The rate; `None` if no events were taken lately, or for too short a time.
     pub(super) fn per_second(&self, now: Timestamp) -> Option<f64> {
-        self.last.filter(|_| self.is_recent(now))
+        self.last.filter(|_| is_lately(self.committed, now))
     }
+}
 
-    fn is_recent(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|until| now.since(until).as_secs_f64() <= Self::LATELY_SECONDS)
-    }
+fn is_lately(then: Option<Timestamp>, now: Timestamp) -> bool {
+    then.is_some_and(|then| now.since(then).as_secs_f64() <= Rate::LATELY_SECONDS)
 }
 
 #[cfg(test)]
@@ -62,9 +65,20 @@ mod tests {
         assert_eq!(rate.per_second(second(102)), Some(5.0));
         rate.count(60, second(103), second(104));
         assert_eq!(rate.per_second(second(104)), Some(30.0));
-        rate.count(0, second(109), second(109));
         assert_eq!(rate.per_second(second(114)), Some(30.0));
         assert_eq!(rate.per_second(second(115)), None, "that is long ago");
+    }
+
+    #[test]
+    fn what_is_gathered_counts_from_when_that_began() {
+        let mut rate = Rate::default();
+        rate.count(0, second(100), second(103));
+        assert_eq!(rate.per_second(second(103)), None);
+        rate.count(60, second(103), second(104));
+        assert_eq!(rate.per_second(second(104)), Some(15.0));
+        // work that comes to nothing is no rate
+        rate.count(0, second(110), second(111));
+        assert_eq!(rate.per_second(second(115)), None);
     }
 
     #[test]

@@ -46,7 +46,7 @@ const HOT: [(&str, &str, &str); 16] = [
         "'mail', 'active', TRUE, 7, 'a', 100",
         "execution_events_projection_parked_pkey",
     ),
-    ("projection_renew", "1, 1, 'active', 1", "execution_events_projection_due"),
+    ("projection_renew", "1, 1, 'active', 1, NULL", "execution_events_projection_due"),
     ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
 ];
 

@@ -195,7 +195,9 @@ impl Member {
         let has_come = worker.reached().position >= to.position;
         let done = worker.done - done;
         telemetry::batch(self.definition.name(), done, started.elapsed());
-        means.signals.count(self.definition.name(), done, began, means.environment.clock.now());
+        if !selected.is_empty() {
+            means.signals.count(self.definition.name(), done, began, means.environment.clock.now());
+        }
         match taken {
             Ok(()) => {
                 (self.failures, self.attempts, self.trouble) = (0, None, None);
