@@ -32,6 +32,8 @@ pub enum StoreErrorKind {
     NotAStore,
     /// The store was made by a newer program.
     NewerSchema,
+    /// The store was made by an older program, and this access may not bring it up to date.
+    OlderSchema,
     /// What is stored cannot be read.
     Corrupt,
     /// The store was closed, or a failed sync made it refuse further work; open it again.

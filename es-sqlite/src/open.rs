@@ -47,7 +47,7 @@ pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnect
         return match inspected.map_err(|error| explain_read_only(config, error))? {
             Schema::Version(version) if version == MIGRATIONS.len() => Ok(None),
             Schema::Version(version) => Err(StoreError::new(
-                StoreErrorKind::ReadOnly,
+                StoreErrorKind::OlderSchema,
                 format!(
                     "the store {} has schema version {version} and must be migrated to {}; \
                      open it for writing once",
@@ -158,6 +158,9 @@ fn use_write_ahead_log(connection: &Connection, config: &SqliteConfig) -> Result
     }
 }
 
+/// The least length of a database that has content: its first page.
+const HEADER_BYTES: u64 = 512;
+
 /// Looks at the path before SQLite does, which would make a file or give a vague answer; answers
 /// whether a file is there.
 ///
@@ -166,6 +169,10 @@ fn use_write_ahead_log(connection: &Connection, config: &SqliteConfig) -> Result
 fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
     let path = &config.path;
     match fs::metadata(path) {
+        // SQLite takes what has no room for its header for a file without content
+        Ok(found) if found.is_file() && (1..HEADER_BYTES).contains(&found.len()) => {
+            Err(not_a_store(path, "it is no SQLite database"))
+        }
         Ok(found) if found.is_file() => Ok(true),
         Ok(found) if found.is_dir() => Err(not_a_store(path, "it is a folder")),
         Ok(_) => Err(not_a_store(path, "it is no regular file")),

@@ -69,7 +69,8 @@ impl SqliteStore {
     /// # Errors
     ///
     /// With the kind [`NotAStore`](StoreErrorKind::NotAStore) if something else is at the path,
-    /// [`NewerSchema`](StoreErrorKind::NewerSchema) if a newer program made it; nothing is changed
+    /// [`OlderSchema`](StoreErrorKind::OlderSchema) if an older program made it and it is opened
+    /// read-only, [`NewerSchema`](StoreErrorKind::NewerSchema) if a newer program made it; nothing is changed
     /// then.
     pub async fn open(config: impl Into<SqliteConfig>) -> Result<Self, StoreError> {
         let config = config.into();

@@ -46,7 +46,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
     Demo(DemoArgs),
-    /// Make a PostgreSQL database into a store, or bring one up to date.
+    /// Make a PostgreSQL database into a store, or bring a store up to date.
     Migrate(migrate::MigrateArgs),
     /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
     /// retry` look at a run and repeat what failed in it.
@@ -279,7 +279,7 @@ enum Failure {
         #[source]
         source: std::io::Error,
     },
-    #[error("{store} needs no migration: only a PostgreSQL database does, --store postgres://…")]
+    #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
     #[error("the answer cannot be printed")]
     Output(#[from] std::io::Error),

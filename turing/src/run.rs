@@ -14,6 +14,7 @@
 
 mod agenda;
 mod attempt;
+mod begin;
 mod breaker;
 mod enter;
 mod intake;
@@ -27,13 +28,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use es_core::{
-    Environment, EventId, ExecuteError, LoadError, Metadata, Repository, SnapshotQueue, StoreError,
-    Timestamp, UnitOfWork,
+    Environment, EventId, ExecuteError, LoadError, Repository, SnapshotQueue, StoreError,
+    UnitOfWork,
 };
 use tokio::sync::watch;
 use turing_domain::{
-    ConversationWaves, Posting, PostingId, RunCompletion, RunId, RunStart, WorkflowId,
-    WorkflowRejection, WorkflowRuns,
+    ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowId, WorkflowRuns,
 };
 
 use crate::definition::Definition;
@@ -42,6 +42,7 @@ use crate::lock::RunLock;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
+use begin::{Begin, begin};
 use breaker::Breakers;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
 pub use report::{ConversationReport, Ending, Report};
@@ -329,79 +330,6 @@ impl Run<'_> {
             self.end_interrupted_waves().await?;
         }
         self.execute_all().await
-    }
-}
-
-enum Begin {
-    Done(RunId),
-    Run(Begun),
-}
-
-struct Begun {
-    run_id: RunId,
-    is_continued: bool,
-    started_by: Option<EventId>,
-    /// When the run began, if it began before this call.
-    began: Option<Timestamp>,
-}
-
-/// Begins a run, or finds the one that is to be continued.
-async fn begin(
-    store: &Store,
-    runs: &Repository<WorkflowRuns>,
-    definition: &Definition,
-    intake: &Intake,
-    options: &RunOptions,
-) -> Result<Begin, RunError> {
-    let workflow_id = definition.workflow.id;
-    let state = runs.load(&workflow_id).await.map_err(RunError::load)?.state;
-    let input_digest = intake.digest();
-    if let Some(open) = state.open_run() {
-        let difference = match () {
-            _ if open.input_digest.as_ref() != Some(&input_digest) => "other postings",
-            _ if open.definition_digest.as_ref() != Some(&definition.digest) => {
-                "another definition"
-            }
-            _ => {
-                let run_id = open.run_id;
-                let found = enter::started_event(runs, workflow_id, run_id).await?;
-                let (started_by, began) = found.unzip();
-                let is_continued = true;
-                return Ok(Begin::Run(Begun { run_id, is_continued, started_by, began }));
-            }
-        };
-        if !options.abandon {
-            let (run_id, workflow) = (open.run_id, workflow_id);
-            return Err(RunError::OtherRunOpen { run_id, workflow, difference });
-        }
-        let run_id = open.run_id;
-        enter::release_all(store, run_id).await?;
-        let give_up = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, "abandoned");
-        runs.update(&workflow_id, give_up).retries(3).await.map_err(RunError::record)?;
-    }
-    let run_id = RunId(options.environment.event_ids.next_id().as_uuid());
-    let start = RunStart {
-        workflow_id,
-        run_id,
-        posting_count: u32::try_from(intake.postings.len()).unwrap_or(u32::MAX),
-        input_digest,
-        definition_digest: definition.digest.clone(),
-        again: options.again,
-    };
-    let metadata = Metadata::new().with("run_id", run_id.to_string());
-    let begun = runs.update(&workflow_id, |runs: &WorkflowRuns| runs.start(&start));
-    match begun.metadata(metadata).retries(3).await {
-        Ok(executed) => {
-            let receipt = executed
-                .appended
-                .and_then(|appended| Some(*appended.streams.first()?.events.first()?));
-            let started_by = receipt.map(|receipt| receipt.event_id);
-            Ok(Begin::Run(Begun { run_id, is_continued: false, started_by, began: None }))
-        }
-        Err(ExecuteError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
-            Ok(Begin::Done(run_id))
-        }
-        Err(error) => Err(RunError::record(error)),
     }
 }
 

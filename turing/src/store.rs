@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use es_core::projection::{LogBlockers, ProjectionSink, SinkError};
-use es_core::{EventStore, SnapshotStore, StoreError};
+use es_core::{EventStore, SnapshotStore, StoreError, StoreErrorKind};
 use es_memory::MemoryStore;
 use es_postgres::{ConfigError, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore};
@@ -150,7 +150,8 @@ impl Store {
                 let config = SqliteConfig::new(path)
                     .create(access == Access::Write)
                     .read_only(access == Access::Read);
-                let sqlite = SqliteStore::open(config).await?;
+                let opened = SqliteStore::open(config).await;
+                let sqlite = opened.map_err(|error| with_command(error, url))?;
                 let events = Arc::new(sqlite.clone());
                 Ok(Self {
                     snapshots: events.clone(),
@@ -256,6 +257,15 @@ impl Store {
             }
         }
     }
+}
+
+/// Adds the command that brings the store up to date, if that is what it wants.
+fn with_command(error: StoreError, url: &StoreUrl) -> StoreError {
+    if error.kind() != StoreErrorKind::OlderSchema {
+        return error;
+    }
+    let command = format!("turing migrate --store {}", url.in_shell());
+    StoreError::new(error.kind(), format!("{error}: {command}"))
 }
 
 #[cfg(test)]

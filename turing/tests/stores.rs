@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -82,4 +83,54 @@ fn a_run_that_met_the_end_of_the_disk_goes_on_when_there_is_room() {
             completed.iter().filter(|event| event["event_type"] == "script_execution_completed");
         assert_eq!(completed.count(), 1, "posting {posting}");
     }
+}
+
+/// A file as an older program has left it: with the first migrations only.
+fn old_file(workspace: &Workspace, migrations: usize) {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../es-sqlite/migrations"));
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > migrations, "it would be no old file");
+    let connection = rusqlite::Connection::open(workspace.path().join("turing.db")).unwrap();
+    for file in &files[..migrations] {
+        connection.execute_batch(&fs::read_to_string(file).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn who_only_reads_a_file_of_an_older_program_is_told_the_command_that_migrates_it() {
+    let readers: [&[&str]; 5] = [
+        &["state", "posting", "1"],
+        &["runs"],
+        &["validate"],
+        &["projection", "list"],
+        &["snapshot", "list"],
+    ];
+    for migrations in [1, 5] {
+        let workspace = Workspace::new();
+        old_file(&workspace, migrations);
+        for reader in readers {
+            let answer = workspace.turing(reader).expect_code(3);
+            let command = "turing migrate --store sqlite:turing.db";
+            assert!(answer.stderr.contains(command), "{reader:?}: {answer:#?}");
+            assert!(answer.stderr.contains(&format!("version {migrations}")), "{answer:#?}");
+        }
+        let migrated = workspace.turing(&["migrate"]).expect_code(0);
+        assert!(migrated.stdout.contains("was brought up to date"), "{migrated:#?}");
+        let again = workspace.turing(&["migrate", "--json"]).expect_code(0).json();
+        assert_eq!(again, json!({ "migrated": false }));
+        workspace.turing(&["validate"]).expect_code(0);
+    }
+}
+
+#[test]
+fn a_file_that_is_too_short_for_a_database_is_no_store() {
+    let workspace = Workspace::new();
+    workspace.file("turing.db", "x");
+    for command in [&["validate"], &["migrate"]] {
+        let answer = workspace.turing(command).expect_code(3);
+        assert!(answer.stderr.contains("it is no SQLite database"), "{answer:#?}");
+    }
+    assert_eq!(fs::read(workspace.path().join("turing.db")).unwrap(), b"x");
 }

@@ -52,6 +52,9 @@ async fn a_store_of_every_older_version_is_brought_up_to_date() {
                 [],
             )
             .unwrap();
+        let error = SqliteStore::open(folder.config().read_only(true)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::OlderSchema, "{error}");
+        assert_eq!(schema_version(&connection), applied, "it was only looked at");
         let store = folder.store().await;
         let log = store.read_log(&ReadLog::from_start()).await.unwrap();
         assert_eq!(log.events.len(), 1, "from version {applied}");

@@ -1,14 +1,15 @@
-//! `turing migrate`: makes a PostgreSQL database into a store, and brings one up to date.
+//! `turing migrate`: makes a PostgreSQL database into a store, and brings a store up to date.
 
 use std::process::ExitCode;
 
 use clap::Args;
+use es_core::{StoreError, StoreErrorKind};
 use es_postgres::Layout;
 use serde_json::json;
 
 use super::output::Output;
 use super::{Common, Failure};
-use crate::store::{StoreUrl, postgres};
+use crate::store::{Access, Store, StoreUrl, postgres};
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
@@ -25,8 +26,14 @@ pub(super) struct MigrateArgs {
 
 pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<ExitCode, Failure> {
     let url = args.common.store()?;
-    let StoreUrl::Postgres(url) = url else {
-        return Err(Failure::NothingToMigrate { store: url.to_string() });
+    let url = match url {
+        StoreUrl::Postgres(url) => url,
+        StoreUrl::Sqlite(_) if !args.print && !args.roles => {
+            return update_file(&url, args.common.json, output).await;
+        }
+        StoreUrl::Sqlite(_) | StoreUrl::Memory => {
+            return Err(Failure::NothingToMigrate { store: url.to_string() });
+        }
     };
     let config = url.config();
     let layout: &Layout = config.names();
@@ -58,6 +65,34 @@ pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<E
                 }
             }
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Brings an SQLite file up to date, as every command does that writes.
+async fn update_file(
+    url: &StoreUrl,
+    is_json: bool,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let open = async |access| -> Result<(), StoreError> {
+        Store::open(url, access).await?.close().await;
+        Ok(())
+    };
+    let is_old = match open(Access::Read).await {
+        Err(error) if error.kind() == StoreErrorKind::OlderSchema => true,
+        answer => {
+            answer?;
+            false
+        }
+    };
+    if is_old {
+        open(Access::Existing).await?;
+    }
+    match (is_json, is_old) {
+        (true, _) => output.json(&json!({ "migrated": is_old }))?,
+        (false, true) => output.line(format_args!("{url} was brought up to date"))?,
+        (false, false) => output.line(format_args!("nothing to do: {url} is up to date"))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,9 +24,14 @@ fn migrating_says_what_it_did() {
     assert!(second.stdout.starts_with("nothing to do: database "), "{second:#?}");
     let third = turing(&workspace, &url, &["migrate", "--json"]).expect_code(0).json();
     assert_eq!(third, json!({"applied": 0}));
-    for store in ["sqlite:x.db", "memory:"] {
-        let answer = turing(&workspace, store, &["migrate"]).expect_code(2);
-        assert!(answer.stderr.contains("needs no migration"), "{answer:#?}");
+    let others: [(&str, &[&str]); 3] = [
+        ("memory:", &["migrate"]),
+        ("sqlite:x.db", &["migrate", "--print"]),
+        ("sqlite:x.db", &["migrate", "--roles"]),
+    ];
+    for (store, arguments) in others {
+        let answer = turing(&workspace, store, arguments).expect_code(2);
+        assert!(answer.stderr.contains("name a PostgreSQL database"), "{answer:#?}");
     }
 }
 
