@@ -15,3 +15,19 @@ async fn pooled() -> Projected {
 }
 
 es_testing::projection_suite!(pooled);
+
+/// What a child of the campaign does; nothing unless it was started by it.
+#[tokio::test]
+async fn projector_that_is_killed() {
+    support::kills::project_as_child(|config| config.session(Session::Pooled)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn projector_kills_campaign() {
+    let database = support::database(IdType::Text).await;
+    let pooler = TransactionPooler::start(Server::shared()).await;
+    let options = pooler.options(database.name());
+    let config = PostgresConfig::new(options.clone()).session(Session::Pooled);
+    let fixture = Projected::open(database, config, pooler).await;
+    support::kills::campaign(&fixture, options, |config| config.session(Session::Pooled)).await;
+}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 pub(crate) mod fixture;
+pub(crate) mod kills;
 pub(crate) mod projections;
 pub(crate) mod sessions;
 pub(crate) mod waiting;

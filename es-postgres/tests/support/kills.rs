@@ -1,0 +1,44 @@
+//! Projectors that are killed, in each mode of the store.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use es_core::EventStore;
+use es_core::projection::ProjectionSink;
+use es_postgres::PostgresConfig;
+use es_postgres::sqlx::ConnectOptions;
+use es_postgres::sqlx::postgres::PgConnectOptions;
+use es_testing::projections::{ProjectionFixture, SuiteHandler, crash};
+
+use super::projections::{Projected, opened};
+
+/// Names the server to this program, when it runs as a child that is killed.
+const CHILD: &str = "ES_POSTGRES_PROJECTOR";
+
+/// What a child does; nothing unless it was started by a campaign.
+pub(crate) async fn project_as_child(mode: impl FnOnce(PostgresConfig) -> PostgresConfig) {
+    let Ok(url) = std::env::var(CHILD) else { return };
+    let options: PgConnectOptions = url.parse().expect("the campaign gave an address");
+    let config = mode(PostgresConfig::new(options));
+    let store = Arc::new(opened(&config, &Arc::new(SuiteHandler::default())).await);
+    crash::project_until_killed(store.clone(), store).await;
+}
+
+/// Kills children that connect with `options`; the test of theirs is `projector_that_is_killed`.
+pub(crate) async fn campaign(
+    fixture: &Projected,
+    options: PgConnectOptions,
+    mode: impl FnOnce(PostgresConfig) -> PostgresConfig,
+) {
+    let url = options.to_url_lossy().to_string();
+    let child = || {
+        let program = std::env::current_exe().expect("this program has a place");
+        let mut command = Command::new(program);
+        command.args(["--exact", "projector_that_is_killed", "--nocapture"]).env(CHILD, &url);
+        command
+    };
+    let config = mode(PostgresConfig::new(options));
+    let store = Arc::new(opened(&config, &fixture.handler()).await);
+    let (events, sink): (Arc<dyn EventStore>, Arc<dyn ProjectionSink>) = (store.clone(), store);
+    crash::campaign(&events, &sink, child, async || fixture.effects().await).await;
+}
