@@ -7,6 +7,7 @@ mod engine {
     mod commands;
     mod gathering;
     mod observing;
+    mod odd_commits;
     mod replay;
     mod snapshot_laws;
     mod snapshots;

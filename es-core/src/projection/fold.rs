@@ -20,6 +20,14 @@ pub(super) struct Folded {
     pub(super) failed: Option<(usize, ApplyError)>,
 }
 
+/// What failed in folding events into a row.
+enum Failed {
+    /// This event.
+    Event(usize, ApplyError),
+    /// The row after all of them cannot be written.
+    Row(ApplyError),
+}
+
 /// A [`Projection`] over JSON rows.
 pub(super) trait Fold: Send + Sync {
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError>;
@@ -36,13 +44,17 @@ pub(super) trait OpenRows: Send + Sync {
     /// How many rows there are, those included that do not exist in the model.
     fn len(&self) -> usize;
 
+    /// How many bytes of the store they have.
+    fn bytes(&self) -> usize;
+
     fn has(&self, key: &str) -> bool;
 
     /// Adds a row as it is stored; `None` if there is none.
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError>;
 
-    /// Takes an event into a row that was added. Never panics.
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), ApplyError>;
+    /// Takes an event into a row that was added, and answers how many bytes of the store the row
+    /// has, or 0 if it was changed before. Never panics.
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError>;
 
     /// What became of the rows since they were added or this was asked last.
     fn changes(&mut self) -> Result<Vec<RowChange>, ApplyError>;
@@ -57,6 +69,7 @@ pub(super) struct Typed<P>(pub(super) P);
 struct TypedRows<P: Projection> {
     projection: Arc<Typed<P>>,
     rows: HashMap<String, OpenRow<P::Row>>,
+    bytes: usize,
 }
 
 struct OpenRow<R> {
@@ -65,9 +78,17 @@ struct OpenRow<R> {
     is_touched: bool,
 }
 
+fn size(stored: Option<&Payload>) -> usize {
+    stored.map_or(0, |row| row.as_str().len())
+}
+
 impl<P: Projection> OpenRows for TypedRows<P> {
     fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
     fn has(&self, key: &str) -> bool {
@@ -76,15 +97,17 @@ impl<P: Projection> OpenRows for TypedRows<P> {
 
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError> {
         let row = Typed::<P>::decoded(stored.as_ref())?;
+        self.bytes += size(stored.as_ref());
         self.rows.insert(key, OpenRow { row, stored, is_touched: false });
         Ok(())
     }
 
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<(), ApplyError> {
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError> {
         let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
+        let bytes = if open.is_touched { 0 } else { size(open.stored.as_ref()) };
         open.is_touched = true;
         open.row = self.projection.applied(key, open.row.take(), event)?;
-        Ok(())
+        Ok(bytes)
     }
 
     fn changes(&mut self) -> Result<Vec<RowChange>, ApplyError> {
@@ -93,6 +116,8 @@ impl<P: Projection> OpenRows for TypedRows<P> {
             open.is_touched = false;
             let value = Typed::<P>::encoded(open.row.as_ref())?;
             if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
+                self.bytes -= size(open.stored.as_ref());
+                self.bytes += size(value.as_ref());
                 open.stored.clone_from(&value);
                 changes.push(RowChange { key: key.clone(), value });
             }
@@ -102,6 +127,7 @@ impl<P: Projection> OpenRows for TypedRows<P> {
 
     fn clear(&mut self) {
         self.rows.clear();
+        self.bytes = 0;
     }
 }
 
@@ -127,24 +153,44 @@ impl<P: Projection> Typed<P> {
         Ok(row)
     }
 
-    /// Folds all events, or tells which failed.
+    /// Folds all events, or tells what failed.
     fn attempt(
         &self,
         key: &str,
         row: Option<&Payload>,
         events: &[&RecordedEvent],
-    ) -> Result<Option<Payload>, (usize, ApplyError)> {
-        let mut row = Self::decoded(row).map_err(|error| (0, error))?;
+    ) -> Result<Option<Payload>, Failed> {
+        let mut row = Self::decoded(row).map_err(|error| Failed::Event(0, error))?;
         for (index, event) in events.iter().enumerate() {
-            row = self.applied(key, row, event).map_err(|error| (index, error))?;
+            row = self.applied(key, row, event).map_err(|error| Failed::Event(index, error))?;
         }
-        Self::encoded(row.as_ref()).map_err(|error| (events.len().saturating_sub(1), error))
+        Self::encoded(row.as_ref()).map_err(Failed::Row)
+    }
+
+    /// The first of some events after which the row cannot be written, found by halving: folding all of
+    /// them again and again, an event less each time, takes too long.
+    fn unwritable(
+        &self,
+        key: &str,
+        row: Option<&Payload>,
+        events: &[&RecordedEvent],
+        error: ApplyError,
+    ) -> (usize, ApplyError) {
+        let (mut good, mut bad, mut error) = (0, events.len(), error);
+        while bad - good > 1 {
+            let middle = good + (bad - good) / 2;
+            match self.attempt(key, row, &events[..middle]) {
+                Ok(_) => good = middle,
+                Err(Failed::Row(other) | Failed::Event(_, other)) => (bad, error) = (middle, other),
+            }
+        }
+        (good, error)
     }
 }
 
 impl<P: Projection> Fold for Typed<P> {
     fn open_rows(self: Arc<Self>) -> Box<dyn OpenRows> {
-        Box::new(TypedRows { projection: self, rows: HashMap::new() })
+        Box::new(TypedRows { projection: self, rows: HashMap::new(), bytes: 0 })
     }
 
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
@@ -168,12 +214,16 @@ impl<P: Projection> Fold for Typed<P> {
             // the row was moved into the call that failed; folding is pure, so it is folded again
             match self.attempt(key, row, good) {
                 Ok(folded) => return Folded { row: folded, failed },
-                Err((_, error)) if good.is_empty() => {
+                Err(Failed::Event(_, error) | Failed::Row(error)) if good.is_empty() => {
                     // what is stored cannot be read or written: keep it, take nothing
                     let failed = failed.or(Some((0, error)));
                     return Folded { row: row.cloned(), failed };
                 }
-                Err((index, error)) => {
+                Err(failure) => {
+                    let (index, error) = match failure {
+                        Failed::Event(index, error) => (index, error),
+                        Failed::Row(error) => self.unwritable(key, row, good, error),
+                    };
                     failed = Some((index, error));
                     good = &good[..index];
                 }

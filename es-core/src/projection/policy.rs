@@ -72,7 +72,8 @@ impl FailurePolicy {
 pub struct BatchLimit {
     /// The largest number of events.
     pub events: usize,
-    /// The largest sum of payload bytes of the events, and of the rows that were loaded for them.
+    /// The largest sum of payload bytes of the events, and of the rows that they change as they were
+    /// before; also of the rows that are kept in memory from one commit to the next.
     pub bytes: usize,
     /// The largest number of rows that the events concern.
     pub rows: usize,

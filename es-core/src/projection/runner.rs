@@ -200,7 +200,8 @@ impl Runner {
     /// Brings every projection to the end of the log, and deals with parked events that are due; for
     /// tests and for programs that do not stay.
     ///
-    /// The leases are kept, for further calls; see [`release`](Self::release).
+    /// The leases are kept, for further calls; see [`release`](Self::release). If the handle stops the
+    /// runner meanwhile, it ends with what it has taken until then.
     ///
     /// # Errors
     ///
@@ -213,6 +214,10 @@ impl Runner {
         loop {
             if !self.round().await {
                 continue;
+            }
+            if self.signals.is_stopped() {
+                join_all(self.members.iter_mut().map(Member::flush)).await;
+                return Ok(());
             }
             if let Some(at) = self.members.iter().filter_map(Member::next_retry).min() {
                 tokio::time::sleep_until(at).await;
@@ -257,6 +262,7 @@ impl Runner {
             };
             let group: Vec<_> = pending.iter().copied().filter(|it| is_here(self, *it)).collect();
             let step = self.step(&means, &group, &here, next.as_ref()).await;
+            join_all(self.members.iter_mut().map(|member| member.keep_lease(&means))).await;
             is_at_end &= step.is_at_end;
             // who has caught up with others goes on with them
             let joined = next.filter(|_| step.is_joining).map(|next| next.position);
@@ -286,7 +292,7 @@ impl Runner {
         let limit = limit.page(1);
         let selections = group.iter().map(|index| self.members[*index].definition.selection());
         let read = ReadLog::after(here.position).filter(union(selections)).limit(limit);
-        let page = match self.ahead.take().filter(|(asked, _)| *asked == read) {
+        let page = match self.ahead.take_if(|(asked, _)| *asked == read) {
             Some((_, page)) => Ok(page),
             None => self.store.read_log(&read).await,
         };
@@ -315,7 +321,9 @@ impl Runner {
         };
         let (taken, ahead) = join(join_all(taken), reading).await;
         let is_all_taken = taken.into_iter().all(|taken| taken);
-        self.ahead = ahead.map(|page| (more, page));
+        if let Some(page) = ahead {
+            self.ahead = Some((more, page));
+        }
         let is_joining = bound.is_some();
         Step { is_at_end: is_all_taken && (page.at_end || is_joining), is_joining }
     }

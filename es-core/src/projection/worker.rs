@@ -216,12 +216,19 @@ impl Worker {
             Ok(plan) => self.commit(plan.batch(self, group, to)).await?,
             Err(poison) => {
                 let before = group.before(&poison.event);
-                if let Some(last) = before.last() {
+                let batch = match before.last() {
                     // what stands before the first failure does not fail
-                    let plan = self.plan(fold, &before, &rows)?;
-                    let end = Checkpoint::at(last);
-                    self.commit(plan.batch(self, &before, &end)).await?;
-                }
+                    Some(last) => {
+                        let plan = self.plan(fold, &before, &rows)?;
+                        plan.batch(self, &before, &Checkpoint::at(last))
+                    }
+                    // whoever was overtaken has read rows of a later place, and must not be believed
+                    None => {
+                        let here = self.checkpoint.clone();
+                        Batch::moving(self.slice, here.clone(), here)
+                    }
+                };
+                self.commit(batch).await?;
                 return Err(poison.into());
             }
         }

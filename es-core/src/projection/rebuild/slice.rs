@@ -91,6 +91,19 @@ impl Slice {
 
     /// Takes the events up to the end of the page, the earlier ones included if they are wanted again.
     async fn take(&mut self, page: &Page) -> Result<(), Halt> {
+        loop {
+            self.take_up_to(page).await?;
+            if page.at_end {
+                self.worker.flush().await?;
+            }
+            // what could not be committed is taken again
+            if self.worker.reached().position >= page.to.position {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn take_up_to(&mut self, page: &Page) -> Result<(), Halt> {
         while self.worker.reached().position < page.to.position {
             let here = self.worker.reached().clone();
             if here.position >= page.from {

@@ -126,10 +126,20 @@ impl Member {
             }
             self.renewed_at = None;
         }
-        let is_fresh = self
-            .renewed_at
-            .is_some_and(|at| !is_woken && at.elapsed() < means.settings.time_to_live / 3);
-        if !is_fresh && let Err(halt) = self.renew(means).await {
+        if is_woken {
+            self.renewed_at = None;
+        }
+        self.keep_lease(means).await;
+    }
+
+    /// Renews the lease if that is due.
+    pub(super) async fn keep_lease(&mut self, means: &Means) {
+        let time = means.settings.time_to_live / 3;
+        let is_due = self.renewed_at.is_none_or(|at| at.elapsed() >= time);
+        if self.is_active()
+            && is_due
+            && let Err(halt) = self.renew(means).await
+        {
             self.halt(means, halt).await;
         }
     }
@@ -188,19 +198,22 @@ impl Member {
             events.iter().filter(|event| selection.accepts(event)).cloned().collect()
         };
         worker.parking = parking;
-        let (done, started) = (worker.done, Instant::now());
+        let (done, before, started) = (worker.done, worker.checkpoint.position, Instant::now());
         let began = means.environment.clock.now();
         let span = telemetry::batch_span(self.definition.name(), selected.len());
         let taken = worker.advance(&selected, to, is_last).instrument(span).await;
         let has_come = worker.reached().position >= to.position;
+        let is_committed = worker.checkpoint.position > before || worker.is_committed();
         let done = worker.done - done;
         telemetry::batch(self.definition.name(), done, started.elapsed());
-        if !selected.is_empty() {
+        if !selected.is_empty() || done > 0 {
             means.signals.count(self.definition.name(), done, began, means.environment.clock.now());
         }
         match taken {
             Ok(()) => {
-                (self.failures, self.attempts, self.trouble) = (0, None, None);
+                if is_committed {
+                    (self.failures, self.attempts, self.trouble) = (0, None, None);
+                }
                 has_come
             }
             Err(halt) => {
@@ -281,10 +294,16 @@ impl Member {
         self.stopped = Some(reason);
     }
 
-    pub(super) async fn release(&mut self) {
-        if let Some(mut worker) = self.worker.take() {
-            // what cannot be committed is taken again by whoever comes next
+    /// Commits what was gathered; what cannot be is taken again by whoever comes next.
+    pub(super) async fn flush(&mut self) {
+        if let Some(worker) = &mut self.worker {
             let _ = worker.flush().await;
+        }
+    }
+
+    pub(super) async fn release(&mut self) {
+        self.flush().await;
+        if let Some(worker) = self.worker.take() {
             // a lease that is not given back expires
             let _ = worker.sink.release(&worker.lease).await;
         }

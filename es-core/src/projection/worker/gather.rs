@@ -19,7 +19,7 @@ use super::{Halt, Worker, breathe};
 pub(super) struct Gathered {
     rows: Box<dyn OpenRows>,
     events: usize,
-    /// Payloads of the events, and of the rows that were loaded.
+    /// Payloads of the events, and of the rows that they change.
     bytes: usize,
     /// Up to where.
     to: Checkpoint,
@@ -64,7 +64,6 @@ impl Gathered {
     ) -> Result<(), ApplyError> {
         for key in keys {
             let row = stored.remove(&key);
-            self.bytes += row.as_ref().map_or(0, |row| row.as_str().len());
             self.rows.add(key, row)?;
         }
         Ok(())
@@ -74,7 +73,7 @@ impl Gathered {
         for (event, keys) in group.iter() {
             self.bytes += event.payload.as_str().len();
             for key in keys {
-                self.rows.apply(key, event)?;
+                self.bytes += self.rows.apply(key, event)?;
             }
         }
         self.events += group.len();
@@ -106,6 +105,11 @@ impl Worker {
     /// Where it stands, with what it has not committed yet.
     pub(in super::super) fn reached(&self) -> &Checkpoint {
         self.gathered.as_ref().map_or(&self.checkpoint, |gathered| &gathered.to)
+    }
+
+    /// True if nothing is gathered.
+    pub(in super::super) fn is_committed(&self) -> bool {
+        self.reached().position == self.checkpoint.position
     }
 
     /// Commits what was gathered. What cannot be committed wants the events again.
@@ -208,7 +212,8 @@ impl Worker {
             batch.content = Content::Rows(gathered.rows.changes()?);
             self.commit(batch).await?;
         }
-        if gathered.rows.len() >= self.limit.rows {
+        let rows = &gathered.rows;
+        if rows.len() >= self.limit.rows || rows.bytes() >= self.limit.bytes {
             gathered.rows.clear();
         }
         Ok(Gathered::new(gathered.rows, gathered.to))
