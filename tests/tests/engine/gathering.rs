@@ -16,6 +16,8 @@ use es_core::{
 };
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// More than two pages.
 const EVENTS: u64 = 9_000;
@@ -241,4 +243,64 @@ async fn a_runner_that_is_stopped_commits_what_it_has_gathered() {
     let (here, events) = place(&store).await;
     assert!(events > 0 && events < EVENTS, "{events} events");
     assert_eq!(rows(&store).await, expected(&store, here).await);
+}
+
+/// A count that cannot be written beyond a thousand.
+#[derive(Default, Deserialize)]
+struct Few(u64);
+
+impl Serialize for Few {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            0..=1_000 => serializer.serialize_u64(self.0),
+            _ => Err(S::Error::custom("too many")),
+        }
+    }
+}
+
+/// Counts the events of an account, and its own calls.
+#[derive(Default, Clone)]
+struct Limited(Arc<AtomicU64>);
+
+impl Projection for Limited {
+    const NAME: &'static str = "limited";
+    const VERSION: u32 = 1;
+    type Row = Few;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all()
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<Few>,
+        _event: &RecordedEvent,
+    ) -> Result<Option<Few>, ApplyError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Some(Few(row.unwrap_or_default().0 + 1)))
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_parked_from_the_first_event_on_and_found_soon() {
+    let store = filled().await;
+    let projection = Limited::default();
+    Runner::new(store.clone(), store.clone())
+        .batches(WIDE)
+        .projection_with(projection.clone(), FailurePolicy::park_key())
+        .catch_up()
+        .await
+        .unwrap();
+    let rows = store.rows(Limited::NAME, Slot::Active, None, 100).await.unwrap();
+    assert_eq!(rows.len() as u64, ACCOUNTS);
+    assert!(rows.iter().all(|row| row.value.as_str() == "1000"), "{rows:?}");
+    let list = ListParked { limit: 5_000, ..ListParked::default() };
+    let parked = store.parked(Limited::NAME, Slot::Active, &list).await.unwrap();
+    assert_eq!(parked.len() as u64, EVENTS - 1_000 * ACCOUNTS);
+    let failed: Vec<_> = parked.iter().filter(|entry| entry.reason.contains("too many")).collect();
+    assert_eq!(failed.len() as u64, ACCOUNTS, "the others wait behind them");
+    // an event less with each attempt would be half a million
+    let calls = projection.0.load(Ordering::SeqCst);
+    assert!(calls < 100_000, "{calls} calls");
 }
