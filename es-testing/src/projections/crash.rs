@@ -125,14 +125,14 @@ async fn append_some(store: &Arc<dyn EventStore>, numbers: Vec<u64>) {
     }
 }
 
-/// Catches up and rebuilds, over and over, in small batches, until the process is killed. Prints a
-/// line for each event that is taken into a row.
+/// Catches up and rebuilds, over and over, until the process is killed; in small batches or, by chance,
+/// in ones that hold whatever there is. Prints a line for each event that is taken into a row.
 ///
 /// # Panics
 ///
 /// When it cannot go on.
 pub async fn project_until_killed(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) {
-    let limit = BatchLimit::events(7);
+    let limit = if fastrand::bool() { BatchLimit::events(7) } else { BatchLimit::default() };
     let mut runner = Runner::new(store.clone(), sink.clone())
         .holder(HOLDER)
         .lease(TIME_TO_LIVE)
