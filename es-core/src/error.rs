@@ -36,6 +36,10 @@ pub enum StoreErrorKind {
     OlderSchema,
     /// What is stored cannot be read.
     Corrupt,
+    /// The log is not the one that was read before: it went back, or on into another history, as
+    /// after the restoring of a backup; or a cursor stands beyond its end. Final for this object:
+    /// whoever has opened the store again must compare its cursors with the log.
+    Diverged,
     /// The store was closed, or a failed sync made it refuse further work; open it again.
     Closed,
     /// Something else.
