@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::position::Position;
+
 /// A failure of the store itself: what it means, what the store was doing, and the cause.
 ///
 /// Cheap to clone, because one failed commit can be the answer to many callers.
@@ -50,6 +52,18 @@ impl StoreError {
     /// A failure; `message` says what was being done and to what, in lower case without full stop.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
+    }
+
+    /// For backends: the refusal of a cursor beyond the end of the log; see clause 22 of
+    /// [`EventStore`](crate::EventStore).
+    pub fn beyond_the_end(cursor: Position, end: Position) -> Self {
+        Self::new(
+            StoreErrorKind::Diverged,
+            format!(
+                "the cursor {cursor} is beyond {end}, the end of the log: it is of another log, or \
+                 events behind it are gone; go on from a place that this log holds"
+            ),
+        )
     }
 
     /// Adds the cause.

@@ -115,6 +115,14 @@ use crate::stream::StreamId;
 ///     many wait; dropping it is harmless. (`tailing::wait_past_returns_at_once_when_there_is_more`,
 ///     `tailing::wait_past_pends_until_an_append`, `tailing::all_waiters_are_woken`,
 ///     `tailing::a_dropped_wait_is_harmless`, `tailing::a_tail_of_an_idle_log_reads_nothing`)
+/// 22. A cursor beyond the end, after every event that the store holds, is of another log, or of this
+///     one before it went back: [`read_log`](Self::read_log) and [`wait_past`](Self::wait_past)
+///     refuse it with [`Diverged`](crate::StoreErrorKind::Diverged), so that nobody waits there
+///     while others fill the log below; the refusal concerns that call only. No place that this log
+///     has answered is ever refused so, to whomever it was answered: the `next` of a page, the end,
+///     the position of an event that was seen or acknowledged.
+///     (`cursors::a_cursor_beyond_the_end_is_refused`,
+///     `cursors::a_place_that_was_answered_is_never_refused`)
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// Writes all events of the request, or none.
@@ -152,7 +160,8 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the store fails or a stored row cannot be read.
+    /// When the store fails, a stored row cannot be read, or the place from which to read is beyond
+    /// the end of the log ([`Diverged`](crate::StoreErrorKind::Diverged)).
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError>;
 
     /// The place of the newest event that a reader of the log can see; `START` if there is none.
@@ -169,6 +178,7 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// When the store fails or is closed while waiting.
+    /// When the store fails or is closed while waiting, or `position` is beyond the end of the log
+    /// ([`Diverged`](crate::StoreErrorKind::Diverged)).
     async fn wait_past(&self, position: Position) -> Result<(), StoreError>;
 }

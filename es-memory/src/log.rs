@@ -6,8 +6,8 @@ use es_core::append::{first_result, same_request};
 use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, AppendedStream, Direction, EventId, IdempotencyKey,
-    NewEvent, Position, ReadStream, RecordedEvent, Snapshot, StreamId, StreamPage, StreamVersion,
-    Timestamp,
+    NewEvent, Position, ReadStream, RecordedEvent, Snapshot, StoreError, StreamId, StreamPage,
+    StreamVersion, Timestamp,
 };
 
 /// The versions that one keyed append gave, by stream.
@@ -30,6 +30,13 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn end(&self) -> Position {
         Position::from_sequence(self.events.len() as u64)
+    }
+
+    pub(crate) fn check_cursor(&self, cursor: Position) -> Result<(), StoreError> {
+        if cursor > self.end() {
+            return Err(StoreError::beyond_the_end(cursor, self.end()));
+        }
+        Ok(())
     }
 
     /// The events of a stream; the one with version n stands at n - 1.

@@ -114,6 +114,7 @@ impl EventStore for MemoryStore {
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         let log = self.log();
+        log.check_cursor(read.after)?;
         let after = usize::try_from(read.after.to_sequence()).unwrap_or(usize::MAX);
         let rest = log.events.get(after..).unwrap_or(&[]);
         let mut page = PageBuilder::new(read.limit);
@@ -124,8 +125,7 @@ impl EventStore for MemoryStore {
             }
             page.push(event.clone());
         }
-        let next = log.end().merge(read.after);
-        Ok(LogPage { events: page.into_events(), next, at_end: true })
+        Ok(LogPage { events: page.into_events(), next: log.end(), at_end: true })
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
@@ -133,6 +133,7 @@ impl EventStore for MemoryStore {
     }
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.log().check_cursor(position)?;
         let mut end = self.0.end.subscribe();
         let woken = end.wait_for(|end| *end > position).await.map(|_| ());
         woken.map_err(|_| StoreError::new(StoreErrorKind::Closed, "the memory store is gone"))

@@ -118,7 +118,18 @@ pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPag
         next = row.position()?;
         Ok(true)
     })?;
+    if looked_at == 0 {
+        check_cursor(read.after, end_of_log(connection)?)?;
+    }
     Ok(LogPage { events: page.into_events(), next, at_end: !is_full && looked_at < LOOKED_AT })
+}
+
+/// Refuses a cursor beyond `end`, which was read after the cursor was handed out.
+pub(crate) fn check_cursor(cursor: Position, end: Position) -> Result<(), StoreError> {
+    if cursor > end {
+        return Err(StoreError::beyond_the_end(cursor, end));
+    }
+    Ok(())
 }
 
 /// The events of the append that recorded `key` under `stream`, by stream.

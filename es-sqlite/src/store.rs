@@ -350,7 +350,9 @@ impl EventStore for SqliteStore {
             return Ok(());
         }
         let mut waiting = wake.waiting();
-        wake.advance(self.end_of_log().await?);
+        let end = self.end_of_log().await?;
+        read::check_cursor(position, end)?;
+        wake.advance(end);
         waiting.past(position).await
     }
 }

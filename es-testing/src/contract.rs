@@ -17,6 +17,7 @@ pub(crate) mod run;
 mod append;
 mod batch;
 mod conflicts;
+mod cursors;
 mod durability;
 mod fidelity;
 mod filters;
@@ -141,6 +142,10 @@ macro_rules! for_each_scenario {
                     a_dropped_wait_is_harmless,
                     a_follower_sees_every_event_once_under_writers,
                     a_tail_of_an_idle_log_reads_nothing,
+                }
+                cursors {
+                    a_cursor_beyond_the_end_is_refused,
+                    a_place_that_was_answered_is_never_refused,
                 }
                 fidelity {
                     payloads_come_back_as_the_same_value,

@@ -19,6 +19,7 @@ use crate::wrapper::{Store, Wrapped, Wrapper};
 mod appends;
 mod atomicity;
 mod content;
+mod cursors;
 mod keys;
 mod log;
 mod mangled;
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Saboteur> {
         reads::saboteurs(),
         log::saboteurs(),
         waits::saboteurs(),
+        cursors::saboteurs(),
         reopening::saboteurs(),
         snapshots::saboteurs(),
     ]

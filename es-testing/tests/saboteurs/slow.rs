@@ -105,6 +105,16 @@ impl State {
         Ok(&self.log[begin.min(end)..end])
     }
 
+    /// Whatever was written is within the log, also where it cannot be read yet.
+    fn check_cursor(&mut self, cursor: Position) -> Result<(), StoreError> {
+        self.take()?;
+        let newest = self.log.last().map_or(Position::START, |event| event.position);
+        if cursor > newest {
+            return Err(StoreError::beyond_the_end(cursor, newest));
+        }
+        Ok(())
+    }
+
     fn end(&mut self) -> Result<Position, StoreError> {
         let log = self.log_after(Position::START)?;
         Ok(log.last().map_or(Position::START, |event| event.position))
@@ -237,6 +247,7 @@ impl EventStore for SlowStore {
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         let mut state = self.0.state();
+        state.check_cursor(read.after)?;
         let rest = state.log_after(read.after)?;
         let end = rest.last().map_or(read.after, |event| event.position);
         let mut page = PageBuilder::new(read.limit);
@@ -256,6 +267,7 @@ impl EventStore for SlowStore {
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         let mut ended = self.0.ended.subscribe();
+        self.0.state().check_cursor(position)?;
         loop {
             ended.borrow_and_update();
             if self.0.state().end()? > position {
