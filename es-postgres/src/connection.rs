@@ -25,7 +25,9 @@ use crate::error::{is_lost, store_error};
 const STALE: Duration = Duration::from_secs(1);
 
 /// How a transaction begins in which no session settings can be relied on.
-pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+///
+/// A standby refuses it: what a proxy sends there would not see what was acknowledged.
+pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// What a statement is for, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -208,6 +210,11 @@ impl Connector {
             self.lost_one();
         }
         ended
+    }
+
+    /// How many connections were lost so far, of all that lead to this place.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Relaxed)
     }
 
     /// A connection was lost, so the others may be, too: each is tried before its next use.

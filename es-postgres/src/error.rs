@@ -166,6 +166,15 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
     }
 }
 
+/// The refusal of a server that follows another one.
+pub(crate) fn standby(place: &str) -> StoreError {
+    let text = format!(
+        "{place} is a standby or a read replica, where it cannot be known how far the log can be read \
+         without missing events; connect to the primary, also through a proxy"
+    );
+    StoreError::new(StoreErrorKind::ReadOnly, text)
+}
+
 /// The refusal after [`close`](crate::PostgresStore::close).
 pub(crate) fn closed(place: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Closed, format!("the store in {place} was closed"))

@@ -1,42 +1,50 @@
-//! How far the log can be read without ever missing an event.
+//! How far the log can be read without ever missing an event: what one look must remember for the
+//! next one, and whether the log is still the one that was read before.
 //!
-//! An INSERT locks the table of events before it draws a position and keeps the lock until its
-//! transaction has ended; a commit shows its rows before it lets the lock go. So of everything up
-//! to the highest visible position, undecided can only be what a holder of the lock has drawn. And
-//! a holder that was not there at the look before has drawn nothing below what was visible then,
-//! because the values of a sequence grow.
+//! The rule itself is in `migrations/0010_look.sql`.
 
-use std::collections::HashMap;
+use uuid::Uuid;
 
-/// What one look at the database tells, looked up in this order.
+/// What one look at the database tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// The highest visible position.
-    pub(crate) visible: i64,
+    /// Whether the newest event that was seen before is still where it was.
+    pub(crate) is_same: bool,
+    /// The highest position that had been drawn.
+    pub(crate) drawn: i64,
     /// The transactions that hold the lock of a writer on the table of events.
     pub(crate) holders: Vec<String>,
-    /// A frontier that some process has seen before.
+    /// For each of them a position below everything that it has drawn and not decided.
+    pub(crate) lows: Vec<i64>,
+    /// The frontier that is written down.
     pub(crate) watermark: i64,
-    /// The highest visible position by now.
+    /// The newest event that can be seen with everything before it, and its position; 0 for none.
     pub(crate) newest: i64,
+    pub(crate) newest_id: Option<Uuid>,
+    /// The highest position that was drawn by now.
+    pub(crate) drawn_since: i64,
 }
 
-/// Counts, from look to look, what holders may have drawn.
+/// What was seen so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frontier {
-    position: i64,
-    /// What was visible at the look before, and at its end.
-    visible: i64,
-    newest: i64,
-    /// For each holder a position below everything that it has drawn and not decided.
-    lows: HashMap<String, i64>,
+    pub(crate) position: i64,
+    /// The event at `position`.
+    pub(crate) event_id: Option<Uuid>,
+    /// What had been drawn at the look before.
+    pub(crate) drawn: i64,
+    pub(crate) holders: Vec<String>,
+    pub(crate) lows: Vec<i64>,
+    is_behind: bool,
 }
 
-/// The log ends before a place that was read already, as after the restoring of a backup.
+/// Why the log cannot be followed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct WentBack {
-    pub(crate) from: i64,
-    pub(crate) to: i64,
+pub(crate) enum Divergence {
+    /// The newest event that was seen is not at its place any more.
+    OtherHistory { position: i64 },
+    /// Positions are given again that were given already.
+    SequenceBehind { position: i64, drawn: i64 },
 }
 
 impl Frontier {
@@ -45,37 +53,27 @@ impl Frontier {
         self.position
     }
 
-    /// True if something above the frontier is visible, or somebody holds the lock: then the
-    /// frontier is about to move.
+    /// True if something above the frontier was drawn, or somebody holds the lock: then the frontier
+    /// is about to move.
     pub(crate) fn is_behind(&self) -> bool {
-        self.newest > self.position || !self.lows.is_empty()
+        self.is_behind
     }
 
     /// Takes a look into account. Pages may be read up to the position by any later statement.
-    pub(crate) fn observe(&mut self, look: Look) -> Result<i64, WentBack> {
-        let Look { visible, holders, watermark, newest } = look;
-        if visible < self.position {
-            return Err(WentBack { from: self.position, to: visible });
+    pub(crate) fn observe(&mut self, look: Look) -> Result<i64, Divergence> {
+        let position = self.position;
+        if !look.is_same || look.newest < position {
+            return Err(Divergence::OtherHistory { position });
         }
-        // what is below a frontier is decided, whoever has seen it
-        self.position = self.position.max(watermark);
-        let before = self.visible.max(watermark);
-        let lowest = self.lows.values().copied().min();
-        let mut lows = HashMap::with_capacity(holders.len());
-        for holder in holders {
-            let low = match self.lows.get(&holder) {
-                Some(low) => *low,
-                // a prepared transaction after a restart of the server, which gave it another name
-                None if holder.starts_with("-1/") => before.min(lowest.unwrap_or(before)),
-                None => before,
-            };
-            lows.insert(holder, low);
+        if look.drawn < position {
+            return Err(Divergence::SequenceBehind { position, drawn: look.drawn });
         }
-        let bound = lows.values().copied().min().unwrap_or(visible).min(visible);
-        self.position = self.position.max(bound);
-        self.visible = visible;
-        self.newest = newest;
-        self.lows = lows;
+        self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty();
+        self.position = look.newest;
+        self.event_id = look.newest_id;
+        self.drawn = look.drawn;
+        self.holders = look.holders;
+        self.lows = look.lows;
         Ok(self.position)
     }
 }
@@ -84,62 +82,39 @@ impl Frontier {
 mod tests {
     use super::*;
 
-    fn look(visible: i64, holders: &[&str]) -> Look {
-        let holders = holders.iter().map(|&holder| holder.to_owned()).collect();
-        Look { visible, holders, watermark: 0, newest: visible }
+    fn look(newest: i64, drawn: i64) -> Look {
+        Look {
+            is_same: true,
+            drawn,
+            holders: Vec::new(),
+            lows: Vec::new(),
+            watermark: 0,
+            newest,
+            newest_id: (newest > 0).then(Uuid::nil),
+            drawn_since: drawn,
+        }
     }
 
     #[test]
-    fn without_writers_everything_visible_can_be_read() {
+    fn what_is_about_to_move_is_behind() {
         let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(look(7, &[])), Ok(7));
-        assert!(!frontier.is_behind());
-    }
-
-    #[test]
-    fn a_writer_holds_back_what_it_may_have_drawn_and_nothing_else() {
-        let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(look(5, &[])), Ok(5));
-        // it may have drawn 6 before somebody else committed 9
-        assert_eq!(frontier.observe(look(9, &["3/1"])), Ok(5));
-        // it stays where it was first seen, and a newer one cannot be below 9
-        assert_eq!(frontier.observe(look(12, &["3/1", "4/1"])), Ok(5));
-        assert_eq!(frontier.observe(look(12, &["4/1"])), Ok(9));
+        assert_eq!(frontier.observe(look(7, 9)), Ok(7));
+        assert!(!frontier.is_behind(), "8 and 9 were given up");
+        let held = Look { holders: vec!["3/1".to_owned()], lows: vec![9], ..look(7, 12) };
+        assert_eq!(frontier.observe(held), Ok(7));
         assert!(frontier.is_behind());
-        assert_eq!(frontier.observe(look(12, &[])), Ok(12));
-    }
-
-    #[test]
-    fn who_writes_at_the_first_look_holds_back_everything_but_the_watermark() {
-        let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(look(9, &["3/1"])), Ok(0));
-        let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(Look { watermark: 8, ..look(9, &["3/1"]) }), Ok(8));
-    }
-
-    #[test]
-    fn what_was_committed_during_a_look_is_looked_for_at_once() {
-        let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(Look { newest: 8, ..look(7, &[]) }), Ok(7));
+        assert_eq!(frontier.observe(Look { drawn_since: 13, ..look(12, 12) }), Ok(12));
         assert!(frontier.is_behind());
-        assert_eq!(frontier.observe(look(8, &[])), Ok(8));
-        assert!(!frontier.is_behind());
     }
 
     #[test]
-    fn a_prepared_transaction_keeps_its_bound_under_another_name() {
+    fn a_log_that_is_another_is_noticed() {
         let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(look(5, &[])), Ok(5));
-        assert_eq!(frontier.observe(look(9, &["3/1"])), Ok(5));
-        assert_eq!(frontier.observe(look(9, &["-1/771"])), Ok(5));
-        assert_eq!(frontier.observe(look(12, &["-1/771"])), Ok(5));
-        assert_eq!(frontier.observe(look(12, &[])), Ok(12));
-    }
-
-    #[test]
-    fn a_log_that_went_back_is_noticed() {
-        let mut frontier = Frontier::default();
-        assert_eq!(frontier.observe(look(9, &[])), Ok(9));
-        assert_eq!(frontier.observe(look(4, &[])), Err(WentBack { from: 9, to: 4 }));
+        assert_eq!(frontier.observe(look(9, 9)), Ok(9));
+        let other = Err(Divergence::OtherHistory { position: 9 });
+        assert_eq!(frontier.clone().observe(look(4, 4)), other);
+        assert_eq!(frontier.clone().observe(Look { is_same: false, ..look(12, 12) }), other);
+        let behind = Err(Divergence::SequenceBehind { position: 9, drawn: 5 });
+        assert_eq!(frontier.observe(look(9, 5)), behind);
     }
 }

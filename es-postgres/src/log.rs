@@ -11,8 +11,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::connection::{Connector, Slot};
-use crate::error::{closed, is_lost};
-use crate::frontier::{Frontier, Look, WentBack};
+use crate::error::{closed, has_code, is_lost, standby};
+use crate::frontier::{Divergence, Frontier, Look};
 use crate::row::position;
 use crate::sql::Statements;
 
@@ -34,7 +34,7 @@ type Ask = oneshot::Sender<Result<Position, StoreError>>;
 pub(crate) struct Log {
     shared: Arc<Shared>,
     asks: mpsc::UnboundedSender<Ask>,
-    place: String,
+    connector: Arc<Connector>,
 }
 
 struct Shared {
@@ -51,6 +51,10 @@ struct Seen {
     is_closed: bool,
     failures: u64,
     failure: Option<StoreError>,
+    /// Found once, and true for as long as the store is open.
+    diverged: Option<StoreError>,
+    /// How many connections had been lost when the frontier was seen.
+    losses: u64,
 }
 
 impl Log {
@@ -68,32 +72,45 @@ impl Log {
             hint: Notify::new(),
         });
         let (asks, asked) = mpsc::unbounded_channel();
-        let place = connector.place.clone();
         let tracker = Tracker {
             shared: Arc::clone(&shared),
-            connector,
+            connector: Arc::clone(&connector),
             statements,
             poll_interval,
             channel,
             link: Link::None,
             frontier: Frontier::default(),
-            watermark: 0,
-            watermark_at: None,
+            watermark: Watermark::default(),
         };
         runtime.spawn(tracker.run(asked));
-        Self { shared, asks, place }
+        Self { shared, asks, connector }
     }
 
-    /// How far the log was last known to be readable.
+    /// How far the log was last known to be readable, if no connection was lost since: another may
+    /// lead to another server.
     pub(crate) fn known(&self) -> Position {
-        Position::from_sequence(self.shared.seen.borrow().frontier)
+        let seen = self.shared.seen.borrow();
+        let is_current = seen.losses == self.connector.losses();
+        Position::from_sequence(if is_current { seen.frontier } else { 0 })
+    }
+
+    /// That the log is the one that was read before, as far as is known.
+    ///
+    /// # Errors
+    ///
+    /// With the kind [`Diverged`](StoreErrorKind::Diverged), for ever once it was found.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match &self.shared.seen.borrow().diverged {
+            Some(diverged) => Err(diverged.clone()),
+            None => Ok(()),
+        }
     }
 
     /// How far the log can be read, by a look that begins now or later.
     pub(crate) async fn look(&self) -> Result<Position, StoreError> {
         let (ask, answer) = oneshot::channel();
-        self.asks.send(ask).map_err(|_| closed(&self.place))?;
-        answer.await.map_err(|_| closed(&self.place))?
+        self.asks.send(ask).map_err(|_| closed(&self.connector.place))?;
+        answer.await.map_err(|_| closed(&self.connector.place))?
     }
 
     /// Tells that this process has appended.
@@ -110,7 +127,10 @@ impl Log {
         let failures = {
             let seen = seen.borrow();
             if seen.is_closed {
-                return Err(closed(&self.place));
+                return Err(closed(&self.connector.place));
+            }
+            if let Some(diverged) = &seen.diverged {
+                return Err(diverged.clone());
             }
             if seen.frontier > position {
                 return Ok(());
@@ -123,13 +143,13 @@ impl Log {
                 seen.is_closed || seen.frontier > position || seen.failures != failures
             })
             .await
-            .map_err(|_| closed(&self.place))?;
+            .map_err(|_| closed(&self.connector.place))?;
         if seen.frontier > position {
             return Ok(());
         }
         match &seen.failure {
             Some(failure) if !seen.is_closed => Err(failure.clone()),
-            _ => Err(closed(&self.place)),
+            _ => Err(closed(&self.connector.place)),
         }
     }
 
@@ -175,9 +195,19 @@ struct Tracker {
     channel: Option<String>,
     link: Link,
     frontier: Frontier,
-    /// The highest frontier that is known to be written down, and when this process last tried.
-    watermark: i64,
-    watermark_at: Option<Instant>,
+    watermark: Watermark,
+}
+
+/// What this process knows of the frontier that is written down.
+#[derive(Default)]
+struct Watermark {
+    /// The frontier at the last try to write it down, and when that was.
+    at: i64,
+    tried: Option<Instant>,
+    /// This user, or this server, lets it not be written down.
+    is_refused: bool,
+    /// It was told that what is written down cannot be.
+    is_told: bool,
 }
 
 impl Tracker {
@@ -194,7 +224,8 @@ impl Tracker {
                     None => return self.end().await,
                 },
                 () = self.shared.hint.notified() => pause = SHORTEST_PAUSE,
-                () = told(&mut self.link), if is_waited_for => pause = SHORTEST_PAUSE,
+                // also while nobody waits: what is not taken in makes the server wait
+                () = told(&mut self.link) => pause = SHORTEST_PAUSE,
                 () = sleep(pause), if is_waited_for => {}
             }
             while let Ok(ask) = asked.try_recv() {
@@ -219,24 +250,32 @@ impl Tracker {
                 // somebody holds the log back; or the database cannot be reached
                 _ => (pause * 2).min(self.poll_interval),
             };
+            let is_well = looked.is_ok();
             self.tell(looked, asks);
-            self.keep_watermark().await;
+            if is_well {
+                self.keep_watermark().await;
+            }
         }
     }
 
     /// Answers those who asked and wakes those whom it concerns.
     fn tell(&self, looked: Result<i64, StoreError>, asks: Vec<Ask>) {
         let answer = looked.map(position);
+        let losses = self.connector.losses();
         self.shared.seen.send_if_modified(|seen| match &answer {
             Ok(frontier) => {
                 let frontier = frontier.to_sequence();
                 let is_later = frontier > seen.frontier;
                 seen.frontier = frontier;
+                seen.losses = losses;
                 is_later
             }
             Err(error) => {
                 seen.failures += 1;
                 seen.failure = Some(error.clone());
+                if error.kind() == StoreErrorKind::Diverged {
+                    seen.diverged = Some(error.clone());
+                }
                 true
             }
         });
@@ -248,10 +287,16 @@ impl Tracker {
 
     /// One look; a connection that was lost since the last one is replaced once.
     async fn look(&mut self) -> Result<i64, StoreError> {
+        if let Some(diverged) = &self.shared.seen.borrow().diverged {
+            return Err(diverged.clone());
+        }
         loop {
             let is_new = matches!(self.link, Link::None);
             let error = match self.look_once().await {
-                Ok(look) => return self.frontier.observe(look).map_err(|back| self.diverged(back)),
+                Ok(look) => {
+                    self.judge_watermark(&look);
+                    return self.frontier.observe(look).map_err(|found| self.diverged(found));
+                }
                 Err(LookError::Store(error)) => return Err(error),
                 Err(LookError::Sqlx(error)) => error,
             };
@@ -270,7 +315,15 @@ impl Tracker {
         if let Link::None = self.link {
             self.link = self.connect().await?;
         }
-        let statement = || sqlx::query(self.statements.frontier.sql());
+        let seen = &self.frontier;
+        let statement = || {
+            sqlx::query(self.statements.look.sql())
+                .bind(seen.position)
+                .bind(seen.event_id)
+                .bind(seen.drawn)
+                .bind(seen.holders.clone())
+                .bind(seen.lows.clone())
+        };
         let row = match &mut self.link {
             Link::Listening(listener) => {
                 self.connector.in_time(statement().fetch_one(&mut **listener)).await?
@@ -283,11 +336,18 @@ impl Tracker {
             }
             Link::None => return Err(sqlx::Error::PoolClosed.into()),
         };
+        if row.try_get("is_standby")? {
+            return Err(LookError::Store(standby(&self.connector.place)));
+        }
         Ok(Look {
-            visible: row.try_get("visible")?,
+            is_same: row.try_get("is_same")?,
+            drawn: row.try_get("drawn")?,
             holders: row.try_get("holders")?,
+            lows: row.try_get("lows")?,
             watermark: row.try_get("watermark")?,
             newest: row.try_get("newest")?,
+            newest_id: row.try_get("newest_id")?,
+            drawn_since: row.try_get("drawn_since")?,
         })
     }
 
@@ -313,29 +373,51 @@ impl Tracker {
         Ok(Link::Listening(Box::new(listener)))
     }
 
-    fn diverged(&self, WentBack { from, to }: WentBack) -> StoreError {
-        StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!(
-                "the log in {} was read up to {} and ends at {} now, as after the restoring of an \
-                 older backup; open the store again, and check what was derived from its events",
-                self.connector.place,
-                position(from),
-                position(to)
+    fn diverged(&self, found: Divergence) -> StoreError {
+        let place = &self.connector.place;
+        let text = match found {
+            Divergence::OtherHistory { position: seen } => format!(
+                "the event at {} that was read in {place} is there no more: the log went back or is \
+                 another one now, as after the restoring of a backup or a failover that lost commits; \
+                 open the store again, and rebuild what was derived from its events",
+                position(seen)
             ),
-        )
+            Divergence::SequenceBehind { position: seen, drawn } => format!(
+                "the log in {place} was read up to {} and its sequence stands at {drawn}, so that new \
+                 events would come before ones that were read; set the sequence of the column position \
+                 with setval() to its highest value, open the store again, and check what was derived \
+                 from its events",
+                position(seen)
+            ),
+        };
+        StoreError::new(StoreErrorKind::Diverged, text)
     }
 
-    /// Writes the frontier down now and then, so that processes that start need not begin at zero.
+    /// A frontier beyond everything that was drawn was written down by hand, or by another history.
+    fn judge_watermark(&mut self, look: &Look) {
+        let is_wrong = look.watermark > look.drawn;
+        if is_wrong && !self.watermark.is_told {
+            tracing::warn!(
+                place = %self.connector.place,
+                watermark = look.watermark,
+                drawn = look.drawn,
+                "the frontier that is written down is beyond the log, and not believed"
+            );
+        }
+        self.watermark.is_told = is_wrong;
+    }
+
+    /// Has the frontier written down now and then, so that processes that start need not begin at
+    /// zero.
     async fn keep_watermark(&mut self) {
         let frontier = self.frontier.position();
-        let is_early = self.watermark_at.is_some_and(|at| at.elapsed() < WATERMARK_INTERVAL);
-        if frontier <= self.watermark || is_early {
+        let known = &mut self.watermark;
+        let is_early = known.tried.is_some_and(|at| at.elapsed() < WATERMARK_INTERVAL);
+        if known.is_refused || frontier <= known.at || is_early {
             return;
         }
-        self.watermark_at = Some(Instant::now());
-        self.watermark = frontier;
-        let statement = sqlx::query(self.statements.raise_watermark.sql()).bind(frontier);
+        (known.at, known.tried) = (frontier, Some(Instant::now()));
+        let statement = sqlx::query(self.statements.raise_watermark.sql());
         let raised = match &mut self.link {
             Link::Listening(listener) => {
                 self.connector.in_time(statement.execute(&mut **listener)).await.map(drop)
@@ -351,7 +433,8 @@ impl Tracker {
             Link::None => return,
         };
         if let Err(error) = raised {
-            // whoever may only read cannot write it, and need not
+            // whoever may only read cannot write it, and need not; nor try for ever
+            self.watermark.is_refused = has_code(&error, "42501") || has_code(&error, "25006");
             tracing::debug!(%error, "the frontier was not written down");
             if is_lost(&error) {
                 self.link = Link::None;

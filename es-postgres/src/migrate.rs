@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, Row};
 
 use crate::config::{Layout, PostgresConfig, Session};
 use crate::connection::{Bound, Connector};
-use crate::error::{has_code, store_error};
+use crate::error::{has_code, standby, store_error};
 use crate::sql::{Statement, Statements, fill};
 
 /// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.
@@ -18,7 +18,7 @@ const OLDEST_SERVER: i32 = 140_000;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 10] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -28,6 +28,7 @@ const STEPS: [(&str, &str); 9] = [
     ("projection commit", include_str!("../migrations/0007_projection_commit.sql")),
     ("projection models", include_str!("../migrations/0008_projection_models.sql")),
     ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
+    ("look", include_str!("../migrations/0010_look.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -283,12 +284,16 @@ async fn check_server(
         Ok(Inspection {
             server_version: row.try_get("server_version")?,
             encoding: row.try_get("encoding")?,
+            is_standby: row.try_get("is_standby")?,
             events_oid: row.try_get("events_oid")?,
             has_plain_positions: row.try_get("has_plain_positions")?,
             id_type: row.try_get("id_type")?,
         })
     };
     let inspection = read().map_err(|error| connector.failure(LOOKING, error))?;
+    if inspection.is_standby {
+        return Err(standby(place));
+    }
     if inspection.server_version < OLDEST_SERVER {
         let version = inspection.server_version / 10_000;
         let text = format!("{place} is PostgreSQL {version}; use 14 or newer");
@@ -310,6 +315,7 @@ async fn check_server(
 struct Inspection {
     server_version: i32,
     encoding: String,
+    is_standby: bool,
     events_oid: Option<i64>,
     has_plain_positions: bool,
     id_type: Option<String>,

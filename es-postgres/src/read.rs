@@ -276,6 +276,7 @@ impl Reader {
             false => (self.log.look().await?, true),
         };
         if end.to_sequence() <= read.after.to_sequence() {
+            self.check_cursor(read.after, end).await?;
             return Ok(LogPage { events: Vec::new(), next: read.after, at_end: true });
         }
         let mut filling = Filling::new(read.limit, most, &self.place);
@@ -292,9 +293,34 @@ impl Reader {
             reached = filling.page.last().map_or(read.after, |last| last.position);
         }
         let at_end = is_fresh && reached == end && !filling.is_full;
+        if !is_fresh && reached == end {
+            // no event says that the end which was known is still there
+            self.log.look().await?;
+        }
         let events = filling.page.into_events();
         self.sizes.learn(&events);
         Ok(LogPage { events, next: reached, at_end })
+    }
+
+    /// That a cursor which is not before the known end is one of this log.
+    pub(crate) async fn check_cursor(
+        &self,
+        after: Position,
+        end: Position,
+    ) -> Result<(), StoreError> {
+        if after.to_sequence() <= end.to_sequence() {
+            return Ok(());
+        }
+        // an event beyond the end is there if somebody holds the log back
+        if let Ok(place) = i64::try_from(after.to_sequence()) {
+            let statement = || sqlx::query(self.statements.is_within.sql()).bind(place);
+            let rows = self.connections.rows(Doing("looking up a cursor", None), statement).await?;
+            let is_within = rows.first().map(|row| row.try_get(0)).transpose();
+            if is_within.map_err(|error| self.unreadable(error))?.unwrap_or(false) {
+                return Ok(());
+            }
+        }
+        Err(StoreError::beyond_the_end(after, end))
     }
 
     fn bind_log(

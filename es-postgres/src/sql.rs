@@ -77,7 +77,6 @@ statements! {
     delete_snapshots
     find_request
     version_until
-    frontier
     inline_isolation
     inline_lock
     inline_newest
@@ -86,9 +85,11 @@ statements! {
     inline_undo
     inline_writers
     inspect
+    is_within
     latest_snapshot
     latest_with_tail
     list_snapshots
+    look
     prune_snapshots
     projection_abandon
     projection_acquire

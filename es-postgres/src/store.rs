@@ -161,6 +161,7 @@ impl PostgresStore {
 impl EventStore for PostgresStore {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         self.check(&request)?;
+        self.shared.log.check()?;
         self.shared.writer.append(request).await
     }
 
@@ -169,14 +170,17 @@ impl EventStore for PostgresStore {
         stream: &StreamId,
         key: &IdempotencyKey,
     ) -> Result<Option<Appended>, StoreError> {
+        self.shared.log.check()?;
         self.shared.reader.find_append(stream, key).await
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.shared.log.check()?;
         self.shared.reader.read_stream(read).await
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.shared.log.check()?;
         self.shared.reader.read_log(read).await
     }
 
@@ -185,7 +189,12 @@ impl EventStore for PostgresStore {
     }
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.shared.log.wait_past(position).await
+        let log = &self.shared.log;
+        if log.known().to_sequence() < position.to_sequence() {
+            let end = log.look().await?;
+            self.shared.reader.check_cursor(position, end).await?;
+        }
+        log.wait_past(position).await
     }
 }
 

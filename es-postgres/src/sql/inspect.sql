@@ -4,6 +4,7 @@
 SELECT
     current_setting('server_version_num')::int AS server_version,
     current_setting('server_encoding') AS encoding,
+    pg_is_in_recovery() AS is_standby,
     to_regclass($1)::oid::bigint AS events_oid,
     EXISTS (
         SELECT

@@ -1,2 +1,0 @@
-SELECT visible, holders, watermark, newest
-FROM "{schema}"."{events}_frontier"()
