@@ -198,7 +198,7 @@ fn local(folder: &Folder, database: &str) -> PgConnectOptions {
         .database(database)
 }
 
-fn local_url(sockets: &Path, database: &str) -> String {
+pub(crate) fn local_url(sockets: &Path, database: &str) -> String {
     let sockets = encoded(&sockets.to_string_lossy());
     format!("postgres:///{}?host={sockets}&port={PORT}&user={USER}", encoded(database))
 }
