@@ -41,6 +41,6 @@ mod wanted;
 mod wire;
 
 pub use database::TestDatabase;
-pub use pooler::TransactionPooler;
+pub use pooler::{TransactionPooler, pooled_url};
 pub use proxy::{Direction, Proxy};
 pub use server::Server;

@@ -6,14 +6,14 @@ mod session;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
     listener::Listener,
-    server::{Server, local_url},
+    server::{Server, encoded, local_url},
     upstream::Upstream,
     wanted,
 };
@@ -116,6 +116,28 @@ impl TransactionPooler {
             Kind::Pgbouncer(bouncer) => local_url(&bouncer.sockets(), database),
         }
     }
+}
+
+/// A URL of the shared server, led through a pgbouncer if `ES_PGTEST_POOLER` asks for one: all
+/// such URLs of a process go through the same, with eight sessions for each database and user.
+/// `None` if it does not, or if the URL is another server's.
+///
+/// # Panics
+///
+/// If there is no pgbouncer and one is asked for.
+pub fn pooled_url(url: &str) -> Option<String> {
+    static BOUNCER: OnceLock<Bouncer> = OnceLock::new();
+    if !wanted::pgbouncer() {
+        return None;
+    }
+    let server = Server::shared().administrators_options();
+    let direct = encoded(&server.get_socket()?.to_string_lossy());
+    let bouncer = BOUNCER.get_or_init(|| match Bouncer::start(&server, 8) {
+        Ok(bouncer) => bouncer,
+        Err(error) => panic!("{}", error.chain()),
+    });
+    let through = encoded(&bouncer.sockets().to_string_lossy());
+    url.contains(&direct).then(|| url.replace(&direct, &through))
 }
 
 impl Pools {

@@ -204,7 +204,7 @@ pub(crate) fn local_url(sockets: &Path, database: &str) -> String {
 }
 
 /// Percent-encoded, except what never needs it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {

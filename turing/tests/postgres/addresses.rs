@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use es_pgtest::Server;
 
-use crate::database::{Database, turing};
+use crate::database::{Database, directly as turing};
 use crate::support::{Answer, Workspace};
 
 const CANARY: &str = "canary-51c0";
