@@ -17,7 +17,9 @@ fn asked(name: &str) -> Option<String> {
 
 /// The first value of an answer, as text.
 async fn text(options: &PgConnectOptions, query: &str) -> String {
-    let mut connection = PgConnection::connect_with(options).await.unwrap();
+    // a pooler refuses this parameter
+    let options = options.clone().extra_float_digits(None);
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
     let row = connection.fetch_one(raw_sql(AssertSqlSafe(query))).await.unwrap();
     row.get_unchecked(0)
 }

@@ -143,8 +143,7 @@ fn settings(
          pool_mode = transaction\n\
          default_pool_size = {sessions}\n\
          max_client_conn = 300\n\
-         server_reset_query = DISCARD ALL\n\
-         ignore_startup_parameters = extra_float_digits\n",
+         server_reset_query = DISCARD ALL\n",
         server_port = server.get_port(),
         sockets = sockets.display(),
         data = data.display(),
