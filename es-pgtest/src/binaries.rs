@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::error::Error;
+use crate::{error::Error, wanted};
 
 /// Where Debian keeps the programs, in a folder per version.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -18,8 +18,15 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 pub(crate) struct Binaries(PathBuf);
 
 impl Binaries {
-    /// Looks in `PATH`, where `pg_config` points, and where Debian has them, newest first.
+    /// Takes what `ES_PGTEST_BINDIR` names, or else looks in `PATH`, where `pg_config` points, and where Debian has them, newest first.
     pub(crate) fn find() -> Result<Self, Error> {
+        if let Some(folder) = wanted::bindir() {
+            return if complete(&folder) {
+                Ok(Self(folder))
+            } else {
+                Err(Error::NotThere { folder })
+            };
+        }
         let path = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&path)
             .find(|folder| complete(folder))

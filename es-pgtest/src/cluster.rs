@@ -4,6 +4,7 @@ use std::{
     fmt::Write as _,
     fs::{self, OpenOptions},
     io::Write as _,
+    path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -12,7 +13,12 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    account::Account, binaries::Binaries, error::Error, folder::Folder, folder::PORT, wire,
+    account::Account,
+    binaries::Binaries,
+    error::Error,
+    folder::{Folder, PORT, STANDBY_PORT},
+    wanted::Wanted,
+    wire,
 };
 
 /// The superuser.
@@ -55,7 +61,8 @@ impl Cluster {
         let program = binaries.program("initdb");
         let output = account
             .command(&program)
-            .args(["--no-sync", "--no-locale", "--encoding=UTF8", "--auth=trust"])
+            .args(["--no-sync", "--encoding=UTF8", "--auth=trust"])
+            .args(Wanted::from_environment().initdb())
             .arg(format!("--username={USER}"))
             .arg("--pgdata")
             .arg(folder.data())
@@ -71,22 +78,41 @@ impl Cluster {
         let sockets = folder.sockets().display().to_string();
         let port = PORT.to_string();
         let place = [("unix_socket_directories", sockets.as_str()), ("port", port.as_str())];
-        let mut text =
-            String::from("\n# es-pgtest: of two lines for one setting the last counts\n");
-        for (name, value) in DEFAULTS.iter().chain(settings).chain(&place) {
-            let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
-        }
-        let path = folder.data().join("postgresql.conf");
-        OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(Error::file("write", &path))?;
+        let all: Vec<_> = DEFAULTS.iter().chain(settings).chain(&place).copied().collect();
+        configure(&folder.data(), &all)?;
         Ok(Self { binaries, account, folder })
     }
 
     /// Starts the server and waits until it answers.
     pub(crate) fn start(&self) -> Result<Child, Error> {
+        self.run(&self.folder.data(), &self.folder.socket())
+    }
+
+    /// Makes a streaming standby of a cluster that has not run yet, for whose answer every commit
+    /// waits. It is started after the server.
+    pub(crate) fn make_standby(&self) -> Result<(), Error> {
+        let (data, standby) = (self.folder.data(), self.folder.standby());
+        let mut copy = self.account.command(Path::new("cp"));
+        let copied = copy.arg("-R").arg(data.join(".")).arg(&standby).status();
+        if !copied.is_ok_and(|status| status.success()) {
+            return Err(Error::Failed { program: "cp", said: standby.display().to_string() });
+        }
+        configure(&data, &[("synchronous_standby_names", "*")])?;
+        let primary = format!("host={} port={PORT} user={USER}", self.folder.sockets().display());
+        let port = STANDBY_PORT.to_string();
+        configure(&standby, &[("primary_conninfo", &primary), ("port", &port)])?;
+        let signal = standby.join("standby.signal");
+        fs::write(&signal, "").map_err(Error::file("write", &signal))?;
+        self.account.own(&signal)
+    }
+
+    /// Starts the standby and waits until it answers.
+    pub(crate) fn start_standby(&self) -> Result<Child, Error> {
+        self.run(&self.folder.standby(), &self.folder.standby_socket())
+    }
+
+    /// Runs a server in this folder, and waits until it answers at this socket.
+    fn run(&self, data: &Path, socket: &Path) -> Result<Child, Error> {
         let path = self.folder.log();
         let log = OpenOptions::new()
             .append(true)
@@ -99,13 +125,13 @@ impl Cluster {
             .account
             .command(&program)
             .arg("-D")
-            .arg(self.folder.data())
+            .arg(data)
             .stdout(log)
             .stderr(second)
             .spawn()
             .map_err(|source| Error::Run { program: program.display().to_string(), source })?;
         let end = Instant::now() + PATIENCE;
-        while !wire::answers(&self.folder.socket(), USER) {
+        while !wire::answers(socket, USER) {
             if !matches!(child.try_wait(), Ok(None)) {
                 return Err(Error::Failed { program: "postgres", said: self.log_end() });
             }
@@ -194,6 +220,20 @@ impl Cluster {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
+}
+
+/// Adds lines to the settings of a server.
+fn configure(data: &Path, settings: &[(&str, &str)]) -> Result<(), Error> {
+    let mut text = String::from("\n# es-pgtest: of two lines for one setting the last counts\n");
+    for (name, value) in settings {
+        let _ = writeln!(text, "{name} = '{}'", value.replace('\'', "''"));
+    }
+    let path = data.join("postgresql.conf");
+    OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(Error::file("write", &path))
 }
 
 /// Sends a signal to the server, and none to its other processes.

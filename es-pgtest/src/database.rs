@@ -4,7 +4,7 @@ use std::{process, thread, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 
-use crate::server::Server;
+use crate::{server::Server, wanted::Wanted};
 
 /// The key of the advisory lock that whoever makes a template holds.
 const TEMPLATE_LOCK: i64 = 0x6573_7067_7465_7374;
@@ -69,7 +69,7 @@ async fn execute_once(options: &PgConnectOptions, statement: String) -> sqlx::Re
 }
 
 impl Server {
-    /// A new, empty database: UTF-8, locale C.
+    /// A new, empty database: UTF-8, locale C unless `ES_PGTEST_LOCALE` names another.
     ///
     /// # Panics
     ///
@@ -153,7 +153,12 @@ async fn create(connection: &mut PgConnection, template: &str) -> String {
 }
 
 fn create_statement(name: &str, template: &str) -> String {
-    named(include_str!("sql/create_database.sql"), name).replace("{template}", &quoted(template))
+    let statement = if Wanted::from_environment().is_natural() {
+        include_str!("sql/create_database_like_cluster.sql")
+    } else {
+        include_str!("sql/create_database.sql")
+    };
+    named(statement, name).replace("{template}", &quoted(template))
 }
 
 fn drop_statement(name: &str) -> String {

@@ -11,6 +11,16 @@ pub(crate) enum Error {
          which databases can be created"
     )]
     NoBinaries { looked: String },
+    #[error(
+        "ES_PGTEST_BINDIR is {}, which lacks initdb or postgres; let it name a folder that has both",
+        folder.display()
+    )]
+    NotThere { folder: PathBuf },
+    #[error(
+        "no pgbouncer found, which ES_PGTEST_POOLER asks for: looked in PATH and /usr/sbin; install \
+         it (Debian: apt install pgbouncer)"
+    )]
+    NoPgbouncer,
     #[error("TEST_DATABASE_URL is no URL of a PostgreSQL server")]
     BadUrl(#[source] sqlx::Error),
     #[error("cannot {what} {}", path.display())]

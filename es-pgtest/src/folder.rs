@@ -7,10 +7,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{account::Account, binaries::Binaries, cluster::DEFAULTS, error::Error, guardian};
+use crate::{
+    account::Account, binaries::Binaries, cluster::DEFAULTS, error::Error, guardian, wanted::Wanted,
+};
 
 /// The port, which only names the socket: every server has a socket folder of its own.
 pub(crate) const PORT: u16 = 5432;
+
+/// The port of the standby, in the same folder of sockets.
+pub(crate) const STANDBY_PORT: u16 = PORT + 1;
 
 /// A socket's path must be shorter than this; Linux and the BSDs differ.
 const SOCKET_LIMIT: usize = 100;
@@ -82,7 +87,7 @@ impl Base {
             }
         };
         account.share(&folder.0)?;
-        for path in [folder.data(), folder.sockets()] {
+        for path in [folder.data(), folder.standby(), folder.sockets()] {
             DirBuilder::new().mode(0o700).create(&path).map_err(Error::file("make", &path))?;
             account.own(&path)?;
         }
@@ -125,6 +130,16 @@ impl Folder {
         self.sockets().join(format!(".s.PGSQL.{PORT}"))
     }
 
+    /// The cluster of the standby.
+    pub(crate) fn standby(&self) -> PathBuf {
+        self.0.join("standby")
+    }
+
+    /// The socket of the standby.
+    pub(crate) fn standby_socket(&self) -> PathBuf {
+        self.sockets().join(format!(".s.PGSQL.{STANDBY_PORT}"))
+    }
+
     /// What the server says.
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("log")
@@ -147,13 +162,14 @@ fn everybody_enters(folder: &Path) -> bool {
 }
 
 /// A digest (FNV-1a) of what two processes must agree on to share a server: the checkout, the
-/// server's program, its settings, the way its guardian works.
+/// server's program, its settings, its locale and standby, the way its guardian works.
 fn digest(binaries: &Binaries) -> u64 {
     let program = binaries.program("postgres");
     let changed = fs::metadata(&program).map_or(0, |is| is.mtime());
     format!(
-        "{}\n{program:?}\n{changed}\n{DEFAULTS:?}\n{}",
+        "{}\n{program:?}\n{changed}\n{DEFAULTS:?}\n{:?}\n{}",
         env!("CARGO_MANIFEST_DIR"),
+        Wanted::from_environment(),
         guardian::SCRIPT
     )
     .bytes()

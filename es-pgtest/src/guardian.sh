@@ -20,20 +20,25 @@ read -r came
 # A number in a file may by now be another process's, after a reboot for instance.
 runs() {
     if [ -d /proc/self ]; then
-        [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]
+        [ "$(readlink "/proc/$pid/cwd")" = "$at" ]
     else
-        ps -o args= -p "$pid" | grep -qF "$1/data"
+        ps -o args= -p "$pid" | grep -qF "$at"
     fi
 }
 
-pid=$(head -n 1 "$1/data/postmaster.pid")
-if [ -n "$pid" ] && runs "$1"; then
-    kill -QUIT "$pid"
-    left=100
-    while [ "$left" -gt 0 ] && runs "$1"; do
-        left=$((left - 1))
-        sleep 0.1 || sleep 1 # a fraction is not POSIX
-    done
-    runs "$1" && kill -KILL "$pid"
-fi
+# The server, its standby, a pgbouncer: each works in a folder of its own, with its number in it.
+for file in "$1"/*/*.pid; do
+    [ -f "$file" ] || continue
+    at=${file%/*}
+    pid=$(head -n 1 "$file")
+    if [ -n "$pid" ] && runs; then
+        kill -QUIT "$pid"
+        left=100
+        while [ "$left" -gt 0 ] && runs; do
+            left=$((left - 1))
+            sleep 0.1 || sleep 1 # a fraction is not POSIX
+        done
+        runs && kill -KILL "$pid"
+    fi
+done
 rm -rf "$1"

@@ -15,6 +15,12 @@
 //! # }
 //! ```
 //!
+//! The environment may ask for other servers: `ES_PGTEST_BINDIR` names the folder of the server's
+//! programs, `ES_PGTEST_LOCALE` the locale of clusters and databases (`de_DE.UTF-8`, or
+//! `icu:de-DE` from PostgreSQL 15 on), `ES_PGTEST_STANDBY=1` has commits on the shared server wait
+//! for a streaming standby, and `ES_PGTEST_POOLER=pgbouncer` puts a real one in the place of
+//! [`TransactionPooler`]'s own. What is asked for and cannot be had fails the test.
+//!
 //! A test without a server fails: nothing here skips silently.
 
 mod account;
@@ -31,9 +37,10 @@ mod proxy;
 mod server;
 mod shared;
 mod upstream;
+mod wanted;
 mod wire;
 
 pub use database::TestDatabase;
-pub use pooler::TransactionPooler;
+pub use pooler::{TransactionPooler, pooled_url};
 pub use proxy::{Direction, Proxy};
 pub use server::Server;

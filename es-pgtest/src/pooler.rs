@@ -1,17 +1,24 @@
 //! A pooler that gives every transaction another session.
 
+mod bouncer;
 mod pool;
 mod session;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use sqlx::postgres::PgConnectOptions;
 
-use crate::{listener::Listener, server::Server, upstream::Upstream};
+use crate::{
+    listener::Listener,
+    server::{Server, encoded, local_url},
+    upstream::Upstream,
+    wanted,
+};
 
+use bouncer::Bouncer;
 use pool::Pool;
 
 /// The harshest of poolers in transaction mode: a client has a session of the server only while
@@ -22,10 +29,18 @@ use pool::Pool;
 /// parameters other than the usual ones are refused. A client waits while no session is free.
 /// Requests to cancel are ignored. The server must trust its clients, as a temporary one does:
 /// the pooler has no password. The pooler and its connections end when it is dropped.
+///
+/// With `ES_PGTEST_POOLER=pgbouncer` a real one takes its place, which discards nothing.
 #[derive(Debug)]
 pub struct TransactionPooler {
     server: PgConnectOptions,
-    listener: Listener,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Own(Listener),
+    Pgbouncer(Bouncer),
 }
 
 /// The pools of a pooler, by user and database.
@@ -57,9 +72,17 @@ impl TransactionPooler {
     ///
     /// # Panics
     ///
-    /// If the number of sessions is zero.
+    /// If the number of sessions is zero, or there is no pgbouncer and one is asked for.
     pub async fn in_front_of(server: PgConnectOptions, size: usize) -> Self {
         assert!(size > 0, "a pool has sessions");
+        if wanted::pgbouncer() {
+            let behind = server.clone();
+            let starting = tokio::task::spawn_blocking(move || Bouncer::start(&behind, size));
+            return match starting.await.expect("starting it does not panic") {
+                Ok(bouncer) => Self { server, kind: Kind::Pgbouncer(bouncer) },
+                Err(error) => panic!("{}", error.chain()),
+            };
+        }
         let upstream = Upstream::of(&server);
         let pools = Arc::new(Pools { upstream, size, pools: Mutex::default() });
         let listener = Listener::start(move |stream| {
@@ -69,18 +92,52 @@ impl TransactionPooler {
                 let _ = session::serve(stream, &pools).await;
             }
         });
-        Self { server, listener: listener.await }
+        Self { server, kind: Kind::Own(listener.await) }
     }
 
     /// How to connect to a database through the pooler.
     pub fn options(&self, database: &str) -> PgConnectOptions {
-        self.listener.options(&self.server.clone().database(database))
+        let options = self.server.clone().database(database);
+        match &self.kind {
+            Kind::Own(listener) => listener.options(&options),
+            Kind::Pgbouncer(bouncer) => bouncer.options(options),
+        }
     }
 
-    /// Cuts every connection of clients.
-    pub fn cut_all(&self) {
-        self.listener.cut_all();
+    /// The URL of a database through the pooler, for a user whom the server trusts.
+    pub fn url(&self, database: &str) -> String {
+        let options = self.options(database);
+        let (user, port) = (options.get_username(), options.get_port());
+        match &self.kind {
+            Kind::Own(_) => {
+                let host = options.get_host();
+                format!("postgres://{user}@{host}:{port}/{database}?sslmode=disable")
+            }
+            Kind::Pgbouncer(bouncer) => local_url(&bouncer.sockets(), database),
+        }
     }
+}
+
+/// A URL of the shared server, led through a pgbouncer if `ES_PGTEST_POOLER` asks for one: all
+/// such URLs of a process go through the same, with eight sessions for each database and user.
+/// `None` if it does not, or if the URL is another server's.
+///
+/// # Panics
+///
+/// If there is no pgbouncer and one is asked for.
+pub fn pooled_url(url: &str) -> Option<String> {
+    static BOUNCER: OnceLock<Bouncer> = OnceLock::new();
+    if !wanted::pgbouncer() {
+        return None;
+    }
+    let server = Server::shared().administrators_options();
+    let direct = encoded(&server.get_socket()?.to_string_lossy());
+    let bouncer = BOUNCER.get_or_init(|| match Bouncer::start(&server, 8) {
+        Ok(bouncer) => bouncer,
+        Err(error) => panic!("{}", error.chain()),
+    });
+    let through = encoded(&bouncer.sockets().to_string_lossy());
+    url.contains(&direct).then(|| url.replace(&direct, &through))
 }
 
 impl Pools {

@@ -198,13 +198,13 @@ fn local(folder: &Folder, database: &str) -> PgConnectOptions {
         .database(database)
 }
 
-fn local_url(sockets: &Path, database: &str) -> String {
+pub(crate) fn local_url(sockets: &Path, database: &str) -> String {
     let sockets = encoded(&sockets.to_string_lossy());
     format!("postgres:///{}?host={sockets}&port={PORT}&user={USER}", encoded(database))
 }
 
 /// Percent-encoded, except what never needs it.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {

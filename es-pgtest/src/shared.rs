@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     folder::{Base, Folder},
     guardian::{self, Hold},
+    wanted::Wanted,
     wire,
 };
 
@@ -46,7 +47,14 @@ fn start(base: &Base, binaries: Binaries, account: Account) -> Result<(Folder, H
     // before the cluster: whatever happens from here on, the folder is removed
     let (hold, _guardian) = guardian::guard(&folder, GRACE_SECONDS)?;
     let cluster = Cluster::make(binaries, account, folder.clone(), &[])?;
+    let has_standby = Wanted::from_environment().standby;
+    if has_standby {
+        cluster.make_standby()?;
+    }
     let _server = cluster.start()?;
+    if has_standby {
+        let _standby = cluster.start_standby()?;
+    }
     let open = folder.open();
     std::fs::write(&open, "").map_err(Error::file("write", &open))?;
     base.set_current(&folder)?;

@@ -11,7 +11,12 @@ use sqlx::{
 };
 
 async fn connect(options: &PgConnectOptions) -> PgConnection {
-    PgConnection::connect_with(options).await.unwrap()
+    try_connect(options).await.unwrap()
+}
+
+/// Without the parameter that a pooler refuses and sqlx sends.
+async fn try_connect(options: &PgConnectOptions) -> sqlx::Result<PgConnection> {
+    PgConnection::connect_with(&options.clone().extra_float_digits(None)).await
 }
 
 async fn pooled() -> (TestDatabase, TransactionPooler) {
@@ -132,7 +137,7 @@ async fn a_client_that_leaves_gives_its_session_back_without_what_it_did() {
 async fn unusual_startup_parameters_are_refused() {
     let (database, pooler) = pooled().await;
     let options = pooler.options(database.name()).options([("lock_timeout", "1s")]);
-    let error = PgConnection::connect_with(&options).await.unwrap_err();
+    let error = try_connect(&options).await.unwrap_err();
     let error = error.as_database_error().unwrap();
     assert_eq!(error.code().unwrap(), "08P01");
     assert_eq!(error.message(), "unsupported startup parameter: options");
@@ -142,7 +147,7 @@ async fn unusual_startup_parameters_are_refused() {
 async fn an_unknown_database_is_refused_by_the_server() {
     let pooler = TransactionPooler::start(Server::shared()).await;
     for _ in 0..9 {
-        let error = PgConnection::connect_with(&pooler.options("nowhere")).await.unwrap_err();
+        let error = try_connect(&pooler.options("nowhere")).await.unwrap_err();
         assert_eq!(error.as_database_error().unwrap().code().unwrap(), "3D000");
     }
 }
@@ -178,7 +183,8 @@ async fn a_pooler_may_stand_before_a_proxy_and_a_pool_before_it() {
     let (database, _) = pooled().await;
     let proxy = Proxy::start(database.server()).await;
     let pooler = TransactionPooler::in_front_of(proxy.options("postgres"), 2).await;
-    let pool = PgPoolOptions::new().connect_with(pooler.options(database.name())).await.unwrap();
+    let options = pooler.options(database.name()).extra_float_digits(None);
+    let pool = PgPoolOptions::new().connect_with(options).await.unwrap();
     proxy.reset();
     pool.execute(raw_sql("INSERT INTO t VALUES (1)")).await.unwrap();
     assert!(proxy.count('Q') > 0);

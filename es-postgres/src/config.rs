@@ -269,7 +269,7 @@ impl PostgresConfig {
     /// The options of a connection of the store's own.
     pub(crate) fn own_options(&self) -> PgConnectOptions {
         match self.session {
-            Session::Pooled => self.options.clone().statement_cache_capacity(0),
+            Session::Pooled => self.plain_options(),
             Session::Own => {
                 let millis = |time: Duration| time.as_millis().min(i32::MAX as u128).to_string();
                 self.options.clone().options([
@@ -293,7 +293,11 @@ impl PostgresConfig {
     /// The options of a connection that migrates, on which the application's own settings hold.
     pub(crate) fn plain_options(&self) -> PgConnectOptions {
         match self.session {
-            Session::Pooled => self.options.clone().statement_cache_capacity(0),
+            // a proxy that was not configured for it refuses this parameter; without it floats are
+            // exact just so
+            Session::Pooled => {
+                self.options.clone().statement_cache_capacity(0).extra_float_digits(None)
+            }
             Session::Own => self.options.clone(),
         }
     }

@@ -6,6 +6,7 @@ mod clock;
 pub mod contract;
 pub mod fault;
 mod fixture;
+pub mod old_store;
 pub mod projections;
 pub mod saboteur;
 mod sink_wrapper;

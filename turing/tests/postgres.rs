@@ -17,6 +17,8 @@ mod histories;
 mod looking_back;
 #[path = "postgres/migrate.rs"]
 mod migrate;
+#[path = "postgres/old_store.rs"]
+mod old_store;
 #[path = "postgres/projected.rs"]
 mod projected;
 #[path = "postgres/read_models.rs"]

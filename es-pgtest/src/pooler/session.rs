@@ -15,17 +15,10 @@ use super::{
     pool::{Attached, Refusal},
 };
 
-/// The startup parameters that are not refused.
-const PARAMETERS: &[&str] = &[
-    "user",
-    "database",
-    "application_name",
-    "client_encoding",
-    "extra_float_digits",
-    "DateStyle",
-    "TimeZone",
-    "IntervalStyle",
-];
+/// The startup parameters that are not refused: those that pgbouncer lets through when nothing
+/// was configured.
+const PARAMETERS: &[&str] =
+    &["user", "database", "application_name", "client_encoding", "DateStyle", "TimeZone"];
 
 /// A client: what it has sent and was not handed on, whether it is gone, and the way to it.
 struct Client {

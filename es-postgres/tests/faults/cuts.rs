@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, StoreErrorKind};
-use es_pgtest::{Direction, Proxy, Server, TestDatabase};
+use es_pgtest::{Direction, Proxy, Server, TestDatabase, TransactionPooler};
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 
@@ -116,7 +116,11 @@ async fn cuts_at_every_message_of_an_append() {
     let database = database(IdType::Text).await;
     let (mut number, mut cuts, mut written) = (0, 0, 0);
     for way in Way::ALL {
-        let proxy = Proxy::start(Server::shared()).await;
+        let pooler = TransactionPooler::start(Server::shared()).await;
+        let proxy = match way {
+            Way::Pooled => Proxy::in_front_of(pooler.options(database.name())).await,
+            _ => Proxy::start(Server::shared()).await,
+        };
         let store = PostgresStore::open(way.config(&proxy, &database)).await.unwrap();
         for direction in [Direction::ToServer, Direction::ToClient] {
             for is_delivered in [true, false] {

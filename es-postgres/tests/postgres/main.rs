@@ -12,6 +12,7 @@ mod held_back;
 mod inline;
 mod language;
 mod migrations;
+mod old_store;
 mod plans;
 mod projections;
 mod raw_sql;

@@ -8,6 +8,7 @@ mod failures;
 mod files;
 mod inline;
 mod migrations;
+mod old_store;
 mod plans;
 mod processes;
 mod projections;

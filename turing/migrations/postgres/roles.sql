@@ -23,6 +23,8 @@ END;
 $$;
 
 GRANT turing_reader TO turing_projector, turing_writer;
+-- up to PostgreSQL 14 everybody may create things in the schema public, which is searched first
+REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC;
 GRANT USAGE ON SCHEMA "{schema}" TO turing_reader;
 GRANT USAGE, CREATE ON SCHEMA "{schema}" TO turing_owner;
 

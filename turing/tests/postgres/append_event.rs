@@ -45,7 +45,9 @@ fn the_version_is_that_of_the_new_event_and_a_taken_one_is_refused_by_the_constr
             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
             VALUES ('posting', 1, 2, 'llm_call_completed', '{}')";
         for statement in [taken, raw] {
-            let error = projected.refused(statement).await;
+            // in the words of the specification, whatever the server's language
+            let english = format!("SET lc_messages TO 'C'; {statement}");
+            let error = projected.refused(&english).await;
             let words =
                 "duplicate key value violates unique constraint \"unique_aggregate_version\"";
             assert_eq!(error.code, "23505", "{error:?}");

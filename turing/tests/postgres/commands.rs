@@ -62,14 +62,9 @@ fn the_demo_runs_through_a_pooling_proxy() {
     // the connection of the run's lock is one of them
     let pooler = TransactionPooler::with_sessions(Server::shared(), 6);
     let pooler = database.runtime.block_on(pooler);
-    let options = pooler.options(database.test.name());
-    let url = format!(
-        "postgres://{}@{}:{}/{}?sslmode=disable&pooled=true",
-        options.get_username(),
-        options.get_host(),
-        options.get_port(),
-        database.test.name()
-    );
+    let url = pooler.url(database.test.name());
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{mark}pooled=true");
     let report = turing(&workspace, &url, &["demo", "--json"]).expect_code(0).json();
     assert_eq!((&report["postings"], &report["open"]), (&json!(19), &json!(0)));
     let state = turing(&workspace, &url, &["state", "posting", "12345", "--json"]);

@@ -73,7 +73,17 @@ impl Database {
     }
 }
 
-/// The program on this store.
+/// The program on this store; through pgbouncer where one is asked for, except for what may
+/// migrate, which no pooler lets through.
 pub(crate) fn turing(workspace: &Workspace, url: &str, arguments: &[&str]) -> Answer {
+    let may_migrate = matches!(arguments.first(), Some(&("migrate" | "demo")));
+    match es_pgtest::pooled_url(url) {
+        Some(url) if !may_migrate => directly(workspace, &format!("{url}&pooled=true"), arguments),
+        _ => directly(workspace, url, arguments),
+    }
+}
+
+/// The program on this store, whatever is asked for.
+pub(crate) fn directly(workspace: &Workspace, url: &str, arguments: &[&str]) -> Answer {
     workspace.command(arguments).env("TURING_STORE", url).output().unwrap().into()
 }

@@ -53,10 +53,10 @@ async fn counts(database: &TestDatabase) -> (i64, i64) {
 
 #[tokio::test]
 async fn a_handler_that_fails_refuses_its_append() {
-    let (database, store) = noting("SELECT 1/0").await;
+    let (database, store) = noting("SELECT 'refused here'::int").await;
     store.append(to("account/good")).await.unwrap();
     let error = store_error(store.append(to("account/bad")).await);
-    assert!(told(&error).contains("division by zero"), "{error:?}");
+    assert!(told(&error).contains("refused here"), "{error:?}");
     assert!(!error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
     assert_eq!(counts(&database).await, (1, 1));
     store.append(to("account/better")).await.unwrap();

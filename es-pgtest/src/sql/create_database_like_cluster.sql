@@ -1,0 +1,2 @@
+CREATE DATABASE {name}
+TEMPLATE {template} ENCODING 'UTF8'
