@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct Private {
     cluster: Cluster,
     server: Mutex<Option<Child>>,
+    standby: Option<Child>,
     /// Of use until the server is dropped.
     guard: Option<(Hold, Child)>,
 }
@@ -26,6 +27,15 @@ pub(crate) struct Private {
 impl Private {
     /// Makes and starts a cluster.
     pub(crate) fn start_new(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_cluster(settings, false)
+    }
+
+    /// Makes and starts a cluster with a streaming standby, for whose answer every commit waits.
+    pub(crate) fn start_with_standby(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_cluster(settings, true)
+    }
+
+    fn start_cluster(settings: &[(&str, &str)], has_standby: bool) -> Result<Self, Error> {
         let binaries = Binaries::find()?;
         let account = Account::find()?;
         let base = Base::make(&binaries, account)?;
@@ -34,8 +44,15 @@ impl Private {
         let guard = guardian::guard(&folder, 0)?;
         drop(lock);
         let cluster = Cluster::make(binaries, account, folder, settings)?;
-        let private = Self { cluster, server: Mutex::new(None), guard: Some(guard) };
+        if has_standby {
+            cluster.make_standby()?;
+        }
+        let server = Mutex::new(None);
+        let mut private = Self { cluster, server, standby: None, guard: Some(guard) };
         private.start()?;
+        if has_standby {
+            private.standby = Some(private.cluster.start_standby()?);
+        }
         Ok(private)
     }
 
@@ -74,6 +91,9 @@ impl Private {
 
 impl Drop for Private {
     fn drop(&mut self) {
+        if let Some(standby) = self.standby.take() {
+            self.cluster.stop(standby, true);
+        }
         match self.take() {
             Some(server) => self.cluster.stop(server, true),
             None => self.cluster.forget(),

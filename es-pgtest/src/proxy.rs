@@ -2,7 +2,10 @@
 
 mod book;
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::{
@@ -43,7 +46,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct Inner {
-    upstream: Upstream,
+    upstream: Mutex<Upstream>,
     book: Book,
     swallowing: watch::Sender<bool>,
 }
@@ -57,7 +60,7 @@ impl Proxy {
     /// A proxy in front of whatever these options connect to, another proxy for instance.
     pub async fn in_front_of(server: PgConnectOptions) -> Self {
         let inner = Arc::new(Inner {
-            upstream: Upstream::of(&server),
+            upstream: Mutex::new(Upstream::of(&server)),
             book: Book::default(),
             swallowing: watch::Sender::new(false),
         });
@@ -126,6 +129,12 @@ impl Proxy {
         self.inner.book.cuts()
     }
 
+    /// Cuts every connection, and leads new ones to another server, as an address does that moves.
+    pub fn lead_to(&self, server: &PgConnectOptions) {
+        *self.inner.upstream.lock().unwrap_or_else(PoisonError::into_inner) = Upstream::of(server);
+        self.cut_all();
+    }
+
     /// Cuts every connection.
     pub fn cut_all(&self) {
         self.listener.cut_all();
@@ -150,7 +159,8 @@ impl Inner {
         let Some(start) = from_client.start(&mut to_client).await? else { return Ok(()) };
         let (Start::Session { bytes, .. } | Start::Cancel { bytes }) = start;
         self.healed().await;
-        let (mut from_server, mut to_server) = self.upstream.connect().await?;
+        let upstream = self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut from_server, mut to_server) = upstream.connect().await?;
         to_server.write_all(&bytes).await?;
         // the end of one way is the end of the connection: both sockets are dropped
         tokio::select! {

@@ -13,7 +13,7 @@ use crate::{
     binaries::Binaries,
     cluster::USER,
     error::Error,
-    folder::{Folder, PORT},
+    folder::{Folder, PORT, STANDBY_PORT},
     guardian::Hold,
     private::Private,
     shared,
@@ -57,6 +57,27 @@ impl Server {
     /// If none can be started; the message says what to do.
     pub fn private(settings: &[(&str, &str)]) -> Self {
         Self::of(Private::start_new(settings).map(Kind::Private))
+    }
+
+    /// The same with a streaming standby, for whose answer every commit waits, so that whatever was
+    /// acknowledged can be seen there soon.
+    ///
+    /// # Panics
+    ///
+    /// If none can be started; the message says what to do.
+    pub fn private_with_standby(settings: &[(&str, &str)]) -> Self {
+        Self::of(Private::start_with_standby(settings).map(Kind::Private))
+    }
+
+    /// How to connect to a database on the standby.
+    ///
+    /// # Panics
+    ///
+    /// If the server was not made [with a standby](Server::private_with_standby).
+    pub fn standby_options(&self, database: &str) -> PgConnectOptions {
+        let folder = self.as_private("asked for its standby").folder();
+        assert!(folder.standby_socket().exists(), "use Server::private_with_standby");
+        local(folder, database).port(STANDBY_PORT)
     }
 
     /// Kills the server with SIGKILL, and all its processes, and waits until they are gone. It

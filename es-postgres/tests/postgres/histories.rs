@@ -1,0 +1,283 @@
+//! Logs that went back or are others than those that were read, and servers on which a log cannot be
+//! followed.
+
+use std::time::Duration;
+
+use es_core::{
+    AppendError, EventStore, LogPage, PageLimit, Position, ReadLog, StoreError, StoreErrorKind,
+};
+use es_pgtest::{Server, TestDatabase};
+use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
+
+use crate::support::sessions::{execute, insert, log_after, past, positions_after, session};
+use crate::support::waiting::{soon, until};
+use crate::support::{database, database_on, open, run, to, value};
+
+/// Appends by one store, one event each.
+async fn grow(store: &PostgresStore, events: usize) {
+    for _ in 0..events {
+        store.append(to("account/a")).await.unwrap();
+    }
+}
+
+/// As after the restoring of a backup that was made when the log ended at `position`.
+async fn restore(database: &TestDatabase, position: u64) {
+    let statements = format!(
+        "ALTER TABLE execution_events DISABLE TRIGGER ALL; \
+         DELETE FROM execution_events WHERE position > {position}; \
+         ALTER TABLE execution_events ENABLE TRIGGER ALL; \
+         SELECT setval(pg_get_serial_sequence('execution_events', 'position'), {position}); \
+         UPDATE execution_events_watermark SET position = least(position, {position}), \
+         drawn = least(drawn, {position}), holders = '{{}}', lows = '{{}}'"
+    );
+    run(database, &statements).await;
+}
+
+/// Every call of a store that has read another history says so, now and later.
+async fn is_final(store: &PostgresStore, seen: u64) {
+    for _ in 0..2 {
+        let appended = match store.append(to("account/b")).await {
+            Err(AppendError::Store(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        let stream = "account/a".parse().unwrap();
+        for error in [
+            log_after(store, 0).await.unwrap_err(),
+            store.end_of_log().await.unwrap_err(),
+            soon("who waits is told", past(store, 0)).await.unwrap_err(),
+            soon("who waits is told", past(store, seen)).await.unwrap_err(),
+            store.read_stream(&es_core::ReadStream::new(stream)).await.unwrap_err(),
+            appended,
+        ] {
+            assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
+            assert!(error.to_string().contains(&format!("log-{seen}")), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_went_back_and_has_grown_since_is_noticed_for_good() {
+    let database = database(IdType::Text).await;
+    let (store, other) = (open(&database).await, open(&database).await);
+    grow(&store, 10).await;
+    assert_eq!(positions_after(&store, 0).await.len(), 10);
+    restore(&database, 5).await;
+    // nobody looks in between
+    grow(&other, 7).await;
+    let error = log_after(&store, 10).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
+    grow(&other, 20).await;
+    is_final(&store, 10).await;
+    // who opens it again follows the log that is there
+    assert_eq!(positions_after(&open(&database).await, 0).await.len(), 32);
+}
+
+#[tokio::test]
+async fn who_waits_is_told_that_the_log_is_another() {
+    let database = database(IdType::Text).await;
+    let (store, other) = (open(&database).await, open(&database).await);
+    grow(&store, 10).await;
+    assert_eq!(positions_after(&store, 0).await.len(), 10);
+    let waiting = past(&store, 10);
+    let restored = async {
+        restore(&database, 5).await;
+        grow(&other, 7).await;
+    };
+    let (waited, ()) = soon("it is told", async { tokio::join!(waiting, restored) }).await;
+    assert_eq!(waited.unwrap_err().kind(), StoreErrorKind::Diverged);
+    is_final(&store, 10).await;
+}
+
+#[tokio::test]
+async fn a_page_far_from_the_end_answers_no_place_that_is_not_there() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    grow(&store, 40).await;
+    assert_eq!(positions_after(&store, 0).await.len(), 40);
+    restore(&database, 12).await;
+    let mut read = ReadLog::from_start().limit(PageLimit::events(5));
+    let refused: StoreError = loop {
+        let LogPage { events, next, .. } = match store.read_log(&read).await {
+            Ok(page) => page,
+            Err(error) => break error,
+        };
+        assert_eq!(events.last().map(|last| last.position), Some(next), "an event is there");
+        assert!(next.to_sequence() <= 12);
+        read.after = next;
+    };
+    assert_eq!(refused.kind(), StoreErrorKind::Diverged, "{refused}");
+}
+
+#[tokio::test]
+async fn a_sequence_that_was_set_back_is_noticed_by_those_who_follow() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    grow(&store, 9).await;
+    // a gap, which the sequence could fill later
+    let mut session = session(&database).await;
+    execute(&mut session, "BEGIN").await;
+    assert_eq!(insert(&mut session, "gone", 1..=1).await, [10]);
+    execute(&mut session, "ROLLBACK").await;
+    grow(&store, 5).await;
+    assert_eq!(positions_after(&store, 0).await.len(), 14);
+    let back = "SELECT setval(pg_get_serial_sequence('execution_events', 'position'), 9)";
+    execute(&mut session, back).await;
+    let error = log_after(&store, 15).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
+    assert!(error.to_string().contains("setval"), "{error}");
+    is_final(&store, 15).await;
+}
+
+#[tokio::test]
+async fn a_watermark_that_was_written_by_hand_blinds_nobody() {
+    for lie in [9_000_000_000_000_000_i64, 24, 1_000] {
+        let database = database(IdType::Text).await;
+        let store = open(&database).await;
+        grow(&store, 21).await;
+        assert_eq!(positions_after(&store, 0).await.len(), 21);
+        let mut slow = session(&database).await;
+        execute(&mut slow, "BEGIN").await;
+        assert_eq!(insert(&mut slow, "slow", 1..=1).await, [22]);
+        grow(&store, 1).await;
+        run(&database, &format!("UPDATE execution_events_watermark SET position = {lie}")).await;
+        let fresh = open(&database).await;
+        for store in [&store, &fresh] {
+            let end = store.end_of_log().await.unwrap().to_sequence();
+            assert!(end <= 21, "{end}");
+        }
+        execute(&mut slow, "COMMIT").await;
+        let mut seen = positions_after(&store, 21).await;
+        assert_eq!(seen, [22, 23]);
+        seen = positions_after(&open(&database).await, 0).await;
+        assert_eq!(seen.len(), 23);
+        let mended = "SELECT position <= 23 FROM execution_events_watermark";
+        run(&database, "SELECT execution_events_raise_watermark()").await;
+        assert!(value::<bool>(&database, mended).await);
+        assert_eq!(positions_after(&fresh, 0).await.len(), 23);
+    }
+}
+
+#[tokio::test]
+async fn the_watermark_passes_no_writer_whoever_raises_it() {
+    let database = database(IdType::Text).await;
+    let raise = "SELECT execution_events_raise_watermark()";
+    let watermark = "SELECT position FROM execution_events_watermark";
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(session(&database).await);
+    }
+    let [a, b, c] = &mut sessions[..] else { unreachable!() };
+    execute(a, "BEGIN").await;
+    assert_eq!(insert(a, "a", 1..=1).await, [1]);
+    assert_eq!(insert(b, "b", 1..=1).await, [2]);
+    for _ in 0..3 {
+        run(&database, raise).await;
+        assert_eq!(value::<i64>(&database, watermark).await, 0);
+    }
+    execute(c, "BEGIN").await;
+    assert_eq!(insert(c, "c", 1..=1).await, [3]);
+    execute(a, "COMMIT").await;
+    run(&database, raise).await;
+    assert_eq!(value::<i64>(&database, watermark).await, 2, "3 is not decided");
+    execute(c, "ROLLBACK").await;
+    run(&database, raise).await;
+    assert_eq!(value::<i64>(&database, watermark).await, 3, "3 is given up");
+}
+
+#[tokio::test]
+async fn a_look_costs_the_same_while_a_transaction_inserts_many() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    grow(&store, 3).await;
+    assert_eq!(positions_after(&store, 0).await.len(), 3);
+    let mut bulk = session(&database).await;
+    execute(&mut bulk, "BEGIN").await;
+    insert(&mut bulk, "bulk", 1..=20_000).await;
+    grow(&store, 1).await;
+    let looked = "
+        SELECT execution_events_look(0, NULL, 3, '{}', '{}'), execution_events_raise_watermark();
+        SELECT sum(pg_stat_get_xact_tuples_returned(indexrelid)
+                   + pg_stat_get_xact_tuples_fetched(indexrelid))::bigint
+        FROM pg_index WHERE indrelid = 'execution_events'::regclass";
+    let mut looking = session(&database).await;
+    execute(&mut looking, "BEGIN").await;
+    let [look, count] = looked.split(';').collect::<Vec<_>>()[..] else { unreachable!() };
+    execute(&mut looking, look).await;
+    let count = es_postgres::sqlx::query_scalar::<_, i64>(count).fetch_one(&mut looking).await;
+    assert!(count.as_ref().is_ok_and(|count| *count < 20), "{count:?} entries of indexes");
+    execute(&mut looking, "ROLLBACK").await;
+    assert_eq!(store.end_of_log().await.unwrap(), Position::from_sequence(3));
+    execute(&mut bulk, "ROLLBACK").await;
+    assert_eq!(positions_after(&store, 3).await, [20_004]);
+}
+
+#[tokio::test]
+async fn a_store_that_does_nothing_takes_in_what_it_is_told() {
+    let database = database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options()).application_name("idle");
+    let store = PostgresStore::open(config).await.unwrap();
+    store.end_of_log().await.unwrap();
+    // what one that is told much does not take in stays with the server, which waits
+    run(
+        &database,
+        "DO $$ BEGIN FOR i IN 1..20000 LOOP
+             PERFORM pg_notify('es_events_' || 'execution_events'::regclass::oid, i || repeat('x', 200));
+         END LOOP; END $$",
+    )
+    .await;
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE application_name = 'idle' AND wait_event = 'ClientWrite'";
+    let queue = "SELECT pg_notification_queue_usage() < 0.00001";
+    until("everything was taken in", async || {
+        value::<i64>(&database, waits).await == 0 && value::<bool>(&database, queue).await
+    })
+    .await;
+    drop(store);
+}
+
+/// A database on a server with a standby, and how to open the store on the standby.
+async fn with_standby() -> (TestDatabase, [PostgresConfig; 4]) {
+    let server = Server::private_with_standby(&[]);
+    let database = database_on(&server, IdType::Text).await;
+    let config = PostgresConfig::new(server.standby_options(database.name()));
+    let pooled = config.clone().session(Session::Pooled);
+    let silent = config.clone().notifications(false);
+    (database, [config, pooled.clone(), silent, pooled.notifications(false)])
+}
+
+#[tokio::test]
+async fn a_standby_is_refused_in_every_mode() {
+    let (database, configs) = with_standby().await;
+    grow(&open(&database).await, 1).await;
+    for config in configs {
+        let error = soon("it is refused", PostgresStore::open(config)).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{error}");
+        let told = error.to_string();
+        assert!(told.contains("standby") && told.contains("connect to the primary"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn reads_that_a_proxy_sends_to_a_standby_are_refused() {
+    let (database, _) = with_standby().await;
+    let server = database.server();
+    for session in [Session::Own, Session::Pooled] {
+        let proxy = es_pgtest::Splitter::start(server).await;
+        let config = PostgresConfig::new(proxy.options(database.name())).session(session);
+        let config = config.connect_timeout(Duration::from_secs(30));
+        let store = PostgresStore::open(config).await.unwrap();
+        grow(&store, 3).await;
+        assert_eq!(positions_after(&store, 0).await.len() % 3, 0);
+        proxy.to_standby();
+        for error in [
+            log_after(&store, 0).await.unwrap_err(),
+            store.end_of_log().await.unwrap_err(),
+            store
+                .read_stream(&es_core::ReadStream::new("account/a".parse().unwrap()))
+                .await
+                .unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{session:?}: {error}");
+        }
+    }
+}
