@@ -9,6 +9,7 @@ mod bad_input;
 mod blockers;
 mod following;
 mod held_back;
+mod held_up;
 mod inline;
 mod language;
 mod migrations;
