@@ -29,6 +29,8 @@ pub(crate) const USER: &str = "postgres";
 pub(crate) const DEFAULTS: &[(&str, &str)] = &[
     ("listen_addresses", ""),
     ("fsync", "off"),
+    // stores refuse such a server unless it says that it is meant
+    ("es_postgres.fsync_off", "accepted"),
     ("synchronous_commit", "on"),
     ("full_page_writes", "off"),
     ("max_connections", "300"),

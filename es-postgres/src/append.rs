@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::batch::{Batch, Outcome, bind_single, single_outcome};
 use crate::config::Layout;
 use crate::connection::{Bound, Connector, Doing, Slot};
-use crate::error::{append_error, is_lost, is_race, is_refused};
+use crate::error::{append_error, has_code, is_lost, is_race, is_refused};
 use crate::log::{Announcer, Log};
 use crate::projection::Projections;
 use crate::read::{RecordedRequest, bind_stream, recorded_request};
@@ -41,6 +41,15 @@ pub(crate) struct Appender {
 }
 
 type Answer = Result<Appended, AppendError>;
+
+/// A request was not written, because another transaction holds something that it needs: it can be
+/// asked again.
+#[derive(Debug)]
+pub(crate) struct Locked(pub(crate) AppendError);
+
+/// In how many parts a statement is asked again that one of its requests has spoiled. Of all numbers
+/// it takes the fewest time-outs for as few statements as halving.
+const PARTS: usize = 4;
 
 /// Somewhere to send statements that belong to an append.
 pub(crate) trait Sender: Send {
@@ -74,13 +83,15 @@ impl Appender {
     pub(crate) async fn write(
         &self,
         slot: &mut Slot,
-        requests: Vec<&AppendRequest>,
-    ) -> Vec<Answer> {
+        requests: &[&AppendRequest],
+    ) -> Vec<Result<Answer, Locked>> {
         let answers = match self.projections.inline.all() {
             None => self.write_plainly(slot, requests).await,
-            Some(kept) => self.write_kept(slot, &requests, &kept).await,
+            Some(kept) => self.write_kept(slot, requests, &kept).await,
         };
-        if answers.iter().any(|answer| matches!(answer, Ok(appended) if !appended.repeated)) {
+        let is_written =
+            |answer: &_| matches!(answer, Ok(Ok(Appended { repeated, .. })) if !repeated);
+        if answers.iter().any(is_written) {
             self.log.appended();
             if let Some(announcer) = &self.announcer {
                 announcer.announce();
@@ -89,47 +100,77 @@ impl Appender {
         answers
     }
 
-    async fn write_plainly(&self, slot: &mut Slot, requests: Vec<&AppendRequest>) -> Vec<Answer> {
-        let count = requests.len();
-        let mut connection = match slot.take(&self.connector).await {
-            Ok(connection) => connection,
-            Err(error) => return vec![Err(error.into()); count],
-        };
-        let mut answers = Vec::with_capacity(count);
-        let mut is_usable = true;
-        if count > 1 {
-            let mut own = Own { connector: &self.connector, connection: &mut connection };
-            match self.write_together(&mut own, &self.statements.append, &requests).await {
-                Ok((together, lost)) => (answers, is_usable) = (together, !lost),
-                // nothing was written: each is asked alone, so that it gets its own answer
-                Err(error) if is_refused(&error) => {}
+    /// A statement that is refused has written nothing. Its requests are asked again in parts, until
+    /// the one that is to blame is alone and has its own answer.
+    async fn write_plainly(
+        &self,
+        slot: &mut Slot,
+        requests: &[&AppendRequest],
+    ) -> Vec<Result<Answer, Locked>> {
+        let mut answers: Vec<_> = requests.iter().map(|_| None).collect();
+        let mut locked = HashSet::new();
+        let mut parts = vec![(0..requests.len()).collect::<Vec<_>>()];
+        while let Some(part) = parts.pop() {
+            // what comes after a locked request of the same stream must not overtake it
+            let (behind, part): (Vec<_>, Vec<_>) =
+                part.into_iter().partition(|&index| is_any_of(requests[index], &locked));
+            for index in behind {
+                answers[index] = Some(Err(Locked(self.busy(requests[index]))));
+                locked.extend(streams(requests[index]));
+            }
+            if part.is_empty() {
+                continue;
+            }
+            let mut connection = match slot.take(&self.connector).await {
+                Ok(connection) => connection,
                 Err(error) => {
-                    let error = append_error("appending", self.place(), error);
-                    return vec![Err(error.into()); count];
+                    part.iter().for_each(|&at| answers[at] = Some(Ok(Err(error.clone().into()))));
+                    continue;
                 }
-            }
-        }
-        if answers.is_empty() {
-            for request in requests {
-                if !is_usable {
-                    connection = match slot.take(&self.connector).await {
-                        Ok(connection) => connection,
-                        Err(error) => {
-                            answers.push(Err(error.into()));
-                            continue;
+            };
+            let mut own = Own { connector: &self.connector, connection: &mut connection };
+            let is_usable = if let [index] = part[..] {
+                let (answer, lost) = self.write_one(&mut own, requests[index]).await;
+                if answer.is_err() {
+                    locked.extend(streams(requests[index]));
+                }
+                answers[index] = Some(answer);
+                !lost
+            } else {
+                let together: Vec<_> = part.iter().map(|&index| requests[index]).collect();
+                match self.write_together(&mut own, &self.statements.append, &together).await {
+                    Ok((together, lost)) => {
+                        for (&index, answer) in part.iter().zip(together) {
+                            answers[index] = Some(Ok(answer));
                         }
-                    };
+                        !lost
+                    }
+                    Err(error) if is_refused(&error) => {
+                        let size = part.len().div_ceil(PARTS);
+                        parts.extend(part.chunks(size).rev().map(<[_]>::to_vec));
+                        true
+                    }
+                    Err(error) => {
+                        let error = append_error("appending", self.place(), error);
+                        part.iter()
+                            .for_each(|&at| answers[at] = Some(Ok(Err(error.clone().into()))));
+                        false
+                    }
                 }
-                let mut own = Own { connector: &self.connector, connection: &mut connection };
-                let (answer, lost) = self.write_one(&mut own, request).await;
-                is_usable = !lost;
-                answers.push(answer);
+            };
+            if is_usable {
+                slot.keep(connection);
             }
         }
-        if is_usable {
-            slot.keep(connection);
-        }
-        answers
+        let answers = answers.into_iter();
+        answers.map(|answer| answer.expect("each request is in one part")).collect()
+    }
+
+    /// The refusal of a request that stands behind a locked one.
+    fn busy(&self, request: &AppendRequest) -> AppendError {
+        let what = Doing("appending to", request.streams().first().map(|part| &part.stream));
+        let text = format!("{what} in {}: another append to the stream is held up", self.place());
+        StoreError::new(StoreErrorKind::Busy, text).into()
     }
 
     /// Writes several requests by one statement; tells, too, whether the connection was lost
@@ -168,19 +209,34 @@ impl Appender {
         &self,
         own: &mut Own<'_>,
         request: &AppendRequest,
-    ) -> (Result<Appended, AppendError>, bool) {
+    ) -> (Result<Answer, Locked>, bool) {
         let now = self.clock.now();
         if let Some(statement) = bind_single(request, &self.statements, self.layout.ids, now) {
             let rows = own.rows(statement).await;
             match rows.and_then(|rows| single_outcome(request, &rows, now)) {
-                Ok(Some(appended)) => return (Ok(appended), false),
+                Ok(Some(appended)) => return (Ok(Ok(appended)), false),
                 // the function says why nothing was written
                 Ok(None) => {}
                 Err(error) if is_race(&error, &self.layout) => {}
-                Err(error) => return self.failed(request, error),
+                Err(error) => return self.failed_or_locked(request, error),
             }
         }
-        self.write_by(own, &self.statements.append, request).await
+        match self.judge(own, &self.statements.append, request).await {
+            Ok(answer) => (Ok(answer), false),
+            Err(error) => self.failed_or_locked(request, error),
+        }
+    }
+
+    fn failed_or_locked(
+        &self,
+        request: &AppendRequest,
+        error: sqlx::Error,
+    ) -> (Result<Answer, Locked>, bool) {
+        let is_locked = has_code(&error, "55P03") || has_code(&error, "40P01");
+        match self.failed(request, error) {
+            (Err(error), lost) if is_locked => (Err(Locked(error)), lost),
+            (answer, lost) => (Ok(answer), lost),
+        }
     }
 
     /// Writes one request by one of the migrated functions.
@@ -293,6 +349,16 @@ impl Appender {
             rows.iter().map(|row| row.try_get(0)).collect::<Result<_, sqlx::Error>>()?;
         Ok(events().map(|event| event.event_id).find(|id| used.contains(&id.as_uuid())))
     }
+}
+
+/// The streams of a request.
+pub(crate) fn streams(request: &AppendRequest) -> impl Iterator<Item = StreamId> {
+    request.streams().iter().map(|part| part.stream.clone())
+}
+
+/// True if the request is for one of these streams.
+pub(crate) fn is_any_of(request: &AppendRequest, streams: &HashSet<StreamId>) -> bool {
+    request.streams().iter().any(|part| streams.contains(&part.stream))
 }
 
 fn outcomes(

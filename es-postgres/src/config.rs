@@ -12,9 +12,12 @@ use sqlx::postgres::PgConnectOptions;
 use crate::identifier::Identifier;
 
 mod address;
+mod session;
 mod snapshot_table;
 
 pub use address::ConfigError;
+pub(crate) use session::Patience;
+pub use session::Synchronous;
 pub use snapshot_table::SnapshotTable;
 
 /// The type of the column `aggregate_id`.
@@ -103,6 +106,8 @@ pub struct PostgresConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) statement_timeout: Duration,
     pub(crate) lock_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) synchronous: Synchronous,
     pub(crate) poll_interval: Duration,
     pub(crate) notifies: bool,
     pub(crate) limits: Limits,
@@ -124,6 +129,8 @@ impl PostgresConfig {
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(20),
+            synchronous: Synchronous::default(),
             poll_interval: Duration::from_millis(125),
             notifies: true,
             limits: Limits::default(),
@@ -164,8 +171,8 @@ impl PostgresConfig {
 
     /// How many connections read; 2 by default, at least 1.
     ///
-    /// With the writers, the projectors and two more, one to follow the log and one to tell other
-    /// processes, these are all connections of a store. Each is made when it is first needed.
+    /// With the writers, the projectors and three more, one to follow the log, one to tell other
+    /// processes and one for appends that others hold up, these are all connections of a store. Each is made when it is first needed.
     #[must_use]
     pub fn readers(mut self, readers: usize) -> Self {
         self.readers = readers.max(1);
@@ -198,8 +205,7 @@ impl PostgresConfig {
     }
 
     /// How long a statement may take; 30 s by default. The server ends it then; if the server does
-    /// not answer for twice as long, the connection is given up. The server's part needs
-    /// [`Session::Own`].
+    /// not answer for twice as long, the connection is given up.
     #[must_use]
     pub fn statement_timeout(mut self, timeout: Duration) -> Self {
         self.statement_timeout = timeout;
@@ -207,10 +213,26 @@ impl PostgresConfig {
     }
 
     /// How long an append may wait for another transaction that writes to the same stream; 10 s by
-    /// default. Needs [`Session::Own`].
+    /// default. Appends to other streams do not wait with it.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// How long the server keeps a transaction of the store's own open that waits for this program's
+    /// next statement; 20 s by default, at least 1 ms. When the program, its host or the network has
+    /// stopped in the middle of one, the log goes on after that.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout.max(Duration::from_millis(1));
+        self
+    }
+
+    /// When an append is acknowledged; [`Synchronous::Full`] by default.
+    #[must_use]
+    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
         self
     }
 
@@ -264,30 +286,6 @@ impl PostgresConfig {
     /// the password.
     pub fn connect_options(&self) -> PgConnectOptions {
         self.plain_options()
-    }
-
-    /// The options of a connection of the store's own.
-    pub(crate) fn own_options(&self) -> PgConnectOptions {
-        match self.session {
-            Session::Pooled => self.plain_options(),
-            Session::Own => {
-                let millis = |time: Duration| time.as_millis().min(i32::MAX as u128).to_string();
-                self.options.clone().options([
-                    ("statement_timeout", millis(self.statement_timeout)),
-                    ("lock_timeout", millis(self.lock_timeout)),
-                    // a race is judged by the statement, not ended by the server
-                    ("default_transaction_isolation", "read committed".to_owned()),
-                    // what the application put first in its path must not change a statement
-                    ("search_path", "pg_catalog".to_owned()),
-                    // statements are planned once, and a plan that was made while the table was
-                    // empty would scan it for ever
-                    ("plan_cache_mode", "force_generic_plan".to_owned()),
-                    ("enable_seqscan", "off".to_owned()),
-                    ("enable_bitmapscan", "off".to_owned()),
-                    ("jit", "off".to_owned()),
-                ])
-            }
-        }
     }
 
     /// The options of a connection that migrates, on which the application's own settings hold.

@@ -10,24 +10,23 @@ use es_core::{StoreError, StoreErrorKind, StreamId};
 use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection, PgConnection, Postgres};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, SqlStr};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 mod lending;
 
 pub(crate) use lending::Connections;
 
-use crate::config::PostgresConfig;
-use crate::error::{is_lost, store_error};
+use crate::config::{Patience, PostgresConfig};
+use crate::error::{is_about_standby, is_lost, standby, store_error};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
 /// restarted meanwhile would otherwise make an append's outcome unknown.
 const STALE: Duration = Duration::from_secs(1);
 
-/// How a transaction begins in which no session settings can be relied on.
-///
-/// A standby refuses it: what a proxy sends there would not see what was acknowledged.
-pub(crate) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+/// How long a server may take to be told that a connection ends.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What a statement is for, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -87,10 +86,16 @@ async fn all_of(
 pub(crate) struct Connector {
     options: Secret,
     is_persistent: bool,
+    /// How a transaction begins.
+    begin: SqlStr,
+    /// What a new connection is asked first, so that its commits reach the disk of a primary.
+    first: Option<SqlStr>,
     connect_timeout: Duration,
     answer_timeout: Duration,
     /// How many connections were lost, of all that lead to this place.
     losses: Arc<AtomicU64>,
+    /// True when the store has waited long enough for what is under way, of all that lead there.
+    is_over: watch::Sender<bool>,
     /// Where the connections lead to, for messages.
     pub(crate) place: String,
 }
@@ -107,21 +112,32 @@ impl std::fmt::Debug for Secret {
 impl Connector {
     /// For connections of the store's own.
     pub(crate) fn new(config: &PostgresConfig) -> Self {
-        Self::with(config, config.own_options())
+        Self::with(config, Patience::Whole, config.own_options(Patience::Whole))
+    }
+
+    /// The same for statements that wait for a lock no longer than this, and are asked again then.
+    pub(crate) fn hasty(&self, config: &PostgresConfig, most: Duration) -> Self {
+        let patience = Patience::AtMost(most);
+        let (losses, is_over) = (Arc::clone(&self.losses), self.is_over.clone());
+        Self { losses, is_over, ..Self::with(config, patience, config.own_options(patience)) }
     }
 
     /// For connections that migrate.
     pub(crate) fn plain(config: &PostgresConfig) -> Self {
-        Self::with(config, config.plain_options())
+        Self { first: None, ..Self::with(config, Patience::Whole, config.plain_options()) }
     }
 
-    fn with(config: &PostgresConfig, options: PgConnectOptions) -> Self {
+    fn with(config: &PostgresConfig, patience: Patience, options: PgConnectOptions) -> Self {
+        let is_persistent = config.is_persistent();
         Self {
             options: Secret(options),
-            is_persistent: config.is_persistent(),
+            is_persistent,
+            begin: config.begin(patience),
+            first: is_persistent.then(|| config.synchronous.first()),
             connect_timeout: config.connect_timeout,
             answer_timeout: config.statement_timeout.saturating_mul(2),
             losses: Arc::default(),
+            is_over: watch::Sender::new(false),
             place: config.place(),
         }
     }
@@ -133,8 +149,20 @@ impl Connector {
             true => options.options([("synchronous_commit", "off")]),
             false => options,
         };
-        let losses = Arc::clone(&self.losses);
-        Self { options: Secret(options), losses, place: self.place.clone(), ..*self }
+        Self {
+            options: Secret(options),
+            begin: self.begin.clone(),
+            first: None,
+            losses: Arc::clone(&self.losses),
+            is_over: self.is_over.clone(),
+            place: self.place.clone(),
+            ..*self
+        }
+    }
+
+    /// How a transaction begins: with all that holds in it.
+    pub(crate) fn begin(&self) -> SqlStr {
+        self.begin.clone()
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {
@@ -147,7 +175,14 @@ impl Connector {
 
     pub(crate) async fn connect(&self) -> Result<PgConnection, StoreError> {
         let what = "connecting";
-        match timeout(self.connect_timeout, self.options.0.connect()).await {
+        let connect = async {
+            let mut connection = self.options.0.connect().await?;
+            if let Some(first) = &self.first {
+                sqlx::raw_sql(first.clone()).execute(&mut connection).await?;
+            }
+            Ok(connection)
+        };
+        match timeout(self.connect_timeout, self.unless_over(connect)).await {
             Ok(connected) => connected.map_err(|error| self.failure(what, error)),
             Err(_) => Err(self.no_answer(what)),
         }
@@ -186,7 +221,7 @@ impl Connector {
             }
             // a proxy may give each message that is outside of a transaction to another server
             // connection, which does not know what the message before has prepared
-            let mut transaction = connection.begin_with(BEGIN).await?;
+            let mut transaction = connection.begin_with(self.begin()).await?;
             match all_of(statement.fetch(&mut *transaction), take).await {
                 Ok(Ended::Whole) => {
                     transaction.commit().await?;
@@ -227,13 +262,35 @@ impl Connector {
         &self,
         answer: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        match timeout(self.answer_timeout, answer).await {
+        match timeout(self.answer_timeout, self.unless_over(answer)).await {
             Ok(answer) => answer,
             Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
         }
     }
 
+    /// Ends what is under way, and refuses what is asked from now on.
+    pub(crate) fn end(&self) {
+        self.is_over.send_replace(true);
+    }
+
+    async fn unless_over<T, E: From<sqlx::Error>>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let mut is_over = self.is_over.subscribe();
+        tokio::select! {
+            answer = answer => answer,
+            // the sender lives as long as this
+            _ = is_over.wait_for(|is_over| *is_over) => {
+                Err(sqlx::Error::Io(std::io::ErrorKind::ConnectionAborted.into()).into())
+            }
+        }
+    }
+
     pub(crate) fn failure(&self, what: impl Display, error: sqlx::Error) -> StoreError {
+        if is_about_standby(&error) {
+            return standby(&self.place).caused_by(error);
+        }
         store_error(what, &self.place, error)
     }
 
@@ -266,7 +323,8 @@ impl Slot {
             if !is_doubtful && self.used.elapsed() < STALE {
                 return Ok(connection);
             }
-            if let Ok(Ok(())) = timeout(connector.connect_timeout, connection.ping()).await {
+            let ping = connector.unless_over::<_, sqlx::Error>(connection.ping());
+            if let Ok(Ok(())) = timeout(connector.connect_timeout, ping).await {
                 return Ok(connection);
             }
         }
@@ -283,10 +341,11 @@ impl Slot {
         self.connection.is_some()
     }
 
+    /// Says goodbye to the server; one that does not answer is left alone soon.
     pub(crate) async fn close(self) {
         if let Some(connection) = self.connection {
             // the server notices in any case
-            let _ = connection.close().await;
+            let _ = timeout(FAREWELL, connection.close()).await;
         }
     }
 }

@@ -166,6 +166,14 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
     }
 }
 
+/// True if a server that takes no writes was asked to begin a transaction that may write. The code alone
+/// means many things; the routine is the one that judges settings.
+pub(crate) fn is_about_standby(error: &Error) -> bool {
+    database_error(error).is_some_and(|error| {
+        error.code() == "0A000" && error.routine() == Some("call_bool_check_hook")
+    })
+}
+
 /// The refusal of a server that follows another one.
 pub(crate) fn standby(place: &str) -> StoreError {
     let text = format!(

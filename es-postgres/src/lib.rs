@@ -78,7 +78,9 @@ mod read;
 mod row;
 mod snapshot;
 
-pub use config::{ConfigError, IdType, Layout, PostgresConfig, Session, SnapshotTable};
+pub use config::{
+    ConfigError, IdType, Layout, PostgresConfig, Session, SnapshotTable, Synchronous,
+};
 pub use error::store_error;
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;

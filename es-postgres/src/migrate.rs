@@ -12,8 +12,9 @@ use crate::connection::{Bound, Connector};
 use crate::error::{has_code, standby, store_error};
 use crate::sql::{Statement, Statements, fill};
 
-/// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.
-const OLDEST_SERVER: i32 = 140_000;
+/// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.1. In 14.0 a
+/// prepared transaction loses the name by which its writers are waited for.
+const OLDEST_SERVER: i32 = 140_001;
 
 const LOOKING: &str = "looking at the schema";
 
@@ -285,6 +286,7 @@ async fn check_server(
             server_version: row.try_get("server_version")?,
             encoding: row.try_get("encoding")?,
             is_standby: row.try_get("is_standby")?,
+            is_durable: row.try_get("is_durable")?,
             events_oid: row.try_get("events_oid")?,
             has_plain_positions: row.try_get("has_plain_positions")?,
             id_type: row.try_get("id_type")?,
@@ -295,8 +297,9 @@ async fn check_server(
         return Err(standby(place));
     }
     if inspection.server_version < OLDEST_SERVER {
-        let version = inspection.server_version / 10_000;
-        let text = format!("{place} is PostgreSQL {version}; use 14 or newer");
+        let (version, minor) =
+            (inspection.server_version / 10_000, inspection.server_version % 10_000);
+        let text = format!("{place} is PostgreSQL {version}.{minor}; use 14.1 or newer");
         return Err(StoreError::new(StoreErrorKind::NotAStore, text));
     }
     if inspection.encoding != "UTF8" {
@@ -304,6 +307,14 @@ async fn check_server(
             "{place} has the encoding {}, which cannot hold every text; \
              make a database with ENCODING 'UTF8'",
             inspection.encoding
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
+    if !inspection.is_durable {
+        let text = format!(
+            "{place} runs with fsync = off, so that a crash of its machine may destroy the store; \
+             switch it on, or accept that by: \
+             ALTER DATABASE … SET es_postgres.fsync_off = 'accepted'"
         );
         return Err(StoreError::new(StoreErrorKind::NotAStore, text));
     }
@@ -316,6 +327,7 @@ struct Inspection {
     server_version: i32,
     encoding: String,
     is_standby: bool,
+    is_durable: bool,
     events_oid: Option<i64>,
     has_plain_positions: bool,
     id_type: Option<String>,

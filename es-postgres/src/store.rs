@@ -11,6 +11,7 @@ use es_core::{
 };
 use sqlx::Connection;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::append::Appender;
 use crate::config::{IdType, PostgresConfig, Session};
@@ -20,7 +21,7 @@ use crate::migrate::check_store;
 use crate::projection::Projections;
 use crate::read::Reader;
 use crate::sql::Statements;
-use crate::writer::Writer;
+use crate::writer::{Lane, Writer, lane};
 
 /// An event store in a PostgreSQL database; cloning gives another handle to the same store.
 ///
@@ -36,6 +37,7 @@ struct Shared {
     writer: Arc<Writer>,
     /// What appends within other people's transactions need.
     appender: Appender,
+    announcer: Option<Announcer>,
     reader: Reader,
     log: Arc<Log>,
     projections: Arc<Projections>,
@@ -90,8 +92,8 @@ impl PostgresStore {
             config.is_persistent(),
             config.lock_timeout,
         ));
-        let appender = |announcer| Appender {
-            connector: Arc::clone(&connector),
+        let appender = |connector: &Arc<Connector>, announcer| Appender {
+            connector: Arc::clone(connector),
             statements: Arc::clone(&statements),
             layout: config.layout.clone(),
             clock: Arc::clone(&config.clock),
@@ -100,7 +102,12 @@ impl PostgresStore {
             projections: Arc::clone(&projections),
             is_persistent: config.is_persistent(),
         };
-        let writer = Writer::new(appender(announcer), runtime, config.writers, config.queue);
+        let [moment, longer] =
+            [lane::MOMENT, lane::LONGER].map(|most| Arc::new(connector.hasty(&config, most)));
+        let lane =
+            Lane { appender: appender(&longer, announcer.clone()), patience: config.lock_timeout };
+        let quick = appender(&moment, announcer.clone());
+        let writer = Writer::new(quick, lane, runtime, config.writers, config.queue);
         let reader = Reader::new(
             Connections::new(Arc::clone(&connector), config.readers),
             Arc::clone(&statements),
@@ -108,9 +115,19 @@ impl PostgresStore {
             Arc::clone(&log),
             connector.place.clone(),
         );
-        let appender = appender(None);
+        let appender = appender(&connector, None);
         let writer = Arc::new(writer);
-        Ok(Self { shared: Arc::new(Shared { config, writer, appender, reader, log, projections }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config,
+                writer,
+                appender,
+                announcer,
+                reader,
+                log,
+                projections,
+            }),
+        })
     }
 
     /// How the store was opened.
@@ -132,11 +149,27 @@ impl PostgresStore {
 
     /// Writes what waits, closes all connections and refuses every other call from now on, on every
     /// handle.
+    ///
+    /// What is under way has [`connect_timeout`](PostgresConfig::connect_timeout) to end; then its
+    /// connections are given up, and an append among it has an unknown outcome.
     pub async fn close(&self) {
-        self.shared.writer.close().await;
-        self.shared.log.close();
-        self.shared.reader.connections.close(self.config().readers).await;
-        self.shared.projections.close(self.config().projectors).await;
+        let shared = &*self.shared;
+        let connector = shared.projections.connections.connector();
+        let close = async {
+            shared.writer.close().await;
+            shared.reader.connections.close(self.config().readers).await;
+            shared.projections.close(self.config().projectors).await;
+        };
+        let mut close = std::pin::pin!(close);
+        if timeout(self.config().connect_timeout, &mut close).await.is_err() {
+            connector.end();
+            close.await;
+        }
+        shared.log.close();
+        if let Some(announcer) = &shared.announcer {
+            announcer.close().await;
+        }
+        connector.end();
     }
 
     /// Checks a request against the limits and against what the columns can hold.

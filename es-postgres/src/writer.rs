@@ -5,6 +5,9 @@
 //! takes it along in one statement: the busier the store, the larger the batches, and never does an
 //! append wait for another to come. A stream is under way on one connection only, so that the
 //! appends of one process do not race one another.
+//!
+//! What other transactions hold up waits for no more than a moment there, and then in the
+//! [slow lane](lane), so that it holds up nobody else.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -16,9 +19,14 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::append::Appender;
+use crate::append::{Appender, Locked, streams};
 use crate::connection::Slot;
 use crate::error::{closed, outcome_unknown};
+
+pub(crate) mod lane;
+
+pub(crate) use lane::Lane;
+use lane::Stalled;
 
 /// A batch takes no further requests when it has so many of them or of their events.
 const BATCH_REQUESTS: usize = 512;
@@ -37,6 +45,7 @@ pub(crate) struct Writer {
     connections: usize,
     /// Told when a connection becomes idle.
     idle: Notify,
+    lane: Lane,
 }
 
 struct State {
@@ -44,6 +53,10 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// The streams that are being written to.
     busy: HashSet<StreamId>,
+    /// What others hold up, in the order in which it is tried; its streams are busy.
+    stalled: VecDeque<Stalled>,
+    /// The connection for that, unless it is in use.
+    lane: Option<Slot>,
     is_closed: bool,
 }
 
@@ -51,19 +64,27 @@ struct State {
 struct Waiting {
     request: AppendRequest,
     reply: oneshot::Sender<Answer>,
-    _place: OwnedSemaphorePermit,
+    /// None for one that did not have to wait for a connection.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Writer {
     pub(crate) fn new(
         appender: Appender,
+        lane: Lane,
         runtime: Handle,
         connections: usize,
         queue: usize,
     ) -> Self {
         let idle = (0..connections).map(|_| Slot::empty()).collect();
-        let state =
-            State { idle, waiting: VecDeque::new(), busy: HashSet::new(), is_closed: false };
+        let state = State {
+            idle,
+            waiting: VecDeque::new(),
+            busy: HashSet::new(),
+            stalled: VecDeque::new(),
+            lane: Some(Slot::empty()),
+            is_closed: false,
+        };
         Self {
             appender,
             runtime,
@@ -71,6 +92,7 @@ impl Writer {
             state: Mutex::new(state),
             connections,
             idle: Notify::new(),
+            lane,
         }
     }
 
@@ -95,11 +117,15 @@ impl Writer {
             if state.is_closed {
                 return Err(self.closed());
             }
-            state.waiting.push_back(Waiting { request, reply, _place: place });
+            state.waiting.push_back(Waiting { request, reply, _place: Some(place) });
             if let Some(slot) = state.idle.pop() {
                 self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
             }
         }
+        self.answered(answer).await
+    }
+
+    async fn answered(&self, answer: oneshot::Receiver<Answer>) -> Answer {
         match answer.await {
             Ok(answer) => answer,
             Err(_) => Err(outcome_unknown("appending", self.appender.place()).into()),
@@ -120,13 +146,13 @@ impl Writer {
         let Some(slot) = state.idle.pop() else {
             return Ok(None);
         };
-        let streams: Vec<_> = request.streams().iter().map(|part| part.stream.clone()).collect();
+        let streams: HashSet<_> = streams(request).collect();
         state.busy.extend(streams.iter().cloned());
         Ok(Some(Turn { writer: Arc::clone(self), slot: Some(slot), streams }))
     }
 
     /// Takes a connection back, or gives it to those who wait.
-    fn release(self: &Arc<Self>, slot: Slot, streams: &[StreamId]) {
+    fn release(self: &Arc<Self>, slot: Slot, streams: &HashSet<StreamId>) {
         let mut state = self.state();
         for stream in streams {
             state.busy.remove(stream);
@@ -141,31 +167,36 @@ impl Writer {
         }
     }
 
-    /// Writes batch after batch until nothing waits that could be written now.
-    async fn write_what_waits(self: Arc<Self>, mut slot: Slot) {
-        loop {
-            let batch = {
-                let mut state = self.state();
-                let batch = state.take_batch();
-                if batch.is_empty() {
-                    state.idle.push(slot);
-                    drop(state);
-                    self.idle.notify_waiters();
-                    return;
-                }
-                batch
-            };
-            let requests: Vec<_> = batch.iter().map(|waiting| &waiting.request).collect();
-            let answers = self.appender.write(&mut slot, requests).await;
+    /// Writes what can be written now; after it the connection goes to those who wait still.
+    async fn write_what_waits(self: Arc<Self>, slot: Slot) {
+        let batch = {
             let mut state = self.state();
-            for part in batch.iter().flat_map(|waiting| waiting.request.streams()) {
-                state.busy.remove(&part.stream);
+            let batch = state.take_batch();
+            if batch.is_empty() {
+                state.idle.push(slot);
+                drop(state);
+                self.idle.notify_waiters();
+                return;
             }
-            drop(state);
-            for (waiting, answer) in batch.into_iter().zip(answers) {
-                // who has gone does not need it
-                let _ = waiting.reply.send(answer);
+            batch
+        };
+        let streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
+        let mut turn = Turn { writer: Arc::clone(&self), slot: Some(slot), streams };
+        let requests: Vec<_> = batch.iter().map(|waiting| &waiting.request).collect();
+        let answers = turn.send(&requests).await;
+        let mut done = Vec::with_capacity(batch.len());
+        let mut stalled = Vec::new();
+        for (waiting, answer) in batch.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) => done.push((waiting.reply, answer)),
+                Err(_) => stalled.push(Stalled::new(waiting)),
             }
+        }
+        turn.leave_to_lane(stalled);
+        drop(turn);
+        for (reply, answer) in done {
+            // who has gone does not need it
+            let _ = reply.send(answer);
         }
     }
 
@@ -179,8 +210,13 @@ impl Writer {
             became_idle.as_mut().enable();
             let slots = {
                 let mut state = self.state();
-                let is_done = state.idle.len() == self.connections && state.waiting.is_empty();
-                is_done.then(|| std::mem::take(&mut state.idle))
+                let is_done = state.idle.len() == self.connections
+                    && state.waiting.is_empty()
+                    && state.lane.is_some();
+                is_done.then(|| {
+                    let lane = state.lane.take();
+                    std::mem::take(&mut state.idle).into_iter().chain(lane).collect::<Vec<_>>()
+                })
             };
             if let Some(slots) = slots {
                 for slot in slots {
@@ -257,19 +293,42 @@ impl State {
     }
 }
 
-/// A connection on loan to one caller.
+/// A connection on loan, and the streams that are written to on it. Both come back when this is
+/// dropped, by a panic, too.
 struct Turn {
     writer: Arc<Writer>,
     slot: Option<Slot>,
-    streams: Vec<StreamId>,
+    streams: HashSet<StreamId>,
 }
 
 impl Turn {
-    async fn write(mut self, request: AppendRequest) -> Answer {
+    async fn send(&mut self, requests: &[&AppendRequest]) -> Vec<Result<Answer, Locked>> {
         let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-        let mut answers = self.writer.appender.write(&mut slot, vec![&request]).await;
+        let answers = self.writer.appender.write(&mut slot, requests).await;
         self.slot = Some(slot);
-        answers.pop().expect("there is an answer for each request")
+        answers
+    }
+
+    /// Writes one request, and waits for its answer.
+    async fn write(mut self, request: AppendRequest) -> Answer {
+        let mut answers = self.send(&[&request]).await;
+        match answers.pop().expect("there is an answer for each request") {
+            Ok(answer) => answer,
+            Err(_) => {
+                let (reply, answer) = oneshot::channel();
+                let waiting = Waiting { request, reply, _place: None };
+                self.leave_to_lane(vec![Stalled::new(waiting)]);
+                let writer = Arc::clone(&self.writer);
+                drop(self);
+                writer.answered(answer).await
+            }
+        }
+    }
+
+    /// Hands requests over to the slow lane; their streams stay busy.
+    fn leave_to_lane(&mut self, stalled: Vec<Stalled>) {
+        self.streams.retain(|stream| !stalled.iter().any(|stalled| stalled.is_for(stream)));
+        self.writer.stall(stalled);
     }
 }
 

@@ -33,5 +33,7 @@ mod roles;
 mod snapshots;
 #[path = "postgres/specification.rs"]
 mod specification;
+#[path = "postgres/trigger.rs"]
+mod trigger;
 #[path = "postgres/validate.rs"]
 mod validate;

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::{Answer, Appender, Sender};
+use super::{Answer, Appender, Locked, PARTS, Sender};
 use crate::connection::{Bound, Connector, Doing, Slot};
 use crate::error::append_error;
 use crate::projection::Undone;
@@ -35,30 +35,26 @@ fn appending<'a>(requests: &[&'a AppendRequest]) -> Doing<'a> {
 }
 
 impl Appender {
-    /// Writes requests in one transaction with what they do to the models, or each in one of its own
-    /// if that fails, so that one which cannot be taken refuses itself only.
+    /// Writes requests in one transaction with what they do to the models, or in smaller parts if that
+    /// fails, so that one which cannot be taken refuses itself only.
     pub(super) async fn write_kept(
         &self,
         slot: &mut Slot,
         requests: &[&AppendRequest],
         kept: &[Definition],
-    ) -> Vec<Answer> {
-        let refused = match self.keep(slot, requests, kept).await {
-            Ok(answers) => return answers,
-            Err(refused) => refused,
-        };
-        let refusal = |requests: &[&AppendRequest], undone| -> AppendError {
-            self.projections.refusal(appending(requests), undone).into()
-        };
-        if !matches!(refused, Undone::Refused(_)) || requests.len() == 1 {
-            let error = refusal(requests, refused);
-            return vec![Err(error); requests.len()];
-        }
+    ) -> Vec<Result<Answer, Locked>> {
         let mut answers = Vec::with_capacity(requests.len());
-        for request in requests {
-            match self.keep(slot, &[request], kept).await {
-                Ok(answer) => answers.extend(answer),
-                Err(undone) => answers.push(Err(refusal(&[request], undone))),
+        let mut parts = vec![requests];
+        while let Some(part) = parts.pop() {
+            match self.keep(slot, part, kept).await {
+                Ok(answered) => answers.extend(answered.into_iter().map(Ok)),
+                Err(Undone::Refused(_)) if part.len() > 1 => {
+                    parts.extend(part.chunks(part.len().div_ceil(PARTS)).rev());
+                }
+                Err(undone) => {
+                    let error = self.projections.refusal(appending(part), undone);
+                    answers.extend(part.iter().map(|_| Ok(Err(error.clone().into()))));
+                }
             }
         }
         answers

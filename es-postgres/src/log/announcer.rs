@@ -1,19 +1,26 @@
 //! Telling other processes that there are new events.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
-use crate::connection::{Connector, Slot};
+use crate::connection::{Connector, FAREWELL, Slot};
 use crate::error::is_lost;
 use crate::sql::Statements;
 
 /// Tells other processes of appends, after their commits and on a connection of its own: within an
 /// append it would make all commits of the database wait for one another.
-pub(crate) struct Announcer(mpsc::Sender<()>);
+#[derive(Clone)]
+pub(crate) struct Announcer(Arc<Mutex<Option<Working>>>);
+
+struct Working {
+    wanted: mpsc::Sender<()>,
+    task: JoinHandle<()>,
+}
 
 impl Announcer {
     /// All appends within this time are told of at once.
@@ -26,7 +33,7 @@ impl Announcer {
         channel: String,
     ) -> Self {
         let (wanted, mut asked) = mpsc::channel(1);
-        runtime.spawn(async move {
+        let task = runtime.spawn(async move {
             let mut slot = Slot::empty();
             while asked.recv().await.is_some() {
                 // a connection that was lost since the last time is replaced once
@@ -41,13 +48,25 @@ impl Announcer {
             }
             slot.close().await;
         });
-        Self(wanted)
+        Self(Arc::new(Mutex::new(Some(Working { wanted, task }))))
     }
 
     /// There are new events.
     pub(crate) fn announce(&self) {
         // what is full already tells of this one, too
-        let _ = self.0.try_send(());
+        if let Some(working) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = working.wanted.try_send(());
+        }
+    }
+
+    /// Closes its connection; one on which the server does not answer is left alone soon.
+    pub(crate) async fn close(&self) {
+        let working = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Working { wanted, mut task }) = working else { return };
+        drop(wanted);
+        if timeout(FAREWELL * 2, &mut task).await.is_err() {
+            task.abort();
+        }
     }
 }
 

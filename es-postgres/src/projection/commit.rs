@@ -48,7 +48,8 @@ impl Projections {
         let mut connection = loan.take().await?;
         let connector = self.connections.connector();
         let unsent = |error| SinkError::from(connector.failure(WRITING, error));
-        let mut transaction = connector.in_time(connection.begin()).await.map_err(unsent)?;
+        let mut transaction =
+            connector.in_time(connection.begin_with(connector.begin())).await.map_err(unsent)?;
         let work = async |connection: &mut PgConnection| {
             let within = self.lock(lease, batch, connection).await?;
             let mut model = ModelTransaction {

@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
 use super::Projections;
 use super::sink::CHANGING;
-use crate::connection::{BEGIN, Bound};
+use crate::connection::Bound;
 use crate::error::{is_lost, unknown_unless_refused};
 use crate::row::position;
 use crate::store::PostgresStore;
@@ -159,7 +159,8 @@ impl Projections {
         &self,
         connection: &'c mut PgConnection,
     ) -> Result<Transaction<'c, Postgres>, Undone> {
-        let begun = self.connections.connector().in_time(connection.begin_with(BEGIN)).await;
+        let connector = self.connections.connector();
+        let begun = connector.in_time(connection.begin_with(connector.begin())).await;
         begun.map_err(|error| Undone::Failed(self.connections.failure(CHANGING, error).into()))
     }
 

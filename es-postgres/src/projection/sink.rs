@@ -7,9 +7,10 @@ use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Lease, ListParked, ModelRow, Parked, ParkedId,
     ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
-use es_core::{Position, StoreError, Timestamp};
+use es_core::{Position, StoreError, StoreErrorKind, Timestamp};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use tokio::time::timeout;
 
 use super::commit::{lost, number, text};
 use super::{Projections, row};
@@ -20,6 +21,9 @@ use crate::store::PostgresStore;
 
 const READING: Doing<'static> = Doing("reading a projection", None);
 pub(super) const CHANGING: Doing<'static> = Doing("changing a projection", None);
+
+/// How long giving back a lease may take, which who stops waits for.
+const RELEASING: Duration = Duration::from_secs(2);
 
 /// Longer leases than a hundred years are cut off.
 const LONGEST: i64 = 100 * 365 * 24 * 60 * 60 * 1_000_000;
@@ -235,7 +239,18 @@ impl ProjectionSink for PostgresStore {
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
         let this = self.projections();
         let statement = || bind_lease(sqlx::query(this.statements.projection_release.sql()), lease);
-        Ok(this.connections.rows(CHANGING, statement).await.map(drop)?)
+        match timeout(RELEASING, this.connections.rows(CHANGING, statement)).await {
+            Ok(released) => Ok(released.map(drop)?),
+            Err(_) => {
+                let text = format!(
+                    "giving back projection `{}` in {}: no answer within {RELEASING:?}; the lease \
+                     ends by itself",
+                    lease.projection,
+                    this.connections.connector().place
+                );
+                Err(StoreError::new(StoreErrorKind::Unavailable, text).into())
+            }
+        }
     }
 
     async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {

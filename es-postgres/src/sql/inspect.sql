@@ -5,6 +5,8 @@ SELECT
     current_setting('server_version_num')::int AS server_version,
     current_setting('server_encoding') AS encoding,
     pg_is_in_recovery() AS is_standby,
+    current_setting('fsync')::bool
+    OR coalesce(current_setting('es_postgres.fsync_off', TRUE), '') = 'accepted' AS is_durable,
     to_regclass($1)::oid::bigint AS events_oid,
     EXISTS (
         SELECT

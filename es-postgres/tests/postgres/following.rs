@@ -171,24 +171,6 @@ async fn a_follower_that_starts_begins_where_others_have_been() {
     assert_eq!(shown(&open(&database).await).await.len(), 5);
 }
 
-#[tokio::test]
-async fn a_log_that_went_back_is_told() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
-    for _ in 0..3 {
-        store.append(to("account/a")).await.unwrap();
-    }
-    assert_eq!(shown(&store).await.len(), 3);
-    run(
-        &database,
-        "ALTER TABLE execution_events DISABLE TRIGGER ALL; DELETE FROM execution_events WHERE position > 1;",
-    )
-    .await;
-    let error = store.end_of_log().await.unwrap_err();
-    assert_eq!(error.kind(), es_core::StoreErrorKind::Corrupt);
-    assert!(error.to_string().contains("log-3") && error.to_string().contains("backup"), "{error}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_that_wait_cost_less_than_ten_statements_a_second() {
     const LOOKS: u64 = 12;

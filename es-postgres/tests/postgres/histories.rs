@@ -1,12 +1,11 @@
 //! Logs that went back or are others than those that were read, and servers on which a log cannot be
 //! followed.
 
-use std::time::Duration;
-
 use es_core::{
-    AppendError, EventStore, LogPage, PageLimit, Position, ReadLog, StoreError, StoreErrorKind,
+    AppendError, EventStore, LogPage, PageLimit, Position, ReadLog, ReadStream, StoreError,
+    StoreErrorKind,
 };
-use es_pgtest::{Server, TestDatabase};
+use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 
 use crate::support::sessions::{execute, insert, log_after, past, positions_after, session};
@@ -46,7 +45,7 @@ async fn is_final(store: &PostgresStore, seen: u64) {
             store.end_of_log().await.unwrap_err(),
             soon("who waits is told", past(store, 0)).await.unwrap_err(),
             soon("who waits is told", past(store, seen)).await.unwrap_err(),
-            store.read_stream(&es_core::ReadStream::new(stream)).await.unwrap_err(),
+            store.read_stream(&ReadStream::new(stream)).await.unwrap_err(),
             appended,
         ] {
             assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
@@ -258,26 +257,27 @@ async fn a_standby_is_refused_in_every_mode() {
 }
 
 #[tokio::test]
-async fn reads_that_a_proxy_sends_to_a_standby_are_refused() {
+async fn reads_that_are_led_to_a_standby_are_refused() {
     let (database, _) = with_standby().await;
     let server = database.server();
     for session in [Session::Own, Session::Pooled] {
-        let proxy = es_pgtest::Splitter::start(server).await;
+        let proxy = Proxy::start(server).await;
         let config = PostgresConfig::new(proxy.options(database.name())).session(session);
-        let config = config.connect_timeout(Duration::from_secs(30));
-        let store = PostgresStore::open(config).await.unwrap();
+        let store = PostgresStore::open(config.notifications(false)).await.unwrap();
         grow(&store, 3).await;
-        assert_eq!(positions_after(&store, 0).await.len() % 3, 0);
-        proxy.to_standby();
+        let before = positions_after(&store, 0).await.len() as u64;
+        proxy.lead_to(&server.standby_options(database.name()));
+        let stream = ReadStream::new("account/a".parse().unwrap());
         for error in [
             log_after(&store, 0).await.unwrap_err(),
+            log_after(&store, before).await.unwrap_err(),
             store.end_of_log().await.unwrap_err(),
-            store
-                .read_stream(&es_core::ReadStream::new("account/a".parse().unwrap()))
-                .await
-                .unwrap_err(),
+            store.read_stream(&stream).await.unwrap_err(),
         ] {
-            assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{session:?}: {error}");
+            assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{session:?}: {error:?}");
+            assert!(error.to_string().contains("standby"), "{error}");
         }
+        proxy.lead_to(&database.options());
+        assert_eq!(positions_after(&store, 0).await.len() as u64, before);
     }
 }

@@ -9,6 +9,8 @@ mod bad_input;
 mod blockers;
 mod following;
 mod held_back;
+mod held_up;
+mod histories;
 mod inline;
 mod language;
 mod migrations;

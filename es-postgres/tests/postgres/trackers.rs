@@ -50,43 +50,6 @@ async fn a_tracker_gives_up_a_server_that_has_fallen_silent() {
 }
 
 #[tokio::test]
-async fn a_log_that_went_back_is_told_and_not_followed() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
-    for _ in 0..5 {
-        store.append(to("account/a")).await.unwrap();
-    }
-    assert_eq!(positions_after(&store, 0).await.len(), 5);
-    let mut waiting = pin!(past(&store, 5));
-    assert!(is_pending(waiting.as_mut()).await);
-    // as after the restoring of an older backup
-    run(
-        &database,
-        "ALTER TABLE execution_events DISABLE TRIGGER ALL; \
-         DELETE FROM execution_events WHERE position > 2; \
-         ALTER TABLE execution_events ENABLE TRIGGER ALL; \
-         UPDATE execution_events_watermark SET position = 2",
-    )
-    .await;
-    let error = soon("who waits is told", waiting).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
-    for error in [
-        log_after(&store, 5).await.unwrap_err(),
-        store.end_of_log().await.unwrap_err(),
-        soon("who waits is told", past(&store, 5)).await.unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
-        let told = error.to_string();
-        assert!(told.contains("was read up to log-5 and ends at log-2 now"), "{told}");
-        assert!(told.contains(database.name()), "{told}");
-    }
-    // what was derived must be checked, and then it goes on
-    let again = open(&database).await;
-    assert_eq!(positions_after(&again, 0).await, [1, 2]);
-    assert_eq!(positions_after(&again, 0).await, [1, 2]);
-}
-
-#[tokio::test]
 async fn a_store_that_nobody_follows_is_not_looked_at() {
     let database = database(IdType::Text).await;
     let proxy = Proxy::start(Server::shared()).await;

@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 21] = [
+const STEPS: [(&str, &str); 22] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -70,6 +70,10 @@ const STEPS: [(&str, &str); 21] = [
     (
         "forget unshared snapshots",
         include_str!("../../migrations/postgres/0021_forget_unshared_snapshots.sql"),
+    ),
+    (
+        "project posting events again",
+        include_str!("../../migrations/postgres/0022_project_posting_events_again.sql"),
     ),
 ];
 

@@ -1,0 +1,131 @@
+//! Appends that others hold up, or that are refused, beside appends of the same process that are not.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use es_core::{AppendError, EventStore, StoreErrorKind};
+use es_pgtest::{Proxy, Server, TestDatabase};
+use es_postgres::sqlx::Connection;
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use tokio::task::JoinSet;
+
+use crate::support::sessions::{execute, insert, session};
+use crate::support::waiting::{soon, until};
+use crate::support::{database, open, run, to, value};
+
+const CALLERS: usize = 200;
+
+/// Appends to `account/0` and so on at once; answers how each ended and how long it took.
+async fn at_once(store: &PostgresStore) -> Vec<(Result<(), AppendError>, Duration)> {
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for number in 0..CALLERS {
+        let store = store.clone();
+        tasks.spawn(async move {
+            let answer = store.append(to(&format!("account/{number}"))).await.map(drop);
+            (number, answer, began.elapsed())
+        });
+    }
+    let mut answers: Vec<_> = tasks.join_all().await;
+    answers.sort_by_key(|(number, ..)| *number);
+    answers.into_iter().map(|(_, answer, time)| (answer, time)).collect()
+}
+
+async fn locked(database: &TestDatabase, held: &[usize]) {
+    let lock_timeout = Duration::from_secs(4);
+    let config = PostgresConfig::new(database.options()).lock_timeout(lock_timeout);
+    let store = PostgresStore::open(config).await.unwrap();
+    at_once(&store).await;
+    let mut others = session(database).await;
+    execute(&mut others, "BEGIN").await;
+    for number in held {
+        insert(&mut others, &number.to_string(), 2..=3).await;
+    }
+    let answers = at_once(&store).await;
+    let first_of_held = held.iter().map(|&number| answers[number].1).min().unwrap();
+    for (number, (answer, time)) in answers.iter().enumerate() {
+        if held.contains(&number) {
+            let Err(AppendError::Store(error)) = answer else { panic!("{answer:?}") };
+            assert_eq!(error.kind(), StoreErrorKind::Busy);
+            assert!(*time >= lock_timeout, "{time:?}");
+        } else {
+            answer.as_ref().unwrap();
+            // the others do not wait for it: far less than the time that it waits for itself
+            assert!(*time < first_of_held / 3, "account/{number} took {time:?} with {held:?}");
+        }
+    }
+    execute(&mut others, "ROLLBACK").await;
+    // nothing is left busy
+    assert!(soon("appends", at_once(&store)).await.iter().all(|(answer, _)| answer.is_ok()));
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locked_streams_delay_nobody_else() {
+    let database = database(IdType::Text).await;
+    for held in [&[0][..], &[100], &[50, 100, 150], &[0, 1, 2, 3, 4, 5, 6, 7], &[198, 199]] {
+        run(
+            &database,
+            "ALTER TABLE execution_events DISABLE TRIGGER ALL; DELETE FROM execution_events",
+        )
+        .await;
+        locked(&database, held).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_up_is_written_when_the_stream_is_free() {
+    let database = database(IdType::Text).await;
+    let store = Arc::new(open(&database).await);
+    let mut others = session(&database).await;
+    let mut transaction = others.begin().await.unwrap();
+    store.append_in(&mut transaction, to("account/7")).await.unwrap();
+    let appends = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { at_once(&store).await }
+    });
+    let count = "SELECT count(*) FROM execution_events";
+    until("the others are written", async || {
+        value::<i64>(&database, count).await == CALLERS as i64 - 1
+    })
+    .await;
+    // a second one to the same stream does not overtake the first
+    let second = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.append(to("account/7")).await.unwrap().streams[0].version() }
+    });
+    transaction.rollback().await.unwrap();
+    for (answer, _) in soon("the rest", appends).await.unwrap() {
+        answer.unwrap();
+    }
+    assert_eq!(soon("the second", second).await.unwrap().as_u64(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_request_costs_few_statements() {
+    let database = database(IdType::Text).await;
+    run(
+        &database,
+        "CREATE FUNCTION refuse_some() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NEW.aggregate_id = '77' THEN RAISE 'not this one'; END IF;
+             IF NEW.aggregate_id = '78' THEN RAISE check_violation; END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER refuse_some BEFORE INSERT ON execution_events
+         FOR EACH ROW EXECUTE FUNCTION refuse_some();",
+    )
+    .await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config =
+        PostgresConfig::new(proxy.options(database.name())).notifications(false).writers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    store.append(to("account/first")).await.unwrap();
+    proxy.reset();
+    let answers = at_once(&store).await;
+    for (number, (answer, _)) in answers.iter().enumerate() {
+        assert_eq!(answer.is_err(), number == 77 || number == 78, "{number}: {answer:?}");
+    }
+    // one alone and the batch, then four for each of four levels, twice; one by one it were 200
+    assert!(proxy.syncs() <= 40, "{} statements", proxy.syncs());
+}

@@ -1,0 +1,86 @@
+//! What the trigger on the table of events costs, and for whom it works.
+
+use es_postgres::sqlx::Row;
+use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgPool};
+
+use crate::database::Database;
+use crate::projected::Projected;
+
+/// How many transaction ids a statement takes; nobody else is on the server's database, and others
+/// only make the figure larger.
+async fn ids_taken(pool: &PgPool, statement: &str) -> i64 {
+    let mut connection = pool.acquire().await.unwrap();
+    let mut transaction = connection.begin().await.unwrap();
+    let id = "SELECT pg_current_xact_id()::text::bigint AS id";
+    let before: i64 = sqlx::query(id).fetch_one(&mut *transaction).await.unwrap().get(0);
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await.unwrap();
+    // a subtransaction that writes has an id of its own, which is in the rows that it wrote
+    let of_rows = "SELECT count(DISTINCT p.xmin::text) FROM posting_state_projection p \
+                   WHERE p.xmin::text::bigint >= $1";
+    let taken = sqlx::query(of_rows).bind(before).fetch_one(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    taken.get(0)
+}
+
+/// Inserts the version of each posting up to a number, with an output of so many bytes.
+fn insert(postings: i32, version: i32, bytes: usize) -> String {
+    format!(
+        "INSERT INTO execution_events
+         (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+         SELECT 'posting', n, {version}, 'script_execution_completed',
+             jsonb_build_object('output', repeat('x', {bytes})), '{{\"conversation_id\": 1}}'::jsonb
+         FROM generate_series(1, {postings}) n"
+    )
+}
+
+#[test]
+fn ordinary_statements_take_no_subtransaction() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(400).await;
+        // new postings, large events of several, and more than 64 kB of all together
+        for (postings, version, bytes) in [(100, 1, 50), (40, 2, 2_048), (100, 3, 10_000)] {
+            let taken = ids_taken(&projected.pool, &insert(postings, version, bytes)).await;
+            assert_eq!(taken, 1, "{postings} postings, {bytes} bytes");
+            if version == 1 {
+                projected.run(&insert(400, 1, 50).replace("(1, 400)", "(101, 400)")).await;
+            }
+            if postings == 40 {
+                projected.run(&insert(400, 2, 50).replace("(1, 400)", "(41, 400)")).await;
+            }
+        }
+        // one that may be too large costs itself only
+        let one = format!(
+            "{} WHERE n <> 7 UNION ALL SELECT 'posting', 7, 4, 'script_execution_completed',
+             jsonb_build_object('output', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 40000) i)),
+             '{{\"conversation_id\": 1}}'::jsonb",
+            insert(100, 4, 50)
+        );
+        assert_eq!(ids_taken(&projected.pool, &one).await, 2);
+        let versions = "SELECT DISTINCT aggregate_version FROM posting_state_projection
+                        WHERE posting_id <= 100";
+        assert_eq!(projected.texts(versions).await, ["4"]);
+    });
+}
+
+#[test]
+fn the_trigger_works_for_no_other_table() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(3).await;
+        projected
+            .run(
+                "CREATE TABLE bait (
+                     aggregate_type TEXT, aggregate_id INT, aggregate_version INT, event_data JSONB
+                 );
+                 CREATE TRIGGER bait AFTER INSERT ON bait REFERENCING NEW TABLE AS added
+                 FOR EACH STATEMENT EXECUTE FUNCTION project_posting_events()",
+            )
+            .await;
+        let error = projected.refused("INSERT INTO bait VALUES ('posting', 3, 1, '{}')").await;
+        assert_eq!(error.code, "42501", "{error:?}");
+        assert!(projected.rows().await.is_empty());
+    });
+}
