@@ -99,7 +99,8 @@ impl Cluster {
         if !copied.is_ok_and(|status| status.success()) {
             return Err(Error::Failed { program: "cp", said: standby.display().to_string() });
         }
-        configure(&data, &[("synchronous_standby_names", "*")])?;
+        // kept for a standby whose connection was ended, or that is slow
+        configure(&data, &[("synchronous_standby_names", "*"), ("wal_keep_size", "4GB")])?;
         let primary = format!("host={} port={PORT} user={USER}", self.folder.sockets().display());
         let port = STANDBY_PORT.to_string();
         configure(&standby, &[("primary_conninfo", &primary), ("port", &port)])?;
