@@ -2,16 +2,16 @@
 -- tells is there to be seen, or never will be.
 --
 -- An INSERT locks the table before it draws positions and holds the lock until it has ended, and a
--- commit shows its rows before it lets its locks go. The values of the sequence grow. So of everything
--- that was drawn before the holders of the lock are looked up, undecided is only what a holder has
--- drawn; and who was no holder at the look before has drawn nothing that had been drawn by then. The
--- statements must stand in this order, and a page must be read by a later one.
+-- commit shows its rows before it lets its locks go. So of everything up to the highest visible position,
+-- undecided is only what a holder of the lock has drawn, if the holders are looked up after it; and who
+-- was no holder at the look before has drawn nothing that was visible by then, because the values of the
+-- sequence grow. The statements must stand in this order, and a page must be read by a later one.
 --
--- What a look needs of the one before, the caller keeps and gives back: what had been drawn, and of each
+-- What a look needs of the one before, the caller keeps and gives back: what was visible, and of each
 -- holder a position below everything that it has drawn and not decided.
---
--- The sequence is asked, and not the highest visible position: that passes over every row that an open
--- transaction has inserted. Who may not see the sequence pays for that.
+
+-- The highest position that was drawn, seen or not. Who may not see the sequence is told the highest
+-- visible one.
 CREATE FUNCTION "{schema}"."{events}_drawn"() RETURNS BIGINT
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -28,6 +28,7 @@ BEGIN
 END;
 $$;
 
+-- Who holds the lock now, with the positions that are known of them; "before" for all others.
 CREATE FUNCTION "{schema}"."{events}_holders"(
     known TEXT[],
     lows BIGINT[],
@@ -69,10 +70,38 @@ AS $$
     LEFT JOIN unnest(known, lows) k (name, low) ON k.name = h.name
 $$;
 
+-- The highest visible position. What an open transaction has inserted is passed over row by row to find
+-- it, so it is looked for only below what is known of those who are still open: nothing above that can
+-- be read in any case.
+CREATE FUNCTION "{schema}"."{events}_visible"(known TEXT[], lows BIGINT[]) RETURNS BIGINT
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_bitmapscan = off
+SET jit = off
+AS $$
+DECLARE
+    bound BIGINT := 9223372036854775807;
+    highest BIGINT;
+BEGIN
+    IF cardinality(known) > 0 THEN
+        SELECT coalesce(min(l), bound) INTO bound
+        FROM unnest((SELECT h.holder_lows FROM "{schema}"."{events}_holders"(known, lows, NULL) h)) l;
+    END IF;
+    SELECT e.position INTO highest
+    FROM "{schema}"."{events}" e
+    WHERE e.position <= bound
+    ORDER BY e.position DESC
+    LIMIT 1;
+    RETURN coalesce(highest, 0);
+END;
+$$;
+
 -- What somebody's looks have come to, and what the next one needs of them: where processes that start
 -- begin to count, so that a writer that is slow just then holds back what it may hold back only.
 ALTER TABLE "{schema}"."{events}_watermark"
-    ADD COLUMN drawn BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN visible BIGINT NOT NULL DEFAULT 0,
     ADD COLUMN holders TEXT[] NOT NULL DEFAULT '{}',
     ADD COLUMN lows BIGINT[] NOT NULL DEFAULT '{}';
 
@@ -89,6 +118,7 @@ CREATE FUNCTION "{schema}"."{events}_look"(
     OUT is_standby BOOLEAN,
     OUT is_same BOOLEAN,
     OUT drawn BIGINT,
+    OUT visible BIGINT,
     OUT holders TEXT[],
     OUT lows BIGINT[],
     OUT watermark BIGINT,
@@ -110,26 +140,30 @@ BEGIN
     IF is_standby THEN
         RETURN;
     END IF;
+    is_same := seen = 0 OR EXISTS (
+        SELECT
+        FROM "{schema}"."{events}" e
+        WHERE e.position = seen AND e.event_id = seen_id
+    );
     drawn := "{schema}"."{events}_drawn"();
-    SELECT coalesce(max(w.position), 0) INTO watermark FROM "{schema}"."{events}_watermark" w;
-    -- what is below a frontier is decided, whoever has seen it; one beyond everything that was drawn
-    -- is none
-    before := greatest(before, CASE WHEN watermark <= drawn THEN watermark END);
+    visible := greatest("{schema}"."{events}_visible"(known, known_lows), before);
     SELECT h.holders, h.holder_lows INTO holders, lows
     FROM "{schema}"."{events}_holders"(known, known_lows, before) h;
-    SELECT coalesce(min(l), drawn) INTO reach FROM unnest(lows) l;
-    reach := greatest(least(reach, drawn), seen, CASE WHEN watermark <= drawn THEN watermark END);
+    SELECT coalesce(max(w.position), 0) INTO watermark FROM "{schema}"."{events}_watermark" w;
+    IF watermark <= drawn THEN
+        -- what is below a frontier is decided, whoever has seen it; one beyond everything that was
+        -- drawn is none
+        SELECT coalesce(array_agg(greatest(l.low, watermark) ORDER BY l.place), '{}') INTO lows
+        FROM unnest(lows) WITH ORDINALITY l (low, place);
+        seen := greatest(seen, watermark);
+    END IF;
+    SELECT greatest(least(coalesce(min(l), visible), visible), seen) INTO reach FROM unnest(lows) l;
     SELECT e.position, e.event_id INTO newest, newest_id
     FROM "{schema}"."{events}" e
     WHERE e.position <= reach
     ORDER BY e.position DESC
     LIMIT 1;
     newest := coalesce(newest, 0);
-    is_same := seen = 0 OR EXISTS (
-        SELECT
-        FROM "{schema}"."{events}" e
-        WHERE e.position = seen AND e.event_id = seen_id
-    );
     -- who has drawn meanwhile is in no answer: one more look shows it
     drawn_since := "{schema}"."{events}_drawn"();
 END;
@@ -147,39 +181,42 @@ SET jit = off
 AS $$
 DECLARE
     kept RECORD;
-    now_drawn BIGINT;
+    drawn BIGINT;
+    now_visible BIGINT;
     now_holders TEXT[];
     now_lows BIGINT[];
     reach BIGINT;
 BEGIN
-    SELECT w.position, w.drawn, w.holders, w.lows INTO kept
+    SELECT w.position, w.visible, w.holders, w.lows INTO kept
     FROM "{schema}"."{events}_watermark" w
     FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    now_drawn := "{schema}"."{events}_drawn"();
-    IF kept.position > now_drawn OR kept.drawn > now_drawn THEN
+    drawn := "{schema}"."{events}_drawn"();
+    IF kept.position > drawn OR kept.visible > drawn THEN
         -- written by hand, or of another history
         kept.position := 0;
-        kept.drawn := 0;
+        kept.visible := 0;
+        kept.holders := '{}';
+        kept.lows := '{}';
     END IF;
+    now_visible := greatest("{schema}"."{events}_visible"(kept.holders, kept.lows), kept.visible);
     SELECT h.holders, h.holder_lows INTO now_holders, now_lows
-    FROM "{schema}"."{events}_holders"(kept.holders, kept.lows, greatest(kept.drawn, kept.position)) h;
-    SELECT coalesce(min(l), now_drawn) INTO reach FROM unnest(now_lows) l;
+    FROM "{schema}"."{events}_holders"(kept.holders, kept.lows, kept.visible) h;
+    SELECT greatest(kept.position, least(coalesce(min(l), now_visible), now_visible)) INTO reach
+    FROM unnest(now_lows) l;
     UPDATE "{schema}"."{events}_watermark" w
-    SET position = greatest(kept.position, least(reach, now_drawn)),
-        drawn = now_drawn,
-        holders = now_holders,
-        lows = now_lows
-    WHERE (w.position, w.drawn, w.holders, w.lows)
-        IS DISTINCT FROM (greatest(kept.position, least(reach, now_drawn)), now_drawn, now_holders, now_lows);
+    SET position = reach, visible = now_visible, holders = now_holders, lows = now_lows
+    WHERE (w.position, w.visible, w.holders, w.lows)
+        IS DISTINCT FROM (reach, now_visible, now_holders, now_lows);
 END;
 $$;
 
 REVOKE EXECUTE ON FUNCTION
     "{schema}"."{events}_drawn"(),
     "{schema}"."{events}_holders"(TEXT[], BIGINT[], BIGINT),
+    "{schema}"."{events}_visible"(TEXT[], BIGINT[]),
     "{schema}"."{events}_look"(BIGINT, UUID, BIGINT, TEXT[], BIGINT[]),
     "{schema}"."{events}_raise_watermark"()
 FROM PUBLIC;

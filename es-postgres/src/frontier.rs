@@ -12,6 +12,8 @@ pub(crate) struct Look {
     pub(crate) is_same: bool,
     /// The highest position that had been drawn.
     pub(crate) drawn: i64,
+    /// The highest position that is known to have been visible before the holders were looked up.
+    pub(crate) visible: i64,
     /// The transactions that hold the lock of a writer on the table of events.
     pub(crate) holders: Vec<String>,
     /// For each of them a position below everything that it has drawn and not decided.
@@ -31,8 +33,8 @@ pub(crate) struct Frontier {
     pub(crate) position: i64,
     /// The event at `position`.
     pub(crate) event_id: Option<Uuid>,
-    /// What had been drawn at the look before.
-    pub(crate) drawn: i64,
+    /// What was visible at the look before.
+    pub(crate) visible: i64,
     pub(crate) holders: Vec<String>,
     pub(crate) lows: Vec<i64>,
     is_behind: bool,
@@ -71,7 +73,7 @@ impl Frontier {
         self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty();
         self.position = look.newest;
         self.event_id = look.newest_id;
-        self.drawn = look.drawn;
+        self.visible = look.visible;
         self.holders = look.holders;
         self.lows = look.lows;
         Ok(self.position)
@@ -86,6 +88,7 @@ mod tests {
         Look {
             is_same: true,
             drawn,
+            visible: newest,
             holders: Vec::new(),
             lows: Vec::new(),
             watermark: 0,

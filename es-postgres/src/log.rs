@@ -320,7 +320,7 @@ impl Tracker {
             sqlx::query(self.statements.look.sql())
                 .bind(seen.position)
                 .bind(seen.event_id)
-                .bind(seen.drawn)
+                .bind(seen.visible)
                 .bind(seen.holders.clone())
                 .bind(seen.lows.clone())
         };
@@ -342,6 +342,7 @@ impl Tracker {
         Ok(Look {
             is_same: row.try_get("is_same")?,
             drawn: row.try_get("drawn")?,
+            visible: row.try_get("visible")?,
             holders: row.try_get("holders")?,
             lows: row.try_get("lows")?,
             watermark: row.try_get("watermark")?,

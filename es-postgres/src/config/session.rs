@@ -61,7 +61,7 @@ impl PostgresConfig {
     /// The options of a connection of the store's own.
     pub(crate) fn own_options(&self, patience: Patience) -> PgConnectOptions {
         match self.session {
-            Session::Pooled => self.options.clone().statement_cache_capacity(0),
+            Session::Pooled => self.plain_options(),
             Session::Own => {
                 let keep_alive = KEEP_ALIVE.map(|(name, value)| (name, value.to_owned()));
                 // a race is judged by the statement, not ended by the server
@@ -107,8 +107,8 @@ impl Synchronous {
     /// What a session of its own is asked first. A standby refuses it.
     pub(crate) fn first(self) -> SqlStr {
         const IS_PRIMARY: &str = "BEGIN READ WRITE; COMMIT";
-        let raise = if self == Self::Full { raise("FALSE") + "; " } else { String::new() };
-        AssertSqlSafe(raise + IS_PRIMARY).into_sql_str()
+        let raise = if self == Self::Full { raise("FALSE") } else { String::new() };
+        AssertSqlSafe(format!("{IS_PRIMARY}; {raise}")).into_sql_str()
     }
 }
 

@@ -55,7 +55,8 @@ async fn a_user_without_privileges_is_told_which_to_get() {
         &database,
         &format!(
             "CREATE ROLE {user} LOGIN;
-             GRANT SELECT ON execution_events, execution_events_migrations, execution_events_watermark TO {user};"
+             GRANT SELECT ON execution_events, execution_events_migrations, execution_events_watermark TO {user};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {user};"
         ),
     )
     .await;

@@ -66,7 +66,8 @@ async fn a_role_that_is_told_nothing_of_others_still_names_the_session() {
         &database,
         &format!(
             "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA public TO {role};
-             GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+             GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}"
         ),
     )
     .await;
