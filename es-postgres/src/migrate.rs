@@ -1,5 +1,6 @@
 //! The schema: the steps that bring a database up to date, and what a database must have.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use es_core::{StoreError, StoreErrorKind};
@@ -18,7 +19,7 @@ const OLDEST_SERVER: i32 = 140_000;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 10] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -28,6 +29,7 @@ const STEPS: [(&str, &str); 9] = [
     ("projection commit", include_str!("../migrations/0007_projection_commit.sql")),
     ("projection models", include_str!("../migrations/0008_projection_models.sql")),
     ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
+    ("private functions", include_str!("../migrations/0010_private_functions.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -70,6 +72,22 @@ impl Migrations {
             table: format!("\"{}\".\"{table}\"", layout.schema),
             steps: steps.collect(),
         }
+    }
+
+    /// The names of the functions that the steps make in the layout's schema.
+    pub fn functions(&self) -> Vec<String> {
+        let mark = format!("FUNCTION \"{}\".", self.schema);
+        let names = self.steps.iter().flat_map(|step| {
+            let text = step.statement.sql();
+            let parts = text.as_str().split(&mark).collect::<Vec<_>>();
+            let made = parts.windows(2).filter(|pair| {
+                let before = pair[0].trim_end();
+                before.ends_with("CREATE") || before.ends_with("CREATE OR REPLACE")
+            });
+            let name = |text: &str| text.split('(').next().unwrap_or(text).replace('"', "");
+            made.map(|pair| name(pair[1])).collect::<Vec<_>>()
+        });
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// How many steps there are.
