@@ -108,9 +108,15 @@ impl Connector {
         Self::with(config, config.own_options())
     }
 
-    /// For connections that migrate.
+    /// For connections that migrate. What somebody has put into another schema must not be meant by
+    /// what a step names: functions whose bodies are resolved when they are made would keep it.
     pub(crate) fn plain(config: &PostgresConfig) -> Self {
-        Self::with(config, config.plain_options())
+        let options = config.plain_options();
+        let options = match config.is_persistent() {
+            true => options.options([("search_path", "pg_catalog")]),
+            false => options,
+        };
+        Self::with(config, options)
     }
 
     fn with(config: &PostgresConfig, options: PgConnectOptions) -> Self {

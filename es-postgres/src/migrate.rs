@@ -11,6 +11,7 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::config::{Layout, PostgresConfig, Session};
 use crate::connection::{Bound, Connector};
 use crate::error::{has_code, store_error};
+use crate::identifier::Identifier;
 use crate::sql::{Statement, Statements, fill};
 
 /// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.
@@ -54,7 +55,7 @@ struct Step {
 impl Migrations {
     /// The steps of a store.
     pub fn of_store(layout: &Layout) -> Self {
-        Self::new(layout, &format!("{}_migrations", layout.events), &STEPS)
+        Self::with(layout, &format!("{}_migrations", layout.events), &STEPS)
     }
 
     /// The steps of an application that keeps tables of its own beside a store, each with a name.
@@ -62,9 +63,18 @@ impl Migrations {
     /// snapshots, `{snapshots}` stands for that, and `{snapshot_id}`, `{snapshot_version}`,
     /// `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its columns.
     ///
-    /// `table` is their own table in the store's schema; like the names it must be a constant of
-    /// the program.
-    pub fn new(layout: &Layout, table: &str, steps: &[(&'static str, &'static str)]) -> Self {
+    /// `table` is their own table in the store's schema. The steps run with `search_path` set to
+    /// `pg_catalog`: they name schemas.
+    pub fn new(
+        layout: &Layout,
+        table: &Identifier,
+        steps: &[(&'static str, &'static str)],
+    ) -> Self {
+        Self::with(layout, table.as_str(), steps)
+    }
+
+    /// The table's name is longer than an identifier's where it is derived from one.
+    fn with(layout: &Layout, table: &str, steps: &[(&'static str, &'static str)]) -> Self {
         let steps =
             steps.iter().map(|&(name, template)| Step { name, statement: fill(template, layout) });
         Self {
@@ -156,7 +166,7 @@ impl Migrations {
                 .replace("{checksum}", &checksum);
             let _ = write!(
                 script,
-                "\n-- {} {}\nBEGIN;\n\n{}\n{applied}\nCOMMIT;\n",
+                "\n-- {} {}\nBEGIN;\nSET LOCAL search_path = pg_catalog;\n\n{}\n{applied}\nCOMMIT;\n",
                 migration.version,
                 migration.description,
                 migration.sql.as_str().trim_end(),

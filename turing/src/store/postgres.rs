@@ -150,7 +150,8 @@ fn posting_snapshots() -> SnapshotTable {
 
 /// The store's migrations, and then Turing's.
 pub fn migrations(layout: &Layout) -> [Migrations; 2] {
-    [Migrations::of_store(layout), Migrations::new(layout, "turing_migrations", &STEPS)]
+    let table = Identifier::new("turing_migrations").expect("the name keeps the rule");
+    [Migrations::of_store(layout), Migrations::new(layout, &table, &STEPS)]
 }
 
 /// What a database has of what this program needs.
