@@ -122,9 +122,15 @@ impl Connector {
         Self { losses, is_over, ..Self::with(config, patience, config.own_options(patience)) }
     }
 
-    /// For connections that migrate.
+    /// For connections that migrate. What somebody has put into another schema must not be meant by
+    /// what a step names: functions whose bodies are resolved when they are made would keep it.
     pub(crate) fn plain(config: &PostgresConfig) -> Self {
-        Self { first: None, ..Self::with(config, Patience::Whole, config.plain_options()) }
+        let options = config.plain_options();
+        let options = match config.is_persistent() {
+            true => options.options([("search_path", "pg_catalog")]),
+            false => options,
+        };
+        Self { first: None, ..Self::with(config, Patience::Whole, options) }
     }
 
     fn with(config: &PostgresConfig, patience: Patience, options: PgConnectOptions) -> Self {

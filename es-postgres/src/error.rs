@@ -9,6 +9,10 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::config::Layout;
 
+mod server;
+
+use server::caused;
+
 /// A trigger of the application kept events out of the table; the migrated function raises it.
 const KEPT_OUT: &str = "ES001";
 
@@ -60,11 +64,13 @@ pub(crate) fn is_lost(error: &Error) -> bool {
 /// What a failure of PostgreSQL means as a failure of the store: `what` was being done, at `place`
 /// such as `database turing on localhost:5432`.
 ///
+/// Its cause shows what the server said, except what that quotes of the data.
+///
 /// For statements that wrote nothing when they fail. For applications that keep tables of their own
 /// beside the events, too.
 pub fn store_error(what: impl Display, place: &str, error: Error) -> StoreError {
     let (kind, advice) = meaning(&error);
-    StoreError::new(kind, format!("{what} in {place}: {advice}")).caused_by(error)
+    caused(StoreError::new(kind, format!("{what} in {place}: {advice}")), error)
 }
 
 /// The failure of an append or commit that was sent.
@@ -72,7 +78,7 @@ pub(crate) fn append_error(what: impl Display, place: &str, error: Error) -> Sto
     if is_refused(&error) {
         return store_error(what, place, error);
     }
-    outcome_unknown(what, place).caused_by(error)
+    caused(outcome_unknown(what, place), error)
 }
 
 /// The failure of a statement on projections that was sent and must not be repeated blindly.
@@ -84,7 +90,7 @@ pub(crate) fn unknown_unless_refused(what: impl Display, place: &str, error: Err
         "{what} in {place}: the answer was lost, it may be written or not; the projection's \
          checkpoint tells"
     );
-    StoreError::new(StoreErrorKind::OutcomeUnknown, text).caused_by(error)
+    caused(StoreError::new(StoreErrorKind::OutcomeUnknown, text), error)
 }
 
 /// The kind of a failure by which the server is to blame, and not what it was asked for.

@@ -1,5 +1,6 @@
 //! The schema: the steps that bring a database up to date, and what a database must have.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use es_core::{StoreError, StoreErrorKind};
@@ -10,6 +11,7 @@ use sqlx::{Connection, PgConnection, Row};
 use crate::config::{Layout, PostgresConfig, Session};
 use crate::connection::{Bound, Connector};
 use crate::error::{has_code, standby, store_error};
+use crate::identifier::Identifier;
 use crate::sql::{Statement, Statements, fill};
 
 /// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.1. In 14.0 a
@@ -19,7 +21,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 10] = [
+const STEPS: [(&str, &str); 11] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -30,6 +32,7 @@ const STEPS: [(&str, &str); 10] = [
     ("projection models", include_str!("../migrations/0008_projection_models.sql")),
     ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
     ("look", include_str!("../migrations/0010_look.sql")),
+    ("private functions", include_str!("../migrations/0011_private_functions.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -54,7 +57,7 @@ struct Step {
 impl Migrations {
     /// The steps of a store.
     pub fn of_store(layout: &Layout) -> Self {
-        Self::new(layout, &format!("{}_migrations", layout.events), &STEPS)
+        Self::with(layout, &format!("{}_migrations", layout.events), &STEPS)
     }
 
     /// The steps of an application that keeps tables of its own beside a store, each with a name.
@@ -62,9 +65,18 @@ impl Migrations {
     /// snapshots, `{snapshots}` stands for that, and `{snapshot_id}`, `{snapshot_version}`,
     /// `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its columns.
     ///
-    /// `table` is their own table in the store's schema; like the names it must be a constant of
-    /// the program.
-    pub fn new(layout: &Layout, table: &str, steps: &[(&'static str, &'static str)]) -> Self {
+    /// `table` is their own table in the store's schema. The steps run with `search_path` set to
+    /// `pg_catalog`: they name schemas.
+    pub fn new(
+        layout: &Layout,
+        table: &Identifier,
+        steps: &[(&'static str, &'static str)],
+    ) -> Self {
+        Self::with(layout, table.as_str(), steps)
+    }
+
+    /// The table's name is longer than an identifier's where it is derived from one.
+    fn with(layout: &Layout, table: &str, steps: &[(&'static str, &'static str)]) -> Self {
         let steps =
             steps.iter().map(|&(name, template)| Step { name, statement: fill(template, layout) });
         Self {
@@ -72,6 +84,22 @@ impl Migrations {
             table: format!("\"{}\".\"{table}\"", layout.schema),
             steps: steps.collect(),
         }
+    }
+
+    /// The names of the functions that the steps make in the layout's schema.
+    pub fn functions(&self) -> Vec<String> {
+        let mark = format!("FUNCTION \"{}\".", self.schema);
+        let names = self.steps.iter().flat_map(|step| {
+            let text = step.statement.sql();
+            let parts = text.as_str().split(&mark).collect::<Vec<_>>();
+            let made = parts.windows(2).filter(|pair| {
+                let before = pair[0].trim_end();
+                before.ends_with("CREATE") || before.ends_with("CREATE OR REPLACE")
+            });
+            let name = |text: &str| text.split('(').next().unwrap_or(text).replace('"', "");
+            made.map(|pair| name(pair[1])).collect::<Vec<_>>()
+        });
+        names.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// How many steps there are.
@@ -140,7 +168,7 @@ impl Migrations {
                 .replace("{checksum}", &checksum);
             let _ = write!(
                 script,
-                "\n-- {} {}\nBEGIN;\n\n{}\n{applied}\nCOMMIT;\n",
+                "\n-- {} {}\nBEGIN;\nSET LOCAL search_path = pg_catalog;\n\n{}\n{applied}\nCOMMIT;\n",
                 migration.version,
                 migration.description,
                 migration.sql.as_str().trim_end(),

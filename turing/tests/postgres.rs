@@ -7,6 +7,8 @@ mod support;
 mod addresses;
 #[path = "postgres/append_event.rs"]
 mod append_event;
+#[path = "postgres/attacks.rs"]
+mod attacks;
 #[path = "postgres/commands.rs"]
 mod commands;
 #[path = "postgres/database.rs"]

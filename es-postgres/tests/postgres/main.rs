@@ -8,6 +8,7 @@ mod appends;
 mod bad_input;
 mod blockers;
 mod following;
+mod functions;
 mod held_back;
 mod held_up;
 mod histories;

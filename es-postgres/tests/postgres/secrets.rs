@@ -47,3 +47,47 @@ async fn no_password_is_in_any_text() {
         assert!(!text.contains(CANARY), "{text}");
     }
 }
+
+/// What a server says of a refused row or value repeats it; the errors of the store do not.
+#[tokio::test]
+async fn no_value_of_the_data_is_in_any_error() {
+    let database = database(IdType::Text).await;
+    crate::support::run(
+        &database,
+        "CREATE TABLE people (name TEXT PRIMARY KEY CHECK (length(name) < 99), age INT NOT NULL DEFAULT 0)",
+    )
+    .await;
+    let long = CANARY.repeat(20);
+    let statements = [
+        format!("INSERT INTO people SELECT '{CANARY}' FROM generate_series(1, 2)"),
+        format!("INSERT INTO people VALUES ('{long}')"),
+        format!("INSERT INTO people VALUES ('{CANARY}', NULL)"),
+        format!("INSERT INTO people (age) VALUES ('{CANARY}')"),
+        format!("SELECT '{CANARY}'::jsonb"),
+        format!("SELECT '{CANARY}'::uuid"),
+        format!("SELECT '{CANARY}'::timestamptz"),
+        format!("DO $$ BEGIN EXECUTE 'SELECT ''{CANARY}''::text, no_such_column'; END $$"),
+        format!(
+            "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('account', 'a', 0, 'x', '\"{CANARY}\"')"
+        ),
+    ];
+    for statement in statements {
+        let error = crate::support::try_run(&database, &statement).await.unwrap_err();
+        let shown = format!("{error:?}");
+        assert!(shown.contains("canary"), "the server repeats it: {statement}: {shown}");
+        let error = es_postgres::store_error("writing", "a database", error);
+        let shown = format!("{error} {error:?} {error:#?} {}", told(&error));
+        assert!(!shown.contains("canary"), "{statement}: {shown}");
+        assert!(shown.contains("SQLSTATE"), "{shown}");
+    }
+    // by way of the store, with a constraint of the application's
+    crate::support::run(
+        &database,
+        "ALTER TABLE execution_events ADD CHECK (NOT event_data ? 'output')",
+    )
+    .await;
+    let store = crate::support::open(&database).await;
+    let error = format!("{:?}", store.append(to("account/a")).await.unwrap_err());
+    assert!(error.contains("23514") && !error.contains("Berlin"), "{error}");
+}

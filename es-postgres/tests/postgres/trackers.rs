@@ -9,7 +9,7 @@ use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::support::sessions::{execute, log_after, past, positions_after, session};
 use crate::support::waiting::{is_pending, soon, until};
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, open, to, value};
 
 #[tokio::test]
 async fn a_process_that_stands_still_while_it_writes_the_watermark_holds_back_nobody() {

@@ -36,7 +36,8 @@ pub(crate) fn layout_with_table(ids: IdType, aggregate_type: &str) -> Layout {
 /// Makes the table of snapshots that the layout of this store names.
 pub(crate) async fn make_table(config: &PostgresConfig) {
     let steps = [("snapshot table", include_str!("snapshot_table.sql"))];
-    let migrations = Migrations::new(config.names(), "application_migrations", &steps);
+    let table = "application_migrations".parse().unwrap();
+    let migrations = Migrations::new(config.names(), &table, &steps);
     migrations.apply(config).await.unwrap();
 }
 

@@ -1,32 +1,56 @@
 -- Roles with no more rights than their work needs. They cannot log in themselves: grant them to
--- roles that do, such as GRANT turing_writer TO worker. Run it after each migration, by somebody
+-- roles that do, such as GRANT {roles}_writer TO worker. Run it after each migration, by somebody
 -- who may create roles and owns the tables; it can be run again.
 --
---   turing_owner      owns what the migrations make; whoever runs this becomes a member
---   turing_writer     runs workflows: appends events, registers postings
---   turing_reader     looks
---   turing_projector  looks, rebuilds and repairs what is derived from events
+--   {roles}_owner      owns what the migrations make; whoever runs this becomes a member
+--   {roles}_writer     runs workflows: appends events, registers postings
+--   {roles}_reader     looks
+--   {roles}_projector  looks, rebuilds and repairs what is derived from events
+--
+-- Roles are of the whole server: a member of these has their rights in every database that grants
+-- them any. So they are refused if only other databases know them.
 DO $$
 DECLARE
     role_name TEXT;
+    elsewhere TEXT;
+    -- with a membership that lacks one of these, from version 16 on, tables are not given away
+    needed TEXT[] := CASE
+        WHEN pg_catalog.current_setting('server_version_num')::int < 160000 THEN '{USAGE}'
+        ELSE '{USAGE,SET}'
+    END;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['turing_owner', 'turing_writer', 'turing_reader', 'turing_projector'] LOOP
+    SELECT min(d.datname::text) FILTER (WHERE d.datname <> current_database()) INTO elsewhere
+    FROM pg_catalog.pg_shdepend s
+    JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
+    JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
+        AND r.rolname IN ('{roles}_owner', '{roles}_writer', '{roles}_reader', '{roles}_projector')
+    HAVING NOT bool_or(d.datname = current_database());
+    IF elsewhere IS NOT NULL THEN
+        RAISE EXCEPTION 'the roles {roles}_… have rights in the database % of this server, and their members would have the same here; name those of this database otherwise, by --role-prefix', elsewhere
+            USING ERRCODE = 'ES006';
+    END IF;
+
+    FOREACH role_name IN ARRAY ARRAY['{roles}_owner', '{roles}_writer', '{roles}_reader', '{roles}_projector'] LOOP
         IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
         END IF;
     END LOOP;
     -- only a member may give tables away, and only a member can migrate them further
-    IF NOT pg_catalog.pg_has_role(current_user, 'turing_owner', 'USAGE') THEN
-        EXECUTE format('GRANT turing_owner TO %I', current_user);
+    IF EXISTS (
+        SELECT FROM unnest(needed) n (privilege)
+        WHERE NOT pg_catalog.pg_has_role(current_user, '{roles}_owner', n.privilege)
+    ) THEN
+        EXECUTE format('GRANT {roles}_owner TO %I', current_user);
     END IF;
 END;
 $$;
 
-GRANT turing_reader TO turing_projector, turing_writer;
+GRANT {roles}_reader TO {roles}_projector, {roles}_writer;
 -- up to PostgreSQL 14 everybody may create things in the schema public, which is searched first
 REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC;
-GRANT USAGE ON SCHEMA "{schema}" TO turing_reader;
-GRANT USAGE, CREATE ON SCHEMA "{schema}" TO turing_owner;
+GRANT USAGE ON SCHEMA "{schema}" TO {roles}_reader;
+GRANT USAGE, CREATE ON SCHEMA "{schema}" TO {roles}_owner;
 
 GRANT SELECT ON
     "{schema}"."{events}",
@@ -43,7 +67,7 @@ GRANT SELECT ON
     "{schema}".assigned_postings,
     "{schema}".posting_state_projection,
     "{schema}".posting_state_snapshots
-TO turing_reader;
+TO {roles}_reader;
 
 -- no position: it is the database's to give
 GRANT INSERT (
@@ -59,23 +83,36 @@ GRANT INSERT (
     append_size,
     append_id,
     append_part
-) ON "{schema}"."{events}" TO turing_writer;
-GRANT INSERT, UPDATE, DELETE ON "{schema}"."{events}_snapshots" TO turing_writer;
-GRANT UPDATE ON "{schema}"."{events}_watermark" TO turing_writer, turing_projector;
+) ON "{schema}"."{events}" TO {roles}_writer;
+GRANT INSERT, UPDATE, DELETE ON "{schema}"."{events}_snapshots" TO {roles}_writer;
+-- what was granted before there was a function that raises it
+REVOKE INSERT, UPDATE, DELETE ON "{schema}"."{events}_watermark" FROM {roles}_writer, {roles}_projector;
 -- SHARE ROW EXCLUSIVE locks, by which programs that register postings wait for one another, need
 -- more than INSERT
-GRANT INSERT, UPDATE ON "{schema}".assigned_postings TO turing_writer;
-GRANT INSERT ON "{schema}".postings TO turing_writer;
+GRANT INSERT, UPDATE ON "{schema}".assigned_postings TO {roles}_writer;
+GRANT INSERT ON "{schema}".postings TO {roles}_writer;
 
 -- the trigger that keeps the projection has its owner's rights, so who appends needs none
-GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_projection TO turing_projector;
-GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_snapshots TO turing_projector, turing_writer;
+GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_projection TO {roles}_projector;
+GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_snapshots TO {roles}_projector, {roles}_writer;
 GRANT INSERT, UPDATE, DELETE ON
     "{schema}"."{events}_projection_models",
     "{schema}"."{events}_projection_slices",
     "{schema}"."{events}_projection_rows",
     "{schema}"."{events}_projection_parked"
-TO turing_projector;
+TO {roles}_projector;
+
+-- The table of postings stays its owner's: it may be the application's own. How far positions are
+-- drawn is the readers' to see, so that they need not count what an open transaction has inserted.
+DO $$
+BEGIN
+    EXECUTE format(
+        'GRANT SELECT ON SEQUENCE %s TO {roles}_reader',
+        pg_catalog.pg_get_serial_sequence('"{schema}"."{events}"', 'position')
+    );
+    EXECUTE format('GRANT SELECT, REFERENCES ON %I.postings TO {roles}_owner', '{schema}');
+END;
+$$;
 
 DO $$
 DECLARE
@@ -87,22 +124,59 @@ BEGIN
         '{events}_projection_parked', '{events}_projection_active',
         'turing_migrations', 'assigned_postings', 'posting_state_projection', 'posting_state_snapshots'
     ] LOOP
-        EXECUTE format('ALTER TABLE %I.%I OWNER TO turing_owner', '{schema}', made);
+        EXECUTE format('ALTER TABLE %I.%I OWNER TO {roles}_owner', '{schema}', made);
     END LOOP;
-    FOREACH made IN ARRAY ARRAY[
-        '{events}_append', '{events}_append_within', '{events}_frontier', '{events}_refuse',
-        '{events}_projection_now', '{events}_projection_commit', '{events}_projection_remove',
-        '{events}_projection_acquire', '{events}_projection_switch', '{events}_projection_abandon',
-        'advance_posting_states', 'append_event', 'differing_posting_states', 'fold_posting_states', 'get_aggregate_events',
-        'get_posting_state', 'maybe_create_snapshot', 'misordered_events', 'posting_compact_json',
-        'posting_event_kind', 'posting_field_count', 'posting_field_instant', 'posting_field_int',
-        'posting_latest_last', 'posting_lowest_key', 'posting_note_int', 'posting_note_text',
-        'posting_note_uuid', 'posting_reads_version', 'posting_state_json', 'posting_state_schema',
-        'posting_states', 'project_posting_events', 'rebuild_all_posting_states',
-        'rebuild_posting_state', 'validate_event_store', 'wrong_snapshots'
-    ] LOOP
-        EXECUTE format('ALTER ROUTINE %I.%I OWNER TO turing_owner', '{schema}', made);
-    END LOOP;
-    EXECUTE format('GRANT SELECT, REFERENCES ON %I.postings TO turing_owner', '{schema}');
 END;
 $$;
+
+-- The functions that the migrations made. Those that cannot write are the readers'; what can write
+-- is granted by name. Trigger functions are nobody's: they fire without, and whoever had the right
+-- could make them the trigger of another table.
+DO $$
+DECLARE
+    made RECORD;
+    role_name TEXT;
+BEGIN
+    FOR made IN
+        SELECT
+            p.oid::regprocedure AS name,
+            CASE
+                WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN '{}'
+                WHEN p.provolatile <> 'v' THEN '{reader}'
+                ELSE g.roles
+            END::text[] AS roles
+        FROM pg_catalog.pg_proc p
+        LEFT JOIN (VALUES
+            ('{events}_frontier', '{reader}'),
+            ('{events}_look', '{reader}'),
+            ('{events}_drawn', '{reader}'),
+            ('{events}_holders', '{reader}'),
+            ('{events}_visible', '{reader}'),
+            ('{events}_projection_now', '{reader}'),
+            ('{events}_append', '{writer}'),
+            ('{events}_append_within', '{writer}'),
+            ('append_event', '{writer}'),
+            ('{events}_raise_watermark', '{writer,projector}'),
+            ('maybe_create_snapshot', '{writer,projector}'),
+            ('fold_posting_states', '{projector}'),
+            ('rebuild_posting_state', '{projector}'),
+            ('rebuild_all_posting_states', '{projector}'),
+            ('{events}_projection_abandon', '{projector}'),
+            ('{events}_projection_acquire', '{projector}'),
+            ('{events}_projection_commit', '{projector}'),
+            ('{events}_projection_remove', '{projector}'),
+            ('{events}_projection_switch', '{projector}')
+        ) g (name, roles) ON g.name = p.proname
+        WHERE p.pronamespace = '"{schema}"'::regnamespace
+            AND p.proname = ANY (ARRAY['{functions}'])
+    LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO {roles}_owner', made.name);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', made.name);
+        FOREACH role_name IN ARRAY coalesce(made.roles, '{}') LOOP
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', made.name, '{roles}_' || role_name);
+        END LOOP;
+    END LOOP;
+END;
+$$;
+
+RESET search_path;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use es_core::{StoreError, StoreErrorKind};
-use es_postgres::Layout;
+use es_postgres::{Identifier, Layout};
 use serde_json::json;
 
 use super::output::Output;
@@ -20,8 +20,13 @@ pub(super) struct MigrateArgs {
     print: bool,
     /// Make roles with no more rights than their work needs: turing_owner, turing_writer,
     /// turing_reader and turing_projector. Needs the right to make roles, and a migrated database.
+    /// What it allows, and to whom, is in docs/postgresql.md.
     #[arg(long)]
     roles: bool,
+    /// What the names of the roles begin with. Roles are of the whole server: where several of its
+    /// databases have stores, give each its own.
+    #[arg(long, value_name = "NAME", default_value = "turing", requires = "roles")]
+    role_prefix: Identifier,
 }
 
 pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<ExitCode, Failure> {
@@ -37,16 +42,17 @@ pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<E
     };
     let config = url.config();
     let layout: &Layout = config.names();
+    let prefix = &args.role_prefix;
     match (args.print, args.roles) {
-        (true, true) => output.line(postgres::roles_script(layout).trim_end())?,
+        (true, true) => output.line(postgres::roles_script(layout, prefix).trim_end())?,
         (true, false) => output.line(postgres::script(layout).trim_end())?,
         (false, true) => {
-            postgres::make_roles(&config).await?;
+            postgres::make_roles(&config, prefix).await?;
             match args.common.json {
                 true => output.json(&json!({ "roles": true }))?,
                 false => output.line(format_args!(
-                    "the roles turing_owner, turing_writer, turing_reader and turing_projector \
-                     are in {}",
+                    "the roles {prefix}_owner, {prefix}_writer, {prefix}_reader and \
+                     {prefix}_projector are in {}",
                     config.place()
                 ))?,
             }

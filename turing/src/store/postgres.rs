@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 22] = [
+const STEPS: [(&str, &str); 23] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -75,6 +75,7 @@ const STEPS: [(&str, &str); 22] = [
         "project posting events again",
         include_str!("../../migrations/postgres/0022_project_posting_events_again.sql"),
     ),
+    ("private functions", include_str!("../../migrations/postgres/0023_private_functions.sql")),
 ];
 
 /// The tables that these steps make.
@@ -153,7 +154,8 @@ fn posting_snapshots() -> SnapshotTable {
 
 /// The store's migrations, and then Turing's.
 pub fn migrations(layout: &Layout) -> [Migrations; 2] {
-    [Migrations::of_store(layout), Migrations::new(layout, "turing_migrations", &STEPS)]
+    let table = Identifier::new("turing_migrations").expect("the name keeps the rule");
+    [Migrations::of_store(layout), Migrations::new(layout, &table, &STEPS)]
 }
 
 /// What a database has of what this program needs.
@@ -267,24 +269,29 @@ pub fn script(layout: &Layout) -> String {
     format!("{}\n{}", store.script(), turing.script())
 }
 
-/// The script that makes roles with no more rights than their work needs.
-pub fn roles_script(layout: &Layout) -> String {
+/// The script that makes roles with no more rights than their work needs; their names begin with
+/// the prefix.
+pub fn roles_script(layout: &Layout, prefix: &Identifier) -> String {
+    let functions = migrations(layout).iter().flat_map(Migrations::functions).collect::<Vec<_>>();
     include_str!("../../migrations/postgres/roles.sql")
         .replace("{schema}", layout.schema.as_str())
         .replace("{events}", layout.events.as_str())
+        .replace("{roles}", prefix.as_str())
+        .replace("{functions}", &functions.join("', '"))
 }
 
 /// Makes the roles, all or none.
 ///
 /// # Errors
 ///
-/// When the database is not migrated, or the user may not make roles.
-pub async fn make_roles(config: &PostgresConfig) -> Result<(), StoreError> {
+/// When the database is not migrated, the user may not make roles, or roles of these names have
+/// rights in another database of the server.
+pub async fn make_roles(config: &PostgresConfig, prefix: &Identifier) -> Result<(), StoreError> {
     let what = "making roles";
     let failed = |error| store_error(what, &config.place(), error);
     let mut connection = config.connect_options().connect().await.map_err(failed)?;
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let script = AssertSqlSafe(roles_script(config.names()));
+    let script = AssertSqlSafe(roles_script(config.names(), prefix));
     sqlx::raw_sql(script).execute(&mut *transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
 }
@@ -332,7 +339,8 @@ mod tests {
     #[test]
     fn the_scripts_name_every_table_by_its_schema() {
         let layout = Layout { schema: "jobs".parse().unwrap(), ..Layout::default() };
-        for script in [script(&layout), roles_script(&layout)] {
+        let prefix = "turing".parse().unwrap();
+        for script in [script(&layout), roles_script(&layout, &prefix)] {
             assert!(
                 script.contains("\"jobs\".postings") && !script.contains("{schema}"),
                 "{script}"

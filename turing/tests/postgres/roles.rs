@@ -34,7 +34,9 @@ fn refuse(database: &Database, role: &str, statements: &[&str]) {
 
 #[test]
 fn each_role_may_do_its_work_and_nothing_else() {
-    let (workspace, database) = (workspace(), Database::new());
+    // roles are of the whole server, and those of other databases are refused
+    let server = Server::private(&[]);
+    let (workspace, database) = (workspace(), Database::on(&server));
     let url = database.url();
     let too_early = turing(&workspace, &url, &["migrate", "--roles"]).expect_code(3);
     assert!(too_early.stderr.contains("migrate it"), "{too_early:#?}");
