@@ -148,7 +148,11 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
             (NotAStore, "the store's schema is missing or incomplete; migrate it")
         }
         "53100" => (Full, "the server's disk is full; free some space"),
-        "53200" => (Unavailable, "the server is out of memory"),
+        "53200" => (
+            Unavailable,
+            "the server is out of memory, or its table of locks is full; for the latter raise \
+             max_locks_per_transaction",
+        ),
         "55P03" => (Busy, "another transaction holds the stream for longer than the lock time-out"),
         "57014" => (
             Unavailable,

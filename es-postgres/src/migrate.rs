@@ -21,7 +21,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 11] = [
+const STEPS: [(&str, &str); 13] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -33,6 +33,8 @@ const STEPS: [(&str, &str); 11] = [
     ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
     ("look", include_str!("../migrations/0010_look.sql")),
     ("private functions", include_str!("../migrations/0011_private_functions.sql")),
+    ("collation", include_str!("../migrations/0012_collation.sql")),
+    ("retired models", include_str!("../migrations/0013_retired_models.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -40,7 +42,8 @@ const STEPS: [(&str, &str); 11] = [
 /// A step is applied in one transaction with its entry in the table. Of several processes that
 /// migrate at once one does it and the others wait; that needs a connection without a pooling proxy
 /// in between. A step that was changed after it was applied is refused, and so is a database that
-/// has steps which this program does not know.
+/// has steps which this program does not know, unless each of them says in its name that programs go
+/// on which know all up to a number: `more (from 11 on)`.
 #[derive(Debug, Clone)]
 pub struct Migrations {
     schema: String,
@@ -142,6 +145,10 @@ impl Migrations {
             migrator.create_schema(format!("\"{}\"", self.schema));
         }
         let before = self.applied(&connector, &mut connection).await?;
+        if self.is_allowed_by_newer(&connector, &mut connection, before).await? {
+            let _ = connection.close().await;
+            return Ok(0);
+        }
         // `run` does the same with a connection that no thread could take over
         let migrated = migrator.run_direct(None, &mut connection, false).await;
         migrated.map_err(|error| self.failure(&connector.place, error))?;
@@ -199,9 +206,39 @@ impl Migrations {
     pub async fn check(&self, config: &PostgresConfig) -> Result<(), StoreError> {
         let connector = Connector::plain(config);
         let mut connection = connector.connect().await?;
-        let applied = self.applied(&connector, &mut connection).await?;
+        let judged = self.judge_found(&connector, &mut connection).await;
         let _ = connection.close().await;
+        judged
+    }
+
+    /// Judges what the database has.
+    async fn judge_found(
+        &self,
+        connector: &Connector,
+        connection: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        let applied = self.applied(connector, connection).await?;
+        if self.is_allowed_by_newer(connector, connection, applied).await? {
+            return Ok(());
+        }
         self.judge(applied, &connector.place)
+    }
+
+    /// True if the database has newer steps, and each says that this program may go on.
+    async fn is_allowed_by_newer(
+        &self,
+        connector: &Connector,
+        connection: &mut PgConnection,
+        applied: i64,
+    ) -> Result<bool, StoreError> {
+        let known = i64::try_from(self.count()).unwrap_or(i64::MAX);
+        if applied <= known {
+            return Ok(false);
+        }
+        let statement = include_str!("sql/newer_steps_allow.sql").replace("{table}", &self.table);
+        let statement = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(known);
+        let row = one_row(connector, connection, statement).await;
+        row.and_then(|row| row.try_get(0)).map_err(|error| connector.failure(LOOKING, error))
     }
 
     fn judge(&self, applied: i64, place: &str) -> Result<(), StoreError> {
@@ -374,8 +411,7 @@ pub(crate) async fn check_store(
 ) -> Result<i64, StoreError> {
     let inspection = check_server(connector, connection, layout).await?;
     let migrations = Migrations::of_store(layout);
-    let applied = migrations.applied(connector, connection).await?;
-    migrations.judge(applied, &connector.place)?;
+    migrations.judge_found(connector, connection).await?;
     let refuse = |text: String| Err(StoreError::new(StoreErrorKind::NotAStore, text));
     let (place, table) = (&connector.place, table_name(layout));
     let Some(events_oid) = inspection.events_oid else {

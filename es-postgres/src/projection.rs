@@ -12,6 +12,7 @@ mod commit;
 mod handler;
 mod inline;
 mod reached;
+mod retired;
 mod row;
 mod sink;
 

@@ -77,6 +77,7 @@ statements! {
     delete_snapshots
     find_request
     version_until
+    inline_end
     inline_isolation
     inline_lock
     inline_newest
@@ -102,10 +103,14 @@ statements! {
     projection_parked_of_key
     projection_reached
     projection_release
+    projection_remove_model
+    projection_remove_parked
     projection_remove_row
+    projection_remove_rows
     projection_renew
     projection_report
     projection_request_retry
+    projection_retired
     projection_row
     projection_rows
     projection_set_row
@@ -180,7 +185,12 @@ mod tests {
         let all = statements.0.all().into_iter().chain(statements.1.all());
         let mut declared: Vec<_> = all.map(|(name, _)| name).collect();
         // these are no statements on a store's tables
-        declared.extend(["has_schema", "newest_migration", "raise_synchronous"]);
+        declared.extend([
+            "has_schema",
+            "newer_steps_allow",
+            "newest_migration",
+            "raise_synchronous",
+        ]);
         for file in files {
             let name = file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
             assert!(declared.contains(&name.as_str()), "{name}.sql is not used");

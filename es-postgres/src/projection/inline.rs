@@ -371,4 +371,35 @@ impl PostgresStore {
         projections.commits.give();
         kept.map(drop)
     }
+
+    /// Keeps the model of a projection within appends no longer: not within those of this store from
+    /// now on, and a [`Runner`](es_core::projection::Runner) can take it, from where it stands. An
+    /// append of another process that keeps it still takes it back, so let those end first. One that
+    /// nobody keeps stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`NoModel`](SinkError::NoModel) if there is no active model of this name, and the store's own.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the projection kept by this store no longer, and held or not.
+    pub async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        let projections = self.projections();
+        projections.inline.put(projection, None);
+        let end = || {
+            let statement = sqlx::query(projections.statements.inline_end.sql());
+            statement.bind(projection.to_owned()).bind(HOLDER)
+        };
+        let rows = projections.connections.rows(CHANGING, end).await?;
+        let has_model = rows.first().map_or(Ok(false), |row| row.try_get(0));
+        let has_model = has_model.map_err(|error| projections.connections.failure(CHANGING, error));
+        projections.commits.give();
+        match has_model? {
+            true => Ok(()),
+            false => {
+                Err(SinkError::NoModel { projection: projection.to_owned(), slot: Slot::Active })
+            }
+        }
+    }
 }

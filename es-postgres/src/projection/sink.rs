@@ -282,11 +282,14 @@ impl ProjectionSink for PostgresStore {
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         self.projections().switch(lease).await?;
         self.projections().commits.give();
+        self.projections().remove_retired().await;
         Ok(())
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
-        self.projections().abandon(projection).await
+        self.projections().abandon(projection).await?;
+        self.projections().remove_retired().await;
+        Ok(())
     }
 
     async fn load(

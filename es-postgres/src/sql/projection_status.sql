@@ -46,6 +46,6 @@ CROSS JOIN LATERAL (
     FROM "{schema}"."{events}_projection_parked" n
     WHERE n.generation = m.generation
 ) p
-WHERE $1::text IS NULL
-    OR m.projection = $1
+WHERE m.slot IN ('active', 'shadow')
+    AND ($1::text IS NULL OR m.projection = $1)
 ORDER BY m.projection, m.slot

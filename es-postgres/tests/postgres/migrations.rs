@@ -185,3 +185,33 @@ async fn another_encoding_is_refused() {
     run(&database, "DROP DATABASE es_latin1 WITH (FORCE)").await;
     assert!(error.to_string().contains("LATIN1"), "{error}");
 }
+
+#[tokio::test]
+async fn a_program_goes_on_beside_newer_steps_that_allow_it() {
+    let database = Server::shared().database().await;
+    let config = PostgresConfig::new(database.options());
+    let migrations = Migrations::of_store(&Layout::default());
+    migrations.apply(&config).await.unwrap();
+    let known = migrations.count();
+    let newer = async |step: usize, name: String| {
+        let entry = format!(
+            "INSERT INTO execution_events_migrations
+                 (version, description, success, checksum, execution_time)
+             VALUES ({step}, '{name}', TRUE, '', 0)"
+        );
+        run(&database, &entry).await;
+    };
+    newer(known + 1, format!("more (from {known} on)")).await;
+    newer(known + 2, format!("yet more (from {} on)", known - 1)).await;
+    migrations.check(&config).await.unwrap();
+    assert_eq!(migrations.apply(&config).await.unwrap(), 0);
+    PostgresStore::open(config.clone()).await.unwrap().append(to("account/a")).await.unwrap();
+    newer(known + 3, format!("other (from {} on)", known + 1)).await;
+    for refused in [
+        migrations.check(&config).await.unwrap_err(),
+        migrations.apply(&config).await.unwrap_err(),
+        PostgresStore::open(config).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), StoreErrorKind::NewerSchema, "{refused}");
+    }
+}

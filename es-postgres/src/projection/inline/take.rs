@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use es_core::projection::{ApplyError, Batch, Checkpoint, Content, Definition, SinkError};
 use es_core::{PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
+use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
 use super::super::handler::{ModelTransaction, call};
@@ -73,18 +74,30 @@ impl Projections {
             .bind(names(selection.aggregate_types.iter().cloned().collect()))
             .bind(names(selection.event_types.iter().map(ToString::to_string).collect()))
             .bind(LOOKED_AT);
-        let rows = self.rows_within(connection, statement).await?;
-        let mut filling = Filling::new(limit, limit.events, &self.connections.connector().place);
-        for row in &rows {
-            if filling.take(row, None)? == ControlFlow::Break(()) {
-                break;
+        let statement = statement.persistent(self.is_persistent);
+        let connector = self.connections.connector();
+        let mut filling = Filling::new(limit, limit.events, &connector.place);
+        let mut reached = None;
+        // row by row: a page is bounded in bytes, and what comes behind it is not kept
+        let filled = async {
+            let mut rows = statement.fetch(&mut *connection);
+            while let Some(row) = rows.try_next().await? {
+                if reached.is_none() {
+                    reached = Some(row.try_get::<i64, _>(9)?);
+                }
+                match filling.take(&row, None) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(error) => return Ok(Err(error)),
+                }
             }
-        }
+            Ok(Ok(()))
+        };
+        connector.in_time(filled).await.map_err(|error| connector.failure(CHANGING, error))??;
         let (events, is_full) = filling.end();
-        let reached = || rows.first().map_or(Ok(number(to.to_sequence())), |row| row.try_get(9));
         let next = match events.last().filter(|_| is_full) {
             Some(last) => last.position,
-            None => position(self.read(CHANGING, reached)?),
+            None => position(reached.unwrap_or(number(to.to_sequence()))),
         };
         Ok(Page { events, next })
     }

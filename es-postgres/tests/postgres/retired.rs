@@ -1,0 +1,81 @@
+//! Replacing models that are too large to be removed within one statement.
+
+use std::time::Duration;
+
+use es_core::EventStore;
+use es_core::projection::{Claim, ProjectionSink, Slot};
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
+
+use crate::support::{database, run, to, value};
+
+fn claim(slot: Slot, fingerprint: &str) -> Claim {
+    Claim {
+        projection: "large".to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        slot,
+        slices: 2,
+        holder: "a test".to_owned(),
+        time_to_live: Duration::from_secs(600),
+    }
+}
+
+/// Notes how many rows each statement removes.
+const NOTED: &str = "
+    CREATE TABLE removed (rows BIGINT);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO public.removed SELECT count(*) FROM gone;
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER note AFTER DELETE ON execution_events_projection_rows
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION note();";
+
+#[tokio::test]
+async fn models_are_removed_a_part_at_a_time() {
+    let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|campaign| campaign == "full");
+    let rows: i64 = if is_full { 10_000_000 } else { 45_000 };
+    let database = database(IdType::Text).await;
+    run(&database, NOTED).await;
+    let store = PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    let fill = async |generation: u64| {
+        run(
+            &database,
+            &format!(
+                "INSERT INTO execution_events_projection_rows (generation, key, value)
+                 SELECT {generation}, n, '1' FROM generate_series(1, {rows}) n"
+            ),
+        )
+        .await;
+    };
+    let active = store.acquire(&claim(Slot::Active, "old")).await.unwrap();
+    fill(active.generation).await;
+    // a shadow of other code is replaced, and one that nobody wants abandoned
+    let shadow = store.acquire(&claim(Slot::Shadow, "wrong")).await.unwrap();
+    fill(shadow.generation).await;
+    let shadow = store.acquire(&claim(Slot::Shadow, "new")).await.unwrap();
+    assert_eq!(value::<i64>(&database, "SELECT count(*) FROM removed").await, 0);
+    // what is retired is nobody's model
+    let status = store.status(Some("large")).await.unwrap();
+    assert_eq!(status.len(), 1);
+    assert!(status[0].active.is_some() && status[0].shadow.is_some());
+    store.switch(&shadow).await.unwrap();
+    let most = "SELECT coalesce(max(rows), 0) FROM removed";
+    assert!(value::<i64>(&database, most).await <= 10_000);
+    assert_eq!(
+        value::<String>(
+            &database,
+            "SELECT string_agg(slot || ' ' || fingerprint, ',') FROM execution_events_projection_models"
+        )
+        .await,
+        "active new"
+    );
+    let left = "SELECT (SELECT count(*) FROM execution_events_projection_rows)
+        + (SELECT count(*) FROM execution_events_projection_slices)";
+    assert_eq!(value::<i64>(&database, left).await, 1);
+    let shadow = store.acquire(&claim(Slot::Shadow, "newer")).await.unwrap();
+    fill(shadow.generation).await;
+    store.release(&shadow).await.unwrap();
+    store.abandon("large").await.unwrap();
+    assert!(value::<i64>(&database, most).await <= 10_000);
+    assert_eq!(value::<i64>(&database, left).await, 1);
+}
