@@ -18,7 +18,7 @@ const OLDEST_SERVER: i32 = 140_000;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 10] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -28,6 +28,7 @@ const STEPS: [(&str, &str); 9] = [
     ("projection commit", include_str!("../migrations/0007_projection_commit.sql")),
     ("projection models", include_str!("../migrations/0008_projection_models.sql")),
     ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
+    ("snapshot events", include_str!("../migrations/0010_snapshot_events.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -58,7 +59,8 @@ impl Migrations {
     /// The steps of an application that keeps tables of its own beside a store, each with a name.
     /// `{schema}`, `{events}` and `{id}` stand for what the layout says; if it has a table of
     /// snapshots, `{snapshots}` stands for that, and `{snapshot_id}`, `{snapshot_version}`,
-    /// `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its columns.
+    /// `{snapshot_event}`, `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its
+    /// columns.
     ///
     /// `table` is their own table in the store's schema; like the names it must be a constant of
     /// the program.

@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 21] = [
+const STEPS: [(&str, &str); 24] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -70,6 +70,15 @@ const STEPS: [(&str, &str); 21] = [
     (
         "forget unshared snapshots",
         include_str!("../../migrations/postgres/0021_forget_unshared_snapshots.sql"),
+    ),
+    ("snapshot events", include_str!("../../migrations/postgres/0022_snapshot_events.sql")),
+    (
+        "maybe create snapshot of this history",
+        include_str!("../../migrations/postgres/0023_maybe_create_snapshot.sql"),
+    ),
+    (
+        "wrong snapshots of another history",
+        include_str!("../../migrations/postgres/0024_wrong_snapshots.sql"),
     ),
 ];
 
@@ -141,6 +150,7 @@ fn posting_snapshots() -> SnapshotTable {
         table: name("posting_state_snapshots"),
         id: name("posting_id"),
         version: name("event_sequence"),
+        event: name("last_event_id"),
         schema: name("schema"),
         state: name("state"),
         taken_at: name("created_at"),
