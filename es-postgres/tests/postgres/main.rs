@@ -17,6 +17,7 @@ mod projections;
 mod raw_sql;
 mod round_trips;
 mod secrets;
+mod sequence;
 mod snapshot_table;
 mod snapshots;
 mod trackers;
