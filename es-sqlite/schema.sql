@@ -1,7 +1,7 @@
 -- what the migrations make; written by the test that compares it (ES_BLESS=1)
 
 PRAGMA application_id = 1163088177;
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 CREATE TABLE execution_events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -123,7 +123,7 @@ CREATE TABLE snapshots (
     aggregate_version INTEGER NOT NULL,
     schema TEXT NOT NULL,
     created_at TEXT NOT NULL,
-    state TEXT NOT NULL,
+    state TEXT NOT NULL, last_event_id TEXT,
 
     PRIMARY KEY (aggregate_id, aggregate_type, aggregate_version)
 ) STRICT;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use es_benches::Workload;
 use es_core::projection::{Projection, Slot};
 use es_core::{
-    AppendRequest, ExpectedVersion, NewEvent, Payload, Repository, Snapshot, SnapshotQueue,
-    Snapshotted, StreamVersion, Timestamp,
+    AppendRequest, ExpectedVersion, NewEvent, Payload, ReadStream, Repository, Snapshot,
+    SnapshotQueue, Snapshotted, StreamVersion, Timestamp,
 };
 use turing::read_models::{PostingRow, PostingStates, runner};
 use turing::store::Store;
@@ -113,9 +113,12 @@ async fn keep(store: &Store, posting: i64, size: usize) -> Result<(), Failure> {
     let repository = Repository::<Posting>::new(store.events.clone());
     let version = StreamVersion::new(size as u64 - TAIL);
     let loaded = repository.load_at_version(&PostingId(i32::try_from(posting)?), version).await?;
+    let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
+    let page = store.events.read_stream(&read).await?;
     let snapshot = Snapshot {
         stream: loaded.stream,
         version: loaded.version,
+        last_event: page.events[0].event_id,
         schema: Posting::fingerprint(),
         state: Payload::of(&loaded.state)?,
         taken_at: Timestamp::EPOCH,

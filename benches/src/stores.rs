@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use es_core::{AppendRequest, EventStore, ExpectedVersion, Payload, Snapshot, SnapshotStore};
-use es_core::{Repository, Snapshotted, StreamVersion, Timestamp};
+use es_core::{ReadStream, Repository, Snapshotted, StreamVersion, Timestamp};
 use es_memory::MemoryStore;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;
@@ -76,9 +76,12 @@ impl Opened {
     pub async fn keep_snapshot(&self, posting: i64, version: StreamVersion) {
         let repository = Repository::<Posting>::new(self.store.clone());
         let loaded = repository.load_at_version(&posting, version).await.expect("it can be read");
+        let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
+        let page = self.store.read_stream(&read).await.expect("it can be read");
         let snapshot = Snapshot {
             stream: loaded.stream,
             version: loaded.version,
+            last_event: page.events[0].event_id,
             schema: Posting::fingerprint(),
             state: Payload::of(&loaded.state).expect("a map of texts is JSON"),
             taken_at: Timestamp::EPOCH,

@@ -200,6 +200,16 @@ pub enum InvalidRequest {
         /// The stream.
         stream: StreamId,
     },
+    /// A member of a unit of work is of a repository with another store, whose events, snapshots and
+    /// versions are not those that the unit reads and writes.
+    #[error(
+        "stream {stream} is of a repository with another store than the unit of work; make the \
+         unit with `Repository::unit_of_work`, and all repositories with clones of one `Arc`"
+    )]
+    OtherStore {
+        /// The stream.
+        stream: StreamId,
+    },
     /// A decision over several aggregates answered with events for another number of them.
     #[error("{lists} lists of events for {members} aggregates; answer with one list for each")]
     MemberCount {

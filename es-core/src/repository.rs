@@ -51,7 +51,7 @@ pub struct Repository<A: Aggregate> {
     store: Arc<dyn EventStore>,
     snapshots: Option<kept::Snapshots<A>>,
     sampling: Option<Sampling>,
-    environment: Environment,
+    pub(crate) environment: Environment,
     base: Metadata,
     page: PageLimit,
     aggregate: PhantomData<fn() -> A>,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::aggregate::Aggregate;
+use crate::envelope::{EventId, RecordedEvent};
 use crate::error::StoreError;
 use crate::event::Event;
 use crate::payload::Payload;
@@ -42,12 +43,23 @@ pub struct Snapshot {
     pub stream: StreamId,
     /// How many events are in the state.
     pub version: StreamVersion,
+    /// The last of these events. Where the stream's event of that version is another one, the state
+    /// is of another history, and is not used.
+    pub last_event: EventId,
     /// The fingerprint of the state's type; see [`Snapshotted`].
     pub schema: String,
     /// The state as JSON.
     pub state: Payload,
     /// When it was taken.
     pub taken_at: Timestamp,
+}
+
+impl Snapshot {
+    /// Whether the state ends with this very event, and so is of its history.
+    pub fn ends_with(&self, event: &RecordedEvent) -> bool {
+        (&self.stream, self.version, self.last_event)
+            == (&event.stream, event.version, event.event_id)
+    }
 }
 
 /// What is known of a kept snapshot without reading its state.
@@ -57,6 +69,8 @@ pub struct SnapshotSummary {
     pub stream: StreamId,
     /// How many events are in the state.
     pub version: StreamVersion,
+    /// The last of these events; `None` for what an older program kept, which is not used.
+    pub last_event: Option<EventId>,
     /// The fingerprint of the state's type.
     pub schema: String,
     /// When it was taken.
@@ -65,12 +79,13 @@ pub struct SnapshotSummary {
     pub bytes: u64,
 }
 
-/// A snapshot and the events after it.
+/// A snapshot, and its stream from the last event in it on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SnapshotAndTail {
     /// The newest snapshot, if there is one.
     pub snapshot: Option<Snapshot>,
-    /// The first page of what follows it; of the whole stream if there is none.
+    /// The first page from the event that it should end with on, which tells whether it is of this
+    /// history; of the whole stream if there is none.
     pub tail: StreamPage,
 }
 
@@ -84,7 +99,7 @@ pub struct SnapshotAndTail {
 /// Each clause names the scenarios of `es_testing::contract` that check it.
 ///
 /// 1. `latest_snapshot` returns the saved snapshot with the highest version not above `up_to`,
-///    equal to what was saved. (`snapshots::the_latest_comes_back_equal`,
+///    equal to what was saved, its last event included. (`snapshots::the_latest_comes_back_equal`,
 ///    `snapshots::an_upper_bound_selects_an_older_one`)
 /// 2. A snapshot saved for the same stream and version replaces the earlier one; an older version
 ///    saved later hides no newer one. (`snapshots::the_same_version_is_replaced`,
@@ -100,8 +115,11 @@ pub struct SnapshotAndTail {
 /// 7. `list_snapshots` names every snapshot once, whatever the size of its pages: those of a stream
 ///    one after the other, in the order of their versions. (`snapshots::every_one_is_listed_once`)
 /// 8. Where `latest_with_tail` answers, it is with what `latest_snapshot` and then `read_stream` from
-///    the version after it, or from the first, would answer; both are of the same moment.
+///    its version, or from the first, would answer; both are of the same moment.
 ///    (`snapshots::the_tail_comes_with_the_latest`)
+/// 9. Snapshots of another history, as of a stream that was restored, emptied or is another store's,
+///    come back with the last event that they were saved with, so that what is loaded is the fold of
+///    the stream's own events. (`snapshots::those_of_another_history_are_not_used`)
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + 'static {
     /// The newest snapshot of the stream at or below `up_to`.
@@ -149,8 +167,8 @@ pub trait SnapshotStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<SnapshotSummary>, StoreError>;
 
-    /// The newest snapshot of the stream at or below `up_to` and the first page of the events after
-    /// it, up to `up_to`, for the price of one read; `None` if this store cannot do so, which is
+    /// The newest snapshot of the stream at or below `up_to` and the first page of the events from
+    /// its version on, up to `up_to`, for the price of one read; `None` if this store cannot do so, which is
     /// what the provided method says.
     ///
     /// The events are those of the object that this method is called on, so only an object that is

@@ -7,19 +7,20 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use crate::aggregate::Aggregate;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
 };
 use crate::envelope::{Cause, NewEvent};
 use crate::environment::Environment;
 use crate::metadata::Metadata;
-use crate::repository::{Attempts, ExecuteError, set_cause};
+use crate::repository::{Attempts, ExecuteError, Repository, set_cause};
 use crate::retry::Retry;
 use crate::store::EventStore;
 use crate::stream::StreamId;
 use crate::version::ExpectedVersion;
 
-use members::{Encoding, EncodingFailure, Failure, LoadedVersions, Loading};
+use members::{Encoding, EncodingFailure, Evolving, Failure, LoadedVersions, Loading, Naming};
 pub use members::{Member, Members};
 
 /// Runs one decision over several aggregates of one store, and appends its events atomically.
@@ -73,7 +74,8 @@ impl std::fmt::Debug for UnitOfWork {
 }
 
 impl UnitOfWork {
-    /// Units of work on `store`.
+    /// Units of work on `store`. Members of repositories must have been made with this very `Arc` or a
+    /// clone of it; [`Repository::unit_of_work`] sees to that.
     pub fn new(store: Arc<dyn EventStore>) -> Self {
         Self { store, environment: Environment::default() }
     }
@@ -106,6 +108,18 @@ impl UnitOfWork {
             borrowed: PhantomData,
             rejection: PhantomData,
         }
+    }
+}
+
+impl<A: Aggregate> Repository<A> {
+    /// Units of work on this repository's store, with its sources of ids and chance.
+    pub fn unit_of_work(&self) -> UnitOfWork {
+        UnitOfWork { store: self.store().clone(), environment: self.environment.clone() }
+    }
+
+    /// Whether this repository's store is that very object.
+    fn is_on(&self, store: &Arc<dyn EventStore>) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(self.store()), Arc::as_ptr(store))
     }
 }
 
@@ -204,8 +218,9 @@ where
         attempts: &mut Attempts<'_>,
     ) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
         let UnitOfWork { store, environment } = &self.unit;
-        let mut streams = Vec::new();
-        self.members.name(&mut streams).map_err(|error| ExecuteError::Invalid(error.into()))?;
+        let mut naming = Naming { store, streams: Vec::new() };
+        self.members.name(&mut naming).map_err(ExecuteError::Invalid)?;
+        let streams = naming.streams;
         let twice = streams.iter().enumerate().find(|(at, stream)| streams[..*at].contains(stream));
         if let Some((_, stream)) = twice {
             let stream = stream.clone();
@@ -215,7 +230,7 @@ where
             if let Some(first) = self.first_result(&streams).await? {
                 return self.repeated(&streams, first).await;
             }
-            let (mut states, mut loaded) = self.load(&streams).await?;
+            let (mut states, loaded) = self.load(&streams).await?;
             let events = (self.decision)(&states).map_err(ExecuteError::Rejected)?;
             let mut encoding = Encoding { base: &self.metadata, environment, lists: Vec::new() };
             let events = self.members.encode(events, &mut encoding).map_err(told)?;
@@ -227,7 +242,8 @@ where
                     return self.repeated(&streams, appended).await;
                 }
                 Ok(appended) => {
-                    self.members.evolve(&mut states, &events, &mut loaded);
+                    let mut evolving = Evolving { loaded, appended: &appended };
+                    self.members.evolve(&mut states, &events, &mut evolving);
                     let (events, appended) = (Some(events), Some(appended));
                     return Ok(ExecutedUnit { states, events, appended });
                 }

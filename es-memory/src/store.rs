@@ -198,8 +198,8 @@ impl SnapshotStore for MemoryStore {
     ) -> Result<Option<SnapshotAndTail>, StoreError> {
         let log = self.log();
         let snapshot = log.latest_snapshot(stream, up_to).cloned();
-        let version = snapshot.as_ref().map_or(StreamVersion::EMPTY, |kept| kept.version);
-        let read = ReadStream::new(stream.clone()).from_version(version.next()).to_version(up_to);
+        let from = snapshot.as_ref().map_or(StreamVersion::FIRST, |kept| kept.version);
+        let read = ReadStream::new(stream.clone()).from_version(from).to_version(up_to);
         Ok(Some(SnapshotAndTail { snapshot, tail: log.page(&read.limit(limit)) }))
     }
 }
@@ -208,6 +208,7 @@ fn summary(snapshot: &Snapshot) -> SnapshotSummary {
     SnapshotSummary {
         stream: snapshot.stream.clone(),
         version: snapshot.version,
+        last_event: Some(snapshot.last_event),
         schema: snapshot.schema.clone(),
         taken_at: snapshot.taken_at,
         bytes: snapshot.state.as_str().len() as u64,

@@ -16,8 +16,9 @@ use uuid::Uuid;
 use crate::batch::{Batch, Outcome, bind_single, single_outcome};
 use crate::config::Layout;
 use crate::connection::{Bound, Connector, Doing, Slot};
-use crate::error::{append_error, has_code, is_lost, is_race, is_refused};
+use crate::error::{append_error, has_code, is_lost, is_position_taken, is_race, is_refused};
 use crate::log::{Announcer, Log};
+use crate::migrate::{positions_behind, positions_repair};
 use crate::projection::Projections;
 use crate::read::{RecordedRequest, bind_stream, recorded_request};
 use crate::sql::{Statement, Statements};
@@ -257,6 +258,16 @@ impl Appender {
         request: &AppendRequest,
         error: sqlx::Error,
     ) -> (Result<Appended, AppendError>, bool) {
+        if is_position_taken(&error, &self.layout) {
+            let text = format!(
+                "the sequence of positions in {} draws what is taken; nothing was written; repair \
+                 it while nobody writes: {}",
+                self.place(),
+                positions_repair(&self.layout)
+            );
+            let error = StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error);
+            return (Err(error.into()), false);
+        }
         let lost = is_lost(&error);
         let stream = request.streams().first().map(|part| &part.stream);
         (Err(append_error(Doing("appending to", stream), self.place(), error).into()), lost)
@@ -293,6 +304,13 @@ impl Appender {
                 }
                 None => {}
             }
+        }
+        // within a transaction of the application's, the function tells races by no name
+        let rows = sender.rows(sqlx::query(self.statements.drawn_positions.sql())).await?;
+        let behind = rows.first().map(|row| positions_behind(row, &self.layout)).transpose()?;
+        if let Some(why) = behind.flatten() {
+            let text = format!("appending in {}: {why}", self.place());
+            return Ok(Err(StoreError::new(StoreErrorKind::Corrupt, text).into()));
         }
         let text = format!(
             "appending in {}: other transactions were faster each time; nothing was written",

@@ -29,8 +29,19 @@ pub(crate) fn has_code(error: &Error, code: &str) -> bool {
 }
 
 /// True if a unique index of the table of events has refused: another transaction was faster, or an
-/// event id is used already.
+/// event id is used already. A position that is taken is no race: the sequence draws none twice.
 pub(crate) fn is_race(error: &Error, layout: &Layout) -> bool {
+    !is_position_taken(error, layout) && is_unique_violation(error, layout)
+}
+
+/// True if the position that the sequence drew is an event's already: the sequence is behind its table.
+pub(crate) fn is_position_taken(error: &Error, layout: &Layout) -> bool {
+    let index = || format!("idx_{}_position", layout.events);
+    is_unique_violation(error, layout)
+        && database_error(error).is_some_and(|error| error.constraint() == Some(index().as_str()))
+}
+
+fn is_unique_violation(error: &Error, layout: &Layout) -> bool {
     database_error(error).is_some_and(|error| {
         error.code() == "23505"
             && error.table() == Some(layout.events.as_str())

@@ -21,7 +21,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 13] = [
+const STEPS: [(&str, &str); 14] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -35,6 +35,7 @@ const STEPS: [(&str, &str); 13] = [
     ("private functions", include_str!("../migrations/0011_private_functions.sql")),
     ("collation", include_str!("../migrations/0012_collation.sql")),
     ("retired models", include_str!("../migrations/0013_retired_models.sql")),
+    ("snapshot events", include_str!("../migrations/0014_snapshot_events.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -66,7 +67,8 @@ impl Migrations {
     /// The steps of an application that keeps tables of its own beside a store, each with a name.
     /// `{schema}`, `{events}` and `{id}` stand for what the layout says; if it has a table of
     /// snapshots, `{snapshots}` stands for that, and `{snapshot_id}`, `{snapshot_version}`,
-    /// `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its columns.
+    /// `{snapshot_event}`, `{snapshot_schema}`, `{snapshot_state}` and `{snapshot_taken_at}` for its
+    /// columns.
     ///
     /// `table` is their own table in the store's schema. The steps run with `search_path` set to
     /// `pg_catalog`: they name schemas.
@@ -138,7 +140,10 @@ impl Migrations {
         }
         let connector = Connector::plain(config);
         let mut connection = connector.connect().await?;
-        check_server(&connector, &mut connection, &config.layout).await?;
+        let found = check_server(&connector, &mut connection, &config.layout).await?;
+        if found.events_oid.is_some() && found.has_plain_positions {
+            check_positions(&connector, &mut connection, &config.layout).await?;
+        }
         let mut migrator = Migrator::with_migrations(self.migrations());
         migrator.dangerous_set_table_name(self.table.clone());
         if !self.has_schema(&connector, &mut connection).await? {
@@ -430,5 +435,51 @@ pub(crate) async fn check_store(
              it must be GENERATED ALWAYS AS IDENTITY with CACHE 1, INCREMENT 1 and NO CYCLE"
         ));
     }
+    check_positions(connector, connection, layout).await?;
     Ok(events_oid)
+}
+
+/// Checks that the sequence of positions is not behind the table, as after copying the table's rows
+/// into a migrated database: then new events get places that followers have passed, or that are
+/// taken. Who may not look at the sequence is not refused.
+pub(crate) async fn check_positions(
+    connector: &Connector,
+    connection: &mut PgConnection,
+    layout: &Layout,
+) -> Result<(), StoreError> {
+    let statements = Statements::new(layout);
+    let row = one_row(connector, connection, sqlx::query(statements.drawn_positions.sql())).await;
+    let behind = row.and_then(|row| positions_behind(&row, layout));
+    match behind.map_err(|error| connector.failure("looking at the positions", error))? {
+        Some(why) => Err(StoreError::new(
+            StoreErrorKind::Corrupt,
+            format!("{why}; it was found in {}", connector.place),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with the sequence of positions, with the statement that repairs it.
+pub(crate) fn positions_behind(
+    row: &PgRow,
+    layout: &Layout,
+) -> Result<Option<String>, sqlx::Error> {
+    let (drawn, newest): (Option<i64>, i64) = (row.try_get("drawn")?, row.try_get("newest")?);
+    let name: String = row.try_get("name")?;
+    Ok(drawn.filter(|drawn| *drawn < newest).map(|drawn| {
+        format!(
+            "the sequence {name} has drawn {drawn} and the newest event stands at {newest}: new \
+             events would stand where readers do not look any more; repair it while nobody writes: \
+             {}",
+            positions_repair(layout)
+        )
+    }))
+}
+
+/// The statement that puts the sequence of positions behind all events.
+pub(crate) fn positions_repair(layout: &Layout) -> String {
+    let table = table_name(layout);
+    format!(
+        "SELECT setval(pg_get_serial_sequence('{table}', 'position'), max(position)) FROM {table}"
+    )
 }

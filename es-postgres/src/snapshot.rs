@@ -1,6 +1,8 @@
 //! Snapshots of aggregates.
 
-use es_core::{PageLimit, Payload, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError};
+use es_core::{
+    EventId, PageLimit, Payload, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError,
+};
 use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -61,6 +63,7 @@ impl Reader {
             Ok(Snapshot {
                 stream: stream.clone(),
                 version: StreamVersion::new(row.try_get::<i64, _>(0)?.max(0).unsigned_abs()),
+                last_event: EventId::from_uuid(row.try_get(4)?),
                 schema: row.try_get(1)?,
                 state: payload(state)?,
                 taken_at: row.try_get::<Instant, _>(2)?.0,
@@ -89,6 +92,7 @@ impl Reader {
                     .bind(snapshot.schema.clone())
                     .bind(chrono::DateTime::<chrono::Utc>::from(snapshot.taken_at))
                     .bind(Json(snapshot.state.as_raw().to_owned()))
+                    .bind(snapshot.last_event.as_uuid())
             })
             .await
             .map(drop)
@@ -176,6 +180,7 @@ impl Reader {
             Ok(SnapshotSummary {
                 stream,
                 version: StreamVersion::new(row.try_get::<i64, _>(2)?.max(0).unsigned_abs()),
+                last_event: row.try_get::<Option<_>, _>(6)?.map(EventId::from_uuid),
                 schema: row.try_get(3)?,
                 taken_at: row.try_get::<Instant, _>(4)?.0,
                 bytes: row.try_get::<i64, _>(5)?.max(0).unsigned_abs(),
@@ -242,6 +247,7 @@ fn with_tail(row: &PgRow, stream: &StreamId) -> Result<Snapshot, sqlx::Error> {
     Ok(Snapshot {
         stream: stream.clone(),
         version: crate::row::version(row.try_get(2)?),
+        last_event: EventId::from_uuid(row.try_get(1)?),
         schema: row.try_get(3)?,
         state: payload(state)?,
         taken_at: row.try_get::<Instant, _>(4)?.0,

@@ -30,6 +30,7 @@ pub(crate) fn fill(template: &str, layout: &Layout) -> Statement {
             .replace("{snapshots}", table.table.as_str())
             .replace("{snapshot_id}", table.id.as_str())
             .replace("{snapshot_version}", table.version.as_str())
+            .replace("{snapshot_event}", table.event.as_str())
             .replace("{snapshot_schema}", table.schema.as_str())
             .replace("{snapshot_state}", table.state.as_str())
             .replace("{snapshot_taken_at}", table.taken_at.as_str());
@@ -75,6 +76,7 @@ statements! {
     append_within
     blockers
     delete_snapshots
+    drawn_positions
     find_request
     version_until
     inline_end
@@ -148,10 +150,11 @@ mod tests {
 
     /// A table whose names are words of SQL.
     fn awkward_table() -> SnapshotTable {
-        let [table, id, version, schema, state, taken_at] =
-            ["order", "user", "limit", "group", "table", "end"].map(|name| name.parse().unwrap());
+        let [table, id, version, event, schema, state, taken_at] =
+            ["order", "user", "limit", "union", "group", "table", "end"]
+                .map(|name| name.parse().unwrap());
         let aggregate_type = "posting".to_owned();
-        SnapshotTable { aggregate_type, table, id, version, schema, state, taken_at }
+        SnapshotTable { aggregate_type, table, id, version, event, schema, state, taken_at }
     }
 
     #[tokio::test]

@@ -82,6 +82,7 @@ pub use rusqlite;
 mod config;
 mod error;
 mod gate;
+mod history;
 mod migrate;
 mod open;
 mod sql;

@@ -20,6 +20,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_snapshots.sql"),
     include_str!("../migrations/0005_projections.sql"),
     include_str!("../migrations/0006_projection_rates.sql"),
+    include_str!("../migrations/0007_snapshot_events.sql"),
 ];
 
 /// What a SQLite file is.

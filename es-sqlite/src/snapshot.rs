@@ -1,6 +1,8 @@
 //! Snapshots of aggregates.
 
-use es_core::{PageLimit, Payload, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary};
+use es_core::{
+    EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary,
+};
 use es_core::{StoreError, StoreErrorKind, StreamId, StreamVersion};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -15,19 +17,19 @@ pub(crate) fn latest(
     stream: &StreamId,
     up_to: StreamVersion,
 ) -> Result<Option<Snapshot>, StoreError> {
-    type Columns = (i64, String, String, String);
+    type Columns = (i64, String, String, String, String);
     let found: Option<Columns> = connection
         .prepare_cached(sql::LATEST_SNAPSHOT)
         .and_then(|mut statement| {
             statement
                 .query_row(
                     params![stream.aggregate_type(), stream.aggregate_id(), up_to.as_i64()],
-                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
                 )
                 .optional()
         })
         .doing(connection, format_args!("reading a snapshot of {stream} in"))?;
-    let Some((version, schema, taken_at, state)) = found else {
+    let Some((version, schema, taken_at, state, last_event)) = found else {
         return Ok(None);
     };
     let corrupt = || {
@@ -39,6 +41,7 @@ pub(crate) fn latest(
     Ok(Some(Snapshot {
         stream: stream.clone(),
         version: StreamVersion::new(version.max(0).unsigned_abs()),
+        last_event: last_event.parse::<EventId>().map_err(|error| corrupt().caused_by(error))?,
         schema,
         state: Payload::parse(state).map_err(|error| corrupt().caused_by(error))?,
         taken_at: parse_time(&taken_at).map_err(|error| corrupt().caused_by(error))?,
@@ -58,6 +61,7 @@ pub(crate) fn save(connection: &Connection, snapshot: &Snapshot) -> Result<(), S
                 snapshot.schema,
                 time_text(snapshot.taken_at),
                 snapshot.state.as_str(),
+                snapshot.last_event.to_string(),
             ])
         })
         .map(drop)
@@ -84,8 +88,8 @@ pub(crate) fn latest_with_tail(
     limit: PageLimit,
 ) -> Result<SnapshotAndTail, StoreError> {
     let snapshot = latest(connection, stream, up_to)?;
-    let version = snapshot.as_ref().map_or(StreamVersion::EMPTY, |kept| kept.version);
-    let read = ReadStream::new(stream.clone()).from_version(version.next()).to_version(up_to);
+    let from = snapshot.as_ref().map_or(StreamVersion::FIRST, |kept| kept.version);
+    let read = ReadStream::new(stream.clone()).from_version(from).to_version(up_to);
     let tail = read_stream(connection, &read.limit(limit))?;
     Ok(SnapshotAndTail { snapshot, tail })
 }
@@ -112,7 +116,7 @@ pub(crate) fn list(
     after: Option<&SnapshotSummary>,
     limit: usize,
 ) -> Result<Vec<SnapshotSummary>, StoreError> {
-    type Columns = (String, String, i64, String, String, i64);
+    type Columns = (String, String, i64, String, String, i64, Option<String>);
     let what = "listing the snapshots in";
     let (aggregate_type, id, version) = after.map_or(("", "", 0), |after| {
         let stream = &after.stream;
@@ -124,12 +128,12 @@ pub(crate) fn list(
         .and_then(|mut statement| {
             let rows = statement.query_map(params![aggregate_type, id, version, limit], |row| {
                 let (schema, taken_at, bytes) = (row.get(3)?, row.get(4)?, row.get(5)?);
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, schema, taken_at, bytes))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, schema, taken_at, bytes, row.get(6)?))
             })?;
             rows.collect()
         })
         .doing(connection, what)?;
-    let summary = |(aggregate_type, id, version, schema, taken_at, bytes): Columns| {
+    let summary = |(aggregate_type, id, version, schema, taken_at, bytes, last_event): Columns| {
         let corrupt = || {
             let text = format!("a snapshot of {aggregate_type}/{id} at version {version}");
             StoreError::new(StoreErrorKind::Corrupt, format!("{text} cannot be read"))
@@ -138,6 +142,8 @@ pub(crate) fn list(
             stream: StreamId::new(&aggregate_type, &id)
                 .map_err(|error| corrupt().caused_by(error))?,
             version: StreamVersion::new(version.max(0).unsigned_abs()),
+            // what is no id is the last event of no state, and no reason to list nothing
+            last_event: last_event.and_then(|id| id.parse().ok()),
             taken_at: parse_time(&taken_at).map_err(|error| corrupt().caused_by(error))?,
             schema,
             bytes: bytes.max(0).unsigned_abs(),

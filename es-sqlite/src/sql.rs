@@ -22,9 +22,11 @@ statements! {
     FIND_KEY = "find_key";
     FIRST_LATER_VERSION = "first_later_version";
     HAS_EVENT = "has_event";
+    HAS_EVENT_AT = "has_event_at";
     HAS_OTHER_TRIGGERS = "has_other_triggers";
     LATEST_SNAPSHOT = "latest_snapshot";
     LIST_SNAPSHOTS = "list_snapshots";
+    NEWEST_EVENT = "newest_event";
     PRUNE_SNAPSHOTS = "prune_snapshots";
     PROJECTION_ACTIVATE = "projection_activate";
     PROJECTION_CHECKPOINTS = "projection_checkpoints";

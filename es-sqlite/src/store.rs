@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::append::{CheckedAppend, append};
 use crate::config::SqliteConfig;
+use crate::history::{History, Newest, newest};
 use crate::open::{open_to_read, open_to_write};
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
@@ -43,6 +44,7 @@ struct Shared {
     reads: Queue<Read>,
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
+    history: Arc<History>,
     handlers: Arc<Handlers>,
     inline: Arc<Inline>,
     /// The thread that ends after all others; `None` when it was waited for.
@@ -159,6 +161,7 @@ impl SqliteStore {
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.shared.check_poison()?;
+        self.shared.history.check_file_sometimes()?;
         self.shared.reads.read(work).await
     }
 
@@ -251,6 +254,12 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
 
     let wake = Arc::new(Wake::new(read::end_of_log(&watcher)?));
     let poison = Arc::new(OnceLock::new());
+    let history = Arc::new(History::new(
+        config.path.clone(),
+        newest(&watcher)?,
+        Arc::clone(&poison),
+        Arc::clone(&wake),
+    ));
     let (reads, waiting) = Queue::new(reader::QUEUE, config.path.clone());
     let waiting = Arc::new(Mutex::new(waiting));
     let mut threads = Vec::new();
@@ -258,8 +267,8 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         let waiting = Arc::clone(&waiting);
         threads.push(spawn("es-sqlite-read", move || do_reads(&waiting, &connection))?);
     }
-    let (interval, watched) = (config.poll_interval, Arc::clone(&wake));
-    threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, interval))?);
+    let (interval, watched, seen) = (config.poll_interval, Arc::clone(&wake), Arc::clone(&history));
+    threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, &seen, interval))?);
     let handlers = Arc::<Handlers>::default();
     let mut shared = Shared {
         config,
@@ -267,6 +276,7 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         reads,
         wake,
         poison,
+        history,
         inline: Arc::new(Inline::new(Arc::clone(&handlers))),
         handlers,
         last: Default::default(),
@@ -279,6 +289,7 @@ fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         wake: Arc::clone(&shared.wake),
         inline: Arc::clone(&shared.inline),
         poison: Arc::clone(&shared.poison),
+        history: Arc::clone(&shared.history),
         triggers: Cell::new(None),
     });
     let is_writing = writer.is_some();
@@ -335,11 +346,28 @@ impl EventStore for SqliteStore {
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         let read = read.clone();
-        self.read(move |connection| read::read_log(connection, &read)).await
+        let history = Arc::clone(&self.shared.history);
+        let seen = history.seen();
+        self.read(move |connection| {
+            history.check_log(connection, seen.as_ref())?;
+            let page = read::read_log(connection, &read)?;
+            history.advance_to(&page);
+            Ok(page)
+        })
+        .await
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.read(read::end_of_log).await
+        let history = Arc::clone(&self.shared.history);
+        let seen = history.seen();
+        self.read(move |connection| {
+            history.check_log(connection, seen.as_ref())?;
+            let newest = newest(connection)?;
+            let end = Newest::end(newest.as_ref());
+            history.advance(newest);
+            Ok(end)
+        })
+        .await
     }
 
     /// Appends of other processes are noticed within

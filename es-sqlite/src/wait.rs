@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::error::Doing;
-use crate::{read, sql};
+use crate::history::{History, Newest, newest};
+use crate::sql;
 
 /// Knows how far the log goes, as far as this store has seen, and tells those who wait.
 pub(crate) struct Wake {
@@ -160,10 +161,15 @@ impl Drop for Waiting<'_> {
 }
 
 /// Looks for commits of other processes while somebody waits; ends when the store is closed.
-pub(crate) fn watch_file(connection: &Connection, wake: &Wake, interval: Duration) {
+pub(crate) fn watch_file(
+    connection: &Connection,
+    wake: &Wake,
+    history: &History,
+    interval: Duration,
+) {
     let mut seen = None;
     while wake.park() {
-        match look(connection, &mut seen) {
+        match look(connection, history, &mut seen) {
             Ok(Some(end)) => {
                 wake.advance(end);
                 wake.commits.give();
@@ -179,7 +185,13 @@ pub(crate) fn watch_file(connection: &Connection, wake: &Wake, interval: Duratio
 }
 
 /// The end of the log, if anything was committed since `seen`.
-fn look(connection: &Connection, seen: &mut Option<i64>) -> Result<Option<Position>, StoreError> {
+fn look(
+    connection: &Connection,
+    history: &History,
+    seen: &mut Option<i64>,
+) -> Result<Option<Position>, StoreError> {
+    history.check_file()?;
+    let known = history.seen();
     let version: i64 = connection
         .prepare_cached(sql::DATA_VERSION)
         .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
@@ -187,7 +199,10 @@ fn look(connection: &Connection, seen: &mut Option<i64>) -> Result<Option<Positi
     if *seen == Some(version) {
         return Ok(None);
     }
-    let end = read::end_of_log(connection)?;
+    history.check_log(connection, known.as_ref())?;
+    let newest = newest(connection)?;
+    let end = Newest::end(newest.as_ref());
+    history.advance(newest);
     *seen = Some(version);
     Ok(Some(end))
 }

@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 
 use crate::append::run;
 use crate::error::{Doing, commit_error, poisoned};
+use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
 use crate::projection::Inline;
 use crate::queue::{Queue, Waiting};
+use crate::sql;
 use crate::wait::Wake;
-use crate::{read, sql};
 
 /// A transaction takes no further jobs when it has this many, or that many bytes.
 const BATCH_JOBS: usize = 512;
@@ -166,6 +167,7 @@ pub(crate) struct Writer {
     pub(crate) inline: Arc<Inline>,
     /// Set when a commit's outcome is unknown: from then on everything is refused.
     pub(crate) poison: Arc<OnceLock<StoreError>>,
+    pub(crate) history: Arc<History>,
     /// Whether the application has triggers on the store's tables, as of which schema.
     pub(crate) triggers: Cell<Option<(i64, bool)>>,
 }
@@ -253,6 +255,17 @@ impl Writer {
         if let Some(reason) = self.poison.get() {
             return Err(reason.clone());
         }
+        self.history.check_file()?;
+        let seen = self.history.seen();
+        let connection = self.begin_on(is_alone)?;
+        if let Err(error) = self.history.check_log(connection, seen.as_ref()) {
+            self.roll_back(connection);
+            return Err(error);
+        }
+        Ok(connection)
+    }
+
+    fn begin_on(&self, is_alone: bool) -> Result<&Connection, StoreError> {
         let WriteConnections { checked, application, gate } = &self.connections;
         gate.watch();
         // handlers are the application's, as closures are
@@ -313,7 +326,7 @@ impl Writer {
 
     /// Commits; wakes those who wait for the log to grow.
     fn end(&self, connection: &Connection) -> Result<(), StoreError> {
-        let end = read::end_of_log(connection);
+        let newest = newest(connection);
         let committed = connection
             .prepare_cached(sql::COMMIT)
             .and_then(|mut statement| self.connections.gate.open(|| statement.execute([])));
@@ -325,7 +338,14 @@ impl Writer {
             }
             return Err(error);
         }
-        if let Ok(end) = end {
+        // between the look before and the commit the file may have gone
+        self.history.check_file().map_err(|error| {
+            let text = "it was committed to a file that is not the store's any more";
+            StoreError::new(StoreErrorKind::OutcomeUnknown, text).caused_by(error)
+        })?;
+        if let Ok(newest) = newest {
+            let end = Newest::end(newest.as_ref());
+            self.history.advance(newest);
             self.wake.advance(end);
         }
         if !self.inline.is_empty() {

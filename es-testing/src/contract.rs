@@ -184,6 +184,7 @@ macro_rules! for_each_scenario {
                     every_one_is_listed_once,
                     the_tail_comes_with_the_latest,
                     what_is_loaded_equals_replay_at_every_version,
+                    those_of_another_history_are_not_used,
                 }
             }
         }

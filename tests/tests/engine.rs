@@ -6,6 +6,7 @@ mod engine {
     pub(crate) mod account;
     mod commands;
     mod gathering;
+    mod histories;
     mod observing;
     mod odd_commits;
     mod replay;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::timestamp::Timestamp;
 
@@ -109,12 +109,34 @@ pub enum SinkError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The log is not the one that the model was made of.
+    #[error(
+        "the model of projection `{projection}` was made of another history than the log holds: \
+         {found}; open the store again and rebuild the projection"
+    )]
+    Diverged {
+        /// The projection.
+        projection: String,
+        /// What was found, such as the event that is not there.
+        found: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl SinkError {
+    /// This failure as one of a projection: a store whose log has become another history is no
+    /// failure that passes.
+    pub(crate) fn of(self, projection: &str) -> Self {
+        match self {
+            Self::Store(error) if error.kind() == StoreErrorKind::Diverged => {
+                Self::Diverged { projection: projection.to_owned(), found: error.to_string() }
+            }
+            other => other,
+        }
+    }
+
     /// True if a commit may have been written. Acquiring the lease again tells whether it was.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_outcome_unknown())

@@ -310,7 +310,7 @@ impl Rebuild {
 
     fn stopped(&self, halt: Halt) -> RebuildError {
         match halt {
-            Halt::Sink(error) => error.into(),
+            Halt::Sink(error) => error.of(self.definition.name()).into(),
             halt => RebuildError::Stopped {
                 projection: self.definition.name().to_owned(),
                 reason: chain(&halt),

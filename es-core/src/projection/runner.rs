@@ -7,6 +7,7 @@ use futures_util::future::{join, join_all, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
+use crate::error::StoreErrorKind;
 use crate::position::Position;
 use crate::read::{EventFilter, LogPage, ReadLog};
 use crate::retry::Retry;
@@ -301,7 +302,7 @@ impl Runner {
         let mut page = match page {
             Ok(page) => page,
             Err(error) => {
-                members.for_each(|member| member.fail(means, &error.clone().into()));
+                join_all(members.map(|member| member.halt(means, error.clone().into()))).await;
                 return Step { is_at_end: true, is_joining: false };
             }
         };
@@ -338,11 +339,15 @@ impl Runner {
         let called = std::pin::pin!(self.signals.called());
         let more = std::pin::pin!(async {
             match here {
-                Some(here) => self.store.wait_past(here.position).await.is_ok(),
+                // reading tells the projections of a log that is another one
+                Some(here) => match self.store.wait_past(here.position).await {
+                    Err(error) => error.kind() == StoreErrorKind::Diverged,
+                    Ok(()) => true,
+                },
                 None => false,
             }
         });
-        // a wait that fails is followed by the timer, not by a hot loop
+        // another wait that fails is followed by the timer, not by a hot loop
         let more = std::pin::pin!(async {
             if !more.await {
                 std::future::pending::<()>().await;

@@ -87,9 +87,6 @@ pub(super) enum Halt {
     Poison(#[from] Poison),
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// The log does not hold what the model was made of.
-    #[error("{0}")]
-    Diverged(String),
 }
 
 impl From<StoreError> for Halt {

@@ -346,7 +346,7 @@ impl<A: Aggregate> Repository<A> {
             state.evolve(event);
         }
         let version = before.plus(events.len() as u64);
-        self.keep(&stream, before, version, &state);
+        self.keep(&stream, before, &appended, &state);
         Executed { state, version, events, appended: Some(appended), correlation_id }
     }
 
@@ -355,11 +355,12 @@ impl<A: Aggregate> Repository<A> {
         &self,
         stream: &StreamId,
         before: StreamVersion,
-        now: StreamVersion,
+        appended: &Appended,
         state: &A,
     ) {
-        if let Some(snapshots) = &self.snapshots {
-            snapshots.keep(stream, before, now, state, self.environment.clock.now());
+        let last = appended.stream(stream).and_then(|part| part.events.last());
+        if let (Some(snapshots), Some(last)) = (&self.snapshots, last) {
+            snapshots.keep(stream, before, last, state, self.environment.clock.now());
         }
     }
 }

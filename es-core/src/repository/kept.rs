@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::check::Sampling;
 use super::load::{Loaded, load_stream};
 use crate::aggregate::Aggregate;
+use crate::envelope::EventReceipt;
 use crate::payload::Payload;
 use crate::read::{ReadStream, StreamPage};
 use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
@@ -41,8 +42,8 @@ impl<A> Clone for Snapshots<A> {
 /// A kept state that fits.
 pub(super) struct Kept<A> {
     pub(super) state: A,
-    pub(super) version: StreamVersion,
-    taken_at: Timestamp,
+    /// As it was read; its state need not be what replay gives.
+    pub(super) snapshot: Snapshot,
 }
 
 /// What a load begins with.
@@ -116,9 +117,10 @@ impl<A: Aggregate> Snapshots<A> {
     fn usable(&self, snapshot: Snapshot, read: &ReadStream) -> Option<Kept<A>> {
         let fits = snapshot.stream == read.stream
             && *snapshot.schema == *self.fingerprint
+            && !snapshot.version.is_empty()
             && snapshot.version <= read.to;
         let state = fits.then(|| (self.decode)(&snapshot.state)).flatten()?;
-        Some(Kept { state, version: snapshot.version, taken_at: snapshot.taken_at })
+        Some(Kept { state, snapshot })
     }
 
     /// The kept state, or what replay gives instead if this is a load to be checked.
@@ -131,7 +133,7 @@ impl<A: Aggregate> Snapshots<A> {
         let Some(sampling) = self.sampling.as_ref().filter(|sampling| sampling.is_due()) else {
             return kept;
         };
-        let (stream, version) = (&read.stream, kept.version);
+        let (stream, version) = (&read.stream, kept.snapshot.version);
         let whole = ReadStream::new(stream.clone()).to_version(version).limit(read.limit);
         let replayed: Loaded<A> = match Box::pin(load_stream(events, None, whole)).await {
             Ok(loaded) => loaded,
@@ -155,39 +157,36 @@ impl<A: Aggregate> Snapshots<A> {
         };
         let paths: Vec<_> = paths.into_iter().map(|difference| difference.path).collect();
         tracing::error!(%stream, %version, ?paths, "snapshot is not what its events say; replaced");
-        let taken_at = kept.taken_at;
-        self.offer(stream, version, ours, taken_at);
-        Kept { state: replayed.state, version, taken_at }
+        let snapshot = Snapshot { state: ours, ..kept.snapshot };
+        self.queue.offer(snapshot.clone());
+        Kept { state: replayed.state, snapshot }
     }
 
-    /// Has the state kept if the stream went past a multiple of `every` since `before`.
+    /// Has the state kept if the stream went past a multiple of `every` since `before`; `last` is the
+    /// newest event in it.
     pub(crate) fn keep(
         &self,
         stream: &StreamId,
         before: StreamVersion,
-        now: StreamVersion,
+        last: &EventReceipt,
         state: &A,
         taken_at: Timestamp,
     ) {
         let step = |version: StreamVersion| version.as_u64().checked_div(self.every).unwrap_or(0);
-        if step(now) == step(before) || !self.queue.has_room() {
+        if step(last.version) == step(before) || !self.queue.has_room() {
             return;
         }
         match (self.encode)(state) {
-            Ok(state) => self.offer(stream, now, state, taken_at),
+            // a full queue costs a longer replay
+            Ok(state) => drop(self.queue.offer(Snapshot {
+                stream: stream.clone(),
+                version: last.version,
+                last_event: last.event_id,
+                schema: self.fingerprint.to_string(),
+                state,
+                taken_at,
+            })),
             Err(error) => tracing::warn!(%stream, %error, "state cannot be kept: it is no JSON"),
         }
-    }
-
-    fn offer(
-        &self,
-        stream: &StreamId,
-        version: StreamVersion,
-        state: Payload,
-        taken_at: Timestamp,
-    ) {
-        let (stream, schema) = (stream.clone(), self.fingerprint.to_string());
-        // a full queue costs a longer replay, or another check
-        self.queue.offer(Snapshot { stream, version, schema, state, taken_at });
     }
 }

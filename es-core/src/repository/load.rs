@@ -79,24 +79,28 @@ pub(crate) async fn load_stream<A: Aggregate>(
         Some(snapshots) => snapshots.beginning(store, &read).await,
         None => Beginning::of_stream(),
     };
-    read.from = kept.as_ref().map_or(StreamVersion::EMPTY, |kept| kept.version).next();
+    // from the kept state's own last event on, which tells whether it is of this history
+    read.from = kept.as_ref().map_or(StreamVersion::FIRST, |kept| kept.snapshot.version);
     let mut page = match page {
         Some(page) => page,
         None => store.read_stream(&read).await?,
     };
     if let (Some(snapshots), Some(found)) = (usable, kept.take()) {
-        if page.stream_version < found.version {
-            // the kept state is of another history: a store that was restored, for example
-            tracing::warn!(%stream, version = %found.version, "snapshot newer than its stream ignored");
+        if !page.events.first().is_some_and(|event| found.snapshot.ends_with(event)) {
+            let version = found.snapshot.version;
+            tracing::warn!(%stream, %version, "snapshot of another history ignored");
             read.from = StreamVersion::FIRST;
             return Box::pin(load_stream(store, None, read)).await;
         }
         kept = Some(snapshots.checked(store, &read, found).await);
     }
-    let (mut state, mut version) = kept
-        .map_or_else(|| (A::default(), StreamVersion::EMPTY), |kept| (kept.state, kept.version));
+    let (mut state, mut version) = kept.map_or_else(
+        || (A::default(), StreamVersion::EMPTY),
+        |kept| (kept.state, kept.snapshot.version),
+    );
+    let kept_version = version;
     loop {
-        for event in &page.events {
+        for event in page.events.iter().filter(|event| event.version > kept_version) {
             state.evolve(&decode(event)?);
             version = event.version;
         }

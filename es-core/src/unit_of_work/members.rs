@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, stream_of};
+use crate::append::{Appended, InvalidRequest};
 use crate::envelope::NewEvent;
 use crate::environment::Environment;
 use crate::metadata::Metadata;
@@ -12,7 +13,7 @@ use crate::repository::{
     EncodeFailure, Encoded, LoadError, Loaded, Repository, encode_events, load_stream,
 };
 use crate::store::EventStore;
-use crate::stream::{InvalidStreamId, StreamId};
+use crate::stream::StreamId;
 use crate::version::StreamVersion;
 
 /// One aggregate in a unit of work.
@@ -28,8 +29,11 @@ impl<A: Aggregate> Member<A> {
         Self { id, repository: None }
     }
 
-    /// The aggregate `id` of a repository: loaded with its snapshots, recorded with its metadata; the
-    /// store is that of the unit of work.
+    /// The aggregate `id` of a repository: loaded with its snapshots, recorded with its metadata.
+    ///
+    /// The repository must have the store of the unit of work, as it has if the unit was made by
+    /// [`Repository::unit_of_work`] of any repository with this store; else the decision is refused
+    /// with [`InvalidRequest::OtherStore`].
     pub fn of(repository: &Repository<A>, id: A::Id) -> Self {
         Self { id, repository: Some(repository.clone()) }
     }
@@ -50,7 +54,7 @@ pub trait Members: Send + Sync + private::Sealed {
     type Events: Send;
 
     #[doc(hidden)]
-    fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId>;
+    fn name(&self, naming: &mut Naming<'_>) -> Result<(), InvalidRequest>;
 
     #[doc(hidden)]
     fn load(
@@ -66,11 +70,19 @@ pub trait Members: Send + Sync + private::Sealed {
     ) -> Result<Self::Events, EncodingFailure>;
 
     #[doc(hidden)]
-    fn evolve(&self, states: &mut Self::States, events: &Self::Events, loaded: &mut LoadedVersions);
+    fn evolve(&self, states: &mut Self::States, events: &Self::Events, evolving: &mut Evolving<'_>);
 }
 
 mod private {
     pub trait Sealed {}
+}
+
+/// Members being named, one after the other in their order.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "only this module can make one")]
+pub struct Naming<'a> {
+    pub(super) store: &'a Arc<dyn EventStore>,
+    pub(super) streams: Vec<StreamId>,
 }
 
 /// Members being loaded, one after the other in their order.
@@ -86,6 +98,14 @@ pub struct Loading<'a> {
 /// The streams of loaded members with the versions at which they were found.
 #[doc(hidden)]
 pub(super) type LoadedVersions = std::collections::VecDeque<(StreamId, StreamVersion)>;
+
+/// Members whose events were appended, in their order.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "only this module can make one")]
+pub struct Evolving<'a> {
+    pub(super) loaded: LoadedVersions,
+    pub(super) appended: &'a Appended,
+}
 
 /// Events being encoded, one list for each member in their order.
 #[doc(hidden)]
@@ -112,8 +132,13 @@ impl<A: Aggregate> Members for Member<A> {
     type States = A;
     type Events = Vec<A::Event>;
 
-    fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId> {
-        streams.push(stream_of::<A>(&self.id)?);
+    fn name(&self, naming: &mut Naming<'_>) -> Result<(), InvalidRequest> {
+        let stream = stream_of::<A>(&self.id)?;
+        let repository = self.repository.as_ref();
+        if repository.is_some_and(|repository| !repository.is_on(naming.store)) {
+            return Err(InvalidRequest::OtherStore { stream });
+        }
+        naming.streams.push(stream);
         Ok(())
     }
 
@@ -143,13 +168,13 @@ impl<A: Aggregate> Members for Member<A> {
         Ok(stored)
     }
 
-    fn evolve(&self, state: &mut A, events: &Vec<A::Event>, loaded: &mut LoadedVersions) {
+    fn evolve(&self, state: &mut A, events: &Vec<A::Event>, evolving: &mut Evolving<'_>) {
         for event in events {
             state.evolve(event);
         }
-        let (stream, before) = loaded.pop_front().expect("every member was loaded");
+        let (stream, before) = evolving.loaded.pop_front().expect("every member was loaded");
         if let Some(repository) = &self.repository {
-            repository.keep(&stream, before, before.plus(events.len() as u64), state);
+            repository.keep(&stream, before, evolving.appended, state);
         }
     }
 }
@@ -160,8 +185,8 @@ impl<M: Members> Members for Vec<M> {
     type States = Vec<M::States>;
     type Events = Vec<M::Events>;
 
-    fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId> {
-        self.iter().try_for_each(|member| member.name(streams))
+    fn name(&self, naming: &mut Naming<'_>) -> Result<(), InvalidRequest> {
+        self.iter().try_for_each(|member| member.name(naming))
     }
 
     async fn load(&self, loading: &mut Loading<'_>) -> Result<Vec<M::States>, LoadError> {
@@ -188,10 +213,10 @@ impl<M: Members> Members for Vec<M> {
         &self,
         states: &mut Vec<M::States>,
         events: &Vec<M::Events>,
-        loaded: &mut LoadedVersions,
+        evolving: &mut Evolving<'_>,
     ) {
         for ((member, state), events) in self.iter().zip(states).zip(events) {
-            member.evolve(state, events, loaded);
+            member.evolve(state, events, evolving);
         }
     }
 }
@@ -204,8 +229,8 @@ macro_rules! tuple_of_members {
             type States = ($($type::States,)+);
             type Events = ($($type::Events,)+);
 
-            fn name(&self, streams: &mut Vec<StreamId>) -> Result<(), InvalidStreamId> {
-                $(self.$index.name(streams)?;)+
+            fn name(&self, naming: &mut Naming<'_>) -> Result<(), InvalidRequest> {
+                $(self.$index.name(naming)?;)+
                 Ok(())
             }
 
@@ -225,9 +250,9 @@ macro_rules! tuple_of_members {
                 &self,
                 states: &mut Self::States,
                 events: &Self::Events,
-                loaded: &mut LoadedVersions,
+                evolving: &mut Evolving<'_>,
             ) {
-                $(self.$index.evolve(&mut states.$index, &events.$index, loaded);)+
+                $(self.$index.evolve(&mut states.$index, &events.$index, evolving);)+
             }
         }
     };

@@ -22,6 +22,9 @@ pub struct SnapshotTable {
     pub id: Identifier,
     /// The column of the version of the last event in the state: `INT` or `BIGINT`.
     pub version: Identifier,
+    /// The column of the id of the last event in the state: `UUID`. Null is no event: the state is not
+    /// used.
+    pub event: Identifier,
     /// The column of the fingerprint of the state's type: `TEXT`. Null is a fingerprint of nothing.
     pub schema: Identifier,
     /// The column of the state: `JSONB`.

@@ -1,22 +1,25 @@
 -- $1 aggregate type, $2 aggregate id, $3 highest version, $4 how many events
 --
--- The snapshot, if there is one, comes first and has its schema in the place of the event's type.
--- Then one row at least, which tells the stream's version.
+-- The snapshot, if there is one, comes first and has its schema in the place of the event's type and
+-- its last event in that of the event's id. Then one row at least, which tells the stream's version;
+-- the first event is the one that the snapshot should end with.
 WITH kept AS MATERIALIZED (
     SELECT
         t."{snapshot_version}" AS aggregate_version,
         coalesce(t."{snapshot_schema}", '') AS schema,
         coalesce(t."{snapshot_taken_at}", TIMESTAMPTZ 'epoch') AS created_at,
-        t."{snapshot_state}" AS state
+        t."{snapshot_state}" AS state,
+        t."{snapshot_event}" AS last_event_id
     FROM "{schema}"."{snapshots}" t
     WHERE t."{snapshot_id}" = $2
         AND t."{snapshot_version}" <= $3
+        AND t."{snapshot_event}" IS NOT NULL
     ORDER BY t."{snapshot_version}" DESC
     LIMIT 1
 )
 SELECT
     NULL::bigint AS position,
-    NULL::uuid AS event_id,
+    last_event_id AS event_id,
     aggregate_version::int AS aggregate_version,
     schema AS event_type,
     created_at,
@@ -47,7 +50,7 @@ LEFT JOIN LATERAL (
     FROM "{schema}"."{events}"
     WHERE aggregate_type = $1
         AND aggregate_id = $2
-        AND aggregate_version > coalesce((SELECT aggregate_version FROM kept), 0)
+        AND aggregate_version >= coalesce((SELECT aggregate_version FROM kept), 1)
         AND aggregate_version <= $3
     ORDER BY aggregate_version
     LIMIT $4

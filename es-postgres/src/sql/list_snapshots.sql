@@ -5,7 +5,8 @@ SELECT
     aggregate_version,
     schema,
     created_at,
-    pg_column_size(state)::bigint
+    pg_column_size(state)::bigint,
+    last_event_id
 FROM "{schema}"."{events}_snapshots"
 WHERE (aggregate_type, aggregate_id, aggregate_version) > ($1, $2, $3)
 ORDER BY

@@ -11,6 +11,7 @@ WITH general AS (
         schema,
         created_at,
         state,
+        last_event_id,
         row_number() OVER (ORDER BY aggregate_type, aggregate_id, aggregate_version) AS place
     FROM "{schema}"."{events}_snapshots"
     WHERE (aggregate_type, aggregate_id, aggregate_version) > ($1, $2, $3::bigint)
@@ -43,9 +44,18 @@ SELECT
     l.aggregate_version,
     l.schema,
     l.created_at,
-    pg_column_size(l.state)::bigint
+    pg_column_size(l.state)::bigint,
+    l.last_event_id
 FROM (
-    SELECT aggregate_type, aggregate_id, aggregate_version, schema, created_at, state, place
+    SELECT
+        aggregate_type,
+        aggregate_id,
+        aggregate_version,
+        schema,
+        created_at,
+        state,
+        last_event_id,
+        place
     FROM general
     UNION ALL
     SELECT
@@ -55,6 +65,7 @@ FROM (
         coalesce(t."{snapshot_schema}", ''),
         coalesce(t."{snapshot_taken_at}", TIMESTAMPTZ 'epoch'),
         t."{snapshot_state}",
+        t."{snapshot_event}",
         t.place
     FROM (
         SELECT * FROM begun

@@ -22,6 +22,7 @@ mod raw_sql;
 mod retired;
 mod round_trips;
 mod secrets;
+mod sequence;
 mod snapshot_table;
 mod snapshots;
 mod stopped;

@@ -71,6 +71,7 @@ fn statement(name: &str) -> String {
         .replace("{snapshot_version}", table.version.as_str())
         .replace("{snapshot_schema}", table.schema.as_str())
         .replace("{snapshot_state}", table.state.as_str())
+        .replace("{snapshot_event}", "last_event")
         .replace("{snapshot_taken_at}", table.taken_at.as_str())
 }
 

@@ -30,6 +30,7 @@ fn snapshot(stream: &str, version: u64) -> Snapshot {
     Snapshot {
         stream: stream.parse().unwrap(),
         version: StreamVersion::new(version),
+        last_event: format!("0193a1d4-0000-7000-8000-{version:012}").parse().unwrap(),
         schema: "meter r1".to_owned(),
         state: Payload::parse(format!(r#"{{"units":{version}}}"#)).unwrap(),
         taken_at: Timestamp::from_micros(1_763_546_400_123_456),
@@ -108,7 +109,7 @@ async fn a_snapshot_of_the_table_comes_with_its_tail_in_one_round_trip() {
         least = least.min(proxy.syncs());
         let found = found.unwrap();
         assert_eq!(found.snapshot, Some(snapshot("meter/1", 20)));
-        assert_eq!((found.tail.events.len(), found.tail.stream_version.as_u64()), (5, 25));
+        assert_eq!((found.tail.events.len(), found.tail.stream_version.as_u64()), (6, 25));
     }
     assert_eq!(least, 1);
 }
@@ -118,7 +119,8 @@ async fn a_row_without_schema_and_time_is_listed_and_of_no_schema() {
     let (database, store) = meters(IdType::Text).await;
     run(
         &database,
-        "INSERT INTO kept (of_stream, event_sequence, state, taken) VALUES ('1', 7, '{}', NULL)",
+        "INSERT INTO kept (of_stream, event_sequence, last_event, state, taken)
+         VALUES ('1', 7, gen_random_uuid(), '{}', NULL)",
     )
     .await;
     let stream: StreamId = "meter/1".parse().unwrap();

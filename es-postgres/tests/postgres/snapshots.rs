@@ -95,7 +95,7 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
     let versions: Vec<_> =
         together.tail.events.iter().map(|event| event.version.as_u64()).collect();
     assert_eq!(together.snapshot.unwrap().version.as_u64(), 20);
-    assert_eq!(versions, [21, 22, 23, 24, 25]);
+    assert_eq!(versions, [20, 21, 22, 23, 24, 25], "from the last event in it on");
 }
 
 #[tokio::test]

@@ -25,11 +25,12 @@ pub(crate) fn layout(ids: IdType) -> Layout {
 
 /// A layout whose snapshots of this type are in a table of the application's.
 pub(crate) fn layout_with_table(ids: IdType, aggregate_type: &str) -> Layout {
-    let [table, id, version, schema, state, taken_at] =
-        ["kept", "of_stream", "event_sequence", "made_by", "state", "taken"]
+    let [table, id, version, event, schema, state, taken_at] =
+        ["kept", "of_stream", "event_sequence", "last_event", "made_by", "state", "taken"]
             .map(|name| name.parse().unwrap());
     let aggregate_type = aggregate_type.to_owned();
-    let table = SnapshotTable { aggregate_type, table, id, version, schema, state, taken_at };
+    let table =
+        SnapshotTable { aggregate_type, table, id, version, event, schema, state, taken_at };
     Layout { snapshots: Some(table), ..layout(ids) }
 }
 

@@ -6,6 +6,7 @@ CREATE TABLE "{schema}"."{snapshots}" (
     "{snapshot_state}" JSONB NOT NULL,
     "{snapshot_taken_at}" TIMESTAMPTZ DEFAULT now(),
     "{snapshot_schema}" TEXT,
+    "{snapshot_event}" UUID,
 
     UNIQUE ("{snapshot_id}", "{snapshot_version}")
 );

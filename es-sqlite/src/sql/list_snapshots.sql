@@ -5,7 +5,8 @@ SELECT
     aggregate_version,
     schema,
     created_at,
-    octet_length(state)
+    octet_length(state),
+    last_event_id
 FROM snapshots
 WHERE (aggregate_id, aggregate_type, aggregate_version) > (?2, ?1, ?3)
 ORDER BY aggregate_id, aggregate_type, aggregate_version

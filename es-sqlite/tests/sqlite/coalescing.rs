@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, ReadLog};
 use es_core::{Payload, ReadStream, Snapshot, SnapshotStore, StoreError, StoreErrorKind};
 use es_core::{StreamVersion, Timestamp};
@@ -282,6 +283,7 @@ async fn a_snapshot_for_which_there_is_no_room_takes_no_append_with_it() {
     let mut large = Box::pin(store.save_snapshot(Snapshot {
         stream: stream("posting/1"),
         version: StreamVersion::FIRST,
+        last_event: UuidV7Ids.next_id(),
         schema: "s".into(),
         state: Payload::of(&"x".repeat(400_000)).unwrap(),
         taken_at: Timestamp::EPOCH,

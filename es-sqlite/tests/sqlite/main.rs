@@ -6,6 +6,7 @@ mod append_only;
 mod coalescing;
 mod failures;
 mod files;
+mod histories;
 mod inline;
 mod migrations;
 mod old_store;

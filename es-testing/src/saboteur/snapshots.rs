@@ -5,8 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendRequest, ExpectedVersion, NewEvent, PageLimit, Payload, Snapshot, SnapshotAndTail,
-    SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamVersion, Timestamp,
+    AppendRequest, ExpectedVersion, NewEvent, PageLimit, Payload, ReadStream, Snapshot,
+    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamVersion,
+    Timestamp,
 };
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -51,6 +52,27 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             save: |sinner, mut snapshot| {
                 snapshot.schema = String::new();
                 Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
+            },
+            ..sinner
+        }),
+        of_snapshots("forgets_the_last_event", 1, |sinner| Sins {
+            save: |sinner, mut snapshot| {
+                snapshot.last_event = UuidV7Ids.next_id();
+                Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
+            },
+            ..sinner
+        }),
+        of_snapshots("takes_every_state_for_one_of_this_history", 9, |sinner| Sins {
+            save: |sinner, mut snapshot| {
+                Box::pin(async move {
+                    let at = snapshot.version;
+                    let read = ReadStream::new(snapshot.stream.clone()).from_version(at);
+                    let page = sinner.events.read_stream(&read.to_version(at)).await?;
+                    if let Some(event) = page.events.first() {
+                        snapshot.last_event = event.event_id;
+                    }
+                    sinner.snapshots.save_snapshot(snapshot).await
+                })
             },
             ..sinner
         }),

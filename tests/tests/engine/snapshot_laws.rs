@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
     Aggregate, PageLimit, Payload, Repository, Snapshot, SnapshotQueue, SnapshotStore, Snapshotted,
     StreamVersion, Timestamp, fold,
@@ -121,6 +122,7 @@ async fn play(steps: &[Step], every: u64, page: usize, is_within: bool) {
                 let garbage = Snapshot {
                     stream: stream("a"),
                     version: StreamVersion::new(*version),
+                    last_event: UuidV7Ids.next_id(),
                     schema: Counted::fingerprint(),
                     state: Payload::of(&["?"]).unwrap(),
                     taken_at: Timestamp::EPOCH,

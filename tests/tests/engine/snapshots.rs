@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::snapshot::{Pruned, prune_all};
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, PageLimit, Payload,
-    Position, ReadLog, ReadStream, Repository, Snapshot, SnapshotAndTail, SnapshotQueue,
-    SnapshotStore, SnapshotSummary, Snapshotted, StoreError, StoreErrorKind, StreamId, StreamPage,
-    StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, IdempotencyKey, LogPage,
+    NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream, Repository, Snapshot,
+    SnapshotAndTail, SnapshotQueue, SnapshotStore, SnapshotSummary, Snapshotted, StoreError,
+    StoreErrorKind, StreamId, StreamPage, StreamVersion, Timestamp,
 };
 use es_memory::MemoryStore;
 
@@ -33,7 +34,10 @@ async fn kept(store: &MemoryStore) -> Option<Snapshot> {
 
 async fn keep(store: &MemoryStore, version: u64, schema: String, state: Payload) {
     let (version, taken_at) = (StreamVersion::new(version), Timestamp::EPOCH);
-    let snapshot = Snapshot { stream: stream("a"), version, schema, state, taken_at };
+    let read = ReadStream::new(stream("a")).from_version(version).to_version(version);
+    let page = store.read_stream(&read).await.unwrap();
+    let last_event = page.events.first().map_or_else(|| UuidV7Ids.next_id(), |last| last.event_id);
+    let snapshot = Snapshot { stream: stream("a"), version, last_event, schema, state, taken_at };
     store.save_snapshot(snapshot).await.unwrap();
 }
 
@@ -126,6 +130,7 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
     let snapshot = Snapshot {
         stream: stream("a"),
         version: StreamVersion::FIRST,
+        last_event: UuidV7Ids.next_id(),
         schema: String::new(),
         state: Payload::of("").unwrap(),
         taken_at: Timestamp::EPOCH,
@@ -291,11 +296,44 @@ async fn the_tail_comes_with_the_snapshot_only_from_the_object_that_holds_the_ev
     assert_eq!(calls(&store), ["latest_with_tail"]);
     let paged = within.clone().with_page_limit(PageLimit::events(1));
     assert_eq!(paged.load(&id("a")).await.unwrap().state.balance, 1002);
-    assert_eq!(calls(&store), ["latest_with_tail", "read_stream"]);
+    // the first page has the last event of the snapshot, which tells that it is of this history
+    assert_eq!(calls(&store), ["latest_with_tail", "read_stream", "read_stream"]);
     // what cannot be used is replayed over
     keep(&memory, 4, "account r0".to_owned(), state).await;
     assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 5);
     assert_eq!(calls(&store), ["latest_with_tail", "read_stream"]);
+}
+
+#[tokio::test]
+async fn a_state_of_events_that_were_restored_is_ignored_once_the_stream_has_grown_past_it() {
+    let (before, restored) = (store(), store());
+    let kept = Arc::new(MemoryStore::new());
+    let (queue, worker) = SnapshotQueue::new(kept.clone(), 10);
+    tokio::spawn(worker.run());
+    let keeping = |store| accounts(store).with_snapshots(kept.clone(), queue.clone(), 5);
+    for _ in 0..5 {
+        keeping(&before).update(&id("a"), |account| account.deposit(100)).await.unwrap();
+    }
+    queue.flush().await;
+    assert!(self::kept(&kept).await.is_some(), "at 5");
+    // only the first two are in the backup
+    let read = ReadStream::new(stream("a")).limit(PageLimit::events(2));
+    for event in before.read_stream(&read).await.unwrap().events {
+        let event = NewEvent::new(event.event_id, event.event_type.as_str(), event.payload);
+        let request = AppendRequest::to(stream("a"), ExpectedVersion::Any, vec![event]);
+        restored.append(request).await.unwrap();
+    }
+    let accounts = keeping(&restored);
+    for balance in 201..=206 {
+        accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
+        let loaded = accounts.load(&id("a")).await.unwrap();
+        assert_eq!(loaded.state.balance, balance);
+        let earlier = accounts.load_at_version(&id("a"), StreamVersion::new(5)).await.unwrap();
+        assert_eq!(earlier.state.balance, balance.min(203));
+    }
+    queue.flush().await;
+    let replaced = self::kept(&kept).await.unwrap();
+    assert_eq!(replaced.state.decode::<Account>().unwrap().balance, 203, "at 5, kept anew");
 }
 
 #[tokio::test]
@@ -307,6 +345,7 @@ async fn pruning_all_streams_keeps_the_newest_of_each() {
             let snapshot = Snapshot {
                 stream: stream(&number.to_string()),
                 version: StreamVersion::new(version),
+                last_event: UuidV7Ids.next_id(),
                 schema: String::new(),
                 state: Payload::of("").unwrap(),
                 taken_at: Timestamp::EPOCH,

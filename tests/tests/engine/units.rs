@@ -132,3 +132,34 @@ async fn the_same_member_twice_and_a_wrong_number_of_lists_are_refused() {
     assert!(lists.to_string().contains("1 lists of events for 2 aggregates"), "{lists}");
     assert_eq!(balances(&accounts).await, (100, 0));
 }
+
+#[tokio::test]
+async fn a_member_of_another_store_is_refused() {
+    let (ours, accounts) = funded();
+    let (theirs, other) = funded();
+    let foreign = || (Member::of(&other, id("a")), member("b"));
+    for unit in [accounts.unit_of_work(), UnitOfWork::new(ours.clone())] {
+        let refused = unit.decide(foreign(), transfer(1)).await.unwrap_err();
+        let ExecuteError::Invalid(InvalidRequest::OtherStore { stream }) = &refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(stream.to_string(), "account/a");
+        // within a list, too, and though it gets no events
+        let looked_at = |_: &(Account, Vec<Account>)| {
+            Ok::<_, TooLittle>((vec![AccountEvent::MoneyDeposited { cents: 1 }], vec![vec![]]))
+        };
+        let listed = (member("b"), vec![Member::of(&other, id("a"))]);
+        let refused = unit.decide(listed, looked_at).await.unwrap_err();
+        assert!(matches!(refused, ExecuteError::Invalid(InvalidRequest::OtherStore { .. })));
+    }
+    assert_eq!(balances(&accounts).await, (100, 0));
+    assert_eq!(balances(&other).await, (100, 0));
+    // a wrapper around the same events is a store of its own: what it does must not be passed by
+    let wrapped = std::sync::Arc::new(es_testing::fault::FaultStore::new(theirs));
+    let refused = UnitOfWork::new(wrapped.clone()).decide(foreign(), transfer(1)).await;
+    assert!(matches!(refused, Err(ExecuteError::Invalid(InvalidRequest::OtherStore { .. }))));
+    let repository = Repository::<Account>::new(wrapped);
+    let members = (Member::of(&repository, id("a")), Member::of(&repository.clone(), id("b")));
+    repository.unit_of_work().decide(members, transfer(1)).await.unwrap();
+    assert_eq!(balances(&other).await, (99, 1));
+}

@@ -116,7 +116,7 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Exi
 /// The place in the list before all of a stream.
 fn before(stream: StreamId) -> SnapshotSummary {
     let (version, taken_at) = (StreamVersion::EMPTY, Timestamp::EPOCH);
-    SnapshotSummary { stream, version, schema: String::new(), taken_at, bytes: 0 }
+    SnapshotSummary { stream, version, last_event: None, schema: String::new(), taken_at, bytes: 0 }
 }
 
 fn row(snapshot: &SnapshotSummary) -> [String; 5] {

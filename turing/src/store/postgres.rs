@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 23] = [
+const STEPS: [(&str, &str); 26] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -76,6 +76,15 @@ const STEPS: [(&str, &str); 23] = [
         include_str!("../../migrations/postgres/0022_project_posting_events_again.sql"),
     ),
     ("private functions", include_str!("../../migrations/postgres/0023_private_functions.sql")),
+    ("snapshot events", include_str!("../../migrations/postgres/0024_snapshot_events.sql")),
+    (
+        "maybe create snapshot of this history",
+        include_str!("../../migrations/postgres/0025_maybe_create_snapshot.sql"),
+    ),
+    (
+        "wrong snapshots of another history",
+        include_str!("../../migrations/postgres/0026_wrong_snapshots.sql"),
+    ),
 ];
 
 /// The tables that these steps make.
@@ -146,6 +155,7 @@ fn posting_snapshots() -> SnapshotTable {
         table: name("posting_state_snapshots"),
         id: name("posting_id"),
         version: name("event_sequence"),
+        event: name("last_event_id"),
         schema: name("schema"),
         state: name("state"),
         taken_at: name("created_at"),

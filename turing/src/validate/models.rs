@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use es_core::projection::{ListParked, Projection, SinkError, Slot, all_rows};
 use es_core::{
-    Aggregate, EventStoreExt, LoadError, Payload, Position, ReadLog, Repository, SnapshotSummary,
-    Snapshotted, StoreError, StreamId,
+    Aggregate, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream, Repository,
+    SnapshotSummary, Snapshotted, StoreError, StreamId,
 };
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingId};
@@ -97,7 +97,8 @@ fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
 }
 
 /// Compares the kept states of postings with their events: states that differ, that are newer than
-/// the posting, and those of another program version, which are only told.
+/// the posting, and those of another program version or
+/// of another history, which are not used and only told.
 ///
 /// # Errors
 ///
@@ -141,6 +142,19 @@ async fn snapshot_finding(
         );
         return Ok(Some(kept_finding(
             (FindingSeverity::Error, "snapshot_newer_than_stream", detail),
+            &kept.stream,
+        )));
+    }
+    let read = ReadStream::new(kept.stream.clone()).from_version(kept.version);
+    let page = store.events.read_stream(&read.to_version(kept.version)).await?;
+    let last_event = page.events.first().map(|event| event.event_id);
+    if kept.last_event != last_event {
+        let detail = format!(
+            "the kept state after {} events ends with another event than these, or does not tell it",
+            kept.version
+        );
+        return Ok(Some(kept_finding(
+            (FindingSeverity::Warning, "snapshot_of_another_history", detail),
             &kept.stream,
         )));
     }

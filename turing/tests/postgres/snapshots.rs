@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use es_core::{
-    PageLimit, Payload, Snapshot, SnapshotQueue, SnapshotStore, Snapshotted, StreamId,
-    StreamVersion, Timestamp,
+    EventStore, PageLimit, Payload, ReadStream, Repository, Snapshot, SnapshotQueue, SnapshotStore,
+    Snapshotted, StreamId, StreamVersion, Timestamp,
 };
 use fastrand::Rng;
 use serde_json::json;
-use turing_domain::Posting;
+use turing_domain::{Posting, PostingId};
 
 use crate::database::{Database, turing};
 use crate::histories::any_event;
@@ -27,9 +27,13 @@ fn posting(id: i32) -> StreamId {
 async fn by_program(projected: &Projected, id: i32, version: i64) -> Snapshot {
     let folded = projected.fold(id, version).await;
     assert_eq!(folded.version, version);
+    let at = StreamVersion::new(version.unsigned_abs());
+    let read = ReadStream::new(posting(id)).from_version(at).to_version(at);
+    let last_event = projected.store.read_stream(&read).await.unwrap().events[0].event_id;
     Snapshot {
         stream: posting(id),
-        version: StreamVersion::new(version.unsigned_abs()),
+        version: at,
+        last_event,
         schema: Posting::fingerprint(),
         state: Payload::of(&folded.state).unwrap(),
         taken_at: Timestamp::from_micros(1_763_546_400_123_456 + version),
@@ -169,7 +173,7 @@ fn whatever_the_events_are_what_a_program_keeps_is_what_sql_keeps() {
                 let taken_at = read.taken_at;
                 let expected = by_program(&projected, 2, version).await;
                 assert_eq!(read, Snapshot { taken_at, ..expected }, "seed {seed}");
-                assert_eq!(found.tail.events, []);
+                assert_eq!(found.tail.events.len(), 1, "the last event in it");
             }
             assert_eq!(projected.texts(FINDINGS).await, [""; 0], "seed {seed}");
         }
@@ -253,4 +257,61 @@ fn states_that_programs_kept_before_they_were_shared_are_forgotten() {
     turing(&workspace, &database.url(), &["migrate"]).expect_code(0);
     let left = "SELECT aggregate_type FROM execution_events_snapshots";
     assert_eq!(database.texts(left), ["workflow"]);
+}
+
+#[test]
+fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(2).await;
+        let mut chance = Rng::with_seed(12);
+        for version in 1..=6 {
+            for id in 1..=2 {
+                projected.run(&call(id, &any_event(&mut chance))).await;
+                let own = by_program(&projected, id, version).await;
+                projected.store.save_snapshot(own).await.unwrap();
+            }
+        }
+        // the posting begins anew with other events; an older program knew no last events
+        projected
+            .run(
+                "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
+                 DELETE FROM execution_events WHERE aggregate_id = 1;
+                 DELETE FROM posting_state_projection WHERE posting_id = 1;
+                 ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only;
+                 UPDATE posting_state_snapshots SET last_event_id = NULL
+                 WHERE posting_id = 2 AND event_sequence = 6",
+            )
+            .await;
+        let store = Arc::new(projected.store.clone());
+        let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
+        let postings = Repository::<Posting>::new(store.clone());
+        let keeping = postings.clone().with_snapshots(store.clone(), queue, 0);
+        for version in 1..=8 {
+            projected.run(&call(1, &any_event(&mut chance))).await;
+            for id in [1, 2] {
+                // some of these events no program can read
+                let loaded = keeping.load(&PostingId(id)).await.map_err(|error| error.to_string());
+                let folded = postings.load(&PostingId(id)).await.map_err(|error| error.to_string());
+                assert_eq!(loaded.ok(), folded.ok(), "at {version}");
+            }
+            let foreign = "SELECT count(*)::text FROM validate_event_store()
+                WHERE severity = 'error' AND kind = 'snapshot_of_another_history' GROUP BY aggregate_id
+                ORDER BY aggregate_id";
+            assert_eq!(projected.texts(foreign).await, [version.min(6).to_string(), "1".into()]);
+        }
+        let by_sql = "SELECT maybe_create_snapshot(1, 4)::text || maybe_create_snapshot(2, 6)::text";
+        assert_eq!(projected.texts(by_sql).await, ["truetrue"], "those there keep none away");
+        let kept = "SELECT s.event_sequence::text FROM posting_state_snapshots s
+            JOIN execution_events e ON e.event_id = s.last_event_id WHERE s.posting_id = 1
+            UNION ALL SELECT count(*)::text FROM posting_state_snapshots
+            WHERE posting_id = 2 AND last_event_id IS NOT NULL";
+        assert_eq!(projected.texts(kept).await, ["8", "6"]);
+        let repairs = "SELECT repair FROM validate_event_store() WHERE severity = 'error'";
+        for repair in projected.texts(repairs).await {
+            projected.run(&repair).await;
+        }
+        assert_eq!(projected.texts(FINDINGS).await, [""; 0]);
+    });
 }

@@ -173,6 +173,10 @@ impl Member {
         let rate = means.signals.rate(self.definition.name(), means.environment.clock.now());
         let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
         let renewed = means.sink.renew(&worker.lease, &renewal).await?;
+        // at the first renewal it was looked at just now
+        if self.renewed_at.is_some() {
+            worker.check_log().await?;
+        }
         self.renewed_at = Some(Instant::now());
         for key in renewed.due {
             worker.retry_key(&key).await?;
@@ -223,12 +227,19 @@ impl Member {
         }
     }
 
-    async fn halt(&mut self, means: &Means, halt: Halt) {
+    pub(super) async fn halt(&mut self, means: &Means, halt: Halt) {
         telemetry::failure(self.definition.name());
+        let halt = match halt {
+            Halt::Sink(error) => Halt::Sink(error.of(self.definition.name())),
+            poison => poison,
+        };
         match halt {
             Halt::Poison(poison) => self.poisoned(means, poison).await,
-            Halt::Diverged(reason) => self.stop(reason).await,
-            Halt::Sink(error @ (SinkError::Changed { .. } | SinkError::NoHandler { .. })) => {
+            Halt::Sink(
+                error @ (SinkError::Changed { .. }
+                | SinkError::NoHandler { .. }
+                | SinkError::Diverged { .. }),
+            ) => {
                 self.stop(chain(&error)).await;
             }
             Halt::Sink(SinkError::LeaseLost { .. } | SinkError::ParkedChanged { .. })
@@ -249,7 +260,7 @@ impl Member {
     }
 
     /// Waits for the store, or for who has the lease.
-    pub(super) fn fail(&mut self, means: &Means, error: &SinkError) {
+    fn fail(&mut self, means: &Means, error: &SinkError) {
         let settings = &means.settings;
         let delay = if let SinkError::Held { .. } = error {
             settings.time_to_live / 3

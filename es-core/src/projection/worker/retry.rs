@@ -106,16 +106,14 @@ impl Worker {
             event.event_id == wanted.event_id && event.position == wanted.position
         };
         found.filter(is_wanted).ok_or_else(|| {
-            Halt::Diverged(format!(
-                "the model of projection `{}` was made of event {} at {} (version {} of {}), which \
-                 the store does not hold there: the store was restored or replaced; rebuild the \
-                 projection",
-                self.definition.name(),
-                wanted.event_id,
-                wanted.position,
-                wanted.version,
-                wanted.stream,
-            ))
+            let EventReference { event_id, position, version, stream } = wanted;
+            Halt::Sink(SinkError::Diverged {
+                projection: self.definition.name().to_owned(),
+                found: format!(
+                    "event {event_id} is not at {position} (version {version} of {stream}), so the \
+                     store was restored or replaced"
+                ),
+            })
         })
     }
 }

@@ -54,11 +54,13 @@ fn folded<const REVISION: u32>(id: &str, version: u64) -> Account<REVISION> {
     state
 }
 
-async fn keep<const REVISION: u32>(snapshots: &dyn SnapshotStore, id: &str, at: &[u64]) {
+async fn keep<const REVISION: u32>(fixture: &dyn Fixture, id: &str, at: &[u64]) {
+    let (events, snapshots) = (read(&fixture.store(), &stream(id)).await, snapshots(fixture));
     for at in at {
         let saved = snapshots.save_snapshot(Snapshot {
             stream: stream(id),
             version: version(*at),
+            last_event: events[*at as usize - 1].event_id,
             schema: Account::<REVISION>::fingerprint(),
             state: Payload::of(&folded::<REVISION>(id, *at)).expect("the state is JSON"),
             taken_at: Timestamp::EPOCH,
@@ -101,13 +103,13 @@ pub(in super::super) async fn what_is_loaded_equals_replay_at_every_version(fixt
         check::<2>(&store, &snapshots, when).await;
     };
     check("with no snapshot").await;
-    keep::<1>(&*snapshots, "a", &[5, 10, 15]).await;
+    keep::<1>(fixture, "a", &[5, 10, 15]).await;
     check("with those of one account").await;
-    keep::<1>(&*snapshots, "A", &[4, 8]).await;
+    keep::<1>(fixture, "A", &[4, 8]).await;
     check("with those of both").await;
     // the type of the state changes, and some states are kept anew
-    keep::<2>(&*snapshots, "a", &[10]).await;
-    keep::<2>(&*snapshots, "A", &[12, 2]).await;
+    keep::<2>(fixture, "a", &[10]).await;
+    keep::<2>(fixture, "A", &[12, 2]).await;
     check("with those of two revisions").await;
     for keep in [2, 1] {
         for id in ["a", "A"] {
@@ -116,13 +118,14 @@ pub(in super::super) async fn what_is_loaded_equals_replay_at_every_version(fixt
         }
         check("after pruning").await;
     }
-    keep::<2>(&*snapshots, "a", &[3, 15]).await;
+    keep::<2>(fixture, "a", &[3, 15]).await;
     // of a history that is no more
     let mut newer = folded::<2>("A", 15);
     newer.numbers.push(7);
     let newer = Snapshot {
         stream: stream("A"),
         version: version(16),
+        last_event: new_id(),
         schema: Account::<2>::fingerprint(),
         state: Payload::of(&newer).expect("the state is JSON"),
         taken_at: Timestamp::EPOCH,
@@ -131,4 +134,44 @@ pub(in super::super) async fn what_is_loaded_equals_replay_at_every_version(fixt
     check("with one that is newer than its stream").await;
     assert!(snapshots.delete_snapshots(&stream("A")).await.is_ok(), "deleting succeeds");
     check("after deleting those of one").await;
+}
+
+pub(in super::super) async fn those_of_another_history_are_not_used(fixture: &dyn Fixture) {
+    let (store, snapshots) = (fixture.store(), snapshots(fixture));
+    for id in ["a", "A"] {
+        append(&store, &stream(id), NONE, events(numbers_of(id))).await;
+    }
+    // states of streams that had these names before the events were restored, with other events at
+    // some of these versions, and with as many events or more
+    let own = read(&store, &stream("a")).await;
+    let others = read(&store, &stream("A")).await;
+    let mut foreign = Account::<1>::default();
+    foreign.numbers = vec![7; 5];
+    for (at, last_event) in [
+        (1, new_id()),
+        (5, new_id()),
+        (5, own[5].event_id),
+        (5, own[3].event_id),
+        (5, others[4].event_id),
+        (15, new_id()),
+        (15, own[0].event_id),
+        (16, own[14].event_id),
+        (1_000, new_id()),
+    ] {
+        let foreign = Snapshot {
+            stream: stream("a"),
+            version: version(at),
+            last_event,
+            schema: Account::<1>::fingerprint(),
+            state: Payload::of(&foreign).expect("the state is JSON"),
+            taken_at: Timestamp::EPOCH,
+        };
+        assert!(snapshots.save_snapshot(foreign).await.is_ok(), "saving a snapshot succeeds");
+        let when = format!("with a state of another history at {at}");
+        check::<1>(&store, &snapshots, &when).await;
+        check::<2>(&store, &snapshots, &when).await;
+    }
+    // one of its own, which is used beside them
+    keep::<1>(fixture, "a", &[5]).await;
+    check::<1>(&store, &snapshots, "with a state of its own in place of it").await;
 }

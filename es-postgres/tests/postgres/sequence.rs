@@ -1,0 +1,91 @@
+//! A sequence of positions that is behind its table.
+
+use es_core::{AppendError, EventStore, StoreError, StoreErrorKind};
+use es_postgres::sqlx::postgres::PgConnectOptions;
+use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
+
+use crate::support::{database, open, run, to};
+
+const REPAIR: &str = "SELECT setval(pg_get_serial_sequence('\"public\".\"execution_events\"', \
+                      'position'), max(position)) FROM \"public\".\"execution_events\"";
+
+fn names_the_repair(error: &StoreError) {
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains(REPAIR), "{error}");
+}
+
+async fn opened(options: PgConnectOptions) -> Result<PostgresStore, StoreError> {
+    PostgresStore::open(PostgresConfig::new(options)).await
+}
+
+#[tokio::test]
+async fn a_sequence_behind_its_table_is_refused_at_open_and_by_migrating_until_it_is_repaired() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    for _ in 0..20 {
+        store.append(to("posting/1")).await.unwrap();
+    }
+    for drawn in [1, 9, 19] {
+        let behind = format!("SELECT setval('execution_events_position_seq', {drawn})");
+        run(&database, &behind).await;
+        names_the_repair(&opened(database.options()).await.unwrap_err());
+        let migrations = Migrations::of_store(&Layout::default());
+        let config = PostgresConfig::new(database.options());
+        names_the_repair(&migrations.apply(&config).await.unwrap_err());
+    }
+    run(&database, REPAIR).await;
+    let store = opened(database.options()).await.unwrap();
+    let next = store.append(to("posting/1")).await.unwrap();
+    assert_eq!(next.position().to_sequence(), 21);
+}
+
+#[tokio::test]
+async fn a_position_that_is_taken_is_no_race_but_told_with_what_repairs_it() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    for _ in 0..3 {
+        store.append(to("posting/1")).await.unwrap();
+    }
+    run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
+    let before = drawn(&store).await;
+    for request in [
+        to("posting/1"),
+        to("posting/2").and(
+            "posting/3".parse().unwrap(),
+            es_core::ExpectedVersion::Any,
+            crate::support::events(1),
+        ),
+    ] {
+        let Err(AppendError::Store(error)) = store.append(request).await else {
+            panic!("an append drew a position that is taken");
+        };
+        names_the_repair(&error);
+        run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
+    }
+    assert_eq!(before, drawn(&store).await, "the log is as it was");
+    run(&database, REPAIR).await;
+    assert_eq!(store.append(to("posting/1")).await.unwrap().position().to_sequence(), 4);
+}
+
+async fn drawn(store: &PostgresStore) -> u64 {
+    store.end_of_log().await.unwrap().to_sequence()
+}
+
+#[tokio::test]
+async fn who_may_only_read_opens_without_a_look_at_the_sequence() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    for _ in 0..3 {
+        store.append(to("posting/1")).await.unwrap();
+    }
+    let user = format!("sequence_reader_of_{}", database.name());
+    let grants = format!(
+        "CREATE ROLE {user} LOGIN;
+         GRANT SELECT ON execution_events, execution_events_migrations, \
+         execution_events_watermark TO {user};"
+    );
+    run(&database, &grants).await;
+    run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
+    let reader = opened(database.options().username(&user)).await;
+    assert!(reader.is_ok(), "{reader:?}");
+}

@@ -1,0 +1,171 @@
+//! Whether the file, and the log in it, are still those that this store has read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use es_core::{LogPage, Position, RecordedEvent, StoreError, StoreErrorKind};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Doing;
+use crate::sql;
+use crate::wait::Wake;
+
+/// Readers look at the file no more often than this.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What tells one file from another under the same name.
+#[cfg(unix)]
+type FileId = (u64, u64);
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// Elsewhere an open file cannot be replaced.
+#[cfg(not(unix))]
+type FileId = ();
+
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<FileId> {
+    fs::metadata(path).ok().map(|_| ())
+}
+
+/// The newest event that was seen in the log.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Newest {
+    position: i64,
+    event_id: String,
+}
+
+impl From<&RecordedEvent> for Newest {
+    fn from(event: &RecordedEvent) -> Self {
+        let position = event.position.to_sequence().cast_signed();
+        Self { position, event_id: event.event_id.to_string() }
+    }
+}
+
+/// What was seen of the file; what is found out about it is final.
+pub(crate) struct History {
+    path: PathBuf,
+    file: Option<FileId>,
+    newest: Mutex<Option<Newest>>,
+    looked_at: Mutex<Instant>,
+    poison: Arc<OnceLock<StoreError>>,
+    wake: Arc<Wake>,
+}
+
+impl History {
+    pub(crate) fn new(
+        path: PathBuf,
+        newest: Option<Newest>,
+        poison: Arc<OnceLock<StoreError>>,
+        wake: Arc<Wake>,
+    ) -> Self {
+        let file = file_id(&path);
+        let (newest, looked_at) = (Mutex::new(newest), Mutex::new(Instant::now()));
+        Self { path, file, newest, looked_at, poison, wake }
+    }
+
+    /// What was seen up to now. To be asked for before the transaction begins that is to be judged
+    /// by it, or that could be the older of the two.
+    pub(crate) fn seen(&self) -> Option<Newest> {
+        locked(&self.newest).clone()
+    }
+
+    /// Events were seen, by a transaction that is committed.
+    pub(crate) fn advance(&self, newest: Option<Newest>) {
+        let mut seen = locked(&self.newest);
+        let is_later =
+            |newest: &Newest| seen.as_ref().is_none_or(|seen| seen.position < newest.position);
+        if let Some(newest) = newest.filter(is_later) {
+            *seen = Some(newest);
+        }
+    }
+
+    pub(crate) fn advance_to(&self, page: &LogPage) {
+        self.advance(page.events.last().map(Newest::from));
+    }
+
+    /// Refuses if the name stands for another file by now, or for none: what is written would go
+    /// into a file that nobody can open any more.
+    pub(crate) fn check_file(&self) -> Result<(), StoreError> {
+        *locked(&self.looked_at) = Instant::now();
+        if file_id(&self.path) == self.file {
+            return Ok(());
+        }
+        Err(self.end("the file was replaced or removed while it was open".to_owned()))
+    }
+
+    /// [`check_file`](Self::check_file), unless that was done just now.
+    pub(crate) fn check_file_sometimes(&self) -> Result<(), StoreError> {
+        if locked(&self.looked_at).elapsed() < LOOK_AGAIN {
+            return Ok(());
+        }
+        self.check_file()
+    }
+
+    /// Refuses if the log does not hold what was seen of it.
+    pub(crate) fn check_log(
+        &self,
+        connection: &Connection,
+        seen: Option<&Newest>,
+    ) -> Result<(), StoreError> {
+        let Some(Newest { position, event_id }) = seen else { return Ok(()) };
+        let is_there: bool = connection
+            .prepare_cached(sql::HAS_EVENT_AT)
+            .and_then(|mut statement| {
+                statement.query_row(params![position, event_id], |row| row.get(0))
+            })
+            .doing(connection, "looking at the log in")?;
+        if is_there {
+            return Ok(());
+        }
+        let at = Position::from_sequence(position.cast_unsigned());
+        Err(self.end(format!("event {event_id} was seen at {at} and is not there any more")))
+    }
+
+    /// From now on every call is refused.
+    fn end(&self, found: String) -> StoreError {
+        let path = self.path.display();
+        let error = StoreError::new(
+            StoreErrorKind::Diverged,
+            format!(
+                "the store {path} is not the one that was opened: {found}, as after the restoring \
+                 of a backup; open it again and compare what was read of it before"
+            ),
+        );
+        tracing::error!(path = %path, %found, "the store has become another one");
+        let _ = self.poison.set(error.clone());
+        self.wake.stop(error.clone());
+        self.poison.get().cloned().unwrap_or(error)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The newest event of the log.
+pub(crate) fn newest(connection: &Connection) -> Result<Option<Newest>, StoreError> {
+    connection
+        .prepare_cached(sql::NEWEST_EVENT)
+        .and_then(|mut statement| {
+            statement
+                .query_row([], |row| Ok(Newest { position: row.get(0)?, event_id: row.get(1)? }))
+                .optional()
+        })
+        .doing(connection, "reading the end of")
+}
+
+impl Newest {
+    /// Where the log ends that ends with this event.
+    pub(crate) fn end(newest: Option<&Self>) -> Position {
+        newest.map_or(Position::START, |newest| {
+            Position::from_sequence(newest.position.max(0).unsigned_abs())
+        })
+    }
+}

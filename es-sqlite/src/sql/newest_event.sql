@@ -1,0 +1,4 @@
+SELECT position, event_id
+FROM execution_events
+ORDER BY position DESC
+LIMIT 1

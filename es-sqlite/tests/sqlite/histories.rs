@@ -1,0 +1,98 @@
+//! A file, or a log, that is replaced under a running store.
+
+use std::fs;
+
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_sqlite::SqliteStore;
+
+use crate::support::{Folder, append_one, event, stream};
+
+async fn is_over(store: &SqliteStore) {
+    for _ in 0..2 {
+        let one = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("x")]);
+        let Err(AppendError::Store(error)) = store.append(one).await else {
+            panic!("an append was acknowledged");
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
+        let read = store.read_log(&ReadLog::from_start()).await.unwrap_err();
+        assert_eq!(read.kind(), StoreErrorKind::Diverged, "{read}");
+        let end = store.end_of_log().await.unwrap_or_default_end();
+        let waited = store.wait_past(end).await.unwrap_err();
+        assert_eq!(waited.kind(), StoreErrorKind::Diverged, "{waited}");
+    }
+}
+
+trait OrStart {
+    fn unwrap_or_default_end(self) -> es_core::Position;
+}
+
+impl OrStart for Result<es_core::Position, es_core::StoreError> {
+    fn unwrap_or_default_end(self) -> es_core::Position {
+        self.unwrap_or(es_core::Position::START)
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_file_that_was_replaced_or_removed() {
+    for is_replaced in [true, false] {
+        let (folder, other) = (Folder::new(), Folder::new());
+        let store = folder.store().await;
+        append_one(&store, "posting/1", event("one")).await;
+        let another = other.store().await;
+        append_one(&another, "posting/2", event("two")).await;
+        another.close().await;
+        match is_replaced {
+            true => fs::rename(other.path(), folder.path()).unwrap(),
+            false => fs::remove_file(folder.path()).unwrap(),
+        }
+        is_over(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_went_back_and_on_is_another_one_for_ever() {
+    for grown in [0, 5] {
+        let folder = Folder::new();
+        let store = folder.store().await;
+        for _ in 0..5 {
+            append_one(&store, "posting/1", event("one")).await;
+        }
+        let owner = folder.connection();
+        let emptied = "DROP TRIGGER IF EXISTS execution_events_delete;
+            DELETE FROM execution_events WHERE position > 2; DELETE FROM sqlite_sequence";
+        let triggers: Vec<String> = owner
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for trigger in triggers {
+            owner.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+        }
+        owner.execute_batch(emptied).unwrap();
+        drop(owner);
+        if grown > 0 {
+            let other = folder.store().await;
+            for _ in 0..grown {
+                append_one(&other, "posting/2", event("two")).await;
+            }
+            other.close().await;
+        }
+        is_over(&store).await;
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_sequence_behind_the_table_gives_no_position_again() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    for _ in 0..5 {
+        append_one(&store, "posting/1", event("one")).await;
+    }
+    folder.connection().execute_batch("UPDATE sqlite_sequence SET seq = 1").unwrap();
+    let next = append_one(&store, "posting/1", event("two")).await;
+    assert_eq!(next.position().to_sequence(), 6);
+}

@@ -1,0 +1,119 @@
+//! Projections whose log becomes another history.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use es_core::projection::{ApplyError, FailurePolicy, Projection, ProjectionSink, Runner};
+use es_core::{
+    AppendError, AppendRequest, Appended, Environment, EventFilter, EventStore, ExpectedVersion,
+    IdempotencyKey, LogPage, NewEvent, Payload, Position, ReadLog, ReadStream, RecordedEvent,
+    StoreError, StreamId, StreamPage,
+};
+use es_memory::MemoryStore;
+
+/// Counts events by stream.
+struct Counted;
+
+impl Projection for Counted {
+    const NAME: &'static str = "counted";
+    const VERSION: u32 = 1;
+    type Row = u64;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all()
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<u64>,
+        _event: &RecordedEvent,
+    ) -> Result<Option<u64>, ApplyError> {
+        Ok(Some(row.unwrap_or(0) + 1))
+    }
+}
+
+fn runner(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Runner {
+    Runner::new(store, sink).projection_with(Counted, FailurePolicy::park_key())
+}
+
+async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
+    let ids = Environment::default().event_ids;
+    let event =
+        |event_type: &&str| NewEvent::new(ids.next_id(), event_type, Payload::of(&()).unwrap());
+    let events = types.iter().map(event).collect();
+    let stream = stream.parse().unwrap();
+    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+}
+
+/// Whatever happens to its log, the runner stops for good, says why and names the cure.
+#[tokio::test]
+async fn a_runner_stops_when_its_log_becomes_another_history() {
+    let (before, restored) = (MemoryStore::new(), MemoryStore::new());
+    append(&before, "account/1", &["paid", "paid", "paid"]).await;
+    let mut first = runner(Arc::new(before.clone()), Arc::new(before.clone()));
+    first.catch_up().await.unwrap();
+    first.release().await;
+    // models of the one, events of the other: fewer of them, and then more
+    for count in [2, 5] {
+        append(&restored, "account/1", &vec!["paid"; count]).await;
+        let sink = Arc::new(before.clone());
+        let mut runner = runner(Arc::new(restored.clone()), sink);
+        for _ in 0..2 {
+            let stopped = runner.catch_up().await.unwrap_err().stopped;
+            let reason = &stopped[0].reason;
+            assert!(reason.contains("another history"), "{reason}");
+            assert!(reason.contains("rebuild the projection"), "{reason}");
+        }
+        runner.release().await;
+    }
+    // while it runs: the place from which it would read on is beyond the end
+    let swapped = Swapped(Mutex::new(before.clone()));
+    let store = Arc::new(swapped);
+    append(&before, "account/1", &["paid"]).await;
+    let mut runner = runner(store.clone(), Arc::new(before.clone()));
+    runner.catch_up().await.unwrap();
+    *store.0.lock().unwrap() = MemoryStore::new();
+    let error = runner.run().await.unwrap_err();
+    assert!(error.stopped[0].reason.contains("beyond log-0"), "{error:?}");
+}
+
+/// A store that is exchanged for another one while it is used.
+struct Swapped(Mutex<MemoryStore>);
+
+impl Swapped {
+    fn now(&self) -> MemoryStore {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl EventStore for Swapped {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        self.now().append(request).await
+    }
+
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.now().find_append(stream, key).await
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.now().read_stream(read).await
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.now().read_log(read).await
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.now().end_of_log().await
+    }
+
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.now().wait_past(position).await
+    }
+}
