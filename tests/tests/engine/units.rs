@@ -2,8 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::{ExecuteError, IdempotencyKey, InvalidRequest, Member, Repository, UnitOfWork};
+use es_core::{
+    ExecuteError, IdempotencyKey, InvalidRequest, Member, Repository, StoreErrorKind, UnitOfWork,
+};
 use es_memory::MemoryStore;
+use es_testing::fault::{Call, FaultStore};
 use futures_util::TryStreamExt;
 
 use super::account::*;
@@ -131,4 +134,22 @@ async fn the_same_member_twice_and_a_wrong_number_of_lists_are_refused() {
     let lists = lists.await.unwrap_err();
     assert!(lists.to_string().contains("1 lists of events for 2 aggregates"), "{lists}");
     assert_eq!(balances(&accounts).await, (100, 0));
+}
+
+#[tokio::test]
+async fn what_passes_uses_up_retries() {
+    let (memory, accounts) = funded();
+    let store = std::sync::Arc::new(FaultStore::new(memory));
+    let unit = UnitOfWork::new(store.clone());
+    let once = || unit.decide((member("a"), member("b")), transfer(10)).retries(2);
+    store.fail_read(1, StoreErrorKind::Unavailable);
+    store.fail_append(1, StoreErrorKind::Busy);
+    once().await.unwrap();
+    let key = IdempotencyKey::new("transfer/1").unwrap();
+    store.lose_answer(1);
+    store.fail(Call::FindAppend, 3, StoreErrorKind::Unavailable);
+    assert!(once().idempotency_key(key).await.unwrap().is_repeat());
+    assert_eq!(balances(&accounts).await, (80, 20));
+    (1..=3).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
+    assert!(once().await.unwrap_err().is_transient());
 }
