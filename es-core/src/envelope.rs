@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::event::{DecodeError, Event, decode_recorded};
+use crate::event::{DecodeError, Event, EventType, decode_recorded};
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
@@ -139,6 +139,11 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// True if the event is of this kind, under whichever of its names it is stored.
+    pub fn is(&self, kind: EventType) -> bool {
+        kind.is_named(self.event_type.as_str())
+    }
+
     /// Reads the event as one of `E`.
     ///
     /// # Errors

@@ -18,6 +18,11 @@ pub struct EventType {
 }
 
 impl EventType {
+    /// All stored names of this kind.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
     /// True if a stored event of this name is of this kind.
     pub fn is_named(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)

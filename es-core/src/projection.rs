@@ -8,9 +8,12 @@
 //! ```
 //! use std::sync::Arc;
 //! use es_core::projection::{ApplyError, Projection, Runner, read_row};
-//! use es_core::{EventFilter, RecordedEvent};
+//! use es_core::{Event, EventFilter, RecordedEvent};
 //! # use es_core::{EventStore, projection::ProjectionSink};
 //! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Event)]
+//! enum ScriptEvent { ScriptStarted, ScriptFailed }
 //!
 //! struct Attempts;
 //!
@@ -23,7 +26,7 @@
 //!     type Row = AttemptsRow;
 //!
 //!     fn selection(&self) -> EventFilter {
-//!         EventFilter::all().event_type("script_started").event_type("script_failed")
+//!         EventFilter::of::<ScriptEvent>()
 //!     }
 //!
 //!     fn apply(
@@ -33,9 +36,9 @@
 //!         event: &RecordedEvent,
 //!     ) -> Result<Option<AttemptsRow>, ApplyError> {
 //!         let mut row = row.unwrap_or_default();
-//!         match event.event_type.as_str() {
-//!             "script_started" => row.started += 1,
-//!             _ => row.failed += 1,
+//!         match event.decode()? {
+//!             ScriptEvent::ScriptStarted => row.started += 1,
+//!             ScriptEvent::ScriptFailed => row.failed += 1,
 //!         }
 //!         Ok(Some(row))
 //!     }
@@ -83,6 +86,7 @@ mod runner;
 mod signal;
 mod sink;
 mod status;
+mod stop;
 mod telemetry;
 mod worker;
 
@@ -99,24 +103,27 @@ pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch, differe
 pub use runner::{Runner, RunnerError, RunnerHandle, Stopped};
 pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
-pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble};
+pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
+pub use stop::StopCause;
 
 /// A read model as a pure fold of events to rows, which every backend can store.
 ///
 /// # Contract
 ///
-/// 1. `keys` and `apply` are pure: the same arguments give the same answer, in any process. A commit
+/// 1. Keys and `apply` are pure: the same arguments give the same answer, in any process. A commit
 ///    that failed is folded again, and so is the part of a batch before a failure.
 ///    (`es_testing::projections`: `laws::rebuilt_is_live_is_live_with_restarts`)
-/// 2. `apply` fails for an event that it cannot take, and for nothing else: what becomes of it then
-///    is the [`FailurePolicy`]'s business. A panic counts as a failure.
-///    (`failures::a_poison_event_stops_without_loss`, `failures::a_panic_is_a_failure`)
-/// 3. With [`Slicing::ByStream`], two events of different streams never have a key in common.
+/// 2. Keys and `apply` fail for an event that they cannot take, and for nothing else: what becomes
+///    of it then is the [`FailurePolicy`]'s business. A panic, of any method of this trait and of the
+///    encoding and decoding of a row, counts as a failure of this projection and of no other.
+///    (`failures::a_poison_event_stops_without_loss`, `failures::a_panic_is_a_failure`,
+///    `guards::an_event_without_keys_waits_for_them`,
+///    `guards::a_panic_stops_no_other_projection`)
 pub trait Projection: Send + Sync + 'static {
     /// The name, unique in its store, never used again for another meaning.
     const NAME: &'static str;
 
-    /// To be raised whenever the meaning of `keys` or `apply` changes: models of other versions are
+    /// To be raised whenever the meaning of the keys or of `apply` changes: models of other versions are
     /// noticed and must be rebuilt.
     const VERSION: u32;
 
@@ -129,17 +136,13 @@ pub trait Projection: Send + Sync + 'static {
     /// Which events the projection wants.
     fn selection(&self) -> EventFilter;
 
-    /// The keys of the rows that the event concerns; none is fine. Unless it is overridden, each stream has one
-    /// row, under its name (`type/id`).
-    ///
-    /// It cannot fail: an event that cannot be decoded must still say which rows wait for it.
-    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
-        vec![event.stream.to_string()]
-    }
-
-    /// How a rebuild may divide the work. Override it together with `keys`.
-    fn slicing(&self) -> Slicing {
-        Slicing::ByStream
+    /// Which rows an event concerns, and with it how a rebuild may divide the work. Unless it is
+    /// overridden, each stream has one row, under its name (`type/id`).
+    fn keying(&self) -> Keying<Self>
+    where
+        Self: Sized,
+    {
+        Keying::Stream
     }
 
     /// The row under `key` after the event; `None` is no row.
@@ -155,10 +158,53 @@ pub trait Projection: Send + Sync + 'static {
     ) -> Result<Option<Self::Row>, ApplyError>;
 }
 
+/// Which rows of a projection an event concerns.
+///
+/// ```
+/// use es_core::projection::{ApplyError, Keying, Projection};
+/// use es_core::{EventFilter, RecordedEvent};
+/// # use serde_json::Value;
+///
+/// struct Customers;
+///
+/// impl Customers {
+///     fn customer(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+///         let order: Value = event.payload.decode()?;
+///         Ok(vec![order["customer"].as_str().ok_or("the order names no customer")?.to_owned()])
+///     }
+/// }
+///
+/// impl Projection for Customers {
+///     // ...
+/// #   const NAME: &'static str = "customers";
+/// #   const VERSION: u32 = 1;
+/// #   type Row = u64;
+/// #   fn selection(&self) -> EventFilter { EventFilter::all() }
+/// #   fn apply(&self, _: &str, row: Option<u64>, _: &RecordedEvent) -> Result<Option<u64>, ApplyError> {
+/// #       Ok(row)
+/// #   }
+///     fn keying(&self) -> Keying<Self> {
+///         Keying::Across(Self::customer)
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub enum Keying<P> {
+    /// The row of its stream, under the stream's name. A rebuild may divide the work by streams.
+    Stream,
+    /// The rows that the function names, which events of other streams may concern as well; none is
+    /// fine. A rebuild has one slice.
+    ///
+    /// An event of which the keys cannot be told is one that the projection cannot take: if it is
+    /// parked, all that follow it in its stream wait behind it, but events of other streams go on,
+    /// whichever rows they share with it.
+    Across(fn(&P, &RecordedEvent) -> Result<Vec<String>, ApplyError>),
+}
+
 /// How the events of a projection may be divided among workers of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Slicing {
-    /// By stream: no row is concerned by the events of two streams.
+    /// By stream: nothing is concerned by the events of two streams.
     ByStream,
     /// Not at all.
     Whole,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::envelope::{EventName, RecordedEvent};
+use crate::event::{Event, EventType};
 use crate::position::Position;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
@@ -195,10 +196,24 @@ impl EventFilter {
         self
     }
 
-    /// Adds an event type.
+    /// Every event of these kinds, under whichever of their names it is stored.
+    pub fn of<E: Event>() -> Self {
+        E::TYPES.iter().copied().fold(Self::all(), Self::event)
+    }
+
+    /// Adds a kind of event with all its stored names, aliases included; the derive has a constant for
+    /// each kind, such as `OrderEvent::ORDER_PAID`.
     #[must_use]
-    pub fn event_type(mut self, event_type: &str) -> Self {
-        self.event_types.insert(event_type.into());
+    pub fn event(mut self, kind: EventType) -> Self {
+        self.event_types.extend(kind.names().map(EventName::from));
+        self
+    }
+
+    /// Adds one stored name, and nothing else that the same kind of event may be stored under;
+    /// [`event`](Self::event) adds them all.
+    #[must_use]
+    pub fn stored_name(mut self, name: &str) -> Self {
+        self.event_types.insert(name.into());
         self
     }
 

@@ -93,8 +93,11 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// Metadata for every event of every command, where the event or the command sets none.
+    ///
+    /// Fields that an earlier call set, such as the cause, are kept if they are absent in `metadata`.
     #[must_use]
-    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+    pub fn with_metadata(mut self, mut metadata: Metadata) -> Self {
+        metadata.fill_from(&self.base);
         self.base = metadata;
         self
     }

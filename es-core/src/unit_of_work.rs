@@ -8,9 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
-use crate::append::{
-    AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
-};
+use crate::append::{AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference};
 use crate::envelope::{Cause, NewEvent};
 use crate::environment::Environment;
 use crate::metadata::Metadata;
@@ -148,7 +146,7 @@ impl<M, F, R> std::fmt::Debug for Decision<'_, M, F, R> {
 }
 
 impl<M, F, R> Decision<'_, M, F, R> {
-    /// Runs the decision again on the new states after a conflict, up to `retries` times.
+    /// As [`Command::retries`](crate::Command::retries).
     pub fn retries(self, retries: u32) -> Self {
         self.retry(Retry::times(retries))
     }
@@ -217,7 +215,7 @@ where
         &self,
         attempts: &mut Attempts<'_>,
     ) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
-        let UnitOfWork { store, environment } = &self.unit;
+        let store = &self.unit.store;
         let mut naming = Naming { store, streams: Vec::new() };
         self.members.name(&mut naming).map_err(ExecuteError::Invalid)?;
         let streams = naming.streams;
@@ -227,37 +225,44 @@ where
             return Err(ExecuteError::Invalid(InvalidRequest::StreamTwice { stream }));
         }
         loop {
-            if let Some(first) = self.first_result(&streams).await? {
-                return self.repeated(&streams, first).await;
-            }
-            let (mut states, loaded) = self.load(&streams).await?;
-            let events = (self.decision)(&states).map_err(ExecuteError::Rejected)?;
-            let mut encoding = Encoding { base: &self.metadata, environment, lists: Vec::new() };
-            let events = self.members.encode(events, &mut encoding).map_err(told)?;
-            let Some(request) = request(&loaded, encoding.lists, self.key.as_ref()) else {
-                return Ok(ExecutedUnit { states, events: Some(events), appended: None });
-            };
-            match store.append(request).await {
-                Ok(appended) if appended.repeated => {
-                    return self.repeated(&streams, appended).await;
-                }
-                Ok(appended) => {
-                    let mut evolving = Evolving { loaded, appended: &appended };
-                    self.members.evolve(&mut states, &events, &mut evolving);
-                    let (events, appended) = (Some(events), Some(appended));
-                    return Ok(ExecutedUnit { states, events, appended });
-                }
-                Err(error) => {
-                    // the same command may have won a race between our look-up and our append
-                    if matches!(error, AppendError::Conflict(_) | AppendError::KeyReused { .. })
-                        && let Some(first) = self.first_result(&streams).await?
-                    {
-                        return self.repeated(&streams, first).await;
-                    }
-                    attempts.next(error).await?;
-                }
+            match self.attempt(&streams).await {
+                Err(error) => attempts.next(error).await?,
+                done => return done,
             }
         }
+    }
+
+    /// Carries the unit out once, or answers with what its key recorded.
+    async fn attempt(&self, streams: &[StreamId]) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
+        if let Some(first) = self.first_result(streams).await? {
+            return self.repeated(streams, first).await;
+        }
+        let done = self.decided(streams).await;
+        if done.as_ref().is_err_and(ExecuteError::may_be_its_own_effect)
+            && let Some(first) = self.first_result(streams).await?
+        {
+            return self.repeated(streams, first).await;
+        }
+        done
+    }
+
+    /// Loads, decides and appends.
+    async fn decided(&self, streams: &[StreamId]) -> Result<ExecutedUnit<M>, ExecuteError<R>> {
+        let UnitOfWork { store, environment } = &self.unit;
+        let (mut states, loaded) = self.load(streams).await?;
+        let events = (self.decision)(&states).map_err(ExecuteError::Rejected)?;
+        let mut encoding = Encoding { base: &self.metadata, environment, lists: Vec::new() };
+        let events = self.members.encode(events, &mut encoding).map_err(told)?;
+        let Some(request) = request(&loaded, encoding.lists, self.key.as_ref()) else {
+            return Ok(ExecutedUnit { states, events: Some(events), appended: None });
+        };
+        let appended = store.append(request).await?;
+        if appended.repeated {
+            return self.repeated(streams, appended).await;
+        }
+        let mut evolving = Evolving { loaded, appended: &appended };
+        self.members.evolve(&mut states, &events, &mut evolving);
+        Ok(ExecutedUnit { states, events: Some(events), appended: Some(appended) })
     }
 
     async fn load(

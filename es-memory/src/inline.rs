@@ -1,7 +1,6 @@
 //! Projections that are kept within the append.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use es_core::projection::{
@@ -34,6 +33,7 @@ impl MemoryStore {
     /// the log.
     pub fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
         let definition = projection.into();
+        definition.check()?;
         // the log first, as appends do
         let log = self.log();
         let mut projections = self.projections();
@@ -148,8 +148,7 @@ impl Projections {
         let before = &self.model(projection, lease.slot)?.rows;
         let mut after = before.clone();
         if !events.is_empty() {
-            let called = catch_unwind(AssertUnwindSafe(|| handler.0(&mut after, events)));
-            called.unwrap_or_else(|_| Err("the handler panicked".into()))?;
+            handler.call(&mut after, events)?;
         }
         let removed = before.keys().filter(|key| !after.contains_key(*key));
         let removed = removed.map(|key| RowChange { key: key.clone(), value: None });

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use es_core::projection::{
@@ -20,6 +21,17 @@ type HandlerFn = dyn Fn(&mut Rows, &[RecordedEvent]) -> Result<(), ApplyError> +
 /// [`MemoryStore::handle`](crate::MemoryStore::handle).
 #[derive(Clone)]
 pub(crate) struct Handler(pub(crate) Arc<HandlerFn>);
+
+impl Handler {
+    /// Calls it; a panic of it is a failure.
+    pub(crate) fn call(&self, rows: &mut Rows, events: &[RecordedEvent]) -> Result<(), ApplyError> {
+        catch_unwind(AssertUnwindSafe(|| self.0(rows, events))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+            Err(format!("the handler panicked: {text}").into())
+        })
+    }
+}
 
 impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,11 +212,11 @@ impl Projections {
     pub(crate) fn report(
         &mut self,
         lease: &Lease,
-        trouble: &str,
+        trouble: Option<&str>,
         now: Timestamp,
     ) -> Result<(), SinkError> {
         let model = self.leased(lease)?;
-        model.trouble = Some(Trouble { message: trouble.to_owned(), at: now });
+        model.trouble = trouble.map(|message| Trouble { message: message.to_owned(), at: now });
         Ok(())
     }
 
@@ -231,7 +243,7 @@ impl Projections {
                 let handler = handler
                     .ok_or_else(|| SinkError::NoHandler { projection: projection.clone() })?;
                 let mut rows = model.rows.clone();
-                handler.0(&mut rows, events).map_err(|error| SinkError::Handler {
+                handler.call(&mut rows, events).map_err(|error| SinkError::Handler {
                     projection: projection.clone(),
                     source: error.into(),
                 })?;

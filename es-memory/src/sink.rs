@@ -61,7 +61,7 @@ impl ProjectionSink for MemoryStore {
         Ok(())
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         self.projections().report(lease, trouble, self.now())
     }
 

@@ -1,5 +1,6 @@
 //! A store that fails when a test says so.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,16 +44,31 @@ pub struct FaultStore {
     plan: Arc<Mutex<Plan>>,
 }
 
+/// A call of a store that may fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// [`EventStore::append`].
+    Append,
+    /// [`EventStore::find_append`].
+    FindAppend,
+    /// [`EventStore::read_stream`] and [`EventStore::read_log`].
+    Read,
+    /// [`EventStore::end_of_log`].
+    EndOfLog,
+    /// [`EventStore::wait_past`].
+    WaitPast,
+}
+
 #[derive(Debug, Default)]
 struct Plan {
-    appends: u64,
-    reads: u64,
-    on_append: Vec<(u64, AppendFault)>,
-    on_read: Vec<(u64, StoreErrorKind)>,
+    made: HashMap<Call, u64>,
+    faults: Vec<(Call, u64, Fault)>,
+    /// What every call fails with.
+    outage: Option<StoreErrorKind>,
 }
 
 #[derive(Debug)]
-enum AppendFault {
+enum Fault {
     Fails(StoreErrorKind),
     LosesTheAnswer,
     IsOvertaken(AppendRequest),
@@ -75,7 +91,7 @@ impl FaultStore {
     /// With [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) this is the request that was lost on
     /// its way; [`lose_answer`](Self::lose_answer) is the other half.
     pub fn fail_append(&self, nth: u64, kind: StoreErrorKind) {
-        self.on_append(nth, AppendFault::Fails(kind));
+        self.fail(Call::Append, nth, kind);
     }
 
     /// Lets an append be written and its answer be lost: the caller is told
@@ -104,7 +120,7 @@ impl FaultStore {
     /// # }
     /// ```
     pub fn lose_answer(&self, nth: u64) {
-        self.on_append(nth, AppendFault::LosesTheAnswer);
+        self.plan_for(Call::Append, nth, Fault::LosesTheAnswer);
     }
 
     /// Lets another writer append `first` just before an append; 1 is the next append.
@@ -134,51 +150,65 @@ impl FaultStore {
     /// # }
     /// ```
     pub fn overtake(&self, nth: u64, first: AppendRequest) {
-        self.on_append(nth, AppendFault::IsOvertaken(first));
+        self.plan_for(Call::Append, nth, Fault::IsOvertaken(first));
     }
 
     /// Lets a read fail, of a stream or of the log; 1 is the next read.
     pub fn fail_read(&self, nth: u64, kind: StoreErrorKind) {
-        let mut plan = self.plan();
-        let nth = plan.reads + nth;
-        plan.on_read.push((nth, kind));
+        self.fail(Call::Read, nth, kind);
+    }
+
+    /// Lets a call fail before anything is done; 1 is the next call of its kind.
+    pub fn fail(&self, call: Call, nth: u64, kind: StoreErrorKind) {
+        self.plan_for(call, nth, Fault::Fails(kind));
+    }
+
+    /// Lets every call fail from now on, or with `None` no more; what was planned call by call waits.
+    pub fn fail_all(&self, kind: Option<StoreErrorKind>) {
+        self.plan().outage = kind;
     }
 
     /// How many appends there were, those that failed included.
     pub fn appends(&self) -> u64 {
-        self.plan().appends
+        self.calls(Call::Append)
     }
 
     /// How many reads of streams and of the log there were, those that failed included.
     pub fn reads(&self) -> u64 {
-        self.plan().reads
+        self.calls(Call::Read)
+    }
+
+    /// How many calls of this kind there were, those that failed included.
+    pub fn calls(&self, call: Call) -> u64 {
+        self.plan().made.get(&call).copied().unwrap_or(0)
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn on_append(&self, nth: u64, fault: AppendFault) {
-        let mut plan = self.plan();
-        let nth = plan.appends + nth;
-        plan.on_append.push((nth, fault));
+    fn plan_for(&self, call: Call, nth: u64, fault: Fault) {
+        let nth = self.calls(call) + nth;
+        self.plan().faults.push((call, nth, fault));
     }
 
-    fn next_append(&self) -> Option<AppendFault> {
+    /// Counts a call, and tells what is to become of it.
+    fn next(&self, call: Call) -> Option<Fault> {
         let mut plan = self.plan();
-        plan.appends += 1;
-        let nth = plan.appends;
-        let place = plan.on_append.iter().position(|(planned, _)| *planned == nth)?;
-        Some(plan.on_append.remove(place).1)
+        let made = plan.made.entry(call).or_default();
+        *made += 1;
+        let nth = *made;
+        if let Some(kind) = plan.outage {
+            return Some(Fault::Fails(kind));
+        }
+        let place = plan.faults.iter().position(|(of, at, _)| (*of, *at) == (call, nth))?;
+        Some(plan.faults.remove(place).2)
     }
 
-    fn check_read(&self) -> Result<(), StoreError> {
-        let mut plan = self.plan();
-        plan.reads += 1;
-        let nth = plan.reads;
-        match plan.on_read.iter().position(|(planned, _)| *planned == nth) {
-            Some(place) => Err(planned(plan.on_read.remove(place).1)),
-            None => Ok(()),
+    fn check(&self, call: Call) -> Result<(), StoreError> {
+        match self.next(call) {
+            Some(Fault::Fails(kind)) => Err(planned(kind)),
+            _ => Ok(()),
         }
     }
 }
@@ -190,15 +220,15 @@ fn planned(kind: StoreErrorKind) -> StoreError {
 #[async_trait]
 impl EventStore for FaultStore {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        match self.next_append() {
+        match self.next(Call::Append) {
             None => self.store.append(request).await,
-            Some(AppendFault::Fails(kind)) => Err(planned(kind).into()),
-            Some(AppendFault::LosesTheAnswer) => {
+            Some(Fault::Fails(kind)) => Err(planned(kind).into()),
+            Some(Fault::LosesTheAnswer) => {
                 // a refusal is an answer too, and as lost
                 let _ = self.store.append(request).await;
                 Err(planned(StoreErrorKind::OutcomeUnknown).into())
             }
-            Some(AppendFault::IsOvertaken(first)) => {
+            Some(Fault::IsOvertaken(first)) => {
                 self.store.append(first).await.map_err(|error| {
                     let what = "the writer that the test planned to be quicker was refused";
                     StoreError::new(StoreErrorKind::Other, what).caused_by(error)
@@ -213,24 +243,27 @@ impl EventStore for FaultStore {
         stream: &StreamId,
         key: &IdempotencyKey,
     ) -> Result<Option<Appended>, StoreError> {
+        self.check(Call::FindAppend)?;
         self.store.find_append(stream, key).await
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.check_read()?;
+        self.check(Call::Read)?;
         self.store.read_stream(read).await
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.check_read()?;
+        self.check(Call::Read)?;
         self.store.read_log(read).await
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.check(Call::EndOfLog)?;
         self.store.end_of_log().await
     }
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.check(Call::WaitPast)?;
         self.store.wait_past(position).await
     }
 }

@@ -32,6 +32,7 @@ mod commit;
 mod durability;
 mod engine;
 mod failures;
+mod guards;
 mod handlers;
 mod inline;
 mod laws;
@@ -92,7 +93,12 @@ impl SuiteHandler {
     /// # Errors
     ///
     /// For an event that the handler cannot take.
+    ///
+    /// # Panics
+    ///
+    /// For an event with which the suite asks for that.
     pub fn effect(&self, event: &RecordedEvent) -> Result<(String, u64), ApplyError> {
+        assert!(event.event_type != *models::PANIC, "this is how a bug looks");
         if event.event_type == *Self::POISON && !self.is_healed.load(Ordering::SeqCst) {
             return Err("the handler was given poison".into());
         }
@@ -161,6 +167,7 @@ macro_rules! for_each_projection_scenario {
                 handlers {
                     a_handler_takes_events_in_order,
                     a_failing_handler_writes_nothing,
+                    a_panicking_handler_writes_nothing,
                     an_unknown_handler_is_refused,
                 }
                 parking {
@@ -187,6 +194,7 @@ macro_rules! for_each_projection_scenario {
                     the_status_is_true,
                     a_rate_lasts_as_long_as_its_lease,
                     a_commit_clears_the_trouble,
+                    a_report_of_nothing_clears_the_trouble,
                     a_wait_ends_with_the_commit,
                     a_switch_ends_a_wait,
                 }
@@ -212,6 +220,15 @@ macro_rules! for_each_projection_scenario {
                     a_discarded_event_is_left_out,
                     a_failing_batch_is_halved_for_a_handler,
                     health_tells_the_truth,
+                }
+                guards {
+                    an_event_without_keys_waits_for_them,
+                    a_panic_stops_no_other_projection,
+                    a_wait_for_what_stopped_says_why,
+                    trouble_of_the_store_passes,
+                    rows_across_streams_survive_slices,
+                    a_rebuild_waits_out_a_failing_store,
+                    one_name_is_one_projection,
                 }
                 rebuilding {
                     a_rebuilt_model_is_the_live_one,

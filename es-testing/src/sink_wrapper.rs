@@ -28,7 +28,7 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().release(lease).await
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         self.inner().report(lease, trouble).await
     }
 
@@ -117,7 +117,7 @@ impl<W: SinkWrapper> ProjectionSink for WrappedSink<W> {
         self.0.release(lease).await
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         self.0.report(lease, trouble).await
     }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendError, AppendRequest, EventStore, ExpectedVersion, NewEvent, Payload, ReadLog,
-    ReadStream, StoreErrorKind, StreamVersion,
+    AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload,
+    Position, ReadLog, ReadStream, StoreErrorKind, StreamVersion,
 };
 use es_memory::MemoryStore;
-use es_testing::fault::FaultStore;
+use es_testing::fault::{Call, FaultStore};
 
 fn store() -> FaultStore {
     FaultStore::new(Arc::new(MemoryStore::new()))
@@ -76,4 +76,26 @@ async fn reads_fail_as_planned() {
     assert!(error.is_transient(), "{error}");
     store.read_stream(&read).await.unwrap();
     assert_eq!(store.reads(), 3);
+}
+
+#[tokio::test]
+async fn every_call_can_fail() {
+    let store = store();
+    let (stream, key) = ("account/1".parse().unwrap(), IdempotencyKey::new("k").unwrap());
+    for call in [Call::FindAppend, Call::EndOfLog, Call::WaitPast] {
+        store.fail(call, 1, StoreErrorKind::Unavailable);
+    }
+    store.append(request(ExpectedVersion::Any)).await.unwrap();
+    for is_failing in [true, false] {
+        assert_eq!(store.find_append(&stream, &key).await.is_err(), is_failing);
+        assert_eq!(store.end_of_log().await.is_err(), is_failing);
+        assert_eq!(store.wait_past(Position::START).await.is_err(), is_failing);
+    }
+    store.fail_all(Some(StoreErrorKind::Busy));
+    assert!(store.append(request(ExpectedVersion::Any)).await.is_err());
+    assert!(store.find_append(&stream, &key).await.is_err());
+    store.fail_all(None);
+    store.append(request(ExpectedVersion::Any)).await.unwrap();
+    assert_eq!((count(&store).await, store.appends()), (2, 3));
+    assert_eq!(store.calls(Call::FindAppend), 3);
 }

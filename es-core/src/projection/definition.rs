@@ -8,8 +8,9 @@ use crate::envelope::RecordedEvent;
 use crate::payload::Payload;
 use crate::read::EventFilter;
 
-use super::fold::{Fold, Typed};
-use super::{ApplyError, Projection, RowChange, Slicing};
+use super::fold::{Fold, Typed, check_key, guarded};
+use super::worker::chain;
+use super::{ApplyError, Keying, Projection, RowChange, SinkError, Slicing};
 
 /// What the engine must know of a projection: its name, its fingerprint, its selection, and how an
 /// event gets into the model. Cloning is cheap.
@@ -19,6 +20,8 @@ pub struct Definition {
     fingerprint: Arc<str>,
     selection: Arc<EventFilter>,
     slicing: Slicing,
+    /// Why it cannot be run.
+    problem: Option<Arc<str>>,
     pub(super) kind: Kind,
 }
 
@@ -31,7 +34,22 @@ pub(super) enum Kind {
     Handler(Arc<KeyOf>),
 }
 
-type KeyOf = dyn Fn(&RecordedEvent) -> String + Send + Sync;
+type KeyOf = dyn Fn(&RecordedEvent) -> Result<String, ApplyError> + Send + Sync;
+
+impl Kind {
+    /// The keys of the rows that an event concerns, or the one under which a handler's event is
+    /// parked. Never panics.
+    pub(super) fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        match self {
+            Self::Fold(fold) => fold.keys(event),
+            Self::Handler(key) => {
+                let key = guarded(|| key(event))?;
+                check_key(&key)?;
+                Ok(vec![key])
+            }
+        }
+    }
+}
 
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,15 +59,26 @@ impl fmt::Debug for Definition {
 
 impl Definition {
     /// The definition of a backend-neutral projection.
+    ///
+    /// One whose selection or keying panics is defined, and refused wherever it is to be run: see
+    /// [`check`](Self::check).
     pub fn of<P: Projection>(projection: P) -> Self {
-        let selection = projection.selection();
+        let asked = guarded(|| Ok((projection.selection(), projection.keying())));
+        let (selection, keying, problem) = match asked {
+            Ok((selection, keying)) => (selection, keying, None),
+            Err(error) => (EventFilter::all(), Keying::Stream, Some(chain(&*error).into())),
+        };
         let fingerprint = fingerprint(P::NAME, P::VERSION, Some(P::ROW_REVISION), &selection);
         Self {
             name: P::NAME.into(),
             fingerprint: fingerprint.into(),
             selection: Arc::new(selection),
-            slicing: projection.slicing(),
-            kind: Kind::Fold(Arc::new(Typed(projection))),
+            slicing: match keying {
+                Keying::Stream => Slicing::ByStream,
+                Keying::Across(_) => Slicing::Whole,
+            },
+            problem,
+            kind: Kind::Fold(Arc::new(Typed::new(projection, keying))),
         }
     }
 
@@ -63,15 +92,17 @@ impl Definition {
             fingerprint: fingerprint(name, version, None, &selection).into(),
             selection: Arc::new(selection),
             slicing: Slicing::Whole,
-            kind: Kind::Handler(Arc::new(|event| event.stream.to_string())),
+            problem: None,
+            kind: Kind::Handler(Arc::new(|event| Ok(event.stream.to_string()))),
         }
     }
 
     /// Replaces the key under which a handler's event is parked; a projection of rows keeps its own.
+    /// An event of which it cannot be told is one that the projection cannot take.
     #[must_use]
     pub fn keyed_by(
         mut self,
-        key: impl Fn(&RecordedEvent) -> String + Send + Sync + 'static,
+        key: impl Fn(&RecordedEvent) -> Result<String, ApplyError> + Send + Sync + 'static,
     ) -> Self {
         if let Kind::Handler(of) = &mut self.kind {
             *of = Arc::new(key);
@@ -79,11 +110,25 @@ impl Definition {
         self
     }
 
-    /// Replaces how a rebuild may divide the work.
+    /// Replaces how a rebuild may divide the work of a handler; that of a projection of rows follows
+    /// from its [`Keying`].
     #[must_use]
     pub fn sliced(mut self, slicing: Slicing) -> Self {
-        self.slicing = slicing;
+        if self.has_handler() {
+            self.slicing = slicing;
+        }
         self
+    }
+
+    /// Refuses a projection that cannot be run.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Unusable`] if it panicked when it was asked what it wants.
+    pub fn check(&self) -> Result<(), SinkError> {
+        let Some(problem) = &self.problem else { return Ok(()) };
+        let (projection, reason) = (self.name.to_string(), problem.to_string());
+        Err(SinkError::Unusable { projection, reason })
     }
 
     /// The name.

@@ -100,6 +100,14 @@ pub enum SinkError {
         /// The projection.
         projection: String,
     },
+    /// The projection cannot be run as it is.
+    #[error("projection `{projection}` cannot be run: {reason}")]
+    Unusable {
+        /// The projection.
+        projection: String,
+        /// Why not.
+        reason: String,
+    },
     /// The handler failed.
     #[error("the handler of projection `{projection}` failed")]
     Handler {
@@ -135,6 +143,12 @@ impl SinkError {
             }
             other => other,
         }
+    }
+
+    /// True if the same call may succeed later without anybody mending anything, and certainly wrote
+    /// nothing.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
     }
 
     /// True if a commit may have been written. Acquiring the lease again tells whether it was.

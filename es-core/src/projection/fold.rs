@@ -10,7 +10,7 @@ use crate::envelope::RecordedEvent;
 use crate::limits::Limits;
 use crate::payload::Payload;
 
-use super::{ApplyError, Projection, RowChange};
+use super::{ApplyError, Keying, Projection, RowChange};
 
 /// What became of the events of one key.
 pub(super) struct Folded {
@@ -63,7 +63,17 @@ pub(super) trait OpenRows: Send + Sync {
     fn clear(&mut self);
 }
 
-pub(super) struct Typed<P>(pub(super) P);
+/// A projection with its keying, which was asked for once.
+pub(super) struct Typed<P> {
+    projection: P,
+    keying: Keying<P>,
+}
+
+impl<P: Projection> Typed<P> {
+    pub(super) fn new(projection: P, keying: Keying<P>) -> Self {
+        Self { projection, keying }
+    }
+}
 
 /// The open rows of a projection.
 struct TypedRows<P: Projection> {
@@ -96,7 +106,7 @@ impl<P: Projection> OpenRows for TypedRows<P> {
     }
 
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError> {
-        let row = Typed::<P>::decoded(stored.as_ref())?;
+        let row = guarded(|| Typed::<P>::decoded(stored.as_ref()))?;
         self.bytes += size(stored.as_ref());
         self.rows.insert(key, OpenRow { row, stored, is_touched: false });
         Ok(())
@@ -114,7 +124,7 @@ impl<P: Projection> OpenRows for TypedRows<P> {
         let mut changes = Vec::new();
         for (key, open) in self.rows.iter_mut().filter(|(_, open)| open.is_touched) {
             open.is_touched = false;
-            let value = Typed::<P>::encoded(open.row.as_ref())?;
+            let value = guarded(|| Typed::<P>::encoded(open.row.as_ref()))?;
             if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
                 self.bytes -= size(open.stored.as_ref());
                 self.bytes += size(value.as_ref());
@@ -139,9 +149,8 @@ impl<P: Projection> Typed<P> {
         Ok(row.map(Payload::decode).transpose()?)
     }
 
-    fn applied(&self, key: &str, row: Option<P::Row>, event: &RecordedEvent) -> Row<P> {
-        let call = AssertUnwindSafe(|| self.0.apply(key, row, event));
-        catch_unwind(call).unwrap_or_else(|panic| Err(panicked(&*panic)))
+    pub(super) fn applied(&self, key: &str, row: Option<P::Row>, event: &RecordedEvent) -> Row<P> {
+        guarded(|| self.projection.apply(key, row, event))
     }
 
     fn encoded(row: Option<&P::Row>) -> Result<Option<Payload>, ApplyError> {
@@ -160,11 +169,11 @@ impl<P: Projection> Typed<P> {
         row: Option<&Payload>,
         events: &[&RecordedEvent],
     ) -> Result<Option<Payload>, Failed> {
-        let mut row = Self::decoded(row).map_err(|error| Failed::Event(0, error))?;
+        let mut row = guarded(|| Self::decoded(row)).map_err(|error| Failed::Event(0, error))?;
         for (index, event) in events.iter().enumerate() {
             row = self.applied(key, row, event).map_err(|error| Failed::Event(index, error))?;
         }
-        Self::encoded(row.as_ref()).map_err(Failed::Row)
+        guarded(|| Self::encoded(row.as_ref())).map_err(Failed::Row)
     }
 
     /// The first of some events after which the row cannot be written, found by halving: folding all of
@@ -194,17 +203,14 @@ impl<P: Projection> Fold for Typed<P> {
     }
 
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let call = AssertUnwindSafe(|| self.0.keys(event));
-        let mut keys = catch_unwind(call).map_err(|panic| panicked(&*panic))?;
+        let mut keys = match self.keying {
+            Keying::Stream => return Ok(vec![event.stream.to_string()]),
+            Keying::Across(keys) => guarded(|| keys(&self.projection, event))?,
+        };
         keys.sort_unstable();
         keys.dedup();
-        match keys.iter().find(|key| !is_storable(key)) {
-            Some(key) => Err(format!(
-                "key {key:?} is no key: keys have 1 to {MAX_KEY_BYTES} bytes without U+0000"
-            )
-            .into()),
-            None => Ok(keys),
-        }
+        keys.iter().try_for_each(|key| check_key(key))?;
+        Ok(keys)
     }
 
     fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded {
@@ -234,8 +240,36 @@ impl<P: Projection> Fold for Typed<P> {
 
 const MAX_KEY_BYTES: usize = 512;
 
-pub(super) fn is_storable(key: &str) -> bool {
-    !key.is_empty() && key.len() <= MAX_KEY_BYTES && !key.contains('\0')
+/// What the events of a stream wait under behind one of which the keys cannot be told, before the
+/// stream's name.
+const UNKEYED: &str = "unkeyed:";
+
+/// The key under which an event waits whose own keys cannot be told.
+pub(super) fn unkeyed(event: &RecordedEvent) -> String {
+    format!("{UNKEYED}{}", event.stream)
+}
+
+pub(super) fn is_unkeyed(key: &str) -> bool {
+    key.starts_with(UNKEYED)
+}
+
+pub(super) fn check_key(key: &str) -> Result<(), ApplyError> {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || key.contains('\0') {
+        let why =
+            format!("key {key:?} is no key: keys have 1 to {MAX_KEY_BYTES} bytes without U+0000");
+        return Err(why.into());
+    }
+    if is_unkeyed(key) {
+        return Err(
+            format!("key {key:?} is no key: {UNKEYED} is kept for events without keys").into()
+        );
+    }
+    Ok(())
+}
+
+/// Calls the user's code; a panic of it is a failure.
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, ApplyError>) -> Result<T, ApplyError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> ApplyError {

@@ -11,7 +11,7 @@ use crate::position::Position;
 use crate::read::{PageLimit, ReadLog};
 use crate::store::EventStore;
 
-use super::{Definition, Holder, ProjectionSink, SinkError, Trouble, telemetry};
+use super::{Definition, Holder, ProjectionSink, SinkError, Trouble, TroubleKind, telemetry};
 
 /// What a projection does, or what keeps it from doing it; the first that is true, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,8 +162,10 @@ pub async fn health(
                 stored: active.fingerprint.clone(),
                 offered: definition.fingerprint().to_owned(),
             };
-            (active.fingerprint != definition.fingerprint())
-                .then(|| Trouble { message: changed.to_string(), at: clock.now() })
+            (active.fingerprint != definition.fingerprint()).then(|| Trouble {
+                message: Trouble::text(TroubleKind::Changed, &changed.to_string()),
+                at: clock.now(),
+            })
         });
     }
     health.state = state(&health);

@@ -4,14 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
+use futures_util::future::{Either, select};
 use futures_util::stream::try_unfold;
 
+use crate::envelope::RecordedEvent;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::read::ReadLog;
 use crate::store::EventStore;
 
-use super::{ModelRow, Projection, ProjectionSink, SinkError, Slot};
+use super::fold::{Fold, Typed, guarded, unkeyed};
+use super::worker::chain;
+use super::{ModelRow, Projection, ProjectionSink, SinkError, Slot, Trouble};
 
 /// The row of the active model under this key, if there is one.
 ///
@@ -66,7 +70,7 @@ pub enum WaitError {
          {}", match holder {
             Some(holder) => format!("`{holder}` runs it"),
             None => "nobody runs it".to_owned(),
-        }
+        } + &trouble.as_ref().map_or_else(String::new, |trouble| format!("; {}", trouble.message))
     )]
     TimedOut {
         /// The projection.
@@ -77,8 +81,22 @@ pub enum WaitError {
         at: Position,
         /// Who runs it.
         holder: Option<String>,
+        /// What keeps it from going on, if that was reported.
+        trouble: Option<Trouble>,
         /// How long was waited.
         limit: Duration,
+    },
+    /// The projection has stopped before it got there, and nobody runs it.
+    #[error("projection `{projection}` has stopped at {at}, before {wanted}: {}", trouble.message)]
+    Stopped {
+        /// The projection.
+        projection: String,
+        /// What was waited for.
+        wanted: Position,
+        /// Where it is.
+        at: Position,
+        /// Why.
+        trouble: Trouble,
     },
     /// The sink failed.
     #[error(transparent)]
@@ -90,7 +108,8 @@ pub enum WaitError {
 ///
 /// # Errors
 ///
-/// [`WaitError::TimedOut`] tells how far the projection is.
+/// [`WaitError::TimedOut`] tells how far the projection is; [`WaitError::Stopped`], at once, that
+/// somebody must do something before it gets further.
 ///
 /// # Cancellation
 ///
@@ -101,9 +120,13 @@ pub async fn wait_for(
     position: Position,
     limit: Duration,
 ) -> Result<(), WaitError> {
-    if let Ok(reached) = tokio::time::timeout(limit, sink.wait_reached(projection, position)).await
-    {
-        return Ok(reached?);
+    let reached = std::pin::pin!(sink.wait_reached(projection, position));
+    let stopped = std::pin::pin!(stopped(sink, projection, position));
+    let ended = select(reached, stopped);
+    match tokio::time::timeout(limit, ended).await {
+        Ok(Either::Left((reached, _))) => return Ok(reached?),
+        Ok(Either::Right((stopped, _))) => return Err(stopped),
+        Err(_) => {}
     }
     let status = sink.status(Some(projection)).await?.into_iter().next();
     let active = status.and_then(|status| status.active);
@@ -111,9 +134,36 @@ pub async fn wait_for(
         projection: projection.to_owned(),
         wanted: position,
         at: active.as_ref().map_or(Position::START, |active| active.checkpoint().position),
+        trouble: active.as_ref().and_then(|active| active.trouble.clone()),
         holder: active.and_then(|active| active.holder).map(|holder| holder.name),
         limit,
     })
+}
+
+/// Ends when the projection has stopped before the position.
+async fn stopped(sink: &dyn ProjectionSink, projection: &str, wanted: Position) -> WaitError {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        // what is reached at once, or soon, is not asked for
+        tokio::time::sleep(pause).await;
+        pause = Duration::from_secs(1).min(pause * 4);
+        // a failure of the store is the wait's to tell
+        let Ok(status) = sink.status(Some(projection)).await else { continue };
+        let active = status.into_iter().next().and_then(|status| status.active);
+        let Some(active) = active.filter(|active| active.holder.is_none()) else { continue };
+        let at = active.checkpoint().position;
+        match active.trouble {
+            Some(trouble) if trouble.kind().is_final() && at < wanted => {
+                return WaitError::Stopped {
+                    projection: projection.to_owned(),
+                    wanted,
+                    at,
+                    trouble,
+                };
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Folds the log up to now, without a stored model: the rows by key.
@@ -129,23 +179,26 @@ pub async fn live<P: Projection>(
     projection: P,
 ) -> Result<BTreeMap<String, P::Row>, LiveError> {
     let mut rows: BTreeMap<String, P::Row> = BTreeMap::new();
-    let mut read = ReadLog::from_start().filter(projection.selection());
+    let (selection, keying) = guarded(|| Ok((projection.selection(), projection.keying())))
+        .map_err(|error| {
+            let (projection, reason) = (P::NAME.to_owned(), chain(&*error));
+            LiveError::Unusable { projection, reason }
+        })?;
+    let fold = Typed::new(projection, keying);
+    let failed = |event: &RecordedEvent, key: &str, source| LiveError::Apply {
+        projection: P::NAME,
+        position: event.position,
+        key: key.to_owned(),
+        source,
+    };
+    let mut read = ReadLog::from_start().filter(selection);
     loop {
         let page = store.read_log(&read).await?;
         for event in &page.events {
-            let mut keys = projection.keys(event);
-            keys.sort_unstable();
-            keys.dedup();
+            let keys = fold.keys(event).map_err(|error| failed(event, &unkeyed(event), error))?;
             for key in keys {
-                let row = rows.remove(&key);
-                let row =
-                    projection.apply(&key, row, event).map_err(|source| LiveError::Apply {
-                        projection: P::NAME,
-                        position: event.position,
-                        key: key.clone(),
-                        source,
-                    })?;
-                if let Some(row) = row {
+                let row = fold.applied(&key, rows.remove(&key), event);
+                if let Some(row) = row.map_err(|error| failed(event, &key, error))? {
                     rows.insert(key, row);
                 }
             }
@@ -173,6 +226,14 @@ pub enum LiveError {
         /// Why not.
         #[source]
         source: super::ApplyError,
+    },
+    /// The projection cannot be run as it is.
+    #[error("projection `{projection}` cannot be run: {reason}")]
+    Unusable {
+        /// The projection.
+        projection: String,
+        /// Why not.
+        reason: String,
     },
     /// The store failed.
     #[error(transparent)]

@@ -6,16 +6,18 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::read::ReadLog;
+use crate::retry::Retry;
 use crate::store::EventStore;
 
-use super::worker::{Halt, Worker, breathe, chain};
+use super::worker::{GRACE, Worker, breathe};
 use super::{
     BatchLimit, Checkpoint, Claim, Definition, FailurePolicy, Lease, ProjectionSink, Renewal,
-    SinkError, Slicing, Slot, lowest,
+    SinkError, Slicing, Slot, StopCause, lowest,
 };
 
 mod differences;
@@ -60,6 +62,7 @@ pub struct Rebuild {
     slices: u32,
     holder: String,
     time_to_live: Duration,
+    backoff: Retry,
     spawn: Option<Arc<Spawn>>,
     watch: Watch,
     held: Option<Held>,
@@ -85,16 +88,46 @@ impl std::fmt::Debug for Rebuild {
 #[non_exhaustive]
 pub enum RebuildError {
     /// The projection cannot take an event, or its log is another one.
-    #[error("the rebuild of projection `{projection}` stopped: {reason}")]
+    #[error("the rebuild of projection `{projection}` stopped: {cause}")]
     Stopped {
         /// The projection.
         projection: String,
-        /// Why, as an operator is to read it.
-        reason: String,
+        /// Why.
+        #[source]
+        cause: Box<StopCause>,
     },
     /// The sink refused: somebody else rebuilds, or the store failed.
     #[error(transparent)]
     Sink(#[from] SinkError),
+}
+
+impl RebuildError {
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Sink(error) if error.is_transient() || error.is_outcome_unknown())
+    }
+}
+
+/// How long the store has failed without a commit in between.
+#[derive(Default)]
+struct Outage {
+    since: Option<Instant>,
+    failures: u32,
+    /// Where the slices stood.
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Outage {
+    fn lasts_for(&mut self) -> Duration {
+        self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// It is over if something was committed since it began.
+    fn came_to(&mut self, lease: &Lease) {
+        if lease.checkpoints != self.checkpoints {
+            (self.since, self.failures) = (None, 0);
+            self.checkpoints.clone_from(&lease.checkpoints);
+        }
+    }
 }
 
 impl From<StoreError> for RebuildError {
@@ -125,6 +158,11 @@ impl Rebuild {
             limit: BatchLimit::default(),
             slices: 1,
             time_to_live: Duration::from_secs(30),
+            backoff: Retry {
+                retries: u32::MAX,
+                base: Duration::from_millis(50),
+                longest: Duration::from_secs(2),
+            },
             spawn: None,
             watch: Watch::new(environment.clock.clone()),
             environment,
@@ -173,6 +211,13 @@ impl Rebuild {
         self
     }
 
+    /// Replaces the delays after failures of the store that pass; its `retries` do not count: they are
+    /// waited out until the lease would have expired.
+    pub fn backoff(mut self, backoff: Retry) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
     /// Replaces the sources of time and chance.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.watch = Watch::new(environment.clock.clone());
@@ -187,6 +232,9 @@ impl Rebuild {
 
     /// Brings the shadow to the end of the log, and keeps its lease. Can be called again.
     ///
+    /// Failures of the store that pass are waited out for the time of the lease, from the last
+    /// commit on; then it goes on where each slice is.
+    ///
     /// # Errors
     ///
     /// [`RebuildError`]; the lease is given back, so that another rebuild can go on.
@@ -196,41 +244,76 @@ impl Rebuild {
     /// Dropping the future loses nothing that was committed; the lease expires, or is taken by a
     /// further call.
     pub async fn fill(&mut self) -> Result<(), RebuildError> {
-        let held = match self.held.take() {
-            Some(held) => held,
-            None => self.acquire().await?,
-        };
-        let lease = held.lease.clone();
-        let filled = {
-            let fill = std::pin::pin!(self.filled(held));
-            let renew = std::pin::pin!(self.renewals(&lease));
-            match select(fill, renew).await {
-                Either::Left((filled, _)) => filled,
-                Either::Right((error, _)) => Err(error.into()),
-            }
-        };
-        match filled {
-            Ok(held) => {
-                self.held = Some(held);
-                Ok(())
-            }
-            Err(error) => {
-                if let RebuildError::Stopped { reason, .. } = &error {
-                    // the error is answered anyhow
-                    let _ = self.sink.report(&lease, reason).await;
+        let mut outage = Outage::default();
+        let mut held = self.held.take();
+        loop {
+            let (lease, filled) = match held.take() {
+                Some(held) => (Some(held.lease.clone()), self.kept_and_filled(held).await),
+                None => match self.acquire().await {
+                    Ok(acquired) => {
+                        outage.came_to(&acquired.lease);
+                        held = Some(acquired);
+                        continue;
+                    }
+                    Err(error) => (None, Err(error)),
+                },
+            };
+            let error = match filled {
+                Ok(filled) => {
+                    self.held = Some(filled);
+                    return Ok(());
                 }
-                // a lease that is not given back expires
-                let _ = self.sink.release(&lease).await;
-                Err(error)
+                Err(error) => error,
+            };
+            if error.may_pass() && outage.lasts_for() < self.time_to_live {
+                outage.failures = outage.failures.saturating_add(1);
+                let fraction = self.environment.jitter.fraction();
+                tokio::time::sleep(self.backoff.delay(outage.failures, fraction)).await;
+                // the next lease tells what was committed
+                continue;
             }
+            if let Some(lease) = lease {
+                self.given_up(&lease, &error).await;
+            }
+            return Err(error);
         }
     }
 
-    /// Gives the lease on the shadow back, so that another rebuild can go on with it at once.
+    /// Fills while it renews the lease.
+    async fn kept_and_filled(&self, held: Held) -> Result<Held, RebuildError> {
+        let lease = held.lease.clone();
+        let fill = std::pin::pin!(self.filled(held));
+        let renew = std::pin::pin!(self.renewals(&lease));
+        match select(fill, renew).await {
+            Either::Left((filled, _)) => filled,
+            Either::Right((error, _)) => Err(error.into()),
+        }
+    }
+
+    /// Says why it goes no further, and gives the lease back.
+    async fn given_up(&self, lease: &Lease, error: &RebuildError) {
+        let told = async {
+            if let RebuildError::Stopped { cause, .. } = error {
+                // the error is answered anyhow
+                let _ = self.sink.report(lease, Some(&cause.told())).await;
+            }
+            self.release_lease(lease).await;
+        };
+        // as for a release
+        let _ = tokio::time::timeout(self.time_to_live.min(GRACE), told).await;
+    }
+
+    async fn release_lease(&self, lease: &Lease) {
+        // a lease that is not given back expires
+        let released = self.sink.release(lease);
+        let _ = tokio::time::timeout(self.time_to_live.min(GRACE), released).await;
+    }
+
+    /// Gives the lease on the shadow back, so that another rebuild can go on with it at once. A store
+    /// that does not answer is waited for for two seconds at most.
     pub async fn release(&mut self) {
         if let Some(held) = self.held.take() {
-            // a lease that is not given back expires
-            let _ = self.sink.release(&held.lease).await;
+            self.release_lease(&held.lease).await;
         }
     }
 
@@ -255,6 +338,13 @@ impl Rebuild {
                 Err(SinkError::NotCaughtUp { .. }) if attempts < Self::SWITCH_ATTEMPTS => {
                     attempts += 1;
                 }
+                // it was not switched; the lease is taken again
+                Err(error) if error.is_transient() && attempts < Self::SWITCH_ATTEMPTS => {
+                    attempts += 1;
+                    self.held = None;
+                    let fraction = self.environment.jitter.fraction();
+                    tokio::time::sleep(self.backoff.delay(attempts, fraction)).await;
+                }
                 Err(error) => {
                     self.held = None;
                     return Err(error.into());
@@ -273,6 +363,7 @@ impl Rebuild {
     }
 
     async fn acquire(&self) -> Result<Held, RebuildError> {
+        self.definition.check()?;
         let slices = match self.definition.slicing() {
             Slicing::ByStream => self.slices,
             Slicing::Whole => 1,
@@ -285,7 +376,13 @@ impl Rebuild {
             holder: self.holder.clone(),
             time_to_live: self.time_to_live,
         };
-        let lease = self.sink.acquire(&claim).await?;
+        let mut lease = self.sink.acquire(&claim).await?;
+        if self.definition.slicing() == Slicing::Whole && lease.checkpoints.len() > 1 {
+            // begun by code that could be sliced: its slices would overwrite each other's rows
+            self.sink.release(&lease).await?;
+            self.sink.abandon(self.definition.name()).await?;
+            lease = self.sink.acquire(&claim).await?;
+        }
         let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
         let shadow = status.and_then(|status| status.shadow);
         self.watch.begin(shadow.map_or(0, |shadow| shadow.events));
@@ -303,28 +400,41 @@ impl Rebuild {
             .await?;
             worker.limit = self.limit;
             worker.check_log().await.map_err(|halt| self.stopped(halt))?;
+            worker.forget_passed_trouble().await?;
             slices.push(Slice::new(worker, count, self.policy, self.environment.clone()));
         }
         Ok(Held { lease, slices })
     }
 
-    fn stopped(&self, halt: Halt) -> RebuildError {
-        match halt {
-            Halt::Sink(error) => error.of(self.definition.name()).into(),
-            halt => RebuildError::Stopped {
+    fn stopped(&self, cause: StopCause) -> RebuildError {
+        match cause {
+            StopCause::Sink(error) => error.of(self.definition.name()).into(),
+            cause => RebuildError::Stopped {
                 projection: self.definition.name().to_owned(),
-                reason: chain(&halt),
+                cause: Box::new(cause),
             },
         }
     }
 
-    /// Renews the lease until that fails.
+    /// Renews the lease until that fails for as long as the lease lasts, or for good.
     async fn renewals(&self, lease: &Lease) -> SinkError {
         let renewal = Renewal::lasting(self.time_to_live);
+        let (mut renewed_at, mut failures) = (Instant::now(), 0);
+        let mut pause = self.time_to_live / 3;
         loop {
-            tokio::time::sleep(self.time_to_live / 3).await;
-            if let Err(error) = self.sink.renew(lease, &renewal).await {
-                return error;
+            tokio::time::sleep(pause).await;
+            match self.sink.renew(lease, &renewal).await {
+                Ok(_) => {
+                    (renewed_at, failures, pause) = (Instant::now(), 0, self.time_to_live / 3);
+                }
+                Err(error)
+                    if (error.is_transient() || error.is_outcome_unknown())
+                        && renewed_at.elapsed() < self.time_to_live =>
+                {
+                    failures += 1;
+                    pause = self.backoff.delay(failures, self.environment.jitter.fraction());
+                }
+                Err(error) => return error,
             }
         }
     }
@@ -353,8 +463,8 @@ impl Rebuild {
     /// Runs the work of a slice, in a task of its own if there is a way to start one.
     fn start(
         &self,
-        work: impl Future<Output = Result<Slice, Halt>> + Send + 'static,
-    ) -> BoxFuture<'static, Result<Result<Slice, Halt>, RebuildError>> {
+        work: impl Future<Output = Result<Slice, StopCause>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Result<Slice, StopCause>, RebuildError>> {
         let Some(spawn) = &self.spawn else {
             return work.map(Ok).boxed();
         };
@@ -367,7 +477,7 @@ impl Rebuild {
         let ended = move |answer: Result<_, _>| {
             answer.map_err(|_| RebuildError::Stopped {
                 projection,
-                reason: "the task of a slice was ended from outside".to_owned(),
+                cause: Box::new(StopCause::TaskEnded),
             })
         };
         answer.map(ended).boxed()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all, select};
+use futures_util::future::{Either, join, join_all, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
@@ -13,8 +13,10 @@ use crate::read::{EventFilter, LogPage, ReadLog};
 use crate::retry::Retry;
 use crate::store::EventStore;
 
-use super::worker::breathe;
-use super::{BatchLimit, Checkpoint, Definition, FailurePolicy, LogBlockers, ProjectionSink};
+use super::worker::{GRACE, breathe};
+use super::{
+    BatchLimit, Checkpoint, Definition, FailurePolicy, LogBlockers, ProjectionSink, StopCause,
+};
 
 mod handle;
 mod member;
@@ -56,6 +58,13 @@ struct Settings {
     backoff: Retry,
 }
 
+impl Settings {
+    /// For how long an end waits for a store that does not answer.
+    fn grace(&self) -> Duration {
+        self.time_to_live.min(GRACE)
+    }
+}
+
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.members.iter().map(|member| member.definition.name()).collect();
@@ -76,12 +85,13 @@ pub struct RunnerError {
 
 /// A projection that stopped.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("projection `{projection}` stopped: {reason}")]
+#[error("projection `{projection}` stopped: {cause}")]
 pub struct Stopped {
     /// Its name.
     pub projection: String,
-    /// Why, as an operator is to read it.
-    pub reason: String,
+    /// Why.
+    #[source]
+    pub cause: StopCause,
 }
 
 impl Runner {
@@ -107,7 +117,7 @@ impl Runner {
         self.projection_with(projection, FailurePolicy::default())
     }
 
-    /// Adds a projection.
+    /// Adds a projection. A runner that has two of one name does not run.
     pub fn projection_with(
         mut self,
         projection: impl Into<Definition>,
@@ -170,7 +180,8 @@ impl Runner {
     }
 
     /// Runs until the handle stops it, and then gives its leases back; or until every projection
-    /// has stopped.
+    /// has stopped. A store that does not answer delays the end by two seconds at most, or by the
+    /// time of a lease: then the leases expire.
     ///
     /// A failing store, and a lease that somebody else has, are waited out.
     /// A projection that stopped at an event stays so; its health says why, and a new runner tries
@@ -178,12 +189,29 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// When every projection stopped by itself.
+    /// When every projection stopped by itself, and when two have one name.
     ///
     /// # Cancellation
     ///
     /// Dropping the future loses nothing; its leases expire.
-    pub async fn run(mut self) -> Result<(), RunnerError> {
+    pub async fn run(self) -> Result<(), RunnerError> {
+        let (signals, grace) = (self.signals.clone(), self.settings.grace());
+        let work = std::pin::pin!(self.work());
+        let late = std::pin::pin!(async {
+            signals.stopped().await;
+            tokio::time::sleep(grace).await;
+        });
+        match select(work, late).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => {
+                tracing::warn!("the store does not answer; leases are left to expire");
+                Ok(())
+            }
+        }
+    }
+
+    async fn work(mut self) -> Result<(), RunnerError> {
+        self.check_names()?;
         while !self.signals.is_stopped() {
             let is_at_end = self.round().await;
             let stopped: Vec<_> = self.members.iter().filter_map(Member::stopped).collect();
@@ -198,6 +226,17 @@ impl Runner {
         Ok(())
     }
 
+    fn check_names(&self) -> Result<(), RunnerError> {
+        let names = self.members.iter().map(|member| member.definition.name());
+        let twice = names.enumerate().filter(|(index, name)| {
+            self.members[..*index].iter().any(|member| member.definition.name() == *name)
+        });
+        let stopped: Vec<_> = twice
+            .map(|(_, name)| Stopped { projection: name.to_owned(), cause: StopCause::NamedTwice })
+            .collect();
+        if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) }
+    }
+
     /// Brings every projection to the end of the log, and deals with parked events that are due; for
     /// tests and for programs that do not stay.
     ///
@@ -209,6 +248,7 @@ impl Runner {
     /// When a projection stopped, when the store failed, or when a lease cannot be had. The others
     /// have come to the end. A further call tries again what was not stopped by an event.
     pub async fn catch_up(&mut self) -> Result<(), RunnerError> {
+        self.check_names()?;
         self.signals.wake();
         // what was read for an earlier call may not be all that there is
         self.ahead = None;
@@ -230,10 +270,12 @@ impl Runner {
         }
     }
 
-    /// Gives the leases back, so that others can go on at once.
+    /// Gives the leases back, so that others can go on at once. A store that does not answer is
+    /// waited for as long as by [`run`](Self::run).
     pub async fn release(&mut self) {
-        for member in &mut self.members {
-            member.release().await;
+        let released = join_all(self.members.iter_mut().map(Member::release));
+        if tokio::time::timeout(self.settings.grace(), released).await.is_err() {
+            self.members.iter_mut().for_each(Member::abandon);
         }
     }
 

@@ -56,10 +56,10 @@ use super::{
 ///    `commit::projections_do_not_mix`)
 /// 7. [`Content::Events`](super::Content::Events) are given to the handler of the projection, in
 ///    order, within the transaction of the commit. Where a handler writes into tables of its own, the
-///    sink tells it the generation, so that a shadow gets others than the active model. If it fails, nothing of the batch is written and
+///    sink tells it the generation, so that a shadow gets others than the active model. If it fails, or panics, nothing of the batch is written and
 ///    the answer is [`Handler`](SinkError::Handler). Without a handler it is
 ///    [`NoHandler`](SinkError::NoHandler). (`handlers::a_handler_takes_events_in_order`,
-///    `handlers::a_failing_handler_writes_nothing`, `handlers::an_unknown_handler_is_refused`)
+///    `handlers::a_failing_handler_writes_nothing`, `handlers::a_panicking_handler_writes_nothing`, `handlers::an_unknown_handler_is_refused`)
 /// 8. What was committed is there after the sink was closed and opened again, if it is durable.
 ///    (`durability::models_and_checkpoints_survive_reopening`)
 ///
@@ -99,8 +99,8 @@ use super::{
 ///
 /// 14. [`status`](Self::status) tells what was committed, who holds what, the rate of the holder's
 ///     last renewal as long as that lease is held, and what was reported and not followed by a
-///     commit. (`watching::the_status_is_true`, `watching::a_rate_lasts_as_long_as_its_lease`,
-///     `watching::a_commit_clears_the_trouble`)
+///     commit, or by a report of nothing. (`watching::the_status_is_true`, `watching::a_rate_lasts_as_long_as_its_lease`,
+///     `watching::a_commit_clears_the_trouble`, `watching::a_report_of_nothing_clears_the_trouble`)
 /// 15. [`wait_reached`](Self::wait_reached) returns when the active model's checkpoint is at the position or after it,
 ///     at once if it is; it stays pending as long as it is not; commits and switches wake it,
 ///     however many wait; dropping it is harmless. (`watching::a_wait_ends_with_the_commit`,
@@ -145,12 +145,12 @@ pub trait ProjectionSink: Send + Sync + 'static {
     /// When the store fails.
     async fn release(&self, lease: &Lease) -> Result<(), SinkError>;
 
-    /// Tells operators what keeps the model from going on.
+    /// Tells operators what keeps the model from going on; `None` that nothing does any more.
     ///
     /// # Errors
     ///
     /// [`SinkError::LeaseLost`], or a failure of the store.
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError>;
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError>;
 
     /// Writes one batch and moves the checkpoint, in one step.
     ///

@@ -34,7 +34,8 @@ pub struct GenerationStatus {
     pub waiting: u64,
     /// How many parked events were discarded.
     pub discarded: u64,
-    /// What keeps it from going on; a commit clears it.
+    /// What keeps it from going on; a commit clears it, and what was the store's trouble is cleared by
+    /// who takes the lease next.
     pub trouble: Option<Trouble>,
 }
 
@@ -59,8 +60,62 @@ pub struct Holder {
 /// What keeps a model from going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
-    /// What went wrong, as an operator is to read it.
+    /// What went wrong, as an operator is to read it; it begins with the kind.
     pub message: String,
     /// When it was reported, by the sink's clock.
     pub at: Timestamp,
+}
+
+/// What kind of trouble keeps a model from going on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TroubleKind {
+    /// An event cannot be taken.
+    Poison,
+    /// The model was built by other code; rebuild it.
+    Changed,
+    /// The log is not the one that the model was made of; rebuild it.
+    Diverged,
+    /// The projection cannot be run as this program has it.
+    Unusable,
+    /// The store or the sink failed; it is tried again.
+    Store,
+    /// Something else, or told by an older or newer program.
+    Other,
+}
+
+impl TroubleKind {
+    const ALL: [Self; 5] =
+        [Self::Poison, Self::Changed, Self::Diverged, Self::Unusable, Self::Store];
+
+    /// The word for it, such as `poison event`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Poison => "poison event",
+            Self::Changed => "changed",
+            Self::Diverged => "diverged",
+            Self::Unusable => "unusable",
+            Self::Store => "store failure",
+            Self::Other => "other",
+        }
+    }
+
+    /// True if somebody must do something about it before the projection goes on.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Poison | Self::Changed | Self::Diverged | Self::Unusable)
+    }
+}
+
+impl Trouble {
+    /// What kind of trouble it is, by the first words of the message.
+    pub fn kind(&self) -> TroubleKind {
+        let word = self.message.split_once(": ").map_or("", |(word, _)| word);
+        let known = TroubleKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.unwrap_or(TroubleKind::Other)
+    }
+
+    /// The message of such a trouble.
+    pub(super) fn text(kind: TroubleKind, message: &str) -> String {
+        format!("{}: {message}", kind.as_str())
+    }
 }

@@ -3,19 +3,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::envelope::{EventId, RecordedEvent};
 use crate::environment::Clock;
-use crate::error::StoreError;
 use crate::payload::Payload;
 use crate::position::Position;
 use crate::store::EventStore;
 
 use super::definition::Kind;
-use super::fold::Fold;
+use super::fold::{Fold, unkeyed};
 use super::{
     Batch, BatchLimit, Checkpoint, Content, Definition, EventReference, Lease, ListParked,
-    ModelRow, Parked, ParkedState, ProjectionSink, RowChange, SinkError,
+    ModelRow, Parked, ParkedState, ProjectionSink, RowChange, SinkError, Slot, StopCause,
+    TroubleKind,
 };
 
 mod gather;
@@ -70,28 +71,16 @@ impl Parking {
 }
 
 /// An event that could not be taken.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("event {} at {} cannot be taken under key `{key}`: {reason}", event.event_id, event.position)]
+#[derive(Debug, Clone)]
 pub(super) struct Poison {
     pub(super) event: EventReference,
     pub(super) key: String,
     pub(super) reason: String,
-    /// False if the keys of the event could not be told: nobody knows what would have to wait.
-    pub(super) is_parkable: bool,
 }
 
-/// Why a worker does not go on.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Halt {
-    #[error(transparent)]
-    Poison(#[from] Poison),
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-}
-
-impl From<StoreError> for Halt {
-    fn from(error: StoreError) -> Self {
-        Self::Sink(error.into())
+impl From<Poison> for StopCause {
+    fn from(Poison { event, key, reason }: Poison) -> Self {
+        Self::Poison { event, key, reason }
     }
 }
 
@@ -140,9 +129,23 @@ impl Worker {
     }
 
     /// Refuses to go on with a log that is not the one that the checkpoint is of.
-    pub(super) async fn check_log(&self) -> Result<(), Halt> {
+    pub(super) async fn check_log(&self) -> Result<(), StopCause> {
         if let Some(mark) = &self.checkpoint.event {
             self.recorded(mark).await?;
+        }
+        Ok(())
+    }
+
+    /// Clears what was the store's trouble: whoever has the lease has reached it.
+    pub(super) async fn forget_passed_trouble(&self) -> Result<(), SinkError> {
+        let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
+        let model = status.and_then(|status| match self.lease.slot {
+            Slot::Active => status.active,
+            Slot::Shadow => status.shadow,
+        });
+        let trouble = model.and_then(|model| model.trouble);
+        if trouble.is_some_and(|trouble| trouble.kind() == TroubleKind::Store) {
+            self.sink.report(&self.lease, None).await?;
         }
         Ok(())
     }
@@ -157,41 +160,75 @@ impl Worker {
         events: &[RecordedEvent],
         to: &Checkpoint,
         is_last: bool,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StopCause> {
         match self.definition.kind.clone() {
-            Kind::Handler(key_of) => self.hand_over(&*key_of, events, to).await,
-            Kind::Fold(fold) if self.checkpoint.position < self.careful_until => {
-                self.advance_carefully(&*fold, events, to).await
+            Kind::Fold(fold) if self.checkpoint.position >= self.careful_until => {
+                self.gather(fold, events, to, is_last).await
             }
-            Kind::Fold(fold) => self.gather(fold, events, to, is_last).await,
+            kind => self.advance_carefully(&kind, events, to).await,
         }
     }
 
-    /// Folds and commits the events by themselves, and finds out which of them cannot be taken.
+    /// Takes and commits the events by themselves, and finds out which of them cannot be taken.
     async fn advance_carefully(
         &mut self,
-        fold: &dyn Fold,
+        kind: &Kind,
         events: &[RecordedEvent],
         to: &Checkpoint,
-    ) -> Result<(), Halt> {
-        let (mut rest, refused) = Group::of(fold, events);
-        while !rest.is_empty() {
-            let later = rest.split_off(&self.limit, |_| false);
-            let end = match rest.last() {
-                Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),
-                _ => to.clone(),
+    ) -> Result<(), StopCause> {
+        let mut events = events;
+        loop {
+            let (mut rest, refused) = Group::of(events, |event| self.keys(kind, event));
+            let taken = rest.len();
+            while !rest.is_empty() {
+                let later = match kind {
+                    Kind::Fold(_) => rest.split_off(&self.limit, |_| false),
+                    // its keys are no rows
+                    Kind::Handler(_) => rest.split_off(&self.limit, |_| true),
+                };
+                let end = match rest.last() {
+                    Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),
+                    _ => to.clone(),
+                };
+                match kind {
+                    Kind::Fold(fold) => self.fold(&**fold, &rest, &end).await?,
+                    Kind::Handler(_) => self.hand_over(rest, &end).await?,
+                }
+                rest = later;
+            }
+            let Some(poison) = refused else {
+                return self.move_to(to).await;
             };
-            self.fold(fold, &rest, &end).await?;
-            rest = later;
+            let (event, later) = (&events[taken], &events[taken + 1..]);
+            let Some(attempts) = self.parking.attempts(event) else {
+                return Err(poison.into());
+            };
+            let end = if later.is_empty() { to.clone() } else { Checkpoint::at(event) };
+            let mut batch = Batch::moving(self.slice, self.checkpoint.clone(), end);
+            batch.events = 1;
+            batch.park.push(self.parked(&poison, attempts));
+            self.commit(batch).await?;
+            events = later;
         }
-        match refused {
-            Some(poison) => Err(poison.into()),
-            None => self.move_to(to).await,
+    }
+
+    /// The keys of an event; that of its stream if it waits behind one of which the keys could not be
+    /// told, and none if it was given up.
+    fn keys(&self, kind: &Kind, event: &RecordedEvent) -> Result<Vec<String>, Poison> {
+        if !self.parked.is_empty() || !self.discarded.is_empty() {
+            let unkeyed = unkeyed(event);
+            if self.is_discarded(event, &unkeyed) {
+                return Ok(Vec::new());
+            }
+            if self.parked.contains(&unkeyed) {
+                return Ok(vec![unkeyed]);
+            }
         }
+        kind.keys(event).map_err(|error| Poison::new(event, &unkeyed(event), chain(&*error)))
     }
 
     /// Moves the checkpoint only.
-    async fn move_to(&mut self, to: &Checkpoint) -> Result<(), Halt> {
+    async fn move_to(&mut self, to: &Checkpoint) -> Result<(), StopCause> {
         if self.checkpoint != *to {
             let batch = Batch::moving(self.slice, self.checkpoint.clone(), to.clone());
             self.commit(batch).await?;
@@ -204,7 +241,7 @@ impl Worker {
         fold: &dyn Fold,
         group: &Group<'_>,
         to: &Checkpoint,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StopCause> {
         let by_key = group.by_key();
         let keys = by_key.into_keys().filter(|key| !self.parked.contains(*key));
         let keys: Vec<_> = keys.cloned().collect();
@@ -317,7 +354,7 @@ impl Worker {
 
 impl Poison {
     fn new(event: &RecordedEvent, key: &str, reason: String) -> Self {
-        Self { event: event.into(), key: key.to_owned(), reason, is_parkable: true }
+        Self { event: event.into(), key: key.to_owned(), reason }
     }
 
     fn is_before(&self, other: &Self) -> bool {
@@ -341,6 +378,10 @@ impl Plan {
         batch
     }
 }
+
+/// For how long an end waits for a store that does not answer: a lease that is not given back
+/// expires.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// Lets other tasks of the thread run: store and sink may answer without ever waiting, and a long
 /// catch-up must not keep a thread for itself.

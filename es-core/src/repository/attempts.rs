@@ -1,7 +1,6 @@
 //! How often a command is tried, and what is known when it is given up.
 
 use super::error::ExecuteError;
-use crate::append::AppendError;
 use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::retry::Retry;
@@ -24,18 +23,13 @@ impl<'e> Attempts<'e> {
 
     /// Waits before the next attempt if `error` allows one and one is left; else gives the error
     /// back.
-    pub(crate) async fn next(&mut self, error: AppendError) -> Result<(), AppendError> {
-        let again = match &error {
-            AppendError::Conflict(_) => true,
-            AppendError::Store(error) => {
-                self.is_keyed && (error.is_outcome_unknown() || error.is_transient())
-            }
-            _ => false,
-        };
+    pub(crate) async fn next<R>(&mut self, error: ExecuteError<R>) -> Result<(), ExecuteError<R>> {
+        // what was read or certainly not written can be tried again without a key, too
+        let again = error.is_transient() || self.is_keyed && error.is_outcome_unknown();
         if !again || self.made >= self.retry.retries {
             return Err(error);
         }
-        if let AppendError::Store(error) = error
+        if let ExecuteError::Store(error) = error
             && error.is_outcome_unknown()
         {
             self.unknown.get_or_insert(error);

@@ -1,4 +1,4 @@
-//! One command on its way: load, decide, append, and again after a conflict.
+//! One command on its way: load, decide, append, and again after a conflict or a failure that passes.
 
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -72,9 +72,11 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
         }
     }
 
-    /// Runs the decision again on the new state after a conflict, up to `retries` times.
+    /// Runs the command again on the new state after a conflict, and after a failure that passes and
+    /// certainly wrote nothing, such as a read that failed; up to `retries` times.
     ///
-    /// With an idempotency key this includes a lost answer. Without this call a conflict is
+    /// With an idempotency key this includes a lost answer: if none is found before all attempts are
+    /// used up, the answer is that the outcome is unknown. Without this call a conflict is
     /// returned at once. Between attempts it waits on tokio's timer, which the runtime must have.
     pub fn retries(self, retries: u32) -> Self {
         self.retry(Retry::times(retries))
@@ -195,52 +197,66 @@ where
     }
 
     async fn carry_out(&self, attempts: &mut Attempts<'_>) -> Result<Executed<A>, ExecuteError<R>> {
-        let repository = self.repository;
         let stream = self.stream.clone().map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut base = self.metadata.clone();
-        base.fill_from(&repository.base);
+        base.fill_from(&self.repository.base);
         loop {
-            if let Some(first) = self.first_result(&stream).await? {
-                return repository.repeated(&stream, first).await;
+            match self.attempt(&stream, &base).await {
+                Err(error) => attempts.next(error).await?,
+                done => return done,
             }
-            let loaded = self.loaded(&stream).await?;
-            let decided = (self.decision)(&loaded.state).map_err(ExecuteError::Rejected)?;
-            let events = decided.into_events();
-            if events.is_empty() {
-                return self.nothing_to_do(loaded).await;
+        }
+    }
+
+    /// Carries the command out once, or answers with what its key recorded.
+    async fn attempt(
+        &self,
+        stream: &StreamId,
+        base: &Metadata,
+    ) -> Result<Executed<A>, ExecuteError<R>> {
+        if let Some(first) = self.first_result(stream).await? {
+            return self.repository.repeated(stream, first).await;
+        }
+        let done = self.decided(stream, base).await;
+        if done.as_ref().is_err_and(ExecuteError::may_be_its_own_effect)
+            && let Some(first) = self.first_result(stream).await?
+        {
+            return self.repository.repeated(stream, first).await;
+        }
+        done
+    }
+
+    /// Loads, decides and appends.
+    async fn decided(
+        &self,
+        stream: &StreamId,
+        base: &Metadata,
+    ) -> Result<Executed<A>, ExecuteError<R>> {
+        let repository = self.repository;
+        let loaded = self.loaded(stream).await?;
+        let decided = (self.decision)(&loaded.state).map_err(ExecuteError::Rejected)?;
+        let events = decided.into_events();
+        if events.is_empty() {
+            return self.nothing_to_do(loaded).await;
+        }
+        let encoded = encode_events(&events, base, &repository.environment)?;
+        let correlation_id =
+            encoded.new.last().and_then(|event| event.metadata.correlation_id.clone());
+        let expected = match self.expected {
+            Expected::Nothing => ExpectedVersion::NoStream,
+            Expected::Anything | Expected::Version(_) => ExpectedVersion::Exact(loaded.version),
+        };
+        let mut request = AppendRequest::to(stream.clone(), expected, encoded.new);
+        if let Some(key) = &self.key {
+            request = request.with_key(key.clone());
+        }
+        match repository.store.append(request).await {
+            Ok(appended) if appended.repeated => repository.repeated(stream, appended).await,
+            Ok(appended) => {
+                Ok(repository.executed(loaded, encoded.stored, appended, correlation_id))
             }
-            let encoded = encode_events(&events, &base, &repository.environment)?;
-            let correlation_id =
-                encoded.new.last().and_then(|event| event.metadata.correlation_id.clone());
-            let expected = match self.expected {
-                Expected::Nothing => ExpectedVersion::NoStream,
-                Expected::Anything | Expected::Version(_) => ExpectedVersion::Exact(loaded.version),
-            };
-            let mut request = AppendRequest::to(stream.clone(), expected, encoded.new);
-            if let Some(key) = &self.key {
-                request = request.with_key(key.clone());
-            }
-            match repository.store.append(request).await {
-                Ok(appended) if appended.repeated => {
-                    return repository.repeated(&stream, appended).await;
-                }
-                Ok(appended) => {
-                    let events = encoded.stored;
-                    return Ok(repository.executed(loaded, events, appended, correlation_id));
-                }
-                Err(error) => {
-                    // the same command may have won a race between our look-up and our append
-                    if matches!(error, AppendError::Conflict(_) | AppendError::KeyReused { .. })
-                        && let Some(first) = self.first_result(&stream).await?
-                    {
-                        return repository.repeated(&stream, first).await;
-                    }
-                    if let AppendError::Conflict(conflict) = &error {
-                        self.check_expectation(conflict)?;
-                    }
-                    attempts.next(error).await?;
-                }
-            }
+            Err(AppendError::Conflict(conflict)) => Err(self.conflict(conflict)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -276,12 +292,16 @@ where
     }
 
     /// A conflict with what the caller expected is final.
-    fn check_expectation(&self, conflict: &Conflict) -> Result<(), ExecuteError<R>> {
-        let (stream, actual) = (conflict.stream.clone(), conflict.actual);
+    fn conflict(&self, conflict: Conflict) -> ExecuteError<R> {
         match self.expected {
-            Expected::Anything => Ok(()),
-            Expected::Nothing => Err(ExecuteError::Exists { stream, version: actual }),
-            Expected::Version(expected) => Err(ExecuteError::Stale { stream, expected, actual }),
+            Expected::Anything => ExecuteError::Conflict(conflict),
+            Expected::Nothing => {
+                ExecuteError::Exists { stream: conflict.stream, version: conflict.actual }
+            }
+            Expected::Version(expected) => {
+                let Conflict { stream, actual, .. } = conflict;
+                ExecuteError::Stale { stream, expected, actual }
+            }
         }
     }
 

@@ -116,6 +116,19 @@ impl<R> ExecuteError<R> {
         }
     }
 
+    /// True if an earlier attempt of the same command may be what stands in the way: then the result
+    /// that its key recorded is the answer.
+    pub(crate) fn may_be_its_own_effect(&self) -> bool {
+        matches!(
+            self,
+            Self::Rejected(_)
+                | Self::Conflict(_)
+                | Self::Exists { .. }
+                | Self::Stale { .. }
+                | Self::KeyReused { .. }
+        )
+    }
+
     /// True if the events may have been written although no answer came.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_outcome_unknown())

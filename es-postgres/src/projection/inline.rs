@@ -355,6 +355,7 @@ impl PostgresStore {
     /// kept or not.
     pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
         let definition = projection.into();
+        definition.check()?;
         let (name, projections) = (definition.name(), self.projections());
         if definition.has_handler() {
             projections.handlers.of(name)?;

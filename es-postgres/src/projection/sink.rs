@@ -253,11 +253,11 @@ impl ProjectionSink for PostgresStore {
         }
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         let this = self.projections();
         let statement = || {
             let statement = sqlx::query(this.statements.projection_report.sql());
-            bind_lease(statement, lease).bind(text(trouble))
+            bind_lease(statement, lease).bind(trouble.map(text))
         };
         match this.connections.rows(CHANGING, statement).await?.as_slice() {
             [] => Err(lost(lease)),

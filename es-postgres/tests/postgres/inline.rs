@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ApplyError, Projection, ProjectionSink, Slicing, Slot, all_rows, live};
+use es_core::projection::{ApplyError, Keying, Projection, ProjectionSink, Slot, all_rows, live};
 use es_core::{AppendError, EventFilter, EventStore, RecordedEvent, StoreError};
 use es_pgtest::TestDatabase;
 use es_postgres::{PostgresConfig, PostgresStore};
@@ -18,6 +18,12 @@ mod writers;
 /// All events in the order in which they were taken: neither order nor repetition is lost in it.
 struct Order;
 
+impl Order {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        Ok(vec!["all".to_owned(), event.stream.to_string()])
+    }
+}
+
 impl Projection for Order {
     const NAME: &'static str = "order";
     const VERSION: u32 = 1;
@@ -27,12 +33,8 @@ impl Projection for Order {
         EventFilter::all().aggregate_type("account")
     }
 
-    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
-        vec!["all".to_owned(), event.stream.to_string()]
-    }
-
-    fn slicing(&self) -> Slicing {
-        Slicing::Whole
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
     }
 
     fn apply(
@@ -53,6 +55,12 @@ impl Projection for Order {
 /// The same events for another model.
 struct Again;
 
+impl Again {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        Order.keys(event)
+    }
+}
+
 impl Projection for Again {
     const NAME: &'static str = "again";
     const VERSION: u32 = 1;
@@ -62,12 +70,8 @@ impl Projection for Again {
         Order.selection()
     }
 
-    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
-        Order.keys(event)
-    }
-
-    fn slicing(&self) -> Slicing {
-        Slicing::Whole
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
     }
 
     fn apply(

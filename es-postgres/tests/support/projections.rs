@@ -189,7 +189,7 @@ impl ProjectionSink for Clocked {
         self.sink.release(lease).await
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         self.clock.set().await;
         self.sink.report(lease, trouble).await
     }

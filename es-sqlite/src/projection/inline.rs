@@ -113,6 +113,7 @@ impl SqliteStore {
     /// Dropping the future leaves the projection with what it has taken, held by the appends.
     pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
         let definition = projection.into();
+        definition.check()?;
         if definition.has_handler() && self.handlers().of(definition.name()).is_none() {
             return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
         }

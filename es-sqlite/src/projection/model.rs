@@ -123,11 +123,11 @@ pub(super) fn release(connection: &Connection, lease: &Lease) -> Result<(), Sink
 pub(super) fn report(
     connection: &Connection,
     lease: &Lease,
-    trouble: &str,
+    trouble: Option<&str>,
     now: Timestamp,
 ) -> Result<(), SinkError> {
     let generation = leased(connection, lease)?;
-    let values = params![generation, trouble, time_text(now)];
+    let values = params![generation, trouble, trouble.map(|_| time_text(now))];
     execute(connection, sql::PROJECTION_REPORT, values)?;
     Ok(())
 }

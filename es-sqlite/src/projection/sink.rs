@@ -55,9 +55,12 @@ impl ProjectionSink for SqliteStore {
         self.change(move |connection, _| model::release(connection, &lease)).await
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
-        let (lease, trouble) = (lease.clone(), trouble.to_owned());
-        self.change(move |connection, now| model::report(connection, &lease, &trouble, now)).await
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
+        let (lease, trouble) = (lease.clone(), trouble.map(str::to_owned));
+        self.change(move |connection, now| {
+            model::report(connection, &lease, trouble.as_deref(), now)
+        })
+        .await
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {

@@ -228,7 +228,7 @@ async fn texts_of_any_kind_come_back() {
     let mut batch = Batch::moving(0, Checkpoint::START, Checkpoint::at(&recorded));
     batch.park = vec![entry.clone()];
     store.commit(&lease, &batch).await.unwrap();
-    store.report(&lease, "trouble\0").await.unwrap();
+    store.report(&lease, Some("trouble\0")).await.unwrap();
     let listed = store.parked("mail", Slot::Active, &ListParked::default()).await.unwrap();
     assert_eq!(listed, [entry]);
     let status = store.status(None).await.unwrap().remove(0).active.unwrap();

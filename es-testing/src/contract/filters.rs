@@ -47,11 +47,11 @@ pub(super) async fn types_select_events(fixture: &dyn Fixture) {
     let filters = [
         EventFilter::all(),
         EventFilter::all().aggregate_type("account"),
-        EventFilter::all().event_type("amount_paid"),
+        EventFilter::all().stored_name("amount_paid"),
         EventFilter::all().aggregate_type("audit").aggregate_type("account_archive"),
-        EventFilter::all().event_type("amount_paid").event_type("amount_paid_out"),
-        EventFilter::all().aggregate_type("account").event_type("amount_paid_in"),
-        EventFilter::all().aggregate_type("account").event_type("never_happened"),
+        EventFilter::all().stored_name("amount_paid").stored_name("amount_paid_out"),
+        EventFilter::all().aggregate_type("account").stored_name("amount_paid_in"),
+        EventFilter::all().aggregate_type("account").stored_name("never_happened"),
         EventFilter::all().aggregate_type("nothing"),
     ];
     for filter in filters {

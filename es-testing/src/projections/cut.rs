@@ -43,8 +43,9 @@ impl Cut {
         }
     }
 
+    /// Nothing that passes: the process is gone.
     fn error() -> SinkError {
-        StoreError::new(StoreErrorKind::OutcomeUnknown, "the connection was cut").into()
+        StoreError::new(StoreErrorKind::Closed, "the connection was cut").into()
     }
 }
 

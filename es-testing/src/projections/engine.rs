@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{Slot, WaitError, wait_for};
+use es_core::projection::{Slot, StopCause, TroubleKind, WaitError, wait_for};
 use es_core::{EventId, ReadStream, StoreError, StoreErrorKind, StreamPage};
 
 use super::cut::{Side, cut};
@@ -163,7 +163,9 @@ pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixt
     let error = new.catch_up().await.expect_err("the model was built by other code");
     assert_eq!(error.stopped.len(), 1, "the others go on");
     assert_eq!(error.stopped[0].projection, "seen");
-    let reason = &error.stopped[0].reason;
+    let cause = &error.stopped[0].cause;
+    assert_eq!(cause.kind(), TroubleKind::Changed);
+    let reason = cause.to_string();
     assert!(reason.contains("v1") && reason.contains("v2"), "it names both: {reason}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the model is not touched");
     assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
@@ -198,8 +200,8 @@ pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
     accounts_paid(&store, &["1"], 4..=4).await;
     let mut runner = runner(&restored, &sink, "one").projection(Seen::new());
     let error = runner.catch_up().await.expect_err("the log is another one");
-    let reason = error.to_string();
-    assert!(reason.contains("restored"), "it says what is wrong: {reason}");
+    let cause = &error.stopped[0].cause;
+    assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the model is not touched");
 }
 

@@ -1,7 +1,8 @@
 //! Events that a projection cannot take.
 
 use es_core::projection::{
-    BatchLimit, Definition, FailurePolicy, HealthState, ListParked, Runner, Slot, health,
+    BatchLimit, Definition, FailurePolicy, HealthState, ListParked, Runner, Slot, TroubleKind,
+    health,
 };
 
 use super::models::*;
@@ -275,8 +276,10 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     let reason = stops(&mut runner).await;
     let asked = ask().await;
     assert_eq!(asked.state, HealthState::Stalled);
-    let trouble = asked.trouble.expect("it says what is wrong").message;
-    assert!(reason.contains(&trouble), "{reason} / {trouble}");
+    let trouble = asked.trouble.expect("it says what is wrong");
+    assert_eq!(trouble.kind(), TroubleKind::Poison);
+    let (_, message) = trouble.message.split_once(": ").expect("the kind comes first");
+    assert!(reason.contains(message), "{reason} / {message}");
     assert_eq!(asked.lag.events, 1);
     bad.heal();
     let mut runner = super::models::runner(&store, &sink, "two").projection(Seen(bad.clone()));

@@ -3,6 +3,7 @@
 use es_core::RecordedEvent;
 use es_core::projection::{Batch, Content, SinkError};
 
+use super::models::PANIC;
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
@@ -48,6 +49,23 @@ pub(super) async fn a_failing_handler_writes_nothing(fixture: &dyn ProjectionFix
     fixture.handler().heal();
     commit(&sink, &lease, handing(0, 3, &log)).await;
     assert_eq!(fixture.effects().await.len(), 3, "the same batch is taken once it can be");
+}
+
+pub(super) async fn a_panicking_handler_writes_nothing(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), NONE, events(1..=2)).await;
+    append(&store, &stream("1"), ANY, vec![typed_event(PANIC, 3)]).await;
+    let log = read_log(&store).await;
+    let lease = acquired(&sink, &claim_of(HANDLED, "one")).await;
+    match sink.commit(&lease, &handing(0, 3, &log)).await {
+        Err(SinkError::Handler { source, .. }) => {
+            assert!(source.to_string().contains("how a bug looks"), "its own words: {source}");
+        }
+        other => panic!("the handler panics, but the answer is {other:?}"),
+    }
+    assert_eq!(fixture.effects().await, [], "what it wrote before is undone");
+    commit(&sink, &lease, handing(0, 2, &log[..2])).await;
+    assert_eq!(fixture.effects().await.len(), 2, "the sink goes on");
 }
 
 pub(super) async fn an_unknown_handler_is_refused(fixture: &dyn ProjectionFixture) {

@@ -93,7 +93,7 @@ pub(super) async fn a_lost_lease_changes_nothing(fixture: &dyn ProjectionFixture
     let before = status(&sink, "totals").await;
     lost(sink.commit(&old, &batch(10, 11, vec![set("b", 1)])).await, "commit");
     lost(sink.renew(&old, &Renewal::lasting(TTL * 100)).await, "renew");
-    lost(sink.report(&old, "trouble").await, "report");
+    lost(sink.report(&old, Some("trouble")).await, "report");
     sink.release(&old).await.expect("releasing a lost lease is no error");
     assert_eq!(status(&sink, "totals").await, before, "a lost lease changes nothing");
     assert_eq!(rows(&sink, Slot::Active).await, pairs(&[("a", 1)]));

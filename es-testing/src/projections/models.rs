@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use es_core::projection::{ApplyError, Projection, Runner, Slicing, Slot};
+use es_core::projection::{ApplyError, Keying, Projection, Runner, Slot};
 use es_core::{EventFilter, EventStore, RecordedEvent, Retry};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ impl Poison {
         self.0.store(0, Ordering::SeqCst);
     }
 
-    fn check(&self, event: &RecordedEvent) -> Result<(), ApplyError> {
+    pub(super) fn check(&self, event: &RecordedEvent) -> Result<(), ApplyError> {
         if event.event_type != *SuiteHandler::POISON {
             return Ok(());
         }
@@ -81,7 +81,10 @@ pub(super) const PANIC: &str = "panic_found";
 /// The event type that removes a row.
 pub(super) const CLOSED: &str = "account_closed";
 
-fn seen(row: Option<SeenRow>, event: &RecordedEvent) -> Result<Option<SeenRow>, ApplyError> {
+pub(super) fn seen(
+    row: Option<SeenRow>,
+    event: &RecordedEvent,
+) -> Result<Option<SeenRow>, ApplyError> {
     if event.event_type == *CLOSED {
         return Ok(None);
     }
@@ -119,6 +122,14 @@ impl Projection for Doubled {
 #[derive(Debug, Clone)]
 pub(super) struct Crossing;
 
+impl Crossing {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        let number = number(event);
+        // twice the same is once
+        Ok(vec![format!("of 3: {}", number % 3), "all".to_owned(), "all".to_owned()])
+    }
+}
+
 impl Projection for Crossing {
     const NAME: &'static str = "crossing";
     const VERSION: u32 = 1;
@@ -128,14 +139,8 @@ impl Projection for Crossing {
         EventFilter::all()
     }
 
-    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
-        let number = number(event);
-        // twice the same is once
-        vec![format!("of 3: {}", number % 3), "all".to_owned(), "all".to_owned()]
-    }
-
-    fn slicing(&self) -> Slicing {
-        Slicing::Whole
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
     }
 
     fn apply(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use es_core::projection::{
     BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
-    Slot, differences,
+    Slot, TroubleKind, differences,
 };
 use es_core::{Environment, Payload};
 use futures_util::TryStreamExt;
@@ -222,8 +222,9 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     let rebuild =
         || Rebuild::new(store.clone(), sink.clone(), Seen(bad.clone())).slices(2).holder("rebuild");
     match soon("a rebuild stops", rebuild().run()).await {
-        Err(RebuildError::Stopped { projection, reason }) => {
-            assert_eq!(projection, "seen");
+        Err(RebuildError::Stopped { projection, cause }) => {
+            assert_eq!((projection.as_str(), cause.kind()), ("seen", TroubleKind::Poison));
+            let reason = cause.to_string();
             assert!(reason.contains("number 3 is poison"), "it says why: {reason}");
         }
         other => panic!("an event cannot be taken, but: {other:?}"),

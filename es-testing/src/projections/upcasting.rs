@@ -63,7 +63,7 @@ impl<E: Payment> Projection for Payments<E> {
     type Row = SeenRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().event_type("payment_received")
+        EventFilter::all().stored_name("payment_received")
     }
 
     fn apply(

@@ -83,7 +83,7 @@ pub(super) async fn a_rate_lasts_as_long_as_its_lease(fixture: &dyn ProjectionFi
 pub(super) async fn a_commit_clears_the_trouble(fixture: &dyn ProjectionFixture) {
     let (sink, lease) = started(fixture).await;
     let at_time = fixture.clock().step(Duration::from_secs(3));
-    sink.report(&lease, "cannot read event 11").await.expect("the holder can report");
+    sink.report(&lease, Some("cannot read event 11")).await.expect("the holder can report");
     let trouble = |status: Option<es_core::projection::ProjectionStatus>| {
         status.and_then(|status| status.active).and_then(|active| active.trouble)
     };
@@ -94,6 +94,16 @@ pub(super) async fn a_commit_clears_the_trouble(fixture: &dyn ProjectionFixture)
     assert_eq!(trouble(status(&sink, "totals").await), Some(expected), "nothing was committed");
     commit(&sink, &lease, batch(10, 11, vec![])).await;
     assert_eq!(trouble(status(&sink, "totals").await), None);
+}
+
+pub(super) async fn a_report_of_nothing_clears_the_trouble(fixture: &dyn ProjectionFixture) {
+    let (sink, lease) = started(fixture).await;
+    for trouble in [Some("the store was away"), None] {
+        sink.report(&lease, trouble).await.expect("the holder can report");
+        let active = status(&sink, "totals").await.and_then(|status| status.active);
+        let told = active.and_then(|active| active.trouble).map(|trouble| trouble.message);
+        assert_eq!(told.as_deref(), trouble);
+    }
 }
 
 pub(super) async fn a_wait_ends_with_the_commit(fixture: &dyn ProjectionFixture) {

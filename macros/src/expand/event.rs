@@ -10,6 +10,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 
 use crate::ast::{EventEnum, Field, MetadataDefault, Place, Shape, Variant};
+use crate::tense::snake_case;
 
 /// The impl and its hidden types.
 pub(crate) fn expand(events: &EventEnum) -> TokenStream {
@@ -20,6 +21,15 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
     let kinds = events.variants.iter().enumerate().map(|(i, variant)| {
         let variant = &variant.ident;
         quote!(Self::#variant { .. } => &<Self as ::es_core::Event>::TYPES[#i])
+    });
+    let constants = events.variants.iter().enumerate().map(|(i, variant)| {
+        let name = format_ident!("{}", snake_case(&variant.ident).to_uppercase());
+        let doc = format!("The kind of [`{ident}::{}`].", variant.ident);
+        quote! {
+            #[doc = #doc]
+            #[allow(dead_code)]
+            pub const #name: ::es_core::EventType = <Self as ::es_core::Event>::TYPES[#i];
+        }
     });
     let write = events.variants.iter().map(write);
     let decode = events.variants.iter().map(decode);
@@ -36,6 +46,11 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
             #mirror
             #(#stored)*
             #(#too_long)*
+
+            #[automatically_derived]
+            impl #ident {
+                #(#constants)*
+            }
 
             #[automatically_derived]
             impl ::es_core::Event for #ident {

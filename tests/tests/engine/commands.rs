@@ -1,5 +1,6 @@
 //! Commands: what is decided again, what is answered, what is recorded.
 
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,7 +12,8 @@ use es_core::{
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::fault::FaultStore;
+use es_testing::fault::{Call, FaultStore};
+use futures_util::FutureExt;
 
 use super::account::*;
 
@@ -261,17 +263,93 @@ async fn creating_refuses_what_exists_whatever_else_is_asked() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_stays_unknown_when_asking_again_fails() {
+async fn a_cause_stays_whatever_metadata_follows() {
+    let store = store();
+    let accounts = accounts(&store);
+    slip_in(&store, "a", 1);
+    let cause = events(&store, "a").await.remove(0);
+    let caused = accounts.caused_by(&cause).with_metadata(Metadata::new().with("tenant", "t-1"));
+    caused.update(&id("b"), |account| account.deposit(1)).await.unwrap();
+    let metadata = &events(&store, "b").await[0].metadata;
+    assert_eq!(metadata.causation_id, Some(cause.event_id));
+    assert_eq!(metadata.get("tenant"), Some("t-1".into()));
+}
+
+fn faulty() -> (Arc<MemoryStore>, Arc<FaultStore>, es_core::Repository<Account>) {
     let memory = store();
     let faulty = Arc::new(FaultStore::new(memory.clone()));
-    let accounts = es_core::Repository::<Account>::new(faulty.clone());
+    (memory, faulty.clone(), es_core::Repository::new(faulty))
+}
+
+#[tokio::test]
+async fn a_lost_answer_stays_unknown_when_asking_again_fails() {
+    let (memory, faulty, accounts) = faulty();
     faulty.lose_answer(1);
-    // the look-ups and loads before the append are the first reads; the next one asks again
-    faulty.fail_read(3, StoreErrorKind::Unavailable);
+    // the first look-up is that of the first attempt; those that follow ask again
+    (2..=4).for_each(|nth| faulty.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
     let deposit = accounts.update(&id("a"), |account| account.deposit(5));
     let error = deposit.idempotency_key(key("k")).retries(3).await.unwrap_err();
     assert_eq!(events(&memory, "a").await.len(), 1, "it was written");
     assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
+    assert_eq!(faulty.calls(Call::FindAppend), 4, "each failed look-up used up one attempt");
+}
+
+#[tokio::test]
+async fn a_failed_read_uses_up_an_attempt() {
+    for call in [Call::FindAppend, Call::Read] {
+        for (failures, retries) in [(2, 2), (3, 2)] {
+            let (memory, faulty, accounts) = faulty();
+            (1..=failures).for_each(|nth| faulty.fail(call, nth, StoreErrorKind::Unavailable));
+            let deposit = accounts.update(&id("a"), |account| account.deposit(5));
+            let done = deposit.idempotency_key(key("k")).retries(retries).await;
+            assert_eq!(done.is_ok(), failures <= u64::from(retries), "{call:?}: {done:?}");
+            assert!(done.err().is_none_or(|error| error.is_transient()));
+            assert_eq!(events(&memory, "a").await.len(), usize::from(failures == 2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_after_failed_reads() {
+    let (memory, faulty, accounts) = faulty();
+    faulty.lose_answer(1);
+    (2..=3).for_each(|nth| faulty.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
+    let deposit = accounts.update(&id("a"), |account| account.deposit(5));
+    let done = deposit.idempotency_key(key("k")).retries(3).await.unwrap();
+    assert!(done.is_repeat());
+    assert_eq!(events(&memory, "a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_append_that_wrote_nothing_is_retried_without_a_key() {
+    for kind in [StoreErrorKind::Busy, StoreErrorKind::Unavailable] {
+        let (memory, faulty, accounts) = faulty();
+        faulty.fail_append(1, kind);
+        accounts.update(&id("a"), |account| account.deposit(5)).retries(1).await.unwrap();
+        assert_eq!(events(&memory, "a").await.len(), 1);
+        faulty.fail_append(1, StoreErrorKind::OutcomeUnknown);
+        let lost = accounts.update(&id("a"), |account| account.deposit(5)).retries(9).await;
+        assert!(lost.unwrap_err().is_outcome_unknown(), "without a key nobody can ask again");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_because_of_what_the_same_command_did_is_a_repeat() {
+    let (memory, faulty, accounts) = faulty();
+    accounts.update(&id("a"), |account| account.deposit(5)).await.unwrap();
+    let twin = es_core::Repository::<Account>::new(memory.clone());
+    let withdraw = |account: &Account| account.withdraw(5);
+    let withdrawn = accounts
+        .update(&id("a"), |account| {
+            // the same command came twice, and the other one is quicker
+            let other = twin.update(&id("a"), withdraw).idempotency_key(key("k"));
+            other.into_future().now_or_never().expect("a memory store never waits").unwrap();
+            Err(TooLittle { balance: account.balance }).and_then(|()| withdraw(account))
+        })
+        .idempotency_key(key("k"))
+        .await;
+    assert!(withdrawn.unwrap().is_repeat());
+    assert_eq!((events(&memory, "a").await.len(), faulty.appends()), (2, 1));
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ async fn a_runner_stops_when_its_log_becomes_another_history() {
         let mut runner = runner(Arc::new(restored.clone()), sink);
         for _ in 0..2 {
             let stopped = runner.catch_up().await.unwrap_err().stopped;
-            let reason = &stopped[0].reason;
+            let reason = stopped[0].cause.to_string();
             assert!(reason.contains("another history"), "{reason}");
             assert!(reason.contains("rebuild the projection"), "{reason}");
         }
@@ -75,7 +75,7 @@ async fn a_runner_stops_when_its_log_becomes_another_history() {
     runner.catch_up().await.unwrap();
     *store.0.lock().unwrap() = MemoryStore::new();
     let error = runner.run().await.unwrap_err();
-    assert!(error.stopped[0].reason.contains("beyond log-0"), "{error:?}");
+    assert!(error.stopped[0].cause.to_string().contains("beyond log-0"), "{error:?}");
 }
 
 /// A store that is exchanged for another one while it is used.

@@ -58,7 +58,7 @@ impl ProjectionSink for OddSink {
         self.store.release(lease).await
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         self.store.report(lease, trouble).await
     }
 

@@ -87,7 +87,7 @@ async fn the_log_ends_and_the_tail_goes_on() {
 #[tokio::test]
 async fn a_waiting_tail_reads_once_an_append_and_never_without() {
     let counting = Counting { inner: filled(2), log_reads: AtomicUsize::new(0) };
-    let filter = EventFilter::all().event_type("money_withdrawn");
+    let filter = EventFilter::all().event(AccountEvent::MONEY_WITHDRAWN);
     let mut tail = counting.tail(ReadLog::from_start().filter(filter));
     for _ in 0..100 {
         assert!(tail.next().now_or_never().is_none());
@@ -105,7 +105,7 @@ async fn a_waiting_tail_reads_once_an_append_and_never_without() {
 #[tokio::test]
 async fn pages_of_the_tail_move_the_checkpoint_over_what_the_filter_leaves_out() {
     let store = filled(5);
-    let filter = EventFilter::all().event_type("money_withdrawn");
+    let filter = EventFilter::all().event(AccountEvent::MONEY_WITHDRAWN);
     let mut pages = store.tail_pages(ReadLog::from_start().filter(filter));
     let page = pages.next().await.unwrap().unwrap();
     assert!(page.events.is_empty() && page.at_end);

@@ -2,8 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::{ExecuteError, IdempotencyKey, InvalidRequest, Member, Repository, UnitOfWork};
+use es_core::{
+    ExecuteError, IdempotencyKey, InvalidRequest, Member, Repository, StoreErrorKind, UnitOfWork,
+};
 use es_memory::MemoryStore;
+use es_testing::fault::{Call, FaultStore};
 use futures_util::TryStreamExt;
 
 use super::account::*;
@@ -162,4 +165,22 @@ async fn a_member_of_another_store_is_refused() {
     let members = (Member::of(&repository, id("a")), Member::of(&repository.clone(), id("b")));
     repository.unit_of_work().decide(members, transfer(1)).await.unwrap();
     assert_eq!(balances(&other).await, (99, 1));
+}
+
+#[tokio::test]
+async fn what_passes_uses_up_retries() {
+    let (memory, accounts) = funded();
+    let store = std::sync::Arc::new(FaultStore::new(memory));
+    let unit = UnitOfWork::new(store.clone());
+    let once = || unit.decide((member("a"), member("b")), transfer(10)).retries(2);
+    store.fail_read(1, StoreErrorKind::Unavailable);
+    store.fail_append(1, StoreErrorKind::Busy);
+    once().await.unwrap();
+    let key = IdempotencyKey::new("transfer/1").unwrap();
+    store.lose_answer(1);
+    store.fail(Call::FindAppend, 3, StoreErrorKind::Unavailable);
+    assert!(once().idempotency_key(key).await.unwrap().is_repeat());
+    assert_eq!(balances(&accounts).await, (80, 20));
+    (1..=3).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
+    assert!(once().await.unwrap_err().is_transient());
 }

@@ -37,7 +37,8 @@ pub(super) async fn failed_postings(
         );
         return Err(Failure::NotFound { what });
     }
-    let filter = EventFilter::all().aggregate_type(Posting::TYPE).event_type("posting_terminal");
+    let filter =
+        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_TERMINAL);
     let mut ends = store.events.log(ReadLog::from_start().filter(filter));
     let (mut postings, mut data_keys) = (BTreeMap::new(), BTreeSet::new());
     while let Some(event) = ends.try_next().await? {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ApplyError, Projection, Slicing};
+use es_core::projection::{ApplyError, Keying, Projection};
 use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};
@@ -105,6 +105,15 @@ impl ConversationRow {
     }
 }
 
+impl ConversationStatistics {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        let noted = event.metadata.get("conversation_id");
+        let id =
+            noted.and_then(|value| serde_json::from_value::<Noted<ConversationId>>(value).ok());
+        Ok(id.and_then(|id| id.0).iter().map(ConversationId::to_string).collect())
+    }
+}
+
 impl Projection for ConversationStatistics {
     const NAME: &'static str = "conversation_statistics";
     const VERSION: u32 = 1;
@@ -112,26 +121,19 @@ impl Projection for ConversationStatistics {
 
     fn selection(&self) -> EventFilter {
         let attempts = [
-            "script_execution_completed",
-            "script_execution_failed",
-            "llm_call_completed",
-            "llm_call_failed",
-            "human_task_completed",
-            "human_task_failed",
+            PostingEvent::SCRIPT_EXECUTION_COMPLETED,
+            PostingEvent::SCRIPT_EXECUTION_FAILED,
+            PostingEvent::LLM_CALL_COMPLETED,
+            PostingEvent::LLM_CALL_FAILED,
+            PostingEvent::HUMAN_TASK_COMPLETED,
+            PostingEvent::HUMAN_TASK_FAILED,
         ];
         let all = EventFilter::all().aggregate_type(Posting::TYPE);
-        attempts.into_iter().fold(all, EventFilter::event_type)
+        attempts.into_iter().fold(all, EventFilter::event)
     }
 
-    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
-        let noted = event.metadata.get("conversation_id");
-        let id =
-            noted.and_then(|value| serde_json::from_value::<Noted<ConversationId>>(value).ok());
-        id.and_then(|id| id.0).iter().map(ConversationId::to_string).collect()
-    }
-
-    fn slicing(&self) -> Slicing {
-        Slicing::Whole
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
     }
 
     fn apply(

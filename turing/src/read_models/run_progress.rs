@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ApplyError, Projection, Slicing};
+use es_core::projection::{ApplyError, Keying, Projection};
 use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 use turing_domain::{
@@ -136,6 +136,12 @@ impl RunRow {
     }
 }
 
+impl RunProgress {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        Ok(run_of(event).iter().map(RunId::to_string).collect())
+    }
+}
+
 impl Projection for RunProgress {
     const NAME: &'static str = "run_progress";
     const VERSION: u32 = 1;
@@ -145,12 +151,8 @@ impl Projection for RunProgress {
         EventFilter::all().aggregate_type(Posting::TYPE).aggregate_type(WorkflowRuns::TYPE)
     }
 
-    fn keys(&self, event: &RecordedEvent) -> Vec<String> {
-        run_of(event).iter().map(RunId::to_string).collect()
-    }
-
-    fn slicing(&self) -> Slicing {
-        Slicing::Whole
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
     }
 
     fn apply(

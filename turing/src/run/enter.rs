@@ -182,7 +182,8 @@ pub(super) async fn started_event(
 /// Ends a run's postings that are open in it still, as abandoned.
 pub(super) async fn release_all(store: &Store, run_id: RunId) -> Result<(), RunError> {
     let postings = Repository::<Posting>::new(store.events.clone());
-    let filter = EventFilter::all().aggregate_type(Posting::TYPE).event_type("posting_entered_run");
+    let filter =
+        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
     let mut entered = store.events.log(ReadLog::from_start().filter(filter));
     while let Some(event) = entered.try_next().await? {
         let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) = event.decode()

@@ -12,8 +12,8 @@ use crate::read::{LogPage, ReadLog};
 use crate::store::EventStore;
 use crate::stream::StreamId;
 
-use super::super::worker::{Halt, Parking, Worker, breathe};
-use super::super::{Checkpoint, EventReference, FailurePolicy, LastResort};
+use super::super::worker::{Parking, Worker, breathe};
+use super::super::{Checkpoint, EventReference, FailurePolicy, LastResort, StopCause};
 use super::Watch;
 
 /// A page of the log, for all slices.
@@ -78,7 +78,7 @@ impl Slice {
         mut self,
         mut pages: mpsc::Receiver<Arc<Page>>,
         watch: Watch,
-    ) -> Result<Self, Halt> {
+    ) -> Result<Self, StopCause> {
         while let Some(page) = pages.recv().await {
             let before = self.worker.done;
             self.take(&page).await?;
@@ -90,7 +90,7 @@ impl Slice {
     }
 
     /// Takes the events up to the end of the page, the earlier ones included if they are wanted again.
-    async fn take(&mut self, page: &Page) -> Result<(), Halt> {
+    async fn take(&mut self, page: &Page) -> Result<(), StopCause> {
         loop {
             self.take_up_to(page).await?;
             if page.at_end {
@@ -103,7 +103,7 @@ impl Slice {
         }
     }
 
-    async fn take_up_to(&mut self, page: &Page) -> Result<(), Halt> {
+    async fn take_up_to(&mut self, page: &Page) -> Result<(), StopCause> {
         while self.worker.reached().position < page.to.position {
             let here = self.worker.reached().clone();
             if here.position >= page.from {
@@ -120,7 +120,7 @@ impl Slice {
     }
 
     /// Takes the events of a page that begins where the slice stands, or before.
-    async fn take_page(&mut self, page: &Page) -> Result<(), Halt> {
+    async fn take_page(&mut self, page: &Page) -> Result<(), StopCause> {
         // a slice that is further than others has dealt with the beginning of the log already
         while (page.from..page.to.position).contains(&self.worker.reached().position) {
             breathe().await;
@@ -132,8 +132,8 @@ impl Slice {
             self.worker.parking = self.parking();
             match self.worker.advance(&events, &page.to, page.at_end).await {
                 Ok(()) => self.attempts = None,
-                Err(Halt::Poison(poison)) => {
-                    let id = poison.event.event_id;
+                Err(StopCause::Poison { event, key, reason }) => {
+                    let id = event.event_id;
                     let tried = self.attempts.filter(|(last, _)| *last == id);
                     let attempts = tried.map_or(0, |(_, attempts)| attempts).saturating_add(1);
                     self.attempts = Some((id, attempts));
@@ -141,8 +141,8 @@ impl Slice {
                     if attempts <= retry.retries {
                         let fraction = self.environment.jitter.fraction();
                         tokio::time::sleep(retry.delay(attempts, fraction)).await;
-                    } else if self.policy.then == LastResort::Stop || !poison.is_parkable {
-                        return Err(poison.into());
+                    } else if self.policy.then == LastResort::Stop {
+                        return Err(StopCause::Poison { event, key, reason });
                     }
                 }
                 Err(halt) => return Err(halt),

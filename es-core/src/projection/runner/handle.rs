@@ -29,6 +29,7 @@ impl RunnerHandle {
     pub fn stop(&self) {
         self.0.is_stopped.store(true, Ordering::SeqCst);
         self.0.call.notify_one();
+        self.0.end.notify_waiters();
     }
 
     /// Makes the runner look at once for parked events that are due; it does so by itself after a
@@ -61,6 +62,7 @@ pub(super) struct Signals {
     is_stopped: AtomicBool,
     is_woken: AtomicBool,
     call: Notify,
+    end: Notify,
     store: Arc<dyn EventStore>,
     sink: Arc<dyn ProjectionSink>,
     shared: Mutex<Shared>,
@@ -80,6 +82,7 @@ impl Signals {
             is_stopped: AtomicBool::new(false),
             is_woken: AtomicBool::new(false),
             call: Notify::new(),
+            end: Notify::new(),
             store,
             sink,
             shared: Mutex::new(shared),
@@ -126,6 +129,15 @@ impl Signals {
 
     pub(super) fn take_wake(&self) -> bool {
         self.is_woken.swap(false, Ordering::SeqCst)
+    }
+
+    /// Waits for a call to stop.
+    pub(super) async fn stopped(&self) {
+        // before the question, so that no call falls between it and the wait
+        let called = self.end.notified();
+        if !self.is_stopped() {
+            called.await;
+        }
     }
 
     /// Waits for a call to stop or to wake.

@@ -8,9 +8,10 @@ use tracing::Instrument;
 use crate::envelope::{EventId, RecordedEvent};
 use crate::position::Position;
 
-use super::super::worker::{Halt, Poison, Worker, chain};
+use super::super::worker::{Worker, chain};
 use super::super::{
-    Checkpoint, Claim, Definition, FailurePolicy, LastResort, Renewal, SinkError, Slot, telemetry,
+    Checkpoint, Claim, Definition, EventReference, FailurePolicy, LastResort, Renewal, SinkError,
+    Slot, StopCause, TroubleKind, telemetry,
 };
 use super::{Means, Stopped};
 
@@ -20,9 +21,9 @@ pub(super) struct Member {
     policy: FailurePolicy,
     worker: Option<Worker>,
     /// Why it goes on only after somebody did something about it.
-    stopped: Option<String>,
+    stopped: Option<StopCause>,
     /// What failed, since the last success.
-    trouble: Option<String>,
+    trouble: Option<SinkError>,
     /// How often in a row the store failed.
     failures: u32,
     /// The event that could not be taken, and how often it was tried.
@@ -83,8 +84,7 @@ impl Member {
     }
 
     pub(super) fn stopped(&self) -> Option<Stopped> {
-        let reason = self.stopped.clone()?;
-        Some(Stopped { projection: self.definition.name().to_owned(), reason })
+        Some(self.because(self.stopped.clone()?))
     }
 
     /// When it wants to go on by itself.
@@ -104,11 +104,15 @@ impl Member {
     pub(super) fn take_trouble(&mut self) -> Option<Stopped> {
         if let Some(Wait::Store(_)) = self.wait {
             self.wait = None;
-            let projection = self.definition.name().to_owned();
-            let reason = self.trouble.take().unwrap_or_default();
-            return Some(Stopped { projection, reason });
+            if let Some(trouble) = self.trouble.take() {
+                return Some(self.because(trouble.into()));
+            }
         }
         self.stopped()
+    }
+
+    fn because(&self, cause: StopCause) -> Stopped {
+        Stopped { projection: self.definition.name().to_owned(), cause }
     }
 
     /// Sees to the lease, and to parked events that are due.
@@ -144,7 +148,8 @@ impl Member {
         }
     }
 
-    async fn acquired(&self, means: &Means) -> Result<Worker, Halt> {
+    async fn acquired(&self, means: &Means) -> Result<Worker, StopCause> {
+        self.definition.check()?;
         let claim = Claim {
             projection: self.definition.name().to_owned(),
             fingerprint: self.definition.fingerprint().to_owned(),
@@ -165,10 +170,11 @@ impl Member {
         .await?;
         worker.limit = means.settings.limit;
         worker.check_log().await?;
+        worker.forget_passed_trouble().await?;
         Ok(worker)
     }
 
-    async fn renew(&mut self, means: &Means) -> Result<(), Halt> {
+    async fn renew(&mut self, means: &Means) -> Result<(), StopCause> {
         let Some(worker) = &mut self.worker else { return Ok(()) };
         let rate = means.signals.rate(self.definition.name(), means.environment.clock.now());
         let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
@@ -227,35 +233,34 @@ impl Member {
         }
     }
 
-    pub(super) async fn halt(&mut self, means: &Means, halt: Halt) {
+    pub(super) async fn halt(&mut self, means: &Means, halt: StopCause) {
         telemetry::failure(self.definition.name());
         let halt = match halt {
-            Halt::Sink(error) => Halt::Sink(error.of(self.definition.name())),
-            poison => poison,
+            StopCause::Sink(error) => StopCause::Sink(error.of(self.definition.name())),
+            other => other,
         };
         match halt {
-            Halt::Poison(poison) => self.poisoned(means, poison).await,
-            Halt::Sink(
-                error @ (SinkError::Changed { .. }
-                | SinkError::NoHandler { .. }
-                | SinkError::Diverged { .. }),
-            ) => {
-                self.stop(chain(&error)).await;
+            StopCause::Poison { ref event, .. } => {
+                let event = event.clone();
+                self.poisoned(means, &event, halt).await;
             }
-            Halt::Sink(SinkError::LeaseLost { .. } | SinkError::ParkedChanged { .. })
+            halt if halt.kind() != TroubleKind::Store => self.stop(halt).await,
+            StopCause::Sink(SinkError::LeaseLost { .. } | SinkError::ParkedChanged { .. })
                 if self.failures == 0 =>
             {
                 // what this process knows is old; it asks again at once, but not for ever
                 self.failures = 1;
                 self.worker = None;
             }
-            Halt::Sink(error) => {
+            StopCause::Sink(error) => {
                 if let Some(worker) = &self.worker {
+                    let told = StopCause::Sink(error.clone()).told();
                     // whether this arrives or not, the store has already failed
-                    let _ = means.sink.report(&worker.lease, &chain(&error)).await;
+                    let _ = means.sink.report(&worker.lease, Some(&told)).await;
                 }
                 self.fail(means, &error);
             }
+            other => self.stop(other).await,
         }
     }
 
@@ -272,37 +277,37 @@ impl Member {
         self.worker = None;
         let reason = chain(error);
         tracing::warn!(projection = self.definition.name(), %reason, "projection waits");
-        self.trouble = Some(reason);
+        self.trouble = Some(error.clone());
         self.wait = Some(Wait::Store(Instant::now() + delay));
     }
 
-    async fn poisoned(&mut self, means: &Means, poison: Poison) {
-        let before = self.attempts.filter(|(id, _)| *id == poison.event.event_id);
+    async fn poisoned(&mut self, means: &Means, event: &EventReference, cause: StopCause) {
+        let before = self.attempts.filter(|(id, _)| *id == event.event_id);
         let attempts = before.map_or(0, |(_, attempts)| attempts).saturating_add(1);
-        self.attempts = Some((poison.event.event_id, attempts));
-        let reason = poison.to_string();
+        self.attempts = Some((event.event_id, attempts));
         if attempts <= self.policy.retry.retries {
             if let Some(worker) = &self.worker {
                 // shown to operators if it arrives; the retry does not depend on it
-                let _ = means.sink.report(&worker.lease, &reason).await;
+                let _ = means.sink.report(&worker.lease, Some(&cause.told())).await;
             }
             let fraction = means.environment.jitter.fraction();
             let delay = self.policy.retry.delay(attempts, fraction);
             self.wait = Some(Wait::Retry(Instant::now() + delay));
-        } else if self.policy.then == LastResort::Stop || !poison.is_parkable {
-            self.stop(reason).await;
+        } else if self.policy.then == LastResort::Stop {
+            self.stop(cause).await;
         }
     }
 
     /// Stops for good; the reason stays with the model.
-    async fn stop(&mut self, reason: String) {
+    async fn stop(&mut self, cause: StopCause) {
+        let reason = chain(&cause);
         tracing::error!(projection = self.definition.name(), %reason, "projection stopped");
         if let Some(worker) = &self.worker {
             // the reason is also what the runner answers
-            let _ = worker.sink.report(&worker.lease, &reason).await;
+            let _ = worker.sink.report(&worker.lease, Some(&cause.told())).await;
         }
         self.release().await;
-        self.stopped = Some(reason);
+        self.stopped = Some(cause);
     }
 
     /// Commits what was gathered; what cannot be is taken again by whoever comes next.
@@ -310,6 +315,11 @@ impl Member {
         if let Some(worker) = &mut self.worker {
             let _ = worker.flush().await;
         }
+    }
+
+    /// Forgets its lease, which expires; what was not committed is taken again.
+    pub(super) fn abandon(&mut self) {
+        self.worker = None;
     }
 
     pub(super) async fn release(&mut self) {

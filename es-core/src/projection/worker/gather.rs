@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use crate::envelope::RecordedEvent;
 use crate::payload::Payload;
 
+use super::super::definition::Kind;
 use super::super::fold::{Fold, OpenRows};
-use super::super::{ApplyError, Batch, BatchLimit, Checkpoint, Content, SinkError};
+use super::super::{ApplyError, Batch, BatchLimit, Checkpoint, Content, SinkError, StopCause};
 use super::group::Group;
-use super::{Halt, Worker, breathe};
+use super::{Worker, breathe};
 
 /// What was folded since the last commit. Its rows stay open over commits, so that they need not be
 /// loaded again: nobody else writes them as long as the lease holds.
@@ -86,7 +87,7 @@ enum Trouble {
     /// One of them cannot be taken as it is, or a row cannot be written: who folds them by
     /// themselves finds out what is to be done.
     NeedsCare,
-    Halt(Halt),
+    Halt(StopCause),
 }
 
 impl From<ApplyError> for Trouble {
@@ -113,7 +114,7 @@ impl Worker {
     }
 
     /// Commits what was gathered. What cannot be committed wants the events again.
-    pub(in super::super) async fn flush(&mut self) -> Result<(), Halt> {
+    pub(in super::super) async fn flush(&mut self) -> Result<(), StopCause> {
         let reached = self.reached().position;
         match self.commit_all().await {
             Ok(()) => Ok(()),
@@ -133,7 +134,7 @@ impl Worker {
         events: &[RecordedEvent],
         to: &Checkpoint,
         is_last: bool,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StopCause> {
         let from = self.reached().position;
         match self.try_gather(&fold, events, to, is_last).await {
             Ok(()) => return Ok(()),
@@ -145,7 +146,7 @@ impl Worker {
             return Ok(());
         }
         let done = events.partition_point(|event| event.position <= here);
-        self.advance_carefully(&*fold, &events[done..], to).await
+        self.advance_carefully(&Kind::Fold(fold), &events[done..], to).await
     }
 
     /// What was gathered is lost if this fails, or if the future is dropped: then the worker stands
@@ -157,7 +158,8 @@ impl Worker {
         to: &Checkpoint,
         is_last: bool,
     ) -> Result<(), Trouble> {
-        let (mut rest, refused) = Group::of(&**fold, events);
+        let kind = Kind::Fold(fold.clone());
+        let (mut rest, refused) = Group::of(events, |event| self.keys(&kind, event));
         if refused.is_some() || rest.iter().any(|(event, keys)| self.is_special(event, keys)) {
             // what came before is well
             self.commit_all().await?;

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::envelope::RecordedEvent;
 
-use super::super::fold::Fold;
 use super::super::{BatchLimit, EventReference};
-use super::{Poison, chain};
+use super::Poison;
 
 /// Some events of the log, in order, with their keys.
 pub(super) struct Group<'a> {
@@ -14,20 +13,30 @@ pub(super) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The events up to the first of which the keys cannot be told, and that one.
-    pub(super) fn of(fold: &dyn Fold, events: &'a [RecordedEvent]) -> (Self, Option<Poison>) {
+    /// The events up to the first of which the keys cannot be told, and why.
+    pub(super) fn of(
+        events: &'a [RecordedEvent],
+        keys: impl Fn(&RecordedEvent) -> Result<Vec<String>, Poison>,
+    ) -> (Self, Option<Poison>) {
         let mut keyed = Vec::with_capacity(events.len());
         for event in events {
-            match fold.keys(event) {
+            match keys(event) {
                 Ok(keys) => keyed.push((event, keys)),
-                Err(error) => {
-                    let key = event.stream.to_string();
-                    let poison = Poison::new(event, &key, chain(&*error));
-                    return (Self { events: keyed }, Some(Poison { is_parkable: false, ..poison }));
-                }
+                Err(poison) => return (Self { events: keyed }, Some(poison)),
             }
         }
         (Self { events: keyed }, None)
+    }
+
+    /// One event.
+    pub(super) fn one(event: &'a RecordedEvent, keys: Vec<String>) -> Self {
+        Self { events: vec![(event, keys)] }
+    }
+
+    /// The first half, and the rest.
+    pub(super) fn halves(mut self) -> (Self, Self) {
+        let rest = self.events.split_off(self.events.len() / 2);
+        (self, Self { events: rest })
     }
 
     pub(super) fn is_empty(&self) -> bool {

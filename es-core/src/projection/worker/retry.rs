@@ -4,16 +4,19 @@ use crate::envelope::RecordedEvent;
 use crate::read::ReadStream;
 
 use super::super::definition::Kind;
+use super::super::fold::{Fold, is_unkeyed};
 use super::super::{
     Batch, Content, EventReference, ListParked, Parked, ParkedState, RowChange, SinkError,
+    StopCause,
 };
-use super::{Halt, Worker, chain};
+use super::group::Group;
+use super::{Parking, Worker, chain};
 
 impl Worker {
     /// Takes what waits under the key, in order, until an event fails or none is left.
     ///
     /// The events are read again, so that today's upcasters and code apply.
-    pub(in super::super) async fn retry_key(&mut self, key: &str) -> Result<(), Halt> {
+    pub(in super::super) async fn retry_key(&mut self, key: &str) -> Result<(), StopCause> {
         self.flush().await?;
         loop {
             let mut list = ListParked::waiting(key);
@@ -31,7 +34,7 @@ impl Worker {
     }
 
     /// Takes these entries of a key, and answers whether one failed.
-    async fn retry_page(&mut self, key: &str, entries: Vec<Parked>) -> Result<bool, Halt> {
+    async fn retry_page(&mut self, key: &str, entries: Vec<Parked>) -> Result<bool, StopCause> {
         let (mut events, mut bytes) = (Vec::with_capacity(entries.len()), 0);
         for entry in &entries {
             let event = self.recorded(&entry.event).await?;
@@ -43,6 +46,14 @@ impl Worker {
         }
         let entries = &entries[..events.len()];
         match self.definition.kind.clone() {
+            Kind::Fold(fold) if is_unkeyed(key) => {
+                for (entry, event) in entries.iter().zip(&events) {
+                    if self.retry_unkeyed(&*fold, entry, event).await? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
             Kind::Fold(fold) => {
                 let rows = self.rows(&[key.to_owned()]).await?;
                 let row = rows.get(key);
@@ -73,6 +84,35 @@ impl Worker {
         }
     }
 
+    /// Takes an event of which the keys could not be told into the rows of all its keys, or has it
+    /// wait under them; answers whether they still cannot be told.
+    async fn retry_unkeyed(
+        &mut self,
+        fold: &dyn Fold,
+        entry: &Parked,
+        event: &RecordedEvent,
+    ) -> Result<bool, StopCause> {
+        let keys = match fold.keys(event) {
+            Ok(keys) => keys,
+            Err(error) => {
+                let (failed, nothing) = (chain(&*error), Content::Rows(Vec::new()));
+                self.settle(std::slice::from_ref(entry), 0, Some(failed), nothing).await?;
+                return Ok(true);
+            }
+        };
+        let open = keys.iter().filter(|key| !self.parked.contains(*key)).cloned();
+        let rows = self.rows(&open.collect::<Vec<_>>()).await?;
+        let before = std::mem::replace(&mut self.parking, Parking::Always);
+        let plan = self.plan(fold, &Group::one(event, keys), &rows);
+        self.parking = before;
+        let (plan, here) = (plan?, self.checkpoint.clone());
+        let mut batch = Batch::moving(self.slice, here.clone(), here);
+        (batch.content, batch.park) = (Content::Rows(plan.rows), plan.park);
+        batch.unpark.push(entry.id());
+        self.commit(batch).await?;
+        Ok(false)
+    }
+
     /// Commits that the first `taken` entries are in the model, and that the next one failed.
     async fn settle(
         &mut self,
@@ -96,7 +136,10 @@ impl Worker {
     }
 
     /// The event that a reference is of.
-    pub(super) async fn recorded(&self, wanted: &EventReference) -> Result<RecordedEvent, Halt> {
+    pub(super) async fn recorded(
+        &self,
+        wanted: &EventReference,
+    ) -> Result<RecordedEvent, StopCause> {
         let read = ReadStream::new(wanted.stream.clone())
             .from_version(wanted.version)
             .to_version(wanted.version);
@@ -105,15 +148,6 @@ impl Worker {
         let is_wanted = |event: &RecordedEvent| {
             event.event_id == wanted.event_id && event.position == wanted.position
         };
-        found.filter(is_wanted).ok_or_else(|| {
-            let EventReference { event_id, position, version, stream } = wanted;
-            Halt::Sink(SinkError::Diverged {
-                projection: self.definition.name().to_owned(),
-                found: format!(
-                    "event {event_id} is not at {position} (version {version} of {stream}), so the \
-                     store was restored or replaced"
-                ),
-            })
-        })
+        found.filter(is_wanted).ok_or_else(|| StopCause::Diverged { event: wanted.clone() })
     }
 }

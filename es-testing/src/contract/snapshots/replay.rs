@@ -145,8 +145,7 @@ pub(in super::super) async fn those_of_another_history_are_not_used(fixture: &dy
     // some of these versions, and with as many events or more
     let own = read(&store, &stream("a")).await;
     let others = read(&store, &stream("A")).await;
-    let mut foreign = Account::<1>::default();
-    foreign.numbers = vec![7; 5];
+    let foreign = Account::<1> { numbers: vec![7; 5] };
     for (at, last_event) in [
         (1, new_id()),
         (5, new_id()),

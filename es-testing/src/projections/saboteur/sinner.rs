@@ -169,9 +169,10 @@ impl SinkWrapper for Sinner {
         self.inner.release(&lease).await
     }
 
-    async fn report(&self, lease: &Lease, trouble: &str) -> Result<(), SinkError> {
+    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         match self.sin {
             Sin::ReportsNothing => Ok(()),
+            Sin::KeepsOldTrouble if trouble.is_none() => Ok(()),
             Sin::ReportsAfterALostLease => self.inner.report(&self.newest(lease), trouble).await,
             _ => self.inner.report(lease, trouble).await,
         }
@@ -201,6 +202,11 @@ impl SinkWrapper for Sinner {
         }
         let batch = self.twisted(&lease, batch).await?;
         match self.inner.commit(&lease, &batch).await {
+            Err(SinkError::Handler { source, .. })
+                if self.sin == Sin::DiesWithItsHandler && source.to_string().contains("panic") =>
+            {
+                panic!("{source}")
+            }
             Err(refusal) => self.wrong_after(&lease, &batch, refusal).await,
             Ok(()) => Ok(()),
         }

@@ -1,0 +1,72 @@
+//! Why a projection does not go on.
+
+use crate::error::StoreError;
+
+use super::{EventReference, SinkError, Trouble, TroubleKind};
+
+/// Why a projection, or a rebuild of it, does not go on.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopCause {
+    /// It cannot take an event.
+    #[error(
+        "event {} at {} cannot be taken under key `{key}`: {reason}", event.event_id, event.position
+    )]
+    Poison {
+        /// The event.
+        event: EventReference,
+        /// The key under which it could not be taken.
+        key: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The log does not hold an event that the model was made of.
+    #[error(
+        "the model was made of event {} at {} (version {} of {}), which the store does not hold \
+         there: the store was restored or replaced; rebuild the projection",
+        event.event_id, event.position, event.version, event.stream
+    )]
+    Diverged {
+        /// The event.
+        event: EventReference,
+    },
+    /// The runner has another projection of this name.
+    #[error("the runner was given two projections of this name; rename one of them")]
+    NamedTwice,
+    /// The task of a slice was ended from outside.
+    #[error("the task of a slice was ended from outside")]
+    TaskEnded,
+    /// The sink or the store refused or failed.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+}
+
+impl From<StoreError> for StopCause {
+    fn from(error: StoreError) -> Self {
+        Self::Sink(error.into())
+    }
+}
+
+impl StopCause {
+    /// What kind of trouble this is.
+    pub fn kind(&self) -> TroubleKind {
+        match self {
+            Self::Poison { .. } => TroubleKind::Poison,
+            Self::Diverged { .. } | Self::Sink(SinkError::Diverged { .. }) => TroubleKind::Diverged,
+            Self::Sink(SinkError::Changed { .. }) => TroubleKind::Changed,
+            Self::Sink(SinkError::NoHandler { .. } | SinkError::Unusable { .. })
+            | Self::NamedTwice => TroubleKind::Unusable,
+            Self::Sink(SinkError::Store(error))
+                if error.kind() == crate::StoreErrorKind::Diverged =>
+            {
+                TroubleKind::Diverged
+            }
+            Self::Sink(_) | Self::TaskEnded => TroubleKind::Store,
+        }
+    }
+
+    /// As it is reported to the sink.
+    pub(super) fn told(&self) -> String {
+        Trouble::text(self.kind(), &super::worker::chain(self))
+    }
+}

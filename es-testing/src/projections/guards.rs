@@ -1,0 +1,270 @@
+//! What the code of a projection, and a store that fails for a while, may and may not do to others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::projection::{
+    ApplyError, Batch, Definition, FailurePolicy, Keying, Lease, Projection, Rebuild, Renewal,
+    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
+};
+use es_core::{EventFilter, RecordedEvent, StoreError, StoreErrorKind};
+
+use super::models::*;
+use super::parts::*;
+use super::{HANDLED, ProjectionFixture, SuiteHandler};
+use crate::fault::FaultStore;
+use crate::sink_wrapper::{SinkWrapper, WrappedSink};
+
+/// One row of all accounts; poison has no key until it is healed.
+#[derive(Debug, Clone)]
+struct Keyed(Poison);
+
+impl Keyed {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        self.0.check(event)?;
+        Ok(vec!["all".to_owned()])
+    }
+}
+
+impl Projection for Keyed {
+    const NAME: &'static str = "keyed";
+    const VERSION: u32 = 1;
+    type Row = SeenRow;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all().aggregate_type("account")
+    }
+
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<SeenRow>,
+        event: &RecordedEvent,
+    ) -> Result<Option<SeenRow>, ApplyError> {
+        seen(row, event)
+    }
+}
+
+pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    accounts_paid(&store, &["1", "2"], 1..=2).await;
+    append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
+    accounts_paid(&store, &["1", "2"], 4..=5).await;
+    let bad = Poison::refused(u32::MAX);
+    let mut stopping = runner(&store, &sink, "one").projection(Keyed(bad.clone()));
+    let error = soon("it stops", stopping.catch_up()).await.expect_err("an event has no keys");
+    assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Poison, "{error}");
+    assert_eq!(stored(&sink, "keyed", Slot::Active).await["all"], numbers_of(&[1, 1, 2, 2]));
+
+    let policy = FailurePolicy::park_key();
+    let mut parking = runner(&store, &sink, "one").projection_with(Keyed(bad.clone()), policy);
+    caught_up(&mut parking).await;
+    let all = async || stored(&sink, "keyed", Slot::Active).await["all"].clone();
+    assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "the other stream goes on");
+    let waiting = es_core::projection::ListParked::default();
+    let waiting = sink.parked("keyed", Slot::Active, &waiting).await.expect("the model is there");
+    assert_eq!(waiting.len(), 3, "the event and what follows it in its stream");
+    let key = waiting[0].key.clone();
+    let retry = async || {
+        let asked = sink.request_retry("keyed", Slot::Active, &key).await;
+        assert!(asked.is_ok(), "something waits: {asked:?}");
+    };
+    retry().await;
+    caught_up(&mut parking).await;
+    assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "nothing was mended");
+    bad.heal();
+    retry().await;
+    accounts_paid(&store, &["1"], 6..=6).await;
+    caught_up(&mut parking).await;
+    assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5, 3, 4, 5, 6]), "nothing is lost");
+}
+
+/// A projection that panics when it is asked what it wants.
+struct Unsure;
+
+impl Projection for Unsure {
+    const NAME: &'static str = "unsure";
+    const VERSION: u32 = 1;
+    type Row = SeenRow;
+
+    fn selection(&self) -> EventFilter {
+        panic!("this is how a bug looks")
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<SeenRow>,
+        _event: &RecordedEvent,
+    ) -> Result<Option<SeenRow>, ApplyError> {
+        Ok(row)
+    }
+}
+
+pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    accounts_paid(&store, &["1"], 1..=3).await;
+    let handled = Definition::handled(HANDLED, 1, SuiteHandler::selection())
+        .keyed_by(|_| panic!("this is how a bug looks"));
+    let runner = runner(&store, &sink, "one");
+    let runner = runner.projection(handled).projection(Unsure).projection(Seen::new());
+    let handle = runner.handle();
+    let running = tokio::spawn(runner.run());
+    for number in 4..=6 {
+        let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
+        let place = appended.streams[0].events[0].position;
+        let wait = wait_for(&*sink, "seen", place, Duration::from_secs(60));
+        let reached = soon("the healthy projection goes on", wait).await;
+        assert!(reached.is_ok(), "{reached:?}");
+    }
+    handle.stop();
+    let ended = soon("a stopped runner ends", running).await;
+    assert!(matches!(ended, Ok(Ok(()))), "no panic reaches the runner: {ended:?}");
+    let active = status(&sink, HANDLED).await.and_then(|status| status.active);
+    let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
+    assert!(trouble.message.contains("how a bug looks"), "{trouble:?}");
+    assert!(status(&sink, "unsure").await.is_none(), "what cannot be run makes no model");
+    let rebuilt = Rebuild::new(store.clone(), sink.clone(), Unsure).run().await;
+    assert!(rebuilt.is_err_and(|error| error.to_string().contains("how a bug looks")));
+    let kept = fixture.keep_inline(Unsure.into()).await;
+    assert!(matches!(kept, Err(SinkError::Unusable { .. })), "{kept:?}");
+}
+
+pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 1)]).await;
+    let bad = Poison::refused(u32::MAX);
+    let mut stopping = runner(&store, &sink, "one").projection(Seen(bad));
+    let stopped = soon("it stops", stopping.catch_up()).await;
+    assert!(stopped.is_err(), "an event cannot be taken");
+    let end = end_of_log(&store).await;
+    // far longer than any scenario may take
+    let wait = wait_for(&*sink, "seen", end, Duration::from_secs(86_400));
+    match soon("a wait for what stopped ends", wait).await {
+        Err(WaitError::Stopped { projection, trouble, .. }) => {
+            assert_eq!((projection.as_str(), trouble.kind()), ("seen", TroubleKind::Poison));
+        }
+        other => panic!("the projection has stopped, but: {other:?}"),
+    }
+}
+
+/// A sink of which some calls fail while it is away.
+struct Away {
+    sink: Sink,
+    is_away: Arc<AtomicBool>,
+    commits: AtomicBool,
+}
+
+impl Away {
+    fn check(&self) -> Result<(), SinkError> {
+        if self.is_away.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the store is away").into());
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SinkWrapper for Away {
+    fn inner(&self) -> &Sink {
+        &self.sink
+    }
+
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
+        self.check()?;
+        self.sink.renew(lease, renewal).await
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        self.check()?;
+        self.sink.commit(lease, batch).await?;
+        if self.commits.swap(false, Ordering::SeqCst) {
+            let lost = "the answer to the first commit was lost";
+            return Err(StoreError::new(StoreErrorKind::OutcomeUnknown, lost).into());
+        }
+        Ok(())
+    }
+}
+
+fn away(sink: &Sink, loses_an_answer: bool) -> (Sink, Arc<AtomicBool>) {
+    let is_away = Arc::new(AtomicBool::new(false));
+    let commits = AtomicBool::new(loses_an_answer);
+    let away = Away { sink: sink.clone(), is_away: is_away.clone(), commits };
+    (Arc::new(WrappedSink(away)), is_away)
+}
+
+pub(super) async fn trouble_of_the_store_passes(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let (failing, is_away) = away(&sink, false);
+    accounts_paid(&store, &["1"], 1..=2).await;
+    let mut runner = runner(&store, &failing, "one").projection(Seen::new());
+    caught_up(&mut runner).await;
+    is_away.store(true, Ordering::SeqCst);
+    let failed = soon("it fails", runner.catch_up()).await.expect_err("the store is away");
+    assert_eq!(failed.stopped[0].cause.kind(), TroubleKind::Store, "{failed}");
+    let trouble = async || {
+        let active = status(&sink, "seen").await.and_then(|status| status.active);
+        active.and_then(|active| active.trouble).map(|trouble| trouble.kind())
+    };
+    assert_eq!(trouble().await, Some(TroubleKind::Store));
+    is_away.store(false, Ordering::SeqCst);
+    caught_up(&mut runner).await;
+    assert_eq!(trouble().await, None, "it has passed, though there is nothing to commit");
+}
+
+pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let accounts: Vec<_> = (1..=8).map(|number| number.to_string()).collect();
+    let accounts: Vec<_> = accounts.iter().map(String::as_str).collect();
+    accounts_paid(&store, &accounts, 1..=3).await;
+    // a shadow that is there in slices, begun by code that could be divided
+    let definition = Definition::of(Keyed(Poison::refused(0)));
+    let mut claim = claim_of("keyed", "before");
+    (claim.slot, claim.slices) = (Slot::Shadow, 4);
+    claim.fingerprint = definition.fingerprint().to_owned();
+    let lease = acquired(&sink, &claim).await;
+    assert!(sink.release(&lease).await.is_ok());
+    let rebuild = Rebuild::new(store.clone(), sink.clone(), definition).slices(4);
+    let rebuilt = soon("a rebuild ends", rebuild.run()).await;
+    assert!(rebuilt.is_ok(), "{rebuilt:?}");
+    let live = lives(&store, Keyed(Poison::refused(0))).await;
+    assert_eq!(stored(&sink, "keyed", Slot::Active).await, live);
+}
+
+pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (FaultStore::new(fixture.store()), fixture.sink());
+    let shared: Store = Arc::new(store.clone());
+    accounts_paid(&shared, &["1", "2", "3"], 1..=4).await;
+    let (failing, is_away) = away(&sink, true);
+    is_away.store(true, Ordering::SeqCst);
+    (2..=5).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
+    let rebuild = Rebuild::new(shared.clone(), failing, Seen::new()).slices(2);
+    let rebuild = rebuild.batches(es_core::projection::BatchLimit::events(2)).backoff(no_delay(0));
+    let running = tokio::spawn(rebuild.lease(Duration::from_secs(86_400)).run());
+    // a few attempts later it is back
+    while store.reads() < 12 {
+        tokio::task::yield_now().await;
+    }
+    is_away.store(false, Ordering::SeqCst);
+    let rebuilt = soon("a rebuild ends", running).await;
+    assert!(matches!(rebuilt, Ok(Ok(()))), "failures that pass end nothing: {rebuilt:?}");
+    let live = lives(&fixture.store(), Seen::new()).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
+}
+
+pub(super) async fn one_name_is_one_projection(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let mut twice = runner(&store, &sink, "one").projection(Seen::new()).projection(Seen::new());
+    let error = twice.catch_up().await.expect_err("a name is there twice");
+    assert!(matches!(error.stopped[0].cause, StopCause::NamedTwice), "{error}");
+    assert_eq!(error.stopped[0].projection, "seen");
+    assert!(status(&sink, "seen").await.is_none(), "nothing was run");
+    caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
+    assert!(status(&sink, "seen").await.is_some());
+}
