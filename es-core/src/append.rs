@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::content::{ContentProblem, check_json};
+use crate::content::{ContentProblem, stored_bytes};
 use crate::envelope::{EventId, EventReceipt, NewEvent, RecordedEvent};
 use crate::error::StoreError;
 use crate::limits::Limits;
@@ -127,13 +127,13 @@ fn check_event(event: &NewEvent, limits: &Limits) -> Result<usize, InvalidReques
         problem,
     };
     let payload = event.payload.as_str();
-    check_json(payload, limits.payload_bytes, limits.depth)
+    let payload_bytes = stored_bytes(payload, limits.payload_bytes, limits.depth)
         .map_err(|problem| content("payload", problem))?;
     let metadata = serde_json::to_string(&event.metadata)
         .expect("metadata is a map with string keys and JSON values");
-    check_json(&metadata, limits.metadata_bytes, limits.depth)
+    let metadata_bytes = stored_bytes(&metadata, limits.metadata_bytes, limits.depth)
         .map_err(|problem| content("metadata", problem))?;
-    Ok(payload.len() + metadata.len())
+    Ok(payload_bytes + metadata_bytes)
 }
 
 /// A name for *what is done*, so that doing it again does nothing.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::canonical::{Decimal, number_at, string_end, unescaped, unit};
 use crate::limits::Limits;
 
 /// A value that some backend could not keep, so that every backend refuses it.
@@ -48,7 +49,13 @@ pub enum ContentProblem {
         /// The limit in bytes, without the sign.
         limit: usize,
     },
-    /// The text is longer than allowed.
+    /// A key is one of those by which serde_json tells its own values from objects.
+    #[error("the key at byte {at} is reserved by serde_json; rename it")]
+    ReservedKey {
+        /// The byte of the text at which the key begins.
+        at: usize,
+    },
+    /// The text is longer than allowed, or gets so when its numbers are written out.
     #[error("{bytes} bytes, more than the limit of {limit}; store large data elsewhere")]
     TooLarge {
         /// The length of the text in bytes.
@@ -61,21 +68,33 @@ pub enum ContentProblem {
 /// Checks JSON text against what every backend can keep, without building a value and without
 /// recursion.
 ///
-/// `max_bytes` is the limit for this text, `max_depth` that for its nesting.
+/// `max_bytes` is the limit for this text, `max_depth` that for its nesting. The text counts as it
+/// is and also as a database gives it back, with numbers such as `1e300` written out.
 ///
 /// # Errors
 ///
 /// The first [`ContentProblem`] in the text.
 pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), ContentProblem> {
+    stored_bytes(text, max_bytes, max_depth).map(|_| ())
+}
+
+/// As [`check_json`], and answers how many bytes the text has with its numbers written out.
+pub(crate) fn stored_bytes(
+    text: &str,
+    max_bytes: usize,
+    max_depth: usize,
+) -> Result<usize, ContentProblem> {
     if text.len() > max_bytes {
         return Err(ContentProblem::TooLarge { bytes: text.len(), limit: max_bytes });
     }
     let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0usize);
+    let (mut at, mut depth, mut grown) = (0, 0usize, 0usize);
     while at < bytes.len() {
         match bytes[at] {
             b'"' => {
-                at = check_string(text, at)?;
+                let end = check_string(text, at)?;
+                check_key(text, at, end)?;
+                at = end;
                 continue;
             }
             b'{' | b'[' => {
@@ -86,14 +105,56 @@ pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), 
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
             b'0'..=b'9' => {
-                at = check_number(text, at)?;
+                let number = number_at(text, at);
+                grown += check_number(number, at)?;
+                at += number.len();
                 continue;
             }
             _ => {}
         }
         at += 1;
     }
-    Ok(())
+    let bytes = text.len() + grown;
+    match bytes > max_bytes {
+        true => Err(ContentProblem::TooLarge { bytes, limit: max_bytes }),
+        false => Ok(bytes),
+    }
+}
+
+/// The keys by which serde_json marks values that are no objects.
+const RESERVED: [&str; 2] = ["$serde_json::private::RawValue", "$serde_json::private::Number"];
+
+/// Refuses the string from `open` to `end` if it is a key that serde_json takes for its own mark.
+fn check_key(text: &str, open: usize, end: usize) -> Result<(), ContentProblem> {
+    // nearly every string is neither long enough nor begins so
+    let may_be =
+        end - open >= RESERVED[1].len() && matches!(text.as_bytes()[open + 1], b'$' | b'\\');
+    if !may_be {
+        return Ok(());
+    }
+    let is_key = text
+        .get(end..)
+        .unwrap_or_default()
+        .trim_start_matches([' ', '\t', '\n', '\r'])
+        .starts_with(':');
+    let string = text.get(open + 1..end - 1).and_then(unescaped);
+    match is_key && string.is_some_and(|key| RESERVED.contains(&key.as_str())) {
+        true => Err(ContentProblem::ReservedKey { at: open }),
+        false => Ok(()),
+    }
+}
+
+/// True if serde_json would take an object in `text` for a value of its own.
+pub(crate) fn has_reserved_key(text: &str) -> bool {
+    let mut at = 0;
+    while let Some(open) = text.get(at..).and_then(|rest| rest.find('"')) {
+        let open = at + open;
+        at = string_end(text, open);
+        if check_key(text, open, at).is_err() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Checks the string that opens at `open` and answers the byte after its end.
@@ -104,11 +165,13 @@ fn check_string(text: &str, open: usize) -> Result<usize, ContentProblem> {
         match bytes[at] {
             b'"' => return Ok(at + 1),
             b'\\' if bytes.get(at + 1) == Some(&b'u') => match unit(text, at) {
-                0 => {
+                Some(0) => {
                     return Err(ContentProblem::NulCharacter { path: nul_path(text) });
                 }
-                0xD800..=0xDBFF if matches!(unit(text, at + 6), 0xDC00..=0xDFFF) => at += 12,
-                0xD800..=0xDFFF => return Err(ContentProblem::LoneSurrogate { at }),
+                Some(0xD800..=0xDBFF) if matches!(unit(text, at + 6), Some(0xDC00..=0xDFFF)) => {
+                    at += 12;
+                }
+                Some(0xD800..=0xDFFF) => return Err(ContentProblem::LoneSurrogate { at }),
                 _ => at += 6,
             },
             b'\\' => at += 2,
@@ -118,37 +181,29 @@ fn check_string(text: &str, open: usize) -> Result<usize, ContentProblem> {
     Ok(at)
 }
 
-/// The code unit of the escape `\uXXXX` at `at`, or one that is no surrogate if none stands there.
-fn unit(text: &str, at: usize) -> u32 {
-    const NO_ESCAPE: u32 = u32::MAX;
-    text.get(at..at + 6)
-        .and_then(|escape| escape.strip_prefix("\\u"))
-        .and_then(|hex| u32::from_str_radix(hex, 16).ok())
-        .unwrap_or(NO_ESCAPE)
-}
-
-/// Checks the number whose digits begin at `start` and answers the byte after its end.
-fn check_number(text: &str, start: usize) -> Result<usize, ContentProblem> {
+/// Checks a number without its sign and answers by how much it grows when it is written out.
+fn check_number(number: &str, at: usize) -> Result<usize, ContentProblem> {
     /// A number of so many characters without an exponent is far from every bound.
     const SHORT: usize = 300;
-    let digits = &text[start..];
-    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-');
-    let number = &digits[..digits.find(|c| !is_part(c)).unwrap_or(digits.len())];
     if number.len() > Limits::NUMBER_BYTES {
-        return Err(ContentProblem::LongNumber { at: start, limit: Limits::NUMBER_BYTES });
+        return Err(ContentProblem::LongNumber { at, limit: Limits::NUMBER_BYTES });
     }
     let exponent = number.find(['e', 'E']);
-    if exponent.is_some() || number.len() > SHORT {
-        let limit = Limits::EXPONENT;
-        let is_small = exponent.is_none_or(|at| {
-            let digits = number[at + 1..].trim_start_matches(['+', '-']);
-            digits.parse::<u32>().is_ok_and(|exponent| exponent <= limit)
-        });
-        if !is_small || !number.parse::<f64>().is_ok_and(f64::is_finite) {
-            return Err(ContentProblem::HugeNumber { at: start, limit });
-        }
+    if exponent.is_none() && number.len() <= SHORT {
+        return Ok(0);
     }
-    Ok(start + number.len())
+    let limit = Limits::EXPONENT;
+    let is_small = exponent.is_none_or(|at| {
+        let digits = number[at + 1..].trim_start_matches(['+', '-']);
+        digits.parse::<u32>().is_ok_and(|exponent| exponent <= limit)
+    });
+    let plain = Decimal::of(number).plain_bytes();
+    match plain {
+        Some(bytes) if is_small && number.parse::<f64>().is_ok_and(f64::is_finite) => {
+            Ok(bytes.saturating_sub(number.len()))
+        }
+        _ => Err(ContentProblem::HugeNumber { at, limit }),
+    }
 }
 
 /// The JSON pointer of the first string or key with U+0000.
@@ -254,6 +309,43 @@ mod tests {
         assert!(matches!(check(&zeros), Err(ContentProblem::LongNumber { at: 0, .. })));
         // digits in a string are text
         assert_eq!(check(&format!("\"{too_long}\"")), Ok(()));
+    }
+
+    #[test]
+    fn the_keys_that_serde_json_reserves_are_refused_at_any_depth_and_in_any_spelling() {
+        let refused = [
+            r#"{"$serde_json::private::RawValue":5}"#,
+            r#"[{"a":{"b":1,"$serde_json::private::Number" : "1"}}]"#,
+            r#"{"\u0024serde_json::private::RawValue":"[]"}"#,
+            r#"{"$serde_json::private::\u004eumber"
+                :1}"#,
+        ];
+        for text in refused {
+            assert!(matches!(check(text), Err(ContentProblem::ReservedKey { .. })), "{text}");
+        }
+        let taken = [
+            r#""$serde_json::private::RawValue""#,
+            r#"{"a":"$serde_json::private::RawValue","$serde_json::private::Raw":1}"#,
+            r#"{"$serde_json::private::RawValues":1,"x$serde_json::private::Number":2}"#,
+        ];
+        for text in taken {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_count_as_they_are_written_out() {
+        let many = |number: &str, count: usize| format!("[{}]", vec![number; count].join(","));
+        for number in ["1e308", "1e-308", "-1.5E+300"] {
+            assert_eq!(check_json(&many(number, 10), 4_000, 64), Ok(()), "{number}");
+            let grown = check_json(&many(number, 20), 4_000, 64);
+            assert!(matches!(grown, Err(ContentProblem::TooLarge { .. })), "{number}: {grown:?}");
+        }
+        // what is written out already, or shrinks, counts as it is
+        for number in ["1.50", "1000000e-3", "123456789012345678901234567890"] {
+            let text = many(number, 20);
+            assert_eq!(check_json(&text, text.len() + 20 * 8, 64), Ok(()), "{number}");
+        }
     }
 
     #[test]

@@ -33,10 +33,13 @@ pub use es_macros::{AggregateId, Event};
 // the programming model
 pub mod aggregate;
 pub mod event;
+mod upcast;
 
 // what is stored
+mod canonical;
 mod content;
 mod envelope;
+mod finite;
 mod limits;
 mod metadata;
 mod payload;

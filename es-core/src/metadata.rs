@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::canonical::same_value;
+use crate::content::has_reserved_key;
 use crate::envelope::EventId;
 
 /// The metadata of one event, stored as one JSON object.
@@ -16,6 +18,10 @@ use crate::envelope::EventId;
 /// stored object whose standard field has another type (somebody wrote `"conversation_id": "x"` by
 /// hand) is no error: the value is kept in `extra` under its name, and the typed field is `None`.
 /// `null` fields are the same as absent ones.
+///
+/// Reading costs no more than a field: a value that no [`Value`] holds (a number beyond a double,
+/// nesting beyond serde_json's limit, a key that serde_json reserves, half of a surrogate pair) is
+/// kept in `extra` as its JSON text.
 #[derive(Debug, Clone, Default)]
 pub struct Metadata {
     /// The conversation that the event belongs to.
@@ -183,7 +189,11 @@ impl PartialEq for Metadata {
         };
         typed(self) == typed(other)
             && self.correlation_id == other.correlation_id
-            && self.free_fields().eq(other.free_fields())
+            && self.free_fields().count() == other.free_fields().count()
+            && self
+                .free_fields()
+                .zip(other.free_fields())
+                .all(|(a, b)| a.0 == b.0 && same_value(a.1, b.1))
     }
 }
 
@@ -198,64 +208,48 @@ fn put<T>(field: &mut Option<T>, found: Option<T>) -> bool {
     field.is_some()
 }
 
-/// The name of a field, borrowed where it can be.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+/// The name of a field, borrowed where it can be. Half of a surrogate pair, which is no character,
+/// is replaced.
+struct Name<'a>(Cow<'a, str>);
 
-/// The value of a field, whose text is not copied before it is known where it goes.
-enum Read<'a> {
-    Text(Cow<'a, str>),
-    Other(Value),
-}
-
-impl<'de> Deserialize<'de> for Read<'de> {
+impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyValue;
-        impl<'de> Visitor<'de> for AnyValue {
-            type Value = Read<'de>;
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON value")
+                f.write_str("the name of a field")
             }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Read<'de>, E> {
-                Ok(Read::Text(text.into()))
+            fn visit_borrowed_bytes<E>(self, text: &'de [u8]) -> Result<Name<'de>, E> {
+                Ok(Name(String::from_utf8_lossy(text)))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Read<'de>, E> {
-                Ok(Read::Text(text.to_owned().into()))
+            fn visit_bytes<E>(self, text: &[u8]) -> Result<Name<'de>, E> {
+                Ok(Name(String::from_utf8_lossy(text).into_owned().into()))
             }
 
-            fn visit_unit<E>(self) -> Result<Read<'de>, E> {
-                Ok(Read::Other(Value::Null))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(text.into()))
             }
 
-            fn visit_bool<E>(self, value: bool) -> Result<Read<'de>, E> {
-                Ok(Read::Other(value.into()))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Read<'de>, E> {
-                Ok(Read::Other(number.into()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Read<'de>, E> {
-                Ok(Read::Other(number.into()))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Read<'de>, E> {
-                Ok(Read::Other(number.into()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Read<'de>, A::Error> {
-                Value::deserialize(SeqAccessDeserializer::new(seq)).map(Read::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Read<'de>, A::Error> {
-                Value::deserialize(MapAccessDeserializer::new(map)).map(Read::Other)
+            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(text.to_owned().into()))
             }
         }
-        deserializer.deserialize_any(AnyValue)
+        // serde_json takes any string as bytes, and not any as a text
+        deserializer.deserialize_bytes(Text)
     }
+}
+
+/// The value of a text that is JSON; the text itself if it is nothing that a [`Value`] holds.
+fn value_of(text: &str) -> Value {
+    let value = match has_reserved_key(text) {
+        true => None,
+        false => serde_json::from_str(text).ok(),
+    };
+    value.unwrap_or_else(|| text.into())
 }
 
 impl Serialize for Metadata {
@@ -303,10 +297,11 @@ impl<'de> Deserialize<'de> for Metadata {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
                 let mut metadata = Metadata::default();
                 while let Some(Name(name)) = map.next_key()? {
-                    match map.next_value()? {
-                        Read::Text(text) if metadata.set_text(&name, &text) => {}
-                        Read::Text(text) => metadata.set(&name, text.into_owned().into()),
-                        Read::Other(value) => metadata.set(&name, value),
+                    // as text first: what cannot be read costs its own field and not the event
+                    let raw: Box<RawValue> = map.next_value()?;
+                    match value_of(raw.get()) {
+                        Value::String(text) if metadata.set_text(&name, &text) => {}
+                        value => metadata.set(&name, value),
                     }
                 }
                 Ok(metadata)
@@ -401,6 +396,36 @@ mod tests {
         assert_eq!(metadata.get("conversation_id"), Some(Value::from("x")));
         let again: Value = serde_json::to_value(&metadata).unwrap();
         assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
+    }
+
+    #[test]
+    fn what_no_value_holds_costs_its_field_and_not_the_event() {
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        let odd = [
+            "1e400",
+            r#"{"x":[-1e999]}"#,
+            &deep,
+            r#"{"$serde_json::private::RawValue":5}"#,
+            r#"[{"$serde_json::private::RawValue":"{\"admin\":true}"}]"#,
+            r#"{"\u0024serde_json::private::Number":"x"}"#,
+            r#""\ud800""#,
+        ];
+        for odd in odd {
+            for name in ["n", "conversation_id", "correlation_id", "event_version"] {
+                let text = format!(r#"{{"actor_id":1,"{name}":5,"{name}":{odd},"z":2}}"#);
+                let metadata: Metadata = serde_json::from_str(&text).unwrap();
+                assert_eq!(metadata.actor_id, Some(1));
+                assert_eq!(metadata.conversation_id, None);
+                assert_eq!(metadata.get("z"), Some(Value::from(2)));
+                assert_eq!(metadata.get(name), Some(Value::from(odd)), "{name}");
+            }
+        }
+        for key in ["$serde_json::private::RawValue", "$serde_json::private::Number"] {
+            let metadata: Metadata = serde_json::from_str(&format!(r#"{{"{key}":5}}"#)).unwrap();
+            assert_eq!(metadata.get(key), Some(Value::from(5)));
+        }
+        let half: Metadata = serde_json::from_str(r#"{"a\ud800":1,"actor_id":2}"#).unwrap();
+        assert_eq!((half.actor_id, half.extra.len()), (Some(2), 1));
     }
 
     #[test]

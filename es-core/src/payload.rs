@@ -6,7 +6,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
-use serde_json::{Number, Value};
+
+use crate::canonical::{canonical, same_json};
+use crate::content::ContentProblem;
+use crate::finite::check_finite;
 
 /// One JSON document as text; cloning is cheap.
 ///
@@ -21,9 +24,15 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// When the value cannot be written as JSON, such as a map with keys that are not strings.
+    /// When the value cannot be written as JSON, such as a map with keys that are not strings, or a
+    /// number that is not finite, wherever it stands.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::value::to_raw_value(value).map(Self::from)
+        let raw = serde_json::value::to_raw_value(value)?;
+        // a number that is not finite is written as null; where no null is, none was
+        if raw.get().contains("null") {
+            check_finite(value)?;
+        }
+        Ok(raw.into())
     }
 
     /// A document from its text.
@@ -54,46 +63,26 @@ impl Payload {
         serde_json::from_str(self.as_str())
     }
 
-    /// True if both documents are the same JSON value; numbers are compared by their value.
-    ///
-    /// A document that serde_json cannot hold as a [`Value`] equals only its own text.
+    /// True if both documents are the same JSON value: numbers are compared by their value, to the
+    /// last digit, and of two members of one name the last counts.
     pub fn same_json(&self, other: &Self) -> bool {
-        if self.as_str() == other.as_str() {
-            return true;
-        }
-        match (self.decode::<Value>(), other.decode::<Value>()) {
-            (Ok(a), Ok(b)) => same_value(&a, &b),
-            _ => false,
-        }
+        same_json(self.as_str(), other.as_str())
+    }
+
+    /// The document in the form that every store may give back: keys by length, then by their
+    /// bytes, numbers written out, of two members of one name the last, no white space.
+    ///
+    /// # Errors
+    ///
+    /// When it has a number that no store takes, or half of a surrogate pair.
+    pub fn canonical(&self) -> Result<Self, ContentProblem> {
+        let text = canonical(self.as_str(), MAX_CANONICAL_BYTES)?;
+        Ok(Self::parse(text).expect("the canonical form of JSON is JSON"))
     }
 }
 
-pub(crate) fn same_value(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => match (whole(a), whole(b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => a.as_f64() == b.as_f64(),
-        },
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same_value(a, b)))
-        }
-        _ => a == b,
-    }
-}
-
-/// The number as an integer, if it is one.
-fn whole(number: &Number) -> Option<i128> {
-    // an integer and a double are compared here, not as doubles: those run together from 2^53 on
-    number.as_i128().or_else(|| {
-        let double = number.as_f64()?;
-        let fits = double.fract() == 0.0 && double.abs() < 2_f64.powi(127);
-        fits.then_some(double as i128)
-    })
-}
+/// As much as one append may have.
+pub(crate) const MAX_CANONICAL_BYTES: usize = 64 * 1024 * 1024;
 
 impl From<Box<RawValue>> for Payload {
     fn from(raw: Box<RawValue>) -> Self {
@@ -141,8 +130,13 @@ mod tests {
 
     #[test]
     fn equality_is_that_of_the_json_value() {
-        let same =
-            [(r#"{"a":1,"b":[2]}"#, r#"{ "b": [2.0], "a": 1 }"#), ("1e2", "100"), ("0", "-0.0")];
+        let same = [
+            (r#"{"a":1,"b":[2]}"#, r#"{ "b": [2.0], "a": 1 }"#),
+            ("1e2", "100"),
+            ("0", "-0.0"),
+            ("1e400", "10.0e399"),
+            (r#"{"a":1,"a":2}"#, r#"{"\u0061":2}"#),
+        ];
         for (a, b) in same {
             assert_eq!(payload(a), payload(b));
         }
@@ -154,6 +148,9 @@ mod tests {
             ("9007199254740993", "9007199254740992"),
             ("9007199254740993", "9007199254740992.0"),
             ("1", "1.5"),
+            ("18446744073709551616", "18446744073709551617"),
+            ("0.12345678901234567890", "0.12345678901234567891"),
+            ("1e400", "1e401"),
         ];
         for (a, b) in different {
             assert_ne!(payload(a), payload(b));

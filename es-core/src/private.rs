@@ -11,6 +11,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAcce
 use serde_json::{Map, Value};
 
 use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::finite::check_finite;
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 
@@ -30,7 +31,8 @@ pub fn set_metadata<T: Serialize>(
     field: &str,
     value: &T,
 ) -> Result<(), EncodeError> {
-    let value = serde_json::to_value(value).map_err(|source| EncodeError { event_type, source })?;
+    let value = check_finite(value).and_then(|()| serde_json::to_value(value));
+    let value = value.map_err(|source| EncodeError { event_type, source })?;
     metadata.set(field, value);
     Ok(())
 }
@@ -59,7 +61,7 @@ pub fn payload<T: DeserializeOwned>(
     let read = if version == current {
         serde_json::from_str(stored.payload.get())
     } else {
-        upcast(stored, upcasters).and_then(serde_json::from_value)
+        upcast(stored, upcasters).and_then(|payload| serde_json::from_str(&payload))
     };
     read.map_err(|source| DecodeError::Payload {
         event_type: event_type(),
@@ -68,15 +70,9 @@ pub fn payload<T: DeserializeOwned>(
     })
 }
 
-fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<Value, serde_json::Error> {
-    // an event without fields may have been stored as null
-    let payload: Option<Map<_, _>> = serde_json::from_str(stored.payload.get())?;
-    let mut payload = payload.unwrap_or_default();
+fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<String, serde_json::Error> {
     let newer = upcasters.iter().zip(1..).filter(|(_, from)| *from >= stored.schema_version);
-    for (upcaster, _) in newer {
-        upcaster(&mut payload);
-    }
-    Ok(Value::Object(payload))
+    crate::upcast::upcast(stored.payload.get(), newer.map(|(upcaster, _)| *upcaster))
 }
 
 /// Reads a metadata field; an absent one is read from null.

@@ -67,8 +67,8 @@ impl Frontier {
         if !look.is_same || look.newest < position {
             return Err(Divergence::OtherHistory { position });
         }
-        if look.drawn < position {
-            return Err(Divergence::SequenceBehind { position, drawn: look.drawn });
+        if look.drawn < position.max(look.newest) {
+            return Err(Divergence::SequenceBehind { position: look.newest, drawn: look.drawn });
         }
         self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty();
         self.position = look.newest;

@@ -98,8 +98,8 @@ impl Migrations {
             let text = step.statement.sql();
             let parts = text.as_str().split(&mark).collect::<Vec<_>>();
             let made = parts.windows(2).filter(|pair| {
-                let before = pair[0].trim_end();
-                before.ends_with("CREATE") || before.ends_with("CREATE OR REPLACE")
+                let before = pair[0].split_whitespace().next_back();
+                matches!(before, Some("CREATE" | "REPLACE"))
             });
             let name = |text: &str| text.split('(').next().unwrap_or(text).replace('"', "");
             made.map(|pair| name(pair[1])).collect::<Vec<_>>()

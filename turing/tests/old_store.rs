@@ -12,5 +12,7 @@ fn a_file_of_an_older_program_is_read_and_its_run_goes_on() {
     restored.execute_batch(include_str!("fixtures/old_store/sqlite.sql")).unwrap();
     restored.pragma_update(None, "journal_mode", "wal").unwrap();
     drop(restored);
+    let migrated: support::Answer = workspace.command(&["migrate"]).output().unwrap().into();
+    migrated.expect_code(0);
     old_store::check(&workspace, |arguments| workspace.command(arguments));
 }

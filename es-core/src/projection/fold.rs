@@ -124,7 +124,8 @@ impl<P: Projection> OpenRows for TypedRows<P> {
         let mut changes = Vec::new();
         for (key, open) in self.rows.iter_mut().filter(|(_, open)| open.is_touched) {
             open.is_touched = false;
-            let value = guarded(|| Typed::<P>::encoded(open.row.as_ref()))?;
+            let (value, row) = guarded(|| Typed::<P>::encoded(open.row.as_ref()))?;
+            open.row = row;
             if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
                 self.bytes -= size(open.stored.as_ref());
                 self.bytes += size(value.as_ref());
@@ -153,13 +154,17 @@ impl<P: Projection> Typed<P> {
         guarded(|| self.projection.apply(key, row, event))
     }
 
-    fn encoded(row: Option<&P::Row>) -> Result<Option<Payload>, ApplyError> {
-        let row = row.map(Payload::of).transpose()?;
-        if let Some(row) = &row {
-            let limits = Limits::default();
-            check_json(row.as_str(), limits.payload_bytes, limits.depth)?;
-        }
-        Ok(row)
+    /// The row as it is stored, in the form that every store may give back, and as it is read back:
+    /// a model must not depend on how often its rows were read.
+    fn encoded(row: Option<&P::Row>) -> Result<(Option<Payload>, Option<P::Row>), ApplyError> {
+        let Some(row) = row else { return Ok((None, None)) };
+        let stored = Payload::of(row)?;
+        let limits = Limits::default();
+        check_json(stored.as_str(), limits.payload_bytes, limits.depth)?;
+        let stored = stored.canonical()?;
+        let read = Self::decoded(Some(&stored))
+            .map_err(|error| format!("the row cannot be read back: {error}"))?;
+        Ok((Some(stored), read))
     }
 
     /// Folds all events, or tells what failed.
@@ -173,7 +178,8 @@ impl<P: Projection> Typed<P> {
         for (index, event) in events.iter().enumerate() {
             row = self.applied(key, row, event).map_err(|error| Failed::Event(index, error))?;
         }
-        guarded(|| Self::encoded(row.as_ref())).map_err(Failed::Row)
+        let encoded = guarded(|| Self::encoded(row.as_ref()));
+        encoded.map(|(stored, _)| stored).map_err(Failed::Row)
     }
 
     /// The first of some events after which the row cannot be written, found by halving: folding all of

@@ -5,6 +5,7 @@ use crate::envelope::NewEvent;
 use crate::environment::Environment;
 use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
 use crate::metadata::{EventVersion, Metadata};
+use crate::payload::Payload;
 
 /// Decided events, ready to be stored, and as they will be read back.
 pub(crate) struct Encoded<E> {
@@ -31,8 +32,9 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
 
 /// Turns decided events into storable ones: ids, schema versions, and metadata from `base`.
 ///
-/// Each is read back at once: an event that was acknowledged must never make its aggregate
-/// unreadable, and the state that a command answers with must be the one that a load gives.
+/// Each is read back at once, in the form that every store may give back: an event that was
+/// acknowledged must never make its aggregate unreadable, and the state that a command answers with
+/// must be the one that a load gives. The payload is stored in that form, too.
 pub(crate) fn encode_events<E: Event>(
     events: &[E],
     base: &Metadata,
@@ -45,11 +47,15 @@ pub(crate) fn encode_events<E: Event>(
         let payload = event.encode(&mut metadata).map_err(EncodeFailure::Encode)?;
         metadata.event_version = Some(EventVersion::new(kind.schema_version));
         metadata.fill_from(base);
+        // what has no such form is refused by the append, which says why
+        let payload = payload.canonical().unwrap_or(payload);
+        let read_back = Payload::of(&metadata).ok().and_then(|text| text.canonical().ok());
+        let read_back = read_back.and_then(|text| text.decode::<Metadata>().ok());
         let stored = E::decode(StoredEvent {
             event_type: kind.name,
             schema_version: kind.schema_version,
             payload: payload.as_raw(),
-            metadata: &metadata,
+            metadata: read_back.as_ref().unwrap_or(&metadata),
         });
         let event_type = kind.name;
         let unreadable = |source| EncodeFailure::Unreadable { event_type, source };

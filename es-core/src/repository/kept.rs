@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::check::Sampling;
 use super::load::{Loaded, load_stream};
 use crate::aggregate::Aggregate;
+use crate::content::check_json;
 use crate::envelope::EventReceipt;
+use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::read::{ReadStream, StreamPage};
 use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
@@ -22,7 +24,7 @@ pub(crate) struct Snapshots<A> {
     queue: SnapshotQueue,
     every: u64,
     fingerprint: Arc<str>,
-    encode: fn(&A) -> Result<Payload, serde_json::Error>,
+    encode: fn(&A) -> Result<Payload, NotKept>,
     decode: fn(&Payload) -> Option<A>,
     pub(super) sampling: Option<Sampling>,
 }
@@ -37,6 +39,19 @@ impl<A> Clone for Snapshots<A> {
             ..*self
         }
     }
+}
+
+/// Why a state cannot be kept.
+type NotKept = Box<dyn std::error::Error + Send + Sync>;
+
+/// The state in the form that every store may give back; what would not come back is not kept.
+fn encoded<A: Snapshotted>(state: &A) -> Result<Payload, NotKept> {
+    let limits = Limits::default();
+    let payload = Payload::of(state)?;
+    check_json(payload.as_str(), limits.append_bytes, limits.depth)?;
+    let payload = payload.canonical()?;
+    payload.decode::<A>()?;
+    Ok(payload)
 }
 
 /// A kept state that fits.
@@ -70,7 +85,7 @@ impl<A: Aggregate> Snapshots<A> {
             queue,
             every,
             fingerprint: A::fingerprint().into(),
-            encode: Payload::of,
+            encode: encoded,
             decode: |payload| payload.decode().ok(),
             sampling: None,
         }
@@ -186,7 +201,9 @@ impl<A: Aggregate> Snapshots<A> {
                 state,
                 taken_at,
             })),
-            Err(error) => tracing::warn!(%stream, %error, "state cannot be kept: it is no JSON"),
+            Err(error) => {
+                tracing::warn!(%stream, %error, "state cannot be kept: it would not be read back")
+            }
         }
     }
 }

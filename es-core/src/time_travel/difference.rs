@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::payload::same_value;
+use crate::canonical::same_value;
 
 /// One place at which two JSON values differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -4,7 +4,7 @@ use es_core::{AppendError, EventStore, StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
 
-use crate::support::{database, open, run, to};
+use crate::support::{database, open, run, to, value};
 
 const REPAIR: &str = "SELECT setval(pg_get_serial_sequence('\"public\".\"execution_events\"', \
                       'position'), max(position)) FROM \"public\".\"execution_events\"";
@@ -47,7 +47,6 @@ async fn a_position_that_is_taken_is_no_race_but_told_with_what_repairs_it() {
         store.append(to("posting/1")).await.unwrap();
     }
     run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
-    let before = drawn(&store).await;
     for request in [
         to("posting/1"),
         to("posting/2").and(
@@ -62,13 +61,10 @@ async fn a_position_that_is_taken_is_no_race_but_told_with_what_repairs_it() {
         names_the_repair(&error);
         run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
     }
-    assert_eq!(before, drawn(&store).await, "the log is as it was");
+    let count = value::<i64>(&database, "SELECT count(*) FROM execution_events").await;
+    assert_eq!(count, 3, "the log is as it was");
     run(&database, REPAIR).await;
     assert_eq!(store.append(to("posting/1")).await.unwrap().position().to_sequence(), 4);
-}
-
-async fn drawn(store: &PostgresStore) -> u64 {
-    store.end_of_log().await.unwrap().to_sequence()
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use es_core::projection::{ApplyError, FailurePolicy, Projection, ProjectionSink, Runner};
+use es_core::projection::{
+    ApplyError, FailurePolicy, Projection, ProjectionSink, Runner, TroubleKind,
+};
 use es_core::{
     AppendError, AppendRequest, Appended, Environment, EventFilter, EventStore, ExpectedVersion,
     IdempotencyKey, LogPage, NewEvent, Payload, Position, ReadLog, ReadStream, RecordedEvent,
@@ -62,7 +64,7 @@ async fn a_runner_stops_when_its_log_becomes_another_history() {
         for _ in 0..2 {
             let stopped = runner.catch_up().await.unwrap_err().stopped;
             let reason = stopped[0].cause.to_string();
-            assert!(reason.contains("another history"), "{reason}");
+            assert_eq!(stopped[0].cause.kind(), TroubleKind::Diverged, "{reason}");
             assert!(reason.contains("rebuild the projection"), "{reason}");
         }
         runner.release().await;

@@ -47,7 +47,7 @@ END;
 $$;
 
 GRANT {roles}_reader TO {roles}_projector, {roles}_writer;
--- up to PostgreSQL 14 everybody may create things in the schema public, which is searched first
+-- up to PostgreSQL 14 everybody may create things in the schema that is searched first
 REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC;
 GRANT USAGE ON SCHEMA "{schema}" TO {roles}_reader;
 GRANT USAGE, CREATE ON SCHEMA "{schema}" TO {roles}_owner;

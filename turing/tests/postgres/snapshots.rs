@@ -288,19 +288,24 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
         let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
         let postings = Repository::<Posting>::new(store.clone());
         let keeping = postings.clone().with_snapshots(store.clone(), queue, 0);
+        let mut compared = 0;
         for version in 1..=8 {
             projected.run(&call(1, &any_event(&mut chance))).await;
             for id in [1, 2] {
                 // some of these events no program can read
                 let loaded = keeping.load(&PostingId(id)).await.map_err(|error| error.to_string());
                 let folded = postings.load(&PostingId(id)).await.map_err(|error| error.to_string());
-                assert_eq!(loaded.ok(), folded.ok(), "at {version}");
+                if let Ok(folded) = folded {
+                    assert_eq!(loaded.as_ref(), Ok(&folded), "at {version}");
+                    compared += 1;
+                }
             }
             let foreign = "SELECT count(*)::text FROM validate_event_store()
                 WHERE severity = 'error' AND kind = 'snapshot_of_another_history' GROUP BY aggregate_id
                 ORDER BY aggregate_id";
             assert_eq!(projected.texts(foreign).await, [version.min(6).to_string(), "1".into()]);
         }
+        assert!(compared > 0);
         let by_sql = "SELECT maybe_create_snapshot(1, 4)::text || maybe_create_snapshot(2, 6)::text";
         assert_eq!(projected.texts(by_sql).await, ["truetrue"], "those there keep none away");
         let kept = "SELECT s.event_sequence::text FROM posting_state_snapshots s
