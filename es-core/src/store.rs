@@ -50,7 +50,8 @@ use crate::stream::StreamId;
 ///    payloads as JSON values) is refused with [`KeyReused`](AppendError::KeyReused), which names
 ///    the first stream of the request under which the key is recorded, and writes nothing; ids,
 ///    times, metadata, expected versions and the order of the streams do not count.
-///    (`idempotency::another_content_is_refused`, `idempotency::other_streams_are_refused`,
+///    (`idempotency::another_content_is_refused`, `idempotency::contents_are_compared_to_the_last_digit`,
+///    `idempotency::other_streams_are_refused`,
 ///    `idempotency::ids_and_metadata_do_not_count`,
 ///    `idempotency::the_order_of_streams_does_not_count`,
 ///    `idempotency::a_race_of_different_requests_has_one_winner`)
@@ -77,7 +78,8 @@ use crate::stream::StreamId;
 ///
 /// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged.
 ///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
-///     `fidelity::large_payloads_come_back`, `fidelity::names_come_back_unchanged`)
+///     `fidelity::large_payloads_come_back`, `fidelity::names_come_back_unchanged`,
+///     `fidelity::generated_documents_come_back_or_are_refused`)
 /// 13. `recorded_at` is the store's clock at the time of writing, in microseconds; it orders
 ///     nothing. (`fidelity::recorded_at_is_the_store_clock`,
 ///     `reads::a_clock_that_steps_back_changes_no_order`)

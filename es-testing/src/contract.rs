@@ -18,6 +18,7 @@ mod append;
 mod batch;
 mod conflicts;
 mod cursors;
+mod documents;
 mod durability;
 mod fidelity;
 mod filters;
@@ -98,6 +99,7 @@ macro_rules! for_each_scenario {
                     racing_repeats_write_once,
                     a_race_of_different_requests_has_one_winner,
                     another_content_is_refused,
+                    contents_are_compared_to_the_last_digit,
                     other_streams_are_refused,
                     ids_and_metadata_do_not_count,
                     the_order_of_streams_does_not_count,
@@ -152,6 +154,7 @@ macro_rules! for_each_scenario {
                     metadata_comes_back_equal,
                     names_come_back_unchanged,
                     large_payloads_come_back,
+                    generated_documents_come_back_or_are_refused,
                     recorded_at_is_the_store_clock,
                 }
                 limits {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use es_core::{
-    AppendRequest, Clock, EventId, EventVersion, Metadata, NewEvent, Payload, RecordedEvent,
+    AppendError, AppendRequest, Clock, EventId, EventVersion, InvalidRequest, Metadata, NewEvent,
+    Payload, RecordedEvent,
 };
 use serde_json::json;
 
+use super::documents::document;
 use super::parts::*;
 use crate::fixture::Fixture;
 
@@ -122,6 +124,57 @@ pub(super) async fn large_payloads_come_back(fixture: &dyn Fixture) {
         NewEvent::new(new_id(), "amount_paid_in", payload(&json!(text)))
     });
     come_back(&fixture.store(), written.to_vec()).await;
+}
+
+/// Generated documents as payload and in metadata: each comes back as the same value and makes a
+/// repeat in another spelling the same request, or is refused as the limits say.
+pub(super) async fn generated_documents_come_back_or_are_refused(fixture: &dyn Fixture) {
+    const BATCH: usize = 100;
+    let (store, limits, seed) = (fixture.store(), fixture.limits(), seed());
+    let mut rng = fastrand::Rng::with_seed(seed);
+    for batch in 0..rounds(5, 1_000) {
+        let to = |events| AppendRequest::to(stream(&format!("{batch}")), ANY, events);
+        let mut written = Vec::new();
+        for _ in 0..BATCH.min(limits.events) {
+            let text = document(&mut rng);
+            let metadata = serde_json::from_str(&format!("{{\"x\":{text}}}"))
+                .unwrap_or_else(|error| panic!("seed {seed}: metadata {text}: {error}"));
+            let metadata: Metadata = metadata;
+            let event = text_event(&text).with_metadata(metadata);
+            let request = to(vec![event.clone()]);
+            match request.check(&limits) {
+                Ok(()) => written.push(event),
+                Err(expected) => match store.append(request).await {
+                    Err(AppendError::Invalid(found)) if found == expected => {}
+                    other => panic!("seed {seed}: {text} is {expected}, but {other:?}"),
+                },
+            }
+        }
+        let all = |events: &[NewEvent]| to(events.to_vec()).with_key(key(&format!("{batch}")));
+        while matches!(all(&written).check(&limits), Err(InvalidRequest::TooLarge { .. })) {
+            written.pop();
+        }
+        let first = accepted(&store, all(&written)).await;
+        let found = read(&store, &stream(&format!("{batch}"))).await;
+        assert_eq!(found.len(), written.len(), "seed {seed}: every event comes back");
+        let mut respelled = Vec::new();
+        for (found, written) in found.iter().zip(&written) {
+            let text = &written.payload;
+            assert!(found.payload.same_json(text), "seed {seed}: {text} came as {}", found.payload);
+            assert_eq!(found.metadata, written.metadata, "seed {seed}: metadata of {text}");
+            let canonical = text.canonical();
+            let canonical =
+                canonical.unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
+            assert!(canonical.same_json(text), "seed {seed}: {text} is not {canonical}");
+            respelled.push(NewEvent::new(new_id(), "amount_paid_in", canonical));
+        }
+        let again = accepted(&store, all(&respelled)).await;
+        let ids = |answer: &es_core::Appended| -> Vec<_> {
+            let events = answer.streams.iter().flat_map(|part| &part.events);
+            events.map(|receipt| receipt.event_id).collect()
+        };
+        assert_eq!(ids(&again), ids(&first), "seed {seed}: another spelling is the same request");
+    }
 }
 
 pub(super) async fn recorded_at_is_the_store_clock(fixture: &dyn Fixture) {

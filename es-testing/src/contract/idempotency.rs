@@ -1,7 +1,7 @@
 //! Appends that are sent again under the same key.
 
 use es_core::append::KeyDifference;
-use es_core::{AppendError, AppendRequest, Appended, Metadata, NewEvent, StreamId};
+use es_core::{AppendError, AppendRequest, Appended, Metadata, NewEvent, Payload, StreamId};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
@@ -130,6 +130,33 @@ pub(super) async fn another_content_is_refused(fixture: &dyn Fixture) {
         assert_eq!(named, account, "{what}: the refusal names the stream of the key");
         assert_eq!(difference, expected, "{what}: the refusal names the difference");
         assert_eq!(read_log(&store).await, before, "{what}: nothing may be written");
+    }
+}
+
+pub(super) async fn contents_are_compared_to_the_last_digit(fixture: &dyn Fixture) {
+    let (store, account) = (fixture.store(), stream("1"));
+    let cases = [
+        ("18446744073709551616", "18446744073709551617", "184467440737095516.160e2"),
+        (
+            "100000000000000000000000001",
+            "100000000000000000000000002",
+            "1.00000000000000000000000001e26",
+        ),
+        ("0.12345678901234567890", "0.12345678901234567891", "12345678901234567890e-20"),
+        ("9007199254740993", "9007199254740992", "9007199254740993.0"),
+    ];
+    for (number, other, same) in cases {
+        let request = |text: &str| {
+            let payload = Payload::parse(format!(r#"{{"b":[{text}],"aa":1}}"#));
+            let payload = payload.expect("the scenario's text is JSON");
+            let events = vec![NewEvent::new(new_id(), "amount_paid_in", payload)];
+            AppendRequest::to(account.clone(), ANY, events).with_key(key(number))
+        };
+        let first = accepted(&store, request(number)).await;
+        let before = read_log(&store).await.len();
+        let (_, difference) = reused(store.append(request(other)).await, other);
+        assert_eq!(difference, KeyDifference::Payload, "{number} is not {other}");
+        is_the_first(&store, accepted(&store, request(same)).await, &first, before).await;
     }
 }
 

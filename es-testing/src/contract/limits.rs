@@ -2,6 +2,8 @@
 
 use es_core::{AppendError, AppendRequest, Limits, Metadata, NewEvent, Payload};
 
+use serde_json::json;
+
 use super::parts::*;
 use crate::fixture::Fixture;
 
@@ -76,6 +78,24 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
         ("U+0000 in metadata", last(event(3).with_metadata(Metadata::new().with("note", "\0")))),
         ("half a surrogate pair", last(with(raw(r#""\ud800""#.to_owned())))),
         ("an exponent beyond a double", last(with(raw("[1e309]".to_owned())))),
+        (
+            "a key that serde_json reserves",
+            last(with(raw(r#"[{"a":{"$serde_json::private::RawValue":"[]"}}]"#.to_owned()))),
+        ),
+        (
+            "a reserved key with escapes",
+            last(with(raw(r#"{"\u0024serde_json::private::Number" :"1"}"#.to_owned()))),
+        ),
+        (
+            "a reserved key in metadata",
+            last(event(3).with_metadata(
+                Metadata::new().with("x", json!({"$serde_json::private::RawValue": 5})),
+            )),
+        ),
+        ("numbers that grow beyond the limit", {
+            let numbers = vec!["1e300"; limits.payload_bytes / 300 + 1];
+            last(with(raw(format!("[{}]", numbers.join(",")))))
+        }),
         (
             "a number with too many digits",
             last(with(raw(format!("[0.{}]", "1".repeat(Limits::NUMBER_BYTES))))),

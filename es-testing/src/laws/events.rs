@@ -15,7 +15,8 @@ use super::violation::{LawViolation, chain, for_all, no_panic};
 /// How many events are looked at for kinds that are never generated.
 const SAMPLES: usize = 4_096;
 
-/// What is written is read as it was, payload and metadata, after both were JSON text.
+/// What is written is read as it was, payload and metadata, after both were JSON text as any store
+/// may give it back: with other keys first, numbers written out.
 ///
 /// # Errors
 ///
@@ -170,6 +171,11 @@ fn names(kind: &'static EventType) -> impl Iterator<Item = &'static str> {
     std::iter::once(kind.name).chain(kind.aliases.iter().copied())
 }
 
+/// The document as any store may give it back; one that no store takes as it is.
+fn canonical(document: Payload) -> Payload {
+    document.canonical().unwrap_or(document)
+}
+
 /// An event in its stored form.
 #[derive(Debug)]
 struct Stored {
@@ -200,11 +206,10 @@ impl Stored {
     fn edited(&self, payload: &Edit, metadata: &Edit) -> Result<Self, String> {
         let text = |error: serde_json::Error| format!("the stored form is no JSON: {error}");
         let own = serde_json::to_value(&self.metadata).map_err(text)?;
-        let own = metadata.of(own);
-        let metadata = serde_json::from_str(&own.to_string()).unwrap_or_default();
+        let own = Payload::of(&metadata.of(own)).map_err(text)?;
+        let metadata = canonical(own).decode().unwrap_or_default();
         let payload = match payload {
-            // numbers keep the digits with which they were written
-            Edit::Nothing => Payload::parse(self.payload.to_string()),
+            Edit::Nothing => Ok(canonical(self.payload.clone())),
             edit => Payload::of(&edit.of(self.payload.decode().map_err(text)?)),
         };
         Ok(Self { kind: self.kind, payload: payload.map_err(text)?, metadata })

@@ -397,8 +397,8 @@ async fn an_event_that_could_not_be_read_back_is_not_written() {
     let measure =
         |celsius| move |_: &Station| Measured::TemperatureMeasured { celsius, duration_ms: None };
     let error = stations.record(&id("s"), measure(f64::NAN)).await.unwrap_err();
-    let ExecuteError::Unreadable { event_type, .. } = error else { panic!("{error:?}") };
-    assert_eq!(event_type, "temperature_measured");
+    let ExecuteError::Encode(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.event_type, "temperature_measured");
     let wrong = Metadata::new().with("duration_ms", "soon");
     let error = stations.record(&id("s"), measure(1.0)).metadata(wrong).await.unwrap_err();
     assert!(matches!(error, ExecuteError::Unreadable { .. }), "{error:?}");
