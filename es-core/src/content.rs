@@ -48,6 +48,12 @@ pub enum ContentProblem {
         /// The limit in bytes, without the sign.
         limit: usize,
     },
+    /// It is what a store gave in the place of a document that it could not read.
+    #[error("{reason}, so there is nothing to store")]
+    Unreadable {
+        /// The event and the column.
+        reason: String,
+    },
     /// The text is longer than allowed.
     #[error("{bytes} bytes, more than the limit of {limit}; store large data elsewhere")]
     TooLarge {

@@ -17,6 +17,7 @@ mod migrations;
 mod old_store;
 mod plans;
 mod projections;
+mod raw_rows;
 mod raw_sql;
 mod round_trips;
 mod secrets;
