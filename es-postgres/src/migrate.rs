@@ -19,7 +19,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 10] = [
+const STEPS: [(&str, &str); 11] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -30,6 +30,7 @@ const STEPS: [(&str, &str); 10] = [
     ("projection models", include_str!("../migrations/0008_projection_models.sql")),
     ("projection rates", include_str!("../migrations/0009_projection_rates.sql")),
     ("look", include_str!("../migrations/0010_look.sql")),
+    ("plain columns", include_str!("../migrations/0011_plain_columns.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -16,6 +16,8 @@ const LAWLESS: &str = "
         DROP CONSTRAINT aggregate_id_is_short_and_printable,
         DROP CONSTRAINT metadata_is_a_json_object,
         DROP CONSTRAINT append_size_is_positive,
+        DROP CONSTRAINT event_type_is_short_and_printable,
+        DROP CONSTRAINT created_at_is_finite,
         ALTER aggregate_type DROP NOT NULL,
         ALTER aggregate_id DROP NOT NULL,
         ALTER aggregate_version DROP NOT NULL,

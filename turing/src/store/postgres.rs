@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 22] = [
+const STEPS: [(&str, &str); 23] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -74,6 +74,10 @@ const STEPS: [(&str, &str); 22] = [
     (
         "project posting events again",
         include_str!("../../migrations/postgres/0022_project_posting_events_again.sql"),
+    ),
+    (
+        "append event readable",
+        include_str!("../../migrations/postgres/0023_append_event_readable.sql"),
     ),
 ];
 
