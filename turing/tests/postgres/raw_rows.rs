@@ -29,10 +29,12 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
         &["state", "posting", "12345"],
         &["trace", "workflow_3001_posting_12345"],
         &["demo"],
-        &["projection", "list"],
     ] {
         turing(&workspace, &url, arguments).expect_code(0);
     }
+    // a model parked one of them, and says so
+    let listed = turing(&workspace, &url, &["projection", "list"]).expect_code(1).stdout;
+    assert!(listed.contains("turing projection parked conversation_statistics"), "{listed}");
     let runs = turing(&workspace, &url, &["runs"]).expect_code(0).stdout;
     assert!(runs.contains("left out, because they cannot be read: workflow/3999 1"), "{runs}");
     let told = turing(&workspace, &url, &["validate"]).expect_code(0).stdout;
