@@ -126,6 +126,10 @@ fn check_event(event: &NewEvent, limits: &Limits) -> Result<usize, InvalidReques
         part,
         problem,
     };
+    if let Some(reason) = event.payload.unreadable_because() {
+        let problem = ContentProblem::Unreadable { reason: reason.to_owned() };
+        return Err(content("payload", problem));
+    }
     let payload = event.payload.as_str();
     let payload_bytes = stored_bytes(payload, limits.payload_bytes, limits.depth)
         .map_err(|problem| content("payload", problem))?;

@@ -55,6 +55,12 @@ pub enum ContentProblem {
         /// The byte of the text at which the key begins.
         at: usize,
     },
+    /// It is what a store gave in the place of a document that it could not read.
+    #[error("{reason}, so there is nothing to store")]
+    Unreadable {
+        /// The event and the column.
+        reason: String,
+    },
     /// The text is longer than allowed, or gets so when its numbers are written out.
     #[error("{bytes} bytes, more than the limit of {limit}; store large data elsewhere")]
     TooLarge {

@@ -26,6 +26,11 @@ impl EventId {
         Self(uuid)
     }
 
+    /// An id for a row whose own is none, made of its place in the log; for backends.
+    pub fn stand_in(position: Position) -> Self {
+        Self(Uuid::from_u128(position.to_sequence().into()))
+    }
+
     /// The UUID.
     pub const fn as_uuid(self) -> Uuid {
         self.0

@@ -132,6 +132,14 @@ pub enum DecodeError {
         /// The text of the metadata field.
         found: String,
     },
+    /// The row of the event in the store cannot be read.
+    #[error("event `{event_type}` cannot be read: {reason}")]
+    Unreadable {
+        /// The stored name, as far as it can be read.
+        event_type: String,
+        /// The event and the column.
+        reason: String,
+    },
     /// The payload does not fit the event's fields.
     #[error("the payload of event `{event_type}` (schema version {schema_version}) does not fit")]
     Payload {
@@ -159,6 +167,10 @@ pub enum DecodeError {
 /// Reads a recorded event as one of `E`: [`Event::decode`], and a refusal of a metadata field
 /// `event_version` that is no version.
 pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, DecodeError> {
+    if let Some(reason) = event.payload.unreadable_because() {
+        let event_type = crate::stream::shown(event.event_type.as_str());
+        return Err(DecodeError::Unreadable { event_type, reason: reason.to_owned() });
+    }
     if event.metadata.event_version.is_none()
         && let Some(found) = event.metadata.get("event_version")
     {

@@ -17,7 +17,14 @@ use crate::finite::check_finite;
 /// (white space, order of keys) is the store's own business, so equality is that of the value:
 /// `{"a":1,"b":2}` equals `{"b": 2, "a": 1.0}`.
 #[derive(Clone)]
-pub struct Payload(Arc<RawValue>);
+pub struct Payload(Form);
+
+#[derive(Clone)]
+enum Form {
+    Json(Arc<RawValue>),
+    /// What somebody put into the store that is no event, and why not.
+    Unreadable(Arc<str>),
+}
 
 impl Payload {
     /// The JSON of a value.
@@ -44,28 +51,53 @@ impl Payload {
         RawValue::from_string(text).map(Self::from)
     }
 
+    /// What stands in the place of a document in a row that cannot be read, as a store of events
+    /// gives it to readers; for backends. Reading it into any type fails for this reason, which
+    /// names the event and the column; as text it is `null`.
+    pub fn unreadable(reason: &str) -> Self {
+        Self(Form::Unreadable(reason.into()))
+    }
+
+    /// Why this cannot be read: `None` for a document.
+    pub fn unreadable_because(&self) -> Option<&str> {
+        match &self.0 {
+            Form::Json(_) => None,
+            Form::Unreadable(reason) => Some(reason),
+        }
+    }
+
     /// The JSON text.
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        self.as_raw().get()
     }
 
     /// The JSON text, typed as checked JSON.
     pub fn as_raw(&self) -> &RawValue {
-        &self.0
+        match &self.0 {
+            Form::Json(raw) => raw,
+            Form::Unreadable(_) => RawValue::NULL,
+        }
     }
 
     /// Reads the document into a type.
     ///
     /// # Errors
     ///
-    /// When the document does not fit the type.
+    /// When the document does not fit the type, or is [unreadable](Self::unreadable).
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.as_str())
+        match self.unreadable_because() {
+            Some(reason) => Err(serde::de::Error::custom(reason)),
+            None => serde_json::from_str(self.as_str()),
+        }
     }
 
     /// True if both documents are the same JSON value: numbers are compared by their value, to the
     /// last digit, and of two members of one name the last counts.
     pub fn same_json(&self, other: &Self) -> bool {
+        let reasons = (self.unreadable_because(), other.unreadable_because());
+        if reasons != (None, None) {
+            return reasons.0 == reasons.1;
+        }
         same_json(self.as_str(), other.as_str())
     }
 
@@ -86,7 +118,7 @@ pub(crate) const MAX_CANONICAL_BYTES: usize = 64 * 1024 * 1024;
 
 impl From<Box<RawValue>> for Payload {
     fn from(raw: Box<RawValue>) -> Self {
-        Self(raw.into())
+        Self(Form::Json(raw.into()))
     }
 }
 
@@ -98,19 +130,19 @@ impl PartialEq for Payload {
 
 impl fmt::Display for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.write_str(self.unreadable_because().unwrap_or_else(|| self.as_str()))
     }
 }
 
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.as_raw().serialize(serializer)
     }
 }
 
@@ -126,6 +158,16 @@ mod tests {
 
     fn payload(text: &str) -> Payload {
         Payload::parse(text.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn what_is_unreadable_fits_no_type_and_says_why() {
+        let odd = Payload::unreadable("event_data of event 7 cannot be read");
+        assert_eq!(odd.as_str(), "null");
+        let error = odd.decode::<Option<serde_json::Value>>().unwrap_err();
+        assert!(error.to_string().contains("event_data of event 7"), "{error}");
+        assert_ne!(odd, payload("null"));
+        assert_eq!(odd, odd.clone());
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub fn metadata_or<T: DeserializeOwned>(
 
 pub fn unknown_type<E: Event>(event_type: &str) -> DecodeError {
     DecodeError::UnknownType {
-        event_type: event_type.to_owned(),
+        event_type: crate::stream::shown(event_type),
         known: E::TYPES.iter().map(|kind| kind.name).collect(),
     }
 }

@@ -33,6 +33,17 @@ impl StreamId {
         Ok(Self { aggregate_type: aggregate_type.into(), aggregate_id: aggregate_id.into() })
     }
 
+    /// A name for the stream of a row whose own names are none; for backends.
+    ///
+    /// Its type is `unreadable`, its id shows both names, escaped and shortened.
+    pub fn stand_in(aggregate_type: &str, aggregate_id: &str) -> Self {
+        let mut id = format!("{}/{}", shown(aggregate_type), shown(aggregate_id));
+        while id.len() > Limits::AGGREGATE_ID_BYTES {
+            id.pop();
+        }
+        Self { aggregate_type: "unreadable".into(), aggregate_id: id.into() }
+    }
+
     /// The aggregate's type, such as `posting`.
     pub fn aggregate_type(&self) -> &str {
         &self.aggregate_type
@@ -145,6 +156,15 @@ fn check_id(aggregate_id: &str) -> Result<(), InvalidStreamId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stand_in_is_a_name_whatever_it_stands_for() {
+        let long = "\u{85}\u{10ffff}\n".repeat(400);
+        for (aggregate_type, id) in [("", ""), ("Posting", "1"), ("a", "b\n"), (&long, &long)] {
+            let stream = StreamId::stand_in(aggregate_type, id);
+            assert_eq!(stream.to_string().parse(), Ok(stream));
+        }
+    }
 
     #[test]
     fn text_form_round_trips_and_the_id_may_contain_a_slash() {

@@ -21,7 +21,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 14] = [
+const STEPS: [(&str, &str); 15] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -36,6 +36,7 @@ const STEPS: [(&str, &str); 14] = [
     ("collation", include_str!("../migrations/0012_collation.sql")),
     ("retired models", include_str!("../migrations/0013_retired_models.sql")),
     ("snapshot events", include_str!("../migrations/0014_snapshot_events.sql")),
+    ("plain columns", include_str!("../migrations/0015_plain_columns.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -478,8 +479,5 @@ pub(crate) fn positions_behind(
 
 /// The statement that puts the sequence of positions behind all events.
 pub(crate) fn positions_repair(layout: &Layout) -> String {
-    let table = table_name(layout);
-    format!(
-        "SELECT setval(pg_get_serial_sequence('{table}', 'position'), max(position)) FROM {table}"
-    )
+    fill(include_str!("sql/positions_repair.sql").trim_end(), layout).sql().as_str().to_owned()
 }

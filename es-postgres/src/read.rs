@@ -68,7 +68,7 @@ pub(crate) fn recorded_request(rows: &[PgRow], place: &str) -> Result<RecordedRe
     let mut request = RecordedRequest::new();
     for row in rows {
         let row = EventRow::new(row, place);
-        let event = row.event(row.stream()?)?;
+        let event = row.event(None)?;
         match request.iter_mut().find(|(stream, _)| *stream == event.stream) {
             Some((_, events)) => events.push(event),
             None => request.push((event.stream.clone(), vec![event])),
@@ -139,10 +139,6 @@ impl<'a> Filling<'a> {
             let is_last = self.count == self.most;
             return Ok(if is_last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
         }
-        let stream = match stream {
-            Some(stream) => stream.clone(),
-            None => row.stream()?,
-        };
         self.page.push(row.event(stream)?);
         self.count += 1;
         Ok(ControlFlow::Continue(()))

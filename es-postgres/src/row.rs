@@ -41,38 +41,61 @@ impl<'a> EventRow<'a> {
     }
 
     pub(crate) fn payload_bytes(self) -> Result<usize, StoreError> {
-        self.get::<Json<'_>>(column::EVENT_DATA, "event_data").map(|json| json.0.len())
+        let json = self.get::<Option<Json<'_>>>(column::EVENT_DATA, "event_data")?;
+        Ok(json.map_or(0, |json| json.0.len()))
     }
 
-    pub(crate) fn stream(self) -> Result<StreamId, StoreError> {
-        let aggregate_type: &str = self.get(column::AGGREGATE_TYPE, "aggregate_type")?;
-        let aggregate_id: &str = self.get(column::AGGREGATE_ID, "aggregate_id")?;
-        StreamId::new(aggregate_type, aggregate_id)
-            .map_err(|error| self.corrupt("aggregate_id").caused_by(error))
-    }
-
-    pub(crate) fn position(self) -> Result<Position, StoreError> {
-        self.get(column::POSITION, "position").map(position)
-    }
-
-    pub(crate) fn event(self, stream: StreamId) -> Result<RecordedEvent, StoreError> {
-        let metadata = match self.get::<Option<Json<'_>>>(column::METADATA, "metadata")? {
-            Some(json) => serde_json::from_str(json.0)
-                .map_err(|error| self.corrupt("metadata").caused_by(error))?,
-            None => Metadata::default(),
+    /// The event, of `stream` if that is known.
+    ///
+    /// A row in which somebody wrote what is no event is one whose payload is unreadable: readers of
+    /// the log pass it, and who decodes it is told the event and the column. An error is one of the
+    /// table, not of the row: a column of another type.
+    pub(crate) fn event(self, stream: Option<&StreamId>) -> Result<RecordedEvent, StoreError> {
+        let mut odd = None;
+        let mut must = |name: &'static str, is_read: bool| {
+            if !is_read && odd.is_none() {
+                odd = Some(name);
+            }
         };
-        let payload: Json<'_> = self.get(column::EVENT_DATA, "event_data")?;
-        let event_id: Uuid = self.get(column::EVENT_ID, "event_id")?;
-        let event_type: &str = self.get(column::EVENT_TYPE, "event_type")?;
+        let stream = match stream {
+            Some(stream) => stream.clone(),
+            None => {
+                let kind: Option<&str> = self.get(column::AGGREGATE_TYPE, "aggregate_type")?;
+                let id: Option<&str> = self.get(column::AGGREGATE_ID, "aggregate_id")?;
+                let (kind, id) = (kind.unwrap_or_default(), id.unwrap_or_default());
+                let stream = StreamId::new(kind, id);
+                must("aggregate_id", stream.is_ok());
+                stream.unwrap_or_else(|_| StreamId::stand_in(kind, id))
+            }
+        };
+        let position = self.get::<Option<i64>>(column::POSITION, "position")?;
+        let position = position.map_or(Position::START, self::position);
+        let number = self.get::<Option<i32>>(column::AGGREGATE_VERSION, "aggregate_version")?;
+        must("aggregate_version", number.is_some_and(|number| number > 0));
+        let event_id = self.get::<Option<Uuid>>(column::EVENT_ID, "event_id")?;
+        must("event_id", event_id.is_some());
+        let event_type = self.get::<Option<&str>>(column::EVENT_TYPE, "event_type")?;
+        must("event_type", event_type.is_some());
+        let metadata = match self.get::<Option<Json<'_>>>(column::METADATA, "metadata")? {
+            Some(json) => serde_json::from_str(json.0).ok(),
+            None => Some(Metadata::default()),
+        };
+        must("metadata", metadata.is_some());
+        let payload = self.get::<Option<Json<'_>>>(column::EVENT_DATA, "event_data")?;
+        let payload = payload.and_then(|json| Payload::parse(json.0.to_owned()).ok());
+        must("event_data", payload.is_some());
+        let payload = match (odd, payload) {
+            (None, Some(payload)) => payload,
+            (name, _) => Payload::unreadable(&self.unreadable(name.unwrap_or("event_data"))),
+        };
         Ok(RecordedEvent {
-            event_id: EventId::from_uuid(event_id),
+            event_id: event_id.map_or_else(|| EventId::stand_in(position), EventId::from_uuid),
             stream,
-            version: version(self.get(column::AGGREGATE_VERSION, "aggregate_version")?),
-            position: self.position()?,
-            event_type: event_type.into(),
-            payload: Payload::parse(payload.0.to_owned())
-                .map_err(|error| self.corrupt("event_data").caused_by(error))?,
-            metadata,
+            version: version(number.unwrap_or(0)),
+            position,
+            event_type: event_type.unwrap_or_default().into(),
+            payload,
+            metadata: metadata.unwrap_or_default(),
             recorded_at: self.get::<Instant>(column::CREATED_AT, "created_at")?.0,
         })
     }
@@ -82,20 +105,18 @@ impl<'a> EventRow<'a> {
         index: usize,
         name: &str,
     ) -> Result<T, StoreError> {
-        self.row.try_get(index).map_err(|error| self.corrupt(name).caused_by(error))
+        self.row.try_get(index).map_err(|error| {
+            StoreError::new(StoreErrorKind::Corrupt, self.unreadable(name)).caused_by(error)
+        })
     }
 
     /// The row named as well as it can be, whatever is in it.
-    fn corrupt(self, name: &str) -> StoreError {
+    fn unreadable(self, name: &str) -> String {
         let event = self.row.try_get::<Uuid, _>(column::EVENT_ID);
         let event = event.map_or_else(|_| "?".to_owned(), |id| id.to_string());
         let position = self.row.try_get::<i64, _>(column::POSITION);
         let position = position.map_or_else(|_| "?".to_owned(), |position| position.to_string());
-        let text = format!(
-            "{name} of event {event} at position {position} in {} cannot be read",
-            self.place
-        );
-        StoreError::new(StoreErrorKind::Corrupt, text)
+        format!("{name} of event {event} at position {position} in {} cannot be read", self.place)
     }
 }
 

@@ -5,7 +5,9 @@ use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, LogPage,
 };
-use es_core::{Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamPage};
+use es_core::{
+    Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
+};
 use es_core::{StreamVersion, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -67,11 +69,11 @@ pub(crate) fn read_stream(
         to.as_i64()
     ];
     each_event(connection, statement, bounds, |row| {
-        if !page.admits(row.payload_bytes()?) {
+        if !page.admits(row.payload_bytes()) {
             has_more = true;
             return Ok(false);
         }
-        page.push(row.event(read.stream.clone())?);
+        page.push(row.event(Some(&read.stream)));
         Ok(true)
     })?;
     Ok(StreamPage { events: page.into_events(), stream_version, has_more })
@@ -108,14 +110,14 @@ pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPag
     let after = i64::try_from(read.after.to_sequence()).unwrap_or(i64::MAX);
     each_event(connection, sql::READ_LOG, params![after, LOOKED_AT], |row| {
         looked_at += 1;
-        if row.is_wanted(&read.filter)? {
-            if !page.admits(row.payload_bytes()?) {
+        if row.is_wanted(&read.filter) {
+            if !page.admits(row.payload_bytes()) {
                 is_full = true;
                 return Ok(false);
             }
-            page.push(row.event(row.stream()?)?);
+            page.push(row.event(None));
         }
-        next = row.position()?;
+        next = row.position();
         Ok(true)
     })?;
     if looked_at == 0 {
@@ -157,13 +159,17 @@ pub(crate) fn find_request(
     };
     let mut request = RecordedRequest::new();
     each_event(connection, sql::READ_REQUEST, params![first, last], |row| {
-        let event = row.event(row.stream()?)?;
+        let event = row.event(None);
         match request.iter_mut().find(|(stream, _)| *stream == event.stream) {
             Some((_, events)) => events.push(event),
             None => request.push((event.stream.clone(), vec![event])),
         }
         Ok(true)
     })?;
+    if !request.iter().any(|(part, _)| part == stream) {
+        let text = format!("key {key} of {stream} names no event of it; it was written by hand");
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
     Ok(Some(request))
 }
 

@@ -1,13 +1,12 @@
 //! Rows and their typed forms.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use es_core::{EventFilter, EventId, Metadata, Payload, Position, RecordedEvent};
-use es_core::{StoreError, StoreErrorKind, StreamId, StreamVersion, Timestamp};
+use es_core::{StreamId, StreamVersion, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
-
-use crate::error::Doing;
 
 /// The columns of the reading statements, in their order.
 mod column {
@@ -33,103 +32,115 @@ impl<'a> EventRow<'a> {
         Self { connection, row }
     }
 
-    pub(crate) fn position(&self) -> Result<Position, StoreError> {
-        self.number(column::POSITION, "position").map(Position::from_sequence)
-    }
-
-    pub(crate) fn version(&self) -> Result<StreamVersion, StoreError> {
-        self.number(column::AGGREGATE_VERSION, "aggregate_version").map(StreamVersion::new)
+    pub(crate) fn position(&self) -> Position {
+        // SQLite keeps nothing but integers in a primary key that is one
+        Position::from_sequence(self.number(column::POSITION).unwrap_or(0))
     }
 
     /// [`EventFilter::accepts`] on a row.
-    pub(crate) fn is_wanted(&self, filter: &EventFilter) -> Result<bool, StoreError> {
-        let types = &filter.aggregate_types;
-        if !types.is_empty()
-            && !types.contains(self.text(column::AGGREGATE_TYPE, "aggregate_type")?)
-        {
-            return Ok(false);
-        }
-        let names = &filter.event_types;
-        if names.is_empty() {
-            return Ok(true);
-        }
-        let name = self.text(column::EVENT_TYPE, "event_type")?;
-        Ok(names.iter().any(|wanted| wanted == name))
+    pub(crate) fn is_wanted(&self, filter: &EventFilter) -> bool {
+        let (types, names) = (&filter.aggregate_types, &filter.event_types);
+        (types.is_empty() || types.contains(&*self.shown(column::AGGREGATE_TYPE)))
+            && (names.is_empty() || {
+                let name = self.shown(column::EVENT_TYPE);
+                names.iter().any(|wanted| wanted == &*name)
+            })
     }
 
-    pub(crate) fn payload_bytes(&self) -> Result<usize, StoreError> {
-        self.text(column::EVENT_DATA, "event_data").map(str::len)
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.text(column::EVENT_DATA).map_or(0, str::len)
     }
 
-    pub(crate) fn stream(&self) -> Result<StreamId, StoreError> {
-        StreamId::new(
-            self.text(column::AGGREGATE_TYPE, "aggregate_type")?,
-            self.text(column::AGGREGATE_ID, "aggregate_id")?,
-        )
-        .map_err(|error| self.corrupt("aggregate_id").caused_by(error))
-    }
-
-    pub(crate) fn event(&self, stream: StreamId) -> Result<RecordedEvent, StoreError> {
-        let metadata = match self.value(column::METADATA, "metadata")? {
-            ValueRef::Null => Metadata::default(),
-            _ => serde_json::from_str(self.text(column::METADATA, "metadata")?)
-                .map_err(|error| self.corrupt("metadata").caused_by(error))?,
+    /// The event, of `stream` if that is known.
+    ///
+    /// A row in which somebody wrote what is no event is one whose payload is unreadable: readers of
+    /// the log pass it, and who decodes it is told the event and the column. A time that cannot be
+    /// read is the earliest.
+    pub(crate) fn event(&self, stream: Option<&StreamId>) -> RecordedEvent {
+        let mut odd = None;
+        let mut must = |name: &'static str, is_read: bool| {
+            if !is_read && odd.is_none() {
+                odd = Some(name);
+            }
         };
-        Ok(RecordedEvent {
-            event_id: self.parsed(column::EVENT_ID, "event_id", EventId::from_str)?,
-            stream,
-            version: self.version()?,
-            position: self.position()?,
-            event_type: self.text(column::EVENT_TYPE, "event_type")?.into(),
-            payload: self
-                .parsed(column::EVENT_DATA, "event_data", |text| Payload::parse(text.to_owned()))?,
-            metadata,
-            recorded_at: self.parsed(column::CREATED_AT, "created_at", parse_time)?,
-        })
+        let stream = stream.cloned().or_else(|| {
+            let named =
+                StreamId::new(self.text(column::AGGREGATE_TYPE)?, self.text(column::AGGREGATE_ID)?);
+            named.ok()
+        });
+        must("aggregate_id", stream.is_some());
+        let version = self.number(column::AGGREGATE_VERSION);
+        must("aggregate_version", version.is_some());
+        let event_id = self.text(column::EVENT_ID).and_then(|text| EventId::from_str(text).ok());
+        must("event_id", event_id.is_some());
+        must("event_type", self.text(column::EVENT_TYPE).is_some());
+        let metadata = match self.value(column::METADATA) {
+            ValueRef::Null => Some(Metadata::default()),
+            _ => self.text(column::METADATA).and_then(|text| serde_json::from_str(text).ok()),
+        };
+        must("metadata", metadata.is_some());
+        let payload =
+            self.text(column::EVENT_DATA).and_then(|text| Payload::parse(text.to_owned()).ok());
+        must("event_data", payload.is_some());
+        let payload = match (odd, payload) {
+            (None, Some(payload)) => payload,
+            (name, _) => Payload::unreadable(&self.unreadable(name.unwrap_or("event_data"))),
+        };
+        let position = self.position();
+        let time = self.text(column::CREATED_AT).and_then(|text| parse_time(text).ok());
+        RecordedEvent {
+            event_id: event_id.unwrap_or_else(|| EventId::stand_in(position)),
+            stream: stream.unwrap_or_else(|| {
+                StreamId::stand_in(
+                    &self.shown(column::AGGREGATE_TYPE),
+                    &self.shown(column::AGGREGATE_ID),
+                )
+            }),
+            version: StreamVersion::new(version.unwrap_or(0)),
+            position,
+            event_type: (&*self.shown(column::EVENT_TYPE)).into(),
+            payload,
+            metadata: metadata.unwrap_or_default(),
+            recorded_at: time.unwrap_or(Timestamp::from_micros(i64::MIN)),
+        }
     }
 
-    fn value(&self, index: usize, name: &str) -> Result<ValueRef<'a>, StoreError> {
-        self.row.get_ref(index).doing(self.connection, format_args!("reading {name} in"))
+    fn value(&self, index: usize) -> ValueRef<'a> {
+        self.row.get_ref(index).unwrap_or(ValueRef::Null)
     }
 
-    fn number(&self, index: usize, name: &str) -> Result<u64, StoreError> {
-        self.value(index, name)?
-            .as_i64()
-            .ok()
-            .and_then(|number| u64::try_from(number).ok())
-            .ok_or_else(|| self.corrupt(name))
+    fn number(&self, index: usize) -> Option<u64> {
+        u64::try_from(self.value(index).as_i64().ok()?).ok()
     }
 
-    fn text(&self, index: usize, name: &str) -> Result<&'a str, StoreError> {
-        self.value(index, name)?.as_str().map_err(|error| self.corrupt(name).caused_by(error))
+    fn text(&self, index: usize) -> Option<&'a str> {
+        self.value(index).as_str().ok()
     }
 
-    fn parsed<T, E: std::error::Error + Send + Sync + 'static>(
-        &self,
-        index: usize,
-        name: &str,
-        parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<T, StoreError> {
-        parse(self.text(index, name)?).map_err(|error| self.corrupt(name).caused_by(error))
+    /// What stands in a column, as text whatever it is.
+    fn shown(&self, index: usize) -> Cow<'a, str> {
+        match self.value(index) {
+            ValueRef::Null => "".into(),
+            ValueRef::Integer(number) => number.to_string().into(),
+            ValueRef::Real(number) => number.to_string().into(),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
+        }
     }
 
     /// The row named as well as it can be, whatever is in it.
-    fn corrupt(&self, name: &str) -> StoreError {
-        let shown = |index| match self.row.get_ref(index) {
-            Ok(ValueRef::Text(text)) => String::from_utf8_lossy(text).escape_debug().to_string(),
-            Ok(ValueRef::Integer(number)) => number.to_string(),
-            _ => "?".to_owned(),
-        };
-        StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!(
-                "{name} of event {} of stream {}/{} at position {} in {} cannot be read",
-                shown(column::AGGREGATE_VERSION),
-                shown(column::AGGREGATE_TYPE),
-                shown(column::AGGREGATE_ID),
-                shown(column::POSITION),
-                self.connection.path().unwrap_or("the store"),
-            ),
+    fn unreadable(&self, name: &str) -> String {
+        let stream = StreamId::stand_in(
+            &self.shown(column::AGGREGATE_TYPE),
+            &self.shown(column::AGGREGATE_ID),
+        );
+        format!(
+            "{name} of event {} of stream {} at position {} in {} cannot be read",
+            StreamId::stand_in(&self.shown(column::AGGREGATE_VERSION), "")
+                .aggregate_id()
+                .trim_end_matches('/'),
+            stream.aggregate_id(),
+            self.position(),
+            self.connection.path().unwrap_or("the store"),
         )
     }
 }

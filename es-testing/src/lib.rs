@@ -8,6 +8,7 @@ pub mod fault;
 mod fixture;
 pub mod old_store;
 pub mod projections;
+pub mod raw_rows;
 pub mod saboteur;
 mod sink_wrapper;
 mod wrapper;

@@ -123,6 +123,9 @@ pub async fn account_of(
     let mut reading = Reading::default();
     while let Some(event) = events.try_next().await? {
         if event.stream.aggregate_type() == WorkflowRuns::TYPE {
+            if event.stream.aggregate_id() != account.workflow_id {
+                continue;
+            }
             let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
             take_end(&mut account, &event, decoded);
         } else if event.metadata.get("run_id") == Some(account.run_id.to_string().into()) {
@@ -146,8 +149,9 @@ async fn begun(
     let mut events = store.events.log(ReadLog::from_start().filter(filter));
     let mut found = None;
     while let Some(event) = events.try_next().await? {
-        let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
-        if let WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. } = decoded
+        // what cannot be read is no start that could be meant; `validate` tells of it
+        if let Ok(WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. }) =
+            event.decode()
             && is_of(event.stream.aggregate_id())
             && let Some(started) = started.0
             && run_id.is_none_or(|run_id| run_id == started)

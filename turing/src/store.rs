@@ -3,6 +3,7 @@
 mod lookup;
 pub mod postgres;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -19,7 +20,8 @@ use crate::lock::{LockError, RunLock};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
-    StoreFinding, validate_log, validate_postgres, validate_posting_states, validate_snapshots,
+    StoreFinding, UNREADABLE, validate_log, validate_postgres, validate_posting_states,
+    validate_snapshots,
 };
 
 /// The address of a store, as `--store` takes it.
@@ -242,7 +244,18 @@ impl Store {
                 findings.extend(validate_snapshots(self).await?);
                 Ok(findings)
             }
-            Opened::Postgres { store, .. } => Ok(validate_postgres(store.config()).await?),
+            Opened::Postgres { store, .. } => {
+                let mut findings = validate_postgres(store.config()).await?;
+                // the database reads JSON that programs do not
+                let unreadable = |finding: &StoreFinding| finding.kind == UNREADABLE;
+                let stream =
+                    |one: &StoreFinding| (one.aggregate_type.clone(), one.aggregate_id.clone());
+                let told: BTreeSet<_> =
+                    findings.iter().filter(|finding| unreadable(finding)).map(stream).collect();
+                let log = validate_log(&*self.events).await?.into_iter();
+                findings.extend(log.filter(|one| unreadable(one) && !told.contains(&stream(one))));
+                Ok(findings)
+            }
         }
     }
 

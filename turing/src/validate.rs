@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub(crate) use log::UNREADABLE;
 pub use log::validate_log;
 pub use models::{validate_posting_states, validate_snapshots};
 pub use postgres::validate_postgres;

@@ -23,6 +23,8 @@ mod migrate;
 mod old_store;
 #[path = "postgres/projected.rs"]
 mod projected;
+#[path = "postgres/raw_rows.rs"]
+mod raw_rows;
 #[path = "postgres/read_models.rs"]
 mod read_models;
 #[path = "postgres/read_models_cli.rs"]

@@ -35,6 +35,6 @@ CROSS JOIN LATERAL (
     WHERE event.aggregate_type = parts.aggregate_type
         AND event.aggregate_id = parts.aggregate_id
         AND event.aggregate_version >= parts.aggregate_version
-        AND event.aggregate_version < parts.aggregate_version + coalesce(parts.append_size, 1)
+        AND event.aggregate_version < parts.aggregate_version::bigint + greatest(parts.append_size, 1)
 ) e
 ORDER BY parts.append_part, e.position

@@ -18,6 +18,7 @@ mod migrations;
 mod old_store;
 mod plans;
 mod projections;
+mod raw_rows;
 mod raw_sql;
 mod retired;
 mod round_trips;

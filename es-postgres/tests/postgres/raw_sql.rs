@@ -57,6 +57,12 @@ async fn rows_that_could_not_be_read_back_are_refused_by_name() {
             &format!("'account', '{long}', 1, 'x', '{{}}', NULL"),
             "aggregate_id_is_short_and_printable",
         ),
+        ("'account', 'b', 1, '', '{}', NULL", "event_type_is_short_and_printable"),
+        ("'account', 'b', 1, E'x\\n', '{}', NULL", "event_type_is_short_and_printable"),
+        (
+            &format!("'account', 'b', 1, '{long}', '{{}}', NULL"),
+            "event_type_is_short_and_printable",
+        ),
         ("'account', 'b', 1, 'x', '{}', '[1]'", "metadata_is_a_json_object"),
         ("'account', 'b', 1, 'x', '{}', '\"x\"'", "metadata_is_a_json_object"),
     ];
@@ -64,6 +70,14 @@ async fn rows_that_could_not_be_read_back_are_refused_by_name() {
         let statement = format!("INSERT INTO execution_events ({COLUMNS}) VALUES ({values})");
         let (_, found) = refused(&database, &statement).await;
         assert_eq!(found.as_deref(), Some(constraint), "{values}");
+    }
+    for time in ["infinity", "-infinity"] {
+        let statement = format!(
+            "INSERT INTO execution_events (created_at, {COLUMNS})
+             VALUES ('{time}', 'account', 'b', 1, 'x', '{{}}', NULL)"
+        );
+        let (_, found) = refused(&database, &statement).await;
+        assert_eq!(found.as_deref(), Some("created_at_is_finite"), "{time}");
     }
     let explicit = format!(
         "INSERT INTO execution_events (position, {COLUMNS}) VALUES (7, 'account', 'b', 1, 'x', '{{}}', NULL)"
@@ -74,6 +88,8 @@ async fn rows_that_could_not_be_read_back_are_refused_by_name() {
 #[tokio::test]
 async fn rows_inserted_by_hand_are_read_whatever_stands_in_them() {
     let database = database(IdType::Text).await;
+    // rows from before there were these constraints
+    run(&database, "ALTER TABLE execution_events DROP CONSTRAINT created_at_is_finite").await;
     let odd = [
         "NULL, NULL",
         "'null', 'infinity'",

@@ -13,6 +13,7 @@ mod old_store;
 mod plans;
 mod processes;
 mod projections;
+mod raw_rows;
 mod schema;
 mod statements;
 mod store;

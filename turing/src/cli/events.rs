@@ -80,6 +80,6 @@ fn data(event: &RecordedEvent) -> String {
             );
             shown(&fields.collect::<Vec<_>>().join("  "), LONGEST)
         }
-        _ => shown(event.payload.as_str(), LONGEST),
+        _ => shown(&event.payload.to_string(), LONGEST),
     }
 }

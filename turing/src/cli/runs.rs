@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use es_core::{
-    Aggregate, EventFilter, EventStoreExt, LoadError, ReadLog, RecordedEvent, Timestamp,
-};
+use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
 use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
@@ -35,14 +33,13 @@ pub(super) async fn execute(
     let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
     let events = store.events.log(ReadLog::from_start().filter(filter));
     pin_mut!(events);
-    let mut runs: Vec<Row> = Vec::new();
+    let (mut runs, mut unreadable): (Vec<Row>, Vec<String>) = Default::default();
     while let Some(recorded) = events.try_next().await? {
-        let event = recorded.decode().map_err(|source| LoadError::Decode {
-            stream: recorded.stream.clone(),
-            version: recorded.version,
-            source,
-        })?;
-        take(&mut runs, &recorded, event);
+        match recorded.decode() {
+            Ok(event) => take(&mut runs, &recorded, event),
+            // its runs are listed as far as they can be read
+            Err(_) => unreadable.push(format!("{} {}", recorded.stream, recorded.version)),
+        }
     }
     if json {
         output.json(&runs)?;
@@ -50,6 +47,10 @@ pub(super) async fn execute(
         output.line("no run yet; `turing demo` makes one")?;
     } else {
         output.line(rows(&listed(&runs)))?;
+    }
+    if !json && !unreadable.is_empty() {
+        let events = shown(&unreadable.join(", "), 200);
+        output.line(format_args!("left out, because they cannot be read: {events}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 26] = [
+const STEPS: [(&str, &str); 27] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -84,6 +84,10 @@ const STEPS: [(&str, &str); 26] = [
     (
         "wrong snapshots of another history",
         include_str!("../../migrations/postgres/0026_wrong_snapshots.sql"),
+    ),
+    (
+        "append event readable",
+        include_str!("../../migrations/postgres/0027_append_event_readable.sql"),
     ),
 ];
 

@@ -6,12 +6,16 @@ use es_core::{
     Aggregate, EventStore, EventStoreExt, ReadLog, RecordedEvent, StoreError, StreamId, Timestamp,
 };
 use futures_util::{TryStreamExt, pin_mut};
-use turing_domain::{Posting, PostingEvent};
+use serde_json::Value;
+use turing_domain::{Posting, PostingEvent, WorkflowEvent, WorkflowRuns};
 
 use super::{FindingSeverity, StoreFinding};
 
+/// The kind of finding that tells of events which programs cannot read.
+pub(crate) const UNREADABLE: &str = "event_unreadable";
+
 /// Reads the whole log and tells of streams whose versions have gaps, whose events stand in the log
-/// in another order, whose times run backwards, and of postings' events that cannot be read.
+/// in another order, whose times run backwards, and whose events programs cannot read.
 ///
 /// It needs memory for each stream, not for each event.
 ///
@@ -26,6 +30,15 @@ pub async fn validate_log(events: &dyn EventStore) -> Result<Vec<StoreFinding>, 
         streams.entry(event.stream.clone()).or_default().take(&event);
     }
     Ok(streams.iter().flat_map(|(stream, seen)| seen.findings(stream)).collect())
+}
+
+/// Whether programs can read the event; of a stream that is none of theirs, whether it is JSON.
+fn is_readable(event: &RecordedEvent) -> bool {
+    match event.stream.aggregate_type() {
+        Posting::TYPE => event.decode::<PostingEvent>().is_ok(),
+        WorkflowRuns::TYPE => event.decode::<WorkflowEvent>().is_ok(),
+        _ => event.payload.decode::<Value>().is_ok(),
+    }
 }
 
 /// How often something was seen, and in which version first.
@@ -71,8 +84,7 @@ impl Seen {
             self.earlier.add(version);
         }
         self.latest = Some(event.recorded_at);
-        let is_posting = event.stream.aggregate_type() == Posting::TYPE;
-        if is_posting && event.decode::<PostingEvent>().is_err() {
+        if !is_readable(event) {
             self.unreadable.add(version);
         }
     }
@@ -111,7 +123,7 @@ impl Seen {
             finding("gap_in_versions", Error, gap),
             finding("order_reversed", Warning, reversed),
             finding("clock_reversed", Warning, earlier),
-            finding("event_unreadable", Warning, unreadable),
+            finding(UNREADABLE, Warning, unreadable),
         ];
         findings.into_iter().flatten()
     }

@@ -75,6 +75,47 @@ fn the_version_is_that_of_the_new_event_and_a_taken_one_is_refused_by_the_constr
 }
 
 #[test]
+fn what_programs_cannot_read_is_refused_at_the_door() {
+    with_postings(1, async |projected| {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let refused = [
+            (r#"{"output": 1e400}"#.to_owned(), "a number beyond a double"),
+            (r#"{"a": [{"b": -1e309}]}"#.to_owned(), "a number beyond a double"),
+            (format!(r#"{{"output": {}}}"#, nested(64)), "nested deeper than 64 levels"),
+            (format!(r#"{{"output": {}}}"#, nested(2_000)), "nested deeper than 64 levels"),
+            (
+                r#"{"output": {"$serde_json::private::RawValue": "[1]"}}"#.to_owned(),
+                "a key that belongs to",
+            ),
+            (r#"{"$serde_json::private::Number": 1}"#.to_owned(), "a key that belongs to"),
+        ];
+        for (json, problem) in &refused {
+            for (part, arguments) in
+                [("event_data", format!("'{json}'")), ("metadata", format!("'{{}}', '{json}'"))]
+            {
+                let call = format!("SELECT append_event('llm_call_completed', 1, {arguments})");
+                let error = projected.refused(&call).await;
+                assert_eq!(error.code, "22023", "{error:?}");
+                assert!(error.text.contains(&format!("{part} has ")), "{error:?}");
+                assert!(error.text.contains(problem), "{error:?}");
+                assert!(error.text.contains("write the number as a string"), "{error:?}");
+            }
+        }
+        let digits = "9".repeat(400);
+        let kept = [
+            format!(r#"{{"output": {}}}"#, nested(63)),
+            r#"{"output": [1.7976931348623157e308, 1e-300]}"#.to_owned(),
+            format!(r#"{{"output": "{digits} \"$serde_json::private::Number\": 1"}}"#),
+        ];
+        for json in kept {
+            let call = format!("'llm_call_completed', 1, '{json}', '{json}'");
+            appended(&projected.pool, &call).await;
+        }
+        projected.assert_equals_fold(1, "after what is kept").await;
+    });
+}
+
+#[test]
 fn a_repeat_with_its_key_gives_the_first_event_and_another_content_is_an_error() {
     with_postings(2, async |projected| {
         let pool = &projected.pool;

@@ -124,9 +124,8 @@ impl Member {
             return;
         }
         if self.worker.is_none() {
-            match self.acquired(means).await {
-                Ok(worker) => self.worker = Some(worker),
-                Err(halt) => return self.halt(means, halt).await,
+            if let Err(halt) = self.acquire(means).await {
+                return self.halt(means, halt).await;
             }
             self.renewed_at = None;
         }
@@ -148,7 +147,7 @@ impl Member {
         }
     }
 
-    async fn acquired(&self, means: &Means) -> Result<Worker, StopCause> {
+    async fn acquire(&mut self, means: &Means) -> Result<(), StopCause> {
         self.definition.check()?;
         let claim = Claim {
             projection: self.definition.name().to_owned(),
@@ -169,9 +168,10 @@ impl Member {
         )
         .await?;
         worker.limit = means.settings.limit;
+        // whatever is found, there is a lease by now, to tell of it and to be given back
+        let worker = self.worker.insert(worker);
         worker.check_log().await?;
-        worker.forget_passed_trouble().await?;
-        Ok(worker)
+        Ok(worker.forget_passed_trouble().await?)
     }
 
     async fn renew(&mut self, means: &Means) -> Result<(), StopCause> {

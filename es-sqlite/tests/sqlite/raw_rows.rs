@@ -1,0 +1,130 @@
+//! Rows written by hand, also with every constraint circumvented: each costs at most itself.
+
+use std::sync::Arc;
+
+use es_core::{EventStore, IdempotencyKey, StoreErrorKind};
+use es_sqlite::rusqlite::types::Value;
+use es_sqlite::rusqlite::{Connection, params};
+use es_testing::raw_rows;
+use fastrand::Rng;
+
+use crate::support::{Folder, append_one, event, stream};
+
+/// A connection to which columns have no types and rows no rules.
+fn lawless(folder: &Folder) -> Connection {
+    let connection = folder.connection();
+    connection
+        .execute_batch(
+            "DROP TRIGGER execution_events_are_appended;
+             PRAGMA ignore_check_constraints = ON;
+             PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema
+             SET sql = replace(replace(sql, ' NOT NULL', ''), ') STRICT', ')')
+             WHERE name = 'execution_events';
+             PRAGMA writable_schema = RESET;",
+        )
+        .unwrap();
+    connection
+}
+
+/// Something that no column expects.
+fn odd(chance: &mut Rng) -> Value {
+    match chance.u8(0..7) {
+        0 => Value::Null,
+        1 => Value::Real(1.5e300),
+        2 => Value::Blob(vec![0xff, 0x00, 0x8b]),
+        3 => Value::Text(raw_rows::text(chance)),
+        4 => Value::Text("{a: 1, 'b': +.5,}".to_owned()),
+        5 => Value::Text("infinity".to_owned()),
+        _ => Value::Integer(-7),
+    }
+}
+
+#[tokio::test]
+async fn whatever_stands_in_a_row_costs_at_most_itself() {
+    let folder = Folder::new();
+    let store = Arc::new(folder.store().await);
+    append_one(&store, "posting/good", event("before")).await;
+    let connection = lawless(&folder);
+    let mut chance = Rng::with_seed(11);
+    let rows = raw_rows::rows();
+    connection.execute_batch("BEGIN").unwrap();
+    for row in 0..rows {
+        let mut columns = [
+            Value::Text(format!("{row:08x}-0000-4000-8000-000000000001")),
+            Value::Text("posting".to_owned()),
+            Value::Text(format!("odd{}", row % 50)),
+            Value::Integer(i64::try_from(row).unwrap() + 1),
+            Value::Text("script_execution_completed".to_owned()),
+            Value::Text("2025-11-19 10:00:00.000000".to_owned()),
+            Value::Text(raw_rows::metadata(&mut chance)),
+            Value::Text(raw_rows::json(&mut chance)),
+        ];
+        if chance.bool() {
+            let column = chance.usize(0..columns.len());
+            columns[column] = odd(&mut chance);
+        }
+        // ids and versions that are there already are somebody else's rule
+        let [a, b, c, d, e, f, g, h] = columns;
+        connection
+            .execute(
+                "INSERT OR IGNORE INTO execution_events (event_id, aggregate_type, aggregate_id,
+                     aggregate_version, event_type, created_at, metadata, event_data)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![a, b, c, d, e, f, g, h],
+            )
+            .unwrap();
+    }
+    connection
+        .execute_batch(
+            "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
+                 aggregate_version, event_type, created_at, metadata, event_data)
+             VALUES ('ffffffff-0000-4000-8000-000000000001', CAST(x'ff' AS TEXT), CAST(x'fe' AS TEXT),
+                 1, CAST(x'fd' AS TEXT), CAST(x'fc' AS TEXT), CAST(x'fb' AS TEXT), CAST(x'fa' AS TEXT));
+             COMMIT",
+        )
+        .unwrap();
+    append_one(&store, "posting/good", event("after")).await;
+    let count: i64 = connection
+        .query_row("SELECT count(*) FROM execution_events WHERE position > 0", [], |row| row.get(0))
+        .unwrap();
+    let well = stream("posting/good");
+    let log = raw_rows::check_readers(store.clone(), usize::try_from(count).unwrap(), &well).await;
+    let unreadable = |column: &str| {
+        log.iter().any(|event| {
+            event.payload.unreadable_because().is_some_and(|reason| reason.starts_with(column))
+        })
+    };
+    for column in
+        ["aggregate_id", "aggregate_version", "event_id", "event_type", "metadata", "event_data"]
+    {
+        assert!(unreadable(column), "{column}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_written_by_hand_costs_that_key() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/1", event("a")).await;
+    append_one(&store, "posting/2", event("b")).await;
+    folder
+        .connection()
+        .execute_batch(
+            "INSERT INTO idempotency_keys VALUES
+                 ('posting', '1', 'before', -5, 0), ('posting', '1', 'reversed', 2, 1),
+                 ('posting', '1', 'other', 2, 2), ('posting', '1', 'all', 1, 9223372036854775807)",
+        )
+        .unwrap();
+    let find = async |key: &str| {
+        store.find_append(&stream("posting/1"), &IdempotencyKey::new(key).unwrap()).await
+    };
+    for key in ["before", "reversed", "other"] {
+        let error = find(key).await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+        assert!(error.to_string().contains("posting/1"), "{error}");
+    }
+    assert_eq!(find("all").await.unwrap().unwrap().streams.len(), 2);
+    assert!(find("none").await.unwrap().is_none());
+    append_one(&store, "posting/1", event("c")).await;
+}

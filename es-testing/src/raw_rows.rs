@@ -1,0 +1,153 @@
+//! Rows that somebody writes by hand: a grammar of odd ones, and what must still work after them.
+
+use std::sync::Arc;
+
+use es_core::projection::{
+    ApplyError, FailurePolicy, ListParked, Projection, ProjectionSink, Rebuild, Runner, Slot,
+    read_row,
+};
+use es_core::{
+    EventFilter, EventStore, EventStoreExt, ReadLog, ReadStream, RecordedEvent, StreamId,
+};
+use fastrand::Rng;
+use futures_util::StreamExt;
+use serde_json::Value;
+
+/// How many rows a campaign writes: few, or 20,000 with `ES_CAMPAIGN=full`.
+pub fn rows() -> u64 {
+    crate::contract::parts::rounds(300, 20_000)
+}
+
+/// An odd JSON text.
+pub fn json(chance: &mut Rng) -> String {
+    let inner = |chance: &mut Rng| {
+        let token = ["RawValue", "Number"][chance.usize(0..2)];
+        match chance.u8(0..9) {
+            0 => "1e400".to_owned(),
+            1 => format!("{}{}", "[".repeat(200), "]".repeat(200)),
+            2 => format!(r#"{{"$serde_json::private::{token}": 5}}"#),
+            3 => format!(r#"{{"$serde_json::private::{token}": "[1]"}}"#),
+            4 => "123456789012345678901234567890.5".to_owned(),
+            5 => r#""\u0007\ud83d\ude00""#.to_owned(),
+            6 => "-0.0".to_owned(),
+            7 => "null".to_owned(),
+            _ => {
+                format!("{{{}1{}}}", r#""a": {"#.repeat(140).trim_end_matches('{'), "}".repeat(139))
+            }
+        }
+    };
+    let value = inner(chance);
+    match chance.u8(0..3) {
+        0 => value,
+        1 => format!("[{value}]"),
+        _ => format!(r#"{{"output": {value}}}"#),
+    }
+}
+
+/// An odd JSON object for metadata.
+pub fn metadata(chance: &mut Rng) -> String {
+    let names = ["n", "conversation_id", "event_version", "causation_id", "correlation_id"];
+    format!(r#"{{"{}": {}}}"#, names[chance.usize(0..names.len())], json(chance))
+}
+
+/// A text that is no name.
+pub fn text(chance: &mut Rng) -> String {
+    match chance.u8(0..6) {
+        0 => String::new(),
+        1 => "Not a name".to_owned(),
+        2 => "x".repeat(100_000),
+        3 => "a\u{85}b\u{7}".to_owned(),
+        4 => "\u{202e}é".to_owned(),
+        _ => "ordinary".to_owned(),
+    }
+}
+
+/// Counts the events whose payload can be read.
+struct Readable;
+
+impl Projection for Readable {
+    const NAME: &'static str = "readable";
+    const VERSION: u32 = 1;
+    type Row = u64;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all()
+    }
+
+    fn apply(
+        &self,
+        _: &str,
+        row: Option<u64>,
+        event: &RecordedEvent,
+    ) -> Result<Option<u64>, ApplyError> {
+        event.payload.decode::<Value>()?;
+        Ok(Some(row.unwrap_or(0) + 1))
+    }
+}
+
+/// Checks that every reader still works, with `events` events in the log, of which the good ones of
+/// the stream `well` are the last: read, filtered, tailed, projected under each policy and rebuilt.
+/// Answers the whole log.
+///
+/// # Panics
+///
+/// When something does not work.
+pub async fn check_readers<S: EventStore + ProjectionSink + 'static>(
+    store: Arc<S>,
+    events: usize,
+    well: &StreamId,
+) -> Vec<RecordedEvent> {
+    let mut log = Vec::new();
+    let mut read = ReadLog::from_start();
+    loop {
+        let page = store.read_log(&read).await.expect("the log is read");
+        log.extend(page.events);
+        if page.at_end {
+            break;
+        }
+        read.after = page.next;
+    }
+    assert_eq!(log.len(), events);
+    assert!(log.is_sorted_by(|a, b| a.position < b.position));
+    let good: Vec<_> = log.iter().filter(|event| event.stream == *well).cloned().collect();
+    assert!(good.iter().all(|event| event.payload.unreadable_because().is_none()));
+    let page = store.read_stream(&ReadStream::new(well.clone())).await.expect("the stream is read");
+    assert_eq!(page.events, good);
+
+    let filter = EventFilter::all().stored_name(good[0].event_type.as_str());
+    let mut wanted = store.log(ReadLog::from_start().filter(filter));
+    let mut last = None;
+    while let Some(event) = wanted.next().await {
+        last = Some(event.expect("the filtered log is read"));
+    }
+    assert_eq!(last.as_ref(), good.last());
+    let tailed: Vec<_> = store.tail(ReadLog::from_start()).take(events).collect().await;
+    assert!(tailed.iter().all(Result::is_ok));
+
+    // the first event that cannot be taken stops it, by name
+    let mut runner = Runner::new(store.clone(), store.clone()).projection(Readable);
+    let stopped = runner.catch_up().await;
+    runner.release().await;
+    let is_odd = |event: &RecordedEvent| event.payload.decode::<Value>().is_err();
+    if let Some(odd) = log.iter().find(|event| is_odd(event)) {
+        let error = stopped.expect_err("it stops at an odd event").to_string();
+        assert!(error.contains(&odd.position.to_string()), "{error}");
+    }
+    let mut runner = Runner::new(store.clone(), store.clone())
+        .projection_with(Readable, FailurePolicy::park_key());
+    runner.catch_up().await.expect("odd events are parked");
+    runner.release().await;
+    let count = u64::try_from(good.len()).expect("a number of events");
+    let key = well.to_string();
+    let row = async || read_row::<Readable>(&*store, &key).await.expect("the row is read");
+    assert_eq!(row().await, Some(count));
+    let rebuild = Rebuild::new(store.clone(), store.clone(), Readable);
+    rebuild.policy(FailurePolicy::park_key()).run().await.expect("it is rebuilt");
+    assert_eq!(row().await, Some(count));
+    let parked = store
+        .parked("readable", Slot::Active, &ListParked::default())
+        .await
+        .expect("they are listed");
+    assert_eq!(parked.is_empty(), !log.iter().any(is_odd));
+    log
+}

@@ -1,0 +1,45 @@
+//! Events that somebody wrote by hand and no program reads: they cost their posting, and are told.
+
+use crate::database::{Database, turing};
+use crate::support::Workspace;
+
+#[test]
+fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["demo"]).expect_code(0);
+    database.run(
+        r#"INSERT INTO postings (posting_id) VALUES (901), (902), (903);
+           INSERT INTO execution_events
+               (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
+           VALUES
+               ('posting', 901, 1, 'script_execution_completed', '{"output": 1e400}', '{"conversation_id": 1}'),
+               ('posting', 902, 1, 'Anything goes', '[]', '{"n": 1e400}'),
+               ('posting', 903, 1, 'posting_terminal', '{}', '{"event_version": {"$serde_json::private::RawValue": 5}}'),
+               ('somebody', 904, 1, 'x', '{"n": -1e400}', NULL),
+               ('workflow', 3999, 1, 'workflow_started', '"odd"', NULL)"#,
+    );
+    for arguments in [
+        &["projection", "list"][..],
+        &["runs"],
+        &["runs", "--json"],
+        &["events", "posting", "901"],
+        &["events", "posting", "902", "--json"],
+        &["events", "posting", "12345"],
+        &["state", "posting", "12345"],
+        &["trace", "workflow_3001_posting_12345"],
+        &["demo"],
+    ] {
+        turing(&workspace, &url, arguments).expect_code(0);
+    }
+    // a model parked one of them, and says so
+    let listed = turing(&workspace, &url, &["projection", "list"]).expect_code(1).stdout;
+    assert!(listed.contains("turing projection parked conversation_statistics"), "{listed}");
+    let runs = turing(&workspace, &url, &["runs"]).expect_code(0).stdout;
+    assert!(runs.contains("left out, because they cannot be read: workflow/3999 1"), "{runs}");
+    let told = turing(&workspace, &url, &["validate"]).expect_code(0).stdout;
+    for stream in ["posting 901", "posting 902", "posting 903", "somebody 904", "workflow 3999"] {
+        let line = format!("warning [event_unreadable] {stream}: ");
+        assert_eq!(told.matches(&line).count(), 1, "{told}");
+    }
+}
