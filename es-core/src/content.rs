@@ -205,6 +205,10 @@ fn check_number(number: &str, at: usize) -> Result<usize, ContentProblem> {
     });
     let plain = Decimal::of(number).plain_bytes();
     match plain {
+        // the bytes count the sign, too
+        Some(bytes) if is_small && bytes > Limits::NUMBER_BYTES + 1 => {
+            Err(ContentProblem::LongNumber { at, limit: Limits::NUMBER_BYTES })
+        }
         Some(bytes) if is_small && number.parse::<f64>().is_ok_and(f64::is_finite) => {
             Ok(bytes.saturating_sub(number.len()))
         }
@@ -313,6 +317,9 @@ mod tests {
         }
         let zeros = format!("0.{}e-324", "0".repeat(Limits::NUMBER_BYTES));
         assert!(matches!(check(&zeros), Err(ContentProblem::LongNumber { at: 0, .. })));
+        // so is what is written out
+        let grows = format!("{}e-300", of_length(900));
+        assert!(matches!(check(&grows), Err(ContentProblem::LongNumber { at: 0, .. })));
         // digits in a string are text
         assert_eq!(check(&format!("\"{too_long}\"")), Ok(()));
     }

@@ -214,7 +214,24 @@ fn what_cannot_be_read_at_all_breaks_the_round_trip() {
         RateFound { rate: f64 },
     }
     let events = Just(f64::NAN).prop_map(|rate| NotANumber::RateFound { rate });
+<<<<<<< HEAD
     broken(laws::events_round_trip(events), "events_round_trip", "NaN is no number");
+=======
+    broken(laws::events_round_trip(events), "events_round_trip", "is no number of JSON");
+
+    // serde reads the content only where the tag comes first, which no store promises
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "type", content = "data")]
+    enum Reading {
+        Total(u128),
+    }
+    #[derive(Event, Debug, PartialEq)]
+    enum Meter {
+        ReadingTaken { reading: Reading },
+    }
+    let events = Just(7).prop_map(|n| Meter::ReadingTaken { reading: Reading::Total(n) });
+    broken(laws::events_round_trip(events), "events_round_trip", "u128");
+>>>>>>> canon2
 }
 
 /// A hand-written event type that does what one function pointer says.
