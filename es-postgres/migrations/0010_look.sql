@@ -150,6 +150,10 @@ BEGIN
     SELECT h.holders, h.holder_lows INTO holders, lows
     FROM "{schema}"."{events}_holders"(known, known_lows, before) h;
     SELECT coalesce(max(w.position), 0) INTO watermark FROM "{schema}"."{events}_watermark" w;
+    IF watermark > drawn THEN
+        -- somebody may have been faster
+        drawn := "{schema}"."{events}_drawn"();
+    END IF;
     IF watermark <= drawn THEN
         -- what is below a frontier is decided, whoever has seen it; one beyond everything that was
         -- drawn is none

@@ -67,8 +67,8 @@ impl Frontier {
         if !look.is_same || look.newest < position {
             return Err(Divergence::OtherHistory { position });
         }
-        if look.drawn < position.max(look.newest) {
-            return Err(Divergence::SequenceBehind { position: look.newest, drawn: look.drawn });
+        if look.drawn_since < position.max(look.newest) {
+            return Err(Divergence::SequenceBehind { position: look.newest, drawn: look.drawn_since });
         }
         self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty();
         self.position = look.newest;
