@@ -137,6 +137,16 @@ fn check_event(event: &NewEvent, limits: &Limits) -> Result<usize, InvalidReques
         .expect("metadata is a map with string keys and JSON values");
     let metadata_bytes = stored_bytes(&metadata, limits.metadata_bytes, limits.depth)
         .map_err(|problem| content("metadata", problem))?;
+    // a number of its own has a place of its own
+    if let (None, Some(other)) =
+        (event.metadata.conversation_id, event.metadata.extra.get("conversation_id"))
+    {
+        let (bytes, limit) = (other.to_string().len(), Limits::CONVERSATION_BYTES);
+        if bytes > limit {
+            let problem = ContentProblem::TooLarge { bytes, limit };
+            return Err(content("metadata", problem));
+        }
+    }
     Ok(payload_bytes + metadata_bytes)
 }
 

@@ -24,6 +24,9 @@ impl Limits {
     pub const AGGREGATE_TYPE_BYTES: usize = 64;
     /// The longest aggregate id, in bytes.
     pub const AGGREGATE_ID_BYTES: usize = 255;
+    /// The longest text or JSON that stands in the place of a conversation in the metadata, in bytes:
+    /// PostgreSQL's specified index takes no more than about 2,700.
+    pub const CONVERSATION_BYTES: usize = 1_000;
     /// The longest event type, in bytes.
     pub const EVENT_TYPE_BYTES: usize = 100;
     /// The longest idempotency key, in bytes.

@@ -68,7 +68,10 @@ impl Frontier {
             return Err(Divergence::OtherHistory { position });
         }
         if look.drawn_since < position.max(look.newest) {
-            return Err(Divergence::SequenceBehind { position: look.newest, drawn: look.drawn_since });
+            return Err(Divergence::SequenceBehind {
+                position: look.newest,
+                drawn: look.drawn_since,
+            });
         }
         self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty();
         self.position = look.newest;

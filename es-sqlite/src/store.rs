@@ -243,6 +243,15 @@ impl Drop for Shared {
 
 /// Opens all connections and starts the threads.
 fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
+    // SQLite's other names for databases: here they would be names of files
+    let name = config.path.to_string_lossy();
+    if name.starts_with(':') || name.starts_with("file:") {
+        let text = format!(
+            "`{name}` is no path of a file; give the path of one, or use the memory store for what \
+             need not last"
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
     config.path = std::path::absolute(&config.path).map_err(|error| {
         StoreError::new(StoreErrorKind::NotAStore, "the path of the store is empty")
             .caused_by(error)

@@ -27,6 +27,15 @@ async fn a_text_file_is_refused_and_kept() {
 }
 
 #[tokio::test]
+async fn names_that_mean_no_file_are_refused() {
+    for name in [":memory:", "file:store.db?mode=memory", "file::memory:"] {
+        let error = refused(Path::new(name), SqliteConfig::new(name)).await;
+        assert_eq!(error.kind(), StoreErrorKind::NotAStore);
+        assert!(!Path::new(name).exists());
+    }
+}
+
+#[tokio::test]
 async fn another_programs_database_is_refused_and_kept() {
     let folder = Folder::new();
     folder.connection().execute_batch("CREATE TABLE mine (a)").unwrap();

@@ -92,6 +92,12 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
                 Metadata::new().with("x", json!({"$serde_json::private::RawValue": 5})),
             )),
         ),
+        (
+            "a conversation that is too long for an index",
+            last(event(3).with_metadata(
+                Metadata::new().with("conversation_id", "c".repeat(Limits::CONVERSATION_BYTES)),
+            )),
+        ),
         ("numbers that grow beyond the limit", {
             let numbers = vec!["1e300"; limits.payload_bytes / 300 + 1];
             last(with(raw(format!("[{}]", numbers.join(",")))))

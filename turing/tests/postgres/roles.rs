@@ -41,6 +41,11 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let too_early = turing(&workspace, &url, &["migrate", "--roles"]).expect_code(3);
     assert!(too_early.stderr.contains("migrate it"), "{too_early:#?}");
     turing(&workspace, &url, &["migrate"]).expect_code(0);
+    let executed_by_everybody = "SELECT p.oid::regprocedure::text FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace
+            AND (p.proacl IS NULL
+                OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0))";
+    assert_eq!(database.texts(executed_by_everybody), [""; 0]);
     for _ in 0..2 {
         let made = turing(&workspace, &url, &["migrate", "--roles"]).expect_code(0);
         assert!(made.stdout.contains("turing_writer"), "{made:#?}");
