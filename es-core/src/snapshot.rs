@@ -8,9 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::aggregate::Aggregate;
+use crate::content::{ContentProblem, check_json};
 use crate::envelope::{EventId, RecordedEvent};
-use crate::error::StoreError;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Event;
+use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::read::{PageLimit, StreamPage};
 use crate::stream::StreamId;
@@ -60,6 +62,30 @@ impl Snapshot {
         (&self.stream, self.version, self.last_event)
             == (&event.stream, event.version, event.event_id)
     }
+
+    /// For backends: refuses what no backend can keep, before anything is written; see clause 10 of
+    /// [`SnapshotStore`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreErrorKind::Other`], with the [`ContentProblem`] as its cause.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let refused = |problem: ContentProblem| {
+            let text = format!("a snapshot of {} at {} cannot be kept", self.stream, self.version);
+            StoreError::new(StoreErrorKind::Other, text).caused_by(problem)
+        };
+        if self.schema.contains('\0') {
+            return Err(refused(ContentProblem::NulCharacter { path: "schema".to_owned() }));
+        }
+        kept_form(&self.state).map(drop).map_err(refused)
+    }
+}
+
+/// A state in the form that every store may give back.
+pub(crate) fn kept_form(state: &Payload) -> Result<Payload, ContentProblem> {
+    let limits = Limits::default();
+    check_json(state.as_str(), limits.append_bytes, limits.depth)?;
+    state.canonical()
 }
 
 /// What is known of a kept snapshot without reading its state.
@@ -120,6 +146,9 @@ pub struct SnapshotAndTail {
 /// 9. Snapshots of another history, as of a stream that was restored, emptied or is another store's,
 ///    come back with the last event that they were saved with, so that what is loaded is the fold of
 ///    the stream's own events. (`snapshots::those_of_another_history_are_not_used`)
+/// 10. A state that some backend could not keep is refused by every one, as [`Snapshot::check`] says,
+///     and any other comes back as the same JSON value.
+///     (`snapshots::generated_states_come_back_or_are_refused`)
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + 'static {
     /// The newest snapshot of the stream at or below `up_to`.

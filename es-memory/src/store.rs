@@ -151,6 +151,7 @@ impl SnapshotStore for MemoryStore {
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        snapshot.check()?;
         let mut log = self.log();
         let kept = log.snapshots.entry(snapshot.stream.clone()).or_default();
         kept.insert(snapshot.version, snapshot);

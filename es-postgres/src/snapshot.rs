@@ -74,6 +74,7 @@ impl Reader {
 
     /// Keeps a snapshot, in place of one of the same version.
     pub(crate) async fn save_snapshot(&self, snapshot: &Snapshot) -> Result<(), StoreError> {
+        snapshot.check()?;
         let stream = &snapshot.stream;
         let statement = || {
             self.on_snapshots(stream, &self.statements.save_snapshot, |table| {

@@ -406,6 +406,7 @@ impl SnapshotStore for SqliteStore {
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        snapshot.check()?;
         // alone, so that appends are not lost with one for which there is no room
         self.writes()?.write_alone(move |connection| snapshot::save(connection, &snapshot)).await
     }

@@ -18,7 +18,7 @@ mod append;
 mod batch;
 mod conflicts;
 mod cursors;
-mod documents;
+pub(crate) mod documents;
 mod durability;
 mod fidelity;
 mod filters;
@@ -188,6 +188,7 @@ macro_rules! for_each_scenario {
                     the_tail_comes_with_the_latest,
                     what_is_loaded_equals_replay_at_every_version,
                     those_of_another_history_are_not_used,
+                    generated_states_come_back_or_are_refused,
                 }
             }
         }

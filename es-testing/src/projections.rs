@@ -32,6 +32,7 @@ mod commit;
 mod durability;
 mod engine;
 mod failures;
+mod fidelity;
 mod guards;
 mod handlers;
 mod inline;
@@ -250,6 +251,9 @@ macro_rules! for_each_projection_scenario {
                     a_switch_goes_on_within_the_append,
                     what_appends_keep_is_the_fold_of_the_log,
                     a_handler_is_called_within_the_append,
+                }
+                fidelity {
+                    generated_rows_come_back_live_and_rebuilt,
                 }
                 laws {
                     rebuilt_is_live_is_live_with_restarts,

@@ -50,10 +50,10 @@ use super::{
 ///    position of `from`: what was committed once is not committed again.
 ///    (`commit::a_repeated_commit_is_refused`, `commit::racing_commits_have_one_winner`)
 /// 6. [`load`](Self::load) answers the rows among the given keys, as they were committed last, each
-///    once, in any order; [`rows`](Self::rows) answers all in the order of their keys, byte by byte,
+///    once, in any order, as the same JSON values to the last digit; [`rows`](Self::rows) answers all in the order of their keys, byte by byte,
 ///    in pages that join without gap or overlap. Projections and slots do not mix.
 ///    (`commit::rows_come_back_as_committed`, `commit::rows_are_listed_in_key_order`,
-///    `commit::projections_do_not_mix`)
+///    `commit::projections_do_not_mix`, `fidelity::generated_rows_come_back_live_and_rebuilt`)
 /// 7. [`Content::Events`](super::Content::Events) are given to the handler of the projection, in
 ///    order, within the transaction of the commit. Where a handler writes into tables of its own, the
 ///    sink tells it the generation, so that a shadow gets others than the active model. If it fails, or panics, nothing of the batch is written and

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::check::Sampling;
 use super::load::{Loaded, load_stream};
 use crate::aggregate::Aggregate;
-use crate::content::check_json;
 use crate::envelope::EventReceipt;
-use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::read::{ReadStream, StreamPage};
-use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
+use crate::snapshot::{
+    Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted, kept_form,
+};
 use crate::store::EventStore;
 use crate::stream::StreamId;
 use crate::time_travel::differences;
@@ -46,10 +46,7 @@ type NotKept = Box<dyn std::error::Error + Send + Sync>;
 
 /// The state in the form that every store may give back; what would not come back is not kept.
 fn encoded<A: Snapshotted>(state: &A) -> Result<Payload, NotKept> {
-    let limits = Limits::default();
-    let payload = Payload::of(state)?;
-    check_json(payload.as_str(), limits.append_bytes, limits.depth)?;
-    let payload = payload.canonical()?;
+    let payload = kept_form(&Payload::of(state)?)?;
     payload.decode::<A>()?;
     Ok(payload)
 }

@@ -23,8 +23,10 @@ SELECT
             AND NOT s.seqcycle
     ) AS has_plain_positions,
     (
-        SELECT format_type(a.atttypid, NULL)
+        -- not format_type, which quotes as the database is set to
+        SELECT CASE t.typname WHEN 'int4' THEN 'integer' ELSE t.typname::text END
         FROM pg_catalog.pg_attribute a
+        JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
         WHERE a.attrelid = to_regclass($1)
             AND a.attname = 'aggregate_id'
             AND NOT a.attisdropped

@@ -24,6 +24,7 @@ mod retired;
 mod round_trips;
 mod secrets;
 mod sequence;
+mod settings;
 mod snapshot_table;
 mod snapshots;
 mod stopped;

@@ -19,18 +19,18 @@ use super::run;
 
 /// The server's clock is replaced by a row, and the handler has a table.
 const SETUP: &str = "
-    CREATE TABLE manual_clock (now TIMESTAMPTZ NOT NULL);
-    INSERT INTO manual_clock VALUES ('2000-01-01');
-    CREATE OR REPLACE FUNCTION execution_events_projection_now() RETURNS TIMESTAMPTZ
+    CREATE TABLE public.manual_clock (now TIMESTAMPTZ NOT NULL);
+    INSERT INTO public.manual_clock VALUES ('2000-01-01');
+    CREATE OR REPLACE FUNCTION public.execution_events_projection_now() RETURNS TIMESTAMPTZ
     LANGUAGE sql VOLATILE AS 'SELECT now FROM public.manual_clock';
-    CREATE TABLE effects (
+    CREATE TABLE public.effects (
         place BIGINT GENERATED ALWAYS AS IDENTITY,
         generation BIGINT NOT NULL
-            REFERENCES execution_events_projection_models (generation) ON DELETE CASCADE,
+            REFERENCES public.execution_events_projection_models (generation) ON DELETE CASCADE,
         stream TEXT NOT NULL,
         number BIGINT NOT NULL
     );
-    CREATE INDEX ON effects (generation)";
+    CREATE INDEX ON public.effects (generation)";
 
 /// Writes what the suite says, through the connection of the commit.
 struct Effects(Arc<SuiteHandler>);
@@ -128,8 +128,8 @@ impl ProjectionFixture for Projected {
 
     async fn effects(&self) -> Vec<(String, u64)> {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
-        let select = "SELECT stream, number FROM effects
-                      JOIN execution_events_projection_models USING (generation)
+        let select = "SELECT stream, number FROM public.effects
+                      JOIN public.execution_events_projection_models USING (generation)
                       WHERE projection = 'handled' AND slot = 'active' ORDER BY place";
         let rows: Vec<(String, i64)> =
             sqlx::query_as(select).fetch_all(&mut connection).await.unwrap();
@@ -156,7 +156,7 @@ impl ServerClock {
         let now = self.clock.now();
         if server.1 != now {
             sqlx::query(
-                "UPDATE manual_clock SET now = 'epoch'::timestamptz + $1 * interval '1 us'",
+                "UPDATE public.manual_clock SET now = 'epoch'::timestamptz + $1 * interval '1 us'",
             )
             .bind(now.as_micros())
             .execute(&mut server.0)

@@ -29,7 +29,7 @@ const TEXTS: [&str; 16] = [
 const ODD: [&str; 3] = ["\\u0000", "\\ud800", "\\udc00x"];
 
 /// The text of one document. Some are such that no store takes them.
-pub(super) fn document(rng: &mut Rng) -> String {
+pub(crate) fn document(rng: &mut Rng) -> String {
     let mut out = String::new();
     let depth = if rng.u8(..) < 3 { rng.usize(50..130) } else { 0 };
     let mut ends = Vec::with_capacity(depth);
@@ -99,7 +99,8 @@ fn number(rng: &mut Rng, out: &mut String) {
     }
 }
 
-fn text(rng: &mut Rng, out: &mut String) {
+/// The text of one string, in quotation marks. Some are such that no store takes them.
+pub(crate) fn text(rng: &mut Rng, out: &mut String) {
     out.push('"');
     for _ in 0..rng.usize(..6) {
         out.push_str(TEXTS[rng.usize(..16)]);

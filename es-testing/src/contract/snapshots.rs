@@ -5,13 +5,14 @@ mod replay;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use es_core::{EventId, PageLimit, ReadStream, Snapshot, SnapshotStore, SnapshotSummary};
+use es_core::{EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotStore, SnapshotSummary};
 use es_core::{StreamId, StreamVersion, Timestamp};
 use serde_json::json;
 
 pub(super) use self::replay::{
     those_of_another_history_are_not_used, what_is_loaded_equals_replay_at_every_version,
 };
+use super::documents::document;
 use super::parts::*;
 use crate::fixture::Fixture;
 
@@ -314,6 +315,35 @@ pub(super) async fn the_tail_comes_with_the_latest(fixture: &dyn Fixture) {
                 ReadStream::new(account.clone()).from_version(from).to_version(up_to).limit(limit);
             let tail = page(&store, &read).await;
             assert_eq!(together.tail, tail, "of {account} from {from} up to {up_to}, {limit:?}");
+        }
+    }
+}
+
+/// Generated documents as states: each comes back as the same value, or is refused as
+/// [`Snapshot::check`] says.
+pub(super) async fn generated_states_come_back_or_are_refused(fixture: &dyn Fixture) {
+    let (snapshots, account, seed) = (snapshots(fixture), stream("1"), seed());
+    let mut rng = fastrand::Rng::with_seed(seed);
+    append(&fixture.store(), &account, NONE, events(1..=1)).await;
+    for _ in 0..rounds(300, 100_000) {
+        let text = document(&mut rng);
+        let state = Payload::parse(text.clone())
+            .unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
+        let state = Snapshot { state, ..snapshot(&account, 1, "generated") };
+        let answer = snapshots.save_snapshot(state.clone()).await;
+        match state.check() {
+            Ok(()) => {
+                assert!(answer.is_ok(), "seed {seed}: {text} can be kept, but: {answer:?}");
+                let found = latest(&snapshots, &account, StreamVersion::MAX).await;
+                assert_eq!(found, Some(state), "seed {seed}: {text} comes back");
+            }
+            Err(expected) => {
+                let told = |error: &es_core::StoreError| {
+                    std::error::Error::source(error).map(ToString::to_string)
+                };
+                let found = answer.as_ref().map_err(told);
+                assert_eq!(found, Err(told(&expected)), "seed {seed}: {text} is refused");
+            }
         }
     }
 }

@@ -55,6 +55,29 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             },
             ..sinner
         }),
+        of_snapshots("rounds_numbers_of_states", 10, |sinner| Sins {
+            save: |sinner, mut snapshot| {
+                Box::pin(async move {
+                    snapshot.check()?;
+                    if let Ok(state) = snapshot.state.decode::<serde_json::Value>() {
+                        snapshot.state = Payload::of(&state).unwrap_or(snapshot.state);
+                    }
+                    sinner.snapshots.save_snapshot(snapshot).await
+                })
+            },
+            ..sinner
+        }),
+        of_snapshots("keeps_anything", 10, |sinner| Sins {
+            save: |sinner, mut snapshot| {
+                Box::pin(async move {
+                    if snapshot.check().is_err() {
+                        snapshot.state = Payload::of(&()).unwrap_or(snapshot.state);
+                    }
+                    sinner.snapshots.save_snapshot(snapshot).await
+                })
+            },
+            ..sinner
+        }),
         of_snapshots("forgets_the_last_event", 1, |sinner| Sins {
             save: |sinner, mut snapshot| {
                 snapshot.last_event = UuidV7Ids.next_id();

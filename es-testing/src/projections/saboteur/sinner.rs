@@ -10,7 +10,7 @@ use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Holder, Lease, ListParked, ModelRow, Parked, ParkedId,
     ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
 };
-use es_core::{Clock, Position, StoreError, StoreErrorKind};
+use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use super::Sin;
@@ -305,7 +305,11 @@ impl SinkWrapper for Sinner {
             return self.inner.rows(first, slot, after, limit).await;
         }
         if self.sin != Sin::ListsByLength {
-            return self.inner.rows(projection, slot, after, limit).await;
+            let mut rows = self.inner.rows(projection, slot, after, limit).await?;
+            if self.sin == Sin::RoundsNumbers {
+                rows.iter_mut().for_each(|row| row.value = rounded(&row.value));
+            }
+            return Ok(rows);
         }
         let mut rows = self.inner.rows(projection, slot, None, 1_000_000).await?;
         let order = |key: &str| (key.len(), key.to_owned());
@@ -371,4 +375,10 @@ impl SinkWrapper for Sinner {
             _ => self.inner.wait_reached(projection, position).await,
         }
     }
+}
+
+/// The same document with numbers as doubles.
+fn rounded(row: &Payload) -> Payload {
+    let value = row.decode::<serde_json::Value>();
+    value.and_then(|value| Payload::of(&value)).unwrap_or_else(|_| row.clone())
 }

@@ -1,0 +1,164 @@
+//! Generated documents through the whole path: written, projected, rebuilt, opened again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use es_core::projection::{
+    ApplyError, FailurePolicy, Keying, ListParked, Projection, Rebuild, Slot,
+};
+use es_core::{AppendRequest, EventFilter, Limits, NewEvent, Payload, RecordedEvent, check_json};
+use serde::Deserialize;
+
+use super::ProjectionFixture;
+use super::models::{caught_up, runner};
+use super::parts::*;
+use crate::contract::documents::{document, text};
+
+const KEPT: &str = "document_kept";
+
+/// What an event says.
+#[derive(Deserialize)]
+struct Kept {
+    key: String,
+    value: Payload,
+}
+
+/// The documents under each key, each around the one before it.
+struct Documents;
+
+impl Documents {
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+        Ok(vec![event.payload.decode::<Kept>()?.key])
+    }
+}
+
+impl Projection for Documents {
+    const NAME: &'static str = "documents";
+    const VERSION: u32 = 1;
+    type Row = Payload;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all().stored_name(KEPT)
+    }
+
+    fn keying(&self) -> Keying<Self> {
+        Keying::Across(Self::keys)
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<Payload>,
+        event: &RecordedEvent,
+    ) -> Result<Option<Payload>, ApplyError> {
+        let kept: Kept = event.payload.decode()?;
+        Ok(Some(around(row.as_ref(), &kept.value)))
+    }
+}
+
+fn around(row: Option<&Payload>, value: &Payload) -> Payload {
+    let before = row.map_or("null", Payload::as_str);
+    Payload::parse(format!("[{before},{value}]")).expect("the parts are JSON")
+}
+
+/// What must be in the model, from the rules alone.
+#[derive(Default)]
+struct Expected {
+    rows: BTreeMap<String, Payload>,
+    /// Keys of which an event waits.
+    stuck: BTreeSet<String>,
+    waiting: usize,
+}
+
+impl Expected {
+    fn take(&mut self, kept: &Kept) {
+        let limits = Limits::default();
+        let row = around(self.rows.get(&kept.key), &kept.value);
+        let is_key = (1..=512).contains(&kept.key.len()) && !kept.key.contains('\0');
+        let is_row = check_json(row.as_str(), limits.payload_bytes, limits.depth).is_ok()
+            && row.canonical().is_ok();
+        if !is_key || !is_row || self.stuck.contains(&kept.key) {
+            self.waiting += 1;
+            // an event without a key waits for itself
+            if is_key {
+                self.stuck.insert(kept.key.clone());
+            }
+        } else {
+            self.rows.insert(kept.key.clone(), row);
+        }
+    }
+
+    async fn check(&self, sink: &Sink, when: &str) {
+        let found = model(sink, Documents::NAME, Slot::Active).await;
+        let keys: Vec<_> = found.iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, Vec::from_iter(self.rows.keys()), "{when}: the keys in their order");
+        for (key, row) in &found {
+            let (row, expected) = (row.to_string(), &self.rows[key]);
+            let is_same = Payload::parse(row.clone()).is_ok_and(|row| row.same_json(expected));
+            assert!(is_same, "{when}: {expected} of key {key:?} came back as {row}");
+        }
+        let all = ListParked { limit: usize::MAX, ..ListParked::default() };
+        let parked = match sink.parked(Documents::NAME, Slot::Active, &all).await {
+            Ok(parked) => parked,
+            Err(error) => panic!("{when}: listing what is parked failed: {error}"),
+        };
+        assert_eq!(parked.len(), self.waiting, "{when}: what cannot be a row waits");
+    }
+}
+
+/// An event whose key and document are chosen by chance; `None` if no store takes it.
+fn generated(rng: &mut fastrand::Rng, batch: u64) -> Option<(NewEvent, Kept)> {
+    let mut key = String::new();
+    text(rng, &mut key);
+    match rng.u8(..32) {
+        0 => key = format!("\"{}\"", "k".repeat(rng.usize(500..520))),
+        1 => {}
+        // few keys in a batch, so that rows grow
+        _ => key = format!("\"{batch} {}\"", ["a", "é", "A", "\\ud83d\\ude00"][rng.usize(..4)]),
+    }
+    let said = format!("{{\"key\":{key},\"value\":{}}}", document(rng));
+    let payload = Payload::parse(said).expect("the parts are JSON");
+    let limits = Limits::default();
+    let event = NewEvent::new(new_id(), KEPT, payload);
+    let request = AppendRequest::to(stream("1"), ANY, vec![event.clone()]);
+    request.check(&limits).ok()?;
+    let kept = event.payload.decode().expect("what is taken can be read");
+    Some((event, kept))
+}
+
+/// Generated documents under generated keys: the model holds them to the last digit, live, rebuilt
+/// and opened again; what cannot be a row or a key waits, and keeps no other from its place.
+pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn ProjectionFixture) {
+    let (store, seed) = (fixture.store(), seed());
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut expected = Expected::default();
+    let when = |what: &str| format!("ES_SEED={seed}, {what}");
+    for batch in 0..rounds(5, 1_000) {
+        // a stream for each, so that one without a key stops no other
+        let written = (0..100).filter_map(|_| generated(&mut rng, batch)).enumerate();
+        for (number, (event, kept)) in written {
+            append(&store, &stream(&format!("{batch} {number}")), NONE, vec![event]).await;
+            expected.take(&kept);
+        }
+        if rng.u8(..8) == 0 {
+            let mut runner = runner(&store, &fixture.sink(), "one")
+                .projection_with(Documents, FailurePolicy::park_key());
+            caught_up(&mut runner).await;
+            runner.release().await;
+        }
+    }
+    let mut runner = runner(&store, &fixture.sink(), "one")
+        .projection_with(Documents, FailurePolicy::park_key());
+    caught_up(&mut runner).await;
+    runner.release().await;
+    expected.check(&fixture.sink(), &when("live")).await;
+    let rebuild = Rebuild::new(store.clone(), fixture.sink(), Documents);
+    let rebuild = rebuild.policy(FailurePolicy::park_key());
+    if let Err(error) = soon("a rebuild ends", rebuild.run()).await {
+        panic!("{}: {error}", when("rebuilt"));
+    }
+    expected.check(&fixture.sink(), &when("rebuilt")).await;
+    drop(store);
+    if fixture.reopen().await {
+        expected.check(&fixture.sink(), &when("opened again")).await;
+    }
+}
