@@ -55,8 +55,8 @@ impl Frontier {
         self.position
     }
 
-    /// True if something above the frontier was drawn, or somebody holds the lock: then the frontier
-    /// is about to move.
+    /// True if something above the frontier was drawn, or somebody holds the lock, or has let it go
+    /// during the look, which then saw no further than before: the frontier is about to move.
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind
     }
@@ -73,7 +73,8 @@ impl Frontier {
                 drawn: look.drawn_since,
             });
         }
-        self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty();
+        let was_held = !self.holders.is_empty() && look.newest < look.drawn;
+        self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty() || was_held;
         self.position = look.newest;
         self.event_id = look.newest_id;
         self.visible = look.visible;
@@ -109,6 +110,10 @@ mod tests {
         let held = Look { holders: vec!["3/1".to_owned()], lows: vec![9], ..look(7, 12) };
         assert_eq!(frontier.observe(held), Ok(7));
         assert!(frontier.is_behind());
+        assert_eq!(frontier.observe(look(7, 12)), Ok(7));
+        assert!(frontier.is_behind(), "whoever held it back may have ended after it was bounded");
+        assert_eq!(frontier.observe(look(7, 12)), Ok(7));
+        assert!(!frontier.is_behind(), "8 to 12 were given up");
         assert_eq!(frontier.observe(Look { drawn_since: 13, ..look(12, 12) }), Ok(12));
         assert!(frontier.is_behind());
     }

@@ -14,6 +14,7 @@ mod held_up;
 mod histories;
 mod inline;
 mod language;
+mod looks;
 mod migrations;
 mod old_store;
 mod plans;
