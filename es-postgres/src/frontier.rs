@@ -1,25 +1,28 @@
 //! How far the log can be read without ever missing an event: what one look must remember for the
 //! next one, and whether the log is still the one that was read before.
 //!
-//! The rule itself is in `migrations/0010_look.sql`.
+//! The rule itself is in `migrations/0010_look.sql` and `0016_look_in_one_history.sql`.
 
 use uuid::Uuid;
 
 /// What one look at the database tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// Whether the newest event that was seen before is still where it was.
+    /// Whether the newest event that was seen before, and the highest that was visible, are still
+    /// where they were.
     pub(crate) is_same: bool,
     /// The highest position that had been drawn.
     pub(crate) drawn: i64,
     /// The highest position that is known to have been visible before the holders were looked up.
     pub(crate) visible: i64,
+    /// The event at `visible`.
+    pub(crate) visible_id: Option<Uuid>,
     /// The transactions that hold the lock of a writer on the table of events.
     pub(crate) holders: Vec<String>,
     /// For each of them a position below everything that it has drawn and not decided.
     pub(crate) lows: Vec<i64>,
-    /// The frontier that is written down.
-    pub(crate) watermark: i64,
+    /// The frontier that is written down is of no event of this log.
+    pub(crate) is_watermark_wrong: bool,
     /// The newest event that can be seen with everything before it, and its position; 0 for none.
     pub(crate) newest: i64,
     pub(crate) newest_id: Option<Uuid>,
@@ -33,8 +36,9 @@ pub(crate) struct Frontier {
     pub(crate) position: i64,
     /// The event at `position`.
     pub(crate) event_id: Option<Uuid>,
-    /// What was visible at the look before.
+    /// What was visible at the look before, and the event there.
     pub(crate) visible: i64,
+    pub(crate) visible_id: Option<Uuid>,
     pub(crate) holders: Vec<String>,
     pub(crate) lows: Vec<i64>,
     is_behind: bool,
@@ -67,7 +71,8 @@ impl Frontier {
         if !look.is_same || look.newest < position {
             return Err(Divergence::OtherHistory { position });
         }
-        if look.drawn_since < position.max(look.newest) {
+        // also what was visible and not to be read yet must not be given again
+        if look.drawn_since < self.visible.max(look.visible) {
             return Err(Divergence::SequenceBehind {
                 position: look.newest,
                 drawn: look.drawn_since,
@@ -78,6 +83,7 @@ impl Frontier {
         self.position = look.newest;
         self.event_id = look.newest_id;
         self.visible = look.visible;
+        self.visible_id = look.visible_id;
         self.holders = look.holders;
         self.lows = look.lows;
         Ok(self.position)
@@ -93,9 +99,10 @@ mod tests {
             is_same: true,
             drawn,
             visible: newest,
+            visible_id: (newest > 0).then(Uuid::nil),
             holders: Vec::new(),
             lows: Vec::new(),
-            watermark: 0,
+            is_watermark_wrong: false,
             newest,
             newest_id: (newest > 0).then(Uuid::nil),
             drawn_since: drawn,
@@ -126,6 +133,16 @@ mod tests {
         assert_eq!(frontier.clone().observe(look(4, 4)), other);
         assert_eq!(frontier.clone().observe(Look { is_same: false, ..look(12, 12) }), other);
         let behind = Err(Divergence::SequenceBehind { position: 9, drawn: 5 });
-        assert_eq!(frontier.observe(look(9, 5)), behind);
+        assert_eq!(frontier.clone().observe(look(9, 5)), behind);
+        let held = Look {
+            visible: 30,
+            visible_id: Some(Uuid::nil()),
+            holders: vec!["3/1".to_owned()],
+            lows: vec![9],
+            ..look(9, 30)
+        };
+        assert_eq!(frontier.observe(held), Ok(9));
+        let behind = Err(Divergence::SequenceBehind { position: 9, drawn: 20 });
+        assert_eq!(frontier.observe(look(9, 20)), behind, "10 to 30 would be given again");
     }
 }

@@ -1,7 +1,7 @@
 //! Knows how far the log can be read, for all readers of a store at once, and wakes those who wait.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use es_core::{Position, StoreError};
@@ -18,7 +18,11 @@ pub(crate) use announcer::Announcer;
 use tracker::Tracker;
 
 /// Somebody who needs a look that begins after now.
-type Ask = oneshot::Sender<Result<Position, StoreError>>;
+struct Ask {
+    answer: oneshot::Sender<Result<Position, StoreError>>,
+    /// It is the last one, after which the frontier is written down.
+    is_last: bool,
+}
 
 /// The readers' side of the tracker.
 pub(crate) struct Log {
@@ -30,6 +34,8 @@ pub(crate) struct Log {
 struct Shared {
     seen: watch::Sender<Seen>,
     waiters: AtomicUsize,
+    /// Something was appended that is not in the frontier that is written down.
+    is_stale: AtomicBool,
     /// Something has happened for which a look is worth while.
     hint: Notify,
 }
@@ -59,6 +65,7 @@ impl Log {
         let shared = Arc::new(Shared {
             seen: watch::Sender::new(Seen::default()),
             waiters: AtomicUsize::new(0),
+            is_stale: AtomicBool::new(false),
             hint: Notify::new(),
         });
         let (asks, asked) = mpsc::unbounded_channel();
@@ -90,14 +97,28 @@ impl Log {
 
     /// How far the log can be read, by a look that begins now or later.
     pub(crate) async fn look(&self) -> Result<Position, StoreError> {
-        let (ask, answer) = oneshot::channel();
+        self.ask(false).await
+    }
+
+    /// Has the frontier written down, if this process has appended since it last was; a failure
+    /// leaves it as it is.
+    pub(crate) async fn settle(&self) {
+        if self.shared.is_stale.load(Ordering::Relaxed) {
+            let _ = self.ask(true).await;
+        }
+    }
+
+    async fn ask(&self, is_last: bool) -> Result<Position, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask { answer, is_last };
         self.asks.send(ask).map_err(|_| closed(&self.connector.place))?;
-        answer.await.map_err(|_| closed(&self.connector.place))?
+        answered.await.map_err(|_| closed(&self.connector.place))?
     }
 
     /// Tells that this process has appended.
     pub(crate) fn appended(&self) {
-        if self.shared.waiters.load(Ordering::Relaxed) > 0 {
+        let is_first = !self.shared.is_stale.swap(true, Ordering::Relaxed);
+        if is_first || self.shared.waiters.load(Ordering::Relaxed) > 0 {
             self.shared.hint.notify_one();
         }
     }

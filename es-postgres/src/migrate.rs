@@ -21,7 +21,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 15] = [
+const STEPS: [(&str, &str); 16] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -37,6 +37,7 @@ const STEPS: [(&str, &str); 15] = [
     ("retired models", include_str!("../migrations/0013_retired_models.sql")),
     ("snapshot events", include_str!("../migrations/0014_snapshot_events.sql")),
     ("plain columns", include_str!("../migrations/0015_plain_columns.sql")),
+    ("look in one history", include_str!("../migrations/0016_look_in_one_history.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -157,6 +157,7 @@ impl PostgresStore {
         let connector = shared.projections.connections.connector();
         let close = async {
             shared.writer.close().await;
+            shared.log.settle().await;
             shared.reader.connections.close(self.config().readers).await;
             shared.projections.close(self.config().projectors).await;
         };

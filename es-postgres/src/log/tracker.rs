@@ -27,6 +27,9 @@ const LEAST_PAUSE: Duration = Duration::from_millis(5);
 /// How often the frontier is written down at most, for processes that start.
 const WATERMARK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long after an append somebody looks, though nobody waits, so that it is written down.
+const REST: Duration = Duration::from_secs(5);
+
 /// The tracker's connection.
 enum Link {
     None,
@@ -80,15 +83,20 @@ impl Tracker {
         }
     }
 
-    /// Looks when asked, and while somebody waits when told and from time to time; ends when the
-    /// store is gone.
+    /// Looks when asked, and while somebody waits when told and from time to time, and now and then
+    /// while this process appends; ends when the store is gone.
     pub(super) async fn run(mut self, mut asked: mpsc::UnboundedReceiver<Ask>) {
         let mut pause = LEAST_PAUSE;
         // the next look that nobody asks for, and the earliest moment for it
         let mut next = Instant::now();
         let mut earliest = next;
+        // the next look for what this process has appended
+        let mut rest = None;
         loop {
-            let mut asks = Vec::new();
+            let mut asks: Vec<Ask> = Vec::new();
+            let is_stale =
+                self.shared.is_stale.load(Ordering::Relaxed) && !self.watermark.is_refused;
+            rest = is_stale.then(|| rest.unwrap_or_else(|| Instant::now() + REST));
             let is_waited_for = self.is_waited_for();
             let is_told = tokio::select! {
                 ask = asked.recv() => match ask {
@@ -102,6 +110,7 @@ impl Tracker {
                 // also while nobody waits: what is not taken in makes the server wait
                 () = told(&mut self.link) => true,
                 () = sleep_until(next), if is_waited_for => false,
+                () = sleep_until(rest.unwrap_or(next)), if rest.is_some() => false,
             };
             if is_told {
                 pause = LEAST_PAUSE;
@@ -111,10 +120,11 @@ impl Tracker {
                 asks.push(ask);
             }
             let is_closed = self.shared.seen.borrow().is_closed;
-            let is_due = self.is_waited_for() && Instant::now() >= next;
+            let now = Instant::now();
+            let is_due = (self.is_waited_for() && now >= next) || rest.is_some_and(|at| now >= at);
             if is_closed || (asks.is_empty() && !is_due) {
                 for ask in asks {
-                    let _ = ask.send(Err(closed(&self.connector.place)));
+                    let _ = ask.answer.send(Err(closed(&self.connector.place)));
                 }
                 if is_closed {
                     self.link = Link::None;
@@ -122,6 +132,9 @@ impl Tracker {
                 continue;
             }
             let before = self.frontier.position();
+            rest = None;
+            // what is appended from now on may not be in the look
+            self.shared.is_stale.store(false, Ordering::Relaxed);
             let looked = self.look().await;
             pause = match &looked {
                 Ok(_) if !self.frontier.is_behind() => self.poll_interval,
@@ -130,10 +143,15 @@ impl Tracker {
                 _ => (pause * 2).min(self.poll_interval),
             };
             let is_well = looked.is_ok();
-            self.tell(looked, asks);
+            let (last, asks): (Vec<_>, _) = asks.into_iter().partition(|ask| ask.is_last);
+            self.tell(&looked, asks);
             if is_well {
-                self.keep_watermark().await;
+                self.keep_watermark(!last.is_empty()).await;
             }
+            if self.frontier.is_behind() || self.watermark.at < self.frontier.position() {
+                self.shared.is_stale.store(true, Ordering::Relaxed);
+            }
+            self.tell(&looked, last);
             let now = Instant::now();
             (next, earliest) = (now + pause, now + LEAST_PAUSE);
         }
@@ -144,8 +162,8 @@ impl Tracker {
     }
 
     /// Answers those who asked and wakes those whom it concerns.
-    fn tell(&self, looked: Result<i64, StoreError>, asks: Vec<Ask>) {
-        let answer = looked.map(position);
+    fn tell(&self, looked: &Result<i64, StoreError>, asks: Vec<Ask>) {
+        let answer = looked.clone().map(position);
         let losses = self.connector.losses();
         self.shared.seen.send_if_modified(|seen| match &answer {
             Ok(frontier) => {
@@ -166,7 +184,7 @@ impl Tracker {
         });
         for ask in asks {
             // who has gone does not need it
-            let _ = ask.send(answer.clone());
+            let _ = ask.answer.send(answer.clone());
         }
     }
 
@@ -206,6 +224,7 @@ impl Tracker {
                 .bind(seen.position)
                 .bind(seen.event_id)
                 .bind(seen.visible)
+                .bind(seen.visible_id)
                 .bind(seen.holders.clone())
                 .bind(seen.lows.clone())
         };
@@ -228,9 +247,10 @@ impl Tracker {
             is_same: row.try_get("is_same")?,
             drawn: row.try_get("drawn")?,
             visible: row.try_get("visible")?,
+            visible_id: row.try_get("visible_id")?,
             holders: row.try_get("holders")?,
             lows: row.try_get("lows")?,
-            watermark: row.try_get("watermark")?,
+            is_watermark_wrong: row.try_get("is_watermark_wrong")?,
             newest: row.try_get("newest")?,
             newest_id: row.try_get("newest_id")?,
             drawn_since: row.try_get("drawn_since")?,
@@ -279,26 +299,23 @@ impl Tracker {
         StoreError::new(StoreErrorKind::Diverged, text)
     }
 
-    /// A frontier beyond everything that was drawn was written down by hand, or by another history.
+    /// A frontier that is of no event of this log was written down by hand, or by another history.
     fn judge_watermark(&mut self, look: &Look) {
-        let is_wrong = look.watermark > look.drawn;
-        if is_wrong && !self.watermark.is_told {
+        if look.is_watermark_wrong && !self.watermark.is_told {
             tracing::warn!(
                 place = %self.connector.place,
-                watermark = look.watermark,
-                drawn = look.drawn,
-                "the frontier that is written down is beyond the log, and not believed"
+                "the frontier that is written down is of no event of this log, and not believed"
             );
         }
-        self.watermark.is_told = is_wrong;
+        self.watermark.is_told = look.is_watermark_wrong;
     }
 
     /// Has the frontier written down now and then, so that processes that start need not begin at
     /// zero.
-    async fn keep_watermark(&mut self) {
+    async fn keep_watermark(&mut self, is_last: bool) {
         let frontier = self.frontier.position();
         let known = &mut self.watermark;
-        let is_early = known.tried.is_some_and(|at| at.elapsed() < WATERMARK_INTERVAL);
+        let is_early = !is_last && known.tried.is_some_and(|at| at.elapsed() < WATERMARK_INTERVAL);
         if known.is_refused || frontier <= known.at || is_early {
             return;
         }

@@ -149,6 +149,8 @@ BEGIN
         LEFT JOIN (VALUES
             ('{events}_frontier', '{reader}'),
             ('{events}_look', '{reader}'),
+            ('{events}_next_look', '{reader}'),
+            ('{events}_is_there', '{reader}'),
             ('{events}_drawn', '{reader}'),
             ('{events}_holders', '{reader}'),
             ('{events}_visible', '{reader}'),
