@@ -15,6 +15,8 @@ use server::caused;
 
 /// A trigger of the application kept events out of the table; the migrated function raises it.
 const KEPT_OUT: &str = "ES001";
+/// Of an INSERT while the sequence of positions is behind the table.
+const SEQUENCE_BEHIND: &str = "ES007";
 
 /// The failure as the server told it, if it did.
 pub(crate) fn database_error(error: &Error) -> Option<&PgDatabaseError> {
@@ -173,6 +175,11 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         "22003" => {
             (Other, "a number is out of range: a stream holds no more than 2147483647 events")
         }
+        SEQUENCE_BEHIND => (
+            StoreErrorKind::Corrupt,
+            "the sequence of positions is behind its table; opening the store names the statement \
+             that repairs it",
+        ),
         KEPT_OUT => {
             (Other, "a trigger on the table of events keeps events out; nothing was written")
         }

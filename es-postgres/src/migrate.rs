@@ -21,7 +21,7 @@ const OLDEST_SERVER: i32 = 140_001;
 const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 16] = [
+const STEPS: [(&str, &str); 17] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -38,6 +38,7 @@ const STEPS: [(&str, &str); 16] = [
     ("snapshot events", include_str!("../migrations/0014_snapshot_events.sql")),
     ("plain columns", include_str!("../migrations/0015_plain_columns.sql")),
     ("look in one history", include_str!("../migrations/0016_look_in_one_history.sql")),
+    ("sequence behind", include_str!("../migrations/0017_sequence_behind.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -4,7 +4,7 @@ use es_core::{AppendError, EventStore, StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
 
-use crate::support::{database, open, run, to, value};
+use crate::support::{database, open, run, to, try_run, value};
 
 const REPAIR: &str = "SELECT setval(pg_get_serial_sequence('\"public\".\"execution_events\"', \
                       'position'), max(position)) FROM \"public\".\"execution_events\"";
@@ -84,4 +84,30 @@ async fn who_may_only_read_opens_without_a_look_at_the_sequence() {
     run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
     let reader = opened(database.options().username(&user)).await;
     assert!(reader.is_ok(), "{reader:?}");
+}
+
+/// Whoever writes, and where a gap leaves room for a position: the readers have passed it.
+#[tokio::test]
+async fn nothing_is_acknowledged_where_readers_have_passed() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    store.append(to("posting/1")).await.unwrap();
+    run(&database, "SELECT setval('execution_events_position_seq', 100)").await;
+    store.append(to("posting/1")).await.unwrap();
+    run(&database, "SELECT setval('execution_events_position_seq', 1)").await;
+    let raw = "INSERT INTO execution_events
+                   (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+               VALUES ('posting', '7', 1, 'noted', '{}')";
+    for _ in 0..3 {
+        let Err(AppendError::Store(error)) = store.append(to("posting/2")).await else {
+            panic!("an append stands where readers have passed");
+        };
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+        let refused = try_run(&database, raw).await.unwrap_err();
+        let code = refused.as_database_error().and_then(|error| error.code()).unwrap();
+        assert_eq!(code, "ES007", "{refused}");
+    }
+    run(&database, REPAIR).await;
+    run(&database, raw).await;
+    assert_eq!(store.append(to("posting/2")).await.unwrap().position().to_sequence(), 103);
 }
