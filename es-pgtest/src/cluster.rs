@@ -17,6 +17,7 @@ use crate::{
     binaries::Binaries,
     error::Error,
     folder::{Folder, PORT, STANDBY_PORT},
+    tls::{self, Authority, Certificate},
     wanted::Wanted,
     wire,
 };
@@ -83,6 +84,25 @@ impl Cluster {
         let all: Vec<_> = DEFAULTS.iter().chain(settings).chain(&place).copied().collect();
         configure(&folder.data(), &all)?;
         Ok(Self { binaries, account, folder })
+    }
+
+    /// Lets a cluster that has not run yet take connections at a port of 127.0.0.1, and answers it.
+    pub(crate) fn listen(&self) -> Result<u16, Error> {
+        let port = tls::free_port();
+        let settings = [("listen_addresses", "127.0.0.1"), ("port", &port.to_string())];
+        configure(&self.folder.data(), &settings)?;
+        tls::link_socket(&self.folder, port)?;
+        Ok(port)
+    }
+
+    /// Changes which certificate the server shows from its next start on.
+    pub(crate) fn secure(
+        &self,
+        certificate: Option<&Certificate>,
+        clients: Option<&Authority>,
+    ) -> Result<(), Error> {
+        let settings = tls::install(&self.folder, self.account, certificate, clients)?;
+        configure(&self.folder.data(), &settings)
     }
 
     /// Starts the server and waits until it answers.

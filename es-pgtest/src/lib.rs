@@ -3,6 +3,7 @@
 //!
 //! - [`Server`]: one temporary cluster for a whole test run, or one of its own for a test that
 //!   kills it; [`TestDatabase`] is a database on it.
+//! - [`Authority`]: signs the certificates of a server that listens on a port of 127.0.0.1.
 //! - [`Proxy`]: counts messages, cuts connections at a chosen message, swallows everything.
 //! - [`TransactionPooler`]: gives every transaction another session.
 //!
@@ -36,6 +37,7 @@ mod private;
 mod proxy;
 mod server;
 mod shared;
+mod tls;
 mod upstream;
 mod wanted;
 mod wire;
@@ -44,3 +46,4 @@ pub use database::TestDatabase;
 pub use pooler::{TransactionPooler, pooled_url};
 pub use proxy::{Direction, Proxy};
 pub use server::Server;
+pub use tls::{Authority, Certificate};

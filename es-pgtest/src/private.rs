@@ -12,7 +12,16 @@ use crate::{
     error::Error,
     folder::{Base, Folder},
     guardian::{self, Hold},
+    tls::{Authority, Certificate},
 };
+
+/// What a cluster has besides its socket.
+#[derive(Clone, Copy, Debug)]
+enum With {
+    Nothing,
+    Standby,
+    Port,
+}
 
 /// A cluster with its running server, which goes when this is dropped.
 #[derive(Debug)]
@@ -20,6 +29,8 @@ pub(crate) struct Private {
     cluster: Cluster,
     server: Mutex<Option<Child>>,
     standby: Option<Child>,
+    /// Where it takes connections besides its socket.
+    port: Option<u16>,
     /// Of use until the server is dropped.
     guard: Option<(Hold, Child)>,
 }
@@ -27,15 +38,20 @@ pub(crate) struct Private {
 impl Private {
     /// Makes and starts a cluster.
     pub(crate) fn start_new(settings: &[(&str, &str)]) -> Result<Self, Error> {
-        Self::start_cluster(settings, false)
+        Self::start_cluster(settings, With::Nothing)
     }
 
     /// Makes and starts a cluster with a streaming standby, for whose answer every commit waits.
     pub(crate) fn start_with_standby(settings: &[(&str, &str)]) -> Result<Self, Error> {
-        Self::start_cluster(settings, true)
+        Self::start_cluster(settings, With::Standby)
     }
 
-    fn start_cluster(settings: &[(&str, &str)], has_standby: bool) -> Result<Self, Error> {
+    /// Makes and starts a cluster that listens on a port of 127.0.0.1.
+    pub(crate) fn start_with_port(settings: &[(&str, &str)]) -> Result<Self, Error> {
+        Self::start_cluster(settings, With::Port)
+    }
+
+    fn start_cluster(settings: &[(&str, &str)], with: With) -> Result<Self, Error> {
         let binaries = Binaries::find()?;
         let account = Account::find()?;
         let base = Base::make(&binaries, account)?;
@@ -44,13 +60,15 @@ impl Private {
         let guard = guardian::guard(&folder, 0)?;
         drop(lock);
         let cluster = Cluster::make(binaries, account, folder, settings)?;
-        if has_standby {
-            cluster.make_standby()?;
-        }
+        let port = match with {
+            With::Nothing => None,
+            With::Standby => cluster.make_standby().map(|()| None)?,
+            With::Port => Some(cluster.listen()?),
+        };
         let server = Mutex::new(None);
-        let mut private = Self { cluster, server, standby: None, guard: Some(guard) };
+        let mut private = Self { cluster, server, standby: None, port, guard: Some(guard) };
         private.start()?;
-        if has_standby {
+        if let With::Standby = with {
             private.standby = Some(private.cluster.start_standby()?);
         }
         Ok(private)
@@ -59,6 +77,20 @@ impl Private {
     /// The folder of the server.
     pub(crate) fn folder(&self) -> &Folder {
         self.cluster.folder()
+    }
+
+    /// The port, if it has one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Changes which certificate the server shows from its next start on.
+    pub(crate) fn secure(
+        &self,
+        certificate: Option<&Certificate>,
+        clients: Option<&Authority>,
+    ) -> Result<(), Error> {
+        self.cluster.secure(certificate, clients)
     }
 
     /// Starts the server unless it runs.

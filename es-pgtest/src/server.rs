@@ -17,6 +17,7 @@ use crate::{
     guardian::Hold,
     private::Private,
     shared,
+    tls::{Authority, Certificate},
 };
 
 /// A PostgreSQL server for tests. Clones are the same server.
@@ -67,6 +68,42 @@ impl Server {
     /// If none can be started; the message says what to do.
     pub fn private_with_standby(settings: &[(&str, &str)]) -> Self {
         Self::of(Private::start_with_standby(settings).map(Kind::Private))
+    }
+
+    /// A cluster of its own that also takes connections at a port of 127.0.0.1, none of them
+    /// encrypted until it has a certificate.
+    ///
+    /// # Panics
+    ///
+    /// If none can be started; the message says what to do.
+    pub fn private_with_port(settings: &[(&str, &str)]) -> Self {
+        Self::of(Private::start_with_port(settings).map(Kind::Private))
+    }
+
+    /// Restarts the server with another certificate, or without one; connections are closed. It takes
+    /// the certificates of clients that `clients` has signed, if that is given.
+    ///
+    /// # Panics
+    ///
+    /// If the server is not [private](Server::private), or does not start.
+    pub fn restart_with(&self, certificate: Option<&Certificate>, clients: Option<&Authority>) {
+        let private = self.as_private("given a certificate");
+        private.stop();
+        if let Err(error) = private.secure(certificate, clients).and_then(|()| private.start()) {
+            panic!("{}", error.chain());
+        }
+    }
+
+    /// The URL of a database of the server by way of its port, with this name or address for
+    /// 127.0.0.1, and without parameters.
+    ///
+    /// # Panics
+    ///
+    /// If the server was not made [with a port](Server::private_with_port).
+    pub fn port_url(&self, host: &str, user: &str, database: &str) -> String {
+        let port = self.as_private("asked for its port").port();
+        let port = port.expect("use Server::private_with_port");
+        format!("postgres://{}@{host}:{port}/{}", encoded(user), encoded(database))
     }
 
     /// How to connect to a database on the standby.

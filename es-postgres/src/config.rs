@@ -7,11 +7,12 @@ use std::time::Duration;
 use es_core::environment::SystemClock;
 use es_core::{Clock, Limits};
 use sqlx::ConnectOptions;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::identifier::Identifier;
 
 mod address;
+mod encryption;
 mod session;
 mod snapshot_table;
 
@@ -116,7 +117,14 @@ pub struct PostgresConfig {
 
 impl PostgresConfig {
     /// The store in the database that `options` lead to.
+    ///
+    /// Options with the mode `Prefer`, which is what sqlx takes when nobody says one, get
+    /// `VerifyFull` unless they lead to this machine or `PGSSLMODE` is `prefer`; any other mode is
+    /// kept, and [`ssl_mode`](Self::ssl_mode) sets each. sqlx's `Require` verifies nothing, whatever
+    /// authority is named.
     pub fn new(options: PgConnectOptions) -> Self {
+        let environment = std::env::var(encryption::VARIABLE).ok();
+        let options = encryption::by_default(options, environment.as_deref());
         Self {
             // statements are told of by this crate, with what they are for
             options: options.disable_statement_logging(),
@@ -144,6 +152,17 @@ impl PostgresConfig {
         if self.options.get_application_name().is_none() {
             self.options = self.options.application_name(name);
         }
+        self
+    }
+
+    /// Says whether connections are encrypted, and whether the server must prove who it is. Of no
+    /// effect on a Unix socket.
+    ///
+    /// `Disable`, `Allow` and `Prefer` do without encryption where the server, or somebody in
+    /// between, wants it so; `Require` lets everybody answer in the server's place.
+    #[must_use]
+    pub fn ssl_mode(mut self, mode: PgSslMode) -> Self {
+        self.options = encryption::with_mode(self.options, mode);
         self
     }
 
@@ -271,6 +290,7 @@ impl PostgresConfig {
         let options = &self.options;
         let host = match options.get_socket() {
             Some(socket) => socket.display().to_string(),
+            None if options.get_host().contains(':') => format!("[{}]", options.get_host()),
             None => options.get_host().to_owned(),
         };
         let database = options.get_database().unwrap_or(options.get_username());
@@ -326,6 +346,8 @@ mod tests {
         let config: PostgresConfig = address.parse().unwrap();
         assert_eq!(config.place(), "database turing on example.org:5433");
         assert!(!format!("{config:?} {config:#?}").contains("canary"));
+        let config: PostgresConfig = "postgres://user@[::1]:5433/turing".parse().unwrap();
+        assert_eq!(config.place(), "database turing on [::1]:5433");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! follows the language of the server.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 
 use es_core::{StoreError, StoreErrorKind};
 use sqlx::Error;
@@ -9,6 +10,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::config::Layout;
 
+mod encryption;
 mod server;
 
 use server::caused;
@@ -127,13 +129,23 @@ pub(crate) fn outcome_unknown(what: impl Display, place: &str) -> StoreError {
 
 /// A kind and what to do about it.
 fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
+    use ErrorKind::{NotFound, PermissionDenied};
     use StoreErrorKind::{Busy, Full, NotAStore, Other, ReadOnly, Unavailable};
+    if let Some(advice) = encryption::advice(error) {
+        return (Other, advice);
+    }
     let Some(error) = database_error(error) else {
         return match error {
-            Error::Tls(_) => {
-                (Other, "no encrypted connection can be made; check sslmode and the certificates")
-            }
-            Error::Configuration(_) => (Other, "the connection's settings are wrong"),
+            Error::Configuration(_) => (
+                Other,
+                "the connection's settings are wrong; sslcert and sslkey need each other, and files \
+                 of the form PEM",
+            ),
+            Error::Io(why) if matches!(why.kind(), NotFound | PermissionDenied) => (
+                Unavailable,
+                "the server cannot be reached, or a file cannot be read that sslrootcert, sslcert or \
+                 sslkey names; check that it runs, the address and the file",
+            ),
             Error::Decode(_) | Error::ColumnDecode { .. } => {
                 (StoreErrorKind::Corrupt, "a row cannot be read")
             }
@@ -142,7 +154,12 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         };
     };
     match error.code() {
-        "28000" | "28P01" => (Other, "the server refuses this user; check user and password"),
+        "28P01" => (Other, "the server refuses this user; check user and password"),
+        "28000" => (
+            Other,
+            "the server refuses this user; check user and password, and whether it wants encryption \
+             (sslmode) or a client's certificate (sslcert, sslkey)",
+        ),
         "3D000" => (NotAStore, "there is no such database; create it, for instance with createdb"),
         "53300" => (
             Unavailable,
@@ -151,7 +168,8 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         "57P03" => (Unavailable, "the server is starting up or shutting down"),
         "08P01" => (
             Other,
-            "the server or a proxy before it refuses the connection's settings; for a transaction-pooling proxy say so",
+            "the server or a proxy before it refuses the database's name or a setting; check that the \
+             proxy knows the database, and that the address has pooled=true if it pools transactions",
         ),
         "25006" => {
             (ReadOnly, "the server takes no writes, as a standby does; connect to the primary")

@@ -52,7 +52,12 @@
 //! writes tables of the application's own within the transaction of the commit. All calls share
 //! [`projectors`](PostgresConfig::projectors) connections.
 //!
-//! No feature for TLS is enabled here: the application enables one of sqlx's.
+//! # Encryption
+//!
+//! Connections to other machines verify the server unless the address, the environment or
+//! [`ssl_mode`](PostgresConfig::ssl_mode) says otherwise. No feature for TLS is enabled here: the
+//! application enables one of sqlx's, such as `tls-rustls-ring-native-roots`. Without one, what needs
+//! encryption is refused, and nothing is sent.
 
 pub use sqlx;
 

@@ -13,6 +13,8 @@ mod attacks;
 mod commands;
 #[path = "postgres/database.rs"]
 mod database;
+#[path = "postgres/encryption.rs"]
+mod encryption;
 #[path = "postgres/histories.rs"]
 mod histories;
 #[path = "postgres/looking_back.rs"]

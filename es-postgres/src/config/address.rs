@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::encryption::{self, Said};
 use super::{Layout, PostgresConfig, Session};
 use crate::identifier::Identifier;
 
@@ -39,18 +40,28 @@ pub enum ConfigError {
         "the address has an impossible value, for instance of its port, sslmode, schema or pooled"
     )]
     Value,
+    /// `PGSSLMODE` is no mode, and would be taken for none.
+    #[error(
+        "PGSSLMODE has an impossible value; write verify-full, verify-ca, require, prefer, allow or \
+         disable, or leave it out"
+    )]
+    Environment,
+    /// The system's authorities are to be trusted, by a mode that asks none.
+    #[error("sslrootcert=system needs sslmode=verify-full, which is the default with it")]
+    WeakMode,
 }
 
 impl FromStr for PostgresConfig {
     type Err = ConfigError;
 
-    /// Reads an address such as `postgres://user:password@host:5432/database?sslmode=require`.
+    /// Reads an address such as `postgres://user:password@host:5432/database?sslrootcert=ca.pem`.
     ///
     /// Two parameters are the store's own: `schema=NAME`, and `pooled=true` for
     /// [`Session::Pooled`].
     ///
     /// What the address leaves out is taken from the environment, as `psql` does: `PGPASSWORD`,
-    /// the password file, and so on.
+    /// the password file, and so on. Without `sslmode` and `PGSSLMODE` it is `verify-full`, but for
+    /// `localhost`, the addresses of this machine and Unix sockets.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const KNOWN: [&str; 17] = [
             "application_name",
@@ -80,6 +91,8 @@ impl FromStr for PostgresConfig {
         let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
         let mut passed_on = Vec::new();
         let (mut layout, mut session) = (Layout::default(), Session::Own);
+        let mut said =
+            Said { has_authority: std::env::var_os("PGSSLROOTCERT").is_some(), ..Said::default() };
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match (name, value) {
@@ -94,20 +107,42 @@ impl FromStr for PostgresConfig {
                     let name = name.chars().take(40).flat_map(char::escape_debug).collect();
                     return Err(ConfigError::Parameter { name });
                 }
-                _ => passed_on.push(parameter),
+                ("sslrootcert" | "ssl-root-cert" | "ssl-ca", "system") => said.is_of_system = true,
+                (name, _) => {
+                    said.has_mode |= matches!(name, "sslmode" | "ssl-mode");
+                    said.has_authority |=
+                        matches!(name, "sslrootcert" | "ssl-root-cert" | "ssl-ca");
+                    passed_on.push(parameter);
+                }
             }
         }
-        let address = format!("{address}?{}", passed_on.join("&"));
-        let options = PgConnectOptions::from_str(&address).map_err(|error| match error {
-            // its own text may repeat a part of the address
-            sqlx::Error::Configuration(_) => ConfigError::Value,
-            _ => ConfigError::Form,
-        })?;
+        let mut options = read(address, &passed_on)?;
+        if let Some(inner) = encryption::without_brackets(options.get_host()) {
+            // sqlx would look up the brackets, too
+            let host = format!("host={inner}");
+            passed_on.push(&host);
+            options = read(address, &passed_on)?;
+        }
         if options.get_database().is_none() {
             return Err(ConfigError::NoDatabase);
         }
-        Ok(Self::new(options).layout(layout).session(session))
+        if !said.has_mode {
+            said.has_mode = encryption::is_in_environment()?;
+        }
+        let mode = said.mode(&options)?;
+        let config = Self::new(options.ssl_mode(mode)).layout(layout).session(session);
+        Ok(if said.has_mode { config.ssl_mode(mode) } else { config })
     }
+}
+
+/// What sqlx makes of an address and parameters.
+fn read(address: &str, parameters: &[&str]) -> Result<PgConnectOptions, ConfigError> {
+    let address = format!("{address}?{}", parameters.join("&"));
+    PgConnectOptions::from_str(&address).map_err(|error| match error {
+        // its own text may repeat a part of the address
+        sqlx::Error::Configuration(_) => ConfigError::Value,
+        _ => ConfigError::Form,
+    })
 }
 
 /// True if what should be a part of the user or password stands where a database or the name of a

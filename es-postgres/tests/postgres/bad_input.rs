@@ -7,6 +7,8 @@ use es_pgtest::Server;
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::support::{database, run, to};
 
 async fn refused(config: PostgresConfig) -> StoreError {
@@ -45,6 +47,27 @@ async fn who_cannot_connect_is_told_why_and_where() {
     let error = refused(config.connect_timeout(Duration::from_millis(100))).await;
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     assert!(error.to_string().contains("no answer within"), "{error}");
+}
+
+/// pgbouncer tells of an unknown database by the code by which it refuses a setting.
+#[tokio::test]
+async fn what_a_proxy_refuses_is_no_advice_to_say_what_was_said() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = async {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let mut startup = [0; 1024];
+        let _ = client.read(&mut startup).await.unwrap();
+        let fields = b"SFATAL\0VFATAL\0C08P01\0Mno such database: d\0\0";
+        let mut answer = vec![b'E', 0, 0, 0, u8::try_from(fields.len() + 4).unwrap()];
+        answer.extend(fields);
+        client.write_all(&answer).await.unwrap();
+    };
+    let address = format!("postgres://u@127.0.0.1:{port}/d?sslmode=disable&pooled=true");
+    let (error, ()) = tokio::join!(refused(address.parse().unwrap()), proxy);
+    assert!(error.to_string().contains("the proxy knows the database"), "{error}");
+    assert!(error.to_string().contains("has pooled=true if it"), "{error}");
+    assert!(crate::support::told(&error).contains("no such database: d"), "{error:?}");
 }
 
 #[tokio::test]
