@@ -15,6 +15,7 @@ CREATE FUNCTION "{schema}"."{events}_is_there"(at_position BIGINT, at_id UUID) R
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET jit = off
 AS $$
 BEGIN
     RETURN at_position = 0 OR EXISTS (

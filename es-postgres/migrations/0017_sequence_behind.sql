@@ -9,6 +9,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
+SET jit = off
 AS $$
 DECLARE
     sequence CONSTANT REGCLASS := pg_get_serial_sequence('"{schema}"."{events}"', 'position');
