@@ -20,8 +20,8 @@ use crate::lock::{LockError, RunLock};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
-    StoreFinding, UNREADABLE, validate_log, validate_postgres, validate_posting_states,
-    validate_snapshots,
+    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_log, validate_postgres,
+    validate_posting_states, validate_snapshots,
 };
 
 /// The address of a store, as `--store` takes it.
@@ -253,7 +253,10 @@ impl Store {
                 let told: BTreeSet<_> =
                     findings.iter().filter(|finding| unreadable(finding)).map(stream).collect();
                 let log = validate_log(&*self.events).await?.into_iter();
-                findings.extend(log.filter(|one| unreadable(one) && !told.contains(&stream(one))));
+                findings.extend(log.filter(|one| {
+                    one.kind == UNREADABLE_TIME_KIND
+                        || unreadable(one) && !told.contains(&stream(one))
+                }));
                 Ok(findings)
             }
         }

@@ -8,8 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub(crate) use log::UNREADABLE;
 pub use log::validate_log;
+pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};
 pub use models::{validate_posting_states, validate_snapshots};
 pub use postgres::validate_postgres;
 
