@@ -95,8 +95,9 @@ impl AppendRequest {
             }
         }
         let count = self.event_count();
-        if count > limits.events {
-            return Err(InvalidRequest::TooManyEvents { count, limit: limits.events });
+        let limit = limits.events.min(Limits::APPEND_EVENTS);
+        if count > limit {
+            return Err(InvalidRequest::TooManyEvents { count, limit });
         }
         let mut ids = HashSet::new();
         let mut bytes = 0;

@@ -7,7 +7,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Events in one append, over all its streams.
+    /// Events in one append, over all its streams; never more than
+    /// [`APPEND_EVENTS`](Self::APPEND_EVENTS).
     pub events: usize,
     /// Bytes of one event's payload as JSON text.
     pub payload_bytes: usize,
@@ -20,6 +21,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The most events of one append, whatever the limits say: so much is read when a key is looked
+    /// up, and a key that names more was written by hand.
+    pub const APPEND_EVENTS: usize = 100_000;
     /// The longest aggregate type, in bytes.
     pub const AGGREGATE_TYPE_BYTES: usize = 64;
     /// The longest aggregate id, in bytes.

@@ -155,9 +155,13 @@ impl ReadStream {
     pub fn after(&self, page: &StreamPage) -> Option<Self> {
         let last = page.events.last().filter(|_| page.has_more)?;
         let mut next = self.clone();
+        // a row that somebody wrote may have any version; behind the last one there is nothing
         match self.direction {
+            Direction::Forwards if last.version == StreamVersion::MAX => return None,
             Direction::Forwards => next.from = last.version.next(),
-            Direction::Backwards => next.to = StreamVersion::new(last.version.as_u64() - 1),
+            Direction::Backwards => {
+                next.to = StreamVersion::new(last.version.as_u64().checked_sub(1)?);
+            }
         }
         Some(next)
     }
@@ -274,4 +278,39 @@ pub struct LogPage {
     /// acknowledged may stand behind that end for a while: see clause 10 of
     /// [`EventStore`](crate::EventStore).
     pub at_end: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::EventId;
+    use crate::metadata::Metadata;
+    use crate::payload::Payload;
+
+    #[test]
+    fn nothing_follows_a_version_that_somebody_wrote_beyond_either_end() {
+        let stream: StreamId = "posting/1".parse().unwrap();
+        let page = |version: StreamVersion| {
+            let position = Position::from_sequence(7);
+            let event = RecordedEvent {
+                event_id: EventId::stand_in(position),
+                stream: stream.clone(),
+                version,
+                position,
+                event_type: "x".into(),
+                payload: Payload::unreadable("aggregate_version cannot be read"),
+                metadata: Metadata::default(),
+                recorded_at: Timestamp::EPOCH,
+            };
+            StreamPage { events: vec![event], stream_version: version, has_more: true }
+        };
+        let forwards = ReadStream::new(stream.clone());
+        let backwards = forwards.clone().backwards();
+        assert_eq!(backwards.after(&page(StreamVersion::EMPTY)), None);
+        assert_eq!(forwards.after(&page(StreamVersion::MAX)), None);
+        let next = backwards.after(&page(StreamVersion::new(3))).map(|next| next.to);
+        assert_eq!(next, Some(StreamVersion::new(2)));
+        let next = forwards.after(&page(StreamVersion::EMPTY)).map(|next| next.from);
+        assert_eq!(next, Some(StreamVersion::FIRST));
+    }
 }

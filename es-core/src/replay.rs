@@ -18,7 +18,7 @@ use crate::event::DecodeError;
 use crate::ext::EventStoreExt;
 use crate::read::{EventFilter, PageLimit, ReadLog};
 use crate::store::EventStore;
-use crate::stream::StreamId;
+use crate::stream::{StreamId, slice_of};
 use crate::time_travel::Difference;
 use crate::version::StreamVersion;
 
@@ -241,17 +241,10 @@ impl<A: Aggregate + Serialize> Replay<A> {
         let slice = self.slice;
         Box::pin(log.map_err(ReplayError::from).try_filter_map(move |event| async move {
             let is_wanted = event.version == StreamVersion::FIRST
-                && slice.is_none_or(|(index, count)| hash(&event.stream) % count == index);
+                && slice.is_none_or(|(index, count)| slice_of(&event.stream, count) == index);
             Ok(is_wanted.then_some(event.stream))
         }))
     }
-}
-
-/// FNV-1a, which every process and version of this crate computes alike.
-fn hash(stream: &StreamId) -> u64 {
-    stream.aggregate_id().bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// A comparison that is under way as it is asked for its answers.

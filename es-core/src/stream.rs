@@ -121,6 +121,17 @@ pub enum InvalidStreamId {
     },
 }
 
+/// The slice of `count` that a stream belongs to: FNV-1a over its name, which stays the same in every
+/// version of this library, because a rebuild may be resumed by a newer one.
+pub(crate) fn slice_of(stream: &StreamId, count: u64) -> u64 {
+    let name = [stream.aggregate_type().as_bytes(), b"/", stream.aggregate_id().as_bytes()];
+    let hash = name.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    // the low bits alone are weak
+    (hash ^ (hash >> 32)) % count.max(1)
+}
+
 /// True for a snake_case name: a letter, then letters, digits and underscores, all lower case.
 pub(crate) fn is_snake_case(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -164,6 +175,16 @@ mod tests {
             let stream = StreamId::stand_in(aggregate_type, id);
             assert_eq!(stream.to_string().parse(), Ok(stream));
         }
+    }
+
+    #[test]
+    fn slices_are_frozen_and_even() {
+        let stream = |id: usize| -> StreamId { format!("posting/{id}").parse().unwrap() };
+        let first: Vec<_> = (0..8).map(|id| slice_of(&stream(id), 4)).collect();
+        assert_eq!(first, [0, 3, 2, 1, 0, 3, 2, 1]);
+        let mut counts = [0_u32; 4];
+        (0..10_000).for_each(|id| counts[slice_of(&stream(id), 4) as usize] += 1);
+        assert!(counts.iter().all(|count| (2_300..2_700).contains(count)), "{counts:?}");
     }
 
     #[test]

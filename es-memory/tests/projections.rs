@@ -6,7 +6,7 @@ use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows}
 use es_core::{EventStore, Payload};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler, spoil_through};
 use futures_util::TryStreamExt;
 
 struct Memory {
@@ -60,6 +60,11 @@ impl ProjectionFixture for Memory {
         let rows = all_rows(&self.store, HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
         let rows = rows.expect("the model is there").into_iter();
         rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
+    }
+
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
+        spoil_through(&self.store, projection, key, value).await;
+        true
     }
 
     async fn reopen(&self) -> bool {

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use es_core::read::PageBuilder;
 use es_core::{
-    Appended, AppendedStream, Direction, EventFilter, IdempotencyKey, LogPage, PageLimit, Position,
-    ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamPage, StreamVersion, Timestamp,
+    Appended, AppendedStream, Direction, EventFilter, IdempotencyKey, Limits, LogPage, PageLimit,
+    Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
+    StreamVersion, Timestamp,
 };
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -65,6 +66,12 @@ fn is_possible(ids: IdType, stream: &StreamId) -> bool {
 
 /// Gathers the rows of a recorded request by stream.
 pub(crate) fn recorded_request(rows: &[PgRow], place: &str) -> Result<RecordedRequest, StoreError> {
+    if rows.len() > Limits::APPEND_EVENTS {
+        let text = format!(
+            "a key in {place} names more events than any append has; it was written by hand"
+        );
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
     let mut request = RecordedRequest::new();
     for row in rows {
         let row = EventRow::new(row, place);

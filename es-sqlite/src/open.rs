@@ -161,6 +161,18 @@ fn use_write_ahead_log(connection: &Connection, config: &SqliteConfig) -> Result
 /// The least length of a database that has content: its first page.
 const HEADER_BYTES: u64 = 512;
 
+/// How many names the file has.
+#[cfg(unix)]
+fn links(file: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(file)
+}
+
+/// Elsewhere it is not told.
+#[cfg(not(unix))]
+fn links(_: &fs::Metadata) -> u64 {
+    1
+}
+
 /// Looks at the path before SQLite does, which would make a file or give a vague answer; answers
 /// whether a file is there.
 ///
@@ -172,6 +184,15 @@ fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
         // SQLite takes what has no room for its header for a file without content
         Ok(found) if found.is_file() && (1..HEADER_BYTES).contains(&found.len()) => {
             Err(not_a_store(path, "it is no SQLite database"))
+        }
+        Ok(found) if found.is_file() && links(&found) > 1 => {
+            let count = links(&found);
+            let why = format!(
+                "the file has {count} names (hard links), and SQLite keeps a write-ahead log for each, \
+                 so that two programs would destroy it; remove the others, or copy the file"
+            );
+            let text = format!("the store {} cannot be opened: {why}", path.display());
+            Err(StoreError::new(StoreErrorKind::Other, text))
         }
         Ok(found) if found.is_file() => Ok(true),
         Ok(found) if found.is_dir() => Err(not_a_store(path, "it is a folder")),

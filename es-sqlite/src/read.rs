@@ -3,7 +3,8 @@
 use es_core::append::{first_result, same_request};
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, LogPage,
+    AppendError, AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, Limits,
+    LogPage,
 };
 use es_core::{
     Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
@@ -157,15 +158,22 @@ pub(crate) fn find_request(
     let Some((first, last)) = positions else {
         return Ok(None);
     };
-    let mut request = RecordedRequest::new();
+    let (mut request, mut count) = (RecordedRequest::new(), 0_usize);
     each_event(connection, sql::READ_REQUEST, params![first, last], |row| {
         let event = row.event(None);
         match request.iter_mut().find(|(stream, _)| *stream == event.stream) {
             Some((_, events)) => events.push(event),
             None => request.push((event.stream.clone(), vec![event])),
         }
-        Ok(true)
+        count += 1;
+        Ok(count <= Limits::APPEND_EVENTS)
     })?;
+    if count > Limits::APPEND_EVENTS {
+        let text = format!(
+            "key {key} of {stream} names more events than any append has; it was written by hand"
+        );
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
     if !request.iter().any(|(part, _)| part == stream) {
         let text = format!("key {key} of {stream} names no event of it; it was written by hand");
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));

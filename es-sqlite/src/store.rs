@@ -1,10 +1,9 @@
 //! The store: a handle to its threads.
 
-use std::cell::Cell;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use es_core::environment::Clock;
@@ -18,14 +17,17 @@ use tokio::sync::oneshot;
 use crate::append::{CheckedAppend, append};
 use crate::config::SqliteConfig;
 use crate::history::{History, Newest, newest};
-use crate::open::{open_to_read, open_to_write};
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
-use crate::reader::{self, Read, do_reads};
+use crate::reader::Read;
 use crate::transaction::SqliteTransaction;
-use crate::wait::{Wake, watch_file};
-use crate::writer::{Job, Writer, append_failure};
+use crate::wait::Wake;
+use crate::writer::{Job, append_failure};
 use crate::{read, snapshot};
+
+mod start;
+
+use start::{open, spawn};
 
 /// An event store in one SQLite file; cloning gives another handle to the same store.
 ///
@@ -239,90 +241,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// Opens all connections and starts the threads.
-fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
-    // SQLite's other names for databases: here they would be names of files
-    let name = config.path.to_string_lossy();
-    if name.starts_with(':') || name.starts_with("file:") {
-        let text = format!(
-            "`{name}` is no path of a file; give the path of one, or use the memory store for what \
-             need not last"
-        );
-        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    }
-    config.path = std::path::absolute(&config.path).map_err(|error| {
-        StoreError::new(StoreErrorKind::NotAStore, "the path of the store is empty")
-            .caused_by(error)
-    })?;
-    let connections = open_to_write(&config)?;
-    let watcher = open_to_read(&config)?;
-    let readers =
-        (0..config.readers).map(|_| open_to_read(&config)).collect::<Result<Vec<_>, _>>()?;
-
-    let wake = Arc::new(Wake::new(read::end_of_log(&watcher)?));
-    let poison = Arc::new(OnceLock::new());
-    let history = Arc::new(History::new(
-        config.path.clone(),
-        newest(&watcher)?,
-        Arc::clone(&poison),
-        Arc::clone(&wake),
-    ));
-    let (reads, waiting) = Queue::new(reader::QUEUE, config.path.clone());
-    let waiting = Arc::new(Mutex::new(waiting));
-    let mut threads = Vec::new();
-    for connection in readers {
-        let waiting = Arc::clone(&waiting);
-        threads.push(spawn("es-sqlite-read", move || do_reads(&waiting, &connection))?);
-    }
-    let (interval, watched, seen) = (config.poll_interval, Arc::clone(&wake), Arc::clone(&history));
-    threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, &seen, interval))?);
-    let handlers = Arc::<Handlers>::default();
-    let mut shared = Shared {
-        config,
-        writes: None,
-        reads,
-        wake,
-        poison,
-        history,
-        inline: Arc::new(Inline::new(Arc::clone(&handlers))),
-        handlers,
-        last: Default::default(),
-    };
-    let path = shared.config.path.clone();
-    let (queue, jobs) = Queue::new(shared.config.queue, path.clone());
-    let writer = connections.map(|connections| Writer {
-        connections,
-        path,
-        wake: Arc::clone(&shared.wake),
-        inline: Arc::clone(&shared.inline),
-        poison: Arc::clone(&shared.poison),
-        history: Arc::clone(&shared.history),
-        triggers: Cell::new(None),
-    });
-    let is_writing = writer.is_some();
-    let (end, ended) = oneshot::channel();
-    let handle = spawn("es-sqlite-write", move || {
-        let writer = writer.inspect(|writer| writer.do_jobs(jobs));
-        for thread in threads {
-            // one that panicked has let go of its connection, too
-            let _ = thread.join();
-        }
-        // the last connection moves the write-ahead log into the file and removes it
-        drop(writer);
-        drop(end);
-    })?;
-    shared.writes = is_writing.then_some(queue);
-    shared.last = tokio::sync::Mutex::new(Some(Thread { ended, handle }));
-    Ok(shared)
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-        StoreError::new(StoreErrorKind::Other, "a thread of the store cannot be started")
-            .caused_by(error)
-    })
 }
 
 #[async_trait]

@@ -107,6 +107,14 @@ impl ProjectionFixture for Sqlite {
         effects.unwrap().map(Result::unwrap).map(|(s, n)| (s, n.unsigned_abs())).collect()
     }
 
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        let update = "UPDATE projection_rows SET value = ?3 WHERE key = ?2 AND generation =
+            (SELECT generation FROM projection_models WHERE projection = ?1 AND slot = 'active')";
+        connection.execute(update, (projection, key, value)).unwrap() == 1
+    }
+
     async fn reopen(&self) -> bool {
         self.open_now().close().await;
         *self.store.lock().unwrap() = opened(&self.config, &self.handler).await;

@@ -135,6 +135,7 @@ macro_rules! for_each_scenario {
                 }
                 filters {
                     types_select_events,
+                    a_kind_is_found_under_each_of_its_names,
                     an_unmatched_page_still_moves_on,
                 }
                 tailing {

@@ -1,4 +1,6 @@
-//! A store that fails when a test says so.
+//! A store, and a sink, that fail when a test says so.
+
+mod sink;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,6 +11,8 @@ use es_core::{
     AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, Position, ReadLog,
     ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
 };
+
+pub use sink::{FaultSink, SinkCall};
 
 /// A healthy store whose failures are planned, call by call; a clone is a handle to the same plan.
 ///

@@ -137,8 +137,22 @@ pub async fn check(
             assert!(snapshot.state.same_json(&state(snapshot.version.as_u64())));
         }
     }
+    listing(snapshots).await;
     goes_on(store).await;
     projection(store, sink).await;
+}
+
+/// Kept states are listed one after the other, also those that do not tell their last event.
+async fn listing(snapshots: &dyn SnapshotStore) {
+    let all = snapshots.list_snapshots(None, 100).await.expect("snapshots are listed");
+    let (mut listed, mut after) = (Vec::new(), None);
+    while let Some(next) =
+        snapshots.list_snapshots(after.as_ref(), 1).await.expect("a page is listed").pop()
+    {
+        listed.push(next.clone());
+        after = Some(next);
+    }
+    assert_eq!(listed, all, "pages of one lead through all of them");
 }
 
 /// Keys are known: the same request is answered, another one refused.

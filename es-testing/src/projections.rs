@@ -8,11 +8,10 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use es_core::projection::{ApplyError, Definition, ProjectionSink, SinkError};
-use es_core::{EventFilter, EventStore, RecordedEvent};
+use es_core::EventStore;
+use es_core::projection::{Definition, ProjectionSink, SinkError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -26,7 +25,12 @@ pub mod crash;
 
 mod cut;
 mod models;
+mod odd_rows;
 pub mod saboteur;
+mod suite_handler;
+
+pub use odd_rows::spoil_through;
+pub use suite_handler::SuiteHandler;
 
 mod commit;
 mod durability;
@@ -70,49 +74,13 @@ pub trait ProjectionFixture: Send + Sync + 'static {
     /// What the handler wrote into its own place, in the order in which it was written.
     async fn effects(&self) -> Vec<(String, u64)>;
 
+    /// Writes a text in the place of the value of a row that an active model has, past every program.
+    /// False if the backend can hold no such text: then nothing was done.
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool;
+
     /// Closes store and sink and opens the same data again, as a restarted process would. False if
     /// the backend is not durable: then nothing was done.
     async fn reopen(&self) -> bool;
-}
-
-/// What the backend's handler of [`HANDLED`] must do.
-///
-/// Register, in the backend's own way, a handler that asks [`effect`](Self::effect) for each event
-/// in order, writes the answer into a place of the fixture's own within the transaction of the
-/// commit, and fails with the error when it gets one.
-#[derive(Debug, Default)]
-pub struct SuiteHandler {
-    is_healed: AtomicBool,
-}
-
-impl SuiteHandler {
-    /// The event type that it cannot take until it is healed.
-    pub const POISON: &'static str = "poison_found";
-
-    /// What is to be written for an event: the name of its stream, and its number.
-    ///
-    /// # Errors
-    ///
-    /// For an event that the handler cannot take.
-    ///
-    /// # Panics
-    ///
-    /// For an event with which the suite asks for that.
-    pub fn effect(&self, event: &RecordedEvent) -> Result<(String, u64), ApplyError> {
-        assert!(event.event_type != *models::PANIC, "this is how a bug looks");
-        if event.event_type == *Self::POISON && !self.is_healed.load(Ordering::SeqCst) {
-            return Err("the handler was given poison".into());
-        }
-        Ok((event.stream.to_string(), crate::contract::parts::number(event)))
-    }
-
-    fn heal(&self) {
-        self.is_healed.store(true, Ordering::SeqCst);
-    }
-
-    fn selection() -> EventFilter {
-        EventFilter::all().aggregate_type("account")
-    }
 }
 
 /// Makes a fixture for one scenario.
@@ -231,6 +199,11 @@ macro_rules! for_each_projection_scenario {
                     a_rebuild_waits_out_a_failing_store,
                     one_name_is_one_projection,
                 }
+                odd_rows {
+                    one_costs_its_key_and_names_the_cure,
+                    one_refuses_its_own_appends,
+                    one_with_which_its_code_panics_costs_its_key,
+                }
                 rebuilding {
                     a_rebuilt_model_is_the_live_one,
                     a_rebuild_goes_on_after_any_cut,
@@ -240,6 +213,8 @@ macro_rules! for_each_projection_scenario {
                     a_second_rebuild_is_refused,
                     poison_is_parked_in_the_shadow,
                     its_progress_is_told,
+                    a_log_that_was_emptied_is_rebuilt,
+                    a_switch_outlasts_failures_that_pass,
                 }
                 inline {
                     an_append_is_in_the_model_when_it_is_answered,
@@ -251,6 +226,7 @@ macro_rules! for_each_projection_scenario {
                     a_switch_goes_on_within_the_append,
                     what_appends_keep_is_the_fold_of_the_log,
                     a_handler_is_called_within_the_append,
+                    a_panicking_handler_refuses_its_append,
                 }
                 fidelity {
                     generated_rows_come_back_live_and_rebuilt,

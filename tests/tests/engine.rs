@@ -11,6 +11,7 @@ mod engine {
     mod observing;
     mod odd_commits;
     mod replay;
+    mod sinks;
     mod snapshot_laws;
     mod snapshots;
     mod streams;

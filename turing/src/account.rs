@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use es_core::{
-    Aggregate, DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, StoreError,
-    StreamId, StreamVersion, Timestamp,
+    Aggregate, EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, StoreError, Timestamp,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -14,6 +13,7 @@ use turing_domain::{
     WorkflowId, WorkflowRuns,
 };
 
+use crate::left_out::{LeftOut, named};
 use crate::store::Store;
 
 /// What a run has done so far.
@@ -37,6 +37,8 @@ pub struct RunAccount {
     pub ended: BTreeMap<EndReason, usize>,
     /// What was done, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationAccount>,
+    /// Events that cannot be read and are of this run, or may be.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// Whether a run goes on.
@@ -81,32 +83,19 @@ pub enum AccountError {
     /// There is no run at all in the store.
     #[error("there is no run in this store yet")]
     NoRun,
-    /// An event cannot be read.
-    #[error("event {version} of {stream} cannot be read")]
-    Decode {
-        /// The stream.
-        stream: StreamId,
-        /// The version of the event.
-        version: StreamVersion,
-        /// What is wrong with it.
-        #[source]
-        source: DecodeError,
-    },
+    /// No run that is meant can be read, but there are events that may be the beginning of one.
+    #[error("of the run that is meant no beginning can be read; {}", named(.0))]
+    Unreadable(Vec<LeftOut>),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-impl AccountError {
-    fn decode(event: &RecordedEvent, source: DecodeError) -> Self {
-        Self::Decode { stream: event.stream.clone(), version: event.version, source }
-    }
-}
-
 /// The account of a run; of the run that began last, of the workflow if one is given, if none is
 /// named.
 ///
-/// Reads the log once, with the memory of open positions and durations.
+/// Reads the log once, with the memory of open positions and durations. Events that cannot be read are
+/// left out, and named.
 ///
 /// # Errors
 ///
@@ -126,16 +115,30 @@ pub async fn account_of(
             if event.stream.aggregate_id() != account.workflow_id {
                 continue;
             }
-            let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
-            take_end(&mut account, &event, decoded);
-        } else if event.metadata.get("run_id") == Some(account.run_id.to_string().into()) {
-            let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
-            account.last_event = event.recorded_at;
-            reading.take(&mut account, &event, &decoded);
+            match event.decode() {
+                Ok(decoded) => take_end(&mut account, &event, decoded),
+                Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
+            }
+        } else if is_of(&event, account.run_id) {
+            match event.decode() {
+                Ok(decoded) => {
+                    account.last_event = event.recorded_at;
+                    reading.take(&mut account, &event, &decoded);
+                }
+                Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
+            }
         }
     }
     reading.finish(&mut account);
     Ok(account)
+}
+
+/// True for the events of a run, and for what cannot be read at all and so may be one.
+pub(crate) fn is_of(event: &RecordedEvent, run_id: RunId) -> bool {
+    match event.metadata.get("run_id") {
+        Some(of) => of == run_id.to_string(),
+        None => event.payload.unreadable_because().is_some(),
+    }
 }
 
 /// The run as it began, and the place in the log of that.
@@ -143,19 +146,25 @@ async fn begun(
     store: &Store,
     run_id: Option<RunId>,
     workflow: Option<WorkflowId>,
-) -> Result<(RunAccount, es_core::Position), AccountError> {
-    let is_of = |id: &str| workflow.is_none_or(|workflow| workflow.to_string() == id);
+) -> Result<(RunAccount, Position), AccountError> {
+    let is_meant = |id: &str| workflow.is_none_or(|workflow| workflow.to_string() == id);
     let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
     let mut events = store.events.log(ReadLog::from_start().filter(filter));
-    let mut found = None;
+    let (mut found, mut left_out) = (None, Vec::new());
     while let Some(event) = events.try_next().await? {
-        // what cannot be read is no start that could be meant; `validate` tells of it
-        if let Ok(WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. }) =
-            event.decode()
-            && is_of(event.stream.aggregate_id())
+        if !is_meant(event.stream.aggregate_id()) {
+            continue;
+        }
+        let decoded = event.decode::<WorkflowEvent>();
+        if let Err(error) = &decoded {
+            left_out.push(LeftOut::undecoded(&event, error));
+        }
+        if let Ok(WorkflowEvent::WorkflowStarted { run_id: started, posting_count, .. }) = decoded
             && let Some(started) = started.0
             && run_id.is_none_or(|run_id| run_id == started)
         {
+            // what stands before it is no later beginning
+            left_out.clear();
             let account = RunAccount {
                 run_id: started,
                 workflow_id: event.stream.aggregate_id().to_owned(),
@@ -166,14 +175,23 @@ async fn begun(
                 open: 0,
                 ended: BTreeMap::new(),
                 conversations: BTreeMap::new(),
+                left_out: Vec::new(),
             };
             found = Some((account, event.position));
         }
     }
-    found.ok_or(match run_id {
-        Some(run_id) => AccountError::NoSuchRun { run_id },
-        None => AccountError::NoRun,
-    })
+    match (found, run_id) {
+        (Some((mut account, place)), None) => {
+            // those of its own workflow are met again
+            left_out.retain(|event| event.stream.aggregate_id() != account.workflow_id);
+            account.left_out = left_out;
+            Ok((account, place))
+        }
+        (Some(found), Some(_)) => Ok(found),
+        (None, _) if !left_out.is_empty() => Err(AccountError::Unreadable(left_out)),
+        (None, Some(run_id)) => Err(AccountError::NoSuchRun { run_id }),
+        (None, None) => Err(AccountError::NoRun),
+    }
 }
 
 fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowEvent) {

@@ -17,11 +17,12 @@ use es_sqlite::{SqliteConfig, SqliteStore};
 use turing_domain::WorkflowId;
 
 use crate::lock::{LockError, RunLock};
+use crate::read_models::{ConversationStatistics, RunProgress};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
-    StoreFinding, UNREADABLE, validate_log, validate_postgres, validate_posting_states,
-    validate_snapshots,
+    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_log, validate_postgres,
+    validate_posting_states, validate_rows, validate_snapshots,
 };
 
 /// The address of a store, as `--store` takes it.
@@ -231,12 +232,20 @@ impl Store {
         }
     }
 
-    /// Compares what is stored with its events: on PostgreSQL the projection and kept states, too.
+    /// Compares what is stored with its events: on PostgreSQL the projection and kept states, too; and
+    /// reads the rows of the other read models.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub async fn validate(&self) -> Result<Vec<StoreFinding>, SinkError> {
+        let mut findings = self.validate_events().await?;
+        findings.extend(validate_rows::<ConversationStatistics>(self).await?);
+        findings.extend(validate_rows::<RunProgress>(self).await?);
+        Ok(findings)
+    }
+
+    async fn validate_events(&self) -> Result<Vec<StoreFinding>, SinkError> {
         match &self.opened {
             Opened::Elsewhere | Opened::Sqlite(_) => {
                 let mut findings = validate_log(&*self.events).await?;
@@ -253,7 +262,10 @@ impl Store {
                 let told: BTreeSet<_> =
                     findings.iter().filter(|finding| unreadable(finding)).map(stream).collect();
                 let log = validate_log(&*self.events).await?.into_iter();
-                findings.extend(log.filter(|one| unreadable(one) && !told.contains(&stream(one))));
+                findings.extend(log.filter(|one| {
+                    one.kind == UNREADABLE_TIME_KIND
+                        || unreadable(one) && !told.contains(&stream(one))
+                }));
                 Ok(findings)
             }
         }

@@ -8,9 +8,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub(crate) use log::UNREADABLE;
 pub use log::validate_log;
-pub use models::{validate_posting_states, validate_snapshots};
+pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};
+pub use models::{validate_posting_states, validate_rows, validate_snapshots};
 pub use postgres::validate_postgres;
 
 /// Something in a store that does not agree with its events.

@@ -77,7 +77,7 @@ fn a_run_in_which_everything_failed_is_retried_whole() {
     let retry = ["run", "retry", "--workflow", "workflow.toml", "--json"];
     let report = workspace.turing(&retry).expect_code(1).json();
     assert_eq!(report["postings"], 2);
-    assert_eq!(workspace.turing(&["runs", "--json"]).json().as_array().unwrap().len(), 2);
+    assert_eq!(workspace.runs().as_array().unwrap().len(), 2);
 }
 
 /// A second workflow over the same postings.
@@ -98,7 +98,7 @@ fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
     assert!(answer.stderr.contains("is still in run"), "{answer:#?}");
     workspace.run(&[]).expect_code(0);
     workspace.turing(&other).expect_code(0);
-    let runs = workspace.turing(&["runs", "--json"]).json();
+    let runs = workspace.runs();
     let statuses: Vec<_> =
         runs.as_array().unwrap().iter().map(|run| run["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["completed", "failed", "completed"]);

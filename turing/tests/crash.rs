@@ -138,7 +138,7 @@ async fn kill_campaign_runs_no_recorded_step_again() {
         }
         let log = fs::read_to_string(workspace.path().join("executions.log")).unwrap();
         executions += log.lines().count();
-        let runs = workspace.turing(&["runs", "--json"]).expect_code(0).json();
+        let runs = workspace.runs();
         assert_eq!(runs.as_array().unwrap().len(), 1, "one run was continued: {runs}");
     }
     let recorded = rounds * POSTINGS * CONVERSATIONS.len();

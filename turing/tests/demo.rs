@@ -116,7 +116,7 @@ fn the_demo_again_adds_no_event_and_says_why() {
     let told = workspace.turing(&["demo", "--json"]).expect_code(0).json();
     assert_eq!(told["added_events"], 0);
     assert_eq!(all_events(&workspace, &[12345, 20001, 12361]), before);
-    assert_eq!(workspace.turing(&["runs", "--json"]).json().as_array().unwrap().len(), 1);
+    assert_eq!(workspace.runs().as_array().unwrap().len(), 1);
 }
 
 #[test]

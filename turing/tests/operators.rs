@@ -69,7 +69,7 @@ fn a_run_goes_on_when_nobody_reads_what_it_tells() {
         let status = command.arg("--again").stderr(stderr).stdout(Stdio::null()).status().unwrap();
         assert_eq!(status.code(), Some(0));
     }
-    let runs = workspace.turing(&["runs", "--json"]).json();
+    let runs = workspace.runs();
     assert!(runs.as_array().unwrap().iter().all(|run| run["status"] == "completed"), "{runs}");
 }
 

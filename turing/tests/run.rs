@@ -98,7 +98,7 @@ fn the_same_run_again_adds_no_event_and_says_why() {
     assert_eq!(workspace.events(1), before);
     workspace.run(&["--again"]).expect_code(0);
     assert_eq!(workspace.events(1).len(), 2 * before.len());
-    let runs = workspace.turing(&["runs", "--json"]).json();
+    let runs = workspace.runs();
     assert_eq!(runs.as_array().unwrap().len(), 2);
 }
 
@@ -266,7 +266,7 @@ fn a_run_in_progress_with_other_postings_is_named_and_can_be_abandoned() {
     assert!(answer.stderr.contains("is in progress with other postings"), "{answer:#?}");
     assert!(answer.stderr.contains("--abandon"), "{answer:#?}");
     workspace.run(&["--abandon"]).expect_code(0);
-    let runs = workspace.turing(&["runs", "--json"]).json();
+    let runs = workspace.runs();
     let statuses: Vec<_> =
         runs.as_array().unwrap().iter().map(|run| run["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["failed", "completed"]);

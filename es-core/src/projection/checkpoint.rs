@@ -23,6 +23,13 @@ pub struct EventReference {
     pub version: StreamVersion,
 }
 
+impl EventReference {
+    /// True if this is the event, at its place.
+    pub(super) fn is_of(&self, event: &RecordedEvent) -> bool {
+        (self.event_id, self.position) == (event.event_id, event.position)
+    }
+}
+
 impl From<&RecordedEvent> for EventReference {
     fn from(event: &RecordedEvent) -> Self {
         Self {

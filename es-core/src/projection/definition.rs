@@ -131,6 +131,12 @@ impl Definition {
         Err(SinkError::Unusable { projection, reason })
     }
 
+    /// The refusal of a model that was built by other code.
+    pub(super) fn changed(&self, stored: String) -> SinkError {
+        let (projection, offered) = (self.name.to_string(), self.fingerprint.to_string());
+        SinkError::Changed { projection, stored, offered }
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         &self.name

@@ -9,6 +9,21 @@ use crate::timestamp::Timestamp;
 /// What went wrong while one event was taken into a model.
 pub type ApplyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// A row of a model that is none of the projection's, or that cannot be written again as it is:
+/// somebody, or another program, changed it.
+#[derive(Debug, thiserror::Error)]
+#[error("row `{key}` of the model cannot be read: {reason}; rebuild the projection")]
+pub(super) struct OddRow {
+    key: String,
+    reason: String,
+}
+
+impl OddRow {
+    pub(super) fn new(key: &str, error: &ApplyError) -> Self {
+        Self { key: key.to_owned(), reason: super::worker::chain(&**error) }
+    }
+}
+
 /// A refusal or failure of a [`ProjectionSink`](super::ProjectionSink); nothing was written unless
 /// [`is_outcome_unknown`](Self::is_outcome_unknown) holds.
 #[derive(Debug, Clone, thiserror::Error)]

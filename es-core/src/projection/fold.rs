@@ -10,6 +10,7 @@ use crate::envelope::RecordedEvent;
 use crate::limits::Limits;
 use crate::payload::Payload;
 
+use super::error::OddRow;
 use super::{ApplyError, Keying, Projection, RowChange};
 
 /// What became of the events of one key.
@@ -227,8 +228,8 @@ impl<P: Projection> Fold for Typed<P> {
             match self.attempt(key, row, good) {
                 Ok(folded) => return Folded { row: folded, failed },
                 Err(Failed::Event(_, error) | Failed::Row(error)) if good.is_empty() => {
-                    // what is stored cannot be read or written: keep it, take nothing
-                    let failed = failed.or(Some((0, error)));
+                    // no event is at fault: keep the row as it is stored, take nothing
+                    let failed = Some((0, OddRow::new(key, &error).into()));
                     return Folded { row: row.cloned(), failed };
                 }
                 Err(failure) => {

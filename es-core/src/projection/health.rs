@@ -157,11 +157,7 @@ pub async fn health(
         health.holder = active.holder;
         (health.waiting, health.discarded) = (active.waiting, active.discarded);
         health.trouble = active.trouble.or_else(|| {
-            let changed = SinkError::Changed {
-                projection: definition.name().to_owned(),
-                stored: active.fingerprint.clone(),
-                offered: definition.fingerprint().to_owned(),
-            };
+            let changed = definition.changed(active.fingerprint.clone());
             (active.fingerprint != definition.fingerprint()).then(|| Trouble {
                 message: Trouble::text(TroubleKind::Changed, &changed.to_string()),
                 at: clock.now(),

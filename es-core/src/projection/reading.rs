@@ -13,9 +13,10 @@ use crate::position::Position;
 use crate::read::ReadLog;
 use crate::store::EventStore;
 
+use super::error::OddRow;
 use super::fold::{Fold, Typed, guarded, unkeyed};
 use super::worker::chain;
-use super::{ModelRow, Projection, ProjectionSink, SinkError, Slot, Trouble};
+use super::{Definition, ModelRow, Projection, ProjectionSink, SinkError, Slot, Trouble};
 
 /// The row of the active model under this key, if there is one.
 ///
@@ -33,9 +34,10 @@ pub async fn read_row<P: Projection>(
 }
 
 fn decoded<P: Projection>(row: &ModelRow) -> Result<P::Row, SinkError> {
-    row.value.decode().map_err(|error| {
-        let message = format!("row `{}` of projection `{}` does not fit", row.key, P::NAME);
-        StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error).into()
+    guarded(|| Ok(row.value.decode()?)).map_err(|error| {
+        let odd = OddRow::new(&row.key, &error);
+        let message = format!("reading the model of projection `{}`", P::NAME);
+        StoreError::new(StoreErrorKind::Corrupt, message).caused_by(odd).into()
     })
 }
 
@@ -108,20 +110,23 @@ pub enum WaitError {
 ///
 /// # Errors
 ///
-/// [`WaitError::TimedOut`] tells how far the projection is; [`WaitError::Stopped`], at once, that
-/// somebody must do something before it gets further.
+/// [`WaitError::TimedOut`] tells how far the projection is. At once: [`WaitError::Stopped`], that
+/// somebody must do something before it gets further, and [`SinkError::Changed`] or
+/// [`SinkError::Unusable`], that nobody runs it and this code never will.
 ///
 /// # Cancellation
 ///
 /// Dropping the future is harmless.
 pub async fn wait_for(
     sink: &dyn ProjectionSink,
-    projection: &str,
+    projection: &Definition,
     position: Position,
     limit: Duration,
 ) -> Result<(), WaitError> {
+    projection.check()?;
+    let (definition, projection) = (projection, projection.name());
     let reached = std::pin::pin!(sink.wait_reached(projection, position));
-    let stopped = std::pin::pin!(stopped(sink, projection, position));
+    let stopped = std::pin::pin!(stopped(sink, definition, position));
     let ended = select(reached, stopped);
     match tokio::time::timeout(limit, ended).await {
         Ok(Either::Left((reached, _))) => return Ok(reached?),
@@ -141,7 +146,12 @@ pub async fn wait_for(
 }
 
 /// Ends when the projection has stopped before the position.
-async fn stopped(sink: &dyn ProjectionSink, projection: &str, wanted: Position) -> WaitError {
+async fn stopped(
+    sink: &dyn ProjectionSink,
+    definition: &Definition,
+    wanted: Position,
+) -> WaitError {
+    let projection = definition.name();
     let mut pause = Duration::from_millis(20);
     loop {
         // what is reached at once, or soon, is not asked for
@@ -152,6 +162,9 @@ async fn stopped(sink: &dyn ProjectionSink, projection: &str, wanted: Position) 
         let active = status.into_iter().next().and_then(|status| status.active);
         let Some(active) = active.filter(|active| active.holder.is_none()) else { continue };
         let at = active.checkpoint().position;
+        if at < wanted && active.fingerprint != definition.fingerprint() {
+            return definition.changed(active.fingerprint).into();
+        }
         match active.trouble {
             Some(trouble) if trouble.kind().is_final() && at < wanted => {
                 return WaitError::Stopped {

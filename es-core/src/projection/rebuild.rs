@@ -3,30 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Either, join_all, select};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use futures_util::future::BoxFuture;
 
 use crate::environment::Environment;
 use crate::error::StoreError;
-use crate::read::ReadLog;
 use crate::retry::Retry;
 use crate::store::EventStore;
 
-use super::worker::{GRACE, Worker, breathe};
-use super::{
-    BatchLimit, Checkpoint, Claim, Definition, FailurePolicy, Lease, ProjectionSink, Renewal,
-    SinkError, Slicing, Slot, StopCause, lowest,
-};
+use super::{BatchLimit, Definition, FailurePolicy, Lease, ProjectionSink, SinkError, StopCause};
 
 mod differences;
+mod fill;
+mod hold;
 mod progress;
 mod slice;
+mod switch;
 
 pub use differences::{RowDifference, differences};
+use fill::Outage;
 pub use progress::{Progress, Watch};
-use slice::{Page, Slice};
+use slice::Slice;
 
 /// Makes the model of a projection anew, in a shadow, while the old one is served and writers go on.
 ///
@@ -107,29 +103,6 @@ impl RebuildError {
     }
 }
 
-/// How long the store has failed without a commit in between.
-#[derive(Default)]
-struct Outage {
-    since: Option<Instant>,
-    failures: u32,
-    /// Where the slices stood.
-    checkpoints: Vec<Checkpoint>,
-}
-
-impl Outage {
-    fn lasts_for(&mut self) -> Duration {
-        self.since.get_or_insert_with(Instant::now).elapsed()
-    }
-
-    /// It is over if something was committed since it began.
-    fn came_to(&mut self, lease: &Lease) {
-        if lease.checkpoints != self.checkpoints {
-            (self.since, self.failures) = (None, 0);
-            self.checkpoints.clone_from(&lease.checkpoints);
-        }
-    }
-}
-
 impl From<StoreError> for RebuildError {
     fn from(error: StoreError) -> Self {
         Self::Sink(error.into())
@@ -137,11 +110,6 @@ impl From<StoreError> for RebuildError {
 }
 
 impl Rebuild {
-    /// How often a switch catches up with the active model before it gives up.
-    const SWITCH_ATTEMPTS: u32 = 1_000;
-    /// How many pages a slice may be behind the reader.
-    const PAGES_AHEAD: usize = 2;
-
     /// A rebuild in one slice, which stops at an event that the projection cannot take.
     pub fn new(
         store: Arc<dyn EventStore>,
@@ -279,77 +247,11 @@ impl Rebuild {
         }
     }
 
-    /// Fills while it renews the lease.
-    async fn kept_and_filled(&self, held: Held) -> Result<Held, RebuildError> {
-        let lease = held.lease.clone();
-        let fill = std::pin::pin!(self.filled(held));
-        let renew = std::pin::pin!(self.renewals(&lease));
-        match select(fill, renew).await {
-            Either::Left((filled, _)) => filled,
-            Either::Right((error, _)) => Err(error.into()),
-        }
-    }
-
-    /// Says why it goes no further, and gives the lease back.
-    async fn given_up(&self, lease: &Lease, error: &RebuildError) {
-        let told = async {
-            if let RebuildError::Stopped { cause, .. } = error {
-                // the error is answered anyhow
-                let _ = self.sink.report(lease, Some(&cause.told())).await;
-            }
-            self.release_lease(lease).await;
-        };
-        // as for a release
-        let _ = tokio::time::timeout(self.time_to_live.min(GRACE), told).await;
-    }
-
-    async fn release_lease(&self, lease: &Lease) {
-        // a lease that is not given back expires
-        let released = self.sink.release(lease);
-        let _ = tokio::time::timeout(self.time_to_live.min(GRACE), released).await;
-    }
-
     /// Gives the lease on the shadow back, so that another rebuild can go on with it at once. A store
     /// that does not answer is waited for for two seconds at most.
     pub async fn release(&mut self) {
         if let Some(held) = self.held.take() {
             self.release_lease(&held.lease).await;
-        }
-    }
-
-    /// Catches up with the active model and takes its place.
-    ///
-    /// # Errors
-    ///
-    /// [`RebuildError`]; the old model is then served further, unless the answer to the switch
-    /// itself was lost.
-    pub async fn switch(&mut self) -> Result<(), RebuildError> {
-        let mut attempts = 0;
-        loop {
-            breathe().await;
-            self.fill().await?;
-            let Some(held) = &self.held else { continue };
-            match self.sink.switch(&held.lease).await {
-                Ok(()) => {
-                    self.held = None;
-                    return Ok(());
-                }
-                // the active model moved on meanwhile
-                Err(SinkError::NotCaughtUp { .. }) if attempts < Self::SWITCH_ATTEMPTS => {
-                    attempts += 1;
-                }
-                // it was not switched; the lease is taken again
-                Err(error) if error.is_transient() && attempts < Self::SWITCH_ATTEMPTS => {
-                    attempts += 1;
-                    self.held = None;
-                    let fraction = self.environment.jitter.fraction();
-                    tokio::time::sleep(self.backoff.delay(attempts, fraction)).await;
-                }
-                Err(error) => {
-                    self.held = None;
-                    return Err(error.into());
-                }
-            }
         }
     }
 
@@ -362,50 +264,6 @@ impl Rebuild {
         self.switch().await
     }
 
-    async fn acquire(&self) -> Result<Held, RebuildError> {
-        self.definition.check()?;
-        let slices = match self.definition.slicing() {
-            Slicing::ByStream => self.slices,
-            Slicing::Whole => 1,
-        };
-        let claim = Claim {
-            projection: self.definition.name().to_owned(),
-            fingerprint: self.definition.fingerprint().to_owned(),
-            slot: Slot::Shadow,
-            slices,
-            holder: self.holder.clone(),
-            time_to_live: self.time_to_live,
-        };
-        let mut lease = self.sink.acquire(&claim).await?;
-        if self.definition.slicing() == Slicing::Whole && lease.checkpoints.len() > 1 {
-            // begun by code that could be sliced: its slices would overwrite each other's rows
-            self.sink.release(&lease).await?;
-            self.sink.abandon(self.definition.name()).await?;
-            lease = self.sink.acquire(&claim).await?;
-        }
-        let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
-        let shadow = status.and_then(|status| status.shadow);
-        self.watch.begin(shadow.map_or(0, |shadow| shadow.events));
-        let count = lease.checkpoints.len() as u32;
-        let mut slices = Vec::with_capacity(lease.checkpoints.len());
-        for number in 0..count {
-            let mut worker = Worker::new(
-                self.store.clone(),
-                self.sink.clone(),
-                self.environment.clock.clone(),
-                self.definition.clone(),
-                lease.clone(),
-                number,
-            )
-            .await?;
-            worker.limit = self.limit;
-            worker.check_log().await.map_err(|halt| self.stopped(halt))?;
-            worker.forget_passed_trouble().await?;
-            slices.push(Slice::new(worker, count, self.policy, self.environment.clone()));
-        }
-        Ok(Held { lease, slices })
-    }
-
     fn stopped(&self, cause: StopCause) -> RebuildError {
         match cause {
             StopCause::Sink(error) => error.of(self.definition.name()).into(),
@@ -413,98 +271,6 @@ impl Rebuild {
                 projection: self.definition.name().to_owned(),
                 cause: Box::new(cause),
             },
-        }
-    }
-
-    /// Renews the lease until that fails for as long as the lease lasts, or for good.
-    async fn renewals(&self, lease: &Lease) -> SinkError {
-        let renewal = Renewal::lasting(self.time_to_live);
-        let (mut renewed_at, mut failures) = (Instant::now(), 0);
-        let mut pause = self.time_to_live / 3;
-        loop {
-            tokio::time::sleep(pause).await;
-            match self.sink.renew(lease, &renewal).await {
-                Ok(_) => {
-                    (renewed_at, failures, pause) = (Instant::now(), 0, self.time_to_live / 3);
-                }
-                Err(error)
-                    if (error.is_transient() || error.is_outcome_unknown())
-                        && renewed_at.elapsed() < self.time_to_live =>
-                {
-                    failures += 1;
-                    pause = self.backoff.delay(failures, self.environment.jitter.fraction());
-                }
-                Err(error) => return error,
-            }
-        }
-    }
-
-    /// Reads to the end of the log, and hands each page to every slice.
-    async fn filled(&self, held: Held) -> Result<Held, RebuildError> {
-        let checkpoints: Vec<_> =
-            held.slices.iter().map(|slice| slice.checkpoint().clone()).collect();
-        let (mut senders, mut running) = (Vec::new(), Vec::new());
-        for slice in held.slices {
-            let (sender, pages) = mpsc::channel(Self::PAGES_AHEAD);
-            senders.push(sender);
-            running.push(self.start(slice.run(pages, self.watch.clone())));
-        }
-        let (read, slices) =
-            futures_util::future::join(self.read(lowest(&checkpoints), senders), join_all(running))
-                .await;
-        let mut kept = Vec::with_capacity(slices.len());
-        for slice in slices {
-            kept.push(slice?.map_err(|halt| self.stopped(halt))?);
-        }
-        read?;
-        Ok(Held { lease: held.lease, slices: kept })
-    }
-
-    /// Runs the work of a slice, in a task of its own if there is a way to start one.
-    fn start(
-        &self,
-        work: impl Future<Output = Result<Slice, StopCause>> + Send + 'static,
-    ) -> BoxFuture<'static, Result<Result<Slice, StopCause>, RebuildError>> {
-        let Some(spawn) = &self.spawn else {
-            return work.map(Ok).boxed();
-        };
-        let (sender, answer) = oneshot::channel();
-        spawn(Box::pin(async move {
-            // nobody listens any more if the rebuild was dropped
-            let _ = sender.send(work.await);
-        }));
-        let projection = self.definition.name().to_owned();
-        let ended = move |answer: Result<_, _>| {
-            answer.map_err(|_| RebuildError::Stopped {
-                projection,
-                cause: Box::new(StopCause::TaskEnded),
-            })
-        };
-        answer.map(ended).boxed()
-    }
-
-    async fn read(
-        &self,
-        start: &Checkpoint,
-        slices: Vec<mpsc::Sender<Arc<Page>>>,
-    ) -> Result<(), StoreError> {
-        let selection = self.definition.selection().clone();
-        let limit = self.limit.page(slices.len());
-        let mut read = ReadLog::after(start.position).filter(selection).limit(limit);
-        let mut mark = start.event.clone();
-        self.watch.end(self.store.end_of_log().await?);
-        loop {
-            let page = Arc::new(Page::read(&*self.store, &read, mark).await?);
-            (read.after, mark) = (page.to.position, page.to.event.clone());
-            for slice in &slices {
-                if slice.send(page.clone()).await.is_err() {
-                    // the slice came to an end early, and says why
-                    return Ok(());
-                }
-            }
-            if page.at_end {
-                return Ok(());
-            }
         }
     }
 }

@@ -3,27 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join, join_all, select};
+use futures_util::future::{Either, join_all, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
-use crate::error::StoreErrorKind;
-use crate::position::Position;
-use crate::read::{EventFilter, LogPage, ReadLog};
+use crate::error::{StoreError, StoreErrorKind};
+use crate::read::{LogPage, ReadLog};
 use crate::retry::Retry;
 use crate::store::EventStore;
 
-use super::worker::{GRACE, breathe};
-use super::{
-    BatchLimit, Checkpoint, Definition, FailurePolicy, LogBlockers, ProjectionSink, StopCause,
-};
+use super::worker::GRACE;
+use super::{BatchLimit, Definition, FailurePolicy, LogBlockers, ProjectionSink, StopCause};
 
 mod handle;
 mod member;
+mod round;
 
 pub use handle::RunnerHandle;
 use handle::Signals;
 use member::Member;
+use round::Means;
 
 /// Keeps the models of some projections up to date, with one reading of the log for all that stand
 /// at the same place.
@@ -62,6 +61,11 @@ impl Settings {
     /// For how long an end waits for a store that does not answer.
     fn grace(&self) -> Duration {
         self.time_to_live.min(GRACE)
+    }
+
+    /// After how long without any answer nobody waits any more: by then others may have the leases.
+    fn patience(&self) -> Duration {
+        self.time_to_live * 3
     }
 }
 
@@ -197,10 +201,7 @@ impl Runner {
     pub async fn run(self) -> Result<(), RunnerError> {
         let (signals, grace) = (self.signals.clone(), self.settings.grace());
         let work = std::pin::pin!(self.work());
-        let late = std::pin::pin!(async {
-            signals.stopped().await;
-            tokio::time::sleep(grace).await;
-        });
+        let late = std::pin::pin!(signals.stopped_for(grace));
         match select(work, late).await {
             Either::Left((ended, _)) => ended,
             Either::Right(_) => {
@@ -241,17 +242,34 @@ impl Runner {
     /// tests and for programs that do not stay.
     ///
     /// The leases are kept, for further calls; see [`release`](Self::release). If the handle stops the
-    /// runner meanwhile, it ends with what it has taken until then.
+    /// runner meanwhile, it ends with what it has taken until then, two seconds later at most.
     ///
     /// # Errors
     ///
-    /// When a projection stopped, when the store failed, or when a lease cannot be had. The others
-    /// have come to the end. A further call tries again what was not stopped by an event.
+    /// When a projection stopped, when the store failed, or when a lease cannot be had; also when
+    /// store and sink have not answered anything for three times the time of a lease, as which the
+    /// time of a commit counts. The others have come to the end. A further call tries again what was
+    /// not stopped by an event.
     pub async fn catch_up(&mut self) -> Result<(), RunnerError> {
         self.check_names()?;
         self.signals.wake();
         // what was read for an earlier call may not be all that there is
         self.ahead = None;
+        let (signals, settings) = (self.signals.clone(), self.settings.clone());
+        let ended = {
+            let work = std::pin::pin!(self.caught_up());
+            let silent = std::pin::pin!(signals.silent_for(settings.patience()));
+            let late = std::pin::pin!(signals.stopped_for(settings.grace()));
+            match select(work, select(silent, late)).await {
+                Either::Left((ended, _)) => Some(ended),
+                Either::Right(_) => None,
+            }
+        };
+        let Some(ended) = ended else { return self.hung() };
+        ended
+    }
+
+    async fn caught_up(&mut self) -> Result<(), RunnerError> {
         loop {
             if !self.round().await {
                 continue;
@@ -261,13 +279,30 @@ impl Runner {
                 return Ok(());
             }
             if let Some(at) = self.members.iter().filter_map(Member::next_retry).min() {
-                tokio::time::sleep_until(at).await;
+                // the leases want to be renewed meanwhile
+                let soon = Instant::now() + self.settings.time_to_live / 3;
+                tokio::time::sleep_until(at.min(soon)).await;
                 continue;
             }
             let failed = self.members.iter_mut().filter_map(Member::take_trouble);
             let stopped: Vec<_> = failed.collect();
             return if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) };
         }
+    }
+
+    /// Gives up what does not answer: leases expire, and what was not committed is taken again.
+    fn hung(&mut self) -> Result<(), RunnerError> {
+        self.members.iter_mut().for_each(Member::abandon);
+        if self.signals.is_stopped() {
+            return Ok(());
+        }
+        let text = format!("store and sink have not answered for {:?}", self.settings.patience());
+        let error = StoreError::new(StoreErrorKind::Unavailable, text);
+        let stopped = self
+            .members
+            .iter()
+            .map(|member| member.stopped().unwrap_or_else(|| member.because(error.clone().into())));
+        Err(RunnerError { stopped: stopped.collect() })
     }
 
     /// Gives the leases back, so that others can go on at once. A store that does not answer is
@@ -278,164 +313,4 @@ impl Runner {
             self.members.iter_mut().for_each(Member::abandon);
         }
     }
-
-    /// Renews what must be renewed, and takes one page for each place at which a projection stands.
-    /// Answers whether nothing was left to be done.
-    async fn round(&mut self) -> bool {
-        breathe().await;
-        let is_woken = self.signals.take_wake();
-        let Self { store, sink, environment, settings, signals, .. } = &*self;
-        let means = Means {
-            store: store.clone(),
-            sink: sink.clone(),
-            environment: environment.clone(),
-            settings: settings.clone(),
-            signals: signals.clone(),
-        };
-        join_all(self.members.iter_mut().map(|member| member.prepare(&means, is_woken))).await;
-
-        let mut is_at_end = true;
-        let mut pending: Vec<usize> = (0..self.members.len()).collect();
-        while !self.signals.is_stopped() {
-            pending.retain(|index| self.members[*index].checkpoint().is_some());
-            let Some(here) = self.hindmost(&pending, None) else { break };
-            let next = self.hindmost(&pending, Some(here.position));
-            let is_here = |runner: &Self, index: usize| {
-                runner.members[index].position() == Some(here.position)
-            };
-            let group: Vec<_> = pending.iter().copied().filter(|it| is_here(self, *it)).collect();
-            let step = self.step(&means, &group, &here, next.as_ref()).await;
-            join_all(self.members.iter_mut().map(|member| member.keep_lease(&means))).await;
-            is_at_end &= step.is_at_end;
-            // who has caught up with others goes on with them
-            let joined = next.filter(|_| step.is_joining).map(|next| next.position);
-            pending.retain(|it| {
-                !group.contains(it) || joined.is_some() && self.members[*it].position() == joined
-            });
-        }
-        is_at_end && self.members.iter().all(|member| !member.is_left_behind())
-    }
-
-    /// The checkpoint that is furthest behind, of those behind `floor`.
-    fn hindmost(&self, pending: &[usize], floor: Option<Position>) -> Option<Checkpoint> {
-        let all = pending.iter().filter_map(|index| self.members[*index].checkpoint());
-        let all = all.filter(|it| floor.is_none_or(|floor| it.position > floor));
-        all.reduce(|low, it| if it.position < low.position { it } else { low }).cloned()
-    }
-
-    /// Takes one page for the members that stand `here`, at most up to where others stand.
-    async fn step(
-        &mut self,
-        means: &Means,
-        group: &[usize],
-        here: &Checkpoint,
-        next: Option<&Checkpoint>,
-    ) -> Step {
-        let Settings { limit, .. } = self.settings;
-        let limit = limit.page(1);
-        let selections = group.iter().map(|index| self.members[*index].definition.selection());
-        let read = ReadLog::after(here.position).filter(union(selections)).limit(limit);
-        let page = match self.ahead.take_if(|(asked, _)| *asked == read) {
-            Some((_, page)) => Ok(page),
-            None => self.store.read_log(&read).await,
-        };
-        let members = self.members.iter_mut().enumerate();
-        let members = members.filter(|(index, _)| group.contains(index)).map(|(_, member)| member);
-        let mut page = match page {
-            Ok(page) => page,
-            Err(error) => {
-                join_all(members.map(|member| member.halt(means, error.clone().into()))).await;
-                return Step { is_at_end: true, is_joining: false };
-            }
-        };
-        let bound = next.filter(|next| page.next >= next.position);
-        if let Some(bound) = bound {
-            page.events.retain(|event| event.position <= bound.position);
-        }
-        let mark = page.events.last().map(Into::into).or_else(|| here.event.clone());
-        let to = bound.cloned().unwrap_or(Checkpoint { position: page.next, event: mark });
-        let is_last = page.at_end && bound.is_none();
-        let taken = members.map(|member| member.take(means, &page.events, &to, is_last));
-        let is_ahead = next.is_none() && !page.at_end;
-        let more = ReadLog { after: page.next, ..read };
-        let reading = async {
-            // one that fails is tried again when it is needed
-            if is_ahead { means.store.read_log(&more).await.ok() } else { None }
-        };
-        let (taken, ahead) = join(join_all(taken), reading).await;
-        let is_all_taken = taken.into_iter().all(|taken| taken);
-        if let Some(page) = ahead {
-            self.ahead = Some((more, page));
-        }
-        let is_joining = bound.is_some();
-        Step { is_at_end: is_all_taken && (page.at_end || is_joining), is_joining }
-    }
-
-    /// Waits until there may be something to do.
-    async fn rest(&self) {
-        let here = self.hindmost(&(0..self.members.len()).collect::<Vec<_>>(), None);
-        let latest = Instant::now() + self.settings.time_to_live / 3;
-        let until = self.members.iter().filter_map(Member::next_attempt).min();
-        let until = until.unwrap_or(latest).min(latest);
-        let timer = std::pin::pin!(tokio::time::sleep_until(until));
-        let called = std::pin::pin!(self.signals.called());
-        let more = std::pin::pin!(async {
-            match here {
-                // reading tells the projections of a log that is another one
-                Some(here) => match self.store.wait_past(here.position).await {
-                    Err(error) => error.kind() == StoreErrorKind::Diverged,
-                    Ok(()) => true,
-                },
-                None => false,
-            }
-        });
-        // another wait that fails is followed by the timer, not by a hot loop
-        let more = std::pin::pin!(async {
-            if !more.await {
-                std::future::pending::<()>().await;
-            }
-        });
-        select(select(more, called), timer).await;
-    }
-}
-
-/// What the parts of a runner work with.
-struct Means {
-    store: Arc<dyn EventStore>,
-    sink: Arc<dyn ProjectionSink>,
-    environment: Environment,
-    settings: Settings,
-    signals: Arc<Signals>,
-}
-
-/// What one page came to.
-struct Step {
-    /// True if nothing was left for these members but to wait.
-    is_at_end: bool,
-    /// True if they were brought to where others stand.
-    is_joining: bool,
-}
-
-/// Everything that one of the selections wants, and perhaps more.
-fn union<'a>(selections: impl Iterator<Item = &'a EventFilter>) -> EventFilter {
-    let mut union: Option<EventFilter> = None;
-    for selection in selections {
-        match &mut union {
-            None => union = Some(selection.clone()),
-            Some(union) => {
-                // an empty set means all
-                if union.aggregate_types.is_empty() || selection.aggregate_types.is_empty() {
-                    union.aggregate_types.clear();
-                } else {
-                    union.aggregate_types.extend(selection.aggregate_types.iter().cloned());
-                }
-                if union.event_types.is_empty() || selection.event_types.is_empty() {
-                    union.event_types.clear();
-                } else {
-                    union.event_types.extend(selection.event_types.iter().cloned());
-                }
-            }
-        }
-    }
-    union.unwrap_or_default()
 }

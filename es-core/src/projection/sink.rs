@@ -51,9 +51,12 @@ use super::{
 ///    (`commit::a_repeated_commit_is_refused`, `commit::racing_commits_have_one_winner`)
 /// 6. [`load`](Self::load) answers the rows among the given keys, as they were committed last, each
 ///    once, in any order, as the same JSON values to the last digit; [`rows`](Self::rows) answers all in the order of their keys, byte by byte,
-///    in pages that join without gap or overlap. Projections and slots do not mix.
+///    in pages that join without gap or overlap. Projections and slots do not mix. A value that
+///    somebody changed into what is no JSON is answered as an
+///    [unreadable](crate::Payload::unreadable) one, and costs no other row.
 ///    (`commit::rows_come_back_as_committed`, `commit::rows_are_listed_in_key_order`,
-///    `commit::projections_do_not_mix`, `fidelity::generated_rows_come_back_live_and_rebuilt`)
+///    `commit::projections_do_not_mix`, `fidelity::generated_rows_come_back_live_and_rebuilt`,
+///    `odd_rows::one_costs_its_key_and_names_the_cure`)
 /// 7. [`Content::Events`](super::Content::Events) are given to the handler of the projection, in
 ///    order, within the transaction of the commit. Where a handler writes into tables of its own, the
 ///    sink tells it the generation, so that a shadow gets others than the active model. If it fails, or panics, nothing of the batch is written and
@@ -111,7 +114,7 @@ use super::{
 /// 16. A backend keeps projections within its appends, by a call of its own, for folds and for
 ///     handlers. Who is answered by an append, or by the repeat of one, finds its effect in the model,
 ///     once, and all of the log before it in its order. An event that cannot be taken refuses its
-///     append, and no other, and nothing is written. The lease is the appends', until a switch to
+///     append, and no other, and nothing is written; also where it panics. The lease is the appends', until a switch to
 ///     other code's model. (`inline::an_append_is_in_the_model_when_it_is_answered`,
 ///     `inline::what_is_in_the_log_is_taken_first`,
 ///     `inline::an_event_that_cannot_be_taken_refuses_its_append`,
@@ -119,7 +122,8 @@ use super::{
 ///     `inline::no_runner_takes_what_appends_keep`,
 ///     `inline::a_switch_goes_on_within_the_append`,
 ///     `inline::what_appends_keep_is_the_fold_of_the_log`,
-///     `inline::a_handler_is_called_within_the_append`)
+///     `inline::a_handler_is_called_within_the_append`,
+///     `inline::a_panicking_handler_refuses_its_append`, `odd_rows::one_refuses_its_own_appends`)
 #[async_trait]
 pub trait ProjectionSink: Send + Sync + 'static {
     /// Takes the lease of a model, which is created if there is none.

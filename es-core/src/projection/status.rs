@@ -34,8 +34,8 @@ pub struct GenerationStatus {
     pub waiting: u64,
     /// How many parked events were discarded.
     pub discarded: u64,
-    /// What keeps it from going on; a commit clears it, and what was the store's trouble is cleared by
-    /// who takes the lease next.
+    /// What keeps it from going on; a commit clears it, and who takes the lease next clears what has
+    /// passed: that the store failed, and that the log was another one.
     pub trouble: Option<Trouble>,
 }
 
@@ -72,6 +72,8 @@ pub struct Trouble {
 pub enum TroubleKind {
     /// An event cannot be taken.
     Poison,
+    /// A row of the model cannot be read; rebuild it.
+    Row,
     /// The model was built by other code; rebuild it.
     Changed,
     /// The log is not the one that the model was made of; rebuild it.
@@ -85,13 +87,14 @@ pub enum TroubleKind {
 }
 
 impl TroubleKind {
-    const ALL: [Self; 5] =
-        [Self::Poison, Self::Changed, Self::Diverged, Self::Unusable, Self::Store];
+    const ALL: [Self; 6] =
+        [Self::Poison, Self::Row, Self::Changed, Self::Diverged, Self::Unusable, Self::Store];
 
     /// The word for it, such as `poison event`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Poison => "poison event",
+            Self::Row => "unreadable row",
             Self::Changed => "changed",
             Self::Diverged => "diverged",
             Self::Unusable => "unusable",
@@ -102,7 +105,7 @@ impl TroubleKind {
 
     /// True if somebody must do something about it before the projection goes on.
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::Poison | Self::Changed | Self::Diverged | Self::Unusable)
+        matches!(self, Self::Poison | Self::Row | Self::Changed | Self::Diverged | Self::Unusable)
     }
 }
 
@@ -112,6 +115,11 @@ impl Trouble {
         let word = self.message.split_once(": ").map_or("", |(word, _)| word);
         let known = TroubleKind::ALL.into_iter().find(|kind| kind.as_str() == word);
         known.unwrap_or(TroubleKind::Other)
+    }
+
+    /// True if it has passed when somebody has the lease, and has found the model's event in the log.
+    pub(super) fn has_passed(&self) -> bool {
+        matches!(self.kind(), TroubleKind::Store | TroubleKind::Diverged)
     }
 
     /// The message of such a trouble.

@@ -1,5 +1,6 @@
 //! Why a projection does not go on.
 
+use crate::envelope::EventId;
 use crate::error::StoreError;
 
 use super::{EventReference, SinkError, Trouble, TroubleKind};
@@ -18,6 +19,16 @@ pub enum StopCause {
         /// The key under which it could not be taken.
         key: String,
         /// Why not.
+        reason: String,
+    },
+    /// It cannot read a row of its model, as if somebody had changed it.
+    #[error("{reason}")]
+    Row {
+        /// The first event that should be taken into the row; it is not at fault.
+        event: EventReference,
+        /// The key of the row.
+        key: String,
+        /// What is wrong with it, and what to do.
         reason: String,
     },
     /// The log does not hold an event that the model was made of.
@@ -52,6 +63,7 @@ impl StopCause {
     pub fn kind(&self) -> TroubleKind {
         match self {
             Self::Poison { .. } => TroubleKind::Poison,
+            Self::Row { .. } => TroubleKind::Row,
             Self::Diverged { .. } | Self::Sink(SinkError::Diverged { .. }) => TroubleKind::Diverged,
             Self::Sink(SinkError::Changed { .. }) => TroubleKind::Changed,
             Self::Sink(SinkError::NoHandler { .. } | SinkError::Unusable { .. })
@@ -62,6 +74,14 @@ impl StopCause {
                 TroubleKind::Diverged
             }
             Self::Sink(_) | Self::TaskEnded => TroubleKind::Store,
+        }
+    }
+
+    /// The event before which it stopped, if there is one that it did not take.
+    pub(super) fn untaken(&self) -> Option<EventId> {
+        match self {
+            Self::Poison { event, .. } | Self::Row { event, .. } => Some(event.event_id),
+            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,18 +15,19 @@ use crate::store::EventStore;
 use super::definition::Kind;
 use super::fold::{Fold, unkeyed};
 use super::{
-    Batch, BatchLimit, Checkpoint, Content, Definition, EventReference, Lease, ListParked,
-    ModelRow, Parked, ParkedState, ProjectionSink, RowChange, SinkError, Slot, StopCause,
-    TroubleKind,
+    Batch, BatchLimit, Checkpoint, Content, Definition, Lease, ListParked, ModelRow, Parked,
+    ParkedState, ProjectionSink, RowChange, SinkError, Slot, StopCause,
 };
 
 mod gather;
 mod group;
 mod handled;
+mod poison;
 mod retry;
 
 use gather::Gathered;
 use group::Group;
+pub(super) use poison::{Parking, Poison};
 
 /// The holder of a lease, at work on one slice.
 pub(super) struct Worker {
@@ -42,46 +44,14 @@ pub(super) struct Worker {
     gathered: Option<Gathered>,
     /// Up to here each page is folded by itself: something in it wants care.
     careful_until: Position,
+    /// Counts what the sink answers, for who watches whether it does.
+    pub(super) answers: Arc<AtomicU64>,
     /// How many events were dealt with since the lease was taken.
     pub(super) done: u64,
     /// The keys under which events wait.
     parked: HashSet<String>,
     /// The events that were given up, by key.
     discarded: HashSet<(EventId, String)>,
-}
-
-/// Which failures are parked; the others are handed to the caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Parking {
-    Never,
-    Always,
-    /// Only that of this event, for which no attempt is left.
-    Only(EventId, u32),
-}
-
-impl Parking {
-    /// How often the event was tried, if its failure is to be parked.
-    fn attempts(&self, event: &RecordedEvent) -> Option<u32> {
-        match self {
-            Self::Never => None,
-            Self::Always => Some(1),
-            Self::Only(id, attempts) => (*id == event.event_id).then_some(*attempts),
-        }
-    }
-}
-
-/// An event that could not be taken.
-#[derive(Debug, Clone)]
-pub(super) struct Poison {
-    pub(super) event: EventReference,
-    pub(super) key: String,
-    pub(super) reason: String,
-}
-
-impl From<Poison> for StopCause {
-    fn from(Poison { event, key, reason }: Poison) -> Self {
-        Self::Poison { event, key, reason }
-    }
 }
 
 impl Worker {
@@ -106,6 +76,7 @@ impl Worker {
             parking: Parking::Never,
             gathered: None,
             careful_until: Position::START,
+            answers: Arc::default(),
             done: 0,
             parked: HashSet::new(),
             discarded: HashSet::new(),
@@ -136,7 +107,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Clears what was the store's trouble: whoever has the lease has reached it.
+    /// Clears what cannot be so any more: whoever has the lease has reached the store, and knows the log.
     pub(super) async fn forget_passed_trouble(&self) -> Result<(), SinkError> {
         let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
         let model = status.and_then(|status| match self.lease.slot {
@@ -144,7 +115,7 @@ impl Worker {
             Slot::Shadow => status.shadow,
         });
         let trouble = model.and_then(|model| model.trouble);
-        if trouble.is_some_and(|trouble| trouble.kind() == TroubleKind::Store) {
+        if trouble.is_some_and(|trouble| trouble.has_passed()) {
             self.sink.report(&self.lease, None).await?;
         }
         Ok(())
@@ -224,7 +195,7 @@ impl Worker {
                 return Ok(vec![unkeyed]);
             }
         }
-        kind.keys(event).map_err(|error| Poison::new(event, &unkeyed(event), chain(&*error)))
+        kind.keys(event).map_err(|error| Poison::new(event, &unkeyed(event), &*error))
     }
 
     /// Moves the checkpoint only.
@@ -300,7 +271,7 @@ impl Worker {
                 let Some((index, error)) = folded.failed else { continue };
                 left = events[index..].iter();
                 let Some(event) = left.next() else { continue };
-                let poison = Poison::new(event, key, chain(&*error));
+                let poison = Poison::new(event, key, &*error);
                 match self.parking.attempts(event) {
                     Some(attempts) => plan.park.push(self.parked(&poison, attempts)),
                     None if first.as_ref().is_none_or(|first| poison.is_before(first)) => {
@@ -344,21 +315,13 @@ impl Worker {
 
     async fn commit(&mut self, batch: Batch) -> Result<(), SinkError> {
         breathe().await;
-        self.sink.commit(&self.lease, &batch).await?;
+        let committed = self.sink.commit(&self.lease, &batch).await;
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        committed?;
         self.done += batch.events;
         self.checkpoint = batch.to;
         self.parked.extend(batch.park.into_iter().map(|entry| entry.key));
         Ok(())
-    }
-}
-
-impl Poison {
-    fn new(event: &RecordedEvent, key: &str, reason: String) -> Self {
-        Self { event: event.into(), key: key.to_owned(), reason }
-    }
-
-    fn is_before(&self, other: &Self) -> bool {
-        self.event.position < other.event.position
     }
 }
 

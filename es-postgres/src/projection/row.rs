@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use crate::row::{Instant, Json, position};
 
-fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Decode(error.into())
+/// A stream; one of which somebody changed the name is one that no log has.
+fn named(kind: &str, id: &str) -> StreamId {
+    StreamId::new(kind, id).unwrap_or_else(|_| StreamId::stand_in(kind, id))
 }
 
 fn count(number: i64) -> u64 {
@@ -25,7 +26,8 @@ pub(super) fn model_row(row: &PgRow) -> Result<Option<ModelRow>, Error> {
         return Ok(None);
     };
     let value: Json<'_> = row.try_get(1)?;
-    let value = Payload::parse(value.0.to_owned()).map_err(unreadable)?;
+    let value = Payload::parse(value.0.to_owned());
+    let value = value.unwrap_or_else(|_| Payload::unreadable("its value is no JSON"));
     Ok(Some(ModelRow { key, value }))
 }
 
@@ -35,7 +37,7 @@ fn event(row: &PgRow, place: i64) -> Result<EventReference, Error> {
     Ok(EventReference {
         position: position(place),
         event_id: EventId::from_uuid(row.try_get::<Uuid, _>(1)?),
-        stream: StreamId::new(kind, id).map_err(unreadable)?,
+        stream: named(kind, id),
         version: StreamVersion::new(count(row.try_get(4)?)),
     })
 }
@@ -70,7 +72,7 @@ fn checkpoint(place: i64, parts: Parts) -> Result<Checkpoint, Error> {
         (Some(at), Some(id), Some(kind), Some(stream), Some(version)) => Some(EventReference {
             position: position(at),
             event_id: EventId::from_uuid(id),
-            stream: StreamId::new(&kind, &stream).map_err(unreadable)?,
+            stream: named(&kind, &stream),
             version: StreamVersion::new(count(version)),
         }),
         _ => None,

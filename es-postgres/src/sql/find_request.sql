@@ -36,5 +36,9 @@ CROSS JOIN LATERAL (
         AND event.aggregate_id = parts.aggregate_id
         AND event.aggregate_version >= parts.aggregate_version
         AND event.aggregate_version < parts.aggregate_version::bigint + greatest(parts.append_size, 1)
+    ORDER BY event.aggregate_version
+    -- one more than an append has: who wrote a size by hand is told apart
+    LIMIT 100001
 ) e
 ORDER BY parts.append_part, e.position
+LIMIT 100001

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use es_core::{EventStore, ReadStream};
+use es_core::{EventStore, ReadStream, StoreErrorKind};
 use es_postgres::IdType;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions};
 use es_testing::raw_rows;
@@ -111,4 +111,18 @@ async fn a_key_written_by_hand_costs_that_key() {
     }
     let page = store.read_stream(&ReadStream::new("account/full".parse().unwrap())).await.unwrap();
     assert_eq!(page.events[0].event_id, first.streams[0].events[0].event_id);
+    // a size that is no append's is not read to its end
+    run(
+        &database,
+        "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type,
+             event_data, idempotency_key, append_size, append_part, append_id)
+         SELECT 'account', 'long', n, 'x', '{}', CASE n WHEN 1 THEN 'huge' END,
+             CASE n WHEN 1 THEN 2147483647 END, CASE n WHEN 1 THEN 0 END,
+             CASE n WHEN 1 THEN gen_random_uuid() END
+         FROM generate_series(1, 100002) n",
+    )
+    .await;
+    let found = store.find_append(&"account/long".parse().unwrap(), &key("huge")).await;
+    let error = found.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
 }

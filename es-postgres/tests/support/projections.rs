@@ -8,7 +8,7 @@ use es_core::projection::{
     ApplyError, Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
     ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
-use es_core::{Clock, EventStore, Position, RecordedEvent, Timestamp};
+use es_core::{Clock, EventStore, Payload, Position, RecordedEvent, Timestamp};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
 use es_postgres::{ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
@@ -134,6 +134,19 @@ impl ProjectionFixture for Projected {
         let rows: Vec<(String, i64)> =
             sqlx::query_as(select).fetch_all(&mut connection).await.unwrap();
         rows.into_iter().map(|(stream, number)| (stream, number.unsigned_abs())).collect()
+    }
+
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
+        if Payload::parse(value.to_owned()).is_err() {
+            return false;
+        }
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
+        let update = "UPDATE execution_events_projection_rows r SET value = $3::text::jsonb
+                      FROM execution_events_projection_models m
+                      WHERE r.generation = m.generation AND m.projection = $1
+                          AND m.slot = 'active' AND r.key = $2";
+        let update = sqlx::query(update).bind(projection).bind(key).bind(value);
+        update.execute(&mut connection).await.unwrap().rows_affected() == 1
     }
 
     async fn reopen(&self) -> bool {

@@ -1,11 +1,9 @@
-//! Rows of the projections' tables and their typed forms.
-
-use std::error::Error;
+//! Rows of the projections' tables and their typed forms, whatever somebody wrote into them.
 
 use es_core::projection::{
     Checkpoint, EventReference, Holder, ModelRow, Parked, ParkedState, Slot, Trouble,
 };
-use es_core::{Payload, Position, StoreError, StoreErrorKind, StreamId, StreamVersion, Timestamp};
+use es_core::{EventId, Payload, Position, StoreError, StreamId, StreamVersion, Timestamp};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 
@@ -24,12 +22,6 @@ impl Columns<'_> {
         self.row.get(name).doing(self.connection, format_args!("reading {name} of a projection in"))
     }
 
-    fn corrupt(&self, name: &str, error: impl Error + Send + Sync + 'static) -> StoreError {
-        let path = self.connection.path().unwrap_or("the store");
-        let text = format!("{name} of a projection in {path} cannot be read; rebuild it");
-        StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
-    }
-
     pub(super) fn position(&self, name: &str) -> Result<Position, StoreError> {
         self.get::<i64>(name).map(|number| Position::from_sequence(number.max(0).unsigned_abs()))
     }
@@ -38,10 +30,10 @@ impl Columns<'_> {
         self.get::<i64>(name).map(|number| number.max(0).unsigned_abs())
     }
 
+    /// A time; the earliest if it cannot be read.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
         let text: Option<String> = self.get(name)?;
-        let time = text.map(|text| parse_time(&text)).transpose();
-        time.map_err(|error| self.corrupt(name, error))
+        Ok(text.map(|text| parse_time(&text).unwrap_or(Timestamp::from_micros(i64::MIN))))
     }
 
     fn time_of(&self, name: &str) -> Result<Timestamp, StoreError> {
@@ -67,15 +59,16 @@ impl Columns<'_> {
         message.map(trouble).transpose()
     }
 
+    /// The reference to an event; one that cannot be read is to an event that no log holds.
     fn event(&self, position: Position) -> Result<EventReference, StoreError> {
         let id: String = self.get("event_id")?;
         let (kind, stream): (String, String) =
             (self.get("aggregate_type")?, self.get("aggregate_id")?);
         Ok(EventReference {
             position,
-            event_id: id.parse().map_err(|error| self.corrupt("event_id", error))?,
+            event_id: id.parse().unwrap_or_else(|_| EventId::stand_in(position)),
             stream: StreamId::new(&kind, &stream)
-                .map_err(|error| self.corrupt("aggregate_id", error))?,
+                .unwrap_or_else(|_| StreamId::stand_in(&kind, &stream)),
             version: StreamVersion::new(self.count("aggregate_version")?),
         })
     }
@@ -89,9 +82,11 @@ impl Columns<'_> {
     }
 
     pub(super) fn model_row(&self) -> Result<ModelRow, StoreError> {
-        let value: String = self.get("value")?;
-        let value = Payload::parse(value).map_err(|error| self.corrupt("a row", error))?;
-        Ok(ModelRow { key: self.get("key")?, value })
+        let key: String = self.get("key")?;
+        let value = self.row.get_ref("value").doing(self.connection, "reading a projection in")?;
+        let value = value.as_str().ok().and_then(|text| Payload::parse(text.to_owned()).ok());
+        let value = value.unwrap_or_else(|| Payload::unreadable("its value is no JSON"));
+        Ok(ModelRow { key, value })
     }
 
     pub(super) fn parked(&self) -> Result<Parked, StoreError> {

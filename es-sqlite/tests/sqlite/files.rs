@@ -36,6 +36,22 @@ async fn names_that_mean_no_file_are_refused() {
 }
 
 #[tokio::test]
+async fn a_file_of_two_names_is_refused_under_both() {
+    let folder = Folder::new();
+    folder.store().await.close().await;
+    let other = folder.path().with_file_name("other.db");
+    fs::hard_link(folder.path(), &other).unwrap();
+    for path in [folder.path(), other.clone()] {
+        for config in [SqliteConfig::new(&path), SqliteConfig::new(&path).read_only(true)] {
+            let error = refused(&path, config).await;
+            assert!(error.to_string().contains("hard links"), "{error}");
+        }
+    }
+    fs::remove_file(other).unwrap();
+    append_one(&folder.store().await, "posting/1", event("x")).await;
+}
+
+#[tokio::test]
 async fn another_programs_database_is_refused_and_kept() {
     let folder = Folder::new();
     folder.connection().execute_batch("CREATE TABLE mine (a)").unwrap();

@@ -124,3 +124,43 @@ async fn a_handler_has_the_connection_of_the_application() {
     });
     assert_eq!(counted.await.unwrap(), (2, 2));
 }
+
+/// Appends check no triggers by themselves; those of the application run all the same.
+#[tokio::test]
+async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
+    let tables = ["execution_events", "idempotency_keys"];
+    let models = ["projection_slices", "projection_models", "projection_rows"];
+    for table in tables.into_iter().chain(models) {
+        for change in ["INSERT", "UPDATE"] {
+            let folder = Folder::new();
+            let store = folder.store().await;
+            store.keep_inline(Counted).await.unwrap();
+            let first = request(&["account/1"], "paid").with_key(key("first"));
+            store.append(first).await.unwrap();
+            folder
+                .connection()
+                .execute_batch(&format!(
+                    "CREATE TABLE noted (n);
+                     CREATE TRIGGER note AFTER {change} ON {table} BEGIN INSERT INTO noted VALUES (1); END"
+                ))
+                .unwrap();
+            let second = request(&["account/1", "account/2"], "paid").with_key(key("second"));
+            store.append(second).await.unwrap();
+            let noted: i64 = folder
+                .connection()
+                .query_row("SELECT count(*) FROM noted", [], |row| row.get(0))
+                .unwrap();
+            let is_inserted = change == "INSERT";
+            let is_expected = match table {
+                "execution_events" | "idempotency_keys" => is_inserted,
+                "projection_rows" => true,
+                _ => !is_inserted,
+            };
+            assert_eq!(noted > 0, is_expected, "{change} on {table}");
+        }
+    }
+}
+
+fn key(text: &str) -> es_core::IdempotencyKey {
+    es_core::IdempotencyKey::new(text).unwrap()
+}

@@ -127,4 +127,13 @@ async fn a_key_written_by_hand_costs_that_key() {
     assert_eq!(find("all").await.unwrap().unwrap().streams.len(), 2);
     assert!(find("none").await.unwrap().is_none());
     append_one(&store, "posting/1", event("c")).await;
+    // one that names no append's number of events is not read to its end
+    let many = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100001)
+        INSERT INTO execution_events (event_id, aggregate_type, aggregate_id, aggregate_version,
+            event_type, event_data)
+        SELECT printf('%08x-0000-4000-8000-000000000000', n), 'audit', '1', n, 'x', '{}' FROM n";
+    folder.connection().execute_batch(many).unwrap();
+    let error = find("all").await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("posting/1"), "{error}");
 }

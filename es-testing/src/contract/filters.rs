@@ -1,6 +1,6 @@
 //! Reading a selection of the log.
 
-use es_core::{EventFilter, PageLimit, Position, ReadLog, RecordedEvent};
+use es_core::{Event, EventFilter, PageLimit, Position, ReadLog, RecordedEvent};
 
 use super::parts::*;
 use crate::fixture::Fixture;
@@ -65,6 +65,38 @@ pub(super) async fn types_select_events(fixture: &dyn Fixture) {
             );
             assert_eq!(found, expected);
         }
+    }
+}
+
+/// Events of which one kind has had other names.
+#[derive(Debug, Clone, PartialEq, Event)]
+enum Renamed {
+    #[event(alias = "amount_paid", alias = "amount_paid_in")]
+    SumReceived {
+        number: u64,
+    },
+    AccountLocked {
+        number: u64,
+    },
+}
+
+pub(super) async fn a_kind_is_found_under_each_of_its_names(fixture: &dyn Fixture) {
+    let store = fixture.store();
+    mixed(&store).await;
+    for (number, name) in (36..).zip(["sum_received", "account_locked"]) {
+        append(&store, &stream("9"), ANY, vec![typed_event(name, number)]).await;
+    }
+    let log = read_log(&store).await;
+    let filters = [
+        (EventFilter::all().event(Renamed::SUM_RECEIVED), 25),
+        (EventFilter::all().event(Renamed::ACCOUNT_LOCKED), 1),
+        (EventFilter::of::<Renamed>(), 26),
+        (EventFilter::all().event(Renamed::SUM_RECEIVED).aggregate_type("audit"), 12),
+    ];
+    for (filter, count) in filters {
+        let found = selected(&store, &filter, 3).await;
+        let expected: Vec<_> = log.iter().filter(|event| filter.accepts(event)).cloned().collect();
+        assert_eq!((found.len(), found), (count, expected), "{filter:?}");
     }
 }
 

@@ -1,21 +1,18 @@
 //! What the code of a projection, and a store that fails for a while, may and may not do to others.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Batch, Definition, FailurePolicy, Keying, Lease, Projection, Rebuild, Renewal,
-    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
+    ApplyError, Definition, FailurePolicy, Keying, Projection, Rebuild, SinkError, Slot, StopCause,
+    TroubleKind, WaitError, wait_for,
 };
-use es_core::{EventFilter, RecordedEvent, StoreError, StoreErrorKind};
+use es_core::{EventFilter, RecordedEvent, StoreErrorKind};
 
 use super::models::*;
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
-use crate::fault::FaultStore;
-use crate::sink_wrapper::{SinkWrapper, WrappedSink};
+use crate::fault::{FaultSink, FaultStore, SinkCall};
 
 /// One row of all accounts; poison has no key until it is healed.
 #[derive(Debug, Clone)]
@@ -116,10 +113,11 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     let runner = runner.projection(handled).projection(Unsure).projection(Seen::new());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
+    let definition = Seen::new().into();
     for number in 4..=6 {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         let place = appended.streams[0].events[0].position;
-        let wait = wait_for(&*sink, "seen", place, Duration::from_secs(60));
+        let wait = wait_for(&*sink, &definition, place, Duration::from_secs(60));
         let reached = soon("the healthy projection goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     }
@@ -144,68 +142,43 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     let stopped = soon("it stops", stopping.catch_up()).await;
     assert!(stopped.is_err(), "an event cannot be taken");
     let end = end_of_log(&store).await;
+    let definition = Seen::new().into();
     // far longer than any scenario may take
-    let wait = wait_for(&*sink, "seen", end, Duration::from_secs(86_400));
+    let wait = wait_for(&*sink, &definition, end, Duration::from_secs(86_400));
     match soon("a wait for what stopped ends", wait).await {
         Err(WaitError::Stopped { projection, trouble, .. }) => {
             assert_eq!((projection.as_str(), trouble.kind()), ("seen", TroubleKind::Poison));
         }
         other => panic!("the projection has stopped, but: {other:?}"),
     }
-}
-
-/// A sink of which some calls fail while it is away.
-struct Away {
-    sink: Sink,
-    is_away: Arc<AtomicBool>,
-    commits: AtomicBool,
-}
-
-impl Away {
-    fn check(&self) -> Result<(), SinkError> {
-        if self.is_away.load(Ordering::SeqCst) {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "the store is away").into());
+    // what is other code's never comes there either, nor does what cannot be run at all, though
+    // nothing is wrong with the model
+    let mut healthy = runner(&store, &sink, "one").projection(Seen::new());
+    caught_up(&mut healthy).await;
+    healthy.release().await;
+    accounts_paid(&store, &["1"], 2..=2).await;
+    let end = end_of_log(&store).await;
+    for definition in [Definition::of(Doubled), Definition::of(Unsure)] {
+        let wait = wait_for(&*sink, &definition, end, Duration::from_secs(86_400));
+        match soon("a wait for what cannot be run ends", wait).await {
+            Err(WaitError::Sink(SinkError::Changed { .. } | SinkError::Unusable { .. })) => {}
+            other => panic!("nobody runs it, but: {other:?}"),
         }
-        Ok(())
     }
-}
-
-#[async_trait]
-impl SinkWrapper for Away {
-    fn inner(&self) -> &Sink {
-        &self.sink
-    }
-
-    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
-        self.check()?;
-        self.sink.renew(lease, renewal).await
-    }
-
-    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
-        self.check()?;
-        self.sink.commit(lease, batch).await?;
-        if self.commits.swap(false, Ordering::SeqCst) {
-            let lost = "the answer to the first commit was lost";
-            return Err(StoreError::new(StoreErrorKind::OutcomeUnknown, lost).into());
-        }
-        Ok(())
-    }
-}
-
-fn away(sink: &Sink, loses_an_answer: bool) -> (Sink, Arc<AtomicBool>) {
-    let is_away = Arc::new(AtomicBool::new(false));
-    let commits = AtomicBool::new(loses_an_answer);
-    let away = Away { sink: sink.clone(), is_away: is_away.clone(), commits };
-    (Arc::new(WrappedSink(away)), is_away)
 }
 
 pub(super) async fn trouble_of_the_store_passes(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let (failing, is_away) = away(&sink, false);
+    let faults = FaultSink::new(sink.clone());
     accounts_paid(&store, &["1"], 1..=2).await;
-    let mut runner = runner(&store, &failing, "one").projection(Seen::new());
+    let mut runner = runner(&store, &faults.sink(), "one").projection(Seen::new());
     caught_up(&mut runner).await;
-    is_away.store(true, Ordering::SeqCst);
+    let away = |is_away: bool| {
+        for call in [SinkCall::Renew, SinkCall::Commit] {
+            faults.fail_all(call, is_away.then_some(StoreErrorKind::Unavailable));
+        }
+    };
+    away(true);
     let failed = soon("it fails", runner.catch_up()).await.expect_err("the store is away");
     assert_eq!(failed.stopped[0].cause.kind(), TroubleKind::Store, "{failed}");
     let trouble = async || {
@@ -213,7 +186,7 @@ pub(super) async fn trouble_of_the_store_passes(fixture: &dyn ProjectionFixture)
         active.and_then(|active| active.trouble).map(|trouble| trouble.kind())
     };
     assert_eq!(trouble().await, Some(TroubleKind::Store));
-    is_away.store(false, Ordering::SeqCst);
+    away(false);
     caught_up(&mut runner).await;
     assert_eq!(trouble().await, None, "it has passed, though there is nothing to commit");
 }
@@ -241,17 +214,18 @@ pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn Projection
     let (store, sink) = (FaultStore::new(fixture.store()), fixture.sink());
     let shared: Store = Arc::new(store.clone());
     accounts_paid(&shared, &["1", "2", "3"], 1..=4).await;
-    let (failing, is_away) = away(&sink, true);
-    is_away.store(true, Ordering::SeqCst);
+    let faults = FaultSink::new(sink.clone());
+    faults.fail_all(SinkCall::Commit, Some(StoreErrorKind::Unavailable));
     (2..=5).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
-    let rebuild = Rebuild::new(shared.clone(), failing, Seen::new()).slices(2);
+    let rebuild = Rebuild::new(shared.clone(), faults.sink(), Seen::new()).slices(2);
     let rebuild = rebuild.batches(es_core::projection::BatchLimit::events(2)).backoff(no_delay(0));
     let running = tokio::spawn(rebuild.lease(Duration::from_secs(86_400)).run());
     // a few attempts later it is back
     while store.reads() < 12 {
         tokio::task::yield_now().await;
     }
-    is_away.store(false, Ordering::SeqCst);
+    faults.lose_answer(SinkCall::Commit, 1);
+    faults.fail_all(SinkCall::Commit, None);
     let rebuilt = soon("a rebuild ends", running).await;
     assert!(matches!(rebuilt, Ok(Ok(()))), "failures that pass end nothing: {rebuilt:?}");
     let live = lives(&fixture.store(), Seen::new()).await;

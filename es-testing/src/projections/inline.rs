@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use es_core::projection::{Definition, HealthState, Rebuild, SinkError, Slot, health};
 use es_core::{AppendError, AppendRequest, Position};
 
-use super::models::{Crossing, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
+use super::models::{Crossing, PANIC, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
@@ -216,6 +216,16 @@ pub(super) async fn a_handler_is_called_within_the_append(fixture: &dyn Projecti
     fixture.handler().heal();
     accepted(&store, AppendRequest::to(stream("2"), ANY, vec![poison(7)])).await;
     assert_eq!(fixture.effects().await.len(), 5, "and taken once it can be");
+}
+
+pub(super) async fn a_panicking_handler_refuses_its_append(fixture: &dyn ProjectionFixture) {
+    let store = fixture.store();
+    kept(fixture, Definition::handled(HANDLED, 1, SuiteHandler::selection())).await;
+    for number in 1..=3 {
+        accepted(&store, to("1", "paid", number)).await;
+        assert_eq!(fixture.effects().await.len() as u64, number, "it is handed over");
+        refused(&store, to("1", PANIC, 9)).await;
+    }
 }
 
 fn poison(number: u64) -> es_core::NewEvent {

@@ -8,7 +8,10 @@ use es_core::projection::{
     BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
     Slot, TroubleKind, differences,
 };
-use es_core::{Environment, Payload};
+use es_core::{
+    Environment, LogPage, Payload, Position, ReadLog, ReadStream, StoreError, StoreErrorKind,
+    StreamPage, StreamVersion,
+};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
@@ -16,7 +19,9 @@ use super::cut::{Side, cut};
 use super::models::*;
 use super::parts::*;
 use super::{ProjectionFixture, SuiteHandler};
+use crate::fault::{FaultSink, SinkCall};
 use crate::sink_wrapper::{SinkWrapper, WrappedSink};
+use crate::wrapper::{Wrapped, Wrapper};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
     Rebuild::new(store.clone(), sink.clone(), Doubled)
@@ -239,6 +244,64 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     let mut runner = runner(&store, &sink, "one").projection(Seen(bad));
     caught_up(&mut runner).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+}
+
+/// A store into which an empty backup was restored.
+struct Emptied(Store);
+
+#[async_trait::async_trait]
+impl Wrapper for Emptied {
+    fn inner(&self) -> &Store {
+        &self.0
+    }
+
+    async fn read_stream(&self, _: &ReadStream) -> Result<StreamPage, StoreError> {
+        let stream_version = StreamVersion::EMPTY;
+        Ok(StreamPage { events: Vec::new(), stream_version, has_more: false })
+    }
+
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        match read.after {
+            Position::START => {
+                Ok(LogPage { events: Vec::new(), next: Position::START, at_end: true })
+            }
+            cursor => Err(StoreError::beyond_the_end(cursor, Position::START)),
+        }
+    }
+
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        Ok(Position::START)
+    }
+}
+
+pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let emptied: Store = Arc::new(Wrapped(Emptied(store.clone())));
+    let mut diverged = runner(&emptied, &sink, "one").projection(Seen::new());
+    let error = diverged.catch_up().await.expect_err("the model is of another history");
+    assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Diverged, "{error}");
+    // the cure that it names, by the same code and by other code
+    rebuilt(rebuild_of(&emptied, &sink)).await;
+    assert!(stored(&sink, "seen", Slot::Active).await.is_empty(), "there are no events");
+    caught_up(&mut runner(&emptied, &sink, "one").projection(Doubled)).await;
+    caught_up(&mut runner(&store, &sink, "one").projection(Doubled)).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+}
+
+pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = projected(fixture).await;
+    let faults = FaultSink::new(sink.clone());
+    let rebuild = || rebuild_of(&store, &faults.sink()).backoff(no_delay(0));
+    let before = stored(&sink, "seen", Slot::Active).await;
+    faults.fail(SinkCall::Switch, 1, StoreErrorKind::Corrupt);
+    let failed = soon("a switch that fails ends", rebuild().run()).await;
+    assert!(failed.is_err(), "it does not pass by itself");
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the old model is served");
+    faults.fail(SinkCall::Switch, 1, StoreErrorKind::Unavailable);
+    faults.fail(SinkCall::Switch, 2, StoreErrorKind::Busy);
+    // at once, under another name
+    rebuilt(rebuild().holder("another")).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
 }
 
 pub(super) async fn its_progress_is_told(fixture: &dyn ProjectionFixture) {

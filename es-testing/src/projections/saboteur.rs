@@ -44,6 +44,7 @@ pub enum Sin {
     RoundsNumbers,
     LoadsOtherSlots,
     MixesProjections,
+    FailsAtOddRows,
     SkipsPoison,
     HandsOverBackwards,
     TakesEventsWithoutAHandler,
@@ -117,6 +118,7 @@ pub fn all() -> Vec<Saboteur> {
         (6, Sin::RoundsNumbers),
         (6, Sin::LoadsOtherSlots),
         (6, Sin::MixesProjections),
+        (6, Sin::FailsAtOddRows),
         (7, Sin::SkipsPoison),
         (7, Sin::HandsOverBackwards),
         (7, Sin::TakesEventsWithoutAHandler),
@@ -223,6 +225,10 @@ impl ProjectionFixture for Sabotaged {
 
     async fn effects(&self) -> Vec<(String, u64)> {
         self.fixture.effects().await
+    }
+
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
+        self.fixture.spoil_row(projection, key, value).await
     }
 
     async fn reopen(&self) -> bool {

@@ -37,7 +37,7 @@ pub(crate) fn clauses() -> BTreeMap<u32, BTreeSet<String>> {
 }
 
 /// The areas that are about the engine over a sink.
-const OF_THE_ENGINE: [&str; 5] = ["engine", "failures", "guards", "rebuilding", "laws"];
+const OF_THE_ENGINE: [&str; 6] = ["engine", "failures", "guards", "odd_rows", "rebuilding", "laws"];
 
 #[test]
 fn the_contract_names_the_scenarios_and_no_others() {

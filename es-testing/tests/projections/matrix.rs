@@ -11,7 +11,9 @@ use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::contract::{Outcome, TimeLimits};
 use es_testing::projections::saboteur::{Sabotaged, Saboteur, all};
-use es_testing::projections::{HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_all};
+use es_testing::projections::{
+    HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_all, spoil_through,
+};
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
@@ -74,6 +76,11 @@ impl ProjectionFixture for Kept {
         let rows = all_rows(&self.store, HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
         let rows = rows.expect("the model is there").into_iter();
         rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
+    }
+
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
+        spoil_through(&self.store, projection, key, value).await;
+        true
     }
 
     async fn reopen(&self) -> bool {

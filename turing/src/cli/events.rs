@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use es_core::{EventStoreExt, Metadata, ReadStream, RecordedEvent, StreamId};
 use futures_util::{TryStreamExt, pin_mut};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::output::{Output, rows, shown, table};
 use super::{Failure, StreamArgs};
@@ -23,7 +23,10 @@ pub(super) async fn execute(
     while let Some(event) = events.try_next().await? {
         is_empty = false;
         match args.common.json {
-            true => output.json_line(&event)?,
+            true => match event.payload.unreadable_because() {
+                None => output.json_line(&event)?,
+                Some(_) => output.json_line(&as_json(&event))?,
+            },
             false => drop(listed.add_row(row(&event))),
         }
     }
@@ -65,6 +68,15 @@ fn row(event: &RecordedEvent) -> [String; 6] {
         duration_ms.map_or_else(String::new, |duration| format!("{duration} ms")),
         data(event),
     ]
+}
+
+/// The event as JSON; one that cannot be read says why.
+pub(super) fn as_json(event: &RecordedEvent) -> Value {
+    let mut shown = json!(event);
+    if let Some(reason) = event.payload.unreadable_because() {
+        shown["unreadable"] = json!(reason);
+    }
+    shown
 }
 
 /// The payload in one short line.

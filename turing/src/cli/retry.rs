@@ -8,7 +8,9 @@ use serde_json::{Map, Value};
 use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
 
 use super::Failure;
-use crate::account::{Status, account_of};
+use super::output::{shown, tell};
+use crate::account::{Status, account_of, is_of};
+use crate::left_out::{LeftOut, named};
 use crate::postings::PostingInput;
 use crate::run::{Intake, StepError};
 use crate::store::Store;
@@ -41,10 +43,18 @@ pub(super) async fn failed_postings(
         EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_TERMINAL);
     let mut ends = store.events.log(ReadLog::from_start().filter(filter));
     let (mut postings, mut data_keys) = (BTreeMap::new(), BTreeSet::new());
+    let mut left_out = account.left_out;
     while let Some(event) = ends.try_next().await? {
-        let Ok(PostingEvent::PostingTerminal { reason, run_id: ended_in, .. }) = event.decode()
-        else {
-            continue;
+        let (reason, ended_in) = match event.decode() {
+            Ok(PostingEvent::PostingTerminal { reason, run_id, .. }) => (reason, run_id),
+            Ok(_) => continue,
+            Err(error) => {
+                let odd = LeftOut::undecoded(&event, &error);
+                if is_of(&event, run_id) && !left_out.contains(&odd) {
+                    left_out.push(odd);
+                }
+                continue;
+            }
         };
         let is_failure = !reason.0.unwrap_or(EndReason::Completed).is_normal();
         if ended_in.0 == Some(run_id)
@@ -56,6 +66,9 @@ pub(super) async fn failed_postings(
             let input = PostingInput { source: String::new(), posting_id: Some(posting), data };
             postings.insert(posting, input.digest());
         }
+    }
+    if !left_out.is_empty() {
+        tell(shown(&named(&left_out), 240));
     }
     if postings.is_empty() {
         let what = format!("run {run_id} has no failed posting; nothing is to be done again");

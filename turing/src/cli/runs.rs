@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
+use es_core::{
+    Aggregate, DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp,
+};
 use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
+use serde_json::json;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
 use super::Failure;
 use super::output::{Output, rows, shown, table};
+use crate::left_out::{LeftOut, named};
 use crate::store::Store;
 
 /// One run as it is listed.
@@ -33,35 +37,41 @@ pub(super) async fn execute(
     let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
     let events = store.events.log(ReadLog::from_start().filter(filter));
     pin_mut!(events);
-    let (mut runs, mut unreadable): (Vec<Row>, Vec<String>) = Default::default();
+    let (mut runs, mut left_out): (Vec<Row>, Vec<LeftOut>) = Default::default();
     while let Some(recorded) = events.try_next().await? {
-        match recorded.decode() {
-            Ok(event) => take(&mut runs, &recorded, event),
-            // its runs are listed as far as they can be read
-            Err(_) => unreadable.push(format!("{} {}", recorded.stream, recorded.version)),
-        }
+        // runs are listed as far as they can be read
+        left_out.extend(take(&mut runs, &recorded, recorded.decode()));
     }
     if json {
-        output.json(&runs)?;
+        output.json(&json!({ "runs": runs, "left_out": left_out }))?;
     } else if runs.is_empty() {
         output.line("no run yet; `turing demo` makes one")?;
     } else {
         output.line(rows(&listed(&runs)))?;
     }
-    if !json && !unreadable.is_empty() {
-        let events = shown(&unreadable.join(", "), 200);
-        output.line(format_args!("left out, because they cannot be read: {events}"))?;
+    if !json && !left_out.is_empty() {
+        output.line(shown(&named(&left_out), 240))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn take(runs: &mut Vec<Row>, recorded: &RecordedEvent, event: WorkflowEvent) {
+/// Takes an event into the list, or answers that it cannot be.
+fn take(
+    runs: &mut Vec<Row>,
+    recorded: &RecordedEvent,
+    event: Result<WorkflowEvent, DecodeError>,
+) -> Option<LeftOut> {
+    let left_out = |reason: &str| Some(LeftOut::new(recorded, reason));
     let find = |runs: &mut Vec<Row>, run_id: Option<RunId>| {
         runs.iter().position(|run| Some(run.run_id) == run_id)
     };
+    let event = match event {
+        Ok(event) => event,
+        Err(error) => return Some(LeftOut::undecoded(recorded, &error)),
+    };
     match event {
         WorkflowEvent::WorkflowStarted { run_id, posting_count, .. } => {
-            let Some(run_id) = run_id.0 else { return };
+            let Some(run_id) = run_id.0 else { return left_out("it names no run") };
             runs.push(Row {
                 run_id,
                 workflow_id: recorded.stream.aggregate_id().to_owned(),
@@ -74,18 +84,22 @@ fn take(runs: &mut Vec<Row>, recorded: &RecordedEvent, event: WorkflowEvent) {
             });
         }
         WorkflowEvent::WorkflowCompleted { run_id, ended_postings, duration_ms, .. } => {
-            let Some(index) = find(runs, run_id.0) else { return };
+            let Some(index) = find(runs, run_id.0) else { return left_out(NO_RUN) };
             runs[index].status = "completed";
             runs[index].duration_ms = duration_ms.0;
             runs[index].ended = ended_postings.0.unwrap_or_default();
         }
         WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
-            let Some(index) = find(runs, run_id.0) else { return };
+            let Some(index) = find(runs, run_id.0) else { return left_out(NO_RUN) };
             runs[index].status = "failed";
             runs[index].error = error.0;
         }
     }
+    None
 }
+
+/// Of an end without a beginning.
+const NO_RUN: &str = "it names no run of which the beginning can be read";
 
 fn listed(runs: &[Row]) -> comfy_table::Table {
     let header = ["run", "workflow", "began", "status", "postings", "took", "ended"];

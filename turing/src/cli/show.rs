@@ -7,6 +7,7 @@ use turing_domain::RunId;
 use super::Failure;
 use super::output::{Output, rows, shown, table};
 use crate::account::{RunAccount, Status, account_of};
+use crate::left_out::named;
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -60,5 +61,8 @@ fn tell(account: &RunAccount, output: &mut Output) -> Result<(), Failure> {
         ]);
     }
     output.line(rows(&listed))?;
+    if !account.left_out.is_empty() {
+        output.line(format_args!("\n{}", shown(&named(&account.left_out), 240)))?;
+    }
     Ok(())
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use es_core::snapshot::prune_all;
-use es_core::{SnapshotSummary, StreamId, StreamVersion, Timestamp};
+use es_core::{ReadStream, SnapshotSummary, StoreError, StreamId, StreamVersion, Timestamp};
+use serde::Serialize;
 use serde_json::json;
 
 use super::output::{Output, rows, shown, table};
@@ -83,7 +84,8 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Exi
     };
     // those of a stream stand together, in the order of their versions
     let mut last = only.clone().map(before);
-    let mut listed = table(&["stream", "version", "taken at", "bytes", "schema"], &[1, 3]);
+    let header = ["stream", "version", "taken at", "bytes", "last event", "schema"];
+    let mut listed = table(&header, &[1, 3]);
     let mut count = 0_u64;
     loop {
         let page = store.snapshots.list_snapshots(last.as_ref(), PAGE).await?;
@@ -94,9 +96,10 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Exi
                 break;
             }
             count += 1;
+            let is_of_stream = is_of_stream(store, &snapshot).await?;
             match args.common.json {
-                true => output.json_line(&snapshot)?,
-                false => drop(listed.add_row(row(&snapshot))),
+                true => output.json_line(&Listed { snapshot: &snapshot, is_of_stream })?,
+                false => drop(listed.add_row(row(&snapshot, is_of_stream))),
             }
             last = Some(snapshot);
         }
@@ -113,18 +116,41 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
+/// A kept state as it is listed.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    snapshot: &'a SnapshotSummary,
+    /// False if the stream has another event there, or none: then the state is not used.
+    is_of_stream: bool,
+}
+
+/// Whether the last event of a kept state is the stream's of that version.
+async fn is_of_stream(store: &Store, kept: &SnapshotSummary) -> Result<bool, StoreError> {
+    let read = ReadStream::new(kept.stream.clone()).from_version(kept.version);
+    let page = store.events.read_stream(&read.to_version(kept.version)).await?;
+    Ok(kept.last_event.is_some()
+        && page.events.first().map(|event| event.event_id) == kept.last_event)
+}
+
 /// The place in the list before all of a stream.
 fn before(stream: StreamId) -> SnapshotSummary {
     let (version, taken_at) = (StreamVersion::EMPTY, Timestamp::EPOCH);
     SnapshotSummary { stream, version, last_event: None, schema: String::new(), taken_at, bytes: 0 }
 }
 
-fn row(snapshot: &SnapshotSummary) -> [String; 5] {
+fn row(snapshot: &SnapshotSummary, is_of_stream: bool) -> [String; 6] {
     [
         snapshot.stream.to_string(),
         snapshot.version.to_string(),
         snapshot.taken_at.to_string(),
         snapshot.bytes.to_string(),
+        match (is_of_stream, snapshot.last_event) {
+            (true, _) => "the stream's",
+            (false, Some(_)) => "another, so not used",
+            (false, None) => "not told, so not used",
+        }
+        .to_owned(),
         // the schema of a state names all of its events
         shown(&snapshot.schema, 40),
     ]

@@ -6,6 +6,7 @@ use clap::Args;
 use es_core::RecordedEvent;
 use serde_json::{Value, json};
 
+use super::events::as_json;
 use super::output::{Output, shown};
 use super::{Common, Failure};
 use crate::store::{Access, Store};
@@ -96,9 +97,9 @@ fn json_of(node: &Node) -> Value {
         CauseOf::Missing(_) => ("missing", None),
         CauseOf::Circular(_) => ("circular", None),
     };
-    let mut told = json!({"depth": depth, "cause": name, "event": event});
+    let mut told = json!({"depth": depth, "cause": name, "event": as_json(event)});
     if let Some(outside) = outside {
-        told["cause_event"] = json!(outside);
+        told["cause_event"] = as_json(outside);
     }
     told
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use es_core::{
-    EventId, EventStoreExt, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamVersion,
+    EventId, EventStoreExt, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId,
+    StreamVersion,
 };
 use es_postgres::sqlx::postgres::PgRow;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
 use es_postgres::{PostgresConfig, store_error};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::{Opened, Store};
 
@@ -64,8 +65,11 @@ impl Store {
         let mut found = Vec::new();
         match &self.opened {
             Opened::Postgres { store, .. } => {
-                for read in places(store.config(), &wanted).await? {
-                    let mut events = self.events.events(read);
+                for place in places(store.config(), &wanted).await? {
+                    let mut events = match place {
+                        Place::Stream(read) => self.events.events(read),
+                        Place::Log(read) => self.events.log(read).take(1).boxed(),
+                    };
                     while let Some(event) = events.try_next().await? {
                         if wanted.accepts(&event) {
                             found.push(event);
@@ -87,11 +91,16 @@ impl Store {
     }
 }
 
+/// Where something is that is wanted.
+enum Place {
+    /// A part of a stream.
+    Stream(ReadStream),
+    /// The next event of the log: what somebody wrote under a name that is none is in no stream.
+    Log(ReadLog),
+}
+
 /// Which parts of which streams hold what is wanted, by the database's own search.
-async fn places(
-    config: &PostgresConfig,
-    wanted: &Wanted<'_>,
-) -> Result<Vec<ReadStream>, StoreError> {
+async fn places(config: &PostgresConfig, wanted: &Wanted<'_>) -> Result<Vec<Place>, StoreError> {
     let failed = |error| store_error("looking for events", &config.place(), error);
     let layout = config.names();
     // the names of a layout are identifiers, which cannot change a statement
@@ -112,13 +121,20 @@ async fn places(
     let rows = query.persistent(false).fetch_all(&mut connection).await;
     // the server notices in any case
     let _ = connection.close().await;
-    let place = |row: &PgRow| -> Result<ReadStream, sqlx::Error> {
-        let stream = StreamId::new(row.try_get(0)?, row.try_get(1)?)
-            .map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let places = |row: &PgRow| -> Result<Vec<Place>, sqlx::Error> {
+        let Ok(stream) = StreamId::new(row.try_get(0)?, row.try_get(1)?) else {
+            let positions = row.try_get::<Vec<i64>, _>(4)?.into_iter();
+            let before = positions.map(|it| it.saturating_sub(1).max(0).unsigned_abs());
+            let read = |before| Place::Log(ReadLog::after(Position::from_sequence(before)));
+            return Ok(before.map(read).collect());
+        };
         let version = |index| -> Result<StreamVersion, sqlx::Error> {
             Ok(StreamVersion::new(row.try_get::<i32, _>(index)?.max(0).unsigned_abs().into()))
         };
-        Ok(ReadStream::new(stream).from_version(version(2)?).to_version(version(3)?))
+        let read = ReadStream::new(stream).from_version(version(2)?).to_version(version(3)?);
+        Ok(vec![Place::Stream(read)])
     };
-    rows.map_err(failed)?.iter().map(place).collect::<Result<_, _>>().map_err(failed)
+    let found = rows.map_err(failed)?;
+    let found: Vec<_> = found.iter().map(places).collect::<Result<_, _>>().map_err(failed)?;
+    Ok(found.into_iter().flatten().collect())
 }

@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 27] = [
+const STEPS: [(&str, &str); 29] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -88,6 +88,11 @@ const STEPS: [(&str, &str); 27] = [
     (
         "append event readable",
         include_str!("../../migrations/postgres/0027_append_event_readable.sql"),
+    ),
+    ("unguarded events", include_str!("../../migrations/postgres/0028_unguarded_events.sql")),
+    (
+        "validate event store and its guards",
+        include_str!("../../migrations/postgres/0029_validate_event_store.sql"),
     ),
 ];
 

@@ -7,15 +7,21 @@ use es_core::{
 };
 use futures_util::{TryStreamExt, pin_mut};
 use serde_json::Value;
-use turing_domain::{Posting, PostingEvent, WorkflowEvent, WorkflowRuns};
+use turing_domain::{
+    ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Posting, PostingEvent,
+    WorkflowEvent, WorkflowRuns,
+};
 
 use super::{FindingSeverity, StoreFinding};
 
 /// The kind of finding that tells of events which programs cannot read.
 pub(crate) const UNREADABLE: &str = "event_unreadable";
 
+/// The kind of finding that tells of times which programs cannot read.
+pub(crate) const UNREADABLE_TIME_KIND: &str = "time_unreadable";
+
 /// Reads the whole log and tells of streams whose versions have gaps, whose events stand in the log
-/// in another order, whose times run backwards, and whose events programs cannot read.
+/// in another order, whose times run backwards, and whose events or times programs cannot read.
 ///
 /// It needs memory for each stream, not for each event.
 ///
@@ -37,6 +43,8 @@ fn is_readable(event: &RecordedEvent) -> bool {
     match event.stream.aggregate_type() {
         Posting::TYPE => event.decode::<PostingEvent>().is_ok(),
         WorkflowRuns::TYPE => event.decode::<WorkflowEvent>().is_ok(),
+        ConversationWaves::TYPE => event.decode::<ConversationEvent>().is_ok(),
+        ActorBreaker::TYPE => event.decode::<ActorEvent>().is_ok(),
         _ => event.payload.decode::<Value>().is_ok(),
     }
 }
@@ -70,6 +78,7 @@ struct Seen {
     reversed: Tally,
     earlier: Tally,
     unreadable: Tally,
+    timeless: Tally,
 }
 
 impl Seen {
@@ -80,7 +89,10 @@ impl Seen {
             self.reversed.add(version);
         }
         self.highest = self.highest.max(version);
-        if self.latest.is_some_and(|latest| event.recorded_at < latest) {
+        // what stands in for a time that cannot be read
+        if event.recorded_at == Timestamp::from_micros(i64::MIN) {
+            self.timeless.add(version);
+        } else if self.latest.is_some_and(|latest| event.recorded_at < latest) {
             self.earlier.add(version);
         }
         self.latest = Some(event.recorded_at);
@@ -109,6 +121,12 @@ impl Seen {
         let unreadable = self.unreadable.tell(|count, first| {
             format!("{count} of its events cannot be read, the first of them event {first}")
         });
+        let timeless = self.timeless.tell(|count, first| {
+            format!(
+                "the time of {count} of its events, the first of them event {first}, cannot be read, \
+                 and counts as the earliest"
+            )
+        });
         let finding = |kind: &str, severity, detail: Option<String>| {
             Some(StoreFinding {
                 kind: kind.to_owned(),
@@ -124,6 +142,7 @@ impl Seen {
             finding("order_reversed", Warning, reversed),
             finding("clock_reversed", Warning, earlier),
             finding(UNREADABLE, Warning, unreadable),
+            finding(UNREADABLE_TIME_KIND, Warning, timeless),
         ];
         findings.into_iter().flatten()
     }
@@ -170,6 +189,7 @@ mod tests {
         assert_eq!(at(&[2]), ["gap_in_versions"]);
         assert_eq!(at(&[1, 3, 2]), ["order_reversed"]);
         assert_eq!(kinds(&[recorded(1, 5), recorded(2, 4)]), ["clock_reversed"]);
+        assert_eq!(kinds(&[recorded(1, 5), recorded(2, i64::MIN)]), ["time_unreadable"]);
     }
 
     #[tokio::test]

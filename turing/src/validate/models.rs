@@ -96,6 +96,34 @@ fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
     }
 }
 
+/// Rows of a read model that programs cannot read.
+///
+/// # Errors
+///
+/// When the store fails.
+pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
+    let mut findings = Vec::new();
+    let mut rows = all_rows(&*store.models, P::NAME, Slot::Active);
+    loop {
+        let row = match rows.try_next().await {
+            Ok(Some(row)) => row,
+            // what was never filled has no rows
+            Ok(None) | Err(SinkError::NoModel { .. }) => return Ok(findings),
+            Err(error) => return Err(error),
+        };
+        if let Err(error) = row.value.decode::<P::Row>() {
+            findings.push(StoreFinding {
+                kind: "row_unreadable".to_owned(),
+                severity: FindingSeverity::Error,
+                aggregate_type: None,
+                aggregate_id: None,
+                detail: format!("row `{}` of {} cannot be read: {error}", row.key, P::NAME),
+                repair: Some(format!("turing projection rebuild {} --switch", P::NAME)),
+            });
+        }
+    }
+}
+
 /// Compares the kept states of postings with their events: states that differ, that are newer than
 /// the posting, and those of another program version or
 /// of another history, which are not used and only told.

@@ -89,6 +89,7 @@ fn every_command_looks_at_the_same_truth() {
         turing(&workspace, &url, &["state", "posting", "2", "--json"]).expect_code(0).json();
     assert_eq!(state["state"]["is_terminal"], true);
     let runs = turing(&workspace, &url, &["runs", "--json"]).expect_code(0).json();
+    let runs = &runs["runs"];
     assert_eq!(runs[0]["status"], "completed");
     let shown = turing(&workspace, &url, &["run", "show", "--json"]).expect_code(0).json();
     assert_eq!(shown["run_id"], runs[0]["run_id"]);

@@ -69,7 +69,7 @@ impl Projected {
         self.run(&format!(
             "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
              TRUNCATE execution_events, posting_state_projection, posting_state_snapshots, postings;
-             ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only;
+             ALTER TABLE execution_events ENABLE ALWAYS TRIGGER execution_events_are_append_only;
              INSERT INTO postings (posting_id) SELECT generate_series(1, {postings})"
         ))
         .await;

@@ -9,7 +9,8 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
     let url = database.url();
     turing(&workspace, &url, &["demo"]).expect_code(0);
     database.run(
-        r#"INSERT INTO postings (posting_id) VALUES (901), (902), (903);
+        r#"ALTER TABLE execution_events DROP CONSTRAINT aggregate_type_is_snake_case;
+           INSERT INTO postings (posting_id) VALUES (901), (902), (903);
            INSERT INTO execution_events
                (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
            VALUES
@@ -17,6 +18,7 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
                ('posting', 902, 1, 'Anything goes', '[]', '{"n": 1e400}'),
                ('posting', 903, 1, 'posting_terminal', '{}', '{"event_version": {"$serde_json::private::RawValue": 5}}'),
                ('somebody', 904, 1, 'x', '{"n": -1e400}', NULL),
+               ('Odd Name', 905, 1, 'x', '{}', '{"correlation_id": "workflow_3001_posting_12345"}'),
                ('workflow', 3999, 1, 'workflow_started', '"odd"', NULL)"#,
     );
     for arguments in [
@@ -32,11 +34,16 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
     ] {
         turing(&workspace, &url, arguments).expect_code(0);
     }
+    // also what is of no stream that can be named
+    let traced = turing(&workspace, &url, &["trace", "workflow_3001_posting_12345"]).expect_code(0);
+    assert!(traced.stdout.contains("unreadable/Odd Name/905"), "{}", traced.stdout);
     // a model parked one of them, and says so
     let listed = turing(&workspace, &url, &["projection", "list"]).expect_code(1).stdout;
     assert!(listed.contains("turing projection parked conversation_statistics"), "{listed}");
     let runs = turing(&workspace, &url, &["runs"]).expect_code(0).stdout;
     assert!(runs.contains("left out, because they cannot be read: workflow/3999 1"), "{runs}");
+    let runs = turing(&workspace, &url, &["runs", "--json"]).expect_code(0).json();
+    assert_eq!(runs["left_out"][0]["stream"], "workflow/3999", "{runs}");
     let told = turing(&workspace, &url, &["validate"]).expect_code(0).stdout;
     for stream in ["posting 901", "posting 902", "posting 903", "somebody 904", "workflow 3999"] {
         let line = format!("warning [event_unreadable] {stream}: ");

@@ -279,7 +279,7 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
                 "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
                  DELETE FROM execution_events WHERE aggregate_id = 1;
                  DELETE FROM posting_state_projection WHERE posting_id = 1;
-                 ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only;
+                 ALTER TABLE execution_events ENABLE ALWAYS TRIGGER execution_events_are_append_only;
                  UPDATE posting_state_snapshots SET last_event_id = NULL
                  WHERE posting_id = 2 AND event_sequence = 6",
             )

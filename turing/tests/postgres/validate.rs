@@ -55,7 +55,7 @@ async fn stored(database: &Database) -> Projected {
 }
 
 /// A statement that plants a fault, and the kinds and postings of what must be found, exactly.
-const FAULTS: [(&str, &[(&str, i32)]); 15] = [
+const FAULTS: [(&str, &[(&str, i32)]); 18] = [
     (
         "UPDATE posting_state_projection SET outputs = outputs || '{\"77\": 1}' WHERE posting_id = 1",
         &[("projection_differs", 1)],
@@ -111,6 +111,19 @@ const FAULTS: [(&str, &[(&str, i32)]); 15] = [
         "ALTER TABLE execution_events DISABLE TRIGGER execution_events_are_append_only;
          ALTER TABLE execution_events DISABLE TRIGGER project_posting_events",
         &[("trigger_disabled", 0), ("trigger_disabled", 0)],
+    ),
+    (
+        "ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only",
+        &[("trigger_disabled", 0)],
+    ),
+    (
+        "SELECT setval(pg_get_serial_sequence('execution_events', 'position'), 1)",
+        &[("sequence_behind", 0)],
+    ),
+    (
+        "SELECT setval(pg_get_serial_sequence('execution_events', 'position'), max(position) - 1)
+         FROM execution_events",
+        &[("sequence_behind", 0)],
     ),
     (
         "INSERT INTO execution_events

@@ -120,6 +120,13 @@ impl Workspace {
         self.turing(&[&RUN, more].concat())
     }
 
+    /// The runs of all workflows, none of which was left out.
+    pub(crate) fn runs(&self) -> Value {
+        let mut listed = self.turing(&["runs", "--json"]).expect_code(0).json();
+        assert_eq!(listed["left_out"], serde_json::json!([]), "{listed}");
+        listed["runs"].take()
+    }
+
     /// The events of one posting.
     pub(crate) fn events(&self, posting: i32) -> Vec<Value> {
         let id = posting.to_string();

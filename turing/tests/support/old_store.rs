@@ -26,7 +26,7 @@ pub(crate) fn workspace() -> Workspace {
 pub(crate) fn check(workspace: &Workspace, turing: impl Fn(&[&str]) -> Command) {
     let ask = |arguments: &[&str]| -> Answer { turing(arguments).output().unwrap().into() };
     ask(&["validate"]).expect_code(0);
-    let runs = ask(&["runs", "--json"]).expect_code(0).json();
+    let runs = ask(&["runs", "--json"]).expect_code(0).json()["runs"].take();
     assert_eq!(runs.as_array().unwrap().len(), 1);
     let events = ask(&["events", "posting", "3", "--json"]).expect_code(0).json_lines();
     assert_eq!(*names(&events).last().unwrap(), "posting_terminal", "{events:#?}");

@@ -10,7 +10,7 @@ use crate::error::StoreError;
 use crate::position::Position;
 use crate::read::{LogPage, ReadLog};
 use crate::store::EventStore;
-use crate::stream::StreamId;
+use crate::stream::slice_of;
 
 use super::super::worker::{Parking, Worker, breathe};
 use super::super::{Checkpoint, EventReference, FailurePolicy, LastResort, StopCause};
@@ -126,14 +126,14 @@ impl Slice {
             breathe().await;
             let here = self.worker.reached().position;
             let events = page.events.iter().filter(|event| {
-                event.position > here && slice_of(&event.stream, self.count) == self.worker.slice
+                event.position > here
+                    && slice_of(&event.stream, self.count.into()) == u64::from(self.worker.slice)
             });
             let events: Vec<_> = events.cloned().collect();
             self.worker.parking = self.parking();
             match self.worker.advance(&events, &page.to, page.at_end).await {
                 Ok(()) => self.attempts = None,
-                Err(StopCause::Poison { event, key, reason }) => {
-                    let id = event.event_id;
+                Err(cause) if let Some(id) = cause.untaken() => {
                     let tried = self.attempts.filter(|(last, _)| *last == id);
                     let attempts = tried.map_or(0, |(_, attempts)| attempts).saturating_add(1);
                     self.attempts = Some((id, attempts));
@@ -142,7 +142,7 @@ impl Slice {
                         let fraction = self.environment.jitter.fraction();
                         tokio::time::sleep(retry.delay(attempts, fraction)).await;
                     } else if self.policy.then == LastResort::Stop {
-                        return Err(StopCause::Poison { event, key, reason });
+                        return Err(cause);
                     }
                 }
                 Err(halt) => return Err(halt),
@@ -153,31 +153,5 @@ impl Slice {
 
     fn parking(&self) -> Parking {
         self.policy.parking(self.attempts)
-    }
-}
-
-/// The slice that a stream belongs to: FNV-1a over its name, which stays the same in every version
-/// of this library, because a rebuild may be resumed by a newer one.
-fn slice_of(stream: &StreamId, count: u32) -> u32 {
-    let name = [stream.aggregate_type().as_bytes(), b"/", stream.aggregate_id().as_bytes()];
-    let hash = name.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    // the low bits alone are weak
-    ((hash ^ (hash >> 32)) % u64::from(count.max(1))) as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_are_frozen_and_even() {
-        let stream = |id: u32| -> StreamId { format!("posting/{id}").parse().unwrap() };
-        let first: Vec<_> = (0..8).map(|id| slice_of(&stream(id), 4)).collect();
-        assert_eq!(first, [0, 3, 2, 1, 0, 3, 2, 1]);
-        let mut counts = [0_u32; 4];
-        (0..10_000).for_each(|id| counts[slice_of(&stream(id), 4) as usize] += 1);
-        assert!(counts.iter().all(|count| (2_300..2_700).contains(count)), "{counts:?}");
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -63,6 +64,8 @@ pub(super) struct Signals {
     is_woken: AtomicBool,
     call: Notify,
     end: Notify,
+    /// How often store or sink answered.
+    answers: Arc<AtomicU64>,
     store: Arc<dyn EventStore>,
     sink: Arc<dyn ProjectionSink>,
     shared: Mutex<Shared>,
@@ -83,6 +86,7 @@ impl Signals {
             is_woken: AtomicBool::new(false),
             call: Notify::new(),
             end: Notify::new(),
+            answers: Arc::default(),
             store,
             sink,
             shared: Mutex::new(shared),
@@ -131,8 +135,37 @@ impl Signals {
         self.is_woken.swap(false, Ordering::SeqCst)
     }
 
+    /// Notes that store or sink answered.
+    pub(super) fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Where answers are counted.
+    pub(super) fn answers(&self) -> Arc<AtomicU64> {
+        self.answers.clone()
+    }
+
+    /// Waits until nothing has been answered for so long.
+    pub(super) async fn silent_for(&self, patience: Duration) {
+        let mut before = None;
+        loop {
+            let answers = self.answers.load(Ordering::Relaxed);
+            if before == Some(answers) {
+                return;
+            }
+            before = Some(answers);
+            tokio::time::sleep(patience).await;
+        }
+    }
+
+    /// Waits until a call to stop was so long ago.
+    pub(super) async fn stopped_for(&self, grace: Duration) {
+        self.stopped().await;
+        tokio::time::sleep(grace).await;
+    }
+
     /// Waits for a call to stop.
-    pub(super) async fn stopped(&self) {
+    async fn stopped(&self) {
         // before the question, so that no call falls between it and the wait
         let called = self.end.notified();
         if !self.is_stopped() {

@@ -10,8 +10,8 @@ use crate::position::Position;
 
 use super::super::worker::{Worker, chain};
 use super::super::{
-    Checkpoint, Claim, Definition, EventReference, FailurePolicy, LastResort, Renewal, SinkError,
-    Slot, StopCause, TroubleKind, telemetry,
+    Checkpoint, Claim, Definition, FailurePolicy, LastResort, Renewal, SinkError, Slot, StopCause,
+    TroubleKind, telemetry,
 };
 use super::{Means, Stopped};
 
@@ -111,7 +111,7 @@ impl Member {
         self.stopped()
     }
 
-    fn because(&self, cause: StopCause) -> Stopped {
+    pub(super) fn because(&self, cause: StopCause) -> Stopped {
         Stopped { projection: self.definition.name().to_owned(), cause }
     }
 
@@ -149,15 +149,8 @@ impl Member {
 
     async fn acquire(&mut self, means: &Means) -> Result<(), StopCause> {
         self.definition.check()?;
-        let claim = Claim {
-            projection: self.definition.name().to_owned(),
-            fingerprint: self.definition.fingerprint().to_owned(),
-            slot: Slot::Active,
-            slices: 1,
-            holder: means.settings.holder.clone(),
-            time_to_live: means.settings.time_to_live,
-        };
-        let lease = means.sink.acquire(&claim).await?;
+        let lease = means.sink.acquire(&self.claim(means)).await?;
+        means.signals.answered();
         let mut worker = Worker::new(
             means.store.clone(),
             means.sink.clone(),
@@ -168,6 +161,7 @@ impl Member {
         )
         .await?;
         worker.limit = means.settings.limit;
+        worker.answers = means.signals.answers();
         // whatever is found, there is a lease by now, to tell of it and to be given back
         let worker = self.worker.insert(worker);
         worker.check_log().await?;
@@ -179,6 +173,7 @@ impl Member {
         let rate = means.signals.rate(self.definition.name(), means.environment.clock.now());
         let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
         let renewed = means.sink.renew(&worker.lease, &renewal).await?;
+        means.signals.answered();
         // at the first renewal it was looked at just now
         if self.renewed_at.is_some() {
             worker.check_log().await?;
@@ -240,10 +235,7 @@ impl Member {
             other => other,
         };
         match halt {
-            StopCause::Poison { ref event, .. } => {
-                let event = event.clone();
-                self.poisoned(means, &event, halt).await;
-            }
+            halt if let Some(event) = halt.untaken() => self.untaken(means, event, halt).await,
             halt if halt.kind() != TroubleKind::Store => self.stop(halt).await,
             StopCause::Sink(SinkError::LeaseLost { .. } | SinkError::ParkedChanged { .. })
                 if self.failures == 0 =>
@@ -281,10 +273,10 @@ impl Member {
         self.wait = Some(Wait::Store(Instant::now() + delay));
     }
 
-    async fn poisoned(&mut self, means: &Means, event: &EventReference, cause: StopCause) {
-        let before = self.attempts.filter(|(id, _)| *id == event.event_id);
+    async fn untaken(&mut self, means: &Means, event: EventId, cause: StopCause) {
+        let before = self.attempts.filter(|(id, _)| *id == event);
         let attempts = before.map_or(0, |(_, attempts)| attempts).saturating_add(1);
-        self.attempts = Some((event.event_id, attempts));
+        self.attempts = Some((event, attempts));
         if attempts <= self.policy.retry.retries {
             if let Some(worker) = &self.worker {
                 // shown to operators if it arrives; the retry does not depend on it
@@ -308,6 +300,17 @@ impl Member {
         }
         self.release().await;
         self.stopped = Some(cause);
+    }
+
+    fn claim(&self, means: &Means) -> Claim {
+        Claim {
+            projection: self.definition.name().to_owned(),
+            fingerprint: self.definition.fingerprint().to_owned(),
+            slot: Slot::Active,
+            slices: 1,
+            holder: means.settings.holder.clone(),
+            time_to_live: means.settings.time_to_live,
+        }
     }
 
     /// Commits what was gathered; what cannot be is taken again by whoever comes next.

@@ -2,7 +2,7 @@
 
 use super::super::{Batch, Checkpoint, Content, SinkError, StopCause};
 use super::group::Group;
-use super::{Poison, Worker, chain};
+use super::{Poison, Worker};
 
 impl Worker {
     /// Gives the events, each with the key that it is parked under, to the sink's handler.
@@ -31,7 +31,7 @@ impl Worker {
                 Err(SinkError::Handler { source, .. }) => {
                     let Some((event, keys)) = part.iter().next() else { continue };
                     let Some(key) = keys.first() else { continue };
-                    let poison = Poison::new(event, key, chain(&*source));
+                    let poison = Poison::new(event, key, &*source);
                     let Some(attempts) = self.parking.attempts(event) else {
                         return Err(poison.into());
                     };

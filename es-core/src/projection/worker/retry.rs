@@ -145,9 +145,8 @@ impl Worker {
             .to_version(wanted.version);
         let page = self.store.read_stream(&read).await?;
         let found = page.events.into_iter().next();
-        let is_wanted = |event: &RecordedEvent| {
-            event.event_id == wanted.event_id && event.position == wanted.position
-        };
-        found.filter(is_wanted).ok_or_else(|| StopCause::Diverged { event: wanted.clone() })
+        found
+            .filter(|event| wanted.is_of(event))
+            .ok_or_else(|| StopCause::Diverged { event: wanted.clone() })
     }
 }

@@ -77,6 +77,15 @@ impl Sinner {
         Ok(model.map(|model| model.checkpoints).unwrap_or_default())
     }
 
+    /// The rows, of which some sins do not like every one.
+    fn checked(&self, rows: Vec<ModelRow>) -> Result<Vec<ModelRow>, SinkError> {
+        let is_odd = |row: &ModelRow| row.value.unreadable_because().is_some();
+        if self.sin == Sin::FailsAtOddRows && rows.iter().any(is_odd) {
+            return Err(StoreError::new(StoreErrorKind::Corrupt, "a row cannot be read").into());
+        }
+        Ok(rows)
+    }
+
     fn shared(&self, slot: Slot) -> Slot {
         if self.sin == Sin::LoadsOtherSlots { Slot::Active } else { slot }
     }
@@ -286,7 +295,8 @@ impl SinkWrapper for Sinner {
         slot: Slot,
         keys: &[String],
     ) -> Result<Vec<ModelRow>, SinkError> {
-        self.inner.load(projection, self.shared(slot), keys).await
+        let rows = self.inner.load(projection, self.shared(slot), keys).await?;
+        self.checked(rows)
     }
 
     async fn rows(
@@ -309,7 +319,7 @@ impl SinkWrapper for Sinner {
             if self.sin == Sin::RoundsNumbers {
                 rows.iter_mut().for_each(|row| row.value = rounded(&row.value));
             }
-            return Ok(rows);
+            return self.checked(rows);
         }
         let mut rows = self.inner.rows(projection, slot, None, 1_000_000).await?;
         let order = |key: &str| (key.len(), key.to_owned());

@@ -56,7 +56,7 @@ pub(super) async fn execute(
     }
     for difference in differing.iter().take(SHOWN) {
         let value = |value: &Option<es_core::Payload>| match value {
-            Some(value) => shown(value.as_str(), 300),
+            Some(value) => shown(&value.to_string(), 300),
             None => "no row".to_owned(),
         };
         output.line(format_args!("  {}", shown(&difference.key, 80)))?;

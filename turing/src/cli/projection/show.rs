@@ -39,20 +39,28 @@ pub(super) async fn execute(
     }
     match args.common.json {
         true => {
-            let rows = found.iter().map(|row| shown_as_json(args.name, row));
-            output.json(&Value::Array(rows.collect::<Result<_, _>>()?))?;
+            let rows = found.iter().map(|row| {
+                let odd = |error| json!({ "key": row.key, "unreadable": text(&error) });
+                shown_as_json(args.name, row).unwrap_or_else(odd)
+            });
+            output.json(&Value::Array(rows.collect()))?;
         }
         false => tell(args.name, &found, output)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn read<P: Projection>(row: &Payload) -> Result<P::Row, Failure> {
-    Ok(row.decode()?)
+fn read<P: Projection>(row: &Payload) -> Result<P::Row, serde_json::Error> {
+    row.decode()
+}
+
+/// Why a row cannot be read.
+fn text(error: &serde_json::Error) -> String {
+    shown(&error.to_string(), 200)
 }
 
 /// The stored row with its key, and with what is computed from it.
-fn shown_as_json(name: Name, row: &ModelRow) -> Result<Value, Failure> {
+fn shown_as_json(name: Name, row: &ModelRow) -> Result<Value, serde_json::Error> {
     let mut shown = Map::from_iter([("key".to_owned(), json!(row.key))]);
     let mut add = |value: Value| {
         if let Value::Object(fields) = value {
@@ -95,16 +103,29 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failu
             &[3, 4, 7],
         ),
     };
-    for row in found {
-        listed.add_row(match name {
+    let mut odd = Vec::new();
+    for ModelRow { key, value } in found {
+        let row = match name {
             Name::ConversationStatistics => {
-                conversation(&row.key, &read::<ConversationStatistics>(&row.value)?)
+                read::<ConversationStatistics>(value).map(|row| conversation(key, &row))
             }
-            Name::PostingState => posting(&row.key, &read::<PostingStates>(&row.value)?),
-            Name::RunProgress => run(&row.key, &read::<RunProgress>(&row.value)?),
-        });
+            Name::PostingState => read::<PostingStates>(value).map(|row| posting(key, &row)),
+            Name::RunProgress => read::<RunProgress>(value).map(|row| run(key, &row)),
+        };
+        match row {
+            Ok(row) => drop(listed.add_row(row)),
+            Err(error) => odd.push(format!("{}: {}", shown(key, 80), text(&error))),
+        }
     }
-    Ok(output.line(rows(&listed))?)
+    output.line(rows(&listed))?;
+    for row in &odd {
+        output.line(format_args!("left out, because it cannot be read: {row}"))?;
+    }
+    if !odd.is_empty() {
+        let name = name.as_str();
+        output.line(format_args!("to make it anew: turing projection rebuild {name} --switch"))?;
+    }
+    Ok(())
 }
 
 fn counts<K: ToString>(counted: impl Iterator<Item = (K, u64)>) -> String {

@@ -5,13 +5,14 @@ SELECT
     aggregate_type,
     aggregate_id::text,
     min(aggregate_version),
-    max(aggregate_version)
+    max(aggregate_version),
+    array_agg(DISTINCT position)
 FROM (
-    SELECT aggregate_type, aggregate_id, aggregate_version
+    SELECT aggregate_type, aggregate_id, aggregate_version, position
     FROM "{schema}"."{events}"
     WHERE metadata ->> 'correlation_id' = $1
     UNION ALL
-    SELECT aggregate_type, aggregate_id, aggregate_version
+    SELECT aggregate_type, aggregate_id, aggregate_version, position
     FROM "{schema}"."{events}"
     WHERE event_id = $2
 ) found

@@ -1,0 +1,124 @@
+//! Filling the shadow: one reading of the log, for all slices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, join_all, select};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::error::StoreError;
+use crate::read::ReadLog;
+
+use super::super::{Checkpoint, Lease, StopCause, lowest};
+use super::slice::{Page, Slice};
+use super::{Held, Rebuild, RebuildError};
+
+/// How many pages a slice may be behind the reader.
+const PAGES_AHEAD: usize = 2;
+
+/// How long the store has failed without a commit in between.
+#[derive(Default)]
+pub(super) struct Outage {
+    since: Option<Instant>,
+    pub(super) failures: u32,
+    /// Where the slices stood.
+    checkpoints: Vec<Checkpoint>,
+}
+
+impl Outage {
+    pub(super) fn lasts_for(&mut self) -> Duration {
+        self.since.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// It is over if something was committed since it began.
+    pub(super) fn came_to(&mut self, lease: &Lease) {
+        if lease.checkpoints != self.checkpoints {
+            (self.since, self.failures) = (None, 0);
+            self.checkpoints.clone_from(&lease.checkpoints);
+        }
+    }
+}
+
+impl Rebuild {
+    /// Fills while it renews the lease.
+    pub(super) async fn kept_and_filled(&self, held: Held) -> Result<Held, RebuildError> {
+        let lease = held.lease.clone();
+        let fill = std::pin::pin!(self.filled(held));
+        let renew = std::pin::pin!(self.renewals(&lease));
+        match select(fill, renew).await {
+            Either::Left((filled, _)) => filled,
+            Either::Right((error, _)) => Err(error.into()),
+        }
+    }
+
+    /// Reads to the end of the log, and hands each page to every slice.
+    async fn filled(&self, held: Held) -> Result<Held, RebuildError> {
+        let checkpoints: Vec<_> =
+            held.slices.iter().map(|slice| slice.checkpoint().clone()).collect();
+        let (mut senders, mut running) = (Vec::new(), Vec::new());
+        for slice in held.slices {
+            let (sender, pages) = mpsc::channel(PAGES_AHEAD);
+            senders.push(sender);
+            running.push(self.start(slice.run(pages, self.watch.clone())));
+        }
+        let (read, slices) =
+            futures_util::future::join(self.read(lowest(&checkpoints), senders), join_all(running))
+                .await;
+        let mut kept = Vec::with_capacity(slices.len());
+        for slice in slices {
+            kept.push(slice?.map_err(|halt| self.stopped(halt))?);
+        }
+        read?;
+        Ok(Held { lease: held.lease, slices: kept })
+    }
+
+    /// Runs the work of a slice, in a task of its own if there is a way to start one.
+    fn start(
+        &self,
+        work: impl Future<Output = Result<Slice, StopCause>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Result<Slice, StopCause>, RebuildError>> {
+        let Some(spawn) = &self.spawn else {
+            return work.map(Ok).boxed();
+        };
+        let (sender, answer) = oneshot::channel();
+        spawn(Box::pin(async move {
+            // nobody listens any more if the rebuild was dropped
+            let _ = sender.send(work.await);
+        }));
+        let projection = self.definition.name().to_owned();
+        let ended = move |answer: Result<_, _>| {
+            answer.map_err(|_| RebuildError::Stopped {
+                projection,
+                cause: Box::new(StopCause::TaskEnded),
+            })
+        };
+        answer.map(ended).boxed()
+    }
+
+    async fn read(
+        &self,
+        start: &Checkpoint,
+        slices: Vec<mpsc::Sender<Arc<Page>>>,
+    ) -> Result<(), StoreError> {
+        let selection = self.definition.selection().clone();
+        let limit = self.limit.page(slices.len());
+        let mut read = ReadLog::after(start.position).filter(selection).limit(limit);
+        let mut mark = start.event.clone();
+        self.watch.end(self.store.end_of_log().await?);
+        loop {
+            let page = Arc::new(Page::read(&*self.store, &read, mark).await?);
+            (read.after, mark) = (page.to.position, page.to.event.clone());
+            for slice in &slices {
+                if slice.send(page.clone()).await.is_err() {
+                    // the slice came to an end early, and says why
+                    return Ok(());
+                }
+            }
+            if page.at_end {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The lease on the shadow: taken, renewed and given back.
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::worker::{GRACE, Worker};
+use super::super::{Claim, Lease, Renewal, SinkError, Slicing, Slot};
+use super::slice::Slice;
+use super::{Held, Rebuild, RebuildError};
+
+impl Rebuild {
+    pub(super) async fn acquire(&self) -> Result<Held, RebuildError> {
+        self.definition.check()?;
+        let slices = match self.definition.slicing() {
+            Slicing::ByStream => self.slices,
+            Slicing::Whole => 1,
+        };
+        let claim = Claim { slices, ..self.claim(Slot::Shadow, self.definition.fingerprint()) };
+        let mut lease = self.sink.acquire(&claim).await?;
+        if self.definition.slicing() == Slicing::Whole && lease.checkpoints.len() > 1 {
+            // begun by code that could be sliced: its slices would overwrite each other's rows
+            self.sink.release(&lease).await?;
+            self.sink.abandon(self.definition.name()).await?;
+            lease = self.sink.acquire(&claim).await?;
+        }
+        let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
+        let shadow = status.and_then(|status| status.shadow);
+        self.watch.begin(shadow.map_or(0, |shadow| shadow.events));
+        let count = lease.checkpoints.len() as u32;
+        let mut slices = Vec::with_capacity(lease.checkpoints.len());
+        for number in 0..count {
+            let mut worker = Worker::new(
+                self.store.clone(),
+                self.sink.clone(),
+                self.environment.clock.clone(),
+                self.definition.clone(),
+                lease.clone(),
+                number,
+            )
+            .await?;
+            worker.limit = self.limit;
+            worker.check_log().await.map_err(|halt| self.stopped(halt))?;
+            worker.forget_passed_trouble().await?;
+            slices.push(Slice::new(worker, count, self.policy, self.environment.clone()));
+        }
+        Ok(Held { lease, slices })
+    }
+
+    pub(super) fn claim(&self, slot: Slot, fingerprint: &str) -> Claim {
+        Claim {
+            projection: self.definition.name().to_owned(),
+            fingerprint: fingerprint.to_owned(),
+            slot,
+            slices: 1,
+            holder: self.holder.clone(),
+            time_to_live: self.time_to_live,
+        }
+    }
+
+    /// Renews the lease until that fails for as long as the lease lasts, or for good.
+    pub(super) async fn renewals(&self, lease: &Lease) -> SinkError {
+        let renewal = Renewal::lasting(self.time_to_live);
+        let (mut renewed_at, mut failures) = (Instant::now(), 0);
+        let mut pause = self.time_to_live / 3;
+        loop {
+            sleep(pause).await;
+            match self.sink.renew(lease, &renewal).await {
+                Ok(_) => {
+                    (renewed_at, failures, pause) = (Instant::now(), 0, self.time_to_live / 3);
+                }
+                Err(error)
+                    if (error.is_transient() || error.is_outcome_unknown())
+                        && renewed_at.elapsed() < self.time_to_live =>
+                {
+                    failures += 1;
+                    pause = self.backoff.delay(failures, self.environment.jitter.fraction());
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Says why it goes no further, and gives the lease back.
+    pub(super) async fn given_up(&self, lease: &Lease, error: &RebuildError) {
+        let told = async {
+            if let RebuildError::Stopped { cause, .. } = error {
+                // the error is answered anyhow
+                let _ = self.sink.report(lease, Some(&cause.told())).await;
+            }
+            self.release_lease(lease).await;
+        };
+        // as for a release
+        let _ = timeout(self.time_to_live.min(GRACE), told).await;
+    }
+
+    pub(super) async fn release_lease(&self, lease: &Lease) {
+        // a lease that is not given back expires
+        let released = self.sink.release(lease);
+        let _ = timeout(self.time_to_live.min(GRACE), released).await;
+    }
+}

@@ -1,0 +1,88 @@
+//! Taking the place of the active model.
+
+use crate::position::Position;
+use crate::read::ReadStream;
+
+use super::super::worker::breathe;
+use super::super::{Batch, Checkpoint, SinkError, Slot, lowest};
+use super::{Rebuild, RebuildError};
+
+/// How often a switch catches up with the active model before it gives up.
+const SWITCH_ATTEMPTS: u32 = 1_000;
+
+impl Rebuild {
+    /// Catches up with the active model and takes its place.
+    ///
+    /// # Errors
+    ///
+    /// [`RebuildError`]; the old model is then served further, unless the answer to the switch
+    /// itself was lost.
+    pub async fn switch(&mut self) -> Result<(), RebuildError> {
+        let mut attempts = 0;
+        loop {
+            breathe().await;
+            self.fill().await?;
+            let Some(held) = &self.held else { continue };
+            match self.sink.switch(&held.lease).await {
+                Ok(()) => {
+                    self.held = None;
+                    return Ok(());
+                }
+                // the active model moved on meanwhile, or it has come further than this log goes
+                Err(SinkError::NotCaughtUp { .. }) if attempts < SWITCH_ATTEMPTS => {
+                    attempts += 1;
+                    self.overtake_other_history().await?;
+                }
+                // it was not switched; the lease is taken again
+                Err(error) if error.is_transient() && attempts < SWITCH_ATTEMPTS => {
+                    attempts += 1;
+                    self.held = None;
+                    let fraction = self.environment.jitter.fraction();
+                    tokio::time::sleep(self.backoff.delay(attempts, fraction)).await;
+                }
+                Err(error) => {
+                    let (error, held) = (error.into(), self.held.take());
+                    if let Some(held) = held {
+                        self.given_up(&held.lease, &error).await;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Brings the active model's checkpoint back to where the shadow stands, if it is of another
+    /// history than the log: of one that went further, so that nobody could ever catch up with it.
+    ///
+    /// The event by which its log is known again stays, so that nobody else goes on with the model.
+    async fn overtake_other_history(&self) -> Result<(), RebuildError> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let name = self.definition.name();
+        let status = self.sink.status(Some(name)).await?.into_iter().next();
+        let Some(active) = status.and_then(|status| status.active) else { return Ok(()) };
+        if !self.is_of_other_history(active.checkpoint()).await? {
+            return Ok(());
+        }
+        let lease = self.sink.acquire(&self.claim(Slot::Active, &active.fingerprint)).await?;
+        let from = lowest(&lease.checkpoints).clone();
+        let slices = held.slices.iter().map(|slice| slice.checkpoint().position);
+        let here = slices.reduce(|low, it| if it < low { it } else { low });
+        let position = here.unwrap_or(Position::START);
+        if from.position > position {
+            let to = Checkpoint { position, event: from.event.clone() };
+            self.sink.commit(&lease, &Batch::moving(0, from, to)).await?;
+        }
+        Ok(self.sink.release(&lease).await?)
+    }
+
+    /// True if the log does not hold the event of the checkpoint, or ends before it.
+    async fn is_of_other_history(&self, checkpoint: &Checkpoint) -> Result<bool, RebuildError> {
+        let Some(mark) = &checkpoint.event else {
+            return Ok(checkpoint.position > self.store.end_of_log().await?);
+        };
+        let read = ReadStream::new(mark.stream.clone());
+        let read = read.from_version(mark.version).to_version(mark.version);
+        let found = self.store.read_stream(&read).await?.events;
+        Ok(!found.iter().any(|event| mark.is_of(event)))
+    }
+}

@@ -1,0 +1,204 @@
+//! Rows of models that somebody, or another program, changed.
+
+use es_core::projection::{
+    ApplyError, Batch, Content, FailurePolicy, Lease, ListParked, Projection, ProjectionSink,
+    Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind, read_row,
+};
+use es_core::{EventFilter, Payload, RecordedEvent};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::ProjectionFixture;
+use super::models::*;
+use super::parts::*;
+
+/// Writes a text in the place of a row's value through the sink, for fixtures of stores that keep
+/// nothing which could be changed past them.
+///
+/// # Panics
+///
+/// When the active model is not there.
+pub async fn spoil_through(sink: &dyn ProjectionSink, projection: &str, key: &str, value: &str) {
+    let value = Payload::parse(value.to_owned());
+    let value = value.unwrap_or_else(|error| Payload::unreadable(&error.to_string()));
+    let status = sink.status(Some(projection)).await.expect("the status is told").pop();
+    let active = status.and_then(|status| status.active).expect("the model is there");
+    let stands = active.checkpoint().clone();
+    let change = RowChange { key: key.to_owned(), value: Some(value) };
+    let batch = Batch::moving(0, stands.clone(), stands).content(Content::Rows(vec![change]));
+    let (projection, generation) = (projection.to_owned(), active.generation);
+    let mut lease =
+        Lease { projection, slot: Slot::Active, generation, epoch: 0, checkpoints: Vec::new() };
+    // whoever has the lease keeps it, and notices nothing
+    let mut written = sink.commit(&lease, &batch).await;
+    while let Err(SinkError::LeaseLost { .. }) = written {
+        lease.epoch += 1;
+        assert!(lease.epoch < 10_000, "nobody took the lease so often");
+        written = sink.commit(&lease, &batch).await;
+    }
+    assert!(written.is_ok(), "the row is written: {written:?}");
+}
+
+/// What is no row of any projection here: JSON of another shape, and none at all.
+const ODD: [&str; 2] = ["\"of another program\"", "no JSON at all"];
+
+async fn waiting(sink: &Sink, projection: &str, key: &str) -> Vec<String> {
+    let waiting = sink.parked(projection, Slot::Active, &ListParked::waiting(key)).await;
+    waiting.expect("the model is there").into_iter().map(|entry| entry.reason).collect()
+}
+
+fn parking(store: &Store, sink: &Sink, projection: impl Projection) -> Runner {
+    runner(store, sink, "one").projection_with(projection, FailurePolicy::park_key())
+}
+
+pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    accounts_paid(&store, &["1", "2"], 1..=2).await;
+    let mut healthy = runner(&store, &sink, "one").projection(Seen::new());
+    caught_up(&mut healthy).await;
+    healthy.release().await;
+    for (odd, number) in ODD.into_iter().zip(3..) {
+        if !fixture.spoil_row("seen", "account/1", odd).await {
+            continue;
+        }
+        assert_eq!(model(&sink, "seen", Slot::Active).await.len(), 2, "all rows are listed");
+        let well = read_row::<Seen>(&*sink, "account/2").await;
+        assert!(matches!(well, Ok(Some(_))), "the other row is read: {well:?}");
+        let told = read_row::<Seen>(&*sink, "account/1").await;
+        assert!(told.is_err(), "{odd} is no row, but: {told:?}");
+
+        accounts_paid(&store, &["1", "2"], number..=number).await;
+        let mut stopping = runner(&store, &sink, "one").projection(Seen::new());
+        let error = soon("it stops", stopping.catch_up()).await.expect_err("a row is odd");
+        match &error.stopped[0].cause {
+            StopCause::Row { key, .. } => assert_eq!(key, "account/1"),
+            other => panic!("no event is at fault, but: {other}"),
+        }
+        let told = error.to_string();
+        assert!(told.contains("row `account/1`") && told.contains("rebuild"), "{told}");
+        let active = status(&sink, "seen").await.and_then(|status| status.active);
+        let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
+        assert_eq!(trouble.kind(), TroubleKind::Row, "{trouble:?}");
+
+        let mut parking = parking(&store, &sink, Seen::new());
+        caught_up(&mut parking).await;
+        parking.release().await;
+        let (seen, live) =
+            (read_row::<Seen>(&*sink, "account/2").await, lives(&store, Seen::new()));
+        assert_eq!(seen.ok().flatten().as_ref(), live.await.get("account/2"), "others go on");
+        let reasons = waiting(&sink, "seen", "account/1").await;
+        assert!(reasons[0].contains("row `account/1`"), "{reasons:?}");
+
+        let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new());
+        let rebuilt = soon("a rebuild ends", rebuild.run()).await;
+        assert!(rebuilt.is_ok(), "{rebuilt:?}");
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        assert!(waiting(&sink, "seen", "account/1").await.is_empty(), "nothing waits any more");
+    }
+}
+
+pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let kept = fixture.keep_inline(Seen::new().into()).await;
+    assert!(kept.is_ok(), "{kept:?}");
+    let mut number = 1;
+    for odd in ODD {
+        accounts_paid(&store, &["1", "2"], number..=number).await;
+        if !fixture.spoil_row("seen", "account/1", odd).await {
+            continue;
+        }
+        let request =
+            |account, number| es_core::AppendRequest::to(stream(account), ANY, vec![event(number)]);
+        let refused = soon("it is answered", store.append(request("1", 50))).await;
+        let told = chain(&refused.expect_err("a row is odd"));
+        assert!(told.contains("row `account/1`") && told.contains("rebuild"), "{told}");
+        accepted(&store, request("2", number + 1)).await;
+        let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new());
+        let rebuilt = soon("a rebuild ends", rebuild.run()).await;
+        assert!(rebuilt.is_ok(), "{rebuilt:?}");
+        accepted(&store, request("1", number + 2)).await;
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        number += 3;
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// A row with which writing, or reading, panics.
+#[derive(Debug, Default)]
+struct FragileRow(Vec<u64>);
+
+/// The number with which writing panics.
+const UNWRITABLE: u64 = 13;
+/// The number with which reading panics.
+const UNREADABLE: u64 = 666;
+
+impl Serialize for FragileRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        assert!(!self.0.contains(&UNWRITABLE), "this is how a bug looks");
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for FragileRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let numbers = Vec::deserialize(deserializer)?;
+        assert!(!numbers.contains(&UNREADABLE), "this is how a bug looks");
+        Ok(Self(numbers))
+    }
+}
+
+/// The numbers of each account.
+struct Fragile;
+
+impl Projection for Fragile {
+    const NAME: &'static str = "fragile";
+    const VERSION: u32 = 1;
+    type Row = FragileRow;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all().aggregate_type("account")
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<FragileRow>,
+        event: &RecordedEvent,
+    ) -> Result<Option<FragileRow>, ApplyError> {
+        let mut row = row.unwrap_or_default();
+        row.0.push(number(event));
+        Ok(Some(row))
+    }
+}
+
+pub(super) async fn one_with_which_its_code_panics_costs_its_key(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let row = async |account: &str| read_row::<Fragile>(&*sink, &stream(account).to_string()).await;
+    accounts_paid(&store, &["1", "2"], 11..=14).await;
+    let mut parking = parking(&store, &sink, Fragile);
+    caught_up(&mut parking).await;
+    for account in ["1", "2"] {
+        let found = row(account).await.ok().flatten().map(|row| row.0);
+        assert_eq!(found, Some(vec![11, 12]), "what stands before it is taken");
+        let reasons = waiting(&sink, "fragile", &stream(account).to_string()).await;
+        assert_eq!(reasons.len(), 2, "the event and what follows it");
+        assert!(reasons[0].contains("how a bug looks"), "{reasons:?}");
+    }
+    accounts_paid(&store, &["3", "4"], 1..=2).await;
+    caught_up(&mut parking).await;
+    parking.release().await;
+    assert!(fixture.spoil_row("fragile", "account/3", "[666]").await, "it is JSON");
+    accounts_paid(&store, &["3", "4"], 3..=3).await;
+    let mut parking = self::parking(&store, &sink, Fragile);
+    caught_up(&mut parking).await;
+    let found = row("4").await.ok().flatten().map(|row| row.0);
+    assert_eq!(found, Some(vec![1, 2, 3]), "others go on");
+    let told = row("3").await;
+    assert!(told.is_err(), "a panic is an error of who reads: {told:?}");
+    let reasons = waiting(&sink, "fragile", "account/3").await;
+    assert!(reasons[0].contains("row `account/3`"), "{reasons:?}");
+    assert!(reasons[0].contains("how a bug looks"), "{reasons:?}");
+}

@@ -1,0 +1,152 @@
+//! What runs projections over a sink that fails, or that does not answer. Time is tokio's, which
+//! passes at once where everybody waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use es_core::projection::{
+    ApplyError, Projection, Rebuild, RebuildError, Runner, SinkError, TroubleKind, read_row,
+};
+use es_core::{
+    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
+    RecordedEvent, Retry, StoreErrorKind,
+};
+use es_memory::MemoryStore;
+use es_testing::ManualClock;
+use es_testing::fault::{FaultSink, SinkCall};
+use tokio::time::Instant;
+
+struct Counted;
+
+impl Projection for Counted {
+    const NAME: &'static str = "counted";
+    const VERSION: u32 = 1;
+    type Row = u64;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all()
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<u64>,
+        _event: &RecordedEvent,
+    ) -> Result<Option<u64>, ApplyError> {
+        Ok(Some(row.unwrap_or(0) + 1))
+    }
+}
+
+/// A store with three events, whose leases last as long as nobody steps its clock.
+async fn stored() -> (Arc<MemoryStore>, FaultSink) {
+    let store = Arc::new(MemoryStore::with_clock(Arc::new(ManualClock::new())));
+    let ids = Environment::default().event_ids;
+    let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&1).unwrap());
+    let events = vec![event(), event(), event()];
+    let request = AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, events);
+    store.append(request).await.unwrap();
+    (store.clone(), FaultSink::new(store))
+}
+
+const LEASE: Duration = Duration::from_secs(10);
+
+fn runner(store: &Arc<MemoryStore>, faults: &FaultSink) -> Runner {
+    Runner::new(store.clone(), faults.sink()).holder("one").lease(LEASE).projection(Counted)
+}
+
+async fn counted(store: &MemoryStore) -> Option<u64> {
+    read_row::<Counted>(store, "account/1").await.ok().flatten()
+}
+
+const CALLS: [SinkCall; 4] =
+    [SinkCall::Acquire, SinkCall::Renew, SinkCall::Commit, SinkCall::Status];
+
+#[tokio::test(start_paused = true)]
+async fn catching_up_with_a_sink_that_hangs_ends_with_an_error() {
+    for call in CALLS {
+        let (store, faults) = stored().await;
+        faults.hang(call, true);
+        let mut runner = runner(&store, &faults);
+        let began = Instant::now();
+        let error = runner.catch_up().await.unwrap_err();
+        assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Store, "{call:?}: {error}");
+        assert!(error.to_string().contains("have not answered"), "{call:?}: {error}");
+        assert!(began.elapsed() <= LEASE * 6, "{call:?}: {:?}", began.elapsed());
+        faults.hang(call, false);
+        runner.catch_up().await.unwrap();
+        assert_eq!(counted(&store).await, Some(3), "{call:?}: each event once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_hangs_delays_a_stop_by_two_seconds_at_most() {
+    for call in CALLS.into_iter().chain([SinkCall::Release]) {
+        for is_run in [true, false] {
+            let (store, faults) = stored().await;
+            faults.hang(call, true);
+            let mut runner = runner(&store, &faults);
+            let handle = runner.handle();
+            let stop = async {
+                while faults.calls(call) == 0 && call != SinkCall::Release {
+                    tokio::task::yield_now().await;
+                }
+                handle.stop();
+                Instant::now()
+            };
+            let work = async { if is_run { runner.run().await } else { runner.catch_up().await } };
+            let (ended, stopped) = tokio::join!(work, stop);
+            assert!(ended.is_ok(), "{call:?}: stopping is no failure: {ended:?}");
+            let took = stopped.elapsed();
+            assert!(took <= Duration::from_millis(4_100), "{call:?}, {is_run}: {took:?}");
+        }
+    }
+}
+
+fn rebuild(store: &Arc<MemoryStore>, faults: &FaultSink) -> Rebuild {
+    let backoff =
+        Retry { retries: 0, base: Duration::from_millis(10), longest: Duration::from_secs(1) };
+    Rebuild::new(store.clone(), faults.sink(), Counted).holder("one").lease(LEASE).backoff(backoff)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_outlasts_renewals_that_fail_and_pass() {
+    let (store, faults) = stored().await;
+    // the commit takes as long as renewals are failing
+    faults.hang(SinkCall::Commit, true);
+    for nth in 1..=3 {
+        faults.fail(SinkCall::Renew, nth, StoreErrorKind::Unavailable);
+    }
+    let mut rebuild = rebuild(&store, &faults);
+    let filling = async {
+        let filled = tokio::time::timeout(LEASE * 20, rebuild.fill()).await;
+        assert!(
+            filled.is_err(),
+            "renewals keep the lease, however long a commit takes: {filled:?}"
+        );
+    };
+    filling.await;
+    assert!(faults.calls(SinkCall::Renew) > 20, "{}", faults.calls(SinkCall::Renew));
+    faults.hang(SinkCall::Commit, false);
+    rebuild.switch().await.unwrap();
+    assert_eq!(counted(&store).await, Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_whose_lease_cannot_be_kept_ends_and_gives_it_back() {
+    for kind in [StoreErrorKind::Corrupt, StoreErrorKind::Unavailable] {
+        let (store, faults) = stored().await;
+        faults.hang(SinkCall::Commit, true);
+        faults.fail_all(SinkCall::Renew, Some(kind));
+        let began = Instant::now();
+        let error = rebuild(&store, &faults).run().await.unwrap_err();
+        match error {
+            RebuildError::Sink(SinkError::Store(error)) => assert_eq!(error.kind(), kind),
+            other => panic!("the renewals failed, but: {other}"),
+        }
+        assert!(began.elapsed() <= LEASE * 4, "{kind:?}: {:?}", began.elapsed());
+        // at once, under another name
+        let another = Rebuild::new(store.clone(), store.clone(), Counted).holder("another");
+        another.run().await.unwrap();
+        assert_eq!(counted(&store).await, Some(3));
+    }
+}

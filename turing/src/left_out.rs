@@ -1,0 +1,43 @@
+//! Events that an answer goes without because they cannot be read, so that it can say so.
+
+use std::error::Error;
+use std::fmt;
+
+use es_core::{DecodeError, RecordedEvent, StreamId, StreamVersion};
+use serde::Serialize;
+
+/// An event that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its number there.
+    pub version: StreamVersion,
+    /// Why it cannot be read.
+    pub reason: String,
+}
+
+impl LeftOut {
+    /// This event, for that reason.
+    pub fn new(event: &RecordedEvent, reason: impl fmt::Display) -> Self {
+        Self { stream: event.stream.clone(), version: event.version, reason: reason.to_string() }
+    }
+
+    /// This event, which is none that programs know.
+    pub fn undecoded(event: &RecordedEvent, error: &DecodeError) -> Self {
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        Self::new(event, format!("{error}{cause}"))
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.stream, self.version)
+    }
+}
+
+/// All of them in a line; `turing events` tells why each cannot be read.
+pub(crate) fn named(all: &[LeftOut]) -> String {
+    let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+    format!("left out, because they cannot be read: {}", all.join(", "))
+}

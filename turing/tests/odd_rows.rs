@@ -1,0 +1,94 @@
+//! Rows that somebody wrote into the store: every command goes on, and says what it goes without.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use rusqlite::Connection;
+use serde_json::Value;
+use support::Workspace;
+
+/// The demo's store, into which somebody wrote.
+fn written(sql: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.turing(&["demo", "--snapshot-interval", "1"]).expect_code(0);
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    store.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    store.execute_batch(sql).unwrap();
+    workspace
+}
+
+/// One event in each kind of stream that is none.
+const EVENTS: &str = "
+    INSERT INTO execution_events
+        (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+    VALUES
+        ('00000000-0000-4000-8000-000000000001', 'workflow', '3999', 1, 'workflow_started', 'odd'),
+        ('00000000-0000-4000-8000-000000000002', 'posting', '901', 1, 'posting_terminal', 'odd'),
+        ('00000000-0000-4000-8000-000000000003', 'conversation', '902', 1, 'wave_began', '[]'),
+        ('00000000-0000-4000-8000-000000000004', 'actor', '903', 1, 'breaker_opened', '[]')";
+
+#[test]
+fn events_that_no_program_reads_are_left_out_and_named() {
+    let workspace = written(EVENTS);
+    let left_out = |answer: &Value| -> Vec<String> {
+        let all = answer["left_out"].as_array().unwrap().iter();
+        all.map(|one| format!("{} {}", one["stream"].as_str().unwrap(), one["version"])).collect()
+    };
+    let runs = workspace.turing(&["runs", "--json"]).expect_code(0).json();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1, "{runs}");
+    assert_eq!(left_out(&runs), ["workflow/3999 1"]);
+    let text = workspace.turing(&["runs"]).expect_code(0).stdout;
+    assert!(text.contains("left out, because they cannot be read: workflow/3999 1"), "{text}");
+
+    let shown = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!(left_out(&shown), ["workflow/3999 1", "posting/901 1"]);
+    let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
+    assert!(text.contains("left out, because they cannot be read: workflow/3999 1"), "{text}");
+    let unknown = "01890000-0000-7000-8000-000000000000";
+    let told = workspace.turing(&["run", "show", unknown]).expect_code(3).stderr;
+    assert!(told.contains("workflow/3999 1"), "it may be the run that is meant: {told}");
+
+    let events = workspace.turing(&["events", "posting", "901", "--json"]).expect_code(0);
+    let reason = events.json_lines()[0]["unreadable"].as_str().unwrap().to_owned();
+    assert!(reason.contains("event_data"), "{reason}");
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    for stream in ["workflow 3999", "posting 901", "conversation 902", "actor 903"] {
+        assert!(told.contains(&format!("[event_unreadable] {stream}: ")), "{stream}: {told}");
+    }
+}
+
+#[test]
+fn rows_of_models_that_no_program_reads_are_left_out_and_named() {
+    let workspace = written(
+        "UPDATE projection_rows SET value = 'no JSON' WHERE key = 'posting/12345' OR generation =
+             (SELECT generation FROM projection_models WHERE projection = 'run_progress');
+         UPDATE snapshots SET last_event_id = '00000000-0000-4000-8000-000000000001'
+         WHERE (aggregate_id, aggregate_version) =
+             (SELECT aggregate_id, aggregate_version FROM snapshots LIMIT 1)",
+    );
+    let model = ["projection", "show", "posting_state"];
+    let shown = workspace.turing(&[&model[..], &["--json"]].concat()).expect_code(0).json();
+    let rows = shown.as_array().unwrap();
+    let odd: Vec<_> = rows.iter().filter(|row| row.get("unreadable").is_some()).collect();
+    assert_eq!(odd.len(), 1, "{shown}");
+    assert_eq!(odd[0]["key"], "posting/12345");
+    assert!(rows.len() > 1, "the others are shown: {shown}");
+    let text = workspace.turing(&model).expect_code(0).stdout;
+    assert!(text.contains("left out, because it cannot be read: posting/12345"), "{text}");
+    assert!(text.contains("turing projection rebuild posting_state --switch"), "{text}");
+    let told = workspace.turing(&["validate"]).expect_code(1).stdout;
+    assert!(told.contains("[projection_differs] posting 12345"), "{told}");
+    assert!(told.contains("[row_unreadable]: row `"), "{told}");
+    assert!(told.contains("repair: turing projection rebuild run_progress --switch"), "{told}");
+    workspace.turing(&["projection", "list"]).expect_code(0);
+    workspace.turing(&["projection", "rebuild", "run_progress", "--switch"]).expect_code(0);
+    workspace.turing(&["projection", "rebuild", "posting_state", "--switch"]).expect_code(0);
+    let shown = workspace.turing(&[&model[..], &["--json"]].concat()).expect_code(0).stdout;
+    assert!(!shown.contains("unreadable"), "{shown}");
+
+    let kept = workspace.turing(&["snapshot", "list", "--json"]).expect_code(0).json_lines();
+    let foreign = kept.iter().filter(|kept| kept["is_of_stream"] == false).count();
+    assert_eq!(foreign, 1, "{kept:?}");
+    let text = workspace.turing(&["snapshot", "list"]).expect_code(0).stdout;
+    assert_eq!(text.matches("another, so not used").count(), 1, "{text}");
+}
