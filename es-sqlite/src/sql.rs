@@ -48,6 +48,7 @@ statements! {
     PROJECTION_PARK = "projection_park";
     PROJECTION_PARKED = "projection_parked";
     PROJECTION_PARKED_OF_KEY = "projection_parked_of_key";
+    PROJECTION_RELEASE_INLINE = "projection_release_inline";
     PROJECTION_RELEASE_LEASE = "projection_release_lease";
     PROJECTION_REMOVE_PARKED = "projection_remove_parked";
     PROJECTION_REMOVE_ROW = "projection_remove_row";

@@ -114,6 +114,13 @@ pub(super) fn release(connection: &Connection, lease: &Lease) -> Result<(), Sink
     }
 }
 
+/// Ends the lease that appends have on the active model.
+pub(super) fn release_inline(connection: &Connection, projection: &str) -> Result<(), SinkError> {
+    let generation = generation(connection, projection, Slot::Active)?;
+    execute(connection, sql::PROJECTION_RELEASE_INLINE, params![generation, Claim::APPENDS])?;
+    Ok(())
+}
+
 pub(super) fn report(
     connection: &Connection,
     lease: &Lease,

@@ -93,6 +93,16 @@ impl ProjectionSink for SqliteStore {
         Ok(())
     }
 
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        let (projection, inline) = (projection.to_owned(), Arc::clone(self.inline()));
+        self.change(move |connection, _| {
+            model::release_inline(connection, &projection)?;
+            inline.forget(&projection);
+            Ok(())
+        })
+        .await
+    }
+
     async fn load(
         &self,
         projection: &str,
