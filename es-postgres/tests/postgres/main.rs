@@ -7,6 +7,8 @@ mod support;
 mod appends;
 mod bad_input;
 mod blockers;
+mod collation;
+mod cut_off;
 mod following;
 mod functions;
 mod held_back;
