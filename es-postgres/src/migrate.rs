@@ -18,7 +18,7 @@ use crate::sql::{Statement, fill};
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 17] = [
+const STEPS: [(&str, &str); 18] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -36,6 +36,7 @@ const STEPS: [(&str, &str); 17] = [
     ("plain columns", include_str!("../migrations/0015_plain_columns.sql")),
     ("look in one history", include_str!("../migrations/0016_look_in_one_history.sql")),
     ("sequence behind", include_str!("../migrations/0017_sequence_behind.sql")),
+    ("visible by type (from 17 on)", include_str!("../migrations/0018_visible.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 27] = [
+const STEPS: [(&str, &str); 30] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -88,6 +88,18 @@ const STEPS: [(&str, &str); 27] = [
     (
         "append event readable",
         include_str!("../../migrations/postgres/0027_append_event_readable.sql"),
+    ),
+    (
+        "advance posting states by type (from 27 on)",
+        include_str!("../../migrations/postgres/0028_advance_posting_states.sql"),
+    ),
+    (
+        "fold posting states by type (from 27 on)",
+        include_str!("../../migrations/postgres/0029_fold_posting_states.sql"),
+    ),
+    (
+        "differing posting states by type (from 27 on)",
+        include_str!("../../migrations/postgres/0030_differing_posting_states.sql"),
     ),
 ];
 
