@@ -19,6 +19,7 @@ mod language;
 mod looks;
 mod migrations;
 mod old_store;
+mod panics;
 mod plans;
 mod projections;
 mod raw_rows;
