@@ -1,7 +1,6 @@
 //! Projections that are kept within the append.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use es_core::projection::{
     ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
@@ -11,12 +10,6 @@ use es_core::{AppendError, RecordedEvent, StoreError, StoreErrorKind, Timestamp}
 use crate::projections::Projections;
 use crate::store::MemoryStore;
 
-/// Who holds the lease of an inline projection.
-const HOLDER: &str = "the append";
-
-/// Longer than any store lives, on any clock.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
-
 impl MemoryStore {
     /// Keeps the model of a projection within every append from now on: who is answered by an append
     /// finds its effect in the model.
@@ -25,6 +18,7 @@ impl MemoryStore {
     /// handler, cannot take refuses its append, and nothing is written. No runner can take the
     /// projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
     /// to other code's, that code must be given here.
+    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
     ///
     /// # Errors
     ///
@@ -40,7 +34,7 @@ impl MemoryStore {
         if definition.has_handler() && !projections.handlers.contains_key(definition.name()) {
             return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
         }
-        let mut lease = projections.acquire(&claim(&definition), self.now())?;
+        let mut lease = projections.acquire(&Claim::of_appends(&definition), self.now())?;
         let here = lease.checkpoints[0].position;
         let rest: Vec<_> =
             log.events.iter().filter(|event| event.position > here).cloned().collect();
@@ -103,10 +97,17 @@ impl Projections {
                 return true;
             }
             // refused if it is other code's
-            let adopted = self.acquire(&claim(definition), now);
+            let adopted = self.acquire(&Claim::of_appends(definition), now);
             adopted.map(|adopted| *lease = adopted).is_ok()
         });
         self.inline = inline;
+    }
+
+    /// Ends what [`keep_inline`](MemoryStore::keep_inline) began.
+    pub(crate) fn release_inline(&mut self, projection: &str) -> Result<(), SinkError> {
+        self.model(projection, Slot::Active)?.end_lease_of(Claim::APPENDS);
+        self.inline.retain(|(definition, _)| definition.name() != projection);
+        Ok(())
     }
 
     /// What the events do to an inline model.
@@ -169,17 +170,6 @@ impl Projections {
         self.commit(lease, &batch, now)?;
         lease.checkpoints[0] = batch.to;
         Ok(())
-    }
-}
-
-fn claim(definition: &Definition) -> Claim {
-    Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: HOLDER.to_owned(),
-        time_to_live: FOR_EVER,
     }
 }
 

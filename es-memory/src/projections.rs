@@ -114,6 +114,14 @@ impl Model {
         self.lease.as_ref().filter(|lease| lease.expires_at > now)
     }
 
+    /// Ends the lease if this holder has it.
+    pub(crate) fn end_lease_of(&mut self, holder: &str) {
+        if self.lease.as_ref().is_some_and(|lease| lease.name == holder) {
+            self.lease = None;
+            self.epoch += 1;
+        }
+    }
+
     fn status(&self, now: Timestamp) -> GenerationStatus {
         let waiting = self.parked.values().filter(|entry| entry.is_waiting()).count() as u64;
         GenerationStatus {

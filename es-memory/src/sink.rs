@@ -81,6 +81,10 @@ impl ProjectionSink for MemoryStore {
         self.projections().abandon(projection, self.now())
     }
 
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        self.projections().release_inline(projection)
+    }
+
     async fn load(
         &self,
         projection: &str,

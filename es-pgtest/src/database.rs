@@ -62,6 +62,23 @@ impl Drop for TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// Makes functions beside those of a schema that take other types, as somebody may who can create
+    /// there, and that fail with the code `XXPWN`: whatever calls a function with an argument of no
+    /// type means one of them.
+    ///
+    /// # Panics
+    ///
+    /// If the server refuses it.
+    pub async fn plant_overloads(&self, schema: &str) {
+        let statement =
+            include_str!("sql/plant_overloads.sql").replace("{schema}", &quoted(schema));
+        if let Err(error) = execute_once(&self.options(), statement).await {
+            panic!("functions cannot be planted: {error}");
+        }
+    }
+}
+
 async fn execute_once(options: &PgConnectOptions, statement: String) -> sqlx::Result<()> {
     let mut connection = PgConnection::connect_with(options).await?;
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;

@@ -47,6 +47,8 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Inner {
     upstream: Mutex<Upstream>,
+    /// Where the next connection leads instead.
+    next: Mutex<Option<Upstream>>,
     book: Book,
     swallowing: watch::Sender<bool>,
 }
@@ -61,6 +63,7 @@ impl Proxy {
     pub async fn in_front_of(server: PgConnectOptions) -> Self {
         let inner = Arc::new(Inner {
             upstream: Mutex::new(Upstream::of(&server)),
+            next: Mutex::default(),
             book: Book::default(),
             swallowing: watch::Sender::new(false),
         });
@@ -132,7 +135,15 @@ impl Proxy {
     /// Cuts every connection, and leads new ones to another server, as an address does that moves.
     pub fn lead_to(&self, server: &PgConnectOptions) {
         *self.inner.upstream.lock().unwrap_or_else(PoisonError::into_inner) = Upstream::of(server);
+        *self.inner.next.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.cut_all();
+    }
+
+    /// Leads one connection, the next that is made, to another server, as a proxy does that spreads
+    /// sessions over several.
+    pub fn lead_next_to(&self, server: &PgConnectOptions) {
+        let server = Upstream::of(server);
+        *self.inner.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
     }
 
     /// Cuts every connection.
@@ -159,7 +170,9 @@ impl Inner {
         let Some(start) = from_client.start(&mut to_client).await? else { return Ok(()) };
         let (Start::Session { bytes, .. } | Start::Cancel { bytes }) = start;
         self.healed().await;
-        let upstream = self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let next = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let usual = || self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let upstream = next.unwrap_or_else(usual);
         let (mut from_server, mut to_server) = upstream.connect().await?;
         to_server.write_all(&bytes).await?;
         // the end of one way is the end of the connection: both sockets are dropped

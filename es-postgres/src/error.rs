@@ -175,9 +175,10 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
             (ReadOnly, "the server takes no writes, as a standby does; connect to the primary")
         }
         "42501" => (ReadOnly, "the user lacks the privilege; grant it, or use a user that has it"),
-        "3F000" | "42P01" | "42883" | "42703" => {
-            (NotAStore, "the store's schema is missing or incomplete; migrate it")
-        }
+        "3F000" | "42P01" | "42883" | "42703" => (
+            NotAStore,
+            "what this program needs of the store's schema is not there; migrate it, or use the newer program that did",
+        ),
         "53100" => (Full, "the server's disk is full; free some space"),
         "53200" => (
             Unavailable,

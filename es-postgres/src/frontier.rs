@@ -145,4 +145,21 @@ mod tests {
         let behind = Err(Divergence::SequenceBehind { position: 9, drawn: 20 });
         assert_eq!(frontier.observe(look(9, 20)), behind, "10 to 30 would be given again");
     }
+
+    /// A function of the database, which programs of before call, and statements of this program.
+    #[test]
+    fn everybody_knows_a_writer_by_the_same_locks() {
+        let modes = [
+            include_str!("../migrations/0010_look.sql"),
+            include_str!("sql/blockers.sql"),
+            include_str!("sql/inline_writers.sql"),
+        ]
+        .map(|text| {
+            let (_, rest) = text.split_once("mode IN (").expect("it lists the modes");
+            let (list, _) = rest.split_once(')').expect("the list ends");
+            list.split_whitespace().collect::<Vec<_>>()
+        });
+        assert_eq!(modes[0].len(), 4);
+        assert!(modes.iter().all(|list| *list == modes[0]), "{modes:?}");
+    }
 }

@@ -64,6 +64,7 @@ pub use sqlx;
 mod config;
 mod error;
 mod identifier;
+mod inspect;
 mod migrate;
 mod sql;
 

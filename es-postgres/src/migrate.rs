@@ -1,4 +1,4 @@
-//! The schema: the steps that bring a database up to date, and what a database must have.
+//! The schema: the steps that bring a database up to date.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,18 +10,15 @@ use sqlx::{Connection, PgConnection, Row};
 
 use crate::config::{Layout, PostgresConfig, Session};
 use crate::connection::{Bound, Connector};
-use crate::error::{has_code, standby, store_error};
+use crate::error::{has_code, store_error};
 use crate::identifier::Identifier;
-use crate::sql::{Statement, Statements, fill};
+use crate::inspect::{check_positions, check_server};
+use crate::sql::{Statement, fill};
 
-/// The oldest server whose SQL is known to do: `server_version_num` of PostgreSQL 14.1. In 14.0 a
-/// prepared transaction loses the name by which its writers are waited for.
-const OLDEST_SERVER: i32 = 140_001;
-
-const LOOKING: &str = "looking at the schema";
+pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 17] = [
+const STEPS: [(&str, &str); 18] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -39,6 +36,7 @@ const STEPS: [(&str, &str); 17] = [
     ("plain columns", include_str!("../migrations/0015_plain_columns.sql")),
     ("look in one history", include_str!("../migrations/0016_look_in_one_history.sql")),
     ("sequence behind", include_str!("../migrations/0017_sequence_behind.sql")),
+    ("visible by type (from 17 on)", include_str!("../migrations/0018_visible.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -220,7 +218,7 @@ impl Migrations {
     }
 
     /// Judges what the database has.
-    async fn judge_found(
+    pub(crate) async fn judge_found(
         &self,
         connector: &Connector,
         connection: &mut PgConnection,
@@ -334,152 +332,11 @@ fn newer(schema: &str, place: &str, found: i64, known: i64) -> StoreError {
     )
 }
 
-async fn one_row(
+pub(crate) async fn one_row(
     connector: &Connector,
     connection: &mut PgConnection,
     statement: Bound<'_>,
 ) -> Result<PgRow, sqlx::Error> {
     let rows = connector.rows(connection, statement).await?;
     rows.into_iter().next().ok_or(sqlx::Error::RowNotFound)
-}
-
-/// Checks that the server is one that can hold a store.
-async fn check_server(
-    connector: &Connector,
-    connection: &mut PgConnection,
-    layout: &Layout,
-) -> Result<Inspection, StoreError> {
-    let place = &connector.place;
-    let statements = Statements::new(layout);
-    let statement = sqlx::query(statements.inspect.sql()).bind(table_name(layout));
-    let row = one_row(connector, connection, statement).await;
-    let row = row.map_err(|error| connector.failure(LOOKING, error))?;
-    let read = || -> Result<Inspection, sqlx::Error> {
-        Ok(Inspection {
-            server_version: row.try_get("server_version")?,
-            encoding: row.try_get("encoding")?,
-            is_standby: row.try_get("is_standby")?,
-            is_durable: row.try_get("is_durable")?,
-            events_oid: row.try_get("events_oid")?,
-            has_plain_positions: row.try_get("has_plain_positions")?,
-            id_type: row.try_get("id_type")?,
-        })
-    };
-    let inspection = read().map_err(|error| connector.failure(LOOKING, error))?;
-    if inspection.is_standby {
-        return Err(standby(place));
-    }
-    if inspection.server_version < OLDEST_SERVER {
-        let (version, minor) =
-            (inspection.server_version / 10_000, inspection.server_version % 10_000);
-        let text = format!("{place} is PostgreSQL {version}.{minor}; use 14.1 or newer");
-        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    }
-    if inspection.encoding != "UTF8" {
-        let text = format!(
-            "{place} has the encoding {}, which cannot hold every text; \
-             make a database with ENCODING 'UTF8'",
-            inspection.encoding
-        );
-        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    }
-    if !inspection.is_durable {
-        let text = format!(
-            "{place} runs with fsync = off, so that a crash of its machine may destroy the store; \
-             switch it on, or accept that by: \
-             ALTER DATABASE … SET es_postgres.fsync_off = 'accepted'"
-        );
-        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    }
-    Ok(inspection)
-}
-
-/// What is found in a database.
-#[derive(Debug)]
-struct Inspection {
-    server_version: i32,
-    encoding: String,
-    is_standby: bool,
-    is_durable: bool,
-    events_oid: Option<i64>,
-    has_plain_positions: bool,
-    id_type: Option<String>,
-}
-
-fn table_name(layout: &Layout) -> String {
-    format!("\"{}\".\"{}\"", layout.schema, layout.events)
-}
-
-/// Checks that the database holds a store that this program can use, and answers the object id of
-/// its table of events.
-pub(crate) async fn check_store(
-    connector: &Connector,
-    connection: &mut PgConnection,
-    layout: &Layout,
-) -> Result<i64, StoreError> {
-    let inspection = check_server(connector, connection, layout).await?;
-    let migrations = Migrations::of_store(layout);
-    migrations.judge_found(connector, connection).await?;
-    let refuse = |text: String| Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    let (place, table) = (&connector.place, table_name(layout));
-    let Some(events_oid) = inspection.events_oid else {
-        return refuse(format!("the table {table} is missing in {place}; restore it"));
-    };
-    if inspection.id_type.as_deref() != Some(layout.ids.catalogue_name()) {
-        let found = inspection.id_type.unwrap_or_default();
-        return refuse(format!(
-            "aggregate_id of {table} in {place} is of type {found}, not {}; open it as it was made",
-            layout.ids.catalogue_name()
-        ));
-    }
-    if !inspection.has_plain_positions {
-        return refuse(format!(
-            "the column position of {table} in {place} was altered; followers would miss events: \
-             it must be GENERATED ALWAYS AS IDENTITY with CACHE 1, INCREMENT 1 and NO CYCLE"
-        ));
-    }
-    check_positions(connector, connection, layout).await?;
-    Ok(events_oid)
-}
-
-/// Checks that the sequence of positions is not behind the table, as after copying the table's rows
-/// into a migrated database: then new events get places that followers have passed, or that are
-/// taken. Who may not look at the sequence is not refused.
-pub(crate) async fn check_positions(
-    connector: &Connector,
-    connection: &mut PgConnection,
-    layout: &Layout,
-) -> Result<(), StoreError> {
-    let statements = Statements::new(layout);
-    let row = one_row(connector, connection, sqlx::query(statements.drawn_positions.sql())).await;
-    let behind = row.and_then(|row| positions_behind(&row, layout));
-    match behind.map_err(|error| connector.failure("looking at the positions", error))? {
-        Some(why) => Err(StoreError::new(
-            StoreErrorKind::Corrupt,
-            format!("{why}; it was found in {}", connector.place),
-        )),
-        None => Ok(()),
-    }
-}
-
-/// What is wrong with the sequence of positions, with the statement that repairs it.
-pub(crate) fn positions_behind(
-    row: &PgRow,
-    layout: &Layout,
-) -> Result<Option<String>, sqlx::Error> {
-    let (drawn, newest): (Option<i64>, i64) = (row.try_get("drawn")?, row.try_get("newest")?);
-    let name: String = row.try_get("name")?;
-    Ok(drawn.filter(|drawn| *drawn < newest).map(|drawn| {
-        format!(
-            "the sequence {name} has drawn {drawn} and the newest event stands at {newest}: new \
-             events would stand where readers do not look any more; repair it while nobody writes: \
-             {}",
-            positions_repair(layout)
-        )
-    }))
-}
-
-/// The statement that puts the sequence of positions behind all events.
-pub(crate) fn positions_repair(layout: &Layout) -> String {
-    fill(include_str!("sql/positions_repair.sql").trim_end(), layout).sql().as_str().to_owned()
 }

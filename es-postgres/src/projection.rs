@@ -11,6 +11,7 @@ use crate::sql::Statements;
 mod commit;
 mod handler;
 mod inline;
+mod model;
 mod reached;
 mod retired;
 mod row;

@@ -18,8 +18,8 @@ use es_core::Position;
 use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, ConnectOptions, PgConnection};
-use es_postgres::{IdType, PostgresConfig, Session};
-use support::database;
+use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
+use support::{database, value};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -78,8 +78,30 @@ async fn foreign(database: &TestDatabase, statements: &'static str) -> PgConnect
     connection
 }
 
+/// Who appends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Writing {
+    /// Each of ten on a store of its own, in every way there is.
+    Apart,
+    /// So many callers of one store, whose appends share transactions.
+    Together(u64),
+}
+
+/// What writers that share transactions must have saved; the last digits of xmin are enough here.
+const TRANSACTIONS: &str = "SELECT count(DISTINCT xmin::text) FROM execution_events";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loss_oracle_campaign() {
+    campaign(Writing::Apart).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loss_oracle_of_shared_transactions_campaign() {
+    campaign(Writing::Together(40)).await;
+}
+
+#[expect(clippy::print_stdout, reason = "a campaign tells what it has done")]
+async fn campaign(how: Writing) {
     let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|campaign| campaign == "full");
     let wanted = if is_full { 200_000 } else { 6_000 };
     let seed = seed();
@@ -116,9 +138,18 @@ async fn loss_oracle_campaign() {
         reading.spawn(reader.read(config, known_target.clone(), Arc::clone(&tally)));
     }
     let mut writing = JoinSet::new();
-    for number in 0..10 {
-        let writer = Writer::new(number, seed, wanted / 10, Arc::clone(&tally));
-        writing.spawn(writer.write(options("oracle writer")));
+    let writer = |number, of| Writer::new(number, seed, wanted / of, Arc::clone(&tally));
+    match how {
+        Writing::Apart => (0..10).for_each(|number| {
+            writing.spawn(writer(number, 10).write(options("oracle writer")));
+        }),
+        Writing::Together(callers) => {
+            let config = PostgresConfig::new(options("oracle writer"));
+            let store = PostgresStore::open(config).await.unwrap();
+            (0..callers).for_each(|number| {
+                writing.spawn(writer(number, callers).write_to(store.clone()));
+            });
+        }
     }
     let ending = tokio::spawn(end_sessions(database.options(), Arc::clone(&tally)));
     while let Some(written) = writing.join_next().await {
@@ -152,6 +183,13 @@ async fn loss_oracle_campaign() {
         answers.unwrap_or_else(|_| panic!("ES_SEED={seed}: readers do not come to the end"));
     for (reader, seen) in answers {
         check(reader, &seen, &log, seed);
+    }
+    if let Writing::Together(_) = how {
+        let (made, asked) = (
+            value::<i64>(&database, TRANSACTIONS).await,
+            tally.transactions.load(Ordering::Relaxed),
+        );
+        assert!(made.unsigned_abs() < asked / 2, "{made} transactions for {asked} appends");
     }
     let stored: HashSet<&str> = log.iter().map(|event| event.event_id.as_str()).collect();
     let is_stored = |id: &String| stored.contains(id.as_str());

@@ -5,6 +5,7 @@ mod handler;
 mod inline;
 mod model;
 mod read;
+mod retired;
 mod row;
 mod sink;
 

@@ -36,8 +36,6 @@ statements! {
     PROJECTION_CREATE_SLICE = "projection_create_slice";
     PROJECTION_DISCARD = "projection_discard";
     PROJECTION_DROP_MODEL = "projection_drop_model";
-    PROJECTION_DROP_PARKED = "projection_drop_parked";
-    PROJECTION_DROP_ROWS = "projection_drop_rows";
     PROJECTION_DROP_SLICES = "projection_drop_slices";
     PROJECTION_DUE = "projection_due";
     PROJECTION_FIND_MODEL = "projection_find_model";
@@ -45,11 +43,16 @@ statements! {
     PROJECTION_HAS_REACHED = "projection_has_reached";
     PROJECTION_JOIN_SLICES = "projection_join_slices";
     PROJECTION_MOVE_SLICE = "projection_move_slice";
+    PROJECTION_NEXT_PARKED = "projection_next_parked";
+    PROJECTION_NEXT_ROWS = "projection_next_rows";
     PROJECTION_PARK = "projection_park";
     PROJECTION_PARKED = "projection_parked";
     PROJECTION_PARKED_OF_KEY = "projection_parked_of_key";
+    PROJECTION_RELEASE_INLINE = "projection_release_inline";
     PROJECTION_RELEASE_LEASE = "projection_release_lease";
+    PROJECTION_REMOVE_PARKED = "projection_remove_parked";
     PROJECTION_REMOVE_ROW = "projection_remove_row";
+    PROJECTION_REMOVE_ROWS = "projection_remove_rows";
     PROJECTION_RENEW_LEASE = "projection_renew_lease";
     PROJECTION_REPORT = "projection_report";
     PROJECTION_REQUEST_RETRY = "projection_request_retry";

@@ -227,6 +227,8 @@ macro_rules! for_each_projection_scenario {
                     what_appends_keep_is_the_fold_of_the_log,
                     a_handler_is_called_within_the_append,
                     a_panicking_handler_refuses_its_append,
+                    what_appends_kept_is_left_to_a_runner,
+                    no_lease_is_released_but_the_appends,
                 }
                 fidelity {
                     generated_rows_come_back_live_and_rebuilt,

@@ -44,6 +44,10 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().abandon(projection).await
     }
 
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        self.inner().release_inline(projection).await
+    }
+
     async fn load(
         &self,
         projection: &str,
@@ -131,6 +135,10 @@ impl<W: SinkWrapper> ProjectionSink for WrappedSink<W> {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.0.abandon(projection).await
+    }
+
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        self.0.release_inline(projection).await
     }
 
     async fn load(

@@ -145,6 +145,19 @@ fn is_held(error: &sqlx::Error) -> bool {
 mod tests {
     use super::*;
 
+    /// A host that is gone lets the lock go as soon as the log.
+    #[test]
+    fn the_lock_of_a_host_that_is_gone_is_free_soon() {
+        let begin = include_str!("lock/begin.sql");
+        let number = |name: &str| {
+            let (_, rest) = begin.split_once(&format!("SET LOCAL {name} = ")).unwrap();
+            rest.split(';').next().unwrap().parse::<u64>().unwrap()
+        };
+        let probes = number("tcp_keepalives_interval") * number("tcp_keepalives_count");
+        assert!(number("tcp_keepalives_idle") + probes <= 30);
+        assert!(number("tcp_user_timeout") <= 30_000);
+    }
+
     #[test]
     fn a_second_holder_is_told_who_the_first_is() {
         let folder = tempfile::tempdir().unwrap();

@@ -23,6 +23,8 @@ mod looking_back;
 mod migrate;
 #[path = "postgres/old_store.rs"]
 mod old_store;
+#[path = "postgres/planted.rs"]
+mod planted;
 #[path = "postgres/projected.rs"]
 mod projected;
 #[path = "postgres/raw_rows.rs"]

@@ -262,6 +262,34 @@ fn planted_faults_are_found_and_repaired_by_the_commands_that_are_named() {
 }
 
 #[test]
+fn what_a_program_kept_within_its_appends_is_released_for_who_runs_it() {
+    let workspace = workspace();
+    let hold = |holder: &str| {
+        let held = format!("UPDATE projection_models SET holder = '{holder}'");
+        tamper(&workspace, &format!("{held}, expires_at = '2999-01-01 00:00:00.000000'"));
+    };
+    hold("the append");
+    let refused = projection(&workspace, &["run", "run_progress", "--once"]).expect_code(1);
+    assert!(
+        refused.stderr.contains("the append") && refused.stderr.contains("release"),
+        "{refused:#?}"
+    );
+    for _ in 0..2 {
+        let told = projection(&workspace, &["release", "run_progress"]).expect_code(0);
+        assert!(told.stdout.contains("projection run run_progress"), "{told:#?}");
+    }
+    projection(&workspace, &["run", "run_progress", "--once"]).expect_code(0);
+    projection(&workspace, &["run", "posting_state", "--once"]).expect_code(1);
+    // nobody else's lease ends
+    hold("turing 7");
+    let told = projection(&workspace, &["release", "run_progress", "--json"]).expect_code(0);
+    assert_eq!(told.json()["holder"], "turing 7");
+    tamper(&workspace, "DELETE FROM projection_models");
+    let none = projection(&workspace, &["release", "run_progress"]).expect_code(1);
+    assert!(none.stderr.contains("projection run --once run_progress"), "{none:#?}");
+}
+
+#[test]
 fn bad_requests_are_told() {
     let workspace = Workspace::new();
     let no_store = projection(&workspace, &["list"]).expect_code(3);

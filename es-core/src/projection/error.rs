@@ -6,6 +6,8 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::timestamp::Timestamp;
 
+use super::{Claim, Slot};
+
 /// What went wrong while one event was taken into a model.
 pub type ApplyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -31,8 +33,8 @@ impl OddRow {
 pub enum SinkError {
     /// Another holder has the lease of the active model.
     #[error(
-        "projection `{projection}` is run by `{holder}` until {expires_at} at least; stop that \
-         runner or wait"
+        "projection `{projection}` is run by `{holder}` until {expires_at} at least; {}",
+        who_has_it_ends(.holder)
     )]
     Held {
         /// The projection.
@@ -93,7 +95,7 @@ pub enum SinkError {
         /// The projection.
         projection: String,
         /// Which model is missing.
-        slot: super::Slot,
+        slot: Slot,
     },
     /// Nothing is parked under the key, or at that place.
     #[error("nothing waits under key `{key}` of projection `{projection}`")]
@@ -169,5 +171,15 @@ impl SinkError {
     /// True if a commit may have been written. Acquiring the lease again tells whether it was.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_outcome_unknown())
+    }
+}
+
+/// What to do about the holder of an active model.
+fn who_has_it_ends(holder: &str) -> &'static str {
+    match holder {
+        Claim::APPENDS => {
+            "end the programs that keep it within their appends, and release it from them"
+        }
+        _ => "stop that runner or wait",
     }
 }

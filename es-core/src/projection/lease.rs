@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Checkpoint;
+use super::{Checkpoint, Definition};
 
 /// Which of the two models that a projection may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +45,25 @@ pub struct Claim {
     pub holder: String,
     /// After how long without [`renew`](super::ProjectionSink::renew) others may take the lease.
     pub time_to_live: Duration,
+}
+
+impl Claim {
+    /// Who holds the models that are kept within appends, in every process.
+    pub const APPENDS: &'static str = "the append";
+
+    /// What a backend asks for to keep a projection within its appends: the lease is that of the
+    /// appends of all processes, and never ends by itself.
+    pub fn of_appends(definition: &Definition) -> Self {
+        Self {
+            projection: definition.name().to_owned(),
+            fingerprint: definition.fingerprint().to_owned(),
+            slot: Slot::Active,
+            slices: 1,
+            holder: Self::APPENDS.to_owned(),
+            // longer than any store lives, on any clock
+            time_to_live: Duration::from_secs(u32::MAX as u64),
+        }
+    }
 }
 
 /// The right to write one model, until somebody else takes it.

@@ -124,6 +124,10 @@ use super::{
 ///     `inline::what_appends_keep_is_the_fold_of_the_log`,
 ///     `inline::a_handler_is_called_within_the_append`,
 ///     `inline::a_panicking_handler_refuses_its_append`, `odd_rows::one_refuses_its_own_appends`)
+/// 17. [`release_inline`](Self::release_inline) ends that: appends of this store leave the model as
+///     it is from then on, and any holder can take it, from where it stands. Nobody's lease ends but
+///     the appends'. (`inline::what_appends_kept_is_left_to_a_runner`,
+///     `inline::no_lease_is_released_but_the_appends`)
 #[async_trait]
 pub trait ProjectionSink: Send + Sync + 'static {
     /// Takes the lease of a model, which is created if there is none.
@@ -181,6 +185,21 @@ pub trait ProjectionSink: Send + Sync + 'static {
     ///
     /// [`SinkError::RebuildRunning`], [`SinkError::NoModel`], or a failure of the store.
     async fn abandon(&self, projection: &str) -> Result<(), SinkError>;
+
+    /// Keeps a projection within the appends of this store no longer, and gives back the lease that
+    /// appends have. One that appends do not keep stays as it is.
+    ///
+    /// An append of another process that keeps the projection takes the lease again: end those
+    /// processes first.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NoModel`] if there is no active model of this name, or a failure of the store.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the projection kept by this store or not, and held or not.
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError>;
 
     /// The rows among these keys.
     ///

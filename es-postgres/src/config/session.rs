@@ -124,3 +124,39 @@ const KEEP_ALIVE: [(&str, &str); 4] = [
 fn raise(is_local: &str) -> String {
     include_str!("../sql/raise_synchronous.sql").trim_end().replace("{is_local}", is_local)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever is cut off or stopped within a transaction of the store's own holds the log of the
+    /// others for so long at most.
+    const BOUND: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn who_stops_within_a_transaction_is_ended_soon() {
+        let config: PostgresConfig = "postgres://u@h/d".parse().unwrap();
+        assert!(config.idle_timeout <= BOUND);
+        let [idle, interval, count, user] =
+            KEEP_ALIVE.map(|(_, value)| value.parse::<u64>().unwrap());
+        assert!(Duration::from_secs(idle + interval * count) <= BOUND);
+        assert!(Duration::from_millis(user) <= BOUND);
+    }
+
+    #[test]
+    fn every_bound_is_said_in_each_mode() {
+        let config: PostgresConfig = "postgres://u@h/d".parse().unwrap();
+        let own = format!("{:?}", config.own_options(Patience::Whole).get_options());
+        let pooled = config.clone().session(Session::Pooled).begin(Patience::Whole);
+        let bounds = [
+            ("idle_in_transaction_session_timeout", "20000"),
+            ("statement_timeout", "30000"),
+            ("lock_timeout", "10000"),
+        ];
+        for (name, value) in bounds.into_iter().chain(KEEP_ALIVE) {
+            assert!(own.contains(&format!("{name}={value}")), "{name}: {own}");
+            let said = format!("SET LOCAL {name} = '{value}'");
+            assert!(pooled.as_str().contains(&said), "{name}: {}", pooled.as_str());
+        }
+    }
+}

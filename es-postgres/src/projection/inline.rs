@@ -5,7 +5,6 @@
 //! for, and never passed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use es_core::projection::{Claim, Definition, Lease, SinkError, Slot};
 use es_core::{Position, StoreError, StoreErrorKind};
@@ -13,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
 use super::Projections;
-use super::sink::CHANGING;
+use super::model::{CHANGING, no_model, only};
 use crate::connection::Bound;
 use crate::error::{is_lost, unknown_unless_refused};
 use crate::row::position;
@@ -23,12 +22,6 @@ mod take;
 mod writers;
 
 pub(crate) use writers::Writers;
-
-/// Who holds the lease of an inline projection, in every process.
-const HOLDER: &str = "the append";
-
-/// Longer than any store lives, on any clock.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The projections that a store keeps within its appends, in the order of their names.
 #[derive(Default)]
@@ -91,7 +84,7 @@ impl Projections {
         connection: &mut PgConnection,
         kept: &[Definition],
     ) -> Result<Vec<Held>, Undone> {
-        let lock = sqlx::query(self.statements.inline_lock.sql()).bind(HOLDER);
+        let lock = sqlx::query(self.statements.inline_lock.sql()).bind(Claim::APPENDS);
         self.rows_within(connection, lock).await.map_err(Undone::Failed)?;
         let mut held = Vec::with_capacity(kept.len());
         for definition in kept {
@@ -129,14 +122,7 @@ impl Projections {
         connection: &mut PgConnection,
         definition: &Definition,
     ) -> Result<Lease, SinkError> {
-        let claim = Claim {
-            projection: definition.name().to_owned(),
-            fingerprint: definition.fingerprint().to_owned(),
-            slot: Slot::Active,
-            slices: 1,
-            holder: HOLDER.to_owned(),
-            time_to_live: FOR_EVER,
-        };
+        let claim = Claim::of_appends(definition);
         let rows = self.rows_within(connection, self.bind_claim(&claim)).await?;
         let claimed = self.claimed(&claim, &rows)?;
         let rows = self.rows_within(connection, self.bind_checkpoints(claimed)).await?;
@@ -294,6 +280,19 @@ impl Projections {
         Ok(position(newest))
     }
 
+    /// Ends what `keep_inline` began.
+    pub(super) async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        self.inline.put(projection, None);
+        let end = || {
+            let statement = sqlx::query(self.statements.inline_end.sql());
+            statement.bind(projection.to_owned()).bind(Claim::APPENDS)
+        };
+        let rows = self.connections.rows(CHANGING, end).await?;
+        let has_model = self.read(CHANGING, || only(&rows)?.try_get(0))?;
+        self.commits.give();
+        if has_model { Ok(()) } else { Err(no_model(projection, Slot::Active)) }
+    }
+
     fn told(&self, undone: Undone) -> SinkError {
         match undone {
             Undone::Behind(writers) => self.blocked(CHANGING, &writers).into(),
@@ -326,6 +325,7 @@ impl PostgresStore {
     /// Several processes may keep the same projection. A switch by this process to a model that the
     /// same code rebuilt goes on inline at once, one by another process with the next append; after
     /// one to other code's, that code must be given here.
+    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
     ///
     /// What others write, raw or by processes that do not keep it, is in the model with the next
     /// append of one that does, and refuses that one if it cannot be taken. An append waits for
@@ -371,36 +371,5 @@ impl PostgresStore {
         }
         projections.commits.give();
         kept.map(drop)
-    }
-
-    /// Keeps the model of a projection within appends no longer: not within those of this store from
-    /// now on, and a [`Runner`](es_core::projection::Runner) can take it, from where it stands. An
-    /// append of another process that keeps it still takes it back, so let those end first. One that
-    /// nobody keeps stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`NoModel`](SinkError::NoModel) if there is no active model of this name, and the store's own.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future leaves the projection kept by this store no longer, and held or not.
-    pub async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
-        let projections = self.projections();
-        projections.inline.put(projection, None);
-        let end = || {
-            let statement = sqlx::query(projections.statements.inline_end.sql());
-            statement.bind(projection.to_owned()).bind(HOLDER)
-        };
-        let rows = projections.connections.rows(CHANGING, end).await?;
-        let has_model = rows.first().map_or(Ok(false), |row| row.try_get(0));
-        let has_model = has_model.map_err(|error| projections.connections.failure(CHANGING, error));
-        projections.commits.give();
-        match has_model? {
-            true => Ok(()),
-            false => {
-                Err(SinkError::NoModel { projection: projection.to_owned(), slot: Slot::Active })
-            }
-        }
     }
 }

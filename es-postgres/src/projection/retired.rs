@@ -4,7 +4,7 @@ use es_core::StoreError;
 use sqlx::Row;
 
 use super::Projections;
-use super::sink::CHANGING;
+use super::model::CHANGING;
 use crate::connection::Bound;
 
 /// How many rows one statement removes.

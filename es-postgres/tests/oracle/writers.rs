@@ -14,7 +14,7 @@ use es_postgres::{PostgresConfig, PostgresStore};
 use crate::Tally;
 
 pub(crate) struct Writer {
-    number: usize,
+    number: u64,
     chance: fastrand::Rng,
     /// Events to be written by it.
     wanted: u64,
@@ -39,8 +39,8 @@ fn is_lost(error: &AppendError) -> bool {
 }
 
 impl Writer {
-    pub(crate) fn new(number: usize, seed: u64, wanted: u64, tally: Arc<Tally>) -> Self {
-        let chance = fastrand::Rng::with_seed(seed.wrapping_add(number as u64));
+    pub(crate) fn new(number: u64, seed: u64, wanted: u64, tally: Arc<Tally>) -> Self {
+        let chance = fastrand::Rng::with_seed(seed.wrapping_add(number));
         Self { number, chance, wanted, tally, version: 1 }
     }
 
@@ -77,6 +77,21 @@ impl Writer {
             }
             store.close().await;
             pool.close().await;
+        }
+    }
+
+    /// Appends to a store that others append to, until its share is committed.
+    pub(crate) async fn write_to(mut self, store: PostgresStore) {
+        let mut written = 0;
+        while written < self.wanted {
+            self.tally.add(&self.tally.transactions, 1);
+            match self.append(&store).await {
+                Ok(events) => {
+                    written += events.len() as u64;
+                    self.tally.acknowledged.lock().unwrap().extend(events);
+                }
+                Err(_) => self.tally.add(&self.tally.failed, 1),
+            }
         }
     }
 

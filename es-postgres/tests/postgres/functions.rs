@@ -1,9 +1,14 @@
 //! The functions that the migrations make: whose they are to execute, and what they can be led to.
 
+use std::time::Duration;
+
+use es_core::projection::{Batch, Checkpoint, Claim, Content, ProjectionSink, RowChange, Slot};
+use es_core::{EventStore, ExpectedVersion, Payload};
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig};
 
-use crate::support::{run, try_run, value};
+use crate::support::sessions::{execute, positions_after, session};
+use crate::support::{events, key, run, to, try_run, value};
 
 /// Migrates a fresh database for a layout.
 async fn migrated(database: &TestDatabase, schema: &str, ids: IdType) -> Layout {
@@ -61,6 +66,46 @@ async fn every_function_looks_where_it_was_told_to() {
     )
     .await;
     assert!(led.is_empty(), "no search_path: {led:?}");
+}
+
+/// Somebody may create in the store's schema, as everybody in `public` of PostgreSQL 14.
+#[tokio::test]
+async fn what_stands_beside_a_function_is_not_meant() {
+    let database = crate::support::database(IdType::Text).await;
+    database.plant_overloads("public").await;
+    let store = crate::support::open(&database).await;
+    let mut slow = session(&database).await;
+    execute(&mut slow, "BEGIN").await;
+    store.append_in(&mut slow, to("account/slow")).await.unwrap();
+    let request =
+        to("account/a").and("account/b".parse().unwrap(), ExpectedVersion::Any, events(2));
+    store.append(request.with_key(key("once"))).await.unwrap();
+    // a look that knows a writer, and one that knows of none any more
+    for _ in 0..2 {
+        assert_eq!(positions_after(&store, 0).await, [0; 0]);
+    }
+    execute(&mut slow, "COMMIT").await;
+    assert_eq!(positions_after(&store, 0).await.len(), 4);
+    run(&database, "SELECT execution_events_raise_watermark()").await;
+    let claim = |slot, fingerprint: &str| Claim {
+        projection: "mail".to_owned(),
+        fingerprint: fingerprint.to_owned(),
+        slot,
+        slices: 1,
+        holder: "one".to_owned(),
+        time_to_live: Duration::from_secs(30),
+    };
+    let active = store.acquire(&claim(Slot::Active, "old")).await.unwrap();
+    let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
+    let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START);
+    store.commit(&active, &batch.content(Content::Rows(vec![row]))).await.unwrap();
+    store.acquire(&claim(Slot::Shadow, "wrong")).await.unwrap();
+    let shadow = store.acquire(&claim(Slot::Shadow, "new")).await.unwrap();
+    store.switch(&shadow).await.unwrap();
+    let shadow = store.acquire(&claim(Slot::Shadow, "unwanted")).await.unwrap();
+    store.release(&shadow).await.unwrap();
+    store.abandon("mail").await.unwrap();
+    assert_eq!(store.status(None).await.unwrap().len(), 1);
 }
 
 /// Somebody who may create in a schema of the migrator's path must not get what a step means.

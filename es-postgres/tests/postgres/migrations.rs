@@ -215,3 +215,23 @@ async fn a_program_goes_on_beside_newer_steps_that_allow_it() {
         assert_eq!(refused.kind(), StoreErrorKind::NewerSchema, "{refused}");
     }
 }
+
+#[tokio::test]
+async fn a_running_program_beside_a_step_that_does_not_allow_it_is_told() {
+    let database = crate::support::database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options());
+    let store = PostgresStore::open(config.clone()).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    run(
+        &database,
+        "ALTER FUNCTION execution_events_next_look(BIGINT, UUID, BIGINT, UUID, TEXT[], BIGINT[])
+             RENAME TO looked;
+         INSERT INTO execution_events_migrations VALUES (99, 'x', now(), TRUE, '', 0)",
+    )
+    .await;
+    let error = store.end_of_log().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::NotAStore, "{error}");
+    assert!(error.to_string().contains("the newer program that did"), "{error}");
+    let error = PostgresStore::open(config).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::NewerSchema, "{error}");
+}

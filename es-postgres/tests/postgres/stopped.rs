@@ -1,69 +1,13 @@
-//! What the sessions of a store are set to, and what becomes of the others when its program stops.
+//! What the sessions of a store are set to, and how a store stops.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use es_core::projection::{ApplyError, Definition};
-use es_core::{EventFilter, EventStore, RecordedEvent, StoreErrorKind};
-use es_pgtest::{Proxy, Server, TestDatabase};
-use es_postgres::{
-    IdType, Layout, Migrations, ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore,
-    Session, Synchronous,
-};
+use es_core::{EventStore, StoreErrorKind};
+use es_pgtest::{Proxy, Server};
+use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};
 
-use crate::support::sessions::{log_after, session};
 use crate::support::waiting::{soon, until};
-use crate::support::{database, open, run, to, value};
-
-/// Cuts its program off from the server at the event of the stream `last`.
-struct CutsOff(Arc<Proxy>);
-
-#[async_trait]
-impl PostgresHandler for CutsOff {
-    async fn handle(
-        &self,
-        _: &mut ModelTransaction<'_>,
-        events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
-        if events.iter().any(|event| event.stream.aggregate_id() == "last") {
-            self.0.black_hole();
-        }
-        Ok(())
-    }
-}
-
-async fn behind(database: &TestDatabase, kind: Session) -> (Arc<Proxy>, PostgresStore) {
-    let proxy = Arc::new(Proxy::start(Server::shared()).await);
-    let config = PostgresConfig::new(proxy.options(database.name()))
-        .session(kind)
-        .idle_timeout(Duration::from_millis(500))
-        .statement_timeout(Duration::from_secs(60));
-    (proxy, PostgresStore::open(config).await.unwrap())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_stops_within_a_transaction_does_not_hold_the_log() {
-    for kind in [Session::Own, Session::Pooled] {
-        let database = database(IdType::Text).await;
-        let (proxy, stops) = behind(&database, kind).await;
-        stops.handle("cut", CutsOff(Arc::clone(&proxy)));
-        stops.keep_inline(Definition::handled("cut", 1, EventFilter::all())).await.unwrap();
-        stops.append(to("account/first")).await.unwrap();
-        let stopped = tokio::spawn({
-            let stops = stops.clone();
-            async move { stops.append(to("account/last")).await }
-        });
-        let others = open(&database).await;
-        let holds = "SELECT EXISTS (SELECT FROM pg_stat_activity
-                     WHERE datname = current_database() AND state = 'idle in transaction')";
-        until("it stands in its transaction", async || value::<bool>(&database, holds).await).await;
-        others.append(to("account/other")).await.unwrap();
-        until("the log goes on", async || log_after(&others, 1).await.unwrap().len() == 1).await;
-        assert!(!value::<bool>(&database, holds).await);
-        stopped.abort();
-    }
-}
+use crate::support::{database, run, to, value};
 
 const NOTED: &str = "
     CREATE TABLE noted (name TEXT, value TEXT);
@@ -153,66 +97,4 @@ async fn closing_leaves_no_session_and_does_not_wait_for_a_server_that_hangs() {
         let error = store.append(to("account/c")).await.unwrap_err();
         assert!(error.to_string().contains("closed"), "{error}");
     }
-}
-
-#[tokio::test]
-async fn ids_are_compared_by_their_bytes_in_stores_made_before_too() {
-    const COLLATED: &str = "
-        SELECT count(*) FROM pg_index i
-        JOIN pg_class c ON c.oid = i.indexrelid
-        CROSS JOIN unnest(i.indcollation) AS k (oid)
-        WHERE c.relnamespace = 'public'::regnamespace
-            AND k.oid = 'pg_catalog.default'::regcollation
-            -- no answer of the store rests on this one, and the specified query would not use another
-            AND c.relname <> 'idx_execution_events_conversation'
-            AND c.relname NOT LIKE '%migrations%'";
-    let before = Server::shared().database().await;
-    let migrations = Migrations::of_store(&Layout::default());
-    let script = migrations.script();
-    let (old, _) = script.split_once("\n-- 12 ").unwrap();
-    run(&before, old).await;
-    run(
-        &before,
-        "INSERT INTO execution_events
-             (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
-         SELECT 'account', id, 1, 'amount_paid_in', '{}' FROM unnest(ARRAY['ab-7', 'AB7', 'Ab77']) id",
-    )
-    .await;
-    assert!(value::<i64>(&before, COLLATED).await > 0);
-    let config = PostgresConfig::new(before.options());
-    assert!(migrations.apply(&config).await.unwrap() > 0);
-    for database in [before, database(IdType::Text).await, database(IdType::Int).await] {
-        assert_eq!(value::<i64>(&database, COLLATED).await, 0);
-    }
-    drop(config);
-}
-
-#[tokio::test]
-async fn a_projection_that_appends_kept_can_be_left_to_a_runner() {
-    let database = database(IdType::Text).await;
-    let store = open(&database).await;
-    let counted = || Definition::handled("noted", 1, EventFilter::all());
-    struct Nothing;
-    #[async_trait]
-    impl PostgresHandler for Nothing {
-        async fn handle(
-            &self,
-            _: &mut ModelTransaction<'_>,
-            _: &[RecordedEvent],
-        ) -> Result<(), ApplyError> {
-            Ok(())
-        }
-    }
-    store.handle("noted", Nothing);
-    store.release_inline("noted").await.unwrap_err();
-    store.keep_inline(counted()).await.unwrap();
-    store.append(to("account/a")).await.unwrap();
-    let holder = "SELECT coalesce(holder, '') || (SELECT ' ' || position FROM execution_events_projection_slices)
-                  FROM execution_events_projection_models";
-    assert_eq!(value::<String>(&database, holder).await, "the append 1");
-    store.release_inline("noted").await.unwrap();
-    store.append(to("account/a")).await.unwrap();
-    assert_eq!(value::<String>(&database, holder).await, " 1");
-    store.release_inline("noted").await.unwrap();
-    let _ = session(&database).await;
 }

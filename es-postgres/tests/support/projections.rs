@@ -221,6 +221,10 @@ impl ProjectionSink for Clocked {
         self.sink.abandon(projection).await
     }
 
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        self.sink.release_inline(projection).await
+    }
+
     async fn load(
         &self,
         projection: &str,

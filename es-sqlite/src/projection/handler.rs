@@ -96,7 +96,8 @@ impl SqliteStore {
     /// A model in a table of the application's own is rebuilt beside the one that is served, so its
     /// rows must say which model they belong to: they carry
     /// [`generation`](ModelTransaction::generation), readers join with the generation whose slot is
-    /// `active`, and a reference `ON DELETE CASCADE` removes what a switch has replaced.
+    /// `active`, and a reference `ON DELETE CASCADE` removes what a switch has replaced, at once and
+    /// within the switch.
     ///
     /// ```
     /// # use es_core::projection::ApplyError;

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, Slot,
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError,
 };
 use es_core::{PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
 use rusqlite::Connection;
@@ -15,12 +14,6 @@ use super::handler::{self, Handlers};
 use super::{commit, model, read};
 use crate::read::read_log;
 use crate::store::SqliteStore;
-
-/// Who holds the lease of an inline projection, in every process.
-const HOLDER: &str = "the append";
-
-/// Longer than any store lives, on any clock.
-const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The projections of a store that are kept within the append.
 pub(crate) struct Inline {
@@ -44,6 +37,11 @@ impl Inline {
     /// True if an append runs statements of the application.
     pub(crate) fn has_handlers(&self) -> bool {
         self.all().iter().any(Definition::has_handler)
+    }
+
+    /// Keeps it no longer.
+    pub(super) fn forget(&self, projection: &str) {
+        self.all().retain(|kept| kept.name() != projection);
     }
 
     /// Takes what stands in the log and not yet in the models, which is what an append has just
@@ -82,7 +80,7 @@ impl Inline {
         let Some(definition) = all.iter().find(|it| it.name() == projection) else {
             return Ok(());
         };
-        match model::acquire(connection, &claim(definition), now) {
+        match model::acquire(connection, &Claim::of_appends(definition), now) {
             Ok(_) | Err(SinkError::Changed { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -98,6 +96,7 @@ impl SqliteStore {
     /// projection meanwhile. What processes append that do not keep it is in the model with the next
     /// append of one that does, and refuses that one if it cannot be taken. A switch to a model that
     /// the same code rebuilt goes on inline; after one to other code's, that code must be given here.
+    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
     ///
     /// With a handler, appends use the connection that the application's closures use, which checks
     /// more: each costs a little more.
@@ -123,9 +122,8 @@ impl SqliteStore {
             let is_at_end = self.advance(move |connection, now| {
                 let is_at_end = take_page(connection, &inline.handlers, &taken, now)?;
                 if is_at_end {
-                    let mut all = inline.all();
-                    all.retain(|other| other.name() != taken.name());
-                    all.push(taken);
+                    inline.forget(taken.name());
+                    inline.all().push(taken);
                 }
                 Ok(is_at_end)
             });
@@ -143,7 +141,7 @@ fn take_page(
     definition: &Definition,
     now: Timestamp,
 ) -> Result<bool, SinkError> {
-    let lease = model::acquire(connection, &claim(definition), now)?;
+    let lease = model::acquire(connection, &Claim::of_appends(definition), now)?;
     let from = lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);
     let read = ReadLog::after(from.position).filter(definition.selection().clone());
     let page = read_log(connection, &read.limit(PageLimit::default()))?;
@@ -181,17 +179,6 @@ fn rows(
     let keys = definition.keys_of(events)?;
     let rows = read::load(connection, definition.name(), lease.slot, keys)?;
     Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
-}
-
-fn claim(definition: &Definition) -> Claim {
-    Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: HOLDER.to_owned(),
-        time_to_live: FOR_EVER,
-    }
 }
 
 fn failed(definition: &Definition, error: ApplyError) -> SinkError {

@@ -33,7 +33,7 @@ pub(super) fn acquire(
                     });
                 }
                 Slot::Shadow => {
-                    remove(connection, found.generation)?;
+                    retire(connection, found.generation)?;
                     create(connection, claim)?
                 }
             }
@@ -75,15 +75,9 @@ fn create(connection: &Connection, claim: &Claim) -> Result<i64, StoreError> {
     Ok(generation)
 }
 
-/// Removes a model with everything in it.
-fn remove(connection: &Connection, generation: i64) -> Result<(), StoreError> {
-    let statements = [
-        sql::PROJECTION_DROP_ROWS,
-        sql::PROJECTION_DROP_PARKED,
-        sql::PROJECTION_DROP_SLICES,
-        sql::PROJECTION_DROP_MODEL,
-    ];
-    for statement in statements {
+/// Takes a model away from everybody; its rows and what was parked are removed afterwards.
+fn retire(connection: &Connection, generation: i64) -> Result<(), StoreError> {
+    for statement in [sql::PROJECTION_DROP_SLICES, sql::PROJECTION_DROP_MODEL] {
         execute(connection, statement, [generation])?;
     }
     Ok(())
@@ -120,6 +114,13 @@ pub(super) fn release(connection: &Connection, lease: &Lease) -> Result<(), Sink
     }
 }
 
+/// Ends the lease that appends have on the active model.
+pub(super) fn release_inline(connection: &Connection, projection: &str) -> Result<(), SinkError> {
+    let generation = generation(connection, projection, Slot::Active)?;
+    execute(connection, sql::PROJECTION_RELEASE_INLINE, params![generation, Claim::APPENDS])?;
+    Ok(())
+}
+
 pub(super) fn report(
     connection: &Connection,
     lease: &Lease,
@@ -154,7 +155,7 @@ pub(super) fn switch(connection: &Connection, lease: &Lease) -> Result<(), SinkE
         });
     }
     if let Some(active) = active {
-        remove(connection, active.generation)?;
+        retire(connection, active.generation)?;
     }
     execute(connection, sql::PROJECTION_ACTIVATE, [generation])?;
     execute(connection, sql::PROJECTION_JOIN_SLICES, [generation])?;
@@ -174,7 +175,7 @@ pub(super) fn abandon(
     if let Some(holder) = shadow.holder.filter(|holder| holder.expires_at > now) {
         return Err(held(projection, slot, holder));
     }
-    Ok(remove(connection, shadow.generation)?)
+    Ok(retire(connection, shadow.generation)?)
 }
 
 /// Makes the first waiting entry of a key due.

@@ -15,7 +15,7 @@ use crate::store::SqliteStore;
 
 impl SqliteStore {
     /// Changes projections in a transaction of its own, with the time.
-    async fn change<T, W>(&self, work: W) -> Result<T, SinkError>
+    pub(super) async fn change<T, W>(&self, work: W) -> Result<T, SinkError>
     where
         T: Send + 'static,
         W: FnOnce(&Connection, Timestamp) -> Result<T, SinkError> + Send + 'static,
@@ -81,12 +81,26 @@ impl ProjectionSink for SqliteStore {
             model::switch(connection, &lease)?;
             inline.adopt(connection, &lease.projection, now)
         })
-        .await
+        .await?;
+        self.remove_retired().await;
+        Ok(())
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         let projection = projection.to_owned();
-        self.change(move |connection, now| model::abandon(connection, &projection, now)).await
+        self.change(move |connection, now| model::abandon(connection, &projection, now)).await?;
+        self.remove_retired().await;
+        Ok(())
+    }
+
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        let (projection, inline) = (projection.to_owned(), Arc::clone(self.inline()));
+        self.change(move |connection, _| {
+            model::release_inline(connection, &projection)?;
+            inline.forget(&projection);
+            Ok(())
+        })
+        .await
     }
 
     async fn load(

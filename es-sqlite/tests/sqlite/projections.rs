@@ -102,6 +102,64 @@ async fn a_table_of_the_application_is_rebuilt_beside_the_one_that_is_served() {
 }
 
 #[tokio::test]
+async fn appends_go_on_between_the_parts_of_a_model_that_is_removed() {
+    const PART: i64 = 1_000;
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let old = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    append_one(&store, "posting/1", event("a")).await;
+    let recorded = store.read_log(&ReadLog::from_start()).await.unwrap().events.remove(0);
+    let mut batch = Batch::moving(0, Checkpoint::START, Checkpoint::at(&recorded));
+    let parked = |key: i64| Parked {
+        event: (&recorded).into(),
+        key: key.to_string(),
+        reason: "it failed".to_owned(),
+        attempts: 1,
+        parked_at: recorded.recorded_at,
+        state: ParkedState::Waiting { is_due: false },
+    };
+    batch.park = (0..PART + 1).map(parked).collect();
+    let row = |key: i64| RowChange { key: key.to_string(), value: Some(Payload::of(&1).unwrap()) };
+    let batch = batch.content(Content::Rows((0..30 * PART).map(row).collect()));
+    store.commit(&old, &batch).await.unwrap();
+
+    let shadow = store.acquire(&claim(Slot::Shadow, 2)).await.unwrap();
+    let new = Batch::moving(0, Checkpoint::START, Checkpoint::at(&recorded));
+    store.commit(&shadow, &new.content(Content::Rows(vec![row(0)]))).await.unwrap();
+    let left = || count(&folder, "projection_rows") + count(&folder, "projection_parked");
+    let mut appends = 0;
+    let mut switch = Box::pin(store.switch(&shadow));
+    // the switch asks for one thing after the other, and nothing more while it is not polled
+    while waits(&mut switch).await {
+        let before = left();
+        append_one(&store, "posting/1", event("b")).await;
+        let gone = before - left();
+        assert!(gone <= PART, "an append waits while {gone} rows go");
+        appends += 1;
+        assert_eq!(count(&folder, "projection_active_rows"), 1, "it is switched");
+    }
+    assert_eq!(left(), 1, "the row of the model that is served");
+    assert!(appends > 8, "only {appends} appends were written meanwhile");
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_model_is_removed_by_the_next_who_comes() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    for version in 1..=3 {
+        let lease = store.acquire(&claim(Slot::Shadow, version)).await.unwrap();
+        let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
+        let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START);
+        store.commit(&lease, &batch.content(Content::Rows(vec![row]))).await.unwrap();
+        store.release(&lease).await.unwrap();
+        assert_eq!(count(&folder, "projection_models"), 1);
+        assert_eq!(count(&folder, "projection_rows"), i64::from(version), "until somebody comes");
+    }
+    store.abandon("mail").await.unwrap();
+    assert_eq!(count(&folder, "projection_rows"), 0);
+}
+
+#[tokio::test]
 async fn a_handler_that_panics_has_failed_and_the_store_goes_on() {
     let folder = Folder::new();
     let (store, events) = store_with(&folder, |model, events| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{Definition, HealthState, Rebuild, SinkError, Slot, health};
+use es_core::projection::{Claim, Definition, HealthState, Rebuild, SinkError, Slot, health};
 use es_core::{AppendError, AppendRequest, Position};
 
 use super::models::{Crossing, PANIC, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
@@ -226,6 +226,54 @@ pub(super) async fn a_panicking_handler_refuses_its_append(fixture: &dyn Project
         assert_eq!(fixture.effects().await.len() as u64, number, "it is handed over");
         refused(&store, to("1", PANIC, 9)).await;
     }
+}
+
+pub(super) async fn what_appends_kept_is_left_to_a_runner(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let answer = soon("a release ends", sink.release_inline("seen")).await;
+    assert!(matches!(answer, Err(SinkError::NoModel { .. })), "there is no model: {answer:?}");
+    kept(fixture, Seen::new()).await;
+    let first = accepted(&store, to("1", "paid", 1)).await.position();
+    released(&sink).await;
+    accepted(&store, to("1", "paid", 2)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]), "an append leaves the model as it is");
+    assert_eq!(checkpoint_of(&sink, "seen").await, first);
+    let mut runner = runner(&store, &sink, "a runner").projection(Seen::new());
+    let answer = soon("a runner goes on", runner.catch_up()).await;
+    assert!(answer.is_ok(), "appends have let it go, but: {answer:?}");
+    accepted(&store, to("2", "paid", 3)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2])]));
+    let answer = fixture.keep_inline(Seen::new().into()).await;
+    assert!(matches!(answer, Err(SinkError::Held { .. })), "the runner has it, but: {answer:?}");
+    runner.release().await;
+    kept(fixture, Seen::new()).await;
+    accepted(&store, to("2", "paid", 4)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2]), ("2", &[3, 4])]));
+}
+
+async fn released(sink: &Sink) {
+    let answer = soon("a release ends", sink.release_inline("seen")).await;
+    assert!(answer.is_ok(), "there is a model, but: {answer:?}");
+}
+
+pub(super) async fn no_lease_is_released_but_the_appends(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), NONE, events(1..=1)).await;
+    let claim = Claim::of_appends(&Seen::new().into());
+    let lease = acquired(&sink, &Claim { holder: "a runner".to_owned(), ..claim }).await;
+    released(&sink).await;
+    let answer = sink.acquire(&claim_of("seen", "another")).await;
+    assert!(
+        matches!(&answer, Err(SinkError::Held { holder, .. }) if holder == "a runner"),
+        "it was a runner's, but: {answer:?}"
+    );
+    assert!(sink.release(&lease).await.is_ok());
+    // nor is anything kept or changed by releasing again and again what appends have let go
+    kept(fixture, Seen::new()).await;
+    released(&sink).await;
+    released(&sink).await;
+    accepted(&store, to("1", "paid", 2)).await;
+    assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]));
 }
 
 fn poison(number: u64) -> es_core::NewEvent {

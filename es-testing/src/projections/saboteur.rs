@@ -80,6 +80,8 @@ pub enum Sin {
     TakesRepeatsAgain,
     RefusesNeighbours,
     LosesTheModelAtASwitch,
+    KeepsForEver,
+    ReleasesAnybody,
 }
 
 /// A way to break one promise.
@@ -154,6 +156,8 @@ pub fn all() -> Vec<Saboteur> {
         (16, Sin::TakesRepeatsAgain),
         (16, Sin::RefusesNeighbours),
         (16, Sin::LosesTheModelAtASwitch),
+        (17, Sin::KeepsForEver),
+        (17, Sin::ReleasesAnybody),
     ];
     sins.into_iter().map(|(clause, sin)| Saboteur { sin, clause }).collect()
 }

@@ -87,6 +87,10 @@ impl ProjectionSink for OddSink {
         self.store.abandon(projection).await
     }
 
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        self.store.release_inline(projection).await
+    }
+
     async fn load(
         &self,
         projection: &str,

@@ -36,6 +36,8 @@ enum ProjectionCommand {
     Rebuild(RebuildArgs),
     /// Serve the rebuilt model instead of the old one.
     Switch(OneArgs),
+    /// Leave a read model to `projection run` that a program has kept within its appends.
+    Release(OneArgs),
     /// List the events that a read model could not take.
     Parked(OneArgs),
     /// Try once more what waits under a key.
@@ -157,6 +159,7 @@ pub(super) async fn execute(
         Sub::Show(args) => (&args.common, Access::Read),
         Sub::Parked(args) => (&args.common, Access::Read),
         Sub::Switch(args) => (&args.common, Access::Existing),
+        Sub::Release(args) => (&args.common, Access::Existing),
         Sub::Run(args) => (&args.common, Access::Existing),
         Sub::Rebuild(args) => (&args.common, Access::Existing),
         Sub::Retry(args) => (&args.common, Access::Existing),
@@ -173,10 +176,18 @@ pub(super) async fn execute(
         }
         Sub::Rebuild(args) => rebuild::execute(&store, args, output).await,
         Sub::Switch(args) => rebuild::switch(&store, args, output).await,
+        Sub::Release(args) => run::release(&store, args, output).await,
         Sub::Parked(args) => parked::list(&store, args, output).await,
         Sub::Retry(args) => parked::retry(&store, args, output).await,
         Sub::Discard(args) => parked::discard(&store, args, output).await,
     };
     store.close().await;
     done
+}
+
+/// Who has the model that is served.
+async fn holder(store: &Store, name: &str) -> Result<Option<String>, Failure> {
+    let status = store.models.status(Some(name)).await?.into_iter().next();
+    let holder = status.and_then(|status| status.active).and_then(|active| active.holder);
+    Ok(holder.map(|holder| holder.name))
 }

@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 29] = [
+const STEPS: [(&str, &str); 32] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -93,6 +93,18 @@ const STEPS: [(&str, &str); 29] = [
     (
         "validate event store and its guards",
         include_str!("../../migrations/postgres/0029_validate_event_store.sql"),
+    ),
+    (
+        "advance posting states by type (from 27 on)",
+        include_str!("../../migrations/postgres/0030_advance_posting_states.sql"),
+    ),
+    (
+        "fold posting states by type (from 27 on)",
+        include_str!("../../migrations/postgres/0031_fold_posting_states.sql"),
+    ),
+    (
+        "differing posting states by type (from 27 on)",
+        include_str!("../../migrations/postgres/0032_differing_posting_states.sql"),
     ),
 ];
 

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, Runner, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, Runner, SinkError,
 };
 use es_core::{
     AppendError, AppendRequest, Appended, ReadStream, StoreError, StoreErrorKind, StreamId,
@@ -16,21 +15,6 @@ use es_core::{
 use super::Sin;
 use crate::sink_wrapper::Sink;
 use crate::wrapper::{Store, Wrapper};
-
-/// Who has the models of inline projections.
-pub(super) const APPENDS: &str = "the append";
-
-/// The claim of an inline projection's model.
-pub(super) fn claim(projection: &str, fingerprint: &str) -> Claim {
-    Claim {
-        projection: projection.to_owned(),
-        fingerprint: fingerprint.to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: APPENDS.to_owned(),
-        time_to_live: Duration::from_secs(1_000_000),
-    }
-}
 
 /// What a sinning store remembers.
 #[derive(Default)]
@@ -57,7 +41,7 @@ impl Keeper {
         match self.sin {
             Sin::KeepsNothing => return Ok(false),
             Sin::KeepsFromNowOn => {
-                let claim = claim(definition.name(), definition.fingerprint());
+                let claim = Claim::of_appends(definition);
                 let lease = self.sink.acquire(&claim).await?;
                 let from = lease.checkpoints[0].clone();
                 let to = Checkpoint { position: self.inner.end_of_log().await?, event: None };
@@ -71,7 +55,7 @@ impl Keeper {
     }
 
     async fn project(&self, definition: &Definition) -> Result<(), StoreError> {
-        let runner = Runner::new(self.inner.clone(), self.sink.clone()).holder(APPENDS);
+        let runner = Runner::new(self.inner.clone(), self.sink.clone()).holder(Claim::APPENDS);
         let mut runner = runner.projection(definition.clone());
         let projected = runner.catch_up().await;
         projected.map_err(|error| StoreError::new(StoreErrorKind::Other, error.to_string()))
@@ -80,7 +64,7 @@ impl Keeper {
     /// Folds the events of the streams into the rows once more.
     async fn take_again(&self, streams: &[StreamId]) -> Result<(), SinkError> {
         for definition in self.kept() {
-            let claim = claim(definition.name(), definition.fingerprint());
+            let claim = Claim::of_appends(&definition);
             let lease = self.sink.acquire(&claim).await?;
             let here = lease.checkpoints[0].clone();
             let batch = Batch::moving(0, here.clone(), here);

@@ -14,7 +14,6 @@ use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use super::Sin;
-use super::keeper::claim;
 use crate::clock::ManualClock;
 use crate::sink_wrapper::{Sink, SinkWrapper};
 
@@ -265,7 +264,14 @@ impl SinkWrapper for Sinner {
                 let active = status.and_then(|status| status.active);
                 let active = active.filter(|active| active.holder.is_some());
                 if let Some(active) = active {
-                    let claim = claim(&lease.projection, &active.fingerprint);
+                    let claim = Claim {
+                        projection: lease.projection.clone(),
+                        fingerprint: active.fingerprint,
+                        slot: Slot::Active,
+                        slices: 1,
+                        holder: Claim::APPENDS.to_owned(),
+                        time_to_live: Duration::ZERO,
+                    };
                     let lost = self.inner.acquire(&claim).await?;
                     self.inner.release(&lost).await?;
                 }
@@ -287,6 +293,19 @@ impl SinkWrapper for Sinner {
             }
             answer => answer,
         }
+    }
+
+    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
+        if self.sin == Sin::KeepsForEver {
+            return Ok(());
+        }
+        let released = self.inner.release_inline(projection).await;
+        let key = (projection.to_owned(), Slot::Active);
+        let lease = self.memory().leases.get(&key).cloned();
+        if let Some(lease) = lease.filter(|_| self.sin == Sin::ReleasesAnybody) {
+            self.inner.release(&lease).await?;
+        }
+        released
     }
 
     async fn load(

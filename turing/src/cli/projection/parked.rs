@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::Failure;
 use super::super::output::{Output, rows, shown, table};
-use super::{DiscardArgs, KeyArgs, OneArgs};
+use super::{DiscardArgs, KeyArgs, OneArgs, holder};
 use crate::read_models::runner;
 use crate::store::Store;
 
@@ -118,12 +118,6 @@ pub(super) async fn retry(
         })?;
     }
     Ok(if waits && !is_done { ExitCode::from(1) } else { ExitCode::SUCCESS })
-}
-
-async fn holder(store: &Store, name: &str) -> Result<Option<String>, Failure> {
-    let status = store.models.status(Some(name)).await?.into_iter().next();
-    let holder = status.and_then(|status| status.active).and_then(|active| active.holder);
-    Ok(holder.map(|holder| holder.name))
 }
 
 pub(super) async fn discard(

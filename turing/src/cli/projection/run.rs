@@ -1,14 +1,14 @@
-//! `turing projection run`.
+//! `turing projection run` and `release`.
 
 use std::process::ExitCode;
 
-use es_core::projection::Definition;
+use es_core::projection::{Definition, SinkError};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::super::Failure;
-use super::super::output::{Output, tell};
-use super::RunArgs;
+use super::super::output::{Output, shown, tell};
+use super::{OneArgs, RunArgs, holder};
 use crate::read_models::{definitions, runner};
 use crate::store::Store;
 
@@ -60,4 +60,32 @@ async fn until_interrupted(
     }
     handle.stop();
     Ok(running.await?)
+}
+
+/// Ends the lease of appends; any other holder keeps its own.
+pub(super) async fn release(
+    store: &Store,
+    args: &OneArgs,
+    output: &mut Output,
+) -> Result<ExitCode, Failure> {
+    let name = args.name.as_str();
+    args.name.definition(store)?;
+    match store.models.release_inline(name).await {
+        Err(SinkError::NoModel { .. }) => {
+            let what =
+                format!("{name} was never filled; to fill it: turing projection run --once {name}");
+            return Err(Failure::NotFound { what });
+        }
+        released => released?,
+    }
+    let holder = holder(store, name).await?;
+    match (args.common.json, &holder) {
+        (true, _) => output.json(&json!({ "read_model": name, "holder": holder }))?,
+        (false, Some(holder)) => output
+            .line(format_args!("{name} is kept by {}, as long as that runs", shown(holder, 80)))?,
+        (false, None) => output.line(format_args!(
+            "{name} is kept by nobody; to keep it up to date: turing projection run {name}"
+        ))?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,3 +1,0 @@
--- ?1 generation
-DELETE FROM projection_parked
-WHERE generation = ?1
