@@ -128,7 +128,7 @@ pub async fn account_of(
             }
             let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
             take_end(&mut account, &event, decoded);
-        } else if event.metadata.get("run_id") == Some(account.run_id.to_string().into()) {
+        } else if event.metadata.get("run_id") == Some(account.run_id.to_string()) {
             let decoded = event.decode().map_err(|source| AccountError::decode(&event, source))?;
             account.last_event = event.recorded_at;
             reading.take(&mut account, &event, &decoded);

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use es_core::RecordedEvent;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::output::{Output, shown};
 use super::{Common, Failure};
@@ -35,11 +35,11 @@ pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<Exi
     }
     if args.common.json {
         let events: Vec<_> = traced.nodes.iter().map(json_of).collect();
-        output.json(&json!({
-            "correlation_id": args.correlation_id,
-            "missing_causes": traced.missing(),
-            "events": events,
-        }))?;
+        output.json(&Tree {
+            correlation_id: &args.correlation_id,
+            missing_causes: traced.missing(),
+            events,
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut shift, mut last) = (0, None);
@@ -87,18 +87,32 @@ fn told(cause: &CauseOf) -> Option<String> {
     }
 }
 
-fn json_of(node: &Node) -> Value {
+/// What is told as JSON; events keep every digit.
+#[derive(Serialize)]
+struct Tree<'a, M> {
+    correlation_id: &'a str,
+    missing_causes: M,
+    events: Vec<Told<'a>>,
+}
+
+/// A node of it.
+#[derive(Serialize)]
+struct Told<'a> {
+    depth: usize,
+    cause: &'static str,
+    event: &'a RecordedEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause_event: Option<&'a RecordedEvent>,
+}
+
+fn json_of(node: &Node) -> Told<'_> {
     let Node { depth, cause, event } = node;
     let (name, outside) = match cause {
         CauseOf::None => ("none", None),
         CauseOf::Above => ("above", None),
-        CauseOf::Elsewhere(event) => ("elsewhere", Some(event)),
+        CauseOf::Elsewhere(event) => ("elsewhere", Some(&**event)),
         CauseOf::Missing(_) => ("missing", None),
         CauseOf::Circular(_) => ("circular", None),
     };
-    let mut told = json!({"depth": depth, "cause": name, "event": event});
-    if let Some(outside) = outside {
-        told["cause_event"] = json!(outside);
-    }
-    told
+    Told { depth: *depth, cause: name, event, cause_event: outside }
 }
