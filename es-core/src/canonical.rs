@@ -8,21 +8,20 @@ mod decimal;
 
 use std::borrow::Cow;
 
-use serde_json::Value;
-
 use crate::content::ContentProblem;
 use crate::limits::Limits;
 
-pub(crate) use decimal::{Decimal, is_exact, is_same_number};
+pub(crate) use decimal::{Decimal, integer};
 
 /// Two texts that are the same JSON value: numbers by their value, members in any order.
 pub(crate) fn same_json(a: &str, b: &str) -> bool {
-    a == b || normal(a) == normal(b)
+    a == b || normal(a, Elements::InOrder) == normal(b, Elements::InOrder)
 }
 
-/// True if both are the same JSON value: numbers by their value.
-pub(crate) fn same_value(a: &Value, b: &Value) -> bool {
-    a == b || same_json(&a.to_string(), &b.to_string())
+/// As [`same_json`], with the elements of arrays in any order, too: a set without an order is
+/// written in another one each time.
+pub(crate) fn same_elements(a: &str, b: &str) -> bool {
+    a == b || normal(a, Elements::Sorted) == normal(b, Elements::Sorted)
 }
 
 /// The canonical form of a text that is JSON: keys by length, then by their bytes; of two members
@@ -37,8 +36,8 @@ pub(crate) fn canonical(text: &str, max_bytes: usize) -> Result<String, ContentP
 }
 
 /// A text that is the same for all texts of one JSON value.
-fn normal(text: &str) -> String {
-    let written = Writer::new(text, Numbers::Normal).written();
+fn normal(text: &str, elements: Elements) -> String {
+    let written = Writer::new(text, Numbers::Normal { elements }).written();
     written.unwrap_or_else(|_| text.to_owned())
 }
 
@@ -47,7 +46,14 @@ enum Numbers {
     /// Written out as decimals, with the zeros behind the point.
     Plain { max_bytes: usize },
     /// Every value in one spelling.
-    Normal,
+    Normal { elements: Elements },
+}
+
+/// What becomes of the elements of arrays.
+#[derive(Clone, Copy, PartialEq)]
+enum Elements {
+    InOrder,
+    Sorted,
 }
 
 /// One pass over a text, without recursion.
@@ -57,7 +63,8 @@ struct Writer<'a> {
     numbers: Numbers,
     out: String,
     open: Vec<Open>,
-    /// The members of all open objects, the innermost last.
+    /// The members of all open objects, and the elements of arrays that are to be sorted; those of
+    /// the innermost last.
     members: Vec<Member<'a>>,
     is_key_next: bool,
 }
@@ -122,6 +129,10 @@ impl<'a> Writer<'a> {
     /// What follows is a key or an element of an array.
     fn element(&mut self) {
         self.is_key_next = self.open.last().is_some_and(|open| open.is_object);
+        let is_sorted = matches!(self.numbers, Numbers::Normal { elements: Elements::Sorted });
+        if is_sorted && !self.is_key_next && !self.open.is_empty() {
+            self.members.push(Member { key: Cow::Borrowed(""), start: self.out.len() });
+        }
     }
 
     fn end(&mut self, bracket: u8) {
@@ -137,11 +148,11 @@ impl<'a> Writer<'a> {
     /// Brings the members of what ends here into their order, each name once.
     fn sort(&mut self, open: &Open) {
         let members = &self.members[open.first..];
-        let rank = |key: &Cow<'a, str>| key.len();
-        let is_sorted = members
-            .windows(2)
-            .all(|pair| (rank(&pair[0].key), &pair[0].key) < (rank(&pair[1].key), &pair[1].key));
-        if is_sorted || members.len() < 2 {
+        let is_sorted = members.windows(2).all(|pair| {
+            let (a, b) = (&pair[0].key, &pair[1].key);
+            (a.len(), a) < (b.len(), b)
+        });
+        if is_sorted {
             return;
         }
         let ends = members.iter().skip(1).map(|next| next.start - 1).chain([self.out.len()]);
@@ -150,12 +161,16 @@ impl<'a> Writer<'a> {
             .zip(ends)
             .map(|(member, end)| (member.key.len(), &member.key, &self.out[member.start..end]))
             .collect();
-        parts.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        if open.is_object {
+            parts.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+        } else {
+            parts.sort_by(|a, b| a.2.cmp(b.2));
+        }
         let mut sorted = String::with_capacity(self.out.len() - open.start);
         for (index, (_, key, part)) in parts.iter().enumerate() {
             // the sorting is stable: the last of a name is the last that was written
             let is_repeated = parts.get(index + 1).is_some_and(|(_, next, _)| next == key);
-            if is_repeated {
+            if is_repeated && open.is_object {
                 continue;
             }
             if !sorted.is_empty() {
@@ -200,7 +215,7 @@ impl<'a> Writer<'a> {
     fn number(&mut self) -> Result<(), ContentProblem> {
         let text = number_at(self.text, self.at);
         match self.numbers {
-            Numbers::Normal => Decimal::of(text).write_normal(&mut self.out),
+            Numbers::Normal { .. } => Decimal::of(text).write_normal(&mut self.out),
             // nearly all numbers: digits without an exponent, and not zero
             Numbers::Plain { .. } if !text.starts_with("-0") && !text.contains(['e', 'E']) => {
                 self.out.push_str(text);
@@ -336,6 +351,16 @@ mod tests {
             assert_eq!(canonical(text), expected, "{text}");
             assert_eq!(canonical(expected), expected);
             assert!(same_json(text, expected));
+        }
+    }
+
+    #[test]
+    fn sets_are_the_same_in_any_order_and_lists_are_not() {
+        let (a, b) =
+            (r#"{"s":[1,[],{"b":2,"a":[3,4]},1]}"#, r#"{"s":[{"a":[4,3],"b":2},1.0,1,[]]}"#);
+        assert!(same_elements(a, b) && !same_json(a, b));
+        for (a, b) in [("[1,1,2]", "[1,2]"), ("[1,1,2]", "[1,2,2]"), ("[[1],2]", "[1,[2]]")] {
+            assert!(!same_elements(a, b), "{a} {b}");
         }
     }
 

@@ -172,7 +172,7 @@ pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, Deco
         return Err(DecodeError::Unreadable { event_type, reason: reason.to_owned() });
     }
     if event.metadata.event_version.is_none()
-        && let Some(found) = event.metadata.get("event_version")
+        && let Some(found) = event.metadata.document("event_version")
     {
         let event_type = event.event_type.as_str().to_owned();
         return Err(DecodeError::BadVersion { event_type, found: found.to_string() });

@@ -80,7 +80,7 @@ pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata};
-pub use payload::Payload;
+pub use payload::{Payload, RoundTripError};
 pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
 pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
@@ -94,6 +94,7 @@ pub use stream::{InvalidStreamId, StreamId};
 pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};
 pub use unit_of_work::{Decision, ExecutedUnit, Member, Members, UnitOfWork};
+pub use upcast::Fields;
 pub use version::{Conflict, ExpectedVersion, StreamVersion};
 
 #[cfg(doctest)]

@@ -1,15 +1,22 @@
 //! JSON text as stored.
 
+mod round_trip;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::canonical::{canonical, same_json};
+use crate::canonical::{canonical, same_elements, same_json};
 use crate::content::ContentProblem;
 use crate::finite::check_finite;
+
+pub use self::round_trip::RoundTripError;
+pub(crate) use self::round_trip::unchanged;
 
 /// One JSON document as text; cloning is cheap.
 ///
@@ -101,6 +108,16 @@ impl Payload {
         same_json(self.as_str(), other.as_str())
     }
 
+    /// As [`same_json`](Self::same_json), with the elements of arrays in any order, too: a set without
+    /// an order is written in another one each time.
+    pub fn same_elements(&self, other: &Self) -> bool {
+        let reasons = (self.unreadable_because(), other.unreadable_because());
+        match reasons {
+            (None, None) => same_elements(self.as_str(), other.as_str()),
+            (a, b) => a == b,
+        }
+    }
+
     /// The document in the form that every store may give back: keys by length, then by their
     /// bytes, numbers written out, of two members of one name the last, no white space.
     ///
@@ -109,7 +126,29 @@ impl Payload {
     /// When it has a number that no store takes, or half of a surrogate pair.
     pub fn canonical(&self) -> Result<Self, ContentProblem> {
         let text = canonical(self.as_str(), MAX_CANONICAL_BYTES)?;
+        if text == self.as_str() {
+            return Ok(self.clone());
+        }
         Ok(Self::parse(text).expect("the canonical form of JSON is JSON"))
+    }
+}
+
+/// What a document is made of, each part as its text.
+pub(crate) enum Parts {
+    Object(BTreeMap<String, Payload>),
+    Array(Vec<Payload>),
+    /// Anything else, and an object with a key that is no text.
+    Whole,
+}
+
+impl Payload {
+    pub(crate) fn parts(&self) -> Parts {
+        let parts = match self.as_str().as_bytes().first() {
+            Some(b'{') => serde_json::from_str(self.as_str()).map(Parts::Object),
+            Some(b'[') => serde_json::from_str(self.as_str()).map(Parts::Array),
+            _ => return Parts::Whole,
+        };
+        parts.unwrap_or(Parts::Whole)
     }
 }
 
@@ -119,6 +158,12 @@ pub(crate) const MAX_CANONICAL_BYTES: usize = 64 * 1024 * 1024;
 impl From<Box<RawValue>> for Payload {
     fn from(raw: Box<RawValue>) -> Self {
         Self(Form::Json(raw.into()))
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self::of(&value).expect("a value is JSON")
     }
 }
 

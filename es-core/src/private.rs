@@ -5,18 +5,16 @@ use std::marker::PhantomData;
 
 pub use serde;
 
+use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::metadata::Metadata;
+use crate::payload::Payload;
+use crate::upcast::Fields;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::{Map, Value};
-
-use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
-use crate::finite::check_finite;
-use crate::metadata::Metadata;
-use crate::payload::Payload;
 
 /// Makes a payload of one version one of the next.
-pub type Upcaster = fn(&mut Map<String, Value>);
+pub type Upcaster = fn(&mut Fields);
 
 pub fn payload_of<T: Serialize>(
     event_type: &'static str,
@@ -31,9 +29,7 @@ pub fn set_metadata<T: Serialize>(
     field: &str,
     value: &T,
 ) -> Result<(), EncodeError> {
-    let value = check_finite(value).and_then(|()| serde_json::to_value(value));
-    let value = value.map_err(|source| EncodeError { event_type, source })?;
-    metadata.set(field, value);
+    metadata.set(field, payload_of(event_type, value)?);
     Ok(())
 }
 
@@ -61,7 +57,7 @@ pub fn payload<T: DeserializeOwned>(
     let read = if version == current {
         serde_json::from_str(stored.payload.get())
     } else {
-        upcast(stored, upcasters).and_then(|payload| serde_json::from_str(&payload))
+        upcast(stored, upcasters).and_then(|payload| payload.decode())
     };
     read.map_err(|source| DecodeError::Payload {
         event_type: event_type(),
@@ -70,9 +66,10 @@ pub fn payload<T: DeserializeOwned>(
     })
 }
 
-fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<String, serde_json::Error> {
+fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<Payload, serde_json::Error> {
     let newer = upcasters.iter().zip(1..).filter(|(_, from)| *from >= stored.schema_version);
-    crate::upcast::upcast(stored.payload.get(), newer.map(|(upcaster, _)| *upcaster))
+    let payload = Payload::from(stored.payload.to_owned());
+    crate::upcast::upcast(&payload, newer.map(|(upcaster, _)| *upcaster))
 }
 
 /// Reads a metadata field; an absent one is read from null.
@@ -80,8 +77,9 @@ pub fn metadata<T: DeserializeOwned>(
     stored: &StoredEvent<'_>,
     field: &'static str,
 ) -> Result<T, DecodeError> {
-    let value = stored.metadata.get(field).unwrap_or_default();
-    serde_json::from_value(value).map_err(|source| DecodeError::Metadata {
+    let value = stored.metadata.document(field);
+    let read = value.map_or_else(|| serde_json::from_str("null"), |value| value.decode());
+    read.map_err(|source| DecodeError::Metadata {
         event_type: stored.event_type.to_owned(),
         field,
         source,
@@ -94,9 +92,9 @@ pub fn metadata_or<T: DeserializeOwned>(
     field: &'static str,
     default: impl FnOnce() -> T,
 ) -> Result<T, DecodeError> {
-    match stored.metadata.get(field) {
-        Some(_) => metadata(stored, field),
-        None => Ok(default()),
+    match stored.metadata.has(field) {
+        true => metadata(stored, field),
+        false => Ok(default()),
     }
 }
 

@@ -143,7 +143,7 @@ pub enum ReplayError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A state cannot be written as JSON, such as a map whose keys are no strings.
+    /// A state cannot be written as JSON, such as a number that is not finite.
     #[error("what {logic} makes of {stream} cannot be written as JSON")]
     Json {
         /// The stream.

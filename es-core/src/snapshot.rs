@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::aggregate::Aggregate;
-use crate::content::{ContentProblem, check_json};
+use crate::content::ContentProblem;
 use crate::envelope::{EventId, RecordedEvent};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::event::Event;
@@ -77,15 +77,8 @@ impl Snapshot {
         if self.schema.contains('\0') {
             return Err(refused(ContentProblem::NulCharacter { path: "schema".to_owned() }));
         }
-        kept_form(&self.state).map(drop).map_err(refused)
+        self.state.stored_form(Limits::default().append_bytes).map(drop).map_err(refused)
     }
-}
-
-/// A state in the form that every store may give back.
-pub(crate) fn kept_form(state: &Payload) -> Result<Payload, ContentProblem> {
-    let limits = Limits::default();
-    check_json(state.as_str(), limits.append_bytes, limits.depth)?;
-    state.canonical()
 }
 
 /// What is known of a kept snapshot without reading its state.

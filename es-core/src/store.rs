@@ -78,6 +78,7 @@ use crate::stream::StreamId;
 ///
 /// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged.
 ///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
+///     `fidelity::numbers_in_metadata_come_back_to_the_last_digit`,
 ///     `fidelity::large_payloads_come_back`, `fidelity::names_come_back_unchanged`,
 ///     `fidelity::generated_documents_come_back_or_are_refused`)
 /// 13. `recorded_at` is the store's clock at the time of writing, in microseconds; it orders

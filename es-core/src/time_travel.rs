@@ -3,9 +3,9 @@
 mod difference;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::aggregate::Aggregate;
+use crate::payload::Payload;
 use crate::repository::{LoadError, Loaded, Repository};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
@@ -58,7 +58,7 @@ pub enum DifferenceError {
     /// One of them could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A state cannot be written as JSON, such as a map whose keys are no strings.
+    /// A state cannot be written as JSON, such as a number that is not finite.
     #[error("the state of {stream} after {version} events cannot be written as JSON")]
     Json {
         /// The stream.
@@ -133,8 +133,8 @@ impl<A: Aggregate> Repository<A> {
     }
 }
 
-fn json_of<A: Serialize>(loaded: &Loaded<A>) -> Result<Value, DifferenceError> {
-    serde_json::to_value(&loaded.state).map_err(|source| DifferenceError::Json {
+fn json_of<A: Serialize>(loaded: &Loaded<A>) -> Result<Payload, DifferenceError> {
+    Payload::of(&loaded.state).map_err(|source| DifferenceError::Json {
         stream: loaded.stream.clone(),
         version: loaded.version,
         source,

@@ -2,10 +2,10 @@
 #![deny(missing_docs, unused, clippy::all, clippy::pedantic)]
 
 use es_core::{
-    AggregateId, DecodeError, Event, EventType, EventVersion, Metadata, Payload, StoredEvent,
-    assert_distinct_event_types,
+    AggregateId, DecodeError, Event, EventType, EventVersion, Fields, Metadata, Payload,
+    StoredEvent, assert_distinct_event_types,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A payload of its own.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -75,20 +75,16 @@ pub enum Shape {
 assert_distinct_event_types!(Shape, hidden::LocalEvent);
 
 mod upcasters {
-    use super::{Map, Value};
-
-    pub(super) fn add_status(payload: &mut Map<String, Value>) {
-        payload.insert("status".to_owned(), "SUCCESS".into());
+    pub(super) fn add_status(payload: &mut es_core::Fields) {
+        payload.insert("status", "SUCCESS");
     }
 }
 
-fn rename_result(payload: &mut Map<String, Value>) {
-    if let Some(result) = payload.remove("out") {
-        payload.insert("result".to_owned(), result);
-    }
+fn rename_result(payload: &mut Fields) {
+    payload.rename("out", "result");
 }
 
-fn drop_all(payload: &mut Map<String, Value>) {
+fn drop_all(payload: &mut Fields) {
     payload.clear();
 }
 
@@ -215,7 +211,7 @@ fn encoding_leaves_other_metadata_alone() {
         metadata: String::new(),
     };
     event.encode(&mut metadata).unwrap();
-    assert_eq!(metadata.get("mine"), Some(json!(1)));
+    assert_eq!(metadata.get("mine"), Some(1));
     assert_eq!(metadata.duration_ms, None);
     assert_eq!(metadata.event_version, None::<EventVersion>);
 }

@@ -153,6 +153,7 @@ macro_rules! for_each_scenario {
                 fidelity {
                     payloads_come_back_as_the_same_value,
                     metadata_comes_back_equal,
+                    numbers_in_metadata_come_back_to_the_last_digit,
                     names_come_back_unchanged,
                     large_payloads_come_back,
                     generated_documents_come_back_or_are_refused,

@@ -16,6 +16,7 @@
 //! | [`decided_events_evolve`] | a decision whose own events break the fold |
 //! | [`decide_is_deterministic`] | a decision that would differ when it is run again |
 //! | [`snapshots_equal_replay`] | a state that is not kept completely |
+//! | [`rows_round_trip`] | a row of a projection that is not stored as it is; called for each projection |
 //!
 //! The number of cases is 256, or `PROPTEST_CASES`.
 //!
@@ -45,6 +46,7 @@ mod decisions;
 mod events;
 mod json;
 mod keys;
+mod rows;
 mod series;
 mod stack;
 mod suite;
@@ -61,6 +63,7 @@ pub use self::events::{
     decode_never_panics, events_are_storable, events_round_trip, every_kind_is_generated,
     kinds_are_distinct,
 };
+pub use self::rows::rows_round_trip;
 pub use self::series::{decided_history, series, series_given};
 #[doc(hidden)]
 pub use self::stack::__on_a_large_stack;

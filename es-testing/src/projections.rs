@@ -40,6 +40,7 @@ mod fidelity;
 mod guards;
 mod handlers;
 mod inline;
+mod judged;
 mod laws;
 mod lease;
 mod parking;
@@ -189,6 +190,7 @@ macro_rules! for_each_projection_scenario {
                     a_discarded_event_is_left_out,
                     a_failing_batch_is_halved_for_a_handler,
                     health_tells_the_truth,
+                    a_row_is_judged_after_each_event,
                 }
                 guards {
                     an_event_without_keys_waits_for_them,

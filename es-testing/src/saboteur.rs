@@ -26,8 +26,11 @@ mod mangled;
 mod reads;
 mod refusals;
 mod reopening;
+mod respelled;
 mod snapshots;
 mod waits;
+
+pub use self::respelled::harmless;
 
 /// A clause of a contract, by its number in the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

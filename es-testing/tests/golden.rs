@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use es_core::{Aggregate, Event};
+use es_core::{Aggregate, Event, Fields};
 use es_testing::golden::{self, Mismatch, check, check_aggregate, compare, write_missing};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 #[derive(Event, Debug)]
@@ -177,7 +177,7 @@ fn foreign_files_are_named() {
 
 /// The second program: the same orders with a new shape.
 mod next {
-    use super::{Aggregate, Event, Map, Value};
+    use super::{Aggregate, Event, Fields};
 
     #[derive(Event, Debug)]
     pub(super) enum OrderEvent {
@@ -189,8 +189,8 @@ mod next {
         OrderPaid,
     }
 
-    fn currency(payload: &mut Map<String, Value>) {
-        payload.insert("currency".to_owned(), "EUR".into());
+    fn currency(payload: &mut Fields) {
+        payload.insert("currency", "EUR");
     }
 
     #[derive(Default)]
@@ -229,7 +229,7 @@ fn files_of_older_versions_and_older_names_stay_and_are_read() {
 
 /// A third program, whose orders are at version 3.
 mod third {
-    use super::{Event, Map, Value};
+    use super::{Event, Fields};
 
     #[derive(Event, Debug)]
     pub(super) enum OrderEvent {
@@ -242,12 +242,12 @@ mod third {
     }
 
     // wrong: it expects a field that version 1 never had
-    fn currency(payload: &mut Map<String, Value>) {
-        let currency = payload.remove("unit").unwrap_or_default();
-        payload.insert("currency".to_owned(), currency);
+    fn currency(payload: &mut Fields) {
+        let currency = payload.remove("unit");
+        payload.insert("currency", currency);
     }
 
-    fn unchanged(_: &mut Map<String, Value>) {}
+    fn unchanged(_: &mut Fields) {}
 
     pub(super) fn examples() -> [OrderEvent; 2] {
         let currency = "USD".to_owned();
@@ -367,4 +367,24 @@ fn stored_forms_are_folded_too() {
     };
     assert!(problem.contains("order_placed.v1.2.json"), "{problem}");
     assert!(problem.contains("an order of nothing"), "{problem}");
+}
+
+#[test]
+fn numbers_are_frozen_to_the_last_digit() {
+    #[derive(Event, Debug, PartialEq)]
+    enum Booking {
+        AmountBooked {
+            amount: u128,
+            #[event(metadata)]
+            of: i128,
+            parts: Vec<u128>,
+        },
+    }
+    let booked =
+        || [Booking::AmountBooked { amount: u128::MAX, of: i128::MIN, parts: vec![1 << 64] }];
+    let folder = tempfile::tempdir().unwrap();
+    write_missing(folder.path(), booked()).unwrap();
+    compare(folder.path(), booked()).unwrap();
+    let text = fs::read_to_string(folder.path().join("amount_booked.v1.json")).unwrap();
+    assert!(text.contains("    \"amount\": 340282366920938463463374607431768211455,\n"), "{text}");
 }

@@ -6,5 +6,7 @@ mod clauses;
 mod matrix;
 #[path = "saboteurs/overlapping.rs"]
 mod overlapping;
+#[path = "saboteurs/respelled.rs"]
+mod respelled;
 #[path = "saboteurs/slow.rs"]
 mod slow;

@@ -108,7 +108,7 @@ fn upcasts(variant: &Variant, errors: &mut Errors) {
             ),
             format_args!(
                 "add `upcast({first} => path::of_function)`, a \
-                 `fn(&mut serde_json::Map<String, serde_json::Value>)`"
+                 `fn(&mut es_core::Fields)`"
             ),
         );
     }

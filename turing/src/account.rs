@@ -135,7 +135,7 @@ pub async fn account_of(
 
 /// True for the events of a run, and for what cannot be read at all and so may be one.
 pub(crate) fn is_of(event: &RecordedEvent, run_id: RunId) -> bool {
-    match event.metadata.get("run_id") {
+    match event.metadata.get::<String>("run_id") {
         Some(of) => of == run_id.to_string(),
         None => event.payload.unreadable_because().is_some(),
     }

@@ -97,8 +97,7 @@ pub const NAMES: [&str; 3] = [ConversationStatistics::NAME, PostingStates::NAME,
 
 /// The run that an event belongs to: as its metadata say, or else its payload.
 fn run_of(event: &RecordedEvent) -> Option<RunId> {
-    let noted = event.metadata.get("run_id");
-    let noted = noted.as_ref().and_then(|value| value.as_str()?.parse().ok());
+    let noted = event.metadata.get::<String>("run_id").and_then(|text| text.parse().ok());
     noted.or_else(|| {
         #[derive(serde::Deserialize)]
         struct Payload {

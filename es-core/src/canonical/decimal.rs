@@ -128,33 +128,33 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// True if the nearest double, or an integer of 64 bits, is this number and not only near it.
-pub(crate) fn is_exact(text: &str) -> bool {
-    /// Fewer digits than these are always kept, and so is an exponent that fits beside them.
-    const SURE: usize = 15;
-    if text.len() <= SURE && !text.contains(['e', 'E']) {
-        return true;
+/// The integer that a JSON number is once it is written out: `1e3` is 1000. One with a point is none,
+/// whatever stands behind it: a database type of decimals keeps it.
+pub(crate) fn integer(text: &str) -> Option<i128> {
+    /// An integer of 128 bits has no more digits.
+    const DIGITS: i64 = 39;
+    let number = Decimal::of(text);
+    let (before, after) = number.plain_parts()?;
+    if before > DIGITS || after > 0 {
+        return None;
     }
-    if text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok() {
-        return true;
-    }
-    let Ok(double) = text.parse::<f64>() else { return false };
-    double.is_finite() && is_same_number(&format!("{double:e}"), text)
-}
-
-/// True if both texts are the same number.
-pub(crate) fn is_same_number(a: &str, b: &str) -> bool {
-    let normal = |text| {
-        let mut out = String::new();
-        Decimal::of(text).write_normal(&mut out);
-        out
-    };
-    a == b || normal(a) == normal(b)
+    let mut plain = String::new();
+    number.write_plain(&mut plain);
+    plain.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_same_number(a: &str, b: &str) -> bool {
+        let normal = |text| {
+            let mut out = String::new();
+            Decimal::of(text).write_normal(&mut out);
+            out
+        };
+        normal(a) == normal(b)
+    }
 
     fn plain(text: &str) -> String {
         let mut out = String::new();
@@ -229,21 +229,21 @@ mod tests {
     }
 
     #[test]
-    fn what_a_double_or_an_integer_holds_is_exact() {
-        for exact in [
-            "0.1",
-            "1e308",
-            "18446744073709551615",
-            "-9223372036854775808",
-            "5e-324",
-            "1.7976931348623157e308",
-            "0.30000000000000004",
-            "1.50",
-        ] {
-            assert!(is_exact(exact), "{exact}");
+    fn an_integer_is_read_in_every_spelling_and_nothing_else_is_one() {
+        let integers = [
+            ("5", 5),
+            ("-5", -5),
+            ("0.05e2", 5),
+            ("1e17", 100_000_000_000_000_000),
+            ("-0", 0),
+            ("18446744073709551616", 1 << 64),
+            ("1.70141183460469231731687303715884105727e38", i128::MAX),
+        ];
+        for (text, expected) in integers {
+            assert_eq!(integer(text), Some(expected), "{text}");
         }
-        for text in ["18446744073709551617", "0.12345678901234567890", "1e309", "1e-400"] {
-            assert!(!is_exact(text), "{text}");
+        for text in ["0.5", "5.0", "50e-1", "-0.0", "1e39", "1e99999999999999999999", "1e400"] {
+            assert_eq!(integer(text), None, "{text}");
         }
     }
 }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::content::check_json;
 use crate::envelope::RecordedEvent;
 use crate::limits::Limits;
 use crate::payload::Payload;
 
 use super::error::OddRow;
+use super::worker::chain;
 use super::{ApplyError, Keying, Projection, RowChange};
 
 /// What became of the events of one key.
@@ -19,14 +19,6 @@ pub(super) struct Folded {
     pub(super) row: Option<Payload>,
     /// Which of the events could not be taken, and why.
     pub(super) failed: Option<(usize, ApplyError)>,
-}
-
-/// What failed in folding events into a row.
-enum Failed {
-    /// This event.
-    Event(usize, ApplyError),
-    /// The row after all of them cannot be written.
-    Row(ApplyError),
 }
 
 /// A [`Projection`] over JSON rows.
@@ -53,12 +45,12 @@ pub(super) trait OpenRows: Send + Sync {
     /// Adds a row as it is stored; `None` if there is none.
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError>;
 
-    /// Takes an event into a row that was added, and answers how many bytes of the store the row
-    /// has, or 0 if it was changed before. Never panics.
+    /// Takes an event into a row that was added, judges the row, and answers how many bytes of the
+    /// store it had, or 0 if it was changed before. Never panics.
     fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError>;
 
     /// What became of the rows since they were added or this was asked last.
-    fn changes(&mut self) -> Result<Vec<RowChange>, ApplyError>;
+    fn changes(&mut self) -> Vec<RowChange>;
 
     /// Forgets all rows.
     fn clear(&mut self);
@@ -85,8 +77,10 @@ struct TypedRows<P: Projection> {
 
 struct OpenRow<R> {
     row: Option<R>,
+    /// As it was loaded or told last.
     stored: Option<Payload>,
-    is_touched: bool,
+    /// What is to be stored, if an event was taken.
+    new: Option<Option<Payload>>,
 }
 
 fn size(stored: Option<&Payload>) -> usize {
@@ -109,24 +103,22 @@ impl<P: Projection> OpenRows for TypedRows<P> {
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError> {
         let row = guarded(|| Typed::<P>::decoded(stored.as_ref()))?;
         self.bytes += size(stored.as_ref());
-        self.rows.insert(key, OpenRow { row, stored, is_touched: false });
+        self.rows.insert(key, OpenRow { row, stored, new: None });
         Ok(())
     }
 
     fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError> {
         let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
-        let bytes = if open.is_touched { 0 } else { size(open.stored.as_ref()) };
-        open.is_touched = true;
-        open.row = self.projection.applied(key, open.row.take(), event)?;
+        let bytes = if open.new.is_some() { 0 } else { size(open.stored.as_ref()) };
+        let (new, row) = self.projection.applied(key, open.row.take(), event)?;
+        (open.row, open.new) = (row, Some(new));
         Ok(bytes)
     }
 
-    fn changes(&mut self) -> Result<Vec<RowChange>, ApplyError> {
+    fn changes(&mut self) -> Vec<RowChange> {
         let mut changes = Vec::new();
-        for (key, open) in self.rows.iter_mut().filter(|(_, open)| open.is_touched) {
-            open.is_touched = false;
-            let (value, row) = guarded(|| Typed::<P>::encoded(open.row.as_ref()))?;
-            open.row = row;
+        for (key, open) in &mut self.rows {
+            let Some(value) = open.new.take() else { continue };
             if value.as_ref().map(Payload::as_str) != open.stored.as_ref().map(Payload::as_str) {
                 self.bytes -= size(open.stored.as_ref());
                 self.bytes += size(value.as_ref());
@@ -134,7 +126,7 @@ impl<P: Projection> OpenRows for TypedRows<P> {
                 changes.push(RowChange { key: key.clone(), value });
             }
         }
-        Ok(changes)
+        changes
     }
 
     fn clear(&mut self) {
@@ -143,64 +135,32 @@ impl<P: Projection> OpenRows for TypedRows<P> {
     }
 }
 
-/// A row, or why it could not be had.
-type Row<P> = Result<Option<<P as Projection>::Row>, ApplyError>;
+/// A row as it is stored, and as it is read back.
+type Row<P> = (Option<Payload>, Option<<P as Projection>::Row>);
 
 impl<P: Projection> Typed<P> {
-    fn decoded(row: Option<&Payload>) -> Row<P> {
+    fn decoded(row: Option<&Payload>) -> Result<Option<P::Row>, ApplyError> {
         Ok(row.map(Payload::decode).transpose()?)
     }
 
-    pub(super) fn applied(&self, key: &str, row: Option<P::Row>, event: &RecordedEvent) -> Row<P> {
-        guarded(|| self.projection.apply(key, row, event))
-    }
-
-    /// The row as it is stored, in the form that every store may give back, and as it is read back:
-    /// a model must not depend on how often its rows were read.
-    fn encoded(row: Option<&P::Row>) -> Result<(Option<Payload>, Option<P::Row>), ApplyError> {
-        let Some(row) = row else { return Ok((None, None)) };
-        let stored = Payload::of(row)?;
-        let limits = Limits::default();
-        check_json(stored.as_str(), limits.payload_bytes, limits.depth)?;
-        let stored = stored.canonical()?;
-        let read = Self::decoded(Some(&stored))
-            .map_err(|error| format!("the row cannot be read back: {error}"))?;
-        Ok((Some(stored), read))
-    }
-
-    /// Folds all events, or tells what failed.
-    fn attempt(
+    /// The row after an event, in the form that every store may give back.
+    ///
+    /// It is judged and read back after each event: a model must not depend on which events were
+    /// committed together, nor on how often its rows were read.
+    pub(super) fn applied(
         &self,
         key: &str,
-        row: Option<&Payload>,
-        events: &[&RecordedEvent],
-    ) -> Result<Option<Payload>, Failed> {
-        let mut row = guarded(|| Self::decoded(row)).map_err(|error| Failed::Event(0, error))?;
-        for (index, event) in events.iter().enumerate() {
-            row = self.applied(key, row, event).map_err(|error| Failed::Event(index, error))?;
-        }
-        let encoded = guarded(|| Self::encoded(row.as_ref()));
-        encoded.map(|(stored, _)| stored).map_err(Failed::Row)
-    }
-
-    /// The first of some events after which the row cannot be written, found by halving: folding all of
-    /// them again and again, an event less each time, takes too long.
-    fn unwritable(
-        &self,
-        key: &str,
-        row: Option<&Payload>,
-        events: &[&RecordedEvent],
-        error: ApplyError,
-    ) -> (usize, ApplyError) {
-        let (mut good, mut bad, mut error) = (0, events.len(), error);
-        while bad - good > 1 {
-            let middle = good + (bad - good) / 2;
-            match self.attempt(key, row, &events[..middle]) {
-                Ok(_) => good = middle,
-                Err(Failed::Row(other) | Failed::Event(_, other)) => (bad, error) = (middle, other),
-            }
-        }
-        (good, error)
+        row: Option<P::Row>,
+        event: &RecordedEvent,
+    ) -> Result<Row<P>, ApplyError> {
+        guarded(|| {
+            let Some(row) = self.projection.apply(key, row, event)? else {
+                return Ok((None, None));
+            };
+            let (stored, row) = Payload::round_trip(&row, Limits::default().payload_bytes)
+                .map_err(|error| format!("the row cannot be stored: {}", chain(&error)))?;
+            Ok((Some(stored), Some(row)))
+        })
     }
 }
 
@@ -221,27 +181,22 @@ impl<P: Projection> Fold for Typed<P> {
     }
 
     fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded {
-        let mut failed = None;
-        let mut good = events;
-        loop {
-            // the row was moved into the call that failed; folding is pure, so it is folded again
-            match self.attempt(key, row, good) {
-                Ok(folded) => return Folded { row: folded, failed },
-                Err(Failed::Event(_, error) | Failed::Row(error)) if good.is_empty() => {
-                    // no event is at fault: keep the row as it is stored, take nothing
-                    let failed = Some((0, OddRow::new(key, &error).into()));
-                    return Folded { row: row.cloned(), failed };
-                }
-                Err(failure) => {
-                    let (index, error) = match failure {
-                        Failed::Event(index, error) => (index, error),
-                        Failed::Row(error) => self.unwritable(key, row, good, error),
-                    };
-                    failed = Some((index, error));
-                    good = &good[..index];
-                }
+        let mut stored = row.cloned();
+        let mut open = match guarded(|| Self::decoded(row)) {
+            Ok(open) => open,
+            // no event is at fault: keep the row as it is stored, take nothing
+            Err(error) => {
+                let failed = Some((0, OddRow::new(key, &error).into()));
+                return Folded { row: stored, failed };
+            }
+        };
+        for (index, event) in events.iter().enumerate() {
+            match self.applied(key, open, event) {
+                Ok(after) => (stored, open) = after,
+                Err(error) => return Folded { row: stored, failed: Some((index, error)) },
             }
         }
+        Folded { row: stored, failed: None }
     }
 }
 

@@ -210,8 +210,8 @@ pub async fn live<P: Projection>(
         for event in &page.events {
             let keys = fold.keys(event).map_err(|error| failed(event, &unkeyed(event), error))?;
             for key in keys {
-                let row = fold.applied(&key, rows.remove(&key), event);
-                if let Some(row) = row.map_err(|error| failed(event, &key, error))? {
+                let after = fold.applied(&key, rows.remove(&key), event);
+                if let (_, Some(row)) = after.map_err(|error| failed(event, &key, error))? {
                     rows.insert(key, row);
                 }
             }

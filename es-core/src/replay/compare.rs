@@ -1,11 +1,11 @@
 //! One stream, folded by two logics at once.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{Compared, Logic, ReplayError, Verdict};
 use crate::aggregate::Aggregate;
 use crate::event::DecodeError;
+use crate::payload::Payload;
 use crate::read::{PageLimit, ReadStream};
 use crate::store::EventStore;
 use crate::stream::StreamId;
@@ -74,7 +74,11 @@ where
     Ok(Compared { stream, version, verdict })
 }
 
-fn json_of(state: &impl Serialize, stream: &StreamId, logic: Logic) -> Result<Value, ReplayError> {
+fn json_of(
+    state: &impl Serialize,
+    stream: &StreamId,
+    logic: Logic,
+) -> Result<Payload, ReplayError> {
     let stream = stream.clone();
-    serde_json::to_value(state).map_err(|source| ReplayError::Json { stream, logic, source })
+    Payload::of(state).map_err(|source| ReplayError::Json { stream, logic, source })
 }

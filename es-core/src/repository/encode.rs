@@ -3,9 +3,10 @@
 use super::error::ExecuteError;
 use crate::envelope::NewEvent;
 use crate::environment::Environment;
-use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
 use crate::metadata::{EventVersion, Metadata};
-use crate::payload::Payload;
+use crate::payload::{Payload, unchanged};
+use crate::time_travel::Difference;
 
 /// Decided events, ready to be stored, and as they will be read back.
 pub(crate) struct Encoded<E> {
@@ -17,6 +18,7 @@ pub(crate) struct Encoded<E> {
 pub(crate) enum EncodeFailure {
     Encode(EncodeError),
     Unreadable { event_type: &'static str, source: DecodeError },
+    Changed { event_type: &'static str, part: &'static str, difference: Box<Difference> },
 }
 
 impl<R> From<EncodeFailure> for ExecuteError<R> {
@@ -26,15 +28,19 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
             EncodeFailure::Unreadable { event_type, source } => {
                 Self::Unreadable { event_type, source }
             }
+            EncodeFailure::Changed { event_type, part, difference } => {
+                Self::Changed { event_type, part, difference }
+            }
         }
     }
 }
 
 /// Turns decided events into storable ones: ids, schema versions, and metadata from `base`.
 ///
-/// Each is read back at once, in the form that every store may give back: an event that was
-/// acknowledged must never make its aggregate unreadable, and the state that a command answers with
-/// must be the one that a load gives. The payload is stored in that form, too.
+/// Each is read back at once, in the form that every store may give back, and written again: an event
+/// that was acknowledged must never make its aggregate unreadable, what it says must not be lost, and
+/// the state that a command answers with must be the one that a load gives. The payload is stored in
+/// that form, too.
 pub(crate) fn encode_events<E: Event>(
     events: &[E],
     base: &Metadata,
@@ -43,25 +49,70 @@ pub(crate) fn encode_events<E: Event>(
     let mut encoded = Encoded { new: Vec::new(), stored: Vec::new() };
     for event in events {
         let kind = event.event_type();
-        let mut metadata = Metadata::default();
-        let payload = event.encode(&mut metadata).map_err(EncodeFailure::Encode)?;
-        metadata.event_version = Some(EventVersion::new(kind.schema_version));
-        metadata.fill_from(base);
+        let mut own = Metadata::default();
+        let written = event.encode(&mut own).map_err(EncodeFailure::Encode)?;
         // what has no such form is refused by the append, which says why
-        let payload = payload.canonical().unwrap_or(payload);
-        let read_back = Payload::of(&metadata).ok().and_then(|text| text.canonical().ok());
-        let read_back = read_back.and_then(|text| text.decode::<Metadata>().ok());
-        let stored = E::decode(StoredEvent {
-            event_type: kind.name,
-            schema_version: kind.schema_version,
-            payload: payload.as_raw(),
-            metadata: read_back.as_ref().unwrap_or(&metadata),
-        });
-        let event_type = kind.name;
-        let unreadable = |source| EncodeFailure::Unreadable { event_type, source };
-        encoded.stored.push(stored.map_err(unreadable)?);
+        let payload = written.canonical().unwrap_or_else(|_| written.clone());
+        let metadata = filled(own.clone(), kind, base);
+        let stored = read_back::<E>(kind, &payload, &metadata)?;
+        check_unchanged(&stored, (&written, own), &metadata, base)?;
+        encoded.stored.push(stored);
         let event_id = environment.event_ids.next_id();
         encoded.new.push(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata));
     }
     Ok(encoded)
+}
+
+/// The metadata of an event, with what its command adds.
+fn filled(mut own: Metadata, kind: &EventType, base: &Metadata) -> Metadata {
+    own.event_version = Some(EventVersion::new(kind.schema_version));
+    own.fill_from(base);
+    own
+}
+
+fn read_back<E: Event>(
+    kind: &EventType,
+    payload: &Payload,
+    metadata: &Metadata,
+) -> Result<E, EncodeFailure> {
+    // standard fields have one form only
+    let read = match metadata.extra.is_empty() {
+        true => None,
+        false => Payload::of(metadata).ok().and_then(|text| text.canonical().ok()),
+    };
+    let read = read.and_then(|text| text.decode::<Metadata>().ok());
+    let stored = E::decode(StoredEvent {
+        event_type: kind.name,
+        schema_version: kind.schema_version,
+        payload: payload.as_raw(),
+        metadata: read.as_ref().unwrap_or(metadata),
+    });
+    stored.map_err(|source| EncodeFailure::Unreadable { event_type: kind.name, source })
+}
+
+/// Fails if what was read back is written as something else: `was` is what the event itself wrote.
+fn check_unchanged<E: Event>(
+    stored: &E,
+    was: (&Payload, Metadata),
+    metadata: &Metadata,
+    base: &Metadata,
+) -> Result<(), EncodeFailure> {
+    let kind = stored.event_type();
+    let changed =
+        |part, difference| EncodeFailure::Changed { event_type: kind.name, part, difference };
+    let mut own = Metadata::default();
+    let again = stored.encode(&mut own).map_err(EncodeFailure::Encode)?;
+    unchanged(was.0, &again).map_err(|difference| changed("payload", difference))?;
+    if own == was.1 {
+        return Ok(());
+    }
+    // a field that the event left out may be one that the command has
+    let documents = (Payload::of(metadata), Payload::of(&filled(own, kind, base)));
+    match documents {
+        (Ok(written), Ok(again)) => {
+            unchanged(&written, &again).map_err(|difference| changed("metadata", difference))
+        }
+        // the append says why
+        _ => Ok(()),
+    }
 }

@@ -6,6 +6,7 @@ use crate::envelope::EventId;
 use crate::error::StoreError;
 use crate::event::{DecodeError, EncodeError};
 use crate::stream::StreamId;
+use crate::time_travel::Difference;
 use crate::version::{Conflict, StreamVersion};
 
 /// Why a command was not carried out.
@@ -45,7 +46,7 @@ pub enum ExecuteError<R> {
     Encode(#[from] EncodeError),
     /// A decided event could be written, but not read back; nothing was written.
     ///
-    /// A number that is not finite becomes `null`, for example, and a field that lives in the
+    /// A database may put its fields into another order, for example, and a field that lives in the
     /// metadata may have got a value of another type from the command's metadata.
     #[error("event `{event_type}` could not be read back after writing, so nothing was written")]
     Unreadable {
@@ -54,6 +55,22 @@ pub enum ExecuteError<R> {
         /// What does not fit.
         #[source]
         source: DecodeError,
+    },
+    /// A decided event is read back as another one; nothing was written.
+    ///
+    /// Its type writes something else than it reads: it rounds, trims, leaves a field out on one side,
+    /// or has variants that cannot be told apart.
+    #[error(
+        "the {part} of event `{event_type}` is read back as another one, {difference}, so nothing \
+         was written; read what is written"
+    )]
+    Changed {
+        /// The stored name of the event.
+        event_type: &'static str,
+        /// `payload` or `metadata`.
+        part: &'static str,
+        /// The first place that differs: what was written, and what it would be written as again.
+        difference: Box<Difference>,
     },
     /// The command asks for something that no store takes.
     #[error(transparent)]

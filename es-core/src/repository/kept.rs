@@ -6,11 +6,10 @@ use super::check::Sampling;
 use super::load::{Loaded, load_stream};
 use crate::aggregate::Aggregate;
 use crate::envelope::EventReceipt;
-use crate::payload::Payload;
+use crate::limits::Limits;
+use crate::payload::{Payload, RoundTripError};
 use crate::read::{ReadStream, StreamPage};
-use crate::snapshot::{
-    Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted, kept_form,
-};
+use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
 use crate::store::EventStore;
 use crate::stream::StreamId;
 use crate::time_travel::differences;
@@ -24,7 +23,7 @@ pub(crate) struct Snapshots<A> {
     queue: SnapshotQueue,
     every: u64,
     fingerprint: Arc<str>,
-    encode: fn(&A) -> Result<Payload, NotKept>,
+    encode: fn(&A) -> Result<Payload, RoundTripError>,
     decode: fn(&Payload) -> Option<A>,
     pub(super) sampling: Option<Sampling>,
 }
@@ -41,14 +40,10 @@ impl<A> Clone for Snapshots<A> {
     }
 }
 
-/// Why a state cannot be kept.
-type NotKept = Box<dyn std::error::Error + Send + Sync>;
-
 /// The state in the form that every store may give back; what would not come back is not kept.
-fn encoded<A: Snapshotted>(state: &A) -> Result<Payload, NotKept> {
-    let payload = kept_form(&Payload::of(state)?)?;
-    payload.decode::<A>()?;
-    Ok(payload)
+fn encoded<A: Snapshotted>(state: &A) -> Result<Payload, RoundTripError> {
+    let (stored, _) = Payload::round_trip(state, Limits::default().append_bytes)?;
+    Ok(stored)
 }
 
 /// A kept state that fits.
@@ -163,11 +158,8 @@ impl<A: Aggregate> Snapshots<A> {
         if !is_different {
             return kept;
         }
-        let paths = match (theirs.decode(), ours.decode()) {
-            (Ok(theirs), Ok(ours)) => differences(&theirs, &ours),
-            _ => Vec::new(),
-        };
-        let paths: Vec<_> = paths.into_iter().map(|difference| difference.path).collect();
+        let paths: Vec<_> =
+            differences(&theirs, &ours).into_iter().map(|difference| difference.path).collect();
         tracing::error!(%stream, %version, ?paths, "snapshot is not what its events say; replaced");
         let snapshot = Snapshot { state: ours, ..kept.snapshot };
         self.queue.offer(snapshot.clone());
@@ -199,7 +191,8 @@ impl<A: Aggregate> Snapshots<A> {
                 taken_at,
             })),
             Err(error) => {
-                tracing::warn!(%stream, %error, "state cannot be kept: it would not be read back")
+                let error: &(dyn std::error::Error + 'static) = &error;
+                tracing::warn!(%stream, error, "state cannot be kept: it would not be read back");
             }
         }
     }

@@ -68,6 +68,8 @@ pub(super) async fn payloads_come_back_as_the_same_value(fixture: &dyn Fixture) 
         r#"[1,[2,[3,[4,[5,{"six":[7]}]]]]]"#,
         " { \"spaced\" :\t[ 1 , 2 ]\n} ",
         r#"{"null":null,"zero":0,"empty":"","false":false}"#,
+        r#"{"a":1,"b":{"c":1,"c":[2]},"a":1.50}"#,
+        "[1.50,1e2,18446744073709551617,0.12345678901234567890,-1E-5]",
     ];
     come_back(&fixture.store(), texts.into_iter().map(text_event).collect()).await;
 }
@@ -96,6 +98,36 @@ pub(super) async fn metadata_comes_back_equal(fixture: &dyn Fixture) {
     ];
     let events = written.into_iter().map(|metadata| event(1).with_metadata(metadata));
     come_back(&fixture.store(), events.collect()).await;
+}
+
+/// A standard field is typed by the value of its number, in whichever spelling it was written or is
+/// given back, unless that has a point; others keep every digit.
+pub(super) async fn numbers_in_metadata_come_back_to_the_last_digit(fixture: &dyn Fixture) {
+    let numbers = [
+        "1e17",
+        "100000000000000000",
+        "100000000000000000.0",
+        "10.00E+16",
+        "18446744073709551616",
+        "18446744073709551617",
+        "0.12345678901234567890",
+        "0.12345678901234567891",
+        "-0.0",
+        "1.50",
+    ];
+    let written = numbers.map(|number| {
+        let text =
+            format!(r#"{{"n":{number},"deep":[{{"n":{number}}}],"conversation_id":{number}}}"#);
+        let metadata: Metadata = serde_json::from_str(&text).expect("the scenario's text is JSON");
+        let typed = match number {
+            "1e17" | "100000000000000000" | "10.00E+16" => Some(100_000_000_000_000_000),
+            _ => None,
+        };
+        assert_eq!(metadata.conversation_id, typed, "{number} is read by its value");
+        event(1).with_metadata(metadata)
+    });
+    let by_value = event(1).with_metadata(Metadata::new().with("actor_id", 1e17).with("n", 1e17));
+    come_back(&fixture.store(), written.into_iter().chain([by_value]).collect()).await;
 }
 
 pub(super) async fn names_come_back_unchanged(fixture: &dyn Fixture) {

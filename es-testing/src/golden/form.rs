@@ -1,5 +1,6 @@
 //! A stored form.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use es_core::StoredEvent;
@@ -42,8 +43,30 @@ impl Form {
 impl fmt::Display for Form {
     /// The text of a golden file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // through a Value, so that the raw payload is indented too
-        let value = serde_json::to_value(self).map_err(|_| fmt::Error)?;
-        writeln!(f, "{value:#}")
+        let document = Payload::of(self).map_err(|_| fmt::Error)?;
+        let text = serde_json::to_string_pretty(&Tree::of(document)).map_err(|_| fmt::Error)?;
+        writeln!(f, "{text}")
+    }
+}
+
+/// A document in its parts, so that it is indented, and numbers stay as they are.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Tree {
+    Object(BTreeMap<String, Tree>),
+    Array(Vec<Tree>),
+    Leaf(Payload),
+}
+
+impl Tree {
+    fn of(document: Payload) -> Self {
+        if let Ok(fields) = document.decode::<BTreeMap<String, Payload>>() {
+            let fields = fields.into_iter().map(|(name, value)| (name, Self::of(value)));
+            return Self::Object(fields.collect());
+        }
+        match document.decode::<Vec<Payload>>() {
+            Ok(items) => Self::Array(items.into_iter().map(Self::of).collect()),
+            Err(_) => Self::Leaf(document),
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 
-use es_core::{Aggregate, Snapshotted, fold};
+use es_core::{Aggregate, Limits, Payload, RoundTripError, Snapshotted, fold};
 use proptest::strategy::Strategy;
 
-use super::violation::{LawViolation, for_all};
+use super::violation::{LawViolation, chain, for_all};
 
 /// `evolve` takes every history of `histories`; give it histories in any order, because a store may
 /// hold them.
@@ -47,8 +47,8 @@ where
     })
 }
 
-/// A state that was kept as JSON after any number of events and then took the others equals the
-/// state after all of them.
+/// A state that was kept as JSON after any number of events, in the form that any store may give back,
+/// and then took the others equals the state after all of them.
 ///
 /// # Errors
 ///
@@ -64,9 +64,11 @@ where
         let replayed = fold::<A>(&history);
         for kept in 0..=history.len() {
             let (prefix, tail) = history.split_at(kept);
-            let snapshot = |error| format!("the state after {kept} events cannot be kept: {error}");
-            let text = serde_json::to_string(&fold::<A>(prefix)).map_err(snapshot)?;
-            let mut state: A = serde_json::from_str(&text).map_err(snapshot)?;
+            let snapshot = |error: RoundTripError| {
+                format!("the state after {kept} events cannot be kept: {}", chain(&error))
+            };
+            let stored = Payload::round_trip(&fold::<A>(prefix), Limits::default().append_bytes);
+            let (text, mut state) = stored.map_err(snapshot)?;
             for event in tail {
                 state.evolve(event);
             }

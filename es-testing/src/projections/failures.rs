@@ -5,6 +5,7 @@ use es_core::projection::{
     health,
 };
 
+pub(super) use super::judged::a_row_is_judged_after_each_event;
 use super::models::*;
 use super::parts::*;
 use super::upcasting::{After, Before, Payments, older, oldest};

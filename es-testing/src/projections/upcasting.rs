@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use es_core::projection::{ApplyError, Projection};
-use es_core::{Event, EventFilter, NewEvent, RecordedEvent};
-use serde_json::{Map, Value, json};
+use es_core::{Event, EventFilter, Fields, NewEvent, RecordedEvent};
+use serde_json::json;
 
 use super::models::SeenRow;
 use super::parts::*;
@@ -22,10 +22,8 @@ pub(super) enum After {
     PaymentReceived { number: u64 },
 }
 
-fn rename(payload: &mut Map<String, Value>) {
-    if let Some(amount) = payload.remove("amount") {
-        payload.insert("number".to_owned(), amount);
-    }
+fn rename(payload: &mut Fields) {
+    payload.rename("amount", "number");
 }
 
 /// What a payment tells.

@@ -66,6 +66,20 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             },
         }),
+        of_events("takes_reserved_keys", 9, |healthy| Rewrites {
+            store: healthy.events,
+            rewrite: |part| {
+                const RESERVED: &str = "$serde_json::private::RawValue";
+                for event in &mut part.events {
+                    let text = event.payload.as_str().replace(RESERVED, "raw");
+                    if text != event.payload.as_str()
+                        && let Ok(renamed) = Payload::parse(text)
+                    {
+                        event.payload = renamed;
+                    }
+                }
+            },
+        }),
         of_events("writes_before_it_checks", 9, |healthy| WritesBeforeItChecks(healthy.events)),
         of_events("refuses_without_a_reason", 9, |healthy| RefusesWithoutAReason(healthy.events)),
         of_events("refuses_the_limit_itself", 9, |healthy| RefusesTheLimit {

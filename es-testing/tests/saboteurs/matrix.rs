@@ -21,14 +21,14 @@ use super::clauses::clauses;
 const HARMLESS: &[(&str, &str)] = &[];
 
 /// The memory store, as if it were on a disk: what was written outlives its opening.
-struct Kept {
+pub(crate) struct Kept {
     store: MemoryStore,
     clock: ManualClock,
     limits: Limits,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         const KIB: usize = 1024;
         let clock = ManualClock::new();
         let mut limits = Limits::default();

@@ -272,7 +272,7 @@ async fn a_cause_stays_whatever_metadata_follows() {
     caused.update(&id("b"), |account| account.deposit(1)).await.unwrap();
     let metadata = &events(&store, "b").await[0].metadata;
     assert_eq!(metadata.causation_id, Some(cause.event_id));
-    assert_eq!(metadata.get("tenant"), Some("t-1".into()));
+    assert_eq!(metadata.get("tenant"), Some("t-1".to_owned()));
 }
 
 fn faulty() -> (Arc<MemoryStore>, Arc<FaultStore>, es_core::Repository<Account>) {
@@ -361,7 +361,7 @@ async fn a_metadata_field_that_does_not_fit_makes_nothing_unreadable() {
     assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 1);
     let metadata = &events(&store, "a").await[0].metadata;
     assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
-    assert_eq!(metadata.get("conversation_id"), Some("x".into()));
+    assert_eq!(metadata.get("conversation_id"), Some("x".to_owned()));
     let again: Metadata = serde_json::from_str(&serde_json::to_string(metadata).unwrap()).unwrap();
     assert_eq!(again, *metadata);
 }
@@ -426,7 +426,7 @@ async fn metadata_of_the_command_stands_before_that_of_the_repository() {
     accounts.update(&id("a"), |account| account.deposit(1)).metadata(own).await.unwrap();
     let metadata = &events(&store, "a").await[0].metadata;
     assert_eq!(metadata.actor_id, Some(2));
-    assert_eq!(metadata.get("tenant"), Some("t".into()));
+    assert_eq!(metadata.get("tenant"), Some("t".to_owned()));
     assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
 }
 

@@ -112,7 +112,7 @@ async fn shapes_nest_and_members_of_a_repository_bring_its_metadata() {
     let history: Vec<_> = accounts.history(&id("a")).try_collect().await.unwrap();
     let (recorded, event) = history.last().unwrap();
     assert_eq!(*event, MoneyWithdrawn { cents: 20 });
-    assert_eq!(recorded.metadata.get("tenant"), Some("t".into()));
+    assert_eq!(recorded.metadata.get("tenant"), Some("t".to_owned()));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use es_core::{EventStoreExt, Metadata, ReadStream, RecordedEvent, StreamId};
 use futures_util::{TryStreamExt, pin_mut};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::output::{Output, rows, shown, table};
@@ -23,10 +24,7 @@ pub(super) async fn execute(
     while let Some(event) = events.try_next().await? {
         is_empty = false;
         match args.common.json {
-            true => match event.payload.unreadable_because() {
-                None => output.json_line(&event)?,
-                Some(_) => output.json_line(&as_json(&event))?,
-            },
+            true => output.json_line(&as_json(&event))?,
             false => drop(listed.add_row(row(&event))),
         }
     }
@@ -71,12 +69,14 @@ fn row(event: &RecordedEvent) -> [String; 6] {
 }
 
 /// The event as JSON; one that cannot be read says why.
-pub(super) fn as_json(event: &RecordedEvent) -> Value {
-    let mut shown = json!(event);
+pub(super) fn as_json(event: &RecordedEvent) -> Box<RawValue> {
+    // as text, which keeps every digit
+    let mut shown = serde_json::to_string(event).expect("an event is written as JSON");
     if let Some(reason) = event.payload.unreadable_because() {
-        shown["unreadable"] = json!(reason);
+        shown.truncate(shown.len() - 1);
+        shown += &format!(",\"unreadable\":{}}}", json!(reason));
     }
-    shown
+    RawValue::from_string(shown).expect("it is JSON")
 }
 
 /// The payload in one short line.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use es_core::{
-    Aggregate, EventStoreExt, Loaded, Moment, ReadStream, Repository, StateDifference,
+    Aggregate, EventStoreExt, Loaded, Moment, ReadStream, Repository, StateDifference, StreamId,
     StreamVersion, Timestamp,
 };
 use futures_util::{TryStreamExt, pin_mut};
@@ -151,12 +151,15 @@ fn tell_difference<A>(
 ) -> Result<ExitCode, Failure> {
     let StateDifference { from, to, differences, .. } = changed;
     if args.stream.common.json {
-        output.json(&json!({
-            "stream": from.stream,
-            "from_version": from.version,
-            "to_version": to.version,
-            "differences": differences,
-        }))?;
+        #[derive(Serialize)]
+        struct Changed {
+            stream: StreamId,
+            from_version: StreamVersion,
+            to_version: StreamVersion,
+            differences: Vec<es_core::Difference>,
+        }
+        let (from_version, to_version) = (from.version, to.version);
+        output.json(&Changed { stream: from.stream, from_version, to_version, differences })?;
         return Ok(ExitCode::SUCCESS);
     }
     let (stream, from, to) = (from.stream, from.version, to.version);

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use es_core::RecordedEvent;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::events::as_json;
 use super::output::{Output, shown};
@@ -36,11 +37,11 @@ pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<Exi
     }
     if args.common.json {
         let events: Vec<_> = traced.nodes.iter().map(json_of).collect();
-        output.json(&json!({
-            "correlation_id": args.correlation_id,
-            "missing_causes": traced.missing(),
-            "events": events,
-        }))?;
+        output.json(&Tree {
+            correlation_id: &args.correlation_id,
+            missing_causes: traced.missing(),
+            events,
+        })?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut shift, mut last) = (0, None);
@@ -88,18 +89,32 @@ fn told(cause: &CauseOf) -> Option<String> {
     }
 }
 
-fn json_of(node: &Node) -> Value {
+/// What is told as JSON; events keep every digit.
+#[derive(Serialize)]
+struct Tree<'a, M> {
+    correlation_id: &'a str,
+    missing_causes: M,
+    events: Vec<Told>,
+}
+
+/// A node of it.
+#[derive(Serialize)]
+struct Told {
+    depth: usize,
+    cause: &'static str,
+    event: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause_event: Option<Box<RawValue>>,
+}
+
+fn json_of(node: &Node) -> Told {
     let Node { depth, cause, event } = node;
     let (name, outside) = match cause {
         CauseOf::None => ("none", None),
         CauseOf::Above => ("above", None),
-        CauseOf::Elsewhere(event) => ("elsewhere", Some(event)),
+        CauseOf::Elsewhere(event) => ("elsewhere", Some(&**event)),
         CauseOf::Missing(_) => ("missing", None),
         CauseOf::Circular(_) => ("circular", None),
     };
-    let mut told = json!({"depth": depth, "cause": name, "event": as_json(event)});
-    if let Some(outside) = outside {
-        told["cause_event"] = as_json(outside);
-    }
-    told
+    Told { depth: *depth, cause: name, event: as_json(event), cause_event: outside.map(as_json) }
 }

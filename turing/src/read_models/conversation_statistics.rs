@@ -107,10 +107,8 @@ impl ConversationRow {
 
 impl ConversationStatistics {
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let noted = event.metadata.get("conversation_id");
-        let id =
-            noted.and_then(|value| serde_json::from_value::<Noted<ConversationId>>(value).ok());
-        Ok(id.and_then(|id| id.0).iter().map(ConversationId::to_string).collect())
+        let noted = event.metadata.get::<Noted<ConversationId>>("conversation_id");
+        Ok(noted.and_then(|id| id.0).iter().map(ConversationId::to_string).collect())
     }
 }
 

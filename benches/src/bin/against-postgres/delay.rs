@@ -29,7 +29,7 @@ pub(crate) async fn append_and_tell(url: &str) -> Result<(), Failure> {
     for _ in 0..EVENTS {
         let mut event = workload.event();
         let mut metadata = Metadata::new();
-        metadata.set(SENT, now()?.into());
+        metadata.set(SENT, serde_json::Value::from(now()?));
         event.metadata = metadata;
         let stream = "delay/1".parse()?;
         store.append(AppendRequest::to(stream, ExpectedVersion::Any, vec![event])).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn across_processes(
     let mut tail = store.tail(ReadLog::after(end));
     while delays.len() < EVENTS {
         let Some(event) = tail.try_next().await? else { break };
-        let sent = event.metadata.get(SENT).and_then(|sent| sent.as_u64());
+        let sent = event.metadata.get::<u64>(SENT);
         let sent = sent.ok_or("an event of somebody else")?;
         delays.push(now()?.saturating_sub(sent));
     }

@@ -84,8 +84,8 @@ impl Gathered {
 
 /// Why events were not gathered.
 enum Trouble {
-    /// One of them cannot be taken as it is, or a row cannot be written: who folds them by
-    /// themselves finds out what is to be done.
+    /// One of them cannot be taken as it is: who folds them by themselves finds out what is to be
+    /// done.
     NeedsCare,
     Halt(StopCause),
 }
@@ -211,7 +211,7 @@ impl Worker {
         if gathered.to != self.checkpoint {
             let mut batch = Batch::moving(self.slice, self.checkpoint.clone(), gathered.to.clone());
             batch.events = gathered.events as u64;
-            batch.content = Content::Rows(gathered.rows.changes()?);
+            batch.content = Content::Rows(gathered.rows.changes());
             self.commit(batch).await?;
         }
         let rows = &gathered.rows;

@@ -8,6 +8,6 @@ enum PostingEvent {
     PostingSaved,
 }
 
-fn add_status(_: &mut serde_json::Map<String, serde_json::Value>) {}
+fn add_status(_: &mut es_core::Fields) {}
 
 fn main() {}

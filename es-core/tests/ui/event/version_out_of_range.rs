@@ -10,6 +10,6 @@ enum PostingEvent {
     PostingKept,
 }
 
-fn add(_: &mut serde_json::Map<String, serde_json::Value>) {}
+fn add(_: &mut es_core::Fields) {}
 
 fn main() {}

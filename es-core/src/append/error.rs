@@ -1,0 +1,158 @@
+//! Why an append is refused.
+
+use super::IdempotencyKey;
+use crate::content::ContentProblem;
+use crate::envelope::EventId;
+use crate::error::StoreError;
+use crate::stream::StreamId;
+use crate::version::Conflict;
+
+/// A request that no backend would take; nothing was written.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRequest {
+    /// The append names no stream.
+    #[error("an append needs at least one stream")]
+    NoStreams,
+    /// The append has no event for a stream that it names.
+    #[error("the append has no event for stream {stream}; leave the stream out")]
+    NoEvents {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// The append names a stream twice.
+    #[error("the append names stream {stream} twice; put its events together")]
+    StreamTwice {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A member of a unit of work is of a repository with another store, whose events, snapshots and
+    /// versions are not those that the unit reads and writes.
+    #[error(
+        "stream {stream} is of a repository with another store than the unit of work; make the \
+         unit with `Repository::unit_of_work`, and all repositories with clones of one `Arc`"
+    )]
+    OtherStore {
+        /// The stream.
+        stream: StreamId,
+    },
+    /// A decision over several aggregates answered with events for another number of them.
+    #[error("{lists} lists of events for {members} aggregates; answer with one list for each")]
+    MemberCount {
+        /// The number of aggregates.
+        members: usize,
+        /// The number of lists of events.
+        lists: usize,
+    },
+    /// Two events of the append have the same id.
+    #[error("event id {event_id} stands twice in the append")]
+    EventIdTwice {
+        /// The id.
+        event_id: EventId,
+    },
+    /// The append has more events than allowed.
+    #[error("{count} events in one append, more than the limit of {limit}; split it")]
+    TooManyEvents {
+        /// The number of events.
+        count: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The append is larger than allowed.
+    #[error("{bytes} bytes in one append, more than the limit of {limit}; split it")]
+    TooLarge {
+        /// The size of all payloads and metadata in bytes.
+        bytes: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The name of an event is not snake_case or too long.
+    #[error("`{event_type}` is no event type; use a snake_case name of at most {max} bytes")]
+    EventType {
+        /// The name as given, shortened and escaped.
+        event_type: String,
+        /// The longest allowed name, in bytes.
+        max: usize,
+    },
+    /// An event contains something that cannot be kept.
+    #[error("the {part} of event `{event_type}` ({event_id}) cannot be stored: {problem}")]
+    Content {
+        /// The stored name of the event.
+        event_type: String,
+        /// The event.
+        event_id: EventId,
+        /// `payload` or `metadata`.
+        part: &'static str,
+        /// What is wrong with it.
+        problem: ContentProblem,
+    },
+    /// The idempotency key is empty, too long or contains a control character.
+    #[error("`{key}` is no idempotency key; use 1 to {max} bytes without control characters")]
+    Key {
+        /// The key as given, shortened and escaped.
+        key: String,
+        /// The longest allowed key, in bytes.
+        max: usize,
+    },
+    /// The store keeps ids of another kind only.
+    #[error("stream {stream} cannot be kept here: this store's aggregate ids are {wanted}")]
+    IdOfOtherType {
+        /// The stream.
+        stream: StreamId,
+        /// What ids the store keeps.
+        wanted: &'static str,
+    },
+    /// The name of the stream is none.
+    #[error(transparent)]
+    Stream(#[from] crate::stream::InvalidStreamId),
+}
+
+/// Why an append wrote nothing, or is not known to have written.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// A stream was not as expected; nothing was written.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// An event with this id is in the store already; nothing was written.
+    #[error("event id {event_id} is in the store already; make a new id for each event")]
+    DuplicateEvent {
+        /// The id.
+        event_id: EventId,
+    },
+    /// The idempotency key was used for another request; nothing was written.
+    #[error(
+        "idempotency key `{key}` was used on stream {stream} for another request: {difference}"
+    )]
+    KeyReused {
+        /// The key.
+        key: IdempotencyKey,
+        /// The stream under which the key was found.
+        stream: StreamId,
+        /// What differs.
+        difference: KeyDifference,
+    },
+    /// The request is one that no backend takes; nothing was written.
+    #[error(transparent)]
+    Invalid(#[from] InvalidRequest),
+    /// The store failed; see [`StoreError::is_outcome_unknown`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// In what a request differs from the one that first used its idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyDifference {
+    /// It names other streams.
+    #[error("it names other streams")]
+    Streams,
+    /// It has another number of events for a stream.
+    #[error("it has another number of events")]
+    EventCount,
+    /// An event has another type.
+    #[error("an event has another type")]
+    EventType,
+    /// An event has another payload.
+    #[error("an event has another payload")]
+    Payload,
+}

@@ -1,0 +1,100 @@
+//! Metadata as a JSON object.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::Metadata;
+use crate::payload::Payload;
+
+/// The name of a field, borrowed where it can be. Half of a surrogate pair, which is no character,
+/// is replaced.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+
+            fn visit_borrowed_bytes<E>(self, text: &'de [u8]) -> Result<Name<'de>, E> {
+                Ok(Name(String::from_utf8_lossy(text)))
+            }
+
+            fn visit_bytes<E>(self, text: &[u8]) -> Result<Name<'de>, E> {
+                Ok(Name(String::from_utf8_lossy(text).into_owned().into()))
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Name<'de>, E> {
+                Ok(Name(text.into()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Name<'de>, E> {
+                Ok(Name(text.to_owned().into()))
+            }
+        }
+        // serde_json takes any string as bytes, and not any as a text
+        deserializer.deserialize_bytes(Text)
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        fn entry<M: SerializeMap, T: Serialize>(
+            map: &mut M,
+            name: &'static str,
+            field: &Option<T>,
+        ) -> Result<(), M::Error> {
+            match field {
+                Some(value) => map.serialize_entry(name, value),
+                None => Ok(()),
+            }
+        }
+        let mut map = serializer.serialize_map(None)?;
+        entry(&mut map, "conversation_id", &self.conversation_id)?;
+        entry(&mut map, "actor_id", &self.actor_id)?;
+        entry(&mut map, "execution_order", &self.execution_order)?;
+        entry(&mut map, "duration_ms", &self.duration_ms)?;
+        entry(&mut map, "retry_count", &self.retry_count)?;
+        entry(&mut map, "causation_id", &self.causation_id)?;
+        entry(&mut map, "correlation_id", &self.correlation_id)?;
+        entry(&mut map, "event_version", &self.event_version)?;
+        for (name, value) in self.free_fields() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Metadata;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object of metadata, or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Metadata, E> {
+                Ok(Metadata::default())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
+                let mut metadata = Metadata::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    // as text: what cannot be read costs its own field and not the event
+                    metadata.set(&name, map.next_value::<Payload>()?);
+                }
+                Ok(metadata)
+            }
+        }
+        deserializer.deserialize_any(Fields)
+    }
+}
