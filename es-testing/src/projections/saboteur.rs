@@ -80,6 +80,7 @@ pub enum Sin {
     TakesRepeatsAgain,
     RefusesNeighbours,
     LosesTheModelAtASwitch,
+    KeepsAnyHistory,
 }
 
 /// A way to break one promise.
@@ -154,6 +155,7 @@ pub fn all() -> Vec<Saboteur> {
         (16, Sin::TakesRepeatsAgain),
         (16, Sin::RefusesNeighbours),
         (16, Sin::LosesTheModelAtASwitch),
+        (16, Sin::KeepsAnyHistory),
     ];
     sins.into_iter().map(|(clause, sin)| Saboteur { sin, clause }).collect()
 }
