@@ -209,8 +209,11 @@ fn check_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), Sto
     match given {
         Some((given, newest)) if given > newest => {
             let path = path.display();
-            let text =
-                format!("{path} has given positions up to {given}, and its events end at {newest}");
+            let text = format!(
+                "{path} has given positions up to {given}, and its events end at {newest}; if \
+                 somebody has set that by hand, set it back: UPDATE sqlite_sequence SET seq = \
+                 {newest} WHERE name = 'execution_events'"
+            );
             Err(StoreError::new(StoreErrorKind::Corrupt, text))
         }
         _ => Ok(()),
