@@ -169,6 +169,40 @@ impl RecordedEvent {
     }
 }
 
+/// One event by its identity and its two places, without its content.
+///
+/// What is kept of an event is this and never its payload: whoever needs it reads it again, so that
+/// upcasters and fixes of today apply to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EventReference {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its identity.
+    pub event_id: EventId,
+    /// The stream that it belongs to.
+    pub stream: StreamId,
+    /// Its number in the stream.
+    pub version: StreamVersion,
+}
+
+impl EventReference {
+    /// True if this is the event, at its place.
+    pub(crate) fn is_of(&self, event: &RecordedEvent) -> bool {
+        (self.event_id, self.position) == (event.event_id, event.position)
+    }
+}
+
+impl From<&RecordedEvent> for EventReference {
+    fn from(event: &RecordedEvent) -> Self {
+        Self {
+            position: event.position,
+            event_id: event.event_id,
+            stream: event.stream.clone(),
+            version: event.version,
+        }
+    }
+}
+
 /// What causes further events: an event, and what it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {

@@ -73,7 +73,9 @@ pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of}
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
 pub use append::{InvalidRequest, StreamAppend};
 pub use content::{ContentProblem, check_json};
-pub use envelope::{Cause, EventId, EventName, EventReceipt, NewEvent, RecordedEvent};
+pub use envelope::{
+    Cause, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
+};
 pub use environment::{Clock, Environment, EventIds, Jitter};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::envelope::{EventName, RecordedEvent};
+use crate::envelope::{EventName, EventReference, RecordedEvent};
 use crate::event::{Event, EventType};
 use crate::position::Position;
 use crate::stream::StreamId;
@@ -274,6 +274,10 @@ pub struct LogPage {
     /// Where to go on: everything up to here is in this page or was not wanted. Never before the
     /// place from which was read.
     pub next: Position,
+    /// The last event that was looked at, wanted or not, which is the one at `next`: who keeps
+    /// `next` keeps it, too, and knows by it whether a log is still the same. `None` if the log has
+    /// no event after the place from which was read.
+    pub last: Option<EventReference>,
     /// True if the page reaches the end of the log as it was when the page was read. What is
     /// acknowledged may stand behind that end for a while: see clause 10 of
     /// [`EventStore`](crate::EventStore).

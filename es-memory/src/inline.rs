@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use es_core::projection::{
     ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
+    check_active_model,
 };
 use es_core::{AppendError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
+use futures_util::FutureExt;
 
 use crate::projections::Projections;
 use crate::store::MemoryStore;
@@ -23,11 +25,14 @@ impl MemoryStore {
     /// # Errors
     ///
     /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), and when the projection cannot take an event that is in
+    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
+    /// another history than the log, and when the projection cannot take an event that is in
     /// the log.
     pub fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
         let definition = projection.into();
         definition.check()?;
+        let check = check_active_model(self, self, definition.name());
+        check.now_or_never().expect("a memory store never waits to be read")?;
         // the log first, as appends do
         let log = self.log();
         let mut projections = self.projections();

@@ -7,10 +7,10 @@ use es_core::environment::SystemClock;
 use es_core::projection::CommitSignal;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Clock, EventStore, IdempotencyKey,
-    Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
-    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind, StreamId,
-    StreamPage, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, AppendedStream, Clock, EventReference, EventStore,
+    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
+    Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind,
+    StreamId, StreamPage, StreamVersion, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -120,12 +120,14 @@ impl EventStore for MemoryStore {
         let mut page = PageBuilder::new(read.limit);
         for event in rest.iter().filter(|event| read.filter.accepts(event)) {
             if !page.admits(event.payload.as_str().len()) {
+                let last = page.last().map(EventReference::from);
                 let next = page.last().map_or(read.after, |last| last.position);
-                return Ok(LogPage { events: page.into_events(), next, at_end: false });
+                return Ok(LogPage { events: page.into_events(), next, last, at_end: false });
             }
             page.push(event.clone());
         }
-        Ok(LogPage { events: page.into_events(), next: log.end(), at_end: true })
+        let last = rest.last().map(EventReference::from);
+        Ok(LogPage { events: page.into_events(), next: log.end(), last, at_end: true })
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {

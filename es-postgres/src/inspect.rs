@@ -93,20 +93,20 @@ pub(crate) async fn check_store(
     layout: &Layout,
 ) -> Result<i64, StoreError> {
     let inspection = check_server(connector, connection, layout).await?;
-    let migrations = Migrations::of_store(layout);
-    migrations.judge_found(connector, connection).await?;
     let refuse = |text: String| Err(StoreError::new(StoreErrorKind::NotAStore, text));
     let (place, table) = (&connector.place, table_name(layout));
+    // its steps would differ, too, and say less
+    let expected = layout.ids.catalogue_name();
+    if let Some(found) = inspection.id_type.filter(|found| found != expected) {
+        return refuse(format!(
+            "aggregate_id of {table} in {place} is of type {found}, not {expected}; open it as it \
+             was made"
+        ));
+    }
+    Migrations::of_store(layout).judge_found(connector, connection).await?;
     let Some(events_oid) = inspection.events_oid else {
         return refuse(format!("the table {table} is missing in {place}; restore it"));
     };
-    if inspection.id_type.as_deref() != Some(layout.ids.catalogue_name()) {
-        let found = inspection.id_type.unwrap_or_default();
-        return refuse(format!(
-            "aggregate_id of {table} in {place} is of type {found}, not {}; open it as it was made",
-            layout.ids.catalogue_name()
-        ));
-    }
     if !inspection.has_plain_positions {
         return refuse(format!(
             "the column position of {table} in {place} was altered; followers would miss events: \

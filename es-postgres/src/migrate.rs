@@ -1,10 +1,10 @@
 //! The schema: the steps that bring a database up to date.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use es_core::{StoreError, StoreErrorKind};
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 
@@ -150,7 +150,10 @@ impl Migrations {
         if !self.has_schema(&connector, &mut connection).await? {
             migrator.create_schema(format!("\"{}\"", self.schema));
         }
+        // as long as this connection is there: who waits for it counts what is left then
+        connection.lock().await.map_err(|error| self.failure(&connector.place, error))?;
         let before = self.applied(&connector, &mut connection).await?;
+        self.check_steps(&connector, &mut connection, before).await?;
         if self.is_allowed_by_newer(&connector, &mut connection, before).await? {
             let _ = connection.close().await;
             return Ok(0);
@@ -224,10 +227,61 @@ impl Migrations {
         connection: &mut PgConnection,
     ) -> Result<(), StoreError> {
         let applied = self.applied(connector, connection).await?;
+        self.check_steps(connector, connection, applied).await?;
         if self.is_allowed_by_newer(connector, connection, applied).await? {
             return Ok(());
         }
         self.judge(applied, &connector.place)
+    }
+
+    /// Checks that each step up to the newest one is there, whole, and this program's: a schema that
+    /// was renamed, or restored under another name, has functions that name the one before.
+    async fn check_steps(
+        &self,
+        connector: &Connector,
+        connection: &mut PgConnection,
+        applied: i64,
+    ) -> Result<(), StoreError> {
+        if applied == 0 {
+            return Ok(());
+        }
+        let statement = include_str!("sql/steps_made.sql").replace("{table}", &self.table);
+        let statement = sqlx::query(sqlx::AssertSqlSafe(statement));
+        let failure = |error| connector.failure(LOOKING, error);
+        let mut found = BTreeMap::new();
+        for row in connector.rows(connection, statement).await.map_err(failure)? {
+            let read = || -> Result<_, sqlx::Error> {
+                Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))
+            };
+            let (version, step): (i64, (bool, Vec<u8>)) = read().map_err(failure)?;
+            found.insert(version, step);
+        }
+        let (table, place) = (&self.table, &connector.place);
+        let refuse = |text: String| Err(StoreError::new(StoreErrorKind::NotAStore, text));
+        for step in self.migrations().iter().filter(|step| step.version <= applied) {
+            let version = step.version;
+            match found.get(&version) {
+                None => {
+                    return refuse(format!(
+                        "{table} in {place} has no row for step {version}, though it has one for \
+                         step {applied}; restore the row, from a backup or from the printed script \
+                         of the migrations"
+                    ));
+                }
+                Some((false, _)) => {
+                    return refuse(format!(
+                        "step {version} is marked as failed in {table} of {place}; restore the \
+                         store from a backup, or set success to TRUE if all that the step makes is \
+                         there"
+                    ));
+                }
+                Some((true, checksum)) if **checksum != *step.checksum => {
+                    return Err(self.failure(place, MigrateError::VersionMismatch(version)));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// True if the database has newer steps, and each says that this program may go on.
@@ -312,7 +366,9 @@ impl Migrations {
                 StoreErrorKind::NotAStore,
                 format!(
                     "step {version} of the migrations of schema {} of {place} is another one than \
-                     this program's: it was made with other names or types, or by a changed program",
+                     this program's: it was made with other names or types, such as under another name of the \
+                     schema, or by a changed program; open it as it was made, or give the schema \
+                     its name back",
                     self.schema
                 ),
             ),

@@ -16,7 +16,7 @@ use sqlx::postgres::PgRow;
 use crate::config::{IdType, Layout};
 use crate::connection::{Bound, Connections, Doing};
 use crate::log::Log;
-use crate::row::{EventRow, position};
+use crate::row::{EventRow, Reached};
 use crate::sql::{Statements, TableStatements};
 
 /// How many events of the log a page may look at for those that its filter wants.
@@ -280,18 +280,19 @@ impl Reader {
         };
         if end.to_sequence() <= read.after.to_sequence() {
             self.check_cursor(read.after, end).await?;
-            return Ok(LogPage { events: Vec::new(), next: read.after, at_end: true });
+            return Ok(LogPage { events: Vec::new(), next: read.after, last: None, at_end: true });
         }
         let mut filling = Filling::new(read.limit, most, &self.place);
-        let mut reached = end;
+        let mut found = Reached::default();
         let mut take = |row: PgRow| {
             if is_filtered {
-                reached = position(row.try_get(9).map_err(|error| self.unreadable(error))?);
+                found.learn(&row).map_err(|error| self.unreadable(error))?;
             }
             filling.take(&row, None)
         };
         let bound = || self.bind_log(read, end, most, is_filtered);
         self.connections.each_row(Doing("reading the log", None), bound, &mut take).await?;
+        let mut reached = found.position.unwrap_or(end);
         if filling.is_full {
             reached = filling.page.last().map_or(read.after, |last| last.position);
         }
@@ -300,9 +301,13 @@ impl Reader {
             // no event says that the end which was known is still there
             self.log.look().await?;
         }
+        let last = match filling.page.last() {
+            Some(last) if !is_filtered || last.position == reached => Some(last.into()),
+            _ => found.event,
+        };
         let events = filling.page.into_events();
         self.sizes.learn(&events);
-        Ok(LogPage { events, next: reached, at_end })
+        Ok(LogPage { events, next: reached, last, at_end })
     }
 
     /// That a cursor which is not before the known end is one of this log.

@@ -1,8 +1,8 @@
 //! Rows as events.
 
 use es_core::{
-    EventId, Metadata, Payload, Position, RecordedEvent, StoreError, StoreErrorKind, StreamId,
-    StreamVersion, Timestamp,
+    EventId, EventReference, Metadata, Payload, Position, RecordedEvent, StoreError,
+    StoreErrorKind, StreamId, StreamVersion, Timestamp,
 };
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgRow, PgTypeInfo, PgValueRef};
@@ -21,6 +21,11 @@ mod column {
     pub(super) const EVENT_DATA: usize = 6;
     pub(super) const AGGREGATE_TYPE: usize = 7;
     pub(super) const AGGREGATE_ID: usize = 8;
+    pub(super) const REACHED: usize = 9;
+    pub(super) const REACHED_EVENT: usize = 10;
+    pub(super) const REACHED_VERSION: usize = 11;
+    pub(super) const REACHED_TYPE: usize = 12;
+    pub(super) const REACHED_ID: usize = 13;
 }
 
 /// One row of a reading statement, read column by column.
@@ -28,6 +33,43 @@ mod column {
 pub(crate) struct EventRow<'a> {
     row: &'a PgRow,
     place: &'a str,
+}
+
+/// Where a page of the log ends.
+#[derive(Default)]
+pub(crate) struct Reached {
+    pub(crate) position: Option<Position>,
+    /// The event there.
+    pub(crate) event: Option<EventReference>,
+}
+
+impl Reached {
+    /// Takes it from a row of a filtered page, which all tell the same.
+    pub(crate) fn learn(&mut self, row: &PgRow) -> Result<(), sqlx::Error> {
+        if self.position.is_some() {
+            return Ok(());
+        }
+        let position = position(row.try_get(column::REACHED)?);
+        self.position = Some(position);
+        if let Some(number) = row.try_get::<Option<i32>, _>(column::REACHED_VERSION)? {
+            let kind: Option<&str> = row.try_get(column::REACHED_TYPE)?;
+            let id: Option<&str> = row.try_get(column::REACHED_ID)?;
+            let event_id = row.try_get::<Option<Uuid>, _>(column::REACHED_EVENT)?;
+            self.event = Some(EventReference {
+                position,
+                event_id: event_id.map_or_else(|| EventId::stand_in(position), EventId::from_uuid),
+                stream: stream_of(kind, id).unwrap_or_else(|stand_in| stand_in),
+                version: version(number),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The name of a stream, or what stands in for one that is none.
+fn stream_of(kind: Option<&str>, id: Option<&str>) -> Result<StreamId, StreamId> {
+    let (kind, id) = (kind.unwrap_or_default(), id.unwrap_or_default());
+    StreamId::new(kind, id).map_err(|_| StreamId::stand_in(kind, id))
 }
 
 impl<'a> EventRow<'a> {
@@ -62,10 +104,9 @@ impl<'a> EventRow<'a> {
             None => {
                 let kind: Option<&str> = self.get(column::AGGREGATE_TYPE, "aggregate_type")?;
                 let id: Option<&str> = self.get(column::AGGREGATE_ID, "aggregate_id")?;
-                let (kind, id) = (kind.unwrap_or_default(), id.unwrap_or_default());
-                let stream = StreamId::new(kind, id);
+                let stream = stream_of(kind, id);
                 must("aggregate_id", stream.is_ok());
-                stream.unwrap_or_else(|_| StreamId::stand_in(kind, id))
+                stream.unwrap_or_else(|stand_in| stand_in)
             }
         };
         let position = self.get::<Option<i64>>(column::POSITION, "position")?;

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, Conflict, EventStore, IdempotencyKey, Limits, LogPage,
-    PageLimit, Position, ReadLog, ReadStream, RecordedEvent, Snapshot, SnapshotAndTail,
-    SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage, StreamVersion,
+    AppendError, AppendRequest, Appended, Conflict, EventReference, EventStore, IdempotencyKey,
+    Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
+    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage,
+    StreamVersion,
 };
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use support::fixture::Store;
@@ -102,7 +103,8 @@ impl EventStore for Numbered {
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         let page = self.store.read_log(read).await?;
-        Ok(LogPage { events: self.named_events(page.events), ..page })
+        let last = page.last.map(|last| EventReference { stream: self.name(&last.stream), ..last });
+        Ok(LogPage { events: self.named_events(page.events), last, ..page })
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {

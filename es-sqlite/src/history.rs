@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use es_core::{LogPage, Position, RecordedEvent, StoreError, StoreErrorKind};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::error::Doing;
 use crate::sql;
@@ -15,14 +16,14 @@ use crate::wait::Wake;
 /// Readers look at the file no more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What tells one file from another under the same name.
+/// What tells one file from another under the same name: also how many names it has.
 #[cfg(unix)]
-type FileId = (u64, u64);
+type FileId = (u64, u64, u64);
 
 #[cfg(unix)]
 fn file_id(path: &Path) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino(), found.nlink()))
 }
 
 /// Elsewhere an open file cannot be replaced.
@@ -32,6 +33,38 @@ type FileId = ();
 #[cfg(not(unix))]
 fn file_id(path: &Path) -> Option<FileId> {
     fs::metadata(path).ok().map(|_| ())
+}
+
+/// What SQLite keeps beside a file, as long as anybody has it open: what is written into one that
+/// has lost its name is seen by nobody else, and is gone when the last of us ends.
+const COMPANIONS: [&str; 2] = ["-wal", "-shm"];
+
+/// A companion, and which file it was; `None` as long as there was none.
+struct Companion {
+    path: PathBuf,
+    file: OnceLock<FileId>,
+}
+
+impl Companion {
+    /// Those of the file, which are named by where it really is.
+    fn of(path: &Path) -> [Self; 2] {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        COMPANIONS.map(|suffix| {
+            let mut path = path.clone().into_os_string();
+            path.push(suffix);
+            let companion = Self { path: path.into(), file: OnceLock::new() };
+            companion.is_same();
+            companion
+        })
+    }
+
+    /// False if it is another file by now, or none any more.
+    fn is_same(&self) -> bool {
+        match file_id(&self.path) {
+            Some(found) => *self.file.get_or_init(|| found) == found,
+            None => self.file.get().is_none(),
+        }
+    }
 }
 
 /// The newest event that was seen in the log.
@@ -52,6 +85,9 @@ impl From<&RecordedEvent> for Newest {
 pub(crate) struct History {
     path: PathBuf,
     file: Option<FileId>,
+    companions: [Companion; 2],
+    /// The greatest length of the file that was seen.
+    length: AtomicU64,
     newest: Mutex<Option<Newest>>,
     looked_at: Mutex<Instant>,
     poison: Arc<OnceLock<StoreError>>,
@@ -65,9 +101,10 @@ impl History {
         poison: Arc<OnceLock<StoreError>>,
         wake: Arc<Wake>,
     ) -> Self {
-        let file = file_id(&path);
+        let (file, companions) = (file_id(&path), Companion::of(&path));
+        let length = AtomicU64::new(length(&path));
         let (newest, looked_at) = (Mutex::new(newest), Mutex::new(Instant::now()));
-        Self { path, file, newest, looked_at, poison, wake }
+        Self { path, file, companions, length, newest, looked_at, poison, wake }
     }
 
     /// What was seen up to now. To be asked for before the transaction begins that is to be judged
@@ -94,10 +131,34 @@ impl History {
     /// into a file that nobody can open any more.
     pub(crate) fn check_file(&self) -> Result<(), StoreError> {
         *locked(&self.looked_at) = Instant::now();
-        if file_id(&self.path) == self.file {
+        if file_id(&self.path) != self.file {
+            let found = "the file was replaced, removed or given another name while it was open";
+            return Err(self.end(found.to_owned()));
+        }
+        if let Some(lost) = self.companions.iter().find(|companion| !companion.is_same()) {
+            let lost = lost.path.display();
+            return Err(self.end(format!("{lost} was replaced or removed while it was open")));
+        }
+        self.check_length()
+    }
+
+    /// Refuses if the file was overwritten by a shorter one, or cut off. Only `VACUUM` makes it
+    /// shorter by right.
+    fn check_length(&self) -> Result<(), StoreError> {
+        let length = length(&self.path);
+        if self.length.fetch_max(length, Ordering::Relaxed) <= length {
             return Ok(());
         }
-        Err(self.end("the file was replaced or removed while it was open".to_owned()))
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // of its own: the others have pages of before in memory
+        let is_whole = Connection::open_with_flags(&self.path, flags).and_then(|connection| {
+            connection.query_row(sql::QUICK_CHECK, [], |row| row.get::<_, String>(0))
+        });
+        if is_whole.is_ok_and(|found| found == "ok") {
+            self.length.store(length, Ordering::Relaxed);
+            return Ok(());
+        }
+        Err(self.end("the file was overwritten or cut off while it was open".to_owned()))
     }
 
     /// [`check_file`](Self::check_file), unless that was done just now.
@@ -143,6 +204,10 @@ impl History {
         self.wake.stop(error.clone());
         self.poison.get().cloned().unwrap_or(error)
     }
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -53,6 +53,19 @@ fn inspect_within(connection: &Connection, path: &Path) -> Result<Schema, StoreE
     if application == 0 && version == 0 && number(sql::COUNT_OBJECTS)? == 0 {
         return Ok(Schema::Empty);
     }
+    if application == 0 && version == 0 && number(sql::HAS_EVENTS_TABLE)? != 0 {
+        return Err(StoreError::new(
+            StoreErrorKind::NotAStore,
+            format!(
+                "{path} has the tables of an event store and not the marks of its file, which a \
+                 restored `.dump` leaves out; if it is whole, set them: PRAGMA application_id = \
+                 {APPLICATION_ID}; PRAGMA user_version = the number that the store had, {} if this \
+                 program wrote it; make backups with VACUUM INTO or .backup, which keep them",
+                MIGRATIONS.len(),
+                path = path.display(),
+            ),
+        ));
+    }
     if application != APPLICATION_ID {
         return Err(StoreError::new(
             StoreErrorKind::NotAStore,

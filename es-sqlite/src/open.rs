@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use es_core::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 
 use crate::config::SqliteConfig;
 use crate::error::{Doing, store_error};
@@ -42,6 +42,18 @@ pub(crate) struct WriteConnections {
 /// `None` if the store is read-only.
 pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnections>, StoreError> {
     let is_there = check_file(config)?;
+    let has_log = has_write_ahead_log(&config.path);
+    open_what_is_there(config, is_there, has_log).map_err(|error| match error.kind() {
+        StoreErrorKind::Corrupt if has_log => foreign_log(&config.path).caused_by(error),
+        _ => error,
+    })
+}
+
+fn open_what_is_there(
+    config: &SqliteConfig,
+    is_there: bool,
+    has_log: bool,
+) -> Result<Option<WriteConnections>, StoreError> {
     if config.read_only {
         let inspected = open_to_read(config).and_then(|reader| inspect(&reader, &config.path));
         return match inspected.map_err(|error| explain_read_only(config, error))? {
@@ -76,6 +88,9 @@ pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnect
     use_write_ahead_log(&application, config)?;
     if schema != Schema::Version(MIGRATIONS.len()) {
         migrate(&application, &config.path)?;
+    }
+    if has_log {
+        check_write_ahead_log(&application, &config.path)?;
     }
     let checked = connect(config, true)?;
     checked
@@ -171,6 +186,48 @@ fn links(file: &fs::Metadata) -> u64 {
 #[cfg(not(unix))]
 fn links(_: &fs::Metadata) -> u64 {
     1
+}
+
+/// True if a write-ahead log is beside the file: of a program that was killed, of one that has the
+/// store open, or of the file that was here before this one.
+fn has_write_ahead_log(path: &Path) -> bool {
+    let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+}
+
+/// Refuses a write-ahead log that is not the file's, as far as can be seen at once: positions were
+/// given of which the events are not there.
+fn check_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let given = connection
+        .prepare_cached(sql::SEQUENCE)
+        .and_then(|mut statement| {
+            let numbers = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            statement.query_row([], numbers).optional()
+        })
+        .doing(connection, "opening")?;
+    match given {
+        Some((given, newest)) if given > newest => {
+            let path = path.display();
+            let text = format!(
+                "{path} has given positions up to {given}, and its events end at {newest}; if \
+                 somebody has set that by hand, set it back: UPDATE sqlite_sequence SET seq = \
+                 {newest} WHERE name = 'execution_events'"
+            );
+            Err(StoreError::new(StoreErrorKind::Corrupt, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn foreign_log(path: &Path) -> StoreError {
+    let path = path.display();
+    let text = format!(
+        "the store {path} is damaged, or the write-ahead log {path}-wal beside it is of another \
+         file, as when a backup is copied over a store that was not closed; restore a backup, and \
+         remove {path}-wal and {path}-shm before"
+    );
+    StoreError::new(StoreErrorKind::Corrupt, text)
 }
 
 /// Looks at the path before SQLite does, which would make a file or give a vague answer; answers

@@ -3,8 +3,8 @@
 use es_core::append::{first_result, same_request};
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Direction, IdempotencyKey, Limits,
-    LogPage,
+    AppendError, AppendRequest, Appended, AppendedStream, Direction, EventReference,
+    IdempotencyKey, Limits, LogPage,
 };
 use es_core::{
     Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
@@ -124,7 +124,27 @@ pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPag
     if looked_at == 0 {
         check_cursor(read.after, end_of_log(connection)?)?;
     }
-    Ok(LogPage { events: page.into_events(), next, at_end: !is_full && looked_at < LOOKED_AT })
+    let at_end = !is_full && looked_at < LOOKED_AT;
+    let last = match page.last().filter(|last| last.position == next) {
+        Some(last) => Some(last.into()),
+        None if next == read.after => None,
+        None => reference_at(connection, next)?,
+    };
+    Ok(LogPage { events: page.into_events(), next, last, at_end })
+}
+
+/// The event at a place of the log.
+fn reference_at(
+    connection: &Connection,
+    place: Position,
+) -> Result<Option<EventReference>, StoreError> {
+    let before = i64::try_from(place.to_sequence()).unwrap_or(i64::MAX) - 1;
+    let mut found = None;
+    each_event(connection, sql::READ_LOG, params![before, 1], |row| {
+        found = Some(EventReference::from(&row.event(None)));
+        Ok(false)
+    })?;
+    Ok(found)
 }
 
 /// Refuses a cursor beyond `end`, which was read after the cursor was handed out.

@@ -23,6 +23,7 @@ statements! {
     FIRST_LATER_VERSION = "first_later_version";
     HAS_EVENT = "has_event";
     HAS_EVENT_AT = "has_event_at";
+    HAS_EVENTS_TABLE = "has_events_table";
     HAS_OTHER_TRIGGERS = "has_other_triggers";
     LATEST_SNAPSHOT = "latest_snapshot";
     LIST_SNAPSHOTS = "list_snapshots";
@@ -62,6 +63,7 @@ statements! {
     PROJECTION_STATUS = "projection_status";
     PROJECTION_TAKE_LEASE = "projection_take_lease";
     PROJECTION_UNPARK = "projection_unpark";
+    QUICK_CHECK = "quick_check";
     READ_LOG = "read_log";
     READ_REQUEST = "read_request";
     READ_STREAM_BACKWARDS = "read_stream_backwards";
@@ -71,6 +73,7 @@ statements! {
     SAVE_SNAPSHOT = "save_snapshot";
     SCHEMA_COOKIE = "schema_cookie";
     SCHEMA_VERSION = "schema_version";
+    SEQUENCE = "sequence";
     STREAM_VERSION = "stream_version";
     UNDO_REQUEST = "undo_request";
 }

@@ -137,6 +137,7 @@ macro_rules! for_each_scenario {
                     types_select_events,
                     a_kind_is_found_under_each_of_its_names,
                     an_unmatched_page_still_moves_on,
+                    a_page_tells_the_event_where_it_ends,
                 }
                 tailing {
                     wait_past_returns_at_once_when_there_is_more,

@@ -21,8 +21,8 @@ use crate::read_models::{ConversationStatistics, RunProgress};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
-    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_log, validate_postgres,
-    validate_posting_states, validate_rows, validate_snapshots,
+    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_histories, validate_log,
+    validate_postgres, validate_posting_states, validate_rows, validate_snapshots,
 };
 
 /// The address of a store, as `--store` takes it.
@@ -233,7 +233,7 @@ impl Store {
     }
 
     /// Compares what is stored with its events: on PostgreSQL the projection and kept states, too; and
-    /// reads the rows of the other read models.
+    /// reads the rows of the other read models, and whether all are of this history.
     ///
     /// # Errors
     ///
@@ -242,6 +242,7 @@ impl Store {
         let mut findings = self.validate_events().await?;
         findings.extend(validate_rows::<ConversationStatistics>(self).await?);
         findings.extend(validate_rows::<RunProgress>(self).await?);
+        findings.extend(validate_histories(self).await?);
         Ok(findings)
     }
 

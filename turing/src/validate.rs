@@ -10,7 +10,7 @@ use serde::Serialize;
 
 pub use log::validate_log;
 pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};
-pub use models::{validate_posting_states, validate_rows, validate_snapshots};
+pub use models::{validate_histories, validate_posting_states, validate_rows, validate_snapshots};
 pub use postgres::validate_postgres;
 
 /// Something in a store that does not agree with its events.

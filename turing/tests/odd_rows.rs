@@ -92,3 +92,22 @@ fn rows_of_models_that_no_program_reads_are_left_out_and_named() {
     let text = workspace.turing(&["snapshot", "list"]).expect_code(0).stdout;
     assert_eq!(text.matches("another, so not used").count(), 1, "{text}");
 }
+
+#[test]
+fn read_models_of_another_history_are_named_with_their_cure() {
+    let workspace = written(
+        "DROP TRIGGER execution_events_are_not_deleted;
+         DELETE FROM execution_events WHERE position > 200",
+    );
+    let listed = workspace.turing(&["projection", "list"]).expect_code(1).stdout;
+    let found = workspace.turing(&["validate"]).expect_code(1).stdout;
+    for name in ["posting_state", "run_progress", "conversation_statistics"] {
+        let cure = format!("turing projection rebuild {name} --switch");
+        assert!(listed.contains(&format!("{name}: diverged: ")), "{name}: {listed}");
+        assert!(listed.contains(&cure) && found.contains(&cure), "{name}: {listed}{found}");
+        workspace.turing(&["projection", "rebuild", name, "--switch"]).expect_code(0);
+    }
+    let found = workspace.turing(&["validate"]).expect_code(1).stdout;
+    assert!(!found.contains("projection_of_another_history"), "{found}");
+    workspace.turing(&["projection", "list"]).expect_code(0);
+}

@@ -11,7 +11,10 @@ use crate::position::Position;
 use crate::read::{PageLimit, ReadLog};
 use crate::store::EventStore;
 
-use super::{Definition, Holder, ProjectionSink, SinkError, Trouble, TroubleKind, telemetry};
+use super::{
+    Checkpoint, Definition, Holder, ProjectionSink, SinkError, Trouble, TroubleKind, check_history,
+    telemetry,
+};
 
 /// What a projection does, or what keeps it from doing it; the first that is true, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,8 +136,13 @@ pub async fn health(
     let status = sink.status(Some(definition.name())).await?.into_iter().next();
     let is_rebuilding = status.as_ref().is_some_and(|status| status.shadow.is_some());
     let active = status.and_then(|status| status.active);
-    let position = active.as_ref().map_or(Position::START, |active| active.checkpoint().position);
-    let lag = lag(store, clock, definition, position).await?;
+    let here = active.as_ref().map_or(Checkpoint::START, |active| active.checkpoint().clone());
+    let (lag, diverged) = match check_history(store, definition.name(), &here).await {
+        Ok(()) => (lag(store, clock, definition, here.position).await?, None),
+        // nobody can tell how far behind it is
+        Err(error @ SinkError::Diverged { .. }) => (Lag::default(), Some(error)),
+        Err(error) => return Err(error),
+    };
     let blocked_by = match blockers {
         Some(blockers) => blockers.blocker().await?,
         None => None,
@@ -142,7 +150,7 @@ pub async fn health(
     let mut health = Health {
         projection: definition.name().to_owned(),
         state: HealthState::NotRunning,
-        position,
+        position: here.position,
         lag,
         rate: None,
         holder: None,
@@ -156,13 +164,16 @@ pub async fn health(
         health.rate = active.holder.as_ref().and_then(|holder| holder.rate);
         health.holder = active.holder;
         (health.waiting, health.discarded) = (active.waiting, active.discarded);
-        health.trouble = active.trouble.or_else(|| {
-            let changed = definition.changed(active.fingerprint.clone());
-            (active.fingerprint != definition.fingerprint()).then(|| Trouble {
-                message: Trouble::text(TroubleKind::Changed, &changed.to_string()),
-                at: clock.now(),
-            })
-        });
+        let found = |kind, error: SinkError| {
+            let message = Trouble::text(kind, &error.to_string());
+            Trouble { message, at: clock.now() }
+        };
+        let is_changed = active.fingerprint != definition.fingerprint();
+        let changed = is_changed.then(|| definition.changed(active.fingerprint));
+        health.trouble = active
+            .trouble
+            .or_else(|| diverged.map(|error| found(TroubleKind::Diverged, error)))
+            .or_else(|| changed.map(|error| found(TroubleKind::Changed, error)));
     }
     health.state = state(&health);
     telemetry::lag(&health.projection, lag.events, lag.time.as_secs_f64(), health.waiting);

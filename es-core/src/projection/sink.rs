@@ -115,11 +115,13 @@ use super::{
 ///     handlers. Who is answered by an append, or by the repeat of one, finds its effect in the model,
 ///     once, and all of the log before it in its order. An event that cannot be taken refuses its
 ///     append, and no other, and nothing is written; also where it panics. The lease is the appends', until a switch to
-///     other code's model. (`inline::an_append_is_in_the_model_when_it_is_answered`,
+///     other code's model. A model of another history than the log is refused with
+///     [`Diverged`](SinkError::Diverged), and is not kept. (`inline::an_append_is_in_the_model_when_it_is_answered`,
 ///     `inline::what_is_in_the_log_is_taken_first`,
 ///     `inline::an_event_that_cannot_be_taken_refuses_its_append`,
 ///     `inline::a_refused_append_refuses_no_other`, `inline::a_repeat_is_taken_once`,
 ///     `inline::no_runner_takes_what_appends_keep`,
+///     `inline::a_model_of_another_history_is_not_kept`,
 ///     `inline::a_switch_goes_on_within_the_append`,
 ///     `inline::what_appends_keep_is_the_fold_of_the_log`,
 ///     `inline::a_handler_is_called_within_the_append`,

@@ -53,6 +53,19 @@ pub enum LoadError {
         #[source]
         source: DecodeError,
     },
+    /// An event of the stream is not there, though later ones are.
+    #[error(
+        "event {version} of {stream} is missing, and the stream goes on with event {next}; restore \
+         the store from a backup"
+    )]
+    Gap {
+        /// The stream.
+        stream: StreamId,
+        /// The version of the missing event.
+        version: StreamVersion,
+        /// The version of the event after it.
+        next: StreamVersion,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,6 +114,10 @@ pub(crate) async fn load_stream<A: Aggregate>(
     let kept_version = version;
     loop {
         for event in page.events.iter().filter(|event| event.version > kept_version) {
+            if event.version != version.next() {
+                let (version, next) = (version.next(), event.version);
+                return Err(LoadError::Gap { stream, version, next });
+            }
             state.evolve(&decode(event)?);
             version = event.version;
         }

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use es_core::projection::{Claim, Definition, Lease, SinkError, Slot};
+use es_core::projection::{Claim, Definition, Lease, SinkError, Slot, check_active_model};
 use es_core::{Position, StoreError, StoreErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
@@ -346,7 +346,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), when the projection cannot take an event that is in the
+    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
+    /// another history than the log, when the projection cannot take an event that is in the
     /// log, and [`Busy`](StoreErrorKind::Busy) as above. The projection is not kept then.
     ///
     /// # Cancellation
@@ -360,6 +361,7 @@ impl PostgresStore {
         if definition.has_handler() {
             projections.handlers.of(name)?;
         }
+        check_active_model(self, self, name).await?;
         // a page for each transaction, so that appends wait for no more than that
         let end = self.appender().log.look().await?;
         while projections.advance(&definition, Some(end)).await? {}

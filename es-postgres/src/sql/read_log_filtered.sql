@@ -1,7 +1,7 @@
 -- $1 position before the first, $2 last position, $3 how many events, $4 aggregate types or null,
 -- $5 event types or null, $6 how many events to look at
 --
--- One row at least, which tells how far was looked.
+-- One row at least, which tells how far was looked, and which event is there.
 SELECT
     e.position,
     e.event_id,
@@ -12,7 +12,11 @@ SELECT
     e.event_data,
     e.aggregate_type,
     e.aggregate_id::text,
-    reach.position
+    reach.position,
+    last.event_id,
+    last.aggregate_version,
+    last.aggregate_type,
+    last.aggregate_id::text
 FROM (
     SELECT coalesce(
         (
@@ -27,6 +31,7 @@ FROM (
         $2
     ) AS position
 ) reach
+LEFT JOIN "{schema}"."{events}" last ON last.position = reach.position
 LEFT JOIN LATERAL (
     SELECT *
     FROM "{schema}"."{events}"

@@ -39,9 +39,11 @@ async fn of_many_migrators_at_once_one_does_it() {
         let (config, layout) = (config.clone(), layout.clone());
         tasks.spawn(async move { Migrations::of_store(&layout).apply(&config).await });
     }
+    let mut applied = 0;
     while let Some(migrated) = tasks.join_next().await {
-        migrated.unwrap().unwrap();
+        applied += migrated.unwrap().unwrap();
     }
+    assert_eq!(applied, Migrations::of_store(&layout).count(), "each step was made by one");
     PostgresStore::open(config).await.unwrap().append(to("account/a")).await.unwrap();
 }
 
@@ -107,6 +109,18 @@ async fn a_database_that_is_no_such_store_is_refused_with_what_to_do() {
             "has 2 of the ",
         ),
         (newer, true, NewerSchema, "use a newer program"),
+        (
+            "DELETE FROM execution_events_migrations WHERE version = 3",
+            true,
+            NotAStore,
+            "no row for step 3",
+        ),
+        (
+            "UPDATE execution_events_migrations SET success = FALSE WHERE version = 3",
+            true,
+            NotAStore,
+            "step 3 is marked as failed",
+        ),
         ("DROP TABLE execution_events", true, NotAStore, "missing"),
         ("ALTER SEQUENCE execution_events_position_seq CACHE 20", true, NotAStore, "CACHE 1"),
         (
@@ -234,4 +248,28 @@ async fn a_running_program_beside_a_step_that_does_not_allow_it_is_told() {
     assert!(error.to_string().contains("the newer program that did"), "{error}");
     let error = PostgresStore::open(config).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::NewerSchema, "{error}");
+}
+
+/// Its functions name the schema that they were made in: what they read and write is there.
+#[tokio::test]
+async fn a_store_under_another_name_of_its_schema_is_refused_until_it_has_its_own_again() {
+    let database = Server::shared().database().await;
+    let config = |schema: &str| {
+        let layout = Layout { schema: schema.parse().unwrap(), ..Layout::default() };
+        (PostgresConfig::new(database.options()).layout(layout.clone()), layout)
+    };
+    let (live, layout) = config("live");
+    Migrations::of_store(&layout).apply(&live).await.unwrap();
+    run(&database, "ALTER SCHEMA live RENAME TO old").await;
+    let (old, layout) = config("old");
+    for refused in [
+        PostgresStore::open(old.clone()).await.unwrap_err(),
+        Migrations::of_store(&layout).check(&old).await.unwrap_err(),
+        Migrations::of_store(&layout).apply(&old).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.kind(), StoreErrorKind::NotAStore, "{refused}");
+        assert!(refused.to_string().contains("give the schema its name back"), "{refused}");
+    }
+    run(&database, "ALTER SCHEMA old RENAME TO live").await;
+    PostgresStore::open(live).await.unwrap().append(to("account/a")).await.unwrap();
 }

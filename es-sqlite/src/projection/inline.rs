@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError,
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
 };
 use es_core::{PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
 use rusqlite::Connection;
@@ -104,7 +104,8 @@ impl SqliteStore {
     /// # Errors
     ///
     /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), and when the projection cannot take an event that is in
+    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
+    /// another history than the log, and when the projection cannot take an event that is in
     /// the log.
     ///
     /// # Cancellation
@@ -116,6 +117,7 @@ impl SqliteStore {
         if definition.has_handler() && self.handlers().of(definition.name()).is_none() {
             return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
         }
+        check_active_model(self, self, definition.name()).await?;
         loop {
             // a page for each transaction, so that appends wait for no more than that
             let (taken, inline) = (definition.clone(), Arc::clone(self.inline()));
@@ -145,8 +147,7 @@ fn take_page(
     let from = lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);
     let read = ReadLog::after(from.position).filter(definition.selection().clone());
     let page = read_log(connection, &read.limit(PageLimit::default()))?;
-    let event = page.events.last().map(Into::into).or_else(|| from.event.clone());
-    let to = Checkpoint { position: page.next, event };
+    let to = from.after(&page);
     let (mut batch, dealt_with) = (Batch::moving(0, from, to), page.events.len());
     batch.events = dealt_with as u64;
     batch.content = match definition.has_handler() {

@@ -96,3 +96,115 @@ async fn a_sequence_behind_the_table_gives_no_position_again() {
     let next = append_one(&store, "posting/1", event("two")).await;
     assert_eq!(next.position().to_sequence(), 6);
 }
+
+/// What somebody does to the files of an open store, by name.
+type Damage = fn(&Folder);
+
+fn cut_to(folder: &Folder, share: u64) {
+    let file = fs::File::options().write(true).open(folder.path()).unwrap();
+    file.set_len(file.metadata().unwrap().len() / share).unwrap();
+}
+
+fn companion(folder: &Folder, suffix: &str) -> std::path::PathBuf {
+    folder.path().with_file_name(format!("store.db{suffix}"))
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_after_one_of_its_files_was_damaged() {
+    let damages: [(&str, Damage); 6] = [
+        ("-wal removed", |folder| fs::remove_file(companion(folder, "-wal")).unwrap()),
+        ("-shm removed", |folder| fs::remove_file(companion(folder, "-shm")).unwrap()),
+        ("-wal replaced", |folder| {
+            fs::rename(companion(folder, "-wal"), companion(folder, "-old")).unwrap();
+            fs::write(companion(folder, "-wal"), "").unwrap();
+        }),
+        ("hard link", |folder| fs::hard_link(folder.path(), companion(folder, "-2")).unwrap()),
+        ("cut off", |folder| cut_to(folder, 2)),
+        ("overwritten", |folder| {
+            fs::copy(companion(folder, "-backup"), folder.path()).unwrap();
+        }),
+    ];
+    for (name, damage) in damages {
+        let folder = Folder::new();
+        let store = folder.store().await;
+        for number in 0..5 {
+            append_one(&store, "posting/1", event("one")).await;
+            if number == 2 {
+                let backup = companion(&folder, "-backup");
+                folder.connection().execute("VACUUM INTO ?1", [backup.to_str()]).unwrap();
+            }
+        }
+        for _ in 0..60 {
+            append_one(&store, "posting/1", event(&"long ".repeat(500))).await;
+        }
+        folder.connection().execute_batch("PRAGMA wal_checkpoint(FULL)").unwrap();
+        append_one(&store, "posting/1", event("in the log")).await;
+        append_one(&store, "posting/1", event("in the log")).await;
+        damage(&folder);
+        println!("{name}");
+        is_over(&store).await;
+    }
+}
+
+#[tokio::test]
+async fn a_shorter_file_that_is_whole_is_no_other_one() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let many = "CREATE TABLE much (text TEXT); INSERT INTO much VALUES (hex(zeroblob(100000)))";
+    folder.connection().execute_batch(many).unwrap();
+    let checkpoint = "PRAGMA wal_checkpoint(FULL)";
+    folder.connection().execute_batch(checkpoint).unwrap();
+    append_one(&store, "posting/1", event("one")).await;
+    let before = fs::metadata(folder.path()).unwrap().len();
+    folder.connection().execute_batch("DROP TABLE much; VACUUM").unwrap();
+    folder.connection().execute_batch(checkpoint).unwrap();
+    assert!(fs::metadata(folder.path()).unwrap().len() < before);
+    append_one(&store, "posting/1", event("two")).await;
+}
+
+/// Where it is not refused, nothing is missing: all that changed since is in the log.
+#[tokio::test]
+async fn a_backup_beside_the_log_of_another_file_is_refused_with_the_cure() {
+    let mut is_refused = 0;
+    let mut missed = Vec::new();
+    for (kept, checkpointed, logged) in [
+        (20, 2, 2),
+        (20, 10, 1),
+        (100, 3, 2),
+        (100, 10, 1),
+        (100, 100, 5),
+        (200, 20, 3),
+        (600, 300, 3),
+    ] {
+        let (folder, restored) = (Folder::new(), Folder::new());
+        let store = folder.store().await;
+        let many = async |count: usize| {
+            for _ in 0..count {
+                append_one(&store, "posting/1", event("one")).await;
+            }
+        };
+        many(kept).await;
+        let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+        folder.connection().execute_batch(checkpoint).unwrap();
+        fs::copy(folder.path(), restored.path()).unwrap();
+        many(checkpointed).await;
+        folder.connection().execute_batch(checkpoint).unwrap();
+        many(logged).await;
+        fs::copy(companion(&folder, "-wal"), companion(&restored, "-wal")).unwrap();
+        match SqliteStore::open(restored.config()).await {
+            Ok(store) => {
+                let read = ReadLog::from_start().limit(es_core::PageLimit::events(10_000));
+                let found = store.read_log(&read).await.map(|page| page.events.len());
+                if !found.as_ref().is_ok_and(|found| *found == kept + checkpointed + logged) {
+                    missed.push((kept, checkpointed, logged, found.ok()));
+                }
+            }
+            Err(error) => {
+                is_refused += 1;
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+                assert!(error.to_string().contains("-wal beside it is of another file"), "{error}");
+            }
+        }
+    }
+    assert!(missed.is_empty() && is_refused > 2, "{is_refused} {missed:?}");
+}

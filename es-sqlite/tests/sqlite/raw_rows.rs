@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use es_core::{EventStore, IdempotencyKey, StoreErrorKind};
+use es_core::{
+    Aggregate, Event, EventStore, IdempotencyKey, LoadError, Repository, StoreErrorKind,
+};
 use es_sqlite::rusqlite::types::Value;
 use es_sqlite::rusqlite::{Connection, params};
 use es_testing::raw_rows;
@@ -136,4 +138,52 @@ async fn a_key_written_by_hand_costs_that_key() {
     let error = find("all").await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
     assert!(error.to_string().contains("posting/1"), "{error}");
+}
+
+#[derive(Event, Debug, Clone, PartialEq)]
+enum Done {
+    ScriptExecutionCompleted { output: String },
+}
+
+/// How many events there are.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Count(u64);
+
+impl Aggregate for Count {
+    const TYPE: &'static str = "posting";
+    type Id = String;
+    type Event = Done;
+
+    fn evolve(&mut self, _: &Done) {
+        self.0 += 1;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_with_a_hole_is_not_folded_over_it() {
+    for hole in 1..=5_u64 {
+        let folder = Folder::new();
+        let store = folder.store().await;
+        for _ in 0..6 {
+            append_one(&store, "posting/1", event("one")).await;
+        }
+        let connection = folder.connection();
+        let triggers: Vec<String> = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for trigger in triggers {
+            connection.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+        }
+        let removed = "DELETE FROM execution_events WHERE aggregate_version = ?1";
+        connection.execute(removed, [hole.cast_signed()]).unwrap();
+        let repository = Repository::<Count>::new(Arc::new(store));
+        let error = repository.load(&"1".to_owned()).await.unwrap_err();
+        let LoadError::Gap { stream, version, next } = error else { panic!("{error}") };
+        assert_eq!((stream.to_string().as_str(), version.as_u64()), ("posting/1", hole));
+        assert_eq!(next.as_u64(), hole + 1);
+    }
 }

@@ -1,6 +1,6 @@
 //! Reading a selection of the log.
 
-use es_core::{Event, EventFilter, PageLimit, Position, ReadLog, RecordedEvent};
+use es_core::{Event, EventFilter, EventReference, PageLimit, Position, ReadLog, RecordedEvent};
 
 use super::parts::*;
 use crate::fixture::Fixture;
@@ -97,6 +97,34 @@ pub(super) async fn a_kind_is_found_under_each_of_its_names(fixture: &dyn Fixtur
         let found = selected(&store, &filter, 3).await;
         let expected: Vec<_> = log.iter().filter(|event| filter.accepts(event)).cloned().collect();
         assert_eq!((found.len(), found), (count, expected), "{filter:?}");
+    }
+}
+
+pub(super) async fn a_page_tells_the_event_where_it_ends(fixture: &dyn Fixture) {
+    let store = fixture.store();
+    let log = mixed(&store).await;
+    let filters = [
+        EventFilter::all(),
+        EventFilter::all().aggregate_type("audit"),
+        EventFilter::all().stored_name("amount_paid_in"),
+        EventFilter::all().aggregate_type("nothing"),
+    ];
+    for filter in filters {
+        for limit in [1, 3, 1_000] {
+            let mut after = Position::START;
+            loop {
+                let read = ReadLog::after(after).filter(filter.clone());
+                let page = log_page(&store, &read.limit(PageLimit::events(limit))).await;
+                let there = log.iter().find(|event| event.position == page.next);
+                let expected = there.filter(|_| page.next > after).map(EventReference::from);
+                assert_eq!(page.last, expected, "{filter:?}, {limit} events after {after}");
+                if page.next == after {
+                    break;
+                }
+                after = page.next;
+            }
+            assert_eq!(after, end_of_log(&store).await, "{filter:?}");
+        }
     }
 }
 

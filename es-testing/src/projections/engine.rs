@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{Slot, StopCause, TroubleKind, WaitError, wait_for};
-use es_core::{EventId, ReadStream, StoreError, StoreErrorKind, StreamPage};
+use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
 use super::cut::{Side, cut};
 use super::models::*;
@@ -171,8 +171,8 @@ pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixt
     assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
 }
 
-/// A store that was restored from elsewhere: events have other ids.
-struct Restored(Store);
+/// A store that was restored from elsewhere: events of this type of streams have other ids.
+struct Restored(Store, &'static str);
 
 #[async_trait::async_trait]
 impl Wrapper for Restored {
@@ -182,13 +182,11 @@ impl Wrapper for Restored {
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let mut page = self.0.read_stream(read).await?;
-        page.events.iter_mut().for_each(|event| event.event_id = other_id(event.event_id));
+        let others = page.events.iter_mut();
+        let others = others.filter(|event| event.stream.aggregate_type() == self.1);
+        others.for_each(|event| event.event_id = new_id());
         Ok(page)
     }
-}
-
-fn other_id(_: EventId) -> EventId {
-    new_id()
 }
 
 pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
@@ -196,13 +194,31 @@ pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
     accounts_paid(&store, &["1", "2"], 1..=3).await;
     caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
     let before = stored(&sink, "seen", Slot::Active).await;
-    let restored: Store = Arc::new(Wrapped(Restored(store.clone())));
+    let restored: Store = Arc::new(Wrapped(Restored(store.clone(), "account")));
     accounts_paid(&store, &["1"], 4..=4).await;
     let mut runner = runner(&restored, &sink, "one").projection(Seen::new());
     let error = runner.catch_up().await.expect_err("the log is another one");
     let cause = &error.stopped[0].cause;
     assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the model is not touched");
+}
+
+pub(super) async fn who_selected_nothing_notices_a_restored_log(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let restored: Store = Arc::new(Wrapped(Restored(store.clone(), "audit")));
+    for before in [0, 1] {
+        // it stands behind events that it did not select, and behind one of its own before these
+        accounts_paid(&store, &["1"], 1..=before).await;
+        append(&store, &typed_stream("audit", "1"), ANY, events(2..=9)).await;
+        let mut first = runner(&store, &sink, "one").projection(Seen::new());
+        caught_up(&mut first).await;
+        first.release().await;
+        append(&store, &typed_stream("audit", "1"), ANY, events(10..=11)).await;
+        let mut second = runner(&restored, &sink, "one").projection(Seen::new());
+        let error = second.catch_up().await.expect_err("the log is another one");
+        let cause = &error.stopped[0].cause;
+        assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
+    }
 }
 
 pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixture) {

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{Claim, Definition, HealthState, Rebuild, SinkError, Slot, health};
-use es_core::{AppendError, AppendRequest, Position};
+use es_core::projection::{
+    Batch, Checkpoint, Claim, Content, Definition, EventReference, HealthState, Rebuild, RowChange,
+    SinkError, Slot, TroubleKind, health,
+};
+use es_core::{AppendError, AppendRequest, Payload, Position};
 
 use super::models::{Crossing, PANIC, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
 use super::parts::*;
@@ -154,6 +157,46 @@ pub(super) async fn no_runner_takes_what_appends_keep(fixture: &dyn ProjectionFi
     assert!(told.contains("the append"), "the refusal says who has it: {told}");
     accepted(&store, to("1", "paid", 2)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2])]));
+}
+
+pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), NONE, events(1..=3)).await;
+    let end = end_of_log(&store).await;
+    let beyond = Position::from_sequence(end.to_sequence() + 10);
+    let places = [
+        // of a log that holds another event there, of one that went further, and of one whose events
+        // there were not told
+        Checkpoint { position: end, event: Some(EventReference { position: end, ..reference(3) }) },
+        Checkpoint { position: beyond, event: Some(reference(beyond.to_sequence())) },
+        Checkpoint { position: beyond, event: None },
+    ];
+    let definition = Definition::from(Seen::new());
+    for place in places {
+        let mut claim = claim_of("seen", "before");
+        claim.fingerprint = definition.fingerprint().to_owned();
+        let lease = acquired(&sink, &claim).await;
+        let row = RowChange { key: "account/1".to_owned(), value: Some(row_of(&[7])) };
+        let from = lease.checkpoints[0].clone();
+        let batch = Batch::moving(0, from, place.clone()).content(Content::Rows(vec![row]));
+        commit(&sink, &lease, batch).await;
+        assert!(sink.release(&lease).await.is_ok());
+        let answer = fixture.keep_inline(definition.clone()).await;
+        match &answer {
+            Err(SinkError::Diverged { projection, .. }) => assert_eq!(projection, "seen"),
+            other => panic!("{place:?} is of another log, but: {other:?}"),
+        }
+        accepted(&store, to("1", "paid", 4)).await;
+        assert_eq!(seen(&sink).await, rows_of(&[("1", &[7])]), "nobody writes it");
+        let clock = fixture.clock();
+        let health = health(&*store, &*sink, &clock, &definition, None).await;
+        let trouble = health.map(|health| health.trouble.map(|trouble| trouble.kind()));
+        assert_eq!(trouble.ok(), Some(Some(TroubleKind::Diverged)), "and whoever asks is told");
+    }
+}
+
+fn row_of(numbers: &[u64]) -> Payload {
+    Payload::of(&numbers_of(numbers)).expect("a row is JSON")
 }
 
 pub(super) async fn a_switch_goes_on_within_the_append(fixture: &dyn ProjectionFixture) {

@@ -263,7 +263,8 @@ impl Wrapper for Emptied {
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         match read.after {
             Position::START => {
-                Ok(LogPage { events: Vec::new(), next: Position::START, at_end: true })
+                let (events, next) = (Vec::new(), Position::START);
+                Ok(LogPage { events, next, last: None, at_end: true })
             }
             cursor => Err(StoreError::beyond_the_end(cursor, Position::START)),
         }

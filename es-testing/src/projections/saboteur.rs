@@ -80,6 +80,7 @@ pub enum Sin {
     TakesRepeatsAgain,
     RefusesNeighbours,
     LosesTheModelAtASwitch,
+    KeepsAnyHistory,
     KeepsForEver,
     ReleasesAnybody,
 }
@@ -156,6 +157,7 @@ pub fn all() -> Vec<Saboteur> {
         (16, Sin::TakesRepeatsAgain),
         (16, Sin::RefusesNeighbours),
         (16, Sin::LosesTheModelAtASwitch),
+        (16, Sin::KeepsAnyHistory),
         (17, Sin::KeepsForEver),
         (17, Sin::ReleasesAnybody),
     ];

@@ -30,7 +30,8 @@ impl Wrapper for ReadsOn {
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         if read.after > self.0.end_of_log().await? {
-            return Ok(LogPage { events: Vec::new(), next: read.after, at_end: true });
+            let next = read.after;
+            return Ok(LogPage { events: Vec::new(), next, last: None, at_end: true });
         }
         self.0.read_log(read).await
     }

@@ -115,6 +115,13 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 Ok(page)
             })
         }),
+        page("takes_the_last_wanted_event_for_the_last", 18, |store, read| {
+            Box::pin(async move {
+                let mut page = store.read_log(&read).await?;
+                page.last = page.events.last().map(Into::into);
+                Ok(page)
+            })
+        }),
         page("filters_within_a_page", 18, |store, read| {
             Box::pin(async move {
                 let unfiltered = read.clone().filter(EventFilter::all());

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, Direction, EventId, LogPage, PageLimit, Position,
-    ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
+    AppendError, AppendRequest, Appended, Direction, EventId, EventReference, LogPage, PageLimit,
+    Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
 };
 
 use crate::wrapper::{Store, Wrapper};
@@ -27,11 +27,13 @@ pub(super) fn log_page(log: &[RecordedEvent], read: &ReadLog) -> LogPage {
     for event in rest.filter(|event| read.filter.accepts(event)) {
         if !page.admits(event.payload.as_str().len()) {
             let next = page.last().map_or(read.after, |last| last.position);
-            return LogPage { events: page.into_events(), next, at_end: false };
+            let last = page.last().map(EventReference::from);
+            return LogPage { events: page.into_events(), next, last, at_end: false };
         }
         page.push(event.clone());
     }
-    LogPage { events: page.into_events(), next: end.merge(read.after), at_end: true }
+    let last = log.last().filter(|last| last.position > read.after).map(EventReference::from);
+    LogPage { events: page.into_events(), next: end.merge(read.after), last, at_end: true }
 }
 
 /// A true page of these events, which are the wanted ones of a stream, oldest first.

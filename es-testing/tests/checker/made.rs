@@ -146,6 +146,7 @@ impl Made {
         let events = self.0.log[..count].to_vec();
         let page = LogPage {
             next: events.last().map_or(Position::START, |event| event.position),
+            last: events.last().map(Into::into),
             events,
             at_end: true,
         };

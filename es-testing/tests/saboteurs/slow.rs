@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventId, EventStore, IdempotencyKey, Limits, LogPage,
-    PageLimit, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, EventId, EventReference, EventStore, IdempotencyKey,
+    Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId,
+    StreamPage,
 };
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
@@ -254,11 +255,13 @@ impl EventStore for SlowStore {
         for event in rest.iter().filter(|event| read.filter.accepts(event)) {
             if !page.admits(event.payload.as_str().len()) {
                 let next = page.last().map_or(read.after, |last| last.position);
-                return Ok(LogPage { events: page.into_events(), next, at_end: false });
+                let last = page.last().map(EventReference::from);
+                return Ok(LogPage { events: page.into_events(), next, last, at_end: false });
             }
             page.push(event.clone());
         }
-        Ok(LogPage { events: page.into_events(), next: end, at_end: true })
+        let last = rest.last().map(EventReference::from);
+        Ok(LogPage { events: page.into_events(), next: end, last, at_end: true })
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {

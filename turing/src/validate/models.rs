@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ListParked, Projection, SinkError, Slot, all_rows};
+use es_core::projection::{ListParked, Projection, SinkError, Slot, all_rows, check_history};
 use es_core::{
     Aggregate, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream, Repository,
     SnapshotSummary, Snapshotted, StoreError, StreamId,
@@ -82,6 +82,31 @@ async fn fold(store: &Store, checkpoint: Position) -> Result<BTreeMap<String, Pa
     }
     let rows = folded.into_iter().filter_map(|(key, row)| Some((key, Payload::of(&row).ok()?)));
     Ok(rows.collect())
+}
+
+/// The read models that were made of another history than the store holds.
+///
+/// # Errors
+///
+/// When the store fails.
+pub async fn validate_histories(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
+    let mut findings = Vec::new();
+    for status in store.models.status(None).await? {
+        let name = status.projection;
+        let Some(active) = status.active else { continue };
+        match check_history(&*store.events, &name, active.checkpoint()).await {
+            Err(error @ SinkError::Diverged { .. }) => findings.push(StoreFinding {
+                kind: "projection_of_another_history".to_owned(),
+                severity: FindingSeverity::Error,
+                aggregate_type: None,
+                aggregate_id: None,
+                detail: error.to_string(),
+                repair: Some(format!("turing projection rebuild {name} --switch")),
+            }),
+            answer => answer?,
+        }
+    }
+    Ok(findings)
 }
 
 fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {

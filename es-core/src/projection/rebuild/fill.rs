@@ -104,12 +104,12 @@ impl Rebuild {
     ) -> Result<(), StoreError> {
         let selection = self.definition.selection().clone();
         let limit = self.limit.page(slices.len());
-        let mut read = ReadLog::after(start.position).filter(selection).limit(limit);
-        let mut mark = start.event.clone();
+        let read = ReadLog::from_start().filter(selection).limit(limit);
+        let mut here = start.clone();
         self.watch.end(self.store.end_of_log().await?);
         loop {
-            let page = Arc::new(Page::read(&*self.store, &read, mark).await?);
-            (read.after, mark) = (page.to.position, page.to.event.clone());
+            let page = Arc::new(Page::read(&*self.store, here, read.clone()).await?);
+            here = page.to.clone();
             for slice in &slices {
                 if slice.send(page.clone()).await.is_err() {
                     // the slice came to an end early, and says why

@@ -7,18 +7,17 @@ use tokio::sync::mpsc;
 use crate::envelope::{EventId, RecordedEvent};
 use crate::environment::Environment;
 use crate::error::StoreError;
-use crate::position::Position;
 use crate::read::{LogPage, ReadLog};
 use crate::store::EventStore;
 use crate::stream::slice_of;
 
 use super::super::worker::{Parking, Worker, breathe};
-use super::super::{Checkpoint, EventReference, FailurePolicy, LastResort, StopCause};
+use super::super::{Checkpoint, FailurePolicy, LastResort, StopCause};
 use super::Watch;
 
 /// A page of the log, for all slices.
 pub(super) struct Page {
-    from: Position,
+    from: Checkpoint,
     events: Vec<RecordedEvent>,
     pub(super) to: Checkpoint,
     /// True if the log ended there.
@@ -26,24 +25,23 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// Reads a page; `mark` is the last event before it.
+    /// Reads a page.
     pub(super) async fn read(
         store: &dyn EventStore,
-        read: &ReadLog,
-        mark: Option<EventReference>,
+        from: Checkpoint,
+        read: ReadLog,
     ) -> Result<Self, StoreError> {
-        let LogPage { events, next, at_end } = store.read_log(read).await?;
-        let event = events.last().map(Into::into).or(mark);
-        let to = Checkpoint { position: next, event };
-        Ok(Self { from: read.after, events, to, at_end })
+        let page = store.read_log(&ReadLog { after: from.position, ..read }).await?;
+        let to = from.after(&page);
+        let LogPage { events, at_end, .. } = page;
+        Ok(Self { from, events, to, at_end })
     }
 
     /// The page without what stands behind `end`.
-    fn until(mut self, end: Position, mark: Option<EventReference>) -> Self {
-        if self.to.position > end {
-            self.events.retain(|event| event.position <= end);
-            let event = self.events.last().map(Into::into).or(mark);
-            (self.to, self.at_end) = (Checkpoint { position: end, event }, false);
+    fn until(mut self, end: &Checkpoint) -> Self {
+        if self.to.position > end.position {
+            self.events.retain(|event| event.position <= end.position);
+            (self.to, self.at_end) = (end.clone(), false);
         }
         self
     }
@@ -106,14 +104,14 @@ impl Slice {
     async fn take_up_to(&mut self, page: &Page) -> Result<(), StopCause> {
         while self.worker.reached().position < page.to.position {
             let here = self.worker.reached().clone();
-            if here.position >= page.from {
+            if here.position >= page.from.position {
                 self.take_page(page).await?;
             } else {
                 let selection = self.worker.definition.selection().clone();
-                let read = ReadLog::after(here.position).filter(selection);
+                let read = ReadLog::from_start().filter(selection);
                 let read = read.limit(self.worker.limit.page(self.count as usize));
-                let again = Page::read(&*self.worker.store, &read, here.event.clone()).await?;
-                self.take_page(&again.until(page.from, here.event)).await?;
+                let again = Page::read(&*self.worker.store, here, read).await?;
+                self.take_page(&again.until(&page.from)).await?;
             }
         }
         Ok(())
@@ -122,7 +120,7 @@ impl Slice {
     /// Takes the events of a page that begins where the slice stands, or before.
     async fn take_page(&mut self, page: &Page) -> Result<(), StopCause> {
         // a slice that is further than others has dealt with the beginning of the log already
-        while (page.from..page.to.position).contains(&self.worker.reached().position) {
+        while (page.from.position..page.to.position).contains(&self.worker.reached().position) {
             breathe().await;
             let here = self.worker.reached().position;
             let events = page.events.iter().filter(|event| {

@@ -1,10 +1,9 @@
 //! Taking the place of the active model.
 
 use crate::position::Position;
-use crate::read::ReadStream;
 
 use super::super::worker::breathe;
-use super::super::{Batch, Checkpoint, SinkError, Slot, lowest};
+use super::super::{Batch, Checkpoint, SinkError, Slot, check_history, lowest};
 use super::{Rebuild, RebuildError};
 
 /// How often a switch catches up with the active model before it gives up.
@@ -60,8 +59,9 @@ impl Rebuild {
         let name = self.definition.name();
         let status = self.sink.status(Some(name)).await?.into_iter().next();
         let Some(active) = status.and_then(|status| status.active) else { return Ok(()) };
-        if !self.is_of_other_history(active.checkpoint()).await? {
-            return Ok(());
+        match check_history(&*self.store, name, active.checkpoint()).await {
+            Err(SinkError::Diverged { .. }) => {}
+            answer => return Ok(answer?),
         }
         let lease = self.sink.acquire(&self.claim(Slot::Active, &active.fingerprint)).await?;
         let from = lowest(&lease.checkpoints).clone();
@@ -73,16 +73,5 @@ impl Rebuild {
             self.sink.commit(&lease, &Batch::moving(0, from, to)).await?;
         }
         Ok(self.sink.release(&lease).await?)
-    }
-
-    /// True if the log does not hold the event of the checkpoint, or ends before it.
-    async fn is_of_other_history(&self, checkpoint: &Checkpoint) -> Result<bool, RebuildError> {
-        let Some(mark) = &checkpoint.event else {
-            return Ok(checkpoint.position > self.store.end_of_log().await?);
-        };
-        let read = ReadStream::new(mark.stream.clone());
-        let read = read.from_version(mark.version).to_version(mark.version);
-        let found = self.store.read_stream(&read).await?.events;
-        Ok(!found.iter().any(|event| mark.is_of(event)))
     }
 }

@@ -90,8 +90,7 @@ impl Runner {
         if let Some(bound) = bound {
             page.events.retain(|event| event.position <= bound.position);
         }
-        let mark = page.events.last().map(Into::into).or_else(|| here.event.clone());
-        let to = bound.cloned().unwrap_or(Checkpoint { position: page.next, event: mark });
+        let to = bound.cloned().unwrap_or_else(|| here.after(&page));
         let is_last = page.at_end && bound.is_none();
         let taken = members.map(|member| member.take(means, &page.events, &to, is_last));
         let is_ahead = next.is_none() && !page.at_end;

@@ -1,7 +1,6 @@
 //! Further attempts at what is parked.
 
 use crate::envelope::RecordedEvent;
-use crate::read::ReadStream;
 
 use super::super::definition::Kind;
 use super::super::fold::{Fold, is_unkeyed};
@@ -140,13 +139,7 @@ impl Worker {
         &self,
         wanted: &EventReference,
     ) -> Result<RecordedEvent, StopCause> {
-        let read = ReadStream::new(wanted.stream.clone())
-            .from_version(wanted.version)
-            .to_version(wanted.version);
-        let page = self.store.read_stream(&read).await?;
-        let found = page.events.into_iter().next();
-        found
-            .filter(|event| wanted.is_of(event))
-            .ok_or_else(|| StopCause::Diverged { event: wanted.clone() })
+        let found = wanted.find(&*self.store).await?;
+        found.ok_or_else(|| StopCause::Diverged { event: wanted.clone() })
     }
 }

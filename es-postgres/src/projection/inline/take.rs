@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use es_core::projection::{ApplyError, Batch, Checkpoint, Content, Definition, SinkError};
-use es_core::{PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
+use es_core::{LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
@@ -13,13 +13,7 @@ use super::super::{Projections, row};
 use super::{CHANGING, Held};
 use crate::projection::commit::number;
 use crate::read::{Filling, LOOKED_AT, one_more};
-use crate::row::position;
-
-/// Selected events, and how far was looked for them.
-struct Page {
-    events: Vec<RecordedEvent>,
-    next: Position,
-}
+use crate::row::Reached;
 
 impl Projections {
     /// Takes a page of what is up to `to`. Everything up to there must be decided.
@@ -30,9 +24,9 @@ impl Projections {
         to: Position,
     ) -> Result<(), SinkError> {
         let from = held.lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);
-        let Page { events, next } = self.page(connection, held, from.position, to).await?;
-        let event = events.last().map(Into::into).or_else(|| from.event.clone());
-        let to = Checkpoint { position: next, event };
+        let page = self.page(connection, held, from.position, to).await?;
+        let to = from.after(&page);
+        let events = page.events;
         let mut batch = Batch::moving(0, from, to.clone());
         batch.events = events.len() as u64;
         let within = match held.definition.has_handler() && !events.is_empty() {
@@ -64,7 +58,7 @@ impl Projections {
         held: &Held,
         from: Position,
         to: Position,
-    ) -> Result<Page, SinkError> {
+    ) -> Result<LogPage, SinkError> {
         let names = |names: Vec<String>| (!names.is_empty()).then_some(names);
         let (limit, selection) = (PageLimit::default(), held.definition.selection());
         let statement = sqlx::query(self.statements.read_log_filtered.sql())
@@ -77,14 +71,12 @@ impl Projections {
         let statement = statement.persistent(self.is_persistent);
         let connector = self.connections.connector();
         let mut filling = Filling::new(limit, limit.events, &connector.place);
-        let mut reached = None;
+        let mut reached = Reached::default();
         // row by row: a page is bounded in bytes, and what comes behind it is not kept
         let filled = async {
             let mut rows = statement.fetch(&mut *connection);
             while let Some(row) = rows.try_next().await? {
-                if reached.is_none() {
-                    reached = Some(row.try_get::<i64, _>(9)?);
-                }
+                reached.learn(&row)?;
                 match filling.take(&row, None) {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => break,
@@ -95,11 +87,11 @@ impl Projections {
         };
         connector.in_time(filled).await.map_err(|error| connector.failure(CHANGING, error))??;
         let (events, is_full) = filling.end();
-        let next = match events.last().filter(|_| is_full) {
-            Some(last) => last.position,
-            None => position(reached.unwrap_or(number(to.to_sequence()))),
+        let (next, last) = match events.last().filter(|_| is_full) {
+            Some(last) => (last.position, Some(last.into())),
+            None => (reached.position.unwrap_or(to), reached.event),
         };
-        Ok(Page { events, next })
+        Ok(LogPage { events, next, last, at_end: !is_full && next >= to })
     }
 
     /// What the events do to the rows.

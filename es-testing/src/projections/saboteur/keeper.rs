@@ -47,6 +47,14 @@ impl Keeper {
                 let to = Checkpoint { position: self.inner.end_of_log().await?, event: None };
                 self.sink.commit(&lease, &Batch::moving(0, from, to)).await?;
             }
+            Sin::KeepsAnyHistory => {
+                let claim = Claim::of_appends(definition);
+                let lease = self.sink.acquire(&claim).await?;
+                let (from, end) = (lease.checkpoints[0].clone(), self.inner.end_of_log().await?);
+                let position = if from.position > end { end } else { from.position };
+                let to = Checkpoint { position, event: None };
+                self.sink.commit(&lease, &Batch::moving(0, from, to)).await?;
+            }
             Sin::TakesBehindTheAppend => self.project(definition).await?,
             _ => {}
         }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use es_core::environment::SystemClock;
-use es_core::projection::{Blocker, Health, HealthState, Lag, health};
+use es_core::projection::{Blocker, Health, HealthState, Lag, TroubleKind, health};
 use serde::Serialize;
 use serde_json::json;
 
@@ -129,6 +129,9 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Fa
         let Some(health) = health else { continue };
         if let Some(trouble) = &health.trouble {
             output.line(format_args!("\n{name}: {}", shown(&trouble.message, 400)))?;
+            if matches!(trouble.kind(), TroubleKind::Diverged | TroubleKind::Changed) {
+                output.line(format_args!("{name}: `turing projection rebuild {name} --switch`"))?;
+            }
         }
         if health.waiting > 0 {
             output.line(format_args!("\n{name}: see `turing projection parked {name}`"))?;

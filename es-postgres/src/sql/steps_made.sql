@@ -1,0 +1,6 @@
+-- what a database tells of its steps
+SELECT
+    version,
+    success,
+    checksum
+FROM {table}

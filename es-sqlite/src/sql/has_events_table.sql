@@ -1,0 +1,4 @@
+SELECT count(*)
+FROM sqlite_schema
+WHERE type = 'table'
+    AND name = 'execution_events'
