@@ -76,7 +76,10 @@ impl Rebuild {
     }
 
     /// True if the log does not hold the event of the checkpoint, or ends before it.
-    async fn is_of_other_history(&self, checkpoint: &Checkpoint) -> Result<bool, RebuildError> {
+    pub(super) async fn is_of_other_history(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<bool, RebuildError> {
         let Some(mark) = &checkpoint.event else {
             return Ok(checkpoint.position > self.store.end_of_log().await?);
         };
