@@ -1,11 +1,13 @@
 //! What the code of a projection, and a store that fails for a while, may and may not do to others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Definition, FailurePolicy, Keying, Projection, Rebuild, SinkError, Slot, StopCause,
-    TroubleKind, WaitError, wait_for,
+    ApplyError, Batch, Definition, FailurePolicy, Keying, Lease, Projection, Rebuild, Renewal,
+    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
 };
 use es_core::{EventFilter, RecordedEvent, StoreErrorKind};
 
@@ -13,6 +15,7 @@ use super::models::*;
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 use crate::fault::{FaultSink, FaultStore, SinkCall};
+use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 
 /// One row of all accounts; poison has no key until it is healed.
 #[derive(Debug, Clone)]
@@ -248,6 +251,8 @@ struct LockedModel {
     inner: Sink,
     projection: &'static str,
     is_free: tokio::sync::watch::Receiver<bool>,
+    /// How often leases of the others were renewed.
+    renewals: Arc<AtomicU64>,
 }
 
 impl LockedModel {
@@ -267,7 +272,9 @@ impl SinkWrapper for LockedModel {
 
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         self.unlocked(&lease.projection).await;
-        self.inner.renew(lease, renewal).await
+        let renewed = self.inner.renew(lease, renewal).await;
+        self.renewals.fetch_add(u64::from(lease.projection != self.projection), Ordering::SeqCst);
+        renewed
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
@@ -281,7 +288,13 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
 ) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let (lock, is_free) = tokio::sync::watch::channel(true);
-    let locked = LockedModel { inner: sink.clone(), projection: "seen", is_free };
+    let renewals = Arc::new(AtomicU64::new(0));
+    let locked = LockedModel {
+        inner: sink.clone(),
+        projection: "seen",
+        is_free,
+        renewals: renewals.clone(),
+    };
     let locked: Sink = Arc::new(WrappedSink(locked));
     accounts_paid(&store, &["1"], 1..=2).await;
     let both = runner(&store, &locked, "one").projection(Seen::new()).projection(Crossing);
@@ -302,6 +315,13 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         reaches(Crossing.into(), appended.streams[0].events[0].position).await;
     }
+    let before = renewals.load(Ordering::SeqCst);
+    let renewed = async {
+        while renewals.load(Ordering::SeqCst) < before + 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the leases of the others are kept", renewed).await;
     let seen = status(&sink, "seen").await.and_then(|status| status.active);
     let seen = seen.expect("the model is there");
     assert_eq!(seen.checkpoint().position, end, "it is locked");
