@@ -1,7 +1,7 @@
 -- what the migrations make; written by the test that compares it (ES_BLESS=1)
 
 PRAGMA application_id = 1163088177;
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 CREATE TABLE execution_events (
     position INTEGER PRIMARY KEY AUTOINCREMENT,

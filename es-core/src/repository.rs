@@ -120,7 +120,9 @@ impl<A: Aggregate> Repository<A> {
     /// a multiple of `every` events; 0 keeps none.
     ///
     /// Snapshots are a cache: one that is missing, undecodable, of another
-    /// [fingerprint](Snapshotted::fingerprint) or newer than the stream is ignored.
+    /// [fingerprint](Snapshotted::fingerprint) or newer than the stream is ignored. A load waits two
+    /// seconds for one at most, and then those of the next ten seconds do without; so the runtime
+    /// must have its timers enabled.
     #[must_use]
     pub fn with_snapshots(
         mut self,

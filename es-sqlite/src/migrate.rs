@@ -21,6 +21,7 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_projections.sql"),
     include_str!("../migrations/0006_projection_rates.sql"),
     include_str!("../migrations/0007_snapshot_events.sql"),
+    include_str!("../migrations/0008_forget_unused_snapshots.sql"),
 ];
 
 /// What a SQLite file is.

@@ -9,12 +9,14 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use es_core::StoreError;
-use es_postgres::sqlx::{self, ConnectOptions, PgConnection, Row};
+use es_core::{StoreError, StoreErrorKind};
+use es_postgres::sqlx::{self, ConnectOptions, Connection, PgConnection, Row};
 use es_postgres::{PostgresConfig, store_error};
 
 use rustix::fs::{FlockOperation, flock};
+use tokio::time::timeout;
 use turing_domain::WorkflowId;
 
 /// Held for as long as this process runs the workflow; the system releases it when the process
@@ -32,6 +34,9 @@ enum Held {
     File { _file: File },
     Transaction { _connection: Box<PgConnection> },
 }
+
+/// How long the server has to answer: for the lock, and then for another connection.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// With the schema's name the first half of the advisory locks' key; the workflow is the other. The
 /// letters `turi`.
@@ -81,6 +86,19 @@ impl RunLock {
         config: &PostgresConfig,
         workflow: WorkflowId,
     ) -> Result<Self, LockError> {
+        let what = format!("locking the run of workflow {workflow}");
+        let locked = timeout(PATIENCE, Self::taken(config, workflow)).await;
+        let lock = locked.map_err(|_| unanswered(config, &what, ""))??;
+        // the rest of the run needs another connection than the one that is kept
+        let more = timeout(PATIENCE, is_answered(config)).await.map_err(|_| {
+            let pool = "; the lock keeps a connection to the server as long as the run: behind a \
+                        pooler, its pool must have two at least";
+            unanswered(config, "running beside the lock of the run", pool)
+        })?;
+        more.map(|()| lock)
+    }
+
+    async fn taken(config: &PostgresConfig, workflow: WorkflowId) -> Result<Self, LockError> {
         let failed = |error| LockError::Store(store_error("locking a run", &config.place(), error));
         let mut connection = config.connect_options().connect().await.map_err(failed)?;
         // a holder that has just ended is waited for: the server takes a moment to notice
@@ -133,6 +151,24 @@ impl RunLock {
             .map_err(unusable)?;
         Ok(Self { workflow, _held: Held::File { _file: file } })
     }
+}
+
+/// Asks the server for something on a connection of its own.
+async fn is_answered(config: &PostgresConfig) -> Result<(), LockError> {
+    let what = "connecting beside the lock of the run";
+    let failed = |error| LockError::Store(store_error(what, &config.place(), error));
+    let mut connection = config.connect_options().connect().await.map_err(failed)?;
+    sqlx::raw_sql("SELECT").execute(&mut connection).await.map_err(failed)?;
+    // the server notices in any case
+    let _ = connection.close().await;
+    Ok(())
+}
+
+/// The failure of what did not end in time.
+fn unanswered(config: &PostgresConfig, what: &str, advice: &str) -> LockError {
+    let place = config.place();
+    let text = format!("{what} in {place}: no answer within {PATIENCE:?}{advice}");
+    LockError::Store(StoreError::new(StoreErrorKind::Unavailable, text))
 }
 
 /// True if the server gave up waiting for a lock.

@@ -1,6 +1,9 @@
 //! Kept states: where a load may begin, and what a command leaves behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
 
 use super::check::Sampling;
 use super::load::{Loaded, load_stream};
@@ -26,6 +29,7 @@ pub(crate) struct Snapshots<A> {
     encode: fn(&A) -> Result<Payload, RoundTripError>,
     decode: fn(&Payload) -> Option<A>,
     pub(super) sampling: Option<Sampling>,
+    pause: Pause,
 }
 
 impl<A> Clone for Snapshots<A> {
@@ -35,8 +39,30 @@ impl<A> Clone for Snapshots<A> {
             queue: self.queue.clone(),
             fingerprint: self.fingerprint.clone(),
             sampling: self.sampling.clone(),
+            pause: self.pause.clone(),
             ..*self
         }
+    }
+}
+
+/// How long a load waits for a kept state: replay does without.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// For how long loads do without, so that not each of them waits.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Until when loads do without kept states; a clone is the same pause.
+#[derive(Clone, Default)]
+struct Pause(Arc<Mutex<Option<Instant>>>);
+
+impl Pause {
+    fn begin(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+    }
+
+    fn is_on(&self) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
     }
 }
 
@@ -80,6 +106,7 @@ impl<A: Aggregate> Snapshots<A> {
             encode: encoded,
             decode: |payload| payload.decode().ok(),
             sampling: None,
+            pause: Pause::default(),
         }
     }
 
@@ -89,6 +116,19 @@ impl<A: Aggregate> Snapshots<A> {
         events: &dyn EventStore,
         read: &ReadStream,
     ) -> Beginning<A> {
+        if self.pause.is_on() {
+            return Beginning::of_stream();
+        }
+        let found = timeout(PATIENCE, self.found(events, read)).await;
+        found.unwrap_or_else(|_| {
+            let stream = &read.stream;
+            tracing::warn!(%stream, "snapshot not read within {PATIENCE:?}; loading without any");
+            self.pause.begin();
+            Beginning::of_stream()
+        })
+    }
+
+    async fn found(&self, events: &dyn EventStore, read: &ReadStream) -> Beginning<A> {
         let stream = &read.stream;
         if self.is_within(events) {
             match self.store.latest_with_tail(stream, read.to, read.limit).await {

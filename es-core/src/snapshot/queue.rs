@@ -1,24 +1,33 @@
 //! Saving snapshots beside the path of appends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::{Snapshot, SnapshotStore};
 
 /// Takes snapshots to be saved later, and never makes an append wait; a clone feeds the same queue.
 ///
-/// The queue is bounded and best-effort: when it is full, or when saving fails, the snapshot is
-/// dropped, which costs a longer replay and nothing else.
+/// The queue is bounded and best-effort: when it is full, or when saving fails or takes more than two
+/// seconds, the snapshot is dropped, and with it those that waited behind it. That costs a longer
+/// replay and nothing else.
 #[derive(Debug, Clone)]
 pub struct SnapshotQueue {
     jobs: mpsc::Sender<Job>,
 }
 
+/// How long one may take to be saved.
+const SAVE: Duration = Duration::from_secs(2);
+
+/// For how long the end of a program is held up.
+const FLUSH: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 enum Job {
     Save(Snapshot),
-    Flushed(oneshot::Sender<()>),
+    Flushed(oneshot::Sender<bool>),
 }
 
 /// Saves what a [`SnapshotQueue`] takes.
@@ -53,33 +62,52 @@ impl SnapshotQueue {
         self.jobs.try_send(Job::Save(snapshot)).is_ok()
     }
 
-    /// Waits until everything offered before is saved or dropped; for the end of a program.
+    /// Waits until everything offered before is saved or dropped, for ten seconds at most; for the
+    /// end of a program. Answers false if it was not all saved.
     ///
-    /// Waits for ever if the worker was never run; returns at once if it was dropped.
-    pub async fn flush(&self) {
-        let (done, flushed) = oneshot::channel();
-        if self.jobs.send(Job::Flushed(done)).await.is_ok() {
+    /// Returns at once if the worker was dropped.
+    pub async fn flush(&self) -> bool {
+        let flushed = async {
+            let (done, flushed) = oneshot::channel();
+            self.jobs.send(Job::Flushed(done)).await.ok()?;
             // an error means that the worker is gone, and with it what was waiting
-            let _ = flushed.await;
-        }
+            flushed.await.ok()
+        };
+        timeout(FLUSH, flushed).await.ok().flatten().unwrap_or(false)
     }
 }
 
 impl SnapshotWorker {
     /// Saves snapshots until every handle of the queue is dropped.
     pub async fn run(mut self) {
+        let mut is_all_saved = true;
+        // so many are dropped: they waited while one could not be saved
+        let mut late = 0;
         while let Some(job) = self.jobs.recv().await {
             match job {
+                Job::Flushed(done) => {
+                    let _ = done.send(std::mem::replace(&mut is_all_saved, true));
+                }
+                Job::Save(_) if late > 0 => {}
                 Job::Save(snapshot) => {
-                    let (stream, version) = (snapshot.stream.clone(), snapshot.version);
-                    if let Err(error) = self.store.save_snapshot(snapshot).await {
-                        tracing::warn!(%stream, %version, %error, "snapshot not saved");
+                    if !self.save(snapshot).await {
+                        is_all_saved = false;
+                        late = self.jobs.len();
+                        continue;
                     }
                 }
-                Job::Flushed(done) => {
-                    let _ = done.send(());
-                }
             }
+            late = late.saturating_sub(1);
         }
+    }
+
+    async fn save(&self, snapshot: Snapshot) -> bool {
+        let (stream, version) = (snapshot.stream.clone(), snapshot.version);
+        match timeout(SAVE, self.store.save_snapshot(snapshot)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => tracing::warn!(%stream, %version, %error, "snapshot not saved"),
+            Err(_) => tracing::warn!(%stream, %version, "snapshot not saved within {SAVE:?}"),
+        }
+        false
     }
 }

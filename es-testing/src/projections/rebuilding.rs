@@ -277,6 +277,11 @@ impl Wrapper for Emptied {
 
 pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
+    // somebody wanted to look at it before the switch
+    let mut left = rebuild_of(&store, &sink);
+    let filled = soon("a shadow is filled", left.fill()).await;
+    assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
+    left.release().await;
     let emptied: Store = Arc::new(Wrapped(Emptied(store.clone())));
     let mut diverged = runner(&emptied, &sink, "one").projection(Seen::new());
     let error = diverged.catch_up().await.expect_err("the model is of another history");

@@ -147,7 +147,7 @@ proptest! {
         page in 1_usize..6,
         is_within in any::<bool>(),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(play(&steps, every, page, is_within));
     }
 }

@@ -1,6 +1,8 @@
 //! Snapshots never change an answer, and they save work.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
@@ -91,6 +93,58 @@ async fn a_kept_state_that_does_not_fit_is_ignored() {
         let loaded = accounts.load(&id("a")).await.unwrap();
         assert_eq!((loaded.state.balance, loaded.version.as_u64()), (2, 2));
     }
+}
+
+/// A place for snapshots that somebody has locked.
+#[derive(Default)]
+struct Locked {
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl SnapshotStore for Locked {
+    async fn latest_snapshot(
+        &self,
+        _: &StreamId,
+        _: StreamVersion,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+    async fn save_snapshot(&self, _: Snapshot) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+    async fn delete_snapshots(&self, _: &StreamId) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+    async fn prune_snapshots(&self, _: &StreamId, _: u64) -> Result<u64, StoreError> {
+        std::future::pending().await
+    }
+    async fn list_snapshots(
+        &self,
+        _: Option<&SnapshotSummary>,
+        _: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn locked_snapshots_hold_up_neither_loads_nor_the_end() {
+    let (events, locked) = (store(), Arc::new(Locked::default()));
+    let (queue, worker) = SnapshotQueue::new(locked.clone(), 1_000);
+    tokio::spawn(worker.run());
+    let accounts = accounts(&events).with_snapshots(locked.clone(), queue.clone(), 1);
+    let work = async {
+        deposit(&accounts, 500).await;
+        assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 500);
+        assert!(!queue.flush().await, "not all was saved");
+        assert!(queue.flush().await, "what is dropped is not waited for again");
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), work).await;
+    assert!(ended.is_ok(), "a cache is waited for for ever");
+    // not each load waits
+    assert_eq!(locked.asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

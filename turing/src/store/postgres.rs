@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 32] = [
+const STEPS: [(&str, &str); 34] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -105,6 +105,14 @@ const STEPS: [(&str, &str); 32] = [
     (
         "differing posting states by type (from 27 on)",
         include_str!("../../migrations/postgres/0032_differing_posting_states.sql"),
+    ),
+    (
+        "always project posting events",
+        include_str!("../../migrations/postgres/0033_always_project_posting_events.sql"),
+    ),
+    (
+        "unguarded events whatever the role of the session",
+        include_str!("../../migrations/postgres/0034_unguarded_events.sql"),
     ),
 ];
 

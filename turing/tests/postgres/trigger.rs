@@ -3,8 +3,9 @@
 use es_postgres::sqlx::Row;
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgPool};
 
-use crate::database::Database;
+use crate::database::{Database, directly, turing};
 use crate::projected::Projected;
+use crate::support::{RUN, Workspace};
 
 /// How many transaction ids a statement takes; nobody else is on the server's database, and others
 /// only make the figure larger.
@@ -83,4 +84,21 @@ fn the_trigger_works_for_no_other_table() {
         assert_eq!(error.code, "42501", "{error:?}");
         assert!(projected.rows().await.is_empty());
     });
+}
+
+#[test]
+fn the_trigger_works_in_every_session() {
+    let (database, workspace) = (Database::new(), Workspace::new());
+    let url = database.url();
+    directly(&workspace, &url, &["migrate"]).expect_code(0);
+    let name = database.texts("SELECT current_database()").remove(0);
+    // what a restore or a replication may leave behind
+    database.run(&format!("ALTER DATABASE \"{name}\" SET session_replication_role = 'replica'"));
+    workspace.postings(3);
+    workspace.script("echo.sh", "cat");
+    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+    workspace.definition(10, &[(10, "echo", end)]);
+    turing(&workspace, &url, &RUN).expect_code(0);
+    assert_eq!(database.number("SELECT count(*) FROM posting_state_projection"), 3);
+    turing(&workspace, &url, &["validate"]).expect_code(0);
 }

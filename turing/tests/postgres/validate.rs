@@ -104,7 +104,7 @@ const FAULTS: [(&str, &[(&str, i32)]); 18] = [
     (
         "ALTER TABLE execution_events DISABLE TRIGGER project_posting_events;
          SELECT append_event('posting_terminal', 9);
-         ALTER TABLE execution_events ENABLE TRIGGER project_posting_events",
+         ALTER TABLE execution_events ENABLE ALWAYS TRIGGER project_posting_events",
         &[("projection_stale", 9)],
     ),
     (
@@ -113,8 +113,9 @@ const FAULTS: [(&str, &[(&str, i32)]); 18] = [
         &[("trigger_disabled", 0), ("trigger_disabled", 0)],
     ),
     (
-        "ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only",
-        &[("trigger_disabled", 0)],
+        "ALTER TABLE execution_events ENABLE TRIGGER execution_events_are_append_only;
+         ALTER TABLE execution_events ENABLE TRIGGER project_posting_events",
+        &[("trigger_disabled", 0), ("trigger_disabled", 0)],
     ),
     (
         "SELECT setval(pg_get_serial_sequence('execution_events', 'position'), 1)",

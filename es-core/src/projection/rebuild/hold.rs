@@ -22,6 +22,12 @@ impl Rebuild {
             self.sink.abandon(self.definition.name()).await?;
             lease = self.sink.acquire(&claim).await?;
         }
+        if self.is_elsewhere(&lease).await? {
+            // what was filled from another log is worth nothing: that is why there is a rebuild
+            self.sink.release(&lease).await?;
+            self.sink.abandon(self.definition.name()).await?;
+            lease = self.sink.acquire(&claim).await?;
+        }
         let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
         let shadow = status.and_then(|status| status.shadow);
         self.watch.begin(shadow.map_or(0, |shadow| shadow.events));
@@ -43,6 +49,16 @@ impl Rebuild {
             slices.push(Slice::new(worker, count, self.policy, self.environment.clone()));
         }
         Ok(Held { lease, slices })
+    }
+
+    /// True if a slice of the shadow is of another history than the log.
+    async fn is_elsewhere(&self, lease: &Lease) -> Result<bool, RebuildError> {
+        for checkpoint in &lease.checkpoints {
+            if self.is_of_other_history(checkpoint).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     pub(super) fn claim(&self, slot: Slot, fingerprint: &str) -> Claim {

@@ -59,9 +59,8 @@ impl Rebuild {
         let name = self.definition.name();
         let status = self.sink.status(Some(name)).await?.into_iter().next();
         let Some(active) = status.and_then(|status| status.active) else { return Ok(()) };
-        match check_history(&*self.store, name, active.checkpoint()).await {
-            Err(SinkError::Diverged { .. }) => {}
-            answer => return Ok(answer?),
+        if !self.is_of_other_history(active.checkpoint()).await? {
+            return Ok(());
         }
         let lease = self.sink.acquire(&self.claim(Slot::Active, &active.fingerprint)).await?;
         let from = lowest(&lease.checkpoints).clone();
@@ -73,5 +72,16 @@ impl Rebuild {
             self.sink.commit(&lease, &Batch::moving(0, from, to)).await?;
         }
         Ok(self.sink.release(&lease).await?)
+    }
+
+    /// True if the log does not hold the event of the checkpoint, or ends before it.
+    pub(super) async fn is_of_other_history(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<bool, RebuildError> {
+        match check_history(&*self.store, self.definition.name(), checkpoint).await {
+            Err(SinkError::Diverged { .. }) => Ok(true),
+            answer => Ok(answer.map(|()| false)?),
+        }
     }
 }
