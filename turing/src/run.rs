@@ -9,10 +9,13 @@
 //!        └──────────── until nothing is ready and nothing waits ◄─────────────────────┘
 //! ```
 //!
+//! A posting for which nothing can be recorded stands apart, and holds up no other.
+//!
 //! All that is known between two lines of this picture is in the store: a run that was killed is
 //! continued by starting it again.
 
 mod agenda;
+mod apart;
 mod attempt;
 mod begin;
 mod breaker;
@@ -29,7 +32,7 @@ use std::time::Duration;
 
 use es_core::{
     Environment, EventId, ExecuteError, LoadError, Repository, SnapshotQueue, StoreError,
-    UnitOfWork,
+    StoreErrorKind, UnitOfWork,
 };
 use tokio::sync::watch;
 use turing_domain::{
@@ -42,10 +45,11 @@ use crate::lock::RunLock;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
+use apart::Apart;
 use begin::{Begin, begin};
 use breaker::Breakers;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
-pub use report::{ConversationReport, Ending, Report};
+pub use report::{ConversationReport, Ending, Left, Report};
 pub use step::StepError;
 
 /// How often the state of a posting is kept unless told otherwise, in events.
@@ -96,6 +100,10 @@ pub trait Observer: Send {
     /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
     /// `held` ones for an actor whose circuit breaker is open.
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration);
+    /// Nothing is left to be done but to wait until something can be recorded for these postings.
+    fn waits_for(&mut self, postings: &[PostingId]);
+    /// A posting cannot go on, and stays open; the others go on.
+    fn posting_left(&mut self, posting: PostingId, reason: &str);
     /// The run is over, or it stopped.
     fn run_ends(&mut self);
 }
@@ -176,6 +184,29 @@ impl RunError {
         }
     }
 
+    /// True if somebody holds what was to be written for longer than the store waits.
+    fn is_held_up(&self) -> bool {
+        let (Self::Store(error)
+        | Self::Step(StepError::Store(error))
+        | Self::Step(StepError::Load { source: LoadError::Store(error), .. })) = self
+        else {
+            return false;
+        };
+        error.kind() == StoreErrorKind::Busy
+    }
+
+    /// True if other postings can go on.
+    fn concerns_one_posting(&self) -> bool {
+        match self {
+            Self::Store(_)
+            | Self::Step(
+                StepError::Store(_) | StepError::Load { source: LoadError::Store(_), .. },
+            ) => self.is_held_up(),
+            Self::Step(_) => true,
+            _ => false,
+        }
+    }
+
     /// The error with its causes, on one line.
     fn told(&self) -> String {
         let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
@@ -212,12 +243,17 @@ impl Shared {
     fn count(&self, events: usize) {
         self.recorded.fetch_add(events as u64, Ordering::Relaxed);
     }
+
+    fn recorded(&self) -> u64 {
+        self.recorded.load(Ordering::Relaxed)
+    }
 }
 
 /// A run in progress in this process.
 struct Run<'a> {
     shared: Arc<Shared>,
     agenda: Agenda,
+    apart: Apart,
     report: Report,
     stop: watch::Receiver<bool>,
     observer: &'a mut dyn Observer,
@@ -255,7 +291,7 @@ pub async fn run(
     let began = environment.clock.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let begun = match begin(store, &runs, &definition, &intake, &options).await? {
+    let begun = match begin(store, &runs, &definition, &intake, &options, observer).await? {
         Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
         Begin::Run(begun) => begun,
     };
@@ -292,6 +328,7 @@ pub async fn run(
     let mut run = Run {
         shared: Arc::new(shared),
         agenda: Agenda::default(),
+        apart: Apart::default(),
         report: Report::new(run_id, &intake, begun.is_continued),
         stop,
         observer,
@@ -311,7 +348,7 @@ pub async fn run(
     let now = shared.environment.clock.now();
     report.elapsed = now.since(began);
     let is_complete = report.open == 0;
-    report.events = shared.recorded.load(Ordering::Relaxed) + u64::from(is_complete);
+    report.events = shared.recorded() + u64::from(is_complete);
     report.peak_memory_bytes = peak_memory_bytes();
     if is_complete {
         let begun_at = begun.began.unwrap_or(began);

@@ -101,6 +101,8 @@ impl Observer for Quiet {
     fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
     fn posting_ended(&mut self, _: usize) {}
     fn waits(&mut self, _: usize, _: usize, _: Duration) {}
+    fn waits_for(&mut self, _: &[PostingId]) {}
+    fn posting_left(&mut self, _: PostingId, _: &str) {}
     fn run_ends(&mut self) {}
 }
 

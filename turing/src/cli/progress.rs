@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use turing_domain::{Conversation, RunId};
+use turing_domain::{Conversation, PostingId, RunId};
 
 use super::output::{shown, tell};
 use crate::run::Observer;
@@ -77,6 +77,23 @@ impl Observer for Progress {
                  in {seconds:.1} s"
             ));
         }
+    }
+
+    fn waits_for(&mut self, postings: &[PostingId]) {
+        let named: Vec<_> = postings.iter().take(10).map(ToString::to_string).collect();
+        let more = match postings.len().saturating_sub(named.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        self.line(format!(
+            "  waiting for posting {}{more}: what they did cannot be recorded yet; does another \
+             session hold their streams?",
+            named.join(", ")
+        ));
+    }
+
+    fn posting_left(&mut self, posting: PostingId, reason: &str) {
+        self.line(format!("  posting {posting} cannot go on: {}", shown(reason, 1000)));
     }
 
     fn run_ends(&mut self) {

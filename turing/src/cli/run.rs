@@ -19,7 +19,7 @@ use crate::account::{RunAccount, account_of};
 use crate::definition::{Definition, DefinitionError};
 use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
-use crate::run::{Intake, IntakeError, Report, RunOptions, RunOutcome, data_keys, run, take_in};
+use crate::run::{Intake, IntakeError, Left, Report, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCode, Failure> {
@@ -211,12 +211,24 @@ pub(super) async fn tell_done(
                 false => tell_report(report, workflow, output)?,
             }
             if report.open > 0 && !common.json {
+                tell_left(&report.left, output)?;
                 output.line(format_args!("\nstopped; {}", done.go_on))?;
             }
             report.open == 0 && report.refused.is_empty() && report.failed() == 0
         }
     };
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// What keeps postings open that the run went on without.
+fn tell_left(left: &[Left], output: &mut Output) -> Result<(), Failure> {
+    if !left.is_empty() {
+        output.line(format_args!("\n{} of the open postings cannot go on:", left.len()))?;
+    }
+    for Left { posting, reason } in left {
+        output.line(format_args!("  {posting}: {}", shown(reason, 1000)))?;
+    }
+    Ok(())
 }
 
 fn already_completed(

@@ -96,7 +96,7 @@ impl Agenda {
     }
 
     /// Forgets a posting and answers what it stood for.
-    fn remove(&mut self, posting: PostingId) -> Vec<Task> {
+    pub(super) fn remove(&mut self, posting: PostingId) -> Vec<Task> {
         let mut removed = Vec::new();
         for Standing { wave, due_at } in self.standing.remove(&posting).unwrap_or_default() {
             if let Some(due_at) = due_at {

@@ -6,7 +6,7 @@ use turing_domain::{RunId, RunStart, WorkflowRejection, WorkflowRuns};
 use crate::definition::Definition;
 use crate::store::Store;
 
-use super::{Intake, RunError, RunOptions, enter};
+use super::{Intake, Observer, RunError, RunOptions, enter};
 
 /// What a call finds.
 pub(super) enum Begin {
@@ -32,6 +32,7 @@ pub(super) async fn begin(
     definition: &Definition,
     intake: &Intake,
     options: &RunOptions,
+    observer: &mut dyn Observer,
 ) -> Result<Begin, RunError> {
     let workflow_id = definition.workflow.id;
     let state = runs.load(&workflow_id).await.map_err(RunError::load)?.state;
@@ -55,7 +56,7 @@ pub(super) async fn begin(
             return Err(RunError::OtherRunOpen { run_id, workflow, difference });
         }
         let run_id = open.run_id;
-        enter::release_all(store, run_id).await?;
+        enter::release_all(store, run_id, observer).await?;
         let give_up = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, "abandoned");
         runs.update(&workflow_id, give_up).retries(3).await.map_err(RunError::record)?;
     }

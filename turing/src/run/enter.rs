@@ -13,17 +13,17 @@ use turing_domain::{
 
 use crate::store::Store;
 
+use super::apart::Done;
 use super::step::{StepError, opened, opened_by};
-use super::{Run, RunError, Shared};
+use super::{Observer, Run, RunError, Shared};
 
 /// How many postings enter side by side: their appends share commits.
 const SIDE_BY_SIDE: usize = 64;
 
 /// Where a posting stands when the run begins or is continued.
-struct Entered {
-    posting: PostingId,
-    state: Posting,
-    causes: Vec<(ConversationId, EventId)>,
+pub(super) struct Entered {
+    pub(super) state: Posting,
+    pub(super) causes: Vec<(ConversationId, EventId)>,
 }
 
 impl Run<'_> {
@@ -35,12 +35,14 @@ impl Run<'_> {
             while entering.len() < SIDE_BY_SIDE
                 && let Some(posting) = postings.next()
             {
-                entering.spawn(enter(self.shared.clone(), posting));
+                let shared = self.shared.clone();
+                entering.spawn(async move {
+                    let entering = enter(shared.clone(), posting);
+                    shared.recording(posting, async { Ok(Done::Entered(entering.await?)) }).await
+                });
             }
             let Some(entered) = entering.join_next().await else { return Ok(()) };
-            let Entered { posting, state, causes } = entered??;
-            self.place(posting, &state, &causes);
-            self.report.entered(&state);
+            self.take(entered??).await?;
         }
     }
 
@@ -80,7 +82,7 @@ async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Ent
     if let Some(appended) = &executed.appended {
         shared.count(executed.events.len());
         let causes = opened_by(&executed.events, appended);
-        return Ok(Entered { posting, state: executed.state, causes });
+        return Ok(Entered { state: executed.state, causes });
     }
     settle(&shared, posting, executed.state).await
 }
@@ -132,7 +134,7 @@ async fn settle(shared: &Shared, posting: PostingId, state: Posting) -> Result<E
         state = settled.state;
     }
     let causes = causes_in(shared, posting).await?;
-    Ok(Entered { posting, state, causes })
+    Ok(Entered { state, causes })
 }
 
 /// Which event opened which conversation, the latest last.
@@ -147,7 +149,8 @@ async fn causes_in(
         .try_filter_map(|recorded| {
             let decoded = recorded.decode::<PostingEvent>().map_err(|source| {
                 let (stream, version) = (recorded.stream.clone(), recorded.version);
-                RunError::load(LoadError::Decode { stream, version, source })
+                let source = LoadError::Decode { stream, version, source };
+                RunError::Step(StepError::Load { posting, source })
             });
             let cause =
                 decoded.map(|event| opened(&event).map(|opened| (opened, recorded.event_id)));
@@ -180,7 +183,11 @@ pub(super) async fn started_event(
 }
 
 /// Ends a run's postings that are open in it still, as abandoned.
-pub(super) async fn release_all(store: &Store, run_id: RunId) -> Result<(), RunError> {
+pub(super) async fn release_all(
+    store: &Store,
+    run_id: RunId,
+    observer: &mut dyn Observer,
+) -> Result<(), RunError> {
     let postings = Repository::<Posting>::new(store.events.clone());
     let filter =
         EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
@@ -196,7 +203,7 @@ pub(super) async fn release_all(store: &Store, run_id: RunId) -> Result<(), RunE
         }
         let mut metadata = Metadata::new().with("run_id", run_id.to_string());
         metadata.correlation_id = Some(correlation_id(workflow_id, posting));
-        postings
+        let released = postings
             .update(&posting, |state: &Posting| match state.is_open_in(run_id) {
                 true => state.abandon_run(run_id),
                 false => Ok(Vec::new()),
@@ -204,7 +211,14 @@ pub(super) async fn release_all(store: &Store, run_id: RunId) -> Result<(), RunE
             .metadata(metadata)
             .retries(5)
             .await
-            .map_err(|error| StepError::of(posting, error))?;
+            .map_err(|error| RunError::from(StepError::of(posting, error)));
+        match released {
+            // a run that is over holds nobody: who enters another is released from this one first
+            Err(error) if error.concerns_one_posting() => {
+                observer.posting_left(posting, &error.told());
+            }
+            released => drop(released?),
+        }
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use turing_domain::{ConversationId, EndReason, FailureType, Posting, RunId};
+use turing_domain::{ConversationId, EndReason, FailureType, Posting, PostingId, RunId};
 
 use super::intake::Intake;
 use crate::postings::RefusedPosting;
@@ -31,6 +31,8 @@ pub struct Report {
     pub open: usize,
     /// How the others ended.
     pub ended: Vec<Ending>,
+    /// Which of the open ones this process went on without.
+    pub left: Vec<Left>,
     /// What was attempted by this process, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationReport>,
     /// How many events this process recorded for the run.
@@ -40,6 +42,15 @@ pub struct Report {
     /// How long this process worked on the run.
     #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
     pub elapsed: Duration,
+}
+
+/// A posting that could not go on, while others could; it stays open in the run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Left {
+    /// The posting.
+    pub posting: PostingId,
+    /// Why.
+    pub reason: String,
 }
 
 /// How many postings ended for one reason at one conversation.
@@ -92,8 +103,9 @@ impl Report {
             refused: intake.refused.clone(),
             repeated: intake.repeated(),
             postings: intake.postings.len(),
-            open: 0,
+            open: intake.postings.len(),
             ended: Vec::new(),
+            left: Vec::new(),
             conversations: BTreeMap::new(),
             events: 0,
             peak_memory_bytes: None,
@@ -101,13 +113,7 @@ impl Report {
         }
     }
 
-    /// Counts a posting that is in the run now.
-    pub(super) fn entered(&mut self, state: &Posting) {
-        self.open += 1;
-        self.moved(state);
-    }
-
-    /// Counts a posting that ended by what was recorded for it.
+    /// Counts a posting if it has ended in the run.
     pub(super) fn moved(&mut self, state: &Posting) {
         let Some(terminal) = state.ended_in(self.run_id) else { return };
         self.open -= 1;

@@ -1,17 +1,20 @@
 //! One attempt of one posting at one conversation: render, execute, record.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::{
     Appended, Conflict, EventId, ExecuteError, IdempotencyKey, InvalidRequest, LoadError, Member,
     Metadata, StoreError,
 };
+use tokio::task::JoinError;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
     PostingEvent, PostingId, PostingRejection, correlation_id,
 };
 
 use super::agenda::Task;
+use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Problem, execute};
 use super::{RunError, Shared};
 
@@ -21,6 +24,9 @@ const RETRIES: u32 = 5;
 /// The same for a failure, whose append meets every other failure of the same actor.
 const RETRIES_WITH_ACTOR: u32 = 30;
 
+/// How an attempt ended.
+pub(super) type AttemptResult = Result<(), FailureType>;
+
 /// What is known of a posting after something was recorded for it.
 #[derive(Debug)]
 pub(super) struct Moved {
@@ -28,7 +34,7 @@ pub(super) struct Moved {
     pub(super) causes: Vec<(ConversationId, EventId)>,
     pub(super) state: Posting,
     /// How the attempt ended; `None` if it was not made, because the posting had moved on.
-    pub(super) result: Option<Result<(), FailureType>>,
+    pub(super) result: Option<AttemptResult>,
     /// How long the actor worked.
     pub(super) duration: Duration,
 }
@@ -109,17 +115,48 @@ impl StepError {
 }
 
 /// Makes the attempt and records its result together with everything that follows from it.
-pub(super) async fn take_step(shared: &Shared, task: Task) -> Result<Moved, RunError> {
+pub(super) async fn take_step(shared: Arc<Shared>, task: Task) -> Result<Recording, JoinError> {
+    let Task { posting, attempt, .. } = task;
+    let made = make(&shared, task).await;
+    let recorder = shared.clone();
+    let recorded = async move {
+        let moved = match made? {
+            Made::Elsewhere(state) => {
+                Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }
+            }
+            Made::Here(actor, attempted) => record(&recorder, task, actor, attempted).await?,
+        };
+        Ok(Done::Moved(attempt.conversation_id, moved))
+    };
+    shared.recording(posting, recorded).await
+}
+
+/// An attempt that is to be recorded.
+enum Made {
+    /// Somebody else recorded it: the state says what is to be done instead.
+    Elsewhere(Posting),
+    /// It was made, by this actor.
+    Here(ActorId, Attempted),
+}
+
+async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
     let state = load(shared, posting).await?;
-    let actor = actor_at(shared, &state, attempt);
-    let Some(actor) = actor else {
-        // somebody else recorded this attempt: the state says what is to be done instead
-        return Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO });
-    };
-    let attempted = execute(shared, posting, &state, attempt).await?;
+    match actor_at(shared, &state, attempt) {
+        None => Ok(Made::Elsewhere(state)),
+        Some(actor) => Ok(Made::Here(actor, execute(shared, posting, &state, attempt).await?)),
+    }
+}
+
+async fn record(
+    shared: &Shared,
+    task: Task,
+    actor: ActorId,
+    attempted: Attempted,
+) -> Result<Moved, RunError> {
+    let Task { posting, attempt, cause } = task;
     let Attempted { result, duration } = attempted;
-    let record = Record { shared, posting, attempt, actor, cause: task.cause };
+    let record = Record { shared, posting, attempt, actor, cause };
     match result {
         Ok(Answer { output, llm }) => {
             let completion = Completion { attempt, output, duration: Some(duration), llm };

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use es_core::{EventId, Metadata, Timestamp};
+use es_core::{Metadata, Timestamp};
 use tokio::task::JoinSet;
 use turing_domain::{
-    ActorId, CallPermit, ConversationId, ConversationWaves, FailureType, PostingId, WaveCompletion,
+    ActorId, CallPermit, ConversationId, ConversationWaves, PostingId, WaveCompletion,
 };
 
 use super::agenda::{Gate, Wave};
-use super::step::{Moved, take_step};
+use super::step::{AttemptResult, Moved, take_step};
 use super::{Run, RunError, Shared};
 
 /// What a wave did.
@@ -23,6 +23,7 @@ impl Run<'_> {
     /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
         while !*self.stop.borrow() {
+            self.take_back()?;
             let shared = self.shared.clone();
             let now = shared.environment.clock.now();
             let gate = |conversation| shared.gate(conversation, now);
@@ -34,8 +35,20 @@ impl Run<'_> {
             let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
             match next.into_iter().flatten().min() {
                 Some(due) => self.wait(due.since(now)).await,
-                None => return Ok(()),
+                None if self.apart.len() == 0 => return Ok(()),
+                None => {
+                    self.tell_apart();
+                    let mut stop = self.stop.clone();
+                    tokio::select! {
+                        waited = self.wait_for_one_apart() => waited?,
+                        _ = stop.wait_for(|stop| *stop) => {}
+                    }
+                }
             }
+        }
+        // what was attempted is recorded before it stops
+        while self.apart.len() > 0 {
+            self.wait_for_one_apart().await?;
         }
         Ok(())
     }
@@ -76,7 +89,9 @@ impl Run<'_> {
             let waves = waves.map_err(RunError::load)?.state;
             if let Some(wave) = waves.open_wave(self.shared.run_id) {
                 let size = wave.posting_count.unwrap_or(0) as usize;
-                let processed = size.saturating_sub(self.agenda.at(conversation.id));
+                // who stands apart may stand there, too
+                let open = self.agenda.at(conversation.id) + self.apart.len();
+                let processed = size.saturating_sub(open);
                 let count = WaveCount { processed, failed: 0 };
                 self.end_wave(conversation.id, &count, None).await?;
             }
@@ -138,35 +153,34 @@ impl Run<'_> {
                 && let Some(task) = tasks.next()
             {
                 let shared = self.shared.clone();
-                attempts.spawn(async move { (task.posting, take_step(&shared, task).await) });
+                attempts.spawn(take_step(shared, task));
             }
             let Some(attempted) = attempts.join_next().await else { break };
-            let (posting, moved): (PostingId, Result<Moved, RunError>) = attempted?;
-            self.moved(wave.conversation, posting, moved?, &mut count);
+            // what is recorded late is in no wave's count
+            if let Some(result) = self.take(attempted??).await? {
+                count.processed += 1;
+                count.failed += usize::from(result.is_err());
+            }
         }
         // what was not begun, because of an open breaker or a request to stop, stays open
         self.agenda.put_back(wave.conversation, tasks.collect());
         Ok(count)
     }
 
-    fn moved(
+    pub(super) fn moved(
         &mut self,
         conversation: ConversationId,
         posting: PostingId,
         moved: Moved,
-        count: &mut WaveCount,
-    ) {
+    ) -> Option<AttemptResult> {
         let Moved { causes, state, result, duration } = moved;
-        let causes: Vec<(ConversationId, EventId)> = causes;
         self.place(posting, &state, &causes);
-        if let Some(result) = result {
-            count.processed += 1;
-            count.failed += usize::from(result.is_err());
-            let failure: Option<FailureType> = result.err();
-            self.report.attempted(conversation, failure, duration);
+        if let Some(result) = &result {
+            self.report.attempted(conversation, result.clone().err(), duration);
         }
         self.report.moved(&state);
         self.observer.posting_ended(self.report.postings - self.report.open);
+        result
     }
 }
 
