@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
 use crate::finite::check_finite;
 use crate::metadata::Metadata;
-use crate::payload::Payload;
+use crate::payload::{Payload, readable};
 
 /// Makes a payload of one version one of the next.
 pub type Upcaster = fn(&mut Map<String, Value>);
@@ -58,11 +58,10 @@ pub fn payload<T: DeserializeOwned>(
             known: current,
         });
     }
-    let read = if version == current {
-        serde_json::from_str(stored.payload.get())
-    } else {
-        upcast(stored, upcasters).and_then(|payload| serde_json::from_str(&payload))
-    };
+    let read = readable(stored.payload.get()).and_then(|text| match version == current {
+        true => serde_json::from_str(text),
+        false => upcast(stored, upcasters).and_then(|payload| serde_json::from_str(&payload)),
+    });
     read.map_err(|source| DecodeError::Payload {
         event_type: event_type(),
         schema_version: version,
