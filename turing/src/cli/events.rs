@@ -27,7 +27,7 @@ pub(super) async fn execute(
                 None => output.json_line(&event)?,
                 Some(_) => output.json_line(&as_json(&event))?,
             },
-            false => drop(listed.add_row(row(&event))),
+            false => listed.add_row(row(&event)),
         }
     }
     if is_empty {

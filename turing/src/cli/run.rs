@@ -19,7 +19,9 @@ use crate::account::{RunAccount, account_of};
 use crate::definition::{Definition, DefinitionError};
 use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
-use crate::run::{Intake, IntakeError, Left, Report, RunOptions, RunOutcome, data_keys, run, take_in};
+use crate::run::{
+    Intake, IntakeError, Left, Report, RunOptions, RunOutcome, data_keys, run, take_in,
+};
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCode, Failure> {
