@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::canonical::{Decimal, number_at, unescaped, unit};
+use crate::canonical::{Decimal, number_at, string_end, unescaped, unit};
 use crate::limits::Limits;
 
 /// A value that some backend could not keep, so that every backend refuses it.
@@ -148,6 +148,23 @@ fn check_key(text: &str, open: usize, end: usize) -> Result<(), ContentProblem> 
         true => Err(ContentProblem::ReservedKey { at: open }),
         false => Ok(()),
     }
+}
+
+/// True if serde_json would take an object in `text` for a value of its own.
+pub(crate) fn has_reserved_key(text: &str) -> bool {
+    // nearly every text has neither the name nor escapes that could spell it
+    if !text.contains("$serde_json::private::") && !text.contains("\\u") {
+        return false;
+    }
+    let mut at = 0;
+    while let Some(open) = text.get(at..).and_then(|rest| rest.find('"')) {
+        let open = at + open;
+        at = string_end(text, open);
+        if check_key(text, open, at).is_err() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Checks the string that opens at `open` and answers the byte after its end.

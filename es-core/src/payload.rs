@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::canonical::{canonical, same_elements, same_json};
-use crate::content::ContentProblem;
+use crate::content::{ContentProblem, has_reserved_key};
 use crate::finite::check_finite;
 
 pub use self::round_trip::RoundTripError;
@@ -90,11 +90,12 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// When the document does not fit the type, or is [unreadable](Self::unreadable).
+    /// When the document does not fit the type, is [unreadable](Self::unreadable), or has a key that
+    /// is reserved by serde_json, which would take what a string says there for JSON.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         match self.unreadable_because() {
             Some(reason) => Err(serde::de::Error::custom(reason)),
-            None => serde_json::from_str(self.as_str()),
+            None => serde_json::from_str(readable(self.as_str())?),
         }
     }
 
@@ -149,6 +150,17 @@ impl Payload {
             _ => return Parts::Whole,
         };
         parts.unwrap_or(Parts::Whole)
+    }
+}
+
+/// The text, unless serde_json would take what a string in it says for JSON. Whatever decodes a
+/// stored document asks here first.
+pub(crate) fn readable(text: &str) -> Result<&str, serde_json::Error> {
+    match has_reserved_key(text) {
+        true => Err(serde::de::Error::custom(
+            "an object has a key that is reserved by serde_json, which no program writes",
+        )),
+        false => Ok(text),
     }
 }
 
@@ -213,6 +225,21 @@ mod tests {
         assert!(error.to_string().contains("event_data of event 7"), "{error}");
         assert_ne!(odd, payload("null"));
         assert_eq!(odd, odd.clone());
+    }
+
+    #[test]
+    fn what_a_string_says_is_never_read_as_json() {
+        let odd = [
+            r#"{"a":{"$serde_json::private::RawValue":"{\"b\":1}"}}"#,
+            r#"[{"$serde_json::private::Number":"1"}]"#,
+            r#"{"\u0024serde_json::private::Raw\u0056alue":"[]"}"#,
+        ];
+        for text in odd {
+            let error = payload(text).decode::<serde_json::Value>().unwrap_err().to_string();
+            assert!(error.contains("reserved by serde_json"), "{text}: {error}");
+        }
+        let text = r#"{"a":"$serde_json::private::RawValue","\u0062":1}"#;
+        assert!(payload(text).decode::<serde_json::Value>().is_ok());
     }
 
     #[test]

@@ -7,7 +7,7 @@ pub use serde;
 
 use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
 use crate::metadata::Metadata;
-use crate::payload::Payload;
+use crate::payload::{Payload, readable};
 use crate::upcast::Fields;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
@@ -54,11 +54,10 @@ pub fn payload<T: DeserializeOwned>(
             known: current,
         });
     }
-    let read = if version == current {
-        serde_json::from_str(stored.payload.get())
-    } else {
-        upcast(stored, upcasters).and_then(|payload| payload.decode())
-    };
+    let read = readable(stored.payload.get()).and_then(|text| match version == current {
+        true => serde_json::from_str(text),
+        false => upcast(stored, upcasters).and_then(|payload| payload.decode()),
+    });
     read.map_err(|source| DecodeError::Payload {
         event_type: event_type(),
         schema_version: version,

@@ -8,6 +8,9 @@
 //! Nothing here knows a store, a clock or chance: what a decision needs of them stands in what it
 //! is told.
 
+// numbers of events are anybody's: arithmetic on them must not end the program
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 // what the author of a workflow writes
 pub mod check;
 pub mod definition;

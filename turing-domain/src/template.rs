@@ -42,7 +42,7 @@ impl Template {
                         parts.push(Part::Text(std::mem::take(&mut text)));
                     }
                     parts.push(Part::Placeholder(name.to_owned()));
-                    rest = &from_brace[name.len() + 2..];
+                    rest = &from_brace[1..][name.len()..][1..];
                 }
                 None => {
                     text.push('{');

@@ -9,8 +9,8 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use es_core::{ContentProblem, check_json};
-use serde_json::{Map, Value};
+use es_core::{ContentProblem, Payload, check_json};
+use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 use turing_domain::PostingId;
 
@@ -32,9 +32,15 @@ pub struct PostingInput {
 }
 
 impl PostingInput {
-    /// SHA-256 over the data as JSON with sorted keys, as hexadecimal digits: equal for equal data.
+    /// SHA-256 over the data as JSON with sorted keys, as hexadecimal digits: equal for equal data,
+    /// however its numbers are written.
     pub fn digest(&self) -> String {
-        digest_of(&canonical(&Value::Object(self.data.clone())))
+        digest_of(&sorted(&Value::Object(self.data.clone()), &whole))
+    }
+
+    /// What [`digest`](Self::digest) was in versions that told `100.0` from `100`.
+    pub(crate) fn former_digest(&self) -> String {
+        digest_of(&sorted(&Value::Object(self.data.clone()), &Number::to_string))
     }
 }
 
@@ -48,20 +54,31 @@ pub fn digest_of(text: &str) -> String {
 }
 
 /// JSON text with the keys of every object in order, whatever order the map keeps.
-fn canonical(value: &Value) -> String {
+fn sorted(value: &Value, number: &dyn Fn(&Number) -> String) -> String {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|(name, _)| *name);
             let fields = fields.into_iter().map(|(name, value)| {
-                format!("{}:{}", Value::from(name.as_str()), canonical(value))
+                format!("{}:{}", Value::from(name.as_str()), sorted(value, number))
             });
             format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
         }
         Value::Array(items) => {
-            format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(","))
+            let items = items.iter().map(|item| sorted(item, number));
+            format!("[{}]", items.collect::<Vec<_>>().join(","))
         }
+        Value::Number(found) => number(found),
         other => other.to_string(),
+    }
+}
+
+/// A number in one spelling; one without a fraction as an integer.
+fn whole(number: &Number) -> String {
+    match number.as_f64() {
+        Some(0.0) => "0".to_owned(),
+        Some(float) if number.is_f64() && float.fract() == 0.0 => float.to_string(),
+        _ => number.to_string(),
     }
 }
 
@@ -277,15 +294,13 @@ fn parse(source: String, bytes: Vec<u8>, layout: Layout) -> Result<PostingInput,
         refuse(format!("not UTF-8 at byte {at}; save the file as UTF-8"))
     })?;
     let mut data = match layout {
-        Layout::Text => Map::from_iter([("job_description".to_owned(), Value::from(text))]),
+        Layout::Text => object(&json!({ "job_description": text }).to_string()).map_err(&refuse)?,
         Layout::Object | Layout::Lines => object(&text).map_err(&refuse)?,
     };
     let posting_id = match data.remove("posting_id") {
         None => None,
         Some(value) => Some(posting_id(&value).map_err(&refuse)?),
     };
-    let json = Value::Object(data.clone()).to_string();
-    check_json(&json, usize::MAX, MAX_DEPTH).map_err(|problem| refuse(told(&problem)))?;
     Ok(PostingInput { source, posting_id, data })
 }
 
@@ -300,8 +315,16 @@ fn told(problem: &ContentProblem) -> String {
     }
 }
 
+/// The object in the canonical form, so that it is the same whichever store gives it back. What is
+/// wrong with the text is told before anything decodes it, as decoding could hide it.
 fn object(text: &str) -> Result<Map<String, Value>, String> {
-    match serde_json::from_str(text) {
+    let payload = match Payload::parse(text.to_owned()) {
+        Ok(payload) => payload,
+        Err(error) => return Err(format!("not JSON: {error}")),
+    };
+    let checked = check_json(payload.as_str(), usize::MAX, MAX_DEPTH);
+    let canonical = checked.and_then(|()| payload.canonical());
+    match canonical.map_err(|problem| told(&problem))?.decode() {
         Ok(Value::Object(data)) => Ok(data),
         Ok(_) => Err("not a JSON object; write {\"job_description\": …}".to_owned()),
         Err(error) => Err(format!("not JSON: {error}")),

@@ -11,6 +11,9 @@
 //! in the store beside the events. In a PostgreSQL database the state of postings is kept by the
 //! database itself, in the table `posting_state_projection`.
 
+// rows may hold any numbers, for instance by hand: arithmetic on them must not end the program
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod conversation_statistics;
 mod durations;
 mod in_database;
@@ -35,6 +38,16 @@ use es_core::projection::{
 use turing_domain::RunId;
 
 use crate::store::Store;
+
+/// Counts one more.
+fn count(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
+}
+
+/// The sum of counters.
+fn sum<'a>(counters: impl IntoIterator<Item = &'a u64>) -> u64 {
+    counters.into_iter().fold(0, |sum, more| sum.saturating_add(*more))
+}
 
 /// The read models that programs keep in this store; what its database keeps is not among them.
 pub fn definitions(store: &Store) -> Vec<Definition> {

@@ -8,7 +8,7 @@ mod postgres;
 mod sqlite;
 
 use async_trait::async_trait;
-use es_core::{Payload, StoreError};
+use es_core::{Payload, StoreError, StoreErrorKind};
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 
@@ -45,12 +45,41 @@ pub trait PostingRegistry: Send + Sync {
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError>;
 }
 
+/// What is known of a posting.
+#[derive(Debug, Clone)]
+enum Known {
+    Nothing,
+    Data(Map<String, Value>),
+    /// Its row holds what Turing does not write.
+    Unreadable,
+}
+
+impl Known {
+    /// What a row holds, if there is one.
+    fn of(row: Option<String>) -> Self {
+        row.map_or(Self::Nothing, |text| read_stored(text).map_or(Self::Unreadable, Self::Data))
+    }
+
+    /// The data, for those who need it.
+    fn into_data(
+        self,
+        posting: PostingId,
+        place: &str,
+    ) -> Result<Option<Map<String, Value>>, StoreError> {
+        match self {
+            Self::Nothing => Ok(None),
+            Self::Data(data) => Ok(Some(data)),
+            Self::Unreadable => Err(unreadable(posting, place)),
+        }
+    }
+}
+
 /// What a registry must be able to look up and to write, within one transaction.
 trait Tables {
     /// Why a look-up can fail.
     type Error;
 
-    fn data(&mut self, posting: PostingId) -> Result<Option<Map<String, Value>>, Self::Error>;
+    fn data(&mut self, posting: PostingId) -> Result<Known, Self::Error>;
     fn assigned(&mut self, digest: &str) -> Result<Option<PostingId>, Self::Error>;
     fn highest_assigned(&mut self) -> Result<Option<PostingId>, Self::Error>;
     fn insert(&mut self, posting: PostingId, data: Map<String, Value>) -> Result<(), Self::Error>;
@@ -65,12 +94,19 @@ fn register<T: Tables>(
     let PostingInput { source, posting_id, data } = &posting;
     if let Some(id) = *posting_id {
         return Ok(match tables.data(id)? {
-            None => {
+            Known::Nothing => {
                 tables.insert(id, posting.data)?;
                 Ok(id)
             }
-            Some(known) if same_data(&known, data) => Ok(id),
-            Some(_) => Err(RefusedPosting {
+            Known::Data(known) if same_data(&known, data) => Ok(id),
+            Known::Unreadable => Err(RefusedPosting {
+                source_name: source.clone(),
+                reason: format!(
+                    "posting_id {id} is in the table postings already, with data that is no JSON \
+                     object that programs can read; correct that row, or give this one another id"
+                ),
+            }),
+            Known::Data(_) => Err(RefusedPosting {
                 source_name: source.clone(),
                 reason: format!(
                     "posting_id {id} is registered with other content; give it another id"
@@ -79,15 +115,17 @@ fn register<T: Tables>(
         });
     }
     let digest = posting.digest();
-    if let Some(id) = tables.assigned(&digest)? {
-        return Ok(Ok(id));
+    for digest in [&digest, &posting.former_digest()] {
+        if let Some(id) = tables.assigned(digest)? {
+            return Ok(Ok(id));
+        }
     }
     let highest = tables.highest_assigned()?.map_or(FIRST_ASSIGNED - 1, |id| id.0);
     let mut id = None;
     for next in highest..i32::MAX {
         // an application may use ids of its own in this range
         let next = PostingId(next + 1);
-        if tables.data(next)?.is_none() {
+        if matches!(tables.data(next)?, Known::Nothing) {
             id = Some(next);
             break;
         }
@@ -99,6 +137,28 @@ fn register<T: Tables>(
     tables.insert(id, posting.data)?;
     tables.remember(&digest, id)?;
     Ok(Ok(id))
+}
+
+/// The data as they are stored: in the form that every store gives back as it is.
+fn stored(data: &Map<String, Value>) -> String {
+    let canonical = Payload::of(data).ok().and_then(|data| data.canonical().ok());
+    canonical.map_or_else(|| Value::Object(data.clone()).to_string(), |data| data.to_string())
+}
+
+/// Reads what is stored; `None` if it is no JSON object, or one that no program reads.
+fn read_stored(text: String) -> Option<Map<String, Value>> {
+    Payload::parse(text).ok()?.canonical().ok()?.decode().ok()
+}
+
+/// The data of a posting that is stored, but cannot be read.
+fn unreadable(posting: PostingId, place: &str) -> StoreError {
+    StoreError::new(
+        StoreErrorKind::Corrupt,
+        format!(
+            "the data of posting {posting} in {place} is no JSON object that programs can read; \
+             correct its row in the table postings"
+        ),
+    )
 }
 
 /// True if the data are the same as JSON: a database may write 100 for 1e2.

@@ -104,6 +104,11 @@ pub trait Observer: Send {
     fn waits_for(&mut self, postings: &[PostingId]);
     /// A posting cannot go on, and stays open; the others go on.
     fn posting_left(&mut self, posting: PostingId, reason: &str);
+    /// The run goes on without something that only protects it or tells of it, because its events
+    /// cannot be read.
+    fn goes_without(&mut self, what: &str, reason: &str) {
+        let _ = (what, reason);
+    }
     /// The run is over, or it stopped.
     fn run_ends(&mut self);
 }
@@ -173,6 +178,12 @@ pub enum RunError {
     Broken(#[from] tokio::task::JoinError),
 }
 
+/// An error with its causes, on one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
 impl RunError {
     fn record<R>(error: ExecuteError<R>) -> Self
     where
@@ -209,8 +220,7 @@ impl RunError {
 
     /// The error with its causes, on one line.
     fn told(&self) -> String {
-        let causes = std::iter::successors(std::error::Error::source(self), |error| error.source());
-        causes.fold(self.to_string(), |told, cause| format!("{told}: {cause}"))
+        told(self)
     }
 
     fn load(error: LoadError) -> Self {
@@ -362,6 +372,10 @@ pub async fn run(
 
 impl Run<'_> {
     async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
+        for (actor, reason) in self.shared.breakers.unreadable() {
+            let what = format!("the circuit breaker of actor {actor}");
+            self.observer.goes_without(&what, &reason);
+        }
         self.enter_all(postings).await?;
         if self.report.is_continued {
             self.end_interrupted_waves().await?;

@@ -42,6 +42,9 @@ fn llm_fault(llm: &Llm) -> Option<Fault> {
         let message = "`model` is empty".to_owned();
         return Some(("model", message, "name the model as the endpoint does"));
     }
+    if llm.model.contains('\0') {
+        return Some(("model", "`model` contains U+0000".to_owned(), "remove it"));
+    }
     let rest = ["http://", "https://"].iter().find_map(|scheme| llm.endpoint.strip_prefix(scheme));
     if rest.is_none_or(str::is_empty) {
         let message = format!("`endpoint` is {:?}, which is no address", shown(&llm.endpoint));

@@ -111,6 +111,7 @@ fn an_actor_that_cannot_be_started_is_an_error() {
         "type = \"script\"\ncommand = [\"a\\u0000\"]",
         "type = \"script\"\ncommand = [\"a\"]\nenv = { \"A=B\" = \"1\" }",
         "type = \"llm\"\nmodel = \"\"\nendpoint = \"http://localhost\"",
+        "type = \"llm\"\nmodel = \"m\\u0000\"\nendpoint = \"http://localhost\"",
         "type = \"llm\"\nmodel = \"m\"\nendpoint = \"localhost:11434\"",
         "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://\"",
     ] {
@@ -145,7 +146,7 @@ fn an_endpoint_is_told_without_the_credentials_in_it() {
 
 #[test]
 fn limits_of_zero_are_errors() {
-    let settings = "max_instruction_runs = 0\ntimeout_seconds = 0";
+    let settings = "max_instruction_runs = 0\ntimeout_seconds = 1e-320";
     let workflow = parsed(
         &format!("{HEADER}max_total_session_runs = 0\ncircuit_breaker = {{ failures = 0 }}\n"),
         ACTOR,

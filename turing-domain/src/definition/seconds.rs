@@ -21,9 +21,9 @@ impl Seconds {
         self.0
     }
 
-    /// True for no time at all.
+    /// True for no time at all, which anything below a nanosecond comes to.
     pub fn is_zero(self) -> bool {
-        self.0 == 0.0
+        Duration::from(self).is_zero()
     }
 }
 

@@ -1,7 +1,9 @@
 //! What an actor is given: the values that fill a conversation's template.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use es_core::Payload;
 use serde_json::{Map, Value};
 
 use crate::definition::Conversation;
@@ -59,12 +61,25 @@ impl<'a> InputValues<'a> {
     }
 
     fn key_of_outputs(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.posting.usable_outputs().rev().find_map(|(_, output)| {
-            let value = match output {
-                Value::String(text) => serde_json::from_str::<Value>(text).ok()?.get(key)?.clone(),
-                json => json.get(key)?.clone(),
-            };
-            (!value.is_null()).then(|| Cow::Owned(text_of(&value).into_owned()))
+        self.posting.usable_outputs().rev().find_map(|(_, output)| match output {
+            Value::String(text) => key_of(text, key).map(Cow::Owned),
+            json => match json.get(key)? {
+                Value::Null => None,
+                value => Some(text_of(value)),
+            },
         })
+    }
+}
+
+/// What stands under a key of a text that is a JSON object. Nothing else of the text is decoded, so
+/// it matters only that it is JSON; and nothing that a string says is taken for JSON.
+fn key_of(text: &str, key: &str) -> Option<String> {
+    let members: BTreeMap<String, Payload> = serde_json::from_str(text).ok()?;
+    let value = members.get(key)?;
+    match value.decode() {
+        Ok(Value::Null) => None,
+        Ok(Value::String(text)) => Some(text),
+        // numbers to the last digit
+        _ => Some(value.canonical().as_ref().unwrap_or(value).to_string()),
     }
 }

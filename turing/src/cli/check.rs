@@ -54,7 +54,7 @@ pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<ExitCode,
     }
     match args.graph {
         Some(format) => {
-            output.line(match format {
+            output.text(match format {
                 GraphFormat::Mermaid => mermaid(&draft.workflow),
                 GraphFormat::Dot => dot(&draft.workflow),
             })?;

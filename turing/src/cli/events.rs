@@ -25,7 +25,7 @@ pub(super) async fn execute(
         is_empty = false;
         match args.common.json {
             true => output.json_line(&as_json(&event))?,
-            false => drop(listed.add_row(row(&event))),
+            false => listed.add_row(row(&event)),
         }
     }
     if is_empty {

@@ -44,8 +44,8 @@ pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<E
     let layout: &Layout = config.names();
     let prefix = &args.role_prefix;
     match (args.print, args.roles) {
-        (true, true) => output.line(postgres::roles_script(layout, prefix).trim_end())?,
-        (true, false) => output.line(postgres::script(layout).trim_end())?,
+        (true, true) => output.text(postgres::roles_script(layout, prefix).trim_end())?,
+        (true, false) => output.text(postgres::script(layout).trim_end())?,
         (false, true) => {
             postgres::make_roles(&config, prefix).await?;
             match args.common.json {

@@ -96,6 +96,10 @@ impl Observer for Progress {
         self.line(format!("  posting {posting} cannot go on: {}", shown(reason, 1000)));
     }
 
+    fn goes_without(&mut self, what: &str, reason: &str) {
+        self.line(format!("  goes on without {what}: {}", shown(reason, 1000)));
+    }
+
     fn run_ends(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

@@ -12,7 +12,7 @@ use serde_json::json;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
 use super::Failure;
-use super::output::{Output, rows, shown, table};
+use super::output::{Listed, Output, rows, shown, table};
 use crate::left_out::{LeftOut, named};
 use crate::store::Store;
 
@@ -101,7 +101,7 @@ fn take(
 /// Of an end without a beginning.
 const NO_RUN: &str = "it names no run of which the beginning can be read";
 
-fn listed(runs: &[Row]) -> comfy_table::Table {
+fn listed(runs: &[Row]) -> Listed {
     let header = ["run", "workflow", "began", "status", "postings", "took", "ended"];
     let mut listed = table(&header, &[4, 5]);
     for run in runs {

@@ -99,7 +99,7 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Exi
             let is_of_stream = is_of_stream(store, &snapshot).await?;
             match args.common.json {
                 true => output.json_line(&Listed { snapshot: &snapshot, is_of_stream })?,
-                false => drop(listed.add_row(row(&snapshot, is_of_stream))),
+                false => listed.add_row(row(&snapshot, is_of_stream)),
             }
             last = Some(snapshot);
         }

@@ -46,13 +46,26 @@ fn a_broken_posting_is_refused_by_name_while_others_go_on() {
 
 #[test]
 fn each_kind_of_bad_posting_is_told_in_its_own_words() {
-    let cases: [(&str, &[u8], &str); 9] = [
+    let cases: [(&str, &[u8], &str); 14] = [
         ("a.json", b"[1]", "not a JSON object"),
         ("a.json", b"{\"posting_id\":\"x\"}", "posting_id is \"x\""),
         ("a.json", b"{\"posting_id\":1.5}", "posting_id is 1.5"),
         ("a.json", b"{\"posting_id\":2147483648}", "posting_id is 2147483648"),
         ("a.json", b"{\"posting_id\":0}", "posting_id is 0"),
         ("a.json", b"{\"job\":{\"t\":\"a\\u0000b\"}}", "the field `job/t` contains U+0000"),
+        ("a.json", b"{\"$serde_json::private::RawValue\":\"{}\"}", "reserved by serde_json"),
+        (
+            "a.json",
+            b"{\"n\":{\"$serde_json::private::RawValue\":\"[]\"}}",
+            "reserved by serde_json",
+        ),
+        (
+            "a.json",
+            b"{\"n\":{\"\\u0024serde_json::private::Number\":\"1\"}}",
+            "reserved by serde_json",
+        ),
+        ("a.json", b"{\"n\":1e400}", "beyond a double"),
+        ("a.json", b"{\"n\":\"\\ud800\"}", "half of a surrogate pair"),
         ("a.txt", b"gr\xfc\xdfe", "not UTF-8 at byte 2"),
         ("a.txt", b"a\0b", "the field `job_description` contains U+0000"),
         ("a.jsonl", b"{}\xff", "not UTF-8 at byte 2"),
@@ -91,4 +104,21 @@ fn equal_data_has_an_equal_digest_whatever_the_order_of_keys() {
     let c = one("c.json", br#"{"a":1,"b":{"d":2,"c":[4]}}"#).unwrap();
     assert_eq!(a.digest(), b.digest());
     assert_ne!(a.digest(), c.digest());
+}
+
+#[test]
+fn a_posting_is_the_same_however_its_numbers_are_written() {
+    let read = |n: &str| one("a.json", format!("{{\"n\":[{n}]}}").as_bytes()).unwrap();
+    for same in [
+        &["100", "1e2", "100.0", "1.0E+2"][..],
+        &["0", "-0", "0.0", "-0e7"],
+        &["10000000000000000", "1e16", "10000000000000000.0"],
+        &["1e300", "10e299"],
+        &["0.5", "5e-1", "0.50"],
+    ] {
+        for other in &same[1..] {
+            assert_eq!(read(same[0]).digest(), read(other).digest(), "{} {other}", same[0]);
+        }
+        assert_ne!(read(same[0]).digest(), read("7").digest());
+    }
 }

@@ -7,7 +7,7 @@ use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};
 
-use super::Durations;
+use super::{Durations, count, sum};
 
 /// What was done at each conversation: attempts, durations, failures, tokens. A row has the
 /// conversation's id as its key; attempts that name no conversation are in none.
@@ -45,12 +45,12 @@ pub struct Tokens {
 impl ConversationRow {
     /// Attempts, those that failed included.
     pub fn attempts(&self) -> u64 {
-        self.completed + self.failed.values().sum::<u64>()
+        self.completed.saturating_add(sum(self.failed.values()))
     }
 
     fn failed(&mut self, failure_type: Noted<FailureType>, duration_ms: Noted<u64>) {
         let failure_type = failure_type.0.unwrap_or(FailureType::Unknown);
-        *self.failed.entry(failure_type).or_default() += 1;
+        count(self.failed.entry(failure_type).or_default());
         self.took(duration_ms);
     }
 
@@ -65,7 +65,7 @@ impl ConversationRow {
         match event {
             ScriptExecutionCompleted { duration_ms, .. }
             | HumanTaskCompleted { duration_ms, .. } => {
-                self.completed += 1;
+                count(&mut self.completed);
                 self.took(duration_ms);
             }
             LlmCallCompleted {
@@ -76,11 +76,11 @@ impl ConversationRow {
                 completion_tokens,
                 ..
             } => {
-                self.completed += 1;
+                count(&mut self.completed);
                 self.took(duration_ms);
                 if let (Some(actor), Some(total)) = (actor_id.0, tokens.0) {
                     let used = self.tokens.entry(actor).or_default();
-                    used.calls += 1;
+                    count(&mut used.calls);
                     used.total = used.total.saturating_add(total);
                     let add = |sum: &mut u64, more: Noted<u64>| {
                         *sum = sum.saturating_add(more.0.unwrap_or(0));

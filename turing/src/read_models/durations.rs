@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{count, sum};
+
 /// A distribution of durations, of which percentiles are known to within one per cent.
 ///
 /// Durations are counted in buckets, each of which ends 2 % later than the one before (the sketch of
@@ -27,21 +29,21 @@ impl Durations {
             // the logarithm of a number of 64 bits is below 2,241
             _ => ((millis as f64).ln() / Self::GROWTH.ln()).ceil() as i32,
         };
-        *self.0.entry(bucket).or_default() += 1;
+        count(self.0.entry(bucket).or_default());
     }
 
     /// How many were counted.
     pub fn count(&self) -> u64 {
-        self.0.values().sum()
+        sum(self.0.values())
     }
 
     /// The duration that `percent` of 100 do not exceed, in milliseconds, by nearest rank and to
     /// within one per cent; `None` if nothing was counted.
     pub fn percentile(&self, percent: u64) -> Option<u64> {
-        let rank = (self.count() * percent).div_ceil(100).max(1);
-        let mut passed = 0;
+        let rank = u128::from(self.count()).saturating_mul(percent.into()).div_ceil(100).max(1);
+        let mut passed = 0u128;
         let bucket = self.0.iter().find(|(_, count)| {
-            passed += **count;
+            passed = passed.saturating_add((**count).into());
             passed >= rank
         });
         bucket.map(|(bucket, _)| match *bucket {

@@ -9,7 +9,7 @@ use turing_domain::{
     EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent, WorkflowRuns,
 };
 
-use super::run_of;
+use super::{count, run_of, sum};
 
 /// The progress of each run: postings, rates, failures by their type. A row has the run's id as its
 /// key.
@@ -85,7 +85,7 @@ impl RunRow {
 
     /// How many postings have ended.
     pub fn ended(&self) -> u64 {
-        self.ended.values().sum()
+        sum(self.ended.values())
     }
 
     /// How many postings entered it and have not ended.
@@ -116,20 +116,20 @@ impl RunRow {
     fn take_posting(&mut self, event: PostingEvent) {
         use PostingEvent::*;
         match event {
-            PostingEnteredRun { .. } => self.entered += 1,
+            PostingEnteredRun { .. } => count(&mut self.entered),
             ScriptExecutionCompleted { .. }
             | LlmCallCompleted { .. }
-            | HumanTaskCompleted { .. } => self.completed += 1,
+            | HumanTaskCompleted { .. } => count(&mut self.completed),
             ScriptExecutionFailed { failure_type, .. }
             | LlmCallFailed { failure_type, .. }
             | HumanTaskFailed { failure_type, .. } => {
                 let failure_type = failure_type.0.unwrap_or(FailureType::Unknown);
-                *self.failed.entry(failure_type).or_default() += 1;
+                count(self.failed.entry(failure_type).or_default());
             }
-            RetryScheduled { .. } => self.retries += 1,
+            RetryScheduled { .. } => count(&mut self.retries),
             PostingTerminal { reason, .. } => {
                 let reason = reason.0.unwrap_or(EndReason::Completed);
-                *self.ended.entry(reason).or_default() += 1;
+                count(self.ended.entry(reason).or_default());
             }
             BranchTaken { .. } | PathEnded { .. } | CircuitBreakerOpen { .. } => {}
         }

@@ -9,7 +9,7 @@ use es_core::StoreError;
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 
-use super::{PostingRegistry, Tables, register};
+use super::{Known, PostingRegistry, Tables, register};
 use crate::postings::{PostingInput, RefusedPosting};
 
 /// A registry that ends with the process.
@@ -17,7 +17,7 @@ use crate::postings::{PostingInput, RefusedPosting};
 pub struct MemoryRegistry(Mutex<Maps>);
 
 #[derive(Debug, Default)]
-struct Maps {
+pub(super) struct Maps {
     data: HashMap<PostingId, Map<String, Value>>,
     assigned: HashMap<String, PostingId>,
 }
@@ -25,8 +25,8 @@ struct Maps {
 impl Tables for Maps {
     type Error = Infallible;
 
-    fn data(&mut self, posting: PostingId) -> Result<Option<Map<String, Value>>, Infallible> {
-        Ok(self.data.get(&posting).cloned())
+    fn data(&mut self, posting: PostingId) -> Result<Known, Infallible> {
+        Ok(self.data.get(&posting).cloned().map_or(Known::Nothing, Known::Data))
     }
 
     fn assigned(&mut self, digest: &str) -> Result<Option<PostingId>, Infallible> {

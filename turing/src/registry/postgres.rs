@@ -1,18 +1,17 @@
 //! Postings registered in two tables beside the events, in the same PostgreSQL database.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use async_trait::async_trait;
-use es_core::{StoreError, StoreErrorKind};
+use es_core::StoreError;
 use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
-use es_postgres::sqlx::types::Json;
 use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row};
 use es_postgres::{Layout, PostgresConfig, store_error};
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 
-use super::{FIRST_ASSIGNED, PostingRegistry, Tables, register};
+use super::{FIRST_ASSIGNED, Known, PostingRegistry, Tables, register, stored};
 use crate::postings::{PostingInput, RefusedPosting};
 
 /// Connections, made when they are needed.
@@ -102,21 +101,12 @@ impl PostgresRegistry {
     ) -> Result<Vec<Result<PostingId, RefusedPosting>>, sqlx::Error> {
         query(&self.statements.lock).execute(&mut *connection).await?;
         let mut view = self.view(connection, &postings).await?;
-        let registered = postings.into_iter().map(|posting| {
-            if let Some(id) = posting.posting_id.filter(|id| view.unreadable.contains(id)) {
-                let reason = format!(
-                    "posting_id {id} is in the table postings already, with data that is no JSON \
-                     object; correct that row, or give this one another id"
-                );
-                return Err(RefusedPosting { source_name: posting.source, reason });
-            }
-            match register(&mut view, posting) {
-                Ok(registered) => registered,
-            }
+        let registered = postings.into_iter().map(|posting| match register(&mut view, posting) {
+            Ok(registered) => registered,
         });
         let registered = registered.collect();
-        let (ids, data): (Vec<i32>, Vec<Json<Map<String, Value>>>) =
-            view.inserted.iter().map(|id| (id.0, Json(view.data[id].clone()))).unzip();
+        let (ids, data): (Vec<i32>, Vec<String>) =
+            view.inserted.iter().map(|(id, data)| (id.0, data.clone())).unzip();
         if !ids.is_empty() {
             let insert = query(&self.statements.insert_postings).bind(ids).bind(data);
             insert.execute(&mut *connection).await?;
@@ -143,7 +133,7 @@ impl PostgresRegistry {
         let digests: Vec<String> = postings
             .iter()
             .filter(|posting| posting.posting_id.is_none())
-            .map(PostingInput::digest)
+            .flat_map(|posting| [posting.digest(), posting.former_digest()])
             .collect();
         // one for each posting: one that brings its id may bring the next free one
         let wanted = i64::try_from(postings.len()).unwrap_or(i64::MAX);
@@ -155,20 +145,13 @@ impl PostgresRegistry {
         let taken = query(&statements.taken).bind(after).bind(wanted);
         for row in taken.fetch_all(&mut *connection).await? {
             // only that they are taken is asked of them
-            view.data.insert(PostingId(row.try_get(0)?), Map::new());
+            view.data.insert(PostingId(row.try_get(0)?), Known::Unreadable);
         }
         let ids: Vec<i32> =
             postings.iter().filter_map(|posting| posting.posting_id.map(|id| id.0)).collect();
         for row in query(&statements.known_data).bind(ids).fetch_all(connection).await? {
             let id = PostingId(row.try_get(0)?);
-            let data = match row.try_get::<Json<Value>, _>(1)? {
-                Json(Value::Object(data)) => data,
-                _ => {
-                    view.unreadable.insert(id);
-                    Map::new()
-                }
-            };
-            view.data.insert(id, data);
+            view.data.insert(id, Known::of(Some(row.try_get(1)?)));
         }
         Ok(view)
     }
@@ -178,20 +161,18 @@ impl PostgresRegistry {
 /// written to them.
 #[derive(Default)]
 struct View {
-    data: HashMap<PostingId, Map<String, Value>>,
-    /// Rows of an adopted table whose data are not what Turing writes.
-    unreadable: HashSet<PostingId>,
+    data: HashMap<PostingId, Known>,
     assigned: HashMap<String, PostingId>,
     highest: Option<PostingId>,
-    inserted: Vec<PostingId>,
+    inserted: Vec<(PostingId, String)>,
     remembered: Vec<(String, PostingId)>,
 }
 
 impl Tables for View {
     type Error = Infallible;
 
-    fn data(&mut self, posting: PostingId) -> Result<Option<Map<String, Value>>, Infallible> {
-        Ok(self.data.get(&posting).cloned())
+    fn data(&mut self, posting: PostingId) -> Result<Known, Infallible> {
+        Ok(self.data.get(&posting).cloned().unwrap_or(Known::Nothing))
     }
 
     fn assigned(&mut self, digest: &str) -> Result<Option<PostingId>, Infallible> {
@@ -203,8 +184,8 @@ impl Tables for View {
     }
 
     fn insert(&mut self, posting: PostingId, data: Map<String, Value>) -> Result<(), Infallible> {
-        self.data.insert(posting, data);
-        self.inserted.push(posting);
+        self.inserted.push((posting, stored(&data)));
+        self.data.insert(posting, Known::Data(data));
         Ok(())
     }
 
@@ -241,17 +222,10 @@ impl PostingRegistry for PostgresRegistry {
             let statement = query(&self.statements.posting_data).bind(posting.0);
             let row = statement.fetch_optional(&mut *transaction).await?;
             transaction.commit().await?;
-            row.map(|row| row.try_get::<Json<Value>, _>(0)).transpose()
+            row.map(|row| row.try_get::<String, _>(0)).transpose()
         };
-        match read.await {
-            Ok(None) => Ok(None),
-            Ok(Some(Json(Value::Object(data)))) => Ok(Some(data)),
-            Ok(Some(_)) => Err(StoreError::new(
-                StoreErrorKind::Corrupt,
-                format!("the data of posting {posting} in {} is no JSON object", self.place),
-            )),
-            Err(error) => Err(self.told(what, error)),
-        }
+        let row = read.await.map_err(|error| self.told(what, error))?;
+        Known::of(row).into_data(posting, &self.place)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Postings registered in two tables beside the events, in the same file.
 
 use async_trait::async_trait;
-use es_core::{StoreError, StoreErrorKind};
+use es_core::StoreError;
 use es_sqlite::{SqliteStore, store_error};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 
-use super::{PostingRegistry, Tables, register};
+use super::{Known, PostingRegistry, Tables, register, stored};
 use crate::postings::{PostingInput, RefusedPosting};
 use crate::store::Access;
 
@@ -53,10 +53,6 @@ impl SqliteRegistry {
         match fault {
             Fault::Store(error) => error,
             Fault::Sqlite(error) => store_error(what, self.store.path(), error),
-            Fault::Data { posting, source } => {
-                let text = format!("the data of posting {posting} is no JSON object");
-                StoreError::new(StoreErrorKind::Corrupt, text).caused_by(source)
-            }
         }
     }
 }
@@ -65,7 +61,6 @@ impl SqliteRegistry {
 enum Fault {
     Store(StoreError),
     Sqlite(rusqlite::Error),
-    Data { posting: PostingId, source: serde_json::Error },
 }
 
 impl From<StoreError> for Fault {
@@ -80,14 +75,11 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-fn data_of(
-    connection: &Connection,
-    posting: PostingId,
-) -> Result<Option<Map<String, Value>>, Fault> {
+fn known(connection: &Connection, posting: PostingId) -> Result<Known, Fault> {
     let mut statement = connection.prepare_cached(POSTING_DATA)?;
-    let text: Option<String> = statement.query_row([posting.0], |row| row.get(0)).optional()?;
-    let data = text.map(|text| serde_json::from_str(&text)).transpose();
-    data.map_err(|source| Fault::Data { posting, source })
+    // a blob, or text that is no UTF-8, is no JSON either
+    let text = |row: &Row<'_>| Ok(row.get_ref(0)?.as_str().unwrap_or_default().to_owned());
+    Ok(Known::of(statement.query_row([posting.0], text).optional()?))
 }
 
 /// The tables within one transaction.
@@ -96,8 +88,8 @@ struct Rows<'a>(&'a Connection);
 impl Tables for Rows<'_> {
     type Error = Fault;
 
-    fn data(&mut self, posting: PostingId) -> Result<Option<Map<String, Value>>, Fault> {
-        data_of(self.0, posting)
+    fn data(&mut self, posting: PostingId) -> Result<Known, Fault> {
+        known(self.0, posting)
     }
 
     fn assigned(&mut self, digest: &str) -> Result<Option<PostingId>, Fault> {
@@ -113,8 +105,7 @@ impl Tables for Rows<'_> {
     }
 
     fn insert(&mut self, posting: PostingId, data: Map<String, Value>) -> Result<(), Fault> {
-        let text = Value::Object(data).to_string();
-        self.0.prepare_cached(INSERT_POSTING)?.execute((posting.0, text))?;
+        self.0.prepare_cached(INSERT_POSTING)?.execute((posting.0, stored(&data)))?;
         Ok(())
     }
 
@@ -141,8 +132,9 @@ impl PostingRegistry for SqliteRegistry {
     }
 
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
-        let found = self.store.read(move |connection| data_of(connection, posting)).await;
-        found.map_err(|fault| self.told("reading a posting", fault))
+        let found = self.store.read(move |connection| known(connection, posting)).await;
+        let found = found.map_err(|fault| self.told("reading a posting", fault))?;
+        found.into_data(posting, &self.store.path().display().to_string())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Both registries keep the same rules.
 
+use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions};
 use es_sqlite::SqliteStore;
 use serde_json::json;
 
@@ -128,4 +129,68 @@ async fn programs_that_register_at_once_agree_and_assign_no_id_twice() {
     let owned = all.iter().flat_map(|(owned, _)| owned);
     let assigned: std::collections::BTreeSet<_> = owned.chain(&all[0].1).flatten().collect();
     assert_eq!(assigned.len(), 250);
+}
+
+#[tokio::test]
+async fn numbers_come_back_as_they_were_read_from_every_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = "[1e16,-0,-0.0,1.50,1e2,0.1,1e-7,1e22,18446744073709551615,1e300,5e-324,100.0]";
+    let path = folder.path().join("a.json");
+    std::fs::write(&path, format!(r#"{{"posting_id":7,"n":{numbers}}}"#)).unwrap();
+    let read = || crate::postings::PostingReader::open(&path).unwrap().next().unwrap().unwrap();
+    on_each(async |registry| {
+        assert_eq!(ids(registry, vec![read()]).await, [Some(7)]);
+        let found = registry.data(PostingId(7)).await.unwrap().unwrap();
+        // the texts, as rules and prompts see them
+        assert_eq!(found["n"].to_string(), read().data["n"].to_string());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_posting_keeps_the_id_that_a_former_version_gave_it() {
+    let mut maps = super::memory::Maps::default();
+    let read = || posting("a", None, json!({"n": 100.0}));
+    assert_ne!(read().digest(), read().former_digest());
+    maps.remember(&read().former_digest(), PostingId(FIRST_ASSIGNED + 5)).unwrap();
+    let Ok(registered) = register(&mut maps, read());
+    assert_eq!(registered, Ok(PostingId(FIRST_ASSIGNED + 5)));
+}
+
+/// Rows of `postings` that programs do not read cost their own posting: on each store it is refused
+/// by name, and the others are registered.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_refused_by_name_and_the_others_go_on() {
+    let check = async |registry: &dyn PostingRegistry, rows: &[i32]| {
+        for id in rows {
+            let asked =
+                vec![posting("a", Some(*id), json!({})), posting("b", Some(900), json!({}))];
+            let [odd, sound] = &registry.register(asked).await.unwrap()[..] else { panic!() };
+            let refused = odd.as_ref().unwrap_err().to_string();
+            assert!(refused.contains(&format!("posting_id {id} is in the table")), "{refused}");
+            assert_eq!(sound, &Ok(PostingId(900)));
+            let error = registry.data(PostingId(*id)).await.unwrap_err().to_string();
+            assert!(error.contains(&format!("the data of posting {id}")), "{error}");
+        }
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("turing.db")).await.unwrap();
+    let registry = SqliteRegistry::new(store, Access::Write).await.unwrap();
+    let connection = rusqlite::Connection::open(folder.path().join("turing.db")).unwrap();
+    connection.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    let rows = r#"(1, '[1]'), (2, '{"n":1e400}'), (3, '{bad'), (4, x'00ff'),
+        (5, '{"n":{"$serde_json::private::RawValue":"[]"}}')"#;
+    let insert = format!("INSERT INTO postings (posting_id, data) VALUES {rows}");
+    connection.execute_batch(&insert).unwrap();
+    check(&registry, &[1, 2, 3, 4, 5]).await;
+
+    let database = es_pgtest::Server::shared().database().await;
+    let config = postgres::configured(database.url().parse().unwrap());
+    postgres::migrate(&config).await.unwrap();
+    let rows = r#"(1, '[1]'), (2, '{"n":1e400}'),
+        (5, '{"n":{"$serde_json::private::RawValue":"[]"}}')"#;
+    let insert = format!("INSERT INTO postings (posting_id, data) VALUES {rows}");
+    let mut connection = database.options().connect().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.unwrap();
+    check(&PostgresRegistry::new(&config), &[1, 2, 5]).await;
 }

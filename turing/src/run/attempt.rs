@@ -152,9 +152,30 @@ fn document(
         "conversation_id": attempt.conversation_id,
         "run_id": attempt.run_id,
         "execution": attempt.execution,
-        "attempt": attempt.retries + 1,
+        "attempt": u64::from(attempt.retries) + 1,
         "input": input,
         "posting": data,
         "outputs": outputs,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use turing_domain::{ConversationId, RunId, WorkflowId};
+
+    use super::*;
+
+    #[test]
+    fn a_script_is_told_of_any_attempt_that_an_event_names() {
+        let run_id: RunId = "0193a1d4-0000-7000-8000-000000000001".parse().unwrap();
+        let (data, posting) = (Map::new(), Posting::default());
+        let (posting_id, workflow_id) = (PostingId(1), WorkflowId(1));
+        let values = InputValues { posting_id, workflow_id, data: &data, posting: &posting };
+        for retries in [0, 1, u32::MAX - 1, u32::MAX] {
+            let conversation_id = ConversationId(1);
+            let attempt = Attempt { run_id, conversation_id, execution: u32::MAX, retries };
+            let told = document(&values, attempt, "", &data);
+            assert_eq!(told["attempt"], u64::from(retries) + 1);
+        }
+    }
 }

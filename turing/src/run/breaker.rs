@@ -1,12 +1,13 @@
 //! Circuit breakers of the actors that a run calls.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 
 use es_core::{ExecuteError, LoadError, Metadata, Repository, Timestamp};
 use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, CallPermit};
 
-use super::RunError;
+use super::{RunError, told};
 
 /// What is known of the actors' circuit breakers.
 ///
@@ -17,6 +18,8 @@ pub(super) struct Breakers {
     pub(super) actors: Repository<ActorBreaker>,
     pub(super) policy: BreakerPolicy,
     known: Mutex<HashMap<ActorId, ActorBreaker>>,
+    /// Actors whose events cannot be read: they are called as if they had no breaker.
+    unreadable: Mutex<BTreeMap<ActorId, String>>,
 }
 
 impl Breakers {
@@ -26,11 +29,30 @@ impl Breakers {
         policy: BreakerPolicy,
         ids: impl IntoIterator<Item = ActorId>,
     ) -> Result<Self, LoadError> {
-        let mut known = HashMap::new();
+        let (known, unreadable) = (Mutex::default(), Mutex::default());
+        let breakers = Self { actors, policy, known, unreadable };
         for id in ids {
-            known.insert(id, actors.load(&id).await?.state);
+            breakers.reload(id).await?;
         }
-        Ok(Self { actors, policy, known: Mutex::new(known) })
+        Ok(breakers)
+    }
+
+    /// The actors that go without a breaker, and why.
+    pub(super) fn unreadable(&self) -> BTreeMap<ActorId, String> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the actor has a breaker.
+    pub(super) fn guards(&self, actor: ActorId) -> bool {
+        let unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        !unreadable.contains_key(&actor)
+    }
+
+    /// Goes without the breaker of an actor whose events cannot be read.
+    fn give_up(&self, actor: ActorId, error: &dyn Error) {
+        let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        unreadable.insert(actor, told(error));
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&actor);
     }
 
     /// Whether the actor gets a call.
@@ -67,8 +89,12 @@ impl Breakers {
             Err(ExecuteError::Rejected(
                 BreakerRejection::Open { .. } | BreakerRejection::CallUnderWay { .. },
             )) => {
-                self.reload(actor).await?;
+                self.reload(actor).await.map_err(RunError::load)?;
                 Ok(false)
+            }
+            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
+                self.give_up(actor, &error);
+                Ok(true)
             }
             Err(error) => Err(RunError::record(error)),
         }
@@ -89,13 +115,22 @@ impl Breakers {
         }
         let recovered = self.actors.record(&actor, ActorBreaker::record_success);
         let recovered = recovered.metadata(metadata).retries(20).await;
-        self.remember(actor, recovered.map_err(RunError::record)?.state);
+        match recovered {
+            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
+                self.give_up(actor, &error);
+            }
+            recovered => self.remember(actor, recovered.map_err(RunError::record)?.state),
+        }
         Ok(())
     }
 
-    pub(super) async fn reload(&self, actor: ActorId) -> Result<(), RunError> {
-        let state = self.actors.load(&actor).await.map_err(RunError::load)?.state;
-        self.remember(actor, state);
+    /// Looks what the store has; an actor whose events cannot be read goes without a breaker.
+    pub(super) async fn reload(&self, actor: ActorId) -> Result<(), LoadError> {
+        match self.actors.load(&actor).await {
+            Ok(loaded) => self.remember(actor, loaded.state),
+            Err(error @ LoadError::Decode { .. }) => self.give_up(actor, &error),
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 }

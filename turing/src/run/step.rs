@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::{
-    Appended, Conflict, EventId, ExecuteError, IdempotencyKey, InvalidRequest, LoadError, Member,
-    Metadata, StoreError,
+    Aggregate, Appended, Conflict, EventId, ExecuteError, IdempotencyKey, InvalidRequest,
+    LoadError, Member, Metadata, StoreError,
 };
 use tokio::task::JoinError;
 use turing_domain::{
@@ -232,10 +232,51 @@ impl Record<'_> {
         Ok(Moved { causes, state: executed.state, result: Some(Ok(())), duration })
     }
 
+    async fn failed(self, failure: Failure, duration: Duration) -> Result<Moved, RunError> {
+        let breakers = &self.shared.breakers;
+        if breakers.guards(self.actor) {
+            match self.failed_with_actor(&failure, duration).await {
+                Err(RunError::Step(StepError::Load {
+                    source: LoadError::Decode { stream, .. },
+                    ..
+                })) if stream.aggregate_type() == ActorBreaker::TYPE => {
+                    breakers.reload(self.actor).await.map_err(RunError::load)?;
+                }
+                recorded => return recorded,
+            }
+        }
+        let Self { shared, posting, attempt, .. } = self;
+        let workflow = &shared.definition.workflow;
+        let executed = shared
+            .postings
+            .update(&posting, |posting: &Posting| posting.fail(workflow, &failure))
+            .idempotency_key(self.key()?)
+            .metadata(shared.metadata(posting, self.cause))
+            .retries(RETRIES)
+            .await
+            .map_err(|error| StepError::of(posting, error))?;
+        check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
+        shared.count(executed.events.len());
+        let causes = match &executed.appended {
+            Some(appended) => opened_by(&executed.events, appended),
+            None => Vec::new(),
+        };
+        Ok(Moved {
+            causes,
+            state: executed.state,
+            result: Some(Err(failure.failure_type)),
+            duration,
+        })
+    }
+
     /// The posting's failure and the actor's are one append, so that the breaker counts each
     /// failure once.
-    async fn failed(self, failure: Failure, duration: Duration) -> Result<Moved, RunError> {
-        let Self { shared, posting, attempt, actor, .. } = self;
+    async fn failed_with_actor(
+        &self,
+        failure: &Failure,
+        duration: Duration,
+    ) -> Result<Moved, RunError> {
+        let &Self { shared, posting, attempt, actor, .. } = self;
         let workflow = &shared.definition.workflow;
         let failure_type = failure.failure_type.clone();
         let result = Some(Err(failure_type.clone()));

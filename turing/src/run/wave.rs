@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{Metadata, Timestamp};
+use es_core::{ExecuteError, LoadError, Metadata, Timestamp};
 use tokio::task::JoinSet;
 use turing_domain::{
     ActorId, CallPermit, ConversationId, ConversationWaves, PostingId, WaveCompletion,
@@ -10,7 +10,7 @@ use turing_domain::{
 
 use super::agenda::{Gate, Wave};
 use super::step::{AttemptResult, Moved, take_step};
-use super::{Run, RunError, Shared};
+use super::{Run, RunError, Shared, told};
 
 /// What a wave did.
 #[derive(Debug, Default)]
@@ -85,8 +85,11 @@ impl Run<'_> {
     /// waves of its own.
     pub(super) async fn end_interrupted_waves(&self) -> Result<(), RunError> {
         for conversation in &self.shared.definition.workflow.conversations {
-            let waves = self.shared.conversations.load(&conversation.id).await;
-            let waves = waves.map_err(RunError::load)?.state;
+            let waves = match self.shared.conversations.load(&conversation.id).await {
+                // told when its next wave begins
+                Err(LoadError::Decode { .. }) => continue,
+                waves => waves.map_err(RunError::load)?.state,
+            };
             if let Some(wave) = waves.open_wave(self.shared.run_id) {
                 let size = wave.posting_count.unwrap_or(0) as usize;
                 // who stands apart may stand there, too
@@ -113,18 +116,28 @@ impl Run<'_> {
             failed_count: as_u32(count.failed),
             duration,
         };
-        shared
+        let ended = shared
             .conversations
             .update(&conversation_id, |waves: &ConversationWaves| waves.complete_wave(&ended))
             .metadata(self.shared.run_metadata())
             .retries(5)
-            .await
-            .map_err(RunError::record)?;
+            .await;
+        match ended {
+            // told when it began, or when the next one begins
+            Err(ExecuteError::Load(LoadError::Decode { .. })) => return Ok(()),
+            ended => drop(ended.map_err(RunError::record)?),
+        }
         shared.count(1);
         Ok(())
     }
 
-    async fn begin_wave(&self, conversation: ConversationId, size: usize) -> Result<(), RunError> {
+    /// Records that a wave begins. Where the conversation's events cannot be read, its waves are
+    /// not recorded: they tell of the work and are not needed for it.
+    async fn begin_wave(
+        &mut self,
+        conversation: ConversationId,
+        size: usize,
+    ) -> Result<(), RunError> {
         let run_id = self.shared.run_id;
         let begin =
             |waves: &ConversationWaves| waves.start_wave(conversation, run_id, as_u32(size));
@@ -134,9 +147,17 @@ impl Run<'_> {
             .record(&conversation, begin)
             .metadata(self.shared.run_metadata())
             .retries(5)
-            .await
-            .map_err(RunError::record)?;
-        self.shared.count(executed.events.len());
+            .await;
+        match executed {
+            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
+                let what = format!("a record of the wave of conversation {conversation}");
+                self.observer.goes_without(&what, &told(&error));
+            }
+            executed => {
+                let events = executed.map_err(RunError::record)?.events;
+                self.shared.count(events.len());
+            }
+        }
         Ok(())
     }
 

@@ -192,6 +192,16 @@ mod tests {
         assert_eq!(kinds(&[recorded(1, 5), recorded(2, i64::MIN)]), ["time_unreadable"]);
     }
 
+    #[test]
+    fn what_a_string_says_is_no_part_of_an_event() {
+        let text = r#"{"output":{"$serde_json::private::RawValue":"{\"a\":1}"}}"#;
+        for event_type in ["llm_call_completed", "script_execution_completed"] {
+            let payload = Payload::parse(text.to_owned()).unwrap();
+            let event = RecordedEvent { event_type: event_type.into(), payload, ..recorded(1, 0) };
+            assert_eq!(kinds(&[event]), ["event_unreadable"]);
+        }
+    }
+
     #[tokio::test]
     async fn an_event_that_no_program_reads_is_told() {
         let store = Arc::new(MemoryStore::new());

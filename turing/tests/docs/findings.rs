@@ -25,6 +25,7 @@ fn broken() -> Vec<String> {
         actor("type = \"script\"\ncommand = [\"a\\u0000\"]"),
         actor("type = \"script\"\ncommand = [\"a\"]\nenv = { \"A=B\" = \"1\" }"),
         actor("type = \"llm\"\nmodel = \"\"\nendpoint = \"http://localhost\""),
+        actor("type = \"llm\"\nmodel = \"m\\u0000\"\nendpoint = \"http://localhost\""),
         actor("type = \"llm\"\nmodel = \"m\"\nendpoint = \"localhost\""),
         from("max_instruction_runs = 0\nbranches = [{ to = 8 }]"),
         from("branches = [{ to = 1 }]"),

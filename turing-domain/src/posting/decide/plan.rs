@@ -39,7 +39,7 @@ impl<'a> Plan<'a> {
         let retry = &self.workflow.retry;
         if failure_type.is_retried() && retries < retry.retries {
             let event = PostingEvent::RetryScheduled {
-                attempt: retries + 1,
+                attempt: retries.saturating_add(1),
                 due_at: now.plus(retry.delay(retries, jitter)),
                 failure_type: failure_type.clone(),
                 conversation_id: conversation.id.into(),

@@ -41,7 +41,7 @@ pub(super) fn completed(
             PostingEvent::LlmCallCompleted {
                 output,
                 status,
-                model: usage.model.clone().unwrap_or_else(|| llm.model.clone()).into(),
+                model: storable(usage.model.as_ref().unwrap_or(&llm.model)).into(),
                 tokens: tokens.into(),
                 prompt_tokens: usage.prompt_tokens.into(),
                 completion_tokens: usage.completion_tokens.into(),
@@ -95,7 +95,7 @@ pub(super) fn failed(
         ActorKind::Llm(llm) => PostingEvent::LlmCallFailed {
             error,
             failure_type,
-            model: failure.model.clone().unwrap_or_else(|| llm.model.clone()).into(),
+            model: storable(failure.model.as_ref().unwrap_or(&llm.model)).into(),
             conversation_id,
             actor_id,
             execution_order,

@@ -66,3 +66,28 @@ fn outputs_of_an_earlier_run_fill_nothing() {
     let rendered = render("{conversation_1_output} {city}", json!({}), &history);
     assert_eq!(rendered.unwrap_err(), ["conversation_1_output", "city"]);
 }
+
+#[test]
+fn a_key_of_a_json_output_is_found_whatever_else_stands_there_and_is_never_taken_for_json() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let cases = [
+        (r#"{"$serde_json::private::RawValue":"{\"k\":\"smuggled\"}"}"#.to_owned(), None),
+        (
+            r#"{"k":{"$serde_json::private::RawValue":"{\"a\":1}"}}"#.to_owned(),
+            Some(r#"{"$serde_json::private::RawValue":"{\"a\":1}"}"#),
+        ),
+        (r#"{"k":"ok","z":1e400}"#.to_owned(), Some("ok")),
+        (r#"{"k":"ok","z":"\ud800"}"#.to_owned(), Some("ok")),
+        (format!(r#"{{"k":"ok","z":{deep}}}"#), Some("ok")),
+        (r#"{"k":12345678901234567890123.50}"#.to_owned(), Some("12345678901234567890123.50")),
+        (r#"{"k": [1, true]}"#.to_owned(), Some("[1,true]")),
+        (r#"{"k":null}"#.to_owned(), None),
+        (r#"{"k":1,"k":"last"}"#.to_owned(), Some("last")),
+        (r#"["k"]"#.to_owned(), None),
+    ];
+    for (output, expected) in cases {
+        let found = render("{k}", json!({}), &[entered(), completed(1, &output)]);
+        let shown: String = output.chars().take(80).collect();
+        assert_eq!(found.ok().as_deref(), expected, "{shown}");
+    }
+}

@@ -113,7 +113,7 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failu
             Name::RunProgress => read::<RunProgress>(value).map(|row| run(key, &row)),
         };
         match row {
-            Ok(row) => drop(listed.add_row(row)),
+            Ok(row) => listed.add_row(row),
             Err(error) => odd.push(format!("{}: {}", shown(key, 80), text(&error))),
         }
     }

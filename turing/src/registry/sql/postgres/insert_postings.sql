@@ -1,4 +1,4 @@
 -- $1 posting ids, $2 their data
 INSERT INTO "{schema}".postings (posting_id, data)
-SELECT posting_id, data
-FROM unnest($1::int[], $2::jsonb[]) p (posting_id, data)
+SELECT posting_id, data::jsonb
+FROM unnest($1::int[], $2::text[]) p (posting_id, data)

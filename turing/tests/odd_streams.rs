@@ -1,0 +1,50 @@
+//! Events that no program reads in the streams of actors and conversations: a run goes on.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use rusqlite::Connection;
+use serde_json::json;
+use support::Workspace;
+
+/// A workspace whose actor fails once in each posting, and into whose store somebody wrote.
+fn written(rows: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(2);
+    workspace.script("flaky.sh", "grep -q '\"attempt\":1,' && exit 143; echo ok");
+    let end = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+    // a run of another definition makes the store
+    workspace.definition(20, &[(20, "flaky", end)]);
+    workspace.run(&[]).expect_code(0);
+    workspace.definition(10, &[(10, "flaky", end)]);
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    store.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    let insert = "INSERT INTO execution_events
+        (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+        VALUES";
+    store.execute_batch(&format!("{insert} {rows}")).unwrap();
+    workspace
+}
+
+#[test]
+fn an_unreadable_breaker_or_wave_is_done_without_and_told() {
+    let rows = r#"
+        ('00000000-0000-4000-8000-000000000001', 'actor', '10', 1, 'circuit_breaker_opened',
+         '{"failure_count":1.5,"retry_at":"2020-01-01T00:00:00Z"}'),
+        ('00000000-0000-4000-8000-000000000002', 'conversation', '10', 1, 'conversation_started',
+         '[]')"#;
+    let workspace = written(rows);
+    let answer = workspace.run(&["--json"]).expect_code(0);
+    for told in [
+        "goes on without the circuit breaker of actor 10: event 1 of actor/10 cannot be read",
+        "goes on without a record of the wave of conversation 10: event 1 of conversation/10",
+    ] {
+        assert!(answer.stderr.contains(told), "{answer:#?}");
+    }
+    let report = answer.json();
+    assert_eq!((&report["open"], &report["postings"]), (&json!(0), &json!(2)), "{report}");
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    for stream in ["actor 10", "conversation 10"] {
+        assert!(told.contains(&format!("[event_unreadable] {stream}: ")), "{told}");
+    }
+}
