@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use es_core::{Aggregate, StoreError, StoreErrorKind};
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
+use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Row};
 use es_postgres::{
     ConfigError, IdType, Identifier, Layout, Migrations, PostgresConfig, SnapshotTable, store_error,
 };
@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 32] = [
+const STEPS: [(&str, &str); 35] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -106,6 +106,31 @@ const STEPS: [(&str, &str); 32] = [
         "differing posting states by type (from 27 on)",
         include_str!("../../migrations/postgres/0032_differing_posting_states.sql"),
     ),
+    (
+        "rebuild as the owner (from 27 on)",
+        include_str!("../../migrations/postgres/0033_rebuild_as_the_owner.sql"),
+    ),
+    (
+        "project posting events over rows ahead (from 27 on)",
+        include_str!("../../migrations/postgres/0034_project_posting_events.sql"),
+    ),
+    (
+        "use of the schema (from 27 on)",
+        include_str!("../../migrations/postgres/0035_use_of_the_schema.sql"),
+    ),
+];
+
+/// What the names of the store's tables and views end with, behind that of the events.
+const STORE_TABLES: [&str; 9] = [
+    "",
+    "_migrations",
+    "_snapshots",
+    "_watermark",
+    "_projection_models",
+    "_projection_slices",
+    "_projection_rows",
+    "_projection_parked",
+    "_projection_active",
 ];
 
 /// The tables that these steps make.
@@ -255,8 +280,8 @@ pub async fn migrate_if_empty(url: &PostgresUrl) -> Result<(), StoreError> {
     let failed = |error| store_error("looking for tables", &place, error);
     let layout = config.names();
     let names: Vec<_> = OWN_TABLES.into_iter().chain([layout.events.as_str()]).collect();
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
-    let mut transaction = connection.begin().await.map_err(failed)?;
+    let mut connection = config.connect().await?;
+    let mut transaction = connection.begin_with(config.begin_pinned()).await.map_err(failed)?;
     let found = sqlx::query(include_str!("postgres/first_table.sql"))
         .bind(layout.schema.as_str())
         .bind(names)
@@ -300,31 +325,46 @@ pub fn script(layout: &Layout) -> String {
     format!("{}\n{}", store.script(), turing.script())
 }
 
+/// The tables and views that the migrations make, except that of postings, which may be the
+/// application's own.
+pub(crate) fn tables(layout: &Layout) -> Vec<String> {
+    let of_store = STORE_TABLES.iter().map(|end| format!("{}{end}", layout.events));
+    let own = OWN_TABLES.iter().filter(|table| **table != "postings").map(|table| (*table).into());
+    of_store.chain(own).chain(["turing_migrations".to_owned()]).collect()
+}
+
+/// The functions that the migrations make.
+pub(crate) fn functions(layout: &Layout) -> Vec<String> {
+    migrations(layout).iter().flat_map(Migrations::functions).collect()
+}
+
 /// The script that makes roles with no more rights than their work needs; their names begin with
-/// the prefix.
+/// the prefix. It is one transaction.
 pub fn roles_script(layout: &Layout, prefix: &Identifier) -> String {
-    let functions = migrations(layout).iter().flat_map(Migrations::functions).collect::<Vec<_>>();
     include_str!("../../migrations/postgres/roles.sql")
         .replace("{schema}", layout.schema.as_str())
         .replace("{events}", layout.events.as_str())
         .replace("{roles}", prefix.as_str())
-        .replace("{functions}", &functions.join("', '"))
+        .replace("{functions}", &functions(layout).join("', '"))
+        .replace("{tables}", &tables(layout).join("', '"))
 }
 
 /// Makes the roles, all or none.
 ///
 /// # Errors
 ///
-/// When the database is not migrated, the user may not make roles, or roles of these names have
-/// rights in another database of the server.
+/// When the database is not migrated, the user may not make roles, roles of these names have rights
+/// elsewhere on the server, or somebody else has made something of a name of the store's.
 pub async fn make_roles(config: &PostgresConfig, prefix: &Identifier) -> Result<(), StoreError> {
     let what = "making roles";
     let failed = |error| store_error(what, &config.place(), error);
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
-    let mut transaction = connection.begin().await.map_err(failed)?;
+    let mut connection = config.connect().await?;
+    // the script is a transaction
     let script = AssertSqlSafe(roles_script(config.names(), prefix));
-    sqlx::raw_sql(script).execute(&mut *transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
+    sqlx::raw_sql(script).execute(&mut connection).await.map_err(failed)?;
+    // the server notices in any case
+    let _ = connection.close().await;
+    Ok(())
 }
 
 /// The command that migrates the database.
