@@ -13,7 +13,7 @@ use turing_domain::Posting;
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 35] = [
+const STEPS: [(&str, &str); 36] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -117,6 +117,10 @@ const STEPS: [(&str, &str); 35] = [
     (
         "use of the schema (from 27 on)",
         include_str!("../../migrations/postgres/0035_use_of_the_schema.sql"),
+    ),
+    (
+        "append event that programs read (from 27 on)",
+        include_str!("../../migrations/postgres/0036_append_event.sql"),
     ),
 ];
 
