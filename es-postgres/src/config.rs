@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::environment::SystemClock;
-use es_core::{Clock, Limits};
-use sqlx::ConnectOptions;
+use es_core::{Clock, Limits, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
+use sqlx::{ConnectOptions, PgConnection};
 
+use crate::connection::Connector;
 use crate::identifier::Identifier;
 
 mod address;
@@ -17,8 +18,8 @@ mod session;
 mod snapshot_table;
 
 pub use address::ConfigError;
-pub(crate) use session::Patience;
 pub use session::Synchronous;
+pub(crate) use session::{MEANING, Patience};
 pub use snapshot_table::SnapshotTable;
 
 /// The type of the column `aggregate_id`.
@@ -302,10 +303,21 @@ impl PostgresConfig {
         &self.layout
     }
 
-    /// How to connect, for an application's own connections to the same database. Its `Debug` shows
-    /// the password.
+    /// How to connect, for a pool of an application's own connections to the same database; each
+    /// transaction there begins with [`begin_pinned`](Self::begin_pinned). Its `Debug` shows the
+    /// password.
     pub fn connect_options(&self) -> PgConnectOptions {
         self.plain_options()
+    }
+
+    /// A connection for an application's own transactions in the same database, which begin with
+    /// [`begin_pinned`](Self::begin_pinned).
+    ///
+    /// # Errors
+    ///
+    /// When the server does not answer within the time-out, or refuses.
+    pub async fn connect(&self) -> Result<PgConnection, StoreError> {
+        Connector::plain(self).connect().await
     }
 
     /// The options of a connection that migrates, on which the application's own settings hold.

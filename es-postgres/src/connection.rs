@@ -18,7 +18,7 @@ mod lending;
 
 pub(crate) use lending::Connections;
 
-use crate::config::{Patience, PostgresConfig};
+use crate::config::{MEANING, Patience, PostgresConfig};
 use crate::error::{is_about_standby, is_lost, standby, store_error};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
@@ -127,7 +127,7 @@ impl Connector {
     pub(crate) fn plain(config: &PostgresConfig) -> Self {
         let options = config.plain_options();
         let options = match config.is_persistent() {
-            true => options.options([("search_path", "pg_catalog")]),
+            true => options.options(MEANING),
             false => options,
         };
         Self { first: None, ..Self::with(config, Patience::Whole, options) }

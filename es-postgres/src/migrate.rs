@@ -49,7 +49,10 @@ const STEPS: [(&str, &str); 18] = [
 #[derive(Debug, Clone)]
 pub struct Migrations {
     schema: String,
+    events: String,
+    /// With its schema, in quotes.
     table: String,
+    table_name: String,
     steps: Vec<Step>,
 }
 
@@ -87,6 +90,8 @@ impl Migrations {
             steps.iter().map(|&(name, template)| Step { name, statement: fill(template, layout) });
         Self {
             schema: layout.schema.to_string(),
+            events: layout.events.to_string(),
+            table_name: table.to_owned(),
             table: format!("\"{}\".\"{table}\"", layout.schema),
             steps: steps.collect(),
         }
@@ -145,6 +150,7 @@ impl Migrations {
         if found.events_oid.is_some() && found.has_plain_positions {
             check_positions(&connector, &mut connection, &config.layout).await?;
         }
+        self.refuse_planted(&connector, &mut connection).await?;
         let mut migrator = Migrator::with_migrations(self.migrations());
         migrator.dangerous_set_table_name(self.table.clone());
         if !self.has_schema(&connector, &mut connection).await? {
@@ -166,6 +172,31 @@ impl Migrations {
         Ok(self.count().saturating_sub(usize::try_from(before).unwrap_or(0)))
     }
 
+    /// Refuses what somebody else has put where the steps look: they would run it.
+    async fn refuse_planted(
+        &self,
+        connector: &Connector,
+        connection: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        let statement = sqlx::query(include_str!("sql/planted.sql"))
+            .bind(&self.schema)
+            .bind(&self.events)
+            .bind(&self.table_name)
+            .bind(self.functions());
+        let row = one_row(connector, connection, statement).await;
+        let planted: Option<String> = row
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| connector.failure(LOOKING, error))?;
+        let Some(planted) = planted else { return Ok(()) };
+        let (schema, place) = (&self.schema, &connector.place);
+        let text = format!(
+            "schema {schema} of {place} has something of a name of the store's that somebody else \
+             made: {planted}; drop it, and REVOKE CREATE ON SCHEMA \"{schema}\" FROM PUBLIC, or use \
+             another schema"
+        );
+        Err(StoreError::new(StoreErrorKind::NotAStore, text))
+    }
+
     /// All steps with their entries in the table as one script, for people who run their own
     /// migrations. It fits a database that has none of them.
     pub fn script(&self) -> String {
@@ -184,7 +215,8 @@ impl Migrations {
                 .replace("{checksum}", &checksum);
             let _ = write!(
                 script,
-                "\n-- {} {}\nBEGIN;\nSET LOCAL search_path = pg_catalog;\n\n{}\n{applied}\nCOMMIT;\n",
+                "\n-- {} {}\nBEGIN;\nSET LOCAL search_path = pg_catalog;\n\
+                 SET LOCAL standard_conforming_strings = on;\n\n{}\n{applied}\nCOMMIT;\n",
                 migration.version,
                 migration.description,
                 migration.sql.as_str().trim_end(),

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod events;
+mod held_back;
 mod migrate;
 mod output;
 mod progress;
@@ -350,6 +351,7 @@ async fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Projection(args) => projection::execute(args, &mut output).await,
         Command::Runs(common) => {
             let store = Store::open(&common.store()?, Access::Read).await?;
+            held_back::warn(&store).await;
             let done = runs::execute(&store, common.json, &mut output).await;
             store.close().await;
             done

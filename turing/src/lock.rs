@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use es_core::{StoreError, StoreErrorKind};
-use es_postgres::sqlx::{self, ConnectOptions, Connection, PgConnection, Row};
+use es_postgres::sqlx::{self, Connection, PgConnection, Row};
 use es_postgres::{PostgresConfig, store_error};
 
 use rustix::fs::{FlockOperation, flock};
@@ -100,9 +100,11 @@ impl RunLock {
 
     async fn taken(config: &PostgresConfig, workflow: WorkflowId) -> Result<Self, LockError> {
         let failed = |error| LockError::Store(store_error("locking a run", &config.place(), error));
-        let mut connection = config.connect_options().connect().await.map_err(failed)?;
+        let mut connection = config.connect().await.map_err(LockError::Store)?;
+        let begin = sqlx::raw_sql(config.begin_pinned());
+        begin.execute(&mut connection).await.map_err(failed)?;
         // a holder that has just ended is waited for: the server takes a moment to notice
-        let begin = sqlx::raw_sql(include_str!("lock/begin.sql"));
+        let begin = sqlx::raw_sql(include_str!("lock/waits.sql"));
         begin.execute(&mut connection).await.map_err(failed)?;
         let lock = sqlx::query(include_str!("lock/lock.sql")).persistent(false);
         let schema = config.names().schema.as_str();
@@ -114,7 +116,9 @@ impl RunLock {
                 Ok(Self { workflow, _held: held })
             }
             Err(error) if is_held(&error) => {
-                let again = sqlx::raw_sql(include_str!("lock/begin_again.sql"));
+                let end = sqlx::raw_sql("ROLLBACK");
+                end.execute(&mut connection).await.map_err(failed)?;
+                let again = sqlx::raw_sql(config.begin_pinned());
                 again.execute(&mut connection).await.map_err(failed)?;
                 let holder = sqlx::query(include_str!("lock/holder.sql")).persistent(false);
                 let holder = holder.bind(LOCK_CLASS).bind(workflow.0).bind(schema);
@@ -157,7 +161,7 @@ impl RunLock {
 async fn is_answered(config: &PostgresConfig) -> Result<(), LockError> {
     let what = "connecting beside the lock of the run";
     let failed = |error| LockError::Store(store_error(what, &config.place(), error));
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
+    let mut connection = config.connect().await.map_err(LockError::Store)?;
     sqlx::raw_sql("SELECT").execute(&mut connection).await.map_err(failed)?;
     // the server notices in any case
     let _ = connection.close().await;
@@ -184,10 +188,12 @@ mod tests {
     /// A host that is gone lets the lock go as soon as the log.
     #[test]
     fn the_lock_of_a_host_that_is_gone_is_free_soon() {
-        let begin = include_str!("lock/begin.sql");
+        let config: PostgresConfig = "postgres://u@localhost/d".parse().unwrap();
+        let begin =
+            format!("{};{}", config.begin_pinned().as_str(), include_str!("lock/waits.sql"));
         let number = |name: &str| {
-            let (_, rest) = begin.split_once(&format!("SET LOCAL {name} = ")).unwrap();
-            rest.split(';').next().unwrap().parse::<u64>().unwrap()
+            let (_, rest) = begin.rsplit_once(&format!("SET LOCAL {name} = ")).unwrap();
+            rest.split(';').next().unwrap().trim_matches('\'').parse::<u64>().unwrap()
         };
         let probes = number("tcp_keepalives_interval") * number("tcp_keepalives_count");
         assert!(number("tcp_keepalives_idle") + probes <= 30);

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub use log::validate_log;
 pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};
 pub use models::{validate_histories, validate_posting_states, validate_rows, validate_snapshots};
-pub use postgres::validate_postgres;
+pub use postgres::{rights_of_others, validate_postgres};
 
 /// Something in a store that does not agree with its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

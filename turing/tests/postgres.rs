@@ -9,6 +9,8 @@ mod addresses;
 mod append_event;
 #[path = "postgres/attacks.rs"]
 mod attacks;
+#[path = "postgres/beside.rs"]
+mod beside;
 #[path = "postgres/commands.rs"]
 mod commands;
 #[path = "postgres/database.rs"]
@@ -37,6 +39,8 @@ mod read_models_cli;
 mod rebuild;
 #[path = "postgres/roles.rs"]
 mod roles;
+#[path = "postgres/settings.rs"]
+mod settings;
 #[path = "postgres/snapshots.rs"]
 mod snapshots;
 #[path = "postgres/specification.rs"]

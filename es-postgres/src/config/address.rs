@@ -19,7 +19,7 @@ pub enum ConfigError {
     /// A character of a user, password or database is read as the end of its part.
     #[error(
         "the address cannot be divided into its parts; in user, password and database write / as \
-         %2F, ? as %3F, # as %23, @ as %40 and % as %25"
+         %2F, ? as %3F, # as %23, @ as %40 and % as %25, and behind the question mark & as %26"
     )]
     Unescaped,
     /// It names no database.
@@ -89,7 +89,7 @@ impl FromStr for PostgresConfig {
             return Err(ConfigError::Unescaped);
         }
         let (address, parameters) = text.split_once('?').unwrap_or((text, ""));
-        let mut passed_on = Vec::new();
+        let (mut passed_on, mut has_password) = (Vec::new(), false);
         let (mut layout, mut session) = (Layout::default(), Session::Own);
         let mut said =
             Said { has_authority: std::env::var_os("PGSSLROOTCERT").is_some(), ..Said::default() };
@@ -102,6 +102,10 @@ impl FromStr for PostgresConfig {
                 ("schema", schema) => {
                     layout.schema = Identifier::new(schema).map_err(|_| ConfigError::Value)?;
                 }
+                // what follows a password may be the rest of it
+                (name, _) if !KNOWN.contains(&name) && has_password => {
+                    return Err(ConfigError::Unescaped);
+                }
                 // sqlx tells of unknown parameters in the log, value included
                 (name, _) if !KNOWN.contains(&name) => {
                     let name = name.chars().take(40).flat_map(char::escape_debug).collect();
@@ -112,6 +116,7 @@ impl FromStr for PostgresConfig {
                     said.has_mode |= matches!(name, "sslmode" | "ssl-mode");
                     said.has_authority |=
                         matches!(name, "sslrootcert" | "ssl-root-cert" | "ssl-ca");
+                    has_password |= name == "password";
                     passed_on.push(parameter);
                 }
             }
@@ -171,6 +176,8 @@ mod tests {
             ("postgres://u:2/canary@h/d", ConfigError::Unescaped),
             ("postgres://u:2?canary@h/d", ConfigError::Unescaped),
             ("postgres://u:2#canary@h/d", ConfigError::Unescaped),
+            ("postgres://u@h/d?password=2&canary", ConfigError::Unescaped),
+            ("postgres://u@h/d?password=2&port=5432&canary=3", ConfigError::Unescaped),
             (
                 "postgres://u@h/d?passwort=canary",
                 ConfigError::Parameter { name: "passwort".to_owned() },

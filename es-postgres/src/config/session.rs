@@ -36,25 +36,23 @@ impl PostgresConfig {
     /// What holds in a session or transaction of the store's own, by name and value. All are constants
     /// or numbers.
     fn settings(&self, patience: Patience) -> Vec<(&'static str, String)> {
+        let fixed = MEANING.into_iter().chain(PLANS).map(|(name, value)| (name, value.to_owned()));
+        self.bounds(patience).into_iter().chain(fixed).collect()
+    }
+
+    /// How long a statement, its wait for a lock, and a transaction without one may take.
+    fn bounds(&self, patience: Patience) -> [(&'static str, String); 3] {
         // zero would be no bound at all
         let millis = |time: Duration| time.as_millis().clamp(1, i32::MAX as u128).to_string();
         let lock_timeout = match patience {
             Patience::Whole => self.lock_timeout,
             Patience::AtMost(time) => time.min(self.lock_timeout),
         };
-        vec![
+        [
             ("statement_timeout", millis(self.statement_timeout)),
             ("lock_timeout", millis(lock_timeout)),
             // a program that stops within a transaction must not hold up everybody's log
             ("idle_in_transaction_session_timeout", millis(self.idle_timeout)),
-            // what the application put first in its path must not change a statement
-            ("search_path", "pg_catalog".to_owned()),
-            // statements are planned once, and a plan that was made while the table was empty would
-            // scan it for ever
-            ("plan_cache_mode", "force_generic_plan".to_owned()),
-            ("enable_seqscan", "off".to_owned()),
-            ("enable_bitmapscan", "off".to_owned()),
-            ("jit", "off".to_owned()),
         ]
     }
 
@@ -77,30 +75,55 @@ impl PostgresConfig {
     ///
     /// A standby refuses it: what a proxy sends there would not see what was acknowledged.
     pub(crate) fn begin(&self, patience: Patience) -> SqlStr {
-        let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned();
         match self.session {
             Session::Own => {
-                let settings = self.settings(patience);
-                let lock = settings.iter().find(|(name, _)| *name == "lock_timeout");
-                if let Some((name, value)) = lock {
-                    let _ = write!(text, "; SET LOCAL {name} = '{value}'");
-                }
+                let [_, lock_timeout, _] = self.bounds(patience);
+                AssertSqlSafe(begin_with([lock_timeout])).into_sql_str()
             }
-            Session::Pooled => {
-                for (name, value) in self.settings(patience) {
-                    let _ = write!(text, "; SET LOCAL {name} = '{value}'");
-                }
-                // session settings that a proxy's server connection would keep
-                for (name, value) in KEEP_ALIVE {
-                    let _ = write!(text, "; SET LOCAL {name} = '{value}'");
-                }
-                if self.synchronous == Synchronous::Full {
-                    let _ = write!(text, "; {}", raise("TRUE"));
-                }
-            }
+            Session::Pooled => self.begin_with_all(self.settings(patience)),
+        }
+    }
+
+    /// How a transaction of an application's own in the same database begins, whatever is between it
+    /// and the server: with the store's time-outs, and with nothing that the server's, the database's
+    /// or the role's settings could make of its statements. Those name schemas: `search_path` is
+    /// `pg_catalog`.
+    ///
+    /// ```no_run
+    /// # async fn example(config: es_postgres::PostgresConfig) -> Result<(), Box<dyn std::error::Error>> {
+    /// use es_postgres::sqlx::{self, Connection};
+    ///
+    /// let mut connection = config.connect().await?;
+    /// let mut transaction = connection.begin_with(config.begin_pinned()).await?;
+    /// sqlx::query("DELETE FROM jobs.reports").execute(&mut *transaction).await?;
+    /// transaction.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn begin_pinned(&self) -> SqlStr {
+        let meaning = MEANING.map(|(name, value)| (name, value.to_owned()));
+        self.begin_with_all(self.bounds(Patience::Whole).into_iter().chain(meaning))
+    }
+
+    /// With what a session of the store's own has besides.
+    fn begin_with_all(&self, settings: impl IntoIterator<Item = (&'static str, String)>) -> SqlStr {
+        // session settings that a proxy's server connection would keep
+        let keep_alive = KEEP_ALIVE.map(|(name, value)| (name, value.to_owned()));
+        let mut text = begin_with(settings.into_iter().chain(keep_alive));
+        if self.synchronous == Synchronous::Full {
+            let _ = write!(text, "; {}", raise("TRUE"));
         }
         AssertSqlSafe(text).into_sql_str()
     }
+}
+
+/// The beginning of a transaction in which these settings hold.
+fn begin_with(settings: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE".to_owned();
+    for (name, value) in settings {
+        let _ = write!(text, "; SET LOCAL {name} = '{value}'");
+    }
+    text
 }
 
 impl Synchronous {
@@ -111,6 +134,20 @@ impl Synchronous {
         AssertSqlSafe(format!("{IS_PRIMARY}; {raise}")).into_sql_str()
     }
 }
+
+/// What decides what a statement means: what the application put first in its path must not change
+/// it, and no text in it may be read by the rules of servers before 9.1.
+pub(crate) const MEANING: [(&str, &str); 2] =
+    [("search_path", "pg_catalog"), ("standard_conforming_strings", "on")];
+
+/// Statements are planned once, and a plan that was made while the table was empty would scan it for
+/// ever.
+const PLANS: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("jit", "off"),
+];
 
 /// How a host that is gone is noticed, within about 20 s.
 const KEEP_ALIVE: [(&str, &str); 4] = [

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use es_postgres::{IdType, PostgresConfig};
+use es_pgtest::{SETTINGS, Server};
+use es_postgres::{IdType, Migrations, PostgresConfig};
 use es_testing::Fixture;
 use es_testing::contract::{self, Outcome, TimeLimits};
 use es_testing::projections::{self, ProjectionFixture};
@@ -11,58 +12,54 @@ use futures_util::future::BoxFuture;
 
 use crate::support::fixture::{Store, itself};
 use crate::support::projections::Projected;
-use crate::support::{database, run};
-
-/// What an administrator may set a database to, and what touches texts, numbers, times, plans or
-/// transactions.
-const SETTINGS: &[(&str, &[&str])] = &[
-    ("array_nulls", &["off"]),
-    ("backslash_quote", &["on", "off"]),
-    ("bytea_output", &["escape"]),
-    ("check_function_bodies", &["off"]),
-    ("client_encoding", &["LATIN1", "SQL_ASCII"]),
-    ("DateStyle", &["German, DMY", "SQL, MDY", "Postgres, YMD"]),
-    ("default_toast_compression", &["pglz"]),
-    ("default_transaction_deferrable", &["on"]),
-    ("default_transaction_isolation", &["repeatable read", "serializable"]),
-    ("enable_bitmapscan", &["off"]),
-    ("enable_hashjoin", &["off"]),
-    ("enable_indexscan", &["off"]),
-    ("enable_nestloop", &["off"]),
-    ("enable_seqscan", &["off"]),
-    ("enable_sort", &["off"]),
-    ("extra_float_digits", &["-15", "0", "3"]),
-    ("from_collapse_limit", &["1"]),
-    ("IntervalStyle", &["iso_8601", "sql_standard", "postgres_verbose"]),
-    ("jit_above_cost", &["0"]),
-    ("join_collapse_limit", &["1"]),
-    ("plan_cache_mode", &["force_custom_plan", "force_generic_plan"]),
-    ("quote_all_identifiers", &["on"]),
-    ("row_security", &["off"]),
-    ("search_path", &["nowhere", "pg_catalog", "pg_temp"]),
-    ("session_replication_role", &["origin"]),
-    ("standard_conforming_strings", &["off"]),
-    ("synchronous_commit", &["off", "local"]),
-    ("TimeZone", &["America/St_Johns", "Asia/Kathmandu", "<+25>-25"]),
-    ("transform_null_equals", &["on"]),
-    ("work_mem", &["64kB"]),
-    ("xmloption", &["document"]),
-];
+use crate::support::{database, run, value};
 
 /// Statements that set the database that is open to some of them.
 fn chosen(rng: &mut Rng) -> String {
     let mut statements = String::new();
     for (name, values) in SETTINGS {
         if rng.bool() {
-            let value = values[rng.usize(..values.len())];
-            writeln!(
-                statements,
-                "EXECUTE format('ALTER DATABASE %I SET {name} = %L', current_database(), '{value}');"
-            )
-            .unwrap();
+            writeln!(statements, "{}", set(name, values[rng.usize(..values.len())])).unwrap();
         }
     }
+    within(&statements)
+}
+
+/// Sets the database that is open, within a block.
+fn set(name: &str, value: &str) -> String {
+    format!("EXECUTE format('ALTER DATABASE %I SET {name} = %L', current_database(), '{value}');")
+}
+
+fn within(statements: &str) -> String {
     format!("DO $do$ BEGIN\n{statements}END $do$")
+}
+
+/// What the migrations of a store make in a database that is set so.
+async fn made(settings: &str) -> Vec<String> {
+    let database = Server::shared().database().await;
+    run(&database, settings).await;
+    let config = PostgresConfig::new(database.options());
+    Migrations::of_store(config.names()).apply(&config).await.expect(settings);
+    // asked without them, so that what differs is what was made
+    let name = database.name();
+    run(&database, &format!("ALTER DATABASE {name} RESET ALL")).await;
+    value(&database, include_str!("settings/made.sql")).await
+}
+
+#[tokio::test]
+async fn migrations_make_the_same_under_any_settings() {
+    let plain = made("SELECT 1").await;
+    assert!(plain.len() > 50, "{plain:?}");
+    let mut all = String::new();
+    for (name, values) in SETTINGS {
+        writeln!(all, "{}", set(name, values[0])).unwrap();
+    }
+    let seed = fastrand::u64(..);
+    for settings in [within(&all), chosen(&mut Rng::with_seed(seed))] {
+        for (found, expected) in made(&settings).await.iter().zip(&plain) {
+            assert_eq!(found, expected, "seed {seed}: {settings}");
+        }
+    }
 }
 
 /// The fidelity campaign under settings that are chosen by chance, all of them now and then.

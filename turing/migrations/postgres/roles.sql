@@ -7,39 +7,74 @@
 --   {roles}_reader     looks
 --   {roles}_projector  looks, rebuilds and repairs what is derived from events
 --
--- Roles are of the whole server: a member of these has their rights in every database that grants
--- them any. So they are refused if only other databases know them.
+-- Roles are of the whole server: a member of these has their rights in every store that grants them
+-- any. So they are refused if they have rights somewhere and this store is not theirs.
+BEGIN;
+-- nothing that somebody has put into another schema is meant by what follows
+SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL standard_conforming_strings = on;
+SET LOCAL lock_timeout = '10s';
+
 DO $$
 DECLARE
+    events_owner OID;
+    schema_owner OID;
+    stranger TEXT;
     role_name TEXT;
     elsewhere TEXT;
     -- with a membership that lacks one of these, from version 16 on, tables are not given away
     needed TEXT[] := CASE
-        WHEN pg_catalog.current_setting('server_version_num')::int < 160000 THEN '{USAGE}'
+        WHEN current_setting('server_version_num')::int < 160000 THEN '{USAGE}'
         ELSE '{USAGE,SET}'
     END;
 BEGIN
-    SELECT min(d.datname::text) FILTER (WHERE d.datname <> current_database()) INTO elsewhere
-    FROM pg_catalog.pg_shdepend s
-    JOIN pg_catalog.pg_roles r ON r.oid = s.refobjid
-    JOIN pg_catalog.pg_database d ON d.oid = s.dbid
-    WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass
-        AND r.rolname IN ('{roles}_owner', '{roles}_writer', '{roles}_reader', '{roles}_projector')
-    HAVING NOT bool_or(d.datname = current_database());
-    IF elsewhere IS NOT NULL THEN
-        RAISE EXCEPTION 'the roles {roles}_… have rights in the database % of this server, and their members would have the same here; name those of this database otherwise, by --role-prefix', elsewhere
-            USING ERRCODE = 'ES006';
+    SELECT c.relowner, n.nspowner INTO events_owner, schema_owner
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = '"{schema}"."{events}"'::regclass;
+
+    -- what has a name of the store's and somebody else's owner was put there to be taken for it
+    SELECT min(o.name || ', which belongs to ' || pg_get_userbyid(o.owner)) INTO stranger
+    FROM (
+        SELECT p.oid::regprocedure::text AS name, p.proowner AS owner
+        FROM pg_proc p
+        WHERE p.pronamespace = '"{schema}"'::regnamespace
+            AND p.proname = ANY (ARRAY['{functions}'])
+        UNION ALL
+        SELECT c.oid::regclass::text, c.relowner
+        FROM pg_class c
+        WHERE c.relnamespace = '"{schema}"'::regnamespace
+            AND c.relname = ANY (ARRAY['{tables}'])
+    ) o
+    WHERE NOT pg_has_role(o.owner, events_owner, 'MEMBER')
+        AND NOT pg_has_role(o.owner, schema_owner, 'MEMBER');
+    IF stranger IS NOT NULL THEN
+        RAISE EXCEPTION 'the schema {schema} has something of a name of the store''s that the owner of the events did not make: %; drop it, and REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC', stranger
+            USING ERRCODE = 'ES008';
+    END IF;
+
+    IF pg_get_userbyid(events_owner) <> '{roles}_owner' THEN
+        SELECT min('the database ' || d.datname::text) INTO elsewhere
+        FROM pg_shdepend s
+        JOIN pg_roles r ON r.oid = s.refobjid
+        JOIN pg_database d ON d.oid = s.dbid
+        WHERE s.refclassid = 'pg_authid'::regclass
+            AND r.rolname IN ('{roles}_owner', '{roles}_writer', '{roles}_reader', '{roles}_projector');
+        IF elsewhere IS NOT NULL THEN
+            RAISE EXCEPTION 'the roles {roles}_… have rights in % already, and not as those of this store, and their members would have the same here; name those of this store otherwise, by --role-prefix', elsewhere
+                USING ERRCODE = 'ES006';
+        END IF;
     END IF;
 
     FOREACH role_name IN ARRAY ARRAY['{roles}_owner', '{roles}_writer', '{roles}_reader', '{roles}_projector'] LOOP
-        IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = role_name) THEN
+        IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = role_name) THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
         END IF;
     END LOOP;
     -- only a member may give tables away, and only a member can migrate them further
     IF EXISTS (
         SELECT FROM unnest(needed) n (privilege)
-        WHERE NOT pg_catalog.pg_has_role(current_user, '{roles}_owner', n.privilege)
+        WHERE NOT pg_has_role(current_user, '{roles}_owner', n.privilege)
     ) THEN
         EXECUTE format('GRANT {roles}_owner TO %I', current_user);
     END IF;
@@ -47,8 +82,61 @@ END;
 $$;
 
 GRANT {roles}_reader TO {roles}_projector, {roles}_writer;
--- up to PostgreSQL 14 everybody may create things in the schema that is searched first
-REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC;
+
+-- Whoever may use a schema can queue for a lock on each of its tables, whatever the rights on those
+-- are: the server looks at these when it has the lock. So PUBLIC may not, and up to PostgreSQL 14
+-- it could also create things in the schema that is searched first. Who has rights of their own on
+-- something in the schema, or owns it, keeps the use of it.
+DO $$
+DECLARE
+    schema_is CONSTANT OID := '"{schema}"'::regnamespace;
+    user_name TEXT;
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM pg_namespace n, aclexplode(n.nspacl) a
+        WHERE n.oid = schema_is
+            AND a.grantee = 0
+            AND a.privilege_type = 'USAGE'
+    ) THEN
+        FOR user_name IN
+            SELECT DISTINCT r.rolname
+            FROM (
+                SELECT c.relowner FROM pg_class c WHERE c.relnamespace = schema_is
+                UNION ALL
+                SELECT a.grantee
+                FROM pg_class c, aclexplode(c.relacl) a
+                WHERE c.relnamespace = schema_is
+                UNION ALL
+                SELECT a.grantee
+                FROM pg_class c
+                JOIN pg_attribute t ON t.attrelid = c.oid, aclexplode(t.attacl) a
+                WHERE c.relnamespace = schema_is
+                UNION ALL
+                SELECT p.proowner FROM pg_proc p WHERE p.pronamespace = schema_is
+                UNION ALL
+                SELECT a.grantee
+                FROM pg_proc p, aclexplode(p.proacl) a
+                WHERE p.pronamespace = schema_is
+                UNION ALL
+                SELECT a.grantee
+                FROM pg_type t, aclexplode(t.typacl) a
+                WHERE t.typnamespace = schema_is
+            ) u (oid)
+            JOIN pg_roles r ON r.oid = u.oid
+            WHERE NOT r.rolsuper
+        LOOP
+            EXECUTE format('GRANT USAGE ON SCHEMA "{schema}" TO %I', user_name);
+        END LOOP;
+    END IF;
+    -- the server looks for registered postings with the rights of that table's owner
+    SELECT pg_get_userbyid(c.relowner) INTO user_name
+    FROM pg_class c
+    WHERE c.oid = '"{schema}".postings'::regclass;
+    EXECUTE format('GRANT USAGE ON SCHEMA "{schema}" TO %I', user_name);
+END;
+$$;
+REVOKE USAGE, CREATE ON SCHEMA "{schema}" FROM PUBLIC;
 GRANT USAGE ON SCHEMA "{schema}" TO {roles}_reader;
 GRANT USAGE, CREATE ON SCHEMA "{schema}" TO {roles}_owner;
 
@@ -92,8 +180,9 @@ REVOKE INSERT, UPDATE, DELETE ON "{schema}"."{events}_watermark" FROM {roles}_wr
 GRANT INSERT, UPDATE ON "{schema}".assigned_postings TO {roles}_writer;
 GRANT INSERT ON "{schema}".postings TO {roles}_writer;
 
--- the trigger that keeps the projection has its owner's rights, so who appends needs none
-GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_projection TO {roles}_projector;
+-- The trigger that keeps the projection has its owner's rights, and so have the functions that repair
+-- it. Nobody else writes it: the next append folds on from what stands there.
+REVOKE INSERT, UPDATE, DELETE ON "{schema}".posting_state_projection FROM {roles}_projector;
 GRANT INSERT, UPDATE, DELETE ON "{schema}".posting_state_snapshots TO {roles}_projector, {roles}_writer;
 GRANT INSERT, UPDATE, DELETE ON
     "{schema}"."{events}_projection_models",
@@ -108,7 +197,7 @@ DO $$
 BEGIN
     EXECUTE format(
         'GRANT SELECT ON SEQUENCE %s TO {roles}_reader',
-        pg_catalog.pg_get_serial_sequence('"{schema}"."{events}"', 'position')
+        pg_get_serial_sequence('"{schema}"."{events}"', 'position')
     );
     EXECUTE format('GRANT SELECT, REFERENCES ON %I.postings TO {roles}_owner', '{schema}');
 END;
@@ -118,18 +207,14 @@ DO $$
 DECLARE
     made TEXT;
 BEGIN
-    FOREACH made IN ARRAY ARRAY[
-        '{events}', '{events}_migrations', '{events}_snapshots', '{events}_watermark',
-        '{events}_projection_models', '{events}_projection_slices', '{events}_projection_rows',
-        '{events}_projection_parked', '{events}_projection_active',
-        'turing_migrations', 'assigned_postings', 'posting_state_projection', 'posting_state_snapshots'
-    ] LOOP
+    FOREACH made IN ARRAY ARRAY['{tables}'] LOOP
         EXECUTE format('ALTER TABLE %I.%I OWNER TO {roles}_owner', '{schema}', made);
     END LOOP;
 END;
 $$;
 
--- The functions that the migrations made. Those that cannot write are the readers'; what can write
+-- The functions that the migrations made; that nobody else has made one of these names was looked at
+-- above. Those that cannot write are the readers'; what can write
 -- is granted by name. Trigger functions are nobody's: they fire without, and whoever had the right
 -- could make them the trigger of another table.
 DO $$
@@ -141,11 +226,11 @@ BEGIN
         SELECT
             p.oid::regprocedure AS name,
             CASE
-                WHEN p.prorettype = 'pg_catalog.trigger'::regtype THEN '{}'
+                WHEN p.prorettype = 'trigger'::regtype THEN '{}'
                 WHEN p.provolatile <> 'v' THEN '{reader}'
                 ELSE g.roles
             END::text[] AS roles
-        FROM pg_catalog.pg_proc p
+        FROM pg_proc p
         LEFT JOIN (VALUES
             ('{events}_frontier', '{reader}'),
             ('{events}_look', '{reader}'),
@@ -181,4 +266,4 @@ BEGIN
 END;
 $$;
 
-RESET search_path;
+COMMIT;

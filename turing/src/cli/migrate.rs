@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use es_core::{StoreError, StoreErrorKind};
-use es_postgres::{Identifier, Layout};
+use es_postgres::{Identifier, Layout, PostgresConfig};
 use serde_json::json;
 
 use super::output::Output;
+use super::validate::tell;
 use super::{Common, Failure};
 use crate::store::{Access, Store, StoreUrl, postgres};
+use crate::validate::rights_of_others;
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
@@ -50,11 +52,7 @@ pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<E
             postgres::make_roles(&config, prefix).await?;
             match args.common.json {
                 true => output.json(&json!({ "roles": true }))?,
-                false => output.line(format_args!(
-                    "the roles {prefix}_owner, {prefix}_writer, {prefix}_reader and \
-                     {prefix}_projector are in {}",
-                    config.place()
-                ))?,
+                false => tell_of_roles(prefix, &config, output).await?,
             }
         }
         (false, false) => {
@@ -73,6 +71,27 @@ pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<E
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was made, what it takes from others, and what others have still.
+async fn tell_of_roles(
+    prefix: &Identifier,
+    config: &PostgresConfig,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let schema = &config.names().schema;
+    output.line(format_args!(
+        "the roles {prefix}_owner, {prefix}_writer, {prefix}_reader and {prefix}_projector are in {}",
+        config.place()
+    ))?;
+    output.line(format_args!(
+        "PUBLIC may not use the schema {schema} any more: logins of other applications need \
+         GRANT USAGE ON SCHEMA {schema}, unless they have rights of their own on something in it"
+    ))?;
+    for finding in rights_of_others(config).await? {
+        tell(&finding, output)?;
+    }
+    Ok(())
 }
 
 /// Brings an SQLite file up to date, as every command does that writes.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use turing_domain::{ConversationId, Severity, Workflow};
 
 use super::check::summary;
+use super::held_back;
 use super::output::{Output, rows, shown, table, tell};
 use super::progress::Progress;
 use super::retry::{FailedPostings, failed_postings};
@@ -29,6 +30,7 @@ pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCo
         None => start(args.start, output).await,
         Some(RunCommand::Show(args)) => {
             let store = Store::open(&args.common.store()?, Access::Read).await?;
+            held_back::warn(&store).await;
             let done = super::show::execute(&store, args.run, args.common.json, output).await;
             store.close().await;
             done
@@ -114,6 +116,7 @@ pub(super) async fn run_in(
     intake: Intake,
     how: HowArgs,
 ) -> Result<Done, Failure> {
+    held_back::warn(store).await;
     definition.warnings.iter().for_each(tell);
     if !definition.warnings.is_empty() {
         tell(summary(&definition.warnings));

@@ -31,7 +31,8 @@ pub(super) async fn execute(args: &Common, output: &mut Output) -> Result<ExitCo
     Ok(if errors > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-fn tell(finding: &StoreFinding, output: &mut Output) -> Result<(), Failure> {
+/// A finding with its repair.
+pub(super) fn tell(finding: &StoreFinding, output: &mut Output) -> Result<(), Failure> {
     output.line(shown(&finding.to_string(), LONGEST))?;
     if let Some(repair) = &finding.repair {
         output.line(format_args!("  repair: {};", shown(repair, LONGEST)))?;

@@ -1,7 +1,9 @@
 //! The states of postings that a PostgreSQL database keeps by itself.
 
+use std::time::Duration;
+
 use es_core::StoreError;
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
+use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Row};
 use es_postgres::{PostgresConfig, store_error};
 use turing_domain::PostingId;
 
@@ -47,12 +49,17 @@ where
 {
     let place = config.place();
     let failed = |error| store_error(WHAT, &place, error);
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
+    // it takes as long as folding everything takes
+    let config = config.clone().statement_timeout(Duration::MAX);
+    let mut connection = config.connect().await?;
+    let begun = connection.begin_with(config.begin_pinned()).await;
+    let mut transaction = begun.map_err(failed)?;
     let mut statement = sqlx::query(AssertSqlSafe(statement)).persistent(false);
     if let Some(posting) = posting {
         statement = statement.bind(posting.0);
     }
-    let row = statement.fetch_one(&mut connection).await.map_err(failed)?;
+    let row = statement.fetch_one(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
     // the server notices in any case
     let _ = connection.close().await;
     row.try_get(0).map_err(failed)

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use async_trait::async_trait;
 use es_core::StoreError;
 use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
-use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row};
+use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row, SqlStr};
 use es_postgres::{Layout, PostgresConfig, store_error};
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
@@ -17,14 +17,13 @@ use crate::postings::{PostingInput, RefusedPosting};
 /// Connections, made when they are needed.
 const CONNECTIONS: u32 = 2;
 
-/// How its transactions begin: whatever the server is set to, a race is waited for.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-
 /// A registry in the database of a [`PostgresStore`](es_postgres::PostgresStore).
 #[derive(Debug, Clone)]
 pub struct PostgresRegistry {
     pool: PgPool,
     statements: std::sync::Arc<Statements>,
+    /// How its transactions begin: whatever the server is set to, a race is waited for, and not for ever.
+    begin: SqlStr,
     place: String,
 }
 
@@ -82,7 +81,7 @@ impl PostgresRegistry {
             .max_connections(CONNECTIONS)
             .connect_lazy_with(config.connect_options());
         let statements = Statements::new(config.names()).into();
-        Self { pool, statements, place: config.place() }
+        Self { pool, statements, begin: config.begin_pinned(), place: config.place() }
     }
 
     /// Closes its connections.
@@ -207,7 +206,7 @@ impl PostingRegistry for PostgresRegistry {
             return Ok(Vec::new());
         }
         let what = "registering postings";
-        let begun = self.pool.begin_with(BEGIN).await;
+        let begun = self.pool.begin_with(self.begin.clone()).await;
         let mut transaction = begun.map_err(|error| self.told(what, error))?;
         let registered = self.register_within(&mut transaction, postings).await;
         let registered = registered.map_err(|error| self.told(what, error))?;
@@ -218,7 +217,7 @@ impl PostingRegistry for PostgresRegistry {
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
         let what = "reading a posting";
         let read = async {
-            let mut transaction = self.pool.begin_with(BEGIN).await?;
+            let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
             let statement = query(&self.statements.posting_data).bind(posting.0);
             let row = statement.fetch_optional(&mut *transaction).await?;
             transaction.commit().await?;
@@ -233,6 +232,8 @@ impl PostingRegistry for PostgresRegistry {
 mod tests {
     use es_pgtest::Server;
     use es_postgres::sqlx::{ConnectOptions, Executor, SqlSafeStr};
+
+    use std::time::Duration;
 
     use super::*;
     use crate::store::postgres;
@@ -252,5 +253,25 @@ mod tests {
                 (&mut connection).prepare(AssertSqlSafe(statement.clone()).into_sql_str()).await;
             assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
         }
+    }
+
+    #[tokio::test]
+    async fn who_registers_does_not_wait_for_ever() {
+        let database = Server::shared().database().await;
+        let config: PostgresConfig = database.url().parse().unwrap();
+        postgres::migrate(&config).await.unwrap();
+        let config = postgres::configured(config).lock_timeout(Duration::from_millis(50));
+        let registry = PostgresRegistry::new(&config);
+        let mut held = database.options().connect().await.unwrap();
+        let hold = "BEGIN; LOCK TABLE assigned_postings, postings";
+        sqlx::raw_sql(hold).execute(&mut held).await.unwrap();
+        let posting: PostingInput =
+            PostingInput { posting_id: None, data: Map::new(), source: "postings".to_owned() };
+        for failed in
+            [registry.register(vec![posting]).await.err(), registry.data(PostingId(1)).await.err()]
+        {
+            assert_eq!(failed.unwrap().kind(), es_core::StoreErrorKind::Busy);
+        }
+        registry.close().await;
     }
 }

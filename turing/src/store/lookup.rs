@@ -1,13 +1,14 @@
 //! Finding events across streams.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use es_core::{
     EventId, EventStoreExt, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId,
     StreamVersion,
 };
 use es_postgres::sqlx::postgres::PgRow;
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
+use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Row};
 use es_postgres::{PostgresConfig, store_error};
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -117,8 +118,14 @@ async fn places(config: &PostgresConfig, wanted: &Wanted<'_>) -> Result<Vec<Plac
         Wanted::Ids(ids) => sqlx::query(fill(include_str!("lookup/places_by_id.sql")))
             .bind(ids.iter().map(|id| id.as_uuid()).collect::<Vec<_>>()),
     };
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
-    let rows = query.persistent(false).fetch_all(&mut connection).await;
+    let config = config.clone().statement_timeout(Duration::MAX);
+    let mut connection = config.connect().await?;
+    let read = async {
+        let mut transaction = connection.begin_with(config.begin_pinned()).await?;
+        let rows = query.persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await.map(|()| rows)
+    };
+    let rows = read.await;
     // the server notices in any case
     let _ = connection.close().await;
     let places = |row: &PgRow| -> Result<Vec<Place>, sqlx::Error> {

@@ -4,16 +4,21 @@ use std::fmt;
 use std::str::FromStr;
 
 use es_core::{Aggregate, StoreError, StoreErrorKind};
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
+use es_postgres::sqlx::{self, Connection, Row};
 use es_postgres::{
     ConfigError, IdType, Identifier, Layout, Migrations, PostgresConfig, SnapshotTable, store_error,
 };
 use turing_domain::Posting;
 
+mod roles;
+
+pub(crate) use roles::{functions, tables};
+pub use roles::{make_roles, roles_script};
+
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 34] = [
+const STEPS: [(&str, &str); 38] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -113,6 +118,22 @@ const STEPS: [(&str, &str); 34] = [
     (
         "unguarded events whatever the role of the session",
         include_str!("../../migrations/postgres/0034_unguarded_events.sql"),
+    ),
+    (
+        "rebuild as the owner (from 27 on)",
+        include_str!("../../migrations/postgres/0035_rebuild_as_the_owner.sql"),
+    ),
+    (
+        "project posting events over rows ahead (from 27 on)",
+        include_str!("../../migrations/postgres/0036_project_posting_events.sql"),
+    ),
+    (
+        "use of the schema (from 27 on)",
+        include_str!("../../migrations/postgres/0037_use_of_the_schema.sql"),
+    ),
+    (
+        "append event that programs read (from 27 on)",
+        include_str!("../../migrations/postgres/0038_append_event.sql"),
     ),
 ];
 
@@ -263,8 +284,8 @@ pub async fn migrate_if_empty(url: &PostgresUrl) -> Result<(), StoreError> {
     let failed = |error| store_error("looking for tables", &place, error);
     let layout = config.names();
     let names: Vec<_> = OWN_TABLES.into_iter().chain([layout.events.as_str()]).collect();
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
-    let mut transaction = connection.begin().await.map_err(failed)?;
+    let mut connection = config.connect().await?;
+    let mut transaction = connection.begin_with(config.begin_pinned()).await.map_err(failed)?;
     let found = sqlx::query(include_str!("postgres/first_table.sql"))
         .bind(layout.schema.as_str())
         .bind(names)
@@ -306,33 +327,6 @@ pub async fn migrate(config: &PostgresConfig) -> Result<usize, StoreError> {
 pub fn script(layout: &Layout) -> String {
     let [store, turing] = migrations(layout);
     format!("{}\n{}", store.script(), turing.script())
-}
-
-/// The script that makes roles with no more rights than their work needs; their names begin with
-/// the prefix.
-pub fn roles_script(layout: &Layout, prefix: &Identifier) -> String {
-    let functions = migrations(layout).iter().flat_map(Migrations::functions).collect::<Vec<_>>();
-    include_str!("../../migrations/postgres/roles.sql")
-        .replace("{schema}", layout.schema.as_str())
-        .replace("{events}", layout.events.as_str())
-        .replace("{roles}", prefix.as_str())
-        .replace("{functions}", &functions.join("', '"))
-}
-
-/// Makes the roles, all or none.
-///
-/// # Errors
-///
-/// When the database is not migrated, the user may not make roles, or roles of these names have
-/// rights in another database of the server.
-pub async fn make_roles(config: &PostgresConfig, prefix: &Identifier) -> Result<(), StoreError> {
-    let what = "making roles";
-    let failed = |error| store_error(what, &config.place(), error);
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
-    let mut transaction = connection.begin().await.map_err(failed)?;
-    let script = AssertSqlSafe(roles_script(config.names(), prefix));
-    sqlx::raw_sql(script).execute(&mut *transaction).await.map_err(failed)?;
-    transaction.commit().await.map_err(failed)
 }
 
 /// The command that migrates the database.

@@ -1,9 +1,14 @@
 //! What PostgreSQL finds out by itself.
 
+use std::time::Duration;
+
 use es_core::{StoreError, StoreErrorKind};
-use es_postgres::sqlx::postgres::PgRow;
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, Row};
+use es_postgres::sqlx::postgres::{PgArguments, PgRow};
+use es_postgres::sqlx::query::Query;
+use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Postgres, Row};
 use es_postgres::{PostgresConfig, store_error};
+
+use crate::store::postgres;
 
 use super::{FindingSeverity, StoreFinding};
 
@@ -16,14 +21,47 @@ const WHAT: &str = "validating";
 ///
 /// When the database cannot be reached, or is not migrated.
 pub async fn validate_postgres(config: &PostgresConfig) -> Result<Vec<StoreFinding>, StoreError> {
-    let place = config.place();
-    let failed = |error| store_error(WHAT, &place, error);
     // a name of the layout is an identifier, which cannot change a statement
     let statement =
         include_str!("findings.sql").replace("{schema}", config.names().schema.as_str());
-    let mut connection = config.connect_options().connect().await.map_err(failed)?;
-    let statement = sqlx::query(AssertSqlSafe(statement)).persistent(false);
-    let rows = statement.fetch_all(&mut connection).await.map_err(failed)?;
+    let statement = sqlx::query(AssertSqlSafe(statement));
+    let mut findings = told(config, statement).await?;
+    findings.extend(rights_of_others(config).await?);
+    Ok(findings)
+}
+
+/// What the server's catalogues say of rights on the store's objects that are neither their owner's
+/// nor those of the roles that `turing migrate --roles` makes: whoever has them came by them some
+/// other way. Without these roles only the rights of PUBLIC are told.
+///
+/// # Errors
+///
+/// When the database cannot be reached.
+pub async fn rights_of_others(config: &PostgresConfig) -> Result<Vec<StoreFinding>, StoreError> {
+    let layout = config.names();
+    let statement = sqlx::query(include_str!("rights.sql"))
+        .bind(layout.schema.as_str())
+        .bind(layout.events.as_str())
+        .bind(postgres::tables(layout))
+        .bind(postgres::functions(layout));
+    told(config, statement).await
+}
+
+/// The findings that a statement answers.
+async fn told(
+    config: &PostgresConfig,
+    statement: Query<'_, Postgres, PgArguments>,
+) -> Result<Vec<StoreFinding>, StoreError> {
+    let place = config.place();
+    let failed = |error| store_error(WHAT, &place, error);
+    // it takes as long as folding everything takes
+    let config = config.clone().statement_timeout(Duration::MAX);
+    let mut connection = config.connect().await?;
+    let begun = connection.begin_with(config.begin_pinned()).await;
+    let mut transaction = begun.map_err(failed)?;
+    let statement = statement.persistent(false);
+    let rows = statement.fetch_all(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
     // the server notices in any case
     let _ = connection.close().await;
     rows.iter().map(|row| finding(row, &place)).collect()

@@ -4,15 +4,19 @@ use std::collections::BTreeSet;
 
 use es_core::{
     AppendRequest, EventId, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload,
-    StreamId,
+    ReadStream, StreamId, StreamVersion,
 };
 use es_postgres::sqlx::types::Uuid;
 use es_postgres::sqlx::{self, AssertSqlSafe, PgPool, Row};
+use fastrand::Rng;
 use futures_util::future::join_all;
 use serde_json::json;
+use turing_domain::PostingEvent;
 
 use crate::database::Database;
+use crate::histories::any_event;
 use crate::projected::Projected;
+use crate::read_models::call;
 
 /// Appends in a session of its own and answers version and event id.
 async fn appended(pool: &PgPool, arguments: &str) -> (i32, Uuid) {
@@ -101,6 +105,41 @@ fn what_programs_cannot_read_is_refused_at_the_door() {
                 assert!(error.text.contains("write the number as a string"), "{error:?}");
             }
         }
+        let entered = r#"{"run_id": "0193a1d4-0000-7000-8000-000000000001", "workflow_id": 3001.0,
+            "entry_conversation_id": 1}"#;
+        for (arguments, problem) in [
+            ("'llm_call_completed', 1, '[1]'".to_owned(), "event_data is no object"),
+            (
+                r#"'llm_call_completed', 1, to_jsonb('{"output": 1}'::text)"#.to_owned(),
+                "event_data is no object but of the type string",
+            ),
+            ("'llm_call_completed', 1, NULL".to_owned(), "event_data is null"),
+            ("'llm_call_completed', 1, '{}', '[]'".to_owned(), "metadata is no object"),
+            (
+                r#"'llm_call_completed', 1, '{}', '{"event_version": 1.0}'"#.to_owned(),
+                "event_version in metadata is 1.0",
+            ),
+            (
+                r#"'x', 1, '{}', '{"event_version": 1.0}', 'actor'"#.to_owned(),
+                "event_version in metadata is 1.0",
+            ),
+            (format!("'posting_entered_run', 1, '{entered}'"), "no posting_entered_run"),
+            ("'note_added', 1".to_owned(), "no note_added of a posting"),
+            (
+                "'llm_call_completed', 1, jsonb_build_object('output', repeat('a', 17000000))"
+                    .to_owned(),
+                "more than 16 MiB",
+            ),
+            (
+                "'llm_call_completed', 1, '{}', jsonb_build_object('a', repeat('a', 70000))"
+                    .to_owned(),
+                "more than 64 KiB",
+            ),
+        ] {
+            let error = projected.refused(&format!("SELECT append_event({arguments})")).await;
+            assert_eq!(error.code, "22023", "{error:?}");
+            assert!(error.text.contains(problem), "{error:?}");
+        }
         let digits = "9".repeat(400);
         let kept = [
             format!(r#"{{"output": {}}}"#, nested(63)),
@@ -112,6 +151,42 @@ fn what_programs_cannot_read_is_refused_at_the_door() {
             appended(&projected.pool, &call).await;
         }
         projected.assert_equals_fold(1, "after what is kept").await;
+    });
+}
+
+#[test]
+fn what_is_let_in_is_what_programs_read() {
+    with_postings(2, async |projected| {
+        let seed = fastrand::u64(..);
+        let mut chance = Rng::with_seed(seed);
+        let stream = StreamId::new("posting", "1").unwrap();
+        let (mut read, mut unread) = (0, 0);
+        for version in 1..=300 {
+            let draft = any_event(&mut chance);
+            let any = call(1, &draft);
+            projected.run(&any).await;
+            let last = ReadStream::new(stream.clone()).from_version(StreamVersion::new(version));
+            let page = projected.store.read_stream(&last).await.unwrap();
+            let is_read = page.events[0].decode::<PostingEvent>().is_ok();
+            let let_in = any.replace("append_any(", "append_event(").replace(", 1, ", ", 2, ");
+            let done = sqlx::raw_sql(AssertSqlSafe(let_in)).execute(&projected.pool).await;
+            assert_eq!(done.is_ok(), is_read, "seed {seed}: {draft:?}: {done:?}");
+            *(if is_read { &mut read } else { &mut unread }) += 1;
+        }
+        assert!(read > 50 && unread > 5, "seed {seed}: {read} and {unread}");
+    });
+}
+
+#[test]
+fn a_stream_that_an_insert_has_filled_is_told_of() {
+    with_postings(1, async |projected| {
+        let last = "INSERT INTO execution_events
+            (aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+            VALUES ('posting', 1, 2147483647, 'llm_call_completed', '{}')";
+        projected.run(last).await;
+        let error = projected.refused("SELECT append_event('llm_call_completed', 1)").await;
+        assert_eq!(error.code, "54000", "{error:?}");
+        assert!(error.text.contains("has an event of the highest version"), "{error:?}");
     });
 }
 

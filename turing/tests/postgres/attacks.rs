@@ -9,6 +9,9 @@ use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection, PgConne
 use crate::database::{Database, turing};
 use crate::support::Workspace;
 
+/// What is tried while somebody appends: whether one waits for the lock tells what is looked at first.
+const QUEUE: &str = include_str!("attacks/queue.sql");
+
 const TABLE: [&str; 5] = [
     include_str!("attacks/read.sql"),
     include_str!("attacks/forge.sql"),
@@ -35,8 +38,8 @@ struct Attempt {
     outcomes: BTreeMap<&'static str, &'static str>,
 }
 
-fn attempts() -> Vec<Attempt> {
-    let blocks = TABLE.iter().flat_map(|file| file.trim().split("\n\n"));
+fn attempts(files: &[&'static str]) -> Vec<Attempt> {
+    let blocks = files.iter().flat_map(|file| file.trim().split("\n\n"));
     blocks.map(attempt).collect()
 }
 
@@ -76,8 +79,8 @@ fn store(workspace: &Workspace, server: &Server, prefix: &str) -> Database {
     }
     database.run(
         "INSERT INTO postings (posting_id) VALUES (1);
-         SELECT append_event('note_added', 1);
-         SELECT append_event('note_added', 1)",
+         SELECT append_event('circuit_breaker_open', 1);
+         SELECT append_event('circuit_breaker_open', 1)",
     );
     database
 }
@@ -103,26 +106,37 @@ fn every_attempt_of_every_role_ends_as_the_table_says() {
     let database = store(&workspace, &server, "turing");
     let _other = store(&workspace, &server, "other");
     database.run("CREATE ROLE nobody LOGIN");
-    let attempts = attempts();
+    let (head, queue) = QUEUE.split_once("\n\n").unwrap();
+    assert!(head.starts_with("-- "), "{head}");
+    let (attempts, queue) = (attempts(&TABLE), attempts(&[queue]));
     assert!(attempts.len() >= 60, "{}", attempts.len());
     let connect = |login: &str| {
         let options = database.test.options().username(login);
         database.runtime.block_on(options.connect()).unwrap()
     };
-    let victim = connect("turing_owner_login");
+    let mut victim = connect("turing_owner_login");
     let mut wrong = Vec::new();
-    for (word, logins) in LOGINS {
-        for login in logins {
-            let mut session = connect(login);
-            for attempt in &attempts {
-                let Some(expected) = attempt.outcomes.get(word) else { continue };
-                let found = database.runtime.block_on(outcome(&mut session, &attempt.statements));
-                if !found.starts_with(expected) {
-                    wrong.push(format!("{login}: {}: {found} instead of {expected}", attempt.name));
+    let mut try_all = |attempts: &[Attempt], first: &'static str| {
+        for (word, logins) in LOGINS {
+            for login in logins {
+                let mut session = connect(login);
+                database.runtime.block_on(sqlx::raw_sql(first).execute(&mut session)).unwrap();
+                for attempt in attempts {
+                    let Some(expected) = attempt.outcomes.get(word) else { continue };
+                    let found =
+                        database.runtime.block_on(outcome(&mut session, &attempt.statements));
+                    if !found.starts_with(expected) {
+                        let name = attempt.name;
+                        wrong.push(format!("{login}: {name}: {found} instead of {expected}"));
+                    }
                 }
             }
         }
-    }
+    };
+    try_all(&attempts, "");
+    let append = "BEGIN; SELECT public.append_event('circuit_breaker_open', 1)";
+    database.runtime.block_on(sqlx::raw_sql(append).execute(&mut victim)).unwrap();
+    try_all(&queue, "SET lock_timeout = '50ms'");
     drop(victim);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // the refusals are not of a broken store

@@ -31,7 +31,7 @@ fn what_stands_beside_a_function_is_not_meant() {
         projected.run(&insert(&rows)).await;
         projected
             .run(
-                "SELECT append_event('note_added'::text, 3, '{}'::jsonb, '{}'::jsonb, 'posting'::text);
+                "SELECT append_event('circuit_breaker_open'::text, 3, '{}'::jsonb, '{}'::jsonb, 'posting'::text);
                  SELECT rebuild_posting_state(1);
                  SELECT rebuild_all_posting_states();
                  SELECT get_posting_state(1);

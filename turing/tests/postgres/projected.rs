@@ -44,6 +44,8 @@ impl Projected {
         let config: PostgresConfig = configured(PostgresConfig::new(database.options()));
         migrate(&config).await.unwrap();
         let pool = PgPool::connect_with(database.options()).await.unwrap();
+        let append_any = sqlx::raw_sql(include_str!("append_any.sql"));
+        append_any.execute(&pool).await.unwrap();
         Self { store: PostgresStore::open(config).await.unwrap(), pool }
     }
 

@@ -28,10 +28,10 @@ fn quoted_metadata(draft: &Draft) -> String {
     }
 }
 
-/// The call that appends an event with the next version.
+/// The call that appends an event with the next version, also one that `append_event` would refuse.
 pub(crate) fn call(posting: i32, draft: &Draft) -> String {
     let (payload, metadata) = (quoted(draft.payload.to_string()), quoted_metadata(draft));
-    format!("SELECT append_event('{}', {posting}, {payload}, {metadata})", draft.event_type)
+    format!("SELECT append_any('{}', {posting}, {payload}, {metadata})", draft.event_type)
 }
 
 /// Rows for `execution_events`, in any order.

@@ -78,6 +78,12 @@ fn a_writer_that_holds_the_log_back_is_named() {
     let text = list(&[]).stdout;
     let named = format!("the log is held back by pid {pid} (application `importer`");
     assert_eq!(text.matches(&named).count(), 1, "{text}");
+    // where less is shown than was appended, it is said beside it
+    for command in [&["runs"][..], &["run", "show"]] {
+        let stderr = turing(&workspace, &url, command).stderr;
+        assert!(stderr.contains(&named), "{command:?}: {stderr}");
+    }
     database.runtime.block_on(slow.close()).unwrap();
+    assert!(!turing(&workspace, &url, &["runs"]).stderr.contains("held back"));
     assert!(list(&["--json"]).json()[0]["health"]["blocked_by"].is_null());
 }

@@ -66,6 +66,29 @@ fn ordinary_statements_take_no_subtransaction() {
 }
 
 #[test]
+fn a_row_that_somebody_wrote_ahead_of_its_events_refuses_no_append() {
+    let database = Database::new();
+    database.runtime.block_on(async {
+        let projected = Projected::new(&database.test).await;
+        projected.clear(2).await;
+        projected.run(&insert(2, 1, 10)).await;
+        let (first, highest) = (2, i32::MAX);
+        for (version, ahead) in (first..).zip([highest, highest - 1, 7, 4]) {
+            projected
+                .run(&format!(
+                    "UPDATE posting_state_projection
+                     SET aggregate_version = {ahead}, outputs = '{{}}' WHERE posting_id = 1"
+                ))
+                .await;
+            projected.run(&insert(2, version, 10)).await;
+            for posting in [1, 2] {
+                projected.assert_equals_fold(posting, &format!("behind a row at {ahead}")).await;
+            }
+        }
+    });
+}
+
+#[test]
 fn the_trigger_works_for_no_other_table() {
     let database = Database::new();
     database.runtime.block_on(async {

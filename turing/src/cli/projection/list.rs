@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use es_core::environment::SystemClock;
-use es_core::projection::{Blocker, Health, HealthState, Lag, TroubleKind, health};
+use es_core::projection::{Health, HealthState, Lag, TroubleKind, health};
 use serde::Serialize;
 use serde_json::json;
 
 use super::super::Failure;
+use super::super::held_back::held_back;
 use super::super::output::{Output, rows, shown, table};
 use crate::read_models::{NAMES, definitions};
 use crate::store::Store;
@@ -78,18 +79,6 @@ fn row((name, health): &(&'static str, Option<Health>)) -> Row {
         })
     });
     Row { name, state, health }
-}
-
-fn held_back(blocker: &Blocker) -> String {
-    let open_for = match blocker.open_for {
-        Some(open_for) => format!("; its transaction is open for {:.1} s", open_for.as_secs_f64()),
-        None => String::new(),
-    };
-    format!(
-        "the log is held back by {} ({}){open_for}",
-        shown(&blocker.session, 80),
-        shown(&blocker.description, 160)
-    )
 }
 
 fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Failure> {

@@ -38,14 +38,14 @@ CREATE TRIGGER t BEFORE UPDATE ON bait FOR EACH STATEMENT EXECUTE FUNCTION publi
 
 -- the trigger's function called
 -- 42501: nobody, strangers, reader, writer, projector
-SELECT project_posting_events();
+SELECT public.project_posting_events();
 
 -- tables of the session in front of the store's
 -- 42501: nobody, strangers, reader, projector
 -- allowed: writer: the functions see the store's tables all the same, and the event is an ordinary one
 CREATE TEMP TABLE execution_events (position bigint);
 CREATE TEMP TABLE posting_state_projection (posting_id int);
-SELECT public.append_event('note_added', 1);
+SELECT public.append_event('circuit_breaker_open', 1);
 
 -- operators and functions in front of the server's, for those who run with the owner's rights
 -- 42501: nobody, strangers, reader, projector
@@ -54,22 +54,22 @@ CREATE FUNCTION pg_temp.wrong(int, int) RETURNS boolean LANGUAGE plpgsql AS $$ B
 CREATE OPERATOR pg_temp.= (LEFTARG = int, RIGHTARG = int, FUNCTION = pg_temp.wrong);
 CREATE FUNCTION pg_temp.coalesce_max(bigint) RETURNS bigint LANGUAGE sql AS 'SELECT 1/0';
 SET search_path = pg_temp, pg_catalog, public;
-SELECT public.append_event('note_added', 1);
+SELECT public.append_event('circuit_breaker_open', 1);
 
 -- a trigger on the log
 -- 42501: nobody, strangers, reader, writer, projector
 CREATE FUNCTION pg_temp.pwn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
-CREATE TRIGGER t BEFORE INSERT ON execution_events FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
+CREATE TRIGGER t BEFORE INSERT ON public.execution_events FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
 
 -- a trigger on the states, which the owner writes
 -- 42501: nobody, strangers, reader, writer, projector
 CREATE FUNCTION pg_temp.pwn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
-CREATE TRIGGER t BEFORE INSERT ON posting_state_projection FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
+CREATE TRIGGER t BEFORE INSERT ON public.posting_state_projection FOR EACH ROW EXECUTE FUNCTION pg_temp.pwn();
 
 -- triggers off
 -- 42501: nobody, strangers, reader, writer, projector
 -- allowed: owner: it can repair a store, so it can break one; validate_event_store tells of it
-ALTER TABLE execution_events DISABLE TRIGGER ALL;
+ALTER TABLE public.execution_events DISABLE TRIGGER ALL;
 
 -- triggers passed by
 -- 42501: nobody, strangers, reader, writer, projector, owner
@@ -97,16 +97,16 @@ CREATE SCHEMA theirs;
 
 -- the log dropped
 -- 42501: nobody, strangers, reader, writer, projector
-DROP TABLE execution_events CASCADE;
+DROP TABLE public.execution_events CASCADE;
 
 -- the log given away
 -- 42501: nobody, strangers, reader, writer, projector
-ALTER TABLE execution_events OWNER TO CURRENT_USER;
+ALTER TABLE public.execution_events OWNER TO CURRENT_USER;
 
 -- rights handed on
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: nothing is given, since the rights came without the option; the server warns
-GRANT ALL ON execution_events TO PUBLIC;
+GRANT ALL ON public.execution_events TO PUBLIC;
 
 -- membership of the owner
 -- 42501: nobody, strangers, reader, writer, projector

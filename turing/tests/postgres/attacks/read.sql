@@ -1,51 +1,51 @@
 -- events
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM execution_events;
+SELECT * FROM public.execution_events;
 
 -- events by a function
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM get_aggregate_events('posting', 1);
+SELECT * FROM public.get_aggregate_events('posting', 1);
 
 -- states
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM posting_state_projection;
+SELECT * FROM public.posting_state_projection;
 
 -- kept states
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM posting_state_snapshots;
+SELECT * FROM public.posting_state_snapshots;
 
 -- contents of postings
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM postings;
+SELECT * FROM public.postings;
 
 -- rows of projections
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM execution_events_projection_active;
+SELECT * FROM public.execution_events_projection_active;
 
 -- how far the log goes
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: who reads the log needs it
-SELECT * FROM execution_events_frontier();
+SELECT * FROM public.execution_events_frontier();
 
 -- how many positions were drawn
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: a look for the end of the log asks it
-SELECT last_value FROM execution_events_position_seq;
+SELECT last_value FROM public.execution_events_position_seq;
 
 -- a validation, which reads everything
 -- 42501: nobody, strangers
 -- allowed: reader, writer, projector: looking is their work
-SELECT * FROM validate_event_store();
+SELECT * FROM public.validate_event_store();
 
 -- out into a file of the server
 -- 42501: nobody, strangers, reader, writer, projector
-COPY execution_events TO '/tmp/stolen';
+COPY public.execution_events TO '/tmp/stolen';
 
 -- out into a program of the server
 -- 42501: nobody, strangers, reader, writer, projector

@@ -1,0 +1,37 @@
+//! Settings of a database under which everything must mean the same.
+
+/// What an administrator may set a database to, and what touches texts, numbers, times, plans or
+/// transactions.
+pub const SETTINGS: &[(&str, &[&str])] = &[
+    ("array_nulls", &["off"]),
+    ("backslash_quote", &["on", "off"]),
+    ("bytea_output", &["escape"]),
+    ("check_function_bodies", &["off"]),
+    ("client_encoding", &["LATIN1", "SQL_ASCII"]),
+    ("DateStyle", &["German, DMY", "SQL, MDY", "Postgres, YMD"]),
+    ("default_toast_compression", &["pglz"]),
+    ("default_transaction_deferrable", &["on"]),
+    ("default_transaction_isolation", &["repeatable read", "serializable"]),
+    ("enable_bitmapscan", &["off"]),
+    ("enable_hashjoin", &["off"]),
+    ("enable_indexscan", &["off"]),
+    ("enable_nestloop", &["off"]),
+    ("enable_seqscan", &["off"]),
+    ("enable_sort", &["off"]),
+    ("extra_float_digits", &["-15", "0", "3"]),
+    ("from_collapse_limit", &["1"]),
+    ("IntervalStyle", &["iso_8601", "sql_standard", "postgres_verbose"]),
+    ("jit_above_cost", &["0"]),
+    ("join_collapse_limit", &["1"]),
+    ("plan_cache_mode", &["force_custom_plan", "force_generic_plan"]),
+    ("quote_all_identifiers", &["on"]),
+    ("row_security", &["off"]),
+    ("search_path", &["nowhere", "pg_catalog", "pg_temp"]),
+    ("session_replication_role", &["origin"]),
+    ("standard_conforming_strings", &["off"]),
+    ("synchronous_commit", &["off", "local"]),
+    ("TimeZone", &["America/St_Johns", "Asia/Kathmandu", "<+25>-25"]),
+    ("transform_null_equals", &["on"]),
+    ("work_mem", &["64kB"]),
+    ("xmloption", &["document"]),
+];
