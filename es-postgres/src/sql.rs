@@ -192,6 +192,7 @@ mod tests {
             "has_schema",
             "newer_steps_allow",
             "newest_migration",
+            "planted",
             "positions_repair",
             "raise_synchronous",
         ]);
