@@ -193,6 +193,7 @@ mod tests {
             "newer_steps_allow",
             "newest_migration",
             "planted",
+            "steps_made",
             "positions_repair",
             "raise_synchronous",
         ]);
