@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::{Either, join_all, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
@@ -15,12 +15,10 @@ use crate::store::EventStore;
 use super::worker::GRACE;
 use super::{BatchLimit, Definition, FailurePolicy, LogBlockers, ProjectionSink, StopCause};
 
-mod crew;
 mod handle;
 mod member;
 mod round;
 
-use crew::Crew;
 pub use handle::RunnerHandle;
 use handle::Signals;
 use member::Member;
@@ -30,8 +28,8 @@ use round::Means;
 /// at the same place.
 ///
 /// A projection that is behind catches up by itself, a page in each round, and then joins the
-/// others. Each has a checkpoint, a lease and a failure policy of its own; one that stops, or whose
-/// model somebody has locked, does not stop the others.
+/// others. Each has a checkpoint, a lease and a failure policy of its own; one that stops does not
+/// stop the others.
 ///
 /// # Crashes
 ///
@@ -43,16 +41,11 @@ pub struct Runner {
     sink: Arc<dyn ProjectionSink>,
     environment: Environment,
     settings: Settings,
-    crew: Crew,
+    members: Vec<Member>,
     signals: Arc<Signals>,
-    /// How often it was asked to look at once.
-    wakes: u64,
     /// The page that was read while the one before it was committed, and what was asked for.
     ahead: Option<(ReadLog, LogPage)>,
 }
-
-/// For how long a projection may keep the others of its runner from going on.
-const MOMENT: Duration = Duration::from_secs(1);
 
 /// What holds for all projections of a runner.
 #[derive(Debug, Clone)]
@@ -70,11 +63,6 @@ impl Settings {
         self.time_to_live.min(GRACE)
     }
 
-    /// For how long the others wait for one that does something.
-    fn moment(&self) -> Duration {
-        MOMENT.min(self.time_to_live / 10)
-    }
-
     /// After how long without any answer nobody waits any more: by then others may have the leases.
     fn patience(&self) -> Duration {
         self.time_to_live * 3
@@ -83,7 +71,7 @@ impl Settings {
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.crew.names();
+        let names: Vec<_> = self.members.iter().map(|member| member.definition.name()).collect();
         f.debug_struct("Runner")
             .field("holder", &self.settings.holder)
             .field("projections", &names)
@@ -125,8 +113,7 @@ impl Runner {
             },
         };
         let signals = Arc::new(Signals::new(store.clone(), sink.clone()));
-        let crew = Crew::default();
-        Self { store, sink, environment, settings, crew, signals, wakes: 0, ahead: None }
+        Self { store, sink, environment, settings, members: Vec::new(), signals, ahead: None }
     }
 
     /// Adds a projection that stops at an event that it cannot take.
@@ -142,7 +129,7 @@ impl Runner {
     ) -> Self {
         let definition = projection.into();
         self.signals.add(&definition);
-        self.crew.add(definition, policy);
+        self.members.push(Member::new(definition, policy));
         self
     }
 
@@ -228,8 +215,8 @@ impl Runner {
         self.check_names()?;
         while !self.signals.is_stopped() {
             let is_at_end = self.round().await;
-            let stopped: Vec<_> = self.crew.members().filter_map(Member::stopped).collect();
-            if !stopped.is_empty() && stopped.len() == self.crew.len() {
+            let stopped: Vec<_> = self.members.iter().filter_map(Member::stopped).collect();
+            if !stopped.is_empty() && stopped.len() == self.members.len() {
                 return Err(RunnerError { stopped });
             }
             if is_at_end && !self.signals.is_stopped() {
@@ -241,14 +228,12 @@ impl Runner {
     }
 
     fn check_names(&self) -> Result<(), RunnerError> {
-        let names = self.crew.names();
-        let twice = names.iter().enumerate();
-        let twice = twice.filter(|(index, name)| names[..*index].contains(*name));
+        let names = self.members.iter().map(|member| member.definition.name());
+        let twice = names.enumerate().filter(|(index, name)| {
+            self.members[..*index].iter().any(|member| member.definition.name() == *name)
+        });
         let stopped: Vec<_> = twice
-            .map(|(_, name)| Stopped {
-                projection: (*name).to_owned(),
-                cause: StopCause::NamedTwice,
-            })
+            .map(|(_, name)| Stopped { projection: name.to_owned(), cause: StopCause::NamedTwice })
             .collect();
         if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) }
     }
@@ -285,32 +270,21 @@ impl Runner {
     }
 
     async fn caught_up(&mut self) -> Result<(), RunnerError> {
-        let mut silent = (0, Instant::now());
         loop {
             if !self.round().await {
                 continue;
             }
             if self.signals.is_stopped() {
-                self.crew.all(|member| member.flushed().boxed()).await;
+                join_all(self.members.iter_mut().map(Member::flush)).await;
                 return Ok(());
             }
-            // the leases want to be renewed meanwhile
-            let soon = Instant::now() + self.settings.time_to_live / 3;
-            if !self.crew.is_whole() {
-                let answers = self.crew.answers_to_late();
-                if answers != silent.0 || self.crew.next_until(soon).await {
-                    silent = (answers, Instant::now());
-                    self.signals.answered();
-                } else if silent.1.elapsed() >= self.settings.patience() {
-                    return self.hung();
-                }
-                continue;
-            }
-            if let Some(at) = self.crew.members().filter_map(Member::next_retry).min() {
+            if let Some(at) = self.members.iter().filter_map(Member::next_retry).min() {
+                // the leases want to be renewed meanwhile
+                let soon = Instant::now() + self.settings.time_to_live / 3;
                 tokio::time::sleep_until(at.min(soon)).await;
                 continue;
             }
-            let failed = self.crew.members_mut().filter_map(Member::take_trouble);
+            let failed = self.members.iter_mut().filter_map(Member::take_trouble);
             let stopped: Vec<_> = failed.collect();
             return if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) };
         }
@@ -318,20 +292,15 @@ impl Runner {
 
     /// Gives up what does not answer: leases expire, and what was not committed is taken again.
     fn hung(&mut self) -> Result<(), RunnerError> {
-        let hung = self.crew.dismiss();
-        // if it is the store, nobody is away
-        let is_hung = |seat: &usize| hung.is_empty() || hung.contains(seat);
-        let seats: Vec<_> = self.crew.seats().into_iter().filter(is_hung).collect();
-        if hung.is_empty() || self.signals.is_stopped() {
-            self.crew.members_mut().for_each(Member::abandon);
-        }
+        self.members.iter_mut().for_each(Member::abandon);
         if self.signals.is_stopped() {
             return Ok(());
         }
         let text = format!("store and sink have not answered for {:?}", self.settings.patience());
         let error = StoreError::new(StoreErrorKind::Unavailable, text);
-        let stopped = seats.iter().filter_map(|seat| self.crew.get(*seat));
-        let stopped = stopped
+        let stopped = self
+            .members
+            .iter()
             .map(|member| member.stopped().unwrap_or_else(|| member.because(error.clone().into())));
         Err(RunnerError { stopped: stopped.collect() })
     }
@@ -339,10 +308,9 @@ impl Runner {
     /// Gives the leases back, so that others can go on at once. A store that does not answer is
     /// waited for as long as by [`run`](Self::run).
     pub async fn release(&mut self) {
-        let released = self.crew.all(|member| member.released().boxed());
+        let released = join_all(self.members.iter_mut().map(Member::release));
         if tokio::time::timeout(self.settings.grace(), released).await.is_err() {
-            self.crew.dismiss();
-            self.crew.members_mut().for_each(Member::abandon);
+            self.members.iter_mut().for_each(Member::abandon);
         }
     }
 }

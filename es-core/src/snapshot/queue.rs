@@ -11,8 +11,8 @@ use super::{Snapshot, SnapshotStore};
 /// Takes snapshots to be saved later, and never makes an append wait; a clone feeds the same queue.
 ///
 /// The queue is bounded and best-effort: when it is full, or when saving fails or takes more than two
-/// seconds, the snapshot is dropped, and with it those that waited behind it. That costs a longer
-/// replay and nothing else.
+/// seconds, the snapshot is dropped, and, unless it was refused alone, those that waited behind it.
+/// That costs a longer replay and nothing else.
 #[derive(Debug, Clone)]
 pub struct SnapshotQueue {
     jobs: mpsc::Sender<Job>,
@@ -90,8 +90,9 @@ impl SnapshotWorker {
                 }
                 Job::Save(_) if late > 0 => {}
                 Job::Save(snapshot) => {
-                    if !self.save(snapshot).await {
-                        is_all_saved = false;
+                    let saved = self.save(snapshot).await;
+                    is_all_saved &= matches!(saved, Saved::Yes);
+                    if matches!(saved, Saved::StoreAway) {
                         late = self.jobs.len();
                         continue;
                     }
@@ -101,13 +102,27 @@ impl SnapshotWorker {
         }
     }
 
-    async fn save(&self, snapshot: Snapshot) -> bool {
+    async fn save(&self, snapshot: Snapshot) -> Saved {
         let (stream, version) = (snapshot.stream.clone(), snapshot.version);
         match timeout(SAVE, self.store.save_snapshot(snapshot)).await {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => tracing::warn!(%stream, %version, %error, "snapshot not saved"),
-            Err(_) => tracing::warn!(%stream, %version, "snapshot not saved within {SAVE:?}"),
+            Ok(Ok(())) => Saved::Yes,
+            Ok(Err(error)) => {
+                tracing::warn!(%stream, %version, %error, "snapshot not saved");
+                if error.is_transient() { Saved::StoreAway } else { Saved::Refused }
+            }
+            Err(_) => {
+                tracing::warn!(%stream, %version, "snapshot not saved within {SAVE:?}");
+                Saved::StoreAway
+            }
         }
-        false
     }
+}
+
+/// What became of a snapshot.
+enum Saved {
+    Yes,
+    /// This one cannot be kept; others can.
+    Refused,
+    /// None can be kept just now.
+    StoreAway,
 }
