@@ -128,6 +128,13 @@ use crate::stream::StreamId;
 ///     the position of an event that was seen or acknowledged.
 ///     (`cursors::a_cursor_beyond_the_end_is_refused`,
 ///     `cursors::a_place_that_was_answered_is_never_refused`)
+///
+/// **Neighbours**
+///
+/// 23. A call whose caller stops polling it holds up no other call: what others need, such as a
+///     connection, a thread or a turn, is held by the store's own tasks or threads only. Nobody knows
+///     when a future is polled again that stands in a buffer or a variable.
+///     (`progress::a_call_that_is_not_polled_holds_up_nobody`)
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// Writes all events of the request, or none.

@@ -25,6 +25,7 @@ mod filters;
 mod idempotency;
 mod limits;
 mod log;
+mod progress;
 mod reads;
 mod snapshots;
 mod storms;
@@ -163,6 +164,9 @@ macro_rules! for_each_scenario {
                 limits {
                     a_refused_request_writes_nothing,
                     what_is_within_the_limits_is_kept,
+                }
+                progress {
+                    a_call_that_is_not_polled_holds_up_nobody,
                 }
                 storms {
                     many_writers_leave_a_consistent_history,

@@ -1,11 +1,12 @@
-//! Sins of waiting for the next event.
+//! Sins of waiting for the next event, and of letting others wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use es_core::{AppendError, AppendRequest, Appended, Position, StoreError};
-use tokio::sync::Notify;
+use es_core::{AppendError, AppendRequest, Appended, Position, ReadStream, StoreError, StreamPage};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::yield_now;
 
 use super::{Healthy, Saboteur, of_events};
 use crate::wrapper::{Store, Wrapper};
@@ -27,6 +28,16 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
         of_events("loses_its_waiters_when_one_is_dropped", 21, |healthy| LosesWaiters {
             store: healthy.events,
             dropped: AtomicUsize::new(0),
+        }),
+        of_events("appends_in_the_turn_of_its_caller", 23, |healthy| CallersTurn {
+            store: healthy.events,
+            appends: Semaphore::new(2),
+            reads: Semaphore::new(Semaphore::MAX_PERMITS),
+        }),
+        of_events("reads_in_the_turn_of_its_caller", 23, |healthy| CallersTurn {
+            store: healthy.events,
+            appends: Semaphore::new(Semaphore::MAX_PERMITS),
+            reads: Semaphore::new(2),
         }),
     ]
 }
@@ -117,6 +128,32 @@ impl Wrapper for Wakes {
         }
         next.await;
         Ok(())
+    }
+}
+
+/// Has so many turns, which a caller keeps until it is polled to the end.
+struct CallersTurn {
+    store: Store,
+    appends: Semaphore,
+    reads: Semaphore,
+}
+
+#[async_trait]
+impl Wrapper for CallersTurn {
+    fn inner(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let _turn = self.appends.acquire().await;
+        yield_now().await;
+        self.store.append(request).await
+    }
+
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let _turn = self.reads.acquire().await;
+        yield_now().await;
+        self.store.read_stream(read).await
     }
 }
 
