@@ -9,14 +9,14 @@ use es_core::{
     StoreErrorKind, StreamId, Timestamp,
 };
 use futures_util::future::BoxFuture;
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::batch::{Batch, Outcome, bind_single, single_outcome};
 use crate::config::Layout;
-use crate::connection::{Bound, Connector, Doing, Slot};
-use crate::error::{append_error, has_code, is_lost, is_position_taken, is_race, is_refused};
+use crate::connection::{Bound, Connector, Doing, Holder, Slot, Wanted};
+use crate::error::{append_error, has_code, is_lost, is_position_taken, is_race};
 use crate::inspect::{positions_behind, positions_repair};
 use crate::log::{Announcer, Log};
 use crate::projection::Projections;
@@ -24,6 +24,9 @@ use crate::read::{RecordedRequest, bind_stream, recorded_request};
 use crate::sql::{Statement, Statements};
 
 mod inline;
+mod parts;
+
+use parts::{Own, PARTS};
 
 /// How often an append is asked again because another transaction was faster. Each time somebody
 /// else has written to the stream.
@@ -32,6 +35,8 @@ const RACES: usize = 100;
 /// What appending needs besides a connection.
 pub(crate) struct Appender {
     pub(crate) connector: Arc<Connector>,
+    /// For statements that are to wait for a lock less than others.
+    pub(crate) briefer: Arc<Connector>,
     pub(crate) statements: Arc<Statements>,
     pub(crate) layout: Layout,
     pub(crate) clock: Arc<dyn Clock>,
@@ -46,11 +51,14 @@ type Answer = Result<Appended, AppendError>;
 /// A request was not written, because another transaction holds something that it needs: it can be
 /// asked again.
 #[derive(Debug)]
-pub(crate) struct Locked(pub(crate) AppendError);
+pub(crate) struct Locked;
 
-/// In how many parts a statement is asked again that one of its requests has spoiled. Of all numbers
-/// it takes the fewest time-outs for as few statements as halving.
-const PARTS: usize = 4;
+fn is_locked(error: &sqlx::Error) -> bool {
+    has_code(error, "55P03") || has_code(error, "40P01")
+}
+
+/// Takes the answer of a request, by its index, before those of others are there.
+pub(crate) type Early<'a> = dyn FnMut(usize, Answer) + Send + 'a;
 
 /// Somewhere to send statements that belong to an append.
 pub(crate) trait Sender: Send {
@@ -60,118 +68,71 @@ pub(crate) trait Sender: Send {
     ) -> BoxFuture<'a, Result<Vec<PgRow>, sqlx::Error>>;
 }
 
-/// A connection of the store's own.
-struct Own<'c> {
-    connector: &'c Connector,
-    connection: &'c mut PgConnection,
-}
-
-impl Sender for Own<'_> {
-    fn rows<'a>(
-        &'a mut self,
-        statement: Bound<'a>,
-    ) -> BoxFuture<'a, Result<Vec<PgRow>, sqlx::Error>> {
-        Box::pin(self.connector.rows(self.connection, statement))
-    }
-}
-
 impl Appender {
     pub(crate) fn place(&self) -> &str {
         &self.connector.place
     }
 
-    /// Writes requests, together if there are several; each has its own answer.
+    /// Writes requests, together if there are several; each has its own answer, here or told early.
     pub(crate) async fn write(
         &self,
         slot: &mut Slot,
         requests: &[&AppendRequest],
-    ) -> Vec<Result<Answer, Locked>> {
+        early: &mut Early<'_>,
+    ) -> Vec<Option<Result<Answer, Locked>>> {
+        let mut early = |index, answer| {
+            self.tell_of(&answer);
+            early(index, answer);
+        };
         let answers = match self.projections.inline.all() {
-            None => self.write_plainly(slot, requests).await,
+            None => self.write_plainly(slot, requests, false, &mut early).await,
             Some(kept) => self.write_kept(slot, requests, &kept).await,
         };
-        let is_written =
-            |answer: &_| matches!(answer, Ok(Ok(Appended { repeated, .. })) if !repeated);
-        if answers.iter().any(is_written) {
+        answers.iter().flatten().flatten().for_each(|answer| self.tell_of(answer));
+        answers
+    }
+
+    /// Writes one request; one that is brief waits for a lock less than others.
+    pub(crate) async fn write_alone(
+        &self,
+        slot: &mut Slot,
+        request: &AppendRequest,
+        is_brief: bool,
+    ) -> Result<Answer, Locked> {
+        let mut answers = match self.projections.inline.all() {
+            None => self.write_plainly(slot, &[request], is_brief, &mut |_, _| {}).await,
+            Some(kept) => self.write_kept(slot, &[request], &kept).await,
+        };
+        let answer = answers.pop().flatten().expect("nothing is told early of the last one");
+        answer.as_ref().into_iter().for_each(|answer| self.tell_of(answer));
+        answer
+    }
+
+    /// Tells those who follow the log if something was written.
+    fn tell_of(&self, answer: &Answer) {
+        if answer.as_ref().is_ok_and(|appended| !appended.repeated) {
             self.log.appended();
             if let Some(announcer) = &self.announcer {
                 announcer.announce();
             }
         }
-        answers
     }
 
-    /// A statement that is refused has written nothing. Its requests are asked again in parts, until
-    /// the one that is to blame is alone and has its own answer.
-    async fn write_plainly(
-        &self,
-        slot: &mut Slot,
-        requests: &[&AppendRequest],
-    ) -> Vec<Result<Answer, Locked>> {
-        let mut answers: Vec<_> = requests.iter().map(|_| None).collect();
-        let mut locked = HashSet::new();
-        let mut parts = vec![(0..requests.len()).collect::<Vec<_>>()];
-        while let Some(part) = parts.pop() {
-            // what comes after a locked request of the same stream must not overtake it
-            let (behind, part): (Vec<_>, Vec<_>) =
-                part.into_iter().partition(|&index| is_any_of(requests[index], &locked));
-            for index in behind {
-                answers[index] = Some(Err(Locked(self.busy(requests[index]))));
-                locked.extend(streams(requests[index]));
-            }
-            if part.is_empty() {
-                continue;
-            }
-            let mut connection = match slot.take(&self.connector).await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    part.iter().for_each(|&at| answers[at] = Some(Ok(Err(error.clone().into()))));
-                    continue;
-                }
-            };
-            let mut own = Own { connector: &self.connector, connection: &mut connection };
-            let is_usable = if let [index] = part[..] {
-                let (answer, lost) = self.write_one(&mut own, requests[index]).await;
-                if answer.is_err() {
-                    locked.extend(streams(requests[index]));
-                }
-                answers[index] = Some(answer);
-                !lost
-            } else {
-                let together: Vec<_> = part.iter().map(|&index| requests[index]).collect();
-                match self.write_together(&mut own, &self.statements.append, &together).await {
-                    Ok((together, lost)) => {
-                        for (&index, answer) in part.iter().zip(together) {
-                            answers[index] = Some(Ok(answer));
-                        }
-                        !lost
-                    }
-                    Err(error) if is_refused(&error) => {
-                        let size = part.len().div_ceil(PARTS);
-                        parts.extend(part.chunks(size).rev().map(<[_]>::to_vec));
-                        true
-                    }
-                    Err(error) => {
-                        let error = append_error("appending", self.place(), error);
-                        part.iter()
-                            .for_each(|&at| answers[at] = Some(Ok(Err(error.clone().into()))));
-                        false
-                    }
-                }
-            };
-            if is_usable {
-                slot.keep(connection);
-            }
+    /// Who holds what an append waits for.
+    pub(crate) async fn lock_holder(&self, slot: &mut Slot) -> Option<Holder> {
+        let mut connection = slot.take(&self.connector).await.ok()?;
+        let holder = self.connector.lock_holder(&mut connection, Wanted::ToWrite).await;
+        // without an answer it may be in any state
+        if holder.is_some() {
+            slot.keep(connection);
         }
-        let answers = answers.into_iter();
-        answers.map(|answer| answer.expect("each request is in one part")).collect()
+        holder
     }
 
-    /// The refusal of a request that stands behind a locked one.
-    fn busy(&self, request: &AppendRequest) -> AppendError {
+    /// The refusal of a request that was held up for as long as it may be.
+    pub(crate) fn held_up(&self, request: &AppendRequest, by: Option<&Holder>) -> AppendError {
         let what = Doing("appending to", request.streams().first().map(|part| &part.stream));
-        let text = format!("{what} in {}: another append to the stream is held up", self.place());
-        StoreError::new(StoreErrorKind::Busy, text).into()
+        self.connector.held_up(what, by).into()
     }
 
     /// Writes several requests by one statement; tells, too, whether the connection was lost
@@ -233,11 +194,11 @@ impl Appender {
         request: &AppendRequest,
         error: sqlx::Error,
     ) -> (Result<Answer, Locked>, bool) {
-        let is_locked = has_code(&error, "55P03") || has_code(&error, "40P01");
-        match self.failed(request, error) {
-            (Err(error), lost) if is_locked => (Err(Locked(error)), lost),
-            (answer, lost) => (Ok(answer), lost),
+        if is_locked(&error) {
+            return (Err(Locked), false);
         }
+        let (answer, lost) = self.failed(request, error);
+        (Ok(answer), lost)
     }
 
     /// Writes one request by one of the migrated functions.

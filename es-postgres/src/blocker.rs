@@ -18,11 +18,13 @@ const LOOKING: Doing<'static> = Doing("looking for who holds the log back", None
 /// longer one among many.
 const ORDINARY: Duration = Duration::from_millis(100);
 
-/// A transaction that holds the log back.
-struct HoldingBack {
+/// A transaction that holds something back.
+pub(crate) struct HoldingBack {
     /// What the server calls it; never used twice while the server runs.
     transaction: String,
-    blocker: Blocker,
+    pub(crate) blocker: Blocker,
+    /// It works at this moment, as far as this user may see.
+    pub(crate) is_active: bool,
 }
 
 impl PostgresStore {
@@ -57,7 +59,7 @@ impl LogBlockers for PostgresStore {
     }
 }
 
-fn holding_back(row: &PgRow) -> Result<HoldingBack, sqlx::Error> {
+pub(crate) fn holding_back(row: &PgRow) -> Result<HoldingBack, sqlx::Error> {
     let text = |name: &str| row.try_get::<Option<String>, _>(name);
     let pid: Option<i32> = row.try_get("pid")?;
     let session = match (pid, text("prepared_as")?) {
@@ -65,6 +67,7 @@ fn holding_back(row: &PgRow) -> Result<HoldingBack, sqlx::Error> {
         (None, Some(name)) => format!("prepared transaction `{name}`"),
         (None, None) => "a prepared transaction".to_owned(),
     };
+    let is_active = text("state")?.as_deref() == Some("active");
     let application = text("application")?.filter(|name| !name.is_empty());
     let hidden = || pid.map(|_| "what it does is shown to its own role only".to_owned());
     let parts = [
@@ -75,6 +78,7 @@ fn holding_back(row: &PgRow) -> Result<HoldingBack, sqlx::Error> {
     let open_for = row.try_get::<Option<i64>, _>("open_for")?;
     let open_for = open_for.map(|it| Duration::from_micros(it.max(0).unsigned_abs()));
     Ok(HoldingBack {
+        is_active,
         transaction: row.try_get("transaction")?,
         blocker: Blocker {
             session,

@@ -18,8 +18,8 @@ mod session;
 mod snapshot_table;
 
 pub use address::ConfigError;
+pub(crate) use session::Patience;
 pub use session::Synchronous;
-pub(crate) use session::{MEANING, Patience};
 pub use snapshot_table::SnapshotTable;
 
 /// The type of the column `aggregate_id`.
@@ -191,8 +191,9 @@ impl PostgresConfig {
 
     /// How many connections read; 2 by default, at least 1.
     ///
-    /// With the writers, the projectors and three more, one to follow the log, one to tell other
-    /// processes and one for appends that others hold up, these are all connections of a store. Each is made when it is first needed.
+    /// As many more are for snapshots. With the writers, the projectors and three more, one to follow
+    /// the log, one to tell other processes and one for appends that others hold up, these are all
+    /// connections of a store. Each is made when it is first needed.
     #[must_use]
     pub fn readers(mut self, readers: usize) -> Self {
         self.readers = readers.max(1);
@@ -209,7 +210,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How many appends may wait before further ones wait for a place; 4,096 by default.
+    /// How many appends may wait or be under way before further ones wait for a place; 4,096 by
+    /// default.
     #[must_use]
     pub fn queue(mut self, appends: usize) -> Self {
         self.queue = appends.max(1);
@@ -232,8 +234,12 @@ impl PostgresConfig {
         self
     }
 
-    /// How long an append may wait for another transaction that writes to the same stream; 10 s by
-    /// default. Appends to other streams do not wait with it.
+    /// How long an append may wait for another transaction that writes to the same stream, from its
+    /// call on and whoever waits before it; 10 s by default. Appends to other streams do not wait
+    /// with it.
+    ///
+    /// [`Migrations::apply`](crate::Migrations::apply) tries for so long to have the tables for
+    /// itself, a moment at a time.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
@@ -317,11 +323,11 @@ impl PostgresConfig {
     ///
     /// When the server does not answer within the time-out, or refuses.
     pub async fn connect(&self) -> Result<PgConnection, StoreError> {
-        Connector::plain(self).connect().await
+        Connector::migrating(self, Patience::Whole).connect().await
     }
 
-    /// The options of a connection that migrates, on which the application's own settings hold.
-    pub(crate) fn plain_options(&self) -> PgConnectOptions {
+    /// The options of a connection on which the application's own settings hold.
+    fn plain_options(&self) -> PgConnectOptions {
         match self.session {
             // a proxy that was not configured for it refuses this parameter; without it floats are
             // exact just so

@@ -14,12 +14,15 @@ use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, SqlStr};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+mod holder;
 mod lending;
 
-pub(crate) use lending::Connections;
+pub(crate) use holder::{Holder, Wanted};
+pub(crate) use lending::{Connections, Rows};
 
-use crate::config::{MEANING, Patience, PostgresConfig};
+use crate::config::{Patience, PostgresConfig};
 use crate::error::{is_about_standby, is_lost, standby, store_error};
+use crate::sql::{Statement, Statements};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
 /// restarted meanwhile would otherwise make an append's outcome unknown.
@@ -86,6 +89,8 @@ async fn all_of(
 pub(crate) struct Connector {
     options: Secret,
     is_persistent: bool,
+    /// Each statement has a transaction of its own, whose settings are those of `begin`.
+    is_begun: bool,
     /// How a transaction begins.
     begin: SqlStr,
     /// What a new connection is asked first, so that its commits reach the disk of a primary.
@@ -96,6 +101,8 @@ pub(crate) struct Connector {
     losses: Arc<AtomicU64>,
     /// True when the store has waited long enough for what is under way, of all that lead there.
     is_over: watch::Sender<bool>,
+    /// Tells who holds what a statement waits for.
+    lock_holder: Statement,
     /// Where the connections lead to, for messages.
     pub(crate) place: String,
 }
@@ -122,15 +129,16 @@ impl Connector {
         Self { losses, is_over, ..Self::with(config, patience, config.own_options(patience)) }
     }
 
-    /// For connections that migrate. What somebody has put into another schema must not be meant by
-    /// what a step names: functions whose bodies are resolved when they are made would keep it.
-    pub(crate) fn plain(config: &PostgresConfig) -> Self {
-        let options = config.plain_options();
-        let options = match config.is_persistent() {
-            true => options.options(MEANING),
-            false => options,
-        };
-        Self { first: None, ..Self::with(config, Patience::Whole, options) }
+    /// The same on connections of these, for single statements that are to wait less than others do.
+    pub(crate) fn briefer(&self, config: &PostgresConfig, most: Duration) -> Self {
+        let begin = config.begin(Patience::AtMost(most));
+        Self { is_begun: true, begin, first: self.first.clone(), ..self.another() }
+    }
+
+    /// For connections that look at a schema or, a moment at a time, migrate it.
+    pub(crate) fn migrating(config: &PostgresConfig, patience: Patience) -> Self {
+        let options = config.migrating_options(patience);
+        Self { first: None, ..Self::with(config, patience, options) }
     }
 
     fn with(config: &PostgresConfig, patience: Patience, options: PgConnectOptions) -> Self {
@@ -138,12 +146,14 @@ impl Connector {
         Self {
             options: Secret(options),
             is_persistent,
+            is_begun: !is_persistent,
             begin: config.begin(patience),
             first: is_persistent.then(|| config.synchronous.first()),
             connect_timeout: config.connect_timeout,
             answer_timeout: config.statement_timeout.saturating_mul(2),
             losses: Arc::default(),
             is_over: watch::Sender::new(false),
+            lock_holder: Statements::new(&config.layout).lock_holder,
             place: config.place(),
         }
     }
@@ -155,12 +165,18 @@ impl Connector {
             true => options.options([("synchronous_commit", "off")]),
             false => options,
         };
+        Self { options: Secret(options), ..self.another() }
+    }
+
+    /// The same again, but for what is asked first.
+    fn another(&self) -> Self {
         Self {
-            options: Secret(options),
+            options: Secret(self.options.0.clone()),
             begin: self.begin.clone(),
             first: None,
             losses: Arc::clone(&self.losses),
             is_over: self.is_over.clone(),
+            lock_holder: self.lock_holder.clone(),
             place: self.place.clone(),
             ..*self
         }
@@ -222,10 +238,10 @@ impl Connector {
     ) -> Result<Ended, RowsError> {
         let statement = statement.persistent(self.is_persistent);
         let answer = async {
-            if self.is_persistent {
+            if !self.is_begun {
                 return all_of(statement.fetch(connection), take).await;
             }
-            // a proxy may give each message that is outside of a transaction to another server
+            // without, a proxy may give each message that is outside of a transaction to another server
             // connection, which does not know what the message before has prepared
             let mut transaction = connection.begin_with(self.begin()).await?;
             match all_of(statement.fetch(&mut *transaction), take).await {

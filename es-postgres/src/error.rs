@@ -13,12 +13,16 @@ use crate::config::Layout;
 mod encryption;
 mod server;
 
-use server::caused;
+pub(crate) use server::caused;
 
 /// A trigger of the application kept events out of the table; the migrated function raises it.
 const KEPT_OUT: &str = "ES001";
 /// Of an INSERT while the sequence of positions is behind the table.
 const SEQUENCE_BEHIND: &str = "ES007";
+
+/// What happened to who waited for a lock in vain.
+pub(crate) const HELD_FOR_TOO_LONG: &str =
+    "another session holds what it needs for longer than the lock time-out; nothing was written";
 
 /// The failure as the server told it, if it did.
 pub(crate) fn database_error(error: &Error) -> Option<&PgDatabaseError> {
@@ -163,7 +167,16 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         "3D000" => (NotAStore, "there is no such database; create it, for instance with createdb"),
         "53300" => (
             Unavailable,
-            "the server has no free connection; raise max_connections or close others",
+            match error.routine() {
+                Some("InitializeSessionUserId") => {
+                    "the user has no free connection; raise the role's CONNECTION LIMIT or close \
+                     others"
+                }
+                Some("CheckMyDatabase") => {
+                    "the database has no free connection; raise its CONNECTION LIMIT or close others"
+                }
+                _ => "the server has no free connection; raise max_connections or close others",
+            },
         ),
         "57P03" => (Unavailable, "the server is starting up or shutting down"),
         "08P01" => (
@@ -172,7 +185,9 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
              proxy knows the database, and that the address has pooled=true if it pools transactions",
         ),
         "25006" => {
-            (ReadOnly, "the server takes no writes, as a standby does; connect to the primary")
+            let text = "the server takes no writes: it is a standby, then connect to the primary, or \
+                        default_transaction_read_only is on for it, the database or the user";
+            (ReadOnly, text)
         }
         "42501" => (ReadOnly, "the user lacks the privilege; grant it, or use a user that has it"),
         "3F000" | "42P01" | "42883" | "42703" => (
@@ -185,7 +200,7 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
             "the server is out of memory, or its table of locks is full; for the latter raise \
              max_locks_per_transaction",
         ),
-        "55P03" => (Busy, "another transaction holds the stream for longer than the lock time-out"),
+        "55P03" => (Busy, HELD_FOR_TOO_LONG),
         "57014" => (
             Unavailable,
             "it took longer than the statement time-out, or was cancelled; nothing was written",

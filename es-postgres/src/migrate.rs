@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use es_core::{StoreError, StoreErrorKind};
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};
 
-use crate::config::{Layout, PostgresConfig, Session};
+use crate::config::{Layout, Patience, PostgresConfig};
 use crate::connection::{Bound, Connector};
 use crate::error::{has_code, store_error};
 use crate::identifier::Identifier;
-use crate::inspect::{check_positions, check_server};
 use crate::sql::{Statement, fill};
+
+mod apply;
 
 pub(crate) const LOOKING: &str = "looking at the schema";
 
@@ -127,76 +128,6 @@ impl Migrations {
         steps.map(migration).collect()
     }
 
-    /// Applies the steps that the database does not have yet, and answers how many these were.
-    ///
-    /// # Errors
-    ///
-    /// With the kind [`NewerSchema`](StoreErrorKind::NewerSchema) if the database has steps that
-    /// this program does not know, [`NotAStore`](StoreErrorKind::NotAStore) if it has tables of
-    /// these names that were made by something else or changed.
-    pub async fn apply(&self, config: &PostgresConfig) -> Result<usize, StoreError> {
-        if config.session == Session::Pooled {
-            let text = format!(
-                "migrating {} needs a connection without a transaction-pooling proxy in between, \
-                 because two programs that migrate at once wait for one another by a lock of \
-                 their sessions; give the address of the server itself",
-                config.place()
-            );
-            return Err(StoreError::new(StoreErrorKind::Other, text));
-        }
-        let connector = Connector::plain(config);
-        let mut connection = connector.connect().await?;
-        let found = check_server(&connector, &mut connection, &config.layout).await?;
-        if found.events_oid.is_some() && found.has_plain_positions {
-            check_positions(&connector, &mut connection, &config.layout).await?;
-        }
-        self.refuse_planted(&connector, &mut connection).await?;
-        let mut migrator = Migrator::with_migrations(self.migrations());
-        migrator.dangerous_set_table_name(self.table.clone());
-        if !self.has_schema(&connector, &mut connection).await? {
-            migrator.create_schema(format!("\"{}\"", self.schema));
-        }
-        // as long as this connection is there: who waits for it counts what is left then
-        connection.lock().await.map_err(|error| self.failure(&connector.place, error))?;
-        let before = self.applied(&connector, &mut connection).await?;
-        self.check_steps(&connector, &mut connection, before).await?;
-        if self.is_allowed_by_newer(&connector, &mut connection, before).await? {
-            let _ = connection.close().await;
-            return Ok(0);
-        }
-        // `run` does the same with a connection that no thread could take over
-        let migrated = migrator.run_direct(None, &mut connection, false).await;
-        migrated.map_err(|error| self.failure(&connector.place, error))?;
-        // the server notices in any case
-        let _ = connection.close().await;
-        Ok(self.count().saturating_sub(usize::try_from(before).unwrap_or(0)))
-    }
-
-    /// Refuses what somebody else has put where the steps look: they would run it.
-    async fn refuse_planted(
-        &self,
-        connector: &Connector,
-        connection: &mut PgConnection,
-    ) -> Result<(), StoreError> {
-        let statement = sqlx::query(include_str!("sql/planted.sql"))
-            .bind(&self.schema)
-            .bind(&self.events)
-            .bind(&self.table_name)
-            .bind(self.functions());
-        let row = one_row(connector, connection, statement).await;
-        let planted: Option<String> = row
-            .and_then(|row| row.try_get(0))
-            .map_err(|error| connector.failure(LOOKING, error))?;
-        let Some(planted) = planted else { return Ok(()) };
-        let (schema, place) = (&self.schema, &connector.place);
-        let text = format!(
-            "schema {schema} of {place} has something of a name of the store's that somebody else \
-             made: {planted}; drop it, and REVOKE CREATE ON SCHEMA \"{schema}\" FROM PUBLIC, or use \
-             another schema"
-        );
-        Err(StoreError::new(StoreErrorKind::NotAStore, text))
-    }
-
     /// All steps with their entries in the table as one script, for people who run their own
     /// migrations. It fits a database that has none of them.
     pub fn script(&self) -> String {
@@ -232,7 +163,7 @@ impl Migrations {
     ///
     /// When the server cannot be reached, or there is no such database.
     pub async fn applied_to(&self, config: &PostgresConfig) -> Result<usize, StoreError> {
-        let connector = Connector::plain(config);
+        let connector = Connector::migrating(config, Patience::Whole);
         let mut connection = connector.connect().await?;
         let applied = self.applied(&connector, &mut connection).await?;
         let _ = connection.close().await;
@@ -245,7 +176,7 @@ impl Migrations {
     ///
     /// That it has fewer, with what to do, or more.
     pub async fn check(&self, config: &PostgresConfig) -> Result<(), StoreError> {
-        let connector = Connector::plain(config);
+        let connector = Connector::migrating(config, Patience::Whole);
         let mut connection = connector.connect().await?;
         let judged = self.judge_found(&connector, &mut connection).await;
         let _ = connection.close().await;

@@ -1,10 +1,7 @@
 //! Streams and the log, a page at a time.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use es_core::read::PageBuilder;
 use es_core::{
     Appended, AppendedStream, Direction, EventFilter, IdempotencyKey, Limits, LogPage, PageLimit,
     Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
@@ -19,6 +16,11 @@ use crate::log::Log;
 use crate::row::{EventRow, Reached};
 use crate::sql::{Statements, TableStatements};
 
+mod filling;
+
+pub(crate) use filling::{Filling, OfStream, Sizes};
+use filling::{OfLog, unreadable};
+
 /// How many events of the log a page may look at for those that its filter wants.
 pub(crate) const LOOKED_AT: i64 = 10_000;
 
@@ -28,12 +30,14 @@ pub(crate) type RecordedRequest = Vec<(StreamId, Vec<RecordedEvent>)>;
 /// What reading needs.
 pub(crate) struct Reader {
     pub(crate) connections: Connections,
+    /// For snapshots: a cache must not take those who read events their connections.
+    pub(crate) snapshots: Connections,
     pub(crate) statements: Arc<Statements>,
     /// The aggregate type whose snapshots have a table of the application's.
     pub(crate) table: Option<(String, TableStatements)>,
     pub(crate) ids: IdType,
     pub(crate) log: Arc<Log>,
-    place: String,
+    place: Arc<str>,
     pub(crate) sizes: Sizes,
 }
 
@@ -84,74 +88,6 @@ pub(crate) fn recorded_request(rows: &[PgRow], place: &str) -> Result<RecordedRe
     Ok(request)
 }
 
-/// How many events a page may have, by what was read lately: no more than would fill about twice
-/// its bytes, so that little comes from the server in vain.
-pub(crate) struct Sizes(AtomicUsize);
-
-impl Sizes {
-    /// For events of unknown size, a guess that no page of the usual limits notices.
-    const FIRST: usize = 1024;
-    /// A page is not made smaller than this for want of bytes.
-    const LEAST: usize = 64;
-
-    pub(crate) fn page_of(&self, limit: PageLimit) -> usize {
-        let usual = self.0.load(Ordering::Relaxed).max(1);
-        limit.events.min((limit.bytes / usual).saturating_mul(2).saturating_add(Self::LEAST)).max(1)
-    }
-
-    pub(crate) fn learn(&self, page: &[RecordedEvent]) {
-        if page.is_empty() {
-            return;
-        }
-        let bytes: usize = page.iter().map(|event| event.payload.as_str().len()).sum();
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store((before + bytes / page.len()) / 2, Ordering::Relaxed);
-    }
-}
-
-/// A page that is being filled with rows as they come.
-pub(crate) struct Filling<'a> {
-    page: PageBuilder,
-    /// No more than so many events.
-    most: usize,
-    count: usize,
-    /// True if an event came that the page had no room for.
-    is_full: bool,
-    place: &'a str,
-}
-
-impl<'a> Filling<'a> {
-    pub(crate) fn new(limit: PageLimit, most: usize, place: &'a str) -> Self {
-        Self { page: PageBuilder::new(limit), most, count: 0, is_full: false, place }
-    }
-
-    /// The events, and whether more follow.
-    pub(crate) fn end(self) -> (Vec<RecordedEvent>, bool) {
-        (self.page.into_events(), self.is_full)
-    }
-
-    /// Takes a row's event, of `stream` if all are of one.
-    pub(crate) fn take(
-        &mut self,
-        row: &PgRow,
-        stream: Option<&StreamId>,
-    ) -> Result<ControlFlow<()>, StoreError> {
-        let row = EventRow::new(row, self.place);
-        if row.is_empty()? {
-            return Ok(ControlFlow::Continue(()));
-        }
-        if self.count == self.most || !self.page.admits(row.payload_bytes()?) {
-            self.is_full = true;
-            // the last one that was asked for: nothing comes in vain
-            let is_last = self.count == self.most;
-            return Ok(if is_last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
-        }
-        self.page.push(row.event(stream)?);
-        self.count += 1;
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
 /// A number of events as a statement takes it: one more than wanted, so that it is known whether
 /// more follow.
 pub(crate) fn one_more(events: usize) -> i64 {
@@ -165,18 +101,19 @@ pub(crate) fn int(version: StreamVersion) -> i32 {
 
 impl Reader {
     pub(crate) fn new(
-        connections: Connections,
+        [connections, snapshots]: [Connections; 2],
         statements: Arc<Statements>,
         layout: &Layout,
         log: Arc<Log>,
-        place: String,
+        place: &str,
     ) -> Self {
-        let sizes = Sizes(AtomicUsize::new(Sizes::FIRST));
+        let sizes = Sizes::new();
         let table = layout
             .snapshots
             .as_ref()
             .map(|table| (table.aggregate_type.clone(), TableStatements::new(layout)));
-        Self { connections, statements, table, ids: layout.ids, log, place, sizes }
+        let (ids, place) = (layout.ids, Arc::from(place));
+        Self { connections, snapshots, statements, table, ids, log, place, sizes }
     }
 
     /// Where the store is, for messages.
@@ -226,12 +163,6 @@ impl Reader {
             Direction::Backwards => &self.statements.read_stream_backwards,
         };
         let most = self.sizes.page_of(read.limit);
-        let mut filling = Filling::new(read.limit, most, &self.place);
-        let mut stream_version = 0_i64;
-        let mut take = |row: PgRow| {
-            stream_version = row.try_get(7).map_err(|error| self.unreadable(error))?;
-            filling.take(&row, Some(stream))
-        };
         let bound = || {
             bind_stream(sqlx::query(statement.sql()), self.ids, stream)
                 .expect("the id was checked")
@@ -239,11 +170,15 @@ impl Reader {
                 .bind(int(to))
                 .bind(one_more(most))
         };
-        self.connections.each_row(Doing("reading", Some(stream)), bound, &mut take).await?;
-        let (events, has_more) = filling.end();
-        self.sizes.learn(&events);
-        let stream_version = StreamVersion::new(stream_version.max(0).unsigned_abs());
-        Ok(StreamPage { events, stream_version, has_more })
+        let page = self.page_of(stream, read.limit, most);
+        let page = self.connections.each_row(Doing("reading", Some(stream)), bound, page).await?;
+        Ok(page.end(&self.sizes))
+    }
+
+    /// An empty page of a stream, for no more than so many events.
+    pub(crate) fn page_of(&self, stream: &StreamId, limit: PageLimit, most: usize) -> OfStream {
+        let filling = Filling::new(limit, most, &self.place);
+        OfStream::new(filling, stream.clone())
     }
 
     /// The version before the first event that was recorded later than `instant`.
@@ -282,16 +217,11 @@ impl Reader {
             self.check_cursor(read.after, end).await?;
             return Ok(LogPage { events: Vec::new(), next: read.after, last: None, at_end: true });
         }
-        let mut filling = Filling::new(read.limit, most, &self.place);
-        let mut found = Reached::default();
-        let mut take = |row: PgRow| {
-            if is_filtered {
-                found.learn(&row).map_err(|error| self.unreadable(error))?;
-            }
-            filling.take(&row, None)
-        };
+        let filling = Filling::new(read.limit, most, &self.place);
         let bound = || self.bind_log(read, end, most, is_filtered);
-        self.connections.each_row(Doing("reading the log", None), bound, &mut take).await?;
+        let page = OfLog { filling, is_filtered, found: Reached::default() };
+        let page = self.connections.each_row(Doing("reading the log", None), bound, page).await?;
+        let OfLog { filling, found, .. } = page;
         let mut reached = found.position.unwrap_or(end);
         if filling.is_full {
             reached = filling.page.last().map_or(read.after, |last| last.position);
@@ -359,6 +289,6 @@ impl Reader {
     }
 
     pub(crate) fn unreadable(&self, error: sqlx::Error) -> StoreError {
-        crate::error::store_error("reading events", &self.place, error)
+        unreadable(&self.place, error)
     }
 }

@@ -1,5 +1,8 @@
 //! Snapshots of aggregates.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use es_core::{
     EventId, PageLimit, Payload, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError,
 };
@@ -9,8 +12,9 @@ use sqlx::postgres::PgRow;
 use sqlx::types::Json;
 
 use crate::config::IdType;
-use crate::connection::{Bound, Doing};
-use crate::read::{Filling, Reader, bind_id, bind_stream, int, one_more};
+use crate::connection::{Bound, Doing, Rows};
+use crate::error::store_error;
+use crate::read::{OfStream, Reader, bind_id, bind_stream, int, one_more};
 use crate::row::{Instant, Json as JsonText};
 use crate::sql::{Statement, TableStatements};
 
@@ -50,7 +54,7 @@ impl Reader {
             return Ok(None);
         }
         let rows = self
-            .connections
+            .snapshots
             .rows(Doing("reading a snapshot of", Some(stream)), || {
                 statement().expect("the id was checked").bind(up_to.as_i64())
             })
@@ -69,7 +73,7 @@ impl Reader {
                 taken_at: row.try_get::<Instant, _>(2)?.0,
             })
         };
-        read().map(Some).map_err(|error| self.corrupt(stream, error))
+        read().map(Some).map_err(|error| corrupt(stream, self.place(), error))
     }
 
     /// Keeps a snapshot, in place of one of the same version.
@@ -85,7 +89,7 @@ impl Reader {
             let text = format!("a snapshot of {stream} cannot be kept: the id is no whole number");
             return Err(StoreError::new(StoreErrorKind::Other, text));
         }
-        self.connections
+        self.snapshots
             .rows(Doing("saving a snapshot of", Some(stream)), || {
                 statement()
                     .expect("the id was checked")
@@ -109,7 +113,7 @@ impl Reader {
         if statement().is_none() {
             return Ok(());
         }
-        self.connections
+        self.snapshots
             .rows(Doing("deleting the snapshots of", Some(stream)), || {
                 statement().expect("the id was checked")
             })
@@ -133,15 +137,15 @@ impl Reader {
         }
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         let rows = self
-            .connections
+            .snapshots
             .rows(Doing("removing old snapshots of", Some(stream)), || {
                 statement().expect("the id was checked").bind(keep)
             })
             .await?;
         let removed = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>(0));
-        removed.map(|removed| removed.max(0).unsigned_abs()).map_err(|error| {
-            crate::error::store_error("removing old snapshots", self.place(), error)
-        })
+        removed
+            .map(|removed| removed.max(0).unsigned_abs())
+            .map_err(|error| store_error("removing old snapshots", self.place(), error))
     }
 
     /// A page of all snapshots, without their states.
@@ -157,7 +161,7 @@ impl Reader {
         });
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self
-            .connections
+            .snapshots
             .rows(Doing("listing the snapshots", None), || {
                 let which = match &self.table {
                     Some((_, table)) => &table.list_snapshots_of_all,
@@ -213,33 +217,41 @@ impl Reader {
             return Ok(SnapshotAndTail { snapshot: None, tail });
         }
         let most = self.sizes.page_of(limit);
-        let mut filling = Filling::new(limit, most, self.place());
-        let (mut snapshot, mut stream_version) = (None, 0_i64);
-        let mut take = |row: PgRow| {
-            if row.try_get(8).map_err(|error| self.unreadable(error))? {
-                let read = with_tail(&row, stream).map_err(|error| self.corrupt(stream, error))?;
-                snapshot = Some(read);
-                return Ok(std::ops::ControlFlow::Continue(()));
-            }
-            stream_version = row.try_get(7).map_err(|error| self.unreadable(error))?;
-            filling.take(&row, Some(stream))
-        };
         let bound = || {
             let statement = statement().expect("the id was checked");
             statement.bind(int(up_to)).bind(one_more(most))
         };
         let doing = Doing("reading", Some(stream));
-        self.connections.each_row(doing, bound, &mut take).await?;
-        let (events, has_more) = filling.end();
-        self.sizes.learn(&events);
-        let stream_version = StreamVersion::new(stream_version.max(0).unsigned_abs());
-        Ok(SnapshotAndTail { snapshot, tail: StreamPage { events, stream_version, has_more } })
+        let (page, place) = (self.page_of(stream, limit, most), self.place().into());
+        let rows = WithTail { stream: stream.clone(), page, snapshot: None, place };
+        let rows = self.snapshots.each_row(doing, bound, rows).await?;
+        Ok(SnapshotAndTail { snapshot: rows.snapshot, tail: rows.page.end(&self.sizes) })
     }
+}
 
-    fn corrupt(&self, stream: &StreamId, error: sqlx::Error) -> StoreError {
-        let text = format!("a snapshot of {stream} in {} cannot be read", self.place());
-        StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
+/// A snapshot, if there is one, and a page of what follows it.
+struct WithTail {
+    stream: StreamId,
+    snapshot: Option<Snapshot>,
+    page: OfStream,
+    place: Arc<str>,
+}
+
+impl Rows for WithTail {
+    fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
+        let is_snapshot = row.try_get(8);
+        if !is_snapshot.map_err(|error| store_error("reading events", &self.place, error))? {
+            return self.page.take(row);
+        }
+        let read = with_tail(&row, &self.stream);
+        self.snapshot = Some(read.map_err(|error| corrupt(&self.stream, &self.place, error))?);
+        Ok(ControlFlow::Continue(()))
     }
+}
+
+fn corrupt(stream: &StreamId, place: &str, error: sqlx::Error) -> StoreError {
+    let text = format!("a snapshot of {stream} in {place} cannot be read");
+    StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
 }
 
 /// The snapshot in a row of the statement that reads its tail as well.

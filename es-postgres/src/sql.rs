@@ -92,6 +92,7 @@ statements! {
     latest_snapshot
     latest_with_tail
     list_snapshots
+    lock_holder
     look
     prune_snapshots
     projection_abandon

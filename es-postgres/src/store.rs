@@ -87,12 +87,13 @@ impl PostgresStore {
         let announcer = channel
             .map(|channel| Announcer::start(&runtime, relaxed, Arc::clone(&statements), channel));
         let projections = Arc::new(Projections::new(
-            Connections::new(Arc::clone(&connector), config.projectors),
+            Connections::new(Arc::clone(&connector), &runtime, config.projectors),
             Arc::clone(&statements),
             config.is_persistent(),
             config.lock_timeout,
         ));
-        let appender = |connector: &Arc<Connector>, announcer| Appender {
+        let appender = |connector: &Arc<Connector>, briefer, announcer| Appender {
+            briefer: Arc::new(connector.briefer(&config, briefer)),
             connector: Arc::clone(connector),
             statements: Arc::clone(&statements),
             layout: config.layout.clone(),
@@ -104,24 +105,27 @@ impl PostgresStore {
         };
         let [moment, longer] =
             [lane::MOMENT, lane::LONGER].map(|most| Arc::new(connector.hasty(&config, most)));
-        let lane =
-            Lane { appender: appender(&longer, announcer.clone()), patience: config.lock_timeout };
-        let quick = appender(&moment, announcer.clone());
-        let writer = Writer::new(quick, lane, runtime, config.writers, config.queue);
+        let lane = Lane {
+            appender: appender(&longer, lane::MOMENT, announcer.clone()),
+            patience: config.lock_timeout,
+        };
+        let quick = appender(&moment, lane::LEAST, announcer.clone());
+        let appends_within = appender(&connector, config.lock_timeout, None);
+        let reading = || Connections::new(Arc::clone(&connector), &runtime, config.readers);
         let reader = Reader::new(
-            Connections::new(Arc::clone(&connector), config.readers),
+            [reading(), reading()],
             Arc::clone(&statements),
             &config.layout,
             Arc::clone(&log),
-            connector.place.clone(),
+            &connector.place,
         );
-        let appender = appender(&connector, None);
+        let writer = Writer::new(quick, lane, runtime, config.writers, config.queue);
         let writer = Arc::new(writer);
         Ok(Self {
             shared: Arc::new(Shared {
                 config,
                 writer,
-                appender,
+                appender: appends_within,
                 announcer,
                 reader,
                 log,
@@ -139,7 +143,7 @@ impl PostgresStore {
         &self.shared.reader
     }
 
-    pub(crate) fn projections(&self) -> &Projections {
+    pub(crate) fn projections(&self) -> &Arc<Projections> {
         &self.shared.projections
     }
 
@@ -159,12 +163,15 @@ impl PostgresStore {
             shared.writer.close().await;
             shared.log.settle().await;
             shared.reader.connections.close(self.config().readers).await;
+            shared.reader.snapshots.close(self.config().readers).await;
             shared.projections.close(self.config().projectors).await;
         };
         let mut close = std::pin::pin!(close);
-        if timeout(self.config().connect_timeout, &mut close).await.is_err() {
+        let patience = self.config().connect_timeout;
+        if timeout(patience, &mut close).await.is_err() {
             connector.end();
-            close.await;
+            // only code of the application's that blocks its thread takes longer
+            let _ = timeout(patience, close).await;
         }
         shared.log.close();
         if let Some(announcer) = &shared.announcer {

@@ -1,7 +1,7 @@
 //! Appends: one at once if a connection is free, otherwise all that wait together.
 //!
-//! An append that finds a free connection is sent by its caller, at no cost of waking anybody.
-//! What arrives while all connections are busy waits, and the connection that becomes free next
+//! They are sent by tasks of the store's own, so that a caller who is not polled holds up nobody and
+//! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the connection that becomes free next
 //! takes it along in one statement: the busier the store, the larger the batches, and never does an
 //! append wait for another to come. A stream is under way on one connection only, so that the
 //! appends of one process do not race one another.
@@ -10,23 +10,20 @@
 //! [slow lane](lane), so that it holds up nobody else.
 
 use std::collections::{HashSet, VecDeque};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use es_core::{AppendError, AppendRequest, Appended, StreamId};
-use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::time::Instant;
 
-use crate::append::{Appender, Locked, streams};
+use crate::append::{Appender, Early, Locked, streams};
 use crate::connection::Slot;
 use crate::error::{closed, outcome_unknown};
 
 pub(crate) mod lane;
 
 pub(crate) use lane::Lane;
-use lane::Stalled;
 
 /// A batch takes no further requests when it has so many of them or of their events.
 const BATCH_REQUESTS: usize = 512;
@@ -54,7 +51,7 @@ struct State {
     /// The streams that are being written to.
     busy: HashSet<StreamId>,
     /// What others hold up, in the order in which it is tried; its streams are busy.
-    stalled: VecDeque<Stalled>,
+    stalled: VecDeque<Waiting>,
     /// The connection for that, unless it is in use.
     lane: Option<Slot>,
     is_closed: bool,
@@ -63,9 +60,22 @@ struct State {
 /// A request, and somebody who waits for its answer.
 struct Waiting {
     request: AppendRequest,
+    ticket: Ticket,
+}
+
+/// Somebody who waits for an answer.
+struct Ticket {
     reply: oneshot::Sender<Answer>,
-    /// None for one that did not have to wait for a connection.
+    /// When it was asked for.
+    since: Instant,
     _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Ticket {
+    fn tell(self, answer: Answer) {
+        // who has gone does not need it
+        let _ = self.reply.send(answer);
+    }
 }
 
 impl Writer {
@@ -105,24 +115,45 @@ impl Writer {
     }
 
     /// Writes a request that was checked.
+    ///
+    /// The caller holds nothing that others need, because nobody knows when it is polled again.
     pub(crate) async fn append(self: &Arc<Self>, request: AppendRequest) -> Answer {
-        if let Some(turn) = self.turn(&request)? {
-            let append = Box::pin(turn.write(request));
-            return Finished { append: Some(append), runtime: self.runtime.clone() }.await;
-        }
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| self.closed())?;
         let (reply, answer) = oneshot::channel();
-        {
-            let mut state = self.state();
-            if state.is_closed {
-                return Err(self.closed());
+        let ticket = Ticket { reply, since: Instant::now(), _place: None };
+        let waiting = Waiting { request, ticket };
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => self.queue(waiting, place),
+            Err(TryAcquireError::NoPermits) => {
+                self.runtime.spawn(Arc::clone(self).queue_later(waiting));
             }
-            state.waiting.push_back(Waiting { request, reply, _place: Some(place) });
-            if let Some(slot) = state.idle.pop() {
-                self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
-            }
+            Err(TryAcquireError::Closed) => return Err(self.closed()),
         }
         self.answered(answer).await
+    }
+
+    async fn queue_later(self: Arc<Self>, mut waiting: Waiting) {
+        let place = Arc::clone(&self.places).acquire_owned();
+        tokio::select! {
+            place = place => match place {
+                Ok(place) => self.queue(waiting, place),
+                Err(_) => waiting.ticket.tell(Err(self.closed())),
+            },
+            () = waiting.ticket.reply.closed() => {}
+        }
+    }
+
+    fn queue(self: &Arc<Self>, mut waiting: Waiting, place: OwnedSemaphorePermit) {
+        waiting.ticket._place = Some(place);
+        let mut state = self.state();
+        if state.is_closed {
+            drop(state);
+            waiting.ticket.tell(Err(self.closed()));
+            return;
+        }
+        state.waiting.push_back(waiting);
+        if let Some(slot) = state.idle.pop() {
+            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+        }
     }
 
     async fn answered(&self, answer: oneshot::Receiver<Answer>) -> Answer {
@@ -130,25 +161,6 @@ impl Writer {
             Ok(answer) => answer,
             Err(_) => Err(outcome_unknown("appending", self.appender.place()).into()),
         }
-    }
-
-    /// A connection for this request alone, if one is free and nobody is before it.
-    fn turn(self: &Arc<Self>, request: &AppendRequest) -> Result<Option<Turn>, AppendError> {
-        let mut state = self.state();
-        if state.is_closed {
-            return Err(self.closed());
-        }
-        let is_free = |stream| !state.busy.contains(stream);
-        if !state.waiting.is_empty() || !request.streams().iter().all(|part| is_free(&part.stream))
-        {
-            return Ok(None);
-        }
-        let Some(slot) = state.idle.pop() else {
-            return Ok(None);
-        };
-        let streams: HashSet<_> = streams(request).collect();
-        state.busy.extend(streams.iter().cloned());
-        Ok(Some(Turn { writer: Arc::clone(self), slot: Some(slot), streams }))
     }
 
     /// Takes a connection back, or gives it to those who wait.
@@ -182,21 +194,28 @@ impl Writer {
         };
         let streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
         let mut turn = Turn { writer: Arc::clone(&self), slot: Some(slot), streams };
-        let requests: Vec<_> = batch.iter().map(|waiting| &waiting.request).collect();
-        let answers = turn.send(&requests).await;
-        let mut done = Vec::with_capacity(batch.len());
+        let (requests, mut tickets): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|waiting| (waiting.request, Some(waiting.ticket))).unzip();
+        let asked: Vec<_> = requests.iter().collect();
+        let mut early = |index: usize, answer| {
+            if let Some(ticket) = tickets.get_mut(index).and_then(Option::take) {
+                ticket.tell(answer);
+            }
+        };
+        let answers = turn.send(&asked, &mut early).await;
+        let mut done = Vec::with_capacity(tickets.len());
         let mut stalled = Vec::new();
-        for (waiting, answer) in batch.into_iter().zip(answers) {
-            match answer {
-                Ok(answer) => done.push((waiting.reply, answer)),
-                Err(_) => stalled.push(Stalled::new(waiting)),
+        for ((request, ticket), answer) in requests.into_iter().zip(tickets).zip(answers) {
+            match (ticket, answer) {
+                (Some(ticket), Some(Ok(answer))) => done.push((ticket, answer)),
+                (Some(ticket), Some(Err(_))) => stalled.push(Waiting { request, ticket }),
+                _ => {}
             }
         }
         turn.leave_to_lane(stalled);
         drop(turn);
-        for (reply, answer) in done {
-            // who has gone does not need it
-            let _ = reply.send(answer);
+        for (ticket, answer) in done {
+            ticket.tell(answer);
         }
     }
 
@@ -243,7 +262,7 @@ impl State {
         let mut keys = HashSet::new();
         let mut kept = VecDeque::new();
         while let Some(waiting) = self.waiting.pop_front() {
-            if waiting.reply.is_closed() {
+            if waiting.ticket.reply.is_closed() {
                 continue;
             }
             let request = &waiting.request;
@@ -302,31 +321,19 @@ struct Turn {
 }
 
 impl Turn {
-    async fn send(&mut self, requests: &[&AppendRequest]) -> Vec<Result<Answer, Locked>> {
+    async fn send(
+        &mut self,
+        requests: &[&AppendRequest],
+        early: &mut Early<'_>,
+    ) -> Vec<Option<Result<Answer, Locked>>> {
         let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-        let answers = self.writer.appender.write(&mut slot, requests).await;
+        let answers = self.writer.appender.write(&mut slot, requests, early).await;
         self.slot = Some(slot);
         answers
     }
 
-    /// Writes one request, and waits for its answer.
-    async fn write(mut self, request: AppendRequest) -> Answer {
-        let mut answers = self.send(&[&request]).await;
-        match answers.pop().expect("there is an answer for each request") {
-            Ok(answer) => answer,
-            Err(_) => {
-                let (reply, answer) = oneshot::channel();
-                let waiting = Waiting { request, reply, _place: None };
-                self.leave_to_lane(vec![Stalled::new(waiting)]);
-                let writer = Arc::clone(&self.writer);
-                drop(self);
-                writer.answered(answer).await
-            }
-        }
-    }
-
     /// Hands requests over to the slow lane; their streams stay busy.
-    fn leave_to_lane(&mut self, stalled: Vec<Stalled>) {
+    fn leave_to_lane(&mut self, stalled: Vec<Waiting>) {
         self.streams.retain(|stream| !stalled.iter().any(|stalled| stalled.is_for(stream)));
         self.writer.stall(stalled);
     }
@@ -336,35 +343,5 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let slot = self.slot.take().unwrap_or_else(Slot::empty);
         self.writer.release(slot, &self.streams);
-    }
-}
-
-/// An append that is finished in any case: by the runtime, when its caller goes in the middle.
-///
-/// A connection that was closed instead would leave a session behind that works or waits on, beyond
-/// the store's number of connections.
-struct Finished {
-    append: Option<BoxFuture<'static, Answer>>,
-    runtime: Handle,
-}
-
-impl Future for Finished {
-    type Output = Answer;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        let append = self.append.as_mut().expect("a future is not polled after its end");
-        let answer = append.as_mut().poll(context);
-        if answer.is_ready() {
-            self.append = None;
-        }
-        answer
-    }
-}
-
-impl Drop for Finished {
-    fn drop(&mut self) {
-        if let Some(append) = self.append.take() {
-            self.runtime.spawn(append);
-        }
     }
 }

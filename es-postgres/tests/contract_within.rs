@@ -29,11 +29,16 @@ fn failed(error: es_postgres::sqlx::Error) -> AppendError {
 #[async_trait]
 impl EventStore for Within {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        let answer = self.store.append_in(&mut transaction, request).await;
-        // a refused append has left nothing, and the transaction goes on
-        transaction.commit().await.map_err(failed)?;
-        answer
+        let (store, pool) = (self.store.clone(), self.pool.clone());
+        // the transaction is the application's, and so is that somebody polls it
+        let work = tokio::spawn(async move {
+            let mut transaction = pool.begin().await.map_err(failed)?;
+            let answer = store.append_in(&mut transaction, request).await;
+            // a refused append has left nothing, and the transaction goes on
+            transaction.commit().await.map_err(failed)?;
+            answer
+        });
+        work.await.expect("it neither panics nor is it cancelled")
     }
 
     async fn find_append(

@@ -42,18 +42,18 @@ impl Appender {
         slot: &mut Slot,
         requests: &[&AppendRequest],
         kept: &[Definition],
-    ) -> Vec<Result<Answer, Locked>> {
+    ) -> Vec<Option<Result<Answer, Locked>>> {
         let mut answers = Vec::with_capacity(requests.len());
         let mut parts = vec![requests];
         while let Some(part) = parts.pop() {
             match self.keep(slot, part, kept).await {
-                Ok(answered) => answers.extend(answered.into_iter().map(Ok)),
+                Ok(answered) => answers.extend(answered.into_iter().map(|answer| Some(Ok(answer)))),
                 Err(Undone::Refused(_)) if part.len() > 1 => {
                     parts.extend(part.chunks(part.len().div_ceil(PARTS)).rev());
                 }
                 Err(undone) => {
                     let error = self.projections.refusal(appending(part), undone);
-                    answers.extend(part.iter().map(|_| Ok(Err(error.clone().into()))));
+                    answers.extend(part.iter().map(|_| Some(Ok(Err(error.clone().into())))));
                 }
             }
         }

@@ -56,16 +56,29 @@ impl PostgresConfig {
         ]
     }
 
+    /// The options of a connection that looks at a schema or migrates it. A step may take long, so its
+    /// statements have no time-out unless they wait for a lock.
+    pub(crate) fn migrating_options(&self, patience: Patience) -> PgConnectOptions {
+        match self.session {
+            Session::Pooled => self.plain_options(),
+            Session::Own => {
+                let of_steps = |(name, value)| match (name, patience) {
+                    ("statement_timeout", Patience::AtMost(_)) => (name, "0".to_owned()),
+                    _ => (name, value),
+                };
+                let bounds = self.bounds(patience).into_iter().map(of_steps);
+                self.options.clone().options(bounds.chain(fixed()))
+            }
+        }
+    }
+
     /// The options of a connection of the store's own.
     pub(crate) fn own_options(&self, patience: Patience) -> PgConnectOptions {
         match self.session {
             Session::Pooled => self.plain_options(),
             Session::Own => {
-                let keep_alive = KEEP_ALIVE.map(|(name, value)| (name, value.to_owned()));
-                // a race is judged by the statement, not ended by the server
-                let isolation = ("default_transaction_isolation", "read committed".to_owned());
-                let settings = self.settings(patience).into_iter().chain(keep_alive);
-                self.options.clone().options(settings.chain([isolation]))
+                let settings = self.settings(patience).into_iter();
+                self.options.clone().options(settings.chain(fixed()))
             }
         }
     }
@@ -137,7 +150,7 @@ impl Synchronous {
 
 /// What decides what a statement means: what the application put first in its path must not change
 /// it, and no text in it may be read by the rules of servers before 9.1.
-pub(crate) const MEANING: [(&str, &str); 2] =
+const MEANING: [(&str, &str); 2] =
     [("search_path", "pg_catalog"), ("standard_conforming_strings", "on")];
 
 /// Statements are planned once, and a plan that was made while the table was empty would scan it for
@@ -148,6 +161,21 @@ const PLANS: [(&str, &str); 4] = [
     ("enable_bitmapscan", "off"),
     ("jit", "off"),
 ];
+
+/// What holds in every session of the store's own, also while it migrates.
+fn fixed() -> impl Iterator<Item = (&'static str, String)> {
+    let fixed = [
+        // a race is judged by the statement, not ended by the server
+        ("default_transaction_isolation", "read committed"),
+        // a connection that rests is not in doubt
+        ("idle_session_timeout", "0"),
+        // a refused statement ends no session
+        ("exit_on_error", "off"),
+        ("quote_all_identifiers", "off"),
+    ];
+    let all = MEANING.into_iter().chain(fixed).chain(KEEP_ALIVE);
+    all.map(|(name, value)| (name, value.to_owned()))
+}
 
 /// How a host that is gone is noticed, within about 20 s.
 const KEEP_ALIVE: [(&str, &str); 4] = [

@@ -1,4 +1,7 @@
 //! Several connections that are lent out one statement at a time.
+//!
+//! What is asked of them is done by a task of the store's own: a caller that waits without being
+//! polled would keep a connection, or its place in the queue for one, from everybody else.
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
@@ -7,123 +10,162 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use es_core::{StoreError, StoreErrorKind};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Bound, Connector, Doing, Ended, RowsError, Slot, Take};
-use crate::error::{closed, is_lost, unknown_unless_refused};
+use super::{Bound, Connector, Doing, Ended, RowsError, Slot};
+use crate::error::{closed, is_lost, is_refused, unknown_unless_refused};
 
-/// Connections for statements that write nothing, or that may be repeated.
-#[derive(Debug)]
+/// Takes the rows of a statement as they come.
+pub(crate) trait Rows: Send + 'static {
+    /// Takes a row, and says whether it wants more.
+    fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError>;
+}
+
+impl Rows for Vec<PgRow> {
+    fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
+        self.push(row);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Connections for statements that write nothing, or that may be repeated; cloning gives another
+/// handle to the same.
+#[derive(Debug, Clone)]
 pub(crate) struct Connections {
     connector: Arc<Connector>,
-    free: Semaphore,
-    slots: Mutex<Vec<Slot>>,
+    runtime: Handle,
+    free: Arc<Semaphore>,
+    slots: Arc<Mutex<Vec<Slot>>>,
 }
 
 /// A slot on loan; it comes back when this is dropped, without its connection unless that was kept.
-struct Loan<'a> {
-    connections: &'a Connections,
-    slot: Option<Slot>,
+struct Loan {
+    connections: Connections,
+    slot: Slot,
 }
 
-impl Drop for Loan<'_> {
+impl Drop for Loan {
     fn drop(&mut self) {
-        let slot = self.slot.take().unwrap_or_else(Slot::empty);
+        let slot = std::mem::replace(&mut self.slot, Slot::empty());
         self.connections.slots().push(slot);
     }
 }
 
 /// A place for a connection that comes back when this is dropped, before others may take it.
-pub(crate) struct Borrowed<'a> {
-    loan: Loan<'a>,
-    _permit: SemaphorePermit<'a>,
+pub(crate) struct Borrowed {
+    loan: Loan,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Borrowed<'_> {
+impl Borrowed {
     /// The connection, made or tried if need be.
     pub(crate) async fn take(&mut self) -> Result<PgConnection, StoreError> {
-        // it comes back empty if this is dropped meanwhile
-        let mut slot = self.loan.slot.take().unwrap_or_else(Slot::empty);
-        slot.take(&self.loan.connections.connector).await
+        self.loan.slot.take(&self.loan.connections.connector).await
     }
 
     /// Puts it back, once it is certain that nothing is under way on it.
     pub(crate) fn keep(&mut self, connection: PgConnection) {
-        let mut slot = Slot::empty();
-        slot.keep(connection);
-        self.loan.slot = Some(slot);
+        self.loan.slot.keep(connection);
     }
 }
 
 impl Connections {
-    pub(crate) fn new(connector: Arc<Connector>, count: usize) -> Self {
+    pub(crate) fn new(connector: Arc<Connector>, runtime: &Handle, count: usize) -> Self {
         let slots = (0..count).map(|_| Slot::empty()).collect();
-        Self { connector, free: Semaphore::new(count), slots: Mutex::new(slots) }
+        Self {
+            connector,
+            runtime: runtime.clone(),
+            free: Arc::new(Semaphore::new(count)),
+            slots: Arc::new(Mutex::new(slots)),
+        }
     }
 
     fn slots(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Does what needs a connection in a task of the store's own; it ends when the caller goes.
+    pub(crate) async fn own<T: Send + 'static>(
+        &self,
+        what: Doing<'_>,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut task = JoinSet::new();
+        task.spawn_on(work, &self.runtime);
+        let ended = task.join_next().await.expect("there is one task");
+        ended.map_err(|error| {
+            let text = format!("{what} in {}: the store's own task ended", self.connector.place);
+            StoreError::new(StoreErrorKind::Other, text).caused_by(error)
+        })
+    }
+
     /// Runs a statement that can be repeated without harm, and answers its rows. A connection that
-    /// was lost since it was last used is replaced once.
+    /// was lost since it was last used is replaced.
     pub(crate) async fn rows(
         &self,
         what: Doing<'_>,
         statement: impl FnMut() -> Bound<'static>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let mut rows = Vec::new();
-        let mut take = |row| {
-            rows.push(row);
-            Ok(ControlFlow::Continue(()))
-        };
-        self.each_row(what, statement, &mut take).await?;
-        Ok(rows)
+        self.each_row(what, statement, Vec::new()).await
     }
 
-    /// The same row by row, as they come, until `take` has enough: then the connection is given up,
+    /// The same row by row, as they come, until `rows` has enough: then the connection is given up,
     /// because the rest would come all the same.
-    pub(crate) async fn each_row(
+    pub(crate) async fn each_row<R: Rows>(
         &self,
         what: Doing<'_>,
         mut statement: impl FnMut() -> Bound<'static>,
-        take: &mut Take<'_>,
-    ) -> Result<(), StoreError> {
-        let connector = &self.connector;
-        let _permit = self.permit(what).await?;
-        let slot = self.slots().pop().expect("there is a slot for each permit");
-        let mut loan = Loan { connections: self, slot: None };
-        let mut slot = slot;
-        let mut has_row = false;
-        let answer = loop {
-            let was_used = slot.is_used();
-            let mut connection = match slot.take(connector).await {
-                Ok(connection) => connection,
-                Err(error) => break Err(error),
+        mut rows: R,
+    ) -> Result<R, StoreError> {
+        loop {
+            let (this, doing, bound) = (self.clone(), what.to_string(), statement());
+            let attempt = async move {
+                let is_done = this.attempt(&doing, bound, &mut rows).await;
+                (is_done, rows)
             };
-            let mut counted = |row| {
-                has_row = true;
-                take(row)
-            };
-            match connector.each_row(&mut connection, statement(), &mut counted).await {
-                Ok(Ended::Whole) => {
-                    slot.keep(connection);
-                    break Ok(());
-                }
-                Ok(Ended::Early) => break Ok(()),
-                Err(RowsError::Sqlx(error)) if is_lost(&error) && was_used && !has_row => {}
-                Err(RowsError::Sqlx(error)) => {
-                    if !is_lost(&error) {
-                        slot.keep(connection);
-                    }
-                    break Err(connector.failure(what, error));
-                }
-                Err(RowsError::Store(error)) => break Err(error),
+            let (is_done, back) = self.own(what, attempt).await?;
+            if is_done? {
+                return Ok(back);
             }
+            rows = back;
+        }
+    }
+
+    /// Answers whether the statement was done: not if its connection had been lost since it was last
+    /// used, which is found out for each only once.
+    async fn attempt(
+        &self,
+        what: &str,
+        statement: Bound<'static>,
+        rows: &mut impl Rows,
+    ) -> Result<bool, StoreError> {
+        let connector = &self.connector;
+        let mut borrowed = self.loan(what).await?;
+        let was_used = borrowed.loan.slot.is_used();
+        let mut connection = borrowed.take().await?;
+        let mut has_row = false;
+        let mut counted = |row| {
+            has_row = true;
+            rows.take(row)
         };
-        loan.slot = Some(slot);
-        answer
+        match connector.each_row(&mut connection, statement, &mut counted).await {
+            Ok(Ended::Whole) => {
+                borrowed.keep(connection);
+                Ok(true)
+            }
+            Ok(Ended::Early) => Ok(true),
+            Err(RowsError::Sqlx(error)) if is_lost(&error) && was_used && !has_row => Ok(false),
+            Err(RowsError::Sqlx(error)) if is_lost(&error) => Err(connector.failure(what, error)),
+            Err(RowsError::Sqlx(error)) => {
+                let error = connector.explained(&mut connection, what, error).await;
+                borrowed.keep(connection);
+                Err(error)
+            }
+            Err(RowsError::Store(error)) => Err(error),
+        }
     }
 
     /// Runs a statement that must not be repeated, and answers its rows. When its answer is lost the
@@ -131,23 +173,38 @@ impl Connections {
     pub(crate) async fn once(
         &self,
         what: Doing<'_>,
-        statement: Bound<'_>,
+        statement: Bound<'static>,
     ) -> Result<Vec<PgRow>, StoreError> {
-        let mut loan = self.loan(what).await?;
-        let mut connection = loan.take().await?;
-        let answer = self.connector.rows(&mut connection, statement).await;
-        if answer.as_ref().err().is_none_or(|error| !is_lost(error)) {
-            loan.keep(connection);
-        }
-        answer.map_err(|error| unknown_unless_refused(what, &self.connector.place, error))
+        let (this, doing) = (self.clone(), what.to_string());
+        let work = async move {
+            let mut borrowed = this.loan(&doing).await?;
+            let mut connection = borrowed.take().await?;
+            match this.connector.rows(&mut connection, statement).await {
+                Ok(rows) => {
+                    borrowed.keep(connection);
+                    Ok(rows)
+                }
+                Err(error) if is_refused(&error) => {
+                    let error = this.connector.explained(&mut connection, &doing, error).await;
+                    borrowed.keep(connection);
+                    Err(error)
+                }
+                Err(error) => {
+                    if !is_lost(&error) {
+                        borrowed.keep(connection);
+                    }
+                    Err(unknown_unless_refused(&doing, &this.connector.place, error))
+                }
+            }
+        };
+        self.own(what, work).await?
     }
 
-    /// A connection for several statements.
-    pub(crate) async fn loan<'a>(&'a self, what: Doing<'_>) -> Result<Borrowed<'a>, StoreError> {
+    /// A connection for several statements; for a task of the store's own.
+    pub(crate) async fn loan(&self, what: impl Display) -> Result<Borrowed, StoreError> {
         let permit = self.permit(what).await?;
         let slot = self.slots().pop().expect("there is a slot for each permit");
-        let loan = Loan { connections: self, slot: Some(slot) };
-        Ok(Borrowed { loan, _permit: permit })
+        Ok(Borrowed { loan: Loan { connections: self.clone(), slot }, _permit: permit })
     }
 
     pub(crate) fn connector(&self) -> &Connector {
@@ -159,9 +216,10 @@ impl Connections {
         self.connector.failure(what, error)
     }
 
-    async fn permit(&self, what: Doing<'_>) -> Result<SemaphorePermit<'_>, StoreError> {
+    async fn permit(&self, what: impl Display) -> Result<OwnedSemaphorePermit, StoreError> {
         let connector = &self.connector;
-        match timeout(connector.connect_timeout, self.free.acquire()).await {
+        let free = Arc::clone(&self.free).acquire_owned();
+        match timeout(connector.connect_timeout, free).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(closed(&connector.place)),
             Err(_) => {

@@ -43,7 +43,7 @@ impl fmt::Display for ServerError {
 }
 
 /// Gives an error of the store its cause.
-pub(super) fn caused(failure: StoreError, cause: Error) -> StoreError {
+pub(crate) fn caused(failure: StoreError, cause: Error) -> StoreError {
     let Some(told) = database_error(&cause) else { return failure.caused_by(cause) };
     let owned = |text: Option<&str>| text.map(str::to_owned);
     // class 22, data exception: `invalid input syntax for type integer: "…"`

@@ -1,5 +1,7 @@
 //! Writing one batch.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use es_core::RecordedEvent;
 use es_core::projection::{Batch, Content, Lease, Parked, ParkedState, RowChange, SinkError};
@@ -38,6 +40,21 @@ impl Projections {
     /// Gives events to the handler, within a transaction that it shares with the statement that writes
     /// the rest.
     pub(super) async fn commit_events(
+        self: &Arc<Self>,
+        lease: &Lease,
+        batch: &Batch,
+    ) -> Result<(), SinkError> {
+        let (this, lease, batch) = (Arc::clone(self), lease.clone(), batch.clone());
+        let commit = async move {
+            match &batch.content {
+                Content::Events(events) => this.commit_handled(&lease, &batch, events).await,
+                Content::Rows(_) => this.commit_rows(&lease, &batch).await,
+            }
+        };
+        self.connections.own(WRITING, commit).await?
+    }
+
+    async fn commit_handled(
         &self,
         lease: &Lease,
         batch: &Batch,

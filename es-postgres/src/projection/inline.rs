@@ -195,8 +195,18 @@ impl Projections {
 
     /// Switches to a model that appends go on with, before a runner can take it.
     pub(super) async fn switch_kept(
+        self: &Arc<Self>,
+        switch: Bound<'static>,
+        definition: Definition,
+    ) -> Result<Vec<PgRow>, SinkError> {
+        let this = Arc::clone(self);
+        let switch = async move { this.switch_and_claim(switch, &definition).await };
+        self.connections.own(CHANGING, switch).await?
+    }
+
+    async fn switch_and_claim(
         &self,
-        switch: Bound<'_>,
+        switch: Bound<'static>,
         definition: &Definition,
     ) -> Result<Vec<PgRow>, SinkError> {
         let mut loan = self.connections.loan(CHANGING).await?;
@@ -224,6 +234,16 @@ impl Projections {
     /// Brings a model further in a transaction of its own: by one page of what is up to `to`, or to
     /// the end of the log. Answers whether there is more.
     async fn advance(
+        self: &Arc<Self>,
+        definition: &Definition,
+        to: Option<Position>,
+    ) -> Result<bool, SinkError> {
+        let (this, definition) = (Arc::clone(self), definition.clone());
+        let advance = async move { this.advance_once(&definition, to).await };
+        self.connections.own(CHANGING, advance).await?
+    }
+
+    async fn advance_once(
         &self,
         definition: &Definition,
         to: Option<Position>,

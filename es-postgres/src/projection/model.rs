@@ -1,5 +1,6 @@
 //! Models: who has them, which is served, and what becomes of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{Checkpoint, Claim, Lease, SinkError, Slot};
@@ -111,7 +112,7 @@ impl Projections {
         self.leased(claim, claimed, &rows)
     }
 
-    pub(super) async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
+    pub(super) async fn switch(self: &Arc<Self>, lease: &Lease) -> Result<(), SinkError> {
         if lease.slot != Slot::Shadow {
             return Err(lost(lease));
         }
@@ -119,7 +120,7 @@ impl Projections {
         let statement = statement.bind(number(lease.generation)).bind(number(lease.epoch));
         let rows = match self.inline.of(&lease.projection) {
             None => self.connections.once(CHANGING, statement).await?,
-            Some(definition) => self.switch_kept(statement, &definition).await?,
+            Some(definition) => self.switch_kept(statement, definition).await?,
         };
         let (outcome, behind, foremost) = self.read(CHANGING, || {
             let row = only(&rows)?;

@@ -131,7 +131,7 @@ impl ProjectionSink for PostgresStore {
         let this = self.projections();
         match &batch.content {
             Content::Events(events) if !events.is_empty() => {
-                this.commit_events(lease, batch, events).await?;
+                this.commit_events(lease, batch).await?;
             }
             Content::Events(_) | Content::Rows(_) => this.commit_rows(lease, batch).await?,
         }

@@ -1,24 +1,29 @@
 //! The slow lane: appends that another transaction holds up, on one connection of their own.
 //!
 //! Each is tried for a moment, one after the other and again from the front, until it is written or
-//! has waited as long as an append may. So neither those in the lane nor anybody else waits for the
-//! one that is held up longest.
+//! has waited as long as an append may: counted from its call, wherever it stands. So neither those
+//! in the lane nor anybody else waits for the one that is held up longest.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::StreamId;
-use tokio::time::Instant;
 
-use super::{Waiting, Writer};
+use super::{State, Waiting, Writer};
 use crate::append::{Appender, is_any_of, streams};
 use crate::connection::Slot;
 
 /// How long a statement on a connection that all share may wait for a lock.
 pub(crate) const MOMENT: Duration = Duration::from_millis(10);
+/// How long one whose statement was refused for a lock before, while others wait for their turn.
+pub(crate) const LEAST: Duration = Duration::from_millis(1);
 /// How long one in the lane may.
 pub(crate) const LONGER: Duration = Duration::from_millis(100);
+
+/// How many in the lane are tried for so long; if it has more, each is for a moment, so that the turn of
+/// all comes more than once.
+const FEW: usize = 8;
 
 /// What the slow lane needs.
 pub(crate) struct Lane {
@@ -27,25 +32,37 @@ pub(crate) struct Lane {
     pub(crate) patience: Duration,
 }
 
-/// A request that is held up.
-pub(super) struct Stalled {
-    waiting: Waiting,
-    since: Instant,
+impl Waiting {
+    pub(super) fn is_for(&self, stream: &StreamId) -> bool {
+        self.request.streams().iter().any(|part| part.stream == *stream)
+    }
 }
 
-impl Stalled {
-    pub(super) fn new(waiting: Waiting) -> Self {
-        Self { waiting, since: Instant::now() }
-    }
-
-    pub(super) fn is_for(&self, stream: &StreamId) -> bool {
-        self.waiting.request.streams().iter().any(|part| part.stream == *stream)
+impl State {
+    /// Takes out what has waited as long as an append may: in the lane, or behind what is there.
+    fn take_overdue(&mut self, patience: Duration) -> VecDeque<Waiting> {
+        let is_overdue = |waiting: &Waiting| waiting.ticket.since.elapsed() >= patience;
+        let (mut overdue, stalled): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.stalled).into_iter().partition(is_overdue);
+        self.stalled = stalled;
+        let is_behind = |waiting: &Waiting| is_any_of(&waiting.request, &self.busy);
+        let (behind, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| is_overdue(waiting) && is_behind(waiting));
+        self.waiting = waiting;
+        for stream in overdue.iter().flat_map(|waiting| streams(&waiting.request)) {
+            if !self.stalled.iter().any(|stalled| stalled.is_for(&stream)) {
+                self.busy.remove(&stream);
+            }
+        }
+        overdue.extend(behind);
+        overdue
     }
 }
 
 impl Writer {
     /// Takes requests into the lane, whose streams are busy and stay so.
-    pub(super) fn stall(self: &Arc<Self>, stalled: Vec<Stalled>) {
+    pub(super) fn stall(self: &Arc<Self>, stalled: Vec<Waiting>) {
         if stalled.is_empty() {
             return;
         }
@@ -54,6 +71,16 @@ impl Writer {
         if let Some(slot) = state.lane.take() {
             let shift = Shift { writer: Arc::clone(self), slot: Some(slot), at: None };
             self.runtime.spawn(shift.work());
+        }
+    }
+
+    /// Gives an idle connection to those who wait, because streams have become free.
+    fn wake(self: &Arc<Self>) {
+        let mut state = self.state();
+        if !state.waiting.is_empty()
+            && let Some(slot) = state.idle.pop()
+        {
+            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
         }
     }
 }
@@ -69,32 +96,50 @@ struct Shift {
 impl Shift {
     async fn work(mut self) {
         while let Some(stalled) = self.next() {
-            if stalled.waiting.reply.is_closed() {
+            if stalled.ticket.reply.is_closed() {
                 continue;
             }
             let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
             let lane = &self.writer.lane;
-            let mut answers = lane.appender.write(&mut slot, &[&stalled.waiting.request]).await;
+            let is_one_of_many = self.writer.state().stalled.len() >= FEW;
+            let answer =
+                lane.appender.write_alone(&mut slot, &stalled.request, is_one_of_many).await;
             self.slot = Some(slot);
-            let answer = match answers.pop().expect("there is an answer for each request") {
-                Err(_) if stalled.since.elapsed() < lane.patience => {
+            match answer {
+                Ok(answer) => {
+                    self.leave();
+                    stalled.ticket.tell(answer);
+                }
+                Err(_) => {
                     put_back(&mut self.writer.state().stalled, stalled);
                     self.at = None;
-                    continue;
                 }
-                Err(locked) => Err(locked.0),
-                Ok(answer) => answer,
-            };
-            self.leave();
-            // who has gone does not need it
-            let _ = stalled.waiting.reply.send(answer);
+            }
+            self.refuse_overdue().await;
         }
     }
 
-    fn next(&mut self) -> Option<Stalled> {
+    /// Refuses what has waited for too long, and says for whom.
+    async fn refuse_overdue(&mut self) {
+        let overdue = self.writer.state().take_overdue(self.writer.lane.patience);
+        if overdue.is_empty() {
+            return;
+        }
+        self.writer.wake();
+        let appender = &self.writer.lane.appender;
+        let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
+        let by = appender.lock_holder(&mut slot).await;
+        self.slot = Some(slot);
+        for waiting in overdue {
+            let refusal = appender.held_up(&waiting.request, by.as_ref());
+            waiting.ticket.tell(Err(refusal));
+        }
+    }
+
+    fn next(&mut self) -> Option<Waiting> {
         self.leave();
         let next = self.writer.state().stalled.pop_front()?;
-        self.at = Some(streams(&next.waiting.request).collect());
+        self.at = Some(streams(&next.request).collect());
         Some(next)
     }
 
@@ -107,12 +152,8 @@ impl Shift {
                 state.busy.remove(&stream);
             }
         }
-        if !state.waiting.is_empty()
-            && let Some(slot) = state.idle.pop()
-        {
-            drop(state);
-            self.writer.runtime.spawn(Arc::clone(&self.writer).write_what_waits(slot));
-        }
+        drop(state);
+        self.writer.wake();
     }
 }
 
@@ -134,12 +175,12 @@ impl Drop for Shift {
 }
 
 /// Puts a request at the end, and behind it those that must not overtake it, in their order.
-fn put_back(lane: &mut VecDeque<Stalled>, stalled: Stalled) {
-    let mut at: HashSet<_> = streams(&stalled.waiting.request).collect();
+fn put_back(lane: &mut VecDeque<Waiting>, stalled: Waiting) {
+    let mut at: HashSet<_> = streams(&stalled.request).collect();
     let mut behind = VecDeque::from([stalled]);
     for other in std::mem::take(lane) {
-        if is_any_of(&other.waiting.request, &at) {
-            at.extend(streams(&other.waiting.request));
+        if is_any_of(&other.request, &at) {
+            at.extend(streams(&other.request));
             behind.push_back(other);
         } else {
             lane.push_back(other);

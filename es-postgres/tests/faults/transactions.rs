@@ -132,9 +132,10 @@ async fn callers_that_go_while_the_server_waits_leave_no_session_behind() {
     assert!(value::<i64>(&database, blocked).await <= 1);
     assert!(value::<i64>(&database, SESSIONS).await <= BUDGET);
     execute(&mut slow, "COMMIT").await;
-    // it stands behind the one that was under way, which the runtime has finished
+    // of those that went, the one that was under way may have been written in its last try
     let last = store.append(to("account/a")).await.unwrap();
-    assert_eq!(last.streams[0].version().as_u64(), 3);
+    let version = last.streams[0].version().as_u64();
+    assert!((2..=3).contains(&version), "{version}");
     store.close().await;
 }
 

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use es_core::{AppendError, EventStore, StoreErrorKind};
+use es_core::projection::{ProjectionSink, SinkError};
+use es_core::{
+    AppendError, EventStore, ReadStream, Snapshot, SnapshotStore, StoreErrorKind, StreamId,
+    StreamVersion,
+};
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::Connection;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use tokio::task::JoinSet;
 
-use crate::support::sessions::{execute, insert, session};
+use crate::support::sessions::{execute, insert, pid, session};
 use crate::support::waiting::{soon, until};
 use crate::support::{database, open, run, to, value};
 
@@ -43,6 +47,7 @@ async fn locked(database: &TestDatabase, held: &[usize]) -> (Duration, Duration)
     };
     let alone = worst(&at_once(&store).await, &[]);
     let mut others = session(database).await;
+    let holder = pid(&mut others).await;
     execute(&mut others, "BEGIN").await;
     for number in held {
         insert(&mut others, &number.to_string(), 3..=4).await;
@@ -54,6 +59,11 @@ async fn locked(database: &TestDatabase, held: &[usize]) -> (Duration, Duration)
             let Err(AppendError::Store(error)) = answer else { panic!("{answer:?}") };
             assert_eq!(error.kind(), StoreErrorKind::Busy);
             assert!(*time >= lock_timeout, "{time:?}");
+            // a bound of each, not of each after the other: hundreds of them took many times as long
+            assert!(*time < lock_timeout * 2, "account/{number} was refused after {time:?}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("the session pid {holder} (")), "{text}");
+            assert!(text.contains("RowExclusiveLock on execution_events"), "{text}");
         } else {
             answer.as_ref().unwrap();
             // the others do not wait for it: far less than the time that it waits for itself
@@ -74,7 +84,8 @@ async fn locked(database: &TestDatabase, held: &[usize]) -> (Duration, Duration)
 #[tokio::test(flavor = "multi_thread")]
 async fn locked_streams_delay_nobody_else() {
     let database = database(IdType::Text).await;
-    for held in [&[0][..], &[100], &[50, 100, 150], &[0, 1, 2, 3, 4, 5, 6, 7], &[198, 199]] {
+    let most: Vec<usize> = (0..CALLERS).filter(|number| number % 10 != 3).collect();
+    for held in [&[0][..], &[100], &[50, 100, 150], &[0, 1, 2, 3, 4, 5, 6, 7], &[198, 199], &most] {
         run(
             &database,
             "ALTER TABLE execution_events DISABLE TRIGGER ALL; DELETE FROM execution_events",
@@ -84,6 +95,99 @@ async fn locked_streams_delay_nobody_else() {
         println!(
             "{CALLERS} callers, {held:?} locked: the others {beside:?} at worst, else {alone:?}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_of_one_locked_stream_are_refused_together() {
+    let database = database(IdType::Text).await;
+    let lock_timeout = Duration::from_secs(2);
+    let config = PostgresConfig::new(database.options()).lock_timeout(lock_timeout).queue(50);
+    let store = PostgresStore::open(config).await.unwrap();
+    let mut others = session(&database).await;
+    execute(&mut others, "BEGIN").await;
+    insert(&mut others, "locked", 1..=1).await;
+    let began = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..CALLERS {
+        let store = store.clone();
+        tasks.spawn(async move { store.append(to("account/locked")).await });
+    }
+    while let Some(answer) = tasks.join_next().await {
+        assert!(
+            matches!(answer.unwrap(), Err(AppendError::Store(error)) if error.kind() == StoreErrorKind::Busy)
+        );
+    }
+    // 200 after each other took ten times as long
+    assert!(began.elapsed() < lock_timeout * 3, "{:?}", began.elapsed());
+    execute(&mut others, "ROLLBACK").await;
+    soon("it goes on", store.append(to("account/locked"))).await.unwrap();
+}
+
+/// What may be locked, and what is asked then.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_what_a_statement_waits_for_is_named() {
+    let database = database(IdType::Text).await;
+    let config = PostgresConfig::new(database.options()).lock_timeout(Duration::from_millis(200));
+    let store = PostgresStore::open(config).await.unwrap();
+    store.append(to("account/a")).await.unwrap();
+    let mut others = session(&database).await;
+    let holder = pid(&mut others).await;
+    let stream: StreamId = "account/a".parse().unwrap();
+    for table in
+        ["execution_events", "execution_events_snapshots", "execution_events_projection_models"]
+    {
+        execute(&mut others, &format!("BEGIN; LOCK TABLE {table}")).await;
+        let error = match table {
+            "execution_events" => {
+                store.read_stream(&ReadStream::new(stream.clone())).await.unwrap_err()
+            }
+            "execution_events_snapshots" => {
+                store.latest_snapshot(&stream, StreamVersion::new(1)).await.unwrap_err()
+            }
+            _ => match store.status(None).await.unwrap_err() {
+                SinkError::Store(error) => error,
+                error => panic!("{error}"),
+            },
+        };
+        execute(&mut others, "ROLLBACK").await;
+        assert_eq!(error.kind(), StoreErrorKind::Busy);
+        let text = error.to_string();
+        assert!(text.contains(&format!("the session pid {holder} (")), "{text}");
+        assert!(text.contains(&format!("AccessExclusiveLock on {table}")), "{text}");
+        assert!(!text.contains("the stream"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_of_snapshots_holds_up_no_reader() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let appended = store.append(to("account/a")).await.unwrap();
+    let page = store.read_stream(&ReadStream::new("account/a".parse().unwrap())).await.unwrap();
+    let newest = &page.events[0];
+    let mut others = session(&database).await;
+    execute(&mut others, "BEGIN; LOCK TABLE execution_events_snapshots").await;
+    let mut saving = JoinSet::new();
+    for _ in 0..8 {
+        let (store, stream) = (store.clone(), newest.stream.clone());
+        let (version, last_event) = (appended.streams[0].version(), newest.event_id);
+        let (state, taken_at) = (newest.payload.clone(), newest.recorded_at);
+        saving.spawn(async move {
+            let schema = "1".to_owned();
+            let snapshot = Snapshot { stream, version, last_event, schema, state, taken_at };
+            store.save_snapshot(snapshot).await
+        });
+    }
+    let waits = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    until("somebody waits", async || value::<bool>(&database, waits).await).await;
+    let read = store.read_stream(&ReadStream::new(newest.stream.clone())).await.unwrap();
+    assert_eq!(read.events.len(), 1);
+    assert!(value::<bool>(&database, waits).await, "the read was faster than the locks' time-out");
+    execute(&mut others, "ROLLBACK").await;
+    while let Some(saved) = saving.join_next().await {
+        saved.unwrap().unwrap();
     }
 }
 

@@ -1,10 +1,15 @@
 //! Making a database into a store.
 
+use std::time::Duration;
+
 use es_core::{EventStore, ReadLog, StoreErrorKind};
-use es_pgtest::Server;
+use es_pgtest::{Proxy, Server, TestDatabase};
+use es_postgres::sqlx;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore, Session};
 
-use crate::support::{run, to, try_run, value};
+use crate::support::sessions::{execute, pid, session};
+use crate::support::waiting::{soon, until};
+use crate::support::{run, to, told, try_run, value};
 
 /// Everything that the migrations make, in words.
 const DUMP: &str = "
@@ -45,6 +50,124 @@ async fn of_many_migrators_at_once_one_does_it() {
     }
     assert_eq!(applied, Migrations::of_store(&layout).count(), "each step was made by one");
     PostgresStore::open(config).await.unwrap().append(to("account/a")).await.unwrap();
+}
+
+/// A database that lacks the newest step.
+async fn one_step_behind() -> (TestDatabase, Migrations) {
+    let database = Server::shared().database().await;
+    let migrations = Migrations::of_store(&Layout::default());
+    let script = migrations.script();
+    let (old, _) = script.split_once("\n-- 12 ").unwrap();
+    run(&database, old).await;
+    (database, migrations)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_somebody_is_in_the_way_of_lets_others_pass_and_names_them() {
+    let (database, migrations) = one_step_behind().await;
+    let mut reader = session(&database).await;
+    let holder = pid(&mut reader).await;
+    execute(&mut reader, "BEGIN; SELECT FROM execution_events").await;
+    let patience = Duration::from_secs(2);
+    let config = PostgresConfig::new(database.options()).lock_timeout(patience);
+    let migrating = tokio::spawn({
+        let (config, migrations) = (config.clone(), migrations.clone());
+        async move { migrations.apply(&config).await }
+    });
+    let waits =
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock')";
+    until("it waits", async || value::<bool>(&database, waits).await).await;
+    // who comes after it would wait for as long as the reader stays
+    let count: i64 =
+        soon("a read ends", value(&database, "SELECT count(*) FROM execution_events")).await;
+    assert_eq!(count, 0);
+    let error = soon("it is refused", migrating).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Busy);
+    let text = error.to_string();
+    assert!(text.contains(&format!("the session pid {holder} (")), "{text}");
+    assert!(text.contains("on execution_events"), "{text}");
+    // one that has to wait for a while only goes on
+    let migrating = tokio::spawn({
+        let config = config.lock_timeout(Duration::from_secs(60));
+        async move { migrations.apply(&config).await }
+    });
+    until("it waits", async || value::<bool>(&database, waits).await).await;
+    execute(&mut reader, "ROLLBACK").await;
+    assert!(soon("it migrates", migrating).await.unwrap().unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_waits_for_no_session_that_does_nothing() {
+    let (database, migrations) = one_step_behind().await;
+    let name = database.name();
+    let mut other = session(&database).await;
+    let holder = pid(&mut other).await;
+    sqlx::migrate::Migrate::lock(&mut other).await.unwrap();
+    let patience = Duration::from_secs(1);
+    let config = PostgresConfig::new(database.options()).lock_timeout(patience);
+    let error = soon("it is refused", migrations.apply(&config)).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Busy, "{name}");
+    let text = error.to_string();
+    assert!(text.contains(&format!("the session pid {holder} (")), "{text}");
+    assert!(text.contains("on the migrations"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_that_stops_in_a_step_lets_go() {
+    let (database, _) = one_step_behind().await;
+    let migrations = Migrations::new(
+        &Layout::default(),
+        &"slow_migrations".parse().unwrap(),
+        &[("slow", "LOCK TABLE \"{schema}\".\"{events}\"; SELECT pg_sleep(1)")],
+    );
+    let proxy = Proxy::start(Server::shared()).await;
+    let config = PostgresConfig::new(proxy.options(database.name()))
+        .idle_timeout(Duration::from_millis(200));
+    let stopped = tokio::spawn(async move { migrations.apply(&config).await });
+    let holds = "SELECT EXISTS (SELECT FROM pg_locks WHERE mode = 'AccessExclusiveLock'
+                 AND granted AND relation = 'execution_events'::regclass)";
+    until("it is in its step", async || value::<bool>(&database, holds).await).await;
+    proxy.black_hole();
+    until("it lets go", async || !value::<bool>(&database, holds).await).await;
+    stopped.abort();
+}
+
+#[tokio::test]
+async fn migrating_needs_nothing_of_the_databases_settings() {
+    for setting in [
+        "statement_timeout = 1",
+        "lock_timeout = 1",
+        "idle_in_transaction_session_timeout = 1",
+        "idle_session_timeout = 1",
+        "default_transaction_isolation = serializable",
+        "standard_conforming_strings = off",
+        "exit_on_error = on",
+        "quote_all_identifiers = on",
+        "search_path = nowhere",
+    ] {
+        let database = Server::shared().database().await;
+        run(&database, &format!("ALTER DATABASE \"{}\" SET {setting}", database.name())).await;
+        let config = PostgresConfig::new(database.options());
+        let migrated = Migrations::of_store(&Layout::default()).apply(&config).await;
+        assert!(migrated.is_ok(), "{setting}: {}", told(&migrated.unwrap_err()));
+        let store = PostgresStore::open(config).await.unwrap();
+        for _ in 0..2 {
+            let appended = store.append(to("account/a")).await;
+            assert!(appended.is_ok(), "{setting}: {}", told(&appended.unwrap_err()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_is_told_apart_from_a_standby() {
+    let database = Server::shared().database().await;
+    let set =
+        format!("ALTER DATABASE \"{}\" SET default_transaction_read_only = on", database.name());
+    run(&database, &set).await;
+    let config = PostgresConfig::new(database.options());
+    let error = Migrations::of_store(&Layout::default()).apply(&config).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
+    assert!(error.to_string().contains("default_transaction_read_only is on"), "{error}");
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use es_core::{EventStore, StoreErrorKind};
+use es_core::{EventStore, ReadLog, StoreErrorKind};
 use es_pgtest::{Proxy, Server};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};
 
-use crate::support::waiting::{soon, until};
-use crate::support::{database, run, to, value};
+use crate::support::waiting::{is_pending, soon, until};
+use crate::support::{database, open, run, to, value};
 
 const NOTED: &str = "
     CREATE TABLE noted (name TEXT, value TEXT);
@@ -96,5 +96,46 @@ async fn closing_leaves_no_session_and_does_not_wait_for_a_server_that_hangs() {
         until("no session is left", async || value::<i64>(&database, sessions).await == 0).await;
         let error = store.append(to("account/c")).await.unwrap_err();
         assert!(error.to_string().contains("closed"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_does_not_wait_for_callers_that_are_not_polled() {
+    let database = database(IdType::Text).await;
+    let config =
+        PostgresConfig::new(database.options()).connect_timeout(Duration::from_millis(500));
+    let store = PostgresStore::open(config).await.unwrap();
+    let mut appends: Vec<_> = (0..8).map(|n| store.append(to(&format!("account/{n}")))).collect();
+    let read = ReadLog::from_start();
+    let mut reads: Vec<_> = (0..8).map(|_| store.read_log(&read)).collect();
+    for append in &mut appends {
+        is_pending(append.as_mut()).await;
+    }
+    for read in &mut reads {
+        is_pending(read.as_mut()).await;
+    }
+    soon("close", store.close()).await;
+    for append in appends {
+        soon("the append is answered", append).await.unwrap();
+    }
+    for read in reads {
+        // one that had not got further is told that the store is closed
+        let _ = soon("the read is answered", read).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_is_not_ended_by_the_server() {
+    let database = database(IdType::Text).await;
+    let name = database.name();
+    run(&database, &format!("ALTER DATABASE \"{name}\" SET idle_session_timeout = '20ms'")).await;
+    let store = open(&database).await;
+    for _ in 0..3 {
+        store.append(to("account/a")).await.unwrap();
+        let rests = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                     WHERE datname = current_database() AND pid <> pg_backend_pid()
+                         AND query ~ 'INSERT|append' AND state = 'idle'
+                         AND state_change < clock_timestamp() - interval '100 ms')";
+        until("it has rested", async || value::<bool>(&database, rests).await).await;
     }
 }

@@ -27,6 +27,6 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// Polls a future once, which begins it.
-pub(crate) async fn is_pending(mut future: Pin<&mut impl Future>) -> bool {
+pub(crate) async fn is_pending(mut future: Pin<&mut (impl Future + ?Sized)>) -> bool {
     poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
 }

@@ -70,7 +70,7 @@ impl Projections {
             .bind(LOOKED_AT);
         let statement = statement.persistent(self.is_persistent);
         let connector = self.connections.connector();
-        let mut filling = Filling::new(limit, limit.events, &connector.place);
+        let mut filling = Filling::new(limit, limit.events, &connector.place.as_str().into());
         let mut reached = Reached::default();
         // row by row: a page is bounded in bytes, and what comes behind it is not kept
         let filled = async {

@@ -1,0 +1,135 @@
+//! Pages that are filled with rows as they come.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use es_core::read::PageBuilder;
+use es_core::{PageLimit, RecordedEvent, StoreError, StreamId, StreamPage, StreamVersion};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use crate::connection::Rows;
+use crate::row::{EventRow, Reached};
+
+/// How many events a page may have, by what was read lately: no more than would fill about twice
+/// its bytes, so that little comes from the server in vain.
+pub(crate) struct Sizes(AtomicUsize);
+
+impl Sizes {
+    pub(super) fn new() -> Self {
+        Self(AtomicUsize::new(Self::FIRST))
+    }
+
+    /// For events of unknown size, a guess that no page of the usual limits notices.
+    const FIRST: usize = 1024;
+    /// A page is not made smaller than this for want of bytes.
+    const LEAST: usize = 64;
+
+    pub(crate) fn page_of(&self, limit: PageLimit) -> usize {
+        let usual = self.0.load(Ordering::Relaxed).max(1);
+        limit.events.min((limit.bytes / usual).saturating_mul(2).saturating_add(Self::LEAST)).max(1)
+    }
+
+    pub(crate) fn learn(&self, page: &[RecordedEvent]) {
+        if page.is_empty() {
+            return;
+        }
+        let bytes: usize = page.iter().map(|event| event.payload.as_str().len()).sum();
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store((before + bytes / page.len()) / 2, Ordering::Relaxed);
+    }
+}
+
+/// A page that is being filled with rows as they come.
+pub(crate) struct Filling {
+    pub(super) page: PageBuilder,
+    /// No more than so many events.
+    most: usize,
+    count: usize,
+    /// True if an event came that the page had no room for.
+    pub(super) is_full: bool,
+    place: Arc<str>,
+}
+
+impl Filling {
+    pub(crate) fn new(limit: PageLimit, most: usize, place: &Arc<str>) -> Self {
+        let place = Arc::clone(place);
+        Self { page: PageBuilder::new(limit), most, count: 0, is_full: false, place }
+    }
+
+    /// The events, and whether more follow.
+    pub(crate) fn end(self) -> (Vec<RecordedEvent>, bool) {
+        (self.page.into_events(), self.is_full)
+    }
+
+    /// Takes a row's event, of `stream` if all are of one.
+    pub(crate) fn take(
+        &mut self,
+        row: &PgRow,
+        stream: Option<&StreamId>,
+    ) -> Result<ControlFlow<()>, StoreError> {
+        let row = EventRow::new(row, &self.place);
+        if row.is_empty()? {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if self.count == self.most || !self.page.admits(row.payload_bytes()?) {
+            self.is_full = true;
+            // the last one that was asked for: nothing comes in vain
+            let is_last = self.count == self.most;
+            return Ok(if is_last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
+        }
+        self.page.push(row.event(stream)?);
+        self.count += 1;
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// A page of a stream that is being filled; each row tells the version of the stream.
+pub(crate) struct OfStream {
+    filling: Filling,
+    stream: StreamId,
+    version: i64,
+}
+
+impl OfStream {
+    pub(super) fn new(filling: Filling, stream: StreamId) -> Self {
+        Self { filling, stream, version: 0 }
+    }
+
+    /// The page, and the version of the whole stream.
+    pub(crate) fn end(self, sizes: &Sizes) -> StreamPage {
+        let (events, has_more) = self.filling.end();
+        sizes.learn(&events);
+        let stream_version = StreamVersion::new(self.version.max(0).unsigned_abs());
+        StreamPage { events, stream_version, has_more }
+    }
+}
+
+impl Rows for OfStream {
+    fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
+        self.version = row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
+        self.filling.take(&row, Some(&self.stream))
+    }
+}
+
+/// A page of the log that is being filled; with a filter, each row tells how far was looked.
+pub(super) struct OfLog {
+    pub(super) filling: Filling,
+    pub(super) is_filtered: bool,
+    pub(super) found: Reached,
+}
+
+impl Rows for OfLog {
+    fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
+        if self.is_filtered {
+            let learnt = self.found.learn(&row);
+            learnt.map_err(|error| unreadable(&self.filling.place, error))?;
+        }
+        self.filling.take(&row, None)
+    }
+}
+
+pub(super) fn unreadable(place: &str, error: sqlx::Error) -> StoreError {
+    crate::error::store_error("reading events", place, error)
+}
