@@ -1,0 +1,191 @@
+//! The program whose calls are written down: some writers append, and note what they are told.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use es_core::{
+    AppendError, AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload,
+};
+use es_core::{RecordedEvent, StoreErrorKind};
+use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+
+use crate::image::{Call, Did};
+
+/// The file of the store within the folder.
+pub(crate) const STORE: &str = "store.db";
+/// Where the program notes what it is told.
+const NOTES: &str = "acknowledged";
+/// What it is started with.
+pub(crate) const SEED: &str = "DISK_SEED";
+pub(crate) const SYNCHRONOUS: &str = "DISK_SYNCHRONOUS";
+/// How many writers there are, and how much each appends in each of the times that the store is
+/// opened.
+pub(crate) const WRITERS: u64 = 4;
+pub(crate) const APPENDS: u64 = 24;
+const OPENED: u64 = 3;
+
+/// One append of a writer: one to three events of some size.
+pub(crate) async fn append(
+    store: &SqliteStore,
+    writer: u64,
+    number: u64,
+    bytes: usize,
+) -> Result<(), AppendError> {
+    let of = number % 3 + 1;
+    let event = |part: u64| {
+        let id = uuid(writer, number, part);
+        let payload =
+            serde_json::json!({ "is": [writer, number, part, of], "filler": "x".repeat(bytes) });
+        NewEvent::new(id, "written", Payload::of(&payload).unwrap())
+    };
+    let events = (1..=of).map(event).collect();
+    let stream = format!("writer/{writer}").parse().unwrap();
+    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.map(drop)
+}
+
+/// Unlike at every attempt, because an id stands once in a store.
+fn uuid(writer: u64, number: u64, part: u64) -> EventId {
+    let chance = fastrand::u32(..);
+    EventId::from_str(&format!("{chance:08x}-{writer:04x}-4000-8000-{number:08x}{part:04x}"))
+        .unwrap()
+}
+
+/// What an event says: the writer, its append, the part of it, and how many there are.
+pub(crate) fn read(event: &RecordedEvent) -> (u64, u64, u64, u64) {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        is: (u64, u64, u64, u64),
+    }
+    let written: Written = serde_json::from_str(event.payload.as_raw().get()).unwrap();
+    written.is
+}
+
+/// What the notes say.
+#[derive(Default, Debug)]
+pub(crate) struct Told {
+    /// The last append of each writer that was sent.
+    pub(crate) sent: BTreeMap<u64, u64>,
+    /// The last one that was acknowledged.
+    pub(crate) acknowledged: BTreeMap<u64, u64>,
+    /// The kinds of failure.
+    pub(crate) answers: Vec<String>,
+}
+
+/// Reads the notes out of the calls.
+pub(crate) fn told(calls: &[Call]) -> Told {
+    let mut text = Vec::new();
+    for call in calls.iter().filter(|call| call.file == NOTES) {
+        if let Did::Write { data, .. } = &call.did {
+            text.extend_from_slice(data);
+        }
+    }
+    let mut told = Told::default();
+    for line in std::str::from_utf8(&text).unwrap().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let number = |place: usize| words[place].parse::<u64>().unwrap();
+        match words[0] {
+            "sent" => drop(told.sent.insert(number(1), number(2))),
+            "acknowledged" => drop(told.acknowledged.insert(number(1), number(2))),
+            _ => told.answers.push(words[1..].join(" ")),
+        }
+    }
+    told
+}
+
+#[derive(Clone)]
+struct Notes(std::sync::Arc<File>);
+
+impl Notes {
+    /// One call of `write` for a line.
+    fn note(&self, line: &str) {
+        (&*self.0).write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}
+
+/// What a failure may be called: what is certainly not written, and the one answer that leaves it
+/// open.
+fn is_expected(kind: StoreErrorKind) -> bool {
+    matches!(
+        kind,
+        StoreErrorKind::Full
+            | StoreErrorKind::Other
+            | StoreErrorKind::OutcomeUnknown
+            | StoreErrorKind::Closed
+    )
+}
+
+/// A writer: sends what was refused again, and ends at an answer that leaves open what happened.
+async fn write(
+    store: SqliteStore,
+    notes: Notes,
+    writer: u64,
+    numbers: std::ops::Range<u64>,
+    mut chance: fastrand::Rng,
+) -> bool {
+    for number in numbers {
+        let mut tries = 0;
+        loop {
+            notes.note(&format!("sent {writer} {number}"));
+            match append(&store, writer, number, chance.usize(..12_000)).await {
+                Ok(()) => break notes.note(&format!("acknowledged {writer} {number}")),
+                Err(AppendError::Store(error)) => {
+                    let kind = error.kind();
+                    assert!(is_expected(kind), "{error:?}");
+                    notes.note(&format!("failed {kind:?}"));
+                    tries += 1;
+                    if tries == 3 || kind != StoreErrorKind::Full {
+                        return false;
+                    }
+                }
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+    }
+    true
+}
+
+/// Does nothing unless it was started by a campaign.
+#[tokio::test]
+async fn program_on_the_disk() {
+    let Some(folder) = std::env::var_os("DISK_FOLDER").map(PathBuf::from) else { return };
+    let mut chance = fastrand::Rng::with_seed(std::env::var(SEED).unwrap().parse().unwrap());
+    let synchronous = match std::env::var(SYNCHRONOUS).unwrap().as_str() {
+        "Full" => Synchronous::Full,
+        "Normal" => Synchronous::Normal,
+        other => panic!("{other}"),
+    };
+    let notes = Notes(std::sync::Arc::new(File::create(folder.join(NOTES)).unwrap()));
+    for opened in 0..OPENED {
+        let config = SqliteConfig::new(folder.join(STORE)).synchronous(synchronous);
+        let store = match SqliteStore::open(config).await {
+            Ok(store) => store,
+            Err(error) => {
+                assert!(is_expected(error.kind()), "{error:?}");
+                return notes.note(&format!("failed to open: {:?}", error.kind()));
+            }
+        };
+        let numbers = opened * APPENDS + 1..(opened + 1) * APPENDS + 1;
+        let writers: Vec<_> = (1..=WRITERS)
+            .map(|writer| {
+                tokio::spawn(write(
+                    store.clone(),
+                    notes.clone(),
+                    writer,
+                    numbers.clone(),
+                    chance.fork(),
+                ))
+            })
+            .collect();
+        let mut is_well = true;
+        for writer in writers {
+            is_well &= writer.await.unwrap();
+        }
+        store.close().await;
+        if !is_well {
+            return;
+        }
+    }
+}

@@ -1,0 +1,158 @@
+/* Preloaded into a program: writes down, in one order, what it does to the files of one folder,
+ * and lets one of these calls fail.
+ *
+ *   DISK_FOLDER  whose files are watched
+ *   DISK_TRACE   where the calls are written down
+ *   DISK_FAIL    "5 28": the fifth call fails with error 28, and every one after it;
+ *                "5 28 once": that one alone
+ *
+ * One record a call: the kind (1 byte), the length of the name (2), offset (8), length (8), the
+ * file's name, the data; numbers as this machine writes them.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+enum kind { WRITE = 'w', TRUNCATE = 't', SYNC = 's', UNLINK = 'u' };
+
+static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+static const char *folder;
+static int trace = -1;
+static long calls, fail_at, fail_with, fail_once;
+
+static ssize_t (*real_write)(int, const void *, size_t);
+static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+static int (*real_ftruncate)(int, off_t);
+static int (*real_fsync)(int);
+static int (*real_fdatasync)(int);
+static int (*real_unlink)(const char *);
+
+__attribute__((constructor)) static void begin(void) {
+    real_write = dlsym(RTLD_NEXT, "write");
+    real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
+    real_ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
+    real_fsync = dlsym(RTLD_NEXT, "fsync");
+    real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+    real_unlink = dlsym(RTLD_NEXT, "unlink");
+    folder = getenv("DISK_FOLDER");
+    const char *path = getenv("DISK_TRACE"), *fail = getenv("DISK_FAIL");
+    if (path)
+        trace = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fail) {
+        char *end;
+        fail_at = strtol(fail, &end, 10);
+        fail_with = strtol(end, &end, 10);
+        fail_once = strstr(end, "once") != NULL;
+    }
+}
+
+/* The name within the folder; 0 if it is another's. */
+static const char *within(const char *path) {
+    size_t length = folder ? strlen(folder) : 0;
+    int is_within = length && strncmp(path, folder, length) == 0 && path[length] == '/';
+    return is_within ? path + length + 1 : NULL;
+}
+
+static const char *name_of(int file, char *path, size_t room) {
+    char link[64];
+    if (trace < 0)
+        return NULL;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, room - 1);
+    if (length < 0)
+        return NULL;
+    path[length] = 0;
+    return within(path);
+}
+
+static void put(const void *data, size_t length) {
+    for (const char *at = data; length > 0;) {
+        ssize_t written = real_write(trace, at, length);
+        if (written < 0)
+            abort();
+        at += written, length -= written;
+    }
+}
+
+static void note(char kind, const char *name, uint64_t offset, const void *data, uint64_t length) {
+    uint16_t letters = strlen(name);
+    put(&kind, 1), put(&letters, 2), put(&offset, 8), put(&length, 8), put(name, letters);
+    if (data)
+        put(data, length);
+}
+
+/* Whether this call is one that fails; what the program notes by itself never does. */
+static int fails(const char *name) {
+    if (!fail_at || strcmp(name, "acknowledged") == 0)
+        return 0;
+    calls++;
+    if (fail_once ? calls != fail_at : calls < fail_at)
+        return 0;
+    errno = fail_with;
+    return 1;
+}
+
+#define WATCHED(file, result, real, then)                                                         \
+    char path[4096];                                                                              \
+    const char *name = name_of(file, path, sizeof path);                                          \
+    if (!name)                                                                                    \
+        return real;                                                                              \
+    pthread_mutex_lock(&one_at_a_time);                                                           \
+    result done = fails(name) ? -1 : real;                                                        \
+    int error = errno;                                                                            \
+    if (done >= 0)                                                                                \
+        then;                                                                                     \
+    pthread_mutex_unlock(&one_at_a_time);                                                         \
+    errno = error;                                                                                \
+    return done
+
+ssize_t write(int file, const void *data, size_t length) {
+    WATCHED(file, ssize_t, real_write(file, data, length),
+            note(WRITE, name, lseek(file, 0, SEEK_CUR) - done, data, done));
+}
+
+ssize_t pwrite64(int file, const void *data, size_t length, off64_t offset) {
+    WATCHED(file, ssize_t, real_pwrite(file, data, length, offset),
+            note(WRITE, name, offset, data, done));
+}
+
+ssize_t pwrite(int file, const void *data, size_t length, off_t offset) {
+    return pwrite64(file, data, length, offset);
+}
+
+int ftruncate64(int file, off64_t length) {
+    WATCHED(file, int, real_ftruncate(file, length), note(TRUNCATE, name, length, NULL, 0));
+}
+
+int ftruncate(int file, off_t length) {
+    return ftruncate64(file, length);
+}
+
+int fsync(int file) {
+    WATCHED(file, int, real_fsync(file), note(SYNC, name, 0, NULL, 0));
+}
+
+int fdatasync(int file) {
+    WATCHED(file, int, real_fdatasync(file), note(SYNC, name, 0, NULL, 0));
+}
+
+int unlink(const char *path) {
+    const char *name = trace < 0 ? NULL : within(path);
+    if (!name)
+        return real_unlink(path);
+    pthread_mutex_lock(&one_at_a_time);
+    int done = real_unlink(path), error = errno;
+    if (done == 0)
+        note(UNLINK, name, 0, NULL, 0);
+    pthread_mutex_unlock(&one_at_a_time);
+    errno = error;
+    return done;
+}
