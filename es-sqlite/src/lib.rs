@@ -79,6 +79,7 @@
 
 pub use rusqlite;
 
+mod checkpoint;
 mod config;
 mod error;
 mod gate;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,14 +11,12 @@ use es_core::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
 
+use crate::checkpoint::WAL_BYTES;
 use crate::config::SqliteConfig;
 use crate::error::{Doing, store_error};
 use crate::gate::Gate;
 use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
 use crate::sql;
-
-/// The write-ahead log is cut back to this after a checkpoint.
-const WAL_BYTES: i64 = 64 * 1024 * 1024;
 
 /// What each connection keeps of the file in memory, in KiB; negative, as SQLite wants it.
 const CACHE_KIB: i64 = -16 * 1024;
@@ -134,7 +132,9 @@ fn configure(connection: &Connection, config: &SqliteConfig) -> Result<(), Store
     connection
         .busy_timeout(config.busy_timeout)
         .and_then(|()| connection.pragma_update(None, "synchronous", config.synchronous.pragma()))
-        .and_then(|()| connection.pragma_update(None, "journal_size_limit", WAL_BYTES))
+        .and_then(|()| {
+            connection.pragma_update(None, "journal_size_limit", WAL_BYTES.cast_signed())
+        })
         .and_then(|()| connection.pragma_update(None, "cache_size", CACHE_KIB))
         // else what a statement would undo is written to a temporary file
         .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
@@ -191,9 +191,14 @@ fn links(_: &fs::Metadata) -> u64 {
 /// True if a write-ahead log is beside the file: of a program that was killed, of one that has the
 /// store open, or of the file that was here before this one.
 fn has_write_ahead_log(path: &Path) -> bool {
+    fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0)
+}
+
+/// Where SQLite keeps the write-ahead log of a file.
+pub(crate) fn write_ahead_log(path: &Path) -> PathBuf {
     let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     log.push("-wal");
-    fs::metadata(log).is_ok_and(|log| log.len() > 0)
+    log.into()
 }
 
 /// Refuses a write-ahead log that is not the file's, as far as can be seen at once: positions were

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Error};
 use tokio::sync::oneshot;
 
 use crate::append::run;
+use crate::checkpoint::Checkpoints;
 use crate::error::{Doing, commit_error, poisoned};
 use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
@@ -170,6 +171,7 @@ pub(crate) struct Writer {
     pub(crate) history: Arc<History>,
     /// Whether the application has triggers on the store's tables, as of which schema.
     pub(crate) triggers: Cell<Option<(i64, bool)>>,
+    pub(crate) checkpoints: Checkpoints,
 }
 
 impl Writer {
@@ -194,6 +196,7 @@ impl Writer {
                 }
             }
             self.commit(batch, is_alone);
+            self.checkpoints.after_transaction(&self.connections.application);
         }
     }
 

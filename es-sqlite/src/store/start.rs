@@ -8,9 +8,10 @@ use es_core::{StoreError, StoreErrorKind};
 use tokio::sync::oneshot;
 
 use super::{Shared, Thread};
+use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
-use crate::open::{open_to_read, open_to_write};
+use crate::open::{open_to_read, open_to_write, write_ahead_log};
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
 use crate::read;
@@ -68,6 +69,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         last: Default::default(),
     };
     let path = shared.config.path.clone();
+    let checkpoints = Checkpoints::new(write_ahead_log(&path), shared.config.busy_timeout);
     let (queue, jobs) = Queue::new(shared.config.queue, path.clone());
     let writer = connections.map(|connections| Writer {
         connections,
@@ -77,6 +79,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         poison: Arc::clone(&shared.poison),
         history: Arc::clone(&shared.history),
         triggers: Cell::new(None),
+        checkpoints,
     });
     let is_writing = writer.is_some();
     let (end, ended) = oneshot::channel();

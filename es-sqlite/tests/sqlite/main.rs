@@ -6,6 +6,7 @@ mod append_only;
 mod coalescing;
 mod failures;
 mod files;
+mod growth;
 mod histories;
 mod inline;
 mod migrations;

@@ -51,6 +51,10 @@ impl Folder {
         std::fs::read(self.0.path().join("store.db-wal")).unwrap_or_default()
     }
 
+    pub(crate) fn write_ahead_log_length(&self) -> u64 {
+        std::fs::metadata(self.0.path().join("store.db-wal")).map_or(0, |log| log.len())
+    }
+
     /// How many transactions stand in the write-ahead log.
     pub(crate) fn commits(&self) -> usize {
         // a header of 32 bytes; then frames, whose header says at 4 whether they end a transaction
