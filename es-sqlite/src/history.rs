@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use es_core::{LogPage, Position, RecordedEvent, StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::error::Doing;
+use crate::error::{Doing, kind};
 use crate::sql;
 use crate::wait::Wake;
 
 /// Readers look at the file no more often than this.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How many events at the end of the log are looked at when the file was written.
+const NEWEST: i64 = 256;
 
 /// What tells one file from another under the same name: also how many names it has.
 #[cfg(unix)]
@@ -88,6 +91,10 @@ pub(crate) struct History {
     companions: [Companion; 2],
     /// The greatest length of the file that was seen.
     length: AtomicU64,
+    /// When it was written last.
+    written_at: Mutex<Option<SystemTime>>,
+    /// How many of the newest positions had no event then: somebody may have left out some by hand.
+    holes: AtomicI64,
     newest: Mutex<Option<Newest>>,
     looked_at: Mutex<Instant>,
     poison: Arc<OnceLock<StoreError>>,
@@ -102,9 +109,12 @@ impl History {
         wake: Arc<Wake>,
     ) -> Self {
         let (file, companions) = (file_id(&path), Companion::of(&path));
-        let length = AtomicU64::new(length(&path));
+        let (length, written_at) = content(&path);
+        let (length, written_at) = (AtomicU64::new(length), Mutex::new(written_at));
+        let holes = connect(&path).and_then(|connection| newest_are_whole(&connection));
+        let holes = AtomicI64::new(holes.map_or(0, |(holes, _)| holes));
         let (newest, looked_at) = (Mutex::new(newest), Mutex::new(Instant::now()));
-        Self { path, file, companions, length, newest, looked_at, poison, wake }
+        Self { path, file, companions, length, written_at, holes, newest, looked_at, poison, wake }
     }
 
     /// What was seen up to now. To be asked for before the transaction begins that is to be judged
@@ -139,26 +149,39 @@ impl History {
             let lost = lost.path.display();
             return Err(self.end(format!("{lost} was replaced or removed while it was open")));
         }
-        self.check_length()
+        self.check_content()
     }
 
-    /// Refuses if the file was overwritten by a shorter one, or cut off. Only `VACUUM` makes it
-    /// shorter by right.
-    fn check_length(&self) -> Result<(), StoreError> {
-        let length = length(&self.path);
-        if self.length.fetch_max(length, Ordering::Relaxed) <= length {
+    /// Refuses if the file was overwritten by another one, or cut off. SQLite writes to it when it
+    /// brings in the write-ahead log; then the events at its end fit each other. Only `VACUUM` makes
+    /// it shorter by right.
+    fn check_content(&self) -> Result<(), StoreError> {
+        let (length, written_at) = content(&self.path);
+        let before = std::mem::replace(&mut *locked(&self.written_at), written_at);
+        let is_shorter = self.length.fetch_max(length, Ordering::Relaxed) > length;
+        if before == written_at && !is_shorter {
             return Ok(());
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         // of its own: the others have pages of before in memory
-        let is_whole = Connection::open_with_flags(&self.path, flags).and_then(|connection| {
-            connection.query_row(sql::QUICK_CHECK, [], |row| row.get::<_, String>(0))
+        let is_whole = connect(&self.path).and_then(|connection| {
+            if is_shorter {
+                let found =
+                    connection.query_row(sql::QUICK_CHECK, [], |row| row.get::<_, String>(0));
+                return Ok(found? == "ok");
+            }
+            let (holes, misplaced) = newest_are_whole(&connection)?;
+            let before = self.holes.swap(holes, Ordering::Relaxed);
+            Ok(misplaced == 0 && holes <= before)
         });
-        if is_whole.is_ok_and(|found| found == "ok") {
-            self.length.store(length, Ordering::Relaxed);
-            return Ok(());
+        match is_whole {
+            Ok(true) => {
+                self.length.store(length, Ordering::Relaxed);
+                Ok(())
+            }
+            // told by whatever is done next
+            Err(error) if kind(&error) == StoreErrorKind::Busy => Ok(()),
+            _ => Err(self.end("the file was overwritten or cut off while it was open".to_owned())),
         }
-        Err(self.end("the file was overwritten or cut off while it was open".to_owned()))
     }
 
     /// [`check_file`](Self::check_file), unless that was done just now.
@@ -206,8 +229,21 @@ impl History {
     }
 }
 
-fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |found| found.len())
+/// How long a file is, and when it was written last.
+fn content(path: &Path) -> (u64, Option<SystemTime>) {
+    fs::metadata(path).map_or((0, None), |found| (found.len(), found.modified().ok()))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(LOOK_AGAIN)?;
+    Ok(connection)
+}
+
+/// How many of the newest positions have no event, and how many events there do not fit the others.
+fn newest_are_whole(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    connection.query_row(sql::NEWEST_ARE_WHOLE, [NEWEST], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

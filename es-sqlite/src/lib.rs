@@ -93,6 +93,7 @@ mod store;
 
 mod append;
 mod transaction;
+mod write_ahead_log;
 mod writer;
 
 mod projection;

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use es_core::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::checkpoint::WAL_BYTES;
 use crate::config::SqliteConfig;
@@ -17,6 +17,7 @@ use crate::error::{Doing, store_error};
 use crate::gate::Gate;
 use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
 use crate::sql;
+use crate::write_ahead_log::{check_log, foreign, has_log};
 
 /// What each connection keeps of the file in memory, in KiB; negative, as SQLite wants it.
 const CACHE_KIB: i64 = -16 * 1024;
@@ -40,9 +41,9 @@ pub(crate) struct WriteConnections {
 /// `None` if the store is read-only.
 pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnections>, StoreError> {
     let is_there = check_file(config)?;
-    let has_log = has_write_ahead_log(&config.path);
+    let has_log = has_log(&config.path);
     open_what_is_there(config, is_there, has_log).map_err(|error| match error.kind() {
-        StoreErrorKind::Corrupt if has_log => foreign_log(&config.path).caused_by(error),
+        StoreErrorKind::Corrupt if has_log => foreign(&config.path).caused_by(error),
         _ => error,
     })
 }
@@ -88,7 +89,7 @@ fn open_what_is_there(
         migrate(&application, &config.path)?;
     }
     if has_log {
-        check_write_ahead_log(&application, &config.path)?;
+        check_log(&application, &config.path)?;
     }
     let checked = connect(config, true)?;
     checked
@@ -186,53 +187,6 @@ fn links(file: &fs::Metadata) -> u64 {
 #[cfg(not(unix))]
 fn links(_: &fs::Metadata) -> u64 {
     1
-}
-
-/// True if a write-ahead log is beside the file: of a program that was killed, of one that has the
-/// store open, or of the file that was here before this one.
-fn has_write_ahead_log(path: &Path) -> bool {
-    fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() > 0)
-}
-
-/// Where SQLite keeps the write-ahead log of a file.
-pub(crate) fn write_ahead_log(path: &Path) -> PathBuf {
-    let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
-    log.push("-wal");
-    log.into()
-}
-
-/// Refuses a write-ahead log that is not the file's, as far as can be seen at once: positions were
-/// given of which the events are not there.
-fn check_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let given = connection
-        .prepare_cached(sql::SEQUENCE)
-        .and_then(|mut statement| {
-            let numbers = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-            statement.query_row([], numbers).optional()
-        })
-        .doing(connection, "opening")?;
-    match given {
-        Some((given, newest)) if given > newest => {
-            let path = path.display();
-            let text = format!(
-                "{path} has given positions up to {given}, and its events end at {newest}; if \
-                 somebody has set that by hand, set it back: UPDATE sqlite_sequence SET seq = \
-                 {newest} WHERE name = 'execution_events'"
-            );
-            Err(StoreError::new(StoreErrorKind::Corrupt, text))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn foreign_log(path: &Path) -> StoreError {
-    let path = path.display();
-    let text = format!(
-        "the store {path} is damaged, or the write-ahead log {path}-wal beside it is of another \
-         file, as when a backup is copied over a store that was not closed; restore a backup, and \
-         remove {path}-wal and {path}-shm before"
-    );
-    StoreError::new(StoreErrorKind::Corrupt, text)
 }
 
 /// Looks at the path before SQLite does, which would make a file or give a vague answer; answers

@@ -27,6 +27,7 @@ statements! {
     HAS_OTHER_TRIGGERS = "has_other_triggers";
     LATEST_SNAPSHOT = "latest_snapshot";
     LIST_SNAPSHOTS = "list_snapshots";
+    NEWEST_ARE_WHOLE = "newest_are_whole";
     NEWEST_EVENT = "newest_event";
     PRUNE_SNAPSHOTS = "prune_snapshots";
     PROJECTION_ACTIVATE = "projection_activate";

@@ -11,12 +11,13 @@ use super::{Shared, Thread};
 use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
-use crate::open::{open_to_read, open_to_write, write_ahead_log};
+use crate::open::{open_to_read, open_to_write};
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
 use crate::read;
 use crate::reader::{self, do_reads};
 use crate::wait::{Wake, watch_file};
+use crate::write_ahead_log::write_ahead_log;
 use crate::writer::Writer;
 
 /// Opens all connections and starts the threads.

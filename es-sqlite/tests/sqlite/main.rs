@@ -15,6 +15,7 @@ mod plans;
 mod processes;
 mod projections;
 mod raw_rows;
+mod restored;
 mod schema;
 mod statements;
 mod store;

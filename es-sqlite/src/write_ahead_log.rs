@@ -1,0 +1,91 @@
+//! Whether the write-ahead log that lies beside a file is the file's own.
+//!
+//! SQLite does not know. A backup that is copied over a store that was not closed gets the pages
+//! that the store wrote last, and lacks those that it wrote between the backup and these.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use es_core::{StoreError, StoreErrorKind};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::error::Doing;
+use crate::sql;
+
+/// What a log begins with, and each page in it.
+const HEADER_BYTES: u64 = 32;
+const PAGE_HEADER_BYTES: u64 = 24;
+/// So many events stand on a page at most; the least has the names, an id and a time.
+const EVENTS_A_PAGE: u64 = 40;
+
+/// Where SQLite keeps the write-ahead log of a file.
+pub(crate) fn write_ahead_log(path: &Path) -> PathBuf {
+    let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+    log.push("-wal");
+    log.into()
+}
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(write_ahead_log(path)).map_or(0, |log| log.len())
+}
+
+/// True if a write-ahead log is beside the file: of a program that was killed, of one that has the
+/// store open, or of the file that was here before this one.
+pub(crate) fn has_log(path: &Path) -> bool {
+    length(path) > 0
+}
+
+/// Refuses a write-ahead log that is not the file's: positions were given of which the events are
+/// not there; or of the events that may stand in the log, and the one before them, some are missing,
+/// or are not where the indexes say.
+pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let numbers = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let given = connection
+        .prepare_cached(sql::SEQUENCE)
+        .and_then(|mut statement| statement.query_row([], numbers).optional())
+        .doing(connection, "opening")?;
+    if let Some((given, newest)) = given.filter(|(given, newest)| given > newest) {
+        let path = path.display();
+        let text = format!(
+            "{path} has given positions up to {given}, and its events end at {newest}; if \
+             somebody has set that by hand, set it back: UPDATE sqlite_sequence SET seq = \
+             {newest} WHERE name = 'execution_events'"
+        );
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
+    let page_bytes = connection
+        .pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))
+        .doing(connection, "opening")?;
+    let pages =
+        length(path).saturating_sub(HEADER_BYTES) / (u64::from(page_bytes) + PAGE_HEADER_BYTES);
+    let events = (pages * EVENTS_A_PAGE).saturating_add(1).cast_signed();
+    let (holes, misplaced) = connection
+        .prepare_cached(sql::NEWEST_ARE_WHOLE)
+        .and_then(|mut statement| statement.query_row([events], numbers))
+        .doing(connection, "opening")?;
+    if misplaced > 0 {
+        let text = format!("{misplaced} of its newest events do not fit the others");
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
+    if holes > 0 {
+        let path = path.display();
+        let text = format!(
+            "{holes} of its newest positions have no event; if somebody has left them out by hand, \
+             end the programs that have it open, and have the log written into the file: sqlite3 \
+             {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        );
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
+    Ok(())
+}
+
+/// The refusal of a log that is another file's.
+pub(crate) fn foreign(path: &Path) -> StoreError {
+    let path = path.display();
+    let text = format!(
+        "the store {path} is damaged, or the write-ahead log {path}-wal beside it is of another \
+         file, as when a backup is copied over a store that was not closed; restore a backup, and \
+         remove {path}-wal and {path}-shm before"
+    );
+    StoreError::new(StoreErrorKind::Corrupt, text)
+}

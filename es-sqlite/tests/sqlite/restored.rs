@@ -1,0 +1,139 @@
+//! A backup that is copied over the file of a store that was not closed.
+//!
+//! Whatever was written before the backup, between it and the last time that the log was written
+//! into the file, and after that: either the store is refused, with the cure, or nothing is missing.
+
+use std::fs;
+
+use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_sqlite::SqliteStore;
+
+use crate::support::{Folder, append_one, event, stream};
+
+/// How much was written, and what of.
+#[derive(Debug)]
+struct Case {
+    before: u32,
+    between: u32,
+    after: u32,
+    streams: u32,
+    bytes: usize,
+    /// By `VACUUM INTO`, which puts everything in another place.
+    is_vacuumed: bool,
+}
+
+fn cases() -> Vec<(String, Case)> {
+    let seed =
+        std::env::var("ES_SEED").map_or_else(|_| fastrand::u64(..), |it| it.parse().unwrap());
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|it| it == "full");
+    let mut sizes = vec![(200, 20, 3), (40, 5, 5), (100, 3, 2), (20, 10, 1), (600, 300, 3)];
+    for _ in 0..if is_full { 500 } else { 15 } {
+        sizes.push((chance.u32(1..400), chance.u32(0..40), chance.u32(1..40)));
+    }
+    let case = |(before, between, after)| {
+        let streams = *chance.choice([1, 3, 50, 1_000]).as_ref().unwrap();
+        let (bytes, is_vacuumed) = (chance.usize(1..200), chance.u8(..4) == 0);
+        let case = Case { before, between, after, streams, bytes, is_vacuumed };
+        (format!("seed {seed}: {case:?}"), case)
+    };
+    sizes.into_iter().map(case).collect()
+}
+
+struct Written {
+    folder: Folder,
+    store: SqliteStore,
+    backup: std::path::PathBuf,
+    events: usize,
+}
+
+/// A store with a backup beside it, which has events in the file that the backup lacks, and others
+/// in the write-ahead log.
+async fn written(case: &Case) -> Written {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let mut events = 0;
+    let mut append = async |count: u32| {
+        for _ in 0..count {
+            let name = format!("posting/{}", events % case.streams as usize);
+            append_one(&store, &name, event(&"x".repeat(case.bytes))).await;
+            events += 1;
+        }
+    };
+    append(case.before).await;
+    let backup = folder.path().with_extension("backup");
+    let connection = folder.connection();
+    if case.is_vacuumed {
+        connection.execute("VACUUM INTO ?1", [backup.to_str()]).unwrap();
+    } else {
+        connection.backup("main", &backup, None).unwrap();
+    }
+    append(case.between).await;
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    append(case.after).await;
+    Written { folder, store, backup, events }
+}
+
+fn log_of(folder: &Folder) -> std::path::PathBuf {
+    folder.path().with_extension("db-wal")
+}
+
+/// Nothing is missing, and nothing is damaged.
+async fn is_whole(store: &SqliteStore, folder: &Folder, events: usize, what: &str) {
+    let mut read = ReadLog::from_start();
+    let mut found = 0;
+    loop {
+        let page = store.read_log(&read).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        found += page.events.len();
+        read = ReadLog::after(page.next);
+        if page.at_end {
+            break;
+        }
+    }
+    assert_eq!(found, events, "{what}");
+    let check = "PRAGMA integrity_check";
+    let check: String = folder.connection().query_row(check, [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok", "{what}");
+}
+
+#[tokio::test]
+async fn a_backup_beside_the_log_of_another_file_is_refused_with_the_cure() {
+    let mut refused = 0;
+    for (what, case) in cases() {
+        let written = written(&case).await;
+        let restored = Folder::new();
+        fs::copy(log_of(&written.folder), log_of(&restored)).unwrap();
+        fs::copy(&written.backup, restored.path()).unwrap();
+        written.store.close().await;
+        match SqliteStore::open(restored.config()).await {
+            Ok(store) => is_whole(&store, &restored, written.events, &what).await,
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{what}: {error:?}");
+                let cure = "the write-ahead log";
+                assert!(error.to_string().contains(cure), "{what}: {error}");
+                assert!(error.to_string().contains("-wal beside it is of another file"), "{error}");
+            }
+        }
+    }
+    assert!(refused > 5, "{refused}");
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_after_a_backup_was_copied_over_an_open_file() {
+    let mut refused = 0;
+    for (what, case) in cases() {
+        let Written { folder, store, backup, events } = written(&case).await;
+        fs::copy(&backup, folder.path()).unwrap();
+        let one = AppendRequest::to(stream("posting/x"), ExpectedVersion::Any, vec![event("x")]);
+        match store.append(one).await {
+            Ok(_) => is_whole(&store, &folder, events + 1, &what).await,
+            Err(AppendError::Store(error)) => {
+                refused += 1;
+                assert_eq!(error.kind(), StoreErrorKind::Diverged, "{what}: {error:?}");
+            }
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+    }
+    assert!(refused > 5, "{refused}");
+}
