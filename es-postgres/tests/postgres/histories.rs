@@ -203,6 +203,7 @@ async fn a_watermark_of_another_history_is_not_believed() {
     grow(&store, 100).await;
     assert_eq!(positions_after(&store, 0).await.len(), 100);
     store.close().await;
+    run(&database, "SELECT execution_events_raise_watermark()").await;
     let watermark = "SELECT position FROM execution_events_watermark";
     assert_eq!(value::<i64>(&database, watermark).await, 100);
     // the events alone come from a backup

@@ -205,6 +205,8 @@ fn rights_that_came_some_other_way_are_told_with_what_takes_them_away() {
     let url = database.url();
     database.run(
         "CREATE ROLE other LOGIN;
+         -- as it is from 15 on
+         REVOKE CREATE ON SCHEMA public FROM PUBLIC;
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO other;
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO other;
          ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO other",

@@ -22,6 +22,8 @@ fn answers(workspace: &Workspace, settings: &[(&str, &str)]) -> Vec<String> {
     for (setting, value) in settings {
         writeln!(statements, "ALTER DATABASE {name} SET {setting} = '{value}';").unwrap();
     }
+    // before 15 everybody may create there, which validate tells
+    statements.push_str("REVOKE CREATE ON SCHEMA public FROM PUBLIC");
     database.run(&statements);
     let url = database.url();
     turing(workspace, &url, &["migrate"]).expect_code(0);
