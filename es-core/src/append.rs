@@ -6,9 +6,11 @@ mod repeat;
 use std::collections::HashSet;
 use std::fmt;
 
-use crate::content::{ContentProblem, stored_bytes};
+use crate::content::ContentProblem;
 use crate::envelope::{EventReceipt, NewEvent};
 use crate::limits::Limits;
+use crate::metadata::Metadata;
+use crate::payload::Payload;
 use crate::position::Position;
 use crate::stream::{StreamId, shown};
 use crate::version::{ExpectedVersion, StreamVersion};
@@ -80,13 +82,23 @@ impl AppendRequest {
         self.streams.iter().map(|part| part.events.len()).sum()
     }
 
-    /// Checks the request against what every backend can keep; backends call it before they write
-    /// anything.
+    /// What [`checked`](Self::checked) says of the request.
     ///
     /// # Errors
     ///
     /// The first [`InvalidRequest`] found.
     pub fn check(&self, limits: &Limits) -> Result<(), InvalidRequest> {
+        self.clone().checked(limits).map(drop)
+    }
+
+    /// The request as every backend writes it: within what each of them can keep, payloads and
+    /// metadata in the [canonical](Payload::canonical) form. Backends call it before they write
+    /// anything.
+    ///
+    /// # Errors
+    ///
+    /// The first [`InvalidRequest`] found.
+    pub fn checked(mut self, limits: &Limits) -> Result<Self, InvalidRequest> {
         if self.streams.is_empty() {
             return Err(InvalidRequest::NoStreams);
         }
@@ -106,55 +118,60 @@ impl AppendRequest {
         }
         let mut ids = HashSet::new();
         let mut bytes = 0;
-        for event in self.streams.iter().flat_map(|part| &part.events) {
+        for event in self.streams.iter_mut().flat_map(|part| &mut part.events) {
             if count > 1 && !ids.insert(event.event_id) {
                 return Err(InvalidRequest::EventIdTwice { event_id: event.event_id });
             }
-            bytes += check_event(event, limits)?;
+            bytes += bring_into_form(event, limits)?;
         }
         if bytes > limits.append_bytes {
             return Err(InvalidRequest::TooLarge { bytes, limit: limits.append_bytes });
         }
-        Ok(())
+        Ok(self)
     }
 }
 
-/// Checks one event and answers its size in bytes.
-fn check_event(event: &NewEvent, limits: &Limits) -> Result<usize, InvalidRequest> {
+/// Checks one event, brings it into the canonical form and answers its size in bytes.
+fn bring_into_form(event: &mut NewEvent, limits: &Limits) -> Result<usize, InvalidRequest> {
     let name = event.event_type.as_str();
     let max = Limits::EVENT_TYPE_BYTES;
     if name.len() > max || !crate::stream::is_snake_case(name) {
         return Err(InvalidRequest::EventType { event_type: shown(name), max });
     }
+    let event_id = event.event_id;
     let content = |part, problem| InvalidRequest::Content {
         event_type: name.to_owned(),
-        event_id: event.event_id,
+        event_id,
         part,
         problem,
     };
-    if let Some(reason) = event.payload.unreadable_because() {
-        let problem = ContentProblem::Unreadable { reason: reason.to_owned() };
-        return Err(content("payload", problem));
-    }
-    let payload = event.payload.as_str();
-    let payload_bytes = stored_bytes(payload, limits.payload_bytes, limits.depth)
+    let payload = event
+        .payload
+        .stored_form(limits.payload_bytes, limits.depth)
         .map_err(|problem| content("payload", problem))?;
-    let metadata = serde_json::to_string(&event.metadata)
-        .expect("metadata is a map with string keys and JSON values");
-    let metadata_bytes = stored_bytes(&metadata, limits.metadata_bytes, limits.depth)
+    let metadata = Payload::of(&event.metadata)
+        .map_err(|error| ContentProblem::Unreadable { reason: error.to_string() })
+        .and_then(|metadata| metadata.stored_form(limits.metadata_bytes, limits.depth))
         .map_err(|problem| content("metadata", problem))?;
+    // standard fields have one form only
+    let read = match event.metadata.extra.is_empty() {
+        true => None,
+        false => Some(metadata.decode::<Metadata>().expect("metadata is any object")),
+    };
+    let own = read.as_ref().unwrap_or(&event.metadata);
     // a number of its own has a place of its own
-    if let (None, Some(other)) =
-        (event.metadata.conversation_id, event.metadata.extra.get("conversation_id"))
-    {
-        let written = other.canonical().unwrap_or_else(|_| other.clone());
-        let (bytes, limit) = (written.as_str().len(), Limits::CONVERSATION_BYTES);
+    if let (None, Some(other)) = (own.conversation_id, own.extra.get("conversation_id")) {
+        let (bytes, limit) = (other.as_str().len(), Limits::CONVERSATION_BYTES);
         if bytes > limit {
-            let problem = ContentProblem::TooLarge { bytes, limit };
-            return Err(content("metadata", problem));
+            return Err(content("metadata", ContentProblem::TooLarge { bytes, limit }));
         }
     }
-    Ok(payload_bytes + metadata_bytes)
+    let bytes = payload.as_str().len() + metadata.as_str().len();
+    event.payload = payload;
+    if let Some(read) = read {
+        event.metadata = read;
+    }
+    Ok(bytes)
 }
 
 /// A name for *what is done*, so that doing it again does nothing.

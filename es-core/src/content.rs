@@ -1,8 +1,10 @@
 //! What JSON may contain to be storable on every backend.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use crate::canonical::{Decimal, number_at, string_end, unescaped, unit};
+use crate::canonical::{Decimal, canonical, number_at, pointer_token, string_end, unescaped, unit};
 use crate::limits::Limits;
 
 /// A value that some backend could not keep, so that every backend refuses it.
@@ -49,6 +51,12 @@ pub enum ContentProblem {
         /// The limit in bytes, without the sign.
         limit: usize,
     },
+    /// Two members of an object have one name: databases keep one of them, readers take either.
+    #[error("the member at `{path}` stands twice; give each member a name of its own")]
+    RepeatedMember {
+        /// Where, as a JSON pointer.
+        path: String,
+    },
     /// A key is one of those by which serde_json tells its own values from objects.
     #[error("the key at byte {at} is reserved by serde_json; rename it")]
     ReservedKey {
@@ -61,10 +69,11 @@ pub enum ContentProblem {
         /// The event and the column.
         reason: String,
     },
-    /// The text is longer than allowed, or gets so when its numbers are written out.
+    /// The text is longer than allowed in the form in which it is stored: without white space, its
+    /// numbers written out.
     #[error("{bytes} bytes, more than the limit of {limit}; store large data elsewhere")]
     TooLarge {
-        /// The length of the text in bytes.
+        /// The length of the stored text in bytes.
         bytes: usize,
         /// The limit in bytes.
         limit: usize,
@@ -75,32 +84,45 @@ pub enum ContentProblem {
 /// recursion.
 ///
 /// `max_bytes` is the limit for this text, `max_depth` that for its nesting. The text counts as it
-/// is and also as a database gives it back, with numbers such as `1e300` written out.
+/// is stored: without white space, with numbers such as `1e300` written out.
 ///
 /// # Errors
 ///
 /// The first [`ContentProblem`] in the text.
 pub fn check_json(text: &str, max_bytes: usize, max_depth: usize) -> Result<(), ContentProblem> {
-    stored_bytes(text, max_bytes, max_depth).map(|_| ())
+    stored_text(text, max_bytes, max_depth).map(drop)
 }
 
-/// As [`check_json`], and answers how many bytes the text has with its numbers written out.
-pub(crate) fn stored_bytes(
+/// The canonical form of a text that passes [`check_json`].
+pub(crate) fn stored_text(
     text: &str,
     max_bytes: usize,
     max_depth: usize,
-) -> Result<usize, ContentProblem> {
-    if text.len() > max_bytes {
-        return Err(ContentProblem::TooLarge { bytes: text.len(), limit: max_bytes });
+) -> Result<Cow<'_, str>, ContentProblem> {
+    let bytes = stored_bytes(text, max_depth)?;
+    if bytes > max_bytes {
+        return Err(ContentProblem::TooLarge { bytes, limit: max_bytes });
     }
+    canonical(text, usize::MAX)
+}
+
+/// How many bytes the canonical form of a text has, if nothing else in it is refused.
+fn stored_bytes(text: &str, max_depth: usize) -> Result<usize, ContentProblem> {
     let bytes = text.as_bytes();
-    let (mut at, mut depth, mut grown) = (0, 0usize, 0usize);
+    let (mut at, mut depth, mut count) = (0, 0usize, 0usize);
     while at < bytes.len() {
         match bytes[at] {
             b'"' => {
-                let end = check_string(text, at)?;
+                let (end, saved) = check_string(text, at)?;
                 check_key(text, at, end)?;
+                count += end - at - saved;
                 at = end;
+                continue;
+            }
+            b'-' | b'0'..=b'9' => {
+                let number = number_at(text, at);
+                count += check_number(number, at)?;
+                at += number.len();
                 continue;
             }
             b'{' | b'[' => {
@@ -110,21 +132,12 @@ pub(crate) fn stored_bytes(
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b'0'..=b'9' => {
-                let number = number_at(text, at);
-                grown += check_number(number, at)?;
-                at += number.len();
-                continue;
-            }
             _ => {}
         }
+        count += usize::from(!matches!(bytes[at], b' ' | b'\t' | b'\n' | b'\r'));
         at += 1;
     }
-    let bytes = text.len() + grown;
-    match bytes > max_bytes {
-        true => Err(ContentProblem::TooLarge { bytes, limit: max_bytes }),
-        false => Ok(bytes),
-    }
+    Ok(count)
 }
 
 /// The keys by which serde_json marks values that are no objects.
@@ -167,54 +180,71 @@ pub(crate) fn has_reserved_key(text: &str) -> bool {
     false
 }
 
-/// Checks the string that opens at `open` and answers the byte after its end.
-fn check_string(text: &str, open: usize) -> Result<usize, ContentProblem> {
+/// Checks the string that opens at `open` and answers the byte after its end, and how many bytes
+/// shorter it is with the shortest escapes.
+fn check_string(text: &str, open: usize) -> Result<(usize, usize), ContentProblem> {
     let bytes = text.as_bytes();
-    let mut at = open + 1;
+    let (mut at, mut saved) = (open + 1, 0);
     while at < bytes.len() {
         match bytes[at] {
-            b'"' => return Ok(at + 1),
+            b'"' => return Ok((at + 1, saved)),
             b'\\' if bytes.get(at + 1) == Some(&b'u') => match unit(text, at) {
                 Some(0) => {
                     return Err(ContentProblem::NulCharacter { path: nul_path(text) });
                 }
                 Some(0xD800..=0xDBFF) if matches!(unit(text, at + 6), Some(0xDC00..=0xDFFF)) => {
+                    // four bytes instead of two escapes
+                    saved += 8;
                     at += 12;
                 }
                 Some(0xD800..=0xDFFF) => return Err(ContentProblem::LoneSurrogate { at }),
-                _ => at += 6,
+                code => {
+                    saved += match code.and_then(char::from_u32) {
+                        Some('\u{8}' | '\u{c}' | '\n' | '\r' | '\t' | '"' | '\\') => 4,
+                        Some(other) if other >= ' ' => 6 - other.len_utf8(),
+                        _ => 0,
+                    };
+                    at += 6;
+                }
             },
-            b'\\' => at += 2,
+            b'\\' => {
+                saved += usize::from(bytes.get(at + 1) == Some(&b'/'));
+                at += 2;
+            }
             _ => at += 1,
         }
     }
-    Ok(at)
+    Ok((at, saved))
 }
 
-/// Checks a number without its sign and answers by how much it grows when it is written out.
+/// Checks the number that begins at `at` and answers how many bytes it has once it is written out.
 fn check_number(number: &str, at: usize) -> Result<usize, ContentProblem> {
     /// A number of so many characters without an exponent is far from every bound.
     const SHORT: usize = 300;
-    if number.len() > Limits::NUMBER_BYTES {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let at = at + number.len() - digits.len();
+    if digits.len() > Limits::NUMBER_BYTES {
         return Err(ContentProblem::LongNumber { at, limit: Limits::NUMBER_BYTES });
     }
-    let exponent = number.find(['e', 'E']);
-    if exponent.is_none() && number.len() <= SHORT {
-        return Ok(0);
+    let exponent = digits.find(['e', 'E']);
+    if exponent.is_none() && digits.len() <= SHORT && !number.starts_with("-0") {
+        return Ok(number.len());
     }
     let limit = Limits::EXPONENT;
     let is_small = exponent.is_none_or(|at| {
-        let digits = number[at + 1..].trim_start_matches(['+', '-']);
+        let digits = digits[at + 1..].trim_start_matches(['+', '-']);
         digits.parse::<u32>().is_ok_and(|exponent| exponent <= limit)
     });
-    let plain = Decimal::of(number).plain_bytes();
-    match plain {
+    let decimal = Decimal::of(number);
+    match decimal.plain_bytes() {
         // the bytes count the sign, too
         Some(bytes) if is_small && bytes > Limits::NUMBER_BYTES + 1 => {
             Err(ContentProblem::LongNumber { at, limit: Limits::NUMBER_BYTES })
         }
-        Some(bytes) if is_small && number.parse::<f64>().is_ok_and(f64::is_finite) => {
-            Ok(bytes.saturating_sub(number.len()))
+        Some(bytes) if is_small && digits.parse::<f64>().is_ok_and(f64::is_finite) => {
+            let mut out = String::with_capacity(bytes + 2);
+            decimal.write_canonical(&mut out);
+            Ok(out.len())
         }
         _ => Err(ContentProblem::HugeNumber { at, limit }),
     }
@@ -234,7 +264,7 @@ fn nul_path(text: &str) -> String {
             Value::Object(fields) => fields.iter().any(|(key, item)| {
                 path.truncate(length);
                 path.push('/');
-                path.push_str(&key.replace('~', "~0").replace('/', "~1").replace('\0', "\\u0000"));
+                path.push_str(&pointer_token(key).replace('\0', "\\u0000"));
                 key.contains('\0') || find(item, path)
             }),
             _ => false,

@@ -10,11 +10,12 @@ pub struct Limits {
     /// Events in one append, over all its streams; never more than
     /// [`APPEND_EVENTS`](Self::APPEND_EVENTS).
     pub events: usize,
-    /// Bytes of one event's payload as JSON text.
+    /// Bytes of one event's payload as it is stored: in the [canonical](crate::Payload::canonical)
+    /// form.
     pub payload_bytes: usize,
-    /// Bytes of one event's metadata as JSON text.
+    /// Bytes of one event's metadata, counted so, too.
     pub metadata_bytes: usize,
-    /// Bytes of all payloads and metadata of one append.
+    /// Bytes of all payloads and metadata of one append, counted so, too.
     pub append_bytes: usize,
     /// Nesting of arrays and objects in a payload or metadata; the outermost value counts 1.
     pub depth: usize,

@@ -146,8 +146,9 @@ impl Metadata {
         }
     }
 
-    /// Fills every field that is absent here from `base`; a field of this name that does not fit
-    /// its type counts as present.
+    /// Fills every field that is absent here from `base`. A field of this name that does not fit its
+    /// type counts as present, and so does a `null` in `extra`: it says that there is none, as an
+    /// event does whose field in the metadata is `None`.
     pub fn fill_from(&mut self, base: &Self) {
         /// Takes the base's value unless there is one here, typed or not.
         fn fill<T: Clone>(

@@ -2,6 +2,7 @@
 
 mod round_trip;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::canonical::{canonical, same_elements, same_json};
-use crate::content::{ContentProblem, has_reserved_key};
+use crate::canonical::{canonical, same_elements, same_json, stored};
+use crate::content::{ContentProblem, has_reserved_key, stored_text};
 use crate::finite::check_finite;
 
 pub use self::round_trip::RoundTripError;
@@ -58,9 +59,29 @@ impl Payload {
         RawValue::from_string(text).map(Self::from)
     }
 
+    /// A document as it stands in a store, where anybody may have written it; for backends that keep
+    /// texts. It is read as every store reads it: of two members of one name the last counts, and
+    /// `1e2` is the integer 100.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one JSON value.
+    pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
+        Self::parse(text.to_owned())?.respelled(|text| Ok(stored(text)))
+    }
+
+    /// The document in another spelling.
+    fn respelled<E>(&self, spell: impl FnOnce(&str) -> Result<Cow<'_, str>, E>) -> Result<Self, E> {
+        Ok(match spell(self.as_str())? {
+            Cow::Borrowed(_) => self.clone(),
+            Cow::Owned(text) => Self::parse(text).expect("another spelling of JSON is JSON"),
+        })
+    }
+
     /// What stands in the place of a document in a row that cannot be read, as a store of events
     /// gives it to readers; for backends. Reading it into any type fails for this reason, which
-    /// names the event and the column; as text it is `null`.
+    /// names the event and the column, and so does writing it as a part of something else; as text it
+    /// is `null`.
     pub fn unreadable(reason: &str) -> Self {
         Self(Form::Unreadable(reason.into()))
     }
@@ -119,18 +140,27 @@ impl Payload {
         }
     }
 
-    /// The document in the form that every store may give back: keys by length, then by their
-    /// bytes, numbers written out, of two members of one name the last, no white space.
+    /// The document in the form that every store gives back: keys by length, then by their bytes,
+    /// numbers written out, with a point if they have a fraction or an exponent, no white space.
     ///
     /// # Errors
     ///
-    /// When it has a number that no store takes, or half of a surrogate pair.
+    /// When it has a number that no store takes, half of a surrogate pair, or two members of one
+    /// name.
     pub fn canonical(&self) -> Result<Self, ContentProblem> {
-        let text = canonical(self.as_str(), MAX_CANONICAL_BYTES)?;
-        if text == self.as_str() {
-            return Ok(self.clone());
+        self.respelled(|text| canonical(text, MAX_CANONICAL_BYTES))
+    }
+
+    /// The canonical form of a document that every store takes.
+    pub(crate) fn stored_form(
+        &self,
+        max_bytes: usize,
+        max_depth: usize,
+    ) -> Result<Self, ContentProblem> {
+        match self.unreadable_because() {
+            Some(reason) => Err(ContentProblem::Unreadable { reason: reason.to_owned() }),
+            None => self.respelled(|text| stored_text(text, max_bytes, max_depth)),
         }
-        Ok(Self::parse(text).expect("the canonical form of JSON is JSON"))
     }
 }
 
@@ -199,7 +229,12 @@ impl fmt::Debug for Payload {
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.as_raw().serialize(serializer)
+        match self.unreadable_because() {
+            Some(reason) => {
+                Err(serde::ser::Error::custom(format_args!("{reason}, so it cannot be written")))
+            }
+            None => self.as_raw().serialize(serializer),
+        }
     }
 }
 
@@ -225,6 +260,8 @@ mod tests {
         assert!(error.to_string().contains("event_data of event 7"), "{error}");
         assert_ne!(odd, payload("null"));
         assert_eq!(odd, odd.clone());
+        let error = Payload::of(&[("doc", &odd)]).unwrap_err();
+        assert!(error.to_string().contains("event_data of event 7"), "{error}");
     }
 
     #[test]

@@ -29,7 +29,12 @@ pub fn set_metadata<T: Serialize>(
     field: &str,
     value: &T,
 ) -> Result<(), EncodeError> {
-    metadata.set(field, payload_of(event_type, value)?);
+    let value = payload_of(event_type, value)?;
+    metadata.set(field, value.clone());
+    if value.as_str() == "null" {
+        // not stored, and not filled from the command's metadata
+        metadata.extra.insert(field.to_owned(), value);
+    }
     Ok(())
 }
 

@@ -77,7 +77,8 @@ impl Snapshot {
         if self.schema.contains('\0') {
             return Err(refused(ContentProblem::NulCharacter { path: "schema".to_owned() }));
         }
-        self.state.stored_form(Limits::default().append_bytes).map(drop).map_err(refused)
+        let Limits { append_bytes, depth, .. } = Limits::default();
+        self.state.stored_form(append_bytes, depth).map(drop).map_err(refused)
     }
 }
 

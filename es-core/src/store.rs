@@ -60,7 +60,8 @@ use crate::stream::StreamId;
 ///    [`find_append`](Self::find_append) answers the whole first result under each of its streams.
 ///    (`idempotency::a_refused_append_records_no_key`,
 ///    `idempotency::a_key_belongs_to_its_streams`, `idempotency::a_recorded_append_is_found`)
-/// 9. [`AppendRequest::check`] is applied before anything is written.
+/// 9. What [`AppendRequest::checked`] makes of the request is written, or nothing is. So what a store
+///    gave back, each store takes again.
 ///    (`limits::a_refused_request_writes_nothing`, `limits::what_is_within_the_limits_is_kept`)
 /// 10. An acknowledged append is seen by every read that begins afterwards, and survives a reopening
 ///     of the store if the store is durable; so do its idempotency key and its event ids. Only a
@@ -76,7 +77,10 @@ use crate::stream::StreamId;
 ///
 /// **Content**
 ///
-/// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged.
+/// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged; but
+///     for white space and the order of keys, documents come back in the
+///     [canonical](crate::Payload::canonical) form, so that an integer stays one for every reader,
+///     and a float, too.
 ///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
 ///     `fidelity::numbers_in_metadata_come_back_to_the_last_digit`,
 ///     `fidelity::large_payloads_come_back`, `fidelity::names_come_back_unchanged`,

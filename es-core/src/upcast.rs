@@ -174,7 +174,7 @@ mod tests {
             payload.within("amount", |_| panic!("it is no object"));
             payload.within_each("deep", |_| panic!("it is no array"));
         });
-        let huge = format!("1{}", "0".repeat(400));
+        let huge = format!("1{}.0", "0".repeat(400));
         assert_eq!(
             after.unwrap(),
             format!(
@@ -208,7 +208,7 @@ mod tests {
                     payload.insert(name, number);
                 }
             });
-        assert_eq!(rounded.unwrap(), r#"{"m":0.12345678901234568,"n":18446744073709552000}"#);
+        assert_eq!(rounded.unwrap(), r#"{"m":0.12345678901234568,"n":18446744073709552000.0}"#);
     }
 
     #[test]

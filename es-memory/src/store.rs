@@ -82,7 +82,7 @@ impl MemoryStore {
 #[async_trait]
 impl EventStore for MemoryStore {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        request.check(&self.0.limits)?;
+        let request = request.checked(&self.0.limits)?;
         let mut log = self.log();
         let now = self.0.clock.now();
         let appended = log.append(request, now, |events| self.take_inline(events, now))?;

@@ -180,10 +180,11 @@ impl PostgresStore {
         connector.end();
     }
 
-    /// Checks a request against the limits and against what the columns can hold.
-    pub(crate) fn check(&self, request: &AppendRequest) -> Result<(), InvalidRequest> {
+    /// The request in the form in which it is written, if it is within the limits and the columns can
+    /// hold it.
+    pub(crate) fn checked(&self, request: AppendRequest) -> Result<AppendRequest, InvalidRequest> {
         let config = self.config();
-        request.check(&config.limits)?;
+        let request = request.checked(&config.limits)?;
         if config.layout.ids == IdType::Int {
             for part in request.streams() {
                 if IdType::number(part.stream.aggregate_id()).is_none() {
@@ -194,14 +195,14 @@ impl PostgresStore {
                 }
             }
         }
-        Ok(())
+        Ok(request)
     }
 }
 
 #[async_trait]
 impl EventStore for PostgresStore {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.check(&request)?;
+        let request = self.checked(request)?;
         self.shared.log.check()?;
         self.shared.writer.append(request).await
     }

@@ -71,7 +71,7 @@ impl PostgresStore {
         connection: &mut PgConnection,
         request: AppendRequest,
     ) -> Result<Appended, AppendError> {
-        self.check(&request)?;
+        let request = self.checked(request)?;
         let appender = self.appender();
         let answer = match appender.projections.inline.all() {
             None => {

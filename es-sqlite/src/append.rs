@@ -19,7 +19,7 @@ pub(crate) struct CheckedAppend {
 
 impl CheckedAppend {
     pub(crate) fn new(request: AppendRequest, limits: &Limits) -> Result<Self, InvalidRequest> {
-        request.check(limits)?;
+        let request = request.checked(limits)?;
         let events = request.streams().iter().flat_map(|part| &part.events);
         let metadata = events
             .map(|event| {

@@ -76,11 +76,12 @@ impl<'a> EventRow<'a> {
         must("event_type", self.text(column::EVENT_TYPE).is_some());
         let metadata = match self.value(column::METADATA) {
             ValueRef::Null => Some(Metadata::default()),
-            _ => self.text(column::METADATA).and_then(|text| serde_json::from_str(text).ok()),
+            _ => self
+                .document(column::METADATA)
+                .and_then(|metadata| serde_json::from_str(metadata.as_str()).ok()),
         };
         must("metadata", metadata.is_some());
-        let payload =
-            self.text(column::EVENT_DATA).and_then(|text| Payload::parse(text.to_owned()).ok());
+        let payload = self.document(column::EVENT_DATA);
         must("event_data", payload.is_some());
         let payload = match (odd, payload) {
             (None, Some(payload)) => payload,
@@ -115,6 +116,10 @@ impl<'a> EventRow<'a> {
 
     fn text(&self, index: usize) -> Option<&'a str> {
         self.value(index).as_str().ok()
+    }
+
+    fn document(&self, index: usize) -> Option<Payload> {
+        Payload::from_stored(self.text(index)?).ok()
     }
 
     /// What stands in a column, as text whatever it is.

@@ -43,7 +43,7 @@ pub(crate) fn latest(
         version: StreamVersion::new(version.max(0).unsigned_abs()),
         last_event: last_event.parse::<EventId>().map_err(|error| corrupt().caused_by(error))?,
         schema,
-        state: Payload::parse(state).map_err(|error| corrupt().caused_by(error))?,
+        state: Payload::from_stored(&state).map_err(|error| corrupt().caused_by(error))?,
         taken_at: parse_time(&taken_at).map_err(|error| corrupt().caused_by(error))?,
     }))
 }

@@ -7,7 +7,8 @@ use es_core::projection::{
     read_row,
 };
 use es_core::{
-    EventFilter, EventStore, EventStoreExt, ReadLog, ReadStream, RecordedEvent, StreamId,
+    ContentProblem, EventFilter, EventStore, EventStoreExt, Payload, ReadLog, ReadStream,
+    RecordedEvent, StreamId,
 };
 use fastrand::Rng;
 use futures_util::StreamExt;
@@ -44,6 +45,36 @@ pub fn json(chance: &mut Rng) -> String {
         1 => format!("[{value}]"),
         _ => format!(r#"{{"output": {value}}}"#),
     }
+}
+
+/// Texts that somebody may write into a row, and what every store reads there.
+pub const SPELLINGS: [(&str, &str); 7] = [
+    (r#"{"by":1,"by":2}"#, r#"{"by":2}"#),
+    (r#"{"by":1e0}"#, r#"{"by":1}"#),
+    (r#"{"by":-0}"#, r#"{"by":0}"#),
+    (
+        r#" { "to" : [1E2, 1.0, -0.0, 1.50e1], "by" : 1e17 } "#,
+        r#"{"by":100000000000000000,"to":[100,1.0,0.0,15.0]}"#,
+    ),
+    (
+        r#"{"by":{"x":[1,{"y":1,"\u0079":[1e0]}],"x":[{"y":1,"\u0079":[1e0]}]}}"#,
+        r#"{"by":{"x":[{"y":[1]}]}}"#,
+    ),
+    (r#"{"by":18446744073709551617}"#, r#"{"by":18446744073709551617}"#),
+    (r#"{"by":0.12345678901234567890e1}"#, r#"{"by":1.2345678901234567890}"#),
+];
+
+/// Checks that a row with such a text in its payload and as `x` in its metadata, as a store gives it
+/// back, is read as every other store reads it.
+///
+/// # Panics
+///
+/// When it is not.
+pub fn check_spelling(event: &RecordedEvent, expected: &str) {
+    let payload = event.payload.canonical().expect("it is read without a repeated member");
+    assert_eq!(payload.as_str(), expected);
+    let metadata: Payload = event.metadata.get("x").expect("it is read");
+    assert_eq!(metadata.canonical().expect("it is read so, too").as_str(), expected);
 }
 
 /// An odd JSON object for metadata.
@@ -110,6 +141,11 @@ pub async fn check_readers<S: EventStore + ProjectionSink + 'static>(
         read.after = page.next;
     }
     assert_eq!(log.len(), events);
+    for event in &log {
+        let form = event.payload.canonical();
+        let is_repeated = matches!(form, Err(ContentProblem::RepeatedMember { .. }));
+        assert!(!is_repeated, "no type is to choose between two members: {}", event.payload);
+    }
     assert!(log.is_sorted_by(|a, b| a.position < b.position));
     let good: Vec<_> = log.iter().filter(|event| event.stream == *well).cloned().collect();
     assert!(good.iter().all(|event| event.payload.unreadable_because().is_none()));

@@ -46,7 +46,8 @@ impl<'a> Decimal<'a> {
         Some((before, after))
     }
 
-    /// At most so many bytes are needed to write the number out; `None` if that is no length.
+    /// At most so many bytes are needed to write the number out, but for the `.0` of the canonical
+    /// form; `None` if that is no length.
     pub(crate) fn plain_bytes(&self) -> Option<usize> {
         let (before, after) = self.plain_parts()?;
         usize::try_from(before.checked_add(after)?.checked_add(2)?).ok()
@@ -101,6 +102,16 @@ impl<'a> Decimal<'a> {
         }
     }
 
+    /// As [`write_plain`](Self::write_plain), with a point if the number was written with a fraction
+    /// or an exponent: readers take a number without one for an integer.
+    pub(crate) fn write_canonical(&self, out: &mut String) {
+        self.write_plain(out);
+        let is_float = self.text.contains(['.', 'e', 'E']);
+        if is_float && self.plain_parts().is_some_and(|(_, after)| after == 0) {
+            out.push_str(".0");
+        }
+    }
+
     /// Appends the one text that all spellings of this value have in common.
     pub(crate) fn write_normal(&self, out: &mut String) {
         if self.is_zero() {
@@ -126,6 +137,11 @@ impl<'a> Decimal<'a> {
             out.push_str(&power.to_string());
         }
     }
+}
+
+/// True if a number is written out: without an exponent, and not zero with a sign.
+pub(super) fn is_plain(number: &str) -> bool {
+    !number.starts_with("-0") && !number.contains(['e', 'E'])
 }
 
 /// The integer that a JSON number is once it is written out: `1e3` is 1000. One with a point is none,
@@ -199,6 +215,28 @@ mod tests {
         assert_eq!(plain("1e308").len(), 309);
         assert_eq!(Decimal::of("1e99999999999999999999").plain_bytes(), None);
         assert_eq!(Decimal::of("0e9223372036854775807").plain_bytes(), Some(3));
+    }
+
+    #[test]
+    fn what_was_written_as_a_float_stays_one() {
+        let cases = [
+            ("1e16", "10000000000000000.0"),
+            ("-1E+2", "-100.0"),
+            ("1.5e3", "1500.0"),
+            ("0e10", "0.0"),
+            ("-0.0", "0.0"),
+            ("1e-2", "0.01"),
+            ("1.50", "1.50"),
+            ("100", "100"),
+            ("-0", "0"),
+            ("18446744073709551617", "18446744073709551617"),
+        ];
+        for (text, expected) in cases {
+            let mut out = String::new();
+            Decimal::of(text).write_canonical(&mut out);
+            assert_eq!(out, expected, "{text}");
+            assert!(is_same_number(text, expected));
+        }
     }
 
     #[test]

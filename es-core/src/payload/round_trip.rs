@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Payload;
-use crate::content::{ContentProblem, check_json};
+use crate::content::ContentProblem;
 use crate::limits::Limits;
 use crate::time_travel::{Difference, differences};
 
@@ -44,21 +44,13 @@ impl Payload {
         T: Serialize + DeserializeOwned,
     {
         let written = Self::of(value).map_err(RoundTripError::Json)?;
-        let stored = written.stored_form(max_bytes)?;
+        let stored = written.stored_form(max_bytes, Limits::default().depth)?;
         let read: T = stored.decode().map_err(RoundTripError::Unreadable)?;
         if !is_written_as(&read, &written) {
             let again = Self::of(&read).map_err(RoundTripError::Json)?;
             unchanged(&written, &again).map_err(RoundTripError::Changed)?;
         }
         Ok((stored, read))
-    }
-}
-
-impl Payload {
-    /// The form that every store may give back, of a document that every store takes.
-    pub(crate) fn stored_form(&self, max_bytes: usize) -> Result<Self, ContentProblem> {
-        check_json(self.as_str(), max_bytes, Limits::default().depth)?;
-        self.canonical()
     }
 }
 

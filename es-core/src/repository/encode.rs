@@ -1,6 +1,7 @@
 //! From decided events to storable ones.
 
 use super::error::ExecuteError;
+use crate::append::InvalidRequest;
 use crate::envelope::NewEvent;
 use crate::environment::Environment;
 use crate::event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
@@ -17,6 +18,7 @@ pub(crate) struct Encoded<E> {
 /// Why a decided event cannot be stored.
 pub(crate) enum EncodeFailure {
     Encode(EncodeError),
+    Invalid(InvalidRequest),
     Unreadable { event_type: &'static str, source: DecodeError },
     Changed { event_type: &'static str, part: &'static str, difference: Box<Difference> },
 }
@@ -25,6 +27,7 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
     fn from(failure: EncodeFailure) -> Self {
         match failure {
             EncodeFailure::Encode(error) => Self::Encode(error),
+            EncodeFailure::Invalid(invalid) => Self::Invalid(invalid),
             EncodeFailure::Unreadable { event_type, source } => {
                 Self::Unreadable { event_type, source }
             }
@@ -51,13 +54,16 @@ pub(crate) fn encode_events<E: Event>(
         let kind = event.event_type();
         let mut own = Metadata::default();
         let written = event.encode(&mut own).map_err(EncodeFailure::Encode)?;
-        // what has no such form is refused by the append, which says why
-        let payload = written.canonical().unwrap_or_else(|_| written.clone());
+        let event_id = environment.event_ids.next_id();
+        // in the words of the append, which refuses the same
+        let payload = written.canonical().map_err(|problem| {
+            let (event_type, part) = (kind.name.to_owned(), "payload");
+            EncodeFailure::Invalid(InvalidRequest::Content { event_type, event_id, part, problem })
+        })?;
         let metadata = filled(own.clone(), kind, base);
         let stored = read_back::<E>(kind, &payload, &metadata)?;
         check_unchanged(&stored, (&written, own), &metadata, base)?;
         encoded.stored.push(stored);
-        let event_id = environment.event_ids.next_id();
         encoded.new.push(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata));
     }
     Ok(encoded)
@@ -106,7 +112,6 @@ fn check_unchanged<E: Event>(
     if own == was.1 {
         return Ok(());
     }
-    // a field that the event left out may be one that the command has
     let documents = (Payload::of(metadata), Payload::of(&filled(own, kind, base)));
     match documents {
         (Ok(written), Ok(again)) => {

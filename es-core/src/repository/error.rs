@@ -46,8 +46,7 @@ pub enum ExecuteError<R> {
     Encode(#[from] EncodeError),
     /// A decided event could be written, but not read back; nothing was written.
     ///
-    /// A database may put its fields into another order, for example, and a field that lives in the
-    /// metadata may have got a value of another type from the command's metadata.
+    /// A database may put its fields into another order, for example.
     #[error("event `{event_type}` could not be read back after writing, so nothing was written")]
     Unreadable {
         /// The stored name of the event.

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::canonical::pointer_token;
 use crate::limits::Limits;
 use crate::payload::{Parts, Payload};
 
@@ -85,7 +86,7 @@ fn compare(
         (Parts::Object(old), Parts::Object(new)) if depth > 0 => {
             let keys: BTreeSet<_> = old.keys().chain(new.keys()).collect();
             for key in keys {
-                within(path, &escaped(key), old.get(key), new.get(key), found);
+                within(path, &pointer_token(key), old.get(key), new.get(key), found);
             }
         }
         (Parts::Array(old), Parts::Array(new)) if depth > 0 => {
@@ -98,11 +99,6 @@ fn compare(
             found.push(Difference { path, old, new });
         }
     }
-}
-
-/// A key as a token of a JSON pointer.
-fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

@@ -88,6 +88,29 @@ async fn whatever_stands_in_a_row_costs_at_most_itself() {
 }
 
 #[tokio::test]
+async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    for (version, (text, _)) in (1..).zip(raw_rows::SPELLINGS) {
+        run(
+            &database,
+            &format!(
+                "INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version, event_type,
+                     event_data, metadata)
+                 VALUES ('account', 'spelt', {version}, 'x', '{text}', '{{\"x\":{text}}}')"
+            ),
+        )
+        .await;
+    }
+    let stream = ReadStream::new("account/spelt".parse().unwrap());
+    let page = store.read_stream(&stream).await.unwrap();
+    assert_eq!(page.events.len(), raw_rows::SPELLINGS.len());
+    for (event, (_, expected)) in page.events.iter().zip(raw_rows::SPELLINGS) {
+        raw_rows::check_spelling(event, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_key_written_by_hand_costs_that_key() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;

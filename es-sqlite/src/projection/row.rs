@@ -84,7 +84,7 @@ impl Columns<'_> {
     pub(super) fn model_row(&self) -> Result<ModelRow, StoreError> {
         let key: String = self.get("key")?;
         let value = self.row.get_ref("value").doing(self.connection, "reading a projection in")?;
-        let value = value.as_str().ok().and_then(|text| Payload::parse(text.to_owned()).ok());
+        let value = value.as_str().ok().and_then(|text| Payload::from_stored(text).ok());
         let value = value.unwrap_or_else(|| Payload::unreadable("its value is no JSON"));
         Ok(ModelRow { key, value })
     }

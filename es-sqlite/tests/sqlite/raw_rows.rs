@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use es_core::{
-    Aggregate, Event, EventStore, IdempotencyKey, LoadError, Repository, StoreErrorKind,
+    Aggregate, Event, EventStore, IdempotencyKey, LoadError, ReadStream, Repository, StoreErrorKind,
 };
 use es_sqlite::rusqlite::types::Value;
 use es_sqlite::rusqlite::{Connection, params};
@@ -101,6 +101,29 @@ async fn whatever_stands_in_a_row_costs_at_most_itself() {
         ["aggregate_id", "aggregate_version", "event_id", "event_type", "metadata", "event_data"]
     {
         assert!(unreadable(column), "{column}");
+    }
+}
+
+#[tokio::test]
+async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let connection = folder.connection();
+    for (version, (text, _)) in (1..).zip(raw_rows::SPELLINGS) {
+        connection
+            .execute(
+                "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
+                     aggregate_version, event_type, created_at, metadata, event_data)
+                 VALUES (?1, 'posting', '1', ?2, 'x', '2025-11-19 10:00:00.000000',
+                     '{\"x\":' || ?3 || '}', ?3)",
+                params![format!("{version:08x}-0000-4000-8000-000000000001"), version, text],
+            )
+            .unwrap();
+    }
+    let page = store.read_stream(&ReadStream::new(stream("posting/1"))).await.unwrap();
+    assert_eq!(page.events.len(), raw_rows::SPELLINGS.len());
+    for (event, (_, expected)) in page.events.iter().zip(raw_rows::SPELLINGS) {
+        raw_rows::check_spelling(event, expected);
     }
 }
 

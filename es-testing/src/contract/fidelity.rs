@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use es_core::{
     AppendError, AppendRequest, Clock, EventId, EventVersion, InvalidRequest, Metadata, NewEvent,
-    Payload, RecordedEvent,
+    Payload, RecordedEvent, check_json,
 };
 use serde_json::json;
 
@@ -30,8 +30,23 @@ async fn come_back(store: &Store, written: Vec<NewEvent>) {
                 shortened(&found.payload)
             );
             assert_eq!(found.metadata, written.metadata, "the metadata comes back equal");
+            same_form(found, written);
         }
     }
+}
+
+/// The text that every store gives back, but for the order of keys and white space.
+fn form(document: &Payload) -> Payload {
+    document.canonical().unwrap_or_else(|error| panic!("{}: {error}", shortened(document)))
+}
+
+/// Readers tell an integer from a float by its spelling.
+fn same_form(found: &RecordedEvent, written: &NewEvent) {
+    let metadata = |metadata| Payload::of(metadata).expect("metadata is JSON");
+    let (kept, wanted) = (form(&found.payload), form(&written.payload));
+    assert_eq!(kept.as_str(), wanted.as_str(), "the payload keeps its form");
+    let (kept, wanted) = (form(&metadata(&found.metadata)), form(&metadata(&written.metadata)));
+    assert_eq!(kept.as_str(), wanted.as_str(), "the metadata keeps its form");
 }
 
 fn shortened(payload: &Payload) -> String {
@@ -68,7 +83,7 @@ pub(super) async fn payloads_come_back_as_the_same_value(fixture: &dyn Fixture) 
         r#"[1,[2,[3,[4,[5,{"six":[7]}]]]]]"#,
         " { \"spaced\" :\t[ 1 , 2 ]\n} ",
         r#"{"null":null,"zero":0,"empty":"","false":false}"#,
-        r#"{"a":1,"b":{"c":1,"c":[2]},"a":1.50}"#,
+        r#"{"by":1e2,"to":{"zz":-0,"z":[1e16,10000000000000000,1E2,-0.0,10e-1]}}"#,
         "[1.50,1e2,18446744073709551617,0.12345678901234567890,-1E-5]",
     ];
     come_back(&fixture.store(), texts.into_iter().map(text_event).collect()).await;
@@ -194,9 +209,11 @@ pub(super) async fn generated_documents_come_back_or_are_refused(fixture: &dyn F
             let text = &written.payload;
             assert!(found.payload.same_json(text), "seed {seed}: {text} came as {}", found.payload);
             assert_eq!(found.metadata, written.metadata, "seed {seed}: metadata of {text}");
-            let canonical = text.canonical();
-            let canonical =
-                canonical.unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
+            same_form(found, written);
+            let canonical = form(text);
+            let bytes = canonical.as_str().len();
+            let fits = |most| check_json(text.as_str(), most, limits.depth).is_ok();
+            assert!(fits(bytes) && !fits(bytes - 1), "seed {seed}: {text} counts as it is stored");
             assert!(canonical.same_json(text), "seed {seed}: {text} is not {canonical}");
             respelled.push(NewEvent::new(new_id(), "amount_paid_in", canonical));
         }

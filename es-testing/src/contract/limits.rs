@@ -30,6 +30,18 @@ fn metadata_of(bytes: usize) -> Metadata {
     Metadata::new().with("note", "x".repeat(bytes - frame))
 }
 
+/// An event of which payload and metadata have exactly the allowed size once they are stored.
+fn spaced(limits: &Limits) -> NewEvent {
+    let space = " ".repeat(300);
+    let array = |bytes: usize| {
+        let text = "x".repeat(bytes - r#"["",1]"#.len());
+        raw(format!("{space}[{space}\"{text}\" ,\n{space}1\t]"))
+    };
+    let mut metadata = Metadata::new();
+    metadata.set("note", array(limits.metadata_bytes - r#"{"note":}"#.len()));
+    with(array(limits.payload_bytes)).with_metadata(metadata)
+}
+
 /// The largest number of events of the largest payload that an append can hold, with empty
 /// metadata, and what is left then.
 fn full_append(limits: &Limits) -> Vec<NewEvent> {
@@ -93,6 +105,18 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
             )),
         ),
         (
+            "two members of one name",
+            last(with(raw(r#"{"by":1,"to":[{"x":1,"y":2,"\u0078":3}]}"#.to_owned()))),
+        ),
+        (
+            "two members of one name in metadata",
+            last(event(3).with_metadata({
+                let mut metadata = Metadata::new();
+                metadata.set("x", raw(r#"{"by":1,"to":2,"by":1}"#.to_owned()));
+                metadata
+            })),
+        ),
+        (
             "a conversation that is too long for an index",
             last(event(3).with_metadata(
                 Metadata::new().with("conversation_id", "c".repeat(Limits::CONVERSATION_BYTES)),
@@ -151,6 +175,10 @@ pub(super) async fn what_is_within_the_limits_is_kept(fixture: &dyn Fixture) {
             to(vec![event(1).with_metadata(metadata_of(limits.metadata_bytes))]),
         ),
         ("as many bytes as allowed", to(full_append(&limits))),
+        (
+            "a payload and metadata of the allowed size, and white space beside",
+            to(vec![spaced(&limits)]),
+        ),
         ("a payload of the allowed depth", to(vec![with(nested(limits.depth))])),
         ("the longest key", to(vec![event(1)]).with_key(key(&longest))),
     ];
@@ -172,6 +200,12 @@ pub(super) async fn what_is_within_the_limits_is_kept(fixture: &dyn Fixture) {
             };
             assert!(found.payload.same_json(&written.payload), "{what}: kept unchanged");
             assert_eq!(found.metadata, written.metadata, "{what}: kept unchanged");
+        }
+        // what a store gave back, each takes again, in whatever text it gives it back
+        if let [only] = &found[..] {
+            let again = NewEvent::new(new_id(), "amount_paid_in", only.payload.clone());
+            let again = again.with_metadata(only.metadata.clone());
+            append(&store, &stream("again"), ANY, vec![again]).await;
         }
     }
 }

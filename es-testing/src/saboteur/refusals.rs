@@ -80,6 +80,22 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             },
         }),
+        of_events("keeps_the_last_of_two_members", 9, |healthy| Rewrites {
+            store: healthy.events,
+            rewrite: |part| {
+                for event in &mut part.events {
+                    if let Ok(payload) = Payload::from_stored(event.payload.as_str())
+                        && event.payload.canonical().is_err()
+                    {
+                        event.payload = payload;
+                    }
+                }
+            },
+        }),
+        of_events("counts_white_space", 9, |healthy| CountsWhiteSpace {
+            store: healthy.events,
+            limits: healthy.limits,
+        }),
         of_events("writes_before_it_checks", 9, |healthy| WritesBeforeItChecks(healthy.events)),
         of_events("refuses_without_a_reason", 9, |healthy| RefusesWithoutAReason(healthy.events)),
         of_events("refuses_the_limit_itself", 9, |healthy| RefusesTheLimit {
@@ -278,6 +294,29 @@ impl Wrapper for RefusesWithoutAReason {
             }
             answer => answer,
         }
+    }
+}
+
+struct CountsWhiteSpace {
+    store: Store,
+    limits: Limits,
+}
+
+#[async_trait]
+impl Wrapper for CountsWhiteSpace {
+    fn inner(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        request.check(&self.limits)?;
+        let limit = self.limits.payload_bytes;
+        let events = request.streams().iter().flat_map(|part| &part.events);
+        let bytes = events.map(|event| event.payload.as_str().len()).max().unwrap_or(0);
+        if bytes > limit {
+            return Err(InvalidRequest::TooLarge { bytes, limit }.into());
+        }
+        self.store.append(request).await
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use es_core::projection::{ApplyError, Definition, Projection};
 use es_core::{
-    Aggregate, Event, EventFilter, EventStore, ExecuteError, Metadata, ReadStream, RecordedEvent,
-    Repository, SnapshotQueue, SnapshotStore, Snapshotted, StreamVersion,
+    Aggregate, Event, EventFilter, EventStore, ExecuteError, Metadata, Payload, ReadStream,
+    RecordedEvent, Repository, SnapshotQueue, SnapshotStore, Snapshotted, StreamVersion,
 };
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -23,16 +23,59 @@ enum Reading {
 
 #[derive(Event, Debug, Clone, PartialEq)]
 enum MeterEvent {
-    ReadingTaken { reading: Reading },
-    LimitSet { limit: Option<f64> },
-    AnythingNoted { note: Value },
+    ReadingTaken {
+        reading: Reading,
+    },
+    LimitSet {
+        limit: Option<f64>,
+    },
+    AnythingNoted {
+        note: Value,
+    },
+    AmountRead {
+        amount: Amount,
+    },
+    FieldsRead {
+        amount: u64,
+        #[serde(flatten)]
+        rest: BTreeMap<String, Value>,
+    },
+    HeadersRead {
+        headers: Headers,
+    },
+    DocumentCopied {
+        doc: Payload,
+    },
     TotalReset {},
+}
+
+/// What tells an integer from a float, as a `Value` does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Amount {
+    Int(i64),
+    Float(f64),
+}
+
+/// A map that may have several values under one name.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Headers(BTreeMap<String, Vec<String>>);
+
+impl Serialize for Headers {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let all = self.0.iter().flat_map(|(name, all)| all.iter().map(move |one| (name, one)));
+        to.collect_map(all)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Meter {
     notes: Vec<Value>,
     total: Option<Reading>,
+    amount: Option<Amount>,
+    count: u32,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
 }
 
 impl Aggregate for Meter {
@@ -44,6 +87,8 @@ impl Aggregate for Meter {
         match event {
             MeterEvent::AnythingNoted { note } => self.notes.push(note.clone()),
             MeterEvent::TotalReset {} => self.total = Some(Reading::Total(0)),
+            MeterEvent::AmountRead { amount } => self.amount = Some(amount.clone()),
+            MeterEvent::FieldsRead { rest, .. } => self.rest.clone_from(rest),
             _ => {}
         }
     }
@@ -97,9 +142,66 @@ async fn a_command_answers_what_a_load_gives() {
     let executed =
         meters.record(&id(), |_| MeterEvent::AnythingNoted { note: note.clone() }).await.unwrap();
     assert_eq!(meters.load(&id()).await.unwrap().state, executed.state);
-    assert_eq!(executed.state.notes[0]["bb"], json!(10_000_000_000_000_000_u64));
+    assert_eq!(executed.state.notes[0]["bb"], json!(1e16));
     let stored = events(&store).await;
     assert!(stored[0].payload.as_str().starts_with(r#"{"note":{"a":0.0,"c":[1000"#));
+}
+
+#[tokio::test]
+async fn a_float_stays_a_float_whatever_its_size() {
+    let store = Arc::new(MemoryStore::new());
+    let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
+    tokio::spawn(worker.run());
+    let plain: Repository<Meter> = Repository::new(store.clone());
+    let kept = plain.clone().with_snapshots(store.clone(), queue.clone(), 1);
+    for power in -30..40 {
+        for amount in [Amount::Float(10_f64.powi(power)), Amount::Int(1 << power.max(0))] {
+            let event = MeterEvent::AmountRead { amount: amount.clone() };
+            let executed = kept.record(&id(), |_| event.clone()).await.unwrap();
+            assert_eq!(executed.state.amount, Some(amount.clone()));
+            queue.flush().await;
+            for meters in [&plain, &kept] {
+                let state = meters.load(&id()).await.unwrap().state;
+                assert_eq!(state.amount.as_ref(), Some(&amount), "{power}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_says_one_name_twice_is_not_written() {
+    let store = Arc::new(MemoryStore::new());
+    let meters: Repository<Meter> = Repository::new(store.clone());
+    let rest = |name: &str| BTreeMap::from([(name.to_owned(), json!(1_000_000))]);
+    let headers = |values: &[&str]| {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        MeterEvent::HeadersRead { headers: Headers([("set-cookie".to_owned(), values)].into()) }
+    };
+    let twice = [
+        (MeterEvent::FieldsRead { amount: 5, rest: rest("amount") }, "/amount"),
+        (headers(&["a", "b"]), "/headers/set-cookie"),
+    ];
+    for (event, place) in twice {
+        let error = meters.record(&id(), |_| event.clone()).await.unwrap_err();
+        let ExecuteError::Invalid(invalid) = error else { panic!("{error:?}") };
+        let told = format!("the member at `{place}` stands twice");
+        assert!(invalid.to_string().contains(&told), "{invalid}");
+    }
+    assert_eq!(events(&store).await, []);
+    let once = MeterEvent::FieldsRead { amount: 5, rest: rest("z") };
+    meters.record(&id(), |_| once.clone()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_unreadable_is_not_copied_into_an_event_as_null() {
+    let store = Arc::new(MemoryStore::new());
+    let meters: Repository<Meter> = Repository::new(store.clone());
+    let event = MeterEvent::DocumentCopied { doc: Payload::unreadable("event_data of event 7") };
+    let error = meters.record(&id(), |_| event.clone()).await.unwrap_err();
+    let ExecuteError::Encode(error) = error else { panic!("{error:?}") };
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(why.contains("event_data of event 7"), "{why}");
+    assert_eq!(events(&store).await, []);
 }
 
 #[tokio::test]
@@ -111,14 +213,17 @@ async fn a_state_that_would_not_come_back_is_not_kept() {
     let meters = meters.with_snapshots(store.clone(), queue.clone(), 1);
     let mut kept = Vec::new();
     let note = MeterEvent::AnythingNoted { note: json!(1) };
-    for event in [note, MeterEvent::TotalReset {}] {
+    let rest = |name: &str| BTreeMap::from([(name.to_owned(), json!(5))]);
+    let twice = MeterEvent::FieldsRead { amount: 1, rest: rest("count") };
+    let once = MeterEvent::FieldsRead { amount: 1, rest: rest("z") };
+    for event in [note, twice, once, MeterEvent::TotalReset {}] {
         meters.record(&id(), |_| event.clone()).await.unwrap();
         queue.flush().await;
         let stream = "meter/m".parse().unwrap();
         let snapshot = store.latest_snapshot(&stream, StreamVersion::MAX).await.unwrap();
         kept.push(snapshot.map(|snapshot| snapshot.version.as_u64()));
     }
-    assert_eq!(kept, [Some(1), Some(1)]);
+    assert_eq!(kept, [Some(1), Some(1), Some(3), Some(3)]);
 }
 
 /// Makes the same row of each event.
@@ -152,6 +257,9 @@ async fn a_row_that_would_not_come_back_is_a_failure_of_its_event() {
     assert!(changes(Makes(Some(f64::INFINITY)).into()).is_err());
     assert!(changes(Makes(vec![0.5, f64::NAN]).into()).is_err());
     assert!(changes(Makes(json!({"$serde_json::private::RawValue": "1"})).into()).is_err());
+    let rest = BTreeMap::from([("count".to_owned(), json!(100))]);
+    let error = changes(Makes(Meter { rest, ..Meter::default() }).into()).unwrap_err().to_string();
+    assert!(error.contains("the member at `/count` stands twice"), "{error}");
     let rows = changes(Makes(json!({"bb": 1e3, "a": null})).into()).unwrap();
     assert_eq!(rows[0].value.as_ref().unwrap().as_str(), r#"{"a":null,"bb":1000.0}"#);
 }
@@ -172,6 +280,8 @@ enum LabelEvent {
         owner: Owner,
         #[event(metadata)]
         conversation_id: Option<i64>,
+        #[event(metadata)]
+        note: Option<String>,
     },
     TagsSet {
         tags: HashSet<String>,
@@ -205,6 +315,7 @@ async fn an_event_that_is_read_back_as_another_one_is_not_written() {
     let owner = |owner: &str| LabelEvent::OwnerNoted {
         owner: Owner(owner.to_owned()),
         conversation_id: None,
+        note: None,
     };
     for (event, part, told) in [
         (LabelEvent::LabelSet { label: "a ".to_owned() }, "payload", r#"/label: "a " -> "a""#),
@@ -225,13 +336,30 @@ async fn an_event_that_is_read_back_as_another_one_is_not_written() {
         labels.record(&id(), |_| event.clone()).await.unwrap();
     }
     assert_eq!(labels.load(&id()).await.unwrap().state.0, honest);
-    // what the command adds to a field that the event left out is read back with it
-    let of = labels.with_metadata(Metadata::new().with("conversation_id", 7));
-    of.record(&id(), |_| owner("b")).await.unwrap();
-    let state = of.load(&id()).await.unwrap().state;
-    let expected =
-        LabelEvent::OwnerNoted { owner: Owner("b".to_owned()), conversation_id: Some(7) };
-    assert_eq!(state.0[2], expected);
+}
+
+#[tokio::test]
+async fn a_field_that_an_event_decides_as_none_is_not_filled_from_the_command() {
+    let store = Arc::new(MemoryStore::new());
+    let labels: Repository<Labels> = Repository::new(store.clone());
+    let base = Metadata::new().with("conversation_id", 7).with("note", "b").with("actor_id", 8);
+    let labels = labels.with_metadata(base);
+    let noted = |conversation_id, note: Option<&str>| LabelEvent::OwnerNoted {
+        owner: Owner("b".to_owned()),
+        conversation_id,
+        note: note.map(str::to_owned),
+    };
+    let decided = [noted(None, None), noted(Some(1), Some("a"))];
+    for event in &decided {
+        let executed = labels.record(&id(), |_| event.clone()).await.unwrap();
+        assert_eq!(executed.state.0.last(), Some(event));
+    }
+    assert_eq!(labels.load(&id()).await.unwrap().state.0, decided);
+    let stream = ReadStream::new("labels/m".parse().unwrap());
+    let stored = store.read_stream(&stream).await.unwrap().events;
+    let filled = stored.iter().map(|event| event.metadata.actor_id);
+    assert_eq!(Vec::from_iter(filled), [Some(8), Some(8)]);
+    assert!(!stored[0].metadata.extra.contains_key("note"));
 }
 
 #[tokio::test]
