@@ -201,6 +201,7 @@ macro_rules! for_each_projection_scenario {
                     rows_across_streams_survive_slices,
                     a_rebuild_waits_out_a_failing_store,
                     one_name_is_one_projection,
+                    a_model_that_somebody_locked_holds_up_no_other,
                 }
                 odd_rows {
                     one_costs_its_key_and_names_the_cure,

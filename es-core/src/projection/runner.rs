@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, FutureExt, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
@@ -15,10 +15,12 @@ use crate::store::EventStore;
 use super::worker::GRACE;
 use super::{BatchLimit, Definition, FailurePolicy, LogBlockers, ProjectionSink, StopCause};
 
+mod crew;
 mod handle;
 mod member;
 mod round;
 
+use crew::Crew;
 pub use handle::RunnerHandle;
 use handle::Signals;
 use member::Member;
@@ -28,8 +30,8 @@ use round::Means;
 /// at the same place.
 ///
 /// A projection that is behind catches up by itself, a page in each round, and then joins the
-/// others. Each has a checkpoint, a lease and a failure policy of its own; one that stops does not
-/// stop the others.
+/// others. Each has a checkpoint, a lease and a failure policy of its own; one that stops, or whose
+/// model somebody has locked, does not stop the others.
 ///
 /// # Crashes
 ///
@@ -41,11 +43,16 @@ pub struct Runner {
     sink: Arc<dyn ProjectionSink>,
     environment: Environment,
     settings: Settings,
-    members: Vec<Member>,
+    crew: Crew,
     signals: Arc<Signals>,
+    /// How often it was asked to look at once.
+    wakes: u64,
     /// The page that was read while the one before it was committed, and what was asked for.
     ahead: Option<(ReadLog, LogPage)>,
 }
+
+/// For how long a projection may keep the others of its runner from going on.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What holds for all projections of a runner.
 #[derive(Debug, Clone)]
@@ -63,6 +70,11 @@ impl Settings {
         self.time_to_live.min(GRACE)
     }
 
+    /// For how long the others wait for one that does something.
+    fn moment(&self) -> Duration {
+        MOMENT.min(self.time_to_live / 10)
+    }
+
     /// After how long without any answer nobody waits any more: by then others may have the leases.
     fn patience(&self) -> Duration {
         self.time_to_live * 3
@@ -71,7 +83,7 @@ impl Settings {
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<_> = self.members.iter().map(|member| member.definition.name()).collect();
+        let names = self.crew.names();
         f.debug_struct("Runner")
             .field("holder", &self.settings.holder)
             .field("projections", &names)
@@ -113,7 +125,8 @@ impl Runner {
             },
         };
         let signals = Arc::new(Signals::new(store.clone(), sink.clone()));
-        Self { store, sink, environment, settings, members: Vec::new(), signals, ahead: None }
+        let crew = Crew::default();
+        Self { store, sink, environment, settings, crew, signals, wakes: 0, ahead: None }
     }
 
     /// Adds a projection that stops at an event that it cannot take.
@@ -129,7 +142,7 @@ impl Runner {
     ) -> Self {
         let definition = projection.into();
         self.signals.add(&definition);
-        self.members.push(Member::new(definition, policy));
+        self.crew.add(definition, policy);
         self
     }
 
@@ -215,8 +228,8 @@ impl Runner {
         self.check_names()?;
         while !self.signals.is_stopped() {
             let is_at_end = self.round().await;
-            let stopped: Vec<_> = self.members.iter().filter_map(Member::stopped).collect();
-            if !stopped.is_empty() && stopped.len() == self.members.len() {
+            let stopped: Vec<_> = self.crew.members().filter_map(Member::stopped).collect();
+            if !stopped.is_empty() && stopped.len() == self.crew.len() {
                 return Err(RunnerError { stopped });
             }
             if is_at_end && !self.signals.is_stopped() {
@@ -228,12 +241,14 @@ impl Runner {
     }
 
     fn check_names(&self) -> Result<(), RunnerError> {
-        let names = self.members.iter().map(|member| member.definition.name());
-        let twice = names.enumerate().filter(|(index, name)| {
-            self.members[..*index].iter().any(|member| member.definition.name() == *name)
-        });
+        let names = self.crew.names();
+        let twice = names.iter().enumerate();
+        let twice = twice.filter(|(index, name)| names[..*index].contains(*name));
         let stopped: Vec<_> = twice
-            .map(|(_, name)| Stopped { projection: name.to_owned(), cause: StopCause::NamedTwice })
+            .map(|(_, name)| Stopped {
+                projection: (*name).to_owned(),
+                cause: StopCause::NamedTwice,
+            })
             .collect();
         if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) }
     }
@@ -250,14 +265,20 @@ impl Runner {
     /// store and sink have not answered anything for three times the time of a lease, as which the
     /// time of a commit counts. The others have come to the end. A further call tries again what was
     /// not stopped by an event.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future ends what it has under way, and loses nothing: a further call goes on
+    /// where the models are.
     pub async fn catch_up(&mut self) -> Result<(), RunnerError> {
         self.check_names()?;
         self.signals.wake();
         // what was read for an earlier call may not be all that there is
         self.ahead = None;
         let (signals, settings) = (self.signals.clone(), self.settings.clone());
+        let call = Call(self);
         let ended = {
-            let work = std::pin::pin!(self.caught_up());
+            let work = std::pin::pin!(call.0.caught_up());
             let silent = std::pin::pin!(signals.silent_for(settings.patience()));
             let late = std::pin::pin!(signals.stopped_for(settings.grace()));
             match select(work, select(silent, late)).await {
@@ -265,26 +286,37 @@ impl Runner {
                 Either::Right(_) => None,
             }
         };
-        let Some(ended) = ended else { return self.hung() };
+        let Some(ended) = ended else { return call.0.hung() };
         ended
     }
 
     async fn caught_up(&mut self) -> Result<(), RunnerError> {
+        let mut silent = (0, Instant::now());
         loop {
             if !self.round().await {
                 continue;
             }
             if self.signals.is_stopped() {
-                join_all(self.members.iter_mut().map(Member::flush)).await;
+                self.crew.all(|member| member.flushed().boxed()).await;
                 return Ok(());
             }
-            if let Some(at) = self.members.iter().filter_map(Member::next_retry).min() {
-                // the leases want to be renewed meanwhile
-                let soon = Instant::now() + self.settings.time_to_live / 3;
+            // the leases want to be renewed meanwhile
+            let soon = Instant::now() + self.settings.time_to_live / 3;
+            if !self.crew.is_whole() {
+                let answers = self.crew.answers_to_late();
+                if answers != silent.0 || self.crew.next_until(soon).await {
+                    silent = (answers, Instant::now());
+                    self.signals.answered();
+                } else if silent.1.elapsed() >= self.settings.patience() {
+                    return self.hung();
+                }
+                continue;
+            }
+            if let Some(at) = self.crew.members().filter_map(Member::next_retry).min() {
                 tokio::time::sleep_until(at.min(soon)).await;
                 continue;
             }
-            let failed = self.members.iter_mut().filter_map(Member::take_trouble);
+            let failed = self.crew.members_mut().filter_map(Member::take_trouble);
             let stopped: Vec<_> = failed.collect();
             return if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) };
         }
@@ -292,15 +324,20 @@ impl Runner {
 
     /// Gives up what does not answer: leases expire, and what was not committed is taken again.
     fn hung(&mut self) -> Result<(), RunnerError> {
-        self.members.iter_mut().for_each(Member::abandon);
+        let hung = self.crew.dismiss();
+        // if it is the store, nobody is away
+        let is_hung = |seat: &usize| hung.is_empty() || hung.contains(seat);
+        let seats: Vec<_> = self.crew.seats().into_iter().filter(is_hung).collect();
+        if hung.is_empty() || self.signals.is_stopped() {
+            self.crew.members_mut().for_each(Member::abandon);
+        }
         if self.signals.is_stopped() {
             return Ok(());
         }
         let text = format!("store and sink have not answered for {:?}", self.settings.patience());
         let error = StoreError::new(StoreErrorKind::Unavailable, text);
-        let stopped = self
-            .members
-            .iter()
+        let stopped = seats.iter().filter_map(|seat| self.crew.get(*seat));
+        let stopped = stopped
             .map(|member| member.stopped().unwrap_or_else(|| member.because(error.clone().into())));
         Err(RunnerError { stopped: stopped.collect() })
     }
@@ -308,9 +345,22 @@ impl Runner {
     /// Gives the leases back, so that others can go on at once. A store that does not answer is
     /// waited for as long as by [`run`](Self::run).
     pub async fn release(&mut self) {
-        let released = join_all(self.members.iter_mut().map(Member::release));
-        if tokio::time::timeout(self.settings.grace(), released).await.is_err() {
-            self.members.iter_mut().for_each(Member::abandon);
+        let grace = self.settings.grace();
+        let call = Call(self);
+        let released = call.0.crew.all(|member| member.released().boxed());
+        if tokio::time::timeout(grace, released).await.is_err() {
+            call.0.crew.dismiss();
+            call.0.crew.members_mut().for_each(Member::abandon);
         }
+    }
+}
+
+/// A call that members work for. What they have under way ends with it: else the runner would keep a
+/// commit that nobody polls, and with it the locks of whoever comes next.
+struct Call<'a>(&'a mut Runner);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.crew.dismiss();
     }
 }

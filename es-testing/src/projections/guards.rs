@@ -1,11 +1,13 @@
 //! What the code of a projection, and a store that fails for a while, may and may not do to others.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Definition, FailurePolicy, Keying, Projection, Rebuild, SinkError, Slot, StopCause,
-    TroubleKind, WaitError, wait_for,
+    ApplyError, Batch, Definition, FailurePolicy, Keying, Lease, Projection, Rebuild, Renewal,
+    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
 };
 use es_core::{EventFilter, RecordedEvent, StoreErrorKind};
 
@@ -13,6 +15,7 @@ use super::models::*;
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 use crate::fault::{FaultSink, FaultStore, SinkCall};
+use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 
 /// One row of all accounts; poison has no key until it is healed.
 #[derive(Debug, Clone)]
@@ -241,4 +244,93 @@ pub(super) async fn one_name_is_one_projection(fixture: &dyn ProjectionFixture) 
     assert!(status(&sink, "seen").await.is_none(), "nothing was run");
     caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
     assert!(status(&sink, "seen").await.is_some());
+}
+
+/// A sink of which one model is locked by somebody while a test says so.
+struct LockedModel {
+    inner: Sink,
+    projection: &'static str,
+    is_free: tokio::sync::watch::Receiver<bool>,
+    /// How often leases of the others were renewed.
+    renewals: Arc<AtomicU64>,
+}
+
+impl LockedModel {
+    async fn unlocked(&self, projection: &str) {
+        if projection == self.projection {
+            // who was to unlock it is gone with the test
+            let _ = self.is_free.clone().wait_for(|is_free| *is_free).await;
+        }
+    }
+}
+
+#[async_trait]
+impl SinkWrapper for LockedModel {
+    fn inner(&self) -> &Sink {
+        &self.inner
+    }
+
+    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
+        self.unlocked(&lease.projection).await;
+        let renewed = self.inner.renew(lease, renewal).await;
+        self.renewals.fetch_add(u64::from(lease.projection != self.projection), Ordering::SeqCst);
+        renewed
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        self.unlocked(&lease.projection).await;
+        self.inner.commit(lease, batch).await
+    }
+}
+
+pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
+    fixture: &dyn ProjectionFixture,
+) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let (lock, is_free) = tokio::sync::watch::channel(true);
+    let renewals = Arc::new(AtomicU64::new(0));
+    let locked = LockedModel {
+        inner: sink.clone(),
+        projection: "seen",
+        is_free,
+        renewals: renewals.clone(),
+    };
+    let locked: Sink = Arc::new(WrappedSink(locked));
+    accounts_paid(&store, &["1"], 1..=2).await;
+    let both = runner(&store, &locked, "one").projection(Seen::new()).projection(Crossing);
+    // leases so short that they are renewed while the other model is locked
+    let both = both.lease(Duration::from_millis(300));
+    let handle = both.handle();
+    let running = tokio::spawn(both.run());
+    let reaches = async |projection: Definition, position| {
+        let wait = wait_for(&*sink, &projection, position, Duration::from_secs(60));
+        let reached = soon("a projection whose model is free goes on", wait).await;
+        assert!(reached.is_ok(), "{reached:?}");
+    };
+    let end = end_of_log(&store).await;
+    reaches(Seen::new().into(), end).await;
+    reaches(Crossing.into(), end).await;
+    lock.send_replace(false);
+    for number in 3..=6 {
+        let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
+        reaches(Crossing.into(), appended.streams[0].events[0].position).await;
+    }
+    let before = renewals.load(Ordering::SeqCst);
+    let renewed = async {
+        while renewals.load(Ordering::SeqCst) < before + 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the leases of the others are kept", renewed).await;
+    let seen = status(&sink, "seen").await.and_then(|status| status.active);
+    let seen = seen.expect("the model is there");
+    assert_eq!(seen.checkpoint().position, end, "it is locked");
+    lock.send_replace(true);
+    let end = end_of_log(&store).await;
+    reaches(Seen::new().into(), end).await;
+    handle.stop();
+    let ended = soon("a stopped runner ends", running).await;
+    assert!(matches!(ended, Ok(Ok(()))), "a lock is no failure: {ended:?}");
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
 }

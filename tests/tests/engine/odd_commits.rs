@@ -223,7 +223,7 @@ async fn an_event_that_was_committed_unheard_stops_nothing() {
         let dropped = pin!(runner.catch_up());
         assert!(timeout(Duration::from_secs(1), dropped).await.is_err(), "nobody answers");
     }
-    // the same runner believes that it stands at the beginning, and every row is of the end
+    // the same runner last heard that it stands at the beginning, and every row is of the end
     runner.catch_up().await.unwrap();
     let status = store.status(Some(Last::NAME)).await.unwrap();
     let active = status[0].active.as_ref().unwrap();

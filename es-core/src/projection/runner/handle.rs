@@ -65,7 +65,7 @@ pub(super) struct Signals {
     call: Notify,
     end: Notify,
     /// How often store or sink answered.
-    answers: Arc<AtomicU64>,
+    answers: AtomicU64,
     store: Arc<dyn EventStore>,
     sink: Arc<dyn ProjectionSink>,
     shared: Mutex<Shared>,
@@ -86,7 +86,7 @@ impl Signals {
             is_woken: AtomicBool::new(false),
             call: Notify::new(),
             end: Notify::new(),
-            answers: Arc::default(),
+            answers: AtomicU64::new(0),
             store,
             sink,
             shared: Mutex::new(shared),
@@ -138,11 +138,6 @@ impl Signals {
     /// Notes that store or sink answered.
     pub(super) fn answered(&self) {
         self.answers.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Where answers are counted.
-    pub(super) fn answers(&self) -> Arc<AtomicU64> {
-        self.answers.clone()
     }
 
     /// Waits until nothing has been answered for so long.

@@ -1,12 +1,13 @@
 //! One projection of a runner.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::envelope::{EventId, RecordedEvent};
-use crate::position::Position;
 
 use super::super::worker::{Worker, chain};
 use super::super::{
@@ -30,6 +31,12 @@ pub(super) struct Member {
     attempts: Option<(EventId, u32)>,
     wait: Option<Wait>,
     renewed_at: Option<Instant>,
+    /// Up to which call to look at once it has looked.
+    wakes: u64,
+    /// Where its worker counts the sink's answers.
+    answers: Arc<AtomicU64>,
+    /// Whether it came to where it was to come with the last page, or cannot.
+    pub(super) is_done: bool,
 }
 
 /// What a member waits for.
@@ -50,7 +57,11 @@ impl Wait {
 }
 
 impl Member {
-    pub(super) fn new(definition: Definition, policy: FailurePolicy) -> Self {
+    pub(super) fn new(
+        definition: Definition,
+        policy: FailurePolicy,
+        answers: Arc<AtomicU64>,
+    ) -> Self {
         Self {
             definition,
             policy,
@@ -61,6 +72,9 @@ impl Member {
             attempts: None,
             wait: None,
             renewed_at: None,
+            wakes: 0,
+            answers,
+            is_done: false,
         }
     }
 
@@ -68,10 +82,6 @@ impl Member {
     pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
         let worker = self.worker.as_ref().filter(|_| self.is_active())?;
         Some(worker.reached())
-    }
-
-    pub(super) fn position(&self) -> Option<Position> {
-        self.checkpoint().map(|checkpoint| checkpoint.position)
     }
 
     fn is_active(&self) -> bool {
@@ -116,7 +126,7 @@ impl Member {
     }
 
     /// Sees to the lease, and to parked events that are due.
-    pub(super) async fn prepare(&mut self, means: &Means, is_woken: bool) {
+    pub(super) async fn prepare(&mut self, means: &Means) {
         if self.wait.is_some_and(|wait| wait.until() <= Instant::now()) {
             self.wait = None;
         }
@@ -129,7 +139,8 @@ impl Member {
             }
             self.renewed_at = None;
         }
-        if is_woken {
+        if self.wakes != means.wakes {
+            self.wakes = means.wakes;
             self.renewed_at = None;
         }
         self.keep_lease(means).await;
@@ -137,14 +148,17 @@ impl Member {
 
     /// Renews the lease if that is due.
     pub(super) async fn keep_lease(&mut self, means: &Means) {
-        let time = means.settings.time_to_live / 3;
-        let is_due = self.renewed_at.is_none_or(|at| at.elapsed() >= time);
-        if self.is_active()
-            && is_due
+        if self.is_due(means)
             && let Err(halt) = self.renew(means).await
         {
             self.halt(means, halt).await;
         }
+    }
+
+    /// True if its lease is to be renewed.
+    pub(super) fn is_due(&self, means: &Means) -> bool {
+        let time = means.settings.time_to_live / 3;
+        self.is_active() && self.renewed_at.is_none_or(|at| at.elapsed() >= time)
     }
 
     async fn acquire(&mut self, means: &Means) -> Result<(), StopCause> {
@@ -161,7 +175,7 @@ impl Member {
         )
         .await?;
         worker.limit = means.settings.limit;
-        worker.answers = means.signals.answers();
+        worker.answers = self.answers.clone();
         // whatever is found, there is a lease by now, to tell of it and to be given back
         let worker = self.worker.insert(worker);
         worker.check_log().await?;
@@ -318,6 +332,18 @@ impl Member {
         if let Some(worker) = &mut self.worker {
             let _ = worker.flush().await;
         }
+    }
+
+    /// Itself, when nothing is gathered any more.
+    pub(super) async fn flushed(mut self) -> Self {
+        self.flush().await;
+        self
+    }
+
+    /// Itself, without a lease.
+    pub(super) async fn released(mut self) -> Self {
+        self.release().await;
+        self
     }
 
     /// Forgets its lease, which expires; what was not committed is taken again.

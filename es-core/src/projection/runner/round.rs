@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{join, join_all, select};
+use futures_util::future::{FutureExt, select};
 use tokio::time::Instant;
 
 use crate::environment::Environment;
@@ -13,6 +13,7 @@ use crate::store::EventStore;
 
 use super::super::worker::breathe;
 use super::super::{Checkpoint, ProjectionSink};
+use super::crew::Work;
 use super::{Member, Runner, Settings, Signals};
 
 impl Runner {
@@ -21,41 +22,80 @@ impl Runner {
     pub(super) async fn round(&mut self) -> bool {
         breathe().await;
         let is_woken = self.signals.take_wake();
+        self.wakes += u64::from(is_woken);
         let Self { store, sink, environment, settings, signals, .. } = &*self;
-        let means = Means {
+        let means = Arc::new(Means {
             store: store.clone(),
             sink: sink.clone(),
             environment: environment.clone(),
             settings: settings.clone(),
             signals: signals.clone(),
-        };
-        join_all(self.members.iter_mut().map(|member| member.prepare(&means, is_woken))).await;
+            wakes: self.wakes,
+        });
+        // who came back until now takes part
+        self.crew.take_rejoined();
+        let mut pending = self.crew.seats();
+        self.each(&pending, |mut member| {
+            let means = means.clone();
+            Box::pin(async move {
+                member.prepare(&means).await;
+                member
+            })
+        })
+        .await;
 
         let mut is_at_end = true;
-        let mut pending: Vec<usize> = (0..self.members.len()).collect();
         while !self.signals.is_stopped() {
-            pending.retain(|index| self.members[*index].checkpoint().is_some());
+            pending.retain(|seat| self.checkpoint(*seat).is_some());
             let Some(here) = self.hindmost(&pending, None) else { break };
             let next = self.hindmost(&pending, Some(here.position));
-            let is_here = |runner: &Self, index: usize| {
-                runner.members[index].position() == Some(here.position)
-            };
-            let group: Vec<_> = pending.iter().copied().filter(|it| is_here(self, *it)).collect();
+            let is_here = |seat: &usize| self.position(*seat) == Some(here.position);
+            let group: Vec<_> = pending.iter().copied().filter(is_here).collect();
             let step = self.step(&means, &group, &here, next.as_ref()).await;
-            join_all(self.members.iter_mut().map(|member| member.keep_lease(&means))).await;
+            self.keep_leases(&means).await;
             is_at_end &= step.is_at_end;
             // who has caught up with others goes on with them
             let joined = next.filter(|_| step.is_joining).map(|next| next.position);
             pending.retain(|it| {
-                !group.contains(it) || joined.is_some() && self.members[*it].position() == joined
+                !group.contains(it) || joined.is_some() && self.position(*it) == joined
             });
         }
-        is_at_end && self.members.iter().all(|member| !member.is_left_behind())
+        is_at_end
+            && !self.crew.take_rejoined()
+            && self.crew.members().all(|member| !member.is_left_behind())
+    }
+
+    /// Has these do something, each as long as it takes; the others wait for a moment.
+    async fn each(&mut self, seats: &[usize], work: impl Fn(Member) -> Work) {
+        self.crew.start(seats, work);
+        self.crew.settle(seats, self.settings.moment()).await;
+    }
+
+    async fn keep_leases(&mut self, means: &Arc<Means>) {
+        let seats = self.crew.seats().into_iter();
+        let is_due = |seat: &usize| self.crew.get(*seat).is_some_and(|it| it.is_due(means));
+        let due: Vec<_> = seats.filter(is_due).collect();
+        self.each(&due, |mut member| {
+            let means = means.clone();
+            Box::pin(async move {
+                member.keep_lease(&means).await;
+                member
+            })
+        })
+        .await;
+    }
+
+    fn checkpoint(&self, seat: usize) -> Option<&Checkpoint> {
+        self.crew.get(seat).and_then(Member::checkpoint)
+    }
+
+    fn position(&self, seat: usize) -> Option<Position> {
+        self.checkpoint(seat).map(|checkpoint| checkpoint.position)
     }
 
     /// The checkpoint that is furthest behind, of those behind `floor`.
     fn hindmost(&self, pending: &[usize], floor: Option<Position>) -> Option<Checkpoint> {
-        let all = pending.iter().filter_map(|index| self.members[*index].checkpoint());
+        let all = pending.iter().filter_map(|seat| self.checkpoint(*seat));
         let all = all.filter(|it| floor.is_none_or(|floor| it.position > floor));
         all.reduce(|low, it| if it.position < low.position { it } else { low }).cloned()
     }
@@ -63,26 +103,32 @@ impl Runner {
     /// Takes one page for the members that stand `here`, at most up to where others stand.
     async fn step(
         &mut self,
-        means: &Means,
+        means: &Arc<Means>,
         group: &[usize],
         here: &Checkpoint,
         next: Option<&Checkpoint>,
     ) -> Step {
         let Settings { limit, .. } = self.settings;
         let limit = limit.page(1);
-        let selections = group.iter().map(|index| self.members[*index].definition.selection());
+        let selections =
+            group.iter().filter_map(|seat| Some(self.crew.get(*seat)?.definition.selection()));
         let read = ReadLog::after(here.position).filter(union(selections)).limit(limit);
         let page = match self.ahead.take_if(|(asked, _)| *asked == read) {
             Some((_, page)) => Ok(page),
-            None => self.store.read_log(&read).await,
+            None => self.crew.beside(means.store.read_log(&read)).await,
         };
         self.signals.answered();
-        let members = self.members.iter_mut().enumerate();
-        let members = members.filter(|(index, _)| group.contains(index)).map(|(_, member)| member);
         let mut page = match page {
             Ok(page) => page,
             Err(error) => {
-                join_all(members.map(|member| member.halt(means, error.clone().into()))).await;
+                self.each(group, |mut member| {
+                    let (means, error) = (means.clone(), error.clone());
+                    Box::pin(async move {
+                        member.halt(&means, error.into()).await;
+                        member
+                    })
+                })
+                .await;
                 return Step { is_at_end: true, is_joining: false };
             }
         };
@@ -92,15 +138,26 @@ impl Runner {
         }
         let to = bound.cloned().unwrap_or_else(|| here.after(&page));
         let is_last = page.at_end && bound.is_none();
-        let taken = members.map(|member| member.take(means, &page.events, &to, is_last));
+        let part = Arc::new((page.events, to));
+        self.crew.start(group, |mut member| {
+            let (means, part) = (means.clone(), part.clone());
+            Box::pin(async move {
+                let (events, to) = &*part;
+                member.is_done = member.take(&means, events, to, is_last).await;
+                member
+            })
+        });
         let is_ahead = next.is_none() && !page.at_end;
         let more = ReadLog { after: page.next, ..read };
         let reading = async {
             // one that fails is tried again when it is needed
             if is_ahead { means.store.read_log(&more).await.ok() } else { None }
         };
-        let (taken, ahead) = join(join_all(taken), reading).await;
-        let is_all_taken = taken.into_iter().all(|taken| taken);
+        let ahead = self.crew.beside(reading).await;
+        self.crew.settle(group, self.settings.moment()).await;
+        // who is not done yet is waited for elsewhere
+        let mut done = group.iter().filter_map(|seat| self.crew.get(*seat));
+        let is_all_taken = done.all(|member| member.is_done);
         if let Some(page) = ahead {
             self.ahead = Some((more, page));
         }
@@ -109,10 +166,10 @@ impl Runner {
     }
 
     /// Waits until there may be something to do.
-    pub(super) async fn rest(&self) {
-        let here = self.hindmost(&(0..self.members.len()).collect::<Vec<_>>(), None);
+    pub(super) async fn rest(&mut self) {
+        let here = self.hindmost(&self.crew.seats(), None);
         let latest = Instant::now() + self.settings.time_to_live / 3;
-        let until = self.members.iter().filter_map(Member::next_attempt).min();
+        let until = self.crew.members().filter_map(Member::next_attempt).min();
         let until = until.unwrap_or(latest).min(latest);
         let timer = std::pin::pin!(tokio::time::sleep_until(until));
         let called = std::pin::pin!(self.signals.called());
@@ -132,7 +189,9 @@ impl Runner {
                 std::future::pending::<()>().await;
             }
         });
-        select(select(more, called), timer).await;
+        let awaited = select(select(more, called), timer).map(drop);
+        let back = std::pin::pin!(self.crew.next());
+        select(awaited, back).await;
     }
 }
 
@@ -143,6 +202,8 @@ pub(super) struct Means {
     pub(super) environment: Environment,
     pub(super) settings: Settings,
     pub(super) signals: Arc<Signals>,
+    /// How often it was asked to look at once.
+    pub(super) wakes: u64,
 }
 
 /// What one page came to.
