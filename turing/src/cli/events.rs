@@ -71,11 +71,14 @@ fn row(event: &RecordedEvent) -> [String; 6] {
 /// The event as JSON; one that cannot be read says why.
 pub(super) fn as_json(event: &RecordedEvent) -> Box<RawValue> {
     // as text, which keeps every digit
-    let mut shown = serde_json::to_string(event).expect("an event is written as JSON");
-    if let Some(reason) = event.payload.unreadable_because() {
-        shown.truncate(shown.len() - 1);
-        shown += &format!(",\"unreadable\":{}}}", json!(reason));
-    }
+    let json = |event: &RecordedEvent| serde_json::to_string(event).expect("an event is JSON");
+    let Some(reason) = event.payload.unreadable_because() else {
+        return RawValue::from_string(json(event)).expect("it is JSON");
+    };
+    let payload = Value::Null.into();
+    let mut shown = json(&RecordedEvent { payload, ..event.clone() });
+    shown.truncate(shown.len() - 1);
+    shown += &format!(",\"unreadable\":{}}}", json!(reason));
     RawValue::from_string(shown).expect("it is JSON")
 }
 
