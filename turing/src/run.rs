@@ -20,6 +20,7 @@ mod attempt;
 mod begin;
 mod breaker;
 mod enter;
+mod error;
 mod intake;
 mod report;
 mod step;
@@ -30,14 +31,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use es_core::{
-    Environment, EventId, ExecuteError, LoadError, Repository, SnapshotQueue, StoreError,
-    StoreErrorKind, UnitOfWork,
-};
+use es_core::{Environment, EventId, Repository, SnapshotQueue, UnitOfWork};
 use tokio::sync::watch;
-use turing_domain::{
-    ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowId, WorkflowRuns,
-};
+use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowRuns};
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
@@ -48,6 +44,8 @@ pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
 use begin::{Begin, begin};
 use breaker::Breakers;
+pub use error::RunError;
+use error::told;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
 pub use report::{ConversationReport, Ending, Left, Report};
 pub use step::StepError;
@@ -122,113 +120,6 @@ pub enum RunOutcome {
     Stopped(Report),
     /// The same postings went through the same definition before; nothing was added.
     AlreadyCompleted(RunId),
-}
-
-/// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// No posting is left to run.
-    #[error("there is no posting to run; all {refused} that were read are refused")]
-    NoPostings {
-        /// How many were refused.
-        refused: usize,
-    },
-    /// The lock is of another workflow.
-    #[error("workflow {asked} cannot be run under the lock of workflow {locked}")]
-    OtherLock {
-        /// The workflow that is locked.
-        locked: WorkflowId,
-        /// The workflow that is to be run.
-        asked: WorkflowId,
-    },
-    /// Another run of this workflow is in progress.
-    #[error(
-        "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
-         it began with, or give it up with --abandon"
-    )]
-    OtherRunOpen {
-        /// The run.
-        run_id: RunId,
-        /// The workflow.
-        workflow: WorkflowId,
-        /// In what it differs from what was asked for.
-        difference: &'static str,
-    },
-    /// A posting is in a run of another workflow.
-    #[error("posting {posting} cannot enter the run")]
-    Posting {
-        /// The posting.
-        posting: PostingId,
-        /// Why not.
-        #[source]
-        source: turing_domain::PostingRejection,
-    },
-    /// The run's own events could not be read or written.
-    #[error("the run's own events could not be recorded")]
-    Record(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A posting could not go on.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// A task of the run ended by a panic, which is a defect of this program.
-    #[error("a task of the run broke off; this is a defect, please report it")]
-    Broken(#[from] tokio::task::JoinError),
-}
-
-/// An error with its causes, on one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
-}
-
-impl RunError {
-    fn record<R>(error: ExecuteError<R>) -> Self
-    where
-        R: std::error::Error + Send + Sync + 'static,
-    {
-        match error {
-            ExecuteError::Store(error) => Self::Store(error),
-            other => Self::Record(Box::new(other)),
-        }
-    }
-
-    /// True if somebody holds what was to be written for longer than the store waits.
-    fn is_held_up(&self) -> bool {
-        let (Self::Store(error)
-        | Self::Step(StepError::Store(error))
-        | Self::Step(StepError::Load { source: LoadError::Store(error), .. })) = self
-        else {
-            return false;
-        };
-        error.kind() == StoreErrorKind::Busy
-    }
-
-    /// True if other postings can go on.
-    fn concerns_one_posting(&self) -> bool {
-        match self {
-            Self::Store(_)
-            | Self::Step(
-                StepError::Store(_) | StepError::Load { source: LoadError::Store(_), .. },
-            ) => self.is_held_up(),
-            Self::Step(_) => true,
-            _ => false,
-        }
-    }
-
-    /// The error with its causes, on one line.
-    fn told(&self) -> String {
-        told(self)
-    }
-
-    fn load(error: LoadError) -> Self {
-        match error {
-            LoadError::Store(error) => Self::Store(error),
-            other => Self::Record(Box::new(other)),
-        }
-    }
 }
 
 /// What all tasks of a run share.

@@ -1,0 +1,113 @@
+//! Why a run could not begin or go on.
+
+use es_core::{ExecuteError, LoadError, StoreError, StoreErrorKind};
+use turing_domain::{PostingId, RunId, WorkflowId};
+
+use super::StepError;
+
+/// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// No posting is left to run.
+    #[error("there is no posting to run; all {refused} that were read are refused")]
+    NoPostings {
+        /// How many were refused.
+        refused: usize,
+    },
+    /// The lock is of another workflow.
+    #[error("workflow {asked} cannot be run under the lock of workflow {locked}")]
+    OtherLock {
+        /// The workflow that is locked.
+        locked: WorkflowId,
+        /// The workflow that is to be run.
+        asked: WorkflowId,
+    },
+    /// Another run of this workflow is in progress.
+    #[error(
+        "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
+         it began with, or give it up with --abandon"
+    )]
+    OtherRunOpen {
+        /// The run.
+        run_id: RunId,
+        /// The workflow.
+        workflow: WorkflowId,
+        /// In what it differs from what was asked for.
+        difference: &'static str,
+    },
+    /// A posting is in a run of another workflow.
+    #[error("posting {posting} cannot enter the run")]
+    Posting {
+        /// The posting.
+        posting: PostingId,
+        /// Why not.
+        #[source]
+        source: turing_domain::PostingRejection,
+    },
+    /// The run's own events could not be read or written.
+    #[error("the run's own events could not be recorded")]
+    Record(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A posting could not go on.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A task of the run ended by a panic, which is a defect of this program.
+    #[error("a task of the run broke off; this is a defect, please report it")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+/// An error with its causes, on one line.
+pub(super) fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
+impl RunError {
+    pub(super) fn record<R>(error: ExecuteError<R>) -> Self
+    where
+        R: std::error::Error + Send + Sync + 'static,
+    {
+        match error {
+            ExecuteError::Store(error) => Self::Store(error),
+            other => Self::Record(Box::new(other)),
+        }
+    }
+
+    /// True if somebody holds what was to be written for longer than the store waits.
+    pub(super) fn is_held_up(&self) -> bool {
+        let (Self::Store(error)
+        | Self::Step(StepError::Store(error))
+        | Self::Step(StepError::Load { source: LoadError::Store(error), .. })) = self
+        else {
+            return false;
+        };
+        error.kind() == StoreErrorKind::Busy
+    }
+
+    /// True if other postings can go on.
+    pub(super) fn concerns_one_posting(&self) -> bool {
+        match self {
+            Self::Store(_)
+            | Self::Step(
+                StepError::Store(_) | StepError::Load { source: LoadError::Store(_), .. },
+            ) => self.is_held_up(),
+            Self::Step(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The error with its causes, on one line.
+    pub(super) fn told(&self) -> String {
+        told(self)
+    }
+
+    pub(super) fn load(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(error) => Self::Store(error),
+            other => Self::Record(Box::new(other)),
+        }
+    }
+}
