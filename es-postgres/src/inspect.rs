@@ -97,13 +97,15 @@ pub(crate) async fn check_store(
     let (place, table) = (&connector.place, table_name(layout));
     // its steps would differ, too, and say less
     let expected = layout.ids.catalogue_name();
+    let migrations = Migrations::of_store(layout);
     if let Some(found) = inspection.id_type.filter(|found| found != expected) {
+        migrations.refuse_newer(connector, connection).await?;
         return refuse(format!(
             "aggregate_id of {table} in {place} is of type {found}, not {expected}; open it as it \
              was made"
         ));
     }
-    Migrations::of_store(layout).judge_found(connector, connection).await?;
+    migrations.judge_found(connector, connection).await?;
     let Some(events_oid) = inspection.events_oid else {
         return refuse(format!("the table {table} is missing in {place}; restore it"));
     };
