@@ -19,7 +19,7 @@ mod apply;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 18] = [
+const STEPS: [(&str, &str); 19] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -38,6 +38,7 @@ const STEPS: [(&str, &str); 18] = [
     ("look in one history", include_str!("../migrations/0016_look_in_one_history.sql")),
     ("sequence behind", include_str!("../migrations/0017_sequence_behind.sql")),
     ("visible by type (from 17 on)", include_str!("../migrations/0018_visible.sql")),
+    ("readable (from 17 on)", include_str!("../migrations/0019_readable.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
