@@ -67,6 +67,12 @@ pub(crate) fn is_refused(error: &Error) -> bool {
     }
 }
 
+/// True if the server cannot send a row, because its text is beyond what a message may have. Another
+/// try gives the same, unlike a want of memory.
+pub(crate) fn is_too_large(error: &Error) -> bool {
+    has_code(error, "54000")
+}
+
 /// True if the connection can be used no longer.
 pub(crate) fn is_lost(error: &Error) -> bool {
     let is_about_an_answer = matches!(
@@ -199,6 +205,16 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
             Unavailable,
             "the server is out of memory, or its table of locks is full; for the latter raise \
              max_locks_per_transaction",
+        ),
+        "54000" => (
+            Other,
+            "a value is too large for the server: as text it has more than a message of 1 GB",
+        ),
+        "2200H" => (
+            Full,
+            "the positions of this log are used up: its sequence was set to the end of its range; if no \
+             event stands there, set it back with setval() to the highest position of an event, while \
+             nobody writes, else copy the events into a new store",
         ),
         "55P03" => (Busy, HELD_FOR_TOO_LONG),
         "57014" => (

@@ -97,13 +97,15 @@ pub(crate) async fn check_store(
     let (place, table) = (&connector.place, table_name(layout));
     // its steps would differ, too, and say less
     let expected = layout.ids.catalogue_name();
+    let migrations = Migrations::of_store(layout);
     if let Some(found) = inspection.id_type.filter(|found| found != expected) {
+        migrations.refuse_newer(connector, connection).await?;
         return refuse(format!(
             "aggregate_id of {table} in {place} is of type {found}, not {expected}; open it as it \
              was made"
         ));
     }
-    Migrations::of_store(layout).judge_found(connector, connection).await?;
+    migrations.judge_found(connector, connection).await?;
     let Some(events_oid) = inspection.events_oid else {
         return refuse(format!("the table {table} is missing in {place}; restore it"));
     };
@@ -127,7 +129,18 @@ pub(crate) async fn check_positions(
 ) -> Result<(), StoreError> {
     let statements = Statements::new(layout);
     let row = one_row(connector, connection, sqlx::query(statements.drawn_positions.sql())).await;
-    let behind = row.and_then(|row| positions_behind(&row, layout));
+    let row = row.map_err(|error| connector.failure("looking at the positions", error))?;
+    let mut behind = positions_behind(&row, layout);
+    if let Ok(Some(_)) = behind {
+        // only the sequence itself tells what it was told to draw next
+        let statement = sqlx::query(statements.drawn.sql());
+        let drawn = one_row(connector, connection, statement).await;
+        let drawn = drawn.and_then(|row| row.try_get::<i64, _>(0));
+        let newest = row.try_get::<i64, _>("newest");
+        if matches!((drawn, newest), (Ok(drawn), Ok(newest)) if drawn >= newest) {
+            behind = Ok(None);
+        }
+    }
     match behind.map_err(|error| connector.failure("looking at the positions", error))? {
         Some(why) => Err(StoreError::new(
             StoreErrorKind::Corrupt,

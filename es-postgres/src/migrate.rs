@@ -19,7 +19,7 @@ mod apply;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 18] = [
+const STEPS: [(&str, &str); 19] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -38,6 +38,7 @@ const STEPS: [(&str, &str); 18] = [
     ("look in one history", include_str!("../migrations/0016_look_in_one_history.sql")),
     ("sequence behind", include_str!("../migrations/0017_sequence_behind.sql")),
     ("visible by type (from 17 on)", include_str!("../migrations/0018_visible.sql")),
+    ("readable (from 17 on)", include_str!("../migrations/0019_readable.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.
@@ -190,11 +191,22 @@ impl Migrations {
         connection: &mut PgConnection,
     ) -> Result<(), StoreError> {
         let applied = self.applied(connector, connection).await?;
-        self.check_steps(connector, connection, applied).await?;
-        if self.is_allowed_by_newer(connector, connection, applied).await? {
-            return Ok(());
+        if self.is_of_newer(connector, connection, applied).await? {
+            return self.check_steps(connector, connection, applied).await;
         }
+        self.check_steps(connector, connection, applied).await?;
         self.judge(applied, &connector.place)
+    }
+
+    /// Refuses a database with newer steps of which one does not say that this program may go on: what
+    /// else is found there is nothing to judge by.
+    pub(crate) async fn refuse_newer(
+        &self,
+        connector: &Connector,
+        connection: &mut PgConnection,
+    ) -> Result<(), StoreError> {
+        let applied = self.applied(connector, connection).await?;
+        self.is_of_newer(connector, connection, applied).await.map(drop)
     }
 
     /// Checks that each step up to the newest one is there, whole, and this program's: a schema that
@@ -247,8 +259,9 @@ impl Migrations {
         Ok(())
     }
 
-    /// True if the database has newer steps, and each says that this program may go on.
-    async fn is_allowed_by_newer(
+    /// True if the database has newer steps, and each says that this program may go on; refused if one
+    /// does not.
+    async fn is_of_newer(
         &self,
         connector: &Connector,
         connection: &mut PgConnection,
@@ -261,14 +274,17 @@ impl Migrations {
         let statement = include_str!("sql/newer_steps_allow.sql").replace("{table}", &self.table);
         let statement = sqlx::query(sqlx::AssertSqlSafe(statement)).bind(known);
         let row = one_row(connector, connection, statement).await;
-        row.and_then(|row| row.try_get(0)).map_err(|error| connector.failure(LOOKING, error))
+        let allow = row.and_then(|row| row.try_get(0));
+        match allow.map_err(|error| connector.failure(LOOKING, error))? {
+            true => Ok(true),
+            false => Err(newer(&self.schema, &connector.place, applied, known)),
+        }
     }
 
     fn judge(&self, applied: i64, place: &str) -> Result<(), StoreError> {
         let known = i64::try_from(self.count()).unwrap_or(i64::MAX);
         let schema = &self.schema;
         match applied {
-            applied if applied == known => Ok(()),
             0 => Err(StoreError::new(
                 StoreErrorKind::NotAStore,
                 format!("there is no store in schema {schema} of {place}; migrate it first"),
@@ -280,7 +296,7 @@ impl Migrations {
                      this program needs; migrate it first"
                 ),
             )),
-            applied => Err(newer(schema, place, applied, known)),
+            _ => Ok(()),
         }
     }
 

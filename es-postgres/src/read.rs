@@ -163,15 +163,22 @@ impl Reader {
             Direction::Backwards => &self.statements.read_stream_backwards,
         };
         let most = self.sizes.page_of(read.limit);
-        let bound = || {
+        let bound = |most, is_whole: bool| {
             bind_stream(sqlx::query(statement.sql()), self.ids, stream)
                 .expect("the id was checked")
                 .bind(int(read.from))
                 .bind(int(to))
                 .bind(one_more(most))
+                .bind(is_whole)
         };
+        let doing = Doing("reading", Some(stream));
         let page = self.page_of(stream, read.limit, most);
-        let page = self.connections.each_row(Doing("reading", Some(stream)), bound, page).await?;
+        let page = self.connections.each_row(doing, || bound(most, true), page).await?;
+        if !page.is_cut_at_once() {
+            return Ok(page.end(&self.sizes));
+        }
+        let page = OfStream::new(Filling::bare(read.limit, &self.place), stream.clone());
+        let page = self.connections.each_row(doing, || bound(1, false), page).await?;
         Ok(page.end(&self.sizes))
     }
 
@@ -217,11 +224,16 @@ impl Reader {
             self.check_cursor(read.after, end).await?;
             return Ok(LogPage { events: Vec::new(), next: read.after, last: None, at_end: true });
         }
-        let filling = Filling::new(read.limit, most, &self.place);
-        let bound = || self.bind_log(read, end, most, is_filtered);
-        let page = OfLog { filling, is_filtered, found: Reached::default() };
-        let page = self.connections.each_row(Doing("reading the log", None), bound, page).await?;
-        let OfLog { filling, found, .. } = page;
+        let doing = Doing("reading the log", None);
+        let bound = |most, is_whole| self.bind_log(read, end, most, is_whole);
+        let page = |filling| OfLog { filling, is_filtered, found: Reached::default() };
+        let whole = page(Filling::new(read.limit, most, &self.place));
+        let mut read_page = self.connections.each_row(doing, || bound(most, true), whole).await?;
+        if read_page.filling.is_cut_at_once() {
+            let bare = page(Filling::bare(read.limit, &self.place));
+            read_page = self.connections.each_row(doing, || bound(1, false), bare).await?;
+        }
+        let OfLog { filling, found, .. } = read_page;
         let mut reached = found.position.unwrap_or(end);
         if filling.is_full {
             reached = filling.page.last().map_or(read.after, |last| last.position);
@@ -266,8 +278,9 @@ impl Reader {
         read: &ReadLog,
         end: Position,
         most: usize,
-        is_filtered: bool,
+        is_whole: bool,
     ) -> Bound<'static> {
+        let is_filtered = read.filter != EventFilter::all();
         let number = |position: Position| i64::try_from(position.to_sequence()).unwrap_or(i64::MAX);
         let names = |names: Vec<String>| (!names.is_empty()).then_some(names);
         let statement = match is_filtered {
@@ -279,13 +292,14 @@ impl Reader {
             .bind(number(end))
             .bind(one_more(most));
         if !is_filtered {
-            return statement;
+            return statement.bind(is_whole);
         }
         let filter = &read.filter;
         statement
             .bind(names(filter.aggregate_types.iter().cloned().collect()))
             .bind(names(filter.event_types.iter().map(ToString::to_string).collect()))
             .bind(LOOKED_AT)
+            .bind(is_whole)
     }
 
     pub(crate) fn unreadable(&self, error: sqlx::Error) -> StoreError {

@@ -141,6 +141,13 @@ impl<'a> EventRow<'a> {
         })
     }
 
+    /// The event of a row that was read without what it says, because that is too large.
+    pub(crate) fn bare_event(self, stream: Option<&StreamId>) -> Result<RecordedEvent, StoreError> {
+        let reason = self.unreadable("event_data or metadata");
+        let reason = format!("{reason}: its text is too large for the server to send");
+        Ok(RecordedEvent { payload: Payload::unreadable(&reason), ..self.event(stream)? })
+    }
+
     fn get<T: Decode<'a, Postgres> + Type<Postgres>>(
         self,
         index: usize,

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use es_core::{
-    EventId, PageLimit, Payload, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError,
+    EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError,
 };
 use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
 use sqlx::Row;
@@ -225,6 +225,11 @@ impl Reader {
         let (page, place) = (self.page_of(stream, limit, most), self.place().into());
         let rows = WithTail { stream: stream.clone(), page, snapshot: None, place };
         let rows = self.snapshots.each_row(doing, bound, rows).await?;
+        if rows.page.is_cut_at_once() {
+            // the snapshot or the first event is too large to be sent: the events alone tell which
+            let read = ReadStream::new(stream.clone()).to_version(up_to).limit(limit);
+            return Ok(SnapshotAndTail { snapshot: None, tail: self.read_stream(&read).await? });
+        }
         Ok(SnapshotAndTail { snapshot: rows.snapshot, tail: rows.page.end(&self.sizes) })
     }
 }
@@ -246,6 +251,10 @@ impl Rows for WithTail {
         let read = with_tail(&row, &self.stream);
         self.snapshot = Some(read.map_err(|error| corrupt(&self.stream, &self.place, error))?);
         Ok(ControlFlow::Continue(()))
+    }
+
+    fn cut_off(&mut self) -> bool {
+        self.page.cut_off()
     }
 }
 

@@ -76,6 +76,7 @@ statements! {
     append_within
     blockers
     delete_snapshots
+    drawn
     drawn_positions
     find_request
     version_until

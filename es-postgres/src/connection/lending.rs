@@ -16,12 +16,18 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Bound, Connector, Doing, Ended, RowsError, Slot};
-use crate::error::{closed, is_lost, is_refused, unknown_unless_refused};
+use crate::error::{closed, is_lost, is_refused, is_too_large, unknown_unless_refused};
 
 /// Takes the rows of a statement as they come.
 pub(crate) trait Rows: Send + 'static {
     /// Takes a row, and says whether it wants more.
     fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError>;
+
+    /// Tells that the next row is too large for the server to send; answers whether what was taken may
+    /// stand without it.
+    fn cut_off(&mut self) -> bool {
+        false
+    }
 }
 
 impl Rows for Vec<PgRow> {
@@ -159,6 +165,10 @@ impl Connections {
             Ok(Ended::Early) => Ok(true),
             Err(RowsError::Sqlx(error)) if is_lost(&error) && was_used && !has_row => Ok(false),
             Err(RowsError::Sqlx(error)) if is_lost(&error) => Err(connector.failure(what, error)),
+            Err(RowsError::Sqlx(error)) if is_too_large(&error) && rows.cut_off() => {
+                borrowed.keep(connection);
+                Ok(true)
+            }
             Err(RowsError::Sqlx(error)) => {
                 let error = connector.explained(&mut connection, what, error).await;
                 borrowed.keep(connection);

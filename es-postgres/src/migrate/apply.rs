@@ -96,8 +96,9 @@ impl Migrations {
         // as long as this connection is there: who waits for it counts what is left then
         connection.lock().await.map_err(|error| self.refused(connector, error))?;
         let before = self.applied(connector, connection).await?;
+        let is_of_newer = self.is_of_newer(connector, connection, before).await?;
         self.check_steps(connector, connection, before).await?;
-        if self.is_allowed_by_newer(connector, connection, before).await? {
+        if is_of_newer {
             return Ok(0);
         }
         // `run` does the same with a connection that no thread could take over

@@ -49,13 +49,35 @@ pub(crate) struct Filling {
     count: usize,
     /// True if an event came that the page had no room for.
     pub(super) is_full: bool,
+    /// True if the server could not send the next event.
+    is_cut: bool,
+    /// The events come without what they say, which the server cannot send.
+    is_bare: bool,
     place: Arc<str>,
 }
 
 impl Filling {
     pub(crate) fn new(limit: PageLimit, most: usize, place: &Arc<str>) -> Self {
         let place = Arc::clone(place);
-        Self { page: PageBuilder::new(limit), most, count: 0, is_full: false, place }
+        let page = PageBuilder::new(limit);
+        Self { page, most, count: 0, is_full: false, is_cut: false, is_bare: false, place }
+    }
+
+    /// For one event that the server cannot send, without what it says.
+    pub(super) fn bare(limit: PageLimit, place: &Arc<str>) -> Self {
+        Self { is_bare: true, ..Self::new(limit, 1, place) }
+    }
+
+    /// The page ends before an event that the server cannot send.
+    fn cut_off(&mut self) -> bool {
+        self.is_cut = true;
+        self.is_full = self.count > 0;
+        true
+    }
+
+    /// True if not even the first event could be sent.
+    pub(crate) fn is_cut_at_once(&self) -> bool {
+        self.is_cut && self.count == 0
     }
 
     /// The events, and whether more follow.
@@ -79,7 +101,10 @@ impl Filling {
             let is_last = self.count == self.most;
             return Ok(if is_last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) });
         }
-        self.page.push(row.event(stream)?);
+        self.page.push(match self.is_bare {
+            true => row.bare_event(stream)?,
+            false => row.event(stream)?,
+        });
         self.count += 1;
         Ok(ControlFlow::Continue(()))
     }
@@ -97,6 +122,11 @@ impl OfStream {
         Self { filling, stream, version: 0 }
     }
 
+    /// True if not even the first event could be sent.
+    pub(crate) fn is_cut_at_once(&self) -> bool {
+        self.filling.is_cut_at_once()
+    }
+
     /// The page, and the version of the whole stream.
     pub(crate) fn end(self, sizes: &Sizes) -> StreamPage {
         let (events, has_more) = self.filling.end();
@@ -110,6 +140,10 @@ impl Rows for OfStream {
     fn take(&mut self, row: PgRow) -> Result<ControlFlow<()>, StoreError> {
         self.version = row.try_get(7).map_err(|error| unreadable(&self.filling.place, error))?;
         self.filling.take(&row, Some(&self.stream))
+    }
+
+    fn cut_off(&mut self) -> bool {
+        self.filling.cut_off()
     }
 }
 
@@ -127,6 +161,10 @@ impl Rows for OfLog {
             learnt.map_err(|error| unreadable(&self.filling.place, error))?;
         }
         self.filling.take(&row, None)
+    }
+
+    fn cut_off(&mut self) -> bool {
+        self.filling.cut_off()
     }
 }
 

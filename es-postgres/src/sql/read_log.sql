@@ -1,12 +1,12 @@
--- $1 position before the first, $2 last position, $3 how many events
+-- $1 position before the first, $2 last position, $3 how many events, $4 whether with what they say
 SELECT
     position,
     event_id,
     aggregate_version,
     event_type,
     created_at,
-    metadata,
-    event_data,
+    CASE WHEN $4::bool THEN metadata END,
+    CASE WHEN $4::bool THEN event_data END,
     aggregate_type,
     aggregate_id::text
 FROM "{schema}"."{events}"

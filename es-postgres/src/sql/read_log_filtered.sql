@@ -1,5 +1,5 @@
 -- $1 position before the first, $2 last position, $3 how many events, $4 aggregate types or null,
--- $5 event types or null, $6 how many events to look at
+-- $5 event types or null, $6 how many events to look at, $7 whether with what they say
 --
 -- One row at least, which tells how far was looked, and which event is there.
 SELECT
@@ -8,8 +8,8 @@ SELECT
     e.aggregate_version,
     e.event_type,
     e.created_at,
-    e.metadata,
-    e.event_data,
+    CASE WHEN $7::bool THEN e.metadata END,
+    CASE WHEN $7::bool THEN e.event_data END,
     e.aggregate_type,
     e.aggregate_id::text,
     reach.position,

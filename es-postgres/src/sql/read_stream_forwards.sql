@@ -1,4 +1,5 @@
--- $1 aggregate type, $2 aggregate id, $3 lowest version, $4 highest version, $5 how many events
+-- $1 aggregate type, $2 aggregate id, $3 lowest version, $4 highest version, $5 how many events,
+-- $6 whether with what they say
 --
 -- One row at least, which tells the stream's version.
 SELECT
@@ -7,8 +8,8 @@ SELECT
     e.aggregate_version,
     e.event_type,
     e.created_at,
-    e.metadata,
-    e.event_data,
+    CASE WHEN $6::bool THEN e.metadata END,
+    CASE WHEN $6::bool THEN e.event_data END,
     head.version
 FROM (
     SELECT coalesce(max(aggregate_version), 0)::bigint AS version

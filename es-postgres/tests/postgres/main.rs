@@ -14,6 +14,7 @@ mod functions;
 mod held_back;
 mod held_up;
 mod histories;
+mod huge_rows;
 mod inline;
 mod language;
 mod looks;

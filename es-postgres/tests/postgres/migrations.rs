@@ -232,6 +232,21 @@ async fn a_database_that_is_no_such_store_is_refused_with_what_to_do() {
             "has 2 of the ",
         ),
         (newer, true, NewerSchema, "use a newer program"),
+        // a newer step may change whatever an older program knows
+        (
+            "INSERT INTO execution_events_migrations VALUES (99, 'x', now(), TRUE, '', 0);
+             DELETE FROM execution_events_migrations WHERE version = 3",
+            true,
+            NewerSchema,
+            "use a newer program",
+        ),
+        (
+            "INSERT INTO execution_events_migrations VALUES (99, 'x', now(), TRUE, '', 0);
+             UPDATE execution_events_migrations SET checksum = '' WHERE version = 3",
+            true,
+            NewerSchema,
+            "use a newer program",
+        ),
         (
             "DELETE FROM execution_events_migrations WHERE version = 3",
             true,
@@ -274,6 +289,9 @@ async fn a_database_that_is_no_such_store_is_refused_with_what_to_do() {
     let database = crate::support::database(IdType::Int).await;
     let error = PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap_err();
     assert!(error.to_string().contains("of type integer, not text"), "{error}");
+    run(&database, newer).await;
+    let error = PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap_err();
+    assert_eq!(error.kind(), NewerSchema, "{error}");
 }
 
 #[tokio::test]

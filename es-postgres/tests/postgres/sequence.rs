@@ -111,3 +111,46 @@ async fn nothing_is_acknowledged_where_readers_have_passed() {
     run(&database, raw).await;
     assert_eq!(store.append(to("posting/2")).await.unwrap().position().to_sequence(), 103);
 }
+
+/// Told what to draw next, it has drawn what is before that.
+#[tokio::test]
+async fn a_sequence_that_is_told_what_to_draw_next_is_judged_by_that() {
+    for restart in [
+        "ALTER SEQUENCE execution_events_position_seq RESTART WITH",
+        "SELECT setval('execution_events_position_seq', FALSE,",
+    ] {
+        let told = |next: u64| match restart.split_once(" FALSE,") {
+            Some((setval, _)) => format!("{setval} {next}, FALSE)"),
+            None => format!("{restart} {next}"),
+        };
+        let database = database(IdType::Text).await;
+        let store = open(&database).await;
+        for _ in 0..3 {
+            store.append(to("posting/1")).await.unwrap();
+        }
+        assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 3);
+        run(&database, &told(4)).await;
+        assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 3);
+        let again = opened(database.options()).await.unwrap();
+        assert_eq!(again.append(to("posting/1")).await.unwrap().position().to_sequence(), 4);
+        assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 4);
+        run(&database, &told(4)).await;
+        names_the_repair(&opened(database.options()).await.unwrap_err());
+        let error = store.end_of_log().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_append_beyond_the_last_position_says_that_they_are_used_up() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let most = i64::MAX - 1;
+    run(&database, &format!("SELECT setval('execution_events_position_seq', {most})")).await;
+    store.append(to("posting/1")).await.unwrap();
+    let Err(AppendError::Store(error)) = store.append(to("posting/1")).await else {
+        panic!("there is no position left");
+    };
+    assert_eq!(error.kind(), StoreErrorKind::Full, "{error}");
+    assert!(error.to_string().contains("positions of this log are used up"), "{error}");
+}
