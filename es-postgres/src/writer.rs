@@ -1,10 +1,10 @@
 //! Appends: one at once if a connection is free, otherwise all that wait together.
 //!
 //! They are sent by tasks of the store's own, so that a caller who is not polled holds up nobody and
-//! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the connection that becomes free next
-//! takes it along in one statement: the busier the store, the larger the batches, and never does an
-//! append wait for another to come. A stream is under way on one connection only, so that the
-//! appends of one process do not race one another.
+//! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the
+//! connection that becomes free next takes it along in one statement: the busier the store, the larger
+//! the batches, and never does an append wait for another to come. A stream is under way on one
+//! connection only, so that the appends of one process do not race one another.
 //!
 //! What other transactions hold up waits for no more than a moment there, and then in the
 //! [slow lane](lane), so that it holds up nobody else.
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::append::{Appender, Early, Locked, streams};
 use crate::connection::Slot;
-use crate::error::{closed, outcome_unknown};
+use crate::error::{closed, outcome_unknown, runtime_ended};
 
 pub(crate) mod lane;
 
@@ -151,8 +151,42 @@ impl Writer {
             return;
         }
         state.waiting.push_back(waiting);
-        if let Some(slot) = state.idle.pop() {
-            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+        let idle = state.idle.pop();
+        drop(state);
+        if let Some(slot) = idle {
+            self.begin(slot, Work::Waiting);
+        }
+    }
+
+    /// Begins work on a connection, in a task of its own. Nobody may hold the state meanwhile: the work
+    /// is given up at once if the runtime has ended.
+    fn begin(self: &Arc<Self>, slot: Slot, work: Work) {
+        let mut beginning = Beginning { writer: Arc::clone(self), slot: Some(slot), work };
+        self.runtime.spawn(async move {
+            let Some(slot) = beginning.slot.take() else { return };
+            let writer = Arc::clone(&beginning.writer);
+            match work {
+                Work::Waiting => writer.write_what_waits(slot).await,
+                Work::Stalled => writer.try_what_is_stalled(slot).await,
+            }
+        });
+    }
+
+    /// Answers all who wait, because nobody else will; what they wait for was not written.
+    fn abandon(&self, slot: Slot, work: Work) {
+        let mut state = self.state();
+        state.is_closed = true;
+        match work {
+            Work::Waiting => state.idle.push(slot),
+            Work::Stalled => state.lane = Some(slot),
+        }
+        let mut left = std::mem::take(&mut state.stalled);
+        left.append(&mut state.waiting);
+        drop(state);
+        self.places.close();
+        self.idle.notify_waiters();
+        for waiting in left {
+            waiting.ticket.tell(Err(runtime_ended(self.appender.place()).into()));
         }
     }
 
@@ -175,7 +209,7 @@ impl Writer {
             self.idle.notify_waiters();
         } else {
             drop(state);
-            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+            self.begin(slot, Work::Waiting);
         }
     }
 
@@ -309,6 +343,31 @@ impl State {
         self.waiting = kept;
         self.busy.extend(taken);
         batch
+    }
+}
+
+/// What a connection is to be used for.
+#[derive(Clone, Copy)]
+enum Work {
+    /// What waits for any connection.
+    Waiting,
+    /// What others hold up.
+    Stalled,
+}
+
+/// Work that has not begun; it never will if this is dropped with its connection, because the runtime
+/// has ended.
+struct Beginning {
+    writer: Arc<Writer>,
+    slot: Option<Slot>,
+    work: Work,
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.writer.abandon(slot, self.work);
+        }
     }
 }
 
