@@ -19,10 +19,12 @@ use tokio::time::Instant;
 
 use crate::append::{Appender, Early, Locked, streams};
 use crate::connection::Slot;
-use crate::error::{closed, outcome_unknown, runtime_ended};
+use crate::error::{closed, outcome_unknown};
 
+mod beginning;
 pub(crate) mod lane;
 
+use beginning::Work;
 pub(crate) use lane::Lane;
 
 /// A batch takes no further requests when it has so many of them or of their events.
@@ -155,38 +157,6 @@ impl Writer {
         drop(state);
         if let Some(slot) = idle {
             self.begin(slot, Work::Waiting);
-        }
-    }
-
-    /// Begins work on a connection, in a task of its own. Nobody may hold the state meanwhile: the work
-    /// is given up at once if the runtime has ended.
-    fn begin(self: &Arc<Self>, slot: Slot, work: Work) {
-        let mut beginning = Beginning { writer: Arc::clone(self), slot: Some(slot), work };
-        self.runtime.spawn(async move {
-            let Some(slot) = beginning.slot.take() else { return };
-            let writer = Arc::clone(&beginning.writer);
-            match work {
-                Work::Waiting => writer.write_what_waits(slot).await,
-                Work::Stalled => writer.try_what_is_stalled(slot).await,
-            }
-        });
-    }
-
-    /// Answers all who wait, because nobody else will; what they wait for was not written.
-    fn abandon(&self, slot: Slot, work: Work) {
-        let mut state = self.state();
-        state.is_closed = true;
-        match work {
-            Work::Waiting => state.idle.push(slot),
-            Work::Stalled => state.lane = Some(slot),
-        }
-        let mut left = std::mem::take(&mut state.stalled);
-        left.append(&mut state.waiting);
-        drop(state);
-        self.places.close();
-        self.idle.notify_waiters();
-        for waiting in left {
-            waiting.ticket.tell(Err(runtime_ended(self.appender.place()).into()));
         }
     }
 
@@ -343,31 +313,6 @@ impl State {
         self.waiting = kept;
         self.busy.extend(taken);
         batch
-    }
-}
-
-/// What a connection is to be used for.
-#[derive(Clone, Copy)]
-enum Work {
-    /// What waits for any connection.
-    Waiting,
-    /// What others hold up.
-    Stalled,
-}
-
-/// Work that has not begun; it never will if this is dropped with its connection, because the runtime
-/// has ended.
-struct Beginning {
-    writer: Arc<Writer>,
-    slot: Option<Slot>,
-    work: Work,
-}
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            self.writer.abandon(slot, self.work);
-        }
     }
 }
 
