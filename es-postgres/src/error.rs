@@ -265,3 +265,12 @@ pub(crate) fn standby(place: &str) -> StoreError {
 pub(crate) fn closed(place: &str) -> StoreError {
     StoreError::new(StoreErrorKind::Closed, format!("the store in {place} was closed"))
 }
+
+/// The refusal of what was not sent when the runtime ended.
+pub(crate) fn runtime_ended(place: &str) -> StoreError {
+    let text = format!(
+        "the runtime in which the store in {place} was opened has ended; nothing was written; open the \
+         store again"
+    );
+    StoreError::new(StoreErrorKind::Closed, text)
+}

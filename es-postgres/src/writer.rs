@@ -1,10 +1,10 @@
 //! Appends: one at once if a connection is free, otherwise all that wait together.
 //!
 //! They are sent by tasks of the store's own, so that a caller who is not polled holds up nobody and
-//! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the connection that becomes free next
-//! takes it along in one statement: the busier the store, the larger the batches, and never does an
-//! append wait for another to come. A stream is under way on one connection only, so that the
-//! appends of one process do not race one another.
+//! one who goes leaves all or nothing. What arrives while all connections are busy waits, and the
+//! connection that becomes free next takes it along in one statement: the busier the store, the larger
+//! the batches, and never does an append wait for another to come. A stream is under way on one
+//! connection only, so that the appends of one process do not race one another.
 //!
 //! What other transactions hold up waits for no more than a moment there, and then in the
 //! [slow lane](lane), so that it holds up nobody else.
@@ -21,8 +21,10 @@ use crate::append::{Appender, Early, Locked, streams};
 use crate::connection::Slot;
 use crate::error::{closed, outcome_unknown};
 
+mod beginning;
 pub(crate) mod lane;
 
+use beginning::Work;
 pub(crate) use lane::Lane;
 
 /// A batch takes no further requests when it has so many of them or of their events.
@@ -151,8 +153,10 @@ impl Writer {
             return;
         }
         state.waiting.push_back(waiting);
-        if let Some(slot) = state.idle.pop() {
-            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+        let idle = state.idle.pop();
+        drop(state);
+        if let Some(slot) = idle {
+            self.begin(slot, Work::Waiting);
         }
     }
 
@@ -175,7 +179,7 @@ impl Writer {
             self.idle.notify_waiters();
         } else {
             drop(state);
-            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+            self.begin(slot, Work::Waiting);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use es_core::StreamId;
 
-use super::{State, Waiting, Writer};
+use super::{State, Waiting, Work, Writer};
 use crate::append::{Appender, is_any_of, streams};
 use crate::connection::Slot;
 
@@ -68,19 +68,24 @@ impl Writer {
         }
         let mut state = self.state();
         state.stalled.extend(stalled);
-        if let Some(slot) = state.lane.take() {
-            let shift = Shift { writer: Arc::clone(self), slot: Some(slot), at: None };
-            self.runtime.spawn(shift.work());
+        let lane = state.lane.take();
+        drop(state);
+        if let Some(slot) = lane {
+            self.begin(slot, Work::Stalled);
         }
+    }
+
+    pub(super) async fn try_what_is_stalled(self: Arc<Self>, slot: Slot) {
+        Shift { writer: self, slot: Some(slot), at: None }.work().await;
     }
 
     /// Gives an idle connection to those who wait, because streams have become free.
     fn wake(self: &Arc<Self>) {
         let mut state = self.state();
-        if !state.waiting.is_empty()
-            && let Some(slot) = state.idle.pop()
-        {
-            self.runtime.spawn(Arc::clone(self).write_what_waits(slot));
+        let idle = if state.waiting.is_empty() { None } else { state.idle.pop() };
+        drop(state);
+        if let Some(slot) = idle {
+            self.begin(slot, Work::Waiting);
         }
     }
 }
@@ -164,8 +169,8 @@ impl Drop for Shift {
         let mut state = self.writer.state();
         if !state.stalled.is_empty() {
             // somebody came meanwhile
-            let shift = Self { writer: Arc::clone(&self.writer), slot: Some(slot), at: None };
-            self.writer.runtime.spawn(shift.work());
+            drop(state);
+            self.writer.begin(slot, Work::Stalled);
             return;
         }
         state.lane = Some(slot);

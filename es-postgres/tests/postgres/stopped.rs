@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use es_core::{EventStore, ReadLog, StoreErrorKind};
+use es_core::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};
+use tokio::runtime::Builder;
 
+use crate::support::sessions::{execute, insert, session};
 use crate::support::waiting::{is_pending, soon, until};
 use crate::support::{database, open, run, to, value};
 
@@ -145,4 +147,38 @@ async fn a_connection_that_rested_is_not_ended_by_the_server() {
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_ends_leaves_nobody_waiting_on_another() {
+    let database = database(IdType::Text).await;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let config = PostgresConfig::new(database.options()).writers(1);
+    let store = runtime.spawn(PostgresStore::open(config)).await.unwrap().unwrap();
+    let mut others = session(&database).await;
+    execute(&mut others, "BEGIN").await;
+    for number in 0..8 {
+        insert(&mut others, &number.to_string(), 1..=1).await;
+    }
+    let mut appends: Vec<_> = (0..8).map(|n| store.append(to(&format!("account/{n}")))).collect();
+    for append in &mut appends {
+        is_pending(append.as_mut()).await;
+    }
+    // when the second is answered the connection has come back, and what is held up is in the lane
+    for _ in 0..2 {
+        soon("a free one", store.append(to("account/free"))).await.unwrap();
+    }
+    runtime.shutdown_background();
+    let mut is_unsent = false;
+    for append in appends {
+        let Err(AppendError::Store(error)) = soon("it is answered", append).await else {
+            panic!("it was written")
+        };
+        is_unsent |= error.kind() == StoreErrorKind::Closed;
+    }
+    assert!(is_unsent, "who was not sent again is told so");
+    soon("a later one is refused", store.append(to("account/free"))).await.unwrap_err();
+    let read = ReadStream::new("account/free".parse().unwrap());
+    soon("a read is refused", store.read_stream(&read)).await.unwrap_err();
+    soon("it is closed", store.close()).await;
 }
