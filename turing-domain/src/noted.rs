@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+use es_core::Payload;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -55,23 +56,23 @@ impl<T: Serialize> Serialize for Noted<T> {
 
 impl<'de, T: ReadNote> Deserialize<'de> for Noted<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Option::<Value>::deserialize(deserializer)?;
-        Ok(Self(value.and_then(T::read_note)))
+        let json = Option::<Payload>::deserialize(deserializer)?;
+        Ok(Self(json.as_ref().and_then(T::read_note)))
     }
 }
 
 /// A type that is read from JSON of any shape, or not.
 pub trait ReadNote: Sized {
-    /// The value, if `json` fits.
-    fn read_note(json: Value) -> Option<Self>;
+    /// The value, if `json`, which is not null, fits.
+    fn read_note(json: &Payload) -> Option<Self>;
 }
 
 /// A number without a fraction, or its decimal digits in a string.
-fn integer(json: &Value) -> Option<i128> {
-    match json {
+fn integer(json: &Payload) -> Option<i128> {
+    match json.decode().ok()? {
         Value::Number(number) => number.as_i128(),
         Value::String(text) => {
-            let digits = text.strip_prefix('-').unwrap_or(text);
+            let digits = text.strip_prefix('-').unwrap_or(&text);
             let is_decimal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             is_decimal.then(|| text.parse().ok()).flatten()
         }
@@ -82,8 +83,8 @@ fn integer(json: &Value) -> Option<i128> {
 macro_rules! read_integers {
     ($($integer:ty => $type:ty),+ $(,)?) => {$(
         impl ReadNote for $type {
-            fn read_note(json: Value) -> Option<Self> {
-                <$integer>::try_from(integer(&json)?).ok().map(Self::from)
+            fn read_note(json: &Payload) -> Option<Self> {
+                <$integer>::try_from(integer(json)?).ok().map(Self::from)
             }
         }
     )+};
@@ -98,38 +99,43 @@ read_integers! {
     i32 => WorkflowId,
 }
 
-/// Anything but `null` is a text: a string as it is, other JSON as JSON.
+/// A string as it is, other JSON as JSON in its canonical form, which is that of a database: the
+/// migration `posting note text` makes the same text.
+pub(crate) fn text_of(json: &Payload) -> String {
+    match json.decode() {
+        Ok(text) => text,
+        Err(_) => json.canonical().as_ref().unwrap_or(json).to_string(),
+    }
+}
+
+/// Anything but `null` is a text.
 impl ReadNote for String {
-    fn read_note(json: Value) -> Option<Self> {
-        match json {
-            Value::Null => None,
-            Value::String(text) => Some(text),
-            other => Some(other.to_string()),
-        }
+    fn read_note(json: &Payload) -> Option<Self> {
+        Some(text_of(json))
     }
 }
 
 impl ReadNote for FailureType {
-    fn read_note(json: Value) -> Option<Self> {
+    fn read_note(json: &Payload) -> Option<Self> {
         String::read_note(json).map(|text| Self::from(text.as_str()))
     }
 }
 
 impl ReadNote for EndReason {
-    fn read_note(json: Value) -> Option<Self> {
+    fn read_note(json: &Payload) -> Option<Self> {
         String::read_note(json).map(|text| Self::from(text.as_str()))
     }
 }
 
 impl ReadNote for BTreeMap<EndReason, u32> {
-    fn read_note(json: Value) -> Option<Self> {
-        serde_json::from_value(json).ok()
+    fn read_note(json: &Payload) -> Option<Self> {
+        json.decode().ok()
     }
 }
 
 impl ReadNote for RunId {
-    fn read_note(json: Value) -> Option<Self> {
-        json.as_str()?.parse().ok()
+    fn read_note(json: &Payload) -> Option<Self> {
+        json.decode::<String>().ok()?.parse().ok()
     }
 }
 

@@ -438,9 +438,9 @@ async fn travel(
         let step = &ready[pick(&ready)];
         let values =
             InputValues { posting_id: id, workflow_id: workflow.id, data, posting: &posting };
-        let outputs: Map<_, _> = values
+        let outputs: Map<String, Value> = values
             .outputs()
-            .map(|(conversation, output)| (conversation.to_string(), output.clone()))
+            .map(|(conversation, output)| (conversation.to_string(), output.decode().unwrap()))
             .collect();
         let call = json!({
             "posting_id": id,
@@ -533,7 +533,7 @@ async fn every_posting_takes_the_path_that_the_readme_tells() {
 
     let output = |name: &str, conversation| {
         let (_, posting) = travelled.iter().find(|(one, _)| one == name).unwrap();
-        posting.usable_output(ConversationId(conversation)).unwrap().into_owned()
+        posting.usable_output(ConversationId(conversation)).unwrap()
     };
     assert_eq!(
         serde_json::from_str::<Value>(&output("05-koch.json", 9111)).unwrap(),
@@ -585,7 +585,7 @@ async fn the_graders_stand_side_by_side_and_the_verdict_starts_once_after_both()
             ]
         );
         assert_eq!(posting.run().unwrap().runs_of(ConversationId(9106)), 1);
-        verdicts.push(posting.usable_output(ConversationId(9106)).unwrap().into_owned());
+        verdicts.push(posting.usable_output(ConversationId(9106)).unwrap());
     }
     assert_eq!(verdicts[0], verdicts[1]);
 }

@@ -111,3 +111,35 @@ fn read_models_of_another_history_are_named_with_their_cure() {
     assert!(!found.contains("projection_of_another_history"), "{found}");
     workspace.turing(&["projection", "list"]).expect_code(0);
 }
+
+#[test]
+fn every_digit_of_an_output_is_shown_as_it_was_written() {
+    let (old, new) = ("18446744073709551617", "18446744073709551618.50");
+    let workspace = written(&format!(
+        r#"INSERT INTO execution_events (event_id, aggregate_type, aggregate_id, aggregate_version,
+               event_type, event_data, metadata)
+           VALUES
+               ('00000000-0000-4000-8000-000000000011', 'posting', '950', 1, 'llm_call_completed',
+                '{{"output":{old}}}', '{{"conversation_id":1}}'),
+               ('00000000-0000-4000-8000-000000000012', 'posting', '950', 2, 'llm_call_completed',
+                '{{"output":{new}}}', '{{"conversation_id":1}}')"#
+    ));
+    workspace.turing(&["projection", "run", "--once"]).expect_code(0);
+    let posting = ["posting", "950"];
+    for (command, rest, told) in [
+        (&["events"][..], &[][..], &[old, new][..]),
+        (&["state"], &[], &[new]),
+        (&["state"], &["--json"], &[new]),
+        (&["state"], &["--diff", "1..2"], &[old, new]),
+    ] {
+        let answer = workspace.turing(&[command, &posting, rest].concat()).expect_code(0).stdout;
+        for digits in told {
+            assert!(answer.contains(digits), "{command:?} {rest:?}: {answer}");
+        }
+    }
+    let model = ["projection", "show", "posting_state", "posting/950", "--json"];
+    let answer = workspace.turing(&model).expect_code(0).stdout;
+    assert!(answer.contains(new), "{answer}");
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    assert!(!told.contains("posting 950"), "{told}");
+}

@@ -1,7 +1,6 @@
 //! What happens to a posting, under the names that are stored.
 
-use es_core::{Event, Timestamp};
-use serde_json::Value;
+use es_core::{Event, Payload, Timestamp};
 
 use crate::ids::{ActorId, ConversationId, RunId, WorkflowId};
 use crate::names::{EndReason, FailureType};
@@ -15,9 +14,8 @@ use crate::noted::Noted;
 pub enum PostingEvent {
     /// A script finished successfully.
     ScriptExecutionCompleted {
-        /// What it wrote to its standard output; `null` if nobody recorded it.
-        #[serde(default)]
-        output: Value,
+        /// What it wrote to its standard output, to the last digit; `None` if nobody recorded it.
+        output: Option<Payload>,
         /// `SUCCESS`.
         status: Noted<String>,
         /// The conversation that was executed.
@@ -41,9 +39,8 @@ pub enum PostingEvent {
     },
     /// A language model answered.
     LlmCallCompleted {
-        /// The answer; `null` if nobody recorded it.
-        #[serde(default)]
-        output: Value,
+        /// The answer, to the last digit; `None` if nobody recorded it.
+        output: Option<Payload>,
         /// `SUCCESS`.
         status: Noted<String>,
         /// The model that answered.
@@ -75,9 +72,8 @@ pub enum PostingEvent {
     },
     /// A person gave an answer.
     HumanTaskCompleted {
-        /// The answer; `null` if nobody recorded it.
-        #[serde(default)]
-        output: Value,
+        /// The answer, to the last digit; `None` if nobody recorded it.
+        output: Option<Payload>,
         /// `SUCCESS`.
         status: Noted<String>,
         /// The conversation that was executed.

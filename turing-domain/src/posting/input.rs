@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::definition::Conversation;
 use crate::ids::{ConversationId, PostingId, WorkflowId};
+use crate::noted::text_of;
 use crate::placeholder::Placeholder;
-use crate::posting::state::{Posting, text_of};
+use crate::posting::state::Posting;
 use crate::template::Unresolved;
 
 /// The values that fill the placeholders for one posting.
@@ -37,10 +38,13 @@ impl<'a> InputValues<'a> {
         match Placeholder::from(name) {
             Placeholder::PostingId => Some(Cow::Owned(self.posting_id.to_string())),
             Placeholder::WorkflowId => Some(Cow::Owned(self.workflow_id.to_string())),
-            Placeholder::Output(conversation) => self.posting.usable_output(conversation),
+            Placeholder::Output(conversation) => {
+                self.posting.usable_output(conversation).map(Cow::Owned)
+            }
             Placeholder::Key(key) => match self.data.get(key).filter(|value| !value.is_null()) {
-                Some(value) => Some(text_of(value)),
-                None => self.key_of_outputs(key),
+                Some(Value::String(text)) => Some(Cow::Borrowed(text)),
+                Some(other) => Some(Cow::Owned(other.to_string())),
+                None => self.key_of_outputs(key).map(Cow::Owned),
             },
         }
     }
@@ -56,17 +60,16 @@ impl<'a> InputValues<'a> {
     }
 
     /// The outputs that the run may use, as an actor is given them.
-    pub fn outputs(&self) -> impl Iterator<Item = (ConversationId, &'a Value)> + use<'a> {
+    pub fn outputs(&self) -> impl Iterator<Item = (ConversationId, &'a Payload)> + use<'a> {
         self.posting.usable_outputs()
     }
 
-    fn key_of_outputs(&self, key: &str) -> Option<Cow<'a, str>> {
-        self.posting.usable_outputs().rev().find_map(|(_, output)| match output {
-            Value::String(text) => key_of(text, key).map(Cow::Owned),
-            json => match json.get(key)? {
-                Value::Null => None,
-                value => Some(text_of(value)),
-            },
+    fn key_of_outputs(&self, key: &str) -> Option<String> {
+        self.posting.usable_outputs().rev().find_map(|(_, output)| {
+            match output.decode::<String>() {
+                Ok(text) => key_of(&text, key),
+                Err(_) => key_of(output.as_str(), key),
+            }
         })
     }
 }
@@ -75,11 +78,5 @@ impl<'a> InputValues<'a> {
 /// it matters only that it is JSON; and nothing that a string says is taken for JSON.
 fn key_of(text: &str, key: &str) -> Option<String> {
     let members: BTreeMap<String, Payload> = serde_json::from_str(text).ok()?;
-    let value = members.get(key)?;
-    match value.decode() {
-        Ok(Value::Null) => None,
-        Ok(Value::String(text)) => Some(text),
-        // numbers to the last digit
-        _ => Some(value.canonical().as_ref().unwrap_or(value).to_string()),
-    }
+    members.get(key).filter(|value| value.as_str() != "null").map(text_of)
 }

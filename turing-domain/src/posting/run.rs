@@ -141,7 +141,7 @@ impl PostingRun {
             | LlmCallCompleted { conversation_id, run_id, output, .. }
             | HumanTaskCompleted { conversation_id, run_id, output, .. } => {
                 let Some(id) = self.own(run_id.0, conversation_id.0) else { return };
-                if !output.is_null() {
+                if output.is_some() {
                     self.completed.retain(|other| *other != id);
                     self.completed.push(id);
                 }

@@ -1,14 +1,13 @@
 //! The state of a posting, made of its events.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Snapshotted};
+use es_core::{Aggregate, Payload, Snapshotted};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::ids::{ConversationId, PostingId, RunId};
 use crate::names::EndReason;
+use crate::noted::text_of;
 use crate::posting::event::PostingEvent;
 use crate::posting::run::PostingRun;
 
@@ -20,7 +19,7 @@ use crate::posting::run::PostingRun;
 pub struct Posting {
     current_conversation_id: Option<ConversationId>,
     execution_sequence: Vec<ConversationId>,
-    outputs: BTreeMap<ConversationId, Value>,
+    outputs: BTreeMap<ConversationId, Payload>,
     is_terminal: bool,
     terminal: Option<Terminal>,
     ended_runs: BTreeMap<RunId, Terminal>,
@@ -49,7 +48,7 @@ impl Posting {
     }
 
     /// The latest output of each conversation, over all runs.
-    pub fn outputs(&self) -> &BTreeMap<ConversationId, Value> {
+    pub fn outputs(&self) -> &BTreeMap<ConversationId, Payload> {
         &self.outputs
     }
 
@@ -79,24 +78,16 @@ impl Posting {
     }
 
     /// The outputs that the current run may use: what completed in it, latest completion last.
-    pub fn usable_outputs(&self) -> impl DoubleEndedIterator<Item = (ConversationId, &Value)> {
+    pub fn usable_outputs(&self) -> impl DoubleEndedIterator<Item = (ConversationId, &Payload)> {
         let completed = self.run.iter().flat_map(|run| run.completed());
         completed.filter_map(|id| Some((*id, self.outputs.get(id)?)))
     }
 
     /// The text of an output that the current run may use; JSON that is no string as JSON text.
-    pub fn usable_output(&self, conversation: ConversationId) -> Option<Cow<'_, str>> {
+    pub fn usable_output(&self, conversation: ConversationId) -> Option<String> {
         let is_usable = self.run.as_ref()?.completed().contains(&conversation);
         let output = self.outputs.get(&conversation).filter(|_| is_usable)?;
         Some(text_of(output))
-    }
-}
-
-/// A string as it is, anything else as JSON.
-pub(super) fn text_of(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -115,7 +106,7 @@ impl Aggregate for Posting {
                 seen = conversation_id.0;
                 if let Some(id) = conversation_id.0 {
                     self.execution_sequence.push(id);
-                    if !output.is_null() {
+                    if let Some(output) = output {
                         self.outputs.insert(id, output.clone());
                     }
                 }

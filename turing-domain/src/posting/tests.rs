@@ -86,7 +86,7 @@ fn completed(conversation: i32, output: &str) -> PostingEvent {
 
 fn completed_after(conversation: i32, output: &str, retries: u32) -> PostingEvent {
     PostingEvent::ScriptExecutionCompleted {
-        output: Value::from(output),
+        output: Some(Value::from(output).into()),
         status: SUCCESS.to_owned().into(),
         conversation_id: ConversationId(conversation).into(),
         actor_id: ActorId(74).into(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::Timestamp;
+use es_core::{Payload, Timestamp};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ impl Execution {
             .boxed()
     }
 
-    fn script_completed(self, output: Value, status: Noted<String>) -> PostingEvent {
+    fn script_completed(self, output: Option<Payload>, status: Noted<String>) -> PostingEvent {
         PostingEvent::ScriptExecutionCompleted {
             output,
             status,
@@ -76,7 +76,7 @@ impl Execution {
 
     fn llm_completed(
         self,
-        output: Value,
+        output: Option<Payload>,
         (status, model): (Noted<String>, Noted<String>),
         [tokens, prompt_tokens, completion_tokens]: [Noted<u64>; 3],
     ) -> PostingEvent {
@@ -96,7 +96,7 @@ impl Execution {
         }
     }
 
-    fn human_completed(self, output: Value, status: Noted<String>) -> PostingEvent {
+    fn human_completed(self, output: Option<Payload>, status: Noted<String>) -> PostingEvent {
         PostingEvent::HumanTaskCompleted {
             output,
             status,
@@ -161,12 +161,16 @@ impl Execution {
     }
 }
 
-fn outputs() -> impl Strategy<Value = Value> {
+fn outputs() -> impl Strategy<Value = Option<Payload>> {
+    let json = |text: String| Payload::parse(text).unwrap();
     prop_oneof![
-        4 => texts().prop_map(Value::from),
-        1 => Just(Value::Null),
-        1 => any::<f64>().prop_map(Value::from),
-        1 => (texts(), any::<i64>()).prop_map(|(text, number)| json!({"a": [text, number]})),
+        4 => texts().prop_map(|text| Some(Value::from(text).into())),
+        1 => Just(None),
+        1 => any::<f64>().prop_map(|number| Some(json!(number).into())),
+        1 => "-?[1-9][0-9]{0,40}([.][0-9]{1,40})?(e[+-]?[0-9]{1,2})?"
+            .prop_map(move |digits| Some(json(digits))),
+        1 => (texts(), any::<i64>())
+            .prop_map(|(text, number)| Some(json!({"a": [text, number]}).into())),
     ]
 }
 
@@ -273,15 +277,17 @@ fn way_events() -> BoxedStrategy<PostingEvent> {
 pub(crate) fn examples() -> Vec<PostingEvent> {
     let success = || Noted(Some("SUCCESS".to_owned()));
     let noted = |text: &str| Noted(Some(text.to_owned()));
+    let answer = |text: &str| Some(Value::from(text).into());
     vec![
-        Execution::example().script_completed("Berlin".into(), success()),
-        Execution::example().script_completed(json!({"city": "Berlin"}), Noted::ABSENT),
+        Execution::example().script_completed(answer("Berlin"), success()),
+        Execution::example()
+            .script_completed(Some(json!({"city": "Berlin"}).into()), Noted::ABSENT),
         Execution::example().llm_completed(
-            "A baker in Berlin".into(),
+            answer("A baker in Berlin"),
             (success(), noted("llama3:8b")),
             [1023.into(), 1000.into(), 23.into()],
         ),
-        Execution::example().human_completed("agreed".into(), success()),
+        Execution::example().human_completed(answer("agreed"), success()),
         Execution::example().script_failed(
             noted("ended with status 2"),
             FailureType::ScriptError.into(),

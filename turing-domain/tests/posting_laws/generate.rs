@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::Timestamp;
+use es_core::{Payload, Timestamp};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -205,10 +205,10 @@ pub(crate) fn any_event() -> impl Strategy<Value = PostingEvent> {
 pub(crate) fn completed(
     conversation_id: Noted<ConversationId>,
     run_id: Noted<RunId>,
-    output: Value,
+    output: impl Into<Payload>,
 ) -> PostingEvent {
     PostingEvent::ScriptExecutionCompleted {
-        output,
+        output: Some(output.into()).filter(|output: &Payload| output.as_str() != "null"),
         status: Noted::ABSENT,
         conversation_id,
         actor_id: Noted::ABSENT,

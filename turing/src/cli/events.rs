@@ -1,11 +1,12 @@
 //! `turing events`: what happened, one stream at a time.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use es_core::{EventStoreExt, Metadata, ReadStream, RecordedEvent, StreamId};
+use es_core::{EventStoreExt, Metadata, Payload, ReadStream, RecordedEvent, StreamId};
 use futures_util::{TryStreamExt, pin_mut};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
 use super::output::{Output, rows, shown, table};
 use super::{Failure, StreamArgs};
@@ -85,14 +86,18 @@ pub(super) fn as_json(event: &RecordedEvent) -> Box<RawValue> {
 /// The payload in one short line.
 fn data(event: &RecordedEvent) -> String {
     const LONGEST: usize = 70;
-    match event.payload.decode::<Value>() {
-        Ok(Value::Object(fields)) => {
-            let fields = fields.iter().filter(|(_, value)| !value.is_null()).map(
-                |(name, value)| match value {
-                    Value::String(text) => format!("{name}: {text}"),
-                    other => format!("{name}: {other}"),
-                },
-            );
+    // each part by its text, which keeps every digit
+    match event.payload.decode::<BTreeMap<String, Payload>>() {
+        Ok(fields) => {
+            let fields =
+                fields.iter().filter(|(_, value)| value.as_str() != "null").map(|(name, value)| {
+                    match value.decode::<String>() {
+                        Ok(text) => format!("{name}: {text}"),
+                        Err(_) => {
+                            format!("{name}: {}", value.canonical().as_ref().unwrap_or(value))
+                        }
+                    }
+                });
             shown(&fields.collect::<Vec<_>>().join("  "), LONGEST)
         }
         _ => shown(&event.payload.to_string(), LONGEST),

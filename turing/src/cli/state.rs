@@ -11,7 +11,6 @@ use es_core::{
 };
 use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
-use serde_json::json;
 use turing_domain::{
     ActorBreaker, ActorId, ConversationId, ConversationWaves, Posting, PostingId, WorkflowId,
     WorkflowRuns,
@@ -92,10 +91,15 @@ async fn tell<A: Aggregate + Serialize>(
         return Err(not_yet(store, args, moment).await?);
     }
     let Loaded { stream, version, state, .. } = loaded;
-    let state = serde_json::to_value(&state)?;
     if args.stream.common.json {
-        let whole = json!({"stream": stream, "version": version, "state": state});
-        output.json(&whole)?;
+        // by its text, which keeps every digit
+        #[derive(Serialize)]
+        struct Whole<A> {
+            state: A,
+            stream: StreamId,
+            version: StreamVersion,
+        }
+        output.json(&Whole { state, stream, version })?;
     } else {
         output.line(format_args!("{stream} after {version} events"))?;
         output.line(serde_json::to_string_pretty(&state)?)?;

@@ -1,10 +1,14 @@
 //! Asking an actor: render its input, start it, and take its answer.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use es_core::Payload;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use turing_domain::{
-    ActorKind, Attempt, FailureType, InputValues, Llm, LlmUsage, Posting, PostingId, Script,
+    ActorKind, Attempt, ConversationId, FailureType, InputValues, Llm, LlmUsage, Posting,
+    PostingId, RunId, Script, WorkflowId,
 };
 
 use super::step::StepError;
@@ -119,7 +123,7 @@ async fn ask_script(
     shared: &Shared,
     script: &Script,
     limit: Option<Duration>,
-    document: Value,
+    document: Document<'_>,
 ) -> Attempted {
     let program = match shared.definition.program(script) {
         Ok(program) => program,
@@ -131,38 +135,50 @@ async fn ask_script(
         arguments: script.command.iter().skip(1).map(Into::into).collect(),
         folder: shared.definition.folder.clone(),
         environment: script.env.clone(),
-        input: document.to_string().into_bytes(),
+        input: serde_json::to_vec(&document).expect("the document has texts for keys"),
         limits: ScriptLimits { time: limit.unwrap_or(defaults.time), ..defaults },
     };
     run_script(&call).await.into()
 }
 
 /// What a script reads on its standard input.
-fn document(
-    values: &InputValues<'_>,
+#[derive(Serialize)]
+struct Document<'a> {
+    attempt: u64,
+    conversation_id: ConversationId,
+    execution: u32,
+    input: &'a str,
+    /// To the last digit, and in one form whatever the store.
+    outputs: BTreeMap<String, Payload>,
+    posting: &'a Map<String, Value>,
+    posting_id: PostingId,
+    run_id: RunId,
+    workflow_id: WorkflowId,
+}
+
+fn document<'a>(
+    values: &InputValues<'a>,
     attempt: Attempt,
-    input: &str,
-    data: &Map<String, Value>,
-) -> Value {
-    let outputs: Map<_, _> =
-        values.outputs().map(|(id, output)| (id.to_string(), output.clone())).collect();
-    json!({
-        "posting_id": values.posting_id,
-        "workflow_id": values.workflow_id,
-        "conversation_id": attempt.conversation_id,
-        "run_id": attempt.run_id,
-        "execution": attempt.execution,
-        "attempt": u64::from(attempt.retries) + 1,
-        "input": input,
-        "posting": data,
-        "outputs": outputs,
-    })
+    input: &'a str,
+    data: &'a Map<String, Value>,
+) -> Document<'a> {
+    let canonical = |output: &Payload| output.canonical().unwrap_or_else(|_| output.clone());
+    let outputs = values.outputs().map(|(id, output)| (id.to_string(), canonical(output)));
+    Document {
+        attempt: u64::from(attempt.retries) + 1,
+        conversation_id: attempt.conversation_id,
+        execution: attempt.execution,
+        input,
+        outputs: outputs.collect(),
+        posting: data,
+        posting_id: values.posting_id,
+        run_id: attempt.run_id,
+        workflow_id: values.workflow_id,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use turing_domain::{ConversationId, RunId, WorkflowId};
-
     use super::*;
 
     #[test]
@@ -175,7 +191,7 @@ mod tests {
             let conversation_id = ConversationId(1);
             let attempt = Attempt { run_id, conversation_id, execution: u32::MAX, retries };
             let told = document(&values, attempt, "", &data);
-            assert_eq!(told["attempt"], u64::from(retries) + 1);
+            assert_eq!(told.attempt, u64::from(retries) + 1);
         }
     }
 }

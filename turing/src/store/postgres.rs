@@ -18,7 +18,7 @@ pub use roles::{make_roles, roles_script};
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 38] = [
+const STEPS: [(&str, &str); 39] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -134,6 +134,10 @@ const STEPS: [(&str, &str); 38] = [
     (
         "append event that programs read (from 27 on)",
         include_str!("../../migrations/postgres/0038_append_event.sql"),
+    ),
+    (
+        "posting note text to the last digit (from 27 on)",
+        include_str!("../../migrations/postgres/0039_posting_note_text.sql"),
     ),
 ];
 

@@ -1,5 +1,6 @@
 //! Events out of thin air: those of Turing's own runs, and what other programs write beside them.
 
+use es_core::Payload;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     pub(crate) event_type: &'static str,
-    pub(crate) payload: Value,
+    pub(crate) payload: Payload,
     pub(crate) metadata: Value,
 }
 
@@ -19,6 +20,34 @@ const RUNS: [&str; 3] = [
 
 fn pick<T: Clone>(chance: &mut Rng, of: &[T]) -> T {
     of[chance.usize(..of.len())].clone()
+}
+
+/// Stands where a number belongs that a double may not hold.
+const NUMBER: &str = "#number";
+
+const NUMBERS: [&str; 12] = [
+    "12345678901234567890123",
+    "-0.12345678901234567890",
+    "1.50",
+    "1.0",
+    "-0",
+    "-0.00",
+    "1e16",
+    "1E+20",
+    "1.50e-7",
+    "18446744073709551617",
+    "4.275906719757639e-39",
+    "9007199254740993",
+];
+
+/// The JSON with numbers in their places.
+fn with_numbers(chance: &mut Rng, json: &Value) -> Payload {
+    let mut text = json.to_string();
+    let place = format!("\"{NUMBER}\"");
+    while text.contains(&place) {
+        text = text.replacen(&place, NUMBERS[chance.usize(..NUMBERS.len())], 1);
+    }
+    Payload::parse(text).unwrap()
 }
 
 /// One in so many.
@@ -100,6 +129,8 @@ fn odd(chance: &mut Rng) -> Value {
             json!(false),
             json!(-12),
             json!(0.5),
+            json!(NUMBER),
+            json!([NUMBER, {"n": NUMBER}]),
             json!(4.275_906_719_757_639e-39),
             json!([1, "x", null, {"b": [], "a": {}}]),
             json!({"z": 1, "aa": {"é": "ü", "e": "\u{1}"}, "b": [true]}),
@@ -110,11 +141,7 @@ fn odd(chance: &mut Rng) -> Value {
 
 fn reason(chance: &mut Rng) -> Value {
     match rarely(chance, 4) {
-        true => {
-            let odd = odd(chance);
-            // of a fraction the database keeps other digits than a double has
-            if odd.is_f64() { json!("?") } else { odd }
-        }
+        true => odd(chance),
         false => pick(
             chance,
             &[json!("completed"), json!("no_matching_branch"), json!("run_budget"), json!("mine")],
@@ -271,5 +298,7 @@ pub(crate) fn any_event(chance: &mut Rng) -> Draft {
         38 => ("circuit_breaker_open", json!({"actor_id": id(chance), "failure_count": 5})),
         _ => (pick(chance, &["note_added", "posting_reopened"]), json!({"note": odd(chance)})),
     };
-    Draft { event_type, payload: spoiled(chance, payload), metadata: metadata(chance) }
+    let json = spoiled(chance, payload);
+    let payload = with_numbers(chance, &json);
+    Draft { event_type, payload, metadata: metadata(chance) }
 }

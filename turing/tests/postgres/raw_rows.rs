@@ -14,7 +14,7 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
            INSERT INTO execution_events
                (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
            VALUES
-               ('posting', 901, 1, 'script_execution_completed', '{"output": 1e400}', '{"conversation_id": 1}'),
+               ('posting', 901, 1, 'script_execution_completed', '{"output": {"$serde_json::private::RawValue": "1"}}', '{"conversation_id": 1}'),
                ('posting', 902, 1, 'Anything goes', '[]', '{"n": 1e400}'),
                ('posting', 903, 1, 'posting_terminal', '{}', '{"event_version": {"$serde_json::private::RawValue": 5}}'),
                ('somebody', 904, 1, 'x', '{"n": -1e400}', NULL),

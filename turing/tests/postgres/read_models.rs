@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{
-    AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, StreamId, Timestamp,
-};
+use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, StreamId, Timestamp};
 use es_postgres::sqlx::types::Uuid;
 use es_postgres::sqlx::{self, AssertSqlSafe};
 use fastrand::Rng;
@@ -73,7 +71,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
                         next(posting);
                         let draft = any_event(chance);
                         let id = EventId::from_uuid(Uuid::from_u128(chance.u128(..)));
-                        let payload = Payload::of(&draft.payload).unwrap();
+                        let payload = draft.payload.clone();
                         NewEvent::new(id, draft.event_type, payload)
                             .with_metadata(serde_json::from_value(draft.metadata).unwrap())
                     })

@@ -18,7 +18,7 @@ async fn execute(connection: &mut PgConnection, statement: &str) -> Result<(), s
 fn completed(conversation: i32) -> Draft {
     Draft {
         event_type: "llm_call_completed",
-        payload: serde_json::json!({"output": conversation}),
+        payload: serde_json::json!({"output": conversation}).into(),
         metadata: serde_json::json!({"conversation_id": conversation}),
     }
 }

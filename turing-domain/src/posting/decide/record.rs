@@ -13,7 +13,7 @@ pub(super) fn completed(
     conversation: &Conversation,
     completion: &Completion,
 ) -> PostingEvent {
-    let output = Value::String(completion.output.clone());
+    let output = Some(Value::String(completion.output.clone()).into());
     let status = SUCCESS.to_owned().into();
     let conversation_id = conversation.id.into();
     let actor_id = actor.id.into();

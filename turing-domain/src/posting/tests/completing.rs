@@ -216,7 +216,7 @@ fn a_language_models_answer_keeps_model_and_tokens() {
     };
     given::<Posting>([entered()]).when(|posting| posting.complete(&workflow, &answer)).then([
         PostingEvent::LlmCallCompleted {
-            output: "Berlin".into(),
+            output: Some(Value::from("Berlin").into()),
             status: SUCCESS.to_owned().into(),
             model: "llama3:8b".to_owned().into(),
             tokens: 23.into(),
@@ -238,7 +238,7 @@ fn a_language_models_answer_keeps_model_and_tokens() {
 fn a_persons_answer_is_recorded_as_such() {
     let workflow = with_actor("type = \"human\"", &conversation(1, "", &[""]));
     let human = PostingEvent::HumanTaskCompleted {
-        output: "ok".into(),
+        output: Some(Value::from("ok").into()),
         status: SUCCESS.to_owned().into(),
         conversation_id: FIRST.into(),
         actor_id: ActorId(74).into(),

@@ -77,7 +77,7 @@ fn fields_that_are_absent_or_odd_disturb_nothing() {
     assert_eq!(posting.execution_sequence(), [FIRST, FIRST]);
     assert_eq!(
         posting.outputs().get(&FIRST),
-        Some(&Value::from("a")),
+        Some(&Value::from("a").into()),
         "an absent output hides none"
     );
     assert!(!posting.is_terminal());
@@ -142,12 +142,23 @@ fn the_state_shows_the_projections_columns_first() {
 
 #[test]
 fn a_snapshot_keeps_the_numbers_of_an_output_exactly() {
-    let output = json!({"score": 4.275906719757639e-39});
-    let posting = fold([stored(
-        "script_execution_completed",
-        json!({"output": output}),
-        json!({"conversation_id": 1}),
-    )]);
-    let json = serde_json::to_string(&posting).unwrap();
-    assert_eq!(serde_json::from_str::<Posting>(&json).unwrap(), posting);
+    for digits in
+        ["12345678901234567890123", "1.50", "0.12345678901234567890", "4.275906719757639e-39"]
+    {
+        let output = Payload::parse(digits.to_owned()).unwrap();
+        let posting = fold([PostingEvent::HumanTaskCompleted {
+            output: Some(output.clone()),
+            status: Noted::ABSENT,
+            conversation_id: FIRST.into(),
+            actor_id: Noted::ABSENT,
+            execution_order: Noted::ABSENT,
+            duration_ms: Noted::ABSENT,
+            retry_count: Noted::ABSENT,
+            run_id: Noted::ABSENT,
+        }]);
+        let kept = Payload::of(&posting).unwrap().canonical().unwrap();
+        let read: Posting = kept.decode().unwrap();
+        assert_eq!(read, posting);
+        assert_eq!(read.outputs()[&FIRST], output);
+    }
 }

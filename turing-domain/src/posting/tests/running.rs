@@ -41,7 +41,7 @@ fn a_new_run_reopens_a_terminal_posting_and_hides_old_outputs() {
         .then([entered_again])
         .state();
     assert!(!posting.is_terminal() && posting.terminal().is_none());
-    assert_eq!(posting.outputs().get(&FIRST), Some(&Value::from("a")));
+    assert_eq!(posting.outputs().get(&FIRST), Some(&Value::from("a").into()));
     assert_eq!(posting.usable_output(FIRST), None);
     assert_eq!(posting.run().unwrap().conversation_runs(), 1);
 }
@@ -88,7 +88,7 @@ fn an_abandoned_run_ends_the_posting_where_it_stands() {
 fn a_result_that_another_program_recorded_is_gone_on_from() {
     let workflow = one();
     let foreign = PostingEvent::ScriptExecutionCompleted {
-        output: "b".into(),
+        output: Some(Value::from("b").into()),
         status: Noted::ABSENT,
         conversation_id: FIRST.into(),
         actor_id: Noted::ABSENT,

@@ -1,11 +1,12 @@
 //! `turing projection show`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use es_core::Payload;
 use es_core::projection::{ModelRow, Projection, SinkError, Slot, all_rows};
 use futures_util::TryStreamExt;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::super::Failure;
 use super::super::output::{Output, rows, shown, table};
@@ -41,9 +42,10 @@ pub(super) async fn execute(
         true => {
             let rows = found.iter().map(|row| {
                 let odd = |error| json!({ "key": row.key, "unreadable": text(&error) });
-                shown_as_json(args.name, row).unwrap_or_else(odd)
+                let shown = shown_as_json(args.name, row).and_then(|shown| Payload::of(&shown));
+                shown.unwrap_or_else(|error| odd(error).into())
             });
-            output.json(&Value::Array(rows.collect()))?;
+            output.json(&rows.collect::<Vec<_>>())?;
         }
         false => tell(args.name, &found, output)?,
     }
@@ -59,34 +61,36 @@ fn text(error: &serde_json::Error) -> String {
     shown(&error.to_string(), 200)
 }
 
+/// The members of a row by their text, which keeps every digit.
+type Shown = BTreeMap<String, Payload>;
+
 /// The stored row with its key, and with what is computed from it.
-fn shown_as_json(name: Name, row: &ModelRow) -> Result<Value, serde_json::Error> {
-    let mut shown = Map::from_iter([("key".to_owned(), json!(row.key))]);
-    let mut add = |value: Value| {
-        if let Value::Object(fields) = value {
-            shown.extend(fields);
-        }
+fn shown_as_json(name: Name, row: &ModelRow) -> Result<Shown, serde_json::Error> {
+    let mut shown = Shown::from([("key".to_owned(), Payload::of(&row.key)?)]);
+    let mut add = |fields: Payload| -> Result<(), serde_json::Error> {
+        shown.extend(fields.decode::<Shown>()?);
+        Ok(())
     };
     match name {
         Name::ConversationStatistics => {
             let row = read::<ConversationStatistics>(&row.value)?;
-            add(serde_json::to_value(&row)?);
-            add(json!({
+            add(Payload::of(&row)?)?;
+            add(Payload::from(json!({
                 "durations": {
                     "count": row.durations.count(),
                     "p50_ms": row.durations.percentile(50),
                     "p95_ms": row.durations.percentile(95),
                 },
-            }));
+            })))?;
         }
-        Name::PostingState => add(serde_json::to_value(read::<PostingStates>(&row.value)?)?),
+        Name::PostingState => add(Payload::of(&read::<PostingStates>(&row.value)?)?)?,
         Name::RunProgress => {
             let row = read::<RunProgress>(&row.value)?;
-            add(serde_json::to_value(&row)?);
-            add(json!({ "open": row.open(), "per_minute": row.per_minute() }));
+            add(Payload::of(&row)?)?;
+            add(json!({ "open": row.open(), "per_minute": row.per_minute() }).into())?;
         }
     }
-    Ok(Value::Object(shown))
+    Ok(shown)
 }
 
 fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failure> {
