@@ -9,14 +9,15 @@ use es_core::{
     StoreErrorKind, StreamId, Timestamp,
 };
 use futures_util::future::BoxFuture;
-use sqlx::Row;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::batch::{Batch, Outcome, bind_single, single_outcome};
 use crate::config::Layout;
 use crate::connection::{Bound, Connector, Doing, Holder, Slot, Wanted};
 use crate::error::{append_error, has_code, is_lost, is_position_taken, is_race};
+use crate::frontier::Divergence;
 use crate::inspect::{positions_behind, positions_repair};
 use crate::log::{Announcer, Log};
 use crate::projection::Projections;
@@ -31,6 +32,8 @@ use parts::{Own, PARTS};
 /// How often an append is asked again because another transaction was faster. Each time somebody
 /// else has written to the stream.
 const RACES: usize = 100;
+
+const COMPARING: &str = "comparing the log with what was seen of it";
 
 /// What appending needs besides a connection.
 pub(crate) struct Appender {
@@ -110,12 +113,37 @@ impl Appender {
 
     /// Tells those who follow the log if something was written.
     fn tell_of(&self, answer: &Answer) {
-        if answer.as_ref().is_ok_and(|appended| !appended.repeated) {
+        if let Ok(appended) = answer
+            && !appended.repeated
+        {
+            self.log.acknowledged(appended);
             self.log.appended();
             if let Some(announcer) = &self.announcer {
                 announcer.announce();
             }
         }
+    }
+
+    /// The connection of a slot. A new one may lead to another history than the one before it, in
+    /// which nothing must be written.
+    async fn connection(&self, slot: &mut Slot) -> Result<PgConnection, StoreError> {
+        let mut connection = slot.take(&self.connector).await?;
+        if slot.is_unjudged() {
+            if let Some((position, event_id)) = self.log.newest() {
+                let statement = sqlx::query(self.statements.is_there.sql());
+                let statement = statement.bind(position).bind(event_id);
+                let rows = self.connector.rows(&mut connection, statement).await;
+                let is_there =
+                    rows.and_then(|rows| rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get(0));
+                let is_there: bool =
+                    is_there.map_err(|error| self.connector.failure(COMPARING, error))?;
+                if !is_there {
+                    return Err(self.log.diverged(Divergence::OtherHistory { position }));
+                }
+            }
+            slot.judged();
+        }
+        Ok(connection)
     }
 
     /// Who holds what an append waits for.

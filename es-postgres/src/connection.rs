@@ -329,11 +329,13 @@ pub(crate) struct Slot {
     used: Instant,
     /// How many losses were known when the connection was taken last.
     losses: u64,
+    /// Nobody has looked yet whether the connection leads to the history of the one before.
+    is_unjudged: bool,
 }
 
 impl Slot {
     pub(crate) fn empty() -> Self {
-        Self { connection: None, used: Instant::now(), losses: 0 }
+        Self { connection: None, used: Instant::now(), losses: 0, is_unjudged: true }
     }
 
     /// The connection, made or tried if need be. Whoever takes it puts it back with
@@ -350,7 +352,17 @@ impl Slot {
                 return Ok(connection);
             }
         }
+        self.is_unjudged = true;
         connector.connect().await
+    }
+
+    /// True until [`judged`](Self::judged) says that the connection leads to the right history.
+    pub(crate) fn is_unjudged(&self) -> bool {
+        self.is_unjudged
+    }
+
+    pub(crate) fn judged(&mut self) {
+        self.is_unjudged = false;
     }
 
     pub(crate) fn keep(&mut self, connection: PgConnection) {

@@ -3,7 +3,10 @@
 //!
 //! The rule itself is in `migrations/0010_look.sql` and `0016_look_in_one_history.sql`.
 
+use es_core::{StoreError, StoreErrorKind};
 use uuid::Uuid;
+
+use crate::row::position;
 
 /// What one look at the database tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,10 +56,37 @@ pub(crate) enum Divergence {
     SequenceBehind { position: i64, drawn: i64 },
 }
 
+impl Divergence {
+    /// As the store tells it, for ever.
+    pub(crate) fn told(self, place: &str) -> StoreError {
+        let text = match self {
+            Self::OtherHistory { position: seen } => format!(
+                "the event at {} that was seen in {place} is there no more: the log went back or is \
+                 another one now, as after the restoring of a backup or a failover that lost commits; \
+                 open the store again, and rebuild what was derived from its events",
+                position(seen)
+            ),
+            Self::SequenceBehind { position: seen, drawn } => format!(
+                "the log in {place} was read up to {} and its sequence stands at {drawn}, so that new \
+                 events would come before ones that were read; set the sequence of the column position \
+                 with setval() to its highest value, open the store again, and check what was derived \
+                 from its events",
+                position(seen)
+            ),
+        };
+        StoreError::new(StoreErrorKind::Diverged, text)
+    }
+}
+
 impl Frontier {
     /// Everything at or below it is there to be seen, or never will be.
     pub(crate) fn position(&self) -> i64 {
         self.position
+    }
+
+    /// The newest event that was seen with everything before it.
+    pub(crate) fn newest(&self) -> Option<(i64, Uuid)> {
+        self.event_id.map(|event_id| (self.position, event_id))
     }
 
     /// True if something above the frontier was drawn, or somebody holds the lock, or has let it go

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use es_core::{Position, StoreError};
+use es_core::{Appended, Position, StoreError, StoreErrorKind};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::connection::Connector;
 use crate::error::closed;
+use crate::frontier::Divergence;
 use crate::sql::Statements;
 
 mod announcer;
@@ -51,6 +53,22 @@ struct Seen {
     diverged: Option<StoreError>,
     /// How many connections had been lost when the frontier was seen.
     losses: u64,
+    /// The newest event that was seen or acknowledged, and its position.
+    newest: Option<(i64, Uuid)>,
+}
+
+impl Seen {
+    fn fail(&mut self, error: StoreError) {
+        self.failures += 1;
+        if error.kind() == StoreErrorKind::Diverged {
+            self.diverged = Some(error.clone());
+        }
+        self.failure = Some(error);
+    }
+
+    fn learn(&mut self, event: Option<(i64, Uuid)>) {
+        self.newest = self.newest.max(event);
+    }
 }
 
 impl Log {
@@ -113,6 +131,32 @@ impl Log {
         let ask = Ask { answer, is_last };
         self.asks.send(ask).map_err(|_| closed(&self.connector.place))?;
         answered.await.map_err(|_| closed(&self.connector.place))?
+    }
+
+    /// The newest event that was seen or acknowledged, and its position: it is there for ever, in this
+    /// history.
+    pub(crate) fn newest(&self) -> Option<(i64, Uuid)> {
+        self.shared.seen.borrow().newest
+    }
+
+    /// Tells everybody that the log is another one, and answers the refusal of every call from now on.
+    pub(crate) fn diverged(&self, found: Divergence) -> StoreError {
+        let error = found.told(&self.connector.place);
+        self.shared.seen.send_modify(|seen| seen.fail(error.clone()));
+        error
+    }
+
+    /// Tells what this process has appended.
+    pub(crate) fn acknowledged(&self, appended: &Appended) {
+        let events = appended.streams.iter().flat_map(|stream| &stream.events);
+        if let Some(last) = events.max_by_key(|event| event.position.to_sequence()) {
+            let position = i64::try_from(last.position.to_sequence()).unwrap_or(i64::MAX);
+            self.shared.seen.send_if_modified(|seen| {
+                seen.learn(Some((position, last.event_id.as_uuid())));
+                // nobody waits for it
+                false
+            });
+        }
     }
 
     /// Tells that this process has appended.

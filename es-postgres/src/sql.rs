@@ -89,6 +89,7 @@ statements! {
     inline_undo
     inline_writers
     inspect
+    is_there
     is_within
     latest_snapshot
     latest_with_tail

@@ -70,7 +70,7 @@ impl Appender {
         let projections = &self.projections;
         let mut patience = projections.patience();
         let lost = |error| append_error(appending(requests), self.place(), error);
-        let taken = slot.take(&self.connector).await;
+        let taken = self.connection(slot).await;
         let mut connection = taken.map_err(|error| Undone::Failed(error.into()))?;
         loop {
             let mut transaction = projections.begin(&mut connection).await?;

@@ -55,7 +55,7 @@ impl Appender {
             if part.is_empty() {
                 continue;
             }
-            let mut connection = match slot.take(&self.connector).await {
+            let mut connection = match self.connection(slot).await {
                 Ok(connection) => connection,
                 Err(error) => {
                     part.iter().for_each(|&at| answers[at] = Some(Ok(Err(error.clone().into()))));

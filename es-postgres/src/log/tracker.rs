@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::StoreError;
 use sqlx::Row;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::mpsc;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Ask, Shared};
 use crate::connection::{Connector, Slot};
 use crate::error::{closed, has_code, is_lost, standby};
-use crate::frontier::{Divergence, Frontier, Look};
+use crate::frontier::{Frontier, Look};
 use crate::row::position;
 use crate::sql::Statements;
 
@@ -171,14 +171,11 @@ impl Tracker {
                 let is_later = frontier > seen.frontier;
                 seen.frontier = frontier;
                 seen.losses = losses;
+                seen.learn(self.frontier.newest());
                 is_later
             }
             Err(error) => {
-                seen.failures += 1;
-                seen.failure = Some(error.clone());
-                if error.kind() == StoreErrorKind::Diverged {
-                    seen.diverged = Some(error.clone());
-                }
+                seen.fail(error.clone());
                 true
             }
         });
@@ -198,7 +195,10 @@ impl Tracker {
             let error = match self.look_once().await {
                 Ok(look) => {
                     self.judge_watermark(&look);
-                    return self.frontier.observe(look).map_err(|found| self.diverged(found));
+                    return self
+                        .frontier
+                        .observe(look)
+                        .map_err(|found| found.told(&self.connector.place));
                 }
                 Err(LookError::Store(error)) => return Err(error),
                 Err(LookError::Sqlx(error)) => error,
@@ -277,26 +277,6 @@ impl Tracker {
         };
         let listener = self.connector.in_time(listening).await?;
         Ok(Link::Listening(Box::new(listener)))
-    }
-
-    fn diverged(&self, found: Divergence) -> StoreError {
-        let place = &self.connector.place;
-        let text = match found {
-            Divergence::OtherHistory { position: seen } => format!(
-                "the event at {} that was read in {place} is there no more: the log went back or is \
-                 another one now, as after the restoring of a backup or a failover that lost commits; \
-                 open the store again, and rebuild what was derived from its events",
-                position(seen)
-            ),
-            Divergence::SequenceBehind { position: seen, drawn } => format!(
-                "the log in {place} was read up to {} and its sequence stands at {drawn}, so that new \
-                 events would come before ones that were read; set the sequence of the column position \
-                 with setval() to its highest value, open the store again, and check what was derived \
-                 from its events",
-                position(seen)
-            ),
-        };
-        StoreError::new(StoreErrorKind::Diverged, text)
     }
 
     /// A frontier that is of no event of this log was written down by hand, or by another history.

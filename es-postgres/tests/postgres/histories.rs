@@ -68,6 +68,32 @@ async fn a_log_that_went_back_and_has_grown_since_is_noticed_for_good() {
     assert_eq!(positions_after(&open(&database).await, 0).await.len(), 32);
 }
 
+/// Who only appends has never looked, and may have nothing but a new connection to notice it by.
+#[tokio::test]
+async fn nothing_is_written_into_another_history_after_a_lost_connection() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    grow(&store, 10).await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    // the same history: it goes on
+    run(&database, cut).await;
+    until("it has connected anew", async || store.append(to("account/a")).await.is_ok()).await;
+    let seen = value::<i64>(&database, "SELECT max(position) FROM execution_events").await;
+    run(&database, cut).await;
+    restore(&database, 5).await;
+    let mut session = session(&database).await;
+    insert(&mut session, "other", 1..=20).await;
+    until("it has connected anew", async || match store.append(to("account/b")).await {
+        Err(AppendError::Store(error)) => error.kind() == StoreErrorKind::Diverged,
+        written => panic!("{written:?}"),
+    })
+    .await;
+    is_final(&store, seen.unsigned_abs()).await;
+    let written = "SELECT count(*) FROM execution_events WHERE aggregate_id = 'b'";
+    assert_eq!(value::<i64>(&database, written).await, 0);
+}
+
 #[tokio::test]
 async fn who_waits_is_told_that_the_log_is_another() {
     let database = database(IdType::Text).await;

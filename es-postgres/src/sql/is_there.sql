@@ -1,0 +1,1 @@
+SELECT "{schema}"."{events}_is_there"($1, $2)
