@@ -91,7 +91,7 @@ async fn an_event_that_cannot_be_sent_costs_only_itself() {
             let reason = event.payload.unreadable_because().unwrap_or_default();
             let is_huge = event.version == StreamVersion::new(2);
             assert_eq!(reason.contains("too large for the server to send"), is_huge, "{reason}");
-            assert_eq!(event.event_type.to_string() == "noted", is_huge);
+            assert_eq!(event.event_type == "noted", is_huge);
         }
     }
     let limit = PageLimit::default();

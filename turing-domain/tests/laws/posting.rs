@@ -162,7 +162,7 @@ impl Execution {
 }
 
 fn outputs() -> impl Strategy<Value = Option<Payload>> {
-    let json = |text: String| Payload::parse(text).unwrap();
+    let json = |text: String| Payload::parse(text).expect("what is generated is JSON");
     prop_oneof![
         4 => texts().prop_map(|text| Some(Value::from(text).into())),
         1 => Just(None),

@@ -76,7 +76,7 @@ pub(super) fn as_json(event: &RecordedEvent) -> Box<RawValue> {
     let Some(reason) = event.payload.unreadable_because() else {
         return RawValue::from_string(json(event)).expect("it is JSON");
     };
-    let payload = Value::Null.into();
+    let payload = serde_json::Value::Null.into();
     let mut shown = json(&RecordedEvent { payload, ..event.clone() });
     shown.truncate(shown.len() - 1);
     shown += &format!(",\"unreadable\":{}}}", json!(reason));
