@@ -4,7 +4,7 @@ use es_core::{AppendError, AppendRequest, Appended, AppendedStream, EventReceipt
 use es_core::{EventId, Limits, Position, StoreError, StoreErrorKind};
 use es_core::{StreamVersion, Timestamp};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, Row, params};
 
 use crate::error::Doing;
 use crate::projection::Inline;
@@ -111,11 +111,31 @@ impl Failure {
                 return AppendError::DuplicateEvent { event_id };
             }
         }
+        let numbers = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            && let Ok(mut statement) = connection.prepare_cached(sql::SEQUENCE)
+            && let Ok((i64::MAX, newest)) = statement.query_row([], numbers)
+        {
+            return AppendError::Store(used_up(newest).caused_by(error));
+        }
         let what = format!("writing event {event_id} to");
         AppendError::Store(
             Err::<(), _>(error).doing(connection, &what).expect_err("it is an error"),
         )
     }
+}
+
+/// The refusal at the end of the positions, which SQLite calls a want of room.
+fn used_up(newest: i64) -> StoreError {
+    let cure = match newest {
+        i64::MAX => "copy the events into a new store".to_owned(),
+        _ => format!(
+            "its events end at {newest}, so somebody has set that by hand; set it back: UPDATE \
+             sqlite_sequence SET seq = {newest} WHERE name = 'execution_events'"
+        ),
+    };
+    let text = format!("the positions of this log are used up, the last is {}: {cure}", i64::MAX);
+    StoreError::new(StoreErrorKind::Full, text)
 }
 
 /// Runs a statement without parameters or rows.

@@ -54,9 +54,16 @@ fn open_what_is_there(
     has_log: bool,
 ) -> Result<Option<WriteConnections>, StoreError> {
     if config.read_only {
-        let inspected = open_to_read(config).and_then(|reader| inspect(&reader, &config.path));
-        return match inspected.map_err(|error| explain_read_only(config, error))? {
-            Schema::Version(version) if version == MIGRATIONS.len() => Ok(None),
+        let inspected = open_to_read(config)
+            .and_then(|reader| inspect(&reader, &config.path).map(|schema| (reader, schema)));
+        let (reader, schema) = inspected.map_err(|error| explain_read_only(config, error))?;
+        return match schema {
+            Schema::Version(version) if version == MIGRATIONS.len() => {
+                if has_log {
+                    check_log(&reader, &config.path)?;
+                }
+                Ok(None)
+            }
             Schema::Version(version) => Err(StoreError::new(
                 StoreErrorKind::OlderSchema,
                 format!(

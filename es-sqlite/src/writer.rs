@@ -1,14 +1,13 @@
 //! The one thread that writes: it puts the appends that wait into one transaction.
 
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use es_core::{AppendError, StoreError, StoreErrorKind};
+use es_core::{StoreError, StoreErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error};
-use tokio::sync::oneshot;
 
 use crate::append::run;
 use crate::checkpoint::Checkpoints;
@@ -16,154 +15,28 @@ use crate::error::{Doing, commit_error, poisoned};
 use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
 use crate::projection::Inline;
-use crate::queue::{Queue, Waiting};
+use crate::queue::Waiting;
 use crate::sql;
 use crate::wait::Wake;
+
+mod job;
+
+pub(crate) use job::{Job, append_failure};
+use job::{Outcome, Ran};
 
 /// A transaction takes no further jobs when it has this many, or that many bytes.
 const BATCH_JOBS: usize = 512;
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
-/// Something to write, and somebody who waits for the answer.
-pub(crate) struct Job {
-    /// About how much it writes.
-    bytes: usize,
-    /// True if it needs a transaction for itself, which is rolled back if it fails. Others share
-    /// one, and leave nothing behind in it if they fail.
-    is_alone: bool,
-    call: Box<dyn Call>,
-}
-
-trait Call: Send {
-    /// True if nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool;
-
-    /// Does the work within a transaction.
-    fn run(self: Box<Self>, connection: &Connection) -> Ran;
-
-    /// Answers without doing the work.
-    fn refuse(self: Box<Self>, error: StoreError);
-}
-
-/// Work that was done, but is not yet committed.
-struct Ran {
-    outcome: Outcome,
-    /// Gives the caller the answer: the work's own, or the error that undid it.
-    deliver: Box<dyn FnOnce(Result<(), StoreError>)>,
-}
-
-enum Outcome {
-    Done,
-    /// The work was refused or failed; with the store's error, if it was one.
-    Failed(Option<StoreError>),
-    Panicked,
-}
-
-struct Pending<T, E, W> {
-    work: W,
-    reply: oneshot::Sender<std::thread::Result<Result<T, E>>>,
-    store_error: fn(&E) -> Option<StoreError>,
-}
-
-impl<T, E, W> Call for Pending<T, E, W>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-    W: FnOnce(&Connection) -> Result<T, E> + Send,
-{
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn run(self: Box<Self>, connection: &Connection) -> Ran {
-        let Self { work, reply, store_error } = *self;
-        let answer = catch_unwind(AssertUnwindSafe(|| work(connection)));
-        let outcome = match &answer {
-            Ok(Ok(_)) => Outcome::Done,
-            Ok(Err(error)) => Outcome::Failed(store_error(error)),
-            Err(_) => Outcome::Panicked,
-        };
-        let deliver = Box::new(move |committed: Result<(), StoreError>| {
-            let answer = match (committed, answer) {
-                (Err(error), Ok(_)) => Ok(Err(E::from(error))),
-                (_, answer) => answer,
-            };
-            // nobody may be listening any more
-            let _ = reply.send(answer);
-        });
-        Ran { outcome, deliver }
-    }
-
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _ = self.reply.send(Ok(Err(E::from(error))));
-    }
-}
-
-impl Queue<Job> {
-    /// Does `work` in a transaction that it shares with others; when it fails it must leave nothing
-    /// behind.
-    pub(crate) async fn write_shared<T, E, W>(
-        &self,
-        bytes: usize,
-        store_error: fn(&E) -> Option<StoreError>,
-        work: W,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    {
-        self.write(bytes, false, store_error, work).await
-    }
-
-    /// Does `work` in a transaction of its own, which is rolled back if it fails.
-    pub(crate) async fn write_alone<T, E, W>(&self, work: W) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    {
-        self.write(0, true, |_| None, work).await
-    }
-
-    async fn write<T, E, W>(
-        &self,
-        bytes: usize,
-        is_alone: bool,
-        store_error: fn(&E) -> Option<StoreError>,
-        work: W,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        let pending = Pending { work, reply, store_error };
-        self.send(Job { bytes, is_alone, call: Box::new(pending) }).await?;
-        match answer.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(E::from(StoreError::new(
-                StoreErrorKind::OutcomeUnknown,
-                "the writing thread ended without an answer",
-            ))),
-        }
-    }
-}
-
-/// The store's error in an append's, if it is one.
-pub(crate) fn append_failure(error: &AppendError) -> Option<StoreError> {
-    match error {
-        AppendError::Store(error) => Some(error.clone()),
-        _ => None,
-    }
-}
+/// How long to wait for another process at least, and how often to look meanwhile.
+const MOMENT: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The thread's state.
 pub(crate) struct Writer {
     pub(crate) connections: WriteConnections,
     pub(crate) path: PathBuf,
+    pub(crate) busy_timeout: Duration,
     pub(crate) wake: Arc<Wake>,
     pub(crate) inline: Arc<Inline>,
     /// Set when a commit's outcome is unknown: from then on everything is refused.
@@ -203,10 +76,8 @@ impl Writer {
     /// One transaction: does the jobs, commits, and only then answers.
     fn commit(&self, mut batch: Vec<Job>, is_alone: bool) {
         batch.retain(|job| !job.call.is_abandoned());
-        if batch.is_empty() {
-            return;
-        }
-        let connection = match self.begin(is_alone) {
+        let Some(first) = batch.first() else { return };
+        let connection = match self.begin(is_alone, first.since) {
             Ok(connection) => connection,
             Err(error) => {
                 for job in batch {
@@ -253,14 +124,14 @@ impl Writer {
         }
     }
 
-    /// Begins a transaction on the connection that fits.
-    fn begin(&self, is_alone: bool) -> Result<&Connection, StoreError> {
+    /// Begins a transaction on the connection that fits, for somebody who waits since then.
+    fn begin(&self, is_alone: bool, since: Instant) -> Result<&Connection, StoreError> {
         if let Some(reason) = self.poison.get() {
             return Err(reason.clone());
         }
         self.history.check_file()?;
         let seen = self.history.seen();
-        let connection = self.begin_on(is_alone)?;
+        let connection = self.begin_on(is_alone, since + self.busy_timeout)?;
         if let Err(error) = self.history.check_log(connection, seen.as_ref()) {
             self.roll_back(connection);
             return Err(error);
@@ -268,12 +139,12 @@ impl Writer {
         Ok(connection)
     }
 
-    fn begin_on(&self, is_alone: bool) -> Result<&Connection, StoreError> {
+    fn begin_on(&self, is_alone: bool, until: Instant) -> Result<&Connection, StoreError> {
         let WriteConnections { checked, application, gate } = &self.connections;
         gate.watch();
         // handlers are the application's, as closures are
         if !is_alone && !self.inline.has_handlers() {
-            run(checked, sql::BEGIN_WRITE)?;
+            self.begin_write(checked, until)?;
             match self.has_other_triggers(checked) {
                 Ok(false) => return Ok(checked),
                 Ok(true) => self.roll_back(checked),
@@ -283,8 +154,29 @@ impl Writer {
                 }
             }
         }
-        run(application, sql::BEGIN_WRITE)?;
+        self.begin_write(application, until)?;
         Ok(application)
+    }
+
+    /// Waits for other processes that write to the file; for whoever has waited that long already,
+    /// a moment.
+    ///
+    /// SQLite itself would look every 100 milliseconds, and hardly find one of the short moments at
+    /// which a process that writes all the time lets others in.
+    fn begin_write(&self, connection: &Connection, until: Instant) -> Result<(), StoreError> {
+        let until = until.max(Instant::now() + MOMENT.min(self.busy_timeout));
+        let wait = |time| connection.busy_timeout(time).doing(connection, "writing to");
+        wait(Duration::ZERO)?;
+        let begun = loop {
+            match run(connection, sql::BEGIN_WRITE) {
+                Err(error) if error.kind() == StoreErrorKind::Busy && Instant::now() < until => {
+                    std::thread::sleep(PAUSE);
+                }
+                begun => break begun,
+            }
+        };
+        wait(self.busy_timeout)?;
+        begun
     }
 
     /// Whether triggers of the application must run with each append.

@@ -75,6 +75,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
     let writer = connections.map(|connections| Writer {
         connections,
         path,
+        busy_timeout: shared.config.busy_timeout,
         wake: Arc::clone(&shared.wake),
         inline: Arc::clone(&shared.inline),
         poison: Arc::clone(&shared.poison),

@@ -161,3 +161,24 @@ async fn a_shorter_file_that_is_whole_is_no_other_one() {
     assert!(fs::metadata(folder.path()).unwrap().len() < before);
     append_one(&store, "posting/1", event("two")).await;
 }
+
+#[tokio::test]
+async fn the_end_of_the_positions_is_named_with_the_cure() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/1", event("one")).await;
+    let set = |position: i64| {
+        let statement = format!("UPDATE sqlite_sequence SET seq = {position}");
+        folder.connection().execute_batch(&statement).unwrap();
+    };
+    set(i64::MAX);
+    let one = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("x")]);
+    let error = store.append(one.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("the positions of this log are used up"), "{error}");
+    let cure = "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'execution_events'";
+    assert!(error.contains(cure), "{error}");
+    set(i64::MAX - 1);
+    append_one(&store, "posting/1", event("the last")).await;
+    let error = store.append(one).await.unwrap_err().to_string();
+    assert!(error.contains("used up") && error.contains("copy the events"), "{error}");
+}

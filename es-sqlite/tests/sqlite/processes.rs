@@ -2,10 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, Position, StoreErrorKind};
-use es_core::{ReadLog, StreamVersion};
+use es_core::{ReadLog, StoreError, StreamVersion};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore};
 
@@ -75,6 +75,26 @@ async fn a_file_that_another_program_holds_is_busy_and_nothing_is_written() {
     assert_eq!(store.end_of_log().await.unwrap(), Position::START);
     holder.execute_batch("ROLLBACK").unwrap();
     store.append(request).await.unwrap();
+}
+
+/// Each kind of work that has a transaction for itself waits with the others, not after them.
+#[tokio::test]
+async fn all_that_waits_for_another_program_waits_at_the_same_time() {
+    const WAITS: Duration = Duration::from_secs(1);
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.config().busy_timeout(WAITS)).await.unwrap();
+    let holder = folder.connection();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let write = |store: SqliteStore| async move { store.write(|_| Ok::<_, StoreError>(())).await };
+    let began = Instant::now();
+    let mut waiting = tokio::task::JoinSet::new();
+    (0..50).for_each(|_| drop(waiting.spawn(write(store.clone()))));
+    while let Some(written) = waiting.join_next().await {
+        assert_eq!(written.unwrap().unwrap_err().kind(), StoreErrorKind::Busy);
+    }
+    assert!(began.elapsed() < WAITS * 10, "{:?}", began.elapsed());
+    holder.execute_batch("ROLLBACK").unwrap();
+    write(store).await.unwrap();
 }
 
 /// Appends `count` events to one stream, each expecting the version that it has seen.
