@@ -149,5 +149,5 @@ impl Aggregate for Posting {
 }
 
 impl Snapshotted for Posting {
-    const REVISION: u32 = 2;
+    const REVISION: u32 = 3;
 }

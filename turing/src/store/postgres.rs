@@ -18,7 +18,7 @@ pub use roles::{make_roles, roles_script};
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 39] = [
+const STEPS: [(&str, &str); 40] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -138,6 +138,10 @@ const STEPS: [(&str, &str); 39] = [
     (
         "posting note text to the last digit (from 27 on)",
         include_str!("../../migrations/postgres/0039_posting_note_text.sql"),
+    ),
+    (
+        "posting states of every digit (from 27 on)",
+        include_str!("../../migrations/postgres/0040_posting_states_of_every_digit.sql"),
     ),
 ];
 

@@ -3,7 +3,9 @@
 
 use std::process::Command;
 
+use es_core::Snapshotted;
 use serde_json::json;
+use turing_domain::Posting;
 
 use super::{Answer, RUN, Workspace, names};
 
@@ -20,6 +22,28 @@ pub(crate) fn workspace() -> Workspace {
     // it works now
     workspace.script("b.sh", "cat");
     workspace
+}
+
+/// The schema and the text of a state of posting 1 after three events in which an older program has
+/// rounded an output.
+pub(crate) fn rounded(turing: impl Fn(&[&str]) -> Command) -> [String; 2] {
+    let at = ["state", "posting", "1", "--at-version", "3", "--json"];
+    let answer: Answer = turing(&at).output().unwrap().into();
+    let mut state = answer.expect_code(0).json()["state"].take();
+    state["outputs"] = json!({ "10": 1.2345678901234568e22 });
+    [Posting::fingerprint().replace(" r3 ", " r2 "), state.to_string()]
+}
+
+/// Nothing is taken from such a state.
+pub(crate) fn check_rounded(turing: impl Fn(&[&str]) -> Command) {
+    for version in ["3", "4"] {
+        let at = ["state", "posting", "1", "--at-version", version, "--json"];
+        let answer: Answer = turing(&at).output().unwrap().into();
+        let state = answer.expect_code(0).json()["state"].take();
+        assert!(state["outputs"]["10"].is_string(), "{state:#}");
+    }
+    let told: Answer = turing(&["validate"]).output().unwrap().into();
+    assert!(told.stdout.contains("[snapshot_of_another_schema] posting 1: "), "{told:#?}");
 }
 
 /// Looks at everything, then has the present program go on with the run.
