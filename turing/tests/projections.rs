@@ -262,6 +262,22 @@ fn planted_faults_are_found_and_repaired_by_the_commands_that_are_named() {
 }
 
 #[test]
+fn a_read_model_of_other_code_is_named_with_its_cure_and_keeps_no_other_from_its_place() {
+    let workspace = workspace();
+    tamper(
+        &workspace,
+        "UPDATE projection_models SET fingerprint = 'old' WHERE projection = 'run_progress'",
+    );
+    let before = rows(&workspace, "conversation_statistics");
+    let run = workspace.run(&["--again"]).expect_code(1);
+    let cure = "`turing projection rebuild run_progress --switch`";
+    assert!(run.stderr.contains(cure), "{run:#?}");
+    assert_ne!(rows(&workspace, "conversation_statistics"), before);
+    projection(&workspace, &["rebuild", "run_progress", "--switch"]).expect_code(0);
+    projection(&workspace, &["run", "--once"]).expect_code(0);
+}
+
+#[test]
 fn what_a_program_kept_within_its_appends_is_released_for_who_runs_it() {
     let workspace = workspace();
     let hold = |holder: &str| {

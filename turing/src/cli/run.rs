@@ -172,6 +172,11 @@ async fn keep_read_models(store: &Store) {
                 Err(SinkError::Held { projection, holder, expires_at }) => {
                     left.entry((holder, expires_at)).or_default().push(projection);
                 }
+                // a model of an older program keeps no other from its place
+                Err(error @ SinkError::Changed { .. }) => {
+                    let name = definition.name();
+                    tell(format_args!("{error}: `turing projection rebuild {name} --switch`"));
+                }
                 // whoever runs workflows need not be whoever keeps models
                 Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {}
                 Err(error) => return Err(error.into()),
