@@ -18,7 +18,7 @@ pub use roles::{make_roles, roles_script};
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 40] = [
+const STEPS: [(&str, &str); 42] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -142,6 +142,14 @@ const STEPS: [(&str, &str); 40] = [
     (
         "posting states of every digit (from 27 on)",
         include_str!("../../migrations/postgres/0040_posting_states_of_every_digit.sql"),
+    ),
+    (
+        "posting event kind without reserved keys (from 27 on)",
+        include_str!("../../migrations/postgres/0041_posting_event_kind.sql"),
+    ),
+    (
+        "append event with one rule of keys (from 27 on)",
+        include_str!("../../migrations/postgres/0042_append_event.sql"),
     ),
 ];
 

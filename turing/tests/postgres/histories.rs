@@ -1,5 +1,7 @@
 //! Events out of thin air: those of Turing's own runs, and what other programs write beside them.
 
+use std::collections::BTreeMap;
+
 use es_core::Payload;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -301,4 +303,65 @@ pub(crate) fn any_event(chance: &mut Rng) -> Draft {
     let json = spoiled(chance, payload);
     let payload = with_numbers(chance, &json);
     Draft { event_type, payload, metadata: metadata(chance) }
+}
+
+/// Keys that serde_json takes for its own marks, and keys that are none.
+const KEYS: [&str; 7] = [
+    "$serde_json::private::RawValue",
+    "$serde_json::private::Number",
+    "$serde_json::private::Numbers",
+    "x$serde_json::private::Number",
+    "x\"$serde_json::private::Number",
+    "{ \"$serde_json::private::RawValue",
+    " $serde_json::private::RawValue",
+];
+
+/// A document with such a key, or with a text that looks like one.
+fn marked(chance: &mut Rng) -> Value {
+    let key = pick(chance, &KEYS).to_owned();
+    let text = format!("[{{\"{key}\": 5}}]");
+    let says = [json!("\"completed\""), json!("5"), json!(5), json!("{\"a\":1}"), json!({})];
+    let object = Value::Object(Map::from_iter([(key, pick(chance, &says))]));
+    match chance.u32(..5) {
+        0 => json!([1, object]),
+        1 => json!({"a": object, "z": KEYS[0]}),
+        2 => text.into(),
+        _ => object,
+    }
+}
+
+/// Any event that somebody may INSERT, also one that neither programs nor `append_event` write.
+pub(crate) fn any_row(chance: &mut Rng) -> Draft {
+    let mut draft = any_event(chance);
+    if rarely(chance, 4)
+        && let Ok(mut fields) = draft.payload.decode::<BTreeMap<String, Payload>>()
+    {
+        let names: Vec<_> = fields.keys().map(String::as_str).chain(["note", KEYS[0]]).collect();
+        let name = pick(chance, &names).to_owned();
+        let odd = match chance.u32(..5) {
+            0 => Payload::parse("[-1e400, 1e400]".to_owned()).unwrap(),
+            1 => Payload::parse("[".repeat(70) + &"]".repeat(70)).unwrap(),
+            _ => marked(chance).into(),
+        };
+        fields.insert(name, odd);
+        draft.payload = Payload::of(&fields).unwrap();
+    }
+    if rarely(chance, 4)
+        && let Some(fields) = draft.metadata.as_object_mut()
+    {
+        let names = [
+            "conversation_id",
+            "actor_id",
+            "execution_order",
+            "duration_ms",
+            "retry_count",
+            "run_id",
+            "event_version",
+            "correlation_id",
+            "note",
+            KEYS[1],
+        ];
+        fields.insert(pick(chance, &names).to_owned(), marked(chance));
+    }
+    draft
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use turing_domain::{ConversationId, Noted};
 
 use crate::database::Database;
-use crate::histories::{Draft, any_event, odd_ids, odd_instants};
+use crate::histories::{Draft, any_event, any_row, odd_ids, odd_instants};
 use crate::projected::Projected;
 
 const POSTINGS: i32 = 6;
@@ -86,7 +86,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
         // by hand, one row
         1 => {
             let posting = chance.i32(1..=POSTINGS);
-            let row = (posting, next(posting), any_event(chance));
+            let row = (posting, next(posting), any_row(chance));
             projected.run(&insert(&[row])).await;
         }
         // by hand, many rows of many postings in any order
@@ -94,7 +94,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
             let mut rows: Vec<_> = (0..chance.usize(2..=25))
                 .map(|_| {
                     let posting = chance.i32(1..=POSTINGS);
-                    (posting, next(posting), any_event(chance))
+                    (posting, next(posting), any_row(chance))
                 })
                 .collect();
             chance.shuffle(&mut rows);
@@ -104,13 +104,13 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
         3 => {
             let posting = chance.i32(1..=POSTINGS);
             next(posting);
-            projected.run(&call(posting, &any_event(chance))).await;
+            projected.run(&call(posting, &any_row(chance))).await;
         }
         // by hand, one statement each, the later version first
         _ => {
             let posting = chance.i32(1..=POSTINGS);
             let mut rows: Vec<_> =
-                (0..3).map(|_| (posting, next(posting), any_event(chance))).collect();
+                (0..3).map(|_| (posting, next(posting), any_row(chance))).collect();
             rows.reverse();
             for row in rows {
                 projected.run(&insert(&[row])).await;
