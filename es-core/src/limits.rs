@@ -25,6 +25,9 @@ impl Limits {
     /// The most events of one append, whatever the limits say: so much is read when a key is looked
     /// up, and a key that names more was written by hand.
     pub const APPEND_EVENTS: usize = 100_000;
+    /// The most bytes of a kept state and of a row of a model, in the canonical form: as many as one
+    /// append may have. One limit, as a row may be the state that is kept elsewhere.
+    pub const STATE_BYTES: usize = 64 * 1024 * 1024;
     /// The longest aggregate type, in bytes.
     pub const AGGREGATE_TYPE_BYTES: usize = 64;
     /// The longest aggregate id, in bytes.
@@ -51,7 +54,7 @@ impl Default for Limits {
             events: 1_000,
             payload_bytes: 16 * MIB,
             metadata_bytes: 64 * 1024,
-            append_bytes: 64 * MIB,
+            append_bytes: Self::STATE_BYTES,
             depth: 64,
         }
     }

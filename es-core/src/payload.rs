@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use crate::canonical::{canonical, same_elements, same_json, stored};
 use crate::content::{ContentProblem, has_reserved_key, stored_text};
 use crate::finite::check_finite;
+use crate::limits::Limits;
 
 pub use self::round_trip::RoundTripError;
 pub(crate) use self::round_trip::unchanged;
@@ -148,7 +149,7 @@ impl Payload {
     /// When it has a number that no store takes, half of a surrogate pair, or two members of one
     /// name.
     pub fn canonical(&self) -> Result<Self, ContentProblem> {
-        self.respelled(|text| canonical(text, MAX_CANONICAL_BYTES))
+        self.respelled(|text| canonical(text, Limits::STATE_BYTES))
     }
 
     /// The canonical form of a document that every store takes.
@@ -193,9 +194,6 @@ pub(crate) fn readable(text: &str) -> Result<&str, serde_json::Error> {
         false => Ok(text),
     }
 }
-
-/// As much as one append may have.
-pub(crate) const MAX_CANONICAL_BYTES: usize = 64 * 1024 * 1024;
 
 impl From<Box<RawValue>> for Payload {
     fn from(raw: Box<RawValue>) -> Self {

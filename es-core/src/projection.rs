@@ -122,10 +122,11 @@ pub use stop::StopCause;
 ///    (`failures::a_poison_event_stops_without_loss`, `failures::a_panic_is_a_failure`,
 ///    `guards::an_event_without_keys_waits_for_them`,
 ///    `guards::a_panic_stops_no_other_projection`)
-/// 3. The row that `apply` answers can be stored, and is read back as the same JSON value in whatever
-///    form a sink gives it back ([`Payload::round_trip`](crate::Payload::round_trip)). One that is not
-///    is a failure of its event, whichever events are committed together: each row is judged after
-///    each event, and what is read back is what the next event gets.
+/// 3. The row that `apply` answers can be stored, has at most
+///    [`Limits::STATE_BYTES`](crate::Limits::STATE_BYTES), and is read back as the same JSON value in
+///    whatever form a sink gives it back ([`Payload::round_trip`](crate::Payload::round_trip)). One
+///    that is not is a failure of its event, whichever events are committed together: each row is
+///    judged after each event, and what is read back is what the next event gets.
 ///    (`failures::a_row_is_judged_after_each_event`, and `es_testing::laws::rows_round_trip`)
 pub trait Projection: Send + Sync + 'static {
     /// The name, unique in its store, never used again for another meaning.

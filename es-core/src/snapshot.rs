@@ -77,8 +77,8 @@ impl Snapshot {
         if self.schema.contains('\0') {
             return Err(refused(ContentProblem::NulCharacter { path: "schema".to_owned() }));
         }
-        let Limits { append_bytes, depth, .. } = Limits::default();
-        self.state.stored_form(append_bytes, depth).map(drop).map_err(refused)
+        let depth = Limits::default().depth;
+        self.state.stored_form(Limits::STATE_BYTES, depth).map(drop).map_err(refused)
     }
 }
 

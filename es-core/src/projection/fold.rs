@@ -157,8 +157,13 @@ impl<P: Projection> Typed<P> {
             let Some(row) = self.projection.apply(key, row, event)? else {
                 return Ok((None, None));
             };
-            let (stored, row) = Payload::round_trip(&row, Limits::default().payload_bytes)
-                .map_err(|error| format!("the row cannot be stored: {}", chain(&error)))?;
+            let (stored, row) = Payload::round_trip(&row, Limits::STATE_BYTES).map_err(|error| {
+                format!(
+                    "the row `{key}` cannot be stored: {}; keep less of each event in the row, or \
+                     discard the event",
+                    chain(&error)
+                )
+            })?;
             Ok((Some(stored), Some(row)))
         })
     }

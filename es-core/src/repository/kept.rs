@@ -68,7 +68,7 @@ impl Pause {
 
 /// The state in the form that every store may give back; what would not come back is not kept.
 fn encoded<A: Snapshotted>(state: &A) -> Result<Payload, RoundTripError> {
-    let (stored, _) = Payload::round_trip(state, Limits::default().append_bytes)?;
+    let (stored, _) = Payload::round_trip(state, Limits::STATE_BYTES)?;
     Ok(stored)
 }
 

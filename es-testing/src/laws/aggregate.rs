@@ -67,7 +67,7 @@ where
             let snapshot = |error: RoundTripError| {
                 format!("the state after {kept} events cannot be kept: {}", chain(&error))
             };
-            let stored = Payload::round_trip(&fold::<A>(prefix), Limits::default().append_bytes);
+            let stored = Payload::round_trip(&fold::<A>(prefix), Limits::STATE_BYTES);
             let (text, mut state) = stored.map_err(snapshot)?;
             for event in tail {
                 state.evolve(event);

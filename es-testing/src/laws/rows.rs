@@ -77,7 +77,7 @@ where
     E: Event + Debug,
 {
     let stream: StreamId = format!("{aggregate_type}/1").parse().expect("it is a stream's name");
-    let (selection, limits) = (projection.selection(), Limits::default());
+    let selection = projection.selection();
     for_all("rows_round_trip", P::NAME, &histories, |history| {
         let mut rows: HashMap<String, P::Row> = HashMap::new();
         for (event, version) in history.iter().zip(1..) {
@@ -97,7 +97,7 @@ where
                     Ok(Some(row)) => row,
                 };
                 let told = || format!("after {version} events the row of `{key}`");
-                let (stored, read) = Payload::round_trip(&row, limits.payload_bytes)
+                let (stored, read) = Payload::round_trip(&row, Limits::STATE_BYTES)
                     .map_err(|error| format!("{} cannot be stored: {}", told(), chain(&error)))?;
                 if read != row {
                     let told = told();

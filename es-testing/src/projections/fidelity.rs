@@ -74,7 +74,7 @@ impl Expected {
         let limits = Limits::default();
         let row = around(self.rows.get(&kept.key), &kept.value);
         let is_key = (1..=512).contains(&kept.key.len()) && !kept.key.contains('\0');
-        let is_row = check_json(row.as_str(), limits.payload_bytes, limits.depth).is_ok()
+        let is_row = check_json(row.as_str(), Limits::STATE_BYTES, limits.depth).is_ok()
             && row.canonical().is_ok();
         if !is_key || !is_row || self.stuck.contains(&kept.key) {
             self.waiting += 1;
