@@ -143,3 +143,53 @@ fn every_digit_of_an_output_is_shown_as_it_was_written() {
     let told = workspace.turing(&["validate"]).expect_code(0).stdout;
     assert!(!told.contains("posting 950"), "{told}");
 }
+
+/// A store in which these outputs of conversations 1, 2 and so on follow one another in a posting, as
+/// SQL, with its read models brought up to date.
+fn with_outputs(posting: i32, outputs: &[&str]) -> Workspace {
+    let rows = outputs.iter().zip(1..).map(|(output, version)| {
+        format!(
+            "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
+                 aggregate_version, event_type, event_data, metadata)
+             VALUES ('00000000-0000-4000-8000-0000000001{version:02}', 'posting', '{posting}',
+                 {version}, 'llm_call_completed', '{{\"output\":' || {output} || '}}',
+                 '{{\"conversation_id\":{version}}}');"
+        )
+    });
+    let workspace = written(&rows.collect::<String>());
+    workspace.turing(&["projection", "run", "--once"]).expect_code(0);
+    workspace
+}
+
+#[test]
+fn a_number_that_no_store_takes_is_read_and_its_row_is_told() {
+    let workspace = with_outputs(951, &["'1'", "'1e400'", "'3'"]);
+    let state = workspace.turing(&["state", "posting", "951", "--json"]).expect_code(0).stdout;
+    assert!(state.contains("1e400") || state.contains(&"0".repeat(400)), "{state}");
+    let told = workspace.turing(&["validate"]).expect_code(1).stdout;
+    let line = "[projection_stale] posting 951: 2 of its events, the first of them at ";
+    assert!(told.contains(line), "{told}");
+    assert!(told.contains("the row `posting/951` cannot be stored: the number at byte "), "{told}");
+    assert!(told.contains("or discard the event"), "{told}");
+    let repair = "turing projection retry posting_state posting/951";
+    assert!(told.contains(repair), "{told}");
+    let parked = ["projection", "parked", "posting_state", "--json"];
+    let parked = workspace.turing(&parked).expect_code(1).json();
+    let position = parked[0]["position"].as_str().unwrap();
+    let discard = ["projection", "discard", "posting_state", "posting/951", "--reason", "too much"];
+    let discard = [&discard[..], &["--position", position]].concat();
+    workspace.turing(&discard).expect_code(0);
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    assert!(!told.contains("posting 951"), "{told}");
+}
+
+#[test]
+fn a_row_may_be_as_large_as_a_kept_state() {
+    let nine_mib = "'\"' || replace(hex(zeroblob(4718592)), '0', 'x') || '\"'";
+    let workspace = with_outputs(952, &[nine_mib, nine_mib]);
+    let row = ["projection", "show", "posting_state", "posting/952", "--json"];
+    let row = workspace.turing(&row).expect_code(0).stdout;
+    assert!(row.len() > 18 * 1024 * 1024, "{} bytes", row.len());
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    assert!(!told.contains("posting 952"), "{told}");
+}

@@ -1,21 +1,24 @@
 //! What programs keep beside the events of any store: the states of postings, and snapshots.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use es_core::projection::{ListParked, Projection, SinkError, Slot, all_rows, check_history};
+use es_core::projection::{
+    ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, all_rows, check_history,
+};
 use es_core::{
-    Aggregate, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream, Repository,
-    SnapshotSummary, Snapshotted, StoreError, StreamId,
+    Aggregate, EventId, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream,
+    Repository, SnapshotSummary, Snapshotted, StoreError, StreamId,
 };
 use futures_util::TryStreamExt;
-use turing_domain::{Posting, PostingId};
+use turing_domain::{Posting, PostingEvent, PostingId};
 
 use super::{FindingSeverity, StoreFinding};
 use crate::read_models::PostingStates;
 use crate::store::Store;
 
 /// Compares the read model of postings with their events, as far as it has come: rows that differ,
-/// that are missing, and that no event explains.
+/// that are missing, that no event explains, and that stay behind because an event is parked which
+/// programs can read.
 ///
 /// The whole model is folded in memory.
 ///
@@ -29,59 +32,104 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
         // what was never filled does not differ
         return Ok(Vec::new());
     };
-    let mut expected = fold(store, active.checkpoint().position).await?;
+    let Parked { discarded, waiting } = parked(store).await?;
+    let mut expected = fold(store, active.checkpoint().position, &discarded).await?;
     let mut findings = Vec::new();
+    let mut found = |kind: &str, key: &str, detail: &str| {
+        findings.push(match waiting.get(key) {
+            Some(waiting) => waiting_finding(key, waiting),
+            None => row_finding(kind, key, detail),
+        });
+    };
     let mut rows = all_rows(&*store.models, name, Slot::Active);
     while let Some(row) = rows.try_next().await? {
         match expected.remove(&row.key) {
             Some(value) if value == row.value => {}
-            Some(_) => findings.push(row_finding(
+            Some(_) => found(
                 "projection_differs",
                 &row.key,
                 "the row is not what the events of the posting fold to",
-            )),
-            None => findings.push(row_finding(
+            ),
+            None => found(
                 "projection_phantom",
                 &row.key,
                 "there is a row, and no event that it could come of",
-            )),
+            ),
         }
     }
-    findings.extend(
-        expected.keys().map(|key| row_finding("projection_missing", key, "there is no row")),
-    );
+    drop(rows);
+    for key in expected.keys() {
+        found("projection_missing", key, "there is no row");
+    }
     Ok(findings)
 }
 
-/// The rows as they should be at `checkpoint`, without the events that were parked or discarded.
-async fn fold(store: &Store, checkpoint: Position) -> Result<BTreeMap<String, Payload>, SinkError> {
-    let mut out = std::collections::BTreeSet::new();
+/// What is not in the rows.
+#[derive(Default)]
+struct Parked {
+    /// The events that somebody decided to go without.
+    discarded: BTreeSet<EventId>,
+    /// Of each key how many events wait, and the first of them.
+    waiting: BTreeMap<String, (u64, ParkedEvent)>,
+}
+
+async fn parked(store: &Store) -> Result<Parked, SinkError> {
+    let mut out = Parked::default();
     let mut list = ListParked::default();
     loop {
         let page = store.models.parked(PostingStates::NAME, Slot::Active, &list).await?;
-        let Some(last) = page.last() else { break };
+        let Some(last) = page.last() else { return Ok(out) };
         list.after = Some(last.id());
-        out.extend(page.into_iter().map(|entry| entry.event.event_id));
+        for entry in page {
+            if entry.is_waiting() {
+                out.waiting.entry(entry.key.clone()).or_insert((0, entry)).0 += 1;
+            } else {
+                out.discarded.insert(entry.event.event_id);
+            }
+        }
     }
-    let mut folded = BTreeMap::new();
+}
+
+/// The rows as they should be at `checkpoint`, without the events that were discarded. A row stands
+/// before the first event that programs cannot read, as one does whose events are parked.
+async fn fold(
+    store: &Store,
+    checkpoint: Position,
+    discarded: &BTreeSet<EventId>,
+) -> Result<BTreeMap<String, Payload>, SinkError> {
+    let (mut folded, mut stuck) = (BTreeMap::new(), BTreeSet::new());
     let read = ReadLog::from_start().filter(PostingStates.selection());
     let mut events = store.events.log(read);
     while let Some(event) = events.try_next().await? {
         if event.position > checkpoint {
             break;
         }
-        if out.contains(&event.event_id) {
+        let key = event.stream.to_string();
+        if discarded.contains(&event.event_id) || stuck.contains(&key) {
             continue;
         }
-        let key = event.stream.to_string();
+        if event.decode::<PostingEvent>().is_err() {
+            // told of the events already
+            stuck.insert(key);
+            continue;
+        }
         let row = folded.remove(&key);
-        // an event that cannot be taken would have been parked
         if let Ok(Some(row)) = PostingStates.apply(&key, row, &event) {
             folded.insert(key, row);
         }
     }
     let rows = folded.into_iter().filter_map(|(key, row)| Some((key, Payload::of(&row).ok()?)));
     Ok(rows.collect())
+}
+
+/// A row that stays behind what programs could fold.
+fn waiting_finding(key: &str, (count, first): &(u64, ParkedEvent)) -> StoreFinding {
+    let detail = format!(
+        "{count} of its events, the first of them at {}, are parked and not in the row: {}",
+        first.event.position, first.reason
+    );
+    let repair = format!("turing projection retry {} {key}", PostingStates::NAME);
+    StoreFinding { repair: Some(repair), ..row_finding("projection_stale", key, &detail) }
 }
 
 /// The read models that were made of another history than the store holds.

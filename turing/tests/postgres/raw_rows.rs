@@ -10,13 +10,14 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
     turing(&workspace, &url, &["demo"]).expect_code(0);
     database.run(
         r#"ALTER TABLE execution_events DROP CONSTRAINT aggregate_type_is_snake_case;
-           INSERT INTO postings (posting_id) VALUES (901), (902), (903);
+           INSERT INTO postings (posting_id) VALUES (901), (902), (903), (906);
            INSERT INTO execution_events
                (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, metadata)
            VALUES
                ('posting', 901, 1, 'script_execution_completed', '{"output": {"$serde_json::private::RawValue": "1"}}', '{"conversation_id": 1}'),
                ('posting', 902, 1, 'Anything goes', '[]', '{"n": 1e400}'),
                ('posting', 903, 1, 'posting_terminal', '{}', '{"event_version": {"$serde_json::private::RawValue": 5}}'),
+               ('posting', 906, 1, 'script_execution_completed', '{"output": 1e400}', '{"conversation_id": 1}'),
                ('somebody', 904, 1, 'x', '{"n": -1e400}', NULL),
                ('Odd Name', 905, 1, 'x', '{}', '{"correlation_id": "workflow_3001_posting_12345"}'),
                ('workflow', 3999, 1, 'workflow_started', '"odd"', NULL)"#,
@@ -34,6 +35,14 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
     ] {
         turing(&workspace, &url, arguments).expect_code(0);
     }
+    // a number that no store takes is read by both, and kept by SQL only
+    let state = ["state", "posting", "906", "--json"];
+    for is_kept in [1, 0] {
+        let state = turing(&workspace, &url, &state).expect_code(0).stdout;
+        assert!(state.contains(&format!("1{}", "0".repeat(400))), "{state}");
+        let keep = "SELECT maybe_create_snapshot(906, 1)::int::text";
+        assert_eq!(database.number(keep), is_kept);
+    }
     // also what is of no stream that can be named
     let traced = turing(&workspace, &url, &["trace", "workflow_3001_posting_12345"]).expect_code(0);
     assert!(traced.stdout.contains("unreadable/Odd Name/905"), "{}", traced.stdout);
@@ -49,4 +58,5 @@ fn commands_go_on_beside_events_that_no_program_reads_and_validate_names_them() 
         let line = format!("warning [event_unreadable] {stream}: ");
         assert_eq!(told.matches(&line).count(), 1, "{told}");
     }
+    assert!(!told.contains("posting 906"), "{told}");
 }
