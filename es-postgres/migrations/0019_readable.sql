@@ -30,3 +30,7 @@ BEGIN
     RETURN (SELECT coalesce(max(e.position), 0) FROM "{schema}"."{events}" e);
 END;
 $$;
+
+-- Whoever inserts, whatever session_replication_role says: a restore or a replication may leave it at
+-- replica for a database or a role.
+ALTER TABLE "{schema}"."{events}" ENABLE ALWAYS TRIGGER "{events}_check_sequence";

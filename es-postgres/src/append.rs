@@ -27,6 +27,7 @@ use crate::sql::{Statement, Statements};
 mod inline;
 mod parts;
 
+pub(crate) use parts::SUSPECTS;
 use parts::{Own, PARTS};
 
 /// How often an append is asked again because another transaction was faster. Each time somebody
@@ -51,10 +52,14 @@ pub(crate) struct Appender {
 
 type Answer = Result<Appended, AppendError>;
 
-/// A request was not written, because another transaction holds something that it needs: it can be
-/// asked again.
-#[derive(Debug)]
-pub(crate) struct Locked;
+/// A request was not written, because of another transaction: it can be asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// The other holds something that it needs.
+    Held,
+    /// The other holds something that those beside it need; it was not tried alone.
+    Suspect,
+}
 
 fn is_locked(error: &sqlx::Error) -> bool {
     has_code(error, "55P03") || has_code(error, "40P01")
@@ -77,10 +82,12 @@ impl Appender {
     }
 
     /// Writes requests, together if there are several; each has its own answer, here or told early.
+    /// Those that are brief wait for a lock less than others.
     pub(crate) async fn write(
         &self,
         slot: &mut Slot,
         requests: &[&AppendRequest],
+        is_brief: bool,
         early: &mut Early<'_>,
     ) -> Vec<Option<Result<Answer, Locked>>> {
         let mut early = |index, answer| {
@@ -88,7 +95,7 @@ impl Appender {
             early(index, answer);
         };
         let answers = match self.projections.inline.all() {
-            None => self.write_plainly(slot, requests, false, &mut early).await,
+            None => self.write_plainly(slot, requests, is_brief, &mut early).await,
             Some(kept) => self.write_kept(slot, requests, &kept).await,
         };
         answers.iter().flatten().flatten().for_each(|answer| self.tell_of(answer));
@@ -223,7 +230,7 @@ impl Appender {
         error: sqlx::Error,
     ) -> (Result<Answer, Locked>, bool) {
         if is_locked(&error) {
-            return (Err(Locked), false);
+            return (Err(Locked::Held), false);
         }
         let (answer, lost) = self.failed(request, error);
         (Ok(answer), lost)

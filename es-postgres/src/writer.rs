@@ -7,7 +7,8 @@
 //! connection only, so that the appends of one process do not race one another.
 //!
 //! What other transactions hold up waits for no more than a moment there, and then in the
-//! [slow lane](lane), so that it holds up nobody else.
+//! [slow lane](lane), so that it holds up nobody else. Until it is known what is held up, the requests
+//! that came together with it are suspects: they are tried few at a time, in turn with the others.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,12 +18,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::time::Instant;
 
-use crate::append::{Appender, Early, Locked, streams};
+use crate::append::{Appender, Early, Locked, SUSPECTS, streams};
 use crate::connection::Slot;
 use crate::error::{closed, outcome_unknown};
 
 mod beginning;
 pub(crate) mod lane;
+mod suspects;
 
 use beginning::Work;
 pub(crate) use lane::Lane;
@@ -50,6 +52,8 @@ pub(crate) struct Writer {
 struct State {
     idle: Vec<Slot>,
     waiting: VecDeque<Waiting>,
+    /// Whose turn it is, if there are both.
+    is_for_suspects: bool,
     /// The streams that are being written to.
     busy: HashSet<StreamId>,
     /// What others hold up, in the order in which it is tried; its streams are busy.
@@ -63,6 +67,8 @@ struct State {
 struct Waiting {
     request: AppendRequest,
     ticket: Ticket,
+    /// Something that it came together with is held up, so it may be, too.
+    is_suspect: bool,
 }
 
 /// Somebody who waits for an answer.
@@ -92,6 +98,7 @@ impl Writer {
         let state = State {
             idle,
             waiting: VecDeque::new(),
+            is_for_suspects: false,
             busy: HashSet::new(),
             stalled: VecDeque::new(),
             lane: Some(Slot::empty()),
@@ -122,7 +129,7 @@ impl Writer {
     pub(crate) async fn append(self: &Arc<Self>, request: AppendRequest) -> Answer {
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { reply, since: Instant::now(), _place: None };
-        let waiting = Waiting { request, ticket };
+        let waiting = Waiting { request, ticket, is_suspect: false };
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => self.queue(waiting, place),
             Err(TryAcquireError::NoPermits) => {
@@ -196,6 +203,7 @@ impl Writer {
             }
             batch
         };
+        let is_brief = batch.iter().any(|waiting| waiting.is_suspect);
         let streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
         let mut turn = Turn { writer: Arc::clone(&self), slot: Some(slot), streams };
         let (requests, mut tickets): (Vec<_>, Vec<_>) =
@@ -206,17 +214,23 @@ impl Writer {
                 ticket.tell(answer);
             }
         };
-        let answers = turn.send(&asked, &mut early).await;
+        let answers = turn.send(&asked, is_brief, &mut early).await;
         let mut done = Vec::with_capacity(tickets.len());
-        let mut stalled = Vec::new();
+        let (mut stalled, mut suspects) = (Vec::new(), Vec::new());
         for ((request, ticket), answer) in requests.into_iter().zip(tickets).zip(answers) {
             match (ticket, answer) {
                 (Some(ticket), Some(Ok(answer))) => done.push((ticket, answer)),
-                (Some(ticket), Some(Err(_))) => stalled.push(Waiting { request, ticket }),
+                (Some(ticket), Some(Err(Locked::Held))) => {
+                    stalled.push(Waiting { request, ticket, is_suspect: false });
+                }
+                (Some(ticket), Some(Err(Locked::Suspect))) => {
+                    suspects.push(Waiting { request, ticket, is_suspect: true });
+                }
                 _ => {}
             }
         }
         turn.leave_to_lane(stalled);
+        turn.leave_to_all(suspects);
         drop(turn);
         for (ticket, answer) in done {
             ticket.tell(answer);
@@ -265,10 +279,10 @@ impl State {
         let mut taken: HashSet<StreamId> = HashSet::new();
         let mut keys = HashSet::new();
         let mut kept = VecDeque::new();
+        self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
+        let of_suspects = self.is_turn_of_suspects();
+        let most = if of_suspects { SUSPECTS } else { BATCH_REQUESTS };
         while let Some(waiting) = self.waiting.pop_front() {
-            if waiting.ticket.reply.is_closed() {
-                continue;
-            }
             let request = &waiting.request;
             let streams = || request.streams().iter().map(|part| &part.stream);
             let size = request.event_count();
@@ -280,9 +294,12 @@ impl State {
                 .sum();
             let fits = batch.is_empty()
                 || (events + size <= BATCH_EVENTS && bytes + weight <= BATCH_BYTES);
-            let is_free = streams().all(|stream| {
-                !passed.contains(stream) && (taken.contains(stream) || !self.busy.contains(stream))
-            });
+            let is_in_turn = waiting.is_suspect == of_suspects;
+            let is_free = is_in_turn
+                && streams().all(|stream| {
+                    !passed.contains(stream)
+                        && (taken.contains(stream) || !self.busy.contains(stream))
+                });
             // of two with one key the second must see what the first has recorded
             let key = request.idempotency_key();
             let is_first_of_key = key.is_none_or(|key| {
@@ -292,7 +309,7 @@ impl State {
                 passed.extend(streams().cloned());
                 kept.push_back(waiting);
                 // what is further behind is looked at next time
-                if !fits {
+                if is_in_turn && !fits {
                     break;
                 }
                 continue;
@@ -305,7 +322,7 @@ impl State {
                 }
             }
             batch.push(waiting);
-            if batch.len() == BATCH_REQUESTS {
+            if batch.len() == most {
                 break;
             }
         }
@@ -328,10 +345,11 @@ impl Turn {
     async fn send(
         &mut self,
         requests: &[&AppendRequest],
+        is_brief: bool,
         early: &mut Early<'_>,
     ) -> Vec<Option<Result<Answer, Locked>>> {
         let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-        let answers = self.writer.appender.write(&mut slot, requests, early).await;
+        let answers = self.writer.appender.write(&mut slot, requests, is_brief, early).await;
         self.slot = Some(slot);
         answers
     }

@@ -15,6 +15,12 @@ use crate::error::{append_error, is_refused};
 /// it takes the fewest time-outs for as few statements as halving.
 pub(super) const PARTS: usize = 4;
 
+/// So many statements are refused for a lock in one turn, and what is left then is asked in others. It is
+/// more than [`SUSPECTS`] requests need, so that theirs is a whole turn.
+const REFUSALS: usize = 24;
+/// How many requests that may be held up are asked in one turn.
+pub(crate) const SUSPECTS: usize = 16;
+
 /// A connection of the store's own.
 pub(super) struct Own<'c> {
     pub(super) connector: &'c Connector,
@@ -33,7 +39,8 @@ impl Sender for Own<'_> {
 impl Appender {
     /// A statement that is refused has written nothing. Its requests are asked again in parts, until
     /// the one that is to blame is alone and has its own answer. Once a lock was to blame, each part
-    /// waits for no more than an instant, because all wait for those before them.
+    /// waits for no more than an instant, because all wait for those before them; and after some such
+    /// refusals what is left is handed back, so that nobody waits for all of them.
     pub(super) async fn write_plainly(
         &self,
         slot: &mut Slot,
@@ -44,12 +51,17 @@ impl Appender {
         let mut answers: Vec<_> = requests.iter().map(|_| None).collect();
         let mut locked = HashSet::new();
         let mut parts = vec![(0..requests.len()).collect::<Vec<_>>()];
+        let mut refusals = 0;
         while let Some(part) = parts.pop() {
+            if refusals >= REFUSALS {
+                part.iter().for_each(|&at| answers[at] = Some(Err(Locked::Suspect)));
+                continue;
+            }
             // what comes after a locked request of the same stream must not overtake it
             let (behind, part): (Vec<_>, Vec<_>) =
                 part.into_iter().partition(|&index| is_any_of(requests[index], &locked));
             for index in behind {
-                answers[index] = Some(Err(Locked));
+                answers[index] = Some(Err(Locked::Held));
                 locked.extend(streams(requests[index]));
             }
             if part.is_empty() {
@@ -67,6 +79,7 @@ impl Appender {
             let is_usable = if let [index] = part[..] {
                 let (answer, lost) = self.write_one(&mut own, requests[index]).await;
                 if answer.is_err() {
+                    refusals += 1;
                     locked.extend(streams(requests[index]));
                 }
                 answers[index] = Some(answer);
@@ -81,7 +94,10 @@ impl Appender {
                         !lost
                     }
                     Err(error) if is_refused(&error) => {
-                        is_brief |= is_locked(&error);
+                        if is_locked(&error) {
+                            is_brief = true;
+                            refusals += 1;
+                        }
                         let size = part.len().div_ceil(PARTS);
                         parts.extend(part.chunks(size).rev().map(<[_]>::to_vec));
                         true

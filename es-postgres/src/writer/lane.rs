@@ -39,13 +39,19 @@ impl Waiting {
 }
 
 impl State {
-    /// Takes out what has waited as long as an append may: in the lane, or behind what is there.
+    /// Takes out what has waited as long as an append may: in the lane, or behind what is there. What
+    /// waits behind an append of this process that is under way is held up by nobody else.
     fn take_overdue(&mut self, patience: Duration) -> VecDeque<Waiting> {
         let is_overdue = |waiting: &Waiting| waiting.ticket.since.elapsed() >= patience;
+        if !self.stalled.iter().chain(&self.waiting).any(is_overdue) {
+            return VecDeque::new();
+        }
+        let held: HashSet<_> =
+            self.stalled.iter().flat_map(|waiting| streams(&waiting.request)).collect();
         let (mut overdue, stalled): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.stalled).into_iter().partition(is_overdue);
         self.stalled = stalled;
-        let is_behind = |waiting: &Waiting| is_any_of(&waiting.request, &self.busy);
+        let is_behind = |waiting: &Waiting| is_any_of(&waiting.request, &held);
         let (behind, waiting): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|waiting| is_overdue(waiting) && is_behind(waiting));
@@ -192,4 +198,41 @@ fn put_back(lane: &mut VecDeque<Waiting>, stalled: Waiting) {
         }
     }
     lane.append(&mut behind);
+}
+
+#[cfg(test)]
+mod tests {
+    use es_core::{AppendRequest, ExpectedVersion};
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
+
+    use super::super::Ticket;
+    use super::*;
+
+    fn waiting(stream: &str) -> Waiting {
+        let stream = stream.parse().unwrap();
+        let request = AppendRequest::to(stream, ExpectedVersion::Any, Vec::new());
+        let (reply, _) = oneshot::channel();
+        let ticket = Ticket { reply, since: Instant::now(), _place: None };
+        Waiting { request, ticket, is_suspect: false }
+    }
+
+    #[test]
+    fn what_waits_behind_appends_of_its_own_process_is_not_held_up_by_others() {
+        let mut state = State {
+            idle: Vec::new(),
+            waiting: ["account/held", "account/own", "account/free"].map(waiting).into(),
+            is_for_suspects: false,
+            busy: ["account/held", "account/own"].map(|it| it.parse().unwrap()).into(),
+            stalled: [waiting("account/held")].into(),
+            lane: None,
+            is_closed: false,
+        };
+        let overdue = state.take_overdue(Duration::ZERO);
+        let streams: Vec<_> = overdue.iter().flat_map(|it| streams(&it.request)).collect();
+        let held: StreamId = "account/held".parse().unwrap();
+        assert_eq!(streams, [held.clone(), held], "the stalled one and who is behind it");
+        assert_eq!(state.waiting.len(), 2);
+        assert_eq!(state.busy, ["account/own".parse().unwrap()].into());
+    }
 }

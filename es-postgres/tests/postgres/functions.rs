@@ -143,6 +143,27 @@ async fn the_append_only_trigger_is_of_the_events_alone_and_fires_for_those_who_
     assert_eq!(code(&database, bait).await, "ES005");
 }
 
+/// A trigger that is merely enabled is left out where `session_replication_role` is `replica`.
+#[tokio::test]
+async fn every_trigger_fires_in_every_session() {
+    let database = Server::shared().database().await;
+    migrated(&database, "jobs", IdType::Text).await;
+    for (enabled, expected) in [
+        ("= 'A'", &["happenings_are_append_only", "happenings_check_sequence"][..]),
+        ("<> 'A'", &[]),
+    ] {
+        let found: Vec<String> = value(
+            &database,
+            &format!(
+                "SELECT coalesce(array_agg(tgname::text ORDER BY tgname::text), '{{}}')
+                 FROM pg_trigger WHERE NOT tgisinternal AND tgenabled {enabled}"
+            ),
+        )
+        .await;
+        assert_eq!(found, expected, "ENABLE ALWAYS TRIGGER in the step that makes it");
+    }
+}
+
 async fn code(database: &TestDatabase, statements: &str) -> String {
     let error = try_run(database, statements).await.expect_err(statements);
     error.as_database_error().unwrap().code().unwrap().into_owned()

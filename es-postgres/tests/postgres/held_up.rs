@@ -247,3 +247,40 @@ async fn one_refused_request_costs_few_statements() {
     // one alone and the batch, then four for each of four levels, twice; one by one it were 200
     assert!(proxy.syncs() <= 40, "{} statements", proxy.syncs());
 }
+
+/// One connection, and hundreds of streams that are held: who comes then does not wait for all of their
+/// time-outs. Without turns it were several statements for each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_waits_for_few_of_those_that_are_held_up() {
+    const HELD: usize = 500;
+    let database = database(IdType::Text).await;
+    let proxy = Proxy::start(Server::shared()).await;
+    let config =
+        PostgresConfig::new(proxy.options(database.name())).notifications(false).writers(1);
+    let store = PostgresStore::open(config).await.unwrap();
+    store.append(to("account/first")).await.unwrap();
+    let mut others = session(&database).await;
+    execute(&mut others, "BEGIN").await;
+    for number in 0..HELD {
+        insert(&mut others, &number.to_string(), 1..=1).await;
+    }
+    proxy.reset();
+    let mut held = JoinSet::new();
+    for number in 0..HELD {
+        let store = store.clone();
+        held.spawn(async move { store.append(to(&format!("account/{number}"))).await });
+    }
+    until("the batch is under way", async || proxy.syncs() >= 12).await;
+    for free in 0..10 {
+        let before = proxy.syncs();
+        soon("it is free", store.append(to(&format!("account/free{free}")))).await.unwrap();
+        let statements = proxy.syncs() - before;
+        assert!(statements <= 300, "the append {free} waited for {statements} statements");
+    }
+    assert!(held.try_join_next().is_none(), "they are held still");
+    execute(&mut others, "ROLLBACK").await;
+    while let Some(answer) = soon("what was held", held.join_next()).await {
+        answer.unwrap().unwrap();
+    }
+    store.close().await;
+}
