@@ -109,9 +109,9 @@ impl Entry {
 }
 
 impl Model {
-    /// Who holds the lease, unless it has expired.
+    /// Who has the lease now.
     fn holder(&self, now: Timestamp) -> Option<&Holder> {
-        self.lease.as_ref().filter(|lease| lease.expires_at > now)
+        self.lease.as_ref().filter(|holder| holder.has_lease(now))
     }
 
     /// Ends the lease if this holder has it.
@@ -177,7 +177,7 @@ impl Projections {
         }
         let model = entry.slot(claim.slot).as_mut().expect("it was there or was created");
         model.epoch += 1;
-        let expires_at = now.plus(claim.time_to_live);
+        let expires_at = now.plus(claim.lasts_for());
         model.lease = Some(Holder { name: claim.holder.clone(), expires_at, rate: None });
         Ok(Lease {
             projection: claim.projection.clone(),
@@ -205,7 +205,7 @@ impl Projections {
     ) -> Result<Vec<String>, SinkError> {
         let model = self.leased(lease)?;
         if let Some(holder) = &mut model.lease {
-            holder.expires_at = now.plus(renewal.time_to_live);
+            holder.expires_at = now.plus(renewal.lasts_for());
             holder.rate = renewal.rate;
         }
         Ok(model.due())

@@ -19,7 +19,7 @@ mod apply;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 19] = [
+const STEPS: [(&str, &str); 20] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -39,6 +39,7 @@ const STEPS: [(&str, &str); 19] = [
     ("sequence behind", include_str!("../migrations/0017_sequence_behind.sql")),
     ("visible by type (from 17 on)", include_str!("../migrations/0018_visible.sql")),
     ("readable (from 17 on)", include_str!("../migrations/0019_readable.sql")),
+    ("leases of clocks (from 17 on)", include_str!("../migrations/0020_leases_of_clocks.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

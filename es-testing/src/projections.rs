@@ -124,6 +124,8 @@ macro_rules! for_each_projection_scenario {
                     the_same_holder_takes_over_at_once,
                     a_lost_lease_changes_nothing,
                     an_expired_lease_commits_until_it_is_taken,
+                    none_lasts_longer_than_the_longest,
+                    one_of_a_clock_that_was_ahead_keeps_nobody_out,
                 }
                 commit {
                     model_and_checkpoint_move_together,

@@ -43,7 +43,8 @@ pub struct Claim {
     pub slices: u32,
     /// Who asks: unique among processes that run, and shown to operators.
     pub holder: String,
-    /// After how long without [`renew`](super::ProjectionSink::renew) others may take the lease.
+    /// After how long without [`renew`](super::ProjectionSink::renew) others may take the lease; more
+    /// than [`Lease::LONGEST`] counts as that.
     pub time_to_live: Duration,
 }
 
@@ -60,9 +61,17 @@ impl Claim {
             slot: Slot::Active,
             slices: 1,
             holder: Self::APPENDS.to_owned(),
-            // longer than any store lives, on any clock
-            time_to_live: Duration::from_secs(u32::MAX as u64),
+            time_to_live: Self::FOR_EVER,
         }
+    }
+
+    /// Longer than any store lives, on any clock.
+    const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+    /// For how long a sink gives the lease: not longer than [`Lease::LONGEST`], but to appends.
+    pub fn lasts_for(&self) -> Duration {
+        let is_of_appends = self.holder == Self::APPENDS;
+        self.time_to_live.min(if is_of_appends { Self::FOR_EVER } else { Lease::LONGEST })
     }
 }
 
@@ -81,10 +90,19 @@ pub struct Lease {
     pub checkpoints: Vec<Checkpoint>,
 }
 
+impl Lease {
+    /// The longest time that a lease lasts without a renewal, unless it is that of the appends.
+    ///
+    /// One that ends later was given by a clock that was ahead, and keeps nobody out: its holder may
+    /// be long gone. If it is at work, its commits are refused as those of any that was overtaken.
+    pub const LONGEST: Duration = Duration::from_secs(15 * 60);
+}
+
 /// What a holder tells when it keeps its lease.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Renewal {
-    /// After how long without another renewal others may take the lease.
+    /// After how long without another renewal others may take the lease; more than [`Lease::LONGEST`]
+    /// counts as that.
     pub time_to_live: Duration,
     /// How many events it took in a second lately, for who watches; `None` if it cannot say.
     pub rate: Option<f64>,
@@ -94,6 +112,11 @@ impl Renewal {
     /// For so long from now, without a word about the rate.
     pub const fn lasting(time_to_live: Duration) -> Self {
         Self { time_to_live, rate: None }
+    }
+
+    /// For how long a sink keeps the lease from now on: not longer than [`Lease::LONGEST`].
+    pub fn lasts_for(&self) -> Duration {
+        self.time_to_live.min(Lease::LONGEST)
     }
 }
 

@@ -173,9 +173,10 @@ impl Rebuild {
         self
     }
 
-    /// For how long the lease is taken; it is renewed after a third of it.
+    /// For how long the lease is taken; it is renewed after a third of it. 30 seconds unless set; more
+    /// than [`Lease::LONGEST`] counts as that.
     pub fn lease(mut self, time_to_live: Duration) -> Self {
-        self.time_to_live = time_to_live;
+        self.time_to_live = time_to_live.min(Lease::LONGEST);
         self
     }
 

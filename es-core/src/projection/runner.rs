@@ -13,7 +13,7 @@ use crate::retry::Retry;
 use crate::store::EventStore;
 
 use super::worker::GRACE;
-use super::{BatchLimit, Definition, FailurePolicy, LogBlockers, ProjectionSink, StopCause};
+use super::{BatchLimit, Definition, FailurePolicy, Lease, LogBlockers, ProjectionSink, StopCause};
 
 mod crew;
 mod handle;
@@ -156,12 +156,12 @@ impl Runner {
     }
 
     /// For how long leases are taken; they are renewed between two commits, after a third of it. 10
-    /// seconds unless set.
+    /// seconds unless set; more than [`Lease::LONGEST`] counts as that.
     ///
     /// For so long others wait for a process that was killed. A commit should not take that long,
     /// or others may take over from one that is at work; nothing is lost then, but its work.
     pub fn lease(mut self, time_to_live: Duration) -> Self {
-        self.settings.time_to_live = time_to_live;
+        self.settings.time_to_live = time_to_live.min(Lease::LONGEST);
         self
     }
 

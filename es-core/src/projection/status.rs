@@ -2,7 +2,7 @@
 
 use crate::timestamp::Timestamp;
 
-use super::Checkpoint;
+use super::{Checkpoint, Claim, Lease};
 
 /// One projection as its sink keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub struct GenerationStatus {
     pub fingerprint: String,
     /// How far each slice has come; an active model has one.
     pub checkpoints: Vec<Checkpoint>,
-    /// Who holds the lease; `None` if nobody does or if it has expired.
+    /// Who has the lease now; see [`Holder::has_lease`].
     pub holder: Option<Holder>,
     /// How many events its commits dealt with.
     pub events: u64,
@@ -55,6 +55,16 @@ pub struct Holder {
     pub expires_at: Timestamp,
     /// How many events it took in a second lately, as its last renewal of this lease told.
     pub rate: Option<f64>,
+}
+
+impl Holder {
+    /// True if it keeps others out: its lease has not expired, and is not of a clock that was ahead,
+    /// as one is that ends later than [`Lease::LONGEST`] from now. The lease of the appends never
+    /// ends by itself.
+    pub fn has_lease(&self, now: Timestamp) -> bool {
+        let may_be_long = self.name == Claim::APPENDS;
+        self.expires_at > now && (may_be_long || self.expires_at.since(now) <= Lease::LONGEST)
+    }
 }
 
 /// What keeps a model from going on.

@@ -15,11 +15,8 @@ use crate::row::{Instant, position};
 
 pub(super) const CHANGING: Doing<'static> = Doing("changing a projection", None);
 
-/// Longer leases than a hundred years are cut off.
-const LONGEST: i64 = 100 * 365 * 24 * 60 * 60 * 1_000_000;
-
 pub(super) fn microseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(LONGEST).min(LONGEST)
+    i64::try_from(time.as_micros()).expect("no lease lasts for 292,000 years")
 }
 
 fn held(projection: &str, slot: Slot, holder: String, expires_at: Timestamp) -> SinkError {
@@ -56,7 +53,7 @@ impl Projections {
             .bind(claim.fingerprint.clone())
             .bind(i32::try_from(claim.slices.max(1)).unwrap_or(i32::MAX))
             .bind(claim.holder.clone())
-            .bind(microseconds(claim.time_to_live))
+            .bind(microseconds(claim.lasts_for()))
     }
 
     /// The generation and the epoch that a claim was given.

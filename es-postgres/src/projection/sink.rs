@@ -86,7 +86,7 @@ impl ProjectionSink for PostgresStore {
         let statement = || {
             let statement = sqlx::query(this.statements.projection_renew.sql());
             let statement = bind_lease(statement, lease);
-            statement.bind(microseconds(renewal.time_to_live)).bind(renewal.rate)
+            statement.bind(microseconds(renewal.lasts_for())).bind(renewal.rate)
         };
         let rows = this.connections.rows(CHANGING, statement).await?;
         if rows.is_empty() {

@@ -21,7 +21,11 @@ SELECT
     p.discarded
 FROM "{schema}"."{events}_projection_models" m
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN m.expires_at > "{schema}"."{events}_projection_now"() THEN m.holder END AS holder
+    SELECT "{schema}"."{events}_projection_holder"(
+        m.holder,
+        m.expires_at,
+        "{schema}"."{events}_projection_now"()
+    ) AS holder
 ) h
 CROSS JOIN LATERAL (
     SELECT

@@ -361,6 +361,37 @@ async fn slices_are_committed_beside_one_another() {
     store.commit(&lease, &rows(0, 1, vec![row("a", 1)])).await.unwrap();
 }
 
+#[tokio::test]
+async fn who_wants_the_lease_waits_for_a_commit_that_is_under_way() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let expired = Claim { time_to_live: Duration::ZERO, ..claim(Slot::Active, 1) };
+    let lease = store.acquire(&expired).await.unwrap();
+    let batch = rows(0, 1, vec![row("a", 1)]);
+    let mut other = database.options().connect().await.unwrap();
+    let hold = "BEGIN; SELECT FROM execution_events_projection_slices FOR NO KEY UPDATE";
+    sqlx::raw_sql(hold).execute(&mut other).await.unwrap();
+    let waiting = async |sessions: i64| {
+        let count = "SELECT count(*) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while value::<i64>(&database, count).await < sessions {
+            tokio::task::yield_now().await;
+        }
+    };
+    let taken = async {
+        waiting(1).await;
+        store.acquire(&Claim { holder: "two".to_owned(), ..claim(Slot::Active, 1) }).await
+    };
+    let ended = async {
+        waiting(2).await;
+        sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    };
+    let all = async { tokio::join!(store.commit(&lease, &batch), taken, ended) };
+    let (committed, taken, ()) = tokio::time::timeout(PATIENCE, all).await.unwrap();
+    committed.unwrap();
+    assert_eq!(taken.unwrap().checkpoints, [place(1)]);
+}
+
 async fn hold_slice(connection: &mut sqlx::PgConnection) {
     let locks = "BEGIN;
         SELECT FROM execution_events_projection_models FOR SHARE;

@@ -19,7 +19,7 @@ pub(super) fn acquire(
     let found = find(connection, &claim.projection, claim.slot)?;
     let generation = match found {
         Some(found) => {
-            let holder = found.holder.filter(|holder| holder.expires_at > now);
+            let holder = found.holder.filter(|holder| holder.has_lease(now));
             if let Some(other) = holder.filter(|holder| holder.name != claim.holder) {
                 return Err(held(&claim.projection, claim.slot, other));
             }
@@ -40,7 +40,7 @@ pub(super) fn acquire(
         }
         None => create(connection, claim)?,
     };
-    let expires_at = time_text(now.plus(claim.time_to_live));
+    let expires_at = time_text(now.plus(claim.lasts_for()));
     let epoch: i64 = connection
         .prepare_cached(sql::PROJECTION_TAKE_LEASE)
         .and_then(|mut statement| {
@@ -98,7 +98,7 @@ pub(super) fn renew(
     now: Timestamp,
 ) -> Result<Renewed, SinkError> {
     let generation = leased(connection, lease)?;
-    let values = params![generation, time_text(now.plus(renewal.time_to_live)), renewal.rate];
+    let values = params![generation, time_text(now.plus(renewal.lasts_for())), renewal.rate];
     execute(connection, sql::PROJECTION_RENEW_LEASE, values)?;
     Ok(Renewed { due: due(connection, generation)? })
 }
@@ -172,7 +172,7 @@ pub(super) fn abandon(
     let Some(shadow) = find(connection, projection, slot)? else {
         return Err(SinkError::NoModel { projection: projection.to_owned(), slot });
     };
-    if let Some(holder) = shadow.holder.filter(|holder| holder.expires_at > now) {
+    if let Some(holder) = shadow.holder.filter(|holder| holder.has_lease(now)) {
         return Err(held(projection, slot, holder));
     }
     Ok(retire(connection, shadow.generation)?)

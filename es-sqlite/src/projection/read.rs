@@ -157,7 +157,7 @@ pub(super) fn status(
             generation: generation.max(0).unsigned_abs(),
             fingerprint: row.get("fingerprint")?,
             checkpoints: checkpoints(connection, generation)?,
-            holder: row.holder()?.filter(|holder| holder.expires_at > now),
+            holder: row.holder()?.filter(|holder| holder.has_lease(now)),
             events: row.count("events")?,
             committed_at: row.time("committed_at")?,
             waiting: row.count("waiting")?,

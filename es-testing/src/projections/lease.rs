@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Checkpoint, Renewal, SinkError, Slot};
+use es_core::projection::{Checkpoint, Claim, Lease, Renewal, SinkError, Slot};
 
 use super::ProjectionFixture;
 use super::parts::*;
@@ -105,4 +105,49 @@ pub(super) async fn an_expired_lease_commits_until_it_is_taken(fixture: &dyn Pro
     fixture.clock().step(TTL * 10);
     commit(&sink, &lease, batch(10, 11, vec![set("a", 2)])).await;
     assert_eq!(rows(&sink, Slot::Active).await, pairs(&[("a", 2)]));
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+pub(super) async fn none_lasts_longer_than_the_longest(fixture: &dyn ProjectionFixture) {
+    let (sink, clock) = (fixture.sink(), fixture.clock());
+    let lease = acquired(&sink, &Claim { time_to_live: DAY, ..claim("one") }).await;
+    let ends_in = async |time| {
+        let status = status(&sink, "totals").await.and_then(|status| status.active);
+        let holder = status.and_then(|active| active.holder).expect("somebody has it");
+        assert_eq!(holder.expires_at, es_core::Clock::now(&clock).plus(time));
+        let answer = sink.acquire(&claim("two")).await;
+        assert!(matches!(answer, Err(SinkError::Held { .. })), "it is held, but {answer:?}");
+    };
+    ends_in(Lease::LONGEST).await;
+    clock.step(Duration::from_secs(1));
+    ends_in(Lease::LONGEST - Duration::from_secs(1)).await;
+    sink.renew(&lease, &Renewal::lasting(DAY)).await.expect("the holder can renew");
+    ends_in(Lease::LONGEST).await;
+    clock.step(Lease::LONGEST);
+    acquired(&sink, &claim("two")).await;
+}
+
+pub(super) async fn one_of_a_clock_that_was_ahead_keeps_nobody_out(
+    fixture: &dyn ProjectionFixture,
+) {
+    let (sink, first) = started(fixture).await;
+    acquired(&sink, &shadow("one", 2)).await;
+    // while it cannot be told from a long one, it is believed
+    fixture.clock().step_back(Lease::LONGEST - TTL);
+    let answer = sink.acquire(&claim("two")).await;
+    assert!(matches!(answer, Err(SinkError::Held { .. })), "it is held, but {answer:?}");
+    for back in [Duration::from_millis(1), DAY] {
+        fixture.clock().step_back(back);
+        let status = status(&sink, "totals").await.expect("the projection is there");
+        let holders = [status.active, status.shadow].map(|model| model.and_then(|it| it.holder));
+        assert_eq!(holders, [None, None], "nobody has a lease of another clock");
+    }
+    let second = acquired(&sink, &claim("two")).await;
+    assert!(second.epoch > first.epoch, "who takes a lease over gets a higher epoch");
+    lost(sink.commit(&first, &batch(10, 11, vec![])).await, "the lease was taken over");
+    acquired(&sink, &shadow("two", 2)).await;
+    fixture.clock().step_back(DAY);
+    sink.abandon("totals").await.expect("nobody has the shadow");
+    commit(&sink, &second, batch(10, 11, vec![])).await;
 }

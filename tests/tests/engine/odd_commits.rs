@@ -25,6 +25,8 @@ enum Odd {
     Refused,
     /// The first one is written, and not answered.
     Unanswered,
+    /// Before its rows are read, another process takes the lease and commits all there is.
+    Overtaken,
 }
 
 /// A memory store of which commits are odd.
@@ -32,11 +34,17 @@ struct OddSink {
     store: Arc<MemoryStore>,
     odd: Odd,
     commits: AtomicU64,
+    loads: AtomicU64,
 }
 
 impl OddSink {
     fn new(store: &Arc<MemoryStore>, odd: Odd) -> Arc<Self> {
-        Arc::new(Self { store: store.clone(), odd, commits: AtomicU64::new(0) })
+        Arc::new(Self {
+            store: store.clone(),
+            odd,
+            commits: AtomicU64::new(0),
+            loads: AtomicU64::new(0),
+        })
     }
 
     fn commits(&self) -> u64 {
@@ -76,6 +84,7 @@ impl ProjectionSink for OddSink {
                 }
                 Ok(())
             }
+            Odd::Overtaken => self.store.commit(lease, batch).await,
         }
     }
 
@@ -97,6 +106,10 @@ impl ProjectionSink for OddSink {
         slot: Slot,
         keys: &[String],
     ) -> Result<Vec<ModelRow>, SinkError> {
+        let before = self.loads.fetch_add(1, Ordering::SeqCst);
+        if matches!(self.odd, Odd::Overtaken) && before == 0 {
+            runner(&self.store, self.store.clone()).catch_up().await.unwrap();
+        }
         self.store.load(projection, slot, keys).await
     }
 
@@ -188,8 +201,17 @@ async fn filled() -> Arc<MemoryStore> {
     store
 }
 
-fn runner(store: &Arc<MemoryStore>, sink: Arc<OddSink>) -> Runner {
-    Runner::new(store.clone(), sink).batches(BatchLimit::events(100_000)).projection(Last)
+/// One of the same name takes the lease over at once.
+fn runner(store: &Arc<MemoryStore>, sink: Arc<dyn ProjectionSink>) -> Runner {
+    let runner = Runner::new(store.clone(), sink).holder("one");
+    runner.batches(BatchLimit::events(100_000)).projection(Last)
+}
+
+async fn assert_all_taken_once(store: &MemoryStore) {
+    let status = store.status(Some(Last::NAME)).await.unwrap();
+    let active = status[0].active.as_ref().unwrap();
+    assert_eq!(active.checkpoint().position.to_sequence(), EVENTS as u64);
+    assert_eq!((active.events, &active.trouble), (EVENTS as u64, &None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,8 +247,15 @@ async fn an_event_that_was_committed_unheard_stops_nothing() {
     }
     // the same runner last heard that it stands at the beginning, and every row is of the end
     runner.catch_up().await.unwrap();
-    let status = store.status(Some(Last::NAME)).await.unwrap();
-    let active = status[0].active.as_ref().unwrap();
-    assert_eq!(active.checkpoint().position.to_sequence(), EVENTS as u64);
-    assert_eq!(active.events, EVENTS as u64);
+    assert_all_taken_once(&store).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_another_process_took_meanwhile_stops_nothing() {
+    let store = filled().await;
+    let sink = OddSink::new(&store, Odd::Overtaken);
+    // it stands at the beginning, and every row that it reads is of the end
+    runner(&store, sink.clone()).catch_up().await.unwrap();
+    assert!(sink.commits() > 0, "it had to ask whether it was believed");
+    assert_all_taken_once(&store).await;
 }

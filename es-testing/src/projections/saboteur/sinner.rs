@@ -97,6 +97,9 @@ impl SinkWrapper for Sinner {
     }
 
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        if let Some(refusal) = self.believed(claim) {
+            return Err(refusal);
+        }
         let begun = self.begin(claim).await?;
         let mut lease = match self.inner.acquire(&begun).await {
             Ok(lease) => lease,
@@ -108,7 +111,11 @@ impl SinkWrapper for Sinner {
         {
             let mut memory = self.memory();
             memory.leases.insert((lease.projection.clone(), lease.slot), lease.clone());
-            let expires_at = self.clock.now().plus(claim.time_to_live);
+            let lasts_for = match self.sin {
+                Sin::LeasesForAnyTime => claim.time_to_live,
+                _ => claim.lasts_for(),
+            };
+            let expires_at = self.clock.now().plus(lasts_for);
             memory.expires.insert((lease.generation, lease.epoch), expires_at);
             let holder = Holder { name: claim.holder.clone(), expires_at, rate: None };
             memory.holders.insert(lease.projection.clone(), holder);
@@ -140,7 +147,7 @@ impl SinkWrapper for Sinner {
 
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         let lease = if self.sin == Sin::KeepsTheEpoch { self.newest(lease) } else { lease.clone() };
-        let expires_at = self.clock.now().plus(renewal.time_to_live);
+        let expires_at = self.clock.now().plus(renewal.lasts_for());
         let mut told = *renewal;
         match self.sin {
             Sin::ForgetsRenewals => told.time_to_live = Duration::ZERO,

@@ -1,9 +1,9 @@
 //! How the sins are committed with the means of a healthy sink.
 
-use es_core::Position;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Lease, ListParked, ParkedState, SinkError, Slot,
 };
+use es_core::{Clock, Position};
 use tokio::task::yield_now;
 
 use super::super::Sin;
@@ -30,6 +30,19 @@ impl Sinner {
             _ => return None,
         }
         Some(bent)
+    }
+
+    /// The refusal for a lease that others may take.
+    pub(super) fn believed(&self, claim: &Claim) -> Option<SinkError> {
+        let memory = self.memory();
+        let holder = memory.holders.get(&claim.projection).filter(|it| it.name != claim.holder)?;
+        let is_sinning = matches!(self.sin, Sin::LeasesForAnyTime | Sin::BelievesAnyClock);
+        let is_long = holder.expires_at.since(self.clock.now()) > Lease::LONGEST;
+        (is_sinning && is_long && claim.slot == Slot::Active).then(|| SinkError::Held {
+            projection: claim.projection.clone(),
+            holder: holder.name.clone(),
+            expires_at: holder.expires_at,
+        })
     }
 
     /// Does to a shadow what should not be done when a rebuild begins again.
