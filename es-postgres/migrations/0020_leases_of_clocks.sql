@@ -8,11 +8,11 @@ CREATE FUNCTION "{schema}"."{events}_projection_holder"(
 )
 RETURNS TEXT
 LANGUAGE sql
-IMMUTABLE
+STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-        WHEN expires_at > now AND (holder = 'the append' OR expires_at - now <= INTERVAL '15 minutes')
+        WHEN expires_at > now AND (holder = 'the append' OR expires_at <= now + INTERVAL '15 minutes')
         THEN holder
     END;
 $$;

@@ -84,7 +84,7 @@ async fn another_failure_of_the_store_is_told_as_such() {
     store.keep_inline(Order).await.unwrap();
     let mut session = session(&database).await;
     let runs = "UPDATE execution_events_projection_models
-                SET holder = 'a runner', expires_at = 'infinity'";
+                SET holder = 'a runner', expires_at = now() + INTERVAL '10 minutes'";
     execute(&mut session, runs).await;
     let error = store_error(store.append(to("account/1")).await);
     assert_eq!(error.kind(), StoreErrorKind::Other);
