@@ -193,3 +193,23 @@ fn a_row_may_be_as_large_as_a_kept_state() {
     let told = workspace.turing(&["validate"]).expect_code(0).stdout;
     assert!(!told.contains("posting 952"), "{told}");
 }
+
+#[test]
+fn kept_states_that_cannot_be_read_are_told_with_their_cure_beside_everything_else() {
+    for fault in ["state = '{bad'", "created_at = 'yesterday'"] {
+        let workspace = written(&format!(
+            "UPDATE snapshots SET {fault} WHERE (aggregate_id, aggregate_version) =
+                 (SELECT aggregate_id, max(aggregate_version) FROM snapshots
+                  WHERE aggregate_id = '12345');
+             DELETE FROM projection_rows WHERE key = 'posting/12346'"
+        ));
+        let told = workspace.turing(&["validate"]).expect_code(1).stdout;
+        assert!(told.contains("[snapshot_unreadable] posting 12345: "), "{fault}: {told}");
+        assert!(told.contains("[projection_missing] posting 12346: "), "{fault}: {told}");
+        assert!(told.contains("repair: turing snapshot prune --keep 0"), "{fault}: {told}");
+        workspace.turing(&["snapshot", "list"]).expect_code(0);
+        workspace.turing(&["snapshot", "prune", "--keep", "0"]).expect_code(0);
+        let told = workspace.turing(&["validate"]).expect_code(1).stdout;
+        assert!(!told.contains("snapshot"), "{fault}: {told}");
+    }
+}
