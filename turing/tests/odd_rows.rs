@@ -213,3 +213,32 @@ fn kept_states_that_cannot_be_read_are_told_with_their_cure_beside_everything_el
         assert!(!told.contains("snapshot"), "{fault}: {told}");
     }
 }
+
+#[test]
+fn streams_whose_ids_no_program_can_ask_for_are_told() {
+    const ODD: [&str; 5] = ["007", "abc", "9/9", "+7", "2147483648"];
+    let rows = ODD.iter().enumerate().map(|(number, id)| {
+        format!(
+            "INSERT INTO execution_events
+                 (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('00000000-0000-4000-8000-00000000002{number}', 'posting', '{id}', 1,
+                 'posting_terminal', '{{}}');
+             INSERT INTO snapshots SELECT aggregate_type, '{id}', 1, schema, created_at, state,
+                 '00000000-0000-4000-8000-00000000002{number}' FROM snapshots LIMIT 1;"
+        )
+    });
+    let workspace = written(&rows.collect::<String>());
+    workspace.turing(&["projection", "run", "--once"]).expect_code(0);
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    for id in ODD {
+        assert!(told.contains(&format!("[id_unusable] posting {id}: ")), "{id}: {told}");
+        assert!(
+            told.contains(&format!("[snapshot_of_unusable_id] posting {id}: ")),
+            "{id}: {told}"
+        );
+    }
+    assert!(told.contains("repair: turing snapshot prune --keep 0"), "{told}");
+    workspace.turing(&["snapshot", "prune", "--keep", "0"]).expect_code(0);
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    assert!(told.contains("0 errors, 5 warnings"), "the streams stay known: {told}");
+}

@@ -13,7 +13,7 @@ use es_core::{
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingEvent, PostingId};
 
-use super::{FindingSeverity, StoreFinding};
+use super::{FindingSeverity, StoreFinding, usable_id};
 use crate::read_models::PostingStates;
 use crate::store::Store;
 
@@ -230,7 +230,11 @@ async fn snapshot_finding(
         let finding = (FindingSeverity::Warning, "snapshot_of_another_schema", detail);
         return Ok(Some(kept_finding(finding, &kept.stream)));
     }
-    let Ok(id) = kept.stream.aggregate_id().parse::<i32>().map(PostingId) else { return Ok(None) };
+    let Some(id) = usable_id(&kept.stream).map(PostingId) else {
+        let detail = "a state is kept under an id that no program can ask for".to_owned();
+        let finding = (FindingSeverity::Warning, "snapshot_of_unusable_id", detail);
+        return Ok(Some(kept_finding(finding, &kept.stream)));
+    };
     let folded = match repository.load_at_version(&id, kept.version).await {
         Ok(folded) => folded,
         Err(LoadError::Store(error)) => return Err(error),
