@@ -242,3 +242,34 @@ fn streams_whose_ids_no_program_can_ask_for_are_told() {
     let told = workspace.turing(&["validate"]).expect_code(0).stdout;
     assert!(told.contains("0 errors, 5 warnings"), "the streams stay known: {told}");
 }
+
+#[test]
+fn a_missing_event_is_told_by_whoever_lists_its_stream() {
+    for (versions, holes) in [
+        ("= 1", vec!["event 1 of posting/12345 is missing"]),
+        (
+            "IN (3, 5, 6)",
+            vec![
+                "event 3 of posting/12345 is missing",
+                "events 5 to 6 of posting/12345 are missing",
+            ],
+        ),
+    ] {
+        let workspace = written(&format!(
+            "DROP TRIGGER execution_events_are_not_deleted;
+             DELETE FROM execution_events
+             WHERE aggregate_type = 'posting' AND aggregate_id = '12345'
+                 AND aggregate_version {versions}"
+        ));
+        for rest in [&[][..], &["--json"]] {
+            let listing = [&["events", "posting", "12345"], rest].concat();
+            let told = workspace.turing(&listing).expect_code(0).stderr;
+            for hole in &holes {
+                assert!(told.contains(hole), "{hole}: {told}");
+            }
+            assert_eq!(told.matches("missing").count(), holes.len(), "{told}");
+        }
+        let others = workspace.turing(&["events", "posting", "12346"]).expect_code(0).stderr;
+        assert!(!others.contains("missing"), "{others}");
+    }
+}
