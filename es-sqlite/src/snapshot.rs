@@ -3,7 +3,7 @@
 use es_core::{
     EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary,
 };
-use es_core::{StoreError, StoreErrorKind, StreamId, StreamVersion};
+use es_core::{StoreError, StoreErrorKind, StreamId, StreamVersion, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Doing;
@@ -142,9 +142,10 @@ pub(crate) fn list(
             stream: StreamId::new(&aggregate_type, &id)
                 .map_err(|error| corrupt().caused_by(error))?,
             version: StreamVersion::new(version.max(0).unsigned_abs()),
-            // what is no id is the last event of no state, and no reason to list nothing
+            // what is no id is the last event of no state, and like what is no time no reason to
+            // list nothing
             last_event: last_event.and_then(|id| id.parse().ok()),
-            taken_at: parse_time(&taken_at).map_err(|error| corrupt().caused_by(error))?,
+            taken_at: parse_time(&taken_at).unwrap_or(Timestamp::from_micros(i64::MIN)),
             schema,
             bytes: bytes.max(0).unsigned_abs(),
         })

@@ -6,6 +6,7 @@ mod postgres;
 
 use std::fmt;
 
+use es_core::StreamId;
 use serde::Serialize;
 
 pub use log::validate_log;
@@ -59,4 +60,11 @@ impl fmt::Display for StoreFinding {
         }
         write!(f, ": {}", self.detail)
     }
+}
+
+/// The number that programs ask for a stream by; `None` of one whose id is none, or another text
+/// than that of its number, so that nobody can ask for it.
+fn usable_id(stream: &StreamId) -> Option<i32> {
+    let text = stream.aggregate_id();
+    text.parse().ok().filter(|id: &i32| id.to_string() == text)
 }

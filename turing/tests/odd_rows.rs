@@ -193,3 +193,83 @@ fn a_row_may_be_as_large_as_a_kept_state() {
     let told = workspace.turing(&["validate"]).expect_code(0).stdout;
     assert!(!told.contains("posting 952"), "{told}");
 }
+
+#[test]
+fn kept_states_that_cannot_be_read_are_told_with_their_cure_beside_everything_else() {
+    for fault in ["state = '{bad'", "created_at = 'yesterday'"] {
+        let workspace = written(&format!(
+            "UPDATE snapshots SET {fault} WHERE (aggregate_id, aggregate_version) =
+                 (SELECT aggregate_id, max(aggregate_version) FROM snapshots
+                  WHERE aggregate_id = '12345');
+             DELETE FROM projection_rows WHERE key = 'posting/12346'"
+        ));
+        let told = workspace.turing(&["validate"]).expect_code(1).stdout;
+        assert!(told.contains("[snapshot_unreadable] posting 12345: "), "{fault}: {told}");
+        assert!(told.contains("[projection_missing] posting 12346: "), "{fault}: {told}");
+        assert!(told.contains("repair: turing snapshot prune --keep 0"), "{fault}: {told}");
+        workspace.turing(&["snapshot", "list"]).expect_code(0);
+        workspace.turing(&["snapshot", "prune", "--keep", "0"]).expect_code(0);
+        let told = workspace.turing(&["validate"]).expect_code(1).stdout;
+        assert!(!told.contains("snapshot"), "{fault}: {told}");
+    }
+}
+
+#[test]
+fn streams_whose_ids_no_program_can_ask_for_are_told() {
+    const ODD: [&str; 5] = ["007", "abc", "9/9", "+7", "2147483648"];
+    let rows = ODD.iter().enumerate().map(|(number, id)| {
+        format!(
+            "INSERT INTO execution_events
+                 (event_id, aggregate_type, aggregate_id, aggregate_version, event_type, event_data)
+             VALUES ('00000000-0000-4000-8000-00000000002{number}', 'posting', '{id}', 1,
+                 'posting_terminal', '{{}}');
+             INSERT INTO snapshots SELECT aggregate_type, '{id}', 1, schema, created_at, state,
+                 '00000000-0000-4000-8000-00000000002{number}' FROM snapshots LIMIT 1;"
+        )
+    });
+    let workspace = written(&rows.collect::<String>());
+    workspace.turing(&["projection", "run", "--once"]).expect_code(0);
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    for id in ODD {
+        assert!(told.contains(&format!("[id_unusable] posting {id}: ")), "{id}: {told}");
+        assert!(
+            told.contains(&format!("[snapshot_of_unusable_id] posting {id}: ")),
+            "{id}: {told}"
+        );
+    }
+    assert!(told.contains("repair: turing snapshot prune --keep 0"), "{told}");
+    workspace.turing(&["snapshot", "prune", "--keep", "0"]).expect_code(0);
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    assert!(told.contains("0 errors, 5 warnings"), "the streams stay known: {told}");
+}
+
+#[test]
+fn a_missing_event_is_told_by_whoever_lists_its_stream() {
+    for (versions, holes) in [
+        ("= 1", vec!["event 1 of posting/12345 is missing"]),
+        (
+            "IN (3, 5, 6)",
+            vec![
+                "event 3 of posting/12345 is missing",
+                "events 5 to 6 of posting/12345 are missing",
+            ],
+        ),
+    ] {
+        let workspace = written(&format!(
+            "DROP TRIGGER execution_events_are_not_deleted;
+             DELETE FROM execution_events
+             WHERE aggregate_type = 'posting' AND aggregate_id = '12345'
+                 AND aggregate_version {versions}"
+        ));
+        for rest in [&[][..], &["--json"]] {
+            let listing = [&["events", "posting", "12345"], rest].concat();
+            let told = workspace.turing(&listing).expect_code(0).stderr;
+            for hole in &holes {
+                assert!(told.contains(hole), "{hole}: {told}");
+            }
+            assert_eq!(told.matches("missing").count(), holes.len(), "{told}");
+        }
+        let others = workspace.turing(&["events", "posting", "12346"]).expect_code(0).stderr;
+        assert!(!others.contains("missing"), "{others}");
+    }
+}

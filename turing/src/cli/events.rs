@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use es_core::{EventStoreExt, Metadata, Payload, ReadStream, RecordedEvent, StreamId};
+use es_core::{
+    EventStoreExt, Metadata, Payload, ReadStream, RecordedEvent, StreamId, StreamVersion,
+};
 use futures_util::{TryStreamExt, pin_mut};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::output::{Output, rows, shown, table};
+use super::output::{Output, rows, shown, table, tell};
 use super::{Failure, StreamArgs};
 use crate::store::Store;
 
@@ -20,22 +22,37 @@ pub(super) async fn execute(
     let stream = stream_of(args)?;
     let events = store.events.events(ReadStream::new(stream.clone()));
     pin_mut!(events);
-    let mut is_empty = true;
+    let mut version = StreamVersion::EMPTY;
     let mut listed = table(&["#", "recorded at", "event", "at", "took", "data"], &[0, 4]);
     while let Some(event) = events.try_next().await? {
-        is_empty = false;
+        tell_gap(&stream, version.next(), event.version);
+        version = event.version;
         match args.common.json {
             true => output.json_line(&as_json(&event))?,
             false => listed.add_row(row(&event)),
         }
     }
-    if is_empty {
+    if version.is_empty() {
         return Err(nothing(args));
     }
     if !args.common.json {
         output.line(rows(&listed))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says which events are missing where `next` was read in place of `expected`.
+fn tell_gap(stream: &StreamId, expected: StreamVersion, next: StreamVersion) {
+    let missing = next.as_u64().saturating_sub(expected.as_u64());
+    let cure = "restore the store from a backup";
+    match missing {
+        0 => {}
+        1 => tell(format_args!("warning: event {expected} of {stream} is missing; {cure}")),
+        _ => tell(format_args!(
+            "warning: events {expected} to {} of {stream} are missing; {cure}",
+            next.as_u64() - 1
+        )),
+    }
 }
 
 /// The name of the stream that is asked for.

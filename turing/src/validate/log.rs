@@ -12,7 +12,7 @@ use turing_domain::{
     WorkflowEvent, WorkflowRuns,
 };
 
-use super::{FindingSeverity, StoreFinding};
+use super::{FindingSeverity, StoreFinding, usable_id};
 
 /// The kind of finding that tells of events which programs cannot read.
 pub(crate) const UNREADABLE: &str = "event_unreadable";
@@ -21,7 +21,8 @@ pub(crate) const UNREADABLE: &str = "event_unreadable";
 pub(crate) const UNREADABLE_TIME_KIND: &str = "time_unreadable";
 
 /// Reads the whole log and tells of streams whose versions have gaps, whose events stand in the log
-/// in another order, whose times run backwards, and whose events or times programs cannot read.
+/// in another order, whose times run backwards, whose events or times programs cannot read, and
+/// whose ids they cannot ask for.
 ///
 /// It needs memory for each stream, not for each event.
 ///
@@ -47,6 +48,12 @@ fn is_readable(event: &RecordedEvent) -> bool {
         ActorBreaker::TYPE => event.decode::<ActorEvent>().is_ok(),
         _ => event.payload.decode::<Value>().is_ok(),
     }
+}
+
+/// Whether the stream is of a type whose ids are numbers, and its id is not the text of one.
+fn has_unusable_id(stream: &StreamId) -> bool {
+    let types = [Posting::TYPE, WorkflowRuns::TYPE, ConversationWaves::TYPE, ActorBreaker::TYPE];
+    types.contains(&stream.aggregate_type()) && usable_id(stream).is_none()
 }
 
 /// How often something was seen, and in which version first.
@@ -127,6 +134,14 @@ impl Seen {
                  and counts as the earliest"
             )
         });
+        let unusable = has_unusable_id(stream).then(|| {
+            format!(
+                "no program can ask for this id: ids are whole numbers from {} to {}, without \
+                 leading zeros",
+                i32::MIN,
+                i32::MAX
+            )
+        });
         let finding = |kind: &str, severity, detail: Option<String>| {
             Some(StoreFinding {
                 kind: kind.to_owned(),
@@ -143,6 +158,7 @@ impl Seen {
             finding("clock_reversed", Warning, earlier),
             finding(UNREADABLE, Warning, unreadable),
             finding(UNREADABLE_TIME_KIND, Warning, timeless),
+            finding("id_unusable", Warning, unusable),
         ];
         findings.into_iter().flatten()
     }

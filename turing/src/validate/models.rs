@@ -1,18 +1,19 @@
 //! What programs keep beside the events of any store: the states of postings, and snapshots.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 
 use es_core::projection::{
     ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, all_rows, check_history,
 };
 use es_core::{
     Aggregate, EventId, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream,
-    Repository, SnapshotSummary, Snapshotted, StoreError, StreamId,
+    Repository, SnapshotSummary, Snapshotted, StoreError, StoreErrorKind, StreamId,
 };
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingEvent, PostingId};
 
-use super::{FindingSeverity, StoreFinding};
+use super::{FindingSeverity, StoreFinding, usable_id};
 use crate::read_models::PostingStates;
 use crate::store::Store;
 
@@ -198,8 +199,8 @@ pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFind
 }
 
 /// Compares the kept states of postings with their events: states that differ, that are newer than
-/// the posting, and those of another program version or
-/// of another history, which are not used and only told.
+/// the posting, that cannot be read, and those of another program version or of another history,
+/// which are not used and only told.
 ///
 /// # Errors
 ///
@@ -229,7 +230,11 @@ async fn snapshot_finding(
         let finding = (FindingSeverity::Warning, "snapshot_of_another_schema", detail);
         return Ok(Some(kept_finding(finding, &kept.stream)));
     }
-    let Ok(id) = kept.stream.aggregate_id().parse::<i32>().map(PostingId) else { return Ok(None) };
+    let Some(id) = usable_id(&kept.stream).map(PostingId) else {
+        let detail = "a state is kept under an id that no program can ask for".to_owned();
+        let finding = (FindingSeverity::Warning, "snapshot_of_unusable_id", detail);
+        return Ok(Some(kept_finding(finding, &kept.stream)));
+    };
     let folded = match repository.load_at_version(&id, kept.version).await {
         Ok(folded) => folded,
         Err(LoadError::Store(error)) => return Err(error),
@@ -259,8 +264,15 @@ async fn snapshot_finding(
             &kept.stream,
         )));
     }
-    let found = store.snapshots.latest_snapshot(&kept.stream, kept.version).await?;
-    let found = found.filter(|found| found.version == kept.version);
+    let found = match store.snapshots.latest_snapshot(&kept.stream, kept.version).await {
+        Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            let finding =
+                (FindingSeverity::Error, "snapshot_unreadable", format!("{error}{cause}"));
+            return Ok(Some(kept_finding(finding, &kept.stream)));
+        }
+        found => found?.filter(|found| found.version == kept.version),
+    };
     let is_equal = found
         .is_none_or(|found| Payload::of(&folded.state).is_ok_and(|state| state == found.state));
     let detail = format!("the kept state after {} events is not what they fold to", kept.version);
