@@ -2,7 +2,9 @@
 
 mod compare;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::future::ready;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// and tells which aggregates would differ and how. Nothing is written.
 ///
 /// The streams are found in one pass over the log and each is then read once, by both logics, so
-/// both see the same events; several streams are read side by side, with the memory of a page each.
+/// both see the same events; several streams are read side by side, with the memory of a page each,
+/// and of the name of every stream.
 /// All of it happens in the task that polls the answer. To use several processors, compare one
 /// [`slice`](Self::slice) in each of several tasks.
 ///
@@ -108,6 +111,14 @@ pub enum Verdict {
         version: StreamVersion,
         /// What does not fit.
         source: DecodeError,
+    },
+    /// An event that is not there, though later ones are: neither logic has a state, as loading has
+    /// none ([`LoadError::Gap`](crate::LoadError::Gap)).
+    Gap {
+        /// The version of the missing event.
+        version: StreamVersion,
+        /// The version of the event after it.
+        next: StreamVersion,
     },
 }
 
@@ -234,15 +245,17 @@ impl<A: Aggregate + Serialize> Replay<A> {
         Comparison(Box::pin(compared.try_buffer_unordered(self.parallel.get())))
     }
 
-    /// The streams of the type, found in one pass over the log: each has one first event.
+    /// The streams of the type, found in one pass over the log: each where it is met first, which is
+    /// not at its first event if that is missing.
     fn streams(&self) -> BoxStream<'_, Result<StreamId, ReplayError>> {
         let filter = EventFilter::all().aggregate_type(A::TYPE);
         let log = self.store.log(ReadLog::from_start().filter(filter));
-        let slice = self.slice;
-        Box::pin(log.map_err(ReplayError::from).try_filter_map(move |event| async move {
-            let is_wanted = event.version == StreamVersion::FIRST
-                && slice.is_none_or(|(index, count)| slice_of(&event.stream, count) == index);
-            Ok(is_wanted.then_some(event.stream))
+        let (slice, mut met) = (self.slice, HashSet::new());
+        Box::pin(log.map_err(ReplayError::from).try_filter_map(move |event| {
+            let stream = event.stream;
+            let is_wanted = slice.is_none_or(|(index, count)| slice_of(&stream, count) == index);
+            let is_new = is_wanted && !met.contains(&stream) && met.insert(stream.clone());
+            ready(Ok(is_new.then_some(stream)))
         }))
     }
 }
@@ -269,8 +282,8 @@ impl<'r> Comparison<'r> {
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] when the store fails or a state is no JSON; an event that a logic cannot read
-    /// is no error but a difference.
+    /// [`ReplayError`] when the store fails or a state is no JSON; an event that a logic cannot read,
+    /// or that is missing, is no error but a difference.
     pub async fn report(mut self) -> Result<ReplayReport, ReplayError> {
         let mut report = ReplayReport::default();
         while let Some(compared) = self.0.try_next().await? {

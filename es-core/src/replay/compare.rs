@@ -56,6 +56,10 @@ where
     while let Some(next) = read {
         let page = store.read_stream(&next).await?;
         for event in &page.events {
+            if event.version != version.next() {
+                let verdict = Verdict::Gap { version: version.next(), next: event.version };
+                return Ok(Compared { stream, version, verdict });
+            }
             if let Err((by, source)) = pair.take(event) {
                 let verdict = Verdict::Unreadable { by, version: event.version, source };
                 return Ok(Compared { stream, version, verdict });

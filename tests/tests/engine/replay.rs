@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,7 @@ use es_core::replay::Logic;
 use es_core::{
     Aggregate, AppendError, AppendRequest, Appended, Environment, Event, EventStore,
     ExpectedVersion, IdempotencyKey, LogPage, NewEvent, PageLimit, Payload, Position, ReadLog,
-    ReadStream, Replay, ReplayReport, StoreError, StreamId, StreamPage, Verdict,
+    ReadStream, RecordedEvent, Replay, ReplayReport, StoreError, StreamId, StreamPage, Verdict,
 };
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
@@ -276,5 +277,64 @@ async fn as_many_streams_are_read_side_by_side_as_was_said_and_no_more() {
         let replay = replay.parallel(NonZeroUsize::new(parallel).unwrap());
         assert_eq!(replay.compare::<Account>().report().await.unwrap().aggregates, 30);
         assert_eq!(store.most.load(Ordering::SeqCst), parallel);
+    }
+}
+
+/// A store that has lost some events of one account.
+struct Lossy {
+    inner: Arc<MemoryStore>,
+    lost: RangeInclusive<u64>,
+}
+
+impl Lossy {
+    fn left(&self, events: &mut Vec<RecordedEvent>) {
+        let is_lost = |event: &RecordedEvent| {
+            event.stream.to_string() == "account/1" && self.lost.contains(&event.version.as_u64())
+        };
+        events.retain(|event| !is_lost(event));
+    }
+}
+
+#[async_trait]
+impl EventStore for Lossy {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        self.inner.append(request).await
+    }
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.inner.find_append(stream, key).await
+    }
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        let mut page = self.inner.read_stream(read).await?;
+        self.left(&mut page.events);
+        Ok(page)
+    }
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        let mut page = self.inner.read_log(read).await?;
+        self.left(&mut page.events);
+        Ok(page)
+    }
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.inner.end_of_log().await
+    }
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.inner.wait_past(position).await
+    }
+}
+
+#[tokio::test]
+async fn a_stream_with_a_missing_event_is_told_and_not_folded_over_the_hole() {
+    let histories: Vec<_> = (0..12).map(|n| (n % 3, MoneyDeposited { cents: 1 })).collect();
+    for (lost, version, next) in [(1..=1, 1, 2), (2..=2, 2, 3), (1..=3, 1, 4), (2..=3, 2, 4)] {
+        let store = Arc::new(Lossy { inner: filled(&histories).await, lost });
+        let replay = Replay::<Account>::new(store);
+        let report = replay.compare::<Account>().report().await.unwrap();
+        assert_eq!(report.aggregates, 3);
+        let gap =
+            format!("Gap {{ version: StreamVersion({version}), next: StreamVersion({next}) }}");
+        assert_eq!(told(&report), [(1, gap)]);
     }
 }
