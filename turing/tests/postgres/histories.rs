@@ -1,6 +1,6 @@
 //! Events out of thin air: those of Turing's own runs, and what other programs write beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use es_core::Payload;
 use fastrand::Rng;
@@ -50,6 +50,13 @@ fn with_numbers(chance: &mut Rng, json: &Value) -> Payload {
         text = text.replacen(&place, NUMBERS[chance.usize(..NUMBERS.len())], 1);
     }
     Payload::parse(text).unwrap()
+}
+
+/// The JSON texts of all odd values, with each of the numbers in their places.
+pub(crate) fn odd_texts() -> BTreeSet<String> {
+    let place = format!("\"{NUMBER}\"");
+    let values = odd_values().into_iter().map(|value| value.to_string());
+    values.flat_map(|text| NUMBERS.map(|number| text.replace(&place, number))).collect()
 }
 
 /// One in so many.
@@ -121,24 +128,25 @@ fn run(chance: &mut Rng) -> Value {
 }
 
 /// What somebody put where a text or a value belongs.
+fn odd_values() -> Vec<Value> {
+    vec![
+        json!("a"),
+        json!(""),
+        json!("two\nlines \"quoted\" \u{7}\u{7f} größer"),
+        json!(false),
+        json!(-12),
+        json!(0.5),
+        json!(NUMBER),
+        json!([NUMBER, {"n": NUMBER}]),
+        json!(4.275_906_719_757_639e-39),
+        json!([1, "x", null, {"b": [], "a": {}}]),
+        json!({"z": 1, "aa": {"é": "ü", "e": "\u{1}"}, "b": [true]}),
+        json!(null),
+    ]
+}
+
 fn odd(chance: &mut Rng) -> Value {
-    pick(
-        chance,
-        &[
-            json!("a"),
-            json!(""),
-            json!("two\nlines \"quoted\" \u{7}\u{7f} größer"),
-            json!(false),
-            json!(-12),
-            json!(0.5),
-            json!(NUMBER),
-            json!([NUMBER, {"n": NUMBER}]),
-            json!(4.275_906_719_757_639e-39),
-            json!([1, "x", null, {"b": [], "a": {}}]),
-            json!({"z": 1, "aa": {"é": "ü", "e": "\u{1}"}, "b": [true]}),
-            json!(null),
-        ],
-    )
+    pick(chance, &odd_values())
 }
 
 fn reason(chance: &mut Rng) -> Value {

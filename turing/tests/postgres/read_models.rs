@@ -10,7 +10,7 @@ use serde_json::Value;
 use turing_domain::{ConversationId, Noted};
 
 use crate::database::Database;
-use crate::histories::{Draft, any_event, any_row, odd_ids, odd_instants};
+use crate::histories::{Draft, any_event, any_row, odd_ids, odd_instants, odd_texts};
 use crate::projected::Projected;
 
 const POSTINGS: i32 = 6;
@@ -201,7 +201,7 @@ fn no_content_makes_an_append_fail() {
 }
 
 #[test]
-fn odd_ids_and_instants_are_read_as_in_rust() {
+fn odd_ids_instants_and_texts_are_read_as_in_rust() {
     let database = Database::new();
     database.runtime.block_on(async {
         let projected = Projected::new(&database.test).await;
@@ -219,6 +219,16 @@ fn odd_ids_and_instants_are_read_as_in_rust() {
             let read_in_rust = serde_json::from_value::<Timestamp>(instant.clone());
             let expected = read_in_rust.map_or_else(|_| "absent".to_owned(), |at| at.to_string());
             assert_eq!(read("posting_field_instant", &instant).await, expected, "{instant}");
+        }
+        // both read what the database keeps
+        for text in odd_texts() {
+            let kept = format!("SELECT {}::jsonb::text", quoted(text));
+            let kept = projected.texts(&kept).await.remove(0);
+            let noted: Noted<String> = serde_json::from_str(&kept).unwrap();
+            let expected = noted.0.unwrap_or_else(|| "absent".to_owned());
+            let read = quoted(kept.clone());
+            let read = format!("SELECT coalesce(posting_note_text({read}::jsonb), 'absent')");
+            assert_eq!(projected.texts(&read).await, [expected], "{kept}");
         }
     });
 }
