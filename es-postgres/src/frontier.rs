@@ -44,6 +44,8 @@ pub(crate) struct Frontier {
     pub(crate) visible_id: Option<Uuid>,
     pub(crate) holders: Vec<String>,
     pub(crate) lows: Vec<i64>,
+    /// The highest position that had been drawn.
+    drawn: i64,
     is_behind: bool,
 }
 
@@ -89,8 +91,9 @@ impl Frontier {
         self.event_id.map(|event_id| (self.position, event_id))
     }
 
-    /// True if something above the frontier was drawn, or somebody holds the lock, or has let it go
-    /// during the look, which then saw no further than before: the frontier is about to move.
+    /// True if something was drawn during the look; or somebody holds the lock; or has let it go
+    /// during the look, which then saw no further than before, whether the look before had met the
+    /// holder or what it drew was new: the frontier is about to move.
     pub(crate) fn is_behind(&self) -> bool {
         self.is_behind
     }
@@ -108,8 +111,10 @@ impl Frontier {
                 drawn: look.drawn_since,
             });
         }
-        let was_held = !self.holders.is_empty() && look.newest < look.drawn;
+        let is_news = !self.holders.is_empty() || look.drawn > self.drawn;
+        let was_held = is_news && look.newest < look.drawn;
         self.is_behind = look.drawn_since > look.drawn || !look.holders.is_empty() || was_held;
+        self.drawn = look.drawn;
         self.position = look.newest;
         self.event_id = look.newest_id;
         self.visible = look.visible;
@@ -142,6 +147,8 @@ mod tests {
     #[test]
     fn what_is_about_to_move_is_behind() {
         let mut frontier = Frontier::default();
+        assert_eq!(frontier.observe(look(7, 9)), Ok(7));
+        assert!(frontier.is_behind(), "who drew 8 and 9 may have ended after it was looked");
         assert_eq!(frontier.observe(look(7, 9)), Ok(7));
         assert!(!frontier.is_behind(), "8 and 9 were given up");
         let held = Look { holders: vec!["3/1".to_owned()], lows: vec![9], ..look(7, 12) };

@@ -98,4 +98,13 @@ async fn an_event_that_cannot_be_sent_costs_only_itself() {
     let tail = store.latest_with_tail(&stream, StreamVersion::MAX, limit).await.unwrap().unwrap();
     assert_eq!(tail.tail.events[0].version, StreamVersion::new(1));
     assert!(tail.tail.has_more);
+    // where the tail begins with it, the state that ends there is done without
+    let kept = "INSERT INTO execution_events_snapshots
+            (aggregate_type, aggregate_id, aggregate_version, schema, created_at, state, last_event_id)
+        SELECT aggregate_type, aggregate_id, aggregate_version, 'x', now(), '{}', event_id
+        FROM execution_events WHERE aggregate_id = 'huge' AND aggregate_version = 2";
+    run(&database, kept).await;
+    let tail = store.latest_with_tail(&stream, StreamVersion::MAX, limit).await.unwrap().unwrap();
+    assert!(tail.snapshot.is_none());
+    assert_eq!(tail.tail.events[0].version, StreamVersion::new(1));
 }
