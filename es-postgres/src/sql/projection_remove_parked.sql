@@ -9,10 +9,10 @@ WITH model AS (
     FOR UPDATE SKIP LOCKED
 ),
 part AS (
-    SELECT p.generation, p.key, p.position
+    SELECT p.place
     FROM model
     CROSS JOIN LATERAL (
-        SELECT n.generation, n.key, n.position
+        SELECT n.ctid AS place
         FROM "{schema}"."{events}_projection_parked" n
         WHERE n.generation = model.generation
         LIMIT $2
@@ -20,10 +20,7 @@ part AS (
 ),
 removed AS (
     DELETE FROM "{schema}"."{events}_projection_parked" p
-    USING part
-    WHERE p.generation = part.generation
-        AND p.key = part.key
-        AND p.position = part.position
+    WHERE p.ctid = ANY (ARRAY(SELECT part.place FROM part))
     RETURNING p.position
 )
 SELECT count(*)

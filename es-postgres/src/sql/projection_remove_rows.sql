@@ -1,6 +1,8 @@
 -- $1 generation of a retired model, $2 the key before, $3 limit
 --
--- Answers the last key and how many rows were removed; zero, too, if somebody else is at it.
+-- Answers the last key and how many rows were removed; zero, too, if somebody else is at it. They are
+-- removed by their places: joined by their keys, they would be compared each with each where the table
+-- was thought to be empty.
 WITH model AS (
     SELECT m.generation
     FROM "{schema}"."{events}_projection_models" m
@@ -9,10 +11,10 @@ WITH model AS (
     FOR UPDATE SKIP LOCKED
 ),
 part AS (
-    SELECT r.generation, r.key
+    SELECT r.place
     FROM model
     CROSS JOIN LATERAL (
-        SELECT n.generation, n.key
+        SELECT n.ctid AS place
         FROM "{schema}"."{events}_projection_rows" n
         WHERE n.generation = model.generation
             AND n.key > $2
@@ -22,9 +24,7 @@ part AS (
 ),
 removed AS (
     DELETE FROM "{schema}"."{events}_projection_rows" r
-    USING part
-    WHERE r.generation = part.generation
-        AND r.key = part.key
+    WHERE r.ctid = ANY (ARRAY(SELECT part.place FROM part))
     RETURNING r.key
 )
 SELECT coalesce(max(removed.key), ''), count(*)
