@@ -170,16 +170,21 @@ impl History {
                 return Ok(found? == "ok");
             }
             let (holes, misplaced) = newest_are_whole(&connection)?;
-            let before = self.holes.swap(holes, Ordering::Relaxed);
-            Ok(misplaced == 0 && holes <= before)
+            let known = self.holes.swap(holes, Ordering::Relaxed);
+            Ok(misplaced == 0 && holes <= known)
         });
         match is_whole {
             Ok(true) => {
                 self.length.store(length, Ordering::Relaxed);
                 Ok(())
             }
-            // told by whatever is done next
-            Err(error) if kind(&error) == StoreErrorKind::Busy => Ok(()),
+            // no answer, as when no file can be opened any more: it is looked at again the next time
+            Err(error)
+                if !matches!(kind(&error), StoreErrorKind::Corrupt | StoreErrorKind::NotAStore) =>
+            {
+                *locked(&self.written_at) = before;
+                Ok(())
+            }
             _ => Err(self.end("the file was overwritten or cut off while it was open".to_owned())),
         }
     }
