@@ -276,6 +276,7 @@ impl Appender {
         request: &AppendRequest,
     ) -> Result<Result<Appended, AppendError>, sqlx::Error> {
         let batch = Batch::new(vec![request]);
+        let mut used = None;
         for race in 0..RACES {
             let now: Timestamp = self.clock.now();
             let outcome = match sender.rows(batch.bind(statement, self.layout.ids, now)).await {
@@ -287,18 +288,18 @@ impl Appender {
                 Some(Outcome::Written(appended)) => return Ok(Ok(appended)),
                 Some(Outcome::Conflict(conflict)) => return Ok(Err(conflict.into())),
                 Some(Outcome::Recorded(part)) => return self.repeat(sender, request, part).await,
-                // the first race may be one with the same request, which is then found recorded
-                None if race > 0 => {
-                    if let Some(event_id) = self.used_event_id(sender, request).await? {
-                        return Ok(Err(AppendError::DuplicateEvent { event_id }));
-                    }
-                    // in a transaction of the application's that keeps its snapshot, what was faster
-                    // is never seen
-                    if race == 1 && !self.sees_others(sender).await? {
-                        break;
-                    }
-                }
                 None => {}
+            }
+            // a race may be one with the same request, which is found recorded from then on: an id is
+            // used by others if it was there before the statement
+            if let Some(event_id) = used {
+                return Ok(Err(AppendError::DuplicateEvent { event_id }));
+            }
+            used = self.used_event_id(sender, request).await?;
+            // in a transaction of the application's that keeps its snapshot, what was faster is never
+            // seen
+            if used.is_none() && race == 1 && !self.sees_others(sender).await? {
+                break;
             }
         }
         // within a transaction of the application's, the function tells races by no name

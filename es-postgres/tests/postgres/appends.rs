@@ -5,7 +5,10 @@ use es_core::{
 };
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use tokio::task::JoinSet;
 
+use crate::support::sessions::{execute, pid, session};
+use crate::support::waiting::{soon, until};
 use crate::support::{database, event, events, exactly, key, layout, open, run, to, told, value};
 
 #[tokio::test]
@@ -64,6 +67,42 @@ async fn a_lost_race_does_not_end_the_applications_transaction() {
         .unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(value::<i64>(&database, "SELECT count(*) FROM mail").await, 1);
+}
+
+#[tokio::test]
+async fn a_race_with_the_same_request_is_a_repeat_whichever_race_it_is() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let mut faster = session(&database).await;
+    execute(&mut faster, "BEGIN").await;
+    store.append_in(&mut faster, to("account/a")).await.unwrap();
+    let request = to("account/a").with_key(key("k"));
+    let mut twice = JoinSet::new();
+    for _ in 0..2 {
+        let (store, request) = (store.clone(), request.clone());
+        let mut connection = session(&database).await;
+        twice.spawn(async move {
+            execute(&mut connection, "BEGIN").await;
+            let answer = store.append_in(&mut connection, request).await;
+            (connection, answer)
+        });
+    }
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("both wait", async || value::<i64>(&database, waiting).await == 2).await;
+    execute(&mut faster, "COMMIT").await;
+    // both lose to what was faster, and then the one to the other
+    let (mut first, answer) = soon("one goes on", twice.join_next()).await.unwrap().unwrap();
+    assert!(!answer.unwrap().repeated);
+    let others = format!(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity
+         WHERE datname = current_database() AND {} = ANY (pg_blocking_pids(pid)))",
+        pid(&mut first).await
+    );
+    until("the other waits", async || value::<bool>(&database, &others).await).await;
+    execute(&mut first, "COMMIT").await;
+    let (_, answer) = soon("the other goes on", twice.join_next()).await.unwrap().unwrap();
+    assert!(answer.unwrap().repeated);
 }
 
 #[tokio::test]
