@@ -7,7 +7,7 @@ use super::{Common, Failure};
 use crate::store::{Access, Store};
 use crate::validate::{FindingSeverity, StoreFinding};
 
-/// How much of a finding is shown as text.
+/// How much of a finding is shown as text, besides its repair.
 const LONGEST: usize = 1_000;
 
 pub(super) async fn execute(args: &Common, output: &mut Output) -> Result<ExitCode, Failure> {
@@ -35,7 +35,8 @@ pub(super) async fn execute(args: &Common, output: &mut Output) -> Result<ExitCo
 pub(super) fn tell(finding: &StoreFinding, output: &mut Output) -> Result<(), Failure> {
     output.line(shown(&finding.to_string(), LONGEST))?;
     if let Some(repair) = &finding.repair {
-        output.line(format_args!("  repair: {};", shown(repair, LONGEST)))?;
+        // a part of a command is none
+        output.line(format_args!("  repair: {};", shown(repair, usize::MAX)))?;
     }
     Ok(())
 }

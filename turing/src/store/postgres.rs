@@ -18,7 +18,7 @@ pub use roles::{make_roles, roles_script};
 use super::StoreUrl;
 
 /// Turing's own tables, beside the store's, oldest first.
-const STEPS: [(&str, &str); 42] = [
+const STEPS: [(&str, &str); 44] = [
     ("postings", include_str!("../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -150,6 +150,14 @@ const STEPS: [(&str, &str); 42] = [
     (
         "append event with one rule of keys (from 27 on)",
         include_str!("../../migrations/postgres/0042_append_event.sql"),
+    ),
+    (
+        "unguarded events with their triggers (from 27 on)",
+        include_str!("../../migrations/postgres/0043_unguarded_events.sql"),
+    ),
+    (
+        "misordered events with typed repairs (from 27 on)",
+        include_str!("../../migrations/postgres/0044_misordered_events.sql"),
     ),
 ];
 
