@@ -73,7 +73,8 @@ pub struct BatchLimit {
     /// The largest number of events.
     pub events: usize,
     /// The largest sum of payload bytes of the events, and of the rows that they change as they were
-    /// before; also of the rows that are kept in memory from one commit to the next.
+    /// before; also of the rows that are kept in memory from one commit to the next. What rows grow
+    /// to within the commit does not count: where few events make large rows, bound `rows`.
     pub bytes: usize,
     /// The largest number of rows that the events concern.
     pub rows: usize,
