@@ -5,6 +5,7 @@ mod check;
 mod command;
 mod encode;
 mod error;
+mod executed;
 mod kept;
 mod load;
 
@@ -31,10 +32,11 @@ use crate::version::StreamVersion;
 pub(crate) use attempts::Attempts;
 use check::Sampling;
 pub use check::SnapshotChecks;
+pub use command::Command;
 use command::Expected;
-pub use command::{Command, Executed};
 pub(crate) use encode::{EncodeFailure, Encoded, encode_events};
 pub use error::ExecuteError;
+pub use executed::Executed;
 pub(crate) use load::load_stream;
 pub use load::{LoadError, Loaded};
 

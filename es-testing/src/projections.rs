@@ -6,20 +6,18 @@
 //!
 //! `ES_CAMPAIGN=full` makes the laws and races many times longer.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::EventStore;
 use es_core::projection::{Definition, ProjectionSink, SinkError};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::clock::ManualClock;
-use crate::contract::run::{STEP, block_on, outcome_of};
-use crate::contract::{Ability, Outcome, TimeLimits};
+use crate::contract::Ability;
 
 mod parts;
+mod run;
 
 pub mod crash;
 
@@ -30,6 +28,7 @@ pub mod saboteur;
 mod suite_handler;
 
 pub use odd_rows::spoil_through;
+pub use run::{check, check_abilities, run_all, run_one};
 pub use suite_handler::SuiteHandler;
 
 mod commit;
@@ -276,58 +275,6 @@ macro_rules! scenario_list {
 
 for_each_projection_scenario!(scenario_list {});
 
-/// Runs one scenario over a new fixture.
-pub async fn run_one(
-    factory: Factory<'_>,
-    scenario: &'static Scenario,
-    limits: TimeLimits,
-) -> Outcome {
-    let fixture = factory().await;
-    if scenario.ability == Some(Ability::Durability) && !fixture.reopen().await {
-        return Outcome::Lacking(Ability::Durability);
-    }
-    // a task of its own, so that a sink that blocks its thread does not stop the time limit
-    let mut task = tokio::spawn(STEP.scope(limits.step, async move {
-        AssertUnwindSafe((scenario.run)(&*fixture)).catch_unwind().await
-    }));
-    match tokio::time::timeout(limits.scenario, &mut task).await {
-        Ok(Ok(Ok(()))) => Outcome::Kept,
-        Ok(Ok(Err(panic))) => outcome_of(&*panic),
-        Ok(Err(error)) => Outcome::Broken(error.to_string()),
-        Err(_) => {
-            task.abort();
-            Outcome::Overdue(format!("the scenario ended within {:?}", limits.scenario))
-        }
-    }
-}
-
-/// Runs one scenario in a runtime of its own and panics if the promise is not kept; for
-/// [`projection_suite!`](crate::projection_suite).
-#[doc(hidden)]
-#[track_caller]
-pub fn check(factory: Factory<'_>, name: &str) {
-    let scenario = SCENARIOS
-        .iter()
-        .find(|scenario| scenario.full_name() == name)
-        .expect("the macro takes its names from the same list");
-    match block_on(run_one(factory, scenario, TimeLimits::default())) {
-        Outcome::Kept => {}
-        failure => panic!("{name} is {failure}"),
-    }
-}
-
-/// Checks that a fixture is durable exactly if its suite says so.
-#[doc(hidden)]
-pub fn check_abilities(factory: Factory<'_>, is_durable: bool) {
-    block_on(async {
-        assert_eq!(
-            factory().await.reopen().await,
-            is_durable,
-            "the suite and the fixture disagree on whether the backend is durable"
-        );
-    });
-}
-
 /// Makes one test of each scenario of the projections, over the fixtures that a function makes.
 ///
 /// The argument is an `async fn() -> impl ProjectionFixture`. A backend that is not durable says so:
@@ -394,16 +341,4 @@ macro_rules! __projection_tests {
             );
         }
     };
-}
-
-/// Runs every scenario, one after the other, each over a fixture of its own.
-pub async fn run_all(
-    factory: Factory<'_>,
-    limits: TimeLimits,
-) -> Vec<(&'static Scenario, Outcome)> {
-    let mut verdicts = Vec::with_capacity(SCENARIOS.len());
-    for scenario in SCENARIOS {
-        verdicts.push((scenario, run_one(factory, scenario, limits).await));
-    }
-    verdicts
 }

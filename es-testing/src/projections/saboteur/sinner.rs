@@ -10,7 +10,7 @@ use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Holder, Lease, ListParked, ModelRow, Parked, ParkedId,
     ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
 };
-use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind};
+use es_core::{Clock, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use super::Sin;
@@ -18,6 +18,8 @@ use crate::clock::ManualClock;
 use crate::sink_wrapper::{Sink, SinkWrapper};
 
 mod bends;
+
+use bends::rounded;
 
 /// A healthy sink and one sin.
 pub(super) struct Sinner {
@@ -55,34 +57,6 @@ impl Sinner {
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The newest lease of the model, whoever has it.
-    fn newest(&self, lease: &Lease) -> Lease {
-        let key = (lease.projection.clone(), lease.slot);
-        self.memory().leases.get(&key).cloned().unwrap_or_else(|| lease.clone())
-    }
-
-    async fn checkpoints(
-        &self,
-        projection: &str,
-        slot: Slot,
-    ) -> Result<Vec<Checkpoint>, SinkError> {
-        let status = self.inner.status(Some(projection)).await?.into_iter().next();
-        let model = status.and_then(|status| match slot {
-            Slot::Active => status.active,
-            Slot::Shadow => status.shadow,
-        });
-        Ok(model.map(|model| model.checkpoints).unwrap_or_default())
-    }
-
-    /// The rows, of which some sins do not like every one.
-    fn checked(&self, rows: Vec<ModelRow>) -> Result<Vec<ModelRow>, SinkError> {
-        let is_odd = |row: &ModelRow| row.value.unreadable_because().is_some();
-        if self.sin == Sin::FailsAtOddRows && rows.iter().any(is_odd) {
-            return Err(StoreError::new(StoreErrorKind::Corrupt, "a row cannot be read").into());
-        }
-        Ok(rows)
     }
 
     fn shared(&self, slot: Slot) -> Slot {
@@ -411,10 +385,4 @@ impl SinkWrapper for Sinner {
             _ => self.inner.wait_reached(projection, position).await,
         }
     }
-}
-
-/// The same document with numbers as doubles.
-fn rounded(row: &Payload) -> Payload {
-    let value = row.decode::<serde_json::Value>();
-    value.and_then(|value| Payload::of(&value)).unwrap_or_else(|_| row.clone())
 }

@@ -1,15 +1,43 @@
 //! How the sins are committed with the means of a healthy sink.
 
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Lease, ListParked, ParkedState, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Lease, ListParked, ModelRow, ParkedState, SinkError, Slot,
 };
-use es_core::{Clock, Position};
+use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use super::super::Sin;
 use super::Sinner;
 
 impl Sinner {
+    /// The newest lease of the model, whoever has it.
+    pub(super) fn newest(&self, lease: &Lease) -> Lease {
+        let key = (lease.projection.clone(), lease.slot);
+        self.memory().leases.get(&key).cloned().unwrap_or_else(|| lease.clone())
+    }
+
+    pub(super) async fn checkpoints(
+        &self,
+        projection: &str,
+        slot: Slot,
+    ) -> Result<Vec<Checkpoint>, SinkError> {
+        let status = self.inner.status(Some(projection)).await?.into_iter().next();
+        let model = status.and_then(|status| match slot {
+            Slot::Active => status.active,
+            Slot::Shadow => status.shadow,
+        });
+        Ok(model.map(|model| model.checkpoints).unwrap_or_default())
+    }
+
+    /// The rows, of which some sins do not like every one.
+    pub(super) fn checked(&self, rows: Vec<ModelRow>) -> Result<Vec<ModelRow>, SinkError> {
+        let is_odd = |row: &ModelRow| row.value.unreadable_because().is_some();
+        if self.sin == Sin::FailsAtOddRows && rows.iter().any(is_odd) {
+            return Err(StoreError::new(StoreErrorKind::Corrupt, "a row cannot be read").into());
+        }
+        Ok(rows)
+    }
+
     /// The claim under which the inner sink does what it should refuse.
     pub(super) async fn bent(&self, claim: &Claim, refusal: &SinkError) -> Option<Claim> {
         let mut bent = claim.clone();
@@ -148,4 +176,10 @@ impl Sinner {
         }
         self.inner.commit(lease, &batch).await
     }
+}
+
+/// The same document with numbers as doubles.
+pub(super) fn rounded(row: &Payload) -> Payload {
+    let value = row.decode::<serde_json::Value>();
+    value.and_then(|value| Payload::of(&value)).unwrap_or_else(|_| row.clone())
 }
