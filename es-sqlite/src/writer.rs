@@ -1,6 +1,7 @@
 //! The one thread that writes: it puts the appends that wait into one transaction.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -50,15 +51,15 @@ pub(crate) struct Writer {
 impl Writer {
     /// Does jobs until the queue is closed and empty.
     pub(crate) fn do_jobs(&self, mut jobs: Waiting<Job>) {
-        let mut kept = None;
-        while let Some(first) = kept.take().or_else(|| jobs.next()) {
+        let mut kept = VecDeque::new();
+        while let Some(first) = kept.pop_front().or_else(|| jobs.next()) {
             let mut bytes = first.bytes;
             let is_alone = first.is_alone;
             let mut batch = vec![first];
             while !is_alone && batch.len() < BATCH_JOBS && bytes < BATCH_BYTES {
-                match jobs.next_now() {
+                match kept.pop_front().or_else(|| jobs.next_now()) {
                     Some(job) if job.is_alone => {
-                        kept = Some(job);
+                        kept.push_front(job);
                         break;
                     }
                     Some(job) => {
@@ -68,22 +69,27 @@ impl Writer {
                     None => break,
                 }
             }
-            self.commit(batch, is_alone);
+            let early = self.commit(batch, is_alone);
+            early.into_iter().rev().for_each(|job| kept.push_front(job));
             self.checkpoints.after_transaction(&self.connections.application);
         }
     }
 
-    /// One transaction: does the jobs, commits, and only then answers.
-    fn commit(&self, mut batch: Vec<Job>, is_alone: bool) {
+    /// One transaction: does the jobs, commits, and only then answers. Where another process kept the
+    /// file for too long, answers those who have not waited for so long.
+    fn commit(&self, mut batch: Vec<Job>, is_alone: bool) -> Vec<Job> {
         batch.retain(|job| !job.call.is_abandoned());
-        let Some(first) = batch.first() else { return };
+        let Some(first) = batch.first() else { return Vec::new() };
         let connection = match self.begin(is_alone, first.since) {
             Ok(connection) => connection,
             Err(error) => {
-                for job in batch {
-                    job.call.refuse(error.clone());
-                }
-                return;
+                let is_over = |job: &Job| job.since.elapsed() >= self.busy_timeout;
+                // a refusal for another reason concerns all
+                let is_late = error.kind() == StoreErrorKind::Busy && is_over(first);
+                let (refused, early) =
+                    batch.into_iter().partition::<Vec<_>, _>(|job| !is_late || is_over(job));
+                refused.into_iter().for_each(|job| job.call.refuse(error.clone()));
+                return early;
             }
         };
         let mut done = Vec::with_capacity(batch.len());
@@ -95,7 +101,7 @@ impl Writer {
             if is_alone && !matches!(ran.outcome, Outcome::Done) {
                 self.roll_back(connection);
                 (ran.deliver)(Ok(()));
-                return;
+                return Vec::new();
             }
             lost = self.loss(connection, &ran.outcome);
             if lost.is_some() {
@@ -122,6 +128,7 @@ impl Writer {
             let error = committed.as_ref().err().cloned();
             job.call.refuse(error.expect("jobs are left over only after a loss"));
         }
+        Vec::new()
     }
 
     /// Begins a transaction on the connection that fits, for somebody who waits since then.

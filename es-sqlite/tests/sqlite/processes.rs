@@ -97,6 +97,36 @@ async fn all_that_waits_for_another_program_waits_at_the_same_time() {
     write(store).await.unwrap();
 }
 
+/// Another program's transaction costs nobody who has not waited for too long.
+#[tokio::test]
+async fn a_call_is_refused_for_the_time_that_it_has_waited_itself() {
+    const WAITS: Duration = Duration::from_secs(2);
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.config().busy_timeout(WAITS)).await.unwrap();
+    let holder = folder.connection();
+    holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let append =
+        |id| store.append(AppendRequest::to(stream(id), ExpectedVersion::Any, vec![event("x")]));
+    // this one has a transaction for itself; those that come meanwhile share one
+    let alone = store.write(|_| Ok::<_, StoreError>(()));
+    let refused = async {
+        let refused = append("posting/1").await;
+        holder.execute_batch("ROLLBACK").unwrap();
+        refused
+    };
+    let later = async {
+        tokio::time::sleep(WAITS / 2).await;
+        tokio::join!(append("posting/2"), append("posting/3"))
+    };
+    let (alone, refused, (one, two)) = tokio::join!(alone, refused, later);
+    assert_eq!(alone.unwrap_err().kind(), StoreErrorKind::Busy);
+    assert!(
+        matches!(refused, Err(AppendError::Store(error)) if error.kind() == StoreErrorKind::Busy)
+    );
+    one.unwrap();
+    two.unwrap();
+}
+
 /// Appends `count` events to one stream, each expecting the version that it has seen.
 async fn race(store: &SqliteStore, count: u64) {
     let mut done = 0;
