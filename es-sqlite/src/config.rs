@@ -111,10 +111,10 @@ impl SqliteConfig {
     }
 
     /// How many appends may wait for the writer before further ones wait for a place; 1,024 by
-    /// default, at least 1.
+    /// default, at least 1. As many reads, but 256 at most, may wait for the threads that read.
     #[must_use]
-    pub fn queue(mut self, appends: usize) -> Self {
-        self.queue = appends.max(1);
+    pub fn queue(mut self, calls: usize) -> Self {
+        self.queue = calls.max(1);
         self
     }
 

@@ -1,10 +1,11 @@
 //! The way of work to a store's threads.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::StoreError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc};
 
 use crate::error::closed;
 
@@ -14,12 +15,25 @@ use crate::error::closed;
 /// that waits without being polled would keep the threads from ending.
 pub(crate) struct Queue<T> {
     sender: Mutex<Option<mpsc::UnboundedSender<Placed<T>>>>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     path: PathBuf,
 }
 
 /// The receiving end.
-pub(crate) struct Waiting<T>(mpsc::UnboundedReceiver<Placed<T>>);
+pub(crate) struct Waiting<T> {
+    receiver: mpsc::UnboundedReceiver<Placed<T>>,
+    places: Arc<Places>,
+}
+
+/// What bounds a queue.
+///
+/// A place is nobody's until it is taken: who waits for one may be a future that nobody polls, and
+/// would keep it from those behind. So each that gets free wakes one of those who wait, the first
+/// first, and an empty queue wakes all: some of those who were woken may not have looked.
+struct Places {
+    free: Arc<Semaphore>,
+    freed: Notify,
+}
 
 /// Work, and its place in the queue.
 struct Placed<T> {
@@ -30,18 +44,31 @@ struct Placed<T> {
 impl<T> Queue<T> {
     pub(crate) fn new(capacity: usize, path: PathBuf) -> (Self, Waiting<T>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let places = Arc::new(Semaphore::new(capacity.min(Semaphore::MAX_PERMITS)));
-        let queue = Self { sender: Mutex::new(Some(sender)), places, path };
-        (queue, Waiting(receiver))
+        let free = Arc::new(Semaphore::new(capacity.min(Semaphore::MAX_PERMITS)));
+        let places = Arc::new(Places { free, freed: Notify::new() });
+        let queue = Self { sender: Mutex::new(Some(sender)), places: Arc::clone(&places), path };
+        (queue, Waiting { receiver, places })
     }
 
     /// Waits for a place in the queue and takes it.
     pub(crate) async fn send(&self, work: T) -> Result<(), StoreError> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let _place = place.map_err(|_| self.closed())?;
-        match &*self.sender() {
-            Some(sender) => sender.send(Placed { work, _place }).map_err(|_| self.closed()),
-            None => Err(self.closed()),
+        let Places { free, freed } = &*self.places;
+        loop {
+            let mut freed = pin!(freed.notified());
+            // a place that gets free from now on is told
+            freed.as_mut().enable();
+            match Arc::clone(free).try_acquire_owned() {
+                Ok(_place) => {
+                    return match &*self.sender() {
+                        Some(sender) => {
+                            sender.send(Placed { work, _place }).map_err(|_| self.closed())
+                        }
+                        None => Err(self.closed()),
+                    };
+                }
+                Err(TryAcquireError::NoPermits) => freed.await,
+                Err(TryAcquireError::Closed) => return Err(self.closed()),
+            }
         }
     }
 
@@ -49,7 +76,8 @@ impl<T> Queue<T> {
     /// threads end.
     pub(crate) fn close(&self) {
         self.sender().take();
-        self.places.close();
+        self.places.free.close();
+        self.places.freed.notify_waiters();
     }
 
     /// The refusal after closing.
@@ -65,11 +93,28 @@ impl<T> Queue<T> {
 impl<T> Waiting<T> {
     /// Waits for work; `None` when the queue is closed and empty.
     pub(crate) fn next(&mut self) -> Option<T> {
-        self.0.blocking_recv().map(|placed| placed.work)
+        if let Some(work) = self.next_now() {
+            return Some(work);
+        }
+        let placed = self.receiver.blocking_recv()?;
+        Some(self.out(placed))
     }
 
     /// Work that waits already.
     pub(crate) fn next_now(&mut self) -> Option<T> {
-        self.0.try_recv().ok().map(|placed| placed.work)
+        match self.receiver.try_recv() {
+            Ok(placed) => Some(self.out(placed)),
+            Err(_) => {
+                self.places.freed.notify_waiters();
+                None
+            }
+        }
+    }
+
+    fn out(&self, placed: Placed<T>) -> T {
+        let Placed { work, _place } = placed;
+        drop(_place);
+        self.places.freed.notify_one();
+        work
     }
 }

@@ -11,7 +11,7 @@ use crate::append::run;
 use crate::queue::{Queue, Waiting};
 use crate::sql;
 
-/// How many reads may wait for a thread before further ones wait for a place.
+/// How many reads may wait for a thread, at most, before further ones wait for a place.
 pub(crate) const QUEUE: usize = 256;
 
 /// One read: work on a reading thread's connection.

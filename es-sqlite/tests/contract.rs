@@ -17,12 +17,17 @@ struct Sqlite {
 }
 
 async fn sqlite() -> Sqlite {
+    opened(|config| config).await
+}
+
+async fn opened(with: fn(SqliteConfig) -> SqliteConfig) -> Sqlite {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::new();
     // nothing in a temporary folder must survive a loss of power
     let config = SqliteConfig::new(folder.path().join("store.db"))
         .synchronous(Synchronous::Off)
         .clock(Arc::new(clock.clone()));
+    let config = with(config);
     Sqlite {
         store: Mutex::new(Arc::new(SqliteStore::open(config.clone()).await.unwrap())),
         config,
@@ -68,3 +73,14 @@ impl Fixture for Sqlite {
 }
 
 es_testing::contract_suite!(sqlite);
+
+/// With the least of everything that calls could keep from each other.
+mod narrow {
+    use super::{Sqlite, opened};
+
+    async fn narrow() -> Sqlite {
+        opened(|config| config.queue(1).readers(1)).await
+    }
+
+    es_testing::contract_suite!(narrow);
+}

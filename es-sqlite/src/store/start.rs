@@ -48,7 +48,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         Arc::clone(&poison),
         Arc::clone(&wake),
     ));
-    let (reads, waiting) = Queue::new(reader::QUEUE, config.path.clone());
+    let (reads, waiting) = Queue::new(reader::QUEUE.min(config.queue), config.path.clone());
     let waiting = Arc::new(Mutex::new(waiting));
     let mut threads = Vec::new();
     for connection in readers {
