@@ -7,8 +7,8 @@ use crate::limits::Limits;
 
 mod strings;
 
-pub(crate) use strings::has_reserved_key;
-use strings::{check_key, check_string};
+use strings::check_key;
+pub(crate) use strings::{check_string, has_reserved_key};
 
 /// A value that some backend could not keep, so that every backend refuses it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -146,8 +146,9 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// When it has a number that no store takes, half of a surrogate pair, or two members of one
-    /// name.
+    /// When it has half of a surrogate pair, two members of one name, or a number that is larger than
+    /// [`Limits::STATE_BYTES`] once it is written out. What else no store takes, such as `1e400`,
+    /// [`check_json`](crate::check_json) refuses.
     pub fn canonical(&self) -> Result<Self, ContentProblem> {
         self.respelled(|text| canonical(text, Limits::STATE_BYTES))
     }

@@ -7,7 +7,7 @@ use super::decimal::{Decimal, is_plain};
 use super::strings::{
     needs_escape, number_at, pointer_token, string_end, unescaped, write_escaped,
 };
-use crate::content::ContentProblem;
+use crate::content::{ContentProblem, check_string};
 use crate::limits::Limits;
 
 /// What becomes of numbers, and of members that are repeated.
@@ -197,6 +197,7 @@ impl<'a> Writer<'a> {
                 Cow::Owned(string)
             }
             None if has_escape && matches!(self.form, Form::Canonical { .. }) => {
+                check_string(self.text, start - 1)?;
                 return Err(ContentProblem::LoneSurrogate { at: start - 1 });
             }
             None => {

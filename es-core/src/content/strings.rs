@@ -47,7 +47,7 @@ pub(crate) fn has_reserved_key(text: &str) -> bool {
 
 /// Checks the string that opens at `open` and answers the byte after its end, and how many bytes
 /// shorter it is with the shortest escapes.
-pub(super) fn check_string(text: &str, open: usize) -> Result<(usize, usize), ContentProblem> {
+pub(crate) fn check_string(text: &str, open: usize) -> Result<(usize, usize), ContentProblem> {
     let bytes = text.as_bytes();
     let (mut at, mut saved) = (open + 1, 0);
     while at < bytes.len() {
