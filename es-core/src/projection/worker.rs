@@ -245,6 +245,7 @@ impl Worker {
             return Ok(HashMap::new());
         }
         let rows = self.sink.load(self.definition.name(), self.lease.slot, keys).await?;
+        self.answered();
         Ok(rows.into_iter().map(|ModelRow { key, value }| (key, value)).collect())
     }
 
@@ -313,10 +314,14 @@ impl Worker {
         }
     }
 
+    fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
     async fn commit(&mut self, batch: Batch) -> Result<(), SinkError> {
         breathe().await;
         let committed = self.sink.commit(&self.lease, &batch).await;
-        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.answered();
         committed?;
         self.done += batch.events;
         self.checkpoint = batch.to;

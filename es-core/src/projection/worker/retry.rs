@@ -21,6 +21,7 @@ impl Worker {
             let mut list = ListParked::waiting(key);
             list.limit = self.limit.events.max(1);
             let entries = self.sink.parked(self.definition.name(), self.lease.slot, &list).await?;
+            self.answered();
             if entries.is_empty() {
                 self.parked.remove(key);
                 return Ok(());
