@@ -91,11 +91,16 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The longest time that a lease lasts without a renewal, unless it is that of the appends.
+    /// The longest time that a lease lasts without a renewal, unless it is that of the appends: 10
+    /// minutes.
+    pub const LONGEST: Duration = Duration::from_secs(10 * 60);
+
+    /// The longest time that a lease is believed to last, which leaves room for a clock that is set
+    /// right: 15 minutes.
     ///
-    /// One that ends later was given by a clock that was ahead, and keeps nobody out: its holder may
-    /// be long gone. If it is at work, its commits are refused as those of any that was overtaken.
-    pub const LONGEST: Duration = Duration::from_secs(15 * 60);
+    /// One that ends later was given by a clock that was far ahead, and keeps nobody out: its holder
+    /// may be long gone. If it is at work, its commits are refused as those of any that was overtaken.
+    pub const BELIEVED: Duration = Duration::from_secs(15 * 60);
 }
 
 /// What a holder tells when it keeps its lease.

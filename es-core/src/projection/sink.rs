@@ -36,7 +36,7 @@ use super::{
 ///    `lease::an_expired_lease_is_taken_over`, `lease::a_renewed_lease_is_not_taken`,
 ///    `lease::a_released_lease_is_free`, `lease::the_same_holder_takes_over_at_once`) But for that of
 ///    the appends no lease lasts longer than [`Lease::LONGEST`], whatever was asked for, and one that
-///    ends later from now is of a clock that was ahead: it is nobody's.
+///    ends later than [`Lease::BELIEVED`] from now is of a clock that was ahead: it is nobody's.
 ///    (`lease::none_lasts_longer_than_the_longest`,
 ///    `lease::one_of_a_clock_that_was_ahead_keeps_nobody_out`)
 /// 3. A call with a lease whose epoch is not the model's, or whose model is gone, is refused with

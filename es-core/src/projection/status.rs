@@ -59,11 +59,11 @@ pub struct Holder {
 
 impl Holder {
     /// True if it keeps others out: its lease has not expired, and is not of a clock that was ahead,
-    /// as one is that ends later than [`Lease::LONGEST`] from now. The lease of the appends never
+    /// as one is that ends later than [`Lease::BELIEVED`] from now. The lease of the appends never
     /// ends by itself.
     pub fn has_lease(&self, now: Timestamp) -> bool {
         let may_be_long = self.name == Claim::APPENDS;
-        self.expires_at > now && (may_be_long || self.expires_at.since(now) <= Lease::LONGEST)
+        self.expires_at > now && (may_be_long || self.expires_at.since(now) <= Lease::BELIEVED)
     }
 }
 

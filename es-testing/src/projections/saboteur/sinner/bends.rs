@@ -55,6 +55,11 @@ impl Sinner {
                     bent.fingerprint = shadow.fingerprint;
                 }
             }
+            (Sin::BelievesNoOtherClock, SinkError::Held { holder, expires_at, .. })
+                if expires_at.since(self.clock.now()) > Lease::LONGEST =>
+            {
+                bent.holder.clone_from(holder);
+            }
             _ => return None,
         }
         Some(bent)
@@ -65,7 +70,7 @@ impl Sinner {
         let memory = self.memory();
         let holder = memory.holders.get(&claim.projection).filter(|it| it.name != claim.holder)?;
         let is_sinning = matches!(self.sin, Sin::LeasesForAnyTime | Sin::BelievesAnyClock);
-        let is_long = holder.expires_at.since(self.clock.now()) > Lease::LONGEST;
+        let is_long = holder.expires_at.since(self.clock.now()) > Lease::BELIEVED;
         (is_sinning && is_long && claim.slot == Slot::Active).then(|| SinkError::Held {
             projection: claim.projection.clone(),
             holder: holder.name.clone(),
