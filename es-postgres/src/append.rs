@@ -166,8 +166,7 @@ impl Appender {
 
     /// The refusal of a request that was held up for as long as it may be.
     pub(crate) fn held_up(&self, request: &AppendRequest, by: Option<&Holder>) -> AppendError {
-        let what = Doing("appending to", request.streams().first().map(|part| &part.stream));
-        self.connector.held_up(what, by).into()
+        self.connector.held_up(appending(&[request]), by).into()
     }
 
     /// Writes several requests by one statement; tells, too, whether the connection was lost
@@ -265,8 +264,7 @@ impl Appender {
             return (Err(error.into()), false);
         }
         let lost = is_lost(&error);
-        let stream = request.streams().first().map(|part| &part.stream);
-        (Err(append_error(Doing("appending to", stream), self.place(), error).into()), lost)
+        (Err(append_error(appending(&[request]), self.place(), error).into()), lost)
     }
 
     async fn judge(
@@ -381,6 +379,12 @@ impl Appender {
 /// The streams of a request.
 pub(crate) fn streams(request: &AppendRequest) -> impl Iterator<Item = StreamId> {
     request.streams().iter().map(|part| part.stream.clone())
+}
+
+/// What is done with requests, for messages.
+pub(crate) fn appending<'a>(requests: &[&'a AppendRequest]) -> Doing<'a> {
+    let first = requests.first().and_then(|request| request.streams().first());
+    Doing("appending to", first.map(|part| &part.stream))
 }
 
 /// True if the request is for one of these streams.

@@ -210,8 +210,12 @@ impl PostgresConfig {
         self
     }
 
-    /// How many appends may wait or be under way before further ones wait for a place; 4,096 by
-    /// default.
+    /// How many of the appends that wait for a connection are looked at for the next statement; 4,096
+    /// by default. Further ones wait behind them.
+    ///
+    /// What waits for streams that other transactions hold is not among them. If that is more than
+    /// 16,384 appends or 256 MiB of events, further appends to such streams are refused as
+    /// [`Busy`](es_core::StoreErrorKind::Busy).
     #[must_use]
     pub fn queue(mut self, appends: usize) -> Self {
         self.queue = appends.max(1);

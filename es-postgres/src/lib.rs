@@ -20,7 +20,8 @@
 //! # Appends
 //!
 //! An append is one statement and one round trip. What arrives while all writing connections are
-//! busy waits, at most `queue` of them, and shares the next statement, each with its own answer.
+//! busy waits and shares the next statement, each with its own answer. What another transaction holds
+//! up delays no append to other streams.
 //! Success is answered after the commit. When an answer is lost the error says that the outcome is
 //! unknown; with an idempotency key the same append can be sent again.
 //!

@@ -7,15 +7,16 @@
 //! connection only, so that the appends of one process do not race one another.
 //!
 //! What other transactions hold up waits for no more than a moment there, and then in the
-//! [slow lane](lane), so that it holds up nobody else. Until it is known what is held up, the requests
-//! that came together with it are suspects: they are tried few at a time, in turn with the others.
+//! [slow lane](lane), so that it holds up nobody else; what comes later for its streams waits
+//! [behind it](held). Until it is known what is held up, the requests that came together with it are
+//! suspects: they are tried few at a time, in turn with the others.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::{AppendError, AppendRequest, Appended, StreamId};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::append::{Appender, Early, Locked, SUSPECTS, streams};
@@ -23,10 +24,12 @@ use crate::connection::Slot;
 use crate::error::{closed, outcome_unknown};
 
 mod beginning;
+mod held;
 pub(crate) mod lane;
 mod suspects;
 
 use beginning::Work;
+use held::Held;
 pub(crate) use lane::Lane;
 
 /// A batch takes no further requests when it has so many of them or of their events.
@@ -41,7 +44,6 @@ type Answer = Result<Appended, AppendError>;
 pub(crate) struct Writer {
     appender: Appender,
     runtime: Handle,
-    places: Arc<Semaphore>,
     state: Mutex<State>,
     connections: usize,
     /// Told when a connection becomes idle.
@@ -51,13 +53,18 @@ pub(crate) struct Writer {
 
 struct State {
     idle: Vec<Slot>,
+    /// What waits for a connection, in the order in which it came.
     waiting: VecDeque<Waiting>,
+    /// So many of them are looked at for a batch.
+    window: usize,
+    /// When so many wait, those are dropped first whose callers have gone.
+    purge_at: usize,
     /// Whose turn it is, if there are both.
     is_for_suspects: bool,
     /// The streams that are being written to.
     busy: HashSet<StreamId>,
-    /// What others hold up, in the order in which it is tried; its streams are busy.
-    stalled: VecDeque<Waiting>,
+    /// What others hold up, and what waits for that.
+    held: Held,
     /// The connection for that, unless it is in use.
     lane: Option<Slot>,
     is_closed: bool,
@@ -76,7 +83,14 @@ struct Ticket {
     reply: oneshot::Sender<Answer>,
     /// When it was asked for.
     since: Instant,
-    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Waiting {
+    /// How large its payloads are.
+    fn bytes(&self) -> usize {
+        let events = self.request.streams().iter().flat_map(|part| &part.events);
+        events.map(|event| event.payload.as_str().len()).sum()
+    }
 }
 
 impl Ticket {
@@ -98,21 +112,15 @@ impl Writer {
         let state = State {
             idle,
             waiting: VecDeque::new(),
+            window: queue,
+            purge_at: queue,
             is_for_suspects: false,
             busy: HashSet::new(),
-            stalled: VecDeque::new(),
+            held: Held::default(),
             lane: Some(Slot::empty()),
             is_closed: false,
         };
-        Self {
-            appender,
-            runtime,
-            places: Arc::new(Semaphore::new(queue.min(Semaphore::MAX_PERMITS))),
-            state: Mutex::new(state),
-            connections,
-            idle: Notify::new(),
-            lane,
-        }
+        Self { appender, runtime, state: Mutex::new(state), connections, idle: Notify::new(), lane }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -128,38 +136,25 @@ impl Writer {
     /// The caller holds nothing that others need, because nobody knows when it is polled again.
     pub(crate) async fn append(self: &Arc<Self>, request: AppendRequest) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let ticket = Ticket { reply, since: Instant::now(), _place: None };
-        let waiting = Waiting { request, ticket, is_suspect: false };
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => self.queue(waiting, place),
-            Err(TryAcquireError::NoPermits) => {
-                self.runtime.spawn(Arc::clone(self).queue_later(waiting));
-            }
-            Err(TryAcquireError::Closed) => return Err(self.closed()),
-        }
+        let ticket = Ticket { reply, since: Instant::now() };
+        self.queue(Waiting { request, ticket, is_suspect: false });
         self.answered(answer).await
     }
 
-    async fn queue_later(self: Arc<Self>, mut waiting: Waiting) {
-        let place = Arc::clone(&self.places).acquire_owned();
-        tokio::select! {
-            place = place => match place {
-                Ok(place) => self.queue(waiting, place),
-                Err(_) => waiting.ticket.tell(Err(self.closed())),
-            },
-            () = waiting.ticket.reply.closed() => {}
-        }
-    }
-
-    fn queue(self: &Arc<Self>, mut waiting: Waiting, place: OwnedSemaphorePermit) {
-        waiting.ticket._place = Some(place);
+    fn queue(self: &Arc<Self>, waiting: Waiting) {
         let mut state = self.state();
         if state.is_closed {
             drop(state);
             waiting.ticket.tell(Err(self.closed()));
             return;
         }
-        state.waiting.push_back(waiting);
+        if state.held.is_for(&waiting.request) {
+            let refused = state.held.wait_behind(waiting);
+            drop(state);
+            self.refuse(refused);
+            return;
+        }
+        state.push(waiting);
         let idle = state.idle.pop();
         drop(state);
         if let Some(slot) = idle {
@@ -229,8 +224,7 @@ impl Writer {
                 _ => {}
             }
         }
-        turn.leave_to_lane(stalled);
-        turn.leave_to_all(suspects);
+        turn.hand_back(stalled, suspects);
         drop(turn);
         for (ticket, answer) in done {
             ticket.tell(answer);
@@ -240,7 +234,6 @@ impl Writer {
     /// Refuses further appends, and closes the connections when what waits has been written.
     pub(crate) async fn close(&self) {
         self.state().is_closed = true;
-        self.places.close();
         loop {
             let became_idle = self.idle.notified();
             tokio::pin!(became_idle);
@@ -270,6 +263,14 @@ impl Writer {
 }
 
 impl State {
+    fn push(&mut self, waiting: Waiting) {
+        if self.waiting.len() >= self.purge_at {
+            self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
+            self.purge_at = self.window.max(self.waiting.len().saturating_mul(2));
+        }
+        self.waiting.push_back(waiting);
+    }
+
     /// What can be written together now, in the order in which it came; marks its streams as busy.
     fn take_batch(&mut self) -> Vec<Waiting> {
         let mut batch = Vec::new();
@@ -282,16 +283,12 @@ impl State {
         self.waiting.retain(|waiting| !waiting.ticket.reply.is_closed());
         let of_suspects = self.is_turn_of_suspects();
         let most = if of_suspects { SUSPECTS } else { BATCH_REQUESTS };
-        while let Some(waiting) = self.waiting.pop_front() {
+        for _ in 0..self.window {
+            let Some(waiting) = self.waiting.pop_front() else { break };
             let request = &waiting.request;
             let streams = || request.streams().iter().map(|part| &part.stream);
             let size = request.event_count();
-            let weight: usize = request
-                .streams()
-                .iter()
-                .flat_map(|part| &part.events)
-                .map(|event| event.payload.as_str().len())
-                .sum();
+            let weight = waiting.bytes();
             let fits = batch.is_empty()
                 || (events + size <= BATCH_EVENTS && bytes + weight <= BATCH_BYTES);
             let is_in_turn = waiting.is_suspect == of_suspects;
@@ -306,7 +303,7 @@ impl State {
                 streams().all(|stream| !keys.contains(&(stream.clone(), key.clone())))
             });
             if !(fits && is_free && is_first_of_key) {
-                passed.extend(streams().cloned());
+                passed.extend(streams().filter(|stream| !self.busy.contains(*stream)).cloned());
                 kept.push_back(waiting);
                 // what is further behind is looked at next time
                 if is_in_turn && !fits {
@@ -352,12 +349,6 @@ impl Turn {
         let answers = self.writer.appender.write(&mut slot, requests, is_brief, early).await;
         self.slot = Some(slot);
         answers
-    }
-
-    /// Hands requests over to the slow lane; their streams stay busy.
-    fn leave_to_lane(&mut self, stalled: Vec<Waiting>) {
-        self.streams.retain(|stream| !stalled.iter().any(|stalled| stalled.is_for(stream)));
-        self.writer.stall(stalled);
     }
 }
 

@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
-use super::{Answer, Appender, Locked, PARTS, Sender};
-use crate::connection::{Bound, Connector, Doing, Slot};
+use super::{Answer, Appender, Locked, PARTS, Sender, appending};
+use crate::connection::{Bound, Connector, Slot};
 use crate::error::append_error;
 use crate::projection::Undone;
 use crate::sql::Statement;
@@ -27,11 +27,6 @@ impl Sender for Within<'_> {
         let statement = statement.persistent(self.is_persistent);
         Box::pin(self.connector.in_time(statement.fetch_all(&mut *self.connection)))
     }
-}
-
-fn appending<'a>(requests: &[&'a AppendRequest]) -> Doing<'a> {
-    let first = requests.first().and_then(|request| request.streams().first());
-    Doing("appending to", first.map(|part| &part.stream))
 }
 
 impl Appender {

@@ -54,10 +54,9 @@ impl Writer {
             Work::Waiting => state.idle.push(slot),
             Work::Stalled => state.lane = Some(slot),
         }
-        let mut left = std::mem::take(&mut state.stalled);
+        let mut left = state.held.take_all();
         left.append(&mut state.waiting);
         drop(state);
-        self.places.close();
         self.idle.notify_waiters();
         for waiting in left {
             waiting.ticket.tell(Err(runtime_ended(self.appender.place()).into()));

@@ -12,12 +12,12 @@ use crate::append::{SUSPECTS, is_any_of, streams};
 impl State {
     /// True if the next batch is one of suspects: in turn, where something of both can be written.
     pub(super) fn is_turn_of_suspects(&mut self) -> bool {
-        if !self.waiting.iter().any(|waiting| waiting.is_suspect) {
+        if !self.waiting.iter().take(self.window).any(|waiting| waiting.is_suspect) {
             return false;
         }
         let mut passed = HashSet::new();
         let (mut suspects, mut others) = (false, false);
-        for waiting in &self.waiting {
+        for waiting in self.waiting.iter().take(self.window) {
             let is_held =
                 is_any_of(&waiting.request, &self.busy) || is_any_of(&waiting.request, &passed);
             match (is_held, waiting.is_suspect) {
@@ -50,23 +50,27 @@ impl Writer {
 }
 
 impl Turn {
-    /// Hands requests back, before all that came after them; their streams are free.
-    pub(super) fn leave_to_all(&mut self, suspects: Vec<Waiting>) {
-        if suspects.is_empty() {
+    /// Hands requests back: what is held up to the slow lane, with all that waits for its streams, and
+    /// suspects before all that came after them. Their streams are free.
+    pub(super) fn hand_back(&mut self, stalled: Vec<Waiting>, suspects: Vec<Waiting>) {
+        if stalled.is_empty() && suspects.is_empty() {
             return;
         }
         let count = suspects.len();
         let mut state = self.writer.state();
+        for stream in self.streams.drain() {
+            state.busy.remove(&stream);
+        }
         for waiting in suspects.into_iter().rev() {
-            for stream in streams(&waiting.request) {
-                // one that is left to the lane is not of this turn any more
-                if self.streams.remove(&stream) {
-                    state.busy.remove(&stream);
-                }
-            }
             state.waiting.push_front(waiting);
         }
+        let refused = state.stall(stalled);
+        let lane = if state.held.is_to_be_tried() { state.lane.take() } else { None };
         drop(state);
+        self.writer.refuse(refused);
+        if let Some(slot) = lane {
+            self.writer.begin(slot, Work::Stalled);
+        }
         self.writer.share(count);
     }
 }

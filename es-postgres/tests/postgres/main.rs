@@ -8,6 +8,7 @@ mod appends;
 mod bad_input;
 mod blockers;
 mod collation;
+mod crowds;
 mod cut_off;
 mod following;
 mod functions;
