@@ -153,6 +153,13 @@ impl Appender {
         Ok(connection)
     }
 
+    /// Makes sure that a slot has a connection, before anything is sent.
+    pub(crate) async fn reach(&self, slot: &mut Slot) -> Result<(), StoreError> {
+        let connection = self.connection(slot).await?;
+        slot.keep(connection);
+        Ok(())
+    }
+
     /// Who holds what an append waits for.
     pub(crate) async fn lock_holder(&self, slot: &mut Slot) -> Option<Holder> {
         let mut connection = slot.take(&self.connector).await.ok()?;

@@ -371,7 +371,7 @@ impl Slot {
     }
 
     /// True if the connection was used before, so that it may have been lost since.
-    fn is_used(&self) -> bool {
+    pub(crate) fn is_used(&self) -> bool {
         self.connection.is_some()
     }
 

@@ -13,7 +13,7 @@ use crate::config::Layout;
 mod encryption;
 mod server;
 
-pub(crate) use server::caused;
+pub(crate) use server::{caused, is_none_free};
 
 /// A trigger of the application kept events out of the table; the migrated function raises it.
 const KEPT_OUT: &str = "ES001";
@@ -188,7 +188,8 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         "08P01" => (
             Other,
             "the server or a proxy before it refuses the database's name or a setting; check that the \
-             proxy knows the database, and that the address has pooled=true if it pools transactions",
+             proxy knows the database and takes so many clients (max_client_conn), and that the address \
+             has pooled=true if it pools transactions",
         ),
         "25006" => {
             let text = "the server takes no writes: it is a standby, then connect to the primary, or \

@@ -10,6 +10,8 @@
 //! [slow lane](lane), so that it holds up nobody else; what comes later for its streams waits
 //! [behind it](held). Until it is known what is held up, the requests that came together with it are
 //! suspects: they are tried few at a time, in turn with the others.
+//!
+//! Where the server gives no further connection, all goes over [those that there are](slots).
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,18 +21,20 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use crate::append::{Appender, Early, Locked, SUSPECTS, streams};
+use crate::append::{Appender, Locked, SUSPECTS, streams};
 use crate::connection::Slot;
-use crate::error::{closed, outcome_unknown};
+use crate::error::{closed, is_none_free, outcome_unknown};
 
 mod beginning;
 mod held;
 pub(crate) mod lane;
+mod slots;
 mod suspects;
 
 use beginning::Work;
 use held::Held;
 pub(crate) use lane::Lane;
+use slots::{Slots, Turn};
 
 /// A batch takes no further requests when it has so many of them or of their events.
 const BATCH_REQUESTS: usize = 512;
@@ -45,14 +49,13 @@ pub(crate) struct Writer {
     appender: Appender,
     runtime: Handle,
     state: Mutex<State>,
-    connections: usize,
     /// Told when a connection becomes idle.
     idle: Notify,
     lane: Lane,
 }
 
 struct State {
-    idle: Vec<Slot>,
+    slots: Slots,
     /// What waits for a connection, in the order in which it came.
     waiting: VecDeque<Waiting>,
     /// So many of them are looked at for a batch.
@@ -108,9 +111,8 @@ impl Writer {
         connections: usize,
         queue: usize,
     ) -> Self {
-        let idle = (0..connections).map(|_| Slot::empty()).collect();
         let state = State {
-            idle,
+            slots: Slots::new(connections),
             waiting: VecDeque::new(),
             window: queue,
             purge_at: queue,
@@ -120,7 +122,7 @@ impl Writer {
             lane: Some(Slot::empty()),
             is_closed: false,
         };
-        Self { appender, runtime, state: Mutex::new(state), connections, idle: Notify::new(), lane }
+        Self { appender, runtime, state: Mutex::new(state), idle: Notify::new(), lane }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -155,7 +157,7 @@ impl Writer {
             return;
         }
         state.push(waiting);
-        let idle = state.idle.pop();
+        let idle = state.slots.take_idle();
         drop(state);
         if let Some(slot) = idle {
             self.begin(slot, Work::Waiting);
@@ -169,38 +171,31 @@ impl Writer {
         }
     }
 
-    /// Takes a connection back, or gives it to those who wait.
-    fn release(self: &Arc<Self>, slot: Slot, streams: &HashSet<StreamId>) {
-        let mut state = self.state();
-        for stream in streams {
-            state.busy.remove(stream);
-        }
-        if state.waiting.is_empty() {
-            state.idle.push(slot);
-            drop(state);
-            self.idle.notify_waiters();
-        } else {
-            drop(state);
-            self.begin(slot, Work::Waiting);
-        }
-    }
-
     /// Writes what can be written now; after it the connection goes to those who wait still.
     async fn write_what_waits(self: Arc<Self>, slot: Slot) {
+        let mut turn = Turn::new(&self, slot);
+        let reached = turn.reach().await;
+        if reached.as_ref().is_err_and(is_none_free) {
+            let Some(left) = turn.leave_to_others() else { return };
+            turn = left;
+        }
         let batch = {
             let mut state = self.state();
             let batch = state.take_batch();
             if batch.is_empty() {
-                state.idle.push(slot);
-                drop(state);
-                self.idle.notify_waiters();
+                turn.rest(state);
                 return;
             }
             batch
         };
+        turn.streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
+        if let Err(error) = reached {
+            for waiting in batch {
+                waiting.ticket.tell(Err(error.clone().into()));
+            }
+            return;
+        }
         let is_brief = batch.iter().any(|waiting| waiting.is_suspect);
-        let streams = batch.iter().flat_map(|waiting| streams(&waiting.request)).collect();
-        let mut turn = Turn { writer: Arc::clone(&self), slot: Some(slot), streams };
         let (requests, mut tickets): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|waiting| (waiting.request, Some(waiting.ticket))).unzip();
         let asked: Vec<_> = requests.iter().collect();
@@ -209,7 +204,7 @@ impl Writer {
                 ticket.tell(answer);
             }
         };
-        let answers = turn.send(&asked, is_brief, &mut early).await;
+        let answers = self.appender.write(turn.slot(), &asked, is_brief, &mut early).await;
         let mut done = Vec::with_capacity(tickets.len());
         let (mut stalled, mut suspects) = (Vec::new(), Vec::new());
         for ((request, ticket), answer) in requests.into_iter().zip(tickets).zip(answers) {
@@ -240,21 +235,17 @@ impl Writer {
             became_idle.as_mut().enable();
             let slots = {
                 let mut state = self.state();
-                let is_done = state.idle.len() == self.connections
-                    && state.waiting.is_empty()
-                    && state.lane.is_some();
+                let is_done =
+                    state.slots.are_idle() && state.waiting.is_empty() && state.lane.is_some();
                 is_done.then(|| {
                     let lane = state.lane.take();
-                    std::mem::take(&mut state.idle).into_iter().chain(lane).collect::<Vec<_>>()
+                    state.slots.take_all().into_iter().chain(lane).collect::<Vec<_>>()
                 })
             };
             if let Some(slots) = slots {
                 for slot in slots {
                     slot.close().await;
                 }
-                return;
-            }
-            if self.state().idle.is_empty() && self.connections == 0 {
                 return;
             }
             became_idle.await;
@@ -327,34 +318,5 @@ impl State {
         self.waiting = kept;
         self.busy.extend(taken);
         batch
-    }
-}
-
-/// A connection on loan, and the streams that are written to on it. Both come back when this is
-/// dropped, by a panic, too.
-struct Turn {
-    writer: Arc<Writer>,
-    slot: Option<Slot>,
-    streams: HashSet<StreamId>,
-}
-
-impl Turn {
-    async fn send(
-        &mut self,
-        requests: &[&AppendRequest],
-        is_brief: bool,
-        early: &mut Early<'_>,
-    ) -> Vec<Option<Result<Answer, Locked>>> {
-        let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-        let answers = self.writer.appender.write(&mut slot, requests, is_brief, early).await;
-        self.slot = Some(slot);
-        answers
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let slot = self.slot.take().unwrap_or_else(Slot::empty);
-        self.writer.release(slot, &self.streams);
     }
 }

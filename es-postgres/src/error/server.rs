@@ -7,6 +7,10 @@ use sqlx::Error;
 
 use super::database_error;
 
+/// What a server says when it has no further connection for a user or a database, or for anybody, and
+/// what pgbouncer says when it has none for a client.
+const NONE_FREE: [&str; 2] = ["53300", "08P01"];
+
 /// An error of the server that can be shown and logged: it quotes no value.
 ///
 /// The detail of a server's error repeats the row or the key that was refused, the context and the
@@ -57,4 +61,11 @@ pub(crate) fn caused(failure: StoreError, cause: Error) -> StoreError {
         constraint: owned(told.constraint()),
         routine: owned(told.routine()),
     })
+}
+
+/// True if a server, or a proxy before it, that let connections in gives no further one.
+pub(crate) fn is_none_free(failure: &StoreError) -> bool {
+    let cause = std::error::Error::source(failure);
+    let told = cause.and_then(|cause| cause.downcast_ref::<ServerError>());
+    told.is_some_and(|told| NONE_FREE.contains(&told.code.as_str()))
 }

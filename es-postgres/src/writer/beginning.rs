@@ -51,7 +51,7 @@ impl Writer {
         let mut state = self.state();
         state.is_closed = true;
         match work {
-            Work::Waiting => state.idle.push(slot),
+            Work::Waiting => state.slots.put_back(slot),
             Work::Stalled => state.lane = Some(slot),
         }
         let mut left = state.held.take_all();

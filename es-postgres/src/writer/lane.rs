@@ -3,16 +3,21 @@
 //! Each is tried for a moment, one after the other and again from the front, until it is written or
 //! has waited as long as an append may: counted from its call, wherever it stands. So neither those
 //! in the lane nor anybody else waits for the one that is held up longest.
+//!
+//! If the server has no connection for the lane, each is tried on one that all share, for no more
+//! than the moment that a statement may wait there, and the others have it for most of the time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::{AppendRequest, StoreError, StoreErrorKind};
+use tokio::time::{Instant, sleep};
 
 use super::held::Share;
-use super::{Waiting, Work, Writer};
-use crate::append::{Appender, appending};
-use crate::connection::Slot;
+use super::{Answer, Waiting, Work, Writer};
+use crate::append::{Appender, Locked, appending};
+use crate::connection::{Holder, Slot};
+use crate::error::is_none_free;
 
 /// How long a statement on a connection that all share may wait for a lock.
 pub(crate) const MOMENT: Duration = Duration::from_millis(10);
@@ -24,6 +29,11 @@ pub(crate) const LONGER: Duration = Duration::from_millis(100);
 /// How many in the lane are tried for so long; if it has more, each is for a moment, so that the turn of
 /// all comes more than once.
 const FEW: usize = 8;
+
+/// So long after the server had no connection for the lane it is asked for one again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A connection that the lane has borrowed is left to the others for so many times as long afterwards.
+const PAUSES: u32 = 4;
 
 /// So many appends, with events of so many bytes, may be held up or wait for streams of those that are.
 /// It is far more than a program has callers, and bounds what a hot stream takes of its memory.
@@ -39,7 +49,7 @@ pub(crate) struct Lane {
 
 impl Writer {
     pub(super) async fn try_what_is_stalled(self: Arc<Self>, slot: Slot) {
-        Shift { writer: self, slot: Some(slot), at: None }.work().await;
+        Shift { writer: self, slot: Some(slot), again_at: None, at: None }.work().await;
     }
 
     /// Refuses what is too much to wait for streams that others hold.
@@ -56,16 +66,6 @@ impl Writer {
             waiting.ticket.tell(Err(StoreError::new(StoreErrorKind::Busy, text).into()));
         }
     }
-
-    /// Gives an idle connection to those who wait, because streams have become free.
-    fn wake(self: &Arc<Self>) {
-        let mut state = self.state();
-        let idle = if state.waiting.is_empty() { None } else { state.idle.pop() };
-        drop(state);
-        if let Some(slot) = idle {
-            self.begin(slot, Work::Waiting);
-        }
-    }
 }
 
 /// The connection of the lane at work, and the share of the request that it tries. They come back when
@@ -73,6 +73,8 @@ impl Writer {
 struct Shift {
     writer: Arc<Writer>,
     slot: Option<Slot>,
+    /// When the server is asked for a connection again, if it has none.
+    again_at: Option<Instant>,
     at: Option<Share>,
 }
 
@@ -83,12 +85,7 @@ impl Shift {
                 self.leave(false);
                 continue;
             }
-            let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-            let lane = &self.writer.lane;
-            let is_one_of_many = self.writer.state().held.to_be_tried() >= FEW;
-            let answer =
-                lane.appender.write_alone(&mut slot, &stalled.request, is_one_of_many).await;
-            self.slot = Some(slot);
+            let answer = self.try_it(&stalled.request).await;
             match answer {
                 Ok(answer) => {
                     self.leave(true);
@@ -103,16 +100,64 @@ impl Shift {
         }
     }
 
+    /// True if the lane has a connection of its own, false if the server has none for it.
+    async fn has_connection(&mut self) -> Result<bool, StoreError> {
+        if self.again_at.is_some_and(|at| Instant::now() < at) {
+            return Ok(false);
+        }
+        let slot = self.slot.get_or_insert_with(Slot::empty);
+        match self.writer.lane.appender.reach(slot).await {
+            Ok(()) => Ok(true),
+            Err(error) if is_none_free(&error) => {
+                self.again_at = Some(Instant::now() + AGAIN);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_it(&mut self, request: &AppendRequest) -> Result<Answer, Locked> {
+        let is_one_of_many = self.writer.state().held.to_be_tried() >= FEW;
+        match self.has_connection().await {
+            Ok(true) => {
+                let slot = self.slot.get_or_insert_with(Slot::empty);
+                self.writer.lane.appender.write_alone(slot, request, is_one_of_many).await
+            }
+            Ok(false) => {
+                let mut turn = match self.writer.borrow().await {
+                    Ok(turn) => turn,
+                    Err(error) => return Ok(Err(error.into())),
+                };
+                let began = Instant::now();
+                let appender = &self.writer.appender;
+                let answer = appender.write_alone(turn.slot(), request, is_one_of_many).await;
+                drop(turn);
+                if answer.is_err() {
+                    sleep(began.elapsed() * PAUSES).await;
+                }
+                answer
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    async fn lock_holder(&mut self) -> Option<Holder> {
+        if self.has_connection().await.ok()? {
+            let slot = self.slot.get_or_insert_with(Slot::empty);
+            return self.writer.lane.appender.lock_holder(slot).await;
+        }
+        let mut turn = self.writer.borrow().await.ok()?;
+        self.writer.appender.lock_holder(turn.slot()).await
+    }
+
     /// Refuses what has waited for too long, and says for whom.
     async fn refuse_overdue(&mut self) {
         let overdue = self.writer.state().held.take_overdue(self.writer.lane.patience);
         if overdue.is_empty() {
             return;
         }
+        let by = self.lock_holder().await;
         let appender = &self.writer.lane.appender;
-        let mut slot = self.slot.take().unwrap_or_else(Slot::empty);
-        let by = appender.lock_holder(&mut slot).await;
-        self.slot = Some(slot);
         for waiting in overdue {
             let refusal = appender.held_up(&waiting.request, by.as_ref());
             waiting.ticket.tell(Err(refusal));

@@ -38,10 +38,10 @@ impl State {
 impl Writer {
     /// Gives idle connections to suspects, as many as they can use.
     fn share(self: &Arc<Self>, suspects: usize) {
-        let idle = {
+        let wanted = suspects.div_ceil(SUSPECTS);
+        let idle: Vec<_> = {
             let mut state = self.state();
-            let left = state.idle.len().saturating_sub(suspects.div_ceil(SUSPECTS));
-            state.idle.split_off(left)
+            std::iter::from_fn(|| state.slots.take_idle()).take(wanted).collect()
         };
         for slot in idle {
             self.begin(slot, Work::Waiting);

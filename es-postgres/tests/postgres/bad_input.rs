@@ -132,6 +132,8 @@ async fn a_server_without_a_free_connection_is_told_and_waited_for() {
             Err(error) => panic!("{error}"),
         }
     }
+    // a connection that is being made would hold up the end of the server
+    store.close().await;
 }
 
 #[tokio::test]

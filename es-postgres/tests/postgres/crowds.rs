@@ -9,7 +9,7 @@ use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use tokio::task::JoinSet;
 
 use crate::support::sessions::{execute, insert, session};
-use crate::support::waiting::{soon, until};
+use crate::support::waiting::{is_pending, soon, until};
 use crate::support::{database, to, value};
 
 /// Only a caller that waits for others' locks waits for so long.
@@ -87,11 +87,11 @@ async fn more_than_may_wait_for_locked_streams_are_refused_and_told_so() {
     assert!(crowd.try_join_next().is_none(), "no more are refused");
     // who gives up makes room
     crowd.shutdown().await;
-    let waiting = tokio::spawn({
-        let store = store.clone();
-        async move { store.append(to("account/locked")).await }
-    });
+    until("there is room", async || {
+        is_pending(std::pin::pin!(store.append(to("account/locked")))).await
+    })
+    .await;
     execute(&mut others, "ROLLBACK").await;
-    soon("it goes on", waiting).await.unwrap().unwrap();
+    soon("it goes on", store.append(to("account/locked"))).await.unwrap();
     store.close().await;
 }

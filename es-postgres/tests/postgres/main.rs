@@ -10,6 +10,7 @@ mod blockers;
 mod collation;
 mod crowds;
 mod cut_off;
+mod few_connections;
 mod following;
 mod functions;
 mod held_back;

@@ -5,7 +5,7 @@ use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::{Answer, Ticket};
+use super::super::{Answer, Slots, Ticket};
 use super::*;
 
 const STREAMS: usize = 4;
@@ -44,7 +44,7 @@ impl Model {
     fn new(most: (usize, usize)) -> Self {
         let held = Held { most, ..Held::default() };
         let state = State {
-            idle: Vec::new(),
+            slots: Slots::new(0),
             waiting: VecDeque::new(),
             window: 100,
             purge_at: 100,
