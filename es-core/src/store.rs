@@ -83,7 +83,8 @@ use crate::stream::StreamId;
 ///     and a float, too.
 ///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
 ///     `fidelity::numbers_in_metadata_come_back_to_the_last_digit`,
-///     `fidelity::large_payloads_come_back`, `fidelity::names_come_back_unchanged`,
+///     `fidelity::large_payloads_come_back`,
+///     `fidelity::generated_names_come_back_or_are_refused`,
 ///     `fidelity::generated_documents_come_back_or_are_refused`)
 /// 13. `recorded_at` is the store's clock at the time of writing, in microseconds; it orders
 ///     nothing. (`fidelity::recorded_at_is_the_store_clock`,

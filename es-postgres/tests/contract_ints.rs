@@ -25,23 +25,33 @@ struct Numbered {
 #[derive(Default)]
 struct Names {
     numbers: HashMap<String, i32>,
-    names: Vec<String>,
+    names: HashMap<i32, String>,
+}
+
+impl Names {
+    /// Numbers of every length, the least and the greatest among the first.
+    fn next(&self) -> i32 {
+        let count = i32::try_from(self.names.len()).unwrap();
+        match [0, -1, i32::MIN, i32::MAX].get(self.names.len()) {
+            Some(number) => *number,
+            // odd, so that all are different
+            None => count.wrapping_mul(-1_640_531_527),
+        }
+    }
 }
 
 impl Numbered {
     fn number(&self, stream: &StreamId) -> StreamId {
-        let Names { numbers, names } = &mut *self.names.lock().unwrap();
-        let next = i32::try_from(names.len()).unwrap() - 5;
-        let number = *numbers.entry(stream.aggregate_id().to_owned()).or_insert_with(|| {
-            names.push(stream.aggregate_id().to_owned());
-            next
-        });
+        let mut known = self.names.lock().unwrap();
+        let (id, next) = (stream.aggregate_id().to_owned(), known.next());
+        let number = *known.numbers.entry(id.clone()).or_insert(next);
+        known.names.entry(number).or_insert(id);
         StreamId::new(stream.aggregate_type(), &number.to_string()).unwrap()
     }
 
     fn name(&self, stream: &StreamId) -> StreamId {
         let number: i32 = stream.aggregate_id().parse().unwrap();
-        let name = &self.names.lock().unwrap().names[usize::try_from(number + 5).unwrap()];
+        let name = &self.names.lock().unwrap().names[&number];
         StreamId::new(stream.aggregate_type(), name).unwrap()
     }
 

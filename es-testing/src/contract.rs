@@ -25,6 +25,8 @@ mod filters;
 mod idempotency;
 mod limits;
 mod log;
+mod named;
+pub(crate) mod names;
 mod progress;
 mod reads;
 mod snapshots;
@@ -156,7 +158,7 @@ macro_rules! for_each_scenario {
                     payloads_come_back_as_the_same_value,
                     metadata_comes_back_equal,
                     numbers_in_metadata_come_back_to_the_last_digit,
-                    names_come_back_unchanged,
+                    generated_names_come_back_or_are_refused,
                     large_payloads_come_back,
                     generated_documents_come_back_or_are_refused,
                     recorded_at_is_the_store_clock,

@@ -9,6 +9,7 @@ use es_core::{
 use serde_json::json;
 
 use super::documents::document;
+pub(super) use super::named::generated_names_come_back_or_are_refused;
 use super::parts::*;
 use crate::fixture::Fixture;
 
@@ -143,19 +144,6 @@ pub(super) async fn numbers_in_metadata_come_back_to_the_last_digit(fixture: &dy
     });
     let by_value = event(1).with_metadata(Metadata::new().with("actor_id", 1e17).with("n", 1e17));
     come_back(&fixture.store(), written.into_iter().chain([by_value]).collect()).await;
-}
-
-pub(super) async fn names_come_back_unchanged(fixture: &dyn Fixture) {
-    let longest = "n".repeat(es_core::Limits::EVENT_TYPE_BYTES);
-    let names = ["a", "amount_paid_in", "amount_paid_in_", "a1_2__3", longest.as_str()];
-    let events = names.into_iter().map(|name| typed_event(name, 1));
-    come_back(&fixture.store(), events.collect()).await;
-    let store = fixture.store();
-    let aggregate_type = "t".repeat(es_core::Limits::AGGREGATE_TYPE_BYTES);
-    let id = "é".repeat(es_core::Limits::AGGREGATE_ID_BYTES / 2);
-    let longest = typed_stream(&aggregate_type, &id);
-    append(&store, &longest, NONE, vec![event(1)]).await;
-    assert_eq!(read(&store, &longest).await[0].stream, longest, "the longest name comes back");
 }
 
 pub(super) async fn large_payloads_come_back(fixture: &dyn Fixture) {

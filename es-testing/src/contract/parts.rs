@@ -138,8 +138,13 @@ pub(crate) async fn read_log(store: &Store) -> Vec<RecordedEvent> {
 }
 
 pub(crate) async fn read_log_after(store: &Store, after: Position) -> Vec<RecordedEvent> {
+    read_selected(store, ReadLog::after(after)).await
+}
+
+/// What a read of the log finds, to its end.
+pub(crate) async fn read_selected(store: &Store, read: ReadLog) -> Vec<RecordedEvent> {
     let mut events = Vec::new();
-    let mut read = ReadLog::after(after).limit(ONE_PAGE);
+    let mut read = read.limit(ONE_PAGE);
     loop {
         let page = log_page(store, &read).await;
         events.extend(page.events);

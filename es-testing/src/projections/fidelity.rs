@@ -1,17 +1,23 @@
 //! Generated documents through the whole path: written, projected, rebuilt, opened again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use es_core::projection::{
-    ApplyError, FailurePolicy, Keying, ListParked, Projection, Rebuild, Slot,
+    ApplyError, Definition, FailurePolicy, Keying, ListParked, Projection, Rebuild, Slot,
 };
-use es_core::{AppendRequest, EventFilter, Limits, NewEvent, Payload, RecordedEvent, check_json};
+use es_core::{
+    AppendRequest, EventFilter, EventId, EventStore, Limits, NewEvent, Payload, RecordedEvent,
+    StreamId, check_json,
+};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::ProjectionFixture;
 use super::models::{caught_up, runner};
 use super::parts::*;
 use crate::contract::documents::{document, text};
+use crate::contract::names;
 
 const KEPT: &str = "document_kept";
 
@@ -55,6 +61,30 @@ impl Projection for Documents {
     }
 }
 
+/// Each stream's event.
+struct Streams;
+
+impl Projection for Streams {
+    const NAME: &'static str = "streams";
+    const VERSION: u32 = 1;
+    type Row = EventId;
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all().stored_name(KEPT)
+    }
+
+    fn apply(
+        &self,
+        key: &str,
+        row: Option<EventId>,
+        event: &RecordedEvent,
+    ) -> Result<Option<EventId>, ApplyError> {
+        assert_eq!(key, event.stream.to_string(), "a row of each stream");
+        assert_eq!(row, None, "one event of each stream");
+        Ok(Some(event.event_id))
+    }
+}
+
 fn around(row: Option<&Payload>, value: &Payload) -> Payload {
     let before = row.map_or("null", Payload::as_str);
     Payload::parse(format!("[{before},{value}]")).expect("the parts are JSON")
@@ -67,10 +97,13 @@ struct Expected {
     /// Keys of which an event waits.
     stuck: BTreeSet<String>,
     waiting: usize,
+    /// The event of each stream.
+    streams: BTreeMap<String, EventId>,
 }
 
 impl Expected {
-    fn take(&mut self, kept: &Kept) {
+    fn take(&mut self, stream: &StreamId, event_id: EventId, kept: &Kept) {
+        self.streams.insert(stream.to_string(), event_id);
         let limits = Limits::default();
         let row = around(self.rows.get(&kept.key), &kept.value);
         let is_key = (1..=512).contains(&kept.key.len()) && !kept.key.contains('\0');
@@ -87,6 +120,18 @@ impl Expected {
         }
     }
 
+    /// The generated name of a stream that has no event.
+    fn new_stream(&self, rng: &mut fastrand::Rng) -> StreamId {
+        loop {
+            let (kind, id) = names::stream(rng);
+            if let Ok(stream) = StreamId::new(&kind, &id)
+                && !self.streams.contains_key(&stream.to_string())
+            {
+                return stream;
+            }
+        }
+    }
+
     async fn check(&self, sink: &Sink, when: &str) {
         let found = model(sink, Documents::NAME, Slot::Active).await;
         let keys: Vec<_> = found.iter().map(|(key, _)| key).collect();
@@ -96,6 +141,11 @@ impl Expected {
             let is_same = Payload::parse(row.clone()).is_ok_and(|row| row.same_json(expected));
             assert!(is_same, "{when}: {expected} of key {key:?} came back as {row}");
         }
+        let found = model(sink, Streams::NAME, Slot::Active).await;
+        let found = found.into_iter().map(|(stream, row)| (stream, row.to_string()));
+        let expected =
+            self.streams.iter().map(|(stream, id)| (stream.clone(), format!("\"{id}\"")));
+        assert!(found.eq(expected), "{when}: a row of each stream, in their order");
         let all = ListParked { limit: usize::MAX, ..ListParked::default() };
         let parked = match sink.parked(Documents::NAME, Slot::Active, &all).await {
             Ok(parked) => parked,
@@ -112,6 +162,7 @@ fn generated(rng: &mut fastrand::Rng, batch: u64) -> Option<(NewEvent, Kept)> {
     match rng.u8(..32) {
         0 => key = format!("\"{}\"", "k".repeat(rng.usize(500..520))),
         1 => {}
+        2 => key = json!(names::text(rng, 512)).to_string(),
         // few keys in a batch, so that rows grow
         _ => key = format!("\"{batch} {}\"", ["a", "é", "A", "\\ud83d\\ude00"][rng.usize(..4)]),
     }
@@ -125,7 +176,16 @@ fn generated(rng: &mut fastrand::Rng, batch: u64) -> Option<(NewEvent, Kept)> {
     Some((event, kept))
 }
 
-/// Generated documents under generated keys: the model holds them to the last digit, live, rebuilt
+/// Brings both models to the end of the log.
+async fn live(store: &Arc<dyn EventStore>, sink: &Sink) {
+    let mut runner = runner(store, sink, "one")
+        .projection_with(Documents, FailurePolicy::park_key())
+        .projection(Streams);
+    caught_up(&mut runner).await;
+    runner.release().await;
+}
+
+/// Generated documents under generated keys, in streams of generated names: the model holds them to the last digit, live, rebuilt
 /// and opened again; what cannot be a row or a key waits, and keeps no other from its place.
 pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn ProjectionFixture) {
     let (store, seed) = (fixture.store(), seed());
@@ -133,28 +193,25 @@ pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn Proj
     let mut expected = Expected::default();
     let when = |what: &str| format!("ES_SEED={seed}, {what}");
     for batch in 0..rounds(5, 1_000) {
-        // a stream for each, so that one without a key stops no other
-        let written = (0..100).filter_map(|_| generated(&mut rng, batch)).enumerate();
-        for (number, (event, kept)) in written {
-            append(&store, &stream(&format!("{batch} {number}")), NONE, vec![event]).await;
-            expected.take(&kept);
+        let written: Vec<_> = (0..100).filter_map(|_| generated(&mut rng, batch)).collect();
+        for (event, kept) in written {
+            // a stream for each, so that one without a key stops no other
+            let stream = expected.new_stream(&mut rng);
+            expected.take(&stream, event.event_id, &kept);
+            append(&store, &stream, NONE, vec![event]).await;
         }
         if rng.u8(..8) == 0 {
-            let mut runner = runner(&store, &fixture.sink(), "one")
-                .projection_with(Documents, FailurePolicy::park_key());
-            caught_up(&mut runner).await;
-            runner.release().await;
+            live(&store, &fixture.sink()).await;
         }
     }
-    let mut runner = runner(&store, &fixture.sink(), "one")
-        .projection_with(Documents, FailurePolicy::park_key());
-    caught_up(&mut runner).await;
-    runner.release().await;
+    live(&store, &fixture.sink()).await;
     expected.check(&fixture.sink(), &when("live")).await;
-    let rebuild = Rebuild::new(store.clone(), fixture.sink(), Documents);
-    let rebuild = rebuild.policy(FailurePolicy::park_key());
-    if let Err(error) = soon("a rebuild ends", rebuild.run()).await {
-        panic!("{}: {error}", when("rebuilt"));
+    for model in [Definition::from(Documents), Definition::from(Streams)] {
+        let rebuild = Rebuild::new(store.clone(), fixture.sink(), model);
+        let rebuild = rebuild.policy(FailurePolicy::park_key()).slices(3);
+        if let Err(error) = soon("a rebuild ends", rebuild.run()).await {
+            panic!("{}: {error}", when("rebuilt"));
+        }
     }
     expected.check(&fixture.sink(), &when("rebuilt")).await;
     drop(store);

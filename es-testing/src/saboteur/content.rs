@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use es_core::{Payload, RecordedEvent, StreamAppend, Timestamp};
+use es_core::{Payload, RecordedEvent, StreamAppend, StreamId, Timestamp};
 use serde_json::Value;
 
 use super::appends::{Rewrites, locked};
@@ -82,6 +82,13 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
+        rewriting("takes_ids_of_either_case_for_one", |part| rename(part, str::to_lowercase)),
+        rewriting("drops_blanks_after_ids", |part| rename(part, |id| id.trim_end().to_owned())),
+        rewriting("takes_digits_for_a_number", |part| {
+            rename(part, |id| {
+                id.parse::<i64>().map_or_else(|_| id.to_owned(), |number| number.to_string())
+            });
+        }),
         timing("takes_the_time_of_another_clock", || {
             Box::new(|time| time.plus(Duration::from_secs(3_600)))
         }),
@@ -110,6 +117,14 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 
 fn rewriting(name: &'static str, rewrite: fn(&mut StreamAppend)) -> Saboteur {
     of_events(name, 12, move |healthy| Rewrites { store: healthy.events, rewrite })
+}
+
+/// Writes to the stream whose id this function answers.
+fn rename(part: &mut StreamAppend, rename: fn(&str) -> String) {
+    let id = rename(part.stream.aggregate_id());
+    if let Ok(stream) = StreamId::new(part.stream.aggregate_type(), &id) {
+        part.stream = stream;
+    }
 }
 
 type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;
