@@ -82,6 +82,11 @@ impl<A: Aggregate> Repository<A> {
         self.snapshots.as_ref()
     }
 
+    /// How much of a stream is read at once.
+    pub(crate) fn page(&self) -> PageLimit {
+        self.page
+    }
+
     /// The metadata that every event of every command gets.
     pub(crate) fn base(&self) -> &Metadata {
         &self.base

@@ -29,7 +29,8 @@ impl<A: Aggregate> Member<A> {
         Self { id, repository: None }
     }
 
-    /// The aggregate `id` of a repository: loaded with its snapshots, recorded with its metadata.
+    /// The aggregate `id` of a repository: loaded in its pages and with its snapshots, recorded with
+    /// its metadata.
     ///
     /// The repository must have the store of the unit of work, as it has if the unit was made by
     /// [`Repository::unit_of_work`] of any repository with this store; else the decision is refused
@@ -144,7 +145,10 @@ impl<A: Aggregate> Members for Member<A> {
 
     async fn load(&self, loading: &mut Loading<'_>) -> Result<A, LoadError> {
         let stream = loading.streams.next().expect("every member named its stream");
-        let read = ReadStream::new(stream.clone());
+        let mut read = ReadStream::new(stream.clone());
+        if let Some(repository) = &self.repository {
+            read = read.limit(repository.page());
+        }
         // from the unit's store, which is also the one that is written to
         let snapshots = self.repository.as_ref().and_then(Repository::snapshots);
         let Loaded { stream, version, state } =

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use es_core::{
-    ExecuteError, IdempotencyKey, InvalidRequest, Member, Repository, StoreErrorKind, UnitOfWork,
+    ExecuteError, IdempotencyKey, InvalidRequest, Member, PageLimit, Repository, StoreErrorKind,
+    UnitOfWork,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, FaultStore};
@@ -113,6 +114,25 @@ async fn shapes_nest_and_members_of_a_repository_bring_its_metadata() {
     let (recorded, event) = history.last().unwrap();
     assert_eq!(*event, MoneyWithdrawn { cents: 20 });
     assert_eq!(recorded.metadata.get("tenant"), Some("t".to_owned()));
+}
+
+#[tokio::test]
+async fn members_of_a_repository_are_read_in_its_pages() {
+    let (store, _) = funded();
+    (0..6).for_each(|_| slip_in(&store, "a", 1));
+    let counted = FaultStore::new(store);
+    let accounts = Repository::<Account>::new(std::sync::Arc::new(counted.clone()));
+    for (events, reads) in [(1, 7), (3, 3), (100, 1)] {
+        let paged = accounts.clone().with_page_limit(PageLimit::events(events));
+        let before = counted.reads();
+        let executed = paged
+            .unit_of_work()
+            .decide(Member::of(&paged, id("a")), |_| Ok::<_, TooLittle>(vec![]))
+            .await
+            .unwrap();
+        assert_eq!(executed.states.balance, 106, "{events} at once");
+        assert_eq!(counted.reads() - before, reads, "{events} at once");
+    }
 }
 
 #[tokio::test]
