@@ -4,6 +4,7 @@
 
 mod engine {
     pub(crate) mod account;
+    mod aliases;
     mod canonical;
     mod commands;
     mod gathering;

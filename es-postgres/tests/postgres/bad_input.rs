@@ -109,6 +109,24 @@ async fn a_server_that_takes_no_writes_is_told() {
 }
 
 #[tokio::test]
+async fn a_server_whose_table_of_locks_is_full_is_told_what_to_raise() {
+    let database = database(IdType::Text).await;
+    run(
+        &database,
+        "CREATE FUNCTION full_of_locks() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'out of shared memory' USING ERRCODE = '53200'; END $$;
+         CREATE TRIGGER full_of_locks BEFORE INSERT ON execution_events
+         FOR EACH ROW EXECUTE FUNCTION full_of_locks();",
+    )
+    .await;
+    let store = PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap();
+    let error = failure(store.append(to("account/a")).await);
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+    assert!(error.to_string().contains("max_locks_per_transaction"), "{error}");
+    assert!(crate::support::told(&error).contains("out of shared memory"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_server_without_a_free_connection_is_told_and_waited_for() {
     let server =
         Server::private(&[("max_connections", "6"), ("superuser_reserved_connections", "0")]);

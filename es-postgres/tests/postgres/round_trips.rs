@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use es_core::{AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream};
+use es_core::{
+    AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream, StoreErrorKind,
+};
 use es_pgtest::{Proxy, Server, TestDatabase};
+use es_postgres::sqlx::ConnectOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 use tokio::task::JoinSet;
 
-use crate::support::{database, events, exactly, key, to};
+use crate::support::sessions::execute;
+use crate::support::{database, events, exactly, key, open, to};
 
 /// A store behind a proxy that counts; it tells nobody of its appends, which would be counted, too.
 async fn counted() -> (TestDatabase, Proxy, PostgresStore) {
@@ -94,6 +98,26 @@ async fn a_refused_append_is_two_round_trips_and_a_repeat_three() {
         assert!(store.append(request).await.unwrap().repeated);
     };
     assert_eq!(round_trips(&proxy, repeated).await, 3);
+}
+
+#[tokio::test]
+async fn a_race_that_is_lost_in_a_transaction_that_keeps_its_snapshot_is_told_at_once() {
+    let (database, proxy, store) = counted().await;
+    for level in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let mut connection = proxy.options(database.name()).connect().await.unwrap();
+        let begin = "BEGIN ISOLATION LEVEL";
+        execute(&mut connection, &format!("{begin} {level}; SELECT FROM execution_events")).await;
+        open(&database).await.append(to("account/a")).await.unwrap();
+        let raced = async {
+            match store.append_in(&mut connection, to("account/a")).await {
+                Err(AppendError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Busy),
+                other => panic!("{level}: {other:?}"),
+            }
+        };
+        // nothing is prepared yet; trying again and again would take hundreds
+        let round_trips = round_trips(&proxy, raced).await;
+        assert!(round_trips <= 20, "{level}: {round_trips} round trips");
+    }
 }
 
 #[tokio::test]

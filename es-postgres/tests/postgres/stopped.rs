@@ -1,11 +1,18 @@
 //! What the sessions of a store are set to, and how a store stops.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
+use async_trait::async_trait;
+use es_core::projection::{ApplyError, Definition, Runner};
+use es_core::{
+    AppendError, EventFilter, EventStore, ReadLog, ReadStream, RecordedEvent, StoreErrorKind,
+};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions};
-use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};
+use es_postgres::{
+    IdType, ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore, Session, Synchronous,
+};
 use tokio::runtime::Builder;
 
 use crate::support::sessions::{execute, insert, session};
@@ -55,6 +62,47 @@ async fn the_servers_settings_do_not_change_what_an_append_promises() {
                 "{kind:?} {found} {choice:?}"
             );
         }
+    }
+}
+
+/// Notes the isolation of the transaction that it is called in.
+struct Isolation;
+
+#[async_trait]
+impl PostgresHandler for Isolation {
+    async fn handle(
+        &self,
+        model: &mut ModelTransaction<'_>,
+        _events: &[RecordedEvent],
+    ) -> Result<(), ApplyError> {
+        let note = "INSERT INTO public.noted VALUES ('isolation', \
+                    pg_catalog.current_setting('transaction_isolation'))";
+        sqlx::raw_sql(note).execute(model.connection()).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_servers_settings_do_not_change_how_a_handler_is_isolated() {
+    for kind in [Session::Own, Session::Pooled] {
+        let database = database(IdType::Text).await;
+        let name = database.name();
+        let setup = format!(
+            "CREATE TABLE noted (name TEXT, value TEXT);
+             ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'"
+        );
+        run(&database, &setup).await;
+        let config = PostgresConfig::new(database.options()).session(kind);
+        let store = PostgresStore::open(config).await.unwrap();
+        store.append(to("account/a")).await.unwrap();
+        store.handle("notes", Isolation);
+        let definition = Definition::handled("notes", 1, EventFilter::all());
+        let shared = Arc::new(store);
+        let mut runner = Runner::new(shared.clone(), shared).projection(definition);
+        runner.catch_up().await.unwrap();
+        runner.release().await;
+        let noted = "SELECT string_agg(value, ' ') FROM noted";
+        assert_eq!(value::<String>(&database, noted).await, "read committed", "{kind:?}");
     }
 }
 

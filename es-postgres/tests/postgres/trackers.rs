@@ -7,9 +7,9 @@ use es_core::{EventStore, Position, StoreErrorKind};
 use es_pgtest::{Proxy, Server};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
-use crate::support::sessions::{execute, log_after, past, positions_after, session};
+use crate::support::sessions::{execute, insert, log_after, past, positions_after, session};
 use crate::support::waiting::{is_pending, soon, until};
-use crate::support::{database, open, to, value};
+use crate::support::{database, open, run, to, value};
 
 #[tokio::test]
 async fn a_process_that_stands_still_while_it_writes_the_watermark_holds_back_nobody() {
@@ -70,6 +70,36 @@ async fn a_store_that_nobody_follows_is_not_looked_at() {
         quiet == 20
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_tracker_that_may_not_write_the_watermark_does_not_try_again() {
+    let database = database(IdType::Text).await;
+    let mut writer = session(&database).await;
+    // what a sequence counted stays counted though the transaction fails
+    run(
+        &database,
+        "CREATE SEQUENCE tries;
+         DROP FUNCTION execution_events_raise_watermark();
+         CREATE FUNCTION execution_events_raise_watermark() RETURNS void
+         LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM nextval('public.tries');
+            RAISE insufficient_privilege;
+         END $$;",
+    )
+    .await;
+    let tries = async || -> i64 {
+        value(&database, "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tries").await
+    };
+    let reader = PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap();
+    insert(&mut writer, "a", 1..=1).await;
+    assert_eq!(positions_after(&reader, 0).await, [1]);
+    until("it tries once", async || tries().await == 1).await;
+    insert(&mut writer, "a", 2..=2).await;
+    assert_eq!(positions_after(&reader, 1).await, [2]);
+    // would be the last chance, for which no pause is kept
+    reader.close().await;
+    assert_eq!(tries().await, 1);
 }
 
 #[tokio::test]

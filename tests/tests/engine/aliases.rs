@@ -1,0 +1,80 @@
+//! A new alias of an event changes what is selected, and so the models that select it.
+#![allow(dead_code, reason = "the events are only selected")]
+
+use std::sync::Arc;
+
+use es_core::projection::{ApplyError, Definition, Projection, Runner, TroubleKind};
+use es_core::{EventFilter, RecordedEvent};
+use es_memory::MemoryStore;
+
+mod before {
+    #[derive(Debug, Clone, es_core::Event)]
+    pub(super) enum Of {
+        SumReceived { number: u64 },
+        AccountLocked { number: u64 },
+    }
+}
+
+mod after {
+    #[derive(Debug, Clone, es_core::Event)]
+    pub(super) enum Of {
+        #[event(alias = "amount_paid")]
+        SumReceived {
+            number: u64,
+        },
+        AccountLocked {
+            number: u64,
+        },
+    }
+}
+
+struct Selecting(EventFilter);
+
+impl Projection for Selecting {
+    const NAME: &'static str = "selecting";
+    const VERSION: u32 = 1;
+    type Row = u64;
+
+    fn selection(&self) -> EventFilter {
+        self.0.clone()
+    }
+
+    fn apply(
+        &self,
+        _key: &str,
+        row: Option<u64>,
+        _event: &RecordedEvent,
+    ) -> Result<Option<u64>, ApplyError> {
+        Ok(Some(row.unwrap_or(0) + 1))
+    }
+}
+
+#[tokio::test]
+async fn a_new_alias_marks_the_models_that_select_its_kind_as_changed() {
+    let all = EventFilter::all;
+    let (before, after) = (before::Of::SUM_RECEIVED, after::Of::SUM_RECEIVED);
+    let (other, same) = (before::Of::ACCOUNT_LOCKED, after::Of::ACCOUNT_LOCKED);
+    for (before, after, is_changed) in [
+        (EventFilter::of::<before::Of>(), EventFilter::of::<after::Of>(), true),
+        (all().event(before), all().event(after), true),
+        (all().aggregate_type("a").event(before), all().aggregate_type("a").event(after), true),
+        (all().event(other), all().event(same), false),
+        (all(), all(), false),
+    ] {
+        let print = |filter: &EventFilter| {
+            Definition::of(Selecting(filter.clone())).fingerprint().to_owned()
+        };
+        assert_eq!(print(&before) != print(&after), is_changed, "{before:?}, {after:?}");
+        let store = Arc::new(MemoryStore::new());
+        let caught_up = async |filter| {
+            let mut runner =
+                Runner::new(store.clone(), store.clone()).projection(Selecting(filter));
+            let ended = runner.catch_up().await;
+            runner.release().await;
+            ended.map_err(|error| error.stopped[0].cause.kind())
+        };
+        assert_eq!(caught_up(before).await, Ok(()));
+        let expected = if is_changed { Err(TroubleKind::Changed) } else { Ok(()) };
+        assert_eq!(caught_up(after.clone()).await, expected, "{after:?}");
+    }
+}
