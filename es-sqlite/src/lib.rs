@@ -39,9 +39,10 @@
 //!
 //! The store is a [`ProjectionSink`](es_core::projection::ProjectionSink). Each commit is a
 //! transaction of its own on the writing thread, a handler's statements included
-//! ([`SqliteStore::handle`]); the view `projection_active_rows` shows what is served. A switch removes
-//! the replaced model in its transaction, and appends wait for that. Who waits for a projection is
-//! woken by commits of this process at once, and by those of others as for the log.
+//! ([`SqliteStore::handle`]); the view `projection_active_rows` shows what is served. A switch
+//! takes the replaced model out of the way; its rows are removed afterwards, a part at a time, and
+//! appends go on between the parts. Who waits for a projection is woken by commits of this process
+//! at once, and by those of others as for the log.
 //!
 //! There is no store in memory: SQLite's has neither write-ahead log nor independent readers. Use
 //! es-memory.
