@@ -19,7 +19,7 @@ mod apply;
 pub(crate) const LOOKING: &str = "looking at the schema";
 
 /// The steps of a store, oldest first.
-const STEPS: [(&str, &str); 20] = [
+const STEPS: [(&str, &str); 21] = [
     ("events", include_str!("../migrations/0001_events.sql")),
     ("append only", include_str!("../migrations/0002_append_only.sql")),
     ("append", include_str!("../migrations/0003_append.sql")),
@@ -40,6 +40,7 @@ const STEPS: [(&str, &str); 20] = [
     ("visible by type (from 17 on)", include_str!("../migrations/0018_visible.sql")),
     ("readable (from 17 on)", include_str!("../migrations/0019_readable.sql")),
     ("leases of clocks (from 17 on)", include_str!("../migrations/0020_leases_of_clocks.sql")),
+    ("visible beside open writers (from 17 on)", include_str!("../migrations/0021_visible.sql")),
 ];
 
 /// Numbered steps, forwards only, and the table that tells which of them a database has.

@@ -31,6 +31,32 @@ async fn each_of_several_open_transactions_holds_back_only_what_it_may_precede()
 }
 
 #[tokio::test]
+async fn writers_that_overlap_without_end_do_not_stop_the_log() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let mut other = session(&database).await;
+    let mut slow = session(&database).await;
+    execute(&mut slow, "BEGIN").await;
+    assert_eq!(insert(&mut slow, "0", 1..=1).await, [1]);
+    assert_eq!(positions_after(&store, 0).await, [0; 0]);
+    let mut shown = Vec::new();
+    for round in 1..=8 {
+        let mut next = session(&database).await;
+        execute(&mut next, "BEGIN").await;
+        insert(&mut next, &round.to_string(), 1..=1).await;
+        insert(&mut other, "x", round..=round).await;
+        // at each look somebody is open who was there at the one before
+        let looked = positions_after(&store, 0).await;
+        execute(&mut slow, "COMMIT").await;
+        shown.push((looked.len(), positions_after(&store, 0).await.len()));
+        slow = next;
+    }
+    // each holds back what was not visible before it was first seen
+    let expected = [(0, 0), (0, 3), (3, 5), (5, 7), (7, 9), (9, 11), (11, 13), (13, 15)];
+    assert_eq!(shown, expected);
+}
+
+#[tokio::test]
 async fn a_savepoint_that_was_rolled_back_holds_back_nothing() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
