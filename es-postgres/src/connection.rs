@@ -349,6 +349,8 @@ impl Slot {
             }
             let ping = connector.unless_over::<_, sqlx::Error>(connection.ping());
             if let Ok(Ok(())) = timeout(connector.connect_timeout, ping).await {
+                // a proxy may have gone on to another server meanwhile
+                self.is_unjudged |= !connector.is_persistent;
                 return Ok(connection);
             }
         }

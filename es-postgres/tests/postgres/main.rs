@@ -34,6 +34,7 @@ mod sequence;
 mod settings;
 mod snapshot_table;
 mod snapshots;
+mod standbys;
 mod stopped;
 mod trackers;
 mod wake_ups;

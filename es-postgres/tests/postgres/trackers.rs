@@ -33,8 +33,8 @@ async fn a_tracker_gives_up_a_server_that_has_fallen_silent() {
     let database = database(IdType::Text).await;
     let proxy = Proxy::start(Server::shared()).await;
     let config = PostgresConfig::new(proxy.options(database.name()))
-        .connect_timeout(Duration::from_millis(100))
-        .statement_timeout(Duration::from_millis(100));
+        .connect_timeout(Duration::from_millis(500))
+        .statement_timeout(Duration::from_millis(500));
     let store = PostgresStore::open(config).await.unwrap();
     store.append(to("account/a")).await.unwrap();
     assert_eq!(positions_after(&store, 0).await, [1]);
