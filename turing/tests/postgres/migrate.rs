@@ -219,3 +219,27 @@ fn a_posting_of_the_application_whose_data_are_no_object_is_refused_alone() {
     assert!(answer.stderr.contains(refused), "{answer:#?}");
     assert!(answer.stdout.contains("1 postings = 1 ended + 0 open"), "{answer:#?}");
 }
+
+#[test]
+fn who_appended_before_a_migration_appends_after_it() {
+    let (workspace, database) = (Workspace::new(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    let role = format!("appends_{}", database.test.name());
+    // rights that somebody granted one by one, before there was the newest function
+    database.run(&format!(
+        "CREATE ROLE {role};
+         GRANT USAGE ON SCHEMA public TO {role};
+         GRANT ALL ON ALL TABLES IN SCHEMA public TO {role};
+         GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role};
+         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role};
+         REVOKE EXECUTE ON FUNCTION posting_has_reserved_key(JSONB) FROM {role};
+         DELETE FROM turing_migrations WHERE description LIKE 'reserved key grants%';
+         INSERT INTO postings (posting_id) VALUES (1)"
+    ));
+    let append = format!("SET ROLE {role}; SELECT append_event('posting_terminal', 1); RESET ROLE");
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    database.run(&append);
+    assert_eq!(database.number("SELECT count(*)::text FROM execution_events"), 1);
+    database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}

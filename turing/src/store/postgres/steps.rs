@@ -1,7 +1,7 @@
 //! The steps by which Turing's own part of a database is made.
 
 /// Turing's own tables, beside the store's, oldest first.
-pub(super) const STEPS: [(&str, &str); 44] = [
+pub(super) const STEPS: [(&str, &str); 45] = [
     ("postings", include_str!("../../../migrations/postgres/0001_postings.sql")),
     (
         "posting state projection",
@@ -147,5 +147,9 @@ pub(super) const STEPS: [(&str, &str); 44] = [
     (
         "misordered events with typed repairs (from 27 on)",
         include_str!("../../../migrations/postgres/0044_misordered_events.sql"),
+    ),
+    (
+        "reserved key grants (from 27 on)",
+        include_str!("../../../migrations/postgres/0045_reserved_key_grants.sql"),
     ),
 ];
