@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::appends::{Rewrites, locked};
 use super::mangled::Mangled;
+use super::respelled::respelling;
 use super::{Saboteur, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
@@ -41,6 +42,11 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                     event.payload = payload;
                 }
             }
+        }),
+        respelling("gives_back_floats_with_an_exponent", |document| {
+            let whole = document.as_str().strip_suffix(".0");
+            let respelled = whole.and_then(|whole| Payload::parse(format!("{whole}e0")).ok());
+            respelled.unwrap_or_else(|| document.clone())
         }),
         rewriting("reads_numbers_in_metadata_as_doubles", |part| {
             for event in &mut part.events {

@@ -34,7 +34,7 @@ pub fn harmless() -> Vec<Saboteur> {
     ]
 }
 
-fn respelling(name: &'static str, respell: fn(&Payload) -> Payload) -> Saboteur {
+pub(super) fn respelling(name: &'static str, respell: fn(&Payload) -> Payload) -> Saboteur {
     of_events(name, 12, move |healthy| Respells { store: healthy.events, respell })
 }
 
