@@ -71,10 +71,18 @@ pub const SPELLINGS: [(&str, &str); 7] = [
 ///
 /// When it is not.
 pub fn check_spelling(event: &RecordedEvent, expected: &str) {
-    let payload = event.payload.canonical().expect("it is read without a repeated member");
-    assert_eq!(payload.as_str(), expected);
-    let metadata: Payload = event.metadata.get("x").expect("it is read");
-    assert_eq!(metadata.canonical().expect("it is read so, too").as_str(), expected);
+    check_document(&event.payload, expected);
+    check_document(&event.metadata.get("x").expect("it is read"), expected);
+}
+
+/// The same of one document, wherever it stood.
+///
+/// # Panics
+///
+/// When it is not read so.
+pub fn check_document(document: &Payload, expected: &str) {
+    let document = document.canonical().expect("it is read without a repeated member");
+    assert_eq!(document.as_str(), expected);
 }
 
 /// An odd JSON object for metadata.

@@ -14,7 +14,7 @@ use crate::support::{Folder, append_one, event, waits};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn claim(slot: Slot, version: u32) -> Claim {
+pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
     Claim {
         projection: "mail".to_owned(),
         fingerprint: format!("mail v{version}"),

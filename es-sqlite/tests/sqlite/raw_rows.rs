@@ -1,15 +1,19 @@
 //! Rows written by hand, also with every constraint circumvented: each costs at most itself.
 
+use std::slice;
 use std::sync::Arc;
 
+use es_core::projection::{ModelRow, ProjectionSink, Slot};
 use es_core::{
-    Aggregate, Event, EventStore, IdempotencyKey, LoadError, ReadStream, Repository, StoreErrorKind,
+    Aggregate, ContentProblem, Event, EventStore, IdempotencyKey, LoadError, ReadStream,
+    Repository, SnapshotStore, StoreErrorKind, StreamVersion,
 };
 use es_sqlite::rusqlite::types::Value;
 use es_sqlite::rusqlite::{Connection, params};
 use es_testing::raw_rows;
 use fastrand::Rng;
 
+use crate::projections::claim;
 use crate::support::{Folder, append_one, event, stream};
 
 /// A connection to which columns have no types and rows no rules.
@@ -108,8 +112,10 @@ async fn whatever_stands_in_a_row_costs_at_most_itself() {
 async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
     let folder = Folder::new();
     let store = folder.store().await;
+    let generation = store.acquire(&claim(Slot::Active, 1)).await.unwrap().generation;
     let connection = folder.connection();
     for (version, (text, _)) in (1..).zip(raw_rows::SPELLINGS) {
+        write_state(&connection, generation, &version.to_string(), text);
         connection
             .execute(
                 "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
@@ -124,7 +130,78 @@ async fn a_row_in_another_spelling_is_read_as_every_store_reads_it() {
     assert_eq!(page.events.len(), raw_rows::SPELLINGS.len());
     for (event, (_, expected)) in page.events.iter().zip(raw_rows::SPELLINGS) {
         raw_rows::check_spelling(event, expected);
+        let key = event.version.to_string();
+        let row = store.load("mail", Slot::Active, slice::from_ref(&key)).await.unwrap().remove(0);
+        raw_rows::check_document(&row.value, expected);
+        let of = stream(&format!("posting/{key}"));
+        let kept = store.latest_snapshot(&of, StreamVersion::FIRST).await.unwrap().unwrap();
+        raw_rows::check_document(&kept.state, expected);
     }
+}
+
+/// Writes a text as the row of a model and as a kept state of `posting/{key}`.
+fn write_state(connection: &Connection, generation: u64, key: &str, text: &str) {
+    let row = "INSERT INTO projection_rows VALUES (?1, ?2, ?3)";
+    connection.execute(row, params![generation.cast_signed(), key, text]).unwrap();
+    let kept = "INSERT INTO snapshots (aggregate_type, aggregate_id, aggregate_version, schema,
+            created_at, state, last_event_id)
+        VALUES ('posting', ?1, 1, 'x', '2025-11-19 10:00:00.000000', ?2,
+            '00000000-0000-4000-8000-000000000001')";
+    connection.execute(kept, params![key, text]).unwrap();
+}
+
+#[tokio::test]
+async fn whatever_stands_in_a_model_or_a_kept_state_costs_at_most_itself() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let generation = store.acquire(&claim(Slot::Active, 1)).await.unwrap().generation;
+    let mut chance = Rng::with_seed(17);
+    let text = |_| match chance.u8(..8) {
+        0 => raw_rows::text(&mut chance),
+        _ => raw_rows::json(&mut chance),
+    };
+    let texts: Vec<String> = (0..raw_rows::rows()).map(text).collect();
+    let connection = folder.connection();
+    connection.execute_batch("BEGIN").unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        write_state(&connection, generation, &format!("{number:08}"), text);
+    }
+    connection.execute_batch("COMMIT").unwrap();
+
+    let mut rows: Vec<ModelRow> = Vec::new();
+    loop {
+        let after = rows.last().map(|row| row.key.clone());
+        let page = store.rows("mail", Slot::Active, after.as_deref(), 100).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        rows.extend(page);
+    }
+    let listed = store.list_snapshots(None, texts.len() + 1).await.unwrap();
+    assert_eq!((rows.len(), listed.len()), (texts.len(), texts.len()));
+    let mut odd = 0;
+    for (row, text) in rows.iter().zip(&texts) {
+        let is_json = "SELECT json_valid(?1)";
+        let is_json: bool = connection.query_row(is_json, [text], |row| row.get(0)).unwrap();
+        odd += usize::from(!is_json);
+        assert_eq!(row.value.unreadable_because().is_none(), is_json, "{text}");
+        let form = row.value.canonical();
+        let is_repeated = matches!(form, Err(ContentProblem::RepeatedMember { .. }));
+        assert!(!is_repeated, "no type is to choose between two members: {}", row.value);
+        let alone = store.load("mail", Slot::Active, slice::from_ref(&row.key)).await.unwrap();
+        assert_eq!((alone.len(), &alone[0].value), (1, &row.value));
+        let of = stream(&format!("posting/{}", row.key));
+        match store.latest_snapshot(&of, StreamVersion::FIRST).await {
+            Ok(kept) => {
+                assert_eq!((is_json, kept.unwrap().state.as_str()), (true, row.value.as_str()));
+            }
+            Err(error) => {
+                assert_eq!((is_json, error.kind()), (false, StoreErrorKind::Corrupt), "{text}");
+                assert!(error.to_string().contains(&of.to_string()), "{error}");
+            }
+        }
+    }
+    assert!(odd > 10 && texts.len() - odd > 100, "{odd} of {} are no JSON", texts.len());
 }
 
 #[tokio::test]
