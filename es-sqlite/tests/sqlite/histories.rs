@@ -182,3 +182,67 @@ async fn the_end_of_the_positions_is_named_with_the_cure() {
     let error = store.append(one).await.unwrap_err().to_string();
     assert!(error.contains("used up") && error.contains("copy the events"), "{error}");
 }
+
+/// How many files it may have open is the affair of a process, so it is one of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_want_of_files_is_no_damage_and_hides_none() {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::FileExt;
+
+    use es_sqlite::SqliteConfig;
+    use es_sqlite::rusqlite::Connection;
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use crate::support::{block_on, child, child_path, succeeds};
+
+    let name = "histories::a_want_of_files_is_no_damage_and_hides_none";
+    let Some(path) = child_path() else {
+        let folder = Folder::new();
+        succeeds(child(name, &folder.path()));
+        return;
+    };
+    let usual = getrlimit(Resource::Nofile);
+    let allow = |current| setrlimit(Resource::Nofile, Rlimit { current, ..usual }).unwrap();
+    let leave = |spare: u64| {
+        let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
+        allow(Some(u64::try_from(next).unwrap() + spare));
+        assert_eq!(fs::File::open("/dev/null").is_err(), spare == 0);
+    };
+    block_on(async {
+        let store = SqliteStore::open(SqliteConfig::new(&path)).await.unwrap();
+        let other = Connection::open(&path).unwrap();
+        let checkpoint = || other.execute_batch("PRAGMA wal_checkpoint(FULL)").unwrap();
+        let append = async |output: &str| append_one(&store, "posting/1", event(output)).await;
+        for spare in 0..4 {
+            for _ in 0..20 {
+                append(&"long ".repeat(500)).await;
+            }
+            checkpoint();
+            leave(spare);
+            append("meanwhile").await;
+            allow(usual.current);
+            append("after").await;
+        }
+        checkpoint();
+        append("in the log").await;
+        append("in the log").await;
+        // a longer file
+        let another = Folder::new();
+        let longer = another.store().await;
+        for _ in 0..100 {
+            append_one(&longer, "posting/2", event(&"long ".repeat(500))).await;
+        }
+        longer.close().await;
+        let longer = fs::read(another.path()).unwrap();
+        // kept to the end: closing it ends the locks that this process has on it
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        leave(0);
+        file.write_all_at(&longer, 0).unwrap();
+        let one = AppendRequest::to(stream("posting/1"), ExpectedVersion::Any, vec![event("x")]);
+        drop(store.append(one).await);
+        allow(usual.current);
+        is_over(&store).await;
+        drop(file);
+    });
+}
