@@ -125,3 +125,24 @@ fn the_trigger_works_in_every_session() {
     assert_eq!(database.number("SELECT count(*) FROM posting_state_projection"), 3);
     turing(&workspace, &url, &["validate"]).expect_code(0);
 }
+
+/// Of whichever crate it is: one that is merely enabled is left out where `session_replication_role`
+/// is `replica`.
+#[test]
+fn every_trigger_of_the_store_fires_in_every_session() {
+    let (database, workspace) = (Database::new(), Workspace::new());
+    directly(&workspace, &database.url(), &["migrate"]).expect_code(0);
+    let triggers = |enabled: &str| {
+        database.texts(&format!(
+            "SELECT tgrelid::regclass || ' ' || tgname FROM pg_trigger
+             WHERE NOT tgisinternal AND tgenabled {enabled} ORDER BY tgname"
+        ))
+    };
+    assert_eq!(triggers("<> 'A'"), [""; 0], "ENABLE ALWAYS TRIGGER in the step that makes it");
+    let always = [
+        "execution_events execution_events_are_append_only",
+        "execution_events execution_events_check_sequence",
+        "execution_events project_posting_events",
+    ];
+    assert_eq!(triggers("= 'A'"), always);
+}
