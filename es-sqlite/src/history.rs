@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -89,12 +88,8 @@ pub(crate) struct History {
     path: PathBuf,
     file: Option<FileId>,
     companions: [Companion; 2],
-    /// The greatest length of the file that was seen.
-    length: AtomicU64,
-    /// When it was written last.
-    written_at: Mutex<Option<SystemTime>>,
-    /// How many of the newest positions had no event then: somebody may have left out some by hand.
-    holes: AtomicI64,
+    /// Held for as long as somebody looks, so that nobody else goes on with a file in doubt.
+    content: Mutex<Content>,
     newest: Mutex<Option<Newest>>,
     looked_at: Mutex<Instant>,
     poison: Arc<OnceLock<StoreError>>,
@@ -107,14 +102,19 @@ impl History {
         newest: Option<Newest>,
         poison: Arc<OnceLock<StoreError>>,
         wake: Arc<Wake>,
-    ) -> Self {
+        connection: &Connection,
+    ) -> Result<Self, StoreError> {
         let (file, companions) = (file_id(&path), Companion::of(&path));
         let (length, written_at) = content(&path);
-        let (length, written_at) = (AtomicU64::new(length), Mutex::new(written_at));
-        let holes = connect(&path).and_then(|connection| newest_are_whole(&connection));
-        let holes = AtomicI64::new(holes.map_or(0, |(holes, _)| holes));
+        let end = match End::of(connection) {
+            Ok(end) => Some(end),
+            // the reads that meet the damage tell of it
+            Err(error) if is_damage(&error) => None,
+            Err(error) => return Err(error).doing(connection, "opening"),
+        };
+        let content = Mutex::new(Content { length, written_at, end });
         let (newest, looked_at) = (Mutex::new(newest), Mutex::new(Instant::now()));
-        Self { path, file, companions, length, written_at, holes, newest, looked_at, poison, wake }
+        Ok(Self { path, file, companions, content, newest, looked_at, poison, wake })
     }
 
     /// What was seen up to now. To be asked for before the transaction begins that is to be judged
@@ -153,38 +153,41 @@ impl History {
     }
 
     /// Refuses if the file was overwritten by another one, or cut off. SQLite writes to it when it
-    /// brings in the write-ahead log; then the events at its end fit each other. Only `VACUUM` makes
-    /// it shorter by right.
+    /// brings in the write-ahead log; then the indexes still know the events at its end, and none is
+    /// gone that was there. Only `VACUUM` makes it shorter by right.
     fn check_content(&self) -> Result<(), StoreError> {
+        let mut known = locked(&self.content);
+        if let Some(reason) = self.poison.get() {
+            return Err(reason.clone());
+        }
         let (length, written_at) = content(&self.path);
-        let before = std::mem::replace(&mut *locked(&self.written_at), written_at);
-        let is_shorter = self.length.fetch_max(length, Ordering::Relaxed) > length;
-        if before == written_at && !is_shorter {
+        let is_shorter = length < known.length;
+        if known.written_at == written_at && !is_shorter {
+            known.length = length;
             return Ok(());
         }
         // of its own: the others have pages of before in memory
-        let is_whole = connect(&self.path).and_then(|connection| {
+        let end = connect(&self.path).and_then(|connection| {
             if is_shorter {
-                let found =
-                    connection.query_row(sql::QUICK_CHECK, [], |row| row.get::<_, String>(0));
-                return Ok(found? == "ok");
+                let found: String = connection.query_row(sql::QUICK_CHECK, [], |row| row.get(0))?;
+                if found != "ok" {
+                    return Ok(None);
+                }
             }
-            let (holes, misplaced) = newest_are_whole(&connection)?;
-            let known = self.holes.swap(holes, Ordering::Relaxed);
-            Ok(misplaced == 0 && holes <= known)
+            let (_, unknown) = newest_are_whole(&connection)?;
+            let is_there = match &known.end {
+                Some(end) => end.is_in(&connection)?,
+                None => true,
+            };
+            (unknown == 0 && is_there).then(|| End::of(&connection)).transpose()
         });
-        match is_whole {
-            Ok(true) => {
-                self.length.store(length, Ordering::Relaxed);
+        match end {
+            Ok(Some(end)) => {
+                *known = Content { length, written_at, end: Some(end) };
                 Ok(())
             }
             // no answer, as when no file can be opened any more: it is looked at again the next time
-            Err(error)
-                if !matches!(kind(&error), StoreErrorKind::Corrupt | StoreErrorKind::NotAStore) =>
-            {
-                *locked(&self.written_at) = before;
-                Ok(())
-            }
+            Err(error) if !is_damage(&error) => Ok(()),
             _ => Err(self.end("the file was overwritten or cut off while it was open".to_owned())),
         }
     }
@@ -234,6 +237,44 @@ impl History {
     }
 }
 
+/// What was seen of the file's content.
+struct Content {
+    length: u64,
+    /// When it was written last.
+    written_at: Option<SystemTime>,
+    /// `None` as long as it could not be read.
+    end: Option<End>,
+}
+
+/// The newest position, and how many events are at the last ones up to it. Fewer than positions,
+/// where somebody has left some out.
+struct End {
+    position: i64,
+    events: i64,
+}
+
+impl End {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest = connection.query_row(sql::NEWEST_EVENT, [], |row| row.get(0)).optional()?;
+        let position = newest.unwrap_or(0);
+        Ok(Self { position, events: events_up_to(connection, position)? })
+    }
+
+    /// False if some of its events are gone.
+    fn is_in(&self, connection: &Connection) -> rusqlite::Result<bool> {
+        Ok(events_up_to(connection, self.position)? >= self.events)
+    }
+}
+
+fn events_up_to(connection: &Connection, position: i64) -> rusqlite::Result<i64> {
+    connection.query_row(sql::EVENTS_UP_TO, [position, NEWEST], |row| row.get(0))
+}
+
+/// True if the file is not, or no more, what SQLite reads.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(kind(error), StoreErrorKind::Corrupt | StoreErrorKind::NotAStore)
+}
+
 /// How long a file is, and when it was written last.
 fn content(path: &Path) -> (u64, Option<SystemTime>) {
     fs::metadata(path).map_or((0, None), |found| (found.len(), found.modified().ok()))
@@ -246,7 +287,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// How many of the newest positions have no event, and how many events there do not fit the others.
+/// How many of the newest positions have no event, and how many events there an index
+/// does not know.
 fn newest_are_whole(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     connection.query_row(sql::NEWEST_ARE_WHOLE, [NEWEST], |row| Ok((row.get(0)?, row.get(1)?)))
 }

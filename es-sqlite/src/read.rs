@@ -30,11 +30,10 @@ pub(crate) fn stream_version(
     connection
         .prepare_cached(sql::STREAM_VERSION)
         .and_then(|mut statement| {
-            statement.query_row(params![stream.aggregate_type(), stream.aggregate_id()], |row| {
-                row.get::<_, i64>(0)
-            })
+            let name = params![stream.aggregate_type(), stream.aggregate_id()];
+            statement.query_row(name, |row| row.get::<_, i64>(0)).optional()
         })
-        .map(|version| StreamVersion::new(version.max(0).unsigned_abs()))
+        .map(|version| StreamVersion::new(version.unwrap_or(0).max(0).unsigned_abs()))
         .doing(connection, format_args!("reading the version of {stream} in"))
 }
 

@@ -19,12 +19,15 @@ statements! {
     DELETE_SNAPSHOTS = "delete_snapshots";
     END_OF_LOG = "end_of_log";
     END_REQUEST = "end_request";
+    ENTRIES_DIFFER = "entries_differ";
+    EVENTS_UP_TO = "events_up_to";
     FIND_KEY = "find_key";
     FIRST_LATER_VERSION = "first_later_version";
     HAS_EVENT = "has_event";
     HAS_EVENT_AT = "has_event_at";
     HAS_EVENTS_TABLE = "has_events_table";
     HAS_OTHER_TRIGGERS = "has_other_triggers";
+    IS_DAMAGED = "is_damaged";
     LATEST_SNAPSHOT = "latest_snapshot";
     LIST_SNAPSHOTS = "list_snapshots";
     NEWEST_ARE_WHOLE = "newest_are_whole";

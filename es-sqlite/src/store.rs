@@ -163,8 +163,14 @@ impl SqliteStore {
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.shared.check_poison()?;
-        self.shared.history.check_file_sometimes()?;
-        self.shared.reads.read(work).await
+        let history = Arc::clone(&self.shared.history);
+        self.shared
+            .reads
+            .read(move |connection| {
+                history.check_file_sometimes()?;
+                work(connection)
+            })
+            .await
     }
 
     /// Finishes what is in the queues, moves the write-ahead log into the file and ends the threads.

@@ -1,7 +1,9 @@
 //! Whether the write-ahead log that lies beside a file is the file's own.
 //!
 //! SQLite does not know. A backup that is copied over a store that was not closed gets the pages
-//! that the store wrote last, and lacks those that it wrote between the backup and these.
+//! that the store wrote last, and lacks those that it wrote between the backup and these. That is
+//! found where the log has pages of events; one with pages of projections or snapshots alone is not
+//! told from the file's own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use crate::sql;
 /// What a log begins with, and each page in it.
 const HEADER_BYTES: u64 = 32;
 const PAGE_HEADER_BYTES: u64 = 24;
+/// In a store with so many positions the entries of the indexes are counted, which takes milliseconds.
+const COUNTED: i64 = 100_000;
 /// So many events stand on a page at most; the least has the names, an id and a time.
 const EVENTS_A_PAGE: u64 = 40;
 
@@ -35,45 +39,46 @@ pub(crate) fn has_log(path: &Path) -> bool {
     length(path) > 0
 }
 
-/// Refuses a write-ahead log that is not the file's: positions were given of which the events are
-/// not there; or of the events that may stand in the log, and the one before them, some are missing,
-/// or are not where the indexes say.
+/// Refuses a write-ahead log that is not the file's: of the events that may stand in the log, and the
+/// one before them, an index does not know one, or an index of a small store has more of them; or some
+/// are missing, or positions were given whose events are not there, and the file is damaged. Somebody
+/// may have left them out by hand.
 pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let numbers = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
     let given = connection
         .prepare_cached(sql::SEQUENCE)
         .and_then(|mut statement| statement.query_row([], numbers).optional())
         .doing(connection, "opening")?;
-    if let Some((given, newest)) = given.filter(|(given, newest)| given > newest) {
-        let path = path.display();
-        let text = format!(
-            "{path} has given positions up to {given}, and its events end at {newest}; if \
-             somebody has set that by hand, set it back: UPDATE sqlite_sequence SET seq = \
-             {newest} WHERE name = 'execution_events'"
-        );
-        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
-    }
     let page_bytes = connection
         .pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0))
         .doing(connection, "opening")?;
     let pages =
         length(path).saturating_sub(HEADER_BYTES) / (u64::from(page_bytes) + PAGE_HEADER_BYTES);
     let events = (pages * EVENTS_A_PAGE).saturating_add(1).cast_signed();
-    let (holes, misplaced) = connection
+    let (holes, unknown) = connection
         .prepare_cached(sql::NEWEST_ARE_WHOLE)
         .and_then(|mut statement| statement.query_row([events], numbers))
         .doing(connection, "opening")?;
-    if misplaced > 0 {
-        let text = format!("{misplaced} of its newest events do not fit the others");
+    if unknown > 0 {
+        let text = format!("{unknown} of its newest events are not in the indexes");
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }
-    if holes > 0 {
-        let path = path.display();
-        let text = format!(
-            "{holes} of its newest positions have no event; if somebody has left them out by hand, \
-             end the programs that have it open, and have the log written into the file: sqlite3 \
-             {path} 'PRAGMA wal_checkpoint(TRUNCATE)'"
-        );
+    let is_small = given.is_none_or(|(given, newest)| given.max(newest) <= COUNTED);
+    if is_small
+        && connection
+            .query_row(sql::ENTRIES_DIFFER, [], |row| row.get::<_, bool>(0))
+            .doing(connection, "opening")?
+    {
+        let text = "its indexes have entries that no event has";
+        return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+    }
+    if holes == 0 && given.is_none_or(|(given, newest)| given <= newest) {
+        return Ok(());
+    }
+    let is_damaged: bool =
+        connection.query_row(sql::IS_DAMAGED, [], |row| row.get(0)).doing(connection, "opening")?;
+    if is_damaged {
+        let text = "events are missing, and its tables and indexes do not fit each other";
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }
     Ok(())

@@ -71,7 +71,12 @@ impl Writer {
             }
             let early = self.commit(batch, is_alone);
             early.into_iter().rev().for_each(|job| kept.push_front(job));
-            self.checkpoints.after_transaction(&self.connections.application);
+            if self.poison.get().is_none() {
+                self.checkpoints.after_transaction(&self.connections.application);
+            }
+        }
+        if self.poison.get().is_some() {
+            self.leave_log();
         }
     }
 
@@ -271,14 +276,18 @@ impl Writer {
         }
     }
 
+    /// Closing must not write the log into a file that may be another one, nor try a flush again.
+    fn leave_log(&self) {
+        for connection in [&self.connections.checked, &self.connections.application] {
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
+    }
+
     fn stop(&self, cause: StoreError) {
         let reason = poisoned(&self.path, cause);
         tracing::error!(path = %self.path.display(), "the store stopped after a failed commit");
         let _ = self.poison.set(reason.clone());
-        for connection in [&self.connections.checked, &self.connections.application] {
-            // closing must not try the flush again
-            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        }
+        self.leave_log();
         self.wake.stop(reason);
     }
 }

@@ -1,5 +1,10 @@
 -- ?1 aggregate type, ?2 aggregate id
-SELECT coalesce(max(aggregate_version), 0)
+--
+-- what somebody wrote that is no number of an event counts for nothing
+SELECT aggregate_version
 FROM execution_events
 WHERE aggregate_type = ?1
     AND aggregate_id = ?2
+    AND typeof(aggregate_version) = 'integer'
+ORDER BY aggregate_version DESC
+LIMIT 1

@@ -47,7 +47,8 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         newest(&watcher)?,
         Arc::clone(&poison),
         Arc::clone(&wake),
-    ));
+        &watcher,
+    )?);
     let (reads, waiting) = Queue::new(reader::QUEUE.min(config.queue), config.path.clone());
     let waiting = Arc::new(Mutex::new(waiting));
     let mut threads = Vec::new();

@@ -131,9 +131,63 @@ async fn nothing_is_acknowledged_after_a_backup_was_copied_over_an_open_file() {
             Err(AppendError::Store(error)) => {
                 refused += 1;
                 assert_eq!(error.kind(), StoreErrorKind::Diverged, "{what}: {error:?}");
+                store.close().await;
+                let is_untouched = fs::read(folder.path()).unwrap() == fs::read(&backup).unwrap();
+                assert!(is_untouched, "{what}: closing wrote into the file");
             }
             Err(error) => panic!("{what}: {error:?}"),
         }
     }
     assert!(refused > 5, "{refused}");
+}
+
+/// What others do to a log by hand, and every reader lives with.
+const BY_HAND: [&str; 5] = [
+    "INSERT INTO execution_events (position, aggregate_type, aggregate_id, aggregate_version,
+         event_type, event_data) VALUES (1000, 'audit', '1', 1, 'x', '{}')",
+    "UPDATE sqlite_sequence SET seq = 5000",
+    "DROP TRIGGER execution_events_are_not_deleted;
+     DELETE FROM execution_events WHERE position = 7",
+    "DROP TRIGGER execution_events_are_appended;
+     INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version,
+         event_type, event_data) VALUES ('audit', '1', 9, 'x', '{}')",
+    "PRAGMA writable_schema = ON;
+     UPDATE sqlite_schema SET sql = replace(replace(sql, ' NOT NULL', ''), ') STRICT', ')')
+     WHERE name = 'execution_events';
+     PRAGMA writable_schema = RESET;
+     DROP TRIGGER execution_events_are_appended;
+     PRAGMA ignore_check_constraints = ON;
+     INSERT INTO execution_events (event_id, event_data) VALUES (NULL, '{}'), (NULL, '{}')",
+];
+
+#[tokio::test]
+async fn what_is_done_to_a_log_by_hand_stops_no_store_and_no_opening() {
+    for by_hand in BY_HAND {
+        for is_open in [true, false] {
+            let folder = Folder::new();
+            let mut store = folder.store().await;
+            for _ in 0..20 {
+                append_one(&store, "posting/1", event("x")).await;
+            }
+            let connection = folder.connection();
+            // what an open store has seen must stay there
+            if !is_open || by_hand.contains("DELETE") {
+                store.close().await;
+                connection.execute_batch(by_hand).unwrap();
+                store = folder.store().await;
+            } else {
+                connection.execute_batch(by_hand).unwrap();
+            }
+            for _ in 0..3 {
+                append_one(&store, "posting/1", event("x")).await;
+                connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+                append_one(&store, "posting/1", event("x")).await;
+            }
+            let left = Folder::new();
+            fs::copy(folder.path(), left.path()).unwrap();
+            fs::copy(log_of(&folder), log_of(&left)).unwrap();
+            let store = left.store().await;
+            append_one(&store, "posting/1", event("x")).await;
+        }
+    }
 }
