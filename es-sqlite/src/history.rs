@@ -73,13 +73,15 @@ impl Companion {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Newest {
     position: i64,
-    event_id: String,
+    /// `None` where it is none that a program can read.
+    event_id: Option<String>,
 }
 
 impl From<&RecordedEvent> for Newest {
     fn from(event: &RecordedEvent) -> Self {
         let position = event.position.to_sequence().cast_signed();
-        Self { position, event_id: event.event_id.to_string() }
+        let is_readable = event.payload.unreadable_because().is_none();
+        Self { position, event_id: is_readable.then(|| event.event_id.to_string()) }
     }
 }
 
@@ -217,6 +219,7 @@ impl History {
             return Ok(());
         }
         let at = Position::from_sequence(position.cast_unsigned());
+        let event_id = event_id.as_deref().unwrap_or("without a readable id");
         Err(self.end(format!("event {event_id} was seen at {at} and is not there any more")))
     }
 
@@ -303,7 +306,9 @@ pub(crate) fn newest(connection: &Connection) -> Result<Option<Newest>, StoreErr
         .prepare_cached(sql::NEWEST_EVENT)
         .and_then(|mut statement| {
             statement
-                .query_row([], |row| Ok(Newest { position: row.get(0)?, event_id: row.get(1)? }))
+                .query_row([], |row| {
+                    Ok(Newest { position: row.get(0)?, event_id: row.get(1).ok() })
+                })
                 .optional()
         })
         .doing(connection, "reading the end of")
