@@ -112,8 +112,8 @@ async fn no_statement_scans_or_sorts_the_events() {
     for (name, statement) in statements() {
         for step in plan(&connection, &statement) {
             let scans = step.starts_with("SCAN") && step.contains("execution_events");
-            // one step along the primary key
-            let scans = scans && name != "newest_event";
+            // one step along the primary key; what counts all, of a small store, when it is opened
+            let scans = scans && !["newest_event", "entries_differ"].contains(&name.as_str());
             assert!(!scans && !step.contains("TEMP B-TREE"), "{name}: {step}");
         }
     }
