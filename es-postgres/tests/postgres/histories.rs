@@ -1,6 +1,6 @@
 //! Logs that went back or are others than those that were read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use es_core::{
     AppendError, EventStore, LogPage, PageLimit, Position, ReadLog, ReadStream, StoreError,
@@ -106,8 +106,9 @@ async fn nothing_is_written_into_another_history_behind_a_proxy_that_keeps_conne
     restore(&database, 5).await;
     let mut others = session(&database).await;
     insert(&mut others, "other", 1..=20).await;
-    // for longer than a connection is relied on
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let began = Instant::now();
+    let rest = Duration::from_secs(1);
+    until("connections are not relied on any more", async || began.elapsed() > rest).await;
     is_final(&store, 10).await;
     let written = "SELECT count(*) FROM execution_events WHERE aggregate_id = 'b'";
     assert_eq!(value::<i64>(&database, written).await, 0);
