@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use es_core::{LogPage, Position, RecordedEvent, StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
-use crate::error::{Doing, kind};
+use crate::damage::{Look, is_damage, is_damaged, is_want};
+use crate::error::Doing;
 use crate::sql;
 use crate::wait::Wake;
 
@@ -170,11 +171,8 @@ impl History {
         }
         // of its own: the others have pages of before in memory
         let end = connect(&self.path).and_then(|connection| {
-            if is_shorter {
-                let found: String = connection.query_row(sql::QUICK_CHECK, [], |row| row.get(0))?;
-                if found != "ok" {
-                    return Ok(None);
-                }
+            if is_shorter && is_damaged(&connection, Look::Quick)? {
+                return Ok(None);
             }
             let (_, unknown) = newest_are_whole(&connection)?;
             let is_there = match &known.end {
@@ -188,8 +186,8 @@ impl History {
                 *known = Content { length, written_at, end: Some(end) };
                 Ok(())
             }
-            // no answer, as when no file can be opened any more: it is looked at again the next time
-            Err(error) if !is_damage(&error) => Ok(()),
+            // no answer: it is looked at again the next time
+            Err(error) if is_want(&error) => Ok(()),
             _ => Err(self.end("the file was overwritten or cut off while it was open".to_owned())),
         }
     }
@@ -271,11 +269,6 @@ impl End {
 
 fn events_up_to(connection: &Connection, position: i64) -> rusqlite::Result<i64> {
     connection.query_row(sql::EVENTS_UP_TO, [position, NEWEST], |row| row.get(0))
-}
-
-/// True if the file is not, or no more, what SQLite reads.
-fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(kind(error), StoreErrorKind::Corrupt | StoreErrorKind::NotAStore)
 }
 
 /// How long a file is, and when it was written last.

@@ -82,6 +82,7 @@ pub use rusqlite;
 
 mod checkpoint;
 mod config;
+mod damage;
 mod error;
 mod gate;
 mod history;

@@ -67,7 +67,6 @@ statements! {
     PROJECTION_STATUS = "projection_status";
     PROJECTION_TAKE_LEASE = "projection_take_lease";
     PROJECTION_UNPARK = "projection_unpark";
-    QUICK_CHECK = "quick_check";
     READ_LOG = "read_log";
     READ_REQUEST = "read_request";
     READ_STREAM_BACKWARDS = "read_stream_backwards";

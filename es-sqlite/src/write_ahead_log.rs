@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use es_core::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::damage::{Look, is_damaged};
 use crate::error::Doing;
 use crate::sql;
 
 /// What a log begins with, and each page in it.
 const HEADER_BYTES: u64 = 32;
 const PAGE_HEADER_BYTES: u64 = 24;
-/// In a store with so many positions the entries of the indexes are counted, which takes milliseconds.
-const COUNTED: i64 = 100_000;
+/// In a file of so many bytes the entries of the indexes are counted, which takes milliseconds.
+const COUNTED_BYTES: u64 = 64 * 1024 * 1024;
 /// So many events stand on a page at most; the least has the names, an id and a time.
 const EVENTS_A_PAGE: u64 = 40;
 
@@ -63,7 +64,7 @@ pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), Stor
         let text = format!("{unknown} of its newest events are not in the indexes");
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }
-    let is_small = given.is_none_or(|(given, newest)| given.max(newest) <= COUNTED);
+    let is_small = fs::metadata(path).is_ok_and(|file| file.len() <= COUNTED_BYTES);
     if is_small
         && connection
             .query_row(sql::ENTRIES_DIFFER, [], |row| row.get::<_, bool>(0))
@@ -75,9 +76,7 @@ pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), Stor
     if holes == 0 && given.is_none_or(|(given, newest)| given <= newest) {
         return Ok(());
     }
-    let is_damaged: bool =
-        connection.query_row(sql::IS_DAMAGED, [], |row| row.get(0)).doing(connection, "opening")?;
-    if is_damaged {
+    if is_damaged(connection, Look::Whole).doing(connection, "opening")? {
         let text = "events are missing, and its tables and indexes do not fit each other";
         return Err(StoreError::new(StoreErrorKind::Corrupt, text));
     }

@@ -75,9 +75,6 @@ impl Writer {
                 self.checkpoints.after_transaction(&self.connections.application);
             }
         }
-        if self.poison.get().is_some() {
-            self.leave_log();
-        }
     }
 
     /// One transaction: does the jobs, commits, and only then answers. Where another process kept the
@@ -277,7 +274,7 @@ impl Writer {
     }
 
     /// Closing must not write the log into a file that may be another one, nor try a flush again.
-    fn leave_log(&self) {
+    pub(crate) fn leave_log(&self) {
         for connection in [&self.connections.checked, &self.connections.application] {
             let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }

@@ -92,7 +92,13 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
             // one that panicked has let go of its connection, too
             let _ = thread.join();
         }
-        // the last connection moves the write-ahead log into the file and removes it
+        // the last connection moves the write-ahead log into the file and removes it, if that is still
+        // the store's
+        if let Some(writer) = &writer
+            && writer.history.check_file().is_err()
+        {
+            writer.leave_log();
+        }
         drop(writer);
         drop(end);
     })?;

@@ -191,3 +191,61 @@ async fn what_is_done_to_a_log_by_hand_stops_no_store_and_no_opening() {
         }
     }
 }
+
+/// `VACUUM` makes the file shorter by right, and checks of it tell of what columns forbid, too.
+#[tokio::test]
+async fn a_store_with_an_odd_value_that_somebody_has_shrunk_goes_on() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let connection = folder.connection();
+    connection
+        .execute_batch("CREATE TABLE large (x BLOB); INSERT INTO large VALUES (zeroblob(1000000))")
+        .unwrap();
+    for step in [
+        "PRAGMA ignore_check_constraints = ON;
+         INSERT INTO execution_events (aggregate_type, aggregate_id, aggregate_version,
+             event_type, event_data) VALUES ('audit', '1', 1, 'x', 'no JSON')",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "DROP TABLE large",
+        "VACUUM",
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ] {
+        let before = fs::metadata(folder.path()).unwrap().len();
+        connection.execute_batch(step).unwrap();
+        append_one(&store, "posting/1", event("x")).await;
+        let after = fs::metadata(folder.path()).unwrap().len();
+        assert!(after > before / 2 || step.contains("TRUNCATE"), "{step}: {before} to {after}");
+    }
+    assert!(fs::metadata(folder.path()).unwrap().len() < 500_000, "it is shorter");
+    let check = "PRAGMA quick_check(1)";
+    let check: String = folder.connection().query_row(check, [], |row| row.get(0)).unwrap();
+    assert!(check.starts_with("CHECK constraint failed"), "{check}");
+}
+
+#[tokio::test]
+async fn nothing_is_acknowledged_after_another_database_was_copied_over_an_open_file() {
+    for statements in ["CREATE TABLE other (x)", "CREATE TABLE execution_events (x)"] {
+        let folder = Folder::new();
+        let store = folder.store().await;
+        for _ in 0..20 {
+            append_one(&store, "posting/1", event("x")).await;
+        }
+        folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        append_one(&store, "posting/1", event("x")).await;
+        let other = folder.path().with_extension("other");
+        let connection = rusqlite::Connection::open(&other).unwrap();
+        connection.execute_batch(&format!("PRAGMA journal_mode = WAL; {statements}")).unwrap();
+        drop(connection);
+        fs::copy(&other, folder.path()).unwrap();
+        for _ in 0..2 {
+            let one =
+                AppendRequest::to(stream("posting/x"), ExpectedVersion::Any, vec![event("x")]);
+            match store.append(one).await {
+                Err(AppendError::Store(error)) => {
+                    assert_eq!(error.kind(), StoreErrorKind::Diverged, "{error:?}");
+                }
+                answer => panic!("{answer:?}"),
+            }
+        }
+    }
+}

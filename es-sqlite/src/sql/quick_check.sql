@@ -1,2 +1,0 @@
--- `ok`, or the first thing that is wrong with the file
-PRAGMA quick_check(1)
