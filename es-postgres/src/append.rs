@@ -155,11 +155,10 @@ impl Appender {
     /// Who holds what an append waits for.
     pub(crate) async fn lock_holder(&self, slot: &mut Slot) -> Option<Holder> {
         let mut connection = slot.take(&self.connector).await.ok()?;
-        let holder = self.connector.lock_holder(&mut connection, Wanted::ToWrite).await;
+        let answer = self.connector.asked_for_holder(&mut connection, Wanted::ToWrite).await;
         // without an answer it may be in any state
-        if holder.is_some() {
-            slot.keep(connection);
-        }
+        let holder = answer.ok()?;
+        slot.keep(connection);
         holder
     }
 

@@ -235,6 +235,9 @@ impl Writer {
             became_idle.as_mut().enable();
             let slots = {
                 let mut state = self.state();
+                if state.slots.are_closed() {
+                    return;
+                }
                 let is_done =
                     state.slots.are_idle() && state.waiting.is_empty() && state.lane.is_some();
                 is_done.then(|| {
@@ -243,6 +246,8 @@ impl Writer {
                 })
             };
             if let Some(slots) = slots {
+                // others who close it need not wait
+                self.idle.notify_waiters();
                 for slot in slots {
                     slot.close().await;
                 }

@@ -74,17 +74,22 @@ impl Connector {
         connection: &mut PgConnection,
         wanted: Wanted,
     ) -> Option<Holder> {
+        self.asked_for_holder(connection, wanted).await.ok()?
+    }
+
+    /// The same; an error if there was no answer.
+    pub(crate) async fn asked_for_holder(
+        &self,
+        connection: &mut PgConnection,
+        wanted: Wanted,
+    ) -> Result<Option<Holder>, sqlx::Error> {
         let statement = sqlx::query(self.lock_holder.sql())
             .bind(wanted == Wanted::Alone)
             .bind(wanted == Wanted::ToMigrate);
-        let rows = self.rows(connection, statement).await.ok()?;
-        let row = rows.first()?;
-        let HoldingBack { blocker, is_active, .. } = holding_back(row).ok()?;
-        Some(Holder {
-            blocker,
-            is_active,
-            table: row.try_get("table").ok()?,
-            mode: row.try_get("mode").ok()?,
-        })
+        let rows = self.rows(connection, statement).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let HoldingBack { blocker, is_active, .. } = holding_back(row)?;
+        let (table, mode) = (row.try_get("table")?, row.try_get("mode")?);
+        Ok(Some(Holder { blocker, is_active, table, mode }))
     }
 }

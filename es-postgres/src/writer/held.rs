@@ -81,8 +81,8 @@ impl Held {
         self.take_excess()
     }
 
-    /// Takes out what has waited as long as an append may, and drops what nobody waits for.
-    pub(super) fn take_overdue(&mut self, patience: Duration) -> Vec<Waiting> {
+    /// Takes out what has waited as long as an append may, and what nobody waits for.
+    fn take_over(&mut self, patience: Duration) -> Vec<Waiting> {
         let is_over = |waiting: &Waiting| {
             waiting.ticket.since.elapsed() >= patience || waiting.ticket.reply.is_closed()
         };
@@ -99,8 +99,6 @@ impl Held {
         for waiting in &over {
             self.give_share_back(&Share::of(waiting));
         }
-        self.advance();
-        over.retain(|waiting| !waiting.ticket.reply.is_closed());
         over
     }
 
@@ -131,8 +129,9 @@ impl Held {
                 _ => drop(self.streams.remove(stream)),
             }
         }
-        self.requests -= 1;
-        self.bytes -= share.bytes;
+        // once all were given up there is nothing to be given back
+        self.requests = self.requests.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(share.bytes);
         are_others
     }
 
@@ -164,14 +163,6 @@ impl Held {
                 take(self, waiting, &mut held);
             }
         }
-    }
-
-    /// What was behind requests that were not written is tried in their place.
-    fn advance(&mut self) {
-        self.take_first(|this, waiting, held| {
-            held.extend(streams(&waiting.request));
-            this.stalled.push_back(waiting);
-        });
     }
 }
 
@@ -216,7 +207,7 @@ impl State {
             return;
         }
         if !is_free {
-            self.held.advance();
+            self.advance();
             return;
         }
         let Self { held, waiting, .. } = self;
@@ -224,6 +215,34 @@ impl State {
             held.give_share_back(&Share::of(&freed));
             waiting.push_back(freed);
         });
+    }
+
+    /// What was behind requests that were not written is tried in their place. What shares a stream
+    /// with what waits for a connection, or is written to, waits for one behind that.
+    fn advance(&mut self) {
+        let Self { held, waiting, busy, .. } = self;
+        let mut elsewhere: HashSet<_> = busy.clone();
+        elsewhere.extend(waiting.iter().flat_map(|waiting| streams(&waiting.request)));
+        held.take_first(|held, first, stalled| {
+            if is_any_of(&first.request, &elsewhere) {
+                elsewhere.extend(streams(&first.request));
+                held.give_share_back(&Share::of(&first));
+                waiting.push_back(first);
+            } else {
+                stalled.extend(streams(&first.request));
+                held.stalled.push_back(first);
+            }
+        });
+    }
+
+    /// Takes out what has waited as long as an append may, and drops what nobody waits for.
+    pub(super) fn take_overdue(&mut self, patience: Duration) -> Vec<Waiting> {
+        let mut over = self.held.take_over(patience);
+        if !over.is_empty() {
+            self.advance();
+        }
+        over.retain(|waiting| !waiting.ticket.reply.is_closed());
+        over
     }
 }
 

@@ -152,7 +152,8 @@ impl Shift {
 
     /// Refuses what has waited for too long, and says for whom.
     async fn refuse_overdue(&mut self) {
-        let overdue = self.writer.state().held.take_overdue(self.writer.lane.patience);
+        let overdue = self.writer.state().take_overdue(self.writer.lane.patience);
+        self.writer.wake();
         if overdue.is_empty() {
             return;
         }

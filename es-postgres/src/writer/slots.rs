@@ -55,6 +55,10 @@ impl Slots {
         self.idle.len() == self.count
     }
 
+    pub(super) fn are_closed(&self) -> bool {
+        self.count == 0
+    }
+
     pub(super) fn take_all(&mut self) -> Vec<Slot> {
         self.count = 0;
         std::mem::take(&mut self.idle)

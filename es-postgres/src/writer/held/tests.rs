@@ -35,7 +35,8 @@ fn number(waiting: &Waiting) -> usize {
 struct Model {
     state: State,
     tried: Option<Waiting>,
-    callers: Vec<oneshot::Receiver<Answer>>,
+    under_way: Vec<Waiting>,
+    callers: Vec<Option<oneshot::Receiver<Answer>>>,
     written: Vec<(StreamId, usize)>,
     refused: usize,
 }
@@ -54,12 +55,19 @@ impl Model {
             lane: None,
             is_closed: false,
         };
-        Self { state, tried: None, callers: Vec::new(), written: Vec::new(), refused: 0 }
+        Self {
+            state,
+            tried: None,
+            under_way: Vec::new(),
+            callers: Vec::new(),
+            written: Vec::new(),
+            refused: 0,
+        }
     }
 
     fn come(&mut self, request: AppendRequest) {
         let (reply, caller) = oneshot::channel();
-        self.callers.push(caller);
+        self.callers.push(Some(caller));
         let ticket = Ticket { reply, since: Instant::now() };
         let waiting = Waiting { request, ticket, is_suspect: false };
         if self.state.held.is_for(&waiting.request) {
@@ -74,9 +82,16 @@ impl Model {
         self.written.extend(streams(&waiting.request).map(|stream| (stream, number)));
     }
 
-    /// A turn of a shared connection, which meets locks of these streams.
-    fn turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
-        let batch = self.state.take_batch();
+    /// A turn of a shared connection begins.
+    fn begin_turn(&mut self) {
+        if self.under_way.is_empty() {
+            self.under_way = self.state.take_batch();
+        }
+    }
+
+    /// It ends, and has met locks of these streams.
+    fn end_turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
+        let batch = std::mem::take(&mut self.under_way);
         for stream in batch.iter().flat_map(|waiting| streams(&waiting.request)) {
             self.state.busy.remove(&stream);
         }
@@ -95,6 +110,11 @@ impl Model {
         self.refused += self.state.stall(stalled).len();
     }
 
+    fn turn(&mut self, is_locked: impl Fn(&StreamId) -> bool) {
+        self.begin_turn();
+        self.end_turn(is_locked);
+    }
+
     /// A try of the lane, from its beginning to its end.
     fn try_next(&mut self) {
         self.tried = self.state.held.next();
@@ -104,6 +124,10 @@ impl Model {
         let Some(tried) = self.tried.take() else { return };
         if is_locked {
             self.state.held.put_back(tried);
+            return;
+        }
+        if tried.ticket.reply.is_closed() {
+            self.state.leave(&Share::of(&tried), false);
             return;
         }
         self.write(&tried);
@@ -145,15 +169,16 @@ fn campaign(most: (usize, usize)) -> usize {
         let mut model = Model::new(most);
         let mut locked = [false; STREAMS];
         for step in 0..STEPS {
-            match chance.usize(..8) {
+            match chance.usize(..10) {
                 0..3 => {
                     let count = chance.usize(1..=2);
                     let of = (0..count).map(|_| chance.usize(..STREAMS)).collect();
                     model.come(request(step, of));
                 }
-                3..5 => {
+                3 => model.begin_turn(),
+                4 => {
                     let is = |it: &StreamId| locked[it.aggregate_id().parse::<usize>().unwrap()];
-                    model.turn(is);
+                    model.end_turn(is);
                 }
                 5 => {
                     if model.tried.is_none() {
@@ -164,6 +189,13 @@ fn campaign(most: (usize, usize)) -> usize {
                     let is_locked = chance.bool();
                     model.end_try(is_locked);
                 }
+                7 if model.tried.is_none() => {
+                    // one of the callers goes
+                    if let Some(caller) = chance.choice(&mut model.callers) {
+                        *caller = None;
+                    }
+                    assert!(model.state.take_overdue(Duration::from_secs(60)).is_empty());
+                }
                 _ => {
                     let stream = chance.usize(..STREAMS);
                     locked[stream] = chance.bool();
@@ -171,7 +203,10 @@ fn campaign(most: (usize, usize)) -> usize {
             }
             model.check();
         }
-        while !model.state.waiting.is_empty() || model.state.held.requests > 0 {
+        while !model.under_way.is_empty()
+            || !model.state.waiting.is_empty()
+            || model.state.held.requests > 0
+        {
             model.turn(|_| false);
             model.end_try(false);
             model.try_next();
@@ -183,7 +218,10 @@ fn campaign(most: (usize, usize)) -> usize {
             assert!(before < Some(*number), "{stream}: {before:?} was overtaken by {number}");
         }
         let answered: HashSet<_> = model.written.iter().map(|(_, number)| *number).collect();
-        assert_eq!(answered.len() + model.refused, model.callers.len(), "one was lost");
+        let gone = model.callers.iter().filter(|caller| caller.is_none()).count();
+        let ended = answered.len() + model.refused;
+        assert!(ended <= model.callers.len(), "one was written twice");
+        assert!(ended + gone >= model.callers.len(), "one was lost");
         refused += model.refused;
     }
     refused
@@ -208,13 +246,13 @@ fn who_is_overdue_or_gone_makes_room_for_who_is_behind() {
     }
     model.turn(|_| true);
     model.come(request(3, vec![0, 1]));
-    assert!(model.state.held.take_overdue(Duration::from_secs(60)).is_empty());
+    assert!(model.state.take_overdue(Duration::from_secs(60)).is_empty());
     // the first two callers go
     model.callers.drain(..2);
-    assert!(model.state.held.take_overdue(Duration::from_secs(60)).is_empty());
+    assert!(model.state.take_overdue(Duration::from_secs(60)).is_empty());
     model.check();
     assert_eq!(model.state.held.stalled.iter().map(number).collect::<Vec<_>>(), [2]);
-    let overdue = model.state.held.take_overdue(Duration::ZERO);
+    let overdue = model.state.take_overdue(Duration::ZERO);
     assert_eq!(overdue.iter().map(number).collect::<Vec<_>>(), [2, 3]);
     model.check();
     assert!(model.state.held.streams.is_empty());
