@@ -214,7 +214,8 @@ pub(super) async fn generated_names_come_back_or_are_refused(fixture: &dyn Fixtu
     let (store, limits, seed) = (fixture.store(), fixture.limits(), seed());
     let mut chance = Chance { rng: fastrand::Rng::with_seed(seed), seed };
     let (mut used, mut all) = (BTreeSet::new(), Vec::new());
-    for _ in 0..rounds(4, 1_700) {
+    // in full 25,200 streams, each with four names and a number
+    for _ in 0..rounds(4, 420) {
         let after = end_of_log(&store).await;
         let batch = generated(&mut chance, &store, &limits, &mut used).await;
         // some alone, which may take another way
