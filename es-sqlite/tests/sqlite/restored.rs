@@ -210,11 +210,8 @@ async fn a_store_with_an_odd_value_that_somebody_has_shrunk_goes_on() {
         "VACUUM",
         "PRAGMA wal_checkpoint(TRUNCATE)",
     ] {
-        let before = fs::metadata(folder.path()).unwrap().len();
         connection.execute_batch(step).unwrap();
         append_one(&store, "posting/1", event("x")).await;
-        let after = fs::metadata(folder.path()).unwrap().len();
-        assert!(after > before / 2 || step.contains("TRUNCATE"), "{step}: {before} to {after}");
     }
     assert!(fs::metadata(folder.path()).unwrap().len() < 500_000, "it is shorter");
     let check = "PRAGMA quick_check(1)";
