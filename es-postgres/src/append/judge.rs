@@ -49,10 +49,13 @@ impl Appender {
             }
             // a race may be one with the same request, which is found recorded from then on: an id is
             // used by others if it was there before the statement
-            if let Some(event_id) = used {
+            let before = used;
+            // the answer to it comes after the refused statement has let its locks go, which would
+            // hold back the log for a reader who has been answered
+            used = self.used_event_id(sender, request).await?;
+            if let Some(event_id) = before {
                 return Ok(Err(AppendError::DuplicateEvent { event_id }));
             }
-            used = self.used_event_id(sender, request).await?;
             // in a transaction of the application's that keeps its snapshot, what was faster is never
             // seen
             if used.is_none() && race == 1 && !self.sees_others(sender).await? {
