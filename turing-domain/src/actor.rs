@@ -16,7 +16,6 @@ mod event;
 mod rejection;
 mod state;
 
-pub use decide::CallPermit;
 pub use event::ActorEvent;
 pub use rejection::BreakerRejection;
 pub use state::{ActorBreaker, BreakerStatus};

@@ -32,7 +32,7 @@ pub mod workflow;
 
 es_core::assert_distinct_event_types!(PostingEvent, WorkflowEvent, ConversationEvent, ActorEvent);
 
-pub use actor::{ActorBreaker, ActorEvent, BreakerRejection, BreakerStatus, CallPermit};
+pub use actor::{ActorBreaker, ActorEvent, BreakerRejection, BreakerStatus};
 pub use check::{Place, Problem, ProblemKind, Severity, check, check_with_data};
 pub use conversation::{
     ConversationEvent, ConversationRejection, ConversationWaves, Wave, WaveCompletion,

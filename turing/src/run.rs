@@ -19,6 +19,7 @@ mod apart;
 mod attempt;
 mod begin;
 mod breaker;
+mod clocks;
 mod enter;
 mod error;
 mod intake;
@@ -44,6 +45,8 @@ pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
 use begin::{Begin, begin};
 use breaker::Breakers;
+use clocks::Clocks;
+pub use clocks::{SystemTimer, Timer};
 pub use error::RunError;
 use error::told;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
@@ -70,6 +73,8 @@ pub struct RunOptions {
     pub snapshot_interval: NonZeroU64,
     /// Where time, ids and chance come from.
     pub environment: Environment,
+    /// What waits, and tells lengths of time.
+    pub timer: Arc<dyn Timer>,
 }
 
 impl Default for RunOptions {
@@ -81,6 +86,7 @@ impl Default for RunOptions {
             abandon: false,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             environment: Environment::default(),
+            timer: Arc::new(SystemTimer),
         }
     }
 }
@@ -133,6 +139,7 @@ struct Shared {
     breakers: Breakers,
     llm: LlmClient,
     environment: Environment,
+    clocks: Clocks,
     parallelism: NonZeroUsize,
     /// The event that began the run.
     started_by: Option<EventId>,
@@ -185,11 +192,12 @@ pub async fn run(
     if intake.postings.is_empty() {
         return Err(RunError::NoPostings { refused: intake.refused.len() });
     }
-    let RunOptions { parallelism, environment, .. } = options.clone();
+    let RunOptions { parallelism, environment, timer, .. } = options.clone();
     if lock.workflow() != definition.workflow.id {
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
-    let began = environment.clock.now();
+    let clocks = Clocks { wall: environment.clock.clone(), timer };
+    let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
     let begun = match begin(store, &runs, &definition, &intake, &options, observer).await? {
@@ -209,9 +217,9 @@ pub async fn run(
     let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
     let used = definition.workflow.conversations.iter().map(|conversation| conversation.actor);
-    let breakers = Breakers::load(actors, definition.workflow.circuit_breaker, used)
-        .await
-        .map_err(RunError::load)?;
+    let policy = definition.workflow.circuit_breaker;
+    let breakers = Breakers::load(actors, policy, clocks.clone(), used);
+    let breakers = breakers.await.map_err(RunError::load)?;
     let shared = Shared {
         store: store.clone(),
         definition,
@@ -222,6 +230,7 @@ pub async fn run(
         breakers,
         llm: LlmClient::new(),
         environment,
+        clocks,
         parallelism,
         started_by: begun.started_by,
         recorded: AtomicU64::new(u64::from(!begun.is_continued)),
@@ -246,14 +255,15 @@ pub async fn run(
 
     let shared = run.shared.clone();
     let mut report = run.report;
-    let now = shared.environment.clock.now();
-    report.elapsed = now.since(began);
+    report.elapsed = shared.clocks.timer.now().saturating_duration_since(began);
     let is_complete = report.open == 0;
     report.events = shared.recorded() + u64::from(is_complete);
     report.peak_memory_bytes = peak_memory_bytes();
     if is_complete {
-        let begun_at = begun.began.unwrap_or(began);
-        complete(&runs, &shared, &report, now.since(begun_at)).await?;
+        // over several processes only the wall clock tells, and it may have been set
+        let in_all = begun.began.map(|began| shared.clocks.wall.now().since(began));
+        let duration = in_all.unwrap_or_default().max(report.elapsed);
+        complete(&runs, &shared, &report, duration).await?;
     }
     queue.flush().await;
     drop((shared, queue));

@@ -9,36 +9,13 @@ use crate::definition::BreakerPolicy;
 use crate::names::FailureType;
 use crate::posting::Attempt;
 
-/// Whether an actor may be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallPermit {
-    /// As often as one likes.
-    Free,
-    /// Once, by who records [`ActorBreaker::let_one_through`] first.
-    Once,
-    /// Not before then.
-    Refused {
-        /// When to ask again.
-        until: Timestamp,
-    },
-}
-
 impl ActorBreaker {
-    /// Whether the actor may be called now.
-    pub fn permit(&self, now: Timestamp) -> CallPermit {
-        match self.status() {
-            BreakerStatus::Closed => CallPermit::Free,
-            BreakerStatus::Open { retry_at: until } | BreakerStatus::HalfOpen { until } => {
-                match now >= until {
-                    true => CallPermit::Once,
-                    false => CallPermit::Refused { until },
-                }
-            }
-        }
-    }
-
     /// Claims the one call after an open breaker's time. Nothing is to be claimed while the breaker
     /// is closed.
+    ///
+    /// The time is over when `now` says so, or when the caller has waited out the status that the
+    /// breaker has still: a clock that was ahead when it was recorded, or that was set back since,
+    /// keeps calls away for no longer than the caller thinks fit to wait.
     ///
     /// # Errors
     ///
@@ -46,21 +23,20 @@ impl ActorBreaker {
     pub fn let_one_through(
         &self,
         policy: &BreakerPolicy,
+        waited_out: Option<BreakerStatus>,
         now: Timestamp,
     ) -> Result<Vec<ActorEvent>, BreakerRejection> {
-        match self.permit(now) {
-            CallPermit::Free => Ok(Vec::new()),
-            CallPermit::Once => {
-                let until = now.plus(policy.cooldown_seconds.into());
-                Ok(vec![ActorEvent::CircuitBreakerHalfOpened { until }])
-            }
-            CallPermit::Refused { until } => Err(match self.status() {
-                BreakerStatus::HalfOpen { .. } => BreakerRejection::CallUnderWay { until },
-                BreakerStatus::Open { .. } | BreakerStatus::Closed => {
-                    BreakerRejection::Open { until }
-                }
-            }),
+        let status = self.status();
+        let (until, refusal) = match status {
+            BreakerStatus::Closed => return Ok(Vec::new()),
+            BreakerStatus::Open { retry_at: until } => (until, BreakerRejection::Open { until }),
+            BreakerStatus::HalfOpen { until } => (until, BreakerRejection::CallUnderWay { until }),
+        };
+        if now < until && waited_out != Some(status) {
+            return Err(refusal);
         }
+        let until = now.plus(policy.cooldown_seconds.into());
+        Ok(vec![ActorEvent::CircuitBreakerHalfOpened { until }])
     }
 
     /// Counts a failed call, and opens the breaker at the limit or after the one call. A call that

@@ -32,6 +32,16 @@ pub enum BreakerStatus {
     },
 }
 
+impl BreakerStatus {
+    /// Until when it refuses calls, by the clock of who recorded it.
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::Closed => None,
+            Self::Open { retry_at: until } | Self::HalfOpen { until } => Some(until),
+        }
+    }
+}
+
 impl ActorBreaker {
     /// The failures since the last success.
     pub fn failure_count(&self) -> u32 {

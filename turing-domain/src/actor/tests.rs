@@ -58,7 +58,7 @@ fn succeed(breaker: &ActorBreaker) -> Result<Vec<ActorEvent>, Infallible> {
 }
 
 fn claim(seconds: u64) -> impl Fn(&ActorBreaker) -> Result<Vec<ActorEvent>, BreakerRejection> {
-    move |breaker| breaker.let_one_through(&BreakerPolicy::default(), at(seconds))
+    move |breaker| breaker.let_one_through(&BreakerPolicy::default(), None, at(seconds))
 }
 
 #[test]
@@ -85,13 +85,13 @@ fn a_success_between_failures_forgets_them() {
 fn an_actor_that_never_fails_writes_nothing() {
     given::<ActorBreaker>([]).when(succeed).then_nothing();
     given::<ActorBreaker>([]).when(claim(0)).then_nothing();
-    assert_eq!(ActorBreaker::default().permit(at(0)), CallPermit::Free);
+    assert_eq!(ActorBreaker::default().status().until(), None);
 }
 
 #[test]
 fn an_open_breaker_refuses_calls_for_its_time() {
     let breaker: ActorBreaker = fold(&open());
-    assert_eq!(breaker.permit(at(299)), CallPermit::Refused { until: at(300) });
+    assert_eq!(breaker.status().until(), Some(at(300)));
     given::<ActorBreaker>(open())
         .when(claim(299))
         .then_rejected(BreakerRejection::Open { until: at(300) });
@@ -99,8 +99,6 @@ fn an_open_breaker_refuses_calls_for_its_time() {
 
 #[test]
 fn then_exactly_one_call_is_let_through() {
-    let breaker: ActorBreaker = fold(&open());
-    assert_eq!(breaker.permit(at(300)), CallPermit::Once);
     let under_way = BreakerRejection::CallUnderWay { until: at(600) };
     given::<ActorBreaker>(open())
         .when(claim(300))
@@ -116,6 +114,30 @@ fn then_exactly_one_call_is_let_through() {
 fn a_call_from_which_nobody_came_back_blocks_for_a_while_only() {
     let history = [open(), vec![half_opened(600)]].concat();
     given::<ActorBreaker>(history).when(claim(600)).then([half_opened(900)]);
+}
+
+#[test]
+fn who_waited_out_a_time_by_another_clock_gets_the_call_and_records_the_time_it_is() {
+    let day = 86_400;
+    let waited_out = |status: BreakerStatus, seconds| {
+        move |breaker: &ActorBreaker| {
+            breaker.let_one_through(&BreakerPolicy::default(), Some(status), at(seconds))
+        }
+    };
+    let ahead = BreakerStatus::Open { retry_at: at(day) };
+    let mut history = vec![failed(), opened(5, day)];
+    given::<ActorBreaker>(history.clone())
+        .when(waited_out(ahead, 10))
+        .then([half_opened(310)])
+        .then_again_rejected(BreakerRejection::CallUnderWay { until: at(310) });
+    // what was waited for is over, and another wait has begun
+    history.push(half_opened(day));
+    given::<ActorBreaker>(history.clone())
+        .when(waited_out(ahead, 10))
+        .then_rejected(BreakerRejection::CallUnderWay { until: at(day) });
+    given::<ActorBreaker>(history)
+        .when(waited_out(BreakerStatus::HalfOpen { until: at(day) }, 10))
+        .then([half_opened(310)]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(crate) fn decide(
     let (run_id, conversation_id) = (RUN, CONVERSATION);
     let attempt = Attempt { run_id, conversation_id, execution: 1, retries: 0 };
     match command {
-        Command::Claim(now) => breaker.let_one_through(&policy, *now),
+        Command::Claim(now) => breaker.let_one_through(&policy, None, *now),
         Command::Fail(now) => {
             Ok(breaker.record_failure(&policy, attempt, &FailureType::Timeout, *now))
         }

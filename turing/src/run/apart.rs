@@ -8,6 +8,7 @@ use es_core::EventId;
 use tokio::task::{JoinError, JoinSet};
 use turing_domain::{ConversationId, PostingId};
 
+use super::clocks::Moment;
 use super::enter::Entered;
 use super::step::{AttemptResult, Moved};
 use super::{Run, RunError};
@@ -20,10 +21,10 @@ const PLACES: usize = 256;
 
 /// What was recorded for a posting.
 pub(super) enum Done {
-    /// It entered the run.
-    Entered(Entered),
-    /// It moved at a conversation.
-    Moved(ConversationId, Moved),
+    /// It entered the run, or was met in it at this moment.
+    Entered(Entered, Moment),
+    /// It moved at a conversation, at this moment.
+    Moved(ConversationId, Moved, Moment),
 }
 
 /// What came of recording something for a posting.
@@ -91,7 +92,7 @@ impl Run<'_> {
         match recording {
             Recording::Over(recorded) => return self.settle(*recorded),
             Recording::Late(posting, mut late) => {
-                let tasks = self.agenda.remove(posting);
+                let tasks = self.agenda.set_aside(posting);
                 let cause = |task: &super::Task| Some((task.attempt.conversation_id, task.cause?));
                 self.apart.causes.insert(posting, tasks.iter().filter_map(cause).collect());
                 self.apart.tasks.spawn(async move { late.join_next().await });
@@ -129,14 +130,14 @@ impl Run<'_> {
         let Recorded { posting, done } = recorded;
         let known = self.apart.causes.remove(&posting).unwrap_or_default();
         match done {
-            Ok(Done::Entered(Entered { state, causes })) => {
-                self.place(posting, &state, &causes);
+            Ok(Done::Entered(Entered { state, causes }, seen)) => {
+                self.place(posting, &state, &causes, seen);
                 self.report.moved(&state);
                 Ok(None)
             }
-            Ok(Done::Moved(conversation, mut moved)) => {
+            Ok(Done::Moved(conversation, mut moved, seen)) => {
                 moved.causes.splice(0..0, known);
-                Ok(self.moved(conversation, posting, moved))
+                Ok(self.moved(conversation, posting, moved, seen))
             }
             Err(error) if error.concerns_one_posting() && !self.stands_still(&error) => {
                 if error.is_held_up() {

@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use es_core::{ExecuteError, LoadError, Metadata, Repository, Timestamp};
-use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, CallPermit};
+use es_core::{ExecuteError, LoadError, Metadata, Repository};
+use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus};
 
+use super::agenda::Gate;
+use super::clocks::{Clocks, Moment};
 use super::{RunError, told};
 
 /// What is known of the actors' circuit breakers.
@@ -17,9 +20,25 @@ use super::{RunError, told};
 pub(super) struct Breakers {
     pub(super) actors: Repository<ActorBreaker>,
     pub(super) policy: BreakerPolicy,
-    known: Mutex<HashMap<ActorId, ActorBreaker>>,
+    clocks: Clocks,
+    known: Mutex<HashMap<ActorId, Known>>,
     /// Actors whose events cannot be read: they are called as if they had no breaker.
     unreadable: Mutex<BTreeMap<ActorId, String>>,
+}
+
+/// What the store last answered of one breaker.
+#[derive(Debug)]
+struct Known {
+    breaker: ActorBreaker,
+    /// The latest wait that was met; it may be of a status that is over.
+    wait: Option<Wait>,
+}
+
+/// For how long a status refuses calls, from when it was first met.
+#[derive(Debug, Clone, Copy)]
+struct Wait {
+    status: BreakerStatus,
+    until: Instant,
 }
 
 impl Breakers {
@@ -27,10 +46,11 @@ impl Breakers {
     pub(super) async fn load(
         actors: Repository<ActorBreaker>,
         policy: BreakerPolicy,
+        clocks: Clocks,
         ids: impl IntoIterator<Item = ActorId>,
     ) -> Result<Self, LoadError> {
         let (known, unreadable) = (Mutex::default(), Mutex::default());
-        let breakers = Self { actors, policy, known, unreadable };
+        let breakers = Self { actors, policy, clocks, known, unreadable };
         for id in ids {
             breakers.reload(id).await?;
         }
@@ -55,35 +75,50 @@ impl Breakers {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&actor);
     }
 
-    /// Whether the actor gets a call.
-    pub(super) fn permit(&self, actor: ActorId, now: Timestamp) -> CallPermit {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&actor).map_or(CallPermit::Free, |breaker| breaker.permit(now))
+    /// How many calls the actor gets.
+    pub(super) fn gate(&self, actor: ActorId, now: Instant) -> Gate {
+        match self.wait(actor) {
+            None => Gate::Wide,
+            Some(Wait { until, .. }) if now < until => Gate::Shut { until },
+            Some(_) => Gate::One,
+        }
     }
 
-    /// Remembers what the store answered.
-    pub(super) fn remember(&self, actor: ActorId, breaker: ActorBreaker) {
+    /// What keeps calls from the actor, or did until it was waited out.
+    fn wait(&self, actor: ActorId) -> Option<Wait> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(&actor)?;
+        known.wait.filter(|wait| wait.status == known.breaker.status())
+    }
+
+    /// Remembers what the store answered, and that it was met at this moment. A wait that was met
+    /// before goes on, and none is longer than an open breaker's time.
+    pub(super) fn remember(&self, actor: ActorId, breaker: ActorBreaker, seen: Moment) {
+        let status = breaker.status();
+        let longest = self.policy.cooldown_seconds.into();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(actor, breaker);
+        let mut wait = known.get(&actor).and_then(|known| known.wait);
+        if let Some(until) = status.until()
+            && wait.is_none_or(|wait| wait.status != status)
+        {
+            wait = Some(Wait { status, until: seen.deadline(until, longest) });
+        }
+        known.insert(actor, Known { breaker, wait });
     }
 
     /// Asks for a call now; an open breaker whose time is over lets exactly one through, which the
     /// store decides.
-    pub(super) async fn claim(
-        &self,
-        actor: ActorId,
-        now: Timestamp,
-        metadata: Metadata,
-    ) -> Result<bool, RunError> {
-        match self.permit(actor, now) {
-            CallPermit::Free => return Ok(true),
-            CallPermit::Refused { .. } => return Ok(false),
-            CallPermit::Once => {}
+    pub(super) async fn claim(&self, actor: ActorId, metadata: Metadata) -> Result<bool, RunError> {
+        let Some(Wait { status, until }) = self.wait(actor) else { return Ok(true) };
+        let now = self.clocks.moment();
+        if now.at < until {
+            return Ok(false);
         }
-        let claim = |breaker: &ActorBreaker| breaker.let_one_through(&self.policy, now);
+        let (policy, waited_out) = (&self.policy, Some(status));
+        let claim = |breaker: &ActorBreaker| breaker.let_one_through(policy, waited_out, now.wall);
         match self.actors.update(&actor, claim).metadata(metadata).retries(5).await {
             Ok(executed) => {
-                self.remember(actor, executed.state);
+                self.remember(actor, executed.state, now);
                 Ok(true)
             }
             Err(ExecuteError::Rejected(
@@ -108,7 +143,7 @@ impl Breakers {
     ) -> Result<(), RunError> {
         let is_clean = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(&actor).is_none_or(|breaker| *breaker == ActorBreaker::default())
+            known.get(&actor).is_none_or(|known| known.breaker == ActorBreaker::default())
         };
         if is_clean {
             return Ok(());
@@ -119,7 +154,10 @@ impl Breakers {
             Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
                 self.give_up(actor, &error);
             }
-            recovered => self.remember(actor, recovered.map_err(RunError::record)?.state),
+            recovered => {
+                let state = recovered.map_err(RunError::record)?.state;
+                self.remember(actor, state, self.clocks.moment());
+            }
         }
         Ok(())
     }
@@ -127,7 +165,7 @@ impl Breakers {
     /// Looks what the store has; an actor whose events cannot be read goes without a breaker.
     pub(super) async fn reload(&self, actor: ActorId) -> Result<(), LoadError> {
         match self.actors.load(&actor).await {
-            Ok(loaded) => self.remember(actor, loaded.state),
+            Ok(loaded) => self.remember(actor, loaded.state, self.clocks.moment()),
             Err(error @ LoadError::Decode { .. }) => self.give_up(actor, &error),
             Err(error) => return Err(error),
         }

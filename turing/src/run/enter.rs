@@ -14,6 +14,7 @@ use turing_domain::{
 use crate::store::Store;
 
 use super::apart::Done;
+use super::clocks::Moment;
 use super::step::{StepError, opened, opened_by};
 use super::{Observer, Run, RunError, Shared};
 
@@ -37,8 +38,10 @@ impl Run<'_> {
             {
                 let shared = self.shared.clone();
                 entering.spawn(async move {
-                    let entering = enter(shared.clone(), posting);
-                    shared.recording(posting, async { Ok(Done::Entered(entering.await?)) }).await
+                    let seen = shared.clocks.moment();
+                    let entering = enter(shared.clone(), posting, seen);
+                    let entered = async move { Ok(Done::Entered(entering.await?, seen)) };
+                    shared.recording(posting, entered).await
                 });
             }
             let Some(entered) = entering.join_next().await else { return Ok(()) };
@@ -46,12 +49,13 @@ impl Run<'_> {
         }
     }
 
-    /// Puts a posting where its state says it stands.
+    /// Puts a posting where its state says it stands; `seen` is the moment of that state.
     pub(super) fn place(
         &mut self,
         posting: PostingId,
         state: &Posting,
         causes: &[(ConversationId, EventId)],
+        seen: Moment,
     ) {
         // a posting that went on to another run stands nowhere in this one
         let steps = match state.is_open_in(self.shared.run_id) {
@@ -61,11 +65,17 @@ impl Run<'_> {
         let cause_of = |conversation| {
             causes.iter().rfind(|(opened, _)| *opened == conversation).map(|(_, cause)| *cause)
         };
-        self.agenda.place(posting, &steps, cause_of);
+        let longest = self.shared.definition.workflow.retry.max_seconds.into();
+        let until = |due_at| seen.deadline(due_at, longest);
+        self.agenda.place(posting, &steps, until, cause_of);
     }
 }
 
-async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Entered, RunError> {
+async fn enter(
+    shared: std::sync::Arc<Shared>,
+    posting: PostingId,
+    seen: Moment,
+) -> Result<Entered, RunError> {
     let executed = match try_enter(&shared, posting, None).await {
         // a run that is over holds no posting any more
         Err(ExecuteError::Rejected(PostingRejection::InAnotherRun { run_id, workflow_id }))
@@ -84,7 +94,7 @@ async fn enter(shared: std::sync::Arc<Shared>, posting: PostingId) -> Result<Ent
         let causes = opened_by(&executed.events, appended);
         return Ok(Entered { state: executed.state, causes });
     }
-    settle(&shared, posting, executed.state).await
+    settle(&shared, posting, executed.state, seen).await
 }
 
 /// Lets a posting enter the run; from the run `over` it is released first.
@@ -117,15 +127,20 @@ async fn is_over(shared: &Shared, workflow: WorkflowId, run_id: RunId) -> Result
 
 /// A posting that was in the run already: what its last result leads to is recorded if that is
 /// missing, and what opened its positions is looked up.
-async fn settle(shared: &Shared, posting: PostingId, state: Posting) -> Result<Entered, RunError> {
+async fn settle(
+    shared: &Shared,
+    posting: PostingId,
+    state: Posting,
+    seen: Moment,
+) -> Result<Entered, RunError> {
     let mut state = state;
     if state.is_open_in(shared.run_id) && state.run().is_some_and(|run| !run.finished().is_empty())
     {
-        let (now, jitter) = (shared.environment.clock.now(), shared.environment.jitter.fraction());
+        let jitter = shared.environment.jitter.fraction();
         let settled = shared
             .postings
             .update(&posting, |state: &Posting| {
-                state.settle(&shared.definition.workflow, now, jitter)
+                state.settle(&shared.definition.workflow, seen.wall, jitter)
             })
             .metadata(shared.metadata(posting, None))
             .retries(5)

@@ -16,6 +16,7 @@ use turing_domain::{
 use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Problem, execute};
+use super::clocks::Moment;
 use super::{RunError, Shared};
 
 /// How often recording a result meets another writer before it gives up.
@@ -120,13 +121,14 @@ pub(super) async fn take_step(shared: Arc<Shared>, task: Task) -> Result<Recordi
     let made = make(&shared, task).await;
     let recorder = shared.clone();
     let recorded = async move {
+        let seen = recorder.clocks.moment();
         let moved = match made? {
             Made::Elsewhere(state) => {
                 Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO }
             }
-            Made::Here(actor, attempted) => record(&recorder, task, actor, attempted).await?,
+            Made::Here(actor, attempted) => record(&recorder, task, actor, attempted, seen).await?,
         };
-        Ok(Done::Moved(attempt.conversation_id, moved))
+        Ok(Done::Moved(attempt.conversation_id, moved, seen))
     };
     shared.recording(posting, recorded).await
 }
@@ -153,10 +155,11 @@ async fn record(
     task: Task,
     actor: ActorId,
     attempted: Attempted,
+    seen: Moment,
 ) -> Result<Moved, RunError> {
     let Task { posting, attempt, cause } = task;
     let Attempted { result, duration } = attempted;
-    let record = Record { shared, posting, attempt, actor, cause };
+    let record = Record { shared, posting, attempt, actor, cause, seen };
     match result {
         Ok(Answer { output, llm }) => {
             let completion = Completion { attempt, output, duration: Some(duration), llm };
@@ -170,7 +173,7 @@ async fn record(
                 stderr,
                 model,
                 duration: Some(duration),
-                now: shared.environment.clock.now(),
+                now: seen.wall,
                 jitter: shared.environment.jitter.fraction(),
                 breaker_opened: None,
             };
@@ -198,6 +201,8 @@ struct Record<'a> {
     attempt: Attempt,
     actor: ActorId,
     cause: Option<EventId>,
+    /// When the attempt ended.
+    seen: Moment,
 }
 
 impl Record<'_> {
@@ -276,7 +281,7 @@ impl Record<'_> {
         failure: &Failure,
         duration: Duration,
     ) -> Result<Moved, RunError> {
-        let &Self { shared, posting, attempt, actor, .. } = self;
+        let &Self { shared, posting, attempt, actor, seen, .. } = self;
         let workflow = &shared.definition.workflow;
         let failure_type = failure.failure_type.clone();
         let result = Some(Err(failure_type.clone()));
@@ -308,10 +313,15 @@ impl Record<'_> {
             }
             _ => Vec::new(),
         };
+        // a breaker that opened before is met only now
+        let seen = match &executed.events {
+            Some((_, calls)) if ActorBreaker::opened(calls).is_some() => seen,
+            _ => shared.clocks.moment(),
+        };
         let is_repeat = executed.is_repeat();
         let (state, breaker) = executed.states;
         check_moved(posting, attempt, is_repeat, &state)?;
-        shared.breakers.remember(actor, breaker);
+        shared.breakers.remember(actor, breaker, seen);
         Ok(Moved { causes, state, result, duration })
     }
 }

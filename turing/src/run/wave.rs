@@ -1,14 +1,13 @@
 //! Executing wave after wave until nothing is left to do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use es_core::{ExecuteError, LoadError, Metadata, Timestamp};
+use es_core::{ExecuteError, LoadError, Metadata};
 use tokio::task::JoinSet;
-use turing_domain::{
-    ActorId, CallPermit, ConversationId, ConversationWaves, PostingId, WaveCompletion,
-};
+use turing_domain::{ActorId, ConversationId, ConversationWaves, PostingId, WaveCompletion};
 
 use super::agenda::{Gate, Wave};
+use super::clocks::Moment;
 use super::step::{AttemptResult, Moved, take_step};
 use super::{Run, RunError, Shared, told};
 
@@ -25,7 +24,7 @@ impl Run<'_> {
         while !*self.stop.borrow() {
             self.take_back()?;
             let shared = self.shared.clone();
-            let now = shared.environment.clock.now();
+            let now = shared.clocks.timer.now();
             let gate = |conversation| shared.gate(conversation, now);
             self.agenda.wake(now);
             if let Some(wave) = self.agenda.next_wave(gate) {
@@ -33,18 +32,16 @@ impl Run<'_> {
                 continue;
             }
             let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
-            match next.into_iter().flatten().min() {
-                Some(due) => self.wait(due.since(now)).await,
-                None if self.apart.len() == 0 => return Ok(()),
-                None => {
-                    self.tell_apart();
-                    let mut stop = self.stop.clone();
-                    tokio::select! {
-                        waited = self.wait_for_one_apart() => waited?,
-                        _ = stop.wait_for(|stop| *stop) => {}
-                    }
+            let next = next.into_iter().flatten().min();
+            match next {
+                Some(until) => {
+                    let longest = until.saturating_duration_since(now);
+                    self.observer.waits(self.agenda.waiting(), self.agenda.ready(), longest);
                 }
+                None if self.apart.len() == 0 => return Ok(()),
+                None => self.tell_apart(),
             }
+            self.wait(next).await?;
         }
         // what was attempted is recorded before it stops
         while self.apart.len() > 0 {
@@ -53,14 +50,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits for this long, or until it is asked to stop.
-    async fn wait(&mut self, duration: Duration) {
-        self.observer.waits(self.agenda.waiting(), self.agenda.ready(), duration);
-        // a clock that is set back while we wait must not make us wait for hours
-        let duration = duration.min(Duration::from_secs(60));
+    /// Waits until then, until something was recorded for a posting that stands apart, or until it
+    /// is asked to stop.
+    async fn wait(&mut self, until: Option<Instant>) -> Result<(), RunError> {
+        let (timer, mut stop) = (self.shared.clocks.timer.clone(), self.stop.clone());
+        let some_apart = self.apart.len() > 0;
+        let (is_bounded, until) = (until.is_some(), until.unwrap_or_else(|| timer.now()));
         tokio::select! {
-            () = tokio::time::sleep(duration) => {}
-            _ = self.stop.wait_for(|stop| *stop) => {}
+            () = timer.sleep_until(until), if is_bounded => Ok(()),
+            waited = self.wait_for_one_apart(), if some_apart => waited,
+            Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
         }
     }
 
@@ -72,10 +71,10 @@ impl Run<'_> {
         };
         let size = wave.tasks.len();
         self.observer.wave_begins(conversation, size);
-        let began = shared.environment.clock.now();
+        let began = shared.clocks.timer.now();
         self.begin_wave(conversation.id, size).await?;
         let count = self.attempt_all(wave).await?;
-        let took = shared.environment.clock.now().since(began);
+        let took = shared.clocks.timer.now().saturating_duration_since(began);
         self.end_wave(conversation.id, &count, Some(took)).await?;
         self.observer.wave_ends(conversation, count.processed, count.failed);
         Ok(())
@@ -193,9 +192,10 @@ impl Run<'_> {
         conversation: ConversationId,
         posting: PostingId,
         moved: Moved,
+        seen: Moment,
     ) -> Option<AttemptResult> {
         let Moved { causes, state, result, duration } = moved;
-        self.place(posting, &state, &causes);
+        self.place(posting, &state, &causes, seen);
         if let Some(result) = &result {
             self.report.attempted(conversation, result.clone().err(), duration);
         }
@@ -211,20 +211,14 @@ impl Shared {
     }
 
     /// Whether attempts at a conversation may be made now.
-    fn gate(&self, conversation: ConversationId, now: Timestamp) -> Gate {
-        let permit = self.actor_of(conversation).map(|actor| self.breakers.permit(actor, now));
-        match permit {
-            None | Some(CallPermit::Free) => Gate::Wide,
-            Some(CallPermit::Once) => Gate::One,
-            Some(CallPermit::Refused { until }) => Gate::Shut { until },
-        }
+    fn gate(&self, conversation: ConversationId, now: Instant) -> Gate {
+        self.actor_of(conversation).map_or(Gate::Wide, |actor| self.breakers.gate(actor, now))
     }
 
     /// Asks the breaker of a conversation's actor for one call.
     async fn claim_call(&self, conversation: ConversationId) -> Result<bool, RunError> {
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
-        let now = self.environment.clock.now();
-        self.breakers.claim(actor, now, self.run_metadata()).await
+        self.breakers.claim(actor, self.run_metadata()).await
     }
 
     /// What events that concern no single posting carry in this run.
