@@ -211,7 +211,7 @@ impl Scene {
                 name @ ("circuit_breaker_opened" | "circuit_breaker_half_opened") => {
                     calls += usize::from(name == "circuit_breaker_half_opened");
                     let until = until(event);
-                    let next = later.find(|(_, other)| other.event_type.as_str().starts_with("circuit"));
+                    let next = later.find(|(_, other)| other.event_type != "actor_call_failed");
                     let half = |(_, other): &(usize, &RecordedEvent)| {
                         other.event_type == "circuit_breaker_half_opened"
                     };
