@@ -201,6 +201,8 @@ pub struct Llm {
     pub seed: Option<i64>,
     /// The longest answer in tokens.
     pub max_tokens: Option<u32>,
+    /// The same under the name that newer models of OpenAI ask for, thoughts included.
+    pub max_completion_tokens: Option<u32>,
     /// The environment variable that holds the key of the endpoint.
     pub api_key_env: Option<String>,
 }

@@ -25,9 +25,10 @@ const FULL: &str = r#"
     type = "llm"
     model = "llama3"
     endpoint = "http://localhost:11434"
-    protocol = "ollama_chat"
+    protocol = "openai_chat"
     temperature = 0
     seed = 7
+    max_completion_tokens = 200
 
     [[actors]]
     id = 76

@@ -106,6 +106,7 @@ fn actors() -> Vec<Actor> {
         temperature: Some(0.5),
         seed: Some(1),
         max_tokens: None,
+        max_completion_tokens: None,
         api_key_env: None,
     };
     let kinds = [ActorKind::Script(script), ActorKind::Llm(llm), ActorKind::Human];

@@ -50,6 +50,8 @@ enum Form<'a> {
         seed: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         max_tokens: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_completion_tokens: Option<u32>,
     },
 }
 
@@ -77,7 +79,7 @@ impl Options {
 
 /// The body of a request.
 pub(super) fn question(actor: &Llm, input: &str) -> Vec<u8> {
-    let &Llm { temperature, seed, max_tokens, .. } = actor;
+    let &Llm { temperature, seed, max_tokens, max_completion_tokens, .. } = actor;
     let system = actor.system.as_deref();
     let options = Options { temperature, seed, num_predict: max_tokens };
     let messages = || {
@@ -87,9 +89,13 @@ pub(super) fn question(actor: &Llm, input: &str) -> Vec<u8> {
     let form = match actor.protocol {
         LlmProtocol::OllamaGenerate => Form::Generate { prompt: input, system, options },
         LlmProtocol::OllamaChat => Form::Chat { messages: messages(), options },
-        LlmProtocol::OpenaiChat => {
-            Form::Completions { messages: messages(), temperature, seed, max_tokens }
-        }
+        LlmProtocol::OpenaiChat => Form::Completions {
+            messages: messages(),
+            temperature,
+            seed,
+            max_tokens,
+            max_completion_tokens,
+        },
     };
     let question = Question { model: &actor.model, stream: false, form };
     serde_json::to_vec(&question).expect("texts and numbers always make JSON")

@@ -87,6 +87,16 @@ async fn completions_are_asked_with_messages_and_plain_settings() {
 }
 
 #[tokio::test]
+async fn the_limit_of_newer_models_is_sent_by_its_own_name() {
+    let protocol = LlmProtocol::OpenaiChat;
+    let mut server = Server::start(Reply::text(protocol, "fine")).await;
+    let actor = Llm { max_completion_tokens: Some(128), ..server.actor(protocol) };
+    let body = asked(&mut server, actor).await.body;
+    assert_eq!(body["max_completion_tokens"], 128);
+    assert_eq!(body.get("max_tokens"), None);
+}
+
+#[tokio::test]
 async fn what_a_definition_leaves_out_is_not_sent() {
     let messages = json!([{"role": "user", "content": "Summarize this."}]);
     for protocol in PROTOCOLS {

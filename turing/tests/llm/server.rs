@@ -238,6 +238,7 @@ pub(crate) fn actor(endpoint: &str, protocol: LlmProtocol) -> Llm {
         temperature: None,
         seed: None,
         max_tokens: None,
+        max_completion_tokens: None,
         api_key_env: None,
     }
 }
