@@ -64,6 +64,14 @@ stored_names! {
         Connection = "connection",
         /// The actor answered something that cannot be kept or read.
         InvalidOutput = "invalid_output",
+        /// The provider broke the answer off.
+        BrokenOff = "broken_off",
+        /// The answer ends at the most tokens that the model may write.
+        CutOff = "cut_off",
+        /// The provider's filter held the answer, or a part of it, back.
+        Filtered = "filtered",
+        /// The model says that it will not answer.
+        Refused = "refused",
         /// The input could not be made, or the actor refused it.
         InvalidInput = "invalid_input",
         /// The script ended with a status other than zero.

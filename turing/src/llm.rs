@@ -1,5 +1,6 @@
 //! Language models: one call is one request over HTTP, held to its limits.
 
+mod answer;
 mod client;
 mod endpoint;
 mod failure;
@@ -9,11 +10,13 @@ mod secret;
 
 use std::time::{Duration, Instant};
 
+use hyper::Response;
+use hyper::body::Incoming;
 use turing_domain::{FailureType, Llm, LlmUsage};
 
+use answer::Answer;
 use endpoint::Address;
 use failure::CallError;
-use protocol::Answer;
 
 pub use client::LlmClient;
 pub use endpoint::{EndpointError, api_key, check_endpoint};
@@ -77,8 +80,9 @@ pub enum LlmOutcome {
 /// end in `/v1`, as such servers' documentation writes it.
 ///
 /// No redirect is followed and no proxy is used, whatever the environment says. An answer without
-/// text, with U+0000 or past the output limit is `invalid_output`. No more of a response is read
-/// than an answer of the allowed size can need.
+/// text, with U+0000 or past the output limit is `invalid_output`; one that the provider broke off
+/// or filtered, that ran out of tokens, or that is a refusal, has a failure type of its own. No more
+/// of a response is read than an answer of the allowed size can need.
 ///
 /// A refusal of the key (401, 403) is `invalid_input`: it is not retried, because only a person can
 /// change the key.
@@ -108,14 +112,18 @@ pub async fn call_llm(client: &LlmClient, call: &LlmCall) -> LlmOutcome {
 }
 
 async fn ask(client: &LlmClient, call: &LlmCall, address: &Address) -> Result<Answer, CallError> {
-    let LlmCall { actor, input, api_key, limits } = call;
+    let LlmCall { actor, input, api_key, .. } = call;
     endpoint::check_call(actor, address, api_key.as_ref())?;
     let body = protocol::question(actor, input);
     let response = client.post(address, body, api_key.as_ref()).await?;
-    let status = response.status();
-    if !status.is_success() {
+    read(call, response).await
+}
+
+async fn read(call: &LlmCall, response: Response<Incoming>) -> Result<Answer, CallError> {
+    let LlmCall { actor, api_key, limits, .. } = call;
+    if !response.status().is_success() {
         return Err(refusal::read(response, api_key.as_ref()).await);
     }
     let body = client::read_whole(response.into_body(), limits.output_bytes).await?;
-    protocol::answer(actor, &body, limits.output_bytes, api_key.as_ref())
+    answer::read(actor, &body, limits.output_bytes, api_key.as_ref())
 }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use support::{Workspace, find, names};
 
-/// A server that answers every question by `answer`; what it was asked is remembered.
+/// A server that answers every question by `answer`, with a status, headers and a body; what it was
+/// asked is remembered.
 fn serve(
-    answer: impl Fn(usize, &Value) -> (u16, Value) + Send + 'static,
+    answer: impl Fn(usize, &Value) -> (u16, &'static str, Value) + Send + 'static,
 ) -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -24,11 +25,11 @@ fn serve(
             let mut connection = connection.unwrap();
             let Some(question) = read(&connection) else { continue };
             let mut seen = seen.lock().unwrap();
-            let (status, body) = answer(seen.len(), &question);
+            let (status, headers, body) = answer(seen.len(), &question);
             seen.push(question);
             let body = body.to_string();
             let head = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                "HTTP/1.1 {status} X\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\
                  connection: close\r\n\r\n",
                 body.len()
             );
@@ -121,7 +122,7 @@ fn a_model_is_asked_and_its_answer_is_a_fact_with_its_tokens() {
         let answer = if passes { "[PASS] grüße" } else { "[FAIL]" };
         let body = json!({"model": "small:1b", "response": answer, "done": true,
             "prompt_eval_count": 12, "eval_count": 5});
-        (200, body)
+        (200, "", body)
     });
     let workspace = workspace(&endpoint);
     workspace.run(&["--parallel", "1"]).expect_code(0);
@@ -145,9 +146,9 @@ fn a_model_is_asked_and_its_answer_is_a_fact_with_its_tokens() {
 #[test]
 fn a_model_that_fails_for_a_while_is_asked_again() {
     let (endpoint, asked) = serve(|number, _| match number {
-        0 => (429, json!({"error": "slow down"})),
-        1 => (500, json!({"error": "internal"})),
-        _ => (200, json!({"model": "small:1b", "response": "[PASS]", "done": true})),
+        0 => (429, "", json!({"error": "slow down"})),
+        1 => (500, "", json!({"error": "internal"})),
+        _ => (200, "", json!({"model": "small:1b", "response": "[PASS]", "done": true})),
     });
     let workspace = workspace(&endpoint);
     workspace.run(&["--parallel", "1"]).expect_code(0);
@@ -164,7 +165,7 @@ fn a_model_that_fails_for_a_while_is_asked_again() {
 
 #[test]
 fn a_model_that_is_not_there_fails_the_posting_by_name() {
-    let (endpoint, _) = serve(|_, _| (404, json!({"error": "model 'small:1b' not found"})));
+    let (endpoint, _) = serve(|_, _| (404, "", json!({"error": "model 'small:1b' not found"})));
     let workspace = workspace(&endpoint);
     workspace.run(&[]).expect_code(0);
     let events = workspace.events(1);

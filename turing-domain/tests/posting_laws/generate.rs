@@ -61,6 +61,8 @@ fn failure_type() -> impl Strategy<Value = FailureType> {
     prop::sample::select(vec![
         FailureType::Timeout,
         FailureType::Connection,
+        FailureType::BrokenOff,
+        FailureType::Refused,
         FailureType::ScriptError,
         FailureType::Unknown,
         FailureType::Other("cosmic_ray".to_owned()),

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::{LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use turing_domain::{FailureType, Llm};
 
 use super::client;
@@ -79,12 +80,22 @@ pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> 
     Refusal { failure_type, status: Some(status), text }.into()
 }
 
-/// The `error` of a body whose status is success.
-pub(super) fn in_answer(error: &str, key: Option<&Secret>) -> CallError {
-    let body = format!("{{\"error\":{error}}}");
-    let text = quote(&text_of(body.as_bytes()), key);
-    let failure_type = by_text(&text).unwrap_or(FailureType::Unknown);
+/// The `error` of a body whose status is success. A gateway that had answered before its upstream
+/// failed names the status in it.
+pub(super) fn in_answer(error: &RawValue, key: Option<&Secret>) -> CallError {
+    let text = words(error, key);
+    let failure_type = match status_in(error) {
+        Some(status) => classify(status, false, &text),
+        None => by_text(&text).unwrap_or(FailureType::Unknown),
+    };
     Refusal { failure_type, status: None, text }.into()
+}
+
+fn status_in(error: &RawValue) -> Option<StatusCode> {
+    let error: Value = serde_json::from_str(error.get()).ok()?;
+    let code = u16::try_from(error.get("code")?.as_u64()?).ok()?;
+    let status = StatusCode::from_u16(code).ok()?;
+    (status.is_client_error() || status.is_server_error()).then_some(status)
 }
 
 fn classify(status: StatusCode, has_date: bool, text: &str) -> FailureType {
@@ -115,6 +126,7 @@ fn by_text(text: &str) -> Option<FailureType> {
         () if has(&["rate limit", "too many requests", "server busy", "overloaded"]) => {
             Some(FailureType::RateLimited)
         }
+        () if has(&["content_filter", "content management policy"]) => Some(FailureType::Filtered),
         () if is_about_a_model(&text) && has(&["not found", "does not exist"]) => {
             Some(FailureType::NotFound)
         }
@@ -137,6 +149,11 @@ fn text_of(body: &[u8]) -> String {
     let paths = ["/error/message", "/error", "/message", "/detail"];
     let found = paths.iter().find_map(|path| value.pointer(path)?.as_str());
     found.map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a value in an answer says, whatever its form, for an event.
+pub(super) fn words(value: &RawValue, key: Option<&Secret>) -> String {
+    quote(&text_of(format!("{{\"error\":{value}}}").as_bytes()), key)
 }
 
 /// An endpoint's words for an event: on one line, not too long, and without the key.

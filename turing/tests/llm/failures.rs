@@ -61,6 +61,12 @@ async fn a_refusal_is_classified_by_its_text_where_the_status_leaves_it_open() {
         ("200 OK", "Rate limit reached", FailureType::RateLimited),
         ("200 OK", "input exceeds the context window", FailureType::InvalidInput),
         ("200 OK", "gremlins", FailureType::Unknown),
+        ("400 Bad Request", "content_filter: hate", FailureType::Filtered),
+        (
+            "400 Bad Request",
+            "the prompt triggered Azure OpenAI's content management policy",
+            FailureType::Filtered,
+        ),
     ];
     for (status, text, expected) in cases {
         let bodies = [
@@ -182,7 +188,7 @@ async fn a_call_ends_at_its_time_limit() {
         let mut call = server.call(GENERATE);
         call.limits.time = Duration::from_millis(300);
         let outcome = call_llm(&LlmClient::new(), &call).await;
-        let LlmOutcome::Failed { failure_type, error, duration } = outcome else {
+        let LlmOutcome::Failed { failure_type, error, duration, .. } = outcome else {
             panic!("{outcome:?}");
         };
         assert_eq!(failure_type, FailureType::Timeout);

@@ -45,10 +45,15 @@ fn each_failure_type_is_repeated_or_not() {
         let events = posting.fail(&workflow, &report).unwrap();
         events.iter().any(|event| matches!(event, PostingEvent::RetryScheduled { .. }))
     };
-    for name in ["timeout", "interrupted", "rate_limited", "connection", "invalid_output"] {
+    for name in
+        ["timeout", "interrupted", "rate_limited", "connection", "invalid_output", "broken_off"]
+    {
         assert!(repeated(name), "{name}");
     }
     for name in [
+        "cut_off",
+        "filtered",
+        "refused",
         "invalid_input",
         "script_error",
         "not_found",
