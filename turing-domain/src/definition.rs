@@ -135,6 +135,11 @@ impl RetryPolicy {
         let seconds = longest.min(self.max_seconds.get()) * fraction.clamp(0.0, 1.0);
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
+
+    /// How long a pause lasts that an actor asked for, if it did: at most as long as any delay.
+    pub fn pause(&self, asked: Option<Duration>) -> Duration {
+        asked.unwrap_or_default().min(self.max_seconds.into())
+    }
 }
 
 /// When an actor that keeps failing gets no more calls, and for how long.

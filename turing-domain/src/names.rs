@@ -97,6 +97,16 @@ impl FailureType {
                 | Self::RateLimited
                 | Self::Connection
                 | Self::InvalidOutput
+                | Self::BrokenOff
+        )
+    }
+
+    /// True if it speaks against the actor, so that its circuit breaker counts it. The others are
+    /// about one input or one answer, or ask for a pause.
+    pub fn is_counted(&self) -> bool {
+        !matches!(
+            self,
+            Self::RateLimited | Self::CutOff | Self::Filtered | Self::Refused | Self::InvalidInput
         )
     }
 }
@@ -145,6 +155,16 @@ mod tests {
     fn a_known_text_is_read_as_its_variant() {
         assert_eq!(FailureType::from("timeout"), FailureType::Timeout);
         assert_eq!(EndReason::from("run_budget"), EndReason::RunBudget);
+    }
+
+    #[test]
+    fn what_one_input_or_answer_comes_to_does_not_count_against_the_actor() {
+        for name in ["rate_limited", "cut_off", "filtered", "refused", "invalid_input"] {
+            assert!(!FailureType::from(name).is_counted(), "{name}");
+        }
+        for name in ["timeout", "connection", "broken_off", "script_error", "cosmic_ray"] {
+            assert!(FailureType::from(name).is_counted(), "{name}");
+        }
     }
 
     #[test]

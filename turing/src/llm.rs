@@ -4,11 +4,12 @@ mod answer;
 mod client;
 mod endpoint;
 mod failure;
+mod pause;
 mod protocol;
 mod refusal;
 mod secret;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper::Response;
 use hyper::body::Incoming;
@@ -68,6 +69,8 @@ pub enum LlmOutcome {
         failure_type: FailureType,
         /// What happened, with the endpoint's address, and what to do; never the key.
         error: String,
+        /// The pause that the endpoint asks for, where that is why it failed.
+        retry_after: Option<Duration>,
         /// From the start to the end of the call.
         duration: Duration,
     },
@@ -100,14 +103,19 @@ pub async fn call_llm(client: &LlmClient, call: &LlmCall) -> LlmOutcome {
         Ok(address) => {
             let result = tokio::time::timeout(call.limits.time, ask(client, call, &address)).await;
             let result = result.unwrap_or(Err(CallError::TimedOut(call.limits.time)));
-            result.map_err(|error| (error.failure_type(), error.describe(&address, &call.actor)))
+            result.map_err(|error| {
+                let told = error.describe(&address, &call.actor);
+                (error.failure_type(), told, error.retry_after())
+            })
         }
-        Err(error) => Err((FailureType::InvalidInput, error.to_string())),
+        Err(error) => Err((FailureType::InvalidInput, error.to_string(), None)),
     };
     let duration = started.elapsed();
     match result {
         Ok(Answer { output, usage }) => LlmOutcome::Completed { output, usage, duration },
-        Err((failure_type, error)) => LlmOutcome::Failed { failure_type, error, duration },
+        Err((failure_type, error, retry_after)) => {
+            LlmOutcome::Failed { failure_type, error, retry_after, duration }
+        }
     }
 }
 
@@ -116,7 +124,8 @@ async fn ask(client: &LlmClient, call: &LlmCall, address: &Address) -> Result<An
     endpoint::check_call(actor, address, api_key.as_ref())?;
     let body = protocol::question(actor, input);
     let response = client.post(address, body, api_key.as_ref()).await?;
-    read(call, response).await
+    let pause = pause::asked_for(response.headers(), SystemTime::now());
+    read(call, response).await.map_err(|error| error.with_pause(pause))
 }
 
 async fn read(call: &LlmCall, response: Response<Incoming>) -> Result<Answer, CallError> {

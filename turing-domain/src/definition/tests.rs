@@ -152,3 +152,11 @@ fn delays_double_up_to_the_longest_and_are_spread_by_jitter() {
     assert_eq!(retry.delay(1, 0.25), Duration::from_secs(1));
     assert_eq!(retry.delay(1, f64::NAN), Duration::ZERO);
 }
+
+#[test]
+fn a_pause_lasts_as_long_as_asked_and_no_longer_than_any_delay() {
+    let retry = RetryPolicy::default();
+    assert_eq!(retry.pause(None), Duration::ZERO);
+    assert_eq!(retry.pause(Some(Duration::from_millis(20_500))), Duration::from_millis(20_500));
+    assert_eq!(retry.pause(Some(Duration::MAX)), Duration::from_secs(300));
+}

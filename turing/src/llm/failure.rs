@@ -107,6 +107,24 @@ impl CallError {
         }
     }
 
+    /// The same, with the pause that the response asks for if that is what it is about.
+    pub(super) fn with_pause(mut self, asked: Option<Duration>) -> Self {
+        if let Self::Refused(refusal) = &mut self
+            && refusal.failure_type == FailureType::RateLimited
+        {
+            refusal.retry_after = asked;
+        }
+        self
+    }
+
+    /// The pause that the endpoint asks for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+
     /// What happened and what to do, as one line for an event.
     pub(super) fn describe(&self, address: &Address, actor: &Llm) -> String {
         let mut text = match self {

@@ -1,6 +1,7 @@
 //! What an endpoint says instead of an answer.
 
 use std::fmt;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{LOCATION, RETRY_AFTER};
@@ -21,6 +22,7 @@ const KEPT_CHARS: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub(super) struct Refusal {
     pub(super) failure_type: FailureType,
+    pub(super) retry_after: Option<Duration>,
     /// `None` if it is the body alone that speaks of an error.
     status: Option<StatusCode>,
     text: String,
@@ -57,6 +59,9 @@ impl Refusal {
             (_, FailureType::NotFound) => {
                 Some("does `endpoint` have the right path, and `protocol` the right name?".into())
             }
+            (_, FailureType::RateLimited) => {
+                Some(format!("it asks for a pause of {:?}", self.retry_after?))
+            }
             (_, FailureType::OutOfMemory) => Some("use a smaller model, or free memory".into()),
             _ => None,
         }
@@ -66,7 +71,7 @@ impl Refusal {
 /// Reads a response with a status other than success.
 pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> CallError {
     let status = response.status();
-    let has_date = response.headers().contains_key(RETRY_AFTER);
+    let asks_for_pause = response.headers().contains_key(RETRY_AFTER);
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.unwrap_or_default().to_owned();
     // the status alone says enough when the body breaks off
@@ -76,8 +81,8 @@ pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> 
         true => quote(location.split(['?', '#']).next().unwrap_or_default(), key),
         false => quote(&text_of(&body), key),
     };
-    let failure_type = classify(status, has_date, &text);
-    Refusal { failure_type, status: Some(status), text }.into()
+    let failure_type = classify(status, asks_for_pause, &text);
+    Refusal { failure_type, retry_after: None, status: Some(status), text }.into()
 }
 
 /// The `error` of a body whose status is success. A gateway that had answered before its upstream
@@ -88,7 +93,7 @@ pub(super) fn in_answer(error: &RawValue, key: Option<&Secret>) -> CallError {
         Some(status) => classify(status, false, &text),
         None => by_text(&text).unwrap_or(FailureType::Unknown),
     };
-    Refusal { failure_type, status: None, text }.into()
+    Refusal { failure_type, retry_after: None, status: None, text }.into()
 }
 
 fn status_in(error: &RawValue) -> Option<StatusCode> {
@@ -98,10 +103,10 @@ fn status_in(error: &RawValue) -> Option<StatusCode> {
     (status.is_client_error() || status.is_server_error()).then_some(status)
 }
 
-fn classify(status: StatusCode, has_date: bool, text: &str) -> FailureType {
+fn classify(status: StatusCode, asks_for_pause: bool, text: &str) -> FailureType {
     match status.as_u16() {
         429 => FailureType::RateLimited,
-        503 if has_date => FailureType::RateLimited,
+        503 if asks_for_pause => FailureType::RateLimited,
         408 => FailureType::Timeout,
         401 | 403 => FailureType::InvalidInput,
         300..400 | 404 | 405 | 410 => FailureType::NotFound,

@@ -1,6 +1,6 @@
 //! Executing wave after wave until nothing is left to do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use es_core::{ExecuteError, LoadError, Metadata, Timestamp};
 use tokio::task::JoinSet;
@@ -25,8 +25,8 @@ impl Run<'_> {
         while !*self.stop.borrow() {
             self.take_back()?;
             let shared = self.shared.clone();
-            let now = shared.environment.clock.now();
-            let gate = |conversation| shared.gate(conversation, now);
+            let (now, moment) = (shared.environment.clock.now(), Instant::now());
+            let gate = |conversation| shared.gate(conversation, now, moment);
             self.agenda.wake(now);
             if let Some(wave) = self.agenda.next_wave(gate) {
                 self.execute(wave).await?;
@@ -34,7 +34,7 @@ impl Run<'_> {
             }
             let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
             match next.into_iter().flatten().min() {
-                Some(due) => self.wait(due.since(now)).await,
+                Some(due) => self.wait(due.since(now), moment).await,
                 None if self.apart.len() == 0 => return Ok(()),
                 None => {
                     self.tell_apart();
@@ -54,8 +54,17 @@ impl Run<'_> {
     }
 
     /// Waits for this long, or until it is asked to stop.
-    async fn wait(&mut self, duration: Duration) {
-        self.observer.waits(self.agenda.waiting(), self.agenda.ready(), duration);
+    async fn wait(&mut self, duration: Duration, moment: Instant) {
+        let conversations = self.shared.definition.workflow.conversations.iter();
+        let paused: usize = conversations
+            .filter(|one| self.shared.pauses.left(one.actor, moment).is_some())
+            .map(|one| self.agenda.at(one.id))
+            .sum();
+        let held = self.agenda.ready().saturating_sub(paused);
+        self.observer.waits(self.agenda.waiting(), held, duration);
+        if paused > 0 {
+            self.observer.pauses(paused, duration);
+        }
         // a clock that is set back while we wait must not make us wait for hours
         let duration = duration.min(Duration::from_secs(60));
         tokio::select! {
@@ -210,19 +219,31 @@ impl Shared {
         self.definition.workflow.conversation(conversation).map(|conversation| conversation.actor)
     }
 
-    /// Whether attempts at a conversation may be made now.
-    fn gate(&self, conversation: ConversationId, now: Timestamp) -> Gate {
-        let permit = self.actor_of(conversation).map(|actor| self.breakers.permit(actor, now));
-        match permit {
-            None | Some(CallPermit::Free) => Gate::Wide,
-            Some(CallPermit::Once) => Gate::One,
-            Some(CallPermit::Refused { until }) => Gate::Shut { until },
+    /// Whether attempts at a conversation may be made now, which is `moment` on the clock that
+    /// nobody sets.
+    fn gate(&self, conversation: ConversationId, now: Timestamp, moment: Instant) -> Gate {
+        let Some(actor) = self.actor_of(conversation) else { return Gate::Wide };
+        // a whole step of the timestamps later, so that the pause is over then
+        let step = Duration::from_micros(1);
+        let left = self.pauses.left(actor, moment);
+        let pause = left.map(|left| now.plus(left.saturating_add(step)));
+        match (self.breakers.permit(actor, now), pause) {
+            (CallPermit::Refused { until }, pause) => {
+                Gate::Shut { until: pause.map_or(until, |pause| pause.max(until)) }
+            }
+            (_, Some(until)) => Gate::Shut { until },
+            (CallPermit::Free, None) => Gate::Wide,
+            (CallPermit::Once, None) => Gate::One,
         }
     }
 
-    /// Asks the breaker of a conversation's actor for one call.
+    /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
+    /// through.
     async fn claim_call(&self, conversation: ConversationId) -> Result<bool, RunError> {
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
+        if self.pauses.left(actor, Instant::now()).is_some() {
+            return Ok(false);
+        }
         let now = self.environment.clock.now();
         self.breakers.claim(actor, now, self.run_metadata()).await
     }

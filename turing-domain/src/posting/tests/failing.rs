@@ -130,6 +130,35 @@ fn jitter_shortens_the_delay() {
 }
 
 #[test]
+fn a_pause_that_the_actor_asks_for_is_the_least_delay() {
+    let workflow = one();
+    // of 8 s at most, after two repeats
+    for (asked, jitter, seconds) in [
+        (None, 1.0, 8),
+        (Some(20), 0.0, 20),
+        (Some(20), 1.0, 20),
+        (Some(3), 0.5, 4),
+        (Some(900), 0.0, 300),
+    ] {
+        let mut report = failure(attempt(1, 1, 2), FailureType::RateLimited);
+        report.jitter = jitter;
+        report.retry_after = asked.map(Duration::from_secs);
+        given::<Posting>([
+            entered(),
+            failed(1, FailureType::Timeout, 0),
+            retry(1, 1, FailureType::Timeout, 0),
+            failed(1, FailureType::Timeout, 1),
+            retry(1, 2, FailureType::Timeout, 0),
+        ])
+        .when(|posting| posting.fail(&workflow, &report))
+        .then([
+            failed(1, FailureType::RateLimited, 2),
+            retry(1, 3, FailureType::RateLimited, seconds),
+        ]);
+    }
+}
+
+#[test]
 fn what_a_script_said_is_kept_as_far_as_a_store_can() {
     let workflow = one();
     let mut report = failure(attempt(1, 1, 0), FailureType::ScriptError);
