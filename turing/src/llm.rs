@@ -133,6 +133,9 @@ async fn read(call: &LlmCall, response: Response<Incoming>) -> Result<Answer, Ca
     if !response.status().is_success() {
         return Err(refusal::read(response, api_key.as_ref()).await);
     }
+    if let Some(coding) = client::content_coding(response.headers()) {
+        return Err(CallError::Compressed(refusal::quote(&coding, api_key.as_ref())));
+    }
     let body = client::read_whole(response.into_body(), limits.output_bytes).await?;
     answer::read(actor, &body, limits.output_bytes, api_key.as_ref())
 }

@@ -29,6 +29,8 @@ pub(super) enum CallError {
     BodyLimit(usize),
     #[error("answered with a text of {size} bytes, more than the {limit} that an output may have")]
     OutputLimit { size: usize, limit: usize },
+    #[error("answered in the content coding `{0}`, though it was told to use none")]
+    Compressed(String),
     #[error("answered with bytes that are not UTF-8, the first at byte offset {0}")]
     Encoding(usize),
     #[error("answered with U+0000 at byte offset {0} of the text, which no store can hold")]
@@ -93,6 +95,7 @@ impl CallError {
             Self::NotHttp(_)
             | Self::BodyLimit(_)
             | Self::OutputLimit { .. }
+            | Self::Compressed(_)
             | Self::Encoding(_)
             | Self::Nul(_)
             | Self::Unreadable(_)
@@ -150,6 +153,7 @@ impl CallError {
                 "give the conversation a longer `timeout_seconds`, or use a smaller model"
             }
             Self::BodyLimit(_) | Self::OutputLimit { .. } => "ask for a shorter answer",
+            Self::Compressed(_) => "turn compression off there, or in the proxy before it",
             Self::Unreadable(_) | Self::NoText(_) => {
                 "does `protocol` name what the endpoint speaks?"
             }

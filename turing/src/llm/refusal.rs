@@ -72,15 +72,20 @@ impl Refusal {
 pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> CallError {
     let status = response.status();
     let asks_for_pause = response.headers().contains_key(RETRY_AFTER);
+    let coding = client::content_coding(response.headers());
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.unwrap_or_default().to_owned();
     // the status alone says enough when the body breaks off
     let (mut body, _) = client::read_up_to(response.into_body(), READ_BYTES).await;
     body.truncate(READ_BYTES);
-    let text = match status.is_redirection() {
-        true => quote(location.split(['?', '#']).next().unwrap_or_default(), key),
-        false => quote(&text_of(&body), key),
+    let text = match coding {
+        _ if status.is_redirection() => {
+            location.split(['?', '#']).next().unwrap_or_default().to_owned()
+        }
+        Some(coding) => format!("words that cannot be read, in the content coding `{coding}`"),
+        None => text_of(&body),
     };
+    let text = quote(&text, key);
     let failure_type = classify(status, asks_for_pause, &text);
     Refusal { failure_type, retry_after: None, status: Some(status), text }.into()
 }

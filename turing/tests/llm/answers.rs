@@ -125,6 +125,32 @@ async fn an_answer_without_choices_is_invalid_output() {
 }
 
 #[tokio::test]
+async fn a_compressed_answer_is_told_as_one() {
+    // what `Fine.` begins with as gzip
+    let body = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03";
+    for (coding, shown) in [("gzip", "`gzip`"), ("identity, br", "`br`"), ("a,  b", "`a, b`")] {
+        let header = format!("content-encoding: {coding}");
+        let headers = ["content-type: application/json", header.as_str()];
+        let ok = outcome(LlmProtocol::OpenaiChat, Reply::status("200 OK", &headers, body)).await;
+        let (failure_type, error) = failure(ok);
+        assert_eq!(failure_type, FailureType::InvalidOutput);
+        assert_contains(&error, &format!("in the content coding {shown}"));
+        assert_contains(&error, "turn compression off");
+        let refused = Reply::status("429 Too Many Requests", &headers, body);
+        let (failure_type, error) = failure(outcome(LlmProtocol::OpenaiChat, refused).await);
+        assert_eq!(failure_type, FailureType::RateLimited);
+        assert_contains(&error, &format!("in the content coding {shown}"));
+    }
+    let protocol = LlmProtocol::OllamaGenerate;
+    for coding in ["content-encoding: identity", "content-encoding: IDENTITY", "content-encoding:"]
+    {
+        let body = answer(protocol, json!("Fine.")).to_string();
+        let reply = Reply::status("200 OK", &[coding], body);
+        assert_eq!(completed(outcome(protocol, reply).await).0, "Fine.", "{coding}");
+    }
+}
+
+#[tokio::test]
 async fn an_output_fills_its_limit_and_no_byte_more() {
     for protocol in PROTOCOLS {
         for (text, fits) in [("x".repeat(100), true), ("ü".repeat(50) + "x", false)] {

@@ -29,6 +29,7 @@ async fn generate_is_asked_with_prompt_system_and_options() {
     let request = asked(&mut server, actor).await;
     assert_eq!(request.line, "POST /api/generate HTTP/1.1");
     assert_eq!(request.headers["content-type"], "application/json");
+    assert_eq!(request.headers["accept-encoding"], "identity");
     assert_eq!(request.headers["host"], server.address.to_string());
     assert_eq!(
         request.body,
