@@ -135,6 +135,11 @@ impl RetryPolicy {
         let seconds = longest.min(self.max_seconds.get()) * fraction.clamp(0.0, 1.0);
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
+
+    /// How long a pause lasts that an actor asked for, if it did: at most as long as any delay.
+    pub fn pause(&self, asked: Option<Duration>) -> Duration {
+        asked.unwrap_or_default().min(self.max_seconds.into())
+    }
 }
 
 /// When an actor that keeps failing gets no more calls, and for how long.
@@ -201,6 +206,8 @@ pub struct Llm {
     pub seed: Option<i64>,
     /// The longest answer in tokens.
     pub max_tokens: Option<u32>,
+    /// The same under the name that newer models of OpenAI ask for, thoughts included.
+    pub max_completion_tokens: Option<u32>,
     /// The environment variable that holds the key of the endpoint.
     pub api_key_env: Option<String>,
 }

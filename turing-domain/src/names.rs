@@ -64,6 +64,14 @@ stored_names! {
         Connection = "connection",
         /// The actor answered something that cannot be kept or read.
         InvalidOutput = "invalid_output",
+        /// The provider broke the answer off.
+        BrokenOff = "broken_off",
+        /// The answer ends at the most tokens that the model may write.
+        CutOff = "cut_off",
+        /// The provider's filter held the answer, or a part of it, back.
+        Filtered = "filtered",
+        /// The model says that it will not answer.
+        Refused = "refused",
         /// The input could not be made, or the actor refused it.
         InvalidInput = "invalid_input",
         /// The script ended with a status other than zero.
@@ -89,6 +97,16 @@ impl FailureType {
                 | Self::RateLimited
                 | Self::Connection
                 | Self::InvalidOutput
+                | Self::BrokenOff
+        )
+    }
+
+    /// True if it speaks against the actor, so that its circuit breaker counts it. The others are
+    /// about one input or one answer, or ask for a pause.
+    pub fn is_counted(&self) -> bool {
+        !matches!(
+            self,
+            Self::RateLimited | Self::CutOff | Self::Filtered | Self::Refused | Self::InvalidInput
         )
     }
 }
@@ -137,6 +155,16 @@ mod tests {
     fn a_known_text_is_read_as_its_variant() {
         assert_eq!(FailureType::from("timeout"), FailureType::Timeout);
         assert_eq!(EndReason::from("run_budget"), EndReason::RunBudget);
+    }
+
+    #[test]
+    fn what_one_input_or_answer_comes_to_does_not_count_against_the_actor() {
+        for name in ["rate_limited", "cut_off", "filtered", "refused", "invalid_input"] {
+            assert!(!FailureType::from(name).is_counted(), "{name}");
+        }
+        for name in ["timeout", "connection", "broken_off", "script_error", "cosmic_ray"] {
+            assert!(FailureType::from(name).is_counted(), "{name}");
+        }
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! Language models: one call is one request over HTTP, held to its limits.
 
+mod answer;
 mod client;
 mod endpoint;
 mod failure;
+mod pause;
 mod protocol;
 mod refusal;
 mod secret;
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use hyper::Response;
+use hyper::body::Incoming;
 use turing_domain::{FailureType, Llm, LlmUsage};
 
+use answer::Answer;
 use endpoint::Address;
 use failure::CallError;
-use protocol::Answer;
 
 pub use client::LlmClient;
 pub use endpoint::{EndpointError, api_key, check_endpoint};
@@ -65,6 +69,8 @@ pub enum LlmOutcome {
         failure_type: FailureType,
         /// What happened, with the endpoint's address, and what to do; never the key.
         error: String,
+        /// The pause that the endpoint asks for, where that is why it failed.
+        retry_after: Option<Duration>,
         /// From the start to the end of the call.
         duration: Duration,
     },
@@ -77,8 +83,9 @@ pub enum LlmOutcome {
 /// end in `/v1`, as such servers' documentation writes it.
 ///
 /// No redirect is followed and no proxy is used, whatever the environment says. An answer without
-/// text, with U+0000 or past the output limit is `invalid_output`. No more of a response is read
-/// than an answer of the allowed size can need.
+/// text, with U+0000 or past the output limit is `invalid_output`; one that the provider broke off
+/// or filtered, that ran out of tokens, or that is a refusal, has a failure type of its own. No more
+/// of a response is read than an answer of the allowed size can need.
 ///
 /// A refusal of the key (401, 403) is `invalid_input`: it is not retried, because only a person can
 /// change the key.
@@ -96,26 +103,39 @@ pub async fn call_llm(client: &LlmClient, call: &LlmCall) -> LlmOutcome {
         Ok(address) => {
             let result = tokio::time::timeout(call.limits.time, ask(client, call, &address)).await;
             let result = result.unwrap_or(Err(CallError::TimedOut(call.limits.time)));
-            result.map_err(|error| (error.failure_type(), error.describe(&address, &call.actor)))
+            result.map_err(|error| {
+                let told = error.describe(&address, &call.actor);
+                (error.failure_type(), told, error.retry_after())
+            })
         }
-        Err(error) => Err((FailureType::InvalidInput, error.to_string())),
+        Err(error) => Err((FailureType::InvalidInput, error.to_string(), None)),
     };
     let duration = started.elapsed();
     match result {
         Ok(Answer { output, usage }) => LlmOutcome::Completed { output, usage, duration },
-        Err((failure_type, error)) => LlmOutcome::Failed { failure_type, error, duration },
+        Err((failure_type, error, retry_after)) => {
+            LlmOutcome::Failed { failure_type, error, retry_after, duration }
+        }
     }
 }
 
 async fn ask(client: &LlmClient, call: &LlmCall, address: &Address) -> Result<Answer, CallError> {
-    let LlmCall { actor, input, api_key, limits } = call;
+    let LlmCall { actor, input, api_key, .. } = call;
     endpoint::check_call(actor, address, api_key.as_ref())?;
     let body = protocol::question(actor, input);
     let response = client.post(address, body, api_key.as_ref()).await?;
-    let status = response.status();
-    if !status.is_success() {
+    let pause = pause::asked_for(response.headers(), SystemTime::now());
+    read(call, response).await.map_err(|error| error.with_pause(pause))
+}
+
+async fn read(call: &LlmCall, response: Response<Incoming>) -> Result<Answer, CallError> {
+    let LlmCall { actor, api_key, limits, .. } = call;
+    if !response.status().is_success() {
         return Err(refusal::read(response, api_key.as_ref()).await);
     }
+    if let Some(coding) = client::content_coding(response.headers()) {
+        return Err(CallError::Compressed(refusal::quote(&coding, api_key.as_ref())));
+    }
     let body = client::read_whole(response.into_body(), limits.output_bytes).await?;
-    protocol::answer(actor, &body, limits.output_bytes, api_key.as_ref())
+    answer::read(actor, &body, limits.output_bytes, api_key.as_ref())
 }

@@ -23,6 +23,7 @@ mod clocks;
 mod enter;
 mod error;
 mod intake;
+mod pauses;
 mod report;
 mod step;
 mod wave;
@@ -50,6 +51,7 @@ pub use clocks::{SystemTimer, Timer};
 pub use error::RunError;
 use error::told;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
+use pauses::Pauses;
 pub use report::{ConversationReport, Ending, Left, Report};
 pub use step::StepError;
 
@@ -104,6 +106,11 @@ pub trait Observer: Send {
     /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
     /// `held` ones for an actor whose circuit breaker is open.
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration);
+    /// Nothing can be attempted for this long: `held` attempts wait until the pause is over that
+    /// their actor asked for.
+    fn pauses(&mut self, held: usize, longest: Duration) {
+        let _ = (held, longest);
+    }
     /// Nothing is left to be done but to wait until something can be recorded for these postings.
     fn waits_for(&mut self, postings: &[PostingId]);
     /// A posting cannot go on, and stays open; the others go on.
@@ -137,6 +144,7 @@ struct Shared {
     conversations: Repository<ConversationWaves>,
     unit_of_work: UnitOfWork,
     breakers: Breakers,
+    pauses: Pauses,
     llm: LlmClient,
     environment: Environment,
     clocks: Clocks,
@@ -228,6 +236,7 @@ pub async fn run(
         conversations,
         unit_of_work,
         breakers,
+        pauses: Pauses::default(),
         llm: LlmClient::new(),
         environment,
         clocks,

@@ -3,6 +3,7 @@
 mod llm {
     mod answers;
     mod connections;
+    mod endings;
     mod endpoints;
     mod failures;
     mod requests;

@@ -6,13 +6,15 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::{Workspace, find, names};
 
-/// A server that answers every question by `answer`; what it was asked is remembered.
+/// A server that answers every question by `answer`, with a status, headers and a body; what it was
+/// asked is remembered.
 fn serve(
-    answer: impl Fn(usize, &Value) -> (u16, Value) + Send + 'static,
+    answer: impl Fn(usize, &Value) -> (u16, &'static str, Value) + Send + 'static,
 ) -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -24,11 +26,11 @@ fn serve(
             let mut connection = connection.unwrap();
             let Some(question) = read(&connection) else { continue };
             let mut seen = seen.lock().unwrap();
-            let (status, body) = answer(seen.len(), &question);
+            let (status, headers, body) = answer(seen.len(), &question);
             seen.push(question);
             let body = body.to_string();
             let head = format!(
-                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+                "HTTP/1.1 {status} X\r\n{headers}content-type: application/json\r\ncontent-length: {}\r\n\
                  connection: close\r\n\r\n",
                 body.len()
             );
@@ -121,7 +123,7 @@ fn a_model_is_asked_and_its_answer_is_a_fact_with_its_tokens() {
         let answer = if passes { "[PASS] grüße" } else { "[FAIL]" };
         let body = json!({"model": "small:1b", "response": answer, "done": true,
             "prompt_eval_count": 12, "eval_count": 5});
-        (200, body)
+        (200, "", body)
     });
     let workspace = workspace(&endpoint);
     workspace.run(&["--parallel", "1"]).expect_code(0);
@@ -145,9 +147,9 @@ fn a_model_is_asked_and_its_answer_is_a_fact_with_its_tokens() {
 #[test]
 fn a_model_that_fails_for_a_while_is_asked_again() {
     let (endpoint, asked) = serve(|number, _| match number {
-        0 => (429, json!({"error": "slow down"})),
-        1 => (500, json!({"error": "internal"})),
-        _ => (200, json!({"model": "small:1b", "response": "[PASS]", "done": true})),
+        0 => (429, "", json!({"error": "slow down"})),
+        1 => (500, "", json!({"error": "internal"})),
+        _ => (200, "", json!({"model": "small:1b", "response": "[PASS]", "done": true})),
     });
     let workspace = workspace(&endpoint);
     workspace.run(&["--parallel", "1"]).expect_code(0);
@@ -164,11 +166,106 @@ fn a_model_that_fails_for_a_while_is_asked_again() {
 
 #[test]
 fn a_model_that_is_not_there_fails_the_posting_by_name() {
-    let (endpoint, _) = serve(|_, _| (404, json!({"error": "model 'small:1b' not found"})));
+    let (endpoint, _) = serve(|_, _| (404, "", json!({"error": "model 'small:1b' not found"})));
     let workspace = workspace(&endpoint);
     workspace.run(&[]).expect_code(0);
     let events = workspace.events(1);
     let failed = find(&events, "llm_call_failed");
     assert_eq!(failed["payload"]["failure_type"], "not_found");
     assert!(failed["payload"]["error"].as_str().unwrap().contains("small:1b"), "{failed}");
+}
+
+/// The same workspace with a circuit breaker that opens at so many failures, for so long.
+fn with_breaker(endpoint: &str, failures: u32, seconds: f64) -> Workspace {
+    let workspace = workspace(endpoint);
+    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    let policy = format!(
+        "[workflow.circuit_breaker]\nfailures = {failures}\ncooldown_seconds = {seconds}\n\
+         [workflow.retry]"
+    );
+    let text = text.replacen("[workflow.retry]", &policy, 1);
+    workspace.file("workflow.toml", text);
+    workspace
+}
+
+/// How the attempts of postings failed.
+fn failures(workspace: &Workspace, postings: usize) -> Vec<String> {
+    let events = (1..=postings).flat_map(|posting| workspace.events(posting as i32));
+    let failed = events.filter(|event| event["event_type"] == "llm_call_failed");
+    failed.map(|event| event["payload"]["failure_type"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn nobody_asks_an_endpoint_before_the_pause_is_over_that_it_asked_for() {
+    const POSTINGS: usize = 30;
+    let moments = Arc::new(Mutex::new(Vec::new()));
+    let seen = moments.clone();
+    let (endpoint, asked) = serve(move |number, _| {
+        seen.lock().unwrap().push(Instant::now());
+        match number {
+            0..6 => (429, "retry-after: 1\r\n", json!({"error": "slow down"})),
+            _ => (200, "", json!({"model": "small:1b", "response": "[FAIL]", "done": true})),
+        }
+    });
+    let workspace = with_breaker(&endpoint, 5, 0.1);
+    workspace.postings(POSTINGS);
+    let answer = workspace.run(&["--parallel", "6"]).expect_code(0);
+    assert!(answer.stderr.contains("because their actor asked for a pause"), "{answer:#?}");
+
+    // only what was under way at the first refusal was refused
+    assert_eq!(asked.lock().unwrap().len(), POSTINGS + 6);
+    assert_eq!(failures(&workspace, POSTINGS), ["rate_limited"; 6]);
+    let moments = moments.lock().unwrap();
+    let end = moments[0] + Duration::from_secs(1);
+    assert!(moments[6..].iter().all(|moment| *moment >= end));
+    for posting in 1..=POSTINGS {
+        let events = workspace.events(posting as i32);
+        assert!(!names(&events).contains(&"circuit_breaker_open"), "{events:#?}");
+    }
+}
+
+#[test]
+fn a_call_that_says_nothing_about_the_actor_is_not_the_one_that_its_breaker_waits_for() {
+    let (endpoint, asked) = serve(|number, _| match number {
+        0 => (500, "", json!({"error": "internal"})),
+        1 => (429, "", json!({"error": "slow down"})),
+        _ => (200, "", json!({"model": "small:1b", "response": "[FAIL]", "done": true})),
+    });
+    let workspace = with_breaker(&endpoint, 1, 2.0);
+    std::fs::remove_file(workspace.path().join("postings/002.json")).unwrap();
+    workspace.run(&[]).expect_code(0);
+    assert_eq!(asked.lock().unwrap().len(), 3);
+    let events = workspace.turing(&["events", "actor", "80", "--json"]).expect_code(0).json_lines();
+    assert_eq!(
+        names(&events),
+        [
+            "actor_call_failed",
+            "circuit_breaker_opened",
+            "circuit_breaker_half_opened",
+            // given back, and let through once more
+            "circuit_breaker_half_opened",
+            "circuit_breaker_half_opened",
+            "circuit_breaker_closed",
+        ]
+    );
+}
+
+#[test]
+fn an_answer_that_is_not_whole_takes_no_rule_of_its_text() {
+    for (reason, failure_type, attempts) in
+        [("length", "cut_off", 1), ("content_filter", "filtered", 1), ("error", "broken_off", 3)]
+    {
+        let (endpoint, asked) = serve(move |_, _| {
+            let text = "[PASS] The adv";
+            (200, "", json!({"response": text, "done": true, "done_reason": reason}))
+        });
+        // cut off and filtered answers speak against no actor
+        let workspace = with_breaker(&endpoint, if attempts == 1 { 1 } else { 100 }, 0.1);
+        workspace.run(&[]).expect_code(0);
+        assert_eq!(asked.lock().unwrap().len(), 2 * attempts, "{reason}");
+        assert_eq!(failures(&workspace, 2), vec![failure_type; 2 * attempts]);
+        let events = workspace.events(1);
+        assert!(!names(&events).contains(&"script_execution_completed"), "{reason}");
+        assert!(!names(&events).contains(&"circuit_breaker_open"), "{reason}");
+    }
 }

@@ -82,6 +82,18 @@ impl ActorBreaker {
         }
     }
 
+    /// Gives back the one call after an open breaker's time, because how it ended says nothing
+    /// about the actor: another may be let through at `until`. Nothing happens where no call is
+    /// under way, or another may be let through sooner.
+    pub fn give_back(&self, until: Timestamp) -> Vec<ActorEvent> {
+        match self.status() {
+            BreakerStatus::HalfOpen { until: known } if until < known => {
+                vec![ActorEvent::CircuitBreakerHalfOpened { until }]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The consecutive failures, if these events opened the breaker.
     pub fn opened(events: &[ActorEvent]) -> Option<u32> {
         events.iter().find_map(|event| match event {

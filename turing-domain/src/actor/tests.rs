@@ -161,3 +161,18 @@ fn calls_that_began_before_the_breaker_opened_change_nothing() {
     given::<ActorBreaker>(open()).when(fail(1)).then_nothing();
     given::<ActorBreaker>(open()).when(succeed).then_nothing();
 }
+
+#[test]
+fn a_call_that_says_nothing_about_the_actor_is_given_back() {
+    let back =
+        |seconds| move |breaker: &ActorBreaker| Ok::<_, Infallible>(breaker.give_back(at(seconds)));
+    let history = [open(), vec![half_opened(600)]].concat();
+    let decided = given::<ActorBreaker>(history.clone())
+        .when(back(320))
+        .then([half_opened(320)])
+        .then_again_nothing();
+    assert_eq!(decided.state().status(), BreakerStatus::HalfOpen { until: at(320) });
+    given::<ActorBreaker>(history).when(back(601)).then_nothing();
+    given::<ActorBreaker>(open()).when(back(0)).then_nothing();
+    given::<ActorBreaker>(vec![failed(); 4]).when(back(0)).then_nothing();
+}

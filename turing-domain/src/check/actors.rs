@@ -2,7 +2,7 @@
 
 use super::spot::{Spot, actors, conversations};
 use super::{Found, ProblemKind};
-use crate::definition::{ActorKind, Llm, Script, Workflow};
+use crate::definition::{ActorKind, Llm, LlmProtocol, Script, Workflow};
 
 pub(super) fn check(workflow: &Workflow, found: &mut Found) {
     for (spot, actor) in actors(workflow) {
@@ -50,7 +50,15 @@ fn llm_fault(llm: &Llm) -> Option<Fault> {
         let message = format!("`endpoint` is {:?}, which is no address", shown(&llm.endpoint));
         return Some(("endpoint", message, "use an address such as http://localhost:11434"));
     }
-    None
+    llm.max_completion_tokens?;
+    let setting = "max_completion_tokens";
+    if llm.protocol != LlmProtocol::OpenaiChat {
+        let message = "only `openai_chat` has `max_completion_tokens`".to_owned();
+        return Some((setting, message, "use `max_tokens`"));
+    }
+    llm.max_tokens?;
+    let message = "`max_tokens` and `max_completion_tokens` are both set".to_owned();
+    Some((setting, message, "keep the one that the endpoint takes"))
 }
 
 /// An endpoint without the user, the password and the query that somebody wrote into it.

@@ -105,6 +105,9 @@ fn an_actor_that_cannot_be_started_is_an_error() {
         let actors = format!("[[actors]]\nid = 74\nname = \"a\"\n{actor}\n");
         found(&parsed(HEADER, &actors, &[conversation(1, "", &[""])]))
     };
+    let llm = |settings: &str| {
+        format!("type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\n{settings}")
+    };
     for actor in [
         "type = \"script\"\ncommand = []",
         "type = \"script\"\ncommand = [\"\"]",
@@ -114,11 +117,21 @@ fn an_actor_that_cannot_be_started_is_an_error() {
         "type = \"llm\"\nmodel = \"m\\u0000\"\nendpoint = \"http://localhost\"",
         "type = \"llm\"\nmodel = \"m\"\nendpoint = \"localhost:11434\"",
         "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://\"",
+        &llm("max_completion_tokens = 9"),
+        &llm("protocol = \"ollama_chat\"\nmax_completion_tokens = 9"),
+        &llm("protocol = \"openai_chat\"\nmax_completion_tokens = 9\nmax_tokens = 9"),
     ] {
         let expected = [(ProblemKind::UnusableActor, Place::Actor(ActorId(74)))];
         assert_eq!(fault(actor), expected, "{actor}");
     }
-    assert_eq!(fault("type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\""), []);
+    for settings in [
+        "",
+        "max_tokens = 9",
+        "protocol = \"openai_chat\"\nmax_tokens = 9",
+        "protocol = \"openai_chat\"\nmax_completion_tokens = 9",
+    ] {
+        assert_eq!(fault(&llm(settings)), [], "{settings}");
+    }
     assert_eq!(fault("type = \"script\"\ncommand = [\"a\"]\nenv = { A = \"B=C\" }"), []);
 }
 

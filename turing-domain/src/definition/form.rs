@@ -63,6 +63,8 @@ enum ActorForm {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_tokens: Option<u32>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_completion_tokens: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         api_key_env: Option<String>,
     },
     Human {
@@ -120,6 +122,7 @@ impl From<ActorForm> for Actor {
                 temperature,
                 seed,
                 max_tokens,
+                max_completion_tokens,
                 api_key_env,
             } => {
                 let llm = Llm {
@@ -130,6 +133,7 @@ impl From<ActorForm> for Actor {
                     temperature,
                     seed,
                     max_tokens,
+                    max_completion_tokens,
                     api_key_env,
                 };
                 (id, name, ActorKind::Llm(llm))
@@ -155,6 +159,7 @@ impl From<Actor> for ActorForm {
                 temperature: llm.temperature,
                 seed: llm.seed,
                 max_tokens: llm.max_tokens,
+                max_completion_tokens: llm.max_completion_tokens,
                 api_key_env: llm.api_key_env,
             },
             ActorKind::Human => Self::Human { id, name },

@@ -25,9 +25,10 @@ const FULL: &str = r#"
     type = "llm"
     model = "llama3"
     endpoint = "http://localhost:11434"
-    protocol = "ollama_chat"
+    protocol = "openai_chat"
     temperature = 0
     seed = 7
+    max_completion_tokens = 200
 
     [[actors]]
     id = 76
@@ -150,4 +151,12 @@ fn delays_double_up_to_the_longest_and_are_spread_by_jitter() {
     assert_eq!(retry.delay(u32::MAX, 1.0), Duration::from_secs(300));
     assert_eq!(retry.delay(1, 0.25), Duration::from_secs(1));
     assert_eq!(retry.delay(1, f64::NAN), Duration::ZERO);
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_asked_and_no_longer_than_any_delay() {
+    let retry = RetryPolicy::default();
+    assert_eq!(retry.pause(None), Duration::ZERO);
+    assert_eq!(retry.pause(Some(Duration::from_millis(20_500))), Duration::from_millis(20_500));
+    assert_eq!(retry.pause(Some(Duration::MAX)), Duration::from_secs(300));
 }

@@ -78,6 +78,8 @@ pub struct Failure {
     pub model: Option<String>,
     /// How long it took.
     pub duration: Option<Duration>,
+    /// The pause that the actor asked for: the least delay before a repeat.
+    pub retry_after: Option<Duration>,
     /// When it failed: the delay before a repeat counts from here.
     pub now: Timestamp,
     /// Chance for the delay before a repeat, from 0 to 1.

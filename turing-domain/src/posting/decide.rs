@@ -13,7 +13,7 @@ use crate::posting::event::PostingEvent;
 use crate::posting::rejection::PostingRejection;
 use crate::posting::run::{Outcome, PostingRun};
 use crate::posting::state::Posting;
-use plan::Plan;
+use plan::{Plan, Timing};
 use record::{completed, failed};
 
 /// What can be done next for a posting.
@@ -134,7 +134,7 @@ impl Posting {
             conversation,
             failure.attempt.retries,
             &failure.failure_type,
-            (failure.now, failure.jitter),
+            Timing { now: failure.now, jitter: failure.jitter, retry_after: failure.retry_after },
         )?;
         Ok(plan.end(conversation.id))
     }
@@ -173,7 +173,7 @@ impl Posting {
                         conversation,
                         finished.retries,
                         failure_type,
-                        (now, jitter),
+                        Timing { now, jitter, retry_after: None },
                     )?;
                 }
             }

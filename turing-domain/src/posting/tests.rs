@@ -74,6 +74,7 @@ fn failure(attempt: Attempt, failure_type: FailureType) -> Failure {
         stderr: None,
         model: None,
         duration: None,
+        retry_after: None,
         now: NOW,
         jitter: 1.0,
         breaker_opened: None,

@@ -15,6 +15,7 @@ pub(crate) enum Command {
     Claim(Timestamp),
     Fail(Timestamp),
     Succeed,
+    GiveBack(Timestamp),
 }
 
 pub(crate) fn decide(
@@ -30,6 +31,7 @@ pub(crate) fn decide(
             Ok(breaker.record_failure(&policy, attempt, &FailureType::Timeout, *now))
         }
         Command::Succeed => Ok(breaker.record_success()),
+        Command::GiveBack(until) => Ok(breaker.give_back(*until)),
     }
 }
 
@@ -42,6 +44,7 @@ pub(crate) fn commands() -> impl Strategy<Value = Command> {
         1 => seconds().prop_map(Command::Claim),
         5 => seconds().prop_map(Command::Fail),
         1 => Just(Command::Succeed),
+        1 => seconds().prop_map(Command::GiveBack),
     ]
 }
 

@@ -61,6 +61,8 @@ fn failure_type() -> impl Strategy<Value = FailureType> {
     prop::sample::select(vec![
         FailureType::Timeout,
         FailureType::Connection,
+        FailureType::BrokenOff,
+        FailureType::Refused,
         FailureType::ScriptError,
         FailureType::Unknown,
         FailureType::Other("cosmic_ray".to_owned()),
@@ -106,6 +108,7 @@ fn actors() -> Vec<Actor> {
         temperature: Some(0.5),
         seed: Some(1),
         max_tokens: None,
+        max_completion_tokens: None,
         api_key_env: None,
     };
     let kinds = [ActorKind::Script(script), ActorKind::Llm(llm), ActorKind::Human];

@@ -160,6 +160,7 @@ pub(crate) fn failure(attempt: Attempt, failure_type: FailureType) -> Failure {
         stderr: None,
         model: None,
         duration: None,
+        retry_after: None,
         now: Timestamp::EPOCH,
         jitter: 0.5,
     }

@@ -84,7 +84,14 @@ impl<'a> Reference<'a> {
             Ok(output) => (On::Success, output.as_str()),
             Err(failure_type) => (On::Failure, failure_type.as_str()),
         };
-        let passes = ["timeout", "interrupted", "rate_limited", "connection", "invalid_output"];
+        let passes = [
+            "timeout",
+            "interrupted",
+            "rate_limited",
+            "connection",
+            "invalid_output",
+            "broken_off",
+        ];
         if on == On::Failure && passes.contains(&text) {
             let before = self.failures_in_a_row.iter().filter(|other| **other == id).count();
             if before < self.workflow.retry.retries as usize {

@@ -79,6 +79,14 @@ impl Observer for Progress {
         }
     }
 
+    fn pauses(&mut self, held: usize, longest: Duration) {
+        let seconds = longest.as_secs_f64();
+        self.line(format!(
+            "  {held} attempts are held because their actor asked for a pause; going on in \
+             {seconds:.1} s"
+        ));
+    }
+
     fn waits_for(&mut self, postings: &[PostingId]) {
         let named: Vec<_> = postings.iter().take(10).map(ToString::to_string).collect();
         let more = match postings.len().saturating_sub(named.len()) {

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use hyper::{Request, Response};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT,
+};
+use hyper::{HeaderMap, Request, Response};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
@@ -52,6 +54,8 @@ impl LlmClient {
         let mut request = Request::post(address.uri().clone())
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
+            // without it any coding may come
+            .header(ACCEPT_ENCODING, "identity")
             .header(USER_AGENT, concat!("turing/", env!("CARGO_PKG_VERSION")));
         if let Some(key) = key.filter(|key| !key.is_empty()) {
             let header = key.to_header().map_err(|_| CallError::KeyUnusable)?;
@@ -106,6 +110,17 @@ fn connector() -> HttpConnector {
 pub(super) fn secure_connector() -> io::Result<HttpsConnector<HttpConnector>> {
     let builder = HttpsConnectorBuilder::new().with_native_roots()?;
     Ok(builder.https_only().enable_http1().wrap_connector(connector()))
+}
+
+/// How a body is coded, if it must be decoded to be read; none of that was asked for.
+pub(super) fn content_coding(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let texts: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let codings = texts.iter().flat_map(|text| text.split(',')).map(str::trim);
+    let codings: Vec<_> = codings
+        .filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
+        .collect();
+    (!codings.is_empty()).then(|| codings.join(", "))
 }
 
 /// Reads a body that is no larger than an answer with so much text can be.

@@ -29,6 +29,8 @@ pub(super) enum CallError {
     BodyLimit(usize),
     #[error("answered with a text of {size} bytes, more than the {limit} that an output may have")]
     OutputLimit { size: usize, limit: usize },
+    #[error("answered in the content coding `{0}`, though it was told to use none")]
+    Compressed(String),
     #[error("answered with bytes that are not UTF-8, the first at byte offset {0}")]
     Encoding(usize),
     #[error("answered with U+0000 at byte offset {0} of the text, which no store can hold")]
@@ -37,10 +39,21 @@ pub(super) enum CallError {
     Unreadable(String),
     #[error("answered without `{0}`, where the text should be")]
     NoText(&'static str),
-    #[error("answered with an empty text")]
-    Empty { is_cut_off: bool },
+    /// With what the answer gives as its reason to end there, if anything.
+    #[error("answered with an empty text{}", for_reason(.reason))]
+    Empty { reason: Option<String> },
     #[error("answered with a part of the text only")]
     Unfinished,
+    #[error("broke its answer off: {0}")]
+    BrokenOff(String),
+    /// With the text so far.
+    #[error("stopped at the limit of tokens, {}", so_far(.text))]
+    CutOff { text: String },
+    /// With what the answer gives as its reason to end there.
+    #[error("filtered its answer, for the reason `{0}`")]
+    Filtered(String),
+    #[error("answered that the model refuses: {0}")]
+    Declined(String),
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -82,13 +95,36 @@ impl CallError {
             Self::NotHttp(_)
             | Self::BodyLimit(_)
             | Self::OutputLimit { .. }
+            | Self::Compressed(_)
             | Self::Encoding(_)
             | Self::Nul(_)
             | Self::Unreadable(_)
             | Self::NoText(_)
             | Self::Empty { .. }
             | Self::Unfinished => FailureType::InvalidOutput,
+            Self::BrokenOff(_) => FailureType::BrokenOff,
+            Self::CutOff { .. } => FailureType::CutOff,
+            Self::Filtered(_) => FailureType::Filtered,
+            Self::Declined(_) => FailureType::Refused,
             Self::Refused(refusal) => refusal.failure_type.clone(),
+        }
+    }
+
+    /// The same, with the pause that the response asks for if that is what it is about.
+    pub(super) fn with_pause(mut self, asked: Option<Duration>) -> Self {
+        if let Self::Refused(refusal) = &mut self
+            && refusal.failure_type == FailureType::RateLimited
+        {
+            refusal.retry_after = asked;
+        }
+        self
+    }
+
+    /// The pause that the endpoint asks for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            _ => None,
         }
     }
 
@@ -116,12 +152,23 @@ impl CallError {
             Self::TimedOut(_) => {
                 "give the conversation a longer `timeout_seconds`, or use a smaller model"
             }
-            Self::BodyLimit(_) | Self::OutputLimit { .. } => "limit the answer with `max_tokens`",
+            Self::BodyLimit(_) | Self::OutputLimit { .. } => "ask for a shorter answer",
+            Self::Compressed(_) => "turn compression off there, or in the proxy before it",
             Self::Unreadable(_) | Self::NoText(_) => {
                 "does `protocol` name what the endpoint speaks?"
             }
-            Self::Empty { is_cut_off: true } => {
-                "its tokens ran out before the first word: raise `max_tokens`, or shorten the input"
+            Self::Empty { reason: Some(reason) } if is_about_tools(reason) => {
+                "it wants to use a tool, and has none: tell it in `system` to answer by itself"
+            }
+            Self::CutOff { .. } => {
+                let limit = match actor.max_completion_tokens {
+                    Some(_) => "max_completion_tokens",
+                    None => "max_tokens",
+                };
+                return Some(format!("raise `{limit}`, or ask for a shorter answer"));
+            }
+            Self::Filtered(_) | Self::Declined(_) => {
+                "change the input, or say in a rule with `on = \"failure\"` what follows"
             }
             Self::KeyUnusable => "remove line breaks and control characters from it",
             Self::Refused(refusal) => return refusal.advice(actor),
@@ -129,6 +176,22 @@ impl CallError {
         };
         Some(advice.to_owned())
     }
+}
+
+fn for_reason(reason: &Option<String>) -> String {
+    let reason = reason.as_ref();
+    reason.map(|reason| format!(" and ended for the reason `{reason}`")).unwrap_or_default()
+}
+
+fn so_far(text: &str) -> String {
+    match text {
+        "" => "before the first word".to_owned(),
+        text => format!("after: {text}"),
+    }
+}
+
+fn is_about_tools(reason: &str) -> bool {
+    ["tool_calls", "function_call"].contains(&reason)
 }
 
 /// An error and everything behind it; what repeats the text before it is left out.

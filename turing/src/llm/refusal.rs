@@ -1,11 +1,13 @@
 //! What an endpoint says instead of an answer.
 
 use std::fmt;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{LOCATION, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use turing_domain::{FailureType, Llm};
 
 use super::client;
@@ -20,6 +22,7 @@ const KEPT_CHARS: usize = 500;
 #[derive(Debug, thiserror::Error)]
 pub(super) struct Refusal {
     pub(super) failure_type: FailureType,
+    pub(super) retry_after: Option<Duration>,
     /// `None` if it is the body alone that speaks of an error.
     status: Option<StatusCode>,
     text: String,
@@ -56,6 +59,9 @@ impl Refusal {
             (_, FailureType::NotFound) => {
                 Some("does `endpoint` have the right path, and `protocol` the right name?".into())
             }
+            (_, FailureType::RateLimited) => {
+                Some(format!("it asks for a pause of {:?}", self.retry_after?))
+            }
             (_, FailureType::OutOfMemory) => Some("use a smaller model, or free memory".into()),
             _ => None,
         }
@@ -65,32 +71,47 @@ impl Refusal {
 /// Reads a response with a status other than success.
 pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> CallError {
     let status = response.status();
-    let has_date = response.headers().contains_key(RETRY_AFTER);
+    let asks_for_pause = response.headers().contains_key(RETRY_AFTER);
+    let coding = client::content_coding(response.headers());
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location = location.unwrap_or_default().to_owned();
     // the status alone says enough when the body breaks off
     let (mut body, _) = client::read_up_to(response.into_body(), READ_BYTES).await;
     body.truncate(READ_BYTES);
-    let text = match status.is_redirection() {
-        true => quote(location.split(['?', '#']).next().unwrap_or_default(), key),
-        false => quote(&text_of(&body), key),
+    let text = match coding {
+        _ if status.is_redirection() => {
+            location.split(['?', '#']).next().unwrap_or_default().to_owned()
+        }
+        Some(coding) => format!("words that cannot be read, in the content coding `{coding}`"),
+        None => text_of(&body),
     };
-    let failure_type = classify(status, has_date, &text);
-    Refusal { failure_type, status: Some(status), text }.into()
+    let text = quote(&text, key);
+    let failure_type = classify(status, asks_for_pause, &text);
+    Refusal { failure_type, retry_after: None, status: Some(status), text }.into()
 }
 
-/// The `error` of a body whose status is success.
-pub(super) fn in_answer(error: &str, key: Option<&Secret>) -> CallError {
-    let body = format!("{{\"error\":{error}}}");
-    let text = quote(&text_of(body.as_bytes()), key);
-    let failure_type = by_text(&text).unwrap_or(FailureType::Unknown);
-    Refusal { failure_type, status: None, text }.into()
+/// The `error` of a body whose status is success. A gateway that had answered before its upstream
+/// failed names the status in it.
+pub(super) fn in_answer(error: &RawValue, key: Option<&Secret>) -> CallError {
+    let text = words(error, key);
+    let failure_type = match status_in(error) {
+        Some(status) => classify(status, false, &text),
+        None => by_text(&text).unwrap_or(FailureType::Unknown),
+    };
+    Refusal { failure_type, retry_after: None, status: None, text }.into()
 }
 
-fn classify(status: StatusCode, has_date: bool, text: &str) -> FailureType {
+fn status_in(error: &RawValue) -> Option<StatusCode> {
+    let error: Value = serde_json::from_str(error.get()).ok()?;
+    let code = u16::try_from(error.get("code")?.as_u64()?).ok()?;
+    let status = StatusCode::from_u16(code).ok()?;
+    (status.is_client_error() || status.is_server_error()).then_some(status)
+}
+
+fn classify(status: StatusCode, asks_for_pause: bool, text: &str) -> FailureType {
     match status.as_u16() {
         429 => FailureType::RateLimited,
-        503 if has_date => FailureType::RateLimited,
+        503 if asks_for_pause => FailureType::RateLimited,
         408 => FailureType::Timeout,
         401 | 403 => FailureType::InvalidInput,
         300..400 | 404 | 405 | 410 => FailureType::NotFound,
@@ -115,6 +136,7 @@ fn by_text(text: &str) -> Option<FailureType> {
         () if has(&["rate limit", "too many requests", "server busy", "overloaded"]) => {
             Some(FailureType::RateLimited)
         }
+        () if has(&["content_filter", "content management policy"]) => Some(FailureType::Filtered),
         () if is_about_a_model(&text) && has(&["not found", "does not exist"]) => {
             Some(FailureType::NotFound)
         }
@@ -137,6 +159,11 @@ fn text_of(body: &[u8]) -> String {
     let paths = ["/error/message", "/error", "/message", "/detail"];
     let found = paths.iter().find_map(|path| value.pointer(path)?.as_str());
     found.map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a value in an answer says, whatever its form, for an event.
+pub(super) fn words(value: &RawValue, key: Option<&Secret>) -> String {
+    quote(&text_of(format!("{{\"error\":{value}}}").as_bytes()), key)
 }
 
 /// An endpoint's words for an event: on one line, not too long, and without the key.

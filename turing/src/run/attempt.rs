@@ -1,13 +1,13 @@
 //! Asking an actor: render its input, start it, and take its answer.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use es_core::Payload;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use turing_domain::{
-    ActorKind, Attempt, ConversationId, FailureType, InputValues, Llm, LlmUsage, Posting,
+    ActorId, ActorKind, Attempt, ConversationId, FailureType, InputValues, Llm, LlmUsage, Posting,
     PostingId, RunId, Script, WorkflowId,
 };
 
@@ -35,12 +35,14 @@ pub(super) struct Problem {
     pub(super) error: String,
     pub(super) stderr: Option<String>,
     pub(super) model: Option<String>,
+    /// The pause that the actor asked for.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Attempted {
     /// An attempt that ended before any actor was called.
     fn refused(failure_type: FailureType, error: String) -> Self {
-        let problem = Problem { failure_type, error, stderr: None, model: None };
+        let problem = Problem { failure_type, error, stderr: None, model: None, retry_after: None };
         Self { result: Err(problem), duration: Duration::ZERO }
     }
 }
@@ -54,7 +56,8 @@ impl From<ScriptOutcome> for Attempted {
             }
             ScriptOutcome::Failed { failure_type, error, stderr, duration } => {
                 let stderr = (!stderr.is_empty()).then_some(stderr);
-                let problem = Problem { failure_type, error, stderr, model: None };
+                let problem =
+                    Problem { failure_type, error, stderr, model: None, retry_after: None };
                 Self { result: Err(problem), duration }
             }
         }
@@ -92,7 +95,7 @@ pub(super) async fn execute(
             let document = document(&values, attempt, &input, &data);
             ask_script(shared, script, limit, document).await
         }
-        ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await,
+        ActorKind::Llm(llm) => ask_llm(shared, (actor.id, llm), limit, input).await,
         ActorKind::Human => {
             let error = "this version cannot execute actors of type human".to_owned();
             Attempted::refused(FailureType::NotFound, error)
@@ -100,7 +103,12 @@ pub(super) async fn execute(
     })
 }
 
-async fn ask_llm(shared: &Shared, llm: &Llm, limit: Option<Duration>, input: String) -> Attempted {
+async fn ask_llm(
+    shared: &Shared,
+    (actor, llm): (ActorId, &Llm),
+    limit: Option<Duration>,
+    input: String,
+) -> Attempted {
     let api_key = match api_key(llm) {
         Ok(api_key) => api_key,
         Err(error) => return Attempted::refused(FailureType::InvalidInput, error.to_string()),
@@ -111,9 +119,14 @@ async fn ask_llm(shared: &Shared, llm: &Llm, limit: Option<Duration>, input: Str
         LlmOutcome::Completed { output, usage, duration } => {
             Attempted { result: Ok(Answer { output, llm: usage }), duration }
         }
-        LlmOutcome::Failed { failure_type, error, duration } => {
+        LlmOutcome::Failed { failure_type, error, retry_after, duration } => {
+            if retry_after.is_some() {
+                // others are not to ask either; what is under way cannot be called back
+                let pause = shared.definition.workflow.retry.pause(retry_after);
+                shared.pauses.begin(actor, shared.clocks.timer.now(), pause);
+            }
             let model = Some(llm.model.clone());
-            let problem = Problem { failure_type, error, stderr: None, model };
+            let problem = Problem { failure_type, error, stderr: None, model, retry_after };
             Attempted { result: Err(problem), duration }
         }
     }

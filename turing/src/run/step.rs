@@ -165,7 +165,7 @@ async fn record(
             let completion = Completion { attempt, output, duration: Some(duration), llm };
             record.completed(completion, duration).await
         }
-        Err(Problem { failure_type, error, stderr, model }) => {
+        Err(Problem { failure_type, error, stderr, model, retry_after }) => {
             let failure = Failure {
                 attempt,
                 failure_type,
@@ -173,6 +173,7 @@ async fn record(
                 stderr,
                 model,
                 duration: Some(duration),
+                retry_after,
                 now: seen.wall,
                 jitter: shared.environment.jitter.fraction(),
                 breaker_opened: None,
@@ -289,10 +290,12 @@ impl Record<'_> {
             (Member::of(&shared.postings, posting), Member::of(&shared.breakers.actors, actor));
         let policy = &shared.breakers.policy;
         let decide = |(posting, breaker): &(Posting, ActorBreaker)| {
-            // an input that could not be made says nothing about the actor
-            let calls = match failure_type {
-                FailureType::InvalidInput => Vec::new(),
-                _ => breaker.record_failure(policy, attempt, &failure_type, failure.now),
+            let calls = match failure_type.is_counted() {
+                true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
+                false => {
+                    let pause = workflow.retry.pause(failure.retry_after);
+                    breaker.give_back(failure.now.plus(pause))
+                }
             };
             let breaker_opened = ActorBreaker::opened(&calls);
             let failure = Failure { breaker_opened, ..failure.clone() };

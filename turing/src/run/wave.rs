@@ -34,9 +34,7 @@ impl Run<'_> {
             let next = [self.agenda.next_due(), self.agenda.next_opening(gate)];
             let next = next.into_iter().flatten().min();
             match next {
-                Some(until) => {
-                    let longest = until.saturating_duration_since(now);
-                    self.observer.waits(self.agenda.waiting(), self.agenda.ready(), longest);
+                Some(until) => self.tell_wait(until.saturating_duration_since(now), now),
                 }
                 None if self.apart.len() == 0 => return Ok(()),
                 None => self.tell_apart(),
@@ -48,6 +46,20 @@ impl Run<'_> {
             self.wait_for_one_apart().await?;
         }
         Ok(())
+    }
+
+    /// Tells what waits for so long, and for what.
+    fn tell_wait(&mut self, longest: Duration, now: Instant) {
+        let conversations = self.shared.definition.workflow.conversations.iter();
+        let paused: usize = conversations
+            .filter(|one| self.shared.pauses.until(one.actor, now).is_some())
+            .map(|one| self.agenda.at(one.id))
+            .sum();
+        let held = self.agenda.ready().saturating_sub(paused);
+        self.observer.waits(self.agenda.waiting(), held, longest);
+        if paused > 0 {
+            self.observer.pauses(paused, longest);
+        }
     }
 
     /// Waits until then, until something was recorded for a posting that stands apart, or until it
@@ -212,12 +224,21 @@ impl Shared {
 
     /// Whether attempts at a conversation may be made now.
     fn gate(&self, conversation: ConversationId, now: Instant) -> Gate {
-        self.actor_of(conversation).map_or(Gate::Wide, |actor| self.breakers.gate(actor, now))
+        let Some(actor) = self.actor_of(conversation) else { return Gate::Wide };
+        match (self.breakers.gate(actor, now), self.pauses.until(actor, now)) {
+            (gate, None) => gate,
+            (Gate::Shut { until }, Some(pause)) => Gate::Shut { until: until.max(pause) },
+            (_, Some(until)) => Gate::Shut { until },
+        }
     }
 
-    /// Asks the breaker of a conversation's actor for one call.
+    /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
+    /// through.
     async fn claim_call(&self, conversation: ConversationId) -> Result<bool, RunError> {
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
+        if self.pauses.until(actor, self.clocks.timer.now()).is_some() {
+            return Ok(false);
+        }
         self.breakers.claim(actor, self.run_metadata()).await
     }
 

@@ -27,6 +27,14 @@ fn broken() -> Vec<String> {
         actor("type = \"llm\"\nmodel = \"\"\nendpoint = \"http://localhost\""),
         actor("type = \"llm\"\nmodel = \"m\\u0000\"\nendpoint = \"http://localhost\""),
         actor("type = \"llm\"\nmodel = \"m\"\nendpoint = \"localhost\""),
+        actor(
+            "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\n\
+             max_completion_tokens = 9",
+        ),
+        actor(
+            "type = \"llm\"\nmodel = \"m\"\nendpoint = \"http://localhost\"\n\
+             protocol = \"openai_chat\"\nmax_tokens = 9\nmax_completion_tokens = 9",
+        ),
         from("max_instruction_runs = 0\nbranches = [{ to = 8 }]"),
         from("branches = [{ to = 1 }]"),
         from("wait_for_group = \"g\"\nbranches = [{ when = \"a\" }, {}]"),

@@ -70,8 +70,8 @@ fn asking(endpoint: &str, protocol: &str, cases: &[String]) -> Workspace {
 }
 
 /// How each case fails.
-fn failures(endpoint: &str, cases: &[String]) -> BTreeMap<String, String> {
-    let workspace = asking(endpoint, "ollama_generate", cases);
+fn failures(endpoint: &str, protocol: &str, cases: &[String]) -> BTreeMap<String, String> {
+    let workspace = asking(endpoint, protocol, cases);
     workspace.run(&[]).expect_code(1);
     let failure_type = |(id, case): (i32, &String)| {
         let events = workspace.events(id);
@@ -125,15 +125,39 @@ fn each_status_fails_as_it_is_said() {
     assert!(expected.len() >= 14, "{expected:?}");
     let endpoint = serve(|_, case| {
         let (status, later) = case.split_once(' ').unwrap_or((case, ""));
-        let headers = if later.is_empty() { "" } else { "retry-after: 1\r\n" };
+        let headers = if later.is_empty() { "" } else { "retry-after: 0\r\n" };
         (status.parse().unwrap(), headers, json!({"error": "so it is"}))
     });
     let cases: Vec<_> = expected.keys().cloned().collect();
-    assert_eq!(failures(&endpoint, &cases), expected);
+    assert_eq!(failures(&endpoint, "ollama_generate", &cases), expected);
+    listed.iter().for_each(|row| assert_repeated(row));
+}
+
+/// The repeat that a row tells of is that of its failure type.
+fn assert_repeated(row: &[String]) {
+    let failure_type = turing_domain::FailureType::from(code(&row[1]));
+    assert_eq!(row[2], if failure_type.is_retried() { "yes" } else { "no" }, "{row:?}");
+}
+
+#[test]
+fn each_answer_that_is_not_whole_fails_as_it_is_said() {
+    let listed = table(FORMAT, "why the answer ends | failure type | repeated");
+    let mut expected = BTreeMap::new();
     for row in &listed {
-        let failure_type = turing_domain::FailureType::from(code(&row[1]));
-        assert_eq!(row[2], if failure_type.is_retried() { "yes" } else { "no" }, "{row:?}");
+        assert_repeated(row);
+        for reason in row[0].split(", ").map(code) {
+            expected.insert(reason.to_owned(), code(&row[1]).to_owned());
+        }
     }
+    assert!(expected.len() >= 10, "{expected:?}");
+    let cases: Vec<_> = expected.keys().cloned().collect();
+    let endpoint = serve(|_, reason| {
+        let choice = json!({"message": {"content": "[PASS]"}, "finish_reason": reason});
+        (200, "", json!({"choices": [choice]}))
+    });
+    assert_eq!(failures(&endpoint, "openai_chat", &cases), expected);
+    let endpoint = serve(|_, reason| (200, "", json!({"response": "a", "done_reason": reason})));
+    assert_eq!(failures(&endpoint, "ollama_generate", &cases), expected);
 }
 
 #[test]
@@ -147,5 +171,5 @@ fn each_word_of_a_refusal_counts_as_it_is_said() {
     assert!(expected.len() >= 13, "{expected:?}");
     let endpoint = serve(|_, words| (500, "", json!({"error": words})));
     let cases: Vec<_> = expected.keys().cloned().collect();
-    assert_eq!(failures(&endpoint, &cases), expected);
+    assert_eq!(failures(&endpoint, "ollama_generate", &cases), expected);
 }

@@ -27,7 +27,7 @@ async fn an_answer_of_generate_is_read() {
 async fn an_answer_of_chat_is_read() {
     let body = json!({
         "model": "gemma3:1b-it", "message": {"role": "assistant", "content": " Fine."},
-        "done": true, "done_reason": "length", "prompt_eval_count": 26, "eval_count": 290,
+        "done": true, "done_reason": "stop", "prompt_eval_count": 26, "eval_count": 290,
     });
     let answer = completed(of_body(LlmProtocol::OllamaChat, body).await);
     assert_eq!(answer, (" Fine.".into(), usage("gemma3:1b-it", Some(26), Some(290))));
@@ -125,18 +125,28 @@ async fn an_answer_without_choices_is_invalid_output() {
 }
 
 #[tokio::test]
-async fn an_answer_that_ended_before_its_first_word_says_why() {
-    let bodies = [
-        (LlmProtocol::OllamaGenerate, json!({"response": "", "done_reason": "length"})),
-        (
-            LlmProtocol::OpenaiChat,
-            json!({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}),
-        ),
-    ];
-    for (protocol, body) in bodies {
-        let (failure_type, error) = failure(of_body(protocol, body).await);
+async fn a_compressed_answer_is_told_as_one() {
+    // what `Fine.` begins with as gzip
+    let body = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03";
+    for (coding, shown) in [("gzip", "`gzip`"), ("identity, br", "`br`"), ("a,  b", "`a, b`")] {
+        let header = format!("content-encoding: {coding}");
+        let headers = ["content-type: application/json", header.as_str()];
+        let ok = outcome(LlmProtocol::OpenaiChat, Reply::status("200 OK", &headers, body)).await;
+        let (failure_type, error) = failure(ok);
         assert_eq!(failure_type, FailureType::InvalidOutput);
-        assert_contains(&error, "raise `max_tokens`");
+        assert_contains(&error, &format!("in the content coding {shown}"));
+        assert_contains(&error, "turn compression off");
+        let refused = Reply::status("429 Too Many Requests", &headers, body);
+        let (failure_type, error) = failure(outcome(LlmProtocol::OpenaiChat, refused).await);
+        assert_eq!(failure_type, FailureType::RateLimited);
+        assert_contains(&error, &format!("in the content coding {shown}"));
+    }
+    let protocol = LlmProtocol::OllamaGenerate;
+    for coding in ["content-encoding: identity", "content-encoding: IDENTITY", "content-encoding:"]
+    {
+        let body = answer(protocol, json!("Fine.")).to_string();
+        let reply = Reply::status("200 OK", &[coding], body);
+        assert_eq!(completed(outcome(protocol, reply).await).0, "Fine.", "{coding}");
     }
 }
 

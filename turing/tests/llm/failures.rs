@@ -46,6 +46,61 @@ async fn an_endpoint_that_says_when_to_come_back_is_rate_limited() {
 }
 
 #[tokio::test]
+async fn the_pause_that_an_endpoint_asks_for_is_told() {
+    let (good, slow) = (answer(GENERATE, "Fine.".into()).to_string(), "{\"error\": \"slow\"}");
+    let limit = "{\"error\": \"Rate limit reached\"}";
+    let seconds = &["retry-after: 20"][..];
+    let until = "retry-after: Sun, 06 Nov 1994 08:49:37 GMT";
+    let dated = &["date: Sun, 06 Nov 1994 08:49:07 GMT", until];
+    let soon = &["retry-after: soon"][..];
+    let passed = &["date: Sun, 06 Nov 1994 08:50:07 GMT", until];
+    let cases = [
+        ("429 Too Many Requests", seconds, slow, Some(20)),
+        ("429 Too Many Requests", &dated[..], slow, Some(30)),
+        ("429 Too Many Requests", &passed[..], slow, Some(0)),
+        ("429 Too Many Requests", &[][..], slow, None),
+        ("429 Too Many Requests", soon, slow, None),
+        ("503 Service Unavailable", seconds, slow, Some(20)),
+        ("503 Service Unavailable", soon, slow, None),
+        ("529 Overloaded", seconds, limit, Some(20)),
+        ("200 OK", seconds, limit, Some(20)),
+        // it is not a pause that these need
+        ("500 Internal Server Error", seconds, slow, None),
+        ("404 Not Found", seconds, slow, None),
+        ("200 OK", seconds, slow, None),
+        ("200 OK", seconds, "{}", None),
+    ];
+    for (status, headers, body, expected) in cases {
+        let outcome = outcome(GENERATE, Reply::status(status, headers, body)).await;
+        let LlmOutcome::Failed { retry_after, error, .. } = outcome else { panic!("{status}") };
+        assert_eq!(retry_after, expected.map(Duration::from_secs), "{status} {headers:?}");
+        let told = error.contains("; it asks for a pause of ");
+        assert_eq!(told, expected.is_some(), "{error}");
+    }
+    let fine = outcome(GENERATE, Reply::status("200 OK", seconds, good)).await;
+    assert_eq!(completed(fine).0, "Fine.");
+}
+
+#[tokio::test]
+async fn an_error_that_names_a_status_counts_as_that_status() {
+    let cases = [
+        (429, FailureType::RateLimited),
+        (502, FailureType::Connection),
+        (401, FailureType::InvalidInput),
+        (404, FailureType::NotFound),
+        (200, FailureType::Unknown),
+        (17, FailureType::Unknown),
+        (70_000, FailureType::Unknown),
+    ];
+    for (code, expected) in cases {
+        let body = serde_json::json!({"error": {"message": "so it is", "code": code}});
+        let (failure_type, error) = refusal("200 OK", &[], &body.to_string()).await;
+        assert_eq!(failure_type, expected, "{code}");
+        assert_contains(&error, "answered with an error: so it is");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_is_classified_by_its_text_where_the_status_leaves_it_open() {
     let memory = "model requires more system memory (5.6 GiB) than is available (3.1 GiB)";
     let cases = [
@@ -61,6 +116,12 @@ async fn a_refusal_is_classified_by_its_text_where_the_status_leaves_it_open() {
         ("200 OK", "Rate limit reached", FailureType::RateLimited),
         ("200 OK", "input exceeds the context window", FailureType::InvalidInput),
         ("200 OK", "gremlins", FailureType::Unknown),
+        ("400 Bad Request", "content_filter: hate", FailureType::Filtered),
+        (
+            "400 Bad Request",
+            "the prompt triggered Azure OpenAI's content management policy",
+            FailureType::Filtered,
+        ),
     ];
     for (status, text, expected) in cases {
         let bodies = [
@@ -182,7 +243,7 @@ async fn a_call_ends_at_its_time_limit() {
         let mut call = server.call(GENERATE);
         call.limits.time = Duration::from_millis(300);
         let outcome = call_llm(&LlmClient::new(), &call).await;
-        let LlmOutcome::Failed { failure_type, error, duration } = outcome else {
+        let LlmOutcome::Failed { failure_type, error, duration, .. } = outcome else {
             panic!("{outcome:?}");
         };
         assert_eq!(failure_type, FailureType::Timeout);

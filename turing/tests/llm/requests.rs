@@ -29,6 +29,7 @@ async fn generate_is_asked_with_prompt_system_and_options() {
     let request = asked(&mut server, actor).await;
     assert_eq!(request.line, "POST /api/generate HTTP/1.1");
     assert_eq!(request.headers["content-type"], "application/json");
+    assert_eq!(request.headers["accept-encoding"], "identity");
     assert_eq!(request.headers["host"], server.address.to_string());
     assert_eq!(
         request.body,
@@ -84,6 +85,16 @@ async fn completions_are_asked_with_messages_and_plain_settings() {
             "max_tokens": 128,
         })
     );
+}
+
+#[tokio::test]
+async fn the_limit_of_newer_models_is_sent_by_its_own_name() {
+    let protocol = LlmProtocol::OpenaiChat;
+    let mut server = Server::start(Reply::text(protocol, "fine")).await;
+    let actor = Llm { max_completion_tokens: Some(128), ..server.actor(protocol) };
+    let body = asked(&mut server, actor).await.body;
+    assert_eq!(body["max_completion_tokens"], 128);
+    assert_eq!(body.get("max_tokens"), None);
 }
 
 #[tokio::test]

@@ -30,6 +30,8 @@ pub(crate) const PROTOCOLS: [LlmProtocol; 3] =
 pub(crate) enum Reply {
     /// Writes these bytes and waits for the next request.
     Whole(Vec<u8>),
+    /// Writes what the model is asked, as the body of a good response.
+    Echo,
     /// Writes these bytes and closes the connection.
     Part(Vec<u8>),
     /// Resets the connection.
@@ -76,6 +78,14 @@ pub(crate) struct Request {
     pub(crate) line: String,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Value,
+}
+
+impl Request {
+    /// What the model is asked.
+    fn input(&self) -> &str {
+        let input = self.body.pointer("/messages/0/content").or(self.body.pointer("/prompt"));
+        input.unwrap().as_str().unwrap()
+    }
 }
 
 enum Event {
@@ -183,8 +193,9 @@ async fn serve(
     events: UnboundedSender<Event>,
 ) {
     while let Some(request) = read_request(&mut stream, connection).await {
+        let echo = matches!(reply, Reply::Echo).then(|| Reply::body(request.input()));
         let _ = events.send(Event::Asked(request));
-        match reply {
+        match echo.as_ref().unwrap_or(reply) {
             Reply::Whole(bytes) => {
                 if stream.write_all(bytes).await.is_err() {
                     break;
@@ -207,6 +218,7 @@ async fn serve(
                 return;
             }
             Reply::Reset => unreachable!("it has no stream to serve"),
+            Reply::Echo => unreachable!("it was made a whole reply"),
         }
     }
     let _ = events.send(Event::Gone(0));
@@ -238,6 +250,7 @@ pub(crate) fn actor(endpoint: &str, protocol: LlmProtocol) -> Llm {
         temperature: None,
         seed: None,
         max_tokens: None,
+        max_completion_tokens: None,
         api_key_env: None,
     }
 }

@@ -1,5 +1,7 @@
 //! What follows from the end of an execution: the branch rules, within their limits.
 
+use std::time::Duration;
+
 use es_core::Timestamp;
 
 use super::conversation_in;
@@ -18,6 +20,14 @@ pub(super) struct Plan<'a> {
     events: Vec<PostingEvent>,
 }
 
+/// What the time of a repeat follows from, beside the workflow's policy.
+#[derive(Clone, Copy)]
+pub(super) struct Timing {
+    pub(super) now: Timestamp,
+    pub(super) jitter: f64,
+    pub(super) retry_after: Option<Duration>,
+}
+
 impl<'a> Plan<'a> {
     pub(super) fn new(workflow: &'a Workflow, run: &PostingRun) -> Self {
         let run = run.clone();
@@ -34,13 +44,14 @@ impl<'a> Plan<'a> {
         conversation: &Conversation,
         retries: u32,
         failure_type: &FailureType,
-        (now, jitter): (Timestamp, f64),
+        timing: Timing,
     ) -> Result<(), PostingRejection> {
         let retry = &self.workflow.retry;
         if failure_type.is_retried() && retries < retry.retries {
+            let delay = retry.delay(retries, timing.jitter).max(retry.pause(timing.retry_after));
             let event = PostingEvent::RetryScheduled {
                 attempt: retries.saturating_add(1),
-                due_at: now.plus(retry.delay(retries, jitter)),
+                due_at: timing.now.plus(delay),
                 failure_type: failure_type.clone(),
                 conversation_id: conversation.id.into(),
                 run_id: self.run.run_id().into(),

@@ -45,10 +45,15 @@ fn each_failure_type_is_repeated_or_not() {
         let events = posting.fail(&workflow, &report).unwrap();
         events.iter().any(|event| matches!(event, PostingEvent::RetryScheduled { .. }))
     };
-    for name in ["timeout", "interrupted", "rate_limited", "connection", "invalid_output"] {
+    for name in
+        ["timeout", "interrupted", "rate_limited", "connection", "invalid_output", "broken_off"]
+    {
         assert!(repeated(name), "{name}");
     }
     for name in [
+        "cut_off",
+        "filtered",
+        "refused",
         "invalid_input",
         "script_error",
         "not_found",
@@ -122,6 +127,35 @@ fn jitter_shortens_the_delay() {
     given::<Posting>([entered()])
         .when(|posting| posting.fail(&workflow, &report))
         .then([failed(1, FailureType::Timeout, 0), retry(1, 1, FailureType::Timeout, 0)]);
+}
+
+#[test]
+fn a_pause_that_the_actor_asks_for_is_the_least_delay() {
+    let workflow = one();
+    // of 8 s at most, after two repeats
+    for (asked, jitter, seconds) in [
+        (None, 1.0, 8),
+        (Some(20), 0.0, 20),
+        (Some(20), 1.0, 20),
+        (Some(3), 0.5, 4),
+        (Some(900), 0.0, 300),
+    ] {
+        let mut report = failure(attempt(1, 1, 2), FailureType::RateLimited);
+        report.jitter = jitter;
+        report.retry_after = asked.map(Duration::from_secs);
+        given::<Posting>([
+            entered(),
+            failed(1, FailureType::Timeout, 0),
+            retry(1, 1, FailureType::Timeout, 0),
+            failed(1, FailureType::Timeout, 1),
+            retry(1, 2, FailureType::Timeout, 0),
+        ])
+        .when(|posting| posting.fail(&workflow, &report))
+        .then([
+            failed(1, FailureType::RateLimited, 2),
+            retry(1, 3, FailureType::RateLimited, seconds),
+        ]);
+    }
 }
 
 #[test]
