@@ -128,6 +128,7 @@ impl Run<'_> {
     fn settle(&mut self, recorded: Recorded) -> Result<Option<AttemptResult>, RunError> {
         let Recorded { posting, done } = recorded;
         let known = self.apart.causes.remove(&posting).unwrap_or_default();
+        self.tell_losses();
         match done {
             Ok(Done::Entered(Entered { state, causes })) => {
                 self.place(posting, &state, &causes);
@@ -137,6 +138,11 @@ impl Run<'_> {
             Ok(Done::Moved(conversation, mut moved)) => {
                 moved.causes.splice(0..0, known);
                 Ok(self.moved(conversation, posting, moved))
+            }
+            // the attempt was not begun; those that were finish
+            Err(error @ RunError::LockLost { .. }) => {
+                self.lose(error);
+                Ok(None)
             }
             Err(error) if error.concerns_one_posting() && !self.stands_still(&error) => {
                 if error.is_held_up() {

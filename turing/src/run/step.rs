@@ -17,6 +17,7 @@ use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Problem, execute};
 use super::{RunError, Shared};
+use crate::lock::Standing;
 
 /// How often recording a result meets another writer before it gives up.
 const RETRIES: u32 = 5;
@@ -141,7 +142,12 @@ enum Made {
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
-    let state = load(shared, posting).await?;
+    let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
+    let state = match lock? {
+        Standing::Kept => loaded?,
+        // who had the lock in between may have made this attempt
+        Standing::TakenAgain => load(shared, posting).await?,
+    };
     match actor_at(shared, &state, attempt) {
         None => Ok(Made::Elsewhere(state)),
         Some(actor) => Ok(Made::Here(actor, execute(shared, posting, &state, attempt).await?)),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use es_core::{ExecuteError, LoadError, Metadata, Timestamp};
 use tokio::task::JoinSet;
 use turing_domain::{
-    ActorId, CallPermit, ConversationId, ConversationWaves, PostingId, WaveCompletion,
+    ActorId, CallPermit, ConversationId, ConversationRejection, ConversationWaves, PostingId,
+    WaveCompletion,
 };
 
 use super::agenda::{Gate, Wave};
@@ -22,7 +23,7 @@ struct WaveCount {
 impl Run<'_> {
     /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
-        while !*self.stop.borrow() {
+        while self.goes_on() {
             self.take_back()?;
             let shared = self.shared.clone();
             let now = shared.environment.clock.now();
@@ -65,6 +66,11 @@ impl Run<'_> {
     }
 
     async fn execute(&mut self, wave: Wave) -> Result<(), RunError> {
+        self.keep_lock().await?;
+        if self.lost.is_some() {
+            // the agenda is for who runs the workflow
+            return Ok(());
+        }
         let shared = self.shared.clone();
         let Some(conversation) = shared.definition.workflow.conversation(wave.conversation) else {
             // the agenda holds only conversations of the definition
@@ -75,6 +81,10 @@ impl Run<'_> {
         let began = shared.environment.clock.now();
         self.begin_wave(conversation.id, size).await?;
         let count = self.attempt_all(wave).await?;
+        if self.lost.is_some() {
+            // who runs the workflow now has ended the wave, or does
+            return Ok(());
+        }
         let took = shared.environment.clock.now().since(began);
         self.end_wave(conversation.id, &count, Some(took)).await?;
         self.observer.wave_ends(conversation, count.processed, count.failed);
@@ -125,6 +135,8 @@ impl Run<'_> {
         match ended {
             // told when it began, or when the next one begins
             Err(ExecuteError::Load(LoadError::Decode { .. })) => return Ok(()),
+            // somebody else ran the workflow while the lock was lost, and ended it
+            Err(ExecuteError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
             ended => drop(ended.map_err(RunError::record)?),
         }
         shared.count(1);
@@ -168,7 +180,7 @@ impl Run<'_> {
         let mut count = WaveCount::default();
         loop {
             while attempts.len() < self.shared.parallelism.get()
-                && !*self.stop.borrow()
+                && self.goes_on()
                 && tasks.len() > 0
                 && self.shared.claim_call(wave.conversation).await?
                 && let Some(task) = tasks.next()
