@@ -103,15 +103,27 @@ impl RunError {
         }
     }
 
+    /// How the store failed, if it did.
+    fn store_error(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Store(error)
+            | Self::Step(StepError::Store(error))
+            | Self::Step(StepError::Load { source: LoadError::Store(error), .. }) => {
+                Some(error.kind())
+            }
+            _ => None,
+        }
+    }
+
     /// True if somebody holds what was to be written for longer than the store waits.
     pub(super) fn is_held_up(&self) -> bool {
-        let (Self::Store(error)
-        | Self::Step(StepError::Store(error))
-        | Self::Step(StepError::Load { source: LoadError::Store(error), .. })) = self
-        else {
-            return false;
-        };
-        error.kind() == StoreErrorKind::Busy
+        self.store_error() == Some(StoreErrorKind::Busy)
+    }
+
+    /// True if the store did not answer, as while its server restarts.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let unanswered = [StoreErrorKind::Unavailable, StoreErrorKind::OutcomeUnknown];
+        self.store_error().is_some_and(|kind| unanswered.contains(&kind))
     }
 
     /// True if other postings can go on.

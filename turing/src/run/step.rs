@@ -17,7 +17,7 @@ use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Problem, execute};
 use super::{RunError, Shared};
-use crate::lock::Standing;
+use crate::lock::{LockError, Standing};
 
 /// How often recording a result meets another writer before it gives up.
 const RETRIES: u32 = 5;
@@ -166,7 +166,11 @@ async fn record(
     match result {
         Ok(Answer { output, llm }) => {
             let completion = Completion { attempt, output, duration: Some(duration), llm };
-            record.completed(completion, duration).await
+            let recorded = record.completed(&completion, duration).await;
+            match shared.is_back_after(&recorded).await {
+                true => record.completed(&completion, duration).await,
+                false => recorded,
+            }
         }
         Err(Problem { failure_type, error, stderr, model }) => {
             let failure = Failure {
@@ -180,7 +184,11 @@ async fn record(
                 jitter: shared.environment.jitter.fraction(),
                 breaker_opened: None,
             };
-            record.failed(failure, duration).await
+            let recorded = record.failed(&failure, duration).await;
+            match shared.is_back_after(&recorded).await {
+                true => record.failed(&failure, duration).await,
+                false => recorded,
+            }
         }
     }
 }
@@ -198,6 +206,7 @@ fn actor_at(shared: &Shared, state: &Posting, attempt: Attempt) -> Option<ActorI
 }
 
 /// Recording the result of one attempt.
+#[derive(Clone, Copy)]
 struct Record<'a> {
     shared: &'a Shared,
     posting: PostingId,
@@ -215,14 +224,14 @@ impl Record<'_> {
 
     async fn completed(
         self,
-        completion: Completion,
+        completion: &Completion,
         duration: Duration,
     ) -> Result<Moved, RunError> {
         let Self { shared, posting, attempt, .. } = self;
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
-            .update(&posting, |posting: &Posting| posting.complete(workflow, &completion))
+            .update(&posting, |posting: &Posting| posting.complete(workflow, completion))
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
             .retries(RETRIES)
@@ -238,10 +247,10 @@ impl Record<'_> {
         Ok(Moved { causes, state: executed.state, result: Some(Ok(())), duration })
     }
 
-    async fn failed(self, failure: Failure, duration: Duration) -> Result<Moved, RunError> {
+    async fn failed(self, failure: &Failure, duration: Duration) -> Result<Moved, RunError> {
         let breakers = &self.shared.breakers;
         if breakers.guards(self.actor) {
-            match self.failed_with_actor(&failure, duration).await {
+            match self.failed_with_actor(failure, duration).await {
                 Err(RunError::Step(StepError::Load {
                     source: LoadError::Decode { stream, .. },
                     ..
@@ -255,7 +264,7 @@ impl Record<'_> {
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
-            .update(&posting, |posting: &Posting| posting.fail(workflow, &failure))
+            .update(&posting, |posting: &Posting| posting.fail(workflow, failure))
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
             .retries(RETRIES)
@@ -270,7 +279,7 @@ impl Record<'_> {
         Ok(Moved {
             causes,
             state: executed.state,
-            result: Some(Err(failure.failure_type)),
+            result: Some(Err(failure.failure_type.clone())),
             duration,
         })
     }
@@ -360,6 +369,13 @@ pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
 }
 
 impl Shared {
+    /// True if the store did not answer, and does now: a restart of its server is waited for, as the
+    /// lock is. Whoever holds that has no part in what was done here.
+    async fn is_back_after(&self, recorded: &Result<Moved, RunError>) -> bool {
+        recorded.as_ref().is_err_and(RunError::is_unanswered)
+            && !matches!(self.lock.check().await, Err(LockError::Store(_)))
+    }
+
     /// What every event of the posting carries in this run.
     pub(super) fn metadata(&self, posting: PostingId, cause: Option<EventId>) -> Metadata {
         let mut metadata = Metadata::new().with("run_id", self.run_id.to_string());

@@ -81,6 +81,24 @@ fn a_restart_of_the_server_takes_the_lock_from_no_run() {
     goes_on_with_a_lock_that_is_taken_again(&database, &database.url(), restart);
 }
 
+#[test]
+fn a_result_that_comes_while_the_server_restarts_is_recorded() {
+    let server = Server::private(&[]);
+    for (body, code) in [("echo ok", 0), ("exit 3", 1)] {
+        let database = migrated(&server);
+        let gated = Gated::new(2);
+        gated.workspace.script("a.sh", &Gated::script(body));
+        let mut run = gated.start(&database.url());
+        let gate = gated.gate(1, &mut run);
+        server.stop();
+        gate.open();
+        server.start();
+        gated.gate(2, &mut run).open();
+        run.end().expect_code(code);
+        assert_eq!(gated.begun(), [1, 2], "{body}");
+    }
+}
+
 /// Takes the lock in this process.
 fn take(database: &Database) -> (Store, RunLock) {
     database.runtime.block_on(async {
