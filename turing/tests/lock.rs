@@ -81,6 +81,27 @@ fn a_run_whose_lock_somebody_else_took_begins_nothing_more() {
     assert_eq!(gated.begun(), [1, 2, 3]);
 }
 
+/// Who took the lock makes the attempt that is in progress once more, and may come to another end.
+#[test]
+fn an_attempt_that_another_run_has_recorded_otherwise_ends_no_run() {
+    for (ours, theirs, code) in [("echo ok", "exit 3", 1), ("exit 3", "echo ok", 0)] {
+        let (gated, other) = (Gated::new(1), Gated::new(1));
+        gated.workspace.script("a.sh", &Gated::script(ours));
+        other.workspace.script("a.sh", theirs);
+        let mut run = gated.start(STORE);
+        let gate = gated.gate(1, &mut run);
+        fs::remove_file(lock_file(&gated)).unwrap();
+        let store = format!("sqlite:{}", gated.workspace.path().join("turing.db").display());
+        other.workspace.run(&["--store", &store]).expect_code(code);
+        let recorded = gated.workspace.events(1);
+        gate.open();
+        // the run is over, and all that is left is to say how
+        let answer = run.end().expect_code(code);
+        assert!(answer.stderr.contains("it is taken again"), "{answer:#?}");
+        assert_eq!(gated.workspace.events(1), recorded);
+    }
+}
+
 #[test]
 fn a_lock_file_says_that_it_must_not_be_deleted() {
     let gated = Gated::new(1);

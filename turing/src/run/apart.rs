@@ -11,6 +11,7 @@ use turing_domain::{ConversationId, PostingId};
 use super::enter::Entered;
 use super::step::{AttemptResult, Moved};
 use super::{Run, RunError};
+use crate::lock::LockError;
 
 /// For how long the others wait until something is recorded for a posting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -41,6 +42,13 @@ pub(super) enum Recording {
 }
 
 impl super::Shared {
+    /// True if the store did not answer, and does now: a restart of its server is waited for, as the
+    /// lock is. Whoever holds that has no part in what was done here.
+    pub(super) async fn is_back_after(&self, recorded: &Result<Moved, RunError>) -> bool {
+        recorded.as_ref().is_err_and(RunError::is_unanswered)
+            && !matches!(self.lock.check().await, Err(LockError::Store(_)))
+    }
+
     /// Records something in a task of its own, which others wait for for a moment.
     pub(super) async fn recording(
         &self,

@@ -17,7 +17,7 @@ use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Problem, execute};
 use super::{RunError, Shared};
-use crate::lock::{LockError, Standing};
+use crate::lock::Standing;
 
 /// How often recording a result meets another writer before it gives up.
 const RETRIES: u32 = 5;
@@ -222,6 +222,15 @@ impl Record<'_> {
             .map_err(|source| StepError::Invalid { posting, source })
     }
 
+    /// Where the posting stands if another process made the same attempt, with another result, and
+    /// recorded it first: the lock was lost while the attempt was in progress.
+    async fn elsewhere(self) -> Result<Moved, RunError> {
+        let Self { shared, posting, attempt, .. } = self;
+        let state = load(shared, posting).await?;
+        check_moved(posting, attempt, true, &state)?;
+        Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO })
+    }
+
     async fn completed(
         self,
         completion: &Completion,
@@ -235,8 +244,11 @@ impl Record<'_> {
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
             .retries(RETRIES)
-            .await
-            .map_err(|error| StepError::of(posting, error))?;
+            .await;
+        let executed = match executed {
+            Err(ExecuteError::KeyReused { .. }) => return self.elsewhere().await,
+            executed => executed.map_err(|error| StepError::of(posting, error))?,
+        };
         check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
         shared.breakers.succeeded(self.actor, shared.run_metadata()).await?;
         shared.count(executed.events.len());
@@ -268,8 +280,11 @@ impl Record<'_> {
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
             .retries(RETRIES)
-            .await
-            .map_err(|error| StepError::of(posting, error))?;
+            .await;
+        let executed = match executed {
+            Err(ExecuteError::KeyReused { .. }) => return self.elsewhere().await,
+            executed => executed.map_err(|error| StepError::of(posting, error))?,
+        };
         check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
         shared.count(executed.events.len());
         let causes = match &executed.appended {
@@ -369,13 +384,6 @@ pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
 }
 
 impl Shared {
-    /// True if the store did not answer, and does now: a restart of its server is waited for, as the
-    /// lock is. Whoever holds that has no part in what was done here.
-    async fn is_back_after(&self, recorded: &Result<Moved, RunError>) -> bool {
-        recorded.as_ref().is_err_and(RunError::is_unanswered)
-            && !matches!(self.lock.check().await, Err(LockError::Store(_)))
-    }
-
     /// What every event of the posting carries in this run.
     pub(super) fn metadata(&self, posting: PostingId, cause: Option<EventId>) -> Metadata {
         let mut metadata = Metadata::new().with("run_id", self.run_id.to_string());
