@@ -1,7 +1,8 @@
 //! The command line: what can be asked for, and how answers and errors look.
 //!
 //! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
-//! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used.
+//! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used, 4 another
+//! process runs the workflow now.
 
 mod check;
 mod demo;
@@ -307,9 +308,10 @@ impl Failure {
             | Self::Difference(es_core::DifferenceError::Load(_))
             | Self::Lock(crate::lock::LockError::Store(_))
             | Self::Intake(IntakeError::Store(_))
-            | Self::Run(RunError::Store(_) | RunError::Record(_))
+            | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
             | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
             Self::Run(RunError::Step(_) | RunError::Broken(_)) => 1,
+            Self::Run(RunError::LockLost { .. }) => 4,
             _ => 2,
         }
     }

@@ -120,6 +120,14 @@ pub trait Observer: Send {
     fn goes_without(&mut self, what: &str, reason: &str) {
         let _ = (what, reason);
     }
+    /// The lock of the run was lost in this way, and is taken again: the run goes on.
+    fn lock_taken_again(&mut self, loss: &str) {
+        let _ = loss;
+    }
+    /// The lock of the run was lost, and this other process has it: attempts in progress finish.
+    fn lock_lost(&mut self, process: &str) {
+        let _ = process;
+    }
     /// The run is over, or it stopped.
     fn run_ends(&mut self);
 }
@@ -138,6 +146,7 @@ pub enum RunOutcome {
 /// What all tasks of a run share.
 struct Shared {
     store: Store,
+    lock: RunLock,
     definition: Definition,
     run_id: RunId,
     postings: Repository<Posting>,
@@ -172,6 +181,10 @@ struct Run<'a> {
     apart: Apart,
     report: Report,
     stop: watch::Receiver<bool>,
+    /// That another process runs the workflow now.
+    lost: Option<RunError>,
+    /// How many losses of the lock are told.
+    losses: usize,
     observer: &'a mut dyn Observer,
 }
 
@@ -181,9 +194,12 @@ struct Run<'a> {
 /// It stops starting attempts once `stop` becomes true, lets those in progress finish, and answers
 /// [`RunOutcome::Stopped`].
 ///
+/// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
+/// if another process was faster, the run stops in the same way.
+///
 /// # Errors
 ///
-/// [`RunError`]. The run can be continued by the same call.
+/// [`RunError`], among them [`RunError::LockLost`]. The run can be continued by the same call.
 ///
 /// # Cancellation
 ///
@@ -204,6 +220,8 @@ pub async fn run(
     if lock.workflow() != definition.workflow.id {
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
+    // what came before, the taking in of postings, may have taken long
+    lock.check().await?;
     let clocks = Clocks { wall: environment.clock.clone(), timer };
     let began = clocks.timer.now();
     let runs =
@@ -230,6 +248,7 @@ pub async fn run(
     let breakers = breakers.await.map_err(RunError::load)?;
     let shared = Shared {
         store: store.clone(),
+        lock: lock.clone(),
         definition,
         run_id,
         postings,
@@ -250,6 +269,8 @@ pub async fn run(
         apart: Apart::default(),
         report: Report::new(run_id, &intake, begun.is_continued),
         stop,
+        lost: None,
+        losses: 0,
         observer,
     };
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
@@ -287,10 +308,46 @@ impl Run<'_> {
             self.observer.goes_without(&what, &reason);
         }
         self.enter_all(postings).await?;
-        if self.report.is_continued {
+        if self.report.is_continued && self.lost.is_none() {
             self.end_interrupted_waves().await?;
         }
-        self.execute_all().await
+        self.execute_all().await?;
+        if self.report.open == 0 {
+            // that the run is complete is for who runs it to record
+            self.keep_lock().await?;
+        }
+        self.lost.take().map_or(Ok(()), Err)
+    }
+
+    /// False once it is asked to stop, or another process runs the workflow.
+    fn goes_on(&self) -> bool {
+        !*self.stop.borrow() && self.lost.is_none()
+    }
+
+    /// Asks for the lock, and takes it again if it was lost; stops if another process was faster.
+    async fn keep_lock(&mut self) -> Result<(), RunError> {
+        match self.shared.lock.check().await.map_err(RunError::from) {
+            Ok(_) => self.tell_losses(),
+            Err(error @ RunError::LockLost { .. }) => self.lose(error),
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Tells how the lock was lost whenever it was taken again.
+    fn tell_losses(&mut self) {
+        for loss in self.shared.lock.losses(self.losses) {
+            self.losses += 1;
+            self.observer.lock_taken_again(&loss);
+        }
+    }
+
+    /// Begins nothing more, because another process runs the workflow.
+    fn lose(&mut self, error: RunError) {
+        if let (None, RunError::LockLost { process, .. }) = (&self.lost, &error) {
+            self.observer.lock_lost(process);
+            self.lost = Some(error);
+        }
     }
 }
 

@@ -19,6 +19,8 @@ mod database;
 mod encryption;
 #[path = "postgres/histories.rs"]
 mod histories;
+#[path = "postgres/lock.rs"]
+mod lock;
 #[path = "postgres/looking_back.rs"]
 mod looking_back;
 #[path = "postgres/migrate.rs"]

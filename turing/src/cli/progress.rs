@@ -108,6 +108,18 @@ impl Observer for Progress {
         self.line(format!("  goes on without {what}: {}", shown(reason, 1000)));
     }
 
+    fn lock_taken_again(&mut self, loss: &str) {
+        let loss = shown(loss, 1000);
+        self.line(format!("  the lock of the run was lost ({loss}); it is taken again"));
+    }
+
+    fn lock_lost(&mut self, process: &str) {
+        let process = shown(process, 200);
+        self.line(format!(
+            "  stopping: process {process} has the lock of the run now; attempts in progress finish"
+        ));
+    }
+
     fn run_ends(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

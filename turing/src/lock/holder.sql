@@ -1,7 +1,8 @@
 -- $1 what kind of lock, $2 workflow, $3 schema of the store
 --
 -- Who holds it, as the server lists them; it lists the halves of the key without their signs.
-SELECT pg_catalog.format('%s (session %s)', coalesce(nullif(a.application_name, ''), a.usename::text, '?'), l.pid)
+SELECT pg_catalog.format('%s (session %s)', coalesce(nullif(a.application_name, ''), a.usename::text, '?'), l.pid),
+    l.pid
 FROM pg_catalog.pg_locks l
 LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
 WHERE l.locktype = 'advisory'

@@ -12,6 +12,7 @@ use super::clocks::Moment;
 use super::enter::Entered;
 use super::step::{AttemptResult, Moved};
 use super::{Run, RunError};
+use crate::lock::LockError;
 
 /// For how long the others wait until something is recorded for a posting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -42,6 +43,13 @@ pub(super) enum Recording {
 }
 
 impl super::Shared {
+    /// True if the store did not answer, and does now: a restart of its server is waited for, as the
+    /// lock is. Whoever holds that has no part in what was done here.
+    pub(super) async fn is_back_after(&self, recorded: &Result<Moved, RunError>) -> bool {
+        recorded.as_ref().is_err_and(RunError::is_unanswered)
+            && !matches!(self.lock.check().await, Err(LockError::Store(_)))
+    }
+
     /// Records something in a task of its own, which others wait for for a moment.
     pub(super) async fn recording(
         &self,
@@ -129,6 +137,7 @@ impl Run<'_> {
     fn settle(&mut self, recorded: Recorded) -> Result<Option<AttemptResult>, RunError> {
         let Recorded { posting, done } = recorded;
         let known = self.apart.causes.remove(&posting).unwrap_or_default();
+        self.tell_losses();
         match done {
             Ok(Done::Entered(Entered { state, causes }, seen)) => {
                 self.place(posting, &state, &causes, seen);
@@ -138,6 +147,11 @@ impl Run<'_> {
             Ok(Done::Moved(conversation, mut moved, seen)) => {
                 moved.causes.splice(0..0, known);
                 Ok(self.moved(conversation, posting, moved, seen))
+            }
+            // the attempt was not begun; those that were finish
+            Err(error @ RunError::LockLost { .. }) => {
+                self.lose(error);
+                Ok(None)
             }
             Err(error) if error.concerns_one_posting() && !self.stands_still(&error) => {
                 if error.is_held_up() {

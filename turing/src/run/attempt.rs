@@ -1,7 +1,7 @@
 //! Asking an actor: render its input, start it, and take its answer.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use es_core::Payload;
 use serde::Serialize;

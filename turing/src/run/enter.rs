@@ -8,7 +8,7 @@ use futures_util::{StreamExt, TryStreamExt, pin_mut};
 use tokio::task::JoinSet;
 use turing_domain::{
     ConversationId, Posting, PostingEvent, PostingId, PostingRejection, RunId, RunStatus,
-    WorkflowEvent, WorkflowId, WorkflowRuns, correlation_id,
+    WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns, correlation_id,
 };
 
 use crate::store::Store;
@@ -21,6 +21,9 @@ use super::{Observer, Run, RunError, Shared};
 /// How many postings enter side by side: their appends share commits.
 const SIDE_BY_SIDE: usize = 64;
 
+/// How many postings enter between two looks at the lock.
+const BETWEEN_LOOKS: usize = 500;
+
 /// Where a posting stands when the run begins or is continued.
 pub(super) struct Entered {
     pub(super) state: Posting,
@@ -32,8 +35,13 @@ impl Run<'_> {
     pub(super) async fn enter_all(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
         let mut postings = postings.into_iter();
         let mut entering = JoinSet::new();
+        let mut entered = 0_usize;
         loop {
+            if entered.is_multiple_of(BETWEEN_LOOKS) {
+                self.keep_lock_of_open_run().await?;
+            }
             while entering.len() < SIDE_BY_SIDE
+                && self.lost.is_none()
                 && let Some(posting) = postings.next()
             {
                 let shared = self.shared.clone();
@@ -44,9 +52,22 @@ impl Run<'_> {
                     shared.recording(posting, entered).await
                 });
             }
-            let Some(entered) = entering.join_next().await else { return Ok(()) };
-            self.take(entered??).await?;
+            let Some(done) = entering.join_next().await else { return Ok(()) };
+            self.take(done??).await?;
+            entered += 1;
         }
+    }
+
+    /// Keeps the lock; if it was lost, somebody may have given the run up meanwhile, and no posting
+    /// enters it any more.
+    async fn keep_lock_of_open_run(&mut self) -> Result<(), RunError> {
+        let losses = self.losses;
+        self.keep_lock().await?;
+        let (shared, run_id) = (&self.shared, self.shared.run_id);
+        if self.losses > losses && is_over(shared, shared.definition.workflow.id, run_id).await? {
+            return Err(RunError::Record(Box::new(WorkflowRejection::RunOver { run_id })));
+        }
+        Ok(())
     }
 
     /// Puts a posting where its state says it stands; `seen` is the moment of that state.

@@ -4,6 +4,7 @@ use es_core::{ExecuteError, LoadError, StoreError, StoreErrorKind};
 use turing_domain::{PostingId, RunId, WorkflowId};
 
 use super::StepError;
+use crate::lock::LockError;
 
 /// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,21 @@ pub enum RunError {
         /// The workflow that is to be run.
         asked: WorkflowId,
     },
+    /// The lock was lost, and another process was faster to take it. What was under way here is
+    /// recorded unless it was faster there, too.
+    #[error(
+        "this process has lost the lock of workflow {workflow}, which is run by process {process} \
+         now; what was done here is recorded: wait for the other one, then run the same command"
+    )]
+    LockLost {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// Who runs it now.
+        process: String,
+    },
+    /// The lock was lost, and the file that it was on cannot be locked any more.
+    #[error("the lock of the run cannot be taken again")]
+    Lock(#[source] LockError),
     /// Another run of this workflow is in progress.
     #[error(
         "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
@@ -59,6 +75,17 @@ pub enum RunError {
     Broken(#[from] tokio::task::JoinError),
 }
 
+impl From<LockError> for RunError {
+    /// What a lost lock means for a run.
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held { workflow, process } => Self::LockLost { workflow, process },
+            LockError::Store(error) => Self::Store(error),
+            other => Self::Lock(other),
+        }
+    }
+}
+
 /// An error with its causes, on one line.
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
@@ -76,15 +103,27 @@ impl RunError {
         }
     }
 
+    /// How the store failed, if it did.
+    fn store_error(&self) -> Option<StoreErrorKind> {
+        match self {
+            Self::Store(error)
+            | Self::Step(StepError::Store(error))
+            | Self::Step(StepError::Load { source: LoadError::Store(error), .. }) => {
+                Some(error.kind())
+            }
+            _ => None,
+        }
+    }
+
     /// True if somebody holds what was to be written for longer than the store waits.
     pub(super) fn is_held_up(&self) -> bool {
-        let (Self::Store(error)
-        | Self::Step(StepError::Store(error))
-        | Self::Step(StepError::Load { source: LoadError::Store(error), .. })) = self
-        else {
-            return false;
-        };
-        error.kind() == StoreErrorKind::Busy
+        self.store_error() == Some(StoreErrorKind::Busy)
+    }
+
+    /// True if the store did not answer, as while its server restarts.
+    pub(super) fn is_unanswered(&self) -> bool {
+        let unanswered = [StoreErrorKind::Unavailable, StoreErrorKind::OutcomeUnknown];
+        self.store_error().is_some_and(|kind| unanswered.contains(&kind))
     }
 
     /// True if other postings can go on.

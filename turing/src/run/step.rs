@@ -18,6 +18,7 @@ use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Problem, execute};
 use super::clocks::Moment;
 use super::{RunError, Shared};
+use crate::lock::Standing;
 
 /// How often recording a result meets another writer before it gives up.
 const RETRIES: u32 = 5;
@@ -143,7 +144,12 @@ enum Made {
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
-    let state = load(shared, posting).await?;
+    let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
+    let state = match lock? {
+        Standing::Kept => loaded?,
+        // who had the lock in between may have made this attempt
+        Standing::TakenAgain => load(shared, posting).await?,
+    };
     match actor_at(shared, &state, attempt) {
         None => Ok(Made::Elsewhere(state)),
         Some(actor) => Ok(Made::Here(actor, execute(shared, posting, &state, attempt).await?)),
@@ -163,7 +169,11 @@ async fn record(
     match result {
         Ok(Answer { output, llm }) => {
             let completion = Completion { attempt, output, duration: Some(duration), llm };
-            record.completed(completion, duration).await
+            let recorded = record.completed(&completion, duration).await;
+            match shared.is_back_after(&recorded).await {
+                true => record.completed(&completion, duration).await,
+                false => recorded,
+            }
         }
         Err(Problem { failure_type, error, stderr, model, retry_after }) => {
             let failure = Failure {
@@ -178,7 +188,11 @@ async fn record(
                 jitter: shared.environment.jitter.fraction(),
                 breaker_opened: None,
             };
-            record.failed(failure, duration).await
+            let recorded = record.failed(&failure, duration).await;
+            match shared.is_back_after(&recorded).await {
+                true => record.failed(&failure, duration).await,
+                false => recorded,
+            }
         }
     }
 }
@@ -196,6 +210,7 @@ fn actor_at(shared: &Shared, state: &Posting, attempt: Attempt) -> Option<ActorI
 }
 
 /// Recording the result of one attempt.
+#[derive(Clone, Copy)]
 struct Record<'a> {
     shared: &'a Shared,
     posting: PostingId,
@@ -213,21 +228,33 @@ impl Record<'_> {
             .map_err(|source| StepError::Invalid { posting, source })
     }
 
+    /// Where the posting stands if another process made the same attempt, with another result, and
+    /// recorded it first: the lock was lost while the attempt was in progress.
+    async fn elsewhere(self) -> Result<Moved, RunError> {
+        let Self { shared, posting, attempt, .. } = self;
+        let state = load(shared, posting).await?;
+        check_moved(posting, attempt, true, &state)?;
+        Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO })
+    }
+
     async fn completed(
         self,
-        completion: Completion,
+        completion: &Completion,
         duration: Duration,
     ) -> Result<Moved, RunError> {
         let Self { shared, posting, attempt, .. } = self;
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
-            .update(&posting, |posting: &Posting| posting.complete(workflow, &completion))
+            .update(&posting, |posting: &Posting| posting.complete(workflow, completion))
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
             .retries(RETRIES)
-            .await
-            .map_err(|error| StepError::of(posting, error))?;
+            .await;
+        let executed = match executed {
+            Err(ExecuteError::KeyReused { .. }) => return self.elsewhere().await,
+            executed => executed.map_err(|error| StepError::of(posting, error))?,
+        };
         check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
         shared.breakers.succeeded(self.actor, shared.run_metadata()).await?;
         shared.count(executed.events.len());
@@ -238,10 +265,10 @@ impl Record<'_> {
         Ok(Moved { causes, state: executed.state, result: Some(Ok(())), duration })
     }
 
-    async fn failed(self, failure: Failure, duration: Duration) -> Result<Moved, RunError> {
+    async fn failed(self, failure: &Failure, duration: Duration) -> Result<Moved, RunError> {
         let breakers = &self.shared.breakers;
         if breakers.guards(self.actor) {
-            match self.failed_with_actor(&failure, duration).await {
+            match self.failed_with_actor(failure, duration).await {
                 Err(RunError::Step(StepError::Load {
                     source: LoadError::Decode { stream, .. },
                     ..
@@ -255,12 +282,15 @@ impl Record<'_> {
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
-            .update(&posting, |posting: &Posting| posting.fail(workflow, &failure))
+            .update(&posting, |posting: &Posting| posting.fail(workflow, failure))
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
             .retries(RETRIES)
-            .await
-            .map_err(|error| StepError::of(posting, error))?;
+            .await;
+        let executed = match executed {
+            Err(ExecuteError::KeyReused { .. }) => return self.elsewhere().await,
+            executed => executed.map_err(|error| StepError::of(posting, error))?,
+        };
         check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
         shared.count(executed.events.len());
         let causes = match &executed.appended {
@@ -270,7 +300,7 @@ impl Record<'_> {
         Ok(Moved {
             causes,
             state: executed.state,
-            result: Some(Err(failure.failure_type)),
+            result: Some(Err(failure.failure_type.clone())),
             duration,
         })
     }

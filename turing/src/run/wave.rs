@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use es_core::{ExecuteError, LoadError, Metadata};
 use tokio::task::JoinSet;
-use turing_domain::{ActorId, ConversationId, ConversationWaves, PostingId, WaveCompletion};
+use turing_domain::{
+    ActorId, ConversationId, ConversationRejection, ConversationWaves, PostingId, WaveCompletion,
+};
 
 use super::agenda::{Gate, Wave};
 use super::clocks::Moment;
@@ -21,7 +23,7 @@ struct WaveCount {
 impl Run<'_> {
     /// Executes waves until nothing is ready and nothing waits, or until it is asked to stop.
     pub(super) async fn execute_all(&mut self) -> Result<(), RunError> {
-        while !*self.stop.borrow() {
+        while self.goes_on() {
             self.take_back()?;
             let shared = self.shared.clone();
             let now = shared.clocks.timer.now();
@@ -76,6 +78,11 @@ impl Run<'_> {
     }
 
     async fn execute(&mut self, wave: Wave) -> Result<(), RunError> {
+        self.keep_lock().await?;
+        if self.lost.is_some() {
+            // the agenda is for who runs the workflow
+            return Ok(());
+        }
         let shared = self.shared.clone();
         let Some(conversation) = shared.definition.workflow.conversation(wave.conversation) else {
             // the agenda holds only conversations of the definition
@@ -86,6 +93,10 @@ impl Run<'_> {
         let began = shared.clocks.timer.now();
         self.begin_wave(conversation.id, size).await?;
         let count = self.attempt_all(wave).await?;
+        if self.lost.is_some() {
+            // who runs the workflow now has ended the wave, or does
+            return Ok(());
+        }
         let took = shared.clocks.timer.now().saturating_duration_since(began);
         self.end_wave(conversation.id, &count, Some(took)).await?;
         self.observer.wave_ends(conversation, count.processed, count.failed);
@@ -136,6 +147,8 @@ impl Run<'_> {
         match ended {
             // told when it began, or when the next one begins
             Err(ExecuteError::Load(LoadError::Decode { .. })) => return Ok(()),
+            // somebody else ran the workflow while the lock was lost, and ended it
+            Err(ExecuteError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
             ended => drop(ended.map_err(RunError::record)?),
         }
         shared.count(1);
@@ -179,7 +192,7 @@ impl Run<'_> {
         let mut count = WaveCount::default();
         loop {
             while attempts.len() < self.shared.parallelism.get()
-                && !*self.stop.borrow()
+                && self.goes_on()
                 && tasks.len() > 0
                 && self.shared.claim_call(wave.conversation).await?
                 && let Some(task) = tasks.next()

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
+pub(crate) mod gates;
 pub(crate) mod old_store;
 
 use std::fs;
