@@ -47,7 +47,7 @@ use breaker::Breakers;
 pub use error::RunError;
 use error::told;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
-pub use report::{ConversationReport, Ending, Left, Report};
+pub use report::{ConversationReport, Ending, Left, Report, Without};
 pub use step::StepError;
 
 /// How often the state of a posting is kept unless told otherwise, in events.
@@ -163,8 +163,8 @@ struct Run<'a> {
 /// Runs the postings of `intake` through the workflow, or continues the run that does so; `lock` is
 /// what [`Store::lock_run`] gave for it.
 ///
-/// It stops starting attempts once `stop` becomes true, lets those in progress finish, and answers
-/// [`RunOutcome::Stopped`].
+/// Once `stop` becomes true it lets no further posting enter and starts no attempt, lets those in
+/// progress finish, and answers [`RunOutcome::Stopped`].
 ///
 /// # Errors
 ///
@@ -192,7 +192,8 @@ pub async fn run(
     let began = environment.clock.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let begun = match begin(store, &runs, &definition, &intake, &options, observer).await? {
+    let begun = begin(store, &runs, &definition, &intake, &options, &stop, observer).await?;
+    let begun = match begun {
         Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
         Begin::Run(begun) => begun,
     };
@@ -234,6 +235,7 @@ pub async fn run(
         stop,
         observer,
     };
+    run.report.not_released = begun.not_released;
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
@@ -263,15 +265,30 @@ pub async fn run(
 
 impl Run<'_> {
     async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
-        for (actor, reason) in self.shared.breakers.unreadable() {
-            let what = format!("the circuit breaker of actor {actor}");
-            self.observer.goes_without(&what, &reason);
-        }
+        self.tell_unreadable_breakers();
         self.enter_all(postings).await?;
-        if self.report.is_continued {
+        // what an interrupted wave had done is known when all postings are
+        if self.report.is_continued && self.report.not_entered == 0 {
             self.end_interrupted_waves().await?;
         }
-        self.execute_all().await
+        self.execute_all().await?;
+        // somebody may have written to one meanwhile
+        self.tell_unreadable_breakers();
+        Ok(())
+    }
+
+    fn tell_unreadable_breakers(&mut self) {
+        for (actor, reason) in self.shared.breakers.unreadable() {
+            self.goes_without(format!("the circuit breaker of actor {actor}"), reason);
+        }
+    }
+
+    /// Tells once that the run goes on without something.
+    fn goes_without(&mut self, what: String, reason: String) {
+        if self.report.without.iter().all(|known| known.what != what) {
+            self.observer.goes_without(&what, &reason);
+            self.report.without.push(Without { what, reason });
+        }
     }
 }
 
