@@ -2,37 +2,50 @@
 //!
 //! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
 //! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used, 4 another
-//! process runs the workflow now.
+//! process runs the workflow now, 5 all is well, but the answer, which is all that was asked for,
+//! could not be printed.
+//!
+//! The exit code is certain before the answer is written, and no reader changes it.
 
+mod arguments;
 mod check;
 mod demo;
 mod events;
 mod held_back;
+mod interrupts;
 mod migrate;
 mod output;
 mod progress;
 mod projection;
+mod report;
 mod retry;
 mod run;
 mod runs;
 mod show;
 mod snapshot;
 mod state;
+mod telling;
 mod trace;
 mod validate;
 
-use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use es_core::{Aggregate, StoreError};
-use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
+use clap::{Parser, Subcommand};
+use es_core::StoreError;
 
-use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
-use crate::store::{Access, Store, StoreUrl, StoreUrlError};
+use crate::store::{Access, Store, StoreUrlError};
 
-use output::{Output, shown};
+use arguments::{
+    Common, DemoArgs, HowArgs, Kind, RetryArgs, RunArgs, RunCommand, StartArgs, StreamArgs,
+};
+use interrupts::Interrupts;
+use output::{Output, Unprinted};
+use telling::{drain, tell, tell_error};
+
+/// For how long what is told still waits for a reader when the program could end.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs workflows over postings, and records every fact as an event.
 #[derive(Debug, Parser)]
@@ -72,154 +85,48 @@ enum Command {
     Validate(Common),
 }
 
-/// What every command takes.
-#[derive(Debug, Clone, Args)]
-struct Common {
-    /// Where the events are: sqlite:PATH, postgres://USER@HOST:PORT/DATABASE or memory:
-    // a text here, because the parser repeats what it refuses, and an address may hold a password
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TURING_STORE",
-        hide_env_values = true,
-        default_value = "sqlite:turing.db"
-    )]
-    store: String,
-    /// Print JSON instead of text.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct DemoArgs {
-    #[command(flatten)]
-    common: Common,
-    /// Write the example's files into this folder and keep them, to read and to change.
-    #[arg(long, value_name = "FOLDER")]
-    files: Option<PathBuf>,
-    #[command(flatten)]
-    how: HowArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-struct RunArgs {
-    #[command(subcommand)]
-    command: Option<RunCommand>,
-    #[command(flatten)]
-    start: StartArgs,
-}
-
-#[derive(Debug, Subcommand)]
-enum RunCommand {
-    /// Print the account of a run: by conversation what is done, failed and open, and how fast.
-    Show(ShowArgs),
-    /// Run the postings that failed in a run once more, as a run of their own.
-    Retry(RetryArgs),
-}
-
-#[derive(Debug, Args)]
-struct StartArgs {
-    /// The workflow definition, a TOML file.
-    #[arg(long, value_name = "FILE", required = true)]
-    workflow: Option<PathBuf>,
-    /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
-    #[arg(long, value_name = "PATH", required = true)]
-    postings: Option<PathBuf>,
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    how: HowArgs,
-}
-
-#[derive(Debug, Args)]
-struct ShowArgs {
-    /// The run's id [default: the run that began last]
-    run: Option<RunId>,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Args)]
-struct RetryArgs {
-    /// The run's id [default: the run that began last]
-    run: Option<RunId>,
-    /// The workflow definition, a TOML file.
-    #[arg(long, value_name = "FILE")]
-    workflow: PathBuf,
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    how: HowArgs,
-}
-
-#[derive(Debug, Args)]
-struct HowArgs {
-    /// How many postings are attempted side by side [default: the number of processors]
-    #[arg(long, value_name = "N")]
-    parallel: Option<NonZeroUsize>,
-    /// Run the same postings through the same definition once more.
-    #[arg(long)]
-    again: bool,
-    /// Give up a run of this workflow that is in progress with other postings or definition.
-    #[arg(long)]
-    abandon: bool,
-    /// Keep a posting's state each time it passes a multiple of so many events.
-    // a text here, because a wrong one in the environment must not stop `run show`
-    #[arg(
-        long,
-        value_name = "EVENTS",
-        env = "EVENT_SNAPSHOT_INTERVAL",
-        default_value_t = DEFAULT_SNAPSHOT_INTERVAL.to_string()
-    )]
-    snapshot_interval: String,
-}
-
-impl HowArgs {
-    fn snapshot_interval(&self) -> Result<NonZeroU64, Failure> {
-        let text = &self.snapshot_interval;
-        text.trim().parse().map_err(|_| Failure::SnapshotInterval { text: shown(text, 40) })
-    }
-}
-
-#[derive(Debug, Args)]
-struct StreamArgs {
-    /// What it is.
-    #[arg(value_enum)]
-    kind: Kind,
-    /// Its id, such as 12345.
-    #[arg(allow_negative_numbers = true)]
-    id: i32,
-    #[command(flatten)]
-    common: Common,
-}
-
-impl Common {
-    fn store(&self) -> Result<StoreUrl, Failure> {
-        Ok(self.store.parse()?)
-    }
-}
-
-/// What has a stream of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    Posting,
-    Workflow,
-    Conversation,
-    Actor,
-}
-
-impl Kind {
-    /// The name of what it is, which is also the first part of its stream's name.
-    fn name(self) -> &'static str {
+impl Command {
+    /// True if the answer is all that there is of it.
+    fn only_looks(&self) -> bool {
         match self {
-            Self::Posting => Posting::TYPE,
-            Self::Workflow => WorkflowRuns::TYPE,
-            Self::Conversation => ConversationWaves::TYPE,
-            Self::Actor => ActorBreaker::TYPE,
+            Self::Check(_)
+            | Self::Runs(_)
+            | Self::Events(_)
+            | Self::State(_)
+            | Self::Trace(_)
+            | Self::Validate(_) => true,
+            Self::Run(args) => matches!(args.command, Some(RunCommand::Show(_))),
+            Self::Migrate(args) => args.only_looks(),
+            Self::Projection(args) => args.only_looks(),
+            Self::Snapshot(args) => args.only_looks(),
+            Self::Demo(_) => false,
         }
     }
 }
+
+/// What a command found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// All is well.
+    Well,
+    /// Something was found, refused or left open.
+    Found,
+    /// What was asked for is wrong, and the answer says how.
+    Wrong,
+}
+
+impl Verdict {
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Well => 0,
+            Self::Found => 1,
+            Self::Wrong => 2,
+        }
+    }
+}
+
+/// The exit code if all is well but the answer, and nothing but the answer was asked for.
+const UNPRINTED: u8 = 5;
 
 /// Why a command ends without its answer.
 #[derive(Debug, thiserror::Error)]
@@ -283,10 +190,8 @@ enum Failure {
     },
     #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
-    #[error("the answer cannot be printed")]
-    Output(#[from] std::io::Error),
-    #[error("the answer cannot be written as JSON")]
-    Json(#[from] serde_json::Error),
+    #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
+    Signals(#[source] std::io::Error),
 }
 
 impl Failure {
@@ -310,68 +215,121 @@ impl Failure {
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
             | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
-            Self::Run(RunError::Step(_) | RunError::Broken(_)) => 1,
+            Self::Run(RunError::Step(_) | RunError::Broken(_) | RunError::NotBegun) => 1,
             Self::Run(RunError::LockLost { .. }) => 4,
             _ => 2,
         }
     }
 
-    /// Printing to a reader that has gone, such as `head`, is no failure.
-    fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    /// True if it may come of a path that leads nowhere.
+    fn is_of_files(&self) -> bool {
+        matches!(self, Self::Definition(_) | Self::Intake(_) | Self::Postings(_))
     }
 }
 
 /// Reads the command line, does what it asks for, and answers with the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let interrupts = Interrupts::new();
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(answer) => return explain(&answer),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::tell_error(&error);
+            tell_error(&error);
+            drain(PATIENCE);
             return ExitCode::from(3);
         }
     };
-    match runtime.block_on(execute(cli.command)) {
-        Ok(code) => code,
-        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
-        Err(failure) => {
-            output::tell_error(&failure);
-            ExitCode::from(failure.exit_code())
+    let only_looks = command.only_looks();
+    let mut output = Output::stdout(only_looks);
+    let code = runtime.block_on(async {
+        let done = execute(command, &interrupts, &mut output).await;
+        let code = exit_code(&done);
+        interrupts.over(code);
+        if let Err(failure) = &done {
+            tell_failure(failure);
         }
+        code
+    });
+    // who only looks has nothing better to do than to wait for a slow reader
+    let patience = if only_looks { Duration::MAX } else { PATIENCE };
+    drain(patience);
+    let printed = output.finish();
+    let code = match printed {
+        Err(unprinted) => {
+            tell_error(&unprinted);
+            if only_looks && code == 0 { UNPRINTED } else { code }
+        }
+        Ok(()) => code,
+    };
+    drain(patience);
+    ExitCode::from(code)
+}
+
+fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
+    match done {
+        Ok(verdict) => verdict.exit_code(),
+        Err(failure) => failure.exit_code(),
     }
 }
 
-async fn execute(command: Command) -> Result<ExitCode, Failure> {
-    let mut output = Output::stdout();
+/// Prints the help, the version, or what is wrong with the command line.
+fn explain(answer: &clap::Error) -> ExitCode {
+    let code = u8::try_from(answer.exit_code()).unwrap_or(2);
+    match answer.print().map_err(Unprinted::Write) {
+        Err(unprinted) if code == 0 && !unprinted.is_closed_pipe() => {
+            tell_error(&unprinted);
+            drain(Duration::MAX);
+            ExitCode::from(UNPRINTED)
+        }
+        _ => ExitCode::from(code),
+    }
+}
+
+fn tell_failure(failure: &Failure) {
+    tell_error(failure);
+    let folder = std::env::current_dir();
+    let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    if failure.is_of_files() && is_gone {
+        tell("  the working folder was deleted; change to one that exists");
+    }
+}
+
+async fn execute(
+    command: Command,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
     match command {
-        Command::Check(args) => check::execute(&args, &mut output),
-        Command::Migrate(args) => migrate::execute(&args, &mut output).await,
-        Command::Validate(common) => validate::execute(&common, &mut output).await,
-        Command::Demo(args) => demo::execute(args, &mut output).await,
-        Command::Run(args) => run::execute(args, &mut output).await,
-        Command::Projection(args) => projection::execute(args, &mut output).await,
+        Command::Check(args) => check::execute(&args, output),
+        Command::Migrate(args) => migrate::execute(&args, output).await,
+        Command::Validate(common) => validate::execute(&common, output).await,
+        Command::Demo(args) => demo::execute(args, interrupts, output).await,
+        Command::Run(args) => run::execute(args, interrupts, output).await,
+        Command::Projection(args) => projection::execute(args, interrupts, output).await,
         Command::Runs(common) => {
             let store = Store::open(&common.store()?, Access::Read).await?;
             held_back::warn(&store).await;
-            let done = runs::execute(&store, common.json, &mut output).await;
+            let done = runs::execute(&store, common.json, output).await;
             store.close().await;
             done
         }
         Command::Events(stream) => {
             let store = Store::open(&stream.common.store()?, Access::Read).await?;
-            let done = events::execute(&store, &stream, &mut output).await;
+            let done = events::execute(&store, &stream, output).await;
             store.close().await;
             done
         }
         Command::State(args) => {
             let store = Store::open(&args.stream.common.store()?, Access::Read).await?;
-            let done = state::execute(&store, &args, &mut output).await;
+            let done = state::execute(&store, &args, output).await;
             store.close().await;
             done
         }
-        Command::Snapshot(args) => snapshot::execute(args, &mut output).await,
-        Command::Trace(args) => trace::execute(&args, &mut output).await,
+        Command::Snapshot(args) => snapshot::execute(args, output).await,
+        Command::Trace(args) => trace::execute(&args, output).await,
     }
 }
 

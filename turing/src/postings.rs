@@ -38,6 +38,11 @@ impl PostingInput {
         digest_of(&sorted(&Value::Object(self.data.clone()), &whole))
     }
 
+    /// About how many bytes of memory the data takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.data.iter().map(|(name, value)| name.len() + memory(value)).sum()
+    }
+
     /// What [`digest`](Self::digest) was in versions that told `100.0` from `100`.
     pub(crate) fn former_digest(&self) -> String {
         digest_of(&sorted(&Value::Object(self.data.clone()), &Number::to_string))
@@ -71,6 +76,19 @@ fn sorted(value: &Value, number: &dyn Fn(&Number) -> String) -> String {
         Value::Number(found) => number(found),
         other => other.to_string(),
     }
+}
+
+/// About how many bytes of memory a value takes.
+fn memory(value: &Value) -> usize {
+    let inner: usize = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(memory).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + memory(value)).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
 }
 
 /// A number in one spelling; one without a fraction as an integer.

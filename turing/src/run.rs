@@ -52,7 +52,7 @@ pub use error::RunError;
 use error::told;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
 use pauses::Pauses;
-pub use report::{ConversationReport, Ending, Left, Report};
+pub use report::{ConversationReport, Ending, Left, Report, Without};
 pub use step::StepError;
 
 /// How often the state of a posting is kept unless told otherwise, in events.
@@ -191,8 +191,8 @@ struct Run<'a> {
 /// Runs the postings of `intake` through the workflow, or continues the run that does so; `lock` is
 /// what [`Store::lock_run`] gave for it.
 ///
-/// It stops starting attempts once `stop` becomes true, lets those in progress finish, and answers
-/// [`RunOutcome::Stopped`].
+/// Once `stop` becomes true it lets no further posting enter and starts no attempt, lets those in
+/// progress finish, and answers [`RunOutcome::Stopped`].
 ///
 /// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
 /// if another process was faster, the run stops in the same way.
@@ -226,7 +226,8 @@ pub async fn run(
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let begun = match begin(store, &runs, &definition, &intake, &options, observer).await? {
+    let begun = begin(store, &runs, &definition, &intake, &options, &stop, observer).await?;
+    let begun = match begun {
         Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
         Begin::Run(begun) => begun,
     };
@@ -273,6 +274,7 @@ pub async fn run(
         losses: 0,
         observer,
     };
+    run.report.not_released = begun.not_released;
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
@@ -303,15 +305,15 @@ pub async fn run(
 
 impl Run<'_> {
     async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
-        for (actor, reason) in self.shared.breakers.unreadable() {
-            let what = format!("the circuit breaker of actor {actor}");
-            self.observer.goes_without(&what, &reason);
-        }
+        self.tell_unreadable_breakers();
         self.enter_all(postings).await?;
-        if self.report.is_continued && self.lost.is_none() {
+        // what an interrupted wave had done is known when all postings are
+        if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
             self.end_interrupted_waves().await?;
         }
         self.execute_all().await?;
+        // somebody may have written to one meanwhile
+        self.tell_unreadable_breakers();
         if self.report.open == 0 {
             // that the run is complete is for who runs it to record
             self.keep_lock().await?;
@@ -347,6 +349,20 @@ impl Run<'_> {
         if let (None, RunError::LockLost { process, .. }) = (&self.lost, &error) {
             self.observer.lock_lost(process);
             self.lost = Some(error);
+        }
+    }
+
+    fn tell_unreadable_breakers(&mut self) {
+        for (actor, reason) in self.shared.breakers.unreadable() {
+            self.goes_without(format!("the circuit breaker of actor {actor}"), reason);
+        }
+    }
+
+    /// Tells once that the run goes on without something.
+    fn goes_without(&mut self, what: String, reason: String) {
+        if self.report.without.iter().all(|known| known.what != what) {
+            self.observer.goes_without(&what, &reason);
+            self.report.without.push(Without { what, reason });
         }
     }
 }

@@ -37,12 +37,16 @@ fn an_unreadable_breaker_or_wave_is_done_without_and_told() {
     let answer = workspace.run(&["--json"]).expect_code(0);
     for told in [
         "goes on without the circuit breaker of actor 10: event 1 of actor/10 cannot be read",
-        "goes on without a record of the wave of conversation 10: event 1 of conversation/10",
+        "goes on without a record of the waves of conversation 10: event 1 of conversation/10",
     ] {
         assert!(answer.stderr.contains(told), "{answer:#?}");
     }
     let report = answer.json();
     assert_eq!((&report["open"], &report["postings"]), (&json!(0), &json!(2)), "{report}");
+    let without: Vec<_> =
+        report["without"].as_array().unwrap().iter().map(|without| &without["what"]).collect();
+    let expected = ["the circuit breaker of actor 10", "a record of the waves of conversation 10"];
+    assert_eq!(without, expected, "each once, and not only on standard error");
     let told = workspace.turing(&["validate"]).expect_code(0).stdout;
     for stream in ["actor 10", "conversation 10"] {
         assert!(told.contains(&format!("[event_unreadable] {stream}: ")), "{told}");

@@ -382,16 +382,18 @@ fn who_was_killed_is_named_until_its_leases_end() {
     }
     let ran = workspace.run(&["--again"]).expect_code(1);
     let left = format!("left to `{holder}");
-    assert_eq!(ran.stderr.matches(&left).count(), 1, "{ran:#?}");
+    assert_eq!(ran.stdout.matches(&left).count(), 1, "{ran:#?}");
     for name in NAMES {
-        assert!(ran.stderr.contains(name), "{ran:#?}");
+        assert!(ran.stdout.contains(name), "{ran:#?}");
     }
-    assert!(ran.stderr.contains("turing projection run --once"), "{ran:#?}");
+    assert!(ran.stdout.contains("turing projection run --once"), "{ran:#?}");
+    let told = workspace.run(&["--again", "--json"]).expect_code(1).json()["read_models"].take();
+    assert!(told[0].as_str().unwrap().starts_with(&left), "{told}");
     assert!(health(0)["lag_events"].as_u64() > Some(0), "nobody has taken them");
     // its leases end
     tamper(&workspace, "UPDATE projection_models SET expires_at = '2001-01-01 00:00:00.000000'");
     assert_eq!((&health(0)["holder"], &health(0)["rate"]), (&json!(null), &json!(null)));
     projection(&workspace, &["run", "--once"]).expect_code(0);
     assert_eq!(health(0)["lag_events"], 0);
-    assert!(!workspace.run(&["--again"]).expect_code(1).stderr.contains("left to"));
+    assert!(!workspace.run(&["--again"]).expect_code(1).stdout.contains("left to"));
 }

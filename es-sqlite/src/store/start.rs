@@ -32,8 +32,14 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         return Err(StoreError::new(StoreErrorKind::NotAStore, text));
     }
     config.path = std::path::absolute(&config.path).map_err(|error| {
-        StoreError::new(StoreErrorKind::NotAStore, "the path of the store is empty")
-            .caused_by(error)
+        let text = match config.path.as_os_str().is_empty() {
+            true => "the path of the store is empty".to_owned(),
+            false => format!(
+                "the working folder was deleted or cannot be found, and the store is to be in it as \
+                 `{name}`; change to a folder that exists, or give the whole path"
+            ),
+        };
+        StoreError::new(StoreErrorKind::NotAStore, text).caused_by(error)
     })?;
     let connections = open_to_write(&config)?;
     let watcher = open_to_read(&config)?;

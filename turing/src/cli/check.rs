@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use turing_domain::Severity;
 
-use super::Failure;
-use super::output::{Output, shown, tell};
+use super::output::{Output, shown};
+use super::telling::tell;
+use super::{Failure, Verdict};
 use crate::definition::{DefinitionError, Draft, Finding};
 use crate::graph::{dot, mermaid};
 use crate::postings::PostingReader;
@@ -38,12 +38,12 @@ enum GraphFormat {
     Dot,
 }
 
-pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<Verdict, Failure> {
     let draft = match Draft::read(&args.workflow) {
         Ok(draft) => draft,
         Err(DefinitionError::Malformed { findings, .. }) if args.graph.is_none() => {
-            tell_findings(&findings, args.json, output)?;
-            return Ok(ExitCode::from(2));
+            tell_findings(&findings, args.json, output);
+            return Ok(Verdict::Wrong);
         }
         Err(error) => return Err(error.into()),
     };
@@ -57,13 +57,13 @@ pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<ExitCode,
             output.text(match format {
                 GraphFormat::Mermaid => mermaid(&draft.workflow),
                 GraphFormat::Dot => dot(&draft.workflow),
-            })?;
+            });
             findings.iter().for_each(tell);
         }
-        None => tell_findings(&findings, args.json, output)?,
+        None => tell_findings(&findings, args.json, output),
     }
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
-    Ok(if has_errors { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if has_errors { Verdict::Found } else { Verdict::Well })
 }
 
 /// Every key that some posting's data has.
@@ -85,15 +85,14 @@ fn keys_of(path: &Path) -> Result<BTreeSet<String>, Failure> {
     }
 }
 
-fn tell_findings(findings: &[Finding], json: bool, output: &mut Output) -> Result<(), Failure> {
+fn tell_findings(findings: &[Finding], json: bool, output: &mut Output) {
     if json {
         return output.json(&findings);
     }
     for finding in findings {
-        output.line(finding)?;
+        output.line(finding);
     }
-    output.line(summary(findings))?;
-    Ok(())
+    output.line(summary(findings));
 }
 
 /// How many findings there are, such as `2 errors, 1 warning`.

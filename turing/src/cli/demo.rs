@@ -1,17 +1,23 @@
 //! `turing demo`: the bundled example, through the same path as `turing run`.
 
 use std::path::Path;
-use std::process::ExitCode;
 
+use super::interrupts::Interrupts;
 use super::output::Output;
-use super::run::{run_in, tell_done};
-use super::{DemoArgs, Failure};
+use super::report::tell_done;
+use super::run::run_in;
+use super::{DemoArgs, Failure, Verdict, exit_code};
 use crate::definition::Definition;
 use crate::demo::{DEFINITION, POSTINGS, write_to};
 use crate::run::{RunOutcome, take_in};
 use crate::store::{Access, Store, StoreUrl, postgres};
 
-pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(super) async fn execute(
+    args: DemoArgs,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    interrupts.before()?;
     let DemoArgs { common, files, how } = args;
     how.snapshot_interval()?;
     let failed = |folder: &Path, source| Failure::DemoFiles { folder: folder.to_owned(), source };
@@ -42,25 +48,26 @@ pub(super) async fn execute(args: DemoArgs, output: &mut Output) -> Result<ExitC
             refused.source_name = refused.source_name.replace(&prefix, "");
         }
         example = intake.postings.keys().next().copied();
-        let done = run_in(&store, &lock, &definition, intake, how).await?;
+        let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
         tell_done(&store, &done, &definition.workflow, &common, output).await?;
-        Ok::<_, Failure>(done)
+        // some postings are broken on purpose: only what stayed open is a finding
+        let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
+        Ok::<_, Failure>(if is_open { Verdict::Found } else { Verdict::Well })
     };
     let done = done.await;
+    interrupts.over(exit_code(&done));
     store.close().await;
-    let done = done?;
+    let verdict = done?;
     if let (false, Some(posting), true) = (common.json, example, url != StoreUrl::Memory) {
         let name = std::env::args().next().unwrap_or_else(|| "turing".to_owned());
-        output.line("\nLook closer:")?;
+        output.line("\nLook closer:");
         for what in [
             "runs".to_owned(),
             format!("events posting {posting}"),
             format!("state posting {posting}"),
         ] {
-            output.line(format_args!("  {name} {what} --store {}", url.in_shell()))?;
+            output.line(format_args!("  {name} {what} --store {}", url.in_shell()));
         }
     }
-    // some postings are broken on purpose: only what stayed open is a finding
-    let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
-    Ok(if is_open { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(verdict)
 }

@@ -1,7 +1,6 @@
 //! `turing events`: what happened, one stream at a time.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use es_core::{
     EventStoreExt, Metadata, Payload, ReadStream, RecordedEvent, StreamId, StreamVersion,
@@ -10,15 +9,16 @@ use futures_util::{TryStreamExt, pin_mut};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::output::{Output, rows, shown, table, tell};
-use super::{Failure, StreamArgs};
+use super::output::{Output, rows, shown, table};
+use super::telling::tell;
+use super::{Failure, StreamArgs, Verdict};
 use crate::store::Store;
 
 pub(super) async fn execute(
     store: &Store,
     args: &StreamArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let stream = stream_of(args)?;
     let events = store.events.events(ReadStream::new(stream.clone()));
     pin_mut!(events);
@@ -28,17 +28,20 @@ pub(super) async fn execute(
         tell_gap(&stream, version.next(), event.version);
         version = event.version;
         match args.common.json {
-            true => output.json_line(&as_json(&event))?,
+            true => output.json_line(&as_json(&event)),
             false => listed.add_row(row(&event)),
+        }
+        if output.is_over() {
+            break;
         }
     }
     if version.is_empty() {
         return Err(nothing(args));
     }
     if !args.common.json {
-        output.line(rows(&listed))?;
+        output.line(rows(&listed));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 /// Says which events are missing where `next` was read in place of `expected`.

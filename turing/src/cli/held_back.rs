@@ -2,7 +2,8 @@
 
 use es_core::projection::Blocker;
 
-use super::output::{shown, tell};
+use super::output::shown;
+use super::telling::tell;
 use crate::store::Store;
 
 /// Says on standard error who holds the log back, if somebody does.

@@ -1,7 +1,5 @@
 //! `turing migrate`: makes a PostgreSQL database into a store, and brings a store up to date.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use es_core::{StoreError, StoreErrorKind};
 use es_postgres::{Identifier, Layout, PostgresConfig};
@@ -9,7 +7,7 @@ use serde_json::json;
 
 use super::output::Output;
 use super::validate::tell;
-use super::{Common, Failure};
+use super::{Common, Failure, Verdict};
 use crate::store::{Access, Store, StoreUrl, postgres};
 use crate::validate::rights_of_others;
 
@@ -31,7 +29,13 @@ pub(super) struct MigrateArgs {
     role_prefix: Identifier,
 }
 
-pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+impl MigrateArgs {
+    pub(super) fn only_looks(&self) -> bool {
+        self.print
+    }
+}
+
+pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<Verdict, Failure> {
     let url = args.common.store()?;
     let url = match url {
         StoreUrl::Postgres(url) => url,
@@ -46,31 +50,31 @@ pub(super) async fn execute(args: &MigrateArgs, output: &mut Output) -> Result<E
     let layout: &Layout = config.names();
     let prefix = &args.role_prefix;
     match (args.print, args.roles) {
-        (true, true) => output.text(postgres::roles_script(layout, prefix).trim_end())?,
-        (true, false) => output.text(postgres::script(layout).trim_end())?,
+        (true, true) => output.text(postgres::roles_script(layout, prefix).trim_end()),
+        (true, false) => output.text(postgres::script(layout).trim_end()),
         (false, true) => {
             postgres::make_roles(&config, prefix).await?;
             match args.common.json {
-                true => output.json(&json!({ "roles": true }))?,
+                true => output.json(&json!({ "roles": true })),
                 false => tell_of_roles(prefix, &config, output).await?,
             }
         }
         (false, false) => {
             let applied = postgres::migrate(&config).await?;
             match (args.common.json, applied) {
-                (true, _) => output.json(&json!({ "applied": applied }))?,
+                (true, _) => output.json(&json!({ "applied": applied })),
                 (false, 0) => {
-                    output.line(format_args!("nothing to do: {} is up to date", config.place()))?;
+                    output.line(format_args!("nothing to do: {} is up to date", config.place()));
                 }
                 (false, applied) => {
                     let s = if applied == 1 { "" } else { "s" };
                     let place = config.place();
-                    output.line(format_args!("{applied} migration{s} applied to {place}"))?;
+                    output.line(format_args!("{applied} migration{s} applied to {place}"));
                 }
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 /// What was made, what it takes from others, and what others have still.
@@ -83,13 +87,13 @@ async fn tell_of_roles(
     output.line(format_args!(
         "the roles {prefix}_owner, {prefix}_writer, {prefix}_reader and {prefix}_projector are in {}",
         config.place()
-    ))?;
+    ));
     output.line(format_args!(
         "PUBLIC may not use the schema {schema} any more: logins of other applications need \
          GRANT USAGE ON SCHEMA {schema}, unless they have rights of their own on something in it"
-    ))?;
+    ));
     for finding in rights_of_others(config).await? {
-        tell(&finding, output)?;
+        tell(&finding, output);
     }
     Ok(())
 }
@@ -99,7 +103,7 @@ async fn update_file(
     url: &StoreUrl,
     is_json: bool,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let open = async |access| -> Result<(), StoreError> {
         Store::open(url, access).await?.close().await;
         Ok(())
@@ -115,9 +119,9 @@ async fn update_file(
         open(Access::Existing).await?;
     }
     match (is_json, is_old) {
-        (true, _) => output.json(&json!({ "migrated": is_old }))?,
-        (false, true) => output.line(format_args!("{url} was brought up to date"))?,
-        (false, false) => output.line(format_args!("nothing to do: {url} is up to date"))?,
+        (true, _) => output.json(&json!({ "migrated": is_old })),
+        (false, true) => output.line(format_args!("{url} was brought up to date")),
+        (false, false) => output.line(format_args!("nothing to do: {url} is up to date")),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }

@@ -1,41 +1,119 @@
 //! How answers are printed.
 
-use std::error::Error;
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+/// So much of an answer is gathered before it is written.
+const PIECE: usize = 64 * 1024;
+
 /// Where answers go.
+///
+/// Printing never fails: what happened to the answer is told in the end, when the exit code is
+/// certain, so that no reader can change it.
 pub(super) struct Output {
     writer: Box<dyn Write + Send>,
+    /// What is not written yet.
+    waiting: String,
+    /// How much waits until it is written.
+    piece: usize,
+    failed: Option<Unprinted>,
+}
+
+/// Why an answer is not printed, or not all of it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unprinted {
+    #[error("the answer cannot be printed")]
+    Write(#[source] io::Error),
+    #[error("the answer cannot be written as JSON")]
+    Json(#[source] serde_json::Error),
+}
+
+impl Unprinted {
+    /// A reader that has gone, such as `head`, wants no more.
+    pub(super) fn is_closed_pipe(&self) -> bool {
+        matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
 }
 
 impl Output {
-    pub(super) fn stdout() -> Self {
-        Self { writer: Box::new(io::stdout()) }
+    /// Standard output; a command that does more than look is not held up by its reader while it
+    /// goes on.
+    pub(super) fn stdout(only_looks: bool) -> Self {
+        Self::to(io::stdout(), if only_looks { PIECE } else { usize::MAX })
+    }
+
+    fn to(writer: impl Write + Send + 'static, piece: usize) -> Self {
+        Self { writer: Box::new(writer), waiting: String::new(), piece, failed: None }
     }
 
     /// Prints a line, or several; what is in them cannot change the terminal.
-    pub(super) fn line(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
-        writeln!(self.writer, "{}", harmless(&text.to_string()))
+    pub(super) fn line(&mut self, text: impl std::fmt::Display) {
+        self.text(harmless(&text.to_string()));
     }
 
     /// Prints a text for other programs, as it is.
-    pub(super) fn text(&mut self, text: impl std::fmt::Display) -> io::Result<()> {
-        writeln!(self.writer, "{text}")
+    pub(super) fn text(&mut self, text: impl std::fmt::Display) {
+        if self.is_over() {
+            return;
+        }
+        self.waiting += &format!("{text}\n");
+        if self.waiting.len() >= self.piece {
+            self.write();
+        }
     }
 
     /// Prints a value as indented JSON.
-    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), super::Failure> {
-        let text = serde_json::to_string_pretty(value)?;
-        Ok(self.text(text)?)
+    pub(super) fn json(&mut self, value: &impl Serialize) {
+        self.json_text(serde_json::to_string_pretty(value));
     }
 
     /// Prints a value as JSON on one line.
-    pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), super::Failure> {
-        let text = serde_json::to_string(value)?;
-        Ok(self.text(text)?)
+    pub(super) fn json_line(&mut self, value: &impl Serialize) {
+        self.json_text(serde_json::to_string(value));
+    }
+
+    /// Prints a value as indented JSON; what is in it cannot change the terminal.
+    pub(super) fn json_for_people(&mut self, value: &impl Serialize) {
+        self.json_text(serde_json::to_string_pretty(value).map(|text| harmless(&text)));
+    }
+
+    fn json_text(&mut self, text: serde_json::Result<String>) {
+        match text {
+            Ok(text) => self.text(text),
+            Err(error) => {
+                self.failed.get_or_insert(Unprinted::Json(error));
+            }
+        }
+    }
+
+    /// True if nothing more is printed, whatever comes.
+    pub(super) fn is_over(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    fn write(&mut self) {
+        let text = std::mem::take(&mut self.waiting);
+        let written = self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush());
+        if let Err(error) = written {
+            self.failed.get_or_insert(Unprinted::Write(error));
+        }
+    }
+
+    /// Prints what is left.
+    ///
+    /// # Errors
+    ///
+    /// Why the answer is not printed, or not all of it. A reader that has gone is no error.
+    pub(super) fn finish(mut self) -> Result<(), Unprinted> {
+        if !self.waiting.is_empty() {
+            self.write();
+        }
+        match self.failed {
+            Some(unprinted) if !unprinted.is_closed_pipe() => Err(unprinted),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -98,7 +176,7 @@ fn changes_terminal(c: char) -> bool {
 }
 
 /// The text with its lines, and nothing else that changes the terminal.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let mut harmless = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -109,30 +187,68 @@ fn harmless(text: &str) -> String {
     harmless
 }
 
-/// Prints an error with its causes to standard error.
-pub(super) fn tell_error(error: &dyn Error) {
-    let mut told = format!("error: {error}");
-    tell(&told);
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        // some errors say what their cause says, where it would be lost otherwise
-        if !told.contains(text.trim_end()) {
-            tell(format_args!("  caused by: {text}"));
-        }
-        told = text;
-        cause = error.source();
-    }
-}
-
-/// Prints a line to standard error. Nobody may be listening there, which is no reason to stop.
-pub(super) fn tell(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{}", harmless(&text.to_string()));
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    /// Takes so many bytes, and fails from then on.
+    struct Full {
+        room: usize,
+        kind: io::ErrorKind,
+        calls: Arc<AtomicUsize>,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            match bytes.len().min(self.room) {
+                0 => Err(self.kind.into()),
+                taken => {
+                    self.room -= taken;
+                    Ok(taken)
+                }
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn after_a_failure_nothing_is_written_and_the_first_one_is_told() {
+        for (kind, piece, is_error) in [
+            (io::ErrorKind::StorageFull, 1, true),
+            (io::ErrorKind::StorageFull, usize::MAX, true),
+            (io::ErrorKind::BrokenPipe, 1, false),
+            (io::ErrorKind::BrokenPipe, usize::MAX, false),
+        ] {
+            let calls = Arc::default();
+            let full = Full { room: 4, kind, calls: Arc::clone(&calls) };
+            let mut output = Output::to(full, piece);
+            output.line("one");
+            assert!(!output.is_over());
+            output.line("two");
+            assert_eq!(output.is_over(), piece == 1);
+            let before = calls.load(Ordering::SeqCst);
+            output.json(&1);
+            if piece == 1 {
+                assert_eq!(calls.load(Ordering::SeqCst), before);
+            }
+            assert_eq!(output.finish().is_err(), is_error, "{kind:?} {piece}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_json_is_an_answer_that_cannot_be_printed() {
+        let mut output = Output::to(io::sink(), 1);
+        output.json_line(&BTreeMap::from([((), 1)]));
+        let unprinted = output.finish().unwrap_err();
+        assert!(matches!(unprinted, Unprinted::Json(_)), "{unprinted:?}");
+    }
 
     #[test]
     fn a_cell_is_one_line_whatever_is_in_it() {

@@ -1,78 +1,82 @@
 //! What a run tells while it goes on: a bar on a terminal, one plain line a wave elsewhere.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use turing_domain::{Conversation, PostingId, RunId};
 
-use super::output::{shown, tell};
+use super::output::shown;
+use super::telling::{Below, show, tell, tell_progress};
 use crate::run::Observer;
 
 /// Tells progress on standard error.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress {
-    bar: Option<ProgressBar>,
+    has_bar: bool,
+    ended: usize,
+    postings: usize,
+    doing: String,
 }
 
 impl Progress {
-    /// With a bar if standard error is a terminal.
+    /// With a bar if standard error is a terminal on which one can be drawn.
     pub(super) fn new() -> Self {
-        use std::io::IsTerminal;
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = "{bar:30} {pos}/{len} postings ended  {elapsed}  {msg}";
-            let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-            ProgressBar::no_length().with_style(style)
-        });
-        Self { bar }
+        let terminal = std::env::var_os("TERM").unwrap_or_default();
+        let can_draw = !terminal.is_empty() && terminal != *"dumb";
+        let has_bar = can_draw && std::io::stderr().is_terminal();
+        Self { has_bar, ended: 0, postings: 0, doing: String::new() }
     }
 
-    fn line(&self, text: String) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => tell(text),
+    fn draw(&self) {
+        if self.has_bar {
+            let &Self { ended, postings, .. } = self;
+            show(Below::Bar { ended, postings, text: self.doing.clone() });
         }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.run_ends();
     }
 }
 
 impl Observer for Progress {
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let verb = if is_continued { "continues" } else { "begins" };
-        self.line(format!("run {run_id} {verb} with {postings} postings"));
-        if let Some(bar) = &self.bar {
-            bar.set_length(postings as u64);
-        }
+        tell(format_args!("run {run_id} {verb} with {postings} postings"));
+        self.postings = postings;
+        self.draw();
     }
 
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
-        if let Some(bar) = &self.bar {
-            let (id, name) = (conversation.id, shown(&conversation.name, 40));
-            bar.set_message(format!("{id} {name}: {postings} to do"));
-        }
+        let (id, name) = (conversation.id, shown(&conversation.name, 40));
+        self.doing = format!("{id} {name}: {postings} to do");
+        self.draw();
     }
 
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let (id, name) = (conversation.id, shown(&conversation.name, 40));
-        self.line(match failed {
+        tell_progress(match failed {
             0 => format!("  {id} {name}: {done} done"),
             _ => format!("  {id} {name}: {done} done, {failed} of them failed"),
         });
     }
 
     fn posting_ended(&mut self, ended: usize) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(ended as u64);
-        }
+        self.ended = ended;
+        self.draw();
     }
 
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
         let seconds = longest.as_secs_f64();
         if waiting > 0 {
-            let text =
-                format!("  {waiting} failed attempts wait; the next is due in {seconds:.1} s");
-            self.line(text);
+            tell_progress(format_args!(
+                "  {waiting} failed attempts wait; the next is due in {seconds:.1} s"
+            ));
         }
         if held > 0 {
-            self.line(format!(
+            tell_progress(format_args!(
                 "  {held} attempts are held because their actor's circuit breaker is open; going on \
                  in {seconds:.1} s"
             ));
@@ -93,7 +97,7 @@ impl Observer for Progress {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        self.line(format!(
+        tell_progress(format_args!(
             "  waiting for posting {}{more}: what they did cannot be recorded yet; does another \
              session hold their streams?",
             named.join(", ")
@@ -101,11 +105,11 @@ impl Observer for Progress {
     }
 
     fn posting_left(&mut self, posting: PostingId, reason: &str) {
-        self.line(format!("  posting {posting} cannot go on: {}", shown(reason, 1000)));
+        tell(format_args!("  posting {posting} cannot go on: {}", shown(reason, 1000)));
     }
 
     fn goes_without(&mut self, what: &str, reason: &str) {
-        self.line(format!("  goes on without {what}: {}", shown(reason, 1000)));
+        tell(format_args!("  goes on without {what}: {}", shown(reason, 1000)));
     }
 
     fn lock_taken_again(&mut self, loss: &str) {
@@ -121,8 +125,8 @@ impl Observer for Progress {
     }
 
     fn run_ends(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        if self.has_bar {
+            show(Below::Nothing);
         }
     }
 }

@@ -6,15 +6,14 @@ mod rebuild;
 mod run;
 mod show;
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand, ValueEnum};
 use es_core::Position;
 use es_core::projection::{Definition, Projection};
 use turing_domain::PostingId;
 
+use super::interrupts::Interrupts;
 use super::output::Output;
-use super::{Common, Failure};
+use super::{Common, Failure, Verdict};
 use crate::read_models::{ConversationStatistics, PostingStates, RunProgress, definitions};
 use crate::store::{Access, Store};
 
@@ -149,27 +148,41 @@ impl Name {
     }
 }
 
+impl ProjectionArgs {
+    pub(super) fn only_looks(&self) -> bool {
+        self.command.asks_for().1 == Access::Read
+    }
+}
+
+impl ProjectionCommand {
+    /// Of which store, and for what.
+    fn asks_for(&self) -> (&Common, Access) {
+        match self {
+            Self::List(common) => (common, Access::Read),
+            Self::Show(args) => (&args.common, Access::Read),
+            Self::Parked(args) => (&args.common, Access::Read),
+            Self::Switch(args) => (&args.common, Access::Existing),
+            Self::Release(args) => (&args.common, Access::Existing),
+            Self::Run(args) => (&args.common, Access::Existing),
+            Self::Rebuild(args) => (&args.common, Access::Existing),
+            Self::Retry(args) => (&args.common, Access::Existing),
+            Self::Discard(args) => (&args.of.common, Access::Existing),
+        }
+    }
+}
+
 pub(super) async fn execute(
     args: ProjectionArgs,
+    interrupts: &Interrupts,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     use ProjectionCommand as Sub;
-    let (common, access) = match &args.command {
-        Sub::List(common) => (common, Access::Read),
-        Sub::Show(args) => (&args.common, Access::Read),
-        Sub::Parked(args) => (&args.common, Access::Read),
-        Sub::Switch(args) => (&args.common, Access::Existing),
-        Sub::Release(args) => (&args.common, Access::Existing),
-        Sub::Run(args) => (&args.common, Access::Existing),
-        Sub::Rebuild(args) => (&args.common, Access::Existing),
-        Sub::Retry(args) => (&args.common, Access::Existing),
-        Sub::Discard(args) => (&args.of.common, Access::Existing),
-    };
+    let (common, access) = args.command.asks_for();
     let store = Store::open(&common.store()?, access).await?;
     let json = common.json;
     let done = match &args.command {
         Sub::List(_) => list::execute(&store, json, output).await,
-        Sub::Run(args) => run::execute(&store, args, output).await,
+        Sub::Run(args) => run::execute(&store, args, interrupts, output).await,
         Sub::Show(args) => show::execute(&store, args, output).await,
         Sub::Rebuild(RebuildArgs { name: Name::PostingState, posting: Some(id), .. }) => {
             rebuild::one_posting(&store, PostingId(*id), json, output).await

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
 
 use super::Failure;
-use super::output::{shown, tell};
+use super::output::shown;
+use super::telling::tell;
 use crate::account::{Status, account_of, is_of};
 use crate::left_out::{LeftOut, named};
 use crate::postings::PostingInput;

@@ -1,33 +1,34 @@
 //! `turing run`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::ExitCode;
-use std::time::Duration;
 
 use es_core::StoreErrorKind;
 use es_core::projection::SinkError;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use turing_domain::{ConversationId, Severity, Workflow};
+use turing_domain::Severity;
 
 use super::check::summary;
 use super::held_back;
-use super::output::{Output, rows, shown, table, tell};
+use super::interrupts::Interrupts;
+use super::output::{Output, shown};
 use super::progress::Progress;
+use super::report::tell_done;
 use super::retry::{FailedPostings, failed_postings};
-use super::{Common, Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
-use crate::account::{RunAccount, account_of};
+use super::telling::tell;
+use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
 use crate::definition::{Definition, DefinitionError};
 use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
-use crate::run::{
-    Intake, IntakeError, Left, Report, RunOptions, RunOutcome, data_keys, run, take_in,
-};
+use crate::run::{Intake, IntakeError, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::store::{Access, Store};
 
-pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(super) async fn execute(
+    args: RunArgs,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
     match args.command {
-        None => start(args.start, output).await,
+        None => start(args.start, interrupts, output).await,
         Some(RunCommand::Show(args)) => {
             let store = Store::open(&args.common.store()?, Access::Read).await?;
             held_back::warn(&store).await;
@@ -35,11 +36,16 @@ pub(super) async fn execute(args: RunArgs, output: &mut Output) -> Result<ExitCo
             store.close().await;
             done
         }
-        Some(RunCommand::Retry(args)) => retry(args, output).await,
+        Some(RunCommand::Retry(args)) => retry(args, interrupts, output).await,
     }
 }
 
-async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+async fn start(
+    args: StartArgs,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    interrupts.before()?;
     let url = args.common.store()?;
     args.how.snapshot_interval()?;
     let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
@@ -50,15 +56,21 @@ async fn start(args: StartArgs, output: &mut Output) -> Result<ExitCode, Failure
         // nothing is registered before it is certain that this process may run the workflow
         let lock = store.lock_run(definition.workflow.id).await?;
         let intake = take_in(&*store.postings, &postings).await?;
-        let done = run_in(&store, &lock, &definition, intake, args.how).await?;
+        let done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
         tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
     let done = done.await;
+    interrupts.over(exit_code(&done));
     store.close().await;
     done
 }
 
-async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+async fn retry(
+    mut args: RetryArgs,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    interrupts.before()?;
     let url = args.common.store()?;
     args.how.snapshot_interval()?;
     let definition = Definition::load(&args.workflow)?;
@@ -72,12 +84,13 @@ async fn retry(mut args: RetryArgs, output: &mut Output) -> Result<ExitCode, Fai
         tell(format_args!("{count} postings failed in run {run_id}; once more"));
         // the same postings through the same definition are what is asked for
         args.how.again = true;
-        let mut done = run_in(&store, &lock, &definition, intake, args.how).await?;
+        let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
         tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
     let done = done.await;
+    interrupts.over(exit_code(&done));
     store.close().await;
     done
 }
@@ -103,9 +116,11 @@ pub(super) fn check_placeholders(
 pub(super) struct Done {
     pub(super) outcome: RunOutcome,
     /// How many postings were refused.
-    refused: usize,
+    pub(super) refused: usize,
+    /// What keeps read models from being up to date.
+    pub(super) read_models: Vec<String>,
     /// How to go on if it stopped.
-    go_on: String,
+    pub(super) go_on: String,
 }
 
 /// Runs, and stops cleanly when the user interrupts.
@@ -115,6 +130,7 @@ pub(super) async fn run_in(
     definition: &Definition,
     intake: Intake,
     how: HowArgs,
+    interrupts: &Interrupts,
 ) -> Result<Done, Failure> {
     held_back::warn(store).await;
     definition.warnings.iter().for_each(tell);
@@ -133,34 +149,46 @@ pub(super) async fn run_in(
     options.snapshot_interval = how.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
     let mut progress = Progress::new();
+    let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);
-    let mut terminate = signal(SignalKind::terminate())?;
-    loop {
+    let outcome = loop {
         tokio::select! {
-            outcome = &mut running => {
-                let outcome = outcome?;
-                tokio::select! {
-                    () = keep_read_models(store) => {}
-                    Ok(()) = tokio::signal::ctrl_c() => {}
-                    Some(()) = terminate.recv() => {}
-                }
-                return Ok(Done { outcome, refused, go_on });
-            }
-            Ok(()) = tokio::signal::ctrl_c() => {}
-            Some(()) = terminate.recv() => {}
+            outcome = &mut running => break outcome?,
+            Ok(()) = heard.changed() => {}
         }
-        if stop.send_replace(true) {
+        if *heard.borrow() > 1 {
             // asked twice: the future is dropped, which ends all scripts
             return Err(Failure::Interrupted);
         }
+        stop.send_replace(true);
         tell("stopping: attempts in progress finish; interrupt again to end them");
+    };
+    let read_models = if *stop.borrow() {
+        not_kept()
+    } else {
+        tokio::select! {
+            left = keep_read_models(store) => left,
+            Ok(()) = heard.changed() => not_kept(),
+        }
+    };
+    if let RunOutcome::AlreadyCompleted(_) = outcome {
+        interrupts.before()?;
     }
+    Ok(Done { outcome, refused, read_models, go_on })
+}
+
+/// What is said of read models where somebody does not want to wait for them.
+fn not_kept() -> Vec<String> {
+    let told = "the read models were not brought up to date, because the run was interrupted: \
+                `turing projection run --once` does it";
+    vec![told.to_owned()]
 }
 
 /// Brings the read models up to date that nobody else keeps, if this user may write them. They can
-/// be made at any time, so their failure is told and fails no run.
-async fn keep_read_models(store: &Store) {
+/// be made at any time, so their failure fails no run: answers what keeps them from it.
+async fn keep_read_models(store: &Store) -> Vec<String> {
+    let mut told = Vec::new();
     let kept = async {
         let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
         for definition in definitions(store) {
@@ -175,7 +203,7 @@ async fn keep_read_models(store: &Store) {
                 // a model of an older program keeps no other from its place
                 Err(error @ SinkError::Changed { .. }) => {
                     let name = definition.name();
-                    tell(format_args!("{error}: `turing projection rebuild {name} --switch`"));
+                    told.push(format!("{error}: `turing projection rebuild {name} --switch`"));
                 }
                 // whoever runs workflows need not be whoever keeps models
                 Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {}
@@ -183,7 +211,7 @@ async fn keep_read_models(store: &Store) {
             }
         }
         for ((holder, until), models) in left {
-            tell(format_args!(
+            told.push(format!(
                 "left to `{}`, whose lease lasts until {until} at least: {}; if it has been \
                  killed, `turing projection run --once` brings them up to date after that",
                 shown(&holder, 80),
@@ -195,122 +223,12 @@ async fn keep_read_models(store: &Store) {
         runner.release().await;
         done.map_err(Failure::from)
     };
-    if let Err(error) = kept.await {
-        tell(format_args!("the read models are not up to date: {error}"));
-        tell("`turing projection list` says more; the run is not concerned");
+    let kept = kept.await;
+    if let Err(error) = kept {
+        told.push(format!(
+            "the read models are not up to date: {error}; `turing projection list` says more, and \
+             the run is not concerned"
+        ));
     }
-}
-
-/// Prints how the run ended; the exit code says whether anything was refused, failed or is open.
-pub(super) async fn tell_done(
-    store: &Store,
-    done: &Done,
-    workflow: &Workflow,
-    common: &Common,
-    output: &mut Output,
-) -> Result<ExitCode, Failure> {
-    let is_clean = match &done.outcome {
-        RunOutcome::AlreadyCompleted(run_id) => {
-            let account = account_of(store, Some(*run_id), None).await?;
-            already_completed(&account, workflow, common, output)?;
-            done.refused == 0 && account.failed() == 0
-        }
-        RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
-            match common.json {
-                true => output.json(report)?,
-                false => tell_report(report, workflow, output)?,
-            }
-            if report.open > 0 && !common.json {
-                tell_left(&report.left, output)?;
-                output.line(format_args!("\nstopped; {}", done.go_on))?;
-            }
-            report.open == 0 && report.refused.is_empty() && report.failed() == 0
-        }
-    };
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-/// What keeps postings open that the run went on without.
-fn tell_left(left: &[Left], output: &mut Output) -> Result<(), Failure> {
-    if !left.is_empty() {
-        output.line(format_args!("\n{} of the open postings cannot go on:", left.len()))?;
-    }
-    for Left { posting, reason } in left {
-        output.line(format_args!("  {posting}: {}", shown(reason, 1000)))?;
-    }
-    Ok(())
-}
-
-fn already_completed(
-    account: &RunAccount,
-    workflow: &Workflow,
-    common: &Common,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let RunAccount { run_id, ended, .. } = account;
-    if common.json {
-        return output.json(&serde_json::json!({
-            "already_completed": run_id, "added_events": 0, "ended": ended,
-        }));
-    }
-    let (id, name) = (workflow.id, shown(&workflow.name, 60));
-    let reasons: Vec<_> = ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    output.line(format_args!(
-        "Nothing to do: run {run_id} of workflow {id} ({name}) has completed these postings with \
-         this definition ({}), so no event was added.\nUse --again to run them once more.",
-        reasons.join(", ")
-    ))?;
-    if account.failed() > 0 {
-        output.line("`turing run retry` repeats only those that failed.")?;
-    }
-    Ok(())
-}
-
-fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) -> Result<(), Failure> {
-    let name_of = |id: ConversationId| match workflow.conversation(id) {
-        Some(conversation) => format!("{id} {}", shown(&conversation.name, 40)),
-        None => id.to_string(),
-    };
-    let Report { run_id, read, repeated, postings, open, .. } = report;
-    let refused = report.refused.len();
-    let (ended, seconds) = (postings - open, report.elapsed.as_secs_f64());
-    let rate = report.events as f64 / seconds.max(f64::MIN_POSITIVE);
-    output.line(format_args!(
-        "\nrun {run_id} of workflow {} ({}): {seconds:.1} s, {} events, {rate:.0} a second\n",
-        workflow.id,
-        shown(&workflow.name, 60),
-        report.events
-    ))?;
-    if report.is_continued {
-        output.line(
-            "  time, events and attempts are those since the run was continued; `turing run show` \
-             has all\n",
-        )?;
-    }
-    output.line(format_args!(
-        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"
-    ))?;
-    output.line(format_args!("  {postings} postings = {ended} ended + {open} open\n"))?;
-
-    let mut endings = table(&["ended", "at", "postings"], &[2]);
-    let mut sorted: Vec<_> = report.ended.iter().collect();
-    sorted.sort_by_key(|ending| (&ending.reason, ending.conversation));
-    for ending in sorted {
-        let at = ending.conversation.map_or_else(|| "-".to_owned(), name_of);
-        endings.add_row([ending.reason.to_string(), at, ending.postings.to_string()]);
-    }
-    output.line(rows(&endings))?;
-
-    let mut work = table(&["\nconversation", "\ncompleted", "\nfailed", "\nmean time"], &[1, 2, 3]);
-    for (id, done) in &report.conversations {
-        let attempts = u32::try_from(done.completed + done.failures()).unwrap_or(u32::MAX);
-        let mean = done.worked.checked_div(attempts).unwrap_or(Duration::ZERO);
-        let failed: BTreeMap<_, _> = done.failed.iter().collect();
-        let failed: Vec<_> = failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        let failed = if failed.is_empty() { "0".to_owned() } else { failed.join(", ") };
-        let mean = format!("{:.0} ms", mean.as_secs_f64() * 1000.0);
-        work.add_row([name_of(*id), done.completed.to_string(), failed, mean]);
-    }
-    output.line(rows(&work))?;
-    Ok(())
+    told
 }

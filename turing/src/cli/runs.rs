@@ -1,7 +1,6 @@
 //! `turing runs`: every run of every workflow.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use es_core::{
     Aggregate, DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp,
@@ -11,8 +10,8 @@ use serde::Serialize;
 use serde_json::json;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
-use super::Failure;
 use super::output::{Listed, Output, rows, shown, table};
+use super::{Failure, Verdict};
 use crate::left_out::{LeftOut, named};
 use crate::store::Store;
 
@@ -33,7 +32,7 @@ pub(super) async fn execute(
     store: &Store,
     json: bool,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
     let events = store.events.log(ReadLog::from_start().filter(filter));
     pin_mut!(events);
@@ -43,16 +42,16 @@ pub(super) async fn execute(
         left_out.extend(take(&mut runs, &recorded, recorded.decode()));
     }
     if json {
-        output.json(&json!({ "runs": runs, "left_out": left_out }))?;
+        output.json(&json!({ "runs": runs, "left_out": left_out }));
     } else if runs.is_empty() {
-        output.line("no run yet; `turing demo` makes one")?;
+        output.line("no run yet; `turing demo` makes one");
     } else {
-        output.line(rows(&listed(&runs)))?;
+        output.line(rows(&listed(&runs)));
     }
     if !json && !left_out.is_empty() {
-        output.line(shown(&named(&left_out), 240))?;
+        output.line(shown(&named(&left_out), 240));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 /// Takes an event into the list, or answers that it cannot be.

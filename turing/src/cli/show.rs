@@ -1,11 +1,9 @@
 //! `turing run show`: the account of one run.
 
-use std::process::ExitCode;
-
 use turing_domain::RunId;
 
-use super::Failure;
 use super::output::{Output, rows, shown, table};
+use super::{Failure, Verdict};
 use crate::account::{RunAccount, Status, account_of};
 use crate::left_out::named;
 use crate::store::Store;
@@ -15,16 +13,16 @@ pub(super) async fn execute(
     run_id: Option<RunId>,
     json: bool,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let account = account_of(store, run_id, None).await?;
     match json {
-        true => output.json(&account)?,
-        false => tell(&account, output)?,
+        true => output.json(&account),
+        false => tell(&account, output),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
-fn tell(account: &RunAccount, output: &mut Output) -> Result<(), Failure> {
+fn tell(account: &RunAccount, output: &mut Output) {
     let RunAccount { run_id, workflow_id, began, open, .. } = account;
     let status = match &account.status {
         Status::InProgress => "in progress".to_owned(),
@@ -34,14 +32,14 @@ fn tell(account: &RunAccount, output: &mut Output) -> Result<(), Failure> {
     let seconds = account.duration().as_secs_f64();
     output.line(format_args!(
         "run {run_id} of workflow {workflow_id}, began {began}, {seconds:.1} s, {status}\n"
-    ))?;
+    ));
     let ended: usize = account.ended.values().sum();
     let reasons: Vec<_> =
         account.ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let reasons =
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let postings = account.postings.map_or_else(|| "?".to_owned(), |count| count.to_string());
-    output.line(format_args!("  {postings} postings, {ended} ended{reasons}, {open} open\n"))?;
+    output.line(format_args!("  {postings} postings, {ended} ended{reasons}, {open} open\n"));
 
     let header = ["conversation", "done", "failed", "open", "p50", "p95", "per minute"];
     let mut listed = table(&header, &[1, 2, 3, 4, 5, 6]);
@@ -60,9 +58,8 @@ fn tell(account: &RunAccount, output: &mut Output) -> Result<(), Failure> {
             format!("{:.0}", done.per_minute),
         ]);
     }
-    output.line(rows(&listed))?;
+    output.line(rows(&listed));
     if !account.left_out.is_empty() {
-        output.line(format_args!("\n{}", shown(&named(&account.left_out), 240)))?;
+        output.line(format_args!("\n{}", shown(&named(&account.left_out), 240)));
     }
-    Ok(())
 }

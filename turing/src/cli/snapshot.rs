@@ -1,7 +1,5 @@
 //! `turing snapshot`: the kept states.
 
-use std::process::ExitCode;
-
 use clap::{Args, Subcommand};
 use es_core::snapshot::prune_all;
 use es_core::{ReadStream, SnapshotSummary, StoreError, StreamId, StreamVersion, Timestamp};
@@ -9,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::output::{Output, rows, shown, table};
-use super::{Common, Failure, Kind};
+use super::{Common, Failure, Kind, Verdict};
 use crate::store::{Access, Store};
 
 #[derive(Debug, Args)]
@@ -47,7 +45,13 @@ struct PruneArgs {
     common: Common,
 }
 
-pub(super) async fn execute(args: SnapshotArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+impl SnapshotArgs {
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(self.command, SnapshotCommand::List(_))
+    }
+}
+
+pub(super) async fn execute(args: SnapshotArgs, output: &mut Output) -> Result<Verdict, Failure> {
     match args.command {
         SnapshotCommand::List(args) => {
             let store = Store::open(&args.common.store()?, Access::Read).await?;
@@ -62,19 +66,19 @@ pub(super) async fn execute(args: SnapshotArgs, output: &mut Output) -> Result<E
             store.close().await;
             let (pruned, keep) = (pruned?, args.keep);
             if args.common.json {
-                output.json(&json!({"removed": pruned.removed, "streams": pruned.streams}))?;
+                output.json(&json!({"removed": pruned.removed, "streams": pruned.streams}));
             } else {
                 let (removed, streams) = (pruned.removed, pruned.streams);
                 output.line(format_args!(
                     "{removed} kept states of {streams} streams removed; of each the newest {keep} stay"
-                ))?;
+                ));
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(Verdict::Well)
         }
     }
 }
 
-async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Verdict, Failure> {
     const PAGE: usize = 500;
     let only = match (args.kind, args.id) {
         (Some(kind), Some(id)) => Some(
@@ -98,22 +102,22 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Exi
             count += 1;
             let is_of_stream = is_of_stream(store, &snapshot).await?;
             match args.common.json {
-                true => output.json_line(&Listed { snapshot: &snapshot, is_of_stream })?,
+                true => output.json_line(&Listed { snapshot: &snapshot, is_of_stream }),
                 false => listed.add_row(row(&snapshot, is_of_stream)),
             }
             last = Some(snapshot);
         }
-        if is_last {
+        if is_last || output.is_over() {
             break;
         }
     }
     if !args.common.json {
         match count {
-            0 => output.line("no state is kept")?,
-            _ => output.line(rows(&listed))?,
+            0 => output.line("no state is kept"),
+            _ => output.line(rows(&listed)),
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 /// A kept state as it is listed.

@@ -2,8 +2,6 @@
 
 mod range;
 
-use std::process::ExitCode;
-
 use clap::Args;
 use es_core::{
     Aggregate, EventStoreExt, Loaded, Moment, ReadStream, Repository, StateDifference, StreamId,
@@ -19,7 +17,7 @@ use turing_domain::{
 use self::range::{Range, Told};
 use super::events::{nothing, stream_of};
 use super::output::{Output, shown};
-use super::{Failure, Kind, StreamArgs};
+use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
 #[derive(Debug, Args)]
@@ -49,7 +47,7 @@ pub(super) async fn execute(
     store: &Store,
     args: &StateArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let id = args.stream.id;
     match args.stream.kind {
         Kind::Posting => tell::<Posting>(store, args, PostingId(id), output).await,
@@ -66,7 +64,7 @@ async fn tell<A: Aggregate + Serialize>(
     args: &StateArgs,
     id: A::Id,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let repository = Repository::<A>::new(store.events.clone());
     if let Some(Range { from, to }) = args.when.diff {
         let changed = repository.difference(&id, from, to).await?;
@@ -99,12 +97,12 @@ async fn tell<A: Aggregate + Serialize>(
             stream: StreamId,
             version: StreamVersion,
         }
-        output.json(&Whole { state, stream, version })?;
+        output.json(&Whole { state, stream, version });
     } else {
-        output.line(format_args!("{stream} after {version} events"))?;
-        output.line(serde_json::to_string_pretty(&state)?)?;
+        output.line(format_args!("{stream} after {version} events"));
+        output.json_for_people(&state);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 /// Refuses what never was, and a version that it has not come to.
@@ -152,7 +150,7 @@ fn tell_difference<A>(
     args: &StateArgs,
     changed: StateDifference<A>,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let StateDifference { from, to, differences, .. } = changed;
     if args.stream.common.json {
         #[derive(Serialize)]
@@ -163,17 +161,17 @@ fn tell_difference<A>(
             differences: Vec<es_core::Difference>,
         }
         let (from_version, to_version) = (from.version, to.version);
-        output.json(&Changed { stream: from.stream, from_version, to_version, differences })?;
-        return Ok(ExitCode::SUCCESS);
+        output.json(&Changed { stream: from.stream, from_version, to_version, differences });
+        return Ok(Verdict::Well);
     }
     let (stream, from, to) = (from.stream, from.version, to.version);
     if differences.is_empty() {
-        output.line(format_args!("{stream} from version {from} to {to}: no difference"))?;
-        return Ok(ExitCode::SUCCESS);
+        output.line(format_args!("{stream} from version {from} to {to}: no difference"));
+        return Ok(Verdict::Well);
     }
-    output.line(format_args!("{stream} from version {from} to {to}"))?;
+    output.line(format_args!("{stream} from version {from} to {to}"));
     for difference in differences {
-        output.line(format_args!("  {}", shown(&difference.to_string(), 200)))?;
+        output.line(format_args!("  {}", shown(&difference.to_string(), 200)));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }

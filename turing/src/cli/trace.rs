@@ -1,7 +1,5 @@
 //! `turing trace`: what belongs together, as a tree of causes and effects.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use es_core::RecordedEvent;
 use serde::Serialize;
@@ -9,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::events::as_json;
 use super::output::{Output, shown};
-use super::{Common, Failure};
+use super::{Common, Failure, Verdict};
 use crate::store::{Access, Store};
 use crate::trace::{CauseOf, Node, trace};
 
@@ -21,7 +19,7 @@ pub(super) struct TraceArgs {
     common: Common,
 }
 
-pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<ExitCode, Failure> {
+pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<Verdict, Failure> {
     let url = args.common.store()?;
     let store = Store::open(&url, Access::Read).await?;
     let traced = trace(&store, &args.correlation_id).await;
@@ -41,8 +39,8 @@ pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<Exi
             correlation_id: &args.correlation_id,
             missing_causes: traced.missing(),
             events,
-        })?;
-        return Ok(ExitCode::SUCCESS);
+        });
+        return Ok(Verdict::Well);
     }
     let (mut shift, mut last) = (0, None);
     for node in &traced.nodes {
@@ -51,13 +49,13 @@ pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<Exi
             // what has a cause outside of the tree stands below that
             shift = usize::from(above.is_some());
             if let Some(above) = above.filter(|_| last != Some(&node.cause)) {
-                output.line(above)?;
+                output.line(above);
             }
             last = Some(&node.cause);
         }
-        output.line(format_args!("{}{}", indent(node.depth + shift), line(&node.event)))?;
+        output.line(format_args!("{}{}", indent(node.depth + shift), line(&node.event)));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 fn indent(depth: usize) -> String {

@@ -106,7 +106,7 @@ impl Run<'_> {
                 self.apart.tasks.spawn(async move { late.join_next().await });
             }
         }
-        while self.apart.len() > PLACES {
+        while self.apart.len() > PLACES && !*self.stop.borrow() {
             self.wait_for_one_apart().await?;
         }
         Ok(None)

@@ -1,12 +1,13 @@
 //! Beginning a run, or finding the one that goes on.
 
 use es_core::{EventId, ExecuteError, Metadata, Repository, Timestamp};
+use tokio::sync::watch;
 use turing_domain::{RunId, RunStart, WorkflowRejection, WorkflowRuns};
 
 use crate::definition::Definition;
 use crate::store::Store;
 
-use super::{Intake, Observer, RunError, RunOptions, enter};
+use super::{Intake, Left, Observer, RunError, RunOptions, enter};
 
 /// What a call finds.
 pub(super) enum Begin {
@@ -23,6 +24,8 @@ pub(super) struct Begun {
     pub(super) started_by: Option<EventId>,
     /// When the run began, if it began before this call.
     pub(super) began: Option<Timestamp>,
+    /// Which postings could not be ended in the run that was given up for this one.
+    pub(super) not_released: Vec<Left>,
 }
 
 /// Begins a run, or finds the one that is to be continued.
@@ -32,11 +35,13 @@ pub(super) async fn begin(
     definition: &Definition,
     intake: &Intake,
     options: &RunOptions,
+    stop: &watch::Receiver<bool>,
     observer: &mut dyn Observer,
 ) -> Result<Begin, RunError> {
     let workflow_id = definition.workflow.id;
     let state = runs.load(&workflow_id).await.map_err(RunError::load)?.state;
     let input_digest = intake.digest();
+    let mut not_released = Vec::new();
     if let Some(open) = state.open_run() {
         let difference = match () {
             _ if open.input_digest.as_ref() != Some(&input_digest) => "other postings",
@@ -47,8 +52,9 @@ pub(super) async fn begin(
                 let run_id = open.run_id;
                 let found = enter::started_event(runs, workflow_id, run_id).await?;
                 let (started_by, began) = found.unzip();
-                let is_continued = true;
-                return Ok(Begin::Run(Begun { run_id, is_continued, started_by, began }));
+                let (is_continued, not_released) = (true, Vec::new());
+                let begun = Begun { run_id, is_continued, started_by, began, not_released };
+                return Ok(Begin::Run(begun));
             }
         };
         if !options.abandon {
@@ -56,7 +62,7 @@ pub(super) async fn begin(
             return Err(RunError::OtherRunOpen { run_id, workflow, difference });
         }
         let run_id = open.run_id;
-        enter::release_all(store, run_id, observer).await?;
+        not_released = enter::release_all(store, run_id, stop, observer).await?;
         let give_up = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, "abandoned");
         runs.update(&workflow_id, give_up).retries(3).await.map_err(RunError::record)?;
     }
@@ -77,7 +83,8 @@ pub(super) async fn begin(
                 .appended
                 .and_then(|appended| Some(*appended.streams.first()?.events.first()?));
             let started_by = receipt.map(|receipt| receipt.event_id);
-            Ok(Begin::Run(Begun { run_id, is_continued: false, started_by, began: None }))
+            let (is_continued, began) = (false, None);
+            Ok(Begin::Run(Begun { run_id, is_continued, started_by, began, not_released }))
         }
         Err(ExecuteError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
             Ok(Begin::Done(run_id))

@@ -5,6 +5,7 @@ use es_core::{
     ReadLog, ReadStream, Repository, Timestamp, stream_of,
 };
 use futures_util::{StreamExt, TryStreamExt, pin_mut};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use turing_domain::{
     ConversationId, Posting, PostingEvent, PostingId, PostingRejection, RunId, RunStatus,
@@ -16,7 +17,7 @@ use crate::store::Store;
 use super::apart::Done;
 use super::clocks::Moment;
 use super::step::{StepError, opened, opened_by};
-use super::{Observer, Run, RunError, Shared};
+use super::{Left, Observer, Run, RunError, Shared};
 
 /// How many postings enter side by side: their appends share commits.
 const SIDE_BY_SIDE: usize = 64;
@@ -31,7 +32,8 @@ pub(super) struct Entered {
 }
 
 impl Run<'_> {
-    /// Lets every posting enter the run; those that are in it already stay where they are.
+    /// Lets every posting enter the run, until it is asked to stop; those that are in it already
+    /// stay where they are.
     pub(super) async fn enter_all(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
         let mut postings = postings.into_iter();
         let mut entering = JoinSet::new();
@@ -41,7 +43,7 @@ impl Run<'_> {
                 self.keep_lock_of_open_run().await?;
             }
             while entering.len() < SIDE_BY_SIDE
-                && self.lost.is_none()
+                && self.goes_on()
                 && let Some(posting) = postings.next()
             {
                 let shared = self.shared.clone();
@@ -52,10 +54,12 @@ impl Run<'_> {
                     shared.recording(posting, entered).await
                 });
             }
-            let Some(done) = entering.join_next().await else { return Ok(()) };
+            let Some(done) = entering.join_next().await else { break };
             self.take(done??).await?;
             entered += 1;
         }
+        self.report.not_entered = postings.len();
+        Ok(())
     }
 
     /// Keeps the lock; if it was lost, somebody may have given the run up meanwhile, and no posting
@@ -218,17 +222,22 @@ pub(super) async fn started_event(
     Ok(None)
 }
 
-/// Ends a run's postings that are open in it still, as abandoned.
+/// Ends a run's postings that are open in it still, as abandoned; answers which cannot be.
 pub(super) async fn release_all(
     store: &Store,
     run_id: RunId,
+    stop: &watch::Receiver<bool>,
     observer: &mut dyn Observer,
-) -> Result<(), RunError> {
+) -> Result<Vec<Left>, RunError> {
+    let mut left = Vec::new();
     let postings = Repository::<Posting>::new(store.events.clone());
     let filter =
         EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
     let mut entered = store.events.log(ReadLog::from_start().filter(filter));
     while let Some(event) = entered.try_next().await? {
+        if *stop.borrow() {
+            return Err(RunError::NotBegun);
+        }
         let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) = event.decode()
         else {
             continue;
@@ -251,10 +260,12 @@ pub(super) async fn release_all(
         match released {
             // a run that is over holds nobody: who enters another is released from this one first
             Err(error) if error.concerns_one_posting() => {
-                observer.posting_left(posting, &error.told());
+                let reason = error.told();
+                observer.posting_left(posting, &reason);
+                left.push(Left { posting, reason });
             }
             released => drop(released?),
         }
     }
-    Ok(())
+    Ok(left)
 }

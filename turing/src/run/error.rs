@@ -16,6 +16,10 @@ pub enum RunError {
         /// How many were refused.
         refused: usize,
     },
+    /// It was asked to stop before the run began; what was recorded for the run that it was to give
+    /// up stays.
+    #[error("stopped before the run began; run the same command to go on")]
+    NotBegun,
     /// The lock is of another workflow.
     #[error("workflow {asked} cannot be run under the lock of workflow {locked}")]
     OtherLock {

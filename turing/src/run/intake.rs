@@ -12,6 +12,9 @@ use crate::registry::PostingRegistry;
 /// How many postings are registered in one transaction.
 const BATCH: usize = 200;
 
+/// About how much memory these may take: a batch that has it is registered at once.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
 /// What was read and registered.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Intake {
@@ -73,15 +76,19 @@ pub fn data_keys(path: &Path) -> Result<BTreeSet<String>, PostingsError> {
 /// [`IntakeError`]; what is wrong with single postings stands in [`Intake::refused`].
 pub async fn take_in(registry: &dyn PostingRegistry, path: &Path) -> Result<Intake, IntakeError> {
     let mut intake = Intake::default();
-    let mut batch = Vec::with_capacity(BATCH);
+    let (mut batch, mut bytes) = (Vec::new(), 0);
     for item in PostingReader::open(path)? {
         intake.read += 1;
         match item {
-            Ok(posting) => batch.push(posting),
+            Ok(posting) => {
+                bytes += posting.memory();
+                batch.push(posting);
+            }
             Err(refused) => intake.refused.push(refused),
         }
-        if batch.len() == BATCH {
+        if batch.len() == BATCH || bytes >= BATCH_BYTES {
             register(registry, std::mem::take(&mut batch), &mut intake).await?;
+            bytes = 0;
         }
     }
     register(registry, batch, &mut intake).await?;
@@ -103,4 +110,71 @@ async fn register(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::postings::MAX_POSTING_BYTES;
+    use crate::registry::MemoryRegistry;
+
+    /// Notes how many postings each batch has.
+    #[derive(Default)]
+    struct Batches {
+        inner: MemoryRegistry,
+        sizes: Mutex<Vec<usize>>,
+    }
+
+    #[async_trait]
+    impl PostingRegistry for Batches {
+        async fn register(
+            &self,
+            postings: Vec<PostingInput>,
+        ) -> Result<Vec<Result<PostingId, RefusedPosting>>, StoreError> {
+            self.sizes.lock().unwrap().push(postings.len());
+            self.inner.register(postings).await
+        }
+        async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
+            self.inner.data(posting).await
+        }
+    }
+
+    /// The sizes of the batches that postings with these data are registered in.
+    async fn batches(data: impl Iterator<Item = String>) -> Vec<usize> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("postings.jsonl");
+        let lines = data.fold(String::new(), |mut lines, data| {
+            writeln!(lines, "{data}").unwrap();
+            lines
+        });
+        std::fs::write(&path, lines).unwrap();
+        let registry = Batches::default();
+        let intake = take_in(&registry, &path).await.unwrap();
+        let sizes = registry.sizes.into_inner().unwrap();
+        assert!(intake.refused.is_empty(), "{:?}", intake.refused);
+        assert_eq!(sizes.iter().sum::<usize>(), intake.read);
+        assert_eq!(intake.postings.len(), intake.read);
+        sizes
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_by_its_number_and_by_its_memory() {
+        let small = |id: usize| format!(r#"{{"posting_id":{},"text":"small"}}"#, id + 1);
+        assert_eq!(batches((0..450).map(small)).await, [200, 200, 50]);
+
+        let text = "x".repeat(BATCH_BYTES / 2);
+        let half = |id: usize| format!(r#"{{"posting_id":{},"text":"{text}"}}"#, id + 1);
+        assert_eq!(batches((0..5).map(half)).await, [2, 2, 1]);
+
+        // what is short as text may be large in memory
+        let list = "1,".repeat(MAX_POSTING_BYTES / 8);
+        let long = |id: usize| format!(r#"{{"posting_id":{},"list":[{list}1]}}"#, id + 1);
+        assert_eq!(batches((0..2).map(long)).await, [1, 1, 0]);
+    }
 }

@@ -31,8 +31,15 @@ pub struct Report {
     pub open: usize,
     /// How the others ended.
     pub ended: Vec<Ending>,
+    /// How many of the open ones had not entered the run when this process was asked to stop. If
+    /// the run began in an earlier process, they may have entered, or ended, there.
+    pub not_entered: usize,
     /// Which of the open ones this process went on without.
     pub left: Vec<Left>,
+    /// Which postings could not be ended in the run that was given up for this one.
+    pub not_released: Vec<Left>,
+    /// What else this process went on without.
+    pub without: Vec<Without>,
     /// What was attempted by this process, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationReport>,
     /// How many events this process recorded for the run.
@@ -50,6 +57,15 @@ pub struct Left {
     /// The posting.
     pub posting: PostingId,
     /// Why.
+    pub reason: String,
+}
+
+/// Something that only protects a run or tells of it, and whose events cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Without {
+    /// What it is.
+    pub what: String,
+    /// Why it cannot be read.
     pub reason: String,
 }
 
@@ -105,7 +121,10 @@ impl Report {
             postings: intake.postings.len(),
             open: intake.postings.len(),
             ended: Vec::new(),
+            not_entered: 0,
             left: Vec::new(),
+            not_released: Vec::new(),
+            without: Vec::new(),
             conversations: BTreeMap::new(),
             events: 0,
             peak_memory_bytes: None,

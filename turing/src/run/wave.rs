@@ -104,9 +104,12 @@ impl Run<'_> {
     }
 
     /// Ends the waves that were interrupted when the run was: what they had not done is done by
-    /// waves of its own.
+    /// waves of its own. If it is asked to stop meanwhile, the next process ends them.
     pub(super) async fn end_interrupted_waves(&self) -> Result<(), RunError> {
         for conversation in &self.shared.definition.workflow.conversations {
+            if *self.stop.borrow() {
+                return Ok(());
+            }
             let waves = match self.shared.conversations.load(&conversation.id).await {
                 // told when its next wave begins
                 Err(LoadError::Decode { .. }) => continue,
@@ -174,8 +177,8 @@ impl Run<'_> {
             .await;
         match executed {
             Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
-                let what = format!("a record of the wave of conversation {conversation}");
-                self.observer.goes_without(&what, &told(&error));
+                let what = format!("a record of the waves of conversation {conversation}");
+                self.goes_without(what, told(&error));
             }
             executed => {
                 let events = executed.map_err(RunError::record)?.events;

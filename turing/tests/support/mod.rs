@@ -4,6 +4,7 @@
 
 pub(crate) mod gates;
 pub(crate) mod old_store;
+pub(crate) mod process;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,15 +1,13 @@
 //! `turing projection list`.
 
-use std::process::ExitCode;
-
 use es_core::environment::SystemClock;
 use es_core::projection::{Health, HealthState, Lag, TroubleKind, health};
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::Failure;
 use super::super::held_back::held_back;
 use super::super::output::{Output, rows, shown, table};
+use super::super::{Failure, Verdict};
 use crate::read_models::{NAMES, definitions};
 use crate::store::Store;
 
@@ -26,7 +24,7 @@ pub(super) async fn execute(
     store: &Store,
     json: bool,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let (definitions, blockers) = (definitions(store), store.log_blockers());
     let mut listed = Vec::with_capacity(NAMES.len());
     for name in NAMES {
@@ -41,12 +39,12 @@ pub(super) async fn execute(
         listed.push((name, health));
     }
     match json {
-        true => output.json(&listed.iter().map(row).collect::<Vec<_>>())?,
-        false => tell(&listed, output)?,
+        true => output.json(&listed.iter().map(row).collect::<Vec<_>>()),
+        false => tell(&listed, output),
     }
     let is_well = |health: &Health| health.trouble.is_none() && health.waiting == 0;
     let all_well = listed.iter().all(|(_, health)| health.as_ref().is_none_or(is_well));
-    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if all_well { Verdict::Well } else { Verdict::Found })
 }
 
 /// What is said of a model that the database keeps within each append.
@@ -81,7 +79,7 @@ fn row((name, health): &(&'static str, Option<Health>)) -> Row {
     Row { name, state, health }
 }
 
-fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Failure> {
+fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) {
     let header =
         ["read model", "state", "behind", "for", "a second", "parked", "run by", "lease until"];
     let mut models = table(&header, &[2, 3, 4, 5]);
@@ -113,30 +111,29 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) -> Result<(), Fa
             until.unwrap_or_default(),
         ]);
     }
-    output.line(rows(&models))?;
+    output.line(rows(&models));
     for (name, health) in listed {
         let Some(health) = health else { continue };
         if let Some(trouble) = &health.trouble {
-            output.line(format_args!("\n{name}: {}", shown(&trouble.message, 400)))?;
+            output.line(format_args!("\n{name}: {}", shown(&trouble.message, 400)));
             if matches!(trouble.kind(), TroubleKind::Diverged | TroubleKind::Changed) {
-                output.line(format_args!("{name}: `turing projection rebuild {name} --switch`"))?;
+                output.line(format_args!("{name}: `turing projection rebuild {name} --switch`"));
             }
         }
         if health.waiting > 0 {
-            output.line(format_args!("\n{name}: see `turing projection parked {name}`"))?;
+            output.line(format_args!("\n{name}: see `turing projection parked {name}`"));
         }
     }
     // the log is one for all of them
     let blocker = listed.iter().find_map(|(_, health)| health.as_ref()?.blocked_by.as_ref());
     if let Some(blocker) = blocker {
-        output.line(format_args!("\n{}", held_back(blocker)))?;
+        output.line(format_args!("\n{}", held_back(blocker)));
     }
     if listed.iter().any(|(_, health)| {
         health.as_ref().is_some_and(|health| health.state == HealthState::NotRunning)
     }) {
         output.line(
             "\n`turing projection run` keeps them up to date; `turing run` does when it ends",
-        )?;
+        );
     }
-    Ok(())
 }

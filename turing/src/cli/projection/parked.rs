@@ -1,12 +1,10 @@
 //! `turing projection parked`, `retry` and `discard`.
 
-use std::process::ExitCode;
-
 use es_core::projection::{ListParked, Parked, ParkedId, ParkedState, SinkError, Slot};
 use serde_json::{Value, json};
 
-use super::super::Failure;
 use super::super::output::{Output, rows, shown, table};
+use super::super::{Failure, Verdict};
 use super::{DiscardArgs, KeyArgs, OneArgs, holder};
 use crate::read_models::runner;
 use crate::store::Store;
@@ -15,7 +13,7 @@ pub(super) async fn list(
     store: &Store,
     args: &OneArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     args.name.definition(store)?;
     let mut all: Vec<Parked> = Vec::new();
@@ -31,9 +29,9 @@ pub(super) async fn list(
         all.extend(page);
     }
     if args.common.json {
-        output.json(&all.iter().map(as_json).collect::<Vec<_>>())?;
+        output.json(&all.iter().map(as_json).collect::<Vec<_>>());
     } else if all.is_empty() {
-        output.line(format_args!("nothing is parked in {name}"))?;
+        output.line(format_args!("nothing is parked in {name}"));
     } else {
         let header = ["key", "position", "event", "attempts", "state", "reason"];
         let mut listed = table(&header, &[3]);
@@ -47,15 +45,15 @@ pub(super) async fn list(
                 shown(&entry.reason, 200),
             ]);
         }
-        output.line(rows(&listed))?;
+        output.line(rows(&listed));
         output.line(format_args!(
             "\nto try a key again: turing projection retry {name} KEY\n\
              to go without an event: turing projection discard {name} KEY --position POSITION \
              --reason TEXT"
-        ))?;
+        ));
     }
     let waits = all.iter().any(Parked::is_waiting);
-    Ok(if waits { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if waits { Verdict::Found } else { Verdict::Well })
 }
 
 fn state(entry: &Parked) -> String {
@@ -90,7 +88,7 @@ pub(super) async fn retry(
     store: &Store,
     args: &KeyArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let (name, key) = (args.name.as_str(), args.key.as_str());
     let definition = args.name.definition(store)?;
     store.models.request_retry(name, Slot::Active, key).await?;
@@ -105,9 +103,8 @@ pub(super) async fn retry(
         !store.models.parked(name, Slot::Active, &ListParked::waiting(key)).await?.is_empty();
     let (key, is_done) = (shown(key, 80), holder.is_none() && !waits);
     if args.common.json {
-        output.json(
-            &json!({ "read_model": name, "key": key, "tried_by": holder, "done": is_done }),
-        )?;
+        output
+            .json(&json!({ "read_model": name, "key": key, "tried_by": holder, "done": is_done }));
     } else {
         output.line(match holder {
             Some(holder) => format!("{} will try {key} of {name} again", shown(&holder, 80)),
@@ -115,16 +112,16 @@ pub(super) async fn retry(
                 "{key} of {name} still cannot go on; `turing projection parked {name}` says why"
             ),
             None => format!("{key} of {name} goes on"),
-        })?;
+        });
     }
-    Ok(if waits && !is_done { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if waits && !is_done { Verdict::Found } else { Verdict::Well })
 }
 
 pub(super) async fn discard(
     store: &Store,
     args: &DiscardArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let KeyArgs { name, key, common } = &args.of;
     let definition = name.definition(store)?;
     let name = name.as_str();
@@ -139,8 +136,8 @@ pub(super) async fn discard(
     }
     let (key, position) = (shown(key, 80), args.position);
     match common.json {
-        true => output.json(&json!({ "read_model": name, "key": key, "discarded": position }))?,
-        false => output.line(format_args!("{name} goes without {position} under {key}"))?,
+        true => output.json(&json!({ "read_model": name, "key": key, "discarded": position })),
+        false => output.line(format_args!("{name} goes without {position} under {key}")),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }

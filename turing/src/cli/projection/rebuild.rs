@@ -1,6 +1,5 @@
 //! `turing projection rebuild` and `switch`.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use es_core::projection::{Rebuild, RebuildError, RowDifference, Watch, differences};
@@ -8,8 +7,9 @@ use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use turing_domain::PostingId;
 
-use super::super::Failure;
-use super::super::output::{Output, shown, tell};
+use super::super::output::{Output, shown};
+use super::super::telling::tell_progress;
+use super::super::{Failure, Verdict};
 use super::{Name, OneArgs, RebuildArgs};
 use crate::read_models::{rebuild, rebuild_in_database, rebuild_one_in_database, repair_posting};
 use crate::store::Store;
@@ -21,7 +21,7 @@ pub(super) async fn execute(
     store: &Store,
     args: &RebuildArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     if args.posting.is_some() {
         let what = format!("--posting is for posting_state; the rows of {name} are no postings'");
@@ -30,19 +30,16 @@ pub(super) async fn execute(
     if let (Name::PostingState, Some(database)) = (args.name, store.database()) {
         let wrong = rebuild_in_database(database).await?;
         match args.common.json {
-            true => output.json(&json!({ "read_model": name, "mended": wrong }))?,
-            false => {
-                output.line(format_args!("{name} is rebuilt; rows that were wrong: {wrong}"))?
-            }
+            true => output.json(&json!({ "read_model": name, "mended": wrong })),
+            false => output.line(format_args!("{name} is rebuilt; rows that were wrong: {wrong}")),
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Verdict::Well);
     }
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let processors = u32::try_from(processors).unwrap_or(1);
     let slices = args.slices.unwrap_or(processors);
     let mut rebuild = rebuild(store, args.name.definition(store)?, slices);
-    let told = tell_progress(&mut rebuild, name).await;
-    told?;
+    fill(&mut rebuild, name).await?;
     let differing: Vec<RowDifference> = differences(&*store.models, name).try_collect().await?;
     if args.switch {
         rebuild.switch().await?;
@@ -51,21 +48,21 @@ pub(super) async fn execute(
     }
     if args.common.json {
         let rows: Vec<_> = differing.iter().map(as_json).collect();
-        output.json(&json!({ "read_model": name, "switched": args.switch, "differing": rows }))?;
-        return Ok(ExitCode::SUCCESS);
+        output.json(&json!({ "read_model": name, "switched": args.switch, "differing": rows }));
+        return Ok(Verdict::Well);
     }
     for difference in differing.iter().take(SHOWN) {
         let value = |value: &Option<es_core::Payload>| match value {
             Some(value) => shown(&value.to_string(), 300),
             None => "no row".to_owned(),
         };
-        output.line(format_args!("  {}", shown(&difference.key, 80)))?;
-        output.line(format_args!("    - {}", value(&difference.old)))?;
-        output.line(format_args!("    + {}", value(&difference.new)))?;
+        output.line(format_args!("  {}", shown(&difference.key, 80)));
+        output.line(format_args!("    - {}", value(&difference.old)));
+        output.line(format_args!("    + {}", value(&difference.new)));
     }
     let more = differing.len().saturating_sub(SHOWN);
     if more > 0 {
-        output.line(format_args!("  and {more} more; --json prints all"))?;
+        output.line(format_args!("  and {more} more; --json prints all"));
     }
     let count = differing.len();
     output.line(match args.switch {
@@ -74,8 +71,8 @@ pub(super) async fn execute(
             "{name} is rebuilt; {count} rows differ from what is served\n\
              to serve it: turing projection switch {name}"
         ),
-    })?;
-    Ok(ExitCode::SUCCESS)
+    });
+    Ok(Verdict::Well)
 }
 
 fn as_json(difference: &RowDifference) -> Value {
@@ -90,7 +87,7 @@ fn as_json(difference: &RowDifference) -> Value {
 }
 
 /// Fills the shadow, and tells once a second how far it is.
-async fn tell_progress(rebuild: &mut Rebuild, name: &str) -> Result<(), RebuildError> {
+async fn fill(rebuild: &mut Rebuild, name: &str) -> Result<(), RebuildError> {
     let watch = rebuild.watch();
     let filling = rebuild.fill();
     tokio::pin!(filling);
@@ -99,7 +96,7 @@ async fn tell_progress(rebuild: &mut Rebuild, name: &str) -> Result<(), RebuildE
     loop {
         tokio::select! {
             done = &mut filling => return done,
-            _ = ticks.tick() => tell(progress(&watch, name)),
+            _ = ticks.tick() => tell_progress(progress(&watch, name)),
         }
     }
 }
@@ -119,7 +116,7 @@ pub(super) async fn switch(
     store: &Store,
     args: &OneArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     let definition = args.name.definition(store)?;
     let status = store.models.status(Some(name)).await?.into_iter().next();
@@ -130,10 +127,10 @@ pub(super) async fn switch(
     }
     rebuild(store, definition, 1).switch().await?;
     match args.common.json {
-        true => output.json(&json!({ "read_model": name, "switched": true }))?,
-        false => output.line(format_args!("the rebuilt {name} is served"))?,
+        true => output.json(&json!({ "read_model": name, "switched": true })),
+        false => output.line(format_args!("the rebuilt {name} is served")),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 pub(super) async fn one_posting(
@@ -141,22 +138,22 @@ pub(super) async fn one_posting(
     posting: PostingId,
     json: bool,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     if let Some(database) = store.database() {
         rebuild_one_in_database(database, posting).await?;
         match json {
-            true => output.json(&json!({ "posting_id": posting, "rebuilt": true }))?,
-            false => output.line(format_args!("the row of posting {posting} is rebuilt"))?,
+            true => output.json(&json!({ "posting_id": posting, "rebuilt": true })),
+            false => output.line(format_args!("the row of posting {posting} is rebuilt")),
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Verdict::Well);
     }
     let changed = repair_posting(store, posting).await?;
     match json {
-        true => output.json(&json!({ "posting_id": posting, "changed": changed }))?,
+        true => output.json(&json!({ "posting_id": posting, "changed": changed })),
         false => output.line(match changed {
             true => format!("the row of posting {posting} was wrong and is mended"),
             false => format!("the row of posting {posting} was right"),
-        })?,
+        }),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }

@@ -1,13 +1,12 @@
 //! `turing projection run` and `release`.
 
-use std::process::ExitCode;
-
 use es_core::projection::{Definition, SinkError};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
-use super::super::Failure;
-use super::super::output::{Output, shown, tell};
+use super::super::interrupts::Interrupts;
+use super::super::output::{Output, shown};
+use super::super::telling::tell;
+use super::super::{Failure, Verdict};
 use super::{OneArgs, RunArgs, holder};
 use crate::read_models::{definitions, runner};
 use crate::store::Store;
@@ -15,8 +14,9 @@ use crate::store::Store;
 pub(super) async fn execute(
     store: &Store,
     args: &RunArgs,
+    interrupts: &Interrupts,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let named = args.names.iter().map(|name| name.definition(store));
     let wanted = match args.names.is_empty() {
         true => definitions(store),
@@ -25,14 +25,14 @@ pub(super) async fn execute(
     let names: Vec<_> = wanted.iter().map(|it| it.name().to_owned()).collect();
     match args.once {
         true => once(store, wanted).await?,
-        false => until_interrupted(store, wanted, &names).await?,
+        false => until_interrupted(store, wanted, &names, interrupts).await?,
     }
     match args.common.json {
-        true => output.json(&json!({ "read_models": names, "caught_up": args.once }))?,
-        false if args.once => output.line(format_args!("up to date: {}", names.join(", ")))?,
-        false => output.line(format_args!("stopped: {}", names.join(", ")))?,
+        true => output.json(&json!({ "read_models": names, "caught_up": args.once })),
+        false if args.once => output.line(format_args!("up to date: {}", names.join(", "))),
+        false => output.line(format_args!("stopped: {}", names.join(", "))),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 async fn once(store: &Store, wanted: Vec<Definition>) -> Result<(), Failure> {
@@ -46,18 +46,20 @@ async fn until_interrupted(
     store: &Store,
     wanted: Vec<Definition>,
     names: &[String],
+    interrupts: &Interrupts,
 ) -> Result<(), Failure> {
     let runner = runner(store, wanted);
     let handle = runner.handle();
+    let mut heard = interrupts.going()?;
     tell(format_args!("keeping up to date until interrupted: {}", names.join(", ")));
-    let mut terminate = signal(SignalKind::terminate())?;
     let running = runner.run();
     tokio::pin!(running);
     tokio::select! {
         done = &mut running => return Ok(done?),
-        Ok(()) = tokio::signal::ctrl_c() => {}
-        Some(()) = terminate.recv() => {}
+        Ok(()) = heard.changed() => {}
     }
+    // it takes a moment; who asks twice does not want to wait for it
+    interrupts.over(1);
     handle.stop();
     Ok(running.await?)
 }
@@ -67,7 +69,7 @@ pub(super) async fn release(
     store: &Store,
     args: &OneArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     args.name.definition(store)?;
     match store.models.release_inline(name).await {
@@ -80,12 +82,12 @@ pub(super) async fn release(
     }
     let holder = holder(store, name).await?;
     match (args.common.json, &holder) {
-        (true, _) => output.json(&json!({ "read_model": name, "holder": holder }))?,
+        (true, _) => output.json(&json!({ "read_model": name, "holder": holder })),
         (false, Some(holder)) => output
-            .line(format_args!("{name} is kept by {}, as long as that runs", shown(holder, 80)))?,
+            .line(format_args!("{name} is kept by {}, as long as that runs", shown(holder, 80))),
         (false, None) => output.line(format_args!(
             "{name} is kept by nobody; to keep it up to date: turing projection run {name}"
-        ))?,
+        )),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }

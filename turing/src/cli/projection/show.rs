@@ -1,15 +1,14 @@
 //! `turing projection show`.
 
 use std::collections::BTreeMap;
-use std::process::ExitCode;
 
 use es_core::Payload;
 use es_core::projection::{ModelRow, Projection, SinkError, Slot, all_rows};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
-use super::super::Failure;
 use super::super::output::{Output, rows, shown, table};
+use super::super::{Failure, Verdict};
 use super::{Name, ShowArgs};
 use crate::read_models::{
     ConversationRow, ConversationStatistics, PostingRow, PostingStates, RunProgress, RunRow,
@@ -20,7 +19,7 @@ pub(super) async fn execute(
     store: &Store,
     args: &ShowArgs,
     output: &mut Output,
-) -> Result<ExitCode, Failure> {
+) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     args.name.definition(store)?;
     let found = match &args.key {
@@ -45,11 +44,11 @@ pub(super) async fn execute(
                 let shown = shown_as_json(args.name, row).and_then(|shown| Payload::of(&shown));
                 shown.unwrap_or_else(|error| odd(error).into())
             });
-            output.json(&rows.collect::<Vec<_>>())?;
+            output.json(&rows.collect::<Vec<_>>());
         }
-        false => tell(args.name, &found, output)?,
+        false => tell(args.name, &found, output),
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Well)
 }
 
 fn read<P: Projection>(row: &Payload) -> Result<P::Row, serde_json::Error> {
@@ -93,7 +92,7 @@ fn shown_as_json(name: Name, row: &ModelRow) -> Result<Shown, serde_json::Error>
     Ok(shown)
 }
 
-fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failure> {
+fn tell(name: Name, found: &[ModelRow], output: &mut Output) {
     let mut listed = match name {
         Name::ConversationStatistics => table(
             &["conversation", "completed", "failed", "p50", "p95", "tokens by actor"],
@@ -121,15 +120,14 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) -> Result<(), Failu
             Err(error) => odd.push(format!("{}: {}", shown(key, 80), text(&error))),
         }
     }
-    output.line(rows(&listed))?;
+    output.line(rows(&listed));
     for row in &odd {
-        output.line(format_args!("left out, because it cannot be read: {row}"))?;
+        output.line(format_args!("left out, because it cannot be read: {row}"));
     }
     if !odd.is_empty() {
         let name = name.as_str();
-        output.line(format_args!("to make it anew: turing projection rebuild {name} --switch"))?;
+        output.line(format_args!("to make it anew: turing projection rebuild {name} --switch"));
     }
-    Ok(())
 }
 
 fn counts<K: ToString>(counted: impl Iterator<Item = (K, u64)>) -> String {

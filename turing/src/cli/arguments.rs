@@ -1,0 +1,162 @@
+//! What the commands take.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use es_core::Aggregate;
+use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
+
+use super::Failure;
+use super::output::shown;
+use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
+use crate::store::StoreUrl;
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Common {
+    /// Where the events are: sqlite:PATH, postgres://USER@HOST:PORT/DATABASE or memory:
+    // a text here, because the parser repeats what it refuses, and an address may hold a password
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TURING_STORE",
+        hide_env_values = true,
+        default_value = "sqlite:turing.db"
+    )]
+    pub(super) store: String,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// Write the example's files into this folder and keep them, to read and to change.
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) files: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct RunArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<RunCommand>,
+    #[command(flatten)]
+    pub(super) start: StartArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RunCommand {
+    /// Print the account of a run: by conversation what is done, failed and open, and how fast.
+    Show(ShowArgs),
+    /// Run the postings that failed in a run once more, as a run of their own.
+    Retry(RetryArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StartArgs {
+    /// The workflow definition, a TOML file.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(super) workflow: Option<PathBuf>,
+    /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(super) postings: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The run's id [default: the run that began last]
+    pub(super) run: Option<RunId>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// The run's id [default: the run that began last]
+    pub(super) run: Option<RunId>,
+    /// The workflow definition, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) workflow: PathBuf,
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(flatten)]
+    pub(super) how: HowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct HowArgs {
+    /// How many postings are attempted side by side [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    pub(super) parallel: Option<NonZeroUsize>,
+    /// Run the same postings through the same definition once more.
+    #[arg(long)]
+    pub(super) again: bool,
+    /// Give up a run of this workflow that is in progress with other postings or definition.
+    #[arg(long)]
+    pub(super) abandon: bool,
+    /// Keep a posting's state each time it passes a multiple of so many events.
+    // a text here, because a wrong one in the environment must not stop `run show`
+    #[arg(
+        long,
+        value_name = "EVENTS",
+        env = "EVENT_SNAPSHOT_INTERVAL",
+        default_value_t = DEFAULT_SNAPSHOT_INTERVAL.to_string()
+    )]
+    pub(super) snapshot_interval: String,
+}
+
+impl HowArgs {
+    pub(super) fn snapshot_interval(&self) -> Result<NonZeroU64, Failure> {
+        let text = &self.snapshot_interval;
+        text.trim().parse().map_err(|_| Failure::SnapshotInterval { text: shown(text, 40) })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StreamArgs {
+    /// What it is.
+    #[arg(value_enum)]
+    pub(super) kind: Kind,
+    /// Its id, such as 12345.
+    #[arg(allow_negative_numbers = true)]
+    pub(super) id: i32,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+impl Common {
+    pub(super) fn store(&self) -> Result<StoreUrl, Failure> {
+        Ok(self.store.parse()?)
+    }
+}
+
+/// What has a stream of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Kind {
+    Posting,
+    Workflow,
+    Conversation,
+    Actor,
+}
+
+impl Kind {
+    /// The name of what it is, which is also the first part of its stream's name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Posting => Posting::TYPE,
+            Self::Workflow => WorkflowRuns::TYPE,
+            Self::Conversation => ConversationWaves::TYPE,
+            Self::Actor => ActorBreaker::TYPE,
+        }
+    }
+}

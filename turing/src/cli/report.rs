@@ -1,0 +1,173 @@
+//! How a run ended, as it is printed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use turing_domain::{ConversationId, Workflow};
+
+use super::output::{Output, rows, shown, table};
+use super::run::Done;
+use super::{Common, Failure, Verdict};
+use crate::account::{RunAccount, account_of};
+use crate::run::{Left, Report, RunOutcome, Without};
+use crate::store::Store;
+
+/// Prints how the run ended, and answers whether anything was refused, failed or is open.
+pub(super) async fn tell_done(
+    store: &Store,
+    done: &Done,
+    workflow: &Workflow,
+    common: &Common,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    let is_clean = match &done.outcome {
+        RunOutcome::AlreadyCompleted(run_id) => {
+            let account = account_of(store, Some(*run_id), None).await?;
+            already_completed(&account, done, workflow, common, output);
+            tell_read_models(done, common, output);
+            done.refused == 0 && account.failed() == 0
+        }
+        RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
+            match common.json {
+                true => output.json(&Told { report, read_models: &done.read_models }),
+                false => {
+                    tell_report(report, workflow, output);
+                    tell_gaps(report, output);
+                }
+            }
+            tell_read_models(done, common, output);
+            if report.open > 0 && !common.json {
+                output.line(format_args!("\nstopped; {}", done.go_on));
+            }
+            report.open == 0 && report.refused.is_empty() && report.failed() == 0
+        }
+    };
+    Ok(if is_clean { Verdict::Well } else { Verdict::Found })
+}
+
+fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {
+    // in JSON they are a part of the whole
+    if !common.json {
+        done.read_models.iter().for_each(|told| output.line(format_args!("\n{told}")));
+    }
+}
+
+/// What is told of a run as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// What keeps read models from being up to date.
+    read_models: &'a [String],
+}
+
+/// What the run had to do without, and which postings.
+fn tell_gaps(report: &Report, output: &mut Output) {
+    if !report.without.is_empty() {
+        output.line("\nthe run went on without:");
+    }
+    for Without { what, reason } in &report.without {
+        output.line(format_args!("  {what}: {}", shown(reason, 1000)));
+    }
+    if !report.not_released.is_empty() {
+        let count = report.not_released.len();
+        output.line(format_args!("\n{count} postings could not be ended in the abandoned run:"));
+    }
+    tell_left(&report.not_released, output);
+    if !report.left.is_empty() {
+        output.line(format_args!("\n{} of the open postings cannot go on:", report.left.len()));
+    }
+    tell_left(&report.left, output);
+    match (report.not_entered, report.is_continued) {
+        (0, _) => {}
+        (count, false) => {
+            output
+                .line(format_args!("\n{count} of the open postings have not entered the run yet"));
+        }
+        (count, true) => output.line(format_args!(
+            "\n{count} of the postings that are counted as open were not looked at: some of them \
+             may have ended before; `turing run show` tells"
+        )),
+    }
+}
+
+fn tell_left(left: &[Left], output: &mut Output) {
+    for Left { posting, reason } in left {
+        output.line(format_args!("  {posting}: {}", shown(reason, 1000)));
+    }
+}
+
+fn already_completed(
+    account: &RunAccount,
+    done: &Done,
+    workflow: &Workflow,
+    common: &Common,
+    output: &mut Output,
+) {
+    let RunAccount { run_id, ended, .. } = account;
+    if common.json {
+        return output.json(&serde_json::json!({
+            "already_completed": run_id, "added_events": 0, "ended": ended,
+            "read_models": done.read_models,
+        }));
+    }
+    let (id, name) = (workflow.id, shown(&workflow.name, 60));
+    let reasons: Vec<_> = ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    output.line(format_args!(
+        "Nothing to do: run {run_id} of workflow {id} ({name}) has completed these postings with \
+         this definition ({}), so no event was added.\nUse --again to run them once more.",
+        reasons.join(", ")
+    ));
+    if account.failed() > 0 {
+        output.line("`turing run retry` repeats only those that failed.");
+    }
+}
+
+fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
+    let name_of = |id: ConversationId| match workflow.conversation(id) {
+        Some(conversation) => format!("{id} {}", shown(&conversation.name, 40)),
+        None => id.to_string(),
+    };
+    let Report { run_id, read, repeated, postings, open, .. } = report;
+    let refused = report.refused.len();
+    let (ended, seconds) = (postings - open, report.elapsed.as_secs_f64());
+    let rate = report.events as f64 / seconds.max(f64::MIN_POSITIVE);
+    output.line(format_args!(
+        "\nrun {run_id} of workflow {} ({}): {seconds:.1} s, {} events, {rate:.0} a second\n",
+        workflow.id,
+        shown(&workflow.name, 60),
+        report.events
+    ));
+    if report.is_continued {
+        output.line(
+            "  time, events and attempts are those since the run was continued; `turing run show` \
+             has all\n",
+        );
+    }
+    output.line(format_args!(
+        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"
+    ));
+    output.line(format_args!("  {postings} postings = {ended} ended + {open} open\n"));
+
+    let mut endings = table(&["ended", "at", "postings"], &[2]);
+    let mut sorted: Vec<_> = report.ended.iter().collect();
+    sorted.sort_by_key(|ending| (&ending.reason, ending.conversation));
+    for ending in sorted {
+        let at = ending.conversation.map_or_else(|| "-".to_owned(), name_of);
+        endings.add_row([ending.reason.to_string(), at, ending.postings.to_string()]);
+    }
+    output.line(rows(&endings));
+
+    let mut work = table(&["\nconversation", "\ncompleted", "\nfailed", "\nmean time"], &[1, 2, 3]);
+    for (id, done) in &report.conversations {
+        let attempts = u32::try_from(done.completed + done.failures()).unwrap_or(u32::MAX);
+        let mean = done.worked.checked_div(attempts).unwrap_or(Duration::ZERO);
+        let failed: BTreeMap<_, _> = done.failed.iter().collect();
+        let failed: Vec<_> = failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let failed = if failed.is_empty() { "0".to_owned() } else { failed.join(", ") };
+        let mean = format!("{:.0} ms", mean.as_secs_f64() * 1000.0);
+        work.add_row([name_of(*id), done.completed.to_string(), failed, mean]);
+    }
+    output.line(rows(&work));
+}

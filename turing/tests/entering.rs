@@ -1,0 +1,206 @@
+//! A run that is asked to stop while its postings enter it, or leave the one before.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::{
+    Aggregate, AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt,
+    EventType, IdempotencyKey, LogPage, Position, ReadLog, ReadStream, StoreError, StreamId,
+    StreamPage,
+};
+use es_memory::MemoryStore;
+use futures_util::TryStreamExt;
+use tokio::sync::watch;
+use turing::definition::Definition;
+use turing::registry::MemoryRegistry;
+use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::store::Store;
+use turing_domain::{Conversation, Posting, PostingEvent, PostingId, RunId};
+
+/// More than enter side by side.
+const POSTINGS: usize = 100;
+
+/// A store that asks the run to stop when it is asked for its nth append.
+struct Stopping {
+    inner: Arc<MemoryStore>,
+    appends: AtomicUsize,
+    nth: usize,
+    stop: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl EventStore for Stopping {
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        if self.appends.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
+            self.stop.send_replace(true);
+        }
+        self.inner.append(request).await
+    }
+    async fn find_append(
+        &self,
+        stream: &StreamId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Appended>, StoreError> {
+        self.inner.find_append(stream, key).await
+    }
+    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
+        self.inner.read_stream(read).await
+    }
+    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        self.inner.read_log(read).await
+    }
+    async fn end_of_log(&self) -> Result<Position, StoreError> {
+        self.inner.end_of_log().await
+    }
+    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
+        self.inner.wait_past(position).await
+    }
+}
+
+struct Quiet;
+
+impl Observer for Quiet {
+    fn run_begins(&mut self, _: RunId, _: usize, _: bool) {}
+    fn wave_begins(&mut self, _: &Conversation, _: usize) {}
+    fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
+    fn posting_ended(&mut self, _: usize) {}
+    fn waits(&mut self, _: usize, _: usize, _: Duration) {}
+    fn waits_for(&mut self, _: &[PostingId]) {}
+    fn posting_left(&mut self, _: PostingId, _: &str) {}
+    fn run_ends(&mut self) {}
+}
+
+const WORKFLOW: &str = r#"
+[workflow]
+id = 1
+name = "entering"
+entry = 10
+[[actors]]
+id = 1
+name = "echo"
+type = "script"
+command = ["./echo.sh"]
+env = { PATH = "/usr/bin:/bin" }
+[[conversations]]
+id = 10
+name = "only"
+actor = 1
+execution_order = 1
+input = "{posting_id}"
+[[conversations.branches]]
+"#;
+
+struct Scene {
+    folder: tempfile::TempDir,
+    memory: Arc<MemoryStore>,
+    postings: Arc<MemoryRegistry>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("workflow.toml"), WORKFLOW).unwrap();
+        let script = folder.path().join("echo.sh");
+        fs::write(&script, "#!/bin/sh\necho ok\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let lines: String = (1..=POSTINGS).map(|id| format!("{{\"posting_id\":{id}}}\n")).collect();
+        fs::write(folder.path().join("postings.jsonl"), lines).unwrap();
+        Self { folder, memory: Arc::default(), postings: Arc::default() }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs, and is asked to stop at the nth append.
+    async fn run(&self, nth: usize, abandon: bool) -> Result<RunOutcome, RunError> {
+        let (stop, stopped) = watch::channel(false);
+        let events = Stopping {
+            inner: self.memory.clone(),
+            appends: AtomicUsize::new(0),
+            nth,
+            stop: stop.clone(),
+        };
+        let (memory, postings) = (self.memory.clone(), self.postings.clone());
+        let store = Store::new(Arc::new(events), memory.clone(), postings, memory);
+        let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
+        let intake = take_in(&*store.postings, &self.path().join("postings.jsonl")).await.unwrap();
+        let lock = store.lock_run(definition.workflow.id).await.unwrap();
+        let options = RunOptions { abandon, ..RunOptions::default() };
+        run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await
+    }
+
+    /// How often an event of postings is stored, over all of them.
+    async fn count(&self, event: EventType) -> usize {
+        let filter = EventFilter::all().aggregate_type(Posting::TYPE).event(event);
+        let log = self.memory.log(ReadLog::from_start().filter(filter));
+        log.try_fold(0, |count, _| std::future::ready(Ok(count + 1))).await.unwrap()
+    }
+}
+
+#[track_caller]
+fn adds_up(report: &Report) {
+    let ended: usize = report.ended.iter().map(|ending| ending.postings).sum();
+    assert_eq!(report.postings, POSTINGS);
+    assert_eq!(report.postings, ended + report.open, "{report:?}");
+    assert!(report.not_entered <= report.open, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_stops_while_postings_enter_is_continued_and_adds_up() {
+    for nth in [1, 2, 30, 60, POSTINGS + 1] {
+        let scene = Scene::new();
+        // the first append begins the run
+        let RunOutcome::Stopped(first) = scene.run(nth, false).await.unwrap() else {
+            panic!("append {nth}")
+        };
+        adds_up(&first);
+        let entered = scene.count(PostingEvent::POSTING_ENTERED_RUN).await;
+        assert_eq!(first.not_entered, POSTINGS - entered, "append {nth}");
+        assert_eq!(first.open, POSTINGS, "append {nth}");
+        if nth < 30 {
+            assert!(entered < POSTINGS, "append {nth}");
+        }
+        // the next ones get as far as they get, too
+        let (mut rounds, mut later) = (0, 50);
+        let last = loop {
+            match scene.run(later, false).await.unwrap() {
+                RunOutcome::Stopped(report) => adds_up(&report),
+                RunOutcome::Finished(report) => break report,
+                RunOutcome::AlreadyCompleted(_) => panic!("it was not completed before"),
+            }
+            (rounds, later) = (rounds + 1, later + 10);
+            assert!(rounds < 100, "each goes on");
+        };
+        adds_up(&last);
+        assert_eq!((last.open, last.not_entered), (0, 0));
+        assert_eq!(last.completed(), POSTINGS);
+        for event in [PostingEvent::POSTING_ENTERED_RUN, PostingEvent::POSTING_TERMINAL] {
+            assert_eq!(scene.count(event).await, POSTINGS, "each once, first asked at {nth}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_stops_while_it_gives_up_another_has_not_begun() {
+    let scene = Scene::new();
+    let first = scene.run(POSTINGS + 1, false).await.unwrap();
+    assert!(matches!(first, RunOutcome::Stopped(_)), "{first:?}");
+    fs::write(scene.path().join("workflow.toml"), format!("{WORKFLOW}\n# other\n")).unwrap();
+    let stopped = scene.run(3, true).await.unwrap_err();
+    assert!(matches!(stopped, RunError::NotBegun), "{stopped:?}");
+    let released = scene.count(PostingEvent::POSTING_TERMINAL).await;
+    assert!((1..POSTINGS).contains(&released), "{released}");
+    let RunOutcome::Finished(report) = scene.run(usize::MAX, true).await.unwrap() else {
+        panic!("it is not asked to stop")
+    };
+    adds_up(&report);
+    assert_eq!(scene.count(PostingEvent::POSTING_ENTERED_RUN).await, 2 * POSTINGS);
+    assert_eq!(scene.count(PostingEvent::POSTING_TERMINAL).await, 2 * POSTINGS);
+}

@@ -1,0 +1,114 @@
+//! What the signals that ask a run to stop do in each of its phases.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use std::process::{Command, Stdio};
+
+use rusqlite::Connection;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use support::process::{Process, eventually};
+use support::{RUN, Workspace};
+
+const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
+
+fn workspace(body: &str) -> Workspace {
+    let workspace = Workspace::new();
+    workspace.postings(2);
+    workspace.script("check.sh", body);
+    workspace.definition(10, &[(10, "check", END)]);
+    workspace
+}
+
+/// Keeps everybody else from writing to the store.
+fn hold(workspace: &Workspace) -> Connection {
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    store.execute_batch("BEGIN IMMEDIATE").unwrap();
+    store
+}
+
+fn spawn(command: &mut Command) -> Process {
+    Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_entering() {
+    const COUNT: usize = 5_000;
+    let workspace = workspace("echo ok");
+    let lines: String = (1..=COUNT)
+        .map(|id| format!("{{\"posting_id\":{id},\"job_description\":\"advert {id}\"}}\n"))
+        .collect();
+    workspace.file("many.jsonl", lines);
+    let arguments = ["run", "--workflow", "workflow.toml", "--postings", "many.jsonl", "--json"];
+    let mut run = spawn(&mut workspace.command(&arguments));
+    let mut told = run.told();
+    told.up_to("begins with 5000 postings");
+    run.signal(Signal::TERM);
+    let report: Value = serde_json::from_str(&run.stdout()).unwrap();
+    assert_eq!(run.code(), Some(1), "{}", told.rest());
+    assert_eq!((&report["postings"], &report["open"]), (&json!(COUNT), &json!(COUNT)));
+    assert_eq!(report["conversations"], json!({}), "no attempt was begun");
+    let count = "SELECT count(*) FROM execution_events WHERE event_type = 'posting_entered_run'";
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    let entered: usize = store.query_row(count, [], |row| row.get(0)).unwrap();
+    assert_eq!(report["not_entered"], json!(COUNT - entered));
+    assert!(entered < COUNT, "not all of them entered first");
+}
+
+#[test]
+fn a_run_that_has_not_begun_ends_at_once_and_says_so() {
+    let workspace = workspace("echo ok");
+    workspace.run(&[]).expect_code(0);
+    let before = workspace.runs();
+    for signal in [Signal::TERM, Signal::INT] {
+        // nothing can be registered
+        let store = hold(&workspace);
+        let mut run = spawn(&mut workspace.command(&[&RUN[..], &["--again"]].concat()));
+        eventually("the signal is listened to", || run.has("SigCgt", signal));
+        run.end_with(signal);
+        assert_eq!(run.code(), Some(1));
+        assert!(run.told().rest().contains("ended before anything was run"), "{signal:?}");
+        drop(store);
+    }
+    assert_eq!(workspace.runs(), before);
+}
+
+#[test]
+fn signals_that_were_ignored_when_the_program_was_started_stay_ignored() {
+    let workspace = workspace("touch begun; while [ ! -e go ]; do sleep 0.01; done; echo ok");
+    let mut shell = Command::new("sh");
+    let line = "trap '' HUP INT; exec \"$0\" \"$@\"";
+    shell.args(["-c", line, env!("CARGO_BIN_EXE_turing")]).args(RUN).args(["--parallel", "1"]);
+    let mut run = spawn(shell.current_dir(workspace.path()).env_remove("TURING_STORE"));
+    run.made(&workspace.path().join("begun"));
+    for signal in [Signal::HUP, Signal::INT] {
+        assert!(run.has("SigIgn", signal), "{signal:?}");
+        run.signal(signal);
+    }
+    assert!(run.has("SigCgt", Signal::TERM));
+    let mut told = run.told();
+    run.signal(Signal::TERM);
+    told.up_to("stopping:");
+    workspace.file("go", "");
+    let report = run.stdout();
+    assert_eq!(run.code(), Some(1), "{report}");
+    assert!(report.contains("2 postings = 1 ended + 1 open"), "{report}");
+    assert!(report.contains("run the same command to go on"), "{report}");
+    let mut run = spawn(&mut workspace.command(&RUN));
+    assert_eq!(run.code(), Some(0), "the same command goes on");
+}
+
+#[test]
+fn who_keeps_read_models_stops_when_asked_and_with_0() {
+    let workspace = workspace("echo ok");
+    workspace.run(&[]).expect_code(0);
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut run = spawn(&mut workspace.command(&["projection", "run"]));
+        let mut told = run.told();
+        told.up_to("keeping up to date until interrupted");
+        run.signal(signal);
+        assert!(run.stdout().contains("stopped: "));
+        assert_eq!(run.code(), Some(0), "{}", told.rest());
+    }
+}
