@@ -23,13 +23,16 @@ mod validate;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use es_core::{Aggregate, StoreError};
 use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
 
 use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
+use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
+use crate::{descriptors, init};
 
 use output::{Output, shown};
 
@@ -320,8 +323,25 @@ impl Failure {
     }
 }
 
+/// How long the program waits at its end for scripts that it gave up to be killed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Reads the command line, does what it asks for, and answers with the exit code.
+///
+/// In a process that was started to supervise a script, it does that.
 pub fn main() -> ExitCode {
+    descriptors::keep_inherited();
+    if let Some(code) = supervise_if_asked() {
+        return code;
+    }
+    if init::is_process_one() {
+        return init::main().unwrap_or_else(|error| {
+            output::tell_error(&error);
+            ExitCode::from(3)
+        });
+    }
+    descriptors::raise_limit();
+    adopt_orphans();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -330,7 +350,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(3);
         }
     };
-    match runtime.block_on(execute(cli.command)) {
+    let done = runtime.block_on(execute(cli.command));
+    // calls that are in progress are given up with the runtime
+    runtime.shutdown_timeout(PATIENCE);
+    wait_for_supervisors(PATIENCE);
+    match done {
         Ok(code) => code,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {

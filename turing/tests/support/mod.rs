@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 pub(crate) mod old_store;
+pub(crate) mod processes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -139,6 +140,9 @@ impl Workspace {
         self.turing(&["state", "posting", &id, "--json"]).expect_code(0).json()["state"].take()
     }
 }
+
+/// In a script, the id of the program that runs the workflow: the parent of the script's supervisor.
+pub(crate) const PROGRAM_PID: &str = "$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$PPID/status)";
 
 /// The arguments that run the workspace's definition over its postings.
 pub(crate) const RUN: [&str; 5] = ["run", "--workflow", "workflow.toml", "--postings", "postings"];
