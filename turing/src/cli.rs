@@ -35,7 +35,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use es_core::StoreError;
 
+use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
 use crate::store::{Access, Store, StoreUrlError};
+use crate::{descriptors, init};
 
 use arguments::{
     Common, DemoArgs, HowArgs, Kind, RetryArgs, RunArgs, RunCommand, StartArgs, StreamArgs,
@@ -227,8 +229,26 @@ impl Failure {
     }
 }
 
+/// How long the program waits at its end for scripts that it gave up to be killed.
+const UNTIL_KILLED: Duration = Duration::from_secs(2);
+
 /// Reads the command line, does what it asks for, and answers with the exit code.
+///
+/// In a process that was started to supervise a script, it does that.
 pub fn main() -> ExitCode {
+    descriptors::keep_inherited();
+    if let Some(code) = supervise_if_asked() {
+        return code;
+    }
+    if init::is_process_one() {
+        return init::main().unwrap_or_else(|error| {
+            tell_error(&error);
+            drain(PATIENCE);
+            ExitCode::from(3)
+        });
+    }
+    descriptors::raise_limit();
+    adopt_orphans();
     let interrupts = Interrupts::new();
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
@@ -265,6 +285,9 @@ pub fn main() -> ExitCode {
         Ok(()) => code,
     };
     drain(patience);
+    // calls that are in progress are given up with the runtime
+    runtime.shutdown_timeout(UNTIL_KILLED);
+    wait_for_supervisors(UNTIL_KILLED);
     ExitCode::from(code)
 }
 

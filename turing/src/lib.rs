@@ -27,3 +27,7 @@ pub mod validate;
 // what people see
 pub mod cli;
 mod demo;
+
+// the process that it all happens in
+mod descriptors;
+mod init;

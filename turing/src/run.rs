@@ -25,10 +25,12 @@ mod error;
 mod intake;
 mod pauses;
 mod report;
+mod starts;
 mod step;
 mod wave;
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,6 +55,7 @@ use error::told;
 pub use intake::{Intake, IntakeError, data_keys, take_in};
 use pauses::Pauses;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
+use starts::Starts;
 pub use step::StepError;
 
 /// How often the state of a posting is kept unless told otherwise, in events.
@@ -64,6 +67,8 @@ const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
+    /// The program that supervises scripts, as in [`ScriptCall`](crate::script::ScriptCall).
+    pub supervisor: PathBuf,
     /// How many postings are attempted side by side.
     pub parallelism: NonZeroUsize,
     /// Run the same postings through the same definition once more.
@@ -79,10 +84,12 @@ pub struct RunOptions {
     pub timer: Arc<dyn Timer>,
 }
 
-impl Default for RunOptions {
-    fn default() -> Self {
+impl RunOptions {
+    /// The usual way, with this program as the supervisor of scripts.
+    pub fn new(supervisor: impl Into<PathBuf>) -> Self {
         let parallelism = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
+            supervisor: supervisor.into(),
             parallelism,
             again: false,
             abandon: false,
@@ -115,6 +122,10 @@ pub trait Observer: Send {
     fn waits_for(&mut self, postings: &[PostingId]);
     /// A posting cannot go on, and stays open; the others go on.
     fn posting_left(&mut self, posting: PostingId, reason: &str);
+    /// An attempt waits because the system cannot start its script now; told once.
+    fn waits_to_start(&mut self, reason: &str) {
+        let _ = reason;
+    }
     /// The run goes on without something that only protects it or tells of it, because its events
     /// cannot be read.
     fn goes_without(&mut self, what: &str, reason: &str) {
@@ -155,6 +166,8 @@ struct Shared {
     breakers: Breakers,
     pauses: Pauses,
     llm: LlmClient,
+    supervisor: PathBuf,
+    starts: Starts,
     environment: Environment,
     clocks: Clocks,
     parallelism: NonZeroUsize,
@@ -216,7 +229,7 @@ pub async fn run(
     if intake.postings.is_empty() {
         return Err(RunError::NoPostings { refused: intake.refused.len() });
     }
-    let RunOptions { parallelism, environment, timer, .. } = options.clone();
+    let RunOptions { parallelism, environment, timer, supervisor, .. } = options.clone();
     if lock.workflow() != definition.workflow.id {
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
@@ -258,6 +271,8 @@ pub async fn run(
         breakers,
         pauses: Pauses::default(),
         llm: LlmClient::new(),
+        supervisor,
+        starts: Starts::new(stop.clone()),
         environment,
         clocks,
         parallelism,

@@ -1,37 +1,45 @@
-//! Script actors: one call of a script is one process group, held to its limits.
+//! Script actors: one call of a script is one process and all that it starts, held to its limits.
 
 mod capture;
+mod children;
 mod failure;
-mod group;
 mod program;
+mod supervised;
+mod supervisor;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::sleep;
 use turing_domain::FailureType;
 
+use crate::descriptors;
 use capture::{Bounded, Tail, drain, pump};
-use failure::CallError;
-use group::Group;
+use failure::{CallError, is_scarcity};
+use supervised::{StartFailure, Supervised};
+use wire::Ending;
 
 pub use program::{StartError, resolve_program};
+pub(crate) use supervised::{adopt_orphans, wait_for_supervisors};
+pub use supervisor::supervise_if_asked;
 
-/// How often a program that another process still writes is tried again.
-const BUSY_TRIES: u32 = 20;
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// The program that runs now, also when its file was replaced meanwhile: the supervisor of a program
+/// that calls [`supervise_if_asked`].
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// What one call of a script needs: nothing else reaches the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptCall {
+    /// The program that starts the script and ends what the script leaves behind: `turing`, or
+    /// [`THIS_PROGRAM`] where `main` begins with [`supervise_if_asked`]. A program that does not is
+    /// started once more in its whole.
+    pub supervisor: PathBuf,
     /// The path of the executable, as [`resolve_program`] finds it; no search path is consulted.
     pub program: PathBuf,
     /// What follows the program on its command line.
@@ -80,7 +88,15 @@ pub enum ScriptOutcome {
         /// From the start to the end of the call.
         duration: Duration,
     },
-    /// Anything else, a script that could not be started included.
+    /// The system has too little of something to start the script now, or the supervisor cannot be
+    /// started: that is no failure of the script, which nobody has executed.
+    NotStarted {
+        /// Whether it is worth trying again later.
+        passes: bool,
+        /// What is missing.
+        error: String,
+    },
+    /// Anything else, a script that cannot be started included.
     Failed {
         /// What decides whether it is worth trying again.
         failure_type: FailureType,
@@ -95,12 +111,15 @@ pub enum ScriptOutcome {
 
 /// Runs a script to its end.
 ///
-/// The script leads a process group of its own, which never outlives the call:
-/// - At the time limit the group gets SIGTERM, and SIGKILL once the grace is over.
+/// The script leads a process group of its own, below a *supervisor*: a process that the kernel
+/// makes the parent of every process that the script started and left, whatever groups and sessions
+/// these made. Nothing of that outlives the call:
+/// - At the time limit all of it gets SIGTERM, and SIGKILL once the grace is over.
 /// - Past the output limit it gets SIGKILL at once, so that memory stays bounded.
-/// - When the script exits, SIGKILL ends what it left running in its group. Then what is already
-///   in its pipes is read without waiting for their end: a descendant that moved to another
-///   session survives, but cannot hold the call by keeping a pipe open.
+/// - When the script exits, SIGKILL ends what it left running. Then what is in its pipes is read.
+///
+/// What may not be killed, because it runs as another user, is left, and cannot hold the call by
+/// keeping a pipe open.
 ///
 /// Input is written while output is read, and a script need not read it.
 ///
@@ -111,8 +130,9 @@ pub enum ScriptOutcome {
 ///
 /// # Cancellation
 ///
-/// Dropping the future sends SIGKILL to the group; the process is still reaped. If this process is
-/// itself killed, the script goes on until it next writes to its broken pipe.
+/// Dropping the future, and the end of this process, however it ends, make the supervisor kill all
+/// that the script started. A supervisor that is killed itself makes the attempt `interrupted`;
+/// `turing` then kills what it left, and other programs do not.
 ///
 /// # Panics
 ///
@@ -124,7 +144,10 @@ pub async fn run_script(call: &ScriptCall) -> ScriptOutcome {
     let duration = started.elapsed();
     match result {
         Ok(output) => ScriptOutcome::Completed { output, duration },
-        Err(reason) => ScriptOutcome::Failed {
+        Err(Unfinished::NotStarted { passes, error }) => {
+            ScriptOutcome::NotStarted { passes, error }
+        }
+        Err(Unfinished::Failed(reason)) => ScriptOutcome::Failed {
             failure_type: reason.failure_type(),
             error: reason.describe(&call.program),
             stderr: errors.into_text(),
@@ -133,9 +156,37 @@ pub async fn run_script(call: &ScriptCall) -> ScriptOutcome {
     }
 }
 
-async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, CallError> {
-    let mut group = start(call).await?;
-    let (stdin, mut stdout, mut stderr) = group.pipes().map_err(CallError::Pipe)?;
+/// Why a call has no output.
+enum Unfinished {
+    Failed(CallError),
+    NotStarted { passes: bool, error: String },
+}
+
+impl From<CallError> for Unfinished {
+    fn from(error: CallError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<StartError> for Unfinished {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Refused { path, source } if is_scarcity(&source) => {
+                let error = format!("script `{}` could not be started: {source}", path.display());
+                Self::NotStarted { passes: true, error }
+            }
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, Unfinished> {
+    let program = std::path::absolute(&call.program)
+        .map_err(|error| StartError::diagnose(&call.program, error))?;
+    program::check(&program, &call.folder)?;
+    let started = Supervised::start(call, &program, descriptors::given_limit());
+    let (mut script, pipes) = started.map_err(|failure| not_supervised(call, failure))?;
+    let (stdin, mut stdout, mut stderr) = pipes;
     let mut output = Bounded::new(call.limits.output_bytes);
 
     let violation = {
@@ -143,13 +194,13 @@ async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, CallE
             pin!(traffic(&call.input, stdin, (&mut stdout, &mut output), (&mut stderr, errors),));
         tokio::select! {
             biased;
-            () = group.exited() => None,
+            () = script.ended() => None,
             violation = &mut traffic => Some(violation),
             () = sleep(call.limits.time) => {
-                group.signal(Signal::TERM);
+                script.terminate();
                 tokio::select! {
                     biased;
-                    () = group.exited() => {}
+                    () = script.ended() => {}
                     _ = &mut traffic => {}
                     () = sleep(call.limits.grace) => {}
                 }
@@ -157,52 +208,42 @@ async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, CallE
             }
         }
     };
-    let status = group.end().await;
+    let (ending, supervisor) = script.end().await;
 
     // What the script wrote before its exit is in the pipes by now.
     drain(&stderr, errors).map_err(CallError::Pipe)?;
     if let Some(violation) = violation {
-        return Err(violation);
+        return Err(violation.into());
     }
+    let status = match ending {
+        Ending::Ended(status) => status,
+        Ending::Refused(error) => return Err(StartError::diagnose(&call.program, error).into()),
+        Ending::Lost { is_started: true } => {
+            return Err(CallError::Unsupervised(failure::of_supervisor(&supervisor)).into());
+        }
+        Ending::Lost { is_started: false } => {
+            let name = call.supervisor.display();
+            let how = failure::of_supervisor(&supervisor);
+            let error = format!("supervisor `{name}` {how} before it had started a script");
+            // one that was killed, as the kernel does when memory runs out, did no wrong
+            let passes = supervisor.is_ok_and(|status| status.code().is_none());
+            return Err(Unfinished::NotStarted { passes, error });
+        }
+    };
     drain(&stdout, &mut output).map_err(CallError::Pipe)?;
     failure::judge(status)?;
-    output.into_text()
+    Ok(output.into_text()?)
 }
 
-/// Starts the script, and waits a little while its file is still being written: between a fork and
-/// an exec elsewhere in this process, a copy of the writer's descriptor is open for a moment.
-async fn start(call: &ScriptCall) -> Result<Group, CallError> {
-    let program = std::path::absolute(&call.program)
-        .map_err(|error| StartError::diagnose(&call.program, error))?;
-    program::check(&program, &call.folder)?;
-    let mut command = Command::new(&program);
-    command
-        .args(&call.arguments)
-        .current_dir(&call.folder)
-        .env_clear()
-        .envs(&call.environment)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
-    for _ in 1..BUSY_TRIES {
-        match command.spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                sleep(BUSY_PAUSE).await;
-            }
-            spawned => return watch(call, spawned),
+fn not_supervised(call: &ScriptCall, failure: StartFailure) -> Unfinished {
+    match failure {
+        StartFailure::Request(error) => StartError::diagnose(&call.program, error).into(),
+        StartFailure::Supervisor(error) => {
+            let name = call.supervisor.display();
+            let passes = is_scarcity(&error);
+            let error = format!("supervisor `{name}` could not be started: {error}");
+            Unfinished::NotStarted { passes, error }
         }
-    }
-    watch(call, command.spawn())
-}
-
-fn watch(
-    call: &ScriptCall,
-    spawned: std::io::Result<std::process::Child>,
-) -> Result<Group, CallError> {
-    match spawned {
-        Ok(child) => Ok(Group::watch(child)),
-        Err(error) => Err(StartError::diagnose(&call.program, error).into()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::json;
-use support::{RUN, Workspace};
+use support::{PROGRAM_PID, RUN, Workspace};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
@@ -40,7 +40,7 @@ fn the_account_counts_what_the_events_say() {
 #[test]
 fn a_run_that_was_interrupted_shows_where_its_postings_stand() {
     let workspace = workspace();
-    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
     assert_eq!((&account["status"], &account["open"]), (&json!("in_progress"), &json!(4)));
@@ -90,7 +90,7 @@ fn other_workflow(workspace: &Workspace) {
 fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
     let workspace = workspace();
     other_workflow(&workspace);
-    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo ok");
     let other = ["run", "--workflow", "other.toml", "--postings", "postings"];
@@ -108,7 +108,7 @@ fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
 fn postings_of_an_abandoned_run_are_free_for_other_workflows() {
     let workspace = workspace();
     other_workflow(&workspace);
-    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo ok");
     fs::rename(workspace.path().join("postings/004.json"), workspace.path().join("004.json"))

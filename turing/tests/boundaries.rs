@@ -217,7 +217,10 @@ impl Scene {
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = self.folder.path().join("postings.jsonl");
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
-        let options = RunOptions { parallelism: NonZeroUsize::MIN, ..RunOptions::default() };
+        let options = RunOptions {
+            parallelism: NonZeroUsize::MIN,
+            ..RunOptions::new(env!("CARGO_BIN_EXE_turing"))
+        };
         let (_stop, stopped) = watch::channel(false);
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
         match run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await {

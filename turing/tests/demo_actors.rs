@@ -20,6 +20,7 @@ fn demo() -> PathBuf {
 /// What comes of a command below the demo's folder, such as `["actors/grade.sh", "both"]`.
 async fn outcome(command: &[&str], call: &str) -> ScriptOutcome {
     run_script(&ScriptCall {
+        supervisor: env!("CARGO_BIN_EXE_turing").into(),
         program: demo().join(command[0]),
         arguments: command[1..].iter().map(|argument| (*argument).into()).collect(),
         folder: demo(),

@@ -256,6 +256,7 @@ async fn answer_of(name: &str, text: &str) -> Value {
     fs::write(&program, text).unwrap();
     let path = "/usr/bin:/bin".to_owned();
     let outcome = run_script(&ScriptCall {
+        supervisor: env!("CARGO_BIN_EXE_turing").into(),
         program,
         arguments: vec!["10".into()],
         folder: workspace.path().to_owned(),

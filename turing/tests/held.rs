@@ -23,6 +23,9 @@ use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_
 use turing::store::Store;
 use turing_domain::{Conversation, PostingId, RunId};
 
+/// The program, which supervises scripts.
+const TURING: &str = env!("CARGO_BIN_EXE_turing");
+
 /// The posting whose stream somebody holds.
 const HELD: PostingId = PostingId(2);
 
@@ -191,7 +194,7 @@ impl Scene {
 }
 
 fn one_by_one() -> RunOptions {
-    RunOptions { parallelism: NonZeroUsize::MIN, ..RunOptions::default() }
+    RunOptions { parallelism: NonZeroUsize::MIN, ..RunOptions::new(TURING) }
 }
 
 #[track_caller]
@@ -269,7 +272,7 @@ async fn a_posting_that_cannot_be_read_is_left_open_and_named() {
         let odd = NewEvent::new(UuidV7Ids.next_id(), "note_added", Payload::of(&1).unwrap());
         let odd = AppendRequest::to(stream, ExpectedVersion::Any, vec![odd]);
         scene.memory.append(odd).await.unwrap();
-        let (done, watching) = scene.run(|_| {}, RunOptions::default()).await;
+        let (done, watching) = scene.run(|_| {}, RunOptions::new(TURING)).await;
         let report = stopped(done);
         assert_eq!((report.open, report.completed()), (1, POSTINGS - 1), "{events_before}");
         assert_eq!(watching.left, [HELD]);
@@ -278,7 +281,7 @@ async fn a_posting_that_cannot_be_read_is_left_open_and_named() {
         // another run of the workflow does not wait for it for ever
         let path = scene.folder.path().join("workflow.toml");
         fs::write(&path, format!("# changed\n{WORKFLOW}")).unwrap();
-        let abandoning = RunOptions { abandon: true, ..RunOptions::default() };
+        let abandoning = RunOptions { abandon: true, ..RunOptions::new(TURING) };
         let report = stopped(scene.run(|_| {}, abandoning).await.0);
         assert_eq!((report.is_continued, report.completed()), (false, POSTINGS - 1));
     }

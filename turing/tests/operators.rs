@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Stdio;
 
 use serde_json::json;
-use support::{RUN, Workspace, names};
+use support::{PROGRAM_PID, RUN, Workspace, names};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
@@ -22,10 +22,10 @@ fn workspace(body: &str) -> Workspace {
 #[test]
 fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_goes_on() {
     // the program is killed when it comes to the third posting
-    let workspace = workspace(
-        "if grep -q 'advert 3' && [ ! -e healed ]; then kill -9 $PPID; exit 1; fi\n\
-         echo $$ >> calls; echo ok",
-    );
+    let workspace = workspace(&format!(
+        "if grep -q 'advert 3' && [ ! -e healed ]; then kill -9 {PROGRAM_PID}; exit 1; fi\n\
+             echo $$ >> calls; echo ok"
+    ));
     workspace.run(&["--parallel", "1"]);
     assert_eq!(names(&workspace.events(1)).last(), Some(&"posting_terminal"));
     workspace.file("healed", "");
@@ -113,7 +113,7 @@ fn one_store_under_two_names_is_one_store() {
 
 #[test]
 fn abandoning_a_run_ends_all_its_postings() {
-    let workspace = workspace("kill -9 $PPID");
+    let workspace = workspace(&format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo ok");
     let only = ["run", "--workflow", "workflow.toml", "--postings", "postings/001.json"];

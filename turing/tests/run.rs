@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
-use support::{Workspace, find, names};
+use support::{PROGRAM_PID, Workspace, find, names};
 
 const PASS_OR_FAIL: &str = "input = \"{job_description}\"\n\
      [[conversations.branches]]\nwhen = \"[PASS]\"\nto = 20\n\
@@ -258,7 +258,7 @@ fn actors_that_cannot_be_executed_yet_are_named() {
 #[test]
 fn a_run_in_progress_with_other_postings_is_named_and_can_be_abandoned() {
     let workspace = two_steps();
-    workspace.script("check.sh", "kill -9 $PPID");
+    workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo '[FAIL]'");
     fs::remove_file(workspace.path().join("postings/003.json")).unwrap();
@@ -277,8 +277,9 @@ fn a_run_in_progress_with_other_postings_is_named_and_can_be_abandoned() {
 fn an_interrupted_run_finishes_its_attempts_and_goes_on_with_the_same_command() {
     let workspace = two_steps();
     // the first attempt interrupts the program and then takes its time
-    workspace
-        .script("check.sh", "mkdir told 2>/dev/null && kill -INT $PPID; sleep 0.1; echo '[FAIL]'");
+    let body =
+        format!("mkdir told 2>/dev/null && kill -INT {PROGRAM_PID}; sleep 0.1; echo '[FAIL]'");
+    workspace.script("check.sh", &body);
     let answer = workspace.run(&["--parallel", "1"]).expect_code(1);
     assert!(answer.stdout.contains("run the same command to go on"), "{answer:#?}");
     assert_eq!(names(&workspace.events(1)).last(), Some(&"posting_terminal"));

@@ -1,5 +1,8 @@
 //! Script actors as real processes: every ending, and what is left behind.
 
+#[path = "support/processes.rs"]
+mod processes;
+
 mod script {
     mod failures;
     mod leftovers;

@@ -108,6 +108,13 @@ impl Observer for Progress {
         tell(format_args!("  posting {posting} cannot go on: {}", shown(reason, 1000)));
     }
 
+    fn waits_to_start(&mut self, reason: &str) {
+        self.line(format!(
+            "  attempts wait until their scripts can be started: {}",
+            shown(reason, 1000)
+        ));
+    }
+
     fn goes_without(&mut self, what: &str, reason: &str) {
         tell(format_args!("  goes on without {what}: {}", shown(reason, 1000)));
     }

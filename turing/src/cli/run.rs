@@ -17,9 +17,11 @@ use super::retry::{FailedPostings, failed_postings};
 use super::telling::tell;
 use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
 use crate::definition::{Definition, DefinitionError};
+use crate::descriptors;
 use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, IntakeError, RunOptions, RunOutcome, data_keys, run, take_in};
+use crate::script::THIS_PROGRAM;
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(
@@ -142,8 +144,17 @@ pub(super) async fn run_in(
     }
     let refused = intake.refused.len();
     let go_on = "run the same command to go on".to_owned();
-    let mut options = RunOptions::default();
+    let mut options = RunOptions::new(THIS_PROGRAM);
     options.parallelism = how.parallel.unwrap_or(options.parallelism);
+    let enough_for = descriptors::enough_for();
+    if options.parallelism > enough_for {
+        tell(format_args!(
+            "{enough_for} postings are attempted side by side and not {}: the limit of open files \
+             allows no more; raise it with `ulimit -Hn`",
+            options.parallelism
+        ));
+        options.parallelism = enough_for;
+    }
     options.again = how.again;
     options.abandon = how.abandon;
     options.snapshot_interval = how.snapshot_interval()?;

@@ -84,6 +84,14 @@ fn told(error: &StartError) -> (String, String) {
             let cure = format!("run `chmod +x '{}'`", path.replace('\'', r"'\''"));
             return (format!("script `{path}` is not executable"), cure);
         }
+        StartError::NoExec { path, interpreter } => {
+            let path = path.display();
+            let cure = format!(
+                "name its interpreter first, such as `command = [\"{interpreter}\", \"{path}\"]`"
+            );
+            let message = format!("script `{path}` lies on a file system that is mounted noexec");
+            return (message, cure);
+        }
         StartError::NotInPath { name, path } => (
             format!("program `{name}` is in no folder of the actor's PATH ({path})"),
             "write its path, or name PATH in the actor's env",

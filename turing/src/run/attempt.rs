@@ -23,6 +23,14 @@ pub(super) struct Attempted {
     pub(super) duration: Duration,
 }
 
+/// What came of an attempt.
+pub(super) enum Executed {
+    /// It was made.
+    Attempted(Attempted),
+    /// It was not: the system could not start the script now, for this reason.
+    NotStarted(String),
+}
+
 /// What an actor answered.
 pub(super) struct Answer {
     pub(super) output: String,
@@ -47,20 +55,9 @@ impl Attempted {
     }
 }
 
-impl From<ScriptOutcome> for Attempted {
-    fn from(outcome: ScriptOutcome) -> Self {
-        match outcome {
-            ScriptOutcome::Completed { output, duration } => {
-                let answer = Answer { output, llm: LlmUsage::default() };
-                Self { result: Ok(answer), duration }
-            }
-            ScriptOutcome::Failed { failure_type, error, stderr, duration } => {
-                let stderr = (!stderr.is_empty()).then_some(stderr);
-                let problem =
-                    Problem { failure_type, error, stderr, model: None, retry_after: None };
-                Self { result: Err(problem), duration }
-            }
-        }
+impl From<Attempted> for Executed {
+    fn from(attempted: Attempted) -> Self {
+        Self::Attempted(attempted)
     }
 }
 
@@ -70,14 +67,14 @@ pub(super) async fn execute(
     posting: PostingId,
     state: &Posting,
     attempt: Attempt,
-) -> Result<Attempted, RunError> {
+) -> Result<Executed, RunError> {
     let workflow = &shared.definition.workflow;
     let parts = workflow
         .conversation(attempt.conversation_id)
         .and_then(|conversation| Some((conversation, workflow.actor(conversation.actor)?)));
     let Some((conversation, actor)) = parts else {
         let error = format!("conversation {} has no actor", attempt.conversation_id);
-        return Ok(Attempted::refused(FailureType::NotFound, error));
+        return Ok(Attempted::refused(FailureType::NotFound, error).into());
     };
     let data = shared.store.postings.data(posting).await?;
     let data = data.ok_or(StepError::Unregistered { posting })?;
@@ -86,19 +83,20 @@ pub(super) async fn execute(
     let input = match values.render(conversation) {
         Ok(input) => input,
         Err(unresolved) => {
-            return Ok(Attempted::refused(FailureType::InvalidInput, unresolved.to_string()));
+            let error = unresolved.to_string();
+            return Ok(Attempted::refused(FailureType::InvalidInput, error).into());
         }
     };
     let limit = workflow.time_limit(conversation);
     Ok(match &actor.kind {
         ActorKind::Script(script) => {
             let document = document(&values, attempt, &input, &data);
-            ask_script(shared, script, limit, document).await
+            ask_script(shared, script, limit, document).await?
         }
-        ActorKind::Llm(llm) => ask_llm(shared, (actor.id, llm), limit, input).await,
+        ActorKind::Llm(llm) => ask_llm(shared, (actor.id, llm), limit, input).await.into(),
         ActorKind::Human => {
             let error = "this version cannot execute actors of type human".to_owned();
-            Attempted::refused(FailureType::NotFound, error)
+            Attempted::refused(FailureType::NotFound, error).into()
         }
     })
 }
@@ -137,13 +135,16 @@ async fn ask_script(
     script: &Script,
     limit: Option<Duration>,
     document: Document<'_>,
-) -> Attempted {
+) -> Result<Executed, RunError> {
     let program = match shared.definition.program(script) {
         Ok(program) => program,
-        Err(error) => return Attempted::refused(error.failure_type(), error.to_string()),
+        Err(error) => {
+            return Ok(Attempted::refused(error.failure_type(), error.to_string()).into());
+        }
     };
     let defaults = ScriptLimits::default();
     let call = ScriptCall {
+        supervisor: shared.supervisor.clone(),
         program,
         arguments: script.command.iter().skip(1).map(Into::into).collect(),
         folder: shared.definition.folder.clone(),
@@ -151,7 +152,22 @@ async fn ask_script(
         input: serde_json::to_vec(&document).expect("the document has texts for keys"),
         limits: ScriptLimits { time: limit.unwrap_or(defaults.time), ..defaults },
     };
-    run_script(&call).await.into()
+    Ok(match run_script(&call).await {
+        ScriptOutcome::Completed { output, duration } => {
+            let answer = Answer { output, llm: LlmUsage::default() };
+            Attempted { result: Ok(answer), duration }.into()
+        }
+        ScriptOutcome::Failed { failure_type, error, stderr, duration } => {
+            let stderr = (!stderr.is_empty()).then_some(stderr);
+            let problem =
+                Problem { failure_type, error, stderr, model: None, retry_after: None };
+            Attempted { result: Err(problem), duration }.into()
+        }
+        ScriptOutcome::NotStarted { passes: true, error } => Executed::NotStarted(error),
+        ScriptOutcome::NotStarted { passes: false, error } => {
+            return Err(StepError::Unsupervised { reason: error }.into());
+        }
+    })
 }
 
 /// What a script reads on its standard input.

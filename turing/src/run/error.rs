@@ -137,6 +137,7 @@ impl RunError {
             | Self::Step(
                 StepError::Store(_) | StepError::Load { source: LoadError::Store(_), .. },
             ) => self.is_held_up(),
+            Self::Step(StepError::Unsupervised { .. }) => false,
             Self::Step(_) => true,
             _ => false,
         }

@@ -15,7 +15,7 @@ use turing_domain::{
 
 use super::agenda::Task;
 use super::apart::{Done, Recording};
-use super::attempt::{Answer, Attempted, Problem, execute};
+use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
 use super::{RunError, Shared};
 use crate::lock::Standing;
@@ -89,6 +89,12 @@ pub enum StepError {
         /// The attempt.
         attempt: Attempt,
     },
+    /// No script can be started, by no fault of its own.
+    #[error("no script can be started here: {reason}")]
+    Unsupervised {
+        /// Why not.
+        reason: String,
+    },
     /// An event of the posting cannot be stored.
     #[error("an event of posting {posting} cannot be stored")]
     Invalid {
@@ -136,7 +142,8 @@ pub(super) async fn take_step(shared: Arc<Shared>, task: Task) -> Result<Recordi
 
 /// An attempt that is to be recorded.
 enum Made {
-    /// Somebody else recorded it: the state says what is to be done instead.
+    /// Somebody else recorded it, or the run stops before it could be made: the state says what is
+    /// to be done instead.
     Elsewhere(Posting),
     /// It was made, by this actor.
     Here(ActorId, Attempted),
@@ -144,15 +151,31 @@ enum Made {
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
-    let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
-    let state = match lock? {
-        Standing::Kept => loaded?,
-        // who had the lock in between may have made this attempt
-        Standing::TakenAgain => load(shared, posting).await?,
-    };
-    match actor_at(shared, &state, attempt) {
-        None => Ok(Made::Elsewhere(state)),
-        Some(actor) => Ok(Made::Here(actor, execute(shared, posting, &state, attempt).await?)),
+    let mut tries = 0;
+    loop {
+        let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
+        let state = match lock? {
+            Standing::Kept => loaded?,
+            // who had the lock in between may have made this attempt
+            Standing::TakenAgain => load(shared, posting).await?,
+        };
+        let Some(actor) = actor_at(shared, &state, attempt) else {
+            return Ok(Made::Elsewhere(state));
+        };
+        match execute(shared, posting, &state, attempt).await? {
+            Executed::Attempted(attempted) => {
+                shared.starts.attempt_ended();
+                return Ok(Made::Here(actor, attempted));
+            }
+            Executed::NotStarted(reason) => {
+                tries += 1;
+                if !shared.starts.wait(tries, reason).await {
+                    // it stays where it is until the run is continued
+                    return Ok(Made::Elsewhere(state));
+                }
+            }
+        }
+    }
     }
 }
 

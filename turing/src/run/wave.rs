@@ -203,7 +203,14 @@ impl Run<'_> {
                 let shared = self.shared.clone();
                 attempts.spawn(take_step(shared, task));
             }
-            let Some(attempted) = attempts.join_next().await else { break };
+            let attempted = tokio::select! {
+                attempted = attempts.join_next() => attempted,
+                reason = self.shared.starts.first_failure() => {
+                    self.observer.waits_to_start(&reason);
+                    continue;
+                }
+            };
+            let Some(attempted) = attempted else { break };
             // what is recorded late is in no wave's count
             if let Some(result) = self.take(attempted??).await? {
                 count.processed += 1;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::Signal;
 use turing_domain::FailureType;
 
@@ -17,7 +18,7 @@ use super::program::StartError;
 pub(super) enum CallError {
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("ran longer than its time limit of {0:?} and was ended with its whole process group")]
+    #[error("ran longer than its time limit of {0:?} and was ended with all that it had started")]
     TimedOut(Duration),
     #[error("printed more than the {0} bytes that an output may have and was killed")]
     OutputLimit(usize),
@@ -31,8 +32,10 @@ pub(super) enum CallError {
     Killed(i32),
     #[error("lost one of its pipes to us")]
     Pipe(#[source] io::Error),
-    #[error("ended in a way that could not be learned")]
-    Status(#[source] io::Error),
+    #[error("lost its supervisor, which {0}, and was ended with it")]
+    Unsupervised(String),
+    #[error("ended in a way that could not be learned: {0}")]
+    Status(ExitStatus),
 }
 
 impl CallError {
@@ -46,7 +49,7 @@ impl CallError {
             Self::Exit(code) if is_interruption(code - 128) => FailureType::Interrupted,
             Self::Killed(signal) if is_interruption(*signal) => FailureType::Interrupted,
             Self::Exit(_) | Self::Killed(_) => FailureType::ScriptError,
-            Self::Pipe(_) => FailureType::Interrupted,
+            Self::Pipe(_) | Self::Unsupervised(_) => FailureType::Interrupted,
             Self::Status(_) => FailureType::Unknown,
         }
     }
@@ -67,14 +70,34 @@ impl CallError {
 }
 
 /// Exit code 0 is success, and nothing else is.
-pub(super) fn judge(status: io::Result<ExitStatus>) -> Result<(), CallError> {
-    let status = status.map_err(CallError::Status)?;
+pub(super) fn judge(status: ExitStatus) -> Result<(), CallError> {
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(CallError::Exit(code)),
         (None, Some(signal)) => Err(CallError::Killed(signal)),
-        (None, None) => Err(CallError::Status(io::Error::other(status.to_string()))),
+        (None, None) => Err(CallError::Status(status)),
     }
+}
+
+/// How a supervisor ended that told nothing.
+pub(super) fn of_supervisor(status: &io::Result<ExitStatus>) -> String {
+    let status = match status {
+        Ok(status) => status,
+        Err(error) => return format!("ended in a way that could not be learned: {error}"),
+    };
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => {
+            format!("was killed by {}{}", signal_name(signal), signal_hint(signal))
+        }
+        (None, None) => status.to_string(),
+    }
+}
+
+/// True for what the system has too little of now, and will have more of.
+pub(super) fn is_scarcity(error: &io::Error) -> bool {
+    let scarce = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::TOOMANYREFS];
+    Errno::from_io_error(error).is_some_and(|error| scarce.contains(&error))
 }
 
 /// Signals by which operators, service managers and the kernel end a process that did no wrong.

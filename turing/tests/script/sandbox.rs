@@ -5,16 +5,17 @@ pub(crate) use std::collections::BTreeMap;
 pub(crate) use std::fs;
 pub(crate) use std::os::unix::fs::PermissionsExt;
 pub(crate) use std::path::{Path, PathBuf};
-pub(crate) use std::time::{Duration, Instant};
+pub(crate) use std::time::Duration;
 
-pub(crate) use rustix::process::{Pid, Signal, kill_process};
+pub(crate) use rustix::process::Pid;
 pub(crate) use tempfile::TempDir;
 pub(crate) use turing::script::{
     ScriptCall, ScriptLimits, ScriptOutcome, resolve_program, run_script,
 };
 pub(crate) use turing_domain::FailureType;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::processes::fifo;
+pub(crate) use crate::processes::{Held, PATIENCE, eventually};
 
 /// A folder of its own for one test's scripts and for the files that they write.
 pub(crate) struct Sandbox {
@@ -45,6 +46,7 @@ impl Sandbox {
 
     pub(crate) fn call_of(&self, program: PathBuf) -> ScriptCall {
         ScriptCall {
+            supervisor: env!("CARGO_BIN_EXE_turing").into(),
             program,
             arguments: Vec::new(),
             folder: self.folder.path().to_owned(),
@@ -58,19 +60,20 @@ impl Sandbox {
         run_script(&self.call(body)).await
     }
 
+    /// A named pipe.
+    pub(crate) fn fifo(&self, name: &str) -> PathBuf {
+        fifo(self.path(name))
+    }
+
+    /// Something that processes hold on to.
+    pub(crate) fn held(&self) -> Held {
+        Held::new(self.path("held"))
+    }
+
     /// The process ids that a script has written to a file by now, one per line.
     pub(crate) fn pids(&self, name: &str) -> Vec<Pid> {
         let text = fs::read_to_string(self.path(name)).unwrap_or_default();
         text.lines().map(|line| Pid::from_raw(line.parse().unwrap()).unwrap()).collect()
-    }
-}
-
-/// Kills what a test let escape on purpose.
-pub(crate) struct Escaped(pub(crate) Pid);
-
-impl Drop for Escaped {
-    fn drop(&mut self) {
-        let _ = kill_process(self.0, Signal::KILL);
     }
 }
 
@@ -106,14 +109,6 @@ pub(crate) fn is_gone(pid: Pid) -> bool {
     match fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())) {
         Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X'])),
         Err(_) => rustix::process::test_kill_process(pid).is_err(),
-    }
-}
-
-pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let (start, mut look) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
-    while !condition() {
-        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
-        look.tick().await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Scripts that cannot be started, and what is told about them.
 
+use std::process::Command;
+
 use super::sandbox::*;
 
 #[tokio::test]
@@ -42,6 +44,80 @@ async fn a_text_without_an_interpreter_is_refused() {
     let (failure_type, error, _) = failure(run_script(&sandbox.call_of(path)).await);
     assert_eq!(failure_type, FailureType::ScriptError);
     assert_contains(&error, "#!/bin/sh");
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_before_the_first_line_is_named() {
+    let sandbox = Sandbox::new();
+    for mark in [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"] {
+        let path = sandbox.write("script.sh", "", 0o755);
+        fs::write(&path, [mark, b"#!/bin/sh\necho ok\n"].concat()).unwrap();
+        let (failure_type, error, _) = failure(run_script(&sandbox.call_of(path)).await);
+        assert_eq!(failure_type, FailureType::ScriptError);
+        assert_contains(&error, "byte order mark");
+    }
+}
+
+#[tokio::test]
+async fn a_first_line_that_the_system_does_not_read_to_its_end_is_told() {
+    let sandbox = Sandbox::new();
+    let folder = ["a".repeat(120), "b".repeat(120)].join("/");
+    fs::create_dir_all(sandbox.path(&folder)).unwrap();
+    let interpreter = sandbox.path(&folder).join("sh");
+    std::os::unix::fs::symlink("/bin/sh", &interpreter).unwrap();
+    let line = format!("#!{}\n", interpreter.display());
+    let path = sandbox.write("script.sh", &format!("{line}echo ok\n"), 0o755);
+    let (failure_type, error, _) = failure(run_script(&sandbox.call_of(path)).await);
+    assert_eq!(failure_type, FailureType::ScriptError);
+    assert_contains(&error, &format!("{} bytes", line.len() - 1));
+    assert_contains(&error, "reads 255");
+
+    // what is cut off an argument is no matter of ours
+    let line = format!("#!/bin/sh -e{}\n", " ".repeat(300));
+    let path = sandbox.write("script.sh", &format!("{line}echo ok\n"), 0o755);
+    assert_eq!(output(run_script(&sandbox.call_of(path)).await), "ok");
+    let line = format!("#!/no/such/shell {}\n", "x".repeat(300));
+    let path = sandbox.write("script.sh", &line, 0o755);
+    let (failure_type, error, _) = failure(run_script(&sandbox.call_of(path)).await);
+    assert_eq!(failure_type, FailureType::NotFound);
+    assert_contains(&error, r#""/no/such/shell""#);
+}
+
+#[tokio::test]
+async fn a_program_for_another_system_is_told_so() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.write("program", "", 0o755);
+    // the beginning of an ELF file whose machine is none
+    let elf = [&b"\x7fELF\x02\x01\x01"[..], &[0; 9], &[2, 0, 0, 0], &[0; 44]].concat();
+    fs::write(&path, elf).unwrap();
+    let (failure_type, error, _) = failure(run_script(&sandbox.call_of(path)).await);
+    assert_eq!(failure_type, FailureType::ScriptError);
+    assert_contains(&error, "another system");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_none_is_no_failure_of_the_script() {
+    let sandbox = Sandbox::new();
+    let mut call = sandbox.call("echo ran >> ran");
+    // nothing of this process writes what it starts at once
+    let write = "printf '#!/bin/sh\\nkill -9 $$\\n' > killed; chmod +x killed";
+    let mut written = Command::new("/bin/sh");
+    written.args(["-c", write]).current_dir(sandbox.folder.path());
+    assert!(written.status().unwrap().success());
+    for (supervisor, told) in [
+        (sandbox.path("absent"), "could not be started"),
+        (PathBuf::from("/bin/false"), "exited with code 1"),
+        (sandbox.path("killed"), "SIGKILL"),
+    ] {
+        call.supervisor = supervisor;
+        let ScriptOutcome::NotStarted { passes, error } = run_script(&call).await else {
+            panic!("{} started a script", call.supervisor.display());
+        };
+        assert_contains(&error, told);
+        assert_contains(&error, call.supervisor.to_str().unwrap());
+        assert_eq!(passes, told == "SIGKILL", "{error}");
+    }
+    assert!(!sandbox.path("ran").exists());
 }
 
 #[tokio::test]

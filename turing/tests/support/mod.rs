@@ -5,6 +5,7 @@
 pub(crate) mod gates;
 pub(crate) mod old_store;
 pub(crate) mod process;
+pub(crate) mod processes;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -141,6 +142,9 @@ impl Workspace {
         self.turing(&["state", "posting", &id, "--json"]).expect_code(0).json()["state"].take()
     }
 }
+
+/// In a script, the id of the program that runs the workflow: the parent of the script's supervisor.
+pub(crate) const PROGRAM_PID: &str = "$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$PPID/status)";
 
 /// The arguments that run the workspace's definition over its postings.
 pub(crate) const RUN: [&str; 5] = ["run", "--workflow", "workflow.toml", "--postings", "postings"];

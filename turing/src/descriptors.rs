@@ -1,0 +1,77 @@
+//! File descriptors: those that reach nobody, and how many attempts there are enough for.
+
+use std::num::NonZeroUsize;
+use std::sync::OnceLock;
+use std::thread::available_parallelism;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What an attempt holds here: the script's three pipes, and the socket of its supervisor.
+const HELD: usize = 4;
+
+/// What the start of a script takes for a moment beside that: the other ends of these four, and one
+/// by which the program is told whether it was started.
+const STARTING: usize = 5;
+
+/// What is left for the rest of the program: more connections to a store, files that are read.
+const REST: usize = 32;
+
+/// The soft limit that this process was started with.
+static GIVEN: OnceLock<u64> = OnceLock::new();
+
+/// Keeps what whoever started this process left open, such as the lock file of `flock`, from
+/// everything that this process starts. What the program opens itself is closed anyway.
+pub(crate) fn keep_inherited() {
+    close_fds::set_fds_cloexec(3, &[]);
+}
+
+/// Raises the soft limit to the hard one, for this process alone: programs that use `select` are
+/// wrong with descriptors above 1023, which is why the soft limit is what it is.
+pub(crate) fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Some(given) = limit.current
+        && limit.maximum != limit.current
+        && setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok()
+    {
+        // raised once, when the program starts
+        let _ = GIVEN.set(given);
+    }
+}
+
+/// The soft limit that scripts are to have, if this process raised its own.
+pub(crate) fn given_limit() -> Option<u64> {
+    GIVEN.get().copied()
+}
+
+/// How many attempts at once the limit is enough for, beside what is open now; at least one.
+pub(crate) fn enough_for() -> NonZeroUsize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return NonZeroUsize::MAX };
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    attempts(limit, open, available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+/// The same for a limit, so many open descriptors, and so many threads that start scripts.
+fn attempts(limit: u64, open: usize, threads: usize) -> NonZeroUsize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let taken = open.saturating_add(REST).saturating_add(threads.saturating_mul(STARTING));
+    NonZeroUsize::new(limit.saturating_sub(taken) / HELD).unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_fit_below_the_limit_beside_all_the_rest() {
+        for (limit, open, threads) in [(64, 20, 2), (256, 25, 2), (1024, 30, 64), (u64::MAX, 30, 8)]
+        {
+            let fit = attempts(limit, open, threads).get();
+            let taken = open + REST + threads * STARTING;
+            assert!(fit == 1 || (fit * HELD + taken) as u64 <= limit, "{limit}: {fit}");
+            assert!(
+                ((fit + 1).saturating_mul(HELD).saturating_add(taken)) as u64 > limit.min(1 << 60)
+            );
+        }
+        assert_eq!(attempts(0, 100, 1), NonZeroUsize::MIN);
+    }
+}

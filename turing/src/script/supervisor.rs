@@ -1,0 +1,159 @@
+//! A supervisor: the process that starts one script, and that ends all that the script started.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as BlockingStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use rustix::io::retry_on_intr;
+use rustix::net::sockopt::socket_type;
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getrlimit, kill_process,
+    kill_process_group, set_child_subreaper, setrlimit, wait, waitpid,
+};
+use rustix::stdio::{dup2_stderr, dup2_stdout};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+
+use super::children::{end_all, terminate};
+use super::wire::{Answer, Request, TERMINATE};
+
+/// The first argument of a program that is started to supervise a script.
+pub(super) const ARGUMENT: &str = "supervise-a-script";
+
+/// How often a program that another process still writes is tried again.
+const BUSY_TRIES: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+/// Supervises a script if this process was started for that, and answers the exit code then.
+///
+/// A program that calls [`run_script`](super::run_script) and names itself as the supervisor calls
+/// this first in its `main`, before it starts a thread.
+pub fn supervise_if_asked() -> Option<ExitCode> {
+    let is_named = std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT);
+    // somebody who types the argument has no socket there
+    let is_asked = is_named && socket_type(io::stdin()).is_ok();
+    // whoever started this process reads what came of it from the socket
+    is_asked.then(|| if supervise().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn supervise() -> io::Result<()> {
+    let mut control = BlockingStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let (request, input) = Request::receive(&mut control)?;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return control.write_all(&refusal(&error).encode()),
+    };
+    runtime.block_on(async {
+        control.set_nonblocking(true)?;
+        let mut control = UnixStream::from_std(control)?;
+        // from here on some of it may have been done
+        control.write_all(&Answer::Started.encode()).await?;
+        let answer = match start(&request, input) {
+            Ok((script, deaths)) => Answer::Ended(see_to(script, deaths, &mut control).await?),
+            Err(error) => refusal(&error),
+        };
+        control.write_all(&answer.encode()).await
+    })
+}
+
+fn refusal(error: &io::Error) -> Answer {
+    Answer::Refused(error.raw_os_error().unwrap_or(0))
+}
+
+/// Starts the script, and answers where its death is told.
+fn start(request: &Request, input: OwnedFd) -> io::Result<(Pid, Signals)> {
+    // whoever loses its parent below this process becomes its child, whatever groups and sessions
+    // it made
+    set_child_subreaper(Some(getpid()))?;
+    let null = File::options().write(true).open("/dev/null")?;
+    // before there is a child that can die
+    let deaths = signal(SignalKind::child())?;
+    let script = Pid::from_child(&spawn(request, input)?);
+    // the script's pipes end with the script and what it started
+    if let Err(error) = dup2_stdout(&null).and_then(|()| dup2_stderr(&null)) {
+        kill(script)?;
+        end_all(|_| false)?;
+        return Err(error.into());
+    }
+    Ok((script, deaths))
+}
+
+/// Waits until the script has ended, or ends it when nobody waits for it any more; then ends what it
+/// left behind. Answers its wait status.
+async fn see_to(script: Pid, mut deaths: Signals, control: &mut UnixStream) -> io::Result<i32> {
+    let (mut is_wanted, mut status) = (true, None);
+    while is_wanted && status.is_none() {
+        tokio::select! {
+            biased;
+            _ = deaths.recv() => status = reap_until(script),
+            word = control.read_u8() => match word {
+                Ok(TERMINATE) => terminate(script),
+                _ => is_wanted = false,
+            },
+        }
+    }
+    let status = match status {
+        Some(status) => status,
+        None => kill(script)?,
+    };
+    end_all(|_| false)?;
+    Ok(status)
+}
+
+/// Starts the script, and waits a little while its file is still being written: between a fork and
+/// an exec elsewhere, a copy of the writer's descriptor is open for a moment.
+fn spawn(request: &Request, input: OwnedFd) -> io::Result<Child> {
+    let mut command = Command::new(&request.program);
+    command
+        .args(&request.arguments)
+        .current_dir(&request.folder)
+        .env_clear()
+        .envs(request.environment.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::from(input))
+        .process_group(0);
+    let ours = getrlimit(Resource::Nofile);
+    if let Some(limit) = request.descriptors {
+        setrlimit(Resource::Nofile, Rlimit { current: Some(limit), ..ours })?;
+    }
+    let mut tries = 1;
+    let started = loop {
+        match command.spawn() {
+            Err(error)
+                if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES =>
+            {
+                tries += 1;
+                sleep(BUSY_PAUSE);
+            }
+            started => break started,
+        }
+    };
+    // what it was a moment ago is always allowed
+    let _ = setrlimit(Resource::Nofile, ours);
+    started
+}
+
+/// Reaps whoever has ended, until it is the script; answers its wait status.
+fn reap_until(script: Pid) -> Option<i32> {
+    while let Ok(Some((pid, status))) = retry_on_intr(|| wait(WaitOptions::NOHANG)) {
+        if pid == script {
+            return Some(status.as_raw());
+        }
+    }
+    None
+}
+
+/// Kills the script with its group, and answers its wait status.
+fn kill(script: Pid) -> io::Result<i32> {
+    // its id is its own, and its group's, until it is reaped
+    let _ = kill_process_group(script, Signal::KILL);
+    // it may have gone to another group
+    let _ = kill_process(script, Signal::KILL);
+    let reaped = retry_on_intr(|| waitpid(Some(script), WaitOptions::empty()))?;
+    Ok(reaped.map_or(0, |(_, status)| status.as_raw()))
+}

@@ -1,0 +1,55 @@
+//! What tests see of processes: named pipes, locks that processes hold, and conditions that come true.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Makes a named pipe.
+pub(crate) fn fifo(path: PathBuf) -> PathBuf {
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    path
+}
+
+/// A lock that processes hold together: it is free when all of them are gone.
+pub(crate) struct Held {
+    path: PathBuf,
+}
+
+impl Held {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        fs::write(&path, "").unwrap();
+        let held = Self { path };
+        let _ = fs::remove_file(held.counted());
+        held
+    }
+
+    /// The shell's words that make a process and all that it starts hold on, and say that it does.
+    pub(crate) fn hold(&self) -> String {
+        format!("exec 9<>{0}\n/usr/bin/flock -s 9\necho >> {0}.counted", self.path.display())
+    }
+
+    /// A file that is not empty when somebody holds on.
+    pub(crate) fn counted(&self) -> String {
+        format!("{}.counted", self.path.display())
+    }
+
+    /// True if nobody holds on.
+    pub(crate) fn is_free(&self) -> bool {
+        let file = fs::File::open(&self.path).unwrap();
+        flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
+}
+
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let (start, mut look) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        look.tick().await;
+    }
+}
