@@ -88,6 +88,7 @@ mod gate;
 mod history;
 mod migrate;
 mod open;
+mod open_reads;
 mod sql;
 
 mod queue;
@@ -105,8 +106,10 @@ mod row;
 mod snapshot;
 mod wait;
 
+pub use checkpoint::WriteAheadLog;
 pub use config::{SqliteConfig, Synchronous};
 pub use error::store_error;
+pub use open_reads::OpenRead;
 pub use projection::ModelTransaction;
 pub use store::SqliteStore;
 pub use transaction::{SqliteTransaction, TransactionError};

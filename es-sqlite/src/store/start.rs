@@ -12,6 +12,7 @@ use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
 use crate::open::{open_to_read, open_to_write};
+use crate::open_reads::OpenReads;
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
 use crate::read;
@@ -63,6 +64,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         config,
         writes: None,
         reads,
+        open_reads: Arc::<OpenReads>::default(),
         wake,
         poison,
         history,
@@ -71,7 +73,12 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         last: Default::default(),
     };
     let path = shared.config.path.clone();
-    let checkpoints = Checkpoints::new(write_ahead_log(&path), shared.config.busy_timeout);
+    let checkpoints = Checkpoints::new(
+        write_ahead_log(&path),
+        shared.config.busy_timeout,
+        shared.config.long_read,
+        Arc::clone(&shared.open_reads),
+    );
     let (queue, jobs) = Queue::new(shared.config.queue, path.clone());
     let writer = connections.map(|connections| Writer {
         connections,

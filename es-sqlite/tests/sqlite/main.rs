@@ -9,6 +9,7 @@ mod files;
 mod growth;
 mod histories;
 mod inline;
+mod long_reads;
 mod migrations;
 mod old_store;
 mod plans;
