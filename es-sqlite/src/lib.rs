@@ -76,7 +76,8 @@
 //! - A row may be inserted by hand: `event_id`, `created_at` and `metadata` have defaults.
 //! - `application_id` marks the file, `user_version` is the version of the schema.
 //!
-//! The file must be on a local file system; several processes of one machine may have it open.
+//! The file must be on a local file system, of which others are warned of; several processes of one
+//! machine may have it open.
 
 pub use rusqlite;
 
@@ -87,6 +88,7 @@ mod error;
 mod gate;
 mod history;
 mod migrate;
+mod network;
 mod open;
 mod open_reads;
 mod sql;

@@ -19,6 +19,7 @@ mod snapshot;
 mod state;
 mod trace;
 mod validate;
+mod warnings;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -323,6 +324,7 @@ impl Failure {
 /// Reads the command line, does what it asks for, and answers with the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    warnings::tell_warnings();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

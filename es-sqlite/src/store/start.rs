@@ -11,6 +11,7 @@ use super::{Shared, Thread};
 use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
+use crate::network::warn_of_network;
 use crate::open::{open_to_read, open_to_write};
 use crate::open_reads::OpenReads;
 use crate::projection::{Handlers, Inline};
@@ -37,6 +38,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
             .caused_by(error)
     })?;
     let connections = open_to_write(&config)?;
+    warn_of_network(&config.path);
     let watcher = open_to_read(&config)?;
     let readers =
         (0..config.readers).map(|_| open_to_read(&config)).collect::<Result<Vec<_>, _>>()?;
