@@ -77,10 +77,11 @@
 //! - `application_id` marks the file, `user_version` is the version of the schema.
 //!
 //! The file must be on a local file system, of which others are warned of; several processes of one
-//! machine may have it open.
+//! machine may have it open. `docs/sqlite.md` says how to run a store: backups, long reads, rights.
 
 pub use rusqlite;
 
+mod backup;
 mod checkpoint;
 mod config;
 mod damage;
@@ -108,10 +109,11 @@ mod row;
 mod snapshot;
 mod wait;
 
+pub use backup::{Backup, BackupError, BackupProgress};
 pub use checkpoint::WriteAheadLog;
 pub use config::{SqliteConfig, Synchronous};
 pub use error::store_error;
 pub use open_reads::OpenRead;
 pub use projection::ModelTransaction;
-pub use store::SqliteStore;
+pub use store::{SqliteStore, backup};
 pub use transaction::{SqliteTransaction, TransactionError};

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::append::{CheckedAppend, append};
+use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::history::{History, Newest, newest};
 use crate::open_reads::OpenReads;
@@ -30,6 +31,8 @@ mod care;
 mod start;
 
 use start::{open, spawn};
+
+pub use care::backup;
 
 /// An event store in one SQLite file; cloning gives another handle to the same store.
 ///
@@ -47,6 +50,7 @@ struct Shared {
     writes: Option<Queue<Job>>,
     reads: Queue<Read>,
     open_reads: Arc<OpenReads>,
+    backups: Arc<Backups>,
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
     history: Arc<History>,
@@ -187,7 +191,8 @@ impl SqliteStore {
             .await
     }
 
-    /// Finishes what is in the queues, moves the write-ahead log into the file and ends the threads.
+    /// Finishes what is in the queues, gives up backups, moves the write-ahead log into the file and
+    /// ends the threads.
     /// Every other call is refused from now on, on every handle, also one that waits for a place in
     /// a queue.
     pub async fn close(&self) {
@@ -253,6 +258,7 @@ impl Shared {
             writes.close();
         }
         self.reads.close();
+        self.backups.stop();
         self.wake.stop(self.reads.closed());
     }
 }

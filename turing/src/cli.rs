@@ -3,6 +3,7 @@
 //! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
 //! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used.
 
+mod backup;
 mod check;
 mod demo;
 mod events;
@@ -44,6 +45,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Copy a store in a file to another file, while it is used. For PostgreSQL there is pg_dump.
+    Backup(backup::BackupArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
     Check(check::CheckArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
@@ -283,6 +286,8 @@ enum Failure {
     },
     #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
     NothingToMigrate { store: String },
+    #[error(transparent)]
+    Backup(#[from] es_sqlite::BackupError),
     #[error("the answer cannot be printed")]
     Output(#[from] std::io::Error),
     #[error("the answer cannot be written as JSON")]
@@ -295,10 +300,13 @@ impl Failure {
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
         use es_core::projection::{RebuildError, SinkError};
+        use es_sqlite::BackupError;
         match self {
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
             Self::Account(_) => 3,
             Self::NotFound { .. } | Self::Interrupted => 1,
+            Self::Backup(BackupError::GivenUp { .. }) => 1,
+            Self::Backup(BackupError::Store(_)) => 3,
             Self::Sink(SinkError::Store(_))
             | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => 3,
             Self::Repair(RepairError::Sink(SinkError::Store(_))) => 3,
@@ -345,6 +353,7 @@ pub fn main() -> ExitCode {
 async fn execute(command: Command) -> Result<ExitCode, Failure> {
     let mut output = Output::stdout();
     match command {
+        Command::Backup(args) => backup::execute(&args, &mut output).await,
         Command::Check(args) => check::execute(&args, &mut output),
         Command::Migrate(args) => migrate::execute(&args, &mut output).await,
         Command::Validate(common) => validate::execute(&common, &mut output).await,

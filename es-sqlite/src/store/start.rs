@@ -8,6 +8,7 @@ use es_core::{StoreError, StoreErrorKind};
 use tokio::sync::oneshot;
 
 use super::{Shared, Thread};
+use crate::backup::Backups;
 use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
@@ -23,20 +24,8 @@ use crate::write_ahead_log::write_ahead_log;
 use crate::writer::Writer;
 
 /// Opens all connections and starts the threads.
-pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
-    // SQLite's other names for databases: here they would be names of files
-    let name = config.path.to_string_lossy();
-    if name.starts_with(':') || name.starts_with("file:") {
-        let text = format!(
-            "`{name}` is no path of a file; give the path of one, or use the memory store for what \
-             need not last"
-        );
-        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    }
-    config.path = std::path::absolute(&config.path).map_err(|error| {
-        StoreError::new(StoreErrorKind::NotAStore, "the path of the store is empty")
-            .caused_by(error)
-    })?;
+pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
+    let config = with_absolute_path(config)?;
     let connections = open_to_write(&config)?;
     warn_of_network(&config.path);
     let watcher = open_to_read(&config)?;
@@ -67,6 +56,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         writes: None,
         reads,
         open_reads: Arc::<OpenReads>::default(),
+        backups: Arc::<Backups>::default(),
         wake,
         poison,
         history,
@@ -94,6 +84,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         checkpoints,
     });
     let is_writing = writer.is_some();
+    let backups = Arc::clone(&shared.backups);
     let (end, ended) = oneshot::channel();
     let handle = spawn("es-sqlite-write", move || {
         let writer = writer.inspect(|writer| writer.do_jobs(jobs));
@@ -101,6 +92,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
             // one that panicked has let go of its connection, too
             let _ = thread.join();
         }
+        backups.join();
         // the last connection moves the write-ahead log into the file and removes it, if that is still
         // the store's
         if let Some(writer) = &writer
@@ -114,6 +106,24 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
     shared.writes = is_writing.then_some(queue);
     shared.last = tokio::sync::Mutex::new(Some(Thread { ended, handle }));
     Ok(shared)
+}
+
+/// The configuration with a path that no change of the working folder concerns.
+pub(super) fn with_absolute_path(mut config: SqliteConfig) -> Result<SqliteConfig, StoreError> {
+    // SQLite's other names for databases: here they would be names of files
+    let name = config.path.to_string_lossy();
+    if name.starts_with(':') || name.starts_with("file:") {
+        let text = format!(
+            "`{name}` is no path of a file; give the path of one, or use the memory store for what \
+             need not last"
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
+    config.path = std::path::absolute(&config.path).map_err(|error| {
+        StoreError::new(StoreErrorKind::NotAStore, "the path of the store is empty")
+            .caused_by(error)
+    })?;
+    Ok(config)
 }
 
 pub(super) fn spawn(

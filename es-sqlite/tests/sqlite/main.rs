@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a child process tells its parent")]
 
 mod append_only;
+mod backup;
 mod coalescing;
 mod failures;
 mod files;
