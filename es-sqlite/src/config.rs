@@ -43,8 +43,8 @@ pub enum Synchronous {
     /// loss of power loses it.
     #[default]
     Full,
-    /// It is flushed some time later: a crash of the process loses nothing, a loss of power or a
-    /// crash of the system may lose the last appends.
+    /// It is flushed some time later, at the latest when the store is closed: a crash of the process
+    /// loses nothing, a loss of power or a crash of the system may lose the last appends.
     Normal,
     /// It is never flushed explicitly: a crash of the process loses nothing, a loss of power or a
     /// crash of the system may lose the last appends or damage the whole file. For tests and for
