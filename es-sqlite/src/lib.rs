@@ -32,6 +32,8 @@
 //! for one another. Every call is one short transaction; a page of the log looks at no more than
 //! 10,000 events, wanted or not.
 //!
+//! A backup has a thread and a connection of its own ([`SqliteStore::backup_to`]).
+//!
 //! One thread looks for commits of other processes, but only while somebody waits in
 //! [`wait_past`](es_core::EventStore::wait_past), or for a projection.
 //!
