@@ -24,6 +24,7 @@ pub struct SqliteConfig {
     pub(crate) synchronous: Synchronous,
     pub(crate) busy_timeout: Duration,
     pub(crate) poll_interval: Duration,
+    pub(crate) long_read: Duration,
     pub(crate) readers: usize,
     pub(crate) queue: usize,
     pub(crate) limits: Limits,
@@ -42,8 +43,8 @@ pub enum Synchronous {
     /// loss of power loses it.
     #[default]
     Full,
-    /// It is flushed some time later: a crash of the process loses nothing, a loss of power or a
-    /// crash of the system may lose the last appends.
+    /// It is flushed some time later, at the latest when the store is closed: a crash of the process
+    /// loses nothing, a loss of power or a crash of the system may lose the last appends.
     Normal,
     /// It is never flushed explicitly: a crash of the process loses nothing, a loss of power or a
     /// crash of the system may lose the last appends or damage the whole file. For tests and for
@@ -69,6 +70,7 @@ impl SqliteConfig {
             synchronous: Synchronous::default(),
             busy_timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(20),
+            long_read: Duration::from_secs(10),
             readers: 2,
             queue: 1024,
             limits: Limits::default(),
@@ -99,6 +101,14 @@ impl SqliteConfig {
     #[must_use]
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// From which age on a read is warned of that keeps the write-ahead log from being cut back, once
+    /// it is longer than 64 MiB; 10 s by default. The warning is an event of the `tracing` facade.
+    #[must_use]
+    pub fn long_read(mut self, age: Duration) -> Self {
+        self.long_read = age;
         self
     }
 

@@ -37,10 +37,30 @@ pub(crate) fn is_want(error: &Error) -> bool {
 /// How much of the file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// The table of events.
+    /// Tables.
     Quick,
-    /// Its indexes, too.
+    /// Their indexes, too.
     Whole,
+}
+
+/// What of the whole file is damaged, the application's tables included; in SQLite's words, at most a
+/// hundred lines. Where something of it cannot be checked, as in [`is_damaged`], the table of events
+/// alone.
+pub(crate) fn find_damage(connection: &Connection, look: Look) -> rusqlite::Result<Vec<String>> {
+    let is_quick = look == Look::Quick;
+    let found = connection.prepare(sql::FIND_DAMAGE).and_then(|mut statement| {
+        statement.query_map([is_quick], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()
+    });
+    match found {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+            let is_damaged = is_damaged(connection, look)?;
+            Ok(is_damaged
+                .then(|| "the table of events is damaged".to_owned())
+                .into_iter()
+                .collect())
+        }
+        found => found,
+    }
 }
 
 /// True if the table of events is damaged; a value that its column forbids is no damage. What cannot

@@ -32,6 +32,8 @@
 //! for one another. Every call is one short transaction; a page of the log looks at no more than
 //! 10,000 events, wanted or not.
 //!
+//! A backup has a thread and a connection of its own ([`SqliteStore::backup_to`]).
+//!
 //! One thread looks for commits of other processes, but only while somebody waits in
 //! [`wait_past`](es_core::EventStore::wait_past), or for a projection.
 //!
@@ -76,10 +78,12 @@
 //! - A row may be inserted by hand: `event_id`, `created_at` and `metadata` have defaults.
 //! - `application_id` marks the file, `user_version` is the version of the schema.
 //!
-//! The file must be on a local file system; several processes of one machine may have it open.
+//! The file must be on a local file system, of which others are warned of; several processes of one
+//! machine may have it open. `docs/sqlite.md` says how to run a store: backups, long reads, rights.
 
 pub use rusqlite;
 
+mod backup;
 mod checkpoint;
 mod config;
 mod damage;
@@ -87,7 +91,9 @@ mod error;
 mod gate;
 mod history;
 mod migrate;
+mod network;
 mod open;
+mod open_reads;
 mod sql;
 
 mod queue;
@@ -105,8 +111,11 @@ mod row;
 mod snapshot;
 mod wait;
 
+pub use backup::{Backup, BackupError, BackupProgress};
+pub use checkpoint::WriteAheadLog;
 pub use config::{SqliteConfig, Synchronous};
 pub use error::store_error;
+pub use open_reads::OpenRead;
 pub use projection::ModelTransaction;
-pub use store::SqliteStore;
+pub use store::{SqliteStore, backup};
 pub use transaction::{SqliteTransaction, TransactionError};

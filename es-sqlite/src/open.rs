@@ -116,6 +116,26 @@ fn open_what_is_there(
     Ok(Some(WriteConnections { checked, application, gate }))
 }
 
+/// A connection to a store of this program or of an older one, which no handle has open.
+pub(crate) fn open_to_copy(config: &SqliteConfig) -> Result<Connection, StoreError> {
+    let config = &config.clone().read_only(true);
+    check_file(config)?;
+    let has_log = has_log(&config.path);
+    let opened = || -> Result<Connection, StoreError> {
+        let reader = open_to_read(config)?;
+        match inspect(&reader, &config.path)? {
+            Schema::Empty => return Err(not_a_store(&config.path, "it is empty")),
+            Schema::Version(_) if has_log => check_log(&reader, &config.path)?,
+            Schema::Version(_) => {}
+        }
+        Ok(reader)
+    };
+    opened().map_err(|error| match error.kind() {
+        StoreErrorKind::Corrupt if has_log => foreign(&config.path).caused_by(error),
+        _ => explain_read_only(config, error),
+    })
+}
+
 /// A connection that cannot write.
 pub(crate) fn open_to_read(config: &SqliteConfig) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,13 +1,14 @@
 //! The threads that read, each with a connection of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use es_core::StoreError;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::append::run;
+use crate::open_reads::OpenReads;
 use crate::queue::{Queue, Waiting};
 use crate::sql;
 
@@ -18,10 +19,15 @@ pub(crate) const QUEUE: usize = 256;
 pub(crate) type Read = Box<dyn FnOnce(&Connection) + Send>;
 
 impl Queue<Read> {
-    /// Runs `work` on a reading thread, in one transaction.
+    /// Runs `work` on a reading thread, in one transaction, as the read that `call` names.
     ///
     /// A panic of `work` goes on in the caller.
-    pub(crate) async fn read<T, E, W>(&self, work: W) -> Result<T, E>
+    pub(crate) async fn read<T, E, W>(
+        &self,
+        reads: Arc<OpenReads>,
+        call: &'static str,
+        work: W,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
@@ -30,7 +36,9 @@ impl Queue<Read> {
         let (reply, answer) = oneshot::channel();
         let read: Read = Box::new(move |connection| {
             if !reply.is_closed() {
+                let reading = reads.begin(call);
                 let done = catch_unwind(AssertUnwindSafe(|| in_transaction(connection, work)));
+                drop(reading);
                 let _ = reply.send(done);
             }
         });

@@ -21,6 +21,7 @@ statements! {
     END_REQUEST = "end_request";
     ENTRIES_DIFFER = "entries_differ";
     EVENTS_UP_TO = "events_up_to";
+    FIND_DAMAGE = "find_damage";
     FIND_KEY = "find_key";
     FIRST_LATER_VERSION = "first_later_version";
     HAS_EVENT = "has_event";

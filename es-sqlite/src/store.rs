@@ -15,8 +15,10 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::append::{CheckedAppend, append};
+use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::history::{History, Newest, newest};
+use crate::open_reads::OpenReads;
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
 use crate::reader::Read;
@@ -25,9 +27,12 @@ use crate::wait::Wake;
 use crate::writer::{Job, append_failure};
 use crate::{read, snapshot};
 
+mod care;
 mod start;
 
 use start::{open, spawn};
+
+pub use care::backup;
 
 /// An event store in one SQLite file; cloning gives another handle to the same store.
 ///
@@ -44,6 +49,8 @@ struct Shared {
     /// `None` if the store is read-only.
     writes: Option<Queue<Job>>,
     reads: Queue<Read>,
+    open_reads: Arc<OpenReads>,
+    backups: Arc<Backups>,
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
     history: Arc<History>,
@@ -151,7 +158,7 @@ impl SqliteStore {
     /// state. The connection refuses to write.
     ///
     /// Long reads are better made of several calls: for as long as one lasts, the write-ahead log
-    /// cannot be cut back.
+    /// cannot be cut back ([`write_ahead_log`](Self::write_ahead_log)).
     ///
     /// # Errors
     ///
@@ -162,18 +169,30 @@ impl SqliteStore {
         E: From<StoreError> + Send + 'static,
         W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
+        self.read_as("read", work).await
+    }
+
+    /// [`read`](Self::read), as the call of this name.
+    pub(crate) async fn read_as<T, E, W>(&self, call: &'static str, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
         self.shared.check_poison()?;
         let history = Arc::clone(&self.shared.history);
+        let open_reads = Arc::clone(&self.shared.open_reads);
         self.shared
             .reads
-            .read(move |connection| {
+            .read(open_reads, call, move |connection| {
                 history.check_file_sometimes()?;
                 work(connection)
             })
             .await
     }
 
-    /// Finishes what is in the queues, moves the write-ahead log into the file and ends the threads.
+    /// Finishes what is in the queues, gives up backups, moves the write-ahead log into the file and
+    /// ends the threads.
     /// Every other call is refused from now on, on every handle, also one that waits for a place in
     /// a queue.
     pub async fn close(&self) {
@@ -239,6 +258,7 @@ impl Shared {
             writes.close();
         }
         self.reads.close();
+        self.backups.stop();
         self.wake.stop(self.reads.closed());
     }
 }
@@ -269,19 +289,20 @@ impl EventStore for SqliteStore {
         key: &IdempotencyKey,
     ) -> Result<Option<Appended>, StoreError> {
         let (stream, key) = (stream.clone(), key.clone());
-        self.read(move |connection| read::find_append(connection, &stream, &key)).await
+        self.read_as("find_append", move |connection| read::find_append(connection, &stream, &key))
+            .await
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let read = read.clone();
-        self.read(move |connection| read::read_stream(connection, &read)).await
+        self.read_as("read_stream", move |connection| read::read_stream(connection, &read)).await
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         let read = read.clone();
         let history = Arc::clone(&self.shared.history);
         let seen = history.seen();
-        self.read(move |connection| {
+        self.read_as("read_log", move |connection| {
             history.check_log(connection, seen.as_ref())?;
             let page = read::read_log(connection, &read)?;
             history.advance_to(&page);
@@ -293,7 +314,7 @@ impl EventStore for SqliteStore {
     async fn end_of_log(&self) -> Result<Position, StoreError> {
         let history = Arc::clone(&self.shared.history);
         let seen = history.seen();
-        self.read(move |connection| {
+        self.read_as("end_of_log", move |connection| {
             history.check_log(connection, seen.as_ref())?;
             let newest = newest(connection)?;
             let end = Newest::end(newest.as_ref());
@@ -326,7 +347,10 @@ impl SnapshotStore for SqliteStore {
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
         let stream = stream.clone();
-        self.read(move |connection| snapshot::latest(connection, &stream, up_to)).await
+        self.read_as("latest_snapshot", move |connection| {
+            snapshot::latest(connection, &stream, up_to)
+        })
+        .await
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
@@ -352,7 +376,10 @@ impl SnapshotStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<SnapshotSummary>, StoreError> {
         let after = after.cloned();
-        self.read(move |connection| snapshot::list(connection, after.as_ref(), limit)).await
+        self.read_as("list_snapshots", move |connection| {
+            snapshot::list(connection, after.as_ref(), limit)
+        })
+        .await
     }
 
     async fn latest_with_tail(
@@ -362,7 +389,7 @@ impl SnapshotStore for SqliteStore {
         limit: PageLimit,
     ) -> Result<Option<SnapshotAndTail>, StoreError> {
         let stream = stream.clone();
-        self.read(move |connection| {
+        self.read_as("latest_with_tail", move |connection| {
             snapshot::latest_with_tail(connection, &stream, up_to, limit).map(Some)
         })
         .await

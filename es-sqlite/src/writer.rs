@@ -21,9 +21,11 @@ use crate::sql;
 use crate::wait::Wake;
 
 mod job;
+mod turn;
 
 pub(crate) use job::{Job, append_failure};
 use job::{Outcome, Ran};
+use turn::Turn;
 
 /// A transaction takes no further jobs when it has this many, or that many bytes.
 const BATCH_JOBS: usize = 512;
@@ -52,7 +54,16 @@ impl Writer {
     /// Does jobs until the queue is closed and empty.
     pub(crate) fn do_jobs(&self, mut jobs: Waiting<Job>) {
         let mut kept = VecDeque::new();
-        while let Some(first) = kept.pop_front().or_else(|| jobs.next()) {
+        let mut turn = Turn::default();
+        loop {
+            let waiting = kept.pop_front().or_else(|| jobs.next_now());
+            if waiting.is_none() {
+                turn.end();
+            }
+            let Some(first) = waiting.or_else(|| jobs.next()) else { return };
+            if let Some(pause) = turn.pause(Instant::now()) {
+                std::thread::sleep(pause);
+            }
             let mut bytes = first.bytes;
             let is_alone = first.is_alone;
             let mut batch = vec![first];

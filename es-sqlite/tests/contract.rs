@@ -84,3 +84,27 @@ mod narrow {
 
     es_testing::contract_suite!(narrow);
 }
+
+/// As stores that must survive a loss of power: each commit is flushed.
+mod full {
+    use super::{Sqlite, opened};
+    use es_sqlite::Synchronous;
+
+    async fn full() -> Sqlite {
+        opened(|config| config.synchronous(Synchronous::Full)).await
+    }
+
+    es_testing::contract_suite!(full);
+}
+
+/// Only checkpoints are flushed.
+mod normal {
+    use super::{Sqlite, opened};
+    use es_sqlite::Synchronous;
+
+    async fn normal() -> Sqlite {
+        opened(|config| config.synchronous(Synchronous::Normal)).await
+    }
+
+    es_testing::contract_suite!(normal);
+}

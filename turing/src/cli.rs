@@ -8,6 +8,7 @@
 //! The exit code is certain before the answer is written, and no reader changes it.
 
 mod arguments;
+mod backup;
 mod check;
 mod demo;
 mod events;
@@ -27,6 +28,7 @@ mod state;
 mod telling;
 mod trace;
 mod validate;
+mod warnings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Copy a store in a file to another file, while it is used. For PostgreSQL there is pg_dump.
+    Backup(backup::BackupArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
     Check(check::CheckArgs),
     /// Run the bundled example: job adverts through a small pipeline of shell scripts.
@@ -101,7 +105,7 @@ impl Command {
             Self::Migrate(args) => args.only_looks(),
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
-            Self::Demo(_) => false,
+            Self::Backup(_) | Self::Demo(_) => false,
         }
     }
 }
@@ -194,6 +198,8 @@ enum Failure {
     NothingToMigrate { store: String },
     #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
     Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Backup(#[from] es_sqlite::BackupError),
 }
 
 impl Failure {
@@ -202,10 +208,13 @@ impl Failure {
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
         use es_core::projection::{RebuildError, SinkError};
+        use es_sqlite::BackupError;
         match self {
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
             Self::Account(_) => 3,
             Self::NotFound { .. } | Self::Interrupted => 1,
+            Self::Backup(BackupError::GivenUp { .. }) => 1,
+            Self::Backup(BackupError::Store(_)) => 3,
             Self::Sink(SinkError::Store(_))
             | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => 3,
             Self::Repair(RepairError::Sink(SinkError::Store(_))) => 3,
@@ -254,6 +263,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli.command,
         Err(answer) => return explain(&answer),
     };
+    warnings::tell_warnings();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -326,6 +336,7 @@ async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     match command {
+        Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
         Command::Migrate(args) => migrate::execute(&args, output).await,
         Command::Validate(common) => validate::execute(&common, output).await,

@@ -21,8 +21,8 @@ use crate::read_models::{ConversationStatistics, RunProgress};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
-    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_histories, validate_log,
-    validate_postgres, validate_posting_states, validate_rows, validate_snapshots,
+    StoreFinding, UNREADABLE, UNREADABLE_TIME_KIND, validate_file, validate_histories,
+    validate_log, validate_postgres, validate_posting_states, validate_rows, validate_snapshots,
 };
 
 /// The address of a store, as `--store` takes it.
@@ -233,12 +233,19 @@ impl Store {
     }
 
     /// Compares what is stored with its events: on PostgreSQL the projection and kept states, too; and
-    /// reads the rows of the other read models, and whether all are of this history.
+    /// reads the rows of the other read models, and whether all are of this history. A file that is
+    /// damaged is told of alone: what it says of the rest is not to be trusted.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub async fn validate(&self) -> Result<Vec<StoreFinding>, SinkError> {
+        if let Opened::Sqlite(store) = &self.opened {
+            let damage = validate_file(store).await?;
+            if !damage.is_empty() {
+                return Ok(damage);
+            }
+        }
         let mut findings = self.validate_events().await?;
         findings.extend(validate_rows::<ConversationStatistics>(self).await?);
         findings.extend(validate_rows::<RunProgress>(self).await?);

@@ -1,5 +1,6 @@
 //! Whether what is stored agrees with itself.
 
+mod file;
 mod log;
 mod models;
 mod postgres;
@@ -9,6 +10,7 @@ use std::fmt;
 use es_core::StreamId;
 use serde::Serialize;
 
+pub use file::validate_file;
 pub use log::validate_log;
 pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};
 pub use models::{validate_histories, validate_posting_states, validate_rows, validate_snapshots};

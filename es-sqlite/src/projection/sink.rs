@@ -110,7 +110,8 @@ impl ProjectionSink for SqliteStore {
         keys: &[String],
     ) -> Result<Vec<ModelRow>, SinkError> {
         let (projection, keys) = (projection.to_owned(), keys.to_vec());
-        self.read(move |connection| read::load(connection, &projection, slot, keys)).await
+        self.read_as("load", move |connection| read::load(connection, &projection, slot, keys))
+            .await
     }
 
     async fn rows(
@@ -121,7 +122,10 @@ impl ProjectionSink for SqliteStore {
         limit: usize,
     ) -> Result<Vec<ModelRow>, SinkError> {
         let (projection, after) = (projection.to_owned(), after.unwrap_or_default().to_owned());
-        self.read(move |connection| read::rows(connection, &projection, slot, &after, limit)).await
+        self.read_as("rows", move |connection| {
+            read::rows(connection, &projection, slot, &after, limit)
+        })
+        .await
     }
 
     async fn parked(
@@ -131,7 +135,8 @@ impl ProjectionSink for SqliteStore {
         list: &ListParked,
     ) -> Result<Vec<Parked>, SinkError> {
         let (projection, list) = (projection.to_owned(), list.clone());
-        self.read(move |connection| read::parked(connection, &projection, slot, &list)).await
+        self.read_as("parked", move |connection| read::parked(connection, &projection, slot, &list))
+            .await
     }
 
     async fn request_retry(
@@ -161,7 +166,10 @@ impl ProjectionSink for SqliteStore {
 
     async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
         let (projection, now) = (projection.map(str::to_owned), self.clock().now());
-        self.read(move |connection| read::status(connection, projection.as_deref(), now)).await
+        self.read_as("status", move |connection| {
+            read::status(connection, projection.as_deref(), now)
+        })
+        .await
     }
 
     /// Commits of other processes are noticed within
@@ -171,7 +179,9 @@ impl ProjectionSink for SqliteStore {
         let _waiting = self.wake().waiting();
         let is_reached = || {
             let projection = projection.to_owned();
-            self.read(move |connection| Ok(read::has_reached(connection, &projection, position)?))
+            self.read_as("wait_reached", move |connection| {
+                Ok(read::has_reached(connection, &projection, position)?)
+            })
         };
         self.wake().commits().until(None, is_reached).await
     }

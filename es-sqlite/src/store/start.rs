@@ -8,10 +8,13 @@ use es_core::{StoreError, StoreErrorKind};
 use tokio::sync::oneshot;
 
 use super::{Shared, Thread};
+use crate::backup::Backups;
 use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
+use crate::network::warn_of_network;
 use crate::open::{open_to_read, open_to_write};
+use crate::open_reads::OpenReads;
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
 use crate::read;
@@ -21,27 +24,10 @@ use crate::write_ahead_log::write_ahead_log;
 use crate::writer::Writer;
 
 /// Opens all connections and starts the threads.
-pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
-    // SQLite's other names for databases: here they would be names of files
-    let name = config.path.to_string_lossy();
-    if name.starts_with(':') || name.starts_with("file:") {
-        let text = format!(
-            "`{name}` is no path of a file; give the path of one, or use the memory store for what \
-             need not last"
-        );
-        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
-    }
-    config.path = std::path::absolute(&config.path).map_err(|error| {
-        let text = match config.path.as_os_str().is_empty() {
-            true => "the path of the store is empty".to_owned(),
-            false => format!(
-                "the working folder was deleted or cannot be found, and the store is to be in it as \
-                 `{name}`; change to a folder that exists, or give the whole path"
-            ),
-        };
-        StoreError::new(StoreErrorKind::NotAStore, text).caused_by(error)
-    })?;
+pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
+    let config = with_absolute_path(config)?;
     let connections = open_to_write(&config)?;
+    warn_of_network(&config.path);
     let watcher = open_to_read(&config)?;
     let readers =
         (0..config.readers).map(|_| open_to_read(&config)).collect::<Result<Vec<_>, _>>()?;
@@ -69,6 +55,8 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         config,
         writes: None,
         reads,
+        open_reads: Arc::<OpenReads>::default(),
+        backups: Arc::<Backups>::default(),
         wake,
         poison,
         history,
@@ -77,7 +65,12 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         last: Default::default(),
     };
     let path = shared.config.path.clone();
-    let checkpoints = Checkpoints::new(write_ahead_log(&path), shared.config.busy_timeout);
+    let checkpoints = Checkpoints::new(
+        write_ahead_log(&path),
+        shared.config.busy_timeout,
+        shared.config.long_read,
+        Arc::clone(&shared.open_reads),
+    );
     let (queue, jobs) = Queue::new(shared.config.queue, path.clone());
     let writer = connections.map(|connections| Writer {
         connections,
@@ -91,6 +84,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
         checkpoints,
     });
     let is_writing = writer.is_some();
+    let backups = Arc::clone(&shared.backups);
     let (end, ended) = oneshot::channel();
     let handle = spawn("es-sqlite-write", move || {
         let writer = writer.inspect(|writer| writer.do_jobs(jobs));
@@ -98,6 +92,7 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
             // one that panicked has let go of its connection, too
             let _ = thread.join();
         }
+        backups.join();
         // the last connection moves the write-ahead log into the file and removes it, if that is still
         // the store's
         if let Some(writer) = &writer
@@ -111,6 +106,30 @@ pub(super) fn open(mut config: SqliteConfig) -> Result<Shared, StoreError> {
     shared.writes = is_writing.then_some(queue);
     shared.last = tokio::sync::Mutex::new(Some(Thread { ended, handle }));
     Ok(shared)
+}
+
+/// The configuration with a path that no change of the working folder concerns.
+pub(super) fn with_absolute_path(mut config: SqliteConfig) -> Result<SqliteConfig, StoreError> {
+    // SQLite's other names for databases: here they would be names of files
+    let name = config.path.to_string_lossy();
+    if name.starts_with(':') || name.starts_with("file:") {
+        let text = format!(
+            "`{name}` is no path of a file; give the path of one, or use the memory store for what \
+             need not last"
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text));
+    }
+    config.path = std::path::absolute(&config.path).map_err(|error| {
+        let text = match config.path.as_os_str().is_empty() {
+            true => "the path of the store is empty".to_owned(),
+            false => format!(
+                "the working folder was deleted or cannot be found, and the store is to be in it as \
+                 `{name}`; change to a folder that exists, or give the whole path"
+            ),
+        };
+        StoreError::new(StoreErrorKind::NotAStore, text).caused_by(error)
+    })?;
+    Ok(config)
 }
 
 pub(super) fn spawn(

@@ -1,31 +1,67 @@
-//! The program whose calls are written down: some writers append, and note what they are told.
+//! The program whose calls are written down: it opens a store several times, where writers append
+//! while a model is kept, the log is brought into the file and a backup is made, and notes what it is
+//! told.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use es_core::projection::{ApplyError, Projection, Runner, SinkError, StopCause};
 use es_core::{
-    AppendError, AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload,
+    AppendError, AppendRequest, EventFilter, EventId, EventStore, ExpectedVersion, NewEvent,
+    Payload,
 };
 use es_core::{RecordedEvent, StoreErrorKind};
-use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+use es_sqlite::rusqlite::Connection;
+use es_sqlite::{BackupError, SqliteConfig, SqliteStore, Synchronous};
 
 use crate::image::{Call, Did};
 
 /// The file of the store within the folder.
 pub(crate) const STORE: &str = "store.db";
 /// Where the program notes what it is told.
-const NOTES: &str = "acknowledged";
+pub(crate) const NOTES: &str = "acknowledged";
 /// What it is started with.
 pub(crate) const SEED: &str = "DISK_SEED";
 pub(crate) const SYNCHRONOUS: &str = "DISK_SYNCHRONOUS";
-/// How many writers there are, and how much each appends in each of the times that the store is
-/// opened.
+/// How much each writer appends in each of the times that the store is opened.
+pub(crate) const APPENDS: &str = "DISK_APPENDS";
 pub(crate) const WRITERS: u64 = 4;
-pub(crate) const APPENDS: u64 = 24;
 const OPENED: u64 = 3;
+/// The type of the events that it writes.
+pub(crate) const WRITTEN: &str = "written";
+
+/// How many events there are of each stream, and the sum of their positions.
+pub(crate) struct Counted;
+
+impl Projection for Counted {
+    const NAME: &'static str = "counted";
+    const VERSION: u32 = 1;
+    type Row = (u64, u64);
+
+    fn selection(&self) -> EventFilter {
+        EventFilter::all()
+    }
+
+    fn apply(
+        &self,
+        _: &str,
+        row: Option<(u64, u64)>,
+        event: &RecordedEvent,
+    ) -> Result<Option<(u64, u64)>, ApplyError> {
+        let (count, sum) = row.unwrap_or_default();
+        Ok(Some((count + 1, sum + event.position.to_sequence())))
+    }
+}
+
+/// Who keeps the model; one after the other, under one name.
+pub(crate) fn runner(store: &SqliteStore) -> Runner {
+    let store = Arc::new(store.clone());
+    Runner::new(store.clone(), store).holder("the one").projection(Counted)
+}
 
 /// One append of a writer: one to three events of some size.
 pub(crate) async fn append(
@@ -39,7 +75,7 @@ pub(crate) async fn append(
         let id = uuid(writer, number, part);
         let payload =
             serde_json::json!({ "is": [writer, number, part, of], "filler": "x".repeat(bytes) });
-        NewEvent::new(id, "written", Payload::of(&payload).unwrap())
+        NewEvent::new(id, WRITTEN, Payload::of(&payload).unwrap())
     };
     let events = (1..=of).map(event).collect();
     let stream = format!("writer/{writer}").parse().unwrap();
@@ -70,6 +106,10 @@ pub(crate) struct Told {
     pub(crate) sent: BTreeMap<u64, u64>,
     /// The last one that was acknowledged.
     pub(crate) acknowledged: BTreeMap<u64, u64>,
+    /// What was acknowledged when the store was closed last.
+    pub(crate) closed: BTreeMap<u64, u64>,
+    /// Where the logs of the backups end that were acknowledged, by their names.
+    pub(crate) backups: BTreeMap<String, u64>,
     /// The kinds of failure.
     pub(crate) answers: Vec<String>,
 }
@@ -89,6 +129,8 @@ pub(crate) fn told(calls: &[Call]) -> Told {
         match words[0] {
             "sent" => drop(told.sent.insert(number(1), number(2))),
             "acknowledged" => drop(told.acknowledged.insert(number(1), number(2))),
+            "closed" => told.closed.clone_from(&told.acknowledged),
+            "backup" => drop(told.backups.insert(words[1].to_owned(), number(2))),
             _ => told.answers.push(words[1..].join(" ")),
         }
     }
@@ -96,7 +138,7 @@ pub(crate) fn told(calls: &[Call]) -> Told {
 }
 
 #[derive(Clone)]
-struct Notes(std::sync::Arc<File>);
+struct Notes(Arc<File>);
 
 impl Notes {
     /// One call of `write` for a line.
@@ -147,27 +189,66 @@ async fn write(
     true
 }
 
+/// Notes a failure of the store, which must be one that a failing disk explains.
+fn note_failure(notes: &Notes, what: &str, kind: StoreErrorKind, error: &dyn std::fmt::Debug) {
+    assert!(is_expected(kind), "{what}: {error:?}");
+    notes.note(&format!("failed {what}: {kind:?}"));
+}
+
+/// Brings the model up to the end of the log.
+async fn keep(runner: &mut Runner, notes: &Notes) {
+    let Err(error) = runner.catch_up().await else { return };
+    for stopped in &error.stopped {
+        let StopCause::Sink(SinkError::Store(failure)) = &stopped.cause else {
+            panic!("{error:?}");
+        };
+        note_failure(notes, "to keep the model", failure.kind(), &error);
+    }
+}
+
+async fn back_up(store: &SqliteStore, folder: &std::path::Path, opened: u64, notes: &Notes) {
+    let name = format!("backup-{opened}.db");
+    match store.backup_to(folder.join(&name)).await {
+        Ok(backup) => notes.note(&format!("backup {name} {}", backup.end.to_sequence())),
+        Err(BackupError::Store(error)) => {
+            note_failure(notes, "to back up", error.kind(), &error);
+        }
+        Err(BackupError::Target { what, .. }) => notes.note(&format!("failed to back up: {what}")),
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// What happens beside the writers.
+async fn look_after(store: &SqliteStore, folder: &std::path::Path, opened: u64, notes: &Notes) {
+    let mut runner = runner(store);
+    keep(&mut runner, notes).await;
+    back_up(store, folder, opened, notes).await;
+    // another program's; where it fails nothing is lost by it
+    let other = Connection::open(folder.join(STORE)).unwrap();
+    let mode = ["PASSIVE", "RESTART", "TRUNCATE"][usize::try_from(opened).unwrap() % 3];
+    let _ = other.pragma(None, "wal_checkpoint", mode, |_| Ok(()));
+    keep(&mut runner, notes).await;
+}
+
 /// Does nothing unless it was started by a campaign.
 #[tokio::test]
 async fn program_on_the_disk() {
     let Some(folder) = std::env::var_os("DISK_FOLDER").map(PathBuf::from) else { return };
-    let mut chance = fastrand::Rng::with_seed(std::env::var(SEED).unwrap().parse().unwrap());
+    let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
+    let (mut chance, appends) = (fastrand::Rng::with_seed(number(SEED)), number(APPENDS));
     let synchronous = match std::env::var(SYNCHRONOUS).unwrap().as_str() {
         "Full" => Synchronous::Full,
         "Normal" => Synchronous::Normal,
         other => panic!("{other}"),
     };
-    let notes = Notes(std::sync::Arc::new(File::create(folder.join(NOTES)).unwrap()));
+    let notes = Notes(Arc::new(File::create(folder.join(NOTES)).unwrap()));
     for opened in 0..OPENED {
         let config = SqliteConfig::new(folder.join(STORE)).synchronous(synchronous);
         let store = match SqliteStore::open(config).await {
             Ok(store) => store,
-            Err(error) => {
-                assert!(is_expected(error.kind()), "{error:?}");
-                return notes.note(&format!("failed to open: {:?}", error.kind()));
-            }
+            Err(error) => return note_failure(&notes, "to open", error.kind(), &error),
         };
-        let numbers = opened * APPENDS + 1..(opened + 1) * APPENDS + 1;
+        let numbers = opened * appends + 1..(opened + 1) * appends + 1;
         let writers: Vec<_> = (1..=WRITERS)
             .map(|writer| {
                 tokio::spawn(write(
@@ -179,6 +260,7 @@ async fn program_on_the_disk() {
                 ))
             })
             .collect();
+        look_after(&store, &folder, opened, &notes).await;
         let mut is_well = true;
         for writer in writers {
             is_well &= writer.await.unwrap();
@@ -187,5 +269,6 @@ async fn program_on_the_disk() {
         if !is_well {
             return;
         }
+        notes.note("closed");
     }
 }

@@ -4,10 +4,12 @@
  *   DISK_FOLDER  whose files are watched
  *   DISK_TRACE   where the calls are written down
  *   DISK_FAIL    "5 28": the fifth call fails with error 28, and every one after it;
- *                "5 28 once": that one alone
+ *                "5 28 once": that one alone;
+ *                "5 28 short": the fifth writes half of its data, if it writes, before the others fail
  *
  * One record a call: the kind (1 byte), the length of the name (2), offset (8), length (8), the
- * file's name, the data; numbers as this machine writes them.
+ * file's name, the data, which is the new name where it is renamed; numbers as this machine writes
+ * them. The folder itself has the empty name.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,12 +23,14 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum kind { WRITE = 'w', TRUNCATE = 't', SYNC = 's', UNLINK = 'u' };
+enum kind { WRITE = 'w', TRUNCATE = 't', SYNC = 's', UNLINK = 'u', RENAME = 'r' };
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static const char *folder;
 static int trace = -1;
-static long calls, fail_at, fail_with, fail_once;
+static long calls, fail_at, fail_with, fail_once, fail_short;
+/* Whether the write that this thread makes is cut in half. */
+static __thread int is_half;
 
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
@@ -34,6 +38,7 @@ static int (*real_ftruncate)(int, off_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_unlink)(const char *);
+static int (*real_rename)(const char *, const char *);
 
 __attribute__((constructor)) static void begin(void) {
     real_write = dlsym(RTLD_NEXT, "write");
@@ -42,6 +47,7 @@ __attribute__((constructor)) static void begin(void) {
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_unlink = dlsym(RTLD_NEXT, "unlink");
+    real_rename = dlsym(RTLD_NEXT, "rename");
     folder = getenv("DISK_FOLDER");
     const char *path = getenv("DISK_TRACE"), *fail = getenv("DISK_FAIL");
     if (path)
@@ -51,14 +57,16 @@ __attribute__((constructor)) static void begin(void) {
         fail_at = strtol(fail, &end, 10);
         fail_with = strtol(end, &end, 10);
         fail_once = strstr(end, "once") != NULL;
+        fail_short = strstr(end, "short") != NULL;
     }
 }
 
 /* The name within the folder; 0 if it is another's. */
 static const char *within(const char *path) {
     size_t length = folder ? strlen(folder) : 0;
-    int is_within = length && strncmp(path, folder, length) == 0 && path[length] == '/';
-    return is_within ? path + length + 1 : NULL;
+    if (!length || strncmp(path, folder, length) != 0)
+        return NULL;
+    return path[length] == '/' ? path + length + 1 : path[length] == 0 ? path + length : NULL;
 }
 
 static const char *name_of(int file, char *path, size_t room) {
@@ -90,24 +98,33 @@ static void note(char kind, const char *name, uint64_t offset, const void *data,
 }
 
 /* Whether this call is one that fails; what the program notes by itself never does. */
-static int fails(const char *name) {
+static int fails(const char *name, int is_write) {
     if (!fail_at || strcmp(name, "acknowledged") == 0)
         return 0;
     calls++;
     if (fail_once ? calls != fail_at : calls < fail_at)
         return 0;
+    if (fail_short && calls == fail_at) {
+        is_half = is_write;
+        return 0;
+    }
     errno = fail_with;
     return 1;
 }
 
-#define WATCHED(file, result, real, then)                                                         \
+static size_t part(size_t length) {
+    return is_half ? (length + 1) / 2 : length;
+}
+
+#define WATCHED(file, result, is_write, real, then)                                               \
     char path[4096];                                                                              \
     const char *name = name_of(file, path, sizeof path);                                          \
     if (!name)                                                                                    \
         return real;                                                                              \
     pthread_mutex_lock(&one_at_a_time);                                                           \
-    result done = fails(name) ? -1 : real;                                                        \
+    result done = fails(name, is_write) ? -1 : real;                                              \
     int error = errno;                                                                            \
+    is_half = 0;                                                                                  \
     if (done >= 0)                                                                                \
         then;                                                                                     \
     pthread_mutex_unlock(&one_at_a_time);                                                         \
@@ -115,12 +132,12 @@ static int fails(const char *name) {
     return done
 
 ssize_t write(int file, const void *data, size_t length) {
-    WATCHED(file, ssize_t, real_write(file, data, length),
+    WATCHED(file, ssize_t, 1, real_write(file, data, part(length)),
             note(WRITE, name, lseek(file, 0, SEEK_CUR) - done, data, done));
 }
 
 ssize_t pwrite64(int file, const void *data, size_t length, off64_t offset) {
-    WATCHED(file, ssize_t, real_pwrite(file, data, length, offset),
+    WATCHED(file, ssize_t, 1, real_pwrite(file, data, part(length), offset),
             note(WRITE, name, offset, data, done));
 }
 
@@ -129,7 +146,7 @@ ssize_t pwrite(int file, const void *data, size_t length, off_t offset) {
 }
 
 int ftruncate64(int file, off64_t length) {
-    WATCHED(file, int, real_ftruncate(file, length), note(TRUNCATE, name, length, NULL, 0));
+    WATCHED(file, int, 0, real_ftruncate(file, length), note(TRUNCATE, name, length, NULL, 0));
 }
 
 int ftruncate(int file, off_t length) {
@@ -137,11 +154,11 @@ int ftruncate(int file, off_t length) {
 }
 
 int fsync(int file) {
-    WATCHED(file, int, real_fsync(file), note(SYNC, name, 0, NULL, 0));
+    WATCHED(file, int, 0, real_fsync(file), note(SYNC, name, 0, NULL, 0));
 }
 
 int fdatasync(int file) {
-    WATCHED(file, int, real_fdatasync(file), note(SYNC, name, 0, NULL, 0));
+    WATCHED(file, int, 0, real_fdatasync(file), note(SYNC, name, 0, NULL, 0));
 }
 
 int unlink(const char *path) {
@@ -152,6 +169,19 @@ int unlink(const char *path) {
     int done = real_unlink(path), error = errno;
     if (done == 0)
         note(UNLINK, name, 0, NULL, 0);
+    pthread_mutex_unlock(&one_at_a_time);
+    errno = error;
+    return done;
+}
+
+int rename(const char *from, const char *to) {
+    const char *name = trace < 0 ? NULL : within(from), *other = within(to);
+    if (!name || !other)
+        return real_rename(from, to);
+    pthread_mutex_lock(&one_at_a_time);
+    int done = fails(name, 0) ? -1 : real_rename(from, to), error = errno;
+    if (done == 0)
+        note(RENAME, name, 0, other, strlen(other));
     pthread_mutex_unlock(&one_at_a_time);
     errno = error;
     return done;

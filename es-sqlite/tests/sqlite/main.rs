@@ -3,12 +3,14 @@
 #![allow(clippy::print_stdout, reason = "a child process tells its parent")]
 
 mod append_only;
+mod backup;
 mod coalescing;
 mod failures;
 mod files;
 mod growth;
 mod histories;
 mod inline;
+mod long_reads;
 mod migrations;
 mod old_store;
 mod plans;

@@ -1,7 +1,9 @@
 //! Several stores on one file, in one process and in two.
 
 use std::io::{BufRead, BufReader, Write};
+use std::panic::AssertUnwindSafe;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, Position, StoreErrorKind};
@@ -95,6 +97,40 @@ async fn all_that_waits_for_another_program_waits_at_the_same_time() {
     assert!(began.elapsed() < WAITS * 10, "{:?}", began.elapsed());
     holder.execute_batch("ROLLBACK").unwrap();
     write(store).await.unwrap();
+}
+
+/// Long transactions, one right after the other.
+#[test]
+fn a_store_that_always_has_something_to_write_lets_others_write() {
+    const LASTS: Duration = Duration::from_millis(200);
+    let folder = Folder::new();
+    let busy = block_on(folder.store());
+    let other = block_on(SqliteStore::open(folder.config().busy_timeout(10 * LASTS))).unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // two, so that one waits whenever the other is done
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let write = busy.write(|_| {
+                        let began = Instant::now();
+                        while began.elapsed() < LASTS {
+                            std::hint::spin_loop();
+                        }
+                        Ok::<_, StoreError>(())
+                    });
+                    block_on(write).unwrap();
+                }
+            });
+        }
+        let appended = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            for _ in 0..6 {
+                block_on(append_one(&other, "posting/1", event("x")));
+            }
+        }));
+        is_over.store(true, Ordering::Relaxed);
+        appended.unwrap();
+    });
 }
 
 /// Another program's transaction costs nobody who has not waited for too long.

@@ -1,0 +1,365 @@
+//! A copy of the file, made while others write to it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use es_core::{Position, StoreError, StoreErrorKind};
+use rusqlite::backup::StepResult;
+use rusqlite::{Connection, Error, OpenFlags, ffi};
+
+use crate::append::run;
+use crate::damage::{Look, find_damage, is_damage};
+use crate::error::{closed, store_error};
+use crate::history::{Newest, newest};
+use crate::open_reads::OpenReads;
+use crate::sql;
+
+/// How many pages are copied between two looks at whether to go on.
+const PAGES: i32 = 1024;
+/// How many steps of a check are made between two such looks.
+const STEPS: i32 = 1_000_000;
+
+/// How far a backup has come. All pages are copied before the copy is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct BackupProgress {
+    /// How many pages were copied.
+    pub copied: u64,
+    /// How many there are.
+    pub pages: u64,
+}
+
+/// A backup that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// The file.
+    pub path: PathBuf,
+    /// How long it is.
+    pub bytes: u64,
+    /// Where its log ends: it holds every event up to there, and none after.
+    pub end: Position,
+}
+
+/// Why no backup was made. Nothing of it is left, unless the error says so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// Something is where the backup would be, or what SQLite would take for a part of it.
+    #[error(
+        "cannot back up to {}: {} is there; name another file, or remove it if no other backup is \
+         being made",
+        to.display(),
+        there.display()
+    )]
+    Occupied {
+        /// Where the backup would be.
+        to: PathBuf,
+        /// What is in the way.
+        there: PathBuf,
+    },
+    /// The file cannot be made, flushed or renamed.
+    #[error(
+        "cannot back up to {}: {what}; see that its folder is there and that this user may write to \
+         it",
+        to.display()
+    )]
+    Target {
+        /// Where the backup would be.
+        to: PathBuf,
+        /// What could not be done.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It was asked not to go on.
+    #[error("the backup to {} was given up when it was asked to stop", to.display())]
+    GivenUp {
+        /// Where the backup would be.
+        to: PathBuf,
+    },
+    /// The store failed, or the disk has no room for the backup.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Asked now and then how far it has come; it answers whether to go on.
+pub(crate) type Progress = Box<dyn FnMut(BackupProgress) -> ControlFlow<()> + Send>;
+
+/// What is copied, and where to.
+pub(crate) struct Copying {
+    /// The file, as its errors name it.
+    pub(crate) from: PathBuf,
+    pub(crate) to: PathBuf,
+    pub(crate) progress: Progress,
+    /// Set when nobody wants it any more.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl Copying {
+    /// Makes it. `check` says within the transaction that is copied whether it is that of the store.
+    ///
+    /// The transaction lasts for as long as pages are copied, and no longer: the copy is flushed and
+    /// checked afterwards.
+    pub(crate) fn make(
+        mut self,
+        source: Connection,
+        reads: &OpenReads,
+        check: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<Backup, BackupError> {
+        let unfinished = Unfinished::new(&self.to)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut copy = Connection::open_with_flags(&unfinished.path, flags)
+            // it is flushed as a whole, and worth nothing before
+            .and_then(|copy| {
+                copy.pragma_update(None, "synchronous", "OFF")?;
+                copy.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
+                Ok(copy)
+            })
+            .map_err(|error| self.failure(error))?;
+        let reading = reads.begin("backup_to");
+        run(&source, sql::BEGIN_READ)?;
+        check(&source)?;
+        let newest_there = newest(&source)?;
+        let progress = self.pages(&source, &mut copy)?;
+        run(&source, sql::ROLLBACK)?;
+        drop(source);
+        drop(reading);
+        let (from, to) = (self.from.clone(), self.to.clone());
+        self.check(&copy, newest_there.as_ref(), progress)?;
+        copy.close().map_err(|(_, error)| store_error("backing up to", &to, error))?;
+        let bytes = unfinished.finish(&from)?;
+        Ok(Backup { path: to, bytes, end: Newest::end(newest_there.as_ref()) })
+    }
+
+    /// Copies the pages.
+    fn pages(
+        &mut self,
+        source: &Connection,
+        copy: &mut Connection,
+    ) -> Result<BackupProgress, BackupError> {
+        let copying = rusqlite::backup::Backup::new(source, copy);
+        let copying = copying.map_err(|error| self.failure(error))?;
+        loop {
+            let step = copying.step(PAGES).map_err(|error| self.failure(error))?;
+            let counted = copying.progress();
+            let pages = u64::from(counted.pagecount.unsigned_abs());
+            let copied = pages.saturating_sub(u64::from(counted.remaining.unsigned_abs()));
+            let progress = BackupProgress { copied, pages };
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(closed(&self.from).into());
+            }
+            if (self.progress)(progress).is_break() {
+                return Err(BackupError::GivenUp { to: self.to.clone() });
+            }
+            match step {
+                StepResult::Done => return Ok(progress),
+                StepResult::More => {}
+                // nobody else has the copy, and the source is in a transaction that reads
+                _ => {
+                    let busy = Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY), None);
+                    return Err(self.failure(busy));
+                }
+            }
+        }
+    }
+
+    /// Refuses a copy that is damaged, as it is if the store is, or that ends elsewhere.
+    fn check(
+        self,
+        copy: &Connection,
+        newest_there: Option<&Newest>,
+        progress: BackupProgress,
+    ) -> Result<(), BackupError> {
+        let Self { from, to, progress: mut ask, stop } = self;
+        let is_closed = Arc::clone(&stop);
+        let go_on = move || stop.load(Ordering::Relaxed) || ask(progress).is_break();
+        let failed = |error: Error| match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => {
+                match is_closed.load(Ordering::Relaxed) {
+                    true => closed(&from).into(),
+                    false => BackupError::GivenUp { to: to.clone() },
+                }
+            }
+            _ => failure(&from, &to, error),
+        };
+        copy.progress_handler(STEPS, Some(go_on)).map_err(failed)?;
+        let damage = find_damage(copy, Look::Quick).map_err(failed)?;
+        copy.progress_handler(0, None::<fn() -> bool>).map_err(failed)?;
+        if let Some(found) = damage.first() {
+            let text = format!(
+                "the store {} is damaged, and so would be its backup: {found}; restore an older backup",
+                from.display()
+            );
+            return Err(StoreError::new(StoreErrorKind::Corrupt, text).into());
+        }
+        if newest(copy)?.as_ref() != newest_there {
+            let text = format!("the backup of {} does not end as it does", from.display());
+            return Err(StoreError::new(StoreErrorKind::Other, text).into());
+        }
+        Ok(())
+    }
+
+    fn failure(&self, error: Error) -> BackupError {
+        failure(&self.from, &self.to, error)
+    }
+}
+
+/// A failure of SQLite: of the copy, unless what is copied is damaged.
+fn failure(from: &Path, to: &Path, error: Error) -> BackupError {
+    match is_damage(&error) {
+        true => store_error("backing up", from, error).into(),
+        false => store_error("backing up to", to, error).into(),
+    }
+}
+
+/// The path with something behind its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// A backup that is not whole yet, under another name; removed unless it is finished.
+struct Unfinished {
+    to: PathBuf,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn new(to: &Path) -> Result<Self, BackupError> {
+        check_free(to)?;
+        let path = beside(to, ".unfinished");
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        // nobody may read it who may not read the store
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let to = to.to_owned();
+        match options.open(&path) {
+            Ok(_) => Ok(Self { to, path }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Err(BackupError::Occupied { to, there: path })
+            }
+            Err(source) => Err(BackupError::Target { to, what: "no file can be made", source }),
+        }
+    }
+
+    /// Flushes it, gives it the rights of the store and its name; answers how long it is.
+    fn finish(self, from: &Path) -> Result<u64, BackupError> {
+        let failed = |what: &'static str| {
+            let to = self.to.clone();
+            move |source: io::Error| BackupError::Target { to, what, source }
+        };
+        let flush = || -> io::Result<u64> {
+            let file = File::open(&self.path)?;
+            file.set_permissions(fs::metadata(from)?.permissions())?;
+            file.sync_all()?;
+            Ok(file.metadata()?.len())
+        };
+        let bytes = flush().map_err(failed("it cannot be flushed to the disk"))?;
+        check_free(&self.to)?;
+        fs::rename(&self.path, &self.to).map_err(failed("it cannot be renamed"))?;
+        sync_folder(&self.to).map_err(failed(
+            "it is whole, but its folder cannot be flushed, so that its name may be lost with the power",
+        ))?;
+        Ok(bytes)
+    }
+}
+
+/// Refuses a path if something has the name of the backup, or of a log that SQLite would take for the
+/// backup's.
+fn check_free(to: &Path) -> Result<(), BackupError> {
+    let names = ["", "-wal", "-journal"].map(|suffix| beside(to, suffix));
+    // a link that leads nowhere is there, too
+    match names.into_iter().find(|name| fs::symlink_metadata(name).is_ok()) {
+        Some(there) => Err(BackupError::Occupied { to: to.to_owned(), there }),
+        None => Ok(()),
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            // what was renamed, or never made, is not there
+            let _ = fs::remove_file(beside(&self.path, suffix));
+        }
+    }
+}
+
+/// Flushes the names in the folder of a file.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// Elsewhere a folder cannot be opened.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The backups that are being made of an open store.
+#[derive(Default)]
+pub(crate) struct Backups {
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    is_closed: bool,
+    threads: Vec<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl Backups {
+    /// Starts the thread of one, unless the store is closed; `stop` ends it early.
+    pub(crate) fn start(
+        &self,
+        from: &Path,
+        stop: Arc<AtomicBool>,
+        spawn: impl FnOnce() -> Result<JoinHandle<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut running = self.running();
+        if running.is_closed {
+            return Err(closed(from));
+        }
+        running.threads.retain(|(_, thread)| !thread.is_finished());
+        running.threads.push((stop, spawn()?));
+        Ok(())
+    }
+
+    /// Lets none begin any more, and ends those that have begun.
+    pub(crate) fn stop(&self) {
+        let mut running = self.running();
+        running.is_closed = true;
+        running.threads.iter().for_each(|(stop, _)| stop.store(true, Ordering::Relaxed));
+    }
+
+    /// Waits for those that were ended.
+    pub(crate) fn join(&self) {
+        let threads = std::mem::take(&mut self.running().threads);
+        for (_, thread) in threads {
+            let _ = thread.join();
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops a backup when the call that wants it is dropped.
+pub(crate) struct Wanted(pub(crate) Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

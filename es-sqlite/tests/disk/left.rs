@@ -1,0 +1,137 @@
+//! What is left in a store, and whether it is what must be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use es_core::projection::{ProjectionSink, Slot};
+use es_core::{EventId, EventStore, ReadLog, RecordedEvent};
+use es_sqlite::rusqlite::Connection;
+use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+
+use crate::program::{self, Told, WRITERS};
+
+/// How far each writer has come.
+pub(crate) type Come = BTreeMap<u64, u64>;
+
+/// A store that a run has left.
+pub(crate) struct Left {
+    pub(crate) log: Vec<(u64, EventId)>,
+    pub(crate) come: Come,
+}
+
+async fn open(path: &Path, what: &str) -> SqliteStore {
+    let config = SqliteConfig::new(path).create(false).synchronous(Synchronous::Off);
+    SqliteStore::open(config).await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+}
+
+async fn log(store: &SqliteStore, what: &str) -> Vec<RecordedEvent> {
+    let mut read = ReadLog::from_start();
+    let mut events = Vec::new();
+    loop {
+        let page = store.read_log(&read).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        events.extend(page.events);
+        if page.at_end {
+            return events;
+        }
+        read = ReadLog::after(page.next);
+    }
+}
+
+fn ids(events: &[RecordedEvent]) -> Vec<(u64, EventId)> {
+    events.iter().map(|event| (event.position.to_sequence(), event.event_id)).collect()
+}
+
+fn is_whole(path: &Path, what: &str) {
+    let connection = Connection::open(path).unwrap();
+    let check: String =
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(check, "ok", "{what}");
+}
+
+/// Reads the store, and sees that the file is whole, that each append is there whole, once and after
+/// the one before it, that the store goes on, and that the model becomes the fold of the log.
+pub(crate) async fn left(folder: &Path, what: &str) -> Left {
+    let path = folder.join(program::STORE);
+    if !path.exists() {
+        // it was not made
+        return Left { log: Vec::new(), come: Come::new() };
+    }
+    let store = SqliteStore::open(SqliteConfig::new(&path).synchronous(Synchronous::Off))
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let events = log(&store, what).await;
+    let come = come(&events, what);
+    program::append(&store, WRITERS + 1, 1, 10).await.unwrap();
+    let mut runner = program::runner(&store);
+    runner.catch_up().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let mut folded = BTreeMap::<String, (u64, u64)>::new();
+    for event in log(&store, what).await {
+        let (count, sum) = folded.entry(event.stream.to_string()).or_default();
+        *count += 1;
+        *sum += event.position.to_sequence();
+    }
+    let rows = store.rows("counted", Slot::Active, None, 500).await.unwrap();
+    let rows: BTreeMap<_, (u64, u64)> =
+        rows.into_iter().map(|row| (row.key, row.value.decode().unwrap())).collect();
+    assert_eq!(rows, folded, "{what}");
+    store.close().await;
+    is_whole(&path, what);
+    Left { log: ids(&events), come }
+}
+
+fn come(events: &[RecordedEvent], what: &str) -> Come {
+    let mut left = Come::new();
+    let mut parts = BTreeSet::new();
+    for event in events.iter().filter(|event| event.event_type == *program::WRITTEN) {
+        let (writer, number, part, of) = program::read(event);
+        parts.insert((writer, number, part));
+        if part == of {
+            let come: &mut u64 = left.entry(writer).or_default();
+            assert_eq!(number, *come + 1, "{what}: append of writer {writer}");
+            *come = number;
+            let is_whole = (1..=of).all(|part| parts.remove(&(writer, number, part)));
+            assert!(is_whole, "{what}: a part of append {number} of writer {writer}");
+        }
+    }
+    assert!(parts.is_empty(), "{what}: parts without their end: {parts:?}");
+    left
+}
+
+/// That each writer has come as far as this, and no farther than was sent.
+pub(crate) fn judge(left: &Left, at_least: &Come, told: &Told, what: &str) {
+    for writer in 1..=WRITERS {
+        let [come, least, sent] = [&left.come, at_least, &told.sent]
+            .map(|counts| counts.get(&writer).copied().unwrap_or_default());
+        assert!(come >= least, "{what}: {least} of {writer} must be there, {come} are left");
+        assert!(come <= sent, "{what}");
+    }
+}
+
+/// That each file with the name of a backup is a whole store, which the log begins with, and that
+/// those are there that were acknowledged; answers how many there are.
+pub(crate) async fn judge_backups(
+    folder: &Path,
+    whole: &[(u64, EventId)],
+    told: &Told,
+    what: &str,
+) -> usize {
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap());
+    let is_backup = |name: &String| name.starts_with("backup-") && name.ends_with(".db");
+    let names: BTreeSet<_> = names.filter(is_backup).collect();
+    for name in told.backups.keys() {
+        assert!(names.contains(name), "{what}: {name} was acknowledged and is not there");
+    }
+    for name in &names {
+        let path = folder.join(name);
+        let store = open(&path, what).await;
+        let log = ids(&log(&store, what).await);
+        store.close().await;
+        assert!(whole.starts_with(&log), "{what}: {name} is no beginning of the log");
+        if let Some(end) = told.backups.get(name) {
+            assert_eq!(log.last().map_or(0, |last| last.0), *end, "{what}: {name}");
+        }
+        is_whole(&path, what);
+    }
+    names.len()
+}
