@@ -40,7 +40,10 @@ fn a_store_is_copied_while_a_run_goes_on_and_the_copy_goes_on_by_itself() {
     assert_eq!(backup["bytes"], length);
     let count = |name: &str| -> u64 {
         let store = Connection::open(workspace.path().join(name)).unwrap();
-        store.query_row("SELECT count(*) FROM execution_events", [], |row| row.get(0)).unwrap()
+        store
+            .query_row("SELECT count(*) FROM execution_events", [], |row| row.get::<_, u32>(0))
+            .unwrap()
+            .into()
     };
     assert_eq!(backup["end"], count("copy.db"));
     assert!(count("copy.db") < count("turing.db"));
@@ -102,8 +105,9 @@ fn damage_of_a_table_is_told_with_where_to_look_for_the_cure() {
     let path = workspace.path().join("turing.db");
     let store = Connection::open(&path).unwrap();
     let table = "SELECT rootpage FROM sqlite_schema WHERE name = 'snapshots'";
-    let page: usize = store.query_row(table, [], |row| row.get(0)).unwrap();
-    let size: usize = store.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+    let page = store.query_row(table, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    let size = store.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
+    let size = size.unwrap() as usize;
     drop(store);
     let mut bytes = fs::read(&path).unwrap();
     bytes[(page - 1) * size..page * size].fill(0xA5);

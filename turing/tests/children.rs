@@ -9,7 +9,7 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, geteuid, getrlimit, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Signal, geteuid, getrlimit, kill_process};
 use support::processes::{Held, eventually, fifo};
 use support::{Answer, PROGRAM_PID, RUN, Workspace, find, names};
 
@@ -186,12 +186,10 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
     eventually("the first script runs", || workspace.path().join("there").exists()).await;
 
     // it has more threads than this, so that it can start nothing more
-    let few = Rlimit { current: Some(1), ..getrlimit(Resource::Nproc) };
-    let enough = prlimit(Some(pid(&run)), Resource::Nproc, few);
-    let enough = enough.expect("limits of another process can be set by root or its own user");
+    limit_processes(&run, "1");
     fs::write(go, "").unwrap();
     read_until(&mut told, "wait until their scripts can be started");
-    prlimit(Some(pid(&run)), Resource::Nproc, enough).unwrap();
+    limit_processes(&run, &getrlimit(Resource::Nproc).maximum.unwrap().to_string());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut told, &mut rest).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(0), "{rest}");
@@ -204,9 +202,22 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
     assert_eq!(breaker.stdout, "", "{breaker:#?}");
 }
 
+/// Limits the processes of the user that a program runs as, as that user: root may lack the right.
+fn limit_processes(run: &Child, count: &str) {
+    let mut command = Command::new("prlimit");
+    command.args(["--pid", &run.id().to_string(), &format!("--nproc={count}:")]);
+    if geteuid().is_root() {
+        command.uid(SOMEBODY).gid(SOMEBODY);
+    }
+    let done = command.output().expect("prlimit of util-linux");
+    assert!(done.status.success(), "{done:?}");
+}
+
+/// A user that nobody is.
+const SOMEBODY: u32 = 54_321;
+
 /// Starts the program as a user whose processes are limited, which those of root are not.
 fn as_a_user_with_limits(workspace: &Workspace, more: &[&str]) -> Child {
-    const SOMEBODY: u32 = 54_321;
     // where somebody else can get at it
     let program = workspace.path().join("turing");
     fs::hard_link(TURING, &program).or_else(|_| fs::copy(TURING, &program).map(drop)).unwrap();

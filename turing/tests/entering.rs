@@ -132,7 +132,7 @@ impl Scene {
         let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
         let intake = take_in(&*store.postings, &self.path().join("postings.jsonl")).await.unwrap();
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        let options = RunOptions { abandon, ..RunOptions::default() };
+        let options = RunOptions { abandon, ..RunOptions::new(env!("CARGO_BIN_EXE_turing")) };
         run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await
     }
 

@@ -51,7 +51,7 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     assert_eq!(report["conversations"], json!({}), "no attempt was begun");
     let count = "SELECT count(*) FROM execution_events WHERE event_type = 'posting_entered_run'";
     let store = Connection::open(workspace.path().join("turing.db")).unwrap();
-    let entered: usize = store.query_row(count, [], |row| row.get(0)).unwrap();
+    let entered = store.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
     assert_eq!(report["not_entered"], json!(COUNT - entered));
     assert!(entered < COUNT, "not all of them entered first");
 }

@@ -282,7 +282,7 @@ fn a_read_model_of_other_code_is_named_with_its_cure_and_keeps_no_other_from_its
     let before = rows(&workspace, "conversation_statistics");
     let run = workspace.run(&["--again"]).expect_code(1);
     let cure = "`turing projection rebuild run_progress --switch`";
-    assert!(run.stderr.contains(cure), "{run:#?}");
+    assert!(run.stdout.contains(cure), "{run:#?}");
     assert_ne!(rows(&workspace, "conversation_statistics"), before);
     projection(&workspace, &["rebuild", "run_progress", "--switch"]).expect_code(0);
     projection(&workspace, &["run", "--once"]).expect_code(0);

@@ -85,7 +85,7 @@ impl Observer for Progress {
 
     fn pauses(&mut self, held: usize, longest: Duration) {
         let seconds = longest.as_secs_f64();
-        self.line(format!(
+        tell_progress(format_args!(
             "  {held} attempts are held because their actor asked for a pause; going on in \
              {seconds:.1} s"
         ));
@@ -109,7 +109,7 @@ impl Observer for Progress {
     }
 
     fn waits_to_start(&mut self, reason: &str) {
-        self.line(format!(
+        tell(format_args!(
             "  attempts wait until their scripts can be started: {}",
             shown(reason, 1000)
         ));
@@ -121,12 +121,12 @@ impl Observer for Progress {
 
     fn lock_taken_again(&mut self, loss: &str) {
         let loss = shown(loss, 1000);
-        self.line(format!("  the lock of the run was lost ({loss}); it is taken again"));
+        tell(format_args!("  the lock of the run was lost ({loss}); it is taken again"));
     }
 
     fn lock_lost(&mut self, process: &str) {
         let process = shown(process, 200);
-        self.line(format!(
+        tell(format_args!(
             "  stopping: process {process} has the lock of the run now; attempts in progress finish"
         ));
     }

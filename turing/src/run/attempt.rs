@@ -159,8 +159,7 @@ async fn ask_script(
         }
         ScriptOutcome::Failed { failure_type, error, stderr, duration } => {
             let stderr = (!stderr.is_empty()).then_some(stderr);
-            let problem =
-                Problem { failure_type, error, stderr, model: None, retry_after: None };
+            let problem = Problem { failure_type, error, stderr, model: None, retry_after: None };
             Attempted { result: Err(problem), duration }.into()
         }
         ScriptOutcome::NotStarted { passes: true, error } => Executed::NotStarted(error),

@@ -176,7 +176,6 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
             }
         }
     }
-    }
 }
 
 async fn record(

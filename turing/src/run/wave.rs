@@ -37,7 +37,6 @@ impl Run<'_> {
             let next = next.into_iter().flatten().min();
             match next {
                 Some(until) => self.tell_wait(until.saturating_duration_since(now), now),
-                }
                 None if self.apart.len() == 0 => return Ok(()),
                 None => self.tell_apart(),
             }

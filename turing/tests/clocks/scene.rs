@@ -148,7 +148,7 @@ impl Scene {
             parallelism: self.parallelism,
             environment,
             timer: Arc::new(ManualTimer(self.hands.clone())),
-            ..RunOptions::default()
+            ..RunOptions::new(env!("CARGO_BIN_EXE_turing"))
         };
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
         run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await.unwrap()

@@ -180,6 +180,7 @@ async fn a_finished_script_is_reaped_before_the_call_returns() {
         let pid = match sandbox.run(body).await {
             ScriptOutcome::Completed { output, .. } => output,
             ScriptOutcome::Failed { stderr, .. } => stderr,
+            missing @ ScriptOutcome::NotStarted { .. } => panic!("{missing:?}"),
         };
         let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
         assert!(rustix::process::test_kill_process(pid).is_err());

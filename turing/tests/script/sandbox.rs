@@ -96,6 +96,7 @@ pub(crate) fn duration(outcome: &ScriptOutcome) -> Duration {
         ScriptOutcome::Completed { duration, .. } | ScriptOutcome::Failed { duration, .. } => {
             *duration
         }
+        ScriptOutcome::NotStarted { .. } => panic!("{outcome:?}"),
     }
 }
 
