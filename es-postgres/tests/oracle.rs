@@ -103,7 +103,7 @@ async fn loss_oracle_of_shared_transactions_campaign() {
 #[expect(clippy::print_stdout, reason = "a campaign tells what it has done")]
 async fn campaign(how: Writing) {
     let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|campaign| campaign == "full");
-    let wanted = if is_full { 200_000 } else { 6_000 };
+    let wanted = if is_full { 40_000 } else { 6_000 };
     let seed = seed();
     println!("ES_SEED={seed}");
     let database = database(IdType::Text).await;

@@ -20,7 +20,7 @@ const INSERT: &str = "INSERT INTO execution_events \
 
 fn rounds(quick: u64) -> u64 {
     let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|value| value == "full");
-    if is_full { quick * 8 } else { quick }
+    if is_full { quick * 3 } else { quick }
 }
 
 /// Raw INSERTs, alone and several in a transaction, some of which are rolled back.
