@@ -151,9 +151,10 @@ fn a_run_that_was_stopped_goes_on_in_time_whatever_the_clock_was_then() {
             let workspace = workspace(1_000_000, policies);
             let clock = WallClock::new(workspace.path());
             clock.set(ahead);
-            let stop = |wait, pid| match wait {
-                0 => kill_process(pid, Signal::TERM).unwrap(),
-                _ => {}
+            let stop = |wait, pid| {
+                if wait == 0 {
+                    kill_process(pid, Signal::TERM).unwrap();
+                }
             };
             let (waits, _) = clock.run(&workspace).follow(0.4, stop);
             assert!(waits > 0);
