@@ -149,7 +149,7 @@ fn a_run_does_with_few_descriptors() {
     workspace.script("check.sh", "echo ok");
     workspace.definition(10, &[(10, "check", END)]);
     let answer = in_shell(&workspace, "ulimit -n 64", &["--parallel", "30"]).expect_code(0);
-    assert!(answer.stderr.contains("side by side and not 30"), "{answer:#?}");
+    assert!(answer.stderr.contains("for 30 attempts side by side"), "{answer:#?}");
     for posting in 1..=30 {
         let events = workspace.events(posting);
         assert!(!names(&events).contains(&"script_execution_failed"), "{events:#?}");

@@ -149,8 +149,8 @@ pub(super) async fn run_in(
     let enough_for = descriptors::enough_for();
     if options.parallelism > enough_for {
         tell(format_args!(
-            "{enough_for} postings are attempted side by side and not {}: the limit of open files \
-             allows no more; raise it with `ulimit -Hn`",
+            "the limit of open files is too low for {} attempts side by side and not {enough_for}; \
+             raise it, with `ulimit -n` or where it is set, to go faster",
             options.parallelism
         ));
         options.parallelism = enough_for;

@@ -11,8 +11,7 @@ use turing_domain::{
     PostingId, RunId, Script, WorkflowId,
 };
 
-use super::step::StepError;
-use super::{RunError, Shared};
+use super::{RunError, Shared, StepError};
 use crate::llm::{LlmCall, LlmLimits, LlmOutcome, api_key, call_llm};
 use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
 

@@ -16,8 +16,8 @@ use crate::store::Store;
 
 use super::apart::Done;
 use super::clocks::Moment;
-use super::step::{StepError, opened, opened_by};
-use super::{Left, Observer, Run, RunError, Shared};
+use super::step::{opened, opened_by};
+use super::{Left, Observer, Run, RunError, Shared, StepError};
 
 /// How many postings enter side by side: their appends share commits.
 const SIDE_BY_SIDE: usize = 64;

@@ -1,9 +1,8 @@
 //! Why a run could not begin or go on.
 
-use es_core::{ExecuteError, LoadError, StoreError, StoreErrorKind};
-use turing_domain::{PostingId, RunId, WorkflowId};
+use es_core::{Conflict, ExecuteError, InvalidRequest, LoadError, StoreError, StoreErrorKind};
+use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
-use super::StepError;
 use crate::lock::LockError;
 
 /// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
@@ -152,6 +151,87 @@ impl RunError {
         match error {
             LoadError::Store(error) => Self::Store(error),
             other => Self::Record(Box::new(other)),
+        }
+    }
+}
+
+/// What keeps a run from going on; everything recorded stays, and the run can be continued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The events of a posting cannot be read.
+    #[error("posting {posting} cannot be loaded")]
+    Load {
+        /// The posting.
+        posting: PostingId,
+        /// Why not.
+        #[source]
+        source: LoadError,
+    },
+    /// The posting is not registered.
+    #[error("posting {posting} is not registered in this store")]
+    Unregistered {
+        /// The posting.
+        posting: PostingId,
+    },
+    /// Something writes to the posting all the time.
+    #[error("posting {posting} is written to by somebody else all the time")]
+    Contended {
+        /// The posting.
+        posting: PostingId,
+        /// The last conflict.
+        #[source]
+        source: Conflict,
+    },
+    /// The posting refused what the run did, which means that somebody else changed it.
+    #[error("posting {posting} refused what this run did; was it changed by another program?")]
+    Rejected {
+        /// The posting.
+        posting: PostingId,
+        /// The refusal.
+        #[source]
+        source: PostingRejection,
+    },
+    /// The result of the attempt is recorded, and still the posting waits for it.
+    #[error("posting {posting} waits for attempt {attempt}, whose result is recorded already")]
+    Repeated {
+        /// The posting.
+        posting: PostingId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// No script can be started, by no fault of its own.
+    #[error("no script can be started here: {reason}")]
+    Unsupervised {
+        /// Why not.
+        reason: String,
+    },
+    /// An event of the posting cannot be stored.
+    #[error("an event of posting {posting} cannot be stored")]
+    Invalid {
+        /// The posting.
+        posting: PostingId,
+        /// What cannot be stored.
+        #[source]
+        source: InvalidRequest,
+    },
+}
+
+impl StepError {
+    pub(super) fn of(posting: PostingId, error: ExecuteError<PostingRejection>) -> Self {
+        match error {
+            ExecuteError::Store(error) => Self::Store(error),
+            ExecuteError::Load(source) => Self::Load { posting, source },
+            ExecuteError::Conflict(source) => Self::Contended { posting, source },
+            ExecuteError::Rejected(source) => Self::Rejected { posting, source },
+            ExecuteError::Invalid(source) => Self::Invalid { posting, source },
+            other => Self::Store(
+                StoreError::new(StoreErrorKind::Other, "the store broke its contract")
+                    .caused_by(other),
+            ),
         }
     }
 }

@@ -4,20 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::{
-    Aggregate, Appended, Conflict, EventId, ExecuteError, IdempotencyKey, InvalidRequest,
-    LoadError, Member, Metadata, StoreError,
+    Aggregate, Appended, EventId, ExecuteError, IdempotencyKey, LoadError, Member, Metadata,
 };
 use tokio::task::JoinError;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
-    PostingEvent, PostingId, PostingRejection, correlation_id,
+    PostingEvent, PostingId, correlation_id,
 };
 
 use super::agenda::Task;
 use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
-use super::{RunError, Shared};
+use super::{RunError, Shared, StepError};
 use crate::lock::Standing;
 
 /// How often recording a result meets another writer before it gives up.
@@ -39,87 +38,6 @@ pub(super) struct Moved {
     pub(super) result: Option<AttemptResult>,
     /// How long the actor worked.
     pub(super) duration: Duration,
-}
-
-/// What keeps a run from going on; everything recorded stays, and the run can be continued.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The events of a posting cannot be read.
-    #[error("posting {posting} cannot be loaded")]
-    Load {
-        /// The posting.
-        posting: PostingId,
-        /// Why not.
-        #[source]
-        source: LoadError,
-    },
-    /// The posting is not registered.
-    #[error("posting {posting} is not registered in this store")]
-    Unregistered {
-        /// The posting.
-        posting: PostingId,
-    },
-    /// Something writes to the posting all the time.
-    #[error("posting {posting} is written to by somebody else all the time")]
-    Contended {
-        /// The posting.
-        posting: PostingId,
-        /// The last conflict.
-        #[source]
-        source: Conflict,
-    },
-    /// The posting refused what the run did, which means that somebody else changed it.
-    #[error("posting {posting} refused what this run did; was it changed by another program?")]
-    Rejected {
-        /// The posting.
-        posting: PostingId,
-        /// The refusal.
-        #[source]
-        source: PostingRejection,
-    },
-    /// The result of the attempt is recorded, and still the posting waits for it.
-    #[error("posting {posting} waits for attempt {attempt}, whose result is recorded already")]
-    Repeated {
-        /// The posting.
-        posting: PostingId,
-        /// The attempt.
-        attempt: Attempt,
-    },
-    /// No script can be started, by no fault of its own.
-    #[error("no script can be started here: {reason}")]
-    Unsupervised {
-        /// Why not.
-        reason: String,
-    },
-    /// An event of the posting cannot be stored.
-    #[error("an event of posting {posting} cannot be stored")]
-    Invalid {
-        /// The posting.
-        posting: PostingId,
-        /// What cannot be stored.
-        #[source]
-        source: InvalidRequest,
-    },
-}
-
-impl StepError {
-    pub(super) fn of(posting: PostingId, error: ExecuteError<PostingRejection>) -> Self {
-        match error {
-            ExecuteError::Store(error) => Self::Store(error),
-            ExecuteError::Load(source) => Self::Load { posting, source },
-            ExecuteError::Conflict(source) => Self::Contended { posting, source },
-            ExecuteError::Rejected(source) => Self::Rejected { posting, source },
-            ExecuteError::Invalid(source) => Self::Invalid { posting, source },
-            other => Self::Store(
-                StoreError::new(es_core::StoreErrorKind::Other, "the store broke its contract")
-                    .caused_by(other),
-            ),
-        }
-    }
 }
 
 /// Makes the attempt and records its result together with everything that follows from it.

@@ -1,0 +1,48 @@
+//! What a run tells whoever started it.
+
+use std::time::Duration;
+
+use turing_domain::{Conversation, PostingId, RunId};
+
+/// What a run tells while it goes on.
+pub trait Observer: Send {
+    /// The run began, or is continued.
+    fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool);
+    /// A wave is about to be executed.
+    fn wave_begins(&mut self, conversation: &Conversation, postings: usize);
+    /// A wave was executed.
+    fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize);
+    /// So many postings have ended by now.
+    fn posting_ended(&mut self, ended: usize);
+    /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
+    /// `held` ones for an actor whose circuit breaker is open.
+    fn waits(&mut self, waiting: usize, held: usize, longest: Duration);
+    /// Nothing can be attempted for this long: `held` attempts wait until the pause is over that
+    /// their actor asked for.
+    fn pauses(&mut self, held: usize, longest: Duration) {
+        let _ = (held, longest);
+    }
+    /// Nothing is left to be done but to wait until something can be recorded for these postings.
+    fn waits_for(&mut self, postings: &[PostingId]);
+    /// A posting cannot go on, and stays open; the others go on.
+    fn posting_left(&mut self, posting: PostingId, reason: &str);
+    /// An attempt waits because the system cannot start its script now; told once.
+    fn waits_to_start(&mut self, reason: &str) {
+        let _ = reason;
+    }
+    /// The run goes on without something that only protects it or tells of it, because its events
+    /// cannot be read.
+    fn goes_without(&mut self, what: &str, reason: &str) {
+        let _ = (what, reason);
+    }
+    /// The lock of the run was lost in this way, and is taken again: the run goes on.
+    fn lock_taken_again(&mut self, loss: &str) {
+        let _ = loss;
+    }
+    /// The lock of the run was lost, and this other process has it: attempts in progress finish.
+    fn lock_lost(&mut self, process: &str) {
+        let _ = process;
+    }
+    /// The run is over, or it stopped.
+    fn run_ends(&mut self);
+}
