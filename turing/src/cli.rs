@@ -2,8 +2,8 @@
 //!
 //! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
 //! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used, 4 another
-//! process runs the workflow now, 5 all is well, but the answer, which is all that was asked for,
-//! could not be printed.
+//! process took the run over, 5 all is well, but the answer, which is all that was asked for, could
+//! not be printed.
 //!
 //! The exit code is certain before the answer is written, and no reader changes it.
 
@@ -200,6 +200,8 @@ enum Failure {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Backup(#[from] es_sqlite::BackupError),
+    #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
+    BackupInterrupted,
 }
 
 impl Failure {
@@ -212,7 +214,7 @@ impl Failure {
         match self {
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
             Self::Account(_) => 3,
-            Self::NotFound { .. } | Self::Interrupted => 1,
+            Self::NotFound { .. } | Self::Interrupted | Self::BackupInterrupted => 1,
             Self::Backup(BackupError::GivenUp { .. }) => 1,
             Self::Backup(BackupError::Store(_)) => 3,
             Self::Sink(SinkError::Store(_))

@@ -57,6 +57,10 @@ pub(super) async fn execute(
         tokio::select! {
             made = &mut backup => break made?,
             Ok(()) = interrupted.changed() => {
+                if *interrupted.borrow() > 1 {
+                    // as after a kill, what it has made stays
+                    return Err(Failure::BackupInterrupted);
+                }
                 // it removes what it has made, and ends
                 is_asked.store(true, Ordering::Relaxed);
             }

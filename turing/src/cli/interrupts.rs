@@ -50,8 +50,10 @@ impl Interrupts {
     /// From now on signals are counted.
     pub(super) fn going(&self) -> Result<watch::Receiver<u32>, Failure> {
         self.heard.send_replace(0);
+        // before anything is counted, so that nothing counted is taken for seen
+        let heard = self.heard.subscribe();
         self.enter(Phase::Going).map_err(Failure::Signals)?;
-        Ok(self.heard.subscribe())
+        Ok(heard)
     }
 
     /// From now on a signal ends the program at once with this exit code.

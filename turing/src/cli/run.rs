@@ -175,14 +175,8 @@ pub(super) async fn run_in(
         stop.send_replace(true);
         tell("stopping: attempts in progress finish; interrupt again to end them");
     };
-    let read_models = if *stop.borrow() {
-        not_kept()
-    } else {
-        tokio::select! {
-            left = keep_read_models(store) => left,
-            Ok(()) = heard.changed() => not_kept(),
-        }
-    };
+    let read_models =
+        if *stop.borrow() { not_kept() } else { keep_read_models(store, &mut heard).await };
     if let RunOutcome::AlreadyCompleted(_) = outcome {
         interrupts.before()?;
     }
@@ -198,7 +192,7 @@ fn not_kept() -> Vec<String> {
 
 /// Brings the read models up to date that nobody else keeps, if this user may write them. They can
 /// be made at any time, so their failure fails no run: answers what keeps them from it.
-async fn keep_read_models(store: &Store) -> Vec<String> {
+async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Vec<String> {
     let mut told = Vec::new();
     let kept = async {
         let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
@@ -230,11 +224,18 @@ async fn keep_read_models(store: &Store) -> Vec<String> {
             ));
         }
         let mut runner = runner(store, free);
-        let done = runner.catch_up().await;
+        let done = tokio::select! {
+            done = runner.catch_up() => done.map(|_| true),
+            Ok(()) = heard.changed() => Ok(false),
+        };
+        // or whoever is told to bring them up to date would wait for our lease
         runner.release().await;
         done.map_err(Failure::from)
     };
     let kept = kept.await;
+    if let Ok(false) = kept {
+        told.extend(not_kept());
+    }
     if let Err(error) = kept {
         told.push(format!(
             "the read models are not up to date: {error}; `turing projection list` says more, and \
