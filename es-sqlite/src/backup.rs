@@ -1,8 +1,6 @@
 //! A copy of the file, made while others write to it.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +11,15 @@ use es_core::{Position, StoreError, StoreErrorKind};
 use rusqlite::backup::StepResult;
 use rusqlite::{Connection, Error, OpenFlags, ffi};
 
+use self::unfinished::Unfinished;
 use crate::append::run;
 use crate::damage::{Look, find_damage, is_damage};
 use crate::error::{closed, store_error};
 use crate::history::{Newest, newest};
 use crate::open_reads::OpenReads;
 use crate::sql;
+
+mod unfinished;
 
 /// How many pages are copied between two looks at whether to go on.
 const PAGES: i32 = 1024;
@@ -116,9 +117,11 @@ impl Copying {
     ) -> Result<Backup, BackupError> {
         let unfinished = Unfinished::new(&self.to)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut copy = Connection::open_with_flags(&unfinished.path, flags)
-            // it is flushed as a whole, and worth nothing before
+        let mut copy = Connection::open_with_flags(unfinished.path(), flags)
+            // it is flushed as a whole, and worth nothing before; and nobody else has it, so that it
+            // needs no memory that is shared, which not every file system has
             .and_then(|copy| {
+                copy.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
                 copy.pragma_update(None, "synchronous", "OFF")?;
                 copy.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
                 Ok(copy)
@@ -218,92 +221,6 @@ fn failure(from: &Path, to: &Path, error: Error) -> BackupError {
         true => store_error("backing up", from, error).into(),
         false => store_error("backing up to", to, error).into(),
     }
-}
-
-/// The path with something behind its name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
-/// A backup that is not whole yet, under another name; removed unless it is finished.
-struct Unfinished {
-    to: PathBuf,
-    path: PathBuf,
-}
-
-impl Unfinished {
-    fn new(to: &Path) -> Result<Self, BackupError> {
-        check_free(to)?;
-        let path = beside(to, ".unfinished");
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        // nobody may read it who may not read the store
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let to = to.to_owned();
-        match options.open(&path) {
-            Ok(_) => Ok(Self { to, path }),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(BackupError::Occupied { to, there: path })
-            }
-            Err(source) => Err(BackupError::Target { to, what: "no file can be made", source }),
-        }
-    }
-
-    /// Flushes it, gives it the rights of the store and its name; answers how long it is.
-    fn finish(self, from: &Path) -> Result<u64, BackupError> {
-        let failed = |what: &'static str| {
-            let to = self.to.clone();
-            move |source: io::Error| BackupError::Target { to, what, source }
-        };
-        let flush = || -> io::Result<u64> {
-            let file = File::open(&self.path)?;
-            file.set_permissions(fs::metadata(from)?.permissions())?;
-            file.sync_all()?;
-            Ok(file.metadata()?.len())
-        };
-        let bytes = flush().map_err(failed("it cannot be flushed to the disk"))?;
-        check_free(&self.to)?;
-        fs::rename(&self.path, &self.to).map_err(failed("it cannot be renamed"))?;
-        sync_folder(&self.to).map_err(failed(
-            "it is whole, but its folder cannot be flushed, so that its name may be lost with the power",
-        ))?;
-        Ok(bytes)
-    }
-}
-
-/// Refuses a path if something has the name of the backup, or of a log that SQLite would take for the
-/// backup's.
-fn check_free(to: &Path) -> Result<(), BackupError> {
-    let names = ["", "-wal", "-journal"].map(|suffix| beside(to, suffix));
-    // a link that leads nowhere is there, too
-    match names.into_iter().find(|name| fs::symlink_metadata(name).is_ok()) {
-        Some(there) => Err(BackupError::Occupied { to: to.to_owned(), there }),
-        None => Ok(()),
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        for suffix in ["", "-wal", "-shm"] {
-            // what was renamed, or never made, is not there
-            let _ = fs::remove_file(beside(&self.path, suffix));
-        }
-    }
-}
-
-/// Flushes the names in the folder of a file.
-#[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
-/// Elsewhere a folder cannot be opened.
-#[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// The backups that are being made of an open store.

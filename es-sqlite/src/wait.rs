@@ -167,16 +167,21 @@ pub(crate) fn watch_file(
     history: &History,
     interval: Duration,
 ) {
-    let mut seen = None;
+    let (mut seen, mut has_failed) = (None, false);
     while wake.park() {
-        match look(connection, history, &mut seen) {
+        let looked = look(connection, history, &mut seen);
+        let failed_before = std::mem::replace(&mut has_failed, looked.is_err());
+        match looked {
             Ok(Some(end)) => {
                 wake.advance(end);
                 wake.commits.give();
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%error, "looking for new events failed");
+                // those who wait are told each time
+                if !failed_before {
+                    tracing::warn!(%error, "looking for new events failed");
+                }
                 wake.fail(error);
             }
         }

@@ -148,3 +148,17 @@ async fn full_disk_campaign() {
 async fn short_write_campaign() {
     fail(Start::Nothing, &[(NO_ROOM, " short"), (BROKEN, " short"), (0, " short once")]).await;
 }
+
+/// As SMB, 9p, sshfs or exFAT are.
+#[tokio::test]
+async fn a_backup_is_made_where_the_file_system_knows_little() {
+    let plan =
+        Plan { fail: Some("foreign".to_owned()), ..plan(Start::Nothing, Synchronous::Full, 2) };
+    let run = Run::of(&plan);
+    let told = program::told(&run.calls);
+    assert!(told.answers.is_empty(), "{told:?}");
+    assert!(!told.backups.is_empty());
+    let whole = left(&run.files(), "the run itself").await.log;
+    let backups = judge_backups(&run.files(), &whole, &told, "the run itself").await;
+    assert_eq!(backups, told.backups.len());
+}

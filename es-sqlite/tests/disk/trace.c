@@ -5,7 +5,9 @@
  *   DISK_TRACE   where the calls are written down
  *   DISK_FAIL    "5 28": the fifth call fails with error 28, and every one after it;
  *                "5 28 once": that one alone;
- *                "5 28 short": the fifth writes half of its data, if it writes, before the others fail
+ *                "5 28 short": the fifth writes half of its data, if it writes, before the others fail;
+ *                "foreign": the file system knows no rights, flushes no folders, and cannot rename
+ *                without replacing
  *
  * One record a call: the kind (1 byte), the length of the name (2), offset (8), length (8), the
  * file's name, the data, which is the new name where it is renamed; numbers as this machine writes
@@ -28,7 +30,7 @@ enum kind { WRITE = 'w', TRUNCATE = 't', SYNC = 's', UNLINK = 'u', RENAME = 'r' 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static const char *folder;
 static int trace = -1;
-static long calls, fail_at, fail_with, fail_once, fail_short;
+static long calls, fail_at, fail_with, fail_once, fail_short, is_foreign;
 /* Whether the write that this thread makes is cut in half. */
 static __thread int is_half;
 
@@ -39,6 +41,8 @@ static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_unlink)(const char *);
 static int (*real_rename)(const char *, const char *);
+static int (*real_renameat2)(int, const char *, int, const char *, unsigned);
+static int (*real_fchmod)(int, mode_t);
 
 __attribute__((constructor)) static void begin(void) {
     real_write = dlsym(RTLD_NEXT, "write");
@@ -48,6 +52,8 @@ __attribute__((constructor)) static void begin(void) {
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_unlink = dlsym(RTLD_NEXT, "unlink");
     real_rename = dlsym(RTLD_NEXT, "rename");
+    real_renameat2 = dlsym(RTLD_NEXT, "renameat2");
+    real_fchmod = dlsym(RTLD_NEXT, "fchmod");
     folder = getenv("DISK_FOLDER");
     const char *path = getenv("DISK_TRACE"), *fail = getenv("DISK_FAIL");
     if (path)
@@ -58,6 +64,7 @@ __attribute__((constructor)) static void begin(void) {
         fail_with = strtol(end, &end, 10);
         fail_once = strstr(end, "once") != NULL;
         fail_short = strstr(end, "short") != NULL;
+        is_foreign = strcmp(fail, "foreign") == 0;
     }
 }
 
@@ -116,6 +123,11 @@ static size_t part(size_t length) {
     return is_half ? (length + 1) / 2 : length;
 }
 
+static int refuse(int error) {
+    errno = error;
+    return -1;
+}
+
 #define WATCHED(file, result, is_write, real, then)                                               \
     char path[4096];                                                                              \
     const char *name = name_of(file, path, sizeof path);                                          \
@@ -154,7 +166,8 @@ int ftruncate(int file, off_t length) {
 }
 
 int fsync(int file) {
-    WATCHED(file, int, 0, real_fsync(file), note(SYNC, name, 0, NULL, 0));
+    WATCHED(file, int, 0, is_foreign && !*name ? refuse(EINVAL) : real_fsync(file),
+            note(SYNC, name, 0, NULL, 0));
 }
 
 int fdatasync(int file) {
@@ -174,15 +187,27 @@ int unlink(const char *path) {
     return done;
 }
 
+int fchmod(int file, mode_t rights) {
+    char path[4096];
+    return is_foreign && name_of(file, path, sizeof path) ? refuse(EPERM) : real_fchmod(file, rights);
+}
+
+#define RENAMED(real)                                                                             \
+    const char *name = trace < 0 ? NULL : within(from), *other = within(to);                      \
+    if (!name || !other)                                                                          \
+        return real;                                                                              \
+    pthread_mutex_lock(&one_at_a_time);                                                           \
+    int done = fails(name, 0) ? -1 : real, error = errno;                                         \
+    if (done == 0)                                                                                \
+        note(RENAME, name, 0, other, strlen(other));                                              \
+    pthread_mutex_unlock(&one_at_a_time);                                                         \
+    errno = error;                                                                                \
+    return done
+
 int rename(const char *from, const char *to) {
-    const char *name = trace < 0 ? NULL : within(from), *other = within(to);
-    if (!name || !other)
-        return real_rename(from, to);
-    pthread_mutex_lock(&one_at_a_time);
-    int done = fails(name, 0) ? -1 : real_rename(from, to), error = errno;
-    if (done == 0)
-        note(RENAME, name, 0, other, strlen(other));
-    pthread_mutex_unlock(&one_at_a_time);
-    errno = error;
-    return done;
+    RENAMED(real_rename(from, to));
+}
+
+int renameat2(int folder_from, const char *from, int folder_to, const char *to, unsigned flags) {
+    RENAMED(is_foreign && flags ? refuse(EINVAL) : real_renameat2(folder_from, from, folder_to, to, flags));
 }

@@ -226,3 +226,14 @@ async fn a_store_of_an_older_program_is_copied_as_it_is() {
     let BackupError::Store(error) = error else { panic!("{error:?}") };
     assert_eq!(error.kind(), StoreErrorKind::NotAStore);
 }
+
+#[tokio::test]
+async fn a_backup_needs_no_shared_memory() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/1", event("x")).await;
+    // no file can be made there
+    let memory = folder.path().with_file_name("backup.db.unfinished-shm");
+    std::os::unix::fs::symlink("nowhere/at/all", memory).unwrap();
+    store.backup_to(to(&folder)).await.unwrap();
+}

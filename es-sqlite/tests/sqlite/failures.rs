@@ -3,7 +3,8 @@
 use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
 use es_sqlite::{SqliteConfig, SqliteStore, TransactionError};
 
-use crate::support::{Folder, append_one, block_on, child_path, event, stream, succeeds};
+use crate::listener::{listened_to, warnings};
+use crate::support::{Folder, append_one, block_on, child_path, event, stream, succeeds, waits};
 
 #[tokio::test]
 async fn a_full_store_says_so_and_keeps_what_it_has() {
@@ -106,4 +107,42 @@ async fn fail_to_commit(path: std::path::PathBuf) {
     };
     assert_eq!(refused.kind(), StoreErrorKind::Closed);
     assert_eq!(waiter.await.unwrap().kind(), StoreErrorKind::Closed);
+}
+
+#[test]
+fn that_new_events_cannot_be_looked_for_is_told_once_until_they_can() {
+    let folder = Folder::new();
+    let store = listened_to(&folder);
+    let other = folder.connection();
+    let rename = |from: &str, to: &str| {
+        let rename = format!("ALTER TABLE execution_events RENAME COLUMN {from} TO {to}");
+        other.execute_batch(&rename).unwrap();
+    };
+    block_on(async {
+        let another = folder.store().await;
+        let mut end = append_one(&another, "posting/1", event("x")).await.position();
+        rename("event_id", "of_another_name");
+        for _ in 0..3 {
+            store.wait_past(end).await.unwrap_err();
+        }
+        assert_eq!(warnings(&folder).len(), 1);
+        rename("of_another_name", "event_id");
+        loop {
+            let mut waiting = Box::pin(store.wait_past(end));
+            assert!(waits(&mut waiting).await);
+            // the one thread that reads has seen for it that nothing is there yet
+            store.end_of_log().await.unwrap();
+            end = append_one(&another, "posting/1", event("x")).await.position();
+            // a look that began before may still fail
+            if waiting.await.is_ok() {
+                break;
+            }
+        }
+        let mut waiting = Box::pin(store.wait_past(end));
+        assert!(waits(&mut waiting).await);
+        store.end_of_log().await.unwrap();
+        rename("event_id", "of_another_name");
+        waiting.await.unwrap_err();
+        assert_eq!(warnings(&folder).len(), 2);
+    });
 }

@@ -10,6 +10,7 @@ mod files;
 mod growth;
 mod histories;
 mod inline;
+mod listener;
 mod long_reads;
 mod migrations;
 mod old_store;
