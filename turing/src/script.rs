@@ -91,7 +91,7 @@ pub enum ScriptOutcome {
     /// The system has too little of something to start the script now, or the supervisor cannot be
     /// started: that is no failure of the script, which nobody has executed.
     NotStarted {
-        /// Whether it is worth trying again later.
+        /// Whether it is worth trying again later, as it is where this supervisor was started before.
         passes: bool,
         /// What is missing.
         error: String,
@@ -226,7 +226,8 @@ async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, Unfin
             let how = failure::of_supervisor(&supervisor);
             let error = format!("supervisor `{name}` {how} before it had started a script");
             // one that was killed, as the kernel does when memory runs out, did no wrong
-            let passes = supervisor.is_ok_and(|status| status.code().is_none());
+            let is_killed = supervisor.is_ok_and(|status| status.code().is_none());
+            let passes = is_killed || supervised::is_proven(&call.supervisor);
             return Err(Unfinished::NotStarted { passes, error });
         }
     };
@@ -240,7 +241,7 @@ fn not_supervised(call: &ScriptCall, failure: StartFailure) -> Unfinished {
         StartFailure::Request(error) => StartError::diagnose(&call.program, error).into(),
         StartFailure::Supervisor(error) => {
             let name = call.supervisor.display();
-            let passes = is_scarcity(&error);
+            let passes = is_scarcity(&error) || supervised::is_proven(&call.supervisor);
             let error = format!("supervisor `{name}` could not be started: {error}");
             Unfinished::NotStarted { passes, error }
         }

@@ -3,6 +3,10 @@
 
 mod support;
 
+mod children {
+    mod spared;
+}
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::chown;
@@ -136,6 +140,7 @@ async fn a_lock_of_whoever_started_a_run_is_free_when_the_run_is_killed() {
     command.args(["--no-fork", "-n", "cron", TURING]).args(RUN).current_dir(workspace.path());
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     eventually("it holds on", || !held.is_free()).await;
+    assert_eq!(cron.holders(), [run.id()]);
     assert!(!cron.is_free());
     kill_process(pid(&run), Signal::KILL).unwrap();
     run.wait().unwrap();

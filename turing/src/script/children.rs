@@ -3,12 +3,17 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group,
     pidfd_open, pidfd_send_signal, waitid,
 };
+
+/// How often a child is looked at whose end is not waited for without a bound.
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
 
 /// What `/proc` says of a process. Its numbers are those of the namespace that `/proc` was mounted
 /// for, which need not be that of this process.
@@ -22,8 +27,10 @@ struct Process {
 
 impl Process {
     fn look(name: &str) -> io::Result<Self> {
-        let status = fs::read_to_string(format!("/proc/{name}/status"))?;
-        Self::parse(&status).ok_or_else(|| io::Error::other("/proc has an unknown form"))
+        // its name is cut after a number of bytes, and need not be text
+        let status = fs::read(format!("/proc/{name}/status"))?;
+        Self::parse(&String::from_utf8_lossy(&status))
+            .ok_or_else(|| io::Error::other("/proc has an unknown form"))
     }
 
     fn parse(status: &str) -> Option<Self> {
@@ -61,23 +68,57 @@ fn look() -> io::Result<(Process, Vec<Process>)> {
 /// # Errors
 ///
 /// When `/proc` cannot be read.
-pub(super) fn known() -> io::Result<Vec<Pid>> {
-    if !has_children() {
-        return Ok(Vec::new());
-    }
+fn known() -> io::Result<Vec<Pid>> {
     let (this, all) = look()?;
     let children = all.iter().filter(|process| process.parent == this.pid);
     Ok(children.filter_map(|child| child.id(&this)).collect())
 }
 
+/// Looks whether somebody has ended, and leaves them to be reaped.
+const LOOK: WaitIdOptions =
+    WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
+
 /// True if this process has a child.
-fn has_children() -> bool {
-    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    retry_on_intr(|| waitid(WaitId::All, look)).err() != Some(Errno::CHILD)
+pub(super) fn has_children() -> bool {
+    retry_on_intr(|| waitid(WaitId::All, LOOK)).err() != Some(Errno::CHILD)
+}
+
+/// Waits until a child has ended, but no longer than this, and leaves it to be reaped; answers
+/// whether it has.
+pub(super) fn has_ended_within(child: Pid, longest: Duration) -> bool {
+    let started = Instant::now();
+    while let Ok(None) = retry_on_intr(|| waitid(WaitId::Pid(child), LOOK)) {
+        if started.elapsed() >= longest {
+            return false;
+        }
+        sleep(LOOK_PAUSE);
+    }
+    true
+}
+
+/// Reaps the dead children of this process but for those that `is_spared` names.
+///
+/// Nobody else may reap these meanwhile.
+///
+/// # Errors
+///
+/// When `/proc` cannot be read.
+pub(super) fn reap_dead(is_spared: impl Fn(Pid) -> bool) -> io::Result<()> {
+    // where nobody is dead, that is known at once
+    if !matches!(retry_on_intr(|| waitid(WaitId::All, LOOK)), Ok(Some(_))) {
+        return Ok(());
+    }
+    for child in known()?.into_iter().filter(|&child| !is_spared(child)) {
+        let dead = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        // one that lives stays
+        let _ = retry_on_intr(|| waitid(WaitId::Pid(child), dead));
+    }
+    Ok(())
 }
 
 /// Kills the children of this process but for those that `is_spared` names, and the children that
-/// these leave to this process, until there is none; reaps them all.
+/// these leave to this process, until there is none; reaps them all. It does not go on for longer
+/// than this: the kernel may hold one in a call, and ends it after that.
 ///
 /// Nobody else may reap them meanwhile: the id of a child stays its own until it is reaped, so that
 /// no stranger is killed. Who may not be killed, such as a program that `sudo` started, is left.
@@ -85,16 +126,18 @@ fn has_children() -> bool {
 /// # Errors
 ///
 /// When `/proc` cannot be read.
-pub(super) fn end_all(is_spared: impl Fn(Pid) -> bool) -> io::Result<()> {
-    let mut looks_in_vain = 0;
+pub(super) fn end_all(longest: Duration, is_spared: impl Fn(Pid) -> bool) -> io::Result<()> {
+    let (started, mut looks_in_vain) = (Instant::now(), 0);
     // one look may miss who starts and leaves another while it is taken
-    while looks_in_vain < 2 && has_children() {
+    while looks_in_vain < 2 && has_children() && started.elapsed() < longest {
         let mut doomed = known()?;
         doomed.retain(|&child| !is_spared(child) && kill_process(child, Signal::KILL).is_ok());
         looks_in_vain = if doomed.is_empty() { looks_in_vain + 1 } else { 0 };
         for child in doomed {
-            // it fails for nobody but a child that is gone
-            let _ = retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+            if has_ended_within(child, longest.saturating_sub(started.elapsed())) {
+                // it fails for nobody but a child that is gone
+                let _ = retry_on_intr(|| waitid(WaitId::Pid(child), WaitIdOptions::EXITED));
+            }
         }
     }
     Ok(())

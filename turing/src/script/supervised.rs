@@ -5,20 +5,24 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError, RwLock, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
-use rustix::process::{Pid, WaitId, WaitIdOptions, getpid, set_child_subreaper, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, set_child_subreaper, waitid,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::time::timeout;
 
 use super::ScriptCall;
-use super::children::{self, end_all};
+use super::children::{end_all, has_children, has_ended_within, reap_dead};
 use super::supervisor::ARGUMENT;
 use super::wire::{Ending, Request, TERMINATE};
 
@@ -26,20 +30,37 @@ use super::wire::{Ending, Request, TERMINATE};
 /// in the set, so that who holds the lock knows them all.
 static SUPERVISORS: LazyLock<RwLock<Mutex<HashSet<Pid>>>> = LazyLock::new(RwLock::default);
 
-/// Where a supervisor that was killed leaves its orphans to this process: the children that it had
-/// before, of whoever it was started by.
-static ADOPTS: OnceLock<Vec<Pid>> = OnceLock::new();
+/// True if a supervisor that was killed leaves its orphans to this process.
+static ADOPTS: AtomicBool = AtomicBool::new(false);
+
+/// True once a supervisor has left something: what it could not kill, or all of it when it was
+/// killed itself.
+static IS_LEFT: AtomicBool = AtomicBool::new(false);
+
+/// The programs that have been supervisors of this process.
+static PROVEN: LazyLock<Mutex<HashSet<PathBuf>>> = LazyLock::new(Mutex::default);
+
+/// How long a supervisor may take to end all that its script started, and this process to end what
+/// a supervisor left.
+const UNTIL_ENDED: Duration = Duration::from_secs(5);
+
+/// What the supervisor needs itself to be started; no script gets it.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
 /// Makes this process the parent of what a supervisor leaves behind that is itself killed, and ends
 /// that. A process that starts other children than scripts must not call it.
 pub(crate) fn adopt_orphans() {
-    // where that cannot be done such orphans live on, as they do where a library runs scripts
-    if let Ok(before) = children::known()
-        && set_child_subreaper(Some(getpid())).is_ok()
-    {
-        // a program does so once
-        let _ = ADOPTS.set(before);
+    // Where that cannot be done such orphans live on, as they do where a library runs scripts. The
+    // orphans of children that whoever was this process before has left to it are strangers.
+    if !has_children() && set_child_subreaper(Some(getpid())).is_ok() {
+        ADOPTS.store(true, Ordering::Relaxed);
     }
+}
+
+/// True if this program has been a supervisor of this process: that it cannot be started now will
+/// pass.
+pub(super) fn is_proven(supervisor: &Path) -> bool {
+    PROVEN.lock().unwrap_or_else(PoisonError::into_inner).contains(supervisor)
 }
 
 /// Waits until every supervisor has ended whose call was given up, but no longer than this.
@@ -74,23 +95,40 @@ fn wait_for_end(child: Pid) {
 fn reap(mut supervisor: Child) -> io::Result<ExitStatus> {
     let pid = Pid::from_child(&supervisor);
     wait_for_end(pid);
-    with_supervisors(|known| {
+    let status = with_supervisors(|known| {
         known.remove(&pid);
         supervisor.wait()
-    })
+    });
+    if !status.as_ref().is_ok_and(ExitStatus::success) {
+        IS_LEFT.store(true, Ordering::Relaxed);
+    }
+    // What could not be killed ends some day. While a supervisor is being started or reaped, that is
+    // for whoever reaps next.
+    if ADOPTS.load(Ordering::Relaxed)
+        && IS_LEFT.load(Ordering::Relaxed)
+        && let Ok(mut supervisors) = SUPERVISORS.try_write()
+    {
+        let known = supervisors.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // where `/proc` cannot be read, the dead stay
+        let _ = reap_dead(|child| known.contains(&child));
+    }
+    status
 }
 
 /// Ends what a supervisor left behind that was killed.
 fn end_orphans() -> io::Result<()> {
-    let Some(before) = ADOPTS.get() else { return Ok(()) };
+    if !ADOPTS.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let mut supervisors = SUPERVISORS.write().unwrap_or_else(PoisonError::into_inner);
     let known = supervisors.get_mut().unwrap_or_else(PoisonError::into_inner);
-    end_all(|child| known.contains(&child) || before.contains(&child))
+    end_all(UNTIL_ENDED, |child| known.contains(&child))
 }
 
 /// A script and its supervisor; dropping it ends all that the script started.
 pub(super) struct Supervised {
     control: UnixStream,
+    program: PathBuf,
     /// What is to be started, and how much of it is told.
     request: Vec<u8>,
     told: usize,
@@ -132,6 +170,9 @@ impl Supervised {
             .stderr(Stdio::piped())
             // an interruption at the terminal is for this process alone
             .process_group(0);
+        if let Some(folders) = std::env::var_os(LIBRARIES) {
+            command.env(LIBRARIES, folders);
+        }
         let mut supervisor = {
             let supervisors = SUPERVISORS.read().unwrap_or_else(PoisonError::into_inner);
             let supervisor = command.spawn()?;
@@ -142,8 +183,8 @@ impl Supervised {
         let (stdout, stderr) = (supervisor.stdout.take(), supervisor.stderr.take());
         // from here on it is reaped whatever happens
         let (told, answers, ending) = (0, Vec::new(), None);
-        let supervisor = Some(supervisor);
-        let this = Self { control, request, told, answers, supervisor, ending };
+        let (program, supervisor) = (call.supervisor.clone(), Some(supervisor));
+        let this = Self { control, program, request, told, answers, supervisor, ending };
         let stdout = stdout.expect("a piped stream has a pipe");
         let stderr = stderr.expect("a piped stream has a pipe");
         let pipes = (stdin, ChildStdout::from_std(stdout)?, ChildStderr::from_std(stderr)?);
@@ -154,8 +195,17 @@ impl Supervised {
     pub(super) fn terminate(&self) {
         // a supervisor that does not even know what to start has nothing to end
         if self.told == self.request.len() {
+            self.wake();
             // it fails if the supervisor has ended
             let _ = send(&self.control, &[TERMINATE], SendFlags::NOSIGNAL);
+        }
+    }
+
+    /// Lets a supervisor go on that its script, or somebody else, has stopped.
+    fn wake(&self) {
+        if let Some(supervisor) = &self.supervisor {
+            // its id is its own until it is reaped
+            let _ = kill_process(Pid::from_child(supervisor), Signal::CONT);
         }
     }
 
@@ -176,12 +226,21 @@ impl Supervised {
         while let Ok(count @ 1..) = self.control.read(&mut chunk).await {
             self.answers.extend(&chunk[..count]);
         }
-        // the socket is closed, and so the supervisor is as good as gone
+        self.conclude();
+    }
+
+    /// Takes down how it ended. The socket is closed, or the supervisor killed, and so as good as
+    /// gone.
+    fn conclude(&mut self) {
         let status = match self.supervisor.take() {
             Some(supervisor) => reap(supervisor),
             None => Err(io::ErrorKind::NotFound.into()),
         };
         let ending = Ending::read(&self.answers);
+        if !matches!(ending, Ending::Lost { is_started: false }) && !is_proven(&self.program) {
+            let mut proven = PROVEN.lock().unwrap_or_else(PoisonError::into_inner);
+            proven.insert(self.program.clone());
+        }
         if matches!(ending, Ending::Lost { .. }) {
             // where `/proc` cannot be read, nothing more can be done
             let _ = end_orphans();
@@ -189,21 +248,37 @@ impl Supervised {
         self.ending = Some((ending, status));
     }
 
-    /// Kills what still runs, and answers how the script and its supervisor ended.
+    /// Kills what still runs, and answers how the script and its supervisor ended. A supervisor that
+    /// cannot do that in time is killed itself.
     pub(super) async fn end(mut self) -> (Ending, io::Result<ExitStatus>) {
         // it fails if the supervisor has ended
         let _ = shutdown(&self.control, Shutdown::Write);
-        self.ended().await;
+        self.wake();
+        if timeout(UNTIL_ENDED, self.ended()).await.is_err() {
+            if let Some(supervisor) = &mut self.supervisor {
+                // it fails for nobody but one that is gone
+                let _ = supervisor.kill();
+            }
+            self.conclude();
+        }
         self.ending.take().expect("it has ended")
     }
 }
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        if let Some(supervisor) = self.supervisor.take() {
+        self.wake();
+        if let Some(mut supervisor) = self.supervisor.take() {
             let _ = shutdown(&self.control, Shutdown::Both);
             // without a thread it stays to be reaped by whoever outlives this process
-            let _ = thread::Builder::new().spawn(move || reap(supervisor));
+            let _ = thread::Builder::new().spawn(move || {
+                let is_killed = !has_ended_within(Pid::from_child(&supervisor), UNTIL_ENDED)
+                    && supervisor.kill().is_ok();
+                let _ = reap(supervisor);
+                if is_killed {
+                    let _ = end_orphans();
+                }
+            });
         }
     }
 }

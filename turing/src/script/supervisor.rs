@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::io::retry_on_intr;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::socket_type;
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getrlimit, kill_process,
@@ -20,7 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
-use super::children::{end_all, terminate};
+use super::children::{end_all, has_children, terminate};
 use super::wire::{Answer, Request, TERMINATE};
 
 /// The first argument of a program that is started to supervise a script.
@@ -52,36 +52,52 @@ fn supervise() -> io::Result<()> {
     runtime.block_on(async {
         control.set_nonblocking(true)?;
         let mut control = UnixStream::from_std(control)?;
+        let deaths = signal(SignalKind::child());
+        let ready = deaths.and_then(|deaths| outlive_signals().map(|()| deaths));
         // from here on some of it may have been done
         control.write_all(&Answer::Started.encode()).await?;
-        let answer = match start(&request, input) {
+        let started = ready.and_then(|deaths| Ok((start(&request, input)?, deaths)));
+        let answer = match started {
             Ok((script, deaths)) => Answer::Ended(see_to(script, deaths, &mut control).await?),
             Err(error) => refusal(&error),
         };
         control.write_all(&answer.encode()).await
-    })
+    })?;
+    // the exit code says so to whom it is left
+    if has_children() { Err(io::Error::other("what may not be killed is left")) } else { Ok(()) }
 }
 
 fn refusal(error: &io::Error) -> Answer {
     Answer::Refused(error.raw_os_error().unwrap_or(0))
 }
 
-/// Starts the script, and answers where its death is told.
-fn start(request: &Request, input: OwnedFd) -> io::Result<(Pid, Signals)> {
+/// Keeps signals from ending this process by which a service manager asks all processes of a service
+/// to end: the script hears them itself, and is not ended before it has cleaned up.
+///
+/// They are handled rather than ignored, because what is ignored stays so in whatever is started.
+fn outlive_signals() -> io::Result<()> {
+    for kind in [SignalKind::hangup, SignalKind::interrupt, SignalKind::quit, SignalKind::terminate]
+    {
+        // the handler stays
+        drop(signal(kind())?);
+    }
+    Ok(())
+}
+
+/// Starts the script.
+fn start(request: &Request, input: OwnedFd) -> io::Result<Pid> {
     // whoever loses its parent below this process becomes its child, whatever groups and sessions
     // it made
     set_child_subreaper(Some(getpid()))?;
     let null = File::options().write(true).open("/dev/null")?;
-    // before there is a child that can die
-    let deaths = signal(SignalKind::child())?;
     let script = Pid::from_child(&spawn(request, input)?);
     // the script's pipes end with the script and what it started
     if let Err(error) = dup2_stdout(&null).and_then(|()| dup2_stderr(&null)) {
         kill(script)?;
-        end_all(|_| false)?;
+        end_all(Duration::MAX, |_| false)?;
         return Err(error.into());
     }
-    Ok((script, deaths))
+    Ok(script)
 }
 
 /// Waits until the script has ended, or ends it when nobody waits for it any more; then ends what it
@@ -102,7 +118,7 @@ async fn see_to(script: Pid, mut deaths: Signals, control: &mut UnixStream) -> i
         Some(status) => status,
         None => kill(script)?,
     };
-    end_all(|_| false)?;
+    end_all(Duration::MAX, |_| false)?;
     Ok(status)
 }
 
@@ -148,12 +164,15 @@ fn reap_until(script: Pid) -> Option<i32> {
     None
 }
 
-/// Kills the script with its group, and answers its wait status.
+/// Kills the script with its group, and answers its wait status. One that may not be killed, as it
+/// has become a program that `sudo` started, is left, and answered for as if it were dead.
 fn kill(script: Pid) -> io::Result<i32> {
     // its id is its own, and its group's, until it is reaped
     let _ = kill_process_group(script, Signal::KILL);
     // it may have gone to another group
-    let _ = kill_process(script, Signal::KILL);
+    if kill_process(script, Signal::KILL) == Err(Errno::PERM) {
+        return Ok(Signal::KILL.as_raw());
+    }
     let reaped = retry_on_intr(|| waitpid(Some(script), WaitOptions::empty()))?;
     Ok(reaped.map_or(0, |(_, status)| status.as_raw()))
 }

@@ -14,7 +14,7 @@ async fn a_child_that_outlives_its_script_is_killed() {
 }
 
 /// Ways by which a script leaves something behind; `hold` holds on to what the test watches.
-const WAYS: [&str; 9] = [
+const WAYS: [&str; 10] = [
     "hold &",
     "timeout 1000 ./hold &",
     "setsid ./hold &",
@@ -24,11 +24,15 @@ const WAYS: [&str; 9] = [
     "setsid sh -c 'trap \"\" TERM HUP INT; timeout 1000 ./hold & wait' &",
     "sh -c 'set -m; ./hold & ./hold &'",
     "(exec timeout 1000 env -i /bin/sh ./hold) < /dev/null > /dev/null 2>&1 &",
+    // the system cuts its name within a character
+    "setsid ./12345678901234ä.sh > /dev/null 2>&1 &",
 ];
 
 /// A script that leaves something behind in one way, and goes on when that is there.
 fn leaving(sandbox: &Sandbox, held: &Held, way: &str, then: &str) -> ScriptCall {
     sandbox.write("hold", &format!("#!/bin/sh\n{}\nexec sleep 1000\n", held.hold()), 0o755);
+    let endless = format!("#!/bin/sh\n{}\nwhile :; do sleep 1000; done\n", held.hold());
+    sandbox.write("12345678901234ä.sh", &endless, 0o755);
     let body = format!(
         "hold() {{ . ./hold; }}\n{way}\nwhile [ ! -s {counted} ]; do :; done\n{then}",
         counted = held.counted()
@@ -132,6 +136,56 @@ async fn a_script_that_kills_its_supervisor_is_interrupted() {
     assert_eq!(failure_type, FailureType::Interrupted);
     assert_contains(&error, "lost its supervisor");
     assert_contains(&error, "SIGKILL");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_asked_to_end_lets_its_script_end_first() {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
+        let sandbox = Sandbox::new();
+        let held = sandbox.held();
+        let cleanup = format!(
+            "trap 'echo cleaned; exit 0' {signal}; kill -{signal} $PPID $$; while :; do :; done"
+        );
+        let call = leaving(&sandbox, &held, "setsid ./hold &", &cleanup);
+        assert_eq!(output(run_script(&call).await), "cleaned", "{signal}");
+        assert!(held.is_free(), "{signal}");
+    }
+    // what the supervisor does not heed, the script does
+    let (_, error, _) =
+        failure(Sandbox::new().run("kill -TERM $PPID $$; while :; do :; done").await);
+    assert_contains(&error, "SIGTERM");
+}
+
+#[tokio::test]
+async fn a_supervisor_that_is_stopped_holds_no_call() {
+    let sandbox = Sandbox::new();
+    let held = sandbox.held();
+    let mut call = leaving(&sandbox, &held, "setsid ./hold &", "kill -STOP $PPID; exec sleep 1000");
+    call.limits.time = Duration::from_millis(500);
+    assert_eq!(failure(run_script(&call).await).0, FailureType::Timeout);
+    assert!(held.is_free());
+
+    let sandbox = Sandbox::new();
+    let held = sandbox.held();
+    let then = "kill -STOP $PPID; echo > stopped; exec sleep 1000";
+    let call = leaving(&sandbox, &held, "setsid ./hold &", then);
+    let running = tokio::spawn(async move { run_script(&call).await });
+    eventually("its supervisor is stopped", || sandbox.path("stopped").exists()).await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    eventually("nothing holds on", || held.is_free()).await;
+}
+
+#[tokio::test]
+async fn a_supervisor_that_hears_nothing_holds_no_call() {
+    let sandbox = Sandbox::new();
+    let mut call = sandbox.call("echo ok");
+    let body = format!("echo $$ > {}; exec sleep 1000", sandbox.path("pids").display());
+    call.supervisor = sandbox.started_here("deaf", &body);
+    call.limits.time = Duration::from_millis(500);
+    call.limits.grace = Duration::from_millis(1);
+    assert_eq!(failure(run_script(&call).await).0, FailureType::Timeout);
+    all_gone(&sandbox.pids("pids")).await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub(crate) use std::collections::BTreeMap;
 pub(crate) use std::fs;
 pub(crate) use std::os::unix::fs::PermissionsExt;
 pub(crate) use std::path::{Path, PathBuf};
+use std::process::Command;
 pub(crate) use std::time::Duration;
 
 pub(crate) use rustix::process::Pid;
@@ -54,6 +55,16 @@ impl Sandbox {
             input: Vec::new(),
             limits: ScriptLimits { time: Duration::from_secs(60), ..ScriptLimits::default() },
         }
+    }
+
+    /// A shell script that this process may start itself: it is written by another one, so that it
+    /// is never found open for writing.
+    pub(crate) fn started_here(&self, name: &str, body: &str) -> PathBuf {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "printf '#!/bin/sh\n%s\n' \"$2\" > \"$1\"; chmod +x \"$1\"", "sh"]);
+        shell.args([name, body]).current_dir(self.folder.path());
+        assert!(shell.status().unwrap().success());
+        self.path(name)
     }
 
     pub(crate) async fn run(&self, body: &str) -> ScriptOutcome {

@@ -1,7 +1,5 @@
 //! Scripts that cannot be started, and what is told about them.
 
-use std::process::Command;
-
 use super::sandbox::*;
 
 #[tokio::test]
@@ -99,15 +97,11 @@ async fn a_program_for_another_system_is_told_so() {
 async fn a_supervisor_that_is_none_is_no_failure_of_the_script() {
     let sandbox = Sandbox::new();
     let mut call = sandbox.call("echo ran >> ran");
-    // nothing of this process writes what it starts at once
-    let write = "printf '#!/bin/sh\\nkill -9 $$\\n' > killed; chmod +x killed";
-    let mut written = Command::new("/bin/sh");
-    written.args(["-c", write]).current_dir(sandbox.folder.path());
-    assert!(written.status().unwrap().success());
+    let killed = sandbox.started_here("killed", "kill -9 $$");
     for (supervisor, told) in [
         (sandbox.path("absent"), "could not be started"),
         (PathBuf::from("/bin/false"), "exited with code 1"),
-        (sandbox.path("killed"), "SIGKILL"),
+        (killed, "SIGKILL"),
     ] {
         call.supervisor = supervisor;
         let ScriptOutcome::NotStarted { passes, error } = run_script(&call).await else {
@@ -118,6 +112,21 @@ async fn a_supervisor_that_is_none_is_no_failure_of_the_script() {
         assert_eq!(passes, told == "SIGKILL", "{error}");
     }
     assert!(!sandbox.path("ran").exists());
+}
+
+#[tokio::test]
+async fn a_supervisor_that_was_one_before_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let good = sandbox.path("supervisor");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_turing"), &good).unwrap();
+    let mut call = sandbox.call("echo ok");
+    call.supervisor = good.clone();
+    assert_eq!(output(run_script(&call).await), "ok");
+    let is_waited_for = |outcome| matches!(outcome, ScriptOutcome::NotStarted { passes: true, .. });
+    fs::remove_file(&good).unwrap();
+    assert!(is_waited_for(run_script(&call).await), "it is gone");
+    std::os::unix::fs::symlink("/bin/false", &good).unwrap();
+    assert!(is_waited_for(run_script(&call).await), "it does nothing");
 }
 
 #[tokio::test]

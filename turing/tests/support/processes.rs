@@ -39,6 +39,18 @@ impl Held {
         format!("{}.counted", self.path.display())
     }
 
+    /// The processes that have it open.
+    pub(crate) fn holders(&self) -> Vec<u32> {
+        let numbers = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
+        let pids = numbers.filter_map(|name| name.into_string().ok()?.parse().ok());
+        pids.filter(|pid: &u32| {
+            // who is gone meanwhile has nothing open
+            let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|path| path == self.path)
+        })
+        .collect()
+    }
+
     /// True if nobody holds on.
     pub(crate) fn is_free(&self) -> bool {
         let file = fs::File::open(&self.path).unwrap();
