@@ -13,6 +13,7 @@ pub use condition::Condition;
 pub use seconds::{Seconds, SecondsError};
 
 use crate::ids::{ActorId, ConversationId, WorkflowId};
+use crate::names::FailureType;
 use crate::template::Template;
 
 /// A directed graph of conversations.
@@ -136,9 +137,24 @@ impl RetryPolicy {
         Duration::try_from_secs_f64(seconds).unwrap_or_default()
     }
 
-    /// How long a pause lasts that an actor asked for, if it did: at most as long as any delay.
-    pub fn pause(&self, asked: Option<Duration>) -> Duration {
-        asked.unwrap_or_default().min(self.max_seconds.into())
+    /// How long an actor gets no call after a failure: not at all, unless it is `rate_limited`.
+    /// Then as long as it asked for, at most as long as any delay; if it named no time, as long as
+    /// the longest delay before the next attempt when `retries` have been made.
+    pub fn pause(
+        &self,
+        failure_type: &FailureType,
+        retries: u32,
+        asked: Option<Duration>,
+    ) -> Duration {
+        match failure_type {
+            FailureType::RateLimited => self.least_delay(asked).unwrap_or(self.delay(retries, 1.0)),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The delay that an actor asked for, if it did: at most as long as any.
+    pub(crate) fn least_delay(&self, asked: Option<Duration>) -> Option<Duration> {
+        asked.map(|asked| asked.min(self.max_seconds.into()))
     }
 }
 

@@ -133,9 +133,13 @@ async fn read(call: &LlmCall, response: Response<Incoming>) -> Result<Answer, Ca
     if !response.status().is_success() {
         return Err(refusal::read(response, api_key.as_ref()).await);
     }
-    if let Some(coding) = client::content_coding(response.headers()) {
-        return Err(CallError::Compressed(refusal::quote(&coding, api_key.as_ref())));
-    }
+    let coding = client::content_coding(response.headers());
     let body = client::read_whole(response.into_body(), limits.output_bytes).await?;
-    answer::read(actor, &body, limits.output_bytes, api_key.as_ref())
+    let answer = answer::read(actor, &body, limits.output_bytes, api_key.as_ref());
+    answer.map_err(|error| match (error, coding) {
+        (CallError::Encoding(_), Some(coding)) => {
+            CallError::Compressed(refusal::quote(&coding, api_key.as_ref()))
+        }
+        (error, _) => error,
+    })
 }

@@ -42,7 +42,7 @@ use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId,
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
-use crate::lock::RunLock;
+use crate::lock::{LockError, RunLock, Standing};
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
@@ -163,7 +163,8 @@ struct Run<'a> {
 /// what [`Store::lock_run`] gave for it.
 ///
 /// Once `stop` becomes true it lets no further posting enter and starts no attempt, lets those in
-/// progress finish, and answers [`RunOutcome::Stopped`].
+/// progress finish, and answers [`RunOutcome::Stopped`], or [`RunError::NotBegun`] if it had not
+/// begun.
 ///
 /// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
 /// if another process was faster, the run stops in the same way.
@@ -192,7 +193,12 @@ pub async fn run(
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
     // what came before, the taking in of postings, may have taken long
-    lock.check().await?;
+    let mut stopped = stop.clone();
+    tokio::select! {
+        biased;
+        checked = lock.check() => drop(checked?),
+        Ok(_) = stopped.wait_for(|stop| *stop) => return Err(RunError::NotBegun),
+    }
     let clocks = Clocks { wall: environment.clock.clone(), timer };
     let began = clocks.timer.now();
     let runs =
@@ -288,8 +294,9 @@ impl Run<'_> {
         // somebody may have written to one meanwhile
         self.tell_unreadable_breakers();
         if self.report.open == 0 {
-            // that the run is complete is for who runs it to record
-            self.keep_lock().await?;
+            // that the run is complete is for who runs it to record, also if it is asked to stop
+            let checked = self.shared.lock.check().await;
+            self.kept(checked)?;
         }
         self.lost.take().map_or(Ok(()), Err)
     }
@@ -300,8 +307,19 @@ impl Run<'_> {
     }
 
     /// Asks for the lock, and takes it again if it was lost; stops if another process was faster.
+    /// Who asks it to stop meanwhile does not wait for that: [`goes_on`](Self::goes_on) is false.
     async fn keep_lock(&mut self) -> Result<(), RunError> {
-        match self.shared.lock.check().await.map_err(RunError::from) {
+        let (lock, mut stop) = (self.shared.lock.clone(), self.stop.clone());
+        tokio::select! {
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
+            checked = lock.check() => self.kept(checked),
+        }
+    }
+
+    /// Goes on with what was asked of the lock.
+    fn kept(&mut self, checked: Result<Standing, LockError>) -> Result<(), RunError> {
+        match checked.map_err(RunError::from) {
             Ok(_) => self.tell_losses(),
             Err(error @ RunError::LockLost { .. }) => self.lose(error),
             Err(error) => return Err(error),

@@ -3,6 +3,9 @@
 
 mod support;
 
+#[path = "lock/between.rs"]
+mod between;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -5,9 +5,10 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use support::{Workspace, find, names};
 
@@ -248,6 +249,42 @@ fn a_call_that_says_nothing_about_the_actor_is_not_the_one_that_its_breaker_wait
             "circuit_breaker_closed",
         ]
     );
+    // no sooner than any posting calls it
+    let events_of_posting = workspace.events(1);
+    let retries = events_of_posting.iter().filter(|event| event["event_type"] == "retry_scheduled");
+    let due: Vec<_> = retries.map(|event| time(&event["payload"]["due_at"])).collect();
+    assert!(time(&events[3]["payload"]["until"]) >= due[1], "{events:#?}");
+}
+
+fn time(text: &Value) -> DateTime<Utc> {
+    text.as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_endpoint_that_wants_a_pause_and_names_no_time_costs_no_posting() {
+    const POSTINGS: usize = 30;
+    const PARALLEL: usize = 6;
+    let began = OnceLock::new();
+    let (endpoint, asked) = serve(move |_, _| {
+        match began.get_or_init(Instant::now).elapsed() < Duration::from_secs(1) {
+            true => (429, "", json!({"error": "slow down"})),
+            false => (200, "", json!({"model": "small:1b", "response": "[FAIL]", "done": true})),
+        }
+    });
+    let workspace = with_breaker(&endpoint, 5, 0.1);
+    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    workspace.file("workflow.toml", text.replacen("base_seconds = 0.01", "base_seconds = 1", 1));
+    workspace.postings(POSTINGS);
+    workspace.run(&["--parallel", &PARALLEL.to_string()]).expect_code(0);
+
+    // only what was under way at the first refusal was refused
+    let failures = failures(&workspace, POSTINGS);
+    assert!((1..=PARALLEL).contains(&failures.len()), "{failures:?}");
+    assert_eq!(asked.lock().unwrap().len(), POSTINGS + failures.len());
+    for posting in 1..=POSTINGS {
+        let events = workspace.events(posting as i32);
+        assert!(names(&events).contains(&"llm_call_completed"), "{events:#?}");
+    }
 }
 
 #[test]

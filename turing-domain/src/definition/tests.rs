@@ -1,4 +1,5 @@
 use super::*;
+use crate::names::FailureType;
 
 const FULL: &str = r#"
     [workflow]
@@ -156,7 +157,24 @@ fn delays_double_up_to_the_longest_and_are_spread_by_jitter() {
 #[test]
 fn a_pause_lasts_as_long_as_asked_and_no_longer_than_any_delay() {
     let retry = RetryPolicy::default();
-    assert_eq!(retry.pause(None), Duration::ZERO);
-    assert_eq!(retry.pause(Some(Duration::from_millis(20_500))), Duration::from_millis(20_500));
-    assert_eq!(retry.pause(Some(Duration::MAX)), Duration::from_secs(300));
+    let pause = |retries, asked: Option<f64>| {
+        let asked = asked.map(Duration::from_secs_f64);
+        retry.pause(&FailureType::RateLimited, retries, asked).as_secs_f64()
+    };
+    assert_eq!(pause(3, Some(20.5)), 20.5);
+    assert_eq!(pause(3, Some(0.0)), 0.0);
+    assert_eq!(pause(3, Some(1e9)), 300.0);
+}
+
+#[test]
+fn a_pause_without_a_time_lasts_as_long_as_the_longest_delay() {
+    let retry = RetryPolicy::default();
+    for retries in [0, 1, 3, u32::MAX] {
+        let pause = retry.pause(&FailureType::RateLimited, retries, None);
+        assert_eq!(pause, retry.delay(retries, 1.0), "{retries}");
+        assert!(!pause.is_zero(), "{retries}");
+    }
+    for other in [FailureType::CutOff, FailureType::Connection, FailureType::from("cosmic_ray")] {
+        assert_eq!(retry.pause(&other, 3, None), Duration::ZERO, "{other:?}");
+    }
 }

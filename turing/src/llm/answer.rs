@@ -34,9 +34,11 @@ pub(super) fn read(
     let said = Said::of(actor.protocol, &body);
     if let Some(error) = body.told("error") {
         // where there is an error, nothing else need be in order
-        return Err(match said.is_ok_and(|said| said.ending() == Some(Ending::BrokenOff)) {
-            true => CallError::BrokenOff(refusal::words(error, key)),
-            false => refusal::in_answer(error, key),
+        return Err(match said {
+            Ok(said) if said.ending() == Some(Ending::BrokenOff) => {
+                said.broken_off(Some(error), key)
+            }
+            _ => refusal::in_answer(error, key),
         });
     }
     if body.noted::<bool>("done") == Some(false) {
@@ -184,17 +186,28 @@ impl<'a> Said<'a> {
         }
     }
 
+    /// What breaking off comes to, with what the body says beside it: a status by which the request
+    /// is at fault, if an error names one, or else what went wrong there.
+    fn broken_off(&self, beside: Option<&RawValue>, key: Option<&Secret>) -> CallError {
+        let mut errors = [beside, self.error].into_iter().flatten();
+        if let Some(error) = errors.clone().find(|error| refusal::is_of_client(error)) {
+            return refusal::in_answer(error, key);
+        }
+        CallError::BrokenOff(match errors.next() {
+            Some(error) => refusal::words(error, key),
+            None => {
+                let reason = self.reason.as_deref().unwrap_or_default();
+                format!("its reason is `{}`", refusal::quote(reason, key))
+            }
+        })
+    }
+
     /// The text, if it is the whole answer.
     fn output(self, protocol: LlmProtocol, key: Option<&Secret>) -> Result<String, CallError> {
         let ending = self.ending();
-        let reason = self.reason.map(|reason| refusal::quote(&reason, key));
+        let reason = self.reason.as_ref().map(|reason| refusal::quote(reason, key));
         match ending {
-            Some(Ending::BrokenOff) => {
-                return Err(CallError::BrokenOff(match self.error {
-                    Some(error) => refusal::words(error, key),
-                    None => format!("its reason is `{}`", reason.unwrap_or_default()),
-                }));
-            }
+            Some(Ending::BrokenOff) => return Err(self.broken_off(None, key)),
             Some(Ending::Filtered) => return Err(CallError::Filtered(reason.unwrap_or_default())),
             Some(Ending::CutOff) | None => {}
         }

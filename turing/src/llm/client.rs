@@ -112,7 +112,8 @@ pub(super) fn secure_connector() -> io::Result<HttpsConnector<HttpConnector>> {
     Ok(builder.https_only().enable_http1().wrap_connector(connector()))
 }
 
-/// How a body is coded, if it must be decoded to be read; none of that was asked for.
+/// How a body is coded, by its header; no coding was asked for. Some servers name a charset there,
+/// so only a body that is no text is in a coding.
 pub(super) fn content_coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(CONTENT_ENCODING).iter();
     let texts: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();

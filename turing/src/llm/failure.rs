@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use hyper_util::client::legacy;
-use turing_domain::{FailureType, Llm};
+use turing_domain::{FailureType, Llm, LlmProtocol};
 
 use super::endpoint::{Address, EndpointError};
 use super::refusal::Refusal;
@@ -161,11 +161,15 @@ impl CallError {
                 "it wants to use a tool, and has none: tell it in `system` to answer by itself"
             }
             Self::CutOff { .. } => {
-                let limit = match actor.max_completion_tokens {
-                    Some(_) => "max_completion_tokens",
-                    None => "max_tokens",
+                let limit = match (actor.max_tokens, actor.max_completion_tokens) {
+                    (_, Some(_)) => "`max_completion_tokens`",
+                    // which of them the endpoint knows, only its documentation says
+                    (None, None) if actor.protocol == LlmProtocol::OpenaiChat => {
+                        "`max_tokens` or `max_completion_tokens`"
+                    }
+                    _ => "`max_tokens`",
                 };
-                return Some(format!("raise `{limit}`, or ask for a shorter answer"));
+                return Some(format!("raise {limit}, or ask for a shorter answer"));
             }
             Self::Filtered(_) | Self::Declined(_) => {
                 "change the input, or say in a rule with `on = \"failure\"` what follows"

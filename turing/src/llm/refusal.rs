@@ -82,8 +82,10 @@ pub(super) async fn read(response: Response<Incoming>, key: Option<&Secret>) -> 
         _ if status.is_redirection() => {
             location.split(['?', '#']).next().unwrap_or_default().to_owned()
         }
-        Some(coding) => format!("words that cannot be read, in the content coding `{coding}`"),
-        None => text_of(&body),
+        Some(coding) if !is_text(&body) => {
+            format!("words that cannot be read, in the content coding `{coding}`")
+        }
+        _ => text_of(&body),
     };
     let text = quote(&text, key);
     let failure_type = classify(status, asks_for_pause, &text);
@@ -101,10 +103,17 @@ pub(super) fn in_answer(error: &RawValue, key: Option<&Secret>) -> CallError {
     Refusal { failure_type, retry_after: None, status: None, text }.into()
 }
 
+/// Whether an error names a status from 400 to 499.
+pub(super) fn is_of_client(error: &RawValue) -> bool {
+    status_in(error).is_some_and(|status| status.is_client_error())
+}
+
+/// The status in an `error`, as a number or in digits.
 fn status_in(error: &RawValue) -> Option<StatusCode> {
     let error: Value = serde_json::from_str(error.get()).ok()?;
-    let code = u16::try_from(error.get("code")?.as_u64()?).ok()?;
-    let status = StatusCode::from_u16(code).ok()?;
+    let code = error.get("code")?;
+    let digits = code.as_str().map_or_else(|| code.to_string(), str::to_owned);
+    let status: StatusCode = digits.parse().ok()?;
     (status.is_client_error() || status.is_server_error()).then_some(status)
 }
 
@@ -149,6 +158,11 @@ fn by_text(text: &str) -> Option<FailureType> {
 
 fn is_about_a_model(text: &str) -> bool {
     text.to_lowercase().contains("model")
+}
+
+/// Whether it is UTF-8, as far as it was read.
+fn is_text(body: &[u8]) -> bool {
+    std::str::from_utf8(body).map_or_else(|error| error.error_len().is_none(), |_| true)
 }
 
 /// The message in an error body, wherever the known servers put it; any other body as it is.

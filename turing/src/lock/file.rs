@@ -57,17 +57,43 @@ impl FileLock {
 
     /// Locks the file anew if another one is in its place, or none; answers what happened to it.
     pub(super) fn keep(&mut self) -> Result<Option<String>, LockError> {
-        let Self { workflow, path, file } = &*self;
+        let Self { path, file, .. } = &*self;
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
-        if is_at(file, path).map_err(unusable)? {
-            return Ok(None);
+        match is_at(file, path).map_err(unusable)? {
+            true => Ok(None),
+            false => self.keep_elsewhere(),
         }
+    }
+
+    /// The same where the path does not lead to the file that this process has locked, as far as
+    /// the numbers of files tell.
+    fn keep_elsewhere(&mut self) -> Result<Option<String>, LockError> {
+        let Self { workflow, path, .. } = &*self;
         let loss = match path.exists() {
             true => format!("{} was replaced", path.display()),
             false => format!("{} was deleted", path.display()),
         };
+        match Self::at(path.clone(), *workflow) {
+            Ok(again) => {
+                *self = again;
+                Ok(Some(loss))
+            }
+            Err(LockError::Held { process, .. }) if process == std::process::id().to_string() => {
+                self.replace_own()?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Locks the file anew that is locked by a process with the number of this one: this process,
+    /// where a file system gives one file one number after the other, or one of another container.
+    fn replace_own(&mut self) -> Result<(), LockError> {
+        let Self { workflow, path, file } = &*self;
+        let unusable = |source| LockError::Unusable { path: path.clone(), source };
+        flock(file, FlockOperation::Unlock).map_err(|error| unusable(error.into()))?;
         *self = Self::at(path.clone(), *workflow)?;
-        Ok(Some(loss))
+        Ok(())
     }
 }
 
@@ -150,6 +176,18 @@ mod tests {
         assert!(loss.ends_with("was replaced"), "{loss}");
         FileLock::at(path.clone(), WorkflowId(1)).unwrap_err();
         assert_eq!(lock.keep().unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_whose_number_has_changed_stays_locked_by_who_locked_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("turing.db-run-1.lock");
+        let mut lock = FileLock::at(path.clone(), WorkflowId(1)).unwrap();
+        assert_eq!(lock.keep_elsewhere().unwrap(), None);
+        FileLock::at(path.clone(), WorkflowId(1)).unwrap_err();
+        assert_eq!(lock.keep().unwrap(), None);
+        drop(lock);
+        FileLock::at(path, WorkflowId(1)).unwrap();
     }
 
     #[test]

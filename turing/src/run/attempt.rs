@@ -7,7 +7,7 @@ use es_core::Payload;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use turing_domain::{
-    ActorId, ActorKind, Attempt, ConversationId, FailureType, InputValues, Llm, LlmUsage, Posting,
+    ActorKind, Attempt, ConversationId, FailureType, InputValues, Llm, LlmUsage, Posting,
     PostingId, RunId, Script, WorkflowId,
 };
 
@@ -92,7 +92,7 @@ pub(super) async fn execute(
             let document = document(&values, attempt, &input, &data);
             ask_script(shared, script, limit, document).await?
         }
-        ActorKind::Llm(llm) => ask_llm(shared, (actor.id, llm), limit, input).await.into(),
+        ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await.into(),
         ActorKind::Human => {
             let error = "this version cannot execute actors of type human".to_owned();
             Attempted::refused(FailureType::NotFound, error).into()
@@ -100,12 +100,7 @@ pub(super) async fn execute(
     })
 }
 
-async fn ask_llm(
-    shared: &Shared,
-    (actor, llm): (ActorId, &Llm),
-    limit: Option<Duration>,
-    input: String,
-) -> Attempted {
+async fn ask_llm(shared: &Shared, llm: &Llm, limit: Option<Duration>, input: String) -> Attempted {
     let api_key = match api_key(llm) {
         Ok(api_key) => api_key,
         Err(error) => return Attempted::refused(FailureType::InvalidInput, error.to_string()),
@@ -117,11 +112,6 @@ async fn ask_llm(
             Attempted { result: Ok(Answer { output, llm: usage }), duration }
         }
         LlmOutcome::Failed { failure_type, error, retry_after, duration } => {
-            if retry_after.is_some() {
-                // others are not to ask either; what is under way cannot be called back
-                let pause = shared.definition.workflow.retry.pause(retry_after);
-                shared.pauses.begin(actor, shared.clocks.timer.now(), pause);
-            }
             let model = Some(llm.model.clone());
             let problem = Problem { failure_type, error, stderr: None, model, retry_after };
             Attempted { result: Err(problem), duration }

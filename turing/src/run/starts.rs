@@ -32,6 +32,11 @@ impl Starts {
         Self { stop, free, reason, has_failed, failed }
     }
 
+    /// True once the run is to stop.
+    pub(super) fn are_over(&self) -> bool {
+        *self.stop.borrow()
+    }
+
     /// Lets one that waits try again.
     pub(super) fn attempt_ended(&self) {
         self.free.notify_one();
@@ -46,14 +51,10 @@ impl Starts {
         let factor = 2_u32.saturating_pow(tries.saturating_sub(1));
         let pause = FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE);
         let mut stop = self.stop.clone();
-        let stopped = async {
-            if stop.wait_for(|stop| *stop).await.is_err() {
-                // nobody is there to stop it
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
-            () = stopped => false,
+            // whatever else is so
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop) => false,
             () = self.free.notified() => true,
             () = tokio::time::sleep(pause) => true,
         }
@@ -97,7 +98,10 @@ mod tests {
         let starts = Starts::new(stopped);
         stop.send_replace(true);
         let began = tokio::time::Instant::now();
-        assert!(!starts.wait(1, "why".to_owned()).await);
+        for _ in 0..100 {
+            starts.attempt_ended();
+            assert!(!starts.wait(1, "why".to_owned()).await);
+        }
         assert_eq!(tokio::time::Instant::now(), began);
     }
 

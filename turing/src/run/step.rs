@@ -69,23 +69,44 @@ enum Made {
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
-    let mut tries = 0;
+    let (mut tries, mut was_unanswered) = (0, false);
     loop {
         let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
-        let state = match lock? {
-            Standing::Kept => loaded?,
-            // who had the lock in between may have made this attempt
-            Standing::TakenAgain => load(shared, posting).await?,
+        let standing = lock?;
+        let executed = async {
+            let state = match standing {
+                Standing::Kept => loaded?,
+                // who had the lock in between may have made this attempt
+                Standing::TakenAgain => load(shared, posting).await?,
+            };
+            // both may have taken long, as while the server was away
+            if shared.starts.are_over() {
+                return Ok((state, None));
+            }
+            let executed = match actor_at(shared, &state, attempt) {
+                Some(actor) => Some((actor, execute(shared, posting, &state, attempt).await?)),
+                None => None,
+            };
+            Ok::<_, RunError>((state, executed))
         };
-        let Some(actor) = actor_at(shared, &state, attempt) else {
-            return Ok(Made::Elsewhere(state));
+        let (state, executed) = match executed.await {
+            // nothing was begun; while the server is away the next look at the lock waits, or fails
+            Err(error) if error.is_unanswered() => {
+                if standing == Standing::Kept && was_unanswered {
+                    return Err(error);
+                }
+                was_unanswered = true;
+                continue;
+            }
+            executed => executed?,
         };
-        match execute(shared, posting, &state, attempt).await? {
-            Executed::Attempted(attempted) => {
+        match executed {
+            None => return Ok(Made::Elsewhere(state)),
+            Some((actor, Executed::Attempted(attempted))) => {
                 shared.starts.attempt_ended();
                 return Ok(Made::Here(actor, attempted));
             }
-            Executed::NotStarted(reason) => {
+            Some((_, Executed::NotStarted(reason))) => {
                 tries += 1;
                 if !shared.starts.wait(tries, reason).await {
                     // it stays where it is until the run is continued
@@ -116,6 +137,10 @@ async fn record(
             }
         }
         Err(Problem { failure_type, error, stderr, model, retry_after }) => {
+            let retry = &shared.definition.workflow.retry;
+            let pause = retry.pause(&failure_type, attempt.retries, retry_after);
+            // others are not to ask either; what is under way cannot be called back
+            shared.pauses.begin(actor, seen.at, pause);
             let failure = Failure {
                 attempt,
                 failure_type,
@@ -263,7 +288,8 @@ impl Record<'_> {
             let calls = match failure_type.is_counted() {
                 true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
                 false => {
-                    let pause = workflow.retry.pause(failure.retry_after);
+                    let (retry, asked) = (&workflow.retry, failure.retry_after);
+                    let pause = retry.pause(&failure_type, attempt.retries, asked);
                     breaker.give_back(failure.now.plus(pause))
                 }
             };

@@ -78,8 +78,8 @@ impl Run<'_> {
 
     async fn execute(&mut self, wave: Wave) -> Result<(), RunError> {
         self.keep_lock().await?;
-        if self.lost.is_some() {
-            // the agenda is for who runs the workflow
+        if !self.goes_on() {
+            // the agenda is for who runs the workflow next
             return Ok(());
         }
         let shared = self.shared.clone();

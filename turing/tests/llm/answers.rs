@@ -141,12 +141,29 @@ async fn a_compressed_answer_is_told_as_one() {
         assert_eq!(failure_type, FailureType::RateLimited);
         assert_contains(&error, &format!("in the content coding {shown}"));
     }
+}
+
+#[tokio::test]
+async fn a_text_is_read_whatever_its_content_coding_is_said_to_be() {
     let protocol = LlmProtocol::OllamaGenerate;
-    for coding in ["content-encoding: identity", "content-encoding: IDENTITY", "content-encoding:"]
-    {
-        let body = answer(protocol, json!("Fine.")).to_string();
-        let reply = Reply::status("200 OK", &[coding], body);
-        assert_eq!(completed(outcome(protocol, reply).await).0, "Fine.", "{coding}");
+    for coding in ["identity", "IDENTITY", "", "UTF-8", "none", "binary", "gzip"] {
+        let header = format!("content-encoding: {coding}");
+        let ask = async |status, body: &str| {
+            outcome(protocol, Reply::status(status, &[header.as_str()], body)).await
+        };
+        let good = answer(protocol, json!("Grüße.")).to_string();
+        assert_eq!(completed(ask("200 OK", &good).await).0, "Grüße.", "{coding}");
+        for body in ["<html>", "{}", ""] {
+            let (failure_type, error) = failure(ask("200 OK", body).await);
+            assert_eq!(failure_type, FailureType::InvalidOutput);
+            assert!(!error.contains("coding"), "{error}");
+        }
+        let (_, error) = failure(ask("500 Oh", "{\"error\": \"the gremlins\"}").await);
+        assert_contains(&error, ": the gremlins");
+        // cut within a letter, where no more is read
+        let long = "the gremlins x".to_owned() + &"ü".repeat(64 * 1024);
+        let (_, error) = failure(ask("500 Oh", &long).await);
+        assert_contains(&error, ": the gremlins x");
     }
 }
 

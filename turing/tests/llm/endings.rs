@@ -13,7 +13,18 @@ fn errors() -> Vec<(Value, Option<FailureType>)> {
         (json!("gremlins"), Some(FailureType::Unknown)),
         (json!({"message": "Rate limit reached"}), Some(FailureType::RateLimited)),
         (json!({"code": 502, "message": "Upstream error"}), Some(FailureType::Connection)),
+        (json!({"code": 429, "message": "Slow down"}), Some(FailureType::RateLimited)),
+        (json!({"code": "403", "message": "Moderated"}), Some(FailureType::InvalidInput)),
     ]
+}
+
+/// What the same `error` comes to where the answer broke off: a status from 400 to 499 counts.
+fn broken(error: &Value) -> FailureType {
+    match error.get("code").map(Value::to_string).as_deref() {
+        Some("429") => FailureType::RateLimited,
+        Some("\"403\"") => FailureType::InvalidInput,
+        _ => FailureType::BrokenOff,
+    }
 }
 
 /// What the reason of an answer to end there comes to; `None` where its text is the answer.
@@ -66,20 +77,20 @@ fn contents() -> Vec<(Value, Form)> {
 }
 
 /// What comes of an answer, read in words: an error is one whatever stands beside it; then counts
-/// how the answer ends, then what it says.
+/// how the answer ends, then what it says. `errors` are all that may tell why it was broken off.
 fn expected(
     error: Option<&FailureType>,
     ending: Option<&FailureType>,
+    errors: &[&Value],
     is_refused: bool,
     content: Form,
 ) -> Result<&'static str, FailureType> {
-    let is_broken = ending == Some(&FailureType::BrokenOff);
+    let mut broken = errors.iter().map(|error| broken(error));
+    let broken = broken.find(|broken| *broken != FailureType::BrokenOff);
     match (error, ending, content) {
-        (Some(_), ..) if is_broken => Err(FailureType::BrokenOff),
+        (_, Some(FailureType::BrokenOff), _) => Err(broken.unwrap_or(FailureType::BrokenOff)),
         (Some(error), ..) => Err(error.clone()),
-        (_, Some(ending), _) if is_broken || *ending == FailureType::Filtered => {
-            Err(ending.clone())
-        }
+        (_, Some(FailureType::Filtered), _) => Err(FailureType::Filtered),
         _ if is_refused => Err(FailureType::Refused),
         (_, _, Form::Refusal) => Err(FailureType::Refused),
         (_, _, Form::Unreadable) => Err(FailureType::InvalidOutput),
@@ -125,7 +136,8 @@ async fn an_answer_of_ollama_comes_to_what_the_model_says() {
     for (error, of_error) in errors() {
         for (reason, of_reason) in reasons() {
             for (content, form) in contents() {
-                let expected = expected(of_error.as_ref(), of_reason.as_ref(), false, form);
+                let (of_error, of_reason) = (of_error.as_ref(), of_reason.as_ref());
+                let expected = expected(of_error, of_reason, &[&error], false, form);
                 for protocol in [LlmProtocol::OllamaGenerate, LlmProtocol::OllamaChat] {
                     let mut body = answer(protocol, content.clone());
                     body["done_reason"] = reason.clone();
@@ -141,19 +153,19 @@ async fn an_answer_of_ollama_comes_to_what_the_model_says() {
 async fn an_answer_of_completions_comes_to_what_the_model_says() {
     let echo = Echo::start().await;
     let protocol = LlmProtocol::OpenaiChat;
-    let upstream = json!({"code": 502, "message": "Upstream error"});
     for (error, of_error) in errors() {
         for (reason, of_reason) in reasons() {
             for (content, form) in contents() {
                 for (refusal, is_refused) in [(json!(""), false), (json!("I can't."), true)] {
-                    for (broken, is_broken) in [(json!({}), false), (upstream.clone(), true)] {
-                        let broken_off = is_broken.then_some(FailureType::BrokenOff);
+                    for (inner, of_inner) in errors() {
+                        let broken_off = of_inner.map(|_| FailureType::BrokenOff);
                         let ending = broken_off.as_ref().or(of_reason.as_ref());
-                        let expected = expected(of_error.as_ref(), ending, is_refused, form);
+                        let (of_error, errors) = (of_error.as_ref(), [&error, &inner]);
+                        let expected = expected(of_error, ending, &errors, is_refused, form);
                         let body = json!({"error": error, "choices": [{
                             "message": {"content": content, "refusal": refusal},
                             "finish_reason": reason,
-                            "error": broken,
+                            "error": inner,
                         }]});
                         echo.check(protocol, &body, expected).await;
                     }
@@ -173,12 +185,16 @@ async fn each_ending_is_told_in_its_words() {
     let mut upstream = completion(json!({"content": "[PASS] The adv"}), "error");
     upstream["choices"][0]["error"] = json!({"code": 502, "message": "Upstream\nerror"});
     let text = json!({"content": "[PASS] The adv"});
+    let mut slow = completion(text.clone(), "error");
+    slow["choices"][0]["error"] = json!({"code": 429, "message": "Slow down"});
     let cases = [
+        (slow, "answered with an error: Slow down"),
         (upstream, "broke its answer off: Upstream error"),
         (completion(text.clone(), "abort"), "broke its answer off: its reason is `abort`"),
         (
             completion(text.clone(), "length"),
-            "stopped at the limit of tokens, after: [PASS] The adv; raise `max_tokens`",
+            "stopped at the limit of tokens, after: [PASS] The adv; raise `max_tokens` or \
+             `max_completion_tokens`, or ask",
         ),
         (
             completion(json!({"content": ""}), "length"),
@@ -208,13 +224,27 @@ async fn each_ending_is_told_in_its_words() {
 }
 
 #[tokio::test]
-async fn the_limit_that_was_set_is_the_one_to_raise() {
-    let body = completion(json!({"content": "The"}), "length");
-    let server = Server::start(Reply::body(body.to_string())).await;
-    let mut call = server.call(LlmProtocol::OpenaiChat);
-    call.actor.max_completion_tokens = Some(1);
-    let (_, error) = failure(call_llm(&LlmClient::new(), &call).await);
-    assert_contains(&error, "raise `max_completion_tokens`");
+async fn the_limit_to_raise_is_the_one_that_was_set_or_can_be() {
+    let both = "`max_tokens` or `max_completion_tokens`";
+    let cases = [
+        (LlmProtocol::OpenaiChat, None, None, both),
+        (LlmProtocol::OpenaiChat, Some(1), None, "`max_tokens`"),
+        (LlmProtocol::OpenaiChat, None, Some(1), "`max_completion_tokens`"),
+        (LlmProtocol::OllamaChat, None, None, "`max_tokens`"),
+        (LlmProtocol::OllamaGenerate, Some(1), None, "`max_tokens`"),
+    ];
+    for (protocol, max_tokens, max_completion_tokens, told) in cases {
+        let mut body = answer(protocol, json!("The"));
+        match protocol {
+            LlmProtocol::OpenaiChat => body["choices"][0]["finish_reason"] = json!("length"),
+            _ => body["done_reason"] = json!("length"),
+        }
+        let server = Server::start(Reply::body(body.to_string())).await;
+        let mut call = server.call(protocol);
+        call.actor = Llm { max_tokens, max_completion_tokens, ..call.actor };
+        let (_, error) = failure(call_llm(&LlmClient::new(), &call).await);
+        assert_contains(&error, &format!("; raise {told}, or ask for a shorter answer"));
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::server::*;
@@ -84,16 +85,20 @@ async fn the_pause_that_an_endpoint_asks_for_is_told() {
 #[tokio::test]
 async fn an_error_that_names_a_status_counts_as_that_status() {
     let cases = [
-        (429, FailureType::RateLimited),
-        (502, FailureType::Connection),
-        (401, FailureType::InvalidInput),
-        (404, FailureType::NotFound),
-        (200, FailureType::Unknown),
-        (17, FailureType::Unknown),
-        (70_000, FailureType::Unknown),
+        (json!(429), FailureType::RateLimited),
+        (json!("429"), FailureType::RateLimited),
+        (json!(502), FailureType::Connection),
+        (json!(401), FailureType::InvalidInput),
+        (json!(404), FailureType::NotFound),
+        (json!(200), FailureType::Unknown),
+        (json!(17), FailureType::Unknown),
+        (json!(70_000), FailureType::Unknown),
+        (json!(-429), FailureType::Unknown),
+        (json!(4.29), FailureType::Unknown),
+        (json!("rate_limit_exceeded"), FailureType::Unknown),
     ];
     for (code, expected) in cases {
-        let body = serde_json::json!({"error": {"message": "so it is", "code": code}});
+        let body = json!({"error": {"message": "so it is", "code": code}});
         let (failure_type, error) = refusal("200 OK", &[], &body.to_string()).await;
         assert_eq!(failure_type, expected, "{code}");
         assert_contains(&error, "answered with an error: so it is");
@@ -124,10 +129,7 @@ async fn a_refusal_is_classified_by_its_text_where_the_status_leaves_it_open() {
         ),
     ];
     for (status, text, expected) in cases {
-        let bodies = [
-            serde_json::json!({ "error": text }),
-            serde_json::json!({ "error": {"message": text, "code": 17} }),
-        ];
+        let bodies = [json!({ "error": text }), json!({ "error": {"message": text, "code": 17} })];
         for body in bodies {
             let (failure_type, error) = refusal(status, &[], &body.to_string()).await;
             assert_eq!(failure_type, expected, "{status} {body}");

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use es_pgtest::{Server, TransactionPooler};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use turing::lock::RunLock;
 use turing::store::{Access, Store, StoreUrl};
 use turing_domain::WorkflowId;
@@ -148,6 +148,57 @@ fn a_run_whose_lock_somebody_else_took_begins_nothing_more() {
 #[test]
 fn a_run_that_was_asleep_while_somebody_else_took_its_lock_begins_nothing_more() {
     begins_nothing_more_once_somebody_else_has_the_lock(true);
+}
+
+/// A process of the server that does nothing until this is dropped.
+struct Frozen(Pid);
+
+impl Frozen {
+    /// The one that holds the lock of a run.
+    fn holder(database: &Database) -> Self {
+        let holders = database.texts(&format!("SELECT l.pid::text FROM {HOLDERS}"));
+        let [holder] = &holders[..] else { panic!("{holders:?}") };
+        let holder = Pid::from_raw(holder.parse().unwrap()).unwrap();
+        kill_process(holder, Signal::STOP).unwrap();
+        Self(holder)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+/// The server does not answer for the lock, which would be waited for and asked for again for long.
+#[test]
+fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
+    let server = Server::private(&[]);
+    let database = migrated(&server);
+    let gated = Gated::new(1);
+    gated.workspace.script("b.sh", "echo b >> begun; echo ok");
+    let (next, end) = ("[[conversations.branches]]\nto = 20\n", "[[conversations.branches]]\n");
+    let [next, end] = [next, end].map(|branches| format!("input = \"{{posting_id}}\"\n{branches}"));
+    gated.workspace.definition(10, &[(10, "a", &next), (20, "b", &end)]);
+    let mut run = gated.start(&database.url());
+    let gate = gated.gate(1, &mut run);
+    let frozen = Frozen::holder(&database);
+    gate.open();
+    let ended = "SELECT count(*)::text FROM execution_events
+        WHERE event_type = 'conversation_completed'";
+    while database.number(ended) == 0 {
+        assert!(run.is_running(), "{:#?}", run.end());
+        std::thread::yield_now();
+    }
+    run.signal(Signal::TERM);
+    let stopped = run.end().expect_code(1);
+    drop(frozen);
+    assert!(stopped.stderr.contains("stopping:"), "{stopped:#?}");
+    assert!(stopped.stdout.contains("run the same command to go on"), "{stopped:#?}");
+    assert_eq!((gated.begun(), database.number(COMPLETED)), (vec![1], 1));
+    let waves = "SELECT count(*)::text FROM execution_events
+        WHERE event_type = 'conversation_started'";
+    assert_eq!(database.number(waves), 1, "the second wave is not begun either");
 }
 
 /// Two processes that run the same postings again and again until they are done, and whose lock is

@@ -48,7 +48,8 @@ impl<'a> Plan<'a> {
     ) -> Result<(), PostingRejection> {
         let retry = &self.workflow.retry;
         if failure_type.is_retried() && retries < retry.retries {
-            let delay = retry.delay(retries, timing.jitter).max(retry.pause(timing.retry_after));
+            let least = retry.least_delay(timing.retry_after).unwrap_or_default();
+            let delay = retry.delay(retries, timing.jitter).max(least);
             let event = PostingEvent::RetryScheduled {
                 attempt: retries.saturating_add(1),
                 due_at: timing.now.plus(delay),
