@@ -82,7 +82,8 @@ pub(crate) fn disk_after(
                     if is_flushed || chance.f64() < kept {
                         let from = offset + number * SECTOR;
                         let to = from + sector.len();
-                        content.resize(content.len().max(to), 0);
+                        let missing = to.saturating_sub(content.len());
+                        content.extend_from_slice(&vec![0; missing]);
                         content[from..to].copy_from_slice(sector);
                     }
                 }

@@ -171,7 +171,8 @@ async fn write(
         let mut tries = 0;
         loop {
             notes.note(&format!("sent {writer} {number}"));
-            match append(&store, writer, number, chance.usize(..12_000)).await {
+            // most are small, some take several pages
+            match append(&store, writer, number, chance.usize(..23).pow(3)).await {
                 Ok(()) => break notes.note(&format!("acknowledged {writer} {number}")),
                 Err(AppendError::Store(error)) => {
                     let kind = error.kind();

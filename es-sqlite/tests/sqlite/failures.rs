@@ -121,8 +121,14 @@ fn that_new_events_cannot_be_looked_for_is_told_once_until_they_can() {
     block_on(async {
         let another = folder.store().await;
         let mut end = append_one(&another, "posting/1", event("x")).await.position();
+        let mut waiting = Box::pin(store.wait_past(end));
+        assert!(waits(&mut waiting).await);
+        // the one thread that reads has seen for it that nothing is there yet
+        store.end_of_log().await.unwrap();
         rename("event_id", "of_another_name");
-        for _ in 0..3 {
+        waiting.await.unwrap_err();
+        // each of these makes it look again, unless its own look is faster
+        for _ in 0..30 {
             store.wait_past(end).await.unwrap_err();
         }
         assert_eq!(warnings(&folder).len(), 1);
@@ -130,7 +136,6 @@ fn that_new_events_cannot_be_looked_for_is_told_once_until_they_can() {
         loop {
             let mut waiting = Box::pin(store.wait_past(end));
             assert!(waits(&mut waiting).await);
-            // the one thread that reads has seen for it that nothing is there yet
             store.end_of_log().await.unwrap();
             end = append_one(&another, "posting/1", event("x")).await.position();
             // a look that began before may still fail
