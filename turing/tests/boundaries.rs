@@ -7,7 +7,6 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::{
@@ -22,7 +21,7 @@ use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
 use turing::run::{Intake, Observer, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
-use turing_domain::{Conversation, Posting, PostingId, RunId};
+use turing_domain::{Posting, PostingId};
 
 /// How a store dies.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,16 +94,7 @@ impl EventStore for Dying {
 
 struct Quiet;
 
-impl Observer for Quiet {
-    fn run_begins(&mut self, _: RunId, _: usize, _: bool) {}
-    fn wave_begins(&mut self, _: &Conversation, _: usize) {}
-    fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
-    fn posting_ended(&mut self, _: usize) {}
-    fn waits(&mut self, _: usize, _: usize, _: Duration) {}
-    fn waits_for(&mut self, _: &[PostingId]) {}
-    fn posting_left(&mut self, _: PostingId, _: &str) {}
-    fn run_ends(&mut self) {}
-}
+impl Observer for Quiet {}
 
 /// A start, two members of a group with a failing one among them, a wait, and a loop of two.
 const WORKFLOW: &str = r#"

@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::{
@@ -21,7 +20,7 @@ use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
-use turing_domain::{Conversation, Posting, PostingEvent, PostingId, RunId};
+use turing_domain::{Posting, PostingEvent};
 
 /// More than enter side by side.
 const POSTINGS: usize = 100;
@@ -65,16 +64,7 @@ impl EventStore for Stopping {
 
 struct Quiet;
 
-impl Observer for Quiet {
-    fn run_begins(&mut self, _: RunId, _: usize, _: bool) {}
-    fn wave_begins(&mut self, _: &Conversation, _: usize) {}
-    fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
-    fn posting_ended(&mut self, _: usize) {}
-    fn waits(&mut self, _: usize, _: usize, _: Duration) {}
-    fn waits_for(&mut self, _: &[PostingId]) {}
-    fn posting_left(&mut self, _: PostingId, _: &str) {}
-    fn run_ends(&mut self) {}
-}
+impl Observer for Quiet {}
 
 const WORKFLOW: &str = r#"
 [workflow]

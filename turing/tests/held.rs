@@ -21,7 +21,7 @@ use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
-use turing_domain::{Conversation, PostingId, RunId};
+use turing_domain::PostingId;
 
 /// The program, which supervises scripts.
 const TURING: &str = env!("CARGO_BIN_EXE_turing");
@@ -92,11 +92,6 @@ struct Watching {
 }
 
 impl Observer for Watching {
-    fn run_begins(&mut self, _: RunId, _: usize, _: bool) {}
-    fn wave_begins(&mut self, _: &Conversation, _: usize) {}
-    fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
-    fn posting_ended(&mut self, _: usize) {}
-    fn waits(&mut self, _: usize, _: usize, _: Duration) {}
     fn waits_for(&mut self, postings: &[PostingId]) {
         // nothing else is left to be done
         self.free.send_replace(true);
@@ -105,7 +100,6 @@ impl Observer for Watching {
     fn posting_left(&mut self, posting: PostingId, _: &str) {
         self.left.push(posting);
     }
-    fn run_ends(&mut self) {}
 }
 
 const WORKFLOW: &str = r#"

@@ -4,28 +4,42 @@ use std::time::Duration;
 
 use turing_domain::{Conversation, PostingId, RunId};
 
-/// What a run tells while it goes on.
+/// What a run tells while it goes on. An observer has the methods for what it wants to hear.
 pub trait Observer: Send {
     /// The run began, or is continued.
-    fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool);
+    fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
+        let _ = (run_id, postings, is_continued);
+    }
     /// A wave is about to be executed.
-    fn wave_begins(&mut self, conversation: &Conversation, postings: usize);
+    fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
+        let _ = (conversation, postings);
+    }
     /// A wave was executed.
-    fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize);
+    fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
+        let _ = (conversation, done, failed);
+    }
     /// So many postings have ended by now.
-    fn posting_ended(&mut self, ended: usize);
+    fn posting_ended(&mut self, ended: usize) {
+        let _ = ended;
+    }
     /// Nothing can be attempted for this long: `waiting` failed attempts wait for their time, and
     /// `held` ones for an actor whose circuit breaker is open.
-    fn waits(&mut self, waiting: usize, held: usize, longest: Duration);
+    fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
+        let _ = (waiting, held, longest);
+    }
     /// Nothing can be attempted for this long: `held` attempts wait until the pause is over that
     /// their actor asked for.
     fn pauses(&mut self, held: usize, longest: Duration) {
         let _ = (held, longest);
     }
     /// Nothing is left to be done but to wait until something can be recorded for these postings.
-    fn waits_for(&mut self, postings: &[PostingId]);
+    fn waits_for(&mut self, postings: &[PostingId]) {
+        let _ = postings;
+    }
     /// A posting cannot go on, and stays open; the others go on.
-    fn posting_left(&mut self, posting: PostingId, reason: &str);
+    fn posting_left(&mut self, posting: PostingId, reason: &str) {
+        let _ = (posting, reason);
+    }
     /// An attempt waits because the system cannot start its script now; told once.
     fn waits_to_start(&mut self, reason: &str) {
         let _ = reason;
@@ -44,5 +58,5 @@ pub trait Observer: Send {
         let _ = process;
     }
     /// The run is over, or it stopped.
-    fn run_ends(&mut self);
+    fn run_ends(&mut self) {}
 }

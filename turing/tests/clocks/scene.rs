@@ -15,7 +15,7 @@ use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
-use turing_domain::{Conversation, PostingEvent, PostingId, RunId, WorkflowEvent};
+use turing_domain::{PostingEvent, WorkflowEvent};
 
 use crate::hands::{Hands, ManualTimer};
 
@@ -49,18 +49,11 @@ impl Jitter for Half {
 struct Quiet;
 
 impl Observer for Quiet {
-    fn run_begins(&mut self, _: RunId, _: usize, _: bool) {}
-    fn wave_begins(&mut self, _: &Conversation, _: usize) {}
-    fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
-    fn posting_ended(&mut self, _: usize) {}
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
         assert!(waiting + held > 0, "it waits for nothing");
         let policy = if held > 0 { COOLDOWN } else { LONGEST };
         assert!(longest <= policy, "{waiting} wait and {held} are held, for {longest:?}");
     }
-    fn waits_for(&mut self, _: &[PostingId]) {}
-    fn posting_left(&mut self, _: PostingId, _: &str) {}
-    fn run_ends(&mut self) {}
 }
 
 /// When a process began: after how many events, and by which clocks.

@@ -4,7 +4,6 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::{
@@ -19,7 +18,7 @@ use turing::postings::{PostingInput, RefusedPosting};
 use turing::registry::{MemoryRegistry, PostingRegistry};
 use turing::run::{Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
-use turing_domain::{Conversation, PostingId, RunId};
+use turing_domain::{Conversation, PostingId};
 
 use crate::support::Workspace;
 
@@ -106,16 +105,9 @@ impl EventStore for Asking {
 struct Watching(watch::Sender<bool>);
 
 impl Observer for Watching {
-    fn run_begins(&mut self, _: RunId, _: usize, _: bool) {}
     fn wave_begins(&mut self, _: &Conversation, _: usize) {
         self.0.send_replace(true);
     }
-    fn wave_ends(&mut self, _: &Conversation, _: usize, _: usize) {}
-    fn posting_ended(&mut self, _: usize) {}
-    fn waits(&mut self, _: usize, _: usize, _: Duration) {}
-    fn waits_for(&mut self, _: &[PostingId]) {}
-    fn posting_left(&mut self, _: PostingId, _: &str) {}
-    fn run_ends(&mut self) {}
 }
 
 /// Runs two postings one after the other; answers how that ended, and how many attempts began.
