@@ -1,7 +1,7 @@
 //! What tells a damaged file from one that cannot be looked at now.
 
 use es_core::StoreErrorKind;
-use rusqlite::{Connection, Error, ErrorCode};
+use rusqlite::{Connection, Error, ErrorCode, params};
 
 use crate::error::kind;
 use crate::sql;
@@ -43,16 +43,15 @@ pub(crate) enum Look {
     Whole,
 }
 
+/// The table that holds the log.
+const EVENTS: &str = "execution_events";
+
 /// What of the whole file is damaged, the application's tables included; in SQLite's words, at most a
 /// hundred lines. Where something of it cannot be checked, as in [`is_damaged`], the table of events
 /// alone.
 pub(crate) fn find_damage(connection: &Connection, look: Look) -> rusqlite::Result<Vec<String>> {
-    let is_quick = look == Look::Quick;
-    let found = connection.prepare(sql::FIND_DAMAGE).and_then(|mut statement| {
-        statement.query_map([is_quick], |row| row.get(0))?.collect::<Result<Vec<_>, _>>()
-    });
-    match found {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => {
+    match found(connection, look, None) {
+        Err(error) if is_unchecked(&error) => {
             let is_damaged = is_damaged(connection, look)?;
             Ok(is_damaged
                 .then(|| "the table of events is damaged".to_owned())
@@ -66,9 +65,21 @@ pub(crate) fn find_damage(connection: &Connection, look: Look) -> rusqlite::Resu
 /// True if the table of events is damaged; a value that its column forbids is no damage. What cannot
 /// be checked, because an index needs a function that only the application has, is taken for whole.
 pub(crate) fn is_damaged(connection: &Connection, look: Look) -> rusqlite::Result<bool> {
-    let is_quick = look == Look::Quick;
-    match connection.query_row(sql::IS_DAMAGED, [is_quick], |row| row.get(0)) {
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Ok(false),
-        found => found,
+    match found(connection, look, Some(EVENTS)) {
+        Err(error) if is_unchecked(&error) => Ok(false),
+        found => Ok(!found?.is_empty()),
     }
+}
+
+/// What is damaged of a table with its indexes, or of the whole file.
+fn found(connection: &Connection, look: Look, of: Option<&str>) -> rusqlite::Result<Vec<String>> {
+    let is_quick = look == Look::Quick;
+    let mut statement = connection.prepare(sql::FIND_DAMAGE)?;
+    let found = statement.query_map(params![is_quick, of], |row| row.get(0))?;
+    found.collect()
+}
+
+/// True if a part of the file can be checked by the application alone.
+fn is_unchecked(error: &Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::Unknown)
 }

@@ -28,7 +28,6 @@ statements! {
     HAS_EVENT_AT = "has_event_at";
     HAS_EVENTS_TABLE = "has_events_table";
     HAS_OTHER_TRIGGERS = "has_other_triggers";
-    IS_DAMAGED = "is_damaged";
     LATEST_SNAPSHOT = "latest_snapshot";
     LIST_SNAPSHOTS = "list_snapshots";
     NEWEST_ARE_WHOLE = "newest_are_whole";
