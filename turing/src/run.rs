@@ -43,6 +43,7 @@ use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId,
 use crate::definition::Definition;
 use crate::llm::LlmClient;
 use crate::lock::{LockError, RunLock, Standing};
+use crate::script::Supervisors;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
@@ -68,7 +69,7 @@ const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The program that supervises scripts, as in [`ScriptCall`](crate::script::ScriptCall).
+    /// The program that supervises scripts, as in [`Supervisors::new`].
     pub supervisor: PathBuf,
     /// How many postings are attempted side by side.
     pub parallelism: NonZeroUsize,
@@ -124,7 +125,7 @@ struct Shared {
     breakers: Breakers,
     pauses: Pauses,
     llm: LlmClient,
-    supervisor: PathBuf,
+    supervisors: Supervisors,
     starts: Starts,
     environment: Environment,
     clocks: Clocks,
@@ -235,7 +236,7 @@ pub async fn run(
         breakers,
         pauses: Pauses::default(),
         llm: LlmClient::new(),
-        supervisor,
+        supervisors: Supervisors::new(supervisor),
         starts: Starts::new(stop.clone()),
         environment,
         clocks,

@@ -3,6 +3,8 @@
 mod capture;
 mod children;
 mod failure;
+mod parent;
+mod pool;
 mod program;
 mod supervised;
 mod supervisor;
@@ -22,11 +24,11 @@ use turing_domain::FailureType;
 use crate::descriptors;
 use capture::{Bounded, Tail, drain, pump};
 use failure::{CallError, is_scarcity};
-use supervised::{StartFailure, Supervised};
-use wire::Ending;
+use supervised::{Ending, StartFailure, Supervised};
 
+pub(crate) use parent::{adopt_orphans, wait_for_supervisors};
+pub use pool::Supervisors;
 pub use program::{StartError, resolve_program};
-pub(crate) use supervised::{adopt_orphans, wait_for_supervisors};
 pub use supervisor::supervise_if_asked;
 
 /// The program that runs now, also when its file was replaced meanwhile: the supervisor of a program
@@ -36,10 +38,6 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// What one call of a script needs: nothing else reaches the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptCall {
-    /// The program that starts the script and ends what the script leaves behind: `turing`, or
-    /// [`THIS_PROGRAM`] where `main` begins with [`supervise_if_asked`]. A program that does not is
-    /// started once more in its whole.
-    pub supervisor: PathBuf,
     /// The path of the executable, as [`resolve_program`] finds it; no search path is consulted.
     pub program: PathBuf,
     /// What follows the program on its command line.
@@ -91,7 +89,7 @@ pub enum ScriptOutcome {
     /// The system has too little of something to start the script now, or the supervisor cannot be
     /// started: that is no failure of the script, which nobody has executed.
     NotStarted {
-        /// Whether it is worth trying again later, as it is where this supervisor was started before.
+        /// Whether it is worth trying again later, as it is where a supervisor was started before.
         passes: bool,
         /// What is missing.
         error: String,
@@ -109,50 +107,55 @@ pub enum ScriptOutcome {
     },
 }
 
-/// Runs a script to its end.
-///
-/// The script leads a process group of its own, below a *supervisor*: a process that the kernel
-/// makes the parent of every process that the script started and left, whatever groups and sessions
-/// these made. Nothing of that outlives the call:
-/// - At the time limit all of it gets SIGTERM, and SIGKILL once the grace is over.
-/// - Past the output limit it gets SIGKILL at once, so that memory stays bounded.
-/// - When the script exits, SIGKILL ends what it left running. Then what is in its pipes is read.
-///
-/// What may not be killed, because it runs as another user, is left, and cannot hold the call by
-/// keeping a pipe open.
-///
-/// Input is written while output is read, and a script need not read it.
-///
-/// A death by SIGKILL, SIGTERM, SIGINT or SIGHUP that was not sent from here is `interrupted`,
-/// and so are the exit codes (137, 143, …) by which a shell reports such a death of its own child.
-/// The kernel gives no sign by which its out-of-memory killer could be told from any other SIGKILL,
-/// so `out_of_memory` is never guessed from one. Other signals and exit codes are `script_error`.
-///
-/// # Cancellation
-///
-/// Dropping the future, and the end of this process, however it ends, make the supervisor kill all
-/// that the script started. A supervisor that is killed itself makes the attempt `interrupted`;
-/// `turing` then kills what it left, and other programs do not.
-///
-/// # Panics
-///
-/// Outside a tokio runtime with its I/O and time drivers enabled.
-pub async fn run_script(call: &ScriptCall) -> ScriptOutcome {
-    let started = Instant::now();
-    let mut errors = Tail::new(call.limits.stderr_bytes);
-    let result = supervise(call, &mut errors).await;
-    let duration = started.elapsed();
-    match result {
-        Ok(output) => ScriptOutcome::Completed { output, duration },
-        Err(Unfinished::NotStarted { passes, error }) => {
-            ScriptOutcome::NotStarted { passes, error }
+impl Supervisors {
+    /// Runs a script to its end.
+    ///
+    /// The script leads a process group of its own, below a supervisor that the kernel makes the
+    /// parent of every process that the script started and left, whatever groups and sessions these
+    /// made. Nothing of that outlives the call:
+    /// - At the time limit all of it gets SIGTERM, and SIGKILL once the grace is over.
+    /// - Past the output limit it gets SIGKILL at once, so that memory stays bounded.
+    /// - When the script exits, SIGKILL ends what it left running. Then what is in its pipes is read.
+    ///
+    /// What may not be killed, because it runs as another user, is left, and cannot hold the call by
+    /// keeping a pipe open.
+    ///
+    /// Input is written while output is read, and a script need not read it.
+    ///
+    /// A death by SIGKILL, SIGTERM, SIGINT or SIGHUP that was not sent from here is `interrupted`,
+    /// and so are the exit codes (137, 143, …) by which a shell reports such a death of its own child.
+    /// The kernel gives no sign by which its out-of-memory killer could be told from any other
+    /// SIGKILL, so `out_of_memory` is never guessed from one. Other signals and exit codes are
+    /// `script_error`.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future, and the end of this process, however it ends, make the supervisor kill
+    /// all that the script started. A supervisor that is killed itself makes the attempt
+    /// `interrupted`; `turing` then kills what it left, and other programs do not.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with its I/O and time drivers enabled.
+    pub async fn run(&self, call: &ScriptCall) -> ScriptOutcome {
+        let started = Instant::now();
+        let mut errors = Tail::new(call.limits.stderr_bytes);
+        let result = supervise(self, call, &mut errors).await;
+        let duration = started.elapsed();
+        match result {
+            Ok(output) => ScriptOutcome::Completed { output, duration },
+            Err(Unfinished::NotStarted { passes, error }) => {
+                // others may need what those take that have nothing to do
+                self.end_idle();
+                ScriptOutcome::NotStarted { passes, error }
+            }
+            Err(Unfinished::Failed(reason)) => ScriptOutcome::Failed {
+                failure_type: reason.failure_type(),
+                error: reason.describe(&call.program),
+                stderr: errors.into_text(),
+                duration,
+            },
         }
-        Err(Unfinished::Failed(reason)) => ScriptOutcome::Failed {
-            failure_type: reason.failure_type(),
-            error: reason.describe(&call.program),
-            stderr: errors.into_text(),
-            duration,
-        },
     }
 }
 
@@ -180,12 +183,17 @@ impl From<StartError> for Unfinished {
     }
 }
 
-async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, Unfinished> {
+async fn supervise(
+    supervisors: &Supervisors,
+    call: &ScriptCall,
+    errors: &mut Tail,
+) -> Result<String, Unfinished> {
     let program = std::path::absolute(&call.program)
         .map_err(|error| StartError::diagnose(&call.program, error))?;
     program::check(&program, &call.folder)?;
-    let started = Supervised::start(call, &program, descriptors::given_limit());
-    let (mut script, pipes) = started.map_err(|failure| not_supervised(call, failure))?;
+    let started = Supervised::start(supervisors, call, &program, descriptors::given_limit());
+    let (mut script, pipes) =
+        started.map_err(|failure| not_supervised(supervisors, call, failure))?;
     let (stdin, mut stdout, mut stderr) = pipes;
     let mut output = Bounded::new(call.limits.output_bytes);
 
@@ -208,7 +216,7 @@ async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, Unfin
             }
         }
     };
-    let (ending, supervisor) = script.end().await;
+    let ending = script.end().await;
 
     // What the script wrote before its exit is in the pipes by now.
     drain(&stderr, errors).map_err(CallError::Pipe)?;
@@ -218,16 +226,15 @@ async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, Unfin
     let status = match ending {
         Ending::Ended(status) => status,
         Ending::Refused(error) => return Err(StartError::diagnose(&call.program, error).into()),
-        Ending::Lost { is_started: true } => {
-            return Err(CallError::Unsupervised(failure::of_supervisor(&supervisor)).into());
+        Ending::Lost { is_started: true, how } => {
+            return Err(CallError::Unsupervised(failure::of_supervisor(&how)).into());
         }
-        Ending::Lost { is_started: false } => {
-            let name = call.supervisor.display();
-            let how = failure::of_supervisor(&supervisor);
-            let error = format!("supervisor `{name}` {how} before it had started a script");
+        Ending::Lost { is_started: false, how } => {
+            let (name, told) = (supervisors.program().display(), failure::of_supervisor(&how));
+            let error = format!("supervisor `{name}` {told} before it had started a script");
             // one that was killed, as the kernel does when memory runs out, did no wrong
-            let is_killed = supervisor.is_ok_and(|status| status.code().is_none());
-            let passes = is_killed || supervised::is_proven(&call.supervisor);
+            let is_killed = how.is_ok_and(|status| status.code().is_none());
+            let passes = is_killed || supervisors.is_proven();
             return Err(Unfinished::NotStarted { passes, error });
         }
     };
@@ -236,12 +243,16 @@ async fn supervise(call: &ScriptCall, errors: &mut Tail) -> Result<String, Unfin
     Ok(output.into_text()?)
 }
 
-fn not_supervised(call: &ScriptCall, failure: StartFailure) -> Unfinished {
+fn not_supervised(
+    supervisors: &Supervisors,
+    call: &ScriptCall,
+    failure: StartFailure,
+) -> Unfinished {
     match failure {
         StartFailure::Request(error) => StartError::diagnose(&call.program, error).into(),
         StartFailure::Supervisor(error) => {
-            let name = call.supervisor.display();
-            let passes = is_scarcity(&error) || supervised::is_proven(&call.supervisor);
+            let name = supervisors.program().display();
+            let passes = is_scarcity(&error) || supervisors.is_proven();
             let error = format!("supervisor `{name}` could not be started: {error}");
             Unfinished::NotStarted { passes, error }
         }

@@ -8,7 +8,7 @@ use es_core::Aggregate;
 use serde_json::{Map, Value, json};
 use turing::definition::Definition;
 use turing::postings::PostingReader;
-use turing::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
+use turing::script::{ScriptCall, ScriptLimits, ScriptOutcome, Supervisors};
 use turing_domain::{
     Completion, ConversationId, EndReason, InputValues, LlmUsage, Posting, PostingId, RunId, Step,
 };
@@ -19,19 +19,19 @@ fn demo() -> PathBuf {
 
 /// What comes of a command below the demo's folder, such as `["actors/grade.sh", "both"]`.
 async fn outcome(command: &[&str], call: &str) -> ScriptOutcome {
-    run_script(&ScriptCall {
-        supervisor: env!("CARGO_BIN_EXE_turing").into(),
-        program: demo().join(command[0]),
-        arguments: command[1..].iter().map(|argument| (*argument).into()).collect(),
-        folder: demo(),
-        environment: BTreeMap::from([
-            ("LC_ALL".to_owned(), "C".to_owned()),
-            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
-        ]),
-        input: call.as_bytes().to_vec(),
-        limits: ScriptLimits::default(),
-    })
-    .await
+    Supervisors::new(env!("CARGO_BIN_EXE_turing"))
+        .run(&ScriptCall {
+            program: demo().join(command[0]),
+            arguments: command[1..].iter().map(|argument| (*argument).into()).collect(),
+            folder: demo(),
+            environment: BTreeMap::from([
+                ("LC_ALL".to_owned(), "C".to_owned()),
+                ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+            ]),
+            input: call.as_bytes().to_vec(),
+            limits: ScriptLimits::default(),
+        })
+        .await
 }
 
 async fn output(command: &[&str], call: &str) -> String {

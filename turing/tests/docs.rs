@@ -18,7 +18,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use support::{RUN, Workspace, find};
-use turing::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
+use turing::script::{ScriptCall, ScriptLimits, ScriptOutcome, Supervisors};
 use turing_domain::{ConversationId, EndReason, FailureType, On, Workflow, check, firing_rules};
 
 const FORMAT: &str = "workflow-format.md";
@@ -255,16 +255,19 @@ async fn answer_of(name: &str, text: &str) -> Value {
     let program = workspace.script(&format!("actors/{name}"), "");
     fs::write(&program, text).unwrap();
     let path = "/usr/bin:/bin".to_owned();
-    let outcome = run_script(&ScriptCall {
-        supervisor: env!("CARGO_BIN_EXE_turing").into(),
-        program,
-        arguments: vec!["10".into()],
-        folder: workspace.path().to_owned(),
-        environment: BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned()), ("PATH".into(), path)]),
-        input: document().to_string().into_bytes(),
-        limits: ScriptLimits::default(),
-    })
-    .await;
+    let outcome = Supervisors::new(env!("CARGO_BIN_EXE_turing"))
+        .run(&ScriptCall {
+            program,
+            arguments: vec!["10".into()],
+            folder: workspace.path().to_owned(),
+            environment: BTreeMap::from([
+                ("LC_ALL".to_owned(), "C".to_owned()),
+                ("PATH".into(), path),
+            ]),
+            input: document().to_string().into_bytes(),
+            limits: ScriptLimits::default(),
+        })
+        .await;
     match outcome {
         ScriptOutcome::Completed { output, .. } => serde_json::from_str(&output).unwrap(),
         failed => panic!("{name}: {failed:?}"),

@@ -4,6 +4,7 @@
 mod processes;
 
 mod script {
+    mod again;
     mod failures;
     mod leftovers;
     mod output;

@@ -13,7 +13,7 @@ use turing_domain::{
 
 use super::{RunError, Shared, StepError};
 use crate::llm::{LlmCall, LlmLimits, LlmOutcome, api_key, call_llm};
-use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome, run_script};
+use crate::script::{ScriptCall, ScriptLimits, ScriptOutcome};
 
 /// How an attempt ended, before it is recorded.
 pub(super) struct Attempted {
@@ -133,7 +133,6 @@ async fn ask_script(
     };
     let defaults = ScriptLimits::default();
     let call = ScriptCall {
-        supervisor: shared.supervisor.clone(),
         program,
         arguments: script.command.iter().skip(1).map(Into::into).collect(),
         folder: shared.definition.folder.clone(),
@@ -141,7 +140,7 @@ async fn ask_script(
         input: serde_json::to_vec(&document).expect("the document has texts for keys"),
         limits: ScriptLimits { time: limit.unwrap_or(defaults.time), ..defaults },
     };
-    Ok(match run_script(&call).await {
+    Ok(match shared.supervisors.run(&call).await {
         ScriptOutcome::Completed { output, duration } => {
             let answer = Answer { output, llm: LlmUsage::default() };
             Attempted { result: Ok(answer), duration }.into()

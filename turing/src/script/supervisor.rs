@@ -1,8 +1,7 @@
-//! A supervisor: the process that starts one script, and that ends all that the script started.
+//! A supervisor: the process that starts one script at a time, and ends all that this has started.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -15,13 +14,12 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getrlimit, kill_process,
     kill_process_group, set_child_subreaper, setrlimit, wait, waitpid,
 };
-use rustix::stdio::{dup2_stderr, dup2_stdout};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use super::children::{end_all, has_children, terminate};
-use super::wire::{Answer, Request, TERMINATE};
+use super::wire::{Answer, Request, Streams, Word};
 
 /// The first argument of a program that is started to supervise a script.
 pub(super) const ARGUMENT: &str = "supervise-a-script";
@@ -30,10 +28,10 @@ pub(super) const ARGUMENT: &str = "supervise-a-script";
 const BUSY_TRIES: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Supervises a script if this process was started for that, and answers the exit code then.
+/// Supervises scripts if this process was started for that, and answers the exit code then.
 ///
-/// A program that calls [`run_script`](super::run_script) and names itself as the supervisor calls
-/// this first in its `main`, before it starts a thread.
+/// A program that names itself to [`Supervisors::new`](super::Supervisors::new) calls this first in
+/// its `main`, before it starts a thread.
 pub fn supervise_if_asked() -> Option<ExitCode> {
     let is_named = std::env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT);
     // somebody who types the argument has no socket there
@@ -44,7 +42,6 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
 
 fn supervise() -> io::Result<()> {
     let mut control = BlockingStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let (request, input) = Request::receive(&mut control)?;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
         Ok(runtime) => runtime,
         Err(error) => return control.write_all(&refusal(&error).encode()),
@@ -52,19 +49,46 @@ fn supervise() -> io::Result<()> {
     runtime.block_on(async {
         control.set_nonblocking(true)?;
         let mut control = UnixStream::from_std(control)?;
-        let deaths = signal(SignalKind::child());
-        let ready = deaths.and_then(|deaths| outlive_signals().map(|()| deaths));
-        // from here on some of it may have been done
-        control.write_all(&Answer::Started.encode()).await?;
-        let started = ready.and_then(|deaths| Ok((start(&request, input)?, deaths)));
-        let answer = match started {
-            Ok((script, deaths)) => Answer::Ended(see_to(script, deaths, &mut control).await?),
-            Err(error) => refusal(&error),
-        };
-        control.write_all(&answer.encode()).await
+        match prepare() {
+            Ok(deaths) => serve(control, deaths).await,
+            Err(error) => control.write_all(&refusal(&error).encode()).await,
+        }
     })?;
     // the exit code says so to whom it is left
     if has_children() { Err(io::Error::other("what may not be killed is left")) } else { Ok(()) }
+}
+
+/// Makes this process one that can supervise; answers who tells of the deaths of its children.
+fn prepare() -> io::Result<Signals> {
+    let deaths = signal(SignalKind::child())?;
+    outlive_signals()?;
+    // whoever loses its parent below this process becomes its child, whatever groups and sessions
+    // it made
+    set_child_subreaper(Some(getpid()))?;
+    Ok(deaths)
+}
+
+/// Starts one script after the other, until nobody asks for more or something is left of one.
+async fn serve(mut control: UnixStream, mut deaths: Signals) -> io::Result<()> {
+    loop {
+        let streams = match Word::hear(&control).await? {
+            Word::Start(streams) => streams,
+            // it came too late for the script before
+            Word::Terminate | Word::Kill => continue,
+            Word::End => return Ok(()),
+        };
+        let request = Request::read(&mut control).await?;
+        // from here on some of it may have been done
+        control.write_all(&Answer::Started.encode()).await?;
+        let answer = match spawn(&request, streams) {
+            Ok(script) => see_to(Pid::from_child(&script), &mut deaths, &control).await?,
+            Err(error) => refusal(&error),
+        };
+        control.write_all(&answer.encode()).await?;
+        if !matches!(answer, Answer::Ended(_)) {
+            return Ok(());
+        }
+    }
 }
 
 fn refusal(error: &io::Error) -> Answer {
@@ -84,32 +108,16 @@ fn outlive_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the script.
-fn start(request: &Request, input: OwnedFd) -> io::Result<Pid> {
-    // whoever loses its parent below this process becomes its child, whatever groups and sessions
-    // it made
-    set_child_subreaper(Some(getpid()))?;
-    let null = File::options().write(true).open("/dev/null")?;
-    let script = Pid::from_child(&spawn(request, input)?);
-    // the script's pipes end with the script and what it started
-    if let Err(error) = dup2_stdout(&null).and_then(|()| dup2_stderr(&null)) {
-        kill(script)?;
-        end_all(Duration::MAX, |_| false)?;
-        return Err(error.into());
-    }
-    Ok(script)
-}
-
 /// Waits until the script has ended, or ends it when nobody waits for it any more; then ends what it
-/// left behind. Answers its wait status.
-async fn see_to(script: Pid, mut deaths: Signals, control: &mut UnixStream) -> io::Result<i32> {
+/// left behind. Answers how that went.
+async fn see_to(script: Pid, deaths: &mut Signals, control: &UnixStream) -> io::Result<Answer> {
     let (mut is_wanted, mut status) = (true, None);
     while is_wanted && status.is_none() {
         tokio::select! {
             biased;
             _ = deaths.recv() => status = reap_until(script),
-            word = control.read_u8() => match word {
-                Ok(TERMINATE) => terminate(script),
+            word = Word::hear(control) => match word {
+                Ok(Word::Terminate) => terminate(script),
                 _ => is_wanted = false,
             },
         }
@@ -119,12 +127,12 @@ async fn see_to(script: Pid, mut deaths: Signals, control: &mut UnixStream) -> i
         None => kill(script)?,
     };
     end_all(Duration::MAX, |_| false)?;
-    Ok(status)
+    Ok(if has_children() { Answer::Left(status) } else { Answer::Ended(status) })
 }
 
 /// Starts the script, and waits a little while its file is still being written: between a fork and
 /// an exec elsewhere, a copy of the writer's descriptor is open for a moment.
-fn spawn(request: &Request, input: OwnedFd) -> io::Result<Child> {
+fn spawn(request: &Request, [input, output, errors]: Streams) -> io::Result<Child> {
     let mut command = Command::new(&request.program);
     command
         .args(&request.arguments)
@@ -132,6 +140,8 @@ fn spawn(request: &Request, input: OwnedFd) -> io::Result<Child> {
         .env_clear()
         .envs(request.environment.iter().map(|(key, value)| (key, value)))
         .stdin(Stdio::from(input))
+        .stdout(Stdio::from(output))
+        .stderr(Stdio::from(errors))
         .process_group(0);
     let ours = getrlimit(Resource::Nofile);
     if let Some(limit) = request.descriptors {

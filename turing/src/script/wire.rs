@@ -1,29 +1,39 @@
 //! What a call and its supervisor say to each other over their socket.
 
 use std::ffi::OsString;
-use std::io::{self, IoSlice, IoSliceMut, Read};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 
 use rustix::cmsg_space;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::UnixStream;
 
 use super::ScriptCall;
 
-/// The word by which a supervisor is asked to send SIGTERM to all that the script started. The end
-/// of what it is told asks it to kill all of that.
+/// Asks a supervisor to send SIGTERM to all that the script started.
 pub(super) const TERMINATE: u8 = b'T';
+
+/// Asks a supervisor to kill all that the script started. The end of what it is told asks for that,
+/// too, and to end itself then.
+pub(super) const KILL: u8 = b'K';
+
+/// Asks a supervisor to start a script: the script's standard streams come with the word, and the
+/// length of the request and the request after it.
+const START: u8 = b'S';
 
 /// The length of a request, in bytes.
 type Length = [u8; 8];
+
+/// A script's standard input, output and error.
+pub(super) type Streams = [OwnedFd; 3];
 
 /// What a supervisor is to start.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,47 +105,74 @@ impl Request {
         Some(Self { program, arguments, folder, environment, descriptors })
     }
 
-    /// Tells how long the request is that follows, and hands over the script's standard input.
+    /// Announces the request of that many bytes that follows, and hands over the script's standard
+    /// streams.
     pub(super) fn announce(
-        socket: &UnixStream,
+        socket: &BlockingStream,
         request: &[u8],
-        input: BorrowedFd<'_>,
+        streams: [BorrowedFd<'_>; 3],
     ) -> io::Result<()> {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        let input = [input];
-        assert!(control.push(SendAncillaryMessage::ScmRights(&input)), "there is space for one");
+        assert!(
+            control.push(SendAncillaryMessage::ScmRights(&streams)),
+            "there is space for three"
+        );
         let length: Length = (request.len() as u64).to_le_bytes();
-        // an empty socket takes these few bytes at once
-        sendmsg(socket, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)?;
+        // a socket that holds nothing takes these few bytes at once
+        let words = [IoSlice::new(&[START]), IoSlice::new(&length)];
+        sendmsg(socket, &words, &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
-    /// Waits for a request, and the script's standard input.
-    pub(super) fn receive(socket: &mut UnixStream) -> io::Result<(Self, OwnedFd)> {
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
+    /// Reads the request that was announced.
+    pub(super) async fn read(control: &mut UnixStream) -> io::Result<Self> {
         let mut length = Length::default();
-        let received = recvmsg(
-            socket.as_fd(),
-            &mut [IoSliceMut::new(&mut length)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
-        let input = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-            _ => None,
-        });
-        let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-        let input = input.ok_or_else(|| broken("no standard input was handed over"))?;
-        if received.bytes < length.len() {
-            socket.read_exact(&mut length[received.bytes..])?;
-        }
+        control.read_exact(&mut length).await?;
         let (length, mut request) = (u64::from_le_bytes(length), Vec::new());
-        let read = socket.take(length).read_to_end(&mut request)?;
+        let read = control.take(length).read_to_end(&mut request).await?;
         // half a request is one, too
-        let request = Self::decode(&request).filter(|_| read as u64 == length);
-        Ok((request.ok_or_else(|| broken("half a request came"))?, input))
+        Self::decode(&request)
+            .filter(|_| read as u64 == length)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "half a request came"))
+    }
+}
+
+/// What a supervisor is told.
+#[derive(Debug)]
+pub(super) enum Word {
+    /// A request follows, for a script with these standard streams.
+    Start(Streams),
+    Terminate,
+    Kill,
+    /// There will be no more, or nothing that can be understood.
+    End,
+}
+
+impl Word {
+    /// Waits for the next word. Nothing is lost if that is given up.
+    pub(super) async fn hear(control: &UnixStream) -> io::Result<Self> {
+        control.async_io(Interest::READABLE, || Self::receive(control.as_fd())).await
+    }
+
+    fn receive(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut word = [0];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = recvmsg(socket, &mut [IoSliceMut::new(&mut word)], &mut control, flags)?;
+        let mut streams = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                streams.extend(descriptors);
+            }
+        }
+        Ok(match (received.bytes, word) {
+            (1.., [START]) => Streams::try_from(streams).map_or(Self::End, Self::Start),
+            (1.., [TERMINATE]) => Self::Terminate,
+            (1.., [KILL]) => Self::Kill,
+            _ => Self::End,
+        })
     }
 }
 
@@ -144,68 +181,52 @@ impl Request {
 pub(super) enum Answer {
     /// The script is about to be started.
     Started,
-    /// It could not be, for this system error; 0 if it has no number.
+    /// It could not be, for this system error; 0 if it has no number. The supervisor ends.
     Refused(i32),
-    /// The script has ended, with this wait status, and nothing of it is left.
+    /// The script has ended, with this wait status, and nothing of it is left. The supervisor waits
+    /// for the next.
     Ended(i32),
+    /// The script has ended, with this wait status, and something is left that may not be killed. The
+    /// supervisor ends.
+    Left(i32),
 }
 
 impl Answer {
-    pub(super) const BYTES: usize = 5;
+    const BYTES: usize = 5;
 
     pub(super) fn encode(self) -> [u8; Self::BYTES] {
         let (kind, number) = match self {
             Self::Started => (b'S', 0),
             Self::Refused(number) => (b'R', number),
             Self::Ended(number) => (b'E', number),
+            Self::Left(number) => (b'L', number),
         };
         let [a, b, c, d] = number.to_le_bytes();
         [kind, a, b, c, d]
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         let (&kind, number) = bytes.split_first()?;
         let number = i32::from_le_bytes(number.try_into().ok()?);
         match kind {
             b'S' => Some(Self::Started),
             b'R' => Some(Self::Refused(number)),
             b'E' => Some(Self::Ended(number)),
+            b'L' => Some(Self::Left(number)),
             _ => None,
         }
     }
-}
 
-/// How a call ended, as its supervisor's answers tell.
-#[derive(Debug)]
-pub(super) enum Ending {
-    /// The script ended so.
-    Ended(ExitStatus),
-    /// The system refused to start it.
-    Refused(io::Error),
-    /// The supervisor was lost; whether it may have started the script.
-    Lost { is_started: bool },
-}
-
-impl Ending {
-    /// Reads all that a supervisor told until it ended.
-    pub(super) fn read(answers: &[u8]) -> Self {
-        let mut ending = Self::Lost { is_started: false };
-        for answer in answers.chunks(Answer::BYTES).map_while(Answer::decode) {
-            ending = match answer {
-                Answer::Started => Self::Lost { is_started: true },
-                Answer::Refused(0) => {
-                    Self::Refused(io::Error::other("for no reason that is known"))
-                }
-                Answer::Refused(number) => Self::Refused(io::Error::from_raw_os_error(number)),
-                Answer::Ended(status) => Self::Ended(ExitStatus::from_raw(status)),
-            };
-        }
-        ending
+    /// The last of the answers that a supervisor has told so far.
+    pub(super) fn last(told: &[u8]) -> Option<Self> {
+        told.chunks(Self::BYTES).map_while(Self::decode).last()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -230,68 +251,101 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_request_and_a_descriptor_pass_a_socket() {
-        use std::io::Write;
-
-        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
-        let sent = Request {
+    fn request() -> Request {
+        Request {
             program: OsString::from_vec(b"/bin/\xff".to_vec()).into(),
-            arguments: vec![String::from("x").into()],
-            folder: "/".into(),
-            environment: Vec::new(),
-            descriptors: None,
-        };
-        let bytes = sent.encode().unwrap();
-        let (reader, mut writer) = io::pipe().unwrap();
-        Request::announce(&ours, &bytes, reader.as_fd()).unwrap();
-        drop(reader);
-        ours.write_all(&bytes).unwrap();
-        let (received, input) = Request::receive(&mut theirs).unwrap();
-        assert_eq!(received, sent);
-        writer.write_all(b"to read").unwrap();
-        drop(writer);
-        let mut read = String::new();
-        std::fs::File::from(input).read_to_string(&mut read).unwrap();
-        assert_eq!(read, "to read");
-    }
-
-    #[test]
-    fn half_a_request_is_none() {
-        use std::io::Write;
-
-        let sent = Request {
-            program: "/bin/sh".into(),
             arguments: vec!["-c".into(), "exit 3".into()],
             folder: "/".into(),
             environment: vec![("A".into(), "b".into()), ("C".into(), "d".into())],
             descriptors: Some(1024),
-        };
-        let bytes = sent.encode().unwrap();
+        }
+    }
+
+    fn sockets() -> (BlockingStream, UnixStream) {
+        let (ours, theirs) = BlockingStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        (ours, UnixStream::from_std(theirs).unwrap())
+    }
+
+    /// Three pipes: the ends to write to, and those that are handed over.
+    fn pipes() -> ([io::PipeWriter; 3], Streams) {
+        let [a, b, c] = [(); 3].map(|()| io::pipe().unwrap());
+        ([a.1, b.1, c.1], [a.0.into(), b.0.into(), c.0.into()])
+    }
+
+    fn announce(socket: &BlockingStream, bytes: &[u8], streams: &Streams) {
+        Request::announce(socket, bytes, streams.each_ref().map(AsFd::as_fd)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn words_requests_and_streams_pass_a_socket_in_their_order() {
+        let (mut ours, mut theirs) = sockets();
+        let bytes = request().encode().unwrap();
+        for round in 0..3 {
+            // words that come too late for a script lie before the next request
+            ours.write_all(&[TERMINATE, KILL]).unwrap();
+            let (mut writers, streams) = pipes();
+            announce(&ours, &bytes, &streams);
+            drop(streams);
+            ours.write_all(&bytes).unwrap();
+            ours.write_all(&[KILL]).unwrap();
+            assert!(matches!(Word::hear(&theirs).await.unwrap(), Word::Terminate));
+            assert!(matches!(Word::hear(&theirs).await.unwrap(), Word::Kill));
+            let Word::Start(streams) = Word::hear(&theirs).await.unwrap() else {
+                panic!("no request came in round {round}");
+            };
+            assert_eq!(Request::read(&mut theirs).await.unwrap(), request());
+            assert!(matches!(Word::hear(&theirs).await.unwrap(), Word::Kill));
+            for (number, writer) in writers.iter_mut().enumerate() {
+                write!(writer, "to read {number}").unwrap();
+            }
+            drop(writers);
+            for (number, stream) in streams.into_iter().enumerate() {
+                let read = io::read_to_string(std::fs::File::from(stream)).unwrap();
+                assert_eq!(read, format!("to read {number}"));
+            }
+        }
+        drop(ours);
+        assert!(matches!(Word::hear(&theirs).await.unwrap(), Word::End));
+    }
+
+    #[tokio::test]
+    async fn half_a_request_is_none() {
+        let bytes = request().encode().unwrap();
         for cut in 0..bytes.len() {
-            let (mut ours, mut theirs) = UnixStream::pair().unwrap();
-            let (reader, _writer) = io::pipe().unwrap();
-            Request::announce(&ours, &bytes, reader.as_fd()).unwrap();
+            let (mut ours, mut theirs) = sockets();
+            announce(&ours, &bytes, &pipes().1);
             ours.write_all(&bytes[..cut]).unwrap();
             drop(ours);
-            assert!(Request::receive(&mut theirs).is_err(), "{cut} of {} bytes", bytes.len());
+            assert!(matches!(Word::hear(&theirs).await.unwrap(), Word::Start(_)));
+            let read = Request::read(&mut theirs).await;
+            assert!(read.is_err(), "{cut} of {} bytes", bytes.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_word_is_the_end() {
+        for word in [START, b'?'] {
+            let (mut ours, theirs) = sockets();
+            ours.write_all(&[word]).unwrap();
+            assert!(matches!(Word::hear(&theirs).await.unwrap(), Word::End), "{word}");
         }
     }
 
     #[test]
-    fn what_a_supervisor_told_says_how_it_ended() {
+    fn the_last_answer_counts() {
         let told = |answers: &[Answer]| {
             let bytes: Vec<_> = answers.iter().flat_map(|answer| answer.encode()).collect();
-            format!("{:?}", Ending::read(&bytes))
+            Answer::last(&bytes)
         };
-        let lost = |is_started| format!("{:?}", Ending::Lost { is_started });
-        assert_eq!(told(&[]), lost(false));
-        assert_eq!(told(&[Answer::Started]), lost(true));
-        let ended = Ending::Ended(ExitStatus::from_raw(3 << 8));
-        assert_eq!(told(&[Answer::Started, Answer::Ended(3 << 8)]), format!("{ended:?}"));
-        let refused = Ending::Refused(io::Error::from_raw_os_error(13));
-        assert_eq!(told(&[Answer::Refused(13)]), format!("{refused:?}"));
+        assert_eq!(told(&[]), None);
+        for last in [Answer::Ended(3 << 8), Answer::Left(9), Answer::Refused(13)] {
+            assert_eq!(told(&[Answer::Started, last]), Some(last));
+            let bytes = [Answer::Started.encode(), last.encode()].concat();
+            let half = &bytes[..bytes.len() - 1];
+            assert_eq!(Answer::last(half), Some(Answer::Started), "half of {last:?}");
+        }
         // a program that is no supervisor
-        assert_eq!(format!("{:?}", Ending::read(b"usage: cat")), lost(false));
+        assert_eq!(Answer::last(b"usage: cat"), None);
     }
 }

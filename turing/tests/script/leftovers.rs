@@ -181,10 +181,10 @@ async fn a_supervisor_that_hears_nothing_holds_no_call() {
     let sandbox = Sandbox::new();
     let mut call = sandbox.call("echo ok");
     let body = format!("echo $$ > {}; exec sleep 1000", sandbox.path("pids").display());
-    call.supervisor = sandbox.started_here("deaf", &body);
+    let deaf = Supervisors::new(sandbox.started_here("deaf", &body));
     call.limits.time = Duration::from_millis(500);
     call.limits.grace = Duration::from_millis(1);
-    assert_eq!(failure(run_script(&call).await).0, FailureType::Timeout);
+    assert_eq!(failure(deaf.run(&call).await).0, FailureType::Timeout);
     all_gone(&sandbox.pids("pids")).await;
 }
 

@@ -6,17 +6,30 @@ pub(crate) use std::fs;
 pub(crate) use std::os::unix::fs::PermissionsExt;
 pub(crate) use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 pub(crate) use std::time::Duration;
 
 pub(crate) use rustix::process::Pid;
 pub(crate) use tempfile::TempDir;
 pub(crate) use turing::script::{
-    ScriptCall, ScriptLimits, ScriptOutcome, resolve_program, run_script,
+    ScriptCall, ScriptLimits, ScriptOutcome, Supervisors, resolve_program,
 };
 pub(crate) use turing_domain::FailureType;
 
 use crate::processes::fifo;
 pub(crate) use crate::processes::{Held, PATIENCE, eventually};
+
+/// The supervisors of all calls of a process, so that calls follow one another below one.
+static SUPERVISORS: LazyLock<Supervisors> = LazyLock::new(supervisors);
+
+/// Others, which have supervised nothing.
+pub(crate) fn supervisors() -> Supervisors {
+    Supervisors::new(env!("CARGO_BIN_EXE_turing"))
+}
+
+pub(crate) async fn run_script(call: &ScriptCall) -> ScriptOutcome {
+    SUPERVISORS.run(call).await
+}
 
 /// A folder of its own for one test's scripts and for the files that they write.
 pub(crate) struct Sandbox {
@@ -47,7 +60,6 @@ impl Sandbox {
 
     pub(crate) fn call_of(&self, program: PathBuf) -> ScriptCall {
         ScriptCall {
-            supervisor: env!("CARGO_BIN_EXE_turing").into(),
             program,
             arguments: Vec::new(),
             folder: self.folder.path().to_owned(),

@@ -96,19 +96,19 @@ async fn a_program_for_another_system_is_told_so() {
 #[tokio::test]
 async fn a_supervisor_that_is_none_is_no_failure_of_the_script() {
     let sandbox = Sandbox::new();
-    let mut call = sandbox.call("echo ran >> ran");
+    let call = sandbox.call("echo ran >> ran");
     let killed = sandbox.started_here("killed", "kill -9 $$");
     for (supervisor, told) in [
         (sandbox.path("absent"), "could not be started"),
         (PathBuf::from("/bin/false"), "exited with code 1"),
         (killed, "SIGKILL"),
     ] {
-        call.supervisor = supervisor;
-        let ScriptOutcome::NotStarted { passes, error } = run_script(&call).await else {
-            panic!("{} started a script", call.supervisor.display());
+        let outcome = Supervisors::new(&supervisor).run(&call).await;
+        let ScriptOutcome::NotStarted { passes, error } = outcome else {
+            panic!("{} started a script", supervisor.display());
         };
         assert_contains(&error, told);
-        assert_contains(&error, call.supervisor.to_str().unwrap());
+        assert_contains(&error, supervisor.to_str().unwrap());
         assert_eq!(passes, told == "SIGKILL", "{error}");
     }
     assert!(!sandbox.path("ran").exists());
@@ -119,14 +119,15 @@ async fn a_supervisor_that_was_one_before_is_waited_for() {
     let sandbox = Sandbox::new();
     let good = sandbox.path("supervisor");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_turing"), &good).unwrap();
-    let mut call = sandbox.call("echo ok");
-    call.supervisor = good.clone();
-    assert_eq!(output(run_script(&call).await), "ok");
+    let supervisors = Supervisors::new(&good);
+    // another is needed after that
+    let call = sandbox.call("kill -9 $PPID");
+    assert_contains(&failure(supervisors.run(&call).await).1, "lost its supervisor");
     let is_waited_for = |outcome| matches!(outcome, ScriptOutcome::NotStarted { passes: true, .. });
     fs::remove_file(&good).unwrap();
-    assert!(is_waited_for(run_script(&call).await), "it is gone");
+    assert!(is_waited_for(supervisors.run(&call).await), "it is gone");
     std::os::unix::fs::symlink("/bin/false", &good).unwrap();
-    assert!(is_waited_for(run_script(&call).await), "it does nothing");
+    assert!(is_waited_for(supervisors.run(&call).await), "it does nothing");
 }
 
 #[tokio::test]
