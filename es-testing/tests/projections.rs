@@ -5,3 +5,5 @@
 mod clauses;
 #[path = "projections/matrix.rs"]
 mod matrix;
+#[path = "support/matrix.rs"]
+mod support;

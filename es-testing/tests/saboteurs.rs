@@ -10,3 +10,5 @@ mod overlapping;
 mod respelled;
 #[path = "saboteurs/slow.rs"]
 mod slow;
+#[path = "support/matrix.rs"]
+mod support;

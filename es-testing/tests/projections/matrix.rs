@@ -1,6 +1,5 @@
-//! Which scenario catches which saboteur.
+//! The suite against saboteurs of a memory store.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +11,13 @@ use es_testing::ManualClock;
 use es_testing::contract::{Outcome, TimeLimits};
 use es_testing::projections::saboteur::{Sabotaged, Saboteur, all};
 use es_testing::projections::{
-    HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_all, spoil_through,
+    HANDLED, ProjectionFixture, SCENARIOS, Scenario, SuiteHandler, run_all, run_one, spoil_through,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use super::clauses::clauses;
+use crate::support::Matrix;
 
 /// The scenarios that catch no saboteur, and why none can be caught.
 const HARMLESS: &[(&str, &str)] = &[];
@@ -88,7 +86,8 @@ impl ProjectionFixture for Kept {
     }
 }
 
-async fn caught_by(saboteur: Saboteur) -> Vec<(String, Outcome)> {
+/// What a scenario finds in a saboteur, if it catches it.
+async fn caught_by(saboteur: Saboteur, scenario: &'static Scenario) -> Option<Outcome> {
     let factory = move || -> BoxFuture<'static, Box<dyn ProjectionFixture>> {
         Box::pin(async move {
             Box::new(Sabotaged::new(Box::new(Kept::new()), saboteur)) as Box<dyn ProjectionFixture>
@@ -96,9 +95,8 @@ async fn caught_by(saboteur: Saboteur) -> Vec<(String, Outcome)> {
     };
     let limits =
         TimeLimits { step: Duration::from_millis(2_500), scenario: Duration::from_secs(10) };
-    let verdicts = run_all(&factory, limits).await.into_iter();
-    let caught = verdicts.filter(|(_, outcome)| *outcome != Outcome::Kept);
-    caught.map(|(scenario, outcome)| (scenario.full_name(), outcome)).collect()
+    let outcome = run_one(&factory, scenario, limits).await;
+    (outcome != Outcome::Kept).then_some(outcome)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,57 +111,18 @@ async fn the_healthy_sink_keeps_every_promise() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_saboteur_is_caught_and_every_scenario_catches_one() {
-    // the scenarios, which run in the runtime's threads, are meant to fail hundreds of times
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let thread = std::thread::current();
-        if !thread.name().is_some_and(|name| name.starts_with("tokio-")) {
-            report(panic);
-        }
-    }));
     let clauses = clauses();
-    let (mut catching, mut escaped) = (BTreeSet::new(), Vec::new());
-    println!("saboteur (clause): caught by");
-    for (saboteur, caught) in matrix().await {
+    let saboteurs = all().into_iter().map(|saboteur| {
         let named = &clauses[&saboteur.clause];
-        println!("\n{saboteur:?}: {} scenarios", caught.len());
-        for (name, outcome) in &caught {
-            let mark = if named.contains(name) { '*' } else { ' ' };
-            let text: String = outcome.to_string().lines().take(1).collect();
-            println!("  {mark} {name}: {}", text.chars().take(140).collect::<String>());
-        }
-        if !caught.iter().any(|(name, _)| named.contains(name)) {
-            escaped.push(saboteur);
-        }
-        catching.extend(caught.into_iter().map(|(name, _)| name));
-    }
-    assert!(
-        escaped.is_empty(),
-        "these saboteurs are caught by no scenario that their clause names: {escaped:#?}"
-    );
-    let idle: BTreeSet<String> = SCENARIOS
-        .iter()
-        .map(|scenario| scenario.full_name())
-        .filter(|name| !catching.contains(name))
-        .collect();
-    let explained: BTreeSet<String> = HARMLESS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(
-        idle, explained,
-        "the scenarios that catch no saboteur (left) are explained (right)"
-    );
-}
-
-async fn matrix() -> Vec<(Saboteur, Vec<(String, Outcome)>)> {
-    let places = Arc::new(Semaphore::new(4));
-    let mut running = JoinSet::new();
-    for (index, saboteur) in all().into_iter().enumerate() {
-        let places = places.clone();
-        running.spawn(async move {
-            let _place = places.acquire().await.expect("the semaphore stays open");
-            (index, saboteur, caught_by(saboteur).await)
-        });
-    }
-    let mut matrix = running.join_all().await;
-    matrix.sort_by_key(|(index, ..)| *index);
-    matrix.into_iter().map(|(_, saboteur, caught)| (saboteur, caught)).collect()
+        let scenarios = SCENARIOS.iter().filter(|one| named.contains(&one.full_name()));
+        (saboteur, scenarios.collect())
+    });
+    let matrix = Matrix {
+        saboteurs: saboteurs.collect(),
+        describe: |saboteur| format!("{saboteur:?}"),
+        scenarios: SCENARIOS,
+        name: Scenario::full_name,
+        harmless: HARMLESS,
+    };
+    matrix.check(caught_by).await;
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use es_core::projection::{
-    ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, all_rows, check_history,
+    GenerationStatus, ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, all_rows,
+    check_history,
 };
 use es_core::{
     Aggregate, EventId, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream,
@@ -19,7 +20,7 @@ use crate::store::Store;
 
 /// Compares the read model of postings with their events, as far as it has come: rows that differ,
 /// that are missing, that no event explains, and that stay behind because an event is parked which
-/// programs can read.
+/// programs can read. The model may go on meanwhile, and be replaced by one that was rebuilt.
 ///
 /// The whole model is folded in memory.
 ///
@@ -28,24 +29,30 @@ use crate::store::Store;
 /// When the store fails.
 pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
     let name = PostingStates::NAME;
-    let status = store.models.status(Some(name)).await?.into_iter().next();
-    let Some(active) = status.and_then(|status| status.active) else {
+    let Some(mut model) = active(store).await? else {
         // what was never filled does not differ
         return Ok(Vec::new());
     };
-    let Parked { discarded, waiting } = parked(store).await?;
-    let mut expected = fold(store, active.checkpoint().position, &discarded).await?;
+    let (rows, parked, from, to) = loop {
+        let parked = parked(store).await?;
+        let rows = all_rows(&*store.models, name, Slot::Active).try_collect::<Vec<_>>().await?;
+        let Some(now) = active(store).await? else { return Ok(Vec::new()) };
+        if now.generation == model.generation {
+            break (rows, parked, model.checkpoint().position, now.checkpoint().position);
+        }
+        model = now;
+    };
+    let mut expected = fold(store, from, to, &parked.discarded).await?;
     let mut findings = Vec::new();
     let mut found = |kind: &str, key: &str, detail: &str| {
-        findings.push(match waiting.get(key) {
+        findings.push(match parked.waiting.get(key) {
             Some(waiting) => waiting_finding(key, waiting),
             None => row_finding(kind, key, detail),
         });
     };
-    let mut rows = all_rows(&*store.models, name, Slot::Active);
-    while let Some(row) = rows.try_next().await? {
+    for row in rows {
         match expected.remove(&row.key) {
-            Some(value) if value == row.value => {}
+            Some(values) if values.contains(&Some(row.value)) => {}
             Some(_) => found(
                 "projection_differs",
                 &row.key,
@@ -58,11 +65,18 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
             ),
         }
     }
-    drop(rows);
-    for key in expected.keys() {
-        found("projection_missing", key, "there is no row");
+    for (key, values) in expected {
+        if !values.contains(&None) {
+            found("projection_missing", &key, "there is no row");
+        }
     }
     Ok(findings)
+}
+
+/// The model that is read, if there is one.
+async fn active(store: &Store) -> Result<Option<GenerationStatus>, SinkError> {
+    let status = store.models.status(Some(PostingStates::NAME)).await?;
+    Ok(status.into_iter().next().and_then(|status| status.active))
 }
 
 /// What is not in the rows.
@@ -91,18 +105,22 @@ async fn parked(store: &Store) -> Result<Parked, SinkError> {
     }
 }
 
-/// The rows as they should be at `checkpoint`, without the events that were discarded. A row stands
-/// before the first event that programs cannot read, as one does whose events are parked.
+/// What the rows may be while the model goes on from one position to another, without the events that
+/// were discarded: as they are at the first, and after each event that comes then. A row stands before
+/// the first event that programs cannot read, as one does whose events are parked.
 async fn fold(
     store: &Store,
-    checkpoint: Position,
+    from: Position,
+    to: Position,
     discarded: &BTreeSet<EventId>,
-) -> Result<BTreeMap<String, Payload>, SinkError> {
+) -> Result<BTreeMap<String, Vec<Option<Payload>>>, SinkError> {
     let (mut folded, mut stuck) = (BTreeMap::new(), BTreeSet::new());
+    let mut before: BTreeMap<String, Vec<Option<Payload>>> = BTreeMap::new();
+    let payload = |row: &_| Payload::of(row).ok();
     let read = ReadLog::from_start().filter(PostingStates.selection());
     let mut events = store.events.log(read);
     while let Some(event) = events.try_next().await? {
-        if event.position > checkpoint {
+        if event.position > to {
             break;
         }
         let key = event.stream.to_string();
@@ -115,12 +133,17 @@ async fn fold(
             continue;
         }
         let row = folded.remove(&key);
+        if event.position > from {
+            before.entry(key.clone()).or_default().push(row.as_ref().and_then(payload));
+        }
         if let Ok(Some(row)) = PostingStates.apply(&key, row, &event) {
             folded.insert(key, row);
         }
     }
-    let rows = folded.into_iter().filter_map(|(key, row)| Some((key, Payload::of(&row).ok()?)));
-    Ok(rows.collect())
+    for (key, row) in folded {
+        before.entry(key).or_default().push(payload(&row));
+    }
+    Ok(before)
 }
 
 /// A row that stays behind what programs could fold.
