@@ -48,7 +48,8 @@ pub struct Backup {
     pub end: Position,
 }
 
-/// Why no backup was made. Nothing of it is left, unless the error says so.
+/// Why no backup was made. Nothing of it is left, unless the error says so or the disk does not remove
+/// it: then the next backup to that name is refused until somebody has.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
@@ -191,14 +192,18 @@ impl Copying {
                     false => BackupError::GivenUp { to: to.clone() },
                 }
             }
-            _ => failure(&from, &to, error),
+            _ => {
+                let what = format!("checking the backup of {} in", from.display());
+                store_error(&what, &to, error).into()
+            }
         };
         copy.progress_handler(STEPS, Some(go_on)).map_err(failed)?;
         let damage = find_damage(copy, Look::Quick).map_err(failed)?;
         copy.progress_handler(0, None::<fn() -> bool>).map_err(failed)?;
         if let Some(found) = damage.first() {
             let text = format!(
-                "the store {} is damaged, and so would be its backup: {found}; restore an older backup",
+                "the store {} is damaged, and so would be its backup, or a disk cannot read one of the \
+                 two: {found}; if it stays so, restore an older backup",
                 from.display()
             );
             return Err(StoreError::new(StoreErrorKind::Corrupt, text).into());
@@ -210,16 +215,13 @@ impl Copying {
         Ok(())
     }
 
+    /// A failure of SQLite: what is copied is damaged, or one of the two files fails.
     fn failure(&self, error: Error) -> BackupError {
-        failure(&self.from, &self.to, error)
-    }
-}
-
-/// A failure of SQLite: of the copy, unless what is copied is damaged.
-fn failure(from: &Path, to: &Path, error: Error) -> BackupError {
-    match is_damage(&error) {
-        true => store_error("backing up", from, error).into(),
-        false => store_error("backing up to", to, error).into(),
+        let Self { from, to, .. } = self;
+        match is_damage(&error) {
+            true => store_error("backing up", from, error).into(),
+            false => store_error(&format!("backing up {} to", from.display()), to, error).into(),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn is_damage(error: &Error) -> bool {
 pub(crate) fn is_want(error: &Error) -> bool {
     use ErrorCode::{
         CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed,
-        OperationInterrupted, OutOfMemory, PermissionDenied, SystemIoFailure,
+        OperationInterrupted, OutOfMemory, PermissionDenied, ReadOnly, SystemIoFailure,
     };
     matches!(
         error.sqlite_error_code(),
@@ -29,6 +29,7 @@ pub(crate) fn is_want(error: &Error) -> bool {
                 | OperationInterrupted
                 | OutOfMemory
                 | PermissionDenied
+                | ReadOnly
                 | SystemIoFailure
         )
     )

@@ -29,13 +29,30 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
     let kind = kind(&error);
     let advice = match kind {
         _ if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
-            "the file cannot be opened; check the permissions of the file and its folder"
+            "the file cannot be opened; check the permissions of the file and its folder, and the disk"
         }
-        StoreErrorKind::Busy => "another process holds the file for longer than the busy time-out",
+        _ if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+            "the system failed to read, write or lock it; see the system's log, and try again when \
+             that is mended"
+        }
+        _ if error.sqlite_error_code() == Some(ErrorCode::FileLockingProtocolFailed) => {
+            "its locks fail; see that it is on a local file system, and open the store again"
+        }
+        // a lock that the file system refuses looks the same
+        StoreErrorKind::Busy => {
+            "another process holds the file for longer than the busy time-out; if there is none, open \
+             the store again"
+        }
         StoreErrorKind::Full => "no room is left; free some and try again",
-        StoreErrorKind::ReadOnly => "the file allows no writing",
+        StoreErrorKind::ReadOnly => {
+            "the file, or one of those beside it, allows no writing; see to the permissions, and open \
+             the store again"
+        }
         StoreErrorKind::NotAStore => "the file is no SQLite database",
-        StoreErrorKind::Corrupt => "the file is damaged; restore it from a backup",
+        // SQLite calls it damage, too, when the disk does not read a page
+        StoreErrorKind::Corrupt => {
+            "the file is damaged, or its disk cannot read it; if it stays so, restore it from a backup"
+        }
         _ => "SQLite failed",
     };
     StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(error)
@@ -58,6 +75,13 @@ pub(crate) fn kind(error: &Error) -> StoreErrorKind {
             _ => StoreErrorKind::Other,
         },
     }
+}
+
+/// True if a statement met damage, or what the disk did not read: SQLite commits nothing any more of
+/// the transaction.
+pub(crate) fn has_met_damage(error: &StoreError) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
+    cause.and_then(Error::sqlite_error_code) == Some(ErrorCode::DatabaseCorrupt)
 }
 
 /// The failure of a commit.
@@ -85,6 +109,15 @@ pub(crate) fn commit_error(path: &Path, error: Error) -> StoreError {
         )
         .caused_by(error),
     }
+}
+
+/// The failure to look at a file.
+pub(crate) fn unseen(path: &Path, error: std::io::Error) -> StoreError {
+    let text = format!(
+        "the file {} cannot be looked at; check the permissions of its folder, and the disk",
+        path.display()
+    );
+    StoreError::new(StoreErrorKind::Other, text).caused_by(error)
 }
 
 /// The refusal after [`close`](crate::SqliteStore::close).

@@ -1,6 +1,7 @@
 //! Whether the file, and the log in it, are still those that this store has read.
 
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +10,7 @@ use es_core::{LogPage, Position, RecordedEvent, StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::damage::{Look, is_damage, is_damaged, is_want};
-use crate::error::Doing;
+use crate::error::{Doing, unseen};
 use crate::sql;
 use crate::wait::Wake;
 
@@ -24,9 +25,9 @@ const NEWEST: i64 = 256;
 type FileId = (u64, u64, u64);
 
 #[cfg(unix)]
-fn file_id(path: &Path) -> Option<FileId> {
+fn id(found: &fs::Metadata) -> FileId {
     use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).ok().map(|found| (found.dev(), found.ino(), found.nlink()))
+    (found.dev(), found.ino(), found.nlink())
 }
 
 /// Elsewhere an open file cannot be replaced.
@@ -34,8 +35,17 @@ fn file_id(path: &Path) -> Option<FileId> {
 type FileId = ();
 
 #[cfg(not(unix))]
-fn file_id(path: &Path) -> Option<FileId> {
-    fs::metadata(path).ok().map(|_| ())
+fn id(_: &fs::Metadata) -> FileId {}
+
+/// `None` if nothing has the name; an error says nothing of what has it.
+fn file_id(path: &Path) -> io::Result<Option<FileId>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(id(&found))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What SQLite keeps beside a file, as long as anybody has it open: what is written into one that
@@ -64,8 +74,9 @@ impl Companion {
     /// False if it is another file by now, or none any more.
     fn is_same(&self) -> bool {
         match file_id(&self.path) {
-            Some(found) => *self.file.get_or_init(|| found) == found,
-            None => self.file.get().is_none(),
+            Ok(Some(found)) => *self.file.get_or_init(|| found) == found,
+            Ok(None) => self.file.get().is_none(),
+            Err(_) => true,
         }
     }
 }
@@ -107,8 +118,9 @@ impl History {
         wake: Arc<Wake>,
         connection: &Connection,
     ) -> Result<Self, StoreError> {
-        let (file, companions) = (file_id(&path), Companion::of(&path));
-        let (length, written_at) = content(&path);
+        let looked = file_id(&path).and_then(|file| Ok((file, content(&path)?)));
+        let (file, (length, written_at)) = looked.map_err(|error| unseen(&path, error))?;
+        let companions = Companion::of(&path);
         let end = match End::of(connection) {
             Ok(end) => Some(end),
             // the reads that meet the damage tell of it
@@ -141,10 +153,11 @@ impl History {
     }
 
     /// Refuses if the name stands for another file by now, or for none: what is written would go
-    /// into a file that nobody can open any more.
+    /// into a file that nobody can open any more. Where the system does not answer it is looked at
+    /// again the next time.
     pub(crate) fn check_file(&self) -> Result<(), StoreError> {
         *locked(&self.looked_at) = Instant::now();
-        if file_id(&self.path) != self.file {
+        if file_id(&self.path).is_ok_and(|file| file != self.file) {
             let found = "the file was replaced, removed or given another name while it was open";
             return Err(self.end(found.to_owned()));
         }
@@ -163,14 +176,15 @@ impl History {
         if let Some(reason) = self.poison.get() {
             return Err(reason.clone());
         }
-        let (length, written_at) = content(&self.path);
+        let Ok((length, written_at)) = content(&self.path) else { return Ok(()) };
         let is_shorter = length < known.length;
         if known.written_at == written_at && !is_shorter {
             known.length = length;
             return Ok(());
         }
-        // of its own: the others have pages of before in memory
-        let end = connect(&self.path).and_then(|connection| {
+        // a connection of its own: the others have pages of before in memory
+        let look = || -> rusqlite::Result<Option<End>> {
+            let connection = connect(&self.path)?;
             if is_shorter && is_damaged(&connection, Look::Quick)? {
                 return Ok(None);
             }
@@ -180,15 +194,21 @@ impl History {
                 None => true,
             };
             (unknown == 0 && is_there).then(|| End::of(&connection)).transpose()
-        });
-        match end {
+        };
+        // what the disk failed to read once looks like damage, too
+        let looked = look().or_else(|error| if is_damage(&error) { look() } else { Err(error) });
+        match looked {
             Ok(Some(end)) => {
                 *known = Content { length, written_at, end: Some(end) };
                 Ok(())
             }
             // no answer: it is looked at again the next time
             Err(error) if is_want(&error) => Ok(()),
-            _ => Err(self.end("the file was overwritten or cut off while it was open".to_owned())),
+            _ => {
+                let found = "the file was overwritten or cut off while it was open, or its disk cannot \
+                             read it";
+                Err(self.end(found.to_owned()))
+            }
         }
     }
 
@@ -272,8 +292,8 @@ fn events_up_to(connection: &Connection, position: i64) -> rusqlite::Result<i64>
 }
 
 /// How long a file is, and when it was written last.
-fn content(path: &Path) -> (u64, Option<SystemTime>) {
-    fs::metadata(path).map_or((0, None), |found| (found.len(), found.modified().ok()))
+fn content(path: &Path) -> io::Result<(u64, Option<SystemTime>)> {
+    fs::metadata(path).map(|found| (found.len(), found.modified().ok()))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

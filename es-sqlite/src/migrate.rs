@@ -37,9 +37,10 @@ pub(crate) enum Schema {
 pub(crate) fn inspect(connection: &Connection, path: &Path) -> Result<Schema, StoreError> {
     // one snapshot, or another process that makes the store just now would be half seen
     run(connection, sql::BEGIN_READ)?;
-    let schema = inspect_within(connection, path);
+    // after a failure the transaction may have ended, and the connection is worth nothing
+    let schema = inspect_within(connection, path)?;
     run(connection, sql::ROLLBACK)?;
-    schema
+    Ok(schema)
 }
 
 /// [`inspect`] within a transaction.

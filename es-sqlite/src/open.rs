@@ -1,7 +1,7 @@
 //! Opening the file: every connection of a store is made here.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -13,7 +13,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::checkpoint::WAL_BYTES;
 use crate::config::SqliteConfig;
-use crate::error::{Doing, store_error};
+use crate::damage::{is_damage, is_want};
+use crate::error::{Doing, store_error, unseen};
 use crate::gate::Gate;
 use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
 use crate::sql;
@@ -81,7 +82,7 @@ fn open_what_is_there(
         return Err(StoreError::new(
             StoreErrorKind::ReadOnly,
             format!(
-                "the store {} cannot be written with this user's rights; \
+                "the store {} cannot be opened for writing, as where this user may not write it; \
                  change the file's permissions, or open it read-only",
                 config.path.display()
             ),
@@ -105,6 +106,9 @@ fn open_what_is_there(
         .doing(&checked, "opening")?;
     for statement in [sql::APPEND_EVENT, sql::FIND_KEY, sql::LATEST_SNAPSHOT] {
         checked.prepare_cached(statement).map(drop).map_err(|error| {
+            if is_want(&error) || is_damage(&error) {
+                return store_error("opening", &config.path, error);
+            }
             let path = config.path.display();
             let text = format!("the store {path} lacks a table; restore it from a backup");
             StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
@@ -241,8 +245,9 @@ fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
         Ok(found) if found.is_dir() => Err(not_a_store(path, "it is a folder")),
         Ok(_) => Err(not_a_store(path, "it is no regular file")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let folder = path.parent().filter(|folder| !folder.is_dir());
-            match folder {
+            let is_there = path.parent().map_or(Ok(true), is_folder);
+            let is_there = is_there.map_err(|error| unseen(path, error))?;
+            match path.parent().filter(|_| !is_there) {
                 Some(folder) => Err(StoreError::new(
                     StoreErrorKind::NotAStore,
                     format!(
@@ -258,11 +263,14 @@ fn check_file(config: &SqliteConfig) -> Result<bool, StoreError> {
                 )),
             }
         }
-        Err(error) => Err(StoreError::new(
-            StoreErrorKind::Other,
-            format!("the file {} cannot be looked at", path.display()),
-        )
-        .caused_by(error)),
+        Err(error) => Err(unseen(path, error)),
+    }
+}
+
+fn is_folder(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        found => Ok(found?.is_dir()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! told from the file's own.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use es_core::{StoreError, StoreErrorKind};
@@ -35,9 +36,13 @@ fn length(path: &Path) -> u64 {
 }
 
 /// True if a write-ahead log is beside the file: of a program that was killed, of one that has the
-/// store open, or of the file that was here before this one.
+/// store open, or of the file that was here before this one. One that cannot be looked at is taken for
+/// one that is there.
 pub(crate) fn has_log(path: &Path) -> bool {
-    length(path) > 0
+    match fs::metadata(write_ahead_log(path)) {
+        Ok(log) => log.len() > 0,
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
 }
 
 /// Refuses a write-ahead log that is not the file's: of the events that may stand in the log, and the
@@ -87,9 +92,10 @@ pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), Stor
 pub(crate) fn foreign(path: &Path) -> StoreError {
     let path = path.display();
     let text = format!(
-        "the store {path} is damaged, or the write-ahead log {path}-wal beside it is of another \
-         file, as when a backup is copied over a store that was not closed; restore a backup, and \
-         remove {path}-wal and {path}-shm before"
+        "the store {path} is damaged, or its disk cannot read it, or the write-ahead log {path}-wal \
+         beside it is of another file, as when a backup is copied over a store that was not closed; \
+         if that does not pass, keep copies of all, restore a backup, and remove {path}-wal and \
+         {path}-shm before"
     );
     StoreError::new(StoreErrorKind::Corrupt, text)
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Error};
 
 use crate::append::run;
 use crate::checkpoint::Checkpoints;
-use crate::error::{Doing, commit_error, poisoned};
+use crate::error::{Doing, commit_error, has_met_damage, poisoned};
 use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
 use crate::projection::Inline;
@@ -227,9 +227,11 @@ impl Writer {
                 format!("another append of the same transaction on {path} panicked")
             }
             // after a full disk, for instance, SQLite rolls back by itself
-            Outcome::Failed(Some(error)) if is_ended => return Some(error.clone()),
+            Outcome::Failed(Some(error)) if is_ended || has_met_damage(error) => {
+                return Some(error.clone());
+            }
             Outcome::Failed(None) if is_ended => {
-                format!("another append of the same transaction on {path} ended it")
+                format!("another append of the same transaction on {path} ended it; try again")
             }
             Outcome::Done if is_ended => {
                 format!("a statement ended the transaction on {path}, nothing of it was written")
@@ -241,7 +243,7 @@ impl Writer {
 
     /// Commits; wakes those who wait for the log to grow.
     fn end(&self, connection: &Connection) -> Result<(), StoreError> {
-        let newest = newest(connection);
+        let newest = newest(connection).inspect_err(|_| self.roll_back(connection))?;
         let committed = connection
             .prepare_cached(sql::COMMIT)
             .and_then(|mut statement| self.connections.gate.open(|| statement.execute([])));
@@ -255,14 +257,16 @@ impl Writer {
         }
         // between the look before and the commit the file may have gone
         self.history.check_file().map_err(|error| {
-            let text = "it was committed to a file that is not the store's any more";
+            let path = self.path.display();
+            let text = format!(
+                "it was committed to a file that is not {path} any more; open the store again to see \
+                 whether it is there"
+            );
             StoreError::new(StoreErrorKind::OutcomeUnknown, text).caused_by(error)
         })?;
-        if let Ok(newest) = newest {
-            let end = Newest::end(newest.as_ref());
-            self.history.advance(newest);
-            self.wake.advance(end);
-        }
+        let end = Newest::end(newest.as_ref());
+        self.history.advance(newest);
+        self.wake.advance(end);
         if !self.inline.is_empty() {
             self.wake.commits().give();
         }

@@ -77,11 +77,18 @@ impl Unfinished {
 /// backup's.
 fn check_free(to: &Path) -> Result<(), BackupError> {
     let names = ["", "-wal", "-journal"].map(|suffix| beside(to, suffix));
-    // a link that leads nowhere is there, too
-    match names.into_iter().find(|name| fs::symlink_metadata(name).is_ok()) {
-        Some(there) => Err(BackupError::Occupied { to: to.to_owned(), there }),
-        None => Ok(()),
+    for there in names {
+        // a link that leads nowhere is there, too
+        match fs::symlink_metadata(&there) {
+            Ok(_) => return Err(BackupError::Occupied { to: to.to_owned(), there }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(source) => {
+                let what = "it cannot be told whether something is there";
+                return Err(BackupError::Target { to: to.to_owned(), what, source });
+            }
+        }
     }
+    Ok(())
 }
 
 impl Drop for Unfinished {

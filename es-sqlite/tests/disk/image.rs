@@ -32,14 +32,14 @@ pub(crate) fn calls(mut trace: &[u8]) -> Vec<Call> {
         let letters = usize::from(u16::from_ne_bytes(trace[1..3].try_into().unwrap()));
         let (kind, offset, length) = (trace[0], number(3), number(11));
         let (file, rest) = trace[19..].split_at(letters);
-        let (data, rest) = rest.split_at(if b"wr".contains(&kind) { length } else { 0 });
+        let (data, rest) = rest.split_at(if b"wn".contains(&kind) { length } else { 0 });
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let did = match kind {
             b'w' => Did::Write { offset, data: data.to_vec() },
             b't' => Did::Truncate(offset),
             b's' => Did::Sync,
             b'u' => Did::Unlink,
-            b'r' => Did::Rename(text(data)),
+            b'n' => Did::Rename(text(data)),
             _ => panic!("{kind} is no kind of call"),
         };
         calls.push(Call { file: text(file), did });

@@ -1,24 +1,23 @@
-//! The program whose calls are written down: it opens a store several times, where writers append
-//! while a model is kept, the log is brought into the file and a backup is made, and notes what it is
-//! told.
+//! The program that has a store on the disk: it opens it several times, where writers append while a
+//! model is kept, the log is brought into the file and a backup is made, and notes what it is told.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use es_core::projection::{ApplyError, Projection, Runner, SinkError, StopCause};
 use es_core::{
     AppendError, AppendRequest, EventFilter, EventId, EventStore, ExpectedVersion, NewEvent,
-    Payload,
+    PageLimit, Payload, ReadStream, RecordedEvent, StoreError, StoreErrorKind,
 };
-use es_core::{RecordedEvent, StoreErrorKind};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{BackupError, SqliteConfig, SqliteStore, Synchronous};
 
-use crate::image::{Call, Did};
+use crate::faults::Disk;
+use crate::run::FOLDER;
+use crate::told::Notes;
 
 /// The file of the store within the folder.
 pub(crate) const STORE: &str = "store.db";
@@ -29,8 +28,13 @@ pub(crate) const SEED: &str = "DISK_SEED";
 pub(crate) const SYNCHRONOUS: &str = "DISK_SYNCHRONOUS";
 /// How much each writer appends in each of the times that the store is opened.
 pub(crate) const APPENDS: &str = "DISK_APPENDS";
-pub(crate) const WRITERS: u64 = 4;
-const OPENED: u64 = 3;
+const WRITERS: u64 = 4;
+/// Who appends to a store that is looked at afterwards.
+pub(crate) const LATER: u64 = WRITERS + 1;
+/// Who appends to a store that is open while its disk begins to work again; the last of all.
+pub(crate) const PROBE: u64 = WRITERS + 2;
+/// How often the store is opened.
+pub(crate) const OPENED: u64 = 3;
 /// The type of the events that it writes.
 pub(crate) const WRITTEN: &str = "written";
 
@@ -99,64 +103,16 @@ pub(crate) fn read(event: &RecordedEvent) -> (u64, u64, u64, u64) {
     written.is
 }
 
-/// What the notes say.
-#[derive(Default, Debug)]
-pub(crate) struct Told {
-    /// The last append of each writer that was sent.
-    pub(crate) sent: BTreeMap<u64, u64>,
-    /// The last one that was acknowledged.
-    pub(crate) acknowledged: BTreeMap<u64, u64>,
-    /// What was acknowledged when the store was closed last.
-    pub(crate) closed: BTreeMap<u64, u64>,
-    /// Where the logs of the backups end that were acknowledged, by their names.
-    pub(crate) backups: BTreeMap<String, u64>,
-    /// The kinds of failure.
-    pub(crate) answers: Vec<String>,
-}
-
-/// Reads the notes out of the calls.
-pub(crate) fn told(calls: &[Call]) -> Told {
-    let mut text = Vec::new();
-    for call in calls.iter().filter(|call| call.file == NOTES) {
-        if let Did::Write { data, .. } = &call.did {
-            text.extend_from_slice(data);
-        }
-    }
-    let mut told = Told::default();
-    for line in std::str::from_utf8(&text).unwrap().lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let number = |place: usize| words[place].parse::<u64>().unwrap();
-        match words[0] {
-            "sent" => drop(told.sent.insert(number(1), number(2))),
-            "acknowledged" => drop(told.acknowledged.insert(number(1), number(2))),
-            "closed" => told.closed.clone_from(&told.acknowledged),
-            "backup" => drop(told.backups.insert(words[1].to_owned(), number(2))),
-            _ => told.answers.push(words[1..].join(" ")),
-        }
-    }
-    told
-}
-
-#[derive(Clone)]
-struct Notes(Arc<File>);
-
-impl Notes {
-    /// One call of `write` for a line.
-    fn note(&self, line: &str) {
-        (&*self.0).write_all(format!("{line}\n").as_bytes()).unwrap();
-    }
-}
-
-/// What a failure may be called: what is certainly not written, and the one answer that leaves it
-/// open.
-fn is_expected(kind: StoreErrorKind) -> bool {
-    matches!(
-        kind,
-        StoreErrorKind::Full
-            | StoreErrorKind::Other
-            | StoreErrorKind::OutcomeUnknown
-            | StoreErrorKind::Closed
-    )
+/// The last append of a writer that is there.
+async fn last_of(store: &SqliteStore, writer: u64) -> Result<u64, StoreError> {
+    let stream = format!("writer/{writer}").parse().unwrap();
+    let last = ReadStream::new(stream).backwards().limit(PageLimit::events(1));
+    let page = store.read_stream(&last).await?;
+    Ok(page.events.first().map_or(0, |event| {
+        let (_, number, part, of) = read(event);
+        assert_eq!(part, of, "append {number} of {writer} is torn");
+        number
+    }))
 }
 
 /// A writer: sends what was refused again, and ends at an answer that leaves open what happened.
@@ -164,9 +120,9 @@ async fn write(
     store: SqliteStore,
     notes: Notes,
     writer: u64,
-    numbers: std::ops::Range<u64>,
+    numbers: RangeInclusive<u64>,
     mut chance: fastrand::Rng,
-) -> bool {
+) {
     for number in numbers {
         let mut tries = 0;
         loop {
@@ -175,101 +131,165 @@ async fn write(
             match append(&store, writer, number, chance.usize(..23).pow(3)).await {
                 Ok(()) => break notes.note(&format!("acknowledged {writer} {number}")),
                 Err(AppendError::Store(error)) => {
-                    let kind = error.kind();
-                    assert!(is_expected(kind), "{error:?}");
-                    notes.note(&format!("failed {kind:?}"));
+                    notes.failed("to append", error.kind(), &error);
+                    if error.is_outcome_unknown() {
+                        return;
+                    }
+                    notes.note(&format!("refused {writer} {number}"));
                     tries += 1;
-                    if tries == 3 || kind != StoreErrorKind::Full {
-                        return false;
+                    if tries == 3 {
+                        return;
                     }
                 }
                 Err(error) => panic!("{error:?}"),
             }
         }
     }
-    true
-}
-
-/// Notes a failure of the store, which must be one that a failing disk explains.
-fn note_failure(notes: &Notes, what: &str, kind: StoreErrorKind, error: &dyn std::fmt::Debug) {
-    assert!(is_expected(kind), "{what}: {error:?}");
-    notes.note(&format!("failed {what}: {kind:?}"));
 }
 
 /// Brings the model up to the end of the log.
 async fn keep(runner: &mut Runner, notes: &Notes) {
     let Err(error) = runner.catch_up().await else { return };
     for stopped in &error.stopped {
-        let StopCause::Sink(SinkError::Store(failure)) = &stopped.cause else {
-            panic!("{error:?}");
+        let kind = match &stopped.cause {
+            StopCause::Sink(SinkError::Store(failure)) => failure.kind(),
+            StopCause::Sink(SinkError::Diverged { .. }) => StoreErrorKind::Diverged,
+            _ => panic!("{error:?}"),
         };
-        note_failure(notes, "to keep the model", failure.kind(), &error);
+        notes.failed("to keep the model", kind, stopped);
     }
 }
 
-async fn back_up(store: &SqliteStore, folder: &std::path::Path, opened: u64, notes: &Notes) {
+async fn back_up(store: &SqliteStore, folder: &Path, opened: u64, notes: &Notes) {
     let name = format!("backup-{opened}.db");
     match store.backup_to(folder.join(&name)).await {
         Ok(backup) => notes.note(&format!("backup {name} {}", backup.end.to_sequence())),
-        Err(BackupError::Store(error)) => {
-            note_failure(notes, "to back up", error.kind(), &error);
+        Err(error) => {
+            let kind = match &error {
+                BackupError::Store(error) => error.kind(),
+                BackupError::Target { .. } => StoreErrorKind::Other,
+                _ => panic!("{error:?}"),
+            };
+            notes.failed("to back up", kind, &error);
         }
-        Err(BackupError::Target { what, .. }) => notes.note(&format!("failed to back up: {what}")),
-        Err(error) => panic!("{error:?}"),
     }
 }
 
-/// What happens beside the writers.
-async fn look_after(store: &SqliteStore, folder: &std::path::Path, opened: u64, notes: &Notes) {
-    let mut runner = runner(store);
-    keep(&mut runner, notes).await;
-    back_up(store, folder, opened, notes).await;
-    // another program's; where it fails nothing is lost by it
-    let other = Connection::open(folder.join(STORE)).unwrap();
-    let mode = ["PASSIVE", "RESTART", "TRUNCATE"][usize::try_from(opened).unwrap() % 3];
-    let _ = other.pragma(None, "wal_checkpoint", mode, |_| Ok(()));
-    keep(&mut runner, notes).await;
+/// A store whose disk works again goes on, or says that it must be opened again.
+async fn goes_on(store: &SqliteStore, notes: &Notes) {
+    let says_so = |error: &StoreError| {
+        let text = error.to_string();
+        let says_so = text.contains("open it again") || text.contains("open the store again");
+        assert!(says_so, "it does not go on, and does not say why: {error:?}");
+    };
+    notes.note(&format!("sent {PROBE} 1"));
+    match append(store, PROBE, 1, 10).await {
+        Ok(()) => notes.note(&format!("acknowledged {PROBE} 1")),
+        Err(AppendError::Store(error)) => {
+            assert!(!error.is_outcome_unknown(), "{error:?}");
+            says_so(&error);
+            notes.note(&format!("refused {PROBE} 1"));
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+    if let Err(error) = store.end_of_log().await {
+        says_so(&error);
+    }
+}
+
+/// How the program goes.
+pub(crate) struct Life<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) notes: Notes,
+    pub(crate) chance: fastrand::Rng,
+    pub(crate) synchronous: Synchronous,
+    /// How much each writer appends in each of the times that the store is opened.
+    pub(crate) appends: u64,
+    /// Whose calls fail, if any do.
+    pub(crate) disk: Option<&'a Disk>,
+}
+
+impl Life<'_> {
+    /// Opens the store several times. After the first time in which something has failed the disk works
+    /// again, and nothing may fail any more.
+    pub(crate) async fn live(mut self) {
+        for opened in 0..OPENED {
+            self.open(opened).await;
+            if self.notes.has_failed() {
+                self.mend();
+            }
+        }
+    }
+
+    fn mend(&self) {
+        if let Some(disk) = self.disk {
+            disk.let_fail("none");
+        }
+        self.notes.works();
+    }
+
+    async fn open(&mut self, opened: u64) {
+        // where locks fail nobody else holds the file
+        let patience = Duration::from_millis(if self.notes.may_fail() { 100 } else { 5000 });
+        let path = self.folder.join(STORE);
+        let config = SqliteConfig::new(&path).synchronous(self.synchronous).busy_timeout(patience);
+        let store = match SqliteStore::open(config).await {
+            Ok(store) => store,
+            Err(error) => return self.notes.failed("to open", error.kind(), &error),
+        };
+        let mut writers = Vec::new();
+        for writer in 1..=WRITERS {
+            match last_of(&store, writer).await {
+                Ok(last) => writers.push(tokio::spawn(write(
+                    store.clone(),
+                    self.notes.clone(),
+                    writer,
+                    last + 1..=last + self.appends,
+                    self.chance.fork(),
+                ))),
+                Err(error) => self.notes.failed("to read", error.kind(), &error),
+            }
+        }
+        let mut runner = runner(&store);
+        keep(&mut runner, &self.notes).await;
+        back_up(&store, self.folder, opened, &self.notes).await;
+        // another program's; where it fails nothing is lost by it
+        if let Ok(other) = Connection::open(&path) {
+            let mode = ["PASSIVE", "RESTART", "TRUNCATE"][usize::try_from(opened).unwrap() % 3];
+            let _ = other.busy_timeout(patience);
+            let _ = other.pragma(None, "wal_checkpoint", mode, |_| Ok(()));
+        }
+        keep(&mut runner, &self.notes).await;
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        // in the other half the disk still fails while the store is closed
+        if self.notes.may_fail() && self.notes.has_failed() && fastrand::bool() {
+            self.mend();
+            goes_on(&store, &self.notes).await;
+        }
+        store.close().await;
+        self.notes.note("closed");
+    }
 }
 
 /// Does nothing unless it was started by a campaign.
 #[tokio::test]
 async fn program_on_the_disk() {
-    let Some(folder) = std::env::var_os("DISK_FOLDER").map(PathBuf::from) else { return };
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let number = |name: &str| std::env::var(name).unwrap().parse::<u64>().unwrap();
-    let (mut chance, appends) = (fastrand::Rng::with_seed(number(SEED)), number(APPENDS));
     let synchronous = match std::env::var(SYNCHRONOUS).unwrap().as_str() {
         "Full" => Synchronous::Full,
         "Normal" => Synchronous::Normal,
         other => panic!("{other}"),
     };
-    let notes = Notes(Arc::new(File::create(folder.join(NOTES)).unwrap()));
-    for opened in 0..OPENED {
-        let config = SqliteConfig::new(folder.join(STORE)).synchronous(synchronous);
-        let store = match SqliteStore::open(config).await {
-            Ok(store) => store,
-            Err(error) => return note_failure(&notes, "to open", error.kind(), &error),
-        };
-        let numbers = opened * appends + 1..(opened + 1) * appends + 1;
-        let writers: Vec<_> = (1..=WRITERS)
-            .map(|writer| {
-                tokio::spawn(write(
-                    store.clone(),
-                    notes.clone(),
-                    writer,
-                    numbers.clone(),
-                    chance.fork(),
-                ))
-            })
-            .collect();
-        look_after(&store, &folder, opened, &notes).await;
-        let mut is_well = true;
-        for writer in writers {
-            is_well &= writer.await.unwrap();
-        }
-        store.close().await;
-        if !is_well {
-            return;
-        }
-        notes.note("closed");
-    }
+    let life = Life {
+        folder: &folder,
+        notes: Notes::new(&folder.join(NOTES), false),
+        chance: fastrand::Rng::with_seed(number(SEED)),
+        synchronous,
+        appends: number(APPENDS),
+        disk: None,
+    };
+    life.live().await;
 }

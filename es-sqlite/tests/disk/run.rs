@@ -1,4 +1,4 @@
-//! One run of the program, whose calls were written down.
+//! Programs whose calls are watched: one run, whose calls were written down.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +8,11 @@ use es_sqlite::Synchronous;
 use es_sqlite::rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::image::{self, Call, Did, Files};
+use crate::image::{self, Call, Files};
 use crate::program;
+
+/// Names the folder whose files are watched, to a program and to [`trace`](trace.c).
+pub(crate) const FOLDER: &str = "DISK_FOLDER";
 
 /// What a run begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,16 +23,26 @@ pub(crate) enum Start {
     OldStore,
 }
 
+impl Start {
+    /// Makes the folder and what it begins with.
+    pub(crate) fn make(self, files: &Path) {
+        std::fs::create_dir_all(files).unwrap();
+        if self == Self::OldStore {
+            let old = Connection::open(files.join(program::STORE)).unwrap();
+            old.execute_batch(include_str!("../fixtures/old_store.sql")).unwrap();
+            old.pragma_update(None, "journal_mode", "wal").unwrap();
+        }
+    }
+}
+
 /// How a run goes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) start: Start,
     pub(crate) synchronous: Synchronous,
     /// How much each writer appends in each of the times that the store is opened.
     pub(crate) appends: u64,
-    /// What [`trace`](trace.c) reads of calls that fail.
-    pub(crate) fail: Option<String>,
 }
 
 /// A folder with a store, and what a program did to it.
@@ -45,35 +58,16 @@ impl Run {
     pub(crate) fn of(plan: &Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (files, trace) = (folder.path().join("files"), folder.path().join("trace"));
-        std::fs::create_dir(&files).unwrap();
-        if plan.start == Start::OldStore {
-            let old = Connection::open(files.join(program::STORE)).unwrap();
-            old.execute_batch(include_str!("../fixtures/old_store.sql")).unwrap();
-            old.pragma_update(None, "journal_mode", "wal").unwrap();
-        }
+        plan.start.make(&files);
         let before = content(&files);
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["program::program_on_the_disk", "--exact", "--nocapture"]);
-        command.env("LD_PRELOAD", tracer()).env("DISK_FOLDER", &files).env("DISK_TRACE", &trace);
+        let mut command = watched("program::program_on_the_disk", &files);
+        command.env("DISK_TRACE", &trace);
         command.env(program::SEED, plan.seed.to_string());
         command.env(program::SYNCHRONOUS, format!("{:?}", plan.synchronous));
         command.env(program::APPENDS, plan.appends.to_string());
-        if let Some(fail) = &plan.fail {
-            command.env("DISK_FAIL", fail);
-        }
-        let output = command.output().unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let is_well = output.status.success() && printed.contains("1 passed");
-        assert!(is_well, "{plan:?}: {printed}{errors}");
+        succeeds(command, &format!("{plan:?}"));
         let calls = image::calls(&std::fs::read(&trace).unwrap());
         Self { folder, before, calls }
-    }
-
-    /// How many of its calls can be made to fail.
-    pub(crate) fn can_fail(&self) -> usize {
-        let calls = self.calls.iter();
-        calls.filter(|call| call.file != program::NOTES && call.did != Did::Unlink).count()
     }
 
     pub(crate) fn files(&self) -> PathBuf {
@@ -87,7 +81,25 @@ fn content(folder: &Path) -> Files {
     files.map(|path| (named(&path), std::fs::read(&path).unwrap())).collect()
 }
 
-/// The library that writes down calls, which is compiled once.
+/// A test of this program, to be run in a process whose calls on the files of a folder are watched.
+pub(crate) fn watched(test: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([test, "--exact", "--nocapture"]);
+    command.env("LD_PRELOAD", tracer()).env(FOLDER, folder);
+    command
+}
+
+/// Runs it to its end and answers what it printed.
+pub(crate) fn succeeds(mut command: Command, what: &str) -> String {
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let is_well = output.status.success() && printed.contains("1 passed");
+    assert!(is_well, "{what}: {printed}{errors}");
+    printed
+}
+
+/// The library that watches calls, which is compiled once.
 fn tracer() -> &'static Path {
     static TRACER: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, library) = TRACER.get_or_init(|| {
