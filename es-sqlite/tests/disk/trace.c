@@ -8,6 +8,8 @@
  *                "5 28 short": the fifth writes half of its data, if it writes, before the others fail;
  *                "foreign": the file system knows no rights, flushes no folders, and cannot rename
  *                without replacing
+ *   DISK_FULL    a file with a number: while it is not 0, no write finds room, but to shared memory
+ *                (`-shm`), which is no data
  *
  * One record a call: the kind (1 byte), the length of the name (2), offset (8), length (8), the
  * file's name, the data, which is the new name where it is renamed; numbers as this machine writes
@@ -22,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -31,6 +34,7 @@ static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 static const char *folder;
 static int trace = -1;
 static long calls, fail_at, fail_with, fail_once, fail_short, is_foreign;
+static volatile int64_t *is_full;
 /* Whether the write that this thread makes is cut in half. */
 static __thread int is_half;
 
@@ -55,9 +59,19 @@ __attribute__((constructor)) static void begin(void) {
     real_renameat2 = dlsym(RTLD_NEXT, "renameat2");
     real_fchmod = dlsym(RTLD_NEXT, "fchmod");
     folder = getenv("DISK_FOLDER");
-    const char *path = getenv("DISK_TRACE"), *fail = getenv("DISK_FAIL");
+    const char *path = getenv("DISK_TRACE"), *fail = getenv("DISK_FAIL"), *full = getenv("DISK_FULL");
     if (path)
         trace = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (full) {
+        int file = open(full, O_RDONLY | O_CLOEXEC);
+        void *mapped = MAP_FAILED;
+        if (file >= 0)
+            mapped = mmap(NULL, sizeof *is_full, PROT_READ, MAP_SHARED, file, 0);
+        if (mapped == MAP_FAILED)
+            abort();
+        close(file);
+        is_full = mapped;
+    }
     if (fail) {
         char *end;
         fail_at = strtol(fail, &end, 10);
@@ -78,7 +92,7 @@ static const char *within(const char *path) {
 
 static const char *name_of(int file, char *path, size_t room) {
     char link[64];
-    if (trace < 0)
+    if (trace < 0 && !is_full)
         return NULL;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t length = readlink(link, path, room - 1);
@@ -98,14 +112,25 @@ static void put(const void *data, size_t length) {
 }
 
 static void note(char kind, const char *name, uint64_t offset, const void *data, uint64_t length) {
+    if (trace < 0)
+        return;
     uint16_t letters = strlen(name);
     put(&kind, 1), put(&letters, 2), put(&offset, 8), put(&length, 8), put(name, letters);
     if (data)
         put(data, length);
 }
 
+static int is_shared_memory(const char *name) {
+    size_t length = strlen(name);
+    return length >= 4 && strcmp(name + length - 4, "-shm") == 0;
+}
+
 /* Whether this call is one that fails; what the program notes by itself never does. */
 static int fails(const char *name, int is_write) {
+    if (is_full && *is_full && is_write && !is_shared_memory(name)) {
+        errno = ENOSPC;
+        return 1;
+    }
     if (!fail_at || strcmp(name, "acknowledged") == 0)
         return 0;
     calls++;
