@@ -102,10 +102,10 @@ impl Private {
         Ok(())
     }
 
-    /// Stops the server in order.
-    pub(crate) fn stop(&self) {
+    /// Stops the server: in order, or at once, which leaves recovery to the next start.
+    pub(crate) fn stop(&self, at_once: bool) {
         if let Some(server) = self.take() {
-            self.cluster.stop(server, false);
+            self.cluster.stop(server, at_once);
         }
     }
 

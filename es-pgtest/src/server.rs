@@ -88,7 +88,7 @@ impl Server {
     /// If the server is not [private](Server::private), or does not start.
     pub fn restart_with(&self, certificate: Option<&Certificate>, clients: Option<&Authority>) {
         let private = self.as_private("given a certificate");
-        private.stop();
+        private.stop(false);
         if let Err(error) = private.secure(certificate, clients).and_then(|()| private.start()) {
             panic!("{}", error.chain());
         }
@@ -133,7 +133,16 @@ impl Server {
     ///
     /// If the server is not [private](Server::private).
     pub fn stop(&self) {
-        self.as_private("stopped").stop();
+        self.as_private("stopped").stop(false);
+    }
+
+    /// Stops the server at once: connections are cut, and the next start recovers.
+    ///
+    /// # Panics
+    ///
+    /// If the server is not [private](Server::private).
+    pub fn stop_at_once(&self) {
+        self.as_private("stopped").stop(true);
     }
 
     /// Starts a server that was killed or stopped, and waits until it answers, after its

@@ -133,11 +133,11 @@ async fn a_killed_server_recovers_what_was_committed_and_a_dropped_one_leaves_no
 
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
     connection.execute("CREATE TABLE t AS SELECT 1::bigint AS n").await.unwrap();
-    for _ in 0..2 {
+    for end in [Server::kill, Server::stop_at_once] {
         let mut connection = PgConnection::connect_with(&options).await.unwrap();
         connection.execute("INSERT INTO t VALUES (1)").await.unwrap();
         connection.execute("BEGIN; INSERT INTO t VALUES (100)").await.unwrap();
-        server.kill();
+        end(&server);
         connection.execute("SELECT 1").await.unwrap_err();
         PgConnection::connect_with(&options).await.unwrap_err();
         server.start();

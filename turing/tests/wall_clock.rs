@@ -3,55 +3,17 @@
 
 mod support;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use support::preload::Preload;
 use support::{RUN, Workspace, names};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
-
-/// A wall clock that a test sets, for programs that are started with it.
-struct WallClock {
-    library: PathBuf,
-    path: PathBuf,
-    file: File,
-}
-
-impl WallClock {
-    fn new(folder: &Path) -> Self {
-        let (library, path) = (folder.join("clock.so"), folder.join("clock"));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wall_clock/clock.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([library.as_os_str(), source.as_os_str()])
-            .output()
-            .expect("a C compiler, which the tests need");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
-        let file = File::create(&path).unwrap();
-        let clock = Self { library, path, file };
-        clock.set(0);
-        clock
-    }
-
-    /// Sets it this many seconds beside the machine's clock.
-    fn set(&self, seconds: i64) {
-        // in place: programs have it in their memory
-        self.file.write_all_at(&seconds.to_ne_bytes(), 0).unwrap();
-    }
-
-    fn run(&self, workspace: &Workspace) -> Running {
-        let mut command = workspace.command(&RUN);
-        command.env("LD_PRELOAD", &self.library).env("CLOCK_OFFSET", &self.path);
-        command.stdout(Stdio::null()).stderr(Stdio::piped());
-        Running(command.spawn().unwrap())
-    }
-}
 
 /// A run that ends with the test.
 struct Running(Child);
@@ -64,6 +26,13 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// The program by this clock.
+    fn by(clock: &Preload, workspace: &Workspace) -> Self {
+        let mut command = workspace.command(&RUN);
+        clock.load_into(&mut command);
+        Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
     /// Calls `told` for every wait that the program tells, each of which must be short, until the
     /// program ends; answers how many waits those were.
     fn follow(mut self, longest: f64, mut told: impl FnMut(usize, Pid)) -> (usize, ExitStatus) {
@@ -110,9 +79,9 @@ fn workspace(calls: usize, policies: &str) -> Workspace {
 fn set_while_it_waits(policies: &str, longest: f64) {
     const CALLS: usize = 8;
     let workspace = workspace(CALLS, policies);
-    let clock = WallClock::new(workspace.path());
+    let clock = Preload::clock(workspace.path());
     let steps = [-HOUR, HOUR, -DAY, DAY, 0, -DAY, 2 * DAY, -HOUR];
-    let running = clock.run(&workspace);
+    let running = Running::by(&clock, &workspace);
     let set = |wait: usize, _| clock.set(steps[wait % steps.len()]);
     let (waits, status) = running.follow(longest, set);
     assert!(status.success() && waits > 0, "{status} after {waits} waits");
@@ -149,19 +118,19 @@ fn a_run_that_was_stopped_goes_on_in_time_whatever_the_clock_was_then() {
     for policies in [breaker, repeat] {
         for ahead in [DAY, HOUR, -HOUR, -DAY] {
             let workspace = workspace(1_000_000, policies);
-            let clock = WallClock::new(workspace.path());
+            let clock = Preload::clock(workspace.path());
             clock.set(ahead);
             let stop = |wait, pid| {
                 if wait == 0 {
                     kill_process(pid, Signal::TERM).unwrap();
                 }
             };
-            let (waits, _) = clock.run(&workspace).follow(0.4, stop);
+            let (waits, _) = Running::by(&clock, &workspace).follow(0.4, stop);
             assert!(waits > 0);
             assert_ne!(workspace.runs()[0]["status"], "completed");
             clock.set(0);
             workspace.file("healed", "");
-            let (_, status) = clock.run(&workspace).follow(0.4, |_, _| {});
+            let (_, status) = Running::by(&clock, &workspace).follow(0.4, |_, _| {});
             assert!(status.success(), "{ahead}: {status}");
         }
     }

@@ -3,6 +3,8 @@
  *
  *   DISK_FOLDER  whose files are watched, those in its folders, too
  *   DISK_TRACE   where the calls are written down that change something; none are unless it is set
+ *   DISK_FULL    a file with a number: while it is not 0, no write finds room, but to shared memory
+ *                (`-shm`), which is no data
  *
  * Which calls fail says whoever writes to the file `faults` in the folder, with one call:
  *
@@ -31,6 +33,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -47,6 +50,7 @@ static char kinds[32];
 static long first, count, could_fail;
 static int error_of_all, is_short, is_foreign;
 static long calls[128];
+static volatile int64_t *is_full;
 /* Whether this thread reads or writes half. */
 static __thread int is_half;
 
@@ -60,9 +64,19 @@ static __thread int is_half;
     })
 
 __attribute__((constructor)) static void begin(void) {
-    const char *path = getenv("DISK_TRACE");
+    const char *path = getenv("DISK_TRACE"), *full = getenv("DISK_FULL");
     if (path)
         trace = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (full) {
+        int file = open(full, O_RDONLY | O_CLOEXEC);
+        void *mapped = MAP_FAILED;
+        if (file >= 0)
+            mapped = mmap(NULL, sizeof *is_full, PROT_READ, MAP_SHARED, file, 0);
+        if (mapped == MAP_FAILED)
+            abort();
+        close(file);
+        is_full = mapped;
+    }
     folder = getenv("DISK_FOLDER");
 }
 
@@ -112,17 +126,26 @@ static void put(const void *data, size_t length) {
 }
 
 static void note(char kind, const char *name, uint64_t offset, const void *data, uint64_t length) {
-    uint16_t letters = strlen(name);
     if (trace < 0)
         return;
+    uint16_t letters = strlen(name);
     put(&kind, 1), put(&letters, 2), put(&offset, 8), put(&length, 8), put(name, letters);
     if (data)
         put(data, length);
 }
 
+static int is_shared_memory(const char *name) {
+    size_t length = strlen(name);
+    return length >= 4 && strcmp(name + length - 4, "-shm") == 0;
+}
+
 /* Whether this call is one that fails. */
-static int fails(enum kind kind) {
+static int fails(enum kind kind, const char *name) {
     calls[kind]++;
+    if (kind == WRITE && is_full && *is_full && !is_shared_memory(name)) {
+        errno = ENOSPC;
+        return 1;
+    }
     if (!first || !strchr(kinds, kind))
         return 0;
     could_fail++;
@@ -169,7 +192,7 @@ static ssize_t take_faults(int file, const char *text, size_t length) {
     if (!name)                                                                                     \
         return real;                                                                               \
     pthread_mutex_lock(&one_at_a_time);                                                            \
-    result done = fails(kind) ? (result)-1 : real;                                                 \
+    result done = fails(kind, name) ? (result)-1 : real;                                                 \
     int error = errno;                                                                             \
     is_half = 0;                                                                                   \
     if (done != (result)-1)                                                                        \
@@ -204,7 +227,7 @@ int close(int file) {
         return NEXT(close)(file);
     pthread_mutex_lock(&one_at_a_time);
     int done = NEXT(close)(file), error = errno;
-    if (fails(CLOSE))
+    if (fails(CLOSE, name))
         done = -1, error = errno;
     pthread_mutex_unlock(&one_at_a_time);
     errno = error;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 pub(crate) mod gates;
+pub(crate) mod model;
 pub(crate) mod old_store;
+pub(crate) mod preload;
 pub(crate) mod process;
 pub(crate) mod processes;
 
