@@ -1,4 +1,5 @@
 //! Supervisors that are used again, and those that must not be.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 use rustix::process::{Signal, kill_process};
 
