@@ -126,9 +126,10 @@ async fn record(
 ) -> Result<Moved, RunError> {
     let Task { posting, attempt, cause } = task;
     let Attempted { result, duration } = attempted;
-    let record = Record { shared, posting, attempt, actor, cause, seen };
+    let record = Record { shared, posting, attempt, actor, cause, seen, pause: Duration::ZERO };
     match result {
         Ok(Answer { output, llm }) => {
+            shared.pauses.answered(actor, seen.at);
             let completion = Completion { attempt, output, duration: Some(duration), llm };
             let recorded = record.completed(&completion, duration).await;
             match shared.is_back_after(&recorded).await {
@@ -137,10 +138,7 @@ async fn record(
             }
         }
         Err(Problem { failure_type, error, stderr, model, retry_after }) => {
-            let retry = &shared.definition.workflow.retry;
-            let pause = retry.pause(&failure_type, attempt.retries, retry_after);
-            // others are not to ask either; what is under way cannot be called back
-            shared.pauses.begin(actor, seen.at, pause);
+            let record = Record { pause: record.pause(&failure_type, retry_after), ..record };
             let failure = Failure {
                 attempt,
                 failure_type,
@@ -184,9 +182,26 @@ struct Record<'a> {
     cause: Option<EventId>,
     /// When the attempt ended.
     seen: Moment,
+    /// How long the actor wants no call.
+    pause: Duration,
 }
 
 impl Record<'_> {
+    /// How long nobody is to call the actor, if it wants that; what is under way cannot be called
+    /// back.
+    fn pause(&self, failure_type: &FailureType, asked: Option<Duration>) -> Duration {
+        let &Self { shared, attempt, actor, seen, .. } = self;
+        let retry = &shared.definition.workflow.retry;
+        let after = |before: u32| retry.pause(failure_type, before.max(attempt.retries), asked);
+        match failure_type {
+            FailureType::RateLimited => shared.pauses.begin(actor, seen.at, after),
+            _ => {
+                shared.pauses.answered(actor, seen.at);
+                Duration::ZERO
+            }
+        }
+    }
+
     fn key(&self) -> Result<IdempotencyKey, StepError> {
         let posting = self.posting;
         IdempotencyKey::new(&self.attempt.idempotency_key(posting))
@@ -277,7 +292,7 @@ impl Record<'_> {
         failure: &Failure,
         duration: Duration,
     ) -> Result<Moved, RunError> {
-        let &Self { shared, posting, attempt, actor, seen, .. } = self;
+        let &Self { shared, posting, attempt, actor, seen, pause, .. } = self;
         let workflow = &shared.definition.workflow;
         let failure_type = failure.failure_type.clone();
         let result = Some(Err(failure_type.clone()));
@@ -287,11 +302,7 @@ impl Record<'_> {
         let decide = |(posting, breaker): &(Posting, ActorBreaker)| {
             let calls = match failure_type.is_counted() {
                 true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
-                false => {
-                    let (retry, asked) = (&workflow.retry, failure.retry_after);
-                    let pause = retry.pause(&failure_type, attempt.retries, asked);
-                    breaker.give_back(failure.now.plus(pause))
-                }
+                false => breaker.give_back(failure.now.plus(pause)),
             };
             let breaker_opened = ActorBreaker::opened(&calls);
             let failure = Failure { breaker_opened, ..failure.clone() };

@@ -193,7 +193,7 @@ impl Run<'_> {
         let mut attempts = JoinSet::new();
         let mut count = WaveCount::default();
         loop {
-            while attempts.len() < self.shared.parallelism.get()
+            while attempts.len() < self.shared.side_by_side(wave.conversation)
                 && self.goes_on()
                 && tasks.len() > 0
                 && self.shared.claim_call(wave.conversation).await?
@@ -251,6 +251,16 @@ impl Shared {
             (gate, None) => gate,
             (Gate::Shut { until }, Some(pause)) => Gate::Shut { until: until.max(pause) },
             (_, Some(until)) => Gate::Shut { until },
+        }
+    }
+
+    /// How many attempts are made at a conversation at the same time: one, if its actor may want
+    /// another pause.
+    fn side_by_side(&self, conversation: ConversationId) -> usize {
+        let actor = self.actor_of(conversation);
+        match actor.is_some_and(|actor| self.pauses.is_in_doubt(actor)) {
+            true => 1,
+            false => self.parallelism.get(),
         }
     }
 
