@@ -12,6 +12,7 @@ use std::sync::{LazyLock, Mutex, PoisonError, RwLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::{Errno, read, retry_on_intr};
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, set_child_subreaper, waitid,
@@ -88,7 +89,7 @@ fn with_supervisors<T>(look: impl FnOnce(&mut HashSet<Pid>) -> T) -> T {
 fn wait_for_end(child: Pid) {
     let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     // it fails for a child that was reaped meanwhile
-    let _ = rustix::io::retry_on_intr(|| waitid(WaitId::Pid(child), ended));
+    let _ = retry_on_intr(|| waitid(WaitId::Pid(child), ended));
 }
 
 /// Blocks until a supervisor has ended, and reaps it.
@@ -227,6 +228,20 @@ impl Supervised {
             self.answers.extend(&chunk[..count]);
         }
         self.conclude();
+    }
+
+    /// True if the script has ended and nothing of it is left, whatever the runtime knows: that may
+    /// lag behind, as after this process was stopped.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let mut chunk = [0; 64];
+        while self.ending.is_none() {
+            match retry_on_intr(|| read(&self.control, &mut chunk[..])) {
+                Ok(count @ 1..) => self.answers.extend(&chunk[..count]),
+                Err(Errno::AGAIN) => return false,
+                Ok(0) | Err(_) => self.conclude(),
+            }
+        }
+        true
     }
 
     /// Takes down how it ended. The socket is closed, or the supervisor killed, and so as good as
