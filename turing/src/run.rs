@@ -23,6 +23,7 @@ mod clocks;
 mod enter;
 mod error;
 mod intake;
+mod locked;
 mod observer;
 mod pauses;
 mod report;
@@ -42,7 +43,7 @@ use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId,
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
-use crate::lock::{LockError, RunLock, Standing};
+use crate::lock::RunLock;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
@@ -106,7 +107,8 @@ impl RunOptions {
 pub enum RunOutcome {
     /// Everything that could be executed was.
     Finished(Report),
-    /// It was asked to stop; what is open can be continued.
+    /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
+    /// complete yet, and whoever continues it does that.
     Stopped(Report),
     /// The same postings went through the same definition before; nothing was added.
     AlreadyCompleted(RunId),
@@ -262,12 +264,11 @@ pub async fn run(
         let give_up = |runs: &WorkflowRuns| runs.fail(workflow, run_id, &told);
         runs.update(&workflow, give_up).retries(3).await.map_err(RunError::record)?;
     }
-    done?;
+    let is_complete = done?;
 
     let shared = run.shared.clone();
     let mut report = run.report;
     report.elapsed = shared.clocks.timer.now().saturating_duration_since(began);
-    let is_complete = report.open == 0;
     report.events = shared.recorded() + u64::from(is_complete);
     report.peak_memory_bytes = peak_memory_bytes();
     if is_complete {
@@ -283,7 +284,8 @@ pub async fn run(
 }
 
 impl Run<'_> {
-    async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
+    /// Answers whether the run is complete, and is to be recorded as such.
+    async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<bool, RunError> {
         self.tell_unreadable_breakers();
         self.enter_all(postings).await?;
         // what an interrupted wave had done is known when all postings are
@@ -293,54 +295,13 @@ impl Run<'_> {
         self.execute_all().await?;
         // somebody may have written to one meanwhile
         self.tell_unreadable_breakers();
-        if self.report.open == 0 {
-            // that the run is complete is for who runs it to record, also if it is asked to stop
-            let checked = self.shared.lock.check().await;
-            self.kept(checked)?;
-        }
-        self.lost.take().map_or(Ok(()), Err)
+        let is_complete = self.report.open == 0 && self.may_complete().await?;
+        self.lost.take().map_or(Ok(is_complete), Err)
     }
 
     /// False once it is asked to stop, or another process runs the workflow.
     fn goes_on(&self) -> bool {
         !*self.stop.borrow() && self.lost.is_none()
-    }
-
-    /// Asks for the lock, and takes it again if it was lost; stops if another process was faster.
-    /// Who asks it to stop meanwhile does not wait for that: [`goes_on`](Self::goes_on) is false.
-    async fn keep_lock(&mut self) -> Result<(), RunError> {
-        let (lock, mut stop) = (self.shared.lock.clone(), self.stop.clone());
-        tokio::select! {
-            biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
-            checked = lock.check() => self.kept(checked),
-        }
-    }
-
-    /// Goes on with what was asked of the lock.
-    fn kept(&mut self, checked: Result<Standing, LockError>) -> Result<(), RunError> {
-        match checked.map_err(RunError::from) {
-            Ok(_) => self.tell_losses(),
-            Err(error @ RunError::LockLost { .. }) => self.lose(error),
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Tells how the lock was lost whenever it was taken again.
-    fn tell_losses(&mut self) {
-        for loss in self.shared.lock.losses(self.losses) {
-            self.losses += 1;
-            self.observer.lock_taken_again(&loss);
-        }
-    }
-
-    /// Begins nothing more, because another process runs the workflow.
-    fn lose(&mut self, error: RunError) {
-        if let (None, RunError::LockLost { process, .. }) = (&self.lost, &error) {
-            self.observer.lock_lost(process);
-            self.lost = Some(error);
-        }
     }
 
     fn tell_unreadable_breakers(&mut self) {
