@@ -1,6 +1,11 @@
 //! A run that breaks off at any event boundary and is continued ends as if nothing had happened.
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
+#[path = "boundaries/away.rs"]
+mod away;
+#[path = "support/jumping.rs"]
+mod jumping;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -19,7 +24,7 @@ use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
-use turing::run::{Intake, Observer, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Intake, Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
 use turing_domain::{Posting, PostingId};
 
@@ -192,20 +197,27 @@ impl Scene {
         Self { folder }
     }
 
-    /// Runs, or goes on, on `events`; answers whether it came to its end.
-    async fn run(&self, events: Arc<dyn EventStore>, memory: &Arc<MemoryStore>) -> bool {
+    /// Runs, or goes on, on `events`.
+    async fn try_run(
+        &self,
+        events: Arc<dyn EventStore>,
+        memory: &Arc<MemoryStore>,
+        options: RunOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, RunError> {
         let store =
             Store::new(events, memory.clone(), Arc::new(MemoryRegistry::default()), memory.clone());
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = self.folder.path().join("postings.jsonl");
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
-        let options = RunOptions {
-            parallelism: NonZeroUsize::MIN,
-            ..RunOptions::new(env!("CARGO_BIN_EXE_turing"))
-        };
         let (_stop, stopped) = watch::channel(false);
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        match run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await {
+        run(&store, &lock, definition, intake, options, stopped, observer).await
+    }
+
+    /// Answers whether the run came to its end.
+    async fn run(&self, events: Arc<dyn EventStore>, memory: &Arc<MemoryStore>) -> bool {
+        match self.try_run(events, memory, one_by_one(), &mut Quiet).await {
             Ok(RunOutcome::Finished(report)) => {
                 assert_eq!((report.open, report.postings), (0, 2));
                 true
@@ -215,6 +227,11 @@ impl Scene {
             Err(_) => false,
         }
     }
+}
+
+fn one_by_one() -> RunOptions {
+    let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
+    RunOptions { parallelism: NonZeroUsize::MIN, ..options }
 }
 
 /// What must be the same however often a run broke off: ids, times and jitter left out.

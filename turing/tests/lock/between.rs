@@ -19,6 +19,7 @@ use turing::store::Store;
 use turing_domain::{Conversation, PostingId};
 
 use crate::support::Workspace;
+use crate::support::jumping::Jumping;
 
 /// What is asked of a store before an attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,7 +118,8 @@ async fn run_asking(
     let intake = take_in(&*store.postings, &workspace.path().join("postings")).await.unwrap();
     let lock = store.lock_run(definition.workflow.id).await.unwrap();
     let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
-    let options = RunOptions { parallelism: NonZeroUsize::MIN, ..options };
+    let (parallelism, timer) = (NonZeroUsize::MIN, Jumping::new());
+    let options = RunOptions { parallelism, timer, ..options };
     let mut watching = Watching(begin);
     let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);
     let done = running.await;
@@ -141,7 +143,16 @@ async fn a_store_that_is_away_for_a_moment_before_an_attempt_is_asked_again() {
     }
 }
 
-/// The lock is answered for all the time, so nothing is to be waited for.
+#[tokio::test]
+async fn a_run_that_is_asked_to_stop_while_the_store_is_away_does_not_wait_for_it() {
+    for asked in [Asked::State, Asked::Data] {
+        let (done, begun) = run_asking((asked, usize::MAX), true).await;
+        let Ok(RunOutcome::Stopped(report)) = done else { panic!("{asked:?}: {done:?}") };
+        assert_eq!((begun, report.open, report.left.len()), (0, 2, 0), "{asked:?}");
+    }
+}
+
+/// The lock is answered for all the time.
 #[tokio::test]
 async fn a_store_that_stays_away_while_the_lock_is_held_ends_the_run() {
     for asked in [Asked::State, Asked::Data] {
