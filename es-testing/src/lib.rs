@@ -11,7 +11,7 @@ pub mod projections;
 pub mod raw_rows;
 pub mod saboteur;
 mod sink_wrapper;
-mod wrapper;
+pub mod wrapper;
 
 pub use clock::ManualClock;
 pub use fixture::Fixture;

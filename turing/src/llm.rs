@@ -9,10 +9,12 @@ mod protocol;
 mod refusal;
 mod secret;
 
+use std::pin::pin;
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::Response;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 use turing_domain::{FailureType, Llm, LlmUsage};
 
 use answer::Answer;
@@ -50,6 +52,10 @@ impl Default for LlmLimits {
         Self { time: Duration::from_secs(600), output_bytes: 1024 * 1024 }
     }
 }
+
+/// How long an answer is read that is here when the time is over. Nobody has looked for it if this
+/// process was stopped meanwhile, and then the end of the time may be noticed first.
+const UNTIL_READ: Duration = Duration::from_millis(250);
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +107,7 @@ pub async fn call_llm(client: &LlmClient, call: &LlmCall) -> LlmOutcome {
     let started = Instant::now();
     let result = match Address::of(&call.actor) {
         Ok(address) => {
-            let result = tokio::time::timeout(call.limits.time, ask(client, call, &address)).await;
-            let result = result.unwrap_or(Err(CallError::TimedOut(call.limits.time)));
+            let result = ask_in_time(client, call, &address).await;
             result.map_err(|error| {
                 let told = error.describe(&address, &call.actor);
                 (error.failure_type(), told, error.retry_after())
@@ -117,6 +122,21 @@ pub async fn call_llm(client: &LlmClient, call: &LlmCall) -> LlmOutcome {
             LlmOutcome::Failed { failure_type, error, retry_after, duration }
         }
     }
+}
+
+/// Asks, and gives up when the time is over, unless the answer has come by then.
+async fn ask_in_time(
+    client: &LlmClient,
+    call: &LlmCall,
+    address: &Address,
+) -> Result<Answer, CallError> {
+    let mut asking = pin!(ask(client, call, address));
+    if let Ok(answer) = timeout(call.limits.time, &mut asking).await {
+        return answer;
+    }
+    // a task of the connection's own reads it
+    let answer = timeout(UNTIL_READ, asking).await;
+    answer.unwrap_or(Err(CallError::TimedOut(call.limits.time)))
 }
 
 async fn ask(client: &LlmClient, call: &LlmCall, address: &Address) -> Result<Answer, CallError> {

@@ -15,6 +15,7 @@ mod session;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use es_core::StoreError;
 use es_postgres::PostgresConfig;
@@ -23,6 +24,10 @@ use turing_domain::WorkflowId;
 use answers::{Answers, Question};
 use file::FileLock;
 use session::SessionLock;
+
+/// How long a run waits for a store that is away, as while its server restarts; for a lock also until
+/// the server notices that the session is gone that had it, which it does within 20 s.
+pub(crate) const ABSENCE: Duration = Duration::from_secs(30);
 
 /// The right of this process to run the workflow. The system takes it back when the process ends,
 /// however it ends; clones are the same right, and it is given back with the last of them.
@@ -101,12 +106,12 @@ impl RunLock {
         self.workflow
     }
 
-    /// Asks whether this process still has the lock, and takes it again if not.
+    /// Asks whether this process still has the lock, and tries to take it again if not.
     ///
     /// # Errors
     ///
     /// [`LockError::Held`] if another process has it now, from then on for ever. Any other if it
-    /// cannot be known, which the next call asks anew.
+    /// cannot be known or taken now, which the next call asks anew.
     pub(crate) async fn check(&self) -> Result<Standing, LockError> {
         let before = self.losses.count();
         self.answers.get().await?;
@@ -155,7 +160,7 @@ enum Held {
 }
 
 impl Held {
-    /// Takes the lock again if it was lost; answers how.
+    /// Tries to take the lock again if it was lost; answers how it was.
     async fn keep(&mut self) -> Result<Option<String>, LockError> {
         match self {
             Self::Nothing => Ok(None),

@@ -23,13 +23,17 @@ mod clocks;
 mod enter;
 mod error;
 mod intake;
+mod locked;
+mod notices;
 mod observer;
+mod patience;
 mod pauses;
 mod report;
 mod starts;
 mod step;
 mod wave;
 
+use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,20 +46,22 @@ use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId,
 
 use crate::definition::Definition;
 use crate::llm::LlmClient;
-use crate::lock::{LockError, RunLock, Standing};
+use crate::lock::RunLock;
 use crate::script::Supervisors;
 use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
-use begin::{Begin, begin};
+use begin::{Begin, begin, fail};
 use breaker::Breakers;
 use clocks::Clocks;
 pub use clocks::{SystemTimer, Timer};
 use error::told;
 pub use error::{RunError, StepError};
 pub use intake::{Intake, IntakeError, data_keys, take_in};
+use notices::Notices;
 pub use observer::Observer;
+use patience::Patience;
 use pauses::Pauses;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
@@ -107,7 +113,8 @@ impl RunOptions {
 pub enum RunOutcome {
     /// Everything that could be executed was.
     Finished(Report),
-    /// It was asked to stop; what is open can be continued.
+    /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
+    /// complete yet, and whoever continues it does that.
     Stopped(Report),
     /// The same postings went through the same definition before; nothing was added.
     AlreadyCompleted(RunId),
@@ -117,6 +124,7 @@ pub enum RunOutcome {
 struct Shared {
     store: Store,
     lock: RunLock,
+    patience: Patience,
     definition: Definition,
     run_id: RunId,
     postings: Repository<Posting>,
@@ -157,6 +165,7 @@ struct Run<'a> {
     lost: Option<RunError>,
     /// How many losses of the lock are told.
     losses: usize,
+    notices: Notices,
     observer: &'a mut dyn Observer,
 }
 
@@ -169,6 +178,8 @@ struct Run<'a> {
 ///
 /// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
 /// if another process was faster, the run stops in the same way.
+///
+/// A store that is away is waited for, for 30 s each time, whatever is asked of it.
 ///
 /// # Errors
 ///
@@ -193,22 +204,23 @@ pub async fn run(
     if lock.workflow() != definition.workflow.id {
         return Err(RunError::OtherLock { locked: lock.workflow(), asked: definition.workflow.id });
     }
-    // what came before, the taking in of postings, may have taken long
-    let mut stopped = stop.clone();
-    tokio::select! {
-        biased;
-        checked = lock.check() => drop(checked?),
-        Ok(_) = stopped.wait_for(|stop| *stop) => return Err(RunError::NotBegun),
-    }
     let clocks = Clocks { wall: environment.clock.clone(), timer };
+    let (notifier, mut notices) = Notices::new();
+    let patience = Patience::new(stop.clone(), clocks.timer.clone(), notifier.clone());
+    // what came before, the taking in of postings, may have taken long
+    let asking = patience.unless_stopped(patience.hold(lock));
+    notices.telling(observer, asking).await?;
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let begun = begin(store, &runs, &definition, &intake, &options, &stop, observer).await?;
-    let begun = match begun {
+    let beginning = begin(store, &runs, &definition, &intake, &options, &patience);
+    let begun = match notices.telling(observer, beginning).await? {
         Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
         Begin::Run(begun) => begun,
     };
+    for Left { posting, reason } in &begun.not_released {
+        observer.posting_left(*posting, reason);
+    }
     let run_id = begun.run_id;
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
@@ -221,13 +233,11 @@ pub async fn run(
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
     let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
-    let used = definition.workflow.conversations.iter().map(|conversation| conversation.actor);
-    let policy = definition.workflow.circuit_breaker;
-    let breakers = Breakers::load(actors, policy, clocks.clone(), used);
-    let breakers = breakers.await.map_err(RunError::load)?;
+    let breakers = Breakers::new(actors, definition.workflow.circuit_breaker, clocks.clone());
     let shared = Shared {
         store: store.clone(),
         lock: lock.clone(),
+        patience,
         definition,
         run_id,
         postings,
@@ -237,7 +247,7 @@ pub async fn run(
         pauses: Pauses::default(),
         llm: LlmClient::new(),
         supervisors: Supervisors::new(supervisor),
-        starts: Starts::new(stop.clone()),
+        starts: Starts::new(stop.clone(), notifier),
         environment,
         clocks,
         parallelism,
@@ -252,6 +262,7 @@ pub async fn run(
         stop,
         lost: None,
         losses: 0,
+        notices,
         observer,
     };
     run.report.not_released = begun.not_released;
@@ -259,24 +270,27 @@ pub async fn run(
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
         // a run that not all of its postings can enter cannot be finished by anybody
-        let (workflow, told) = (run.shared.definition.workflow.id, error.told());
-        let give_up = |runs: &WorkflowRuns| runs.fail(workflow, run_id, &told);
-        runs.update(&workflow, give_up).retries(3).await.map_err(RunError::record)?;
+        let (shared, told) = (run.shared.clone(), error.told());
+        let workflow = shared.definition.workflow.id;
+        let failing = shared.patience.persist(|| fail(&runs, workflow, run_id, &told));
+        unless_stopped(run.telling(failing).await)?;
     }
-    done?;
+    let mut is_complete = done?;
 
-    let shared = run.shared.clone();
-    let mut report = run.report;
+    let Run { shared, mut report, mut notices, observer, .. } = run;
     report.elapsed = shared.clocks.timer.now().saturating_duration_since(began);
-    let is_complete = report.open == 0;
-    report.events = shared.recorded() + u64::from(is_complete);
     report.peak_memory_bytes = peak_memory_bytes();
     if is_complete {
         // over several processes only the wall clock tells, and it may have been set
         let in_all = begun.began.map(|began| shared.clocks.wall.now().since(began));
         let duration = in_all.unwrap_or_default().max(report.elapsed);
-        complete(&runs, &shared, &report, duration).await?;
+        let completing = shared.patience.persist(|| complete(&runs, &shared, &report, duration));
+        match notices.telling(observer, completing).await {
+            Err(RunError::NotBegun) => is_complete = false,
+            completed => completed?,
+        }
     }
+    report.events = shared.recorded() + u64::from(is_complete);
     queue.flush().await;
     drop((shared, queue));
     worker.abort();
@@ -284,22 +298,24 @@ pub async fn run(
 }
 
 impl Run<'_> {
-    async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
+    /// Answers whether the run is complete, and is to be recorded as such.
+    async fn carry_out(&mut self, postings: Vec<PostingId>) -> Result<bool, RunError> {
+        unless_stopped(self.load_breakers().await)?;
         self.tell_unreadable_breakers();
         self.enter_all(postings).await?;
         // what an interrupted wave had done is known when all postings are
         if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
-            self.end_interrupted_waves().await?;
+            unless_stopped(self.end_interrupted_waves().await)?;
         }
-        self.execute_all().await?;
+        unless_stopped(self.execute_all().await)?;
+        // what was attempted is recorded before it stops
+        while self.apart.len() > 0 {
+            self.wait_for_one_apart().await?;
+        }
         // somebody may have written to one meanwhile
         self.tell_unreadable_breakers();
-        if self.report.open == 0 {
-            // that the run is complete is for who runs it to record, also if it is asked to stop
-            let checked = self.shared.lock.check().await;
-            self.kept(checked)?;
-        }
-        self.lost.take().map_or(Ok(()), Err)
+        let is_complete = self.report.open == 0 && self.may_complete().await?;
+        self.lost.take().map_or(Ok(is_complete), Err)
     }
 
     /// False once it is asked to stop, or another process runs the workflow.
@@ -307,41 +323,19 @@ impl Run<'_> {
         !*self.stop.borrow() && self.lost.is_none()
     }
 
-    /// Asks for the lock, and takes it again if it was lost; stops if another process was faster.
-    /// Who asks it to stop meanwhile does not wait for that: [`goes_on`](Self::goes_on) is false.
-    async fn keep_lock(&mut self) -> Result<(), RunError> {
-        let (lock, mut stop) = (self.shared.lock.clone(), self.stop.clone());
-        tokio::select! {
-            biased;
-            Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
-            checked = lock.check() => self.kept(checked),
-        }
+    /// Does some work that does not need the run itself, and tells meanwhile what tasks have to tell.
+    async fn telling<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.notices.telling(self.observer, work).await
     }
 
-    /// Goes on with what was asked of the lock.
-    fn kept(&mut self, checked: Result<Standing, LockError>) -> Result<(), RunError> {
-        match checked.map_err(RunError::from) {
-            Ok(_) => self.tell_losses(),
-            Err(error @ RunError::LockLost { .. }) => self.lose(error),
-            Err(error) => return Err(error),
+    /// Looks at the circuit breakers of the actors that the workflow calls.
+    async fn load_breakers(&mut self) -> Result<(), RunError> {
+        let shared = self.shared.clone();
+        for conversation in &shared.definition.workflow.conversations {
+            let actor = conversation.actor;
+            self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
         }
         Ok(())
-    }
-
-    /// Tells how the lock was lost whenever it was taken again.
-    fn tell_losses(&mut self) {
-        for loss in self.shared.lock.losses(self.losses) {
-            self.losses += 1;
-            self.observer.lock_taken_again(&loss);
-        }
-    }
-
-    /// Begins nothing more, because another process runs the workflow.
-    fn lose(&mut self, error: RunError) {
-        if let (None, RunError::LockLost { process, .. }) = (&self.lost, &error) {
-            self.observer.lock_lost(process);
-            self.lost = Some(error);
-        }
     }
 
     fn tell_unreadable_breakers(&mut self) {
@@ -356,6 +350,14 @@ impl Run<'_> {
             self.observer.goes_without(&what, &reason);
             self.report.without.push(Without { what, reason });
         }
+    }
+}
+
+/// What a run does not begin once it is asked to stop is no failure of it.
+fn unless_stopped(done: Result<(), RunError>) -> Result<(), RunError> {
+    match done {
+        Err(RunError::NotBegun) => Ok(()),
+        done => done,
     }
 }
 

@@ -204,16 +204,20 @@ async fn supervise(
             biased;
             () = script.ended() => None,
             violation = &mut traffic => Some(violation),
-            () = sleep(call.limits.time) => {
-                script.terminate();
-                tokio::select! {
-                    biased;
-                    () = script.ended() => {}
-                    _ = &mut traffic => {}
-                    () = sleep(call.limits.grace) => {}
+            // it may have ended while this process was stopped
+            () = sleep(call.limits.time) => match script.has_ended() {
+                true => None,
+                false => {
+                    script.terminate();
+                    tokio::select! {
+                        biased;
+                        () = script.ended() => {}
+                        _ = &mut traffic => {}
+                        () = sleep(call.limits.grace) => {}
+                    }
+                    Some(CallError::TimedOut(call.limits.time))
                 }
-                Some(CallError::TimedOut(call.limits.time))
-            }
+            },
         }
     };
     let ending = script.end().await;

@@ -1,6 +1,11 @@
 //! A run that breaks off at any event boundary and is continued ends as if nothing had happened.
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
+#[path = "boundaries/away.rs"]
+mod away;
+#[path = "support/jumping.rs"]
+mod jumping;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -10,16 +15,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, EventStoreExt, IdempotencyKey, LogPage,
-    Position, ReadLog, ReadStream, RecordedEvent, Repository, StoreError, StoreErrorKind, StreamId,
-    StreamPage,
+    AppendError, AppendRequest, Appended, EventStore, EventStoreExt, IdempotencyKey, ReadLog,
+    ReadStream, RecordedEvent, Repository, StoreError, StoreErrorKind, StreamId, StreamPage,
 };
 use es_memory::MemoryStore;
+use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
-use turing::run::{Intake, Observer, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Intake, Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
 use turing_domain::{Posting, PostingId};
 
@@ -34,7 +39,7 @@ enum Death {
 
 /// A store that carries out a number of appends and is dead from then on.
 struct Dying {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn EventStore>,
     appends: AtomicUsize,
     lives: usize,
     death: Death,
@@ -54,7 +59,11 @@ impl Dying {
 }
 
 #[async_trait]
-impl EventStore for Dying {
+impl Wrapper for Dying {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
+    }
+
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         self.alive()?;
         let is_last = self.appends.fetch_add(1, Ordering::SeqCst) >= self.lives;
@@ -77,18 +86,6 @@ impl EventStore for Dying {
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         self.alive()?;
         self.inner.read_stream(read).await
-    }
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.alive()?;
-        self.inner.read_log(read).await
-    }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.alive()?;
-        self.inner.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.alive()?;
-        self.inner.wait_past(position).await
     }
 }
 
@@ -200,20 +197,27 @@ impl Scene {
         Self { folder }
     }
 
-    /// Runs, or goes on, on `events`; answers whether it came to its end.
-    async fn run(&self, events: Arc<dyn EventStore>, memory: &Arc<MemoryStore>) -> bool {
+    /// Runs, or goes on, on `events`.
+    async fn try_run(
+        &self,
+        events: Arc<dyn EventStore>,
+        memory: &Arc<MemoryStore>,
+        options: RunOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, RunError> {
         let store =
             Store::new(events, memory.clone(), Arc::new(MemoryRegistry::default()), memory.clone());
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = self.folder.path().join("postings.jsonl");
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
-        let options = RunOptions {
-            parallelism: NonZeroUsize::MIN,
-            ..RunOptions::new(env!("CARGO_BIN_EXE_turing"))
-        };
         let (_stop, stopped) = watch::channel(false);
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
-        match run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await {
+        run(&store, &lock, definition, intake, options, stopped, observer).await
+    }
+
+    /// Answers whether the run came to its end.
+    async fn run(&self, events: Arc<dyn EventStore>, memory: &Arc<MemoryStore>) -> bool {
+        match self.try_run(events, memory, one_by_one(), &mut Quiet).await {
             Ok(RunOutcome::Finished(report)) => {
                 assert_eq!((report.open, report.postings), (0, 2));
                 true
@@ -223,6 +227,11 @@ impl Scene {
             Err(_) => false,
         }
     }
+}
+
+fn one_by_one() -> RunOptions {
+    let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
+    RunOptions { parallelism: NonZeroUsize::MIN, ..options }
 }
 
 /// What must be the same however often a run broke off: ids, times and jitter left out.
@@ -301,10 +310,11 @@ async fn a_run_that_breaks_off_at_any_boundary_ends_as_if_it_had_not() {
         for lives in 0.. {
             let memory = Arc::new(MemoryStore::new());
             let appends = AtomicUsize::new(0);
-            let dying = Arc::new(Dying { inner: memory.clone(), appends, lives, death });
+            let dying = Dying { inner: memory.clone(), appends, lives, death };
+            let dying = Arc::new(Wrapped(dying));
             let came_through = scene.run(dying.clone(), &memory).await;
             if came_through {
-                assert!(!dying.is_dead());
+                assert!(!dying.0.is_dead());
                 break;
             }
             boundaries += 1;

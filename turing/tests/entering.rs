@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use es_core::{
     Aggregate, AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt,
-    EventType, IdempotencyKey, LogPage, Position, ReadLog, ReadStream, StoreError, StreamId,
-    StreamPage,
+    EventType, ReadLog,
 };
 use es_memory::MemoryStore;
+use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
@@ -27,38 +27,23 @@ const POSTINGS: usize = 100;
 
 /// A store that asks the run to stop when it is asked for its nth append.
 struct Stopping {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn EventStore>,
     appends: AtomicUsize,
     nth: usize,
     stop: watch::Sender<bool>,
 }
 
 #[async_trait]
-impl EventStore for Stopping {
+impl Wrapper for Stopping {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
+    }
+
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         if self.appends.fetch_add(1, Ordering::SeqCst) + 1 == self.nth {
             self.stop.send_replace(true);
         }
         self.inner.append(request).await
-    }
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.inner.find_append(stream, key).await
-    }
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.inner.read_stream(read).await
-    }
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.inner.read_log(read).await
-    }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.inner.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.inner.wait_past(position).await
     }
 }
 
@@ -118,7 +103,7 @@ impl Scene {
             stop: stop.clone(),
         };
         let (memory, postings) = (self.memory.clone(), self.postings.clone());
-        let store = Store::new(Arc::new(events), memory.clone(), postings, memory);
+        let store = Store::new(Arc::new(Wrapped(events)), memory.clone(), postings, memory);
         let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
         let intake = take_in(&*store.postings, &self.path().join("postings.jsonl")).await.unwrap();
         let lock = store.lock_run(definition.workflow.id).await.unwrap();

@@ -11,11 +11,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, IdempotencyKey, LogPage,
-    NewEvent, Payload, Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId,
-    StreamPage,
+    AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, NewEvent, Payload,
+    StoreError, StoreErrorKind, StreamId,
 };
 use es_memory::MemoryStore;
+use es_testing::wrapper::{Wrapped, Wrapper};
 use tokio::sync::watch;
 use turing::definition::Definition;
 use turing::registry::MemoryRegistry;
@@ -37,7 +37,7 @@ const POSTINGS: usize = 4;
 
 /// A store of which one stream is held by somebody else, from its nth append on.
 struct Holding {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn EventStore>,
     free_appends: usize,
     appends: AtomicUsize,
     /// Whether the stream is free again; an append waits for that, unless it is `Busy`.
@@ -48,7 +48,11 @@ struct Holding {
 }
 
 #[async_trait]
-impl EventStore for Holding {
+impl Wrapper for Holding {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
+    }
+
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         let is_held = |id: &str| self.is_whole || id == HELD.to_string();
         let mut streams = request.streams().iter().map(|batch| &batch.stream);
@@ -62,25 +66,6 @@ impl EventStore for Holding {
             self.is_free.clone().wait_for(|is_free| *is_free).await.unwrap();
         }
         self.inner.append(request).await
-    }
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.inner.find_append(stream, key).await
-    }
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.inner.read_stream(read).await
-    }
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.inner.read_log(read).await
-    }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.inner.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.inner.wait_past(position).await
     }
 }
 
@@ -169,7 +154,7 @@ impl Scene {
             is_whole: false,
         };
         hold(&mut holding);
-        let store = self.store(Arc::new(holding));
+        let store = self.store(Arc::new(Wrapped(holding)));
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let path = self.folder.path().join("postings.jsonl");
         let intake = take_in(&*store.postings, &path).await.unwrap();

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::process::{Process, eventually};
+use support::process::Process;
+use support::processes::wait_until;
 use support::{RUN, Workspace};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
@@ -65,7 +66,7 @@ fn a_run_that_has_not_begun_ends_at_once_and_says_so() {
         // nothing can be registered
         let store = hold(&workspace);
         let mut run = spawn(&mut workspace.command(&[&RUN[..], &["--again"]].concat()));
-        eventually("the signal is listened to", || run.has("SigCgt", signal));
+        wait_until("the signal is listened to", || run.has("SigCgt", signal));
         run.end_with(signal);
         assert_eq!(run.code(), Some(1));
         assert!(run.told().rest().contains("ended before anything was run"), "{signal:?}");

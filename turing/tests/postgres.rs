@@ -9,6 +9,8 @@ mod addresses;
 mod append_event;
 #[path = "postgres/attacks.rs"]
 mod attacks;
+#[path = "postgres/away.rs"]
+mod away;
 #[path = "postgres/beside.rs"]
 mod beside;
 #[path = "postgres/commands.rs"]

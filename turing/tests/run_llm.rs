@@ -221,9 +221,7 @@ fn an_endpoint_that_wants_a_pause_and_names_no_time_costs_no_posting() {
             false => (200, "", json!({"model": "small:1b", "response": "[FAIL]", "done": true})),
         }
     });
-    let workspace = with_breaker(&endpoint, 5, 0.1);
-    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
-    workspace.file("workflow.toml", text.replacen("base_seconds = 0.01", "base_seconds = 1", 1));
+    let workspace = with_pauses(&endpoint, "base_seconds = 1");
     workspace.postings(POSTINGS);
     workspace.run(&["--parallel", &PARALLEL.to_string()]).expect_code(0);
 
@@ -234,6 +232,66 @@ fn an_endpoint_that_wants_a_pause_and_names_no_time_costs_no_posting() {
     for posting in 1..=POSTINGS {
         let events = workspace.events(posting as i32);
         assert!(names(&events).contains(&"llm_call_completed"), "{events:#?}");
+    }
+}
+
+/// The same workspace with other delays between attempts.
+fn with_pauses(endpoint: &str, delays: &str) -> Workspace {
+    let workspace = with_breaker(endpoint, 5, 0.1);
+    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    workspace.file("workflow.toml", text.replacen("base_seconds = 0.01", delays, 1));
+    workspace
+}
+
+#[test]
+fn an_endpoint_that_wants_pauses_for_longer_than_a_posting_has_repeats_costs_no_posting() {
+    const POSTINGS: usize = 10;
+    let (endpoint, asked) = serve(|number, _| match number {
+        0..9 => (429, "", json!({"error": "slow down"})),
+        _ => (200, "", json!({"model": "small:1b", "response": "[FAIL]", "done": true})),
+    });
+    let workspace = with_pauses(&endpoint, "base_seconds = 0.01\nmax_seconds = 0.02");
+    workspace.postings(POSTINGS);
+    workspace.run(&["--parallel", "1"]).expect_code(0);
+
+    // nobody is tried again before everybody was tried
+    let asked = asked.lock().unwrap();
+    let advert = |question: &Value| -> usize {
+        let prompt = question["prompt"].as_str().unwrap();
+        prompt.split_whitespace().nth(2).unwrap().parse().unwrap()
+    };
+    let order: Vec<_> = asked.iter().map(advert).collect();
+    assert_eq!(order, (1..=POSTINGS).chain(1..POSTINGS).collect::<Vec<_>>());
+    for posting in 1..=POSTINGS {
+        let events = workspace.events(posting as i32);
+        assert!(names(&events).contains(&"llm_call_completed"), "{events:#?}");
+    }
+}
+
+#[test]
+fn after_a_pause_one_call_tells_whether_others_may_follow() {
+    const POSTINGS: usize = 30;
+    const PARALLEL: usize = 6;
+    const REFUSED: usize = PARALLEL + 3;
+    let moments = Arc::new(Mutex::new(Vec::new()));
+    let seen = moments.clone();
+    let (endpoint, asked) = serve(move |number, _| {
+        seen.lock().unwrap().push(Instant::now());
+        match number {
+            0..REFUSED => (429, "", json!({"error": "slow down"})),
+            _ => (200, "", json!({"model": "small:1b", "response": "[FAIL]", "done": true})),
+        }
+    });
+    let workspace = with_pauses(&endpoint, "base_seconds = 0.1\nmax_seconds = 0.1");
+    workspace.postings(POSTINGS);
+    workspace.run(&["--parallel", &PARALLEL.to_string()]).expect_code(0);
+
+    assert_eq!(asked.lock().unwrap().len(), POSTINGS + REFUSED);
+    assert_eq!(failures(&workspace, POSTINGS), ["rate_limited"; REFUSED]);
+    let moments = moments.lock().unwrap();
+    // all that were under way at the first refusal may be refused
+    for calls in moments[PARALLEL - 1..=REFUSED].windows(2) {
+        assert!(calls[1] - calls[0] >= Duration::from_millis(100), "{moments:?}");
     }
 }
 

@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
-use support::process::{Process, eventually, full_pipe};
+use support::process::{Process, full_pipe};
+use support::processes::wait_until;
 use support::{RUN, Workspace, names};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
@@ -105,7 +106,7 @@ fn a_report_that_nobody_reads_keeps_no_signal_away_and_the_verdict_stays() {
         let mut run = Process::spawn(command.stdout(full).stderr(Stdio::null()));
         drop(command);
         // the last that a run does before it prints is to bring the read models up to date
-        eventually("the read models are up to date", || {
+        wait_until("the read models are up to date", || {
             // there may be no store yet
             let told = |arguments: &[&str]| {
                 serde_json::from_str(&workspace.turing(arguments).stdout).unwrap_or(Value::Null)

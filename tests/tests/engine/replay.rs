@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use es_core::replay::Logic;
 use es_core::{
-    Aggregate, AppendError, AppendRequest, Appended, Environment, Event, EventStore,
-    ExpectedVersion, IdempotencyKey, LogPage, NewEvent, PageLimit, Payload, Position, ReadLog,
-    ReadStream, RecordedEvent, Replay, ReplayReport, StoreError, StreamId, StreamPage, Verdict,
+    Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, LogPage, NewEvent,
+    PageLimit, Payload, Position, ReadLog, ReadStream, RecordedEvent, Replay, ReplayReport,
+    StoreError, StreamPage, Verdict,
 };
 use es_memory::MemoryStore;
+use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -230,23 +231,17 @@ async fn slices_run_in_tasks_of_their_own() {
 
 /// Counts how many streams are being read, and answers each only after the others had their turn.
 struct Turns {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn EventStore>,
     reading: AtomicUsize,
     most: AtomicUsize,
 }
 
 #[async_trait]
-impl EventStore for Turns {
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.inner.append(request).await
+impl Wrapper for Turns {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
     }
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.inner.find_append(stream, key).await
-    }
+
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let reading = self.reading.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(reading, Ordering::SeqCst);
@@ -256,15 +251,6 @@ impl EventStore for Turns {
         self.reading.fetch_sub(1, Ordering::SeqCst);
         self.inner.read_stream(read).await
     }
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.inner.read_log(read).await
-    }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.inner.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.inner.wait_past(position).await
-    }
 }
 
 #[tokio::test]
@@ -272,17 +258,17 @@ async fn as_many_streams_are_read_side_by_side_as_was_said_and_no_more() {
     let histories: Vec<_> = (0..30).map(|n| (n, MoneyDeposited { cents: 1 })).collect();
     for parallel in [1, 5] {
         let inner = filled(&histories).await;
-        let store = Arc::new(Turns { inner, reading: 0.into(), most: 0.into() });
+        let store = Arc::new(Wrapped(Turns { inner, reading: 0.into(), most: 0.into() }));
         let replay = Replay::<Account>::new(store.clone());
         let replay = replay.parallel(NonZeroUsize::new(parallel).unwrap());
         assert_eq!(replay.compare::<Account>().report().await.unwrap().aggregates, 30);
-        assert_eq!(store.most.load(Ordering::SeqCst), parallel);
+        assert_eq!(store.0.most.load(Ordering::SeqCst), parallel);
     }
 }
 
 /// A store that has lost some events of one account.
 struct Lossy {
-    inner: Arc<MemoryStore>,
+    inner: Arc<dyn EventStore>,
     lost: RangeInclusive<u64>,
 }
 
@@ -296,17 +282,11 @@ impl Lossy {
 }
 
 #[async_trait]
-impl EventStore for Lossy {
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.inner.append(request).await
+impl Wrapper for Lossy {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
     }
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.inner.find_append(stream, key).await
-    }
+
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let mut page = self.inner.read_stream(read).await?;
         self.left(&mut page.events);
@@ -317,19 +297,13 @@ impl EventStore for Lossy {
         self.left(&mut page.events);
         Ok(page)
     }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.inner.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.inner.wait_past(position).await
-    }
 }
 
 #[tokio::test]
 async fn a_stream_with_a_missing_event_is_told_and_not_folded_over_the_hole() {
     let histories: Vec<_> = (0..12).map(|n| (n % 3, MoneyDeposited { cents: 1 })).collect();
     for (lost, version, next) in [(1..=1, 1, 2), (2..=2, 2, 3), (1..=3, 1, 4), (2..=3, 2, 4)] {
-        let store = Arc::new(Lossy { inner: filled(&histories).await, lost });
+        let store = Arc::new(Wrapped(Lossy { inner: filled(&histories).await, lost }));
         let replay = Replay::<Account>::new(store);
         let report = replay.compare::<Account>().report().await.unwrap();
         assert_eq!(report.aggregates, 3);

@@ -119,6 +119,15 @@ impl Observer for Progress {
         tell(format_args!("  goes on without {what}: {}", shown(reason, 1000)));
     }
 
+    fn store_away(&mut self, reason: &str, longest: Duration) {
+        tell(format_args!(
+            "  waiting for the store, for up to {} s: see that it can be used again; if it is away for \
+             longer, the same command goes on: {}",
+            longest.as_secs(),
+            shown(reason, 1000)
+        ));
+    }
+
     fn lock_taken_again(&mut self, loss: &str) {
         let loss = shown(loss, 1000);
         tell(format_args!("  the lock of the run was lost ({loss}); it is taken again"));

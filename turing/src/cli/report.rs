@@ -29,6 +29,7 @@ pub(super) async fn tell_done(
             done.refused == 0 && account.failed() == 0
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
+            let is_over = matches!(done.outcome, RunOutcome::Finished(_));
             match common.json {
                 true => output.json(&Told { report, read_models: &done.read_models }),
                 false => {
@@ -37,10 +38,10 @@ pub(super) async fn tell_done(
                 }
             }
             tell_read_models(done, common, output);
-            if report.open > 0 && !common.json {
+            if !is_over && !common.json {
                 output.line(format_args!("\nstopped; {}", done.go_on));
             }
-            report.open == 0 && report.refused.is_empty() && report.failed() == 0
+            is_over && report.refused.is_empty() && report.failed() == 0
         }
     };
     Ok(if is_clean { Verdict::Well } else { Verdict::Found })

@@ -10,7 +10,7 @@ use es_core::{StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgRow;
 use es_postgres::sqlx::{self, Connection, PgConnection, Row};
 use es_postgres::{PostgresConfig, store_error};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use turing_domain::WorkflowId;
 
 use super::LockError;
@@ -18,13 +18,6 @@ use super::LockError;
 /// How long the server has to answer: for the lock, for another connection, and whether the lock is
 /// still held.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a lost lock is asked for again while the server is away, as during a restart, or has not
-/// noticed yet that the session is gone: it does so within 20 s.
-const ABSENCE: Duration = Duration::from_secs(30);
-
-/// The pauses in between double from the first to the second.
-const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
 
 /// With the schema's name the first half of the advisory locks' key; the workflow is the other. The
 /// letters `turi`.
@@ -36,6 +29,8 @@ pub(super) struct SessionLock {
     config: PostgresConfig,
     workflow: WorkflowId,
     held: Option<Held>,
+    /// How it was lost, until it is taken again.
+    loss: Option<String>,
     /// The sessions of this process that asked for it: the server may not have noticed their end.
     known: Vec<i32>,
 }
@@ -67,7 +62,8 @@ impl SessionLock {
         config: &PostgresConfig,
         workflow: WorkflowId,
     ) -> Result<Self, LockError> {
-        let mut lock = Self { config: config.clone(), workflow, held: None, known: Vec::new() };
+        let (held, loss, known) = (None, None, Vec::new());
+        let mut lock = Self { config: config.clone(), workflow, held, loss, known };
         let taken = lock.taken_in_time().await;
         let held = taken.map_err(|refusal| lock.error(refusal))?;
         // the rest of the run needs another connection than the one that is kept
@@ -83,41 +79,41 @@ impl SessionLock {
         }
     }
 
-    /// Takes the lock again if it was lost; answers how.
+    /// Tries to take the lock again if it was lost; answers how it was.
     pub(super) async fn keep(&mut self) -> Result<Option<String>, LockError> {
-        let loss = match &mut self.held {
-            Some(held) => match held.loss(&self.config).await {
-                None => return Ok(None),
-                Some(loss) => loss,
-            },
-            None => "the server was away".to_owned(),
-        };
-        // the server must see its end
-        self.held = None;
-        self.held = Some(self.taken_again().await?);
-        Ok(Some(loss))
+        if let Some(held) = &mut self.held {
+            let Some(loss) = held.loss(&self.config).await else { return Ok(None) };
+            // the server must see its end
+            self.held = None;
+            self.loss = Some(loss);
+        }
+        match self.taken_in_time().await {
+            Ok(held) => {
+                self.held = Some(held);
+                Ok(self.loss.take())
+            }
+            Err(refusal) => Err(self.not_again(refusal)),
+        }
     }
 
-    async fn taken_again(&mut self) -> Result<Held, LockError> {
-        let end = Instant::now() + ABSENCE;
-        let [mut pause, longest] = PAUSES;
-        loop {
-            let refusal = match self.taken_in_time().await {
-                Ok(held) => return Ok(held),
-                Err(refusal) => refusal,
-            };
-            let passes = match &refusal {
-                Refusal::Failed(error) => error.is_transient(),
-                Refusal::Held(Some((_, session))) => self.known.contains(session),
-                // whoever had it is gone
-                Refusal::Held(None) => true,
-            };
-            if !passes || Instant::now() >= end {
-                return Err(self.error(refusal));
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(longest);
+    /// Why a lost lock cannot be taken again now.
+    fn not_again(&self, refusal: Refusal) -> LockError {
+        let passes = match &refusal {
+            Refusal::Failed(_) => false,
+            Refusal::Held(Some((_, session))) => self.known.contains(session),
+            // whoever had it is gone
+            Refusal::Held(None) => true,
+        };
+        if !passes {
+            return self.error(refusal);
         }
+        let text = format!(
+            "locking the run of workflow {} in {}: the server has not noticed yet that the session \
+             has ended that had the lock",
+            self.workflow,
+            self.config.place()
+        );
+        LockError::Store(StoreError::new(StoreErrorKind::Unavailable, text))
     }
 
     fn error(&self, refusal: Refusal) -> LockError {
@@ -223,6 +219,7 @@ fn is_held(error: &sqlx::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::ABSENCE;
 
     /// A host that is gone lets the lock go as soon as the log, and before its own process gives up
     /// asking for it again.

@@ -39,11 +39,15 @@ pub struct Task {
 pub struct Wave {
     /// The conversation.
     pub conversation: ConversationId,
-    /// The postings in the order of their ids.
+    /// The postings: those first that were attempted there least often, then in the order of their
+    /// ids.
     pub tasks: Vec<Task>,
 }
 
 /// The open positions of all postings of a run, ready or waiting for their time.
+///
+/// Who was attempted least often comes first, so that an actor that refuses whoever asks it uses up
+/// the repeats of none while others have all of theirs.
 ///
 /// When a wait is over is settled once, when it is first met: by a clock that nobody sets.
 ///
@@ -51,21 +55,28 @@ pub struct Wave {
 /// postings contain.
 #[derive(Debug, Default)]
 pub struct Agenda {
-    ready: BTreeMap<WaveKey, BTreeMap<PostingId, Task>>,
+    ready: BTreeMap<WaveKey, BTreeMap<Turn, Task>>,
     waiting: BTreeMap<(Instant, PostingId, ConversationId), (WaveKey, Task)>,
     standing: HashMap<PostingId, Vec<Standing>>,
+}
+
+/// By how many attempts have failed, then by posting.
+type Turn = (u32, PostingId);
+
+fn turn_of(task: &Task) -> Turn {
+    (task.attempt.retries, task.posting)
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Standing {
     wave: WaveKey,
+    retries: u32,
     wait: Option<Wait>,
 }
 
 /// A wait before an attempt, from when it was first met.
 #[derive(Debug, Clone, Copy)]
 struct Wait {
-    retries: u32,
     due_at: Timestamp,
     until: Instant,
 }
@@ -96,20 +107,21 @@ impl Agenda {
             let task = Task { posting, attempt: step.attempt, cause };
             let retries = step.attempt.retries;
             let wait = step.due_at.map(|due_at| {
-                let before = stood.iter().find(|it| it.wave == wave).and_then(|it| it.wait);
+                let same = |it: &&Standing| (it.wave, it.retries) == (wave, retries);
+                let before = stood.iter().find(same).and_then(|it| it.wait);
                 before
-                    .filter(|it| (it.retries, it.due_at) == (retries, due_at))
-                    .unwrap_or_else(|| Wait { retries, due_at, until: until(due_at) })
+                    .filter(|it| it.due_at == due_at)
+                    .unwrap_or_else(|| Wait { due_at, until: until(due_at) })
             });
             match wait {
                 Some(Wait { until, .. }) => {
                     self.waiting.insert((until, posting, conversation), (wave, task));
                 }
                 None => {
-                    self.ready.entry(wave).or_default().insert(posting, task);
+                    self.ready.entry(wave).or_default().insert(turn_of(&task), task);
                 }
             }
-            standing.push(Standing { wave, wait });
+            standing.push(Standing { wave, retries, wait });
         }
         if !standing.is_empty() {
             self.standing.insert(posting, standing);
@@ -126,14 +138,14 @@ impl Agenda {
     /// be done for it. Its waits go on.
     pub(super) fn set_aside(&mut self, posting: PostingId) -> Vec<Task> {
         let mut taken = Vec::new();
-        for Standing { wave, wait } in self.standing.get(&posting).into_iter().flatten() {
+        for Standing { wave, retries, wait } in self.standing.get(&posting).into_iter().flatten() {
             if let Some(Wait { until, .. }) = wait {
                 let waiting = self.waiting.remove(&(*until, posting, wave.1));
                 taken.extend(waiting.map(|(_, task)| task));
             }
             // a position that became due stands among the ready ones
             if let Some(tasks) = self.ready.get_mut(wave) {
-                taken.extend(tasks.remove(&posting));
+                taken.extend(tasks.remove(&(*retries, posting)));
                 if tasks.is_empty() {
                     self.ready.remove(wave);
                 }
@@ -149,7 +161,7 @@ impl Agenda {
                 return;
             }
             let (wave, task) = entry.remove();
-            self.ready.entry(wave).or_default().insert(task.posting, task);
+            self.ready.entry(wave).or_default().insert(turn_of(&task), task);
         }
     }
 
@@ -178,7 +190,7 @@ impl Agenda {
             let standing = self.standing.get(&task.posting).into_iter().flatten();
             let wave = standing.map(|standing| standing.wave).find(|wave| wave.1 == conversation);
             if let Some(wave) = wave {
-                self.ready.entry(wave).or_default().insert(task.posting, task);
+                self.ready.entry(wave).or_default().insert(turn_of(&task), task);
             }
         }
     }

@@ -12,7 +12,6 @@ use super::clocks::Moment;
 use super::enter::Entered;
 use super::step::{AttemptResult, Moved};
 use super::{Run, RunError};
-use crate::lock::LockError;
 
 /// For how long the others wait until something is recorded for a posting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,6 +23,8 @@ const PLACES: usize = 256;
 pub(super) enum Done {
     /// It entered the run, or was met in it at this moment.
     Entered(Entered, Moment),
+    /// It did not, because the run was asked to stop while the store was away.
+    NotEntered,
     /// It moved at a conversation, at this moment.
     Moved(ConversationId, Moved, Moment),
 }
@@ -43,13 +44,6 @@ pub(super) enum Recording {
 }
 
 impl super::Shared {
-    /// True if the store did not answer, and does now: a restart of its server is waited for, as the
-    /// lock is. Whoever holds that has no part in what was done here.
-    pub(super) async fn is_back_after(&self, recorded: &Result<Moved, RunError>) -> bool {
-        recorded.as_ref().is_err_and(RunError::is_unanswered)
-            && !matches!(self.lock.check().await, Err(LockError::Store(_)))
-    }
-
     /// Records something in a task of its own, which others wait for for a moment.
     pub(super) async fn recording(
         &self,
@@ -122,7 +116,8 @@ impl Run<'_> {
 
     /// Goes on with the next that stands apart no longer, if any does.
     pub(super) async fn wait_for_one_apart(&mut self) -> Result<(), RunError> {
-        match self.apart.next().await {
+        let next = self.notices.telling(self.observer, self.apart.next()).await;
+        match next {
             Some(recorded) => self.settle(recorded?).map(drop),
             None => Ok(()),
         }
@@ -148,7 +143,12 @@ impl Run<'_> {
                 moved.causes.splice(0..0, known);
                 Ok(self.moved(conversation, posting, moved, seen))
             }
+            Ok(Done::NotEntered) => {
+                self.report.not_entered += 1;
+                Ok(None)
+            }
             // the attempt was not begun; those that were finish
+            Err(RunError::NotBegun) => Ok(None),
             Err(error @ RunError::LockLost { .. }) => {
                 self.lose(error);
                 Ok(None)

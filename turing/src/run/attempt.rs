@@ -65,6 +65,7 @@ pub(super) async fn execute(
     shared: &Shared,
     posting: PostingId,
     state: &Posting,
+    data: &Map<String, Value>,
     attempt: Attempt,
 ) -> Result<Executed, RunError> {
     let workflow = &shared.definition.workflow;
@@ -75,10 +76,8 @@ pub(super) async fn execute(
         let error = format!("conversation {} has no actor", attempt.conversation_id);
         return Ok(Attempted::refused(FailureType::NotFound, error).into());
     };
-    let data = shared.store.postings.data(posting).await?;
-    let data = data.ok_or(StepError::Unregistered { posting })?;
     let values =
-        InputValues { posting_id: posting, workflow_id: workflow.id, data: &data, posting: state };
+        InputValues { posting_id: posting, workflow_id: workflow.id, data, posting: state };
     let input = match values.render(conversation) {
         Ok(input) => input,
         Err(unresolved) => {
@@ -89,7 +88,7 @@ pub(super) async fn execute(
     let limit = workflow.time_limit(conversation);
     Ok(match &actor.kind {
         ActorKind::Script(script) => {
-            let document = document(&values, attempt, &input, &data);
+            let document = document(&values, attempt, &input, data);
             ask_script(shared, script, limit, document).await?
         }
         ActorKind::Llm(llm) => ask_llm(shared, llm, limit, input).await.into(),

@@ -1,13 +1,20 @@
 //! Beginning a run, or finding the one that goes on.
 
-use es_core::{EventId, ExecuteError, Metadata, Repository, Timestamp};
-use tokio::sync::watch;
-use turing_domain::{RunId, RunStart, WorkflowRejection, WorkflowRuns};
+use es_core::{
+    Aggregate, EventFilter, EventId, EventStoreExt, ExecuteError, Metadata, ReadLog, ReadStream,
+    Repository, Timestamp, stream_of,
+};
+use futures_util::{StreamExt, TryStreamExt, pin_mut};
+use turing_domain::{
+    Posting, PostingEvent, PostingId, RunId, RunStart, WorkflowEvent, WorkflowId,
+    WorkflowRejection, WorkflowRuns, correlation_id,
+};
 
 use crate::definition::Definition;
 use crate::store::Store;
 
-use super::{Intake, Left, Observer, RunError, RunOptions, enter};
+use super::patience::Patience;
+use super::{Intake, Left, RunError, RunOptions, StepError};
 
 /// What a call finds.
 pub(super) enum Begin {
@@ -35,36 +42,32 @@ pub(super) async fn begin(
     definition: &Definition,
     intake: &Intake,
     options: &RunOptions,
-    stop: &watch::Receiver<bool>,
-    observer: &mut dyn Observer,
+    patience: &Patience,
 ) -> Result<Begin, RunError> {
     let workflow_id = definition.workflow.id;
-    let state = runs.load(&workflow_id).await.map_err(RunError::load)?.state;
+    let state = patience.persist(|| runs_of(runs, workflow_id)).await?;
     let input_digest = intake.digest();
     let mut not_released = Vec::new();
     if let Some(open) = state.open_run() {
+        let run_id = open.run_id;
         let difference = match () {
             _ if open.input_digest.as_ref() != Some(&input_digest) => "other postings",
             _ if open.definition_digest.as_ref() != Some(&definition.digest) => {
                 "another definition"
             }
             _ => {
-                let run_id = open.run_id;
-                let found = enter::started_event(runs, workflow_id, run_id).await?;
-                let (started_by, began) = found.unzip();
+                let looking = patience.persist(|| started_event(runs, workflow_id, run_id));
+                let (started_by, began) = looking.await?.unzip();
                 let (is_continued, not_released) = (true, Vec::new());
                 let begun = Begun { run_id, is_continued, started_by, began, not_released };
                 return Ok(Begin::Run(begun));
             }
         };
         if !options.abandon {
-            let (run_id, workflow) = (open.run_id, workflow_id);
-            return Err(RunError::OtherRunOpen { run_id, workflow, difference });
+            return Err(RunError::OtherRunOpen { run_id, workflow: workflow_id, difference });
         }
-        let run_id = open.run_id;
-        not_released = enter::release_all(store, run_id, stop, observer).await?;
-        let give_up = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, "abandoned");
-        runs.update(&workflow_id, give_up).retries(3).await.map_err(RunError::record)?;
+        not_released = release_all(store, run_id, patience).await?;
+        patience.persist(|| fail(runs, workflow_id, run_id, "abandoned")).await?;
     }
     let run_id = RunId(options.environment.event_ids.next_id().as_uuid());
     let start = RunStart {
@@ -75,20 +78,136 @@ pub(super) async fn begin(
         definition_digest: definition.digest.clone(),
         again: options.again,
     };
-    let metadata = Metadata::new().with("run_id", run_id.to_string());
-    let begun = runs.update(&workflow_id, |runs: &WorkflowRuns| runs.start(&start));
-    match begun.metadata(metadata).retries(3).await {
-        Ok(executed) => {
-            let receipt = executed
-                .appended
-                .and_then(|appended| Some(*appended.streams.first()?.events.first()?));
-            let started_by = receipt.map(|receipt| receipt.event_id);
+    Ok(match patience.persist(|| start_run(runs, &start)).await? {
+        Ok(started_by) => {
             let (is_continued, began) = (false, None);
-            Ok(Begin::Run(Begun { run_id, is_continued, started_by, began, not_released }))
+            Begin::Run(Begun { run_id, is_continued, started_by, began, not_released })
         }
+        Err(done) => Begin::Done(done),
+    })
+}
+
+/// The runs of a workflow as they are now.
+pub(super) async fn runs_of(
+    runs: &Repository<WorkflowRuns>,
+    workflow_id: WorkflowId,
+) -> Result<WorkflowRuns, RunError> {
+    Ok(runs.load(&workflow_id).await.map_err(RunError::load)?.state)
+}
+
+/// Records that a run begins, and answers by which event; or which run has done the same.
+async fn start_run(
+    runs: &Repository<WorkflowRuns>,
+    start: &RunStart,
+) -> Result<Result<Option<EventId>, RunId>, RunError> {
+    let &RunStart { workflow_id, run_id, .. } = start;
+    let metadata = Metadata::new().with("run_id", run_id.to_string());
+    let begun = runs.update(&workflow_id, |runs: &WorkflowRuns| runs.start(start));
+    let executed = match begun.metadata(metadata).retries(3).await {
         Err(ExecuteError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
-            Ok(Begin::Done(run_id))
+            return Ok(Err(run_id));
         }
-        Err(error) => Err(RunError::record(error)),
+        executed => executed.map_err(RunError::record)?,
+    };
+    let receipt = executed.appended.and_then(|appended| {
+        let first = appended.streams.first()?.events.first()?;
+        Some(first.event_id)
+    });
+    Ok(Ok(match receipt {
+        Some(event_id) => Some(event_id),
+        // it was recorded before, and the answer was lost
+        None => started_event(runs, workflow_id, run_id).await?.map(|(event_id, _)| event_id),
+    }))
+}
+
+/// Records that a run is given up, for this reason.
+pub(super) async fn fail(
+    runs: &Repository<WorkflowRuns>,
+    workflow_id: WorkflowId,
+    run_id: RunId,
+    reason: &str,
+) -> Result<(), RunError> {
+    let fail = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, reason);
+    runs.update(&workflow_id, fail).retries(3).await.map_err(RunError::record)?;
+    Ok(())
+}
+
+/// The event that began a run, and when.
+async fn started_event(
+    runs: &Repository<WorkflowRuns>,
+    workflow: WorkflowId,
+    run_id: RunId,
+) -> Result<Option<(EventId, Timestamp)>, RunError> {
+    let stream =
+        stream_of::<WorkflowRuns>(&workflow).map_err(|error| RunError::load(error.into()))?;
+    let events = runs.store().events(ReadStream::new(stream).backwards());
+    pin_mut!(events);
+    while let Some(recorded) = events.next().await {
+        let recorded = recorded?;
+        if let Ok(WorkflowEvent::WorkflowStarted { run_id: found, .. }) =
+            recorded.decode::<WorkflowEvent>()
+            && found.0 == Some(run_id)
+        {
+            return Ok(Some((recorded.event_id, recorded.recorded_at)));
+        }
     }
+    Ok(None)
+}
+
+/// Ends a run's postings that are open in it still, as abandoned; answers which cannot be.
+async fn release_all(
+    store: &Store,
+    run_id: RunId,
+    patience: &Patience,
+) -> Result<Vec<Left>, RunError> {
+    let postings = Repository::<Posting>::new(store.events.clone());
+    let mut left = Vec::new();
+    for (posting, workflow_id) in patience.persist(|| entered(store, run_id)).await? {
+        if patience.is_stopped() {
+            return Err(RunError::NotBegun);
+        }
+        let release = || release(&postings, posting, workflow_id, run_id);
+        match patience.persist(release).await {
+            // a run that is over holds nobody: who enters another is released from this one first
+            Err(error) if error.concerns_one_posting() => {
+                left.push(Left { posting, reason: error.told() });
+            }
+            released => released?,
+        }
+    }
+    Ok(left)
+}
+
+/// The postings that entered a run.
+async fn entered(store: &Store, run_id: RunId) -> Result<Vec<(PostingId, WorkflowId)>, RunError> {
+    let filter =
+        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
+    let mut log = store.events.log(ReadLog::from_start().filter(filter));
+    let mut entered = Vec::new();
+    while let Some(event) = log.try_next().await? {
+        if let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) =
+            event.decode()
+            && found == run_id
+            && let Ok(posting) = event.stream.aggregate_id().parse()
+        {
+            entered.push((posting, workflow_id));
+        }
+    }
+    Ok(entered)
+}
+
+async fn release(
+    postings: &Repository<Posting>,
+    posting: PostingId,
+    workflow_id: WorkflowId,
+    run_id: RunId,
+) -> Result<(), RunError> {
+    let mut metadata = Metadata::new().with("run_id", run_id.to_string());
+    metadata.correlation_id = Some(correlation_id(workflow_id, posting));
+    let release = |state: &Posting| match state.is_open_in(run_id) {
+        true => state.abandon_run(run_id),
+        false => Ok(Vec::new()),
+    };
+    let released = postings.update(&posting, release).metadata(metadata).retries(5).await;
+    released.map(drop).map_err(|error| StepError::of(posting, error).into())
 }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use es_core::{ExecuteError, LoadError, Metadata, Repository};
+use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata, Repository};
 use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus};
 
 use super::agenda::Gate;
@@ -42,19 +42,14 @@ struct Wait {
 }
 
 impl Breakers {
-    /// The breakers of these actors as they are in the store.
-    pub(super) async fn load(
+    /// Nothing is known yet; see [`reload`](Self::reload).
+    pub(super) fn new(
         actors: Repository<ActorBreaker>,
         policy: BreakerPolicy,
         clocks: Clocks,
-        ids: impl IntoIterator<Item = ActorId>,
-    ) -> Result<Self, LoadError> {
+    ) -> Self {
         let (known, unreadable) = (Mutex::default(), Mutex::default());
-        let breakers = Self { actors, policy, clocks, known, unreadable };
-        for id in ids {
-            breakers.reload(id).await?;
-        }
-        Ok(breakers)
+        Self { actors, policy, clocks, known, unreadable }
     }
 
     /// The actors that go without a breaker, and why.
@@ -107,8 +102,14 @@ impl Breakers {
     }
 
     /// Asks for a call now; an open breaker whose time is over lets exactly one through, which the
-    /// store decides.
-    pub(super) async fn claim(&self, actor: ActorId, metadata: Metadata) -> Result<bool, RunError> {
+    /// store decides. `key` is of this call alone: a claim that is repeated under it, because the
+    /// answer was lost, is the same claim.
+    pub(super) async fn claim(
+        &self,
+        actor: ActorId,
+        key: IdempotencyKey,
+        metadata: Metadata,
+    ) -> Result<bool, RunError> {
         let Some(Wait { status, until }) = self.wait(actor) else { return Ok(true) };
         let now = self.clocks.moment();
         if now.at < until {
@@ -116,7 +117,8 @@ impl Breakers {
         }
         let (policy, waited_out) = (&self.policy, Some(status));
         let claim = |breaker: &ActorBreaker| breaker.let_one_through(policy, waited_out, now.wall);
-        match self.actors.update(&actor, claim).metadata(metadata).retries(5).await {
+        let claim = self.actors.update(&actor, claim).idempotency_key(key).metadata(metadata);
+        match claim.retries(5).await {
             Ok(executed) => {
                 self.remember(actor, executed.state, now);
                 Ok(true)
@@ -124,7 +126,7 @@ impl Breakers {
             Err(ExecuteError::Rejected(
                 BreakerRejection::Open { .. } | BreakerRejection::CallUnderWay { .. },
             )) => {
-                self.reload(actor).await.map_err(RunError::load)?;
+                self.reload(actor).await?;
                 Ok(false)
             }
             Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
@@ -163,11 +165,11 @@ impl Breakers {
     }
 
     /// Looks what the store has; an actor whose events cannot be read goes without a breaker.
-    pub(super) async fn reload(&self, actor: ActorId) -> Result<(), LoadError> {
+    pub(super) async fn reload(&self, actor: ActorId) -> Result<(), RunError> {
         match self.actors.load(&actor).await {
             Ok(loaded) => self.remember(actor, loaded.state, self.clocks.moment()),
             Err(error @ LoadError::Decode { .. }) => self.give_up(actor, &error),
-            Err(error) => return Err(error),
+            Err(error) => return Err(RunError::load(error)),
         }
         Ok(())
     }

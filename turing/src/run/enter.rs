@@ -1,23 +1,23 @@
 //! Bringing every posting into the run, or finding where it stands in it.
 
+use std::sync::Arc;
+
 use es_core::{
-    Aggregate, EventFilter, EventId, EventStoreExt, ExecuteError, Executed, LoadError, Metadata,
-    ReadLog, ReadStream, Repository, Timestamp, stream_of,
+    Aggregate, EventId, EventStoreExt, ExecuteError, Executed, LoadError, ReadStream, Repository,
+    stream_of,
 };
-use futures_util::{StreamExt, TryStreamExt, pin_mut};
-use tokio::sync::watch;
+use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::{
     ConversationId, Posting, PostingEvent, PostingId, PostingRejection, RunId, RunStatus,
-    WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns, correlation_id,
+    WorkflowId, WorkflowRejection, WorkflowRuns,
 };
 
-use crate::store::Store;
-
 use super::apart::Done;
+use super::begin::runs_of;
 use super::clocks::Moment;
 use super::step::{opened, opened_by};
-use super::{Left, Observer, Run, RunError, Shared, StepError};
+use super::{Run, RunError, Shared, StepError};
 
 /// How many postings enter side by side: their appends share commits.
 const SIDE_BY_SIDE: usize = 64;
@@ -48,17 +48,15 @@ impl Run<'_> {
             {
                 let shared = self.shared.clone();
                 entering.spawn(async move {
-                    let seen = shared.clocks.moment();
-                    let entering = enter(shared.clone(), posting, seen);
-                    let entered = async move { Ok(Done::Entered(entering.await?, seen)) };
-                    shared.recording(posting, entered).await
+                    let recorder = shared.clone();
+                    shared.recording(posting, let_enter(recorder, posting)).await
                 });
             }
-            let Some(done) = entering.join_next().await else { break };
+            let Some(done) = self.telling(entering.join_next()).await else { break };
             self.take(done??).await?;
             entered += 1;
         }
-        self.report.not_entered = postings.len();
+        self.report.not_entered += postings.len();
         Ok(())
     }
 
@@ -67,11 +65,17 @@ impl Run<'_> {
     async fn keep_lock_of_open_run(&mut self) -> Result<(), RunError> {
         let losses = self.losses;
         self.keep_lock().await?;
-        let (shared, run_id) = (&self.shared, self.shared.run_id);
-        if self.losses > losses && is_over(shared, shared.definition.workflow.id, run_id).await? {
-            return Err(RunError::Record(Box::new(WorkflowRejection::RunOver { run_id })));
+        if self.losses == losses {
+            return Ok(());
         }
-        Ok(())
+        let shared = self.shared.clone();
+        let (workflow, run_id) = (shared.definition.workflow.id, shared.run_id);
+        let looking = shared.patience.persist(|| is_over(&shared, workflow, run_id));
+        match self.telling(looking).await {
+            Ok(true) => Err(RunError::Record(Box::new(WorkflowRejection::RunOver { run_id }))),
+            Ok(false) | Err(RunError::NotBegun) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts a posting where its state says it stands; `seen` is the moment of that state.
@@ -96,17 +100,22 @@ impl Run<'_> {
     }
 }
 
-async fn enter(
-    shared: std::sync::Arc<Shared>,
-    posting: PostingId,
-    seen: Moment,
-) -> Result<Entered, RunError> {
-    let executed = match try_enter(&shared, posting, None).await {
+/// Lets a posting enter the run, whenever the store can record that.
+async fn let_enter(shared: Arc<Shared>, posting: PostingId) -> Result<Done, RunError> {
+    let seen = shared.clocks.moment();
+    match shared.patience.persist(|| enter(&shared, posting, seen)).await {
+        Err(RunError::NotBegun) => Ok(Done::NotEntered),
+        entered => Ok(Done::Entered(entered?, seen)),
+    }
+}
+
+async fn enter(shared: &Shared, posting: PostingId, seen: Moment) -> Result<Entered, RunError> {
+    let executed = match try_enter(shared, posting, None).await {
         // a run that is over holds no posting any more
         Err(ExecuteError::Rejected(PostingRejection::InAnotherRun { run_id, workflow_id }))
-            if is_over(&shared, workflow_id, run_id).await? =>
+            if is_over(shared, workflow_id, run_id).await? =>
         {
-            try_enter(&shared, posting, Some(run_id)).await
+            try_enter(shared, posting, Some(run_id)).await
         }
         tried => tried,
     };
@@ -119,7 +128,7 @@ async fn enter(
         let causes = opened_by(&executed.events, appended);
         return Ok(Entered { state: executed.state, causes });
     }
-    settle(&shared, posting, executed.state, seen).await
+    settle(shared, posting, executed.state, seen).await
 }
 
 /// Lets a posting enter the run; from the run `over` it is released first.
@@ -146,7 +155,7 @@ async fn try_enter(
 /// Whether a run has ended, or is not known to its workflow.
 async fn is_over(shared: &Shared, workflow: WorkflowId, run_id: RunId) -> Result<bool, RunError> {
     let runs = Repository::<WorkflowRuns>::new(shared.store.events.clone());
-    let state = runs.load(&workflow).await.map_err(RunError::load)?.state;
+    let state = runs_of(&runs, workflow).await?;
     Ok(state.run(run_id).is_none_or(|run| run.status != RunStatus::Open))
 }
 
@@ -198,74 +207,4 @@ async fn causes_in(
         })
         .try_collect()
         .await
-}
-
-/// The event that began a run, and when.
-pub(super) async fn started_event(
-    runs: &Repository<WorkflowRuns>,
-    workflow: WorkflowId,
-    run_id: RunId,
-) -> Result<Option<(EventId, Timestamp)>, RunError> {
-    let stream =
-        stream_of::<WorkflowRuns>(&workflow).map_err(|error| RunError::load(error.into()))?;
-    let events = runs.store().events(ReadStream::new(stream).backwards());
-    pin_mut!(events);
-    while let Some(recorded) = events.next().await {
-        let recorded = recorded?;
-        if let Ok(WorkflowEvent::WorkflowStarted { run_id: found, .. }) =
-            recorded.decode::<WorkflowEvent>()
-            && found.0 == Some(run_id)
-        {
-            return Ok(Some((recorded.event_id, recorded.recorded_at)));
-        }
-    }
-    Ok(None)
-}
-
-/// Ends a run's postings that are open in it still, as abandoned; answers which cannot be.
-pub(super) async fn release_all(
-    store: &Store,
-    run_id: RunId,
-    stop: &watch::Receiver<bool>,
-    observer: &mut dyn Observer,
-) -> Result<Vec<Left>, RunError> {
-    let mut left = Vec::new();
-    let postings = Repository::<Posting>::new(store.events.clone());
-    let filter =
-        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
-    let mut entered = store.events.log(ReadLog::from_start().filter(filter));
-    while let Some(event) = entered.try_next().await? {
-        if *stop.borrow() {
-            return Err(RunError::NotBegun);
-        }
-        let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) = event.decode()
-        else {
-            continue;
-        };
-        let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>() else { continue };
-        if found != run_id {
-            continue;
-        }
-        let mut metadata = Metadata::new().with("run_id", run_id.to_string());
-        metadata.correlation_id = Some(correlation_id(workflow_id, posting));
-        let released = postings
-            .update(&posting, |state: &Posting| match state.is_open_in(run_id) {
-                true => state.abandon_run(run_id),
-                false => Ok(Vec::new()),
-            })
-            .metadata(metadata)
-            .retries(5)
-            .await
-            .map_err(|error| RunError::from(StepError::of(posting, error)));
-        match released {
-            // a run that is over holds nobody: who enters another is released from this one first
-            Err(error) if error.concerns_one_posting() => {
-                let reason = error.told();
-                observer.posting_left(posting, &reason);
-                left.push(Left { posting, reason });
-            }
-            released => drop(released?),
-        }
-    }
-    Ok(left)
 }

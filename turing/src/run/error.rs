@@ -107,26 +107,27 @@ impl RunError {
     }
 
     /// How the store failed, if it did.
-    fn store_error(&self) -> Option<StoreErrorKind> {
+    fn store_error(&self) -> Option<&StoreError> {
         match self {
             Self::Store(error)
             | Self::Step(StepError::Store(error))
-            | Self::Step(StepError::Load { source: LoadError::Store(error), .. }) => {
-                Some(error.kind())
-            }
+            | Self::Step(StepError::Load { source: LoadError::Store(error), .. }) => Some(error),
             _ => None,
         }
     }
 
     /// True if somebody holds what was to be written for longer than the store waits.
     pub(super) fn is_held_up(&self) -> bool {
-        self.store_error() == Some(StoreErrorKind::Busy)
+        self.store_error().is_some_and(|error| error.kind() == StoreErrorKind::Busy)
     }
 
-    /// True if the store did not answer, as while its server restarts.
-    pub(super) fn is_unanswered(&self) -> bool {
-        let unanswered = [StoreErrorKind::Unavailable, StoreErrorKind::OutcomeUnknown];
-        self.store_error().is_some_and(|kind| unanswered.contains(&kind))
+    /// True if the store may do the same later without anybody mending anything: it did not answer,
+    /// as while its server restarts, or somebody holds it. A posting that is held up is no reason to
+    /// wait, because it stands apart.
+    pub(super) fn passes(&self) -> bool {
+        let passes = |error: &StoreError| error.is_transient() || error.is_outcome_unknown();
+        let stands_apart = self.is_held_up() && matches!(self, Self::Step(_));
+        self.store_error().is_some_and(passes) && !stands_apart
     }
 
     /// True if other postings can go on.

@@ -49,6 +49,11 @@ pub trait Observer: Send {
     fn goes_without(&mut self, what: &str, reason: &str) {
         let _ = (what, reason);
     }
+    /// The store cannot be used now, for this reason, which names it. Whatever needs it waits, for so
+    /// long at most. Told once for each time that it is away.
+    fn store_away(&mut self, reason: &str, longest: Duration) {
+        let _ = (reason, longest);
+    }
     /// The lock of the run was lost in this way, and is taken again: the run goes on.
     fn lock_taken_again(&mut self, loss: &str) {
         let _ = loss;

@@ -42,7 +42,7 @@ pub struct Report {
     pub without: Vec<Without>,
     /// What was attempted by this process, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationReport>,
-    /// How many events this process recorded for the run.
+    /// How many events this process recorded for the run, as far as the store has answered.
     pub events: u64,
     /// The largest amount of memory that this process ever held, where the system tells it.
     pub peak_memory_bytes: Option<u64>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use es_core::{
     Aggregate, Appended, EventId, ExecuteError, IdempotencyKey, LoadError, Member, Metadata,
 };
+use serde_json::{Map, Value};
 use tokio::task::JoinError;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
@@ -60,8 +61,8 @@ pub(super) async fn take_step(shared: Arc<Shared>, task: Task) -> Result<Recordi
 
 /// An attempt that is to be recorded.
 enum Made {
-    /// Somebody else recorded it, or the run stops before it could be made: the state says what is
-    /// to be done instead.
+    /// Somebody else recorded it, or the run stops before its script could be started: the state says
+    /// what is to be done instead.
     Elsewhere(Posting),
     /// It was made, by this actor.
     Here(ActorId, Attempted),
@@ -69,44 +70,19 @@ enum Made {
 
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
-    let (mut tries, mut was_unanswered) = (0, false);
+    let patience = &shared.patience;
+    let mut tries = 0;
     loop {
-        let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
-        let standing = lock?;
-        let executed = async {
-            let state = match standing {
-                Standing::Kept => loaded?,
-                // who had the lock in between may have made this attempt
-                Standing::TakenAgain => load(shared, posting).await?,
-            };
-            // both may have taken long, as while the server was away
-            if shared.starts.are_over() {
-                return Ok((state, None));
-            }
-            let executed = match actor_at(shared, &state, attempt) {
-                Some(actor) => Some((actor, execute(shared, posting, &state, attempt).await?)),
-                None => None,
-            };
-            Ok::<_, RunError>((state, executed))
-        };
-        let (state, executed) = match executed.await {
-            // nothing was begun; while the server is away the next look at the lock waits, or fails
-            Err(error) if error.is_unanswered() => {
-                if standing == Standing::Kept && was_unanswered {
-                    return Err(error);
-                }
-                was_unanswered = true;
-                continue;
-            }
-            executed => executed?,
-        };
-        match executed {
-            None => return Ok(Made::Elsewhere(state)),
-            Some((actor, Executed::Attempted(attempted))) => {
+        // it may take long, as while the server is away
+        let looking = patience.persist(|| look(shared, posting, attempt));
+        let (state, actor) = patience.unless_stopped(looking).await?;
+        let Some((actor, data)) = actor else { return Ok(Made::Elsewhere(state)) };
+        match execute(shared, posting, &state, &data, attempt).await? {
+            Executed::Attempted(attempted) => {
                 shared.starts.attempt_ended();
                 return Ok(Made::Here(actor, attempted));
             }
-            Some((_, Executed::NotStarted(reason))) => {
+            Executed::NotStarted(reason) => {
                 tries += 1;
                 if !shared.starts.wait(tries, reason).await {
                     // it stays where it is until the run is continued
@@ -115,6 +91,25 @@ async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
             }
         }
     }
+}
+
+/// Makes sure of the lock, and looks at the posting: who makes the attempt and with which data, if the
+/// posting still waits for it.
+async fn look(
+    shared: &Shared,
+    posting: PostingId,
+    attempt: Attempt,
+) -> Result<(Posting, Option<(ActorId, Map<String, Value>)>), RunError> {
+    let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
+    let state = match lock? {
+        Standing::Kept => loaded?,
+        // who had the lock in between may have made this attempt
+        Standing::TakenAgain => load(shared, posting).await?,
+    };
+    let Some(actor) = actor_at(shared, &state, attempt) else { return Ok((state, None)) };
+    let data = shared.store.postings.data(posting).await.map_err(StepError::Store)?;
+    let data = data.ok_or(StepError::Unregistered { posting })?;
+    Ok((state, Some((actor, data))))
 }
 
 async fn record(
@@ -126,21 +121,15 @@ async fn record(
 ) -> Result<Moved, RunError> {
     let Task { posting, attempt, cause } = task;
     let Attempted { result, duration } = attempted;
-    let record = Record { shared, posting, attempt, actor, cause, seen };
+    let record = Record { shared, posting, attempt, actor, cause, seen, pause: Duration::ZERO };
     match result {
         Ok(Answer { output, llm }) => {
+            shared.pauses.answered(actor, seen.at);
             let completion = Completion { attempt, output, duration: Some(duration), llm };
-            let recorded = record.completed(&completion, duration).await;
-            match shared.is_back_after(&recorded).await {
-                true => record.completed(&completion, duration).await,
-                false => recorded,
-            }
+            shared.patience.insist(|| record.completed(&completion, duration)).await
         }
         Err(Problem { failure_type, error, stderr, model, retry_after }) => {
-            let retry = &shared.definition.workflow.retry;
-            let pause = retry.pause(&failure_type, attempt.retries, retry_after);
-            // others are not to ask either; what is under way cannot be called back
-            shared.pauses.begin(actor, seen.at, pause);
+            let record = Record { pause: record.pause(&failure_type, retry_after), ..record };
             let failure = Failure {
                 attempt,
                 failure_type,
@@ -153,11 +142,7 @@ async fn record(
                 jitter: shared.environment.jitter.fraction(),
                 breaker_opened: None,
             };
-            let recorded = record.failed(&failure, duration).await;
-            match shared.is_back_after(&recorded).await {
-                true => record.failed(&failure, duration).await,
-                false => recorded,
-            }
+            shared.patience.insist(|| record.failed(&failure, duration)).await
         }
     }
 }
@@ -184,9 +169,26 @@ struct Record<'a> {
     cause: Option<EventId>,
     /// When the attempt ended.
     seen: Moment,
+    /// How long the actor wants no call.
+    pause: Duration,
 }
 
 impl Record<'_> {
+    /// How long nobody is to call the actor, if it wants that; what is under way cannot be called
+    /// back.
+    fn pause(&self, failure_type: &FailureType, asked: Option<Duration>) -> Duration {
+        let &Self { shared, attempt, actor, seen, .. } = self;
+        let retry = &shared.definition.workflow.retry;
+        let after = |before: u32| retry.pause(failure_type, before.max(attempt.retries), asked);
+        match failure_type {
+            FailureType::RateLimited => shared.pauses.begin(actor, seen.at, after),
+            _ => {
+                shared.pauses.answered(actor, seen.at);
+                Duration::ZERO
+            }
+        }
+    }
+
     fn key(&self) -> Result<IdempotencyKey, StepError> {
         let posting = self.posting;
         IdempotencyKey::new(&self.attempt.idempotency_key(posting))
@@ -238,7 +240,7 @@ impl Record<'_> {
                     source: LoadError::Decode { stream, .. },
                     ..
                 })) if stream.aggregate_type() == ActorBreaker::TYPE => {
-                    breakers.reload(self.actor).await.map_err(RunError::load)?;
+                    breakers.reload(self.actor).await?;
                 }
                 recorded => return recorded,
             }
@@ -277,7 +279,7 @@ impl Record<'_> {
         failure: &Failure,
         duration: Duration,
     ) -> Result<Moved, RunError> {
-        let &Self { shared, posting, attempt, actor, seen, .. } = self;
+        let &Self { shared, posting, attempt, actor, seen, pause, .. } = self;
         let workflow = &shared.definition.workflow;
         let failure_type = failure.failure_type.clone();
         let result = Some(Err(failure_type.clone()));
@@ -287,11 +289,7 @@ impl Record<'_> {
         let decide = |(posting, breaker): &(Posting, ActorBreaker)| {
             let calls = match failure_type.is_counted() {
                 true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
-                false => {
-                    let (retry, asked) = (&workflow.retry, failure.retry_after);
-                    let pause = retry.pause(&failure_type, attempt.retries, asked);
-                    breaker.give_back(failure.now.plus(pause))
-                }
+                false => breaker.give_back(failure.now.plus(pause)),
             };
             let breaker_opened = ActorBreaker::opened(&calls);
             let failure = Failure { breaker_opened, ..failure.clone() };

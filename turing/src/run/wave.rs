@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::{ExecuteError, LoadError, Metadata};
+use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata};
 use tokio::task::JoinSet;
 use turing_domain::{
     ActorId, ConversationId, ConversationRejection, ConversationWaves, PostingId, WaveCompletion,
@@ -41,10 +41,6 @@ impl Run<'_> {
                 None => self.tell_apart(),
             }
             self.wait(next).await?;
-        }
-        // what was attempted is recorded before it stops
-        while self.apart.len() > 0 {
-            self.wait_for_one_apart().await?;
         }
         Ok(())
     }
@@ -104,18 +100,14 @@ impl Run<'_> {
 
     /// Ends the waves that were interrupted when the run was: what they had not done is done by
     /// waves of its own. If it is asked to stop meanwhile, the next process ends them.
-    pub(super) async fn end_interrupted_waves(&self) -> Result<(), RunError> {
-        for conversation in &self.shared.definition.workflow.conversations {
+    pub(super) async fn end_interrupted_waves(&mut self) -> Result<(), RunError> {
+        let shared = self.shared.clone();
+        for conversation in &shared.definition.workflow.conversations {
             if *self.stop.borrow() {
                 return Ok(());
             }
-            let waves = match self.shared.conversations.load(&conversation.id).await {
-                // told when its next wave begins
-                Err(LoadError::Decode { .. }) => continue,
-                waves => waves.map_err(RunError::load)?.state,
-            };
-            if let Some(wave) = waves.open_wave(self.shared.run_id) {
-                let size = wave.posting_count.unwrap_or(0) as usize;
+            let looking = shared.patience.persist(|| shared.open_wave(conversation.id));
+            if let Some(size) = self.telling(looking).await? {
                 // who stands apart may stand there, too
                 let open = self.agenda.at(conversation.id) + self.apart.len();
                 let processed = size.saturating_sub(open);
@@ -127,12 +119,12 @@ impl Run<'_> {
     }
 
     async fn end_wave(
-        &self,
+        &mut self,
         conversation_id: ConversationId,
         count: &WaveCount,
         duration: Option<Duration>,
     ) -> Result<(), RunError> {
-        let shared = &self.shared;
+        let shared = self.shared.clone();
         let ended = WaveCompletion {
             conversation_id,
             run_id: shared.run_id,
@@ -140,21 +132,7 @@ impl Run<'_> {
             failed_count: as_u32(count.failed),
             duration,
         };
-        let ended = shared
-            .conversations
-            .update(&conversation_id, |waves: &ConversationWaves| waves.complete_wave(&ended))
-            .metadata(self.shared.run_metadata())
-            .retries(5)
-            .await;
-        match ended {
-            // told when it began, or when the next one begins
-            Err(ExecuteError::Load(LoadError::Decode { .. })) => return Ok(()),
-            // somebody else ran the workflow while the lock was lost, and ended it
-            Err(ExecuteError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
-            ended => drop(ended.map_err(RunError::record)?),
-        }
-        shared.count(1);
-        Ok(())
+        self.telling(shared.patience.persist(|| shared.end_wave(&ended))).await
     }
 
     /// Records that a wave begins. Where the conversation's events cannot be read, its waves are
@@ -164,27 +142,23 @@ impl Run<'_> {
         conversation: ConversationId,
         size: usize,
     ) -> Result<(), RunError> {
-        let run_id = self.shared.run_id;
-        let begin =
-            |waves: &ConversationWaves| waves.start_wave(conversation, run_id, as_u32(size));
-        let executed = self
-            .shared
-            .conversations
-            .record(&conversation, begin)
-            .metadata(self.shared.run_metadata())
-            .retries(5)
-            .await;
-        match executed {
-            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
-                let what = format!("a record of the waves of conversation {conversation}");
-                self.goes_without(what, told(&error));
-            }
-            executed => {
-                let events = executed.map_err(RunError::record)?.events;
-                self.shared.count(events.len());
-            }
+        let shared = self.shared.clone();
+        let beginning = shared.patience.persist(|| shared.begin_wave(conversation, size));
+        if let Some(unreadable) = self.telling(beginning).await? {
+            let what = format!("a record of the waves of conversation {conversation}");
+            self.goes_without(what, unreadable);
         }
         Ok(())
+    }
+
+    /// Asks for one call of a conversation's actor, which gets none any more once the run is asked to
+    /// stop.
+    async fn claims_call(&mut self, conversation: ConversationId) -> Result<bool, RunError> {
+        let shared = self.shared.clone();
+        match self.telling(shared.claim_call(conversation)).await {
+            Err(RunError::NotBegun) => Ok(false),
+            claimed => claimed,
+        }
     }
 
     /// Makes all attempts of a wave, so many side by side as allowed.
@@ -193,23 +167,16 @@ impl Run<'_> {
         let mut attempts = JoinSet::new();
         let mut count = WaveCount::default();
         loop {
-            while attempts.len() < self.shared.parallelism.get()
+            while attempts.len() < self.shared.side_by_side(wave.conversation)
                 && self.goes_on()
                 && tasks.len() > 0
-                && self.shared.claim_call(wave.conversation).await?
+                && self.claims_call(wave.conversation).await?
                 && let Some(task) = tasks.next()
             {
                 let shared = self.shared.clone();
                 attempts.spawn(take_step(shared, task));
             }
-            let attempted = tokio::select! {
-                attempted = attempts.join_next() => attempted,
-                reason = self.shared.starts.first_failure() => {
-                    self.observer.waits_to_start(&reason);
-                    continue;
-                }
-            };
-            let Some(attempted) = attempted else { break };
+            let Some(attempted) = self.telling(attempts.join_next()).await else { break };
             // what is recorded late is in no wave's count
             if let Some(result) = self.take(attempted??).await? {
                 count.processed += 1;
@@ -254,14 +221,74 @@ impl Shared {
         }
     }
 
+    /// How many attempts are made at a conversation at the same time: one, if its actor may want
+    /// another pause.
+    fn side_by_side(&self, conversation: ConversationId) -> usize {
+        let actor = self.actor_of(conversation);
+        match actor.is_some_and(|actor| self.pauses.is_in_doubt(actor)) {
+            true => 1,
+            false => self.parallelism.get(),
+        }
+    }
+
     /// Asks for one call of a conversation's actor, which wants no pause and whose breaker lets it
     /// through.
     async fn claim_call(&self, conversation: ConversationId) -> Result<bool, RunError> {
         let Some(actor) = self.actor_of(conversation) else { return Ok(true) };
-        if self.pauses.until(actor, self.clocks.timer.now()).is_some() {
-            return Ok(false);
+        match self.gate(conversation, self.clocks.timer.now()) {
+            Gate::Wide => return Ok(true),
+            Gate::Shut { .. } => return Ok(false),
+            Gate::One => {}
         }
-        self.breakers.claim(actor, self.run_metadata()).await
+        let key = format!("{}/call/{}", self.run_id, self.environment.event_ids.next_id());
+        let key = IdempotencyKey::new(&key).expect("two ids and a word are a key");
+        let claim = || self.breakers.claim(actor, key.clone(), self.run_metadata());
+        self.patience.persist(claim).await
+    }
+
+    /// The size of the run's wave at a conversation that is not over, if there is one.
+    async fn open_wave(&self, conversation: ConversationId) -> Result<Option<usize>, RunError> {
+        let waves = match self.conversations.load(&conversation).await {
+            // told when its next wave begins
+            Err(LoadError::Decode { .. }) => return Ok(None),
+            loaded => loaded.map_err(RunError::load)?.state,
+        };
+        let open = waves.open_wave(self.run_id);
+        Ok(open.map(|wave| wave.posting_count.unwrap_or(0) as usize))
+    }
+
+    /// Records that a wave begins, or answers why its conversation cannot be read.
+    async fn begin_wave(
+        &self,
+        conversation: ConversationId,
+        size: usize,
+    ) -> Result<Option<String>, RunError> {
+        let begin =
+            |waves: &ConversationWaves| waves.start_wave(conversation, self.run_id, as_u32(size));
+        let begun = self.conversations.record(&conversation, begin).metadata(self.run_metadata());
+        match begun.retries(5).await {
+            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => Ok(Some(told(&error))),
+            begun => {
+                self.count(begun.map_err(RunError::record)?.events.len());
+                Ok(None)
+            }
+        }
+    }
+
+    /// Records that a wave is over.
+    async fn end_wave(&self, ended: &WaveCompletion) -> Result<(), RunError> {
+        let end = |waves: &ConversationWaves| waves.complete_wave(ended);
+        let conversation = &ended.conversation_id;
+        let ending = self.conversations.update(conversation, end).metadata(self.run_metadata());
+        match ending.retries(5).await {
+            // told when it began, or when the next one begins
+            Err(ExecuteError::Load(LoadError::Decode { .. })) => return Ok(()),
+            // somebody else ran the workflow while the lock was lost, and ended it
+            Err(ExecuteError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
+            ended => drop(ended.map_err(RunError::record)?),
+        }
+        self.count(1);
+        Ok(())
     }
 
     /// What events that concern no single posting carry in this run.

@@ -6,6 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, ExitStatus};
 
+use rustix::io::{Errno, read, retry_on_intr};
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -127,6 +128,24 @@ impl<'a> Supervised<'a> {
     /// True if the supervisor has ended all that the script left, and waits for the next.
     fn is_free(&self) -> bool {
         matches!(Answer::last(&self.answers), Some(Answer::Ended(_)))
+    }
+
+    /// True if the script has ended and nothing of it is left, whatever the runtime knows: that may
+    /// lag behind, as after this process was stopped.
+    pub(super) fn has_ended(&mut self) -> bool {
+        let mut chunk = [0; 64];
+        while self.ending.is_none() {
+            if self.is_free() {
+                self.conclude();
+                continue;
+            }
+            match retry_on_intr(|| read(&self.control, &mut chunk[..])) {
+                Ok(count @ 1..) => self.answers.extend(&chunk[..count]),
+                Err(Errno::AGAIN) => return false,
+                Ok(0) | Err(_) => self.conclude(),
+            }
+        }
+        true
     }
 
     /// Takes down how it ended. The supervisor is free, or its socket closed, or it was killed and is

@@ -1,9 +1,12 @@
 //! Every way in which a call fails, and whether it is worth trying again.
 
+use std::io::{Read, Write};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use super::server::*;
 
@@ -253,4 +256,38 @@ async fn a_call_ends_at_its_time_limit() {
         assert!(duration >= call.limits.time && duration < PATIENCE, "{duration:?}");
         server.gone().await;
     }
+}
+
+/// The one thread of the runtime stands for the process. What has come while it stood is noticed when
+/// it goes on, and so is that the time is over.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_has_come_while_the_process_was_stopped_is_in_time() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let call = call(actor(&format!("http://{}", listener.local_addr().unwrap()), GENERATE));
+    let after = call.limits.time + Duration::from_secs(1);
+    let Reply::Whole(answer) = Reply::text(GENERATE, "Fine.") else { panic!("it is no whole one") };
+    let (ask, asked) = oneshot::channel();
+    let ((stop, stopped), (write, written)) = (mpsc::channel(), mpsc::channel());
+    // the clock stands as long as this goes on
+    let server = tokio::task::spawn_blocking(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let (mut request, mut chunk) = (Vec::new(), [0; 1024]);
+        while !request.ends_with(b"}") {
+            let count = stream.read(&mut chunk).unwrap();
+            assert!(count > 0, "the client is gone");
+            request.extend_from_slice(&chunk[..count]);
+        }
+        ask.send(()).unwrap();
+        stopped.recv().unwrap();
+        stream.write_all(&answer).unwrap();
+        write.send(()).unwrap();
+        stream
+    });
+    let calling = tokio::spawn(async move { call_llm(&LlmClient::new(), &call).await });
+    asked.await.unwrap();
+    stop.send(()).unwrap();
+    written.recv().unwrap();
+    tokio::time::advance(after).await;
+    assert_eq!(completed(calling.await.unwrap()).0, "Fine.");
+    drop(server.await.unwrap());
 }

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, Position, ReadLog,
-    ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
-};
+use es_core::{EventStore, ReadStream, StoreError, StoreErrorKind, StreamPage};
 use es_memory::MemoryStore;
+use es_testing::wrapper::{Wrapped, Wrapper};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use turing::definition::Definition;
@@ -21,6 +19,7 @@ use turing::store::Store;
 use turing_domain::{Conversation, PostingId};
 
 use crate::support::Workspace;
+use crate::support::jumping::Jumping;
 
 /// What is asked of a store before an attempt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,10 +28,8 @@ enum Asked {
     Data,
 }
 
-/// A store that is asked for what an attempt needs.
+/// What becomes of what is asked before an attempt.
 struct Asking {
-    events: Arc<MemoryStore>,
-    postings: MemoryRegistry,
     /// Whether attempts begin: what is asked before is for something else.
     begins: watch::Receiver<bool>,
     /// What is not answered, and how often.
@@ -58,46 +55,37 @@ impl Asking {
     }
 }
 
+/// The postings of a store that is asked for what an attempt needs.
+struct Postings(MemoryRegistry, Arc<Asking>);
+
+/// Its events.
+struct Events(Arc<dyn EventStore>, Arc<Asking>);
+
 #[async_trait]
-impl PostingRegistry for Asking {
+impl PostingRegistry for Postings {
     async fn register(
         &self,
         postings: Vec<PostingInput>,
     ) -> Result<Vec<Result<PostingId, RefusedPosting>>, StoreError> {
-        self.postings.register(postings).await
+        self.0.register(postings).await
     }
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
-        self.is_asked(Asked::Data)?;
-        self.postings.data(posting).await
+        self.1.is_asked(Asked::Data)?;
+        self.0.data(posting).await
     }
 }
 
 #[async_trait]
-impl EventStore for Asking {
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.events.append(request).await
+impl Wrapper for Events {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.0
     }
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.events.find_append(stream, key).await
-    }
+
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         if read.stream.aggregate_type() == "posting" {
-            self.is_asked(Asked::State)?;
+            self.1.is_asked(Asked::State)?;
         }
-        self.events.read_stream(read).await
-    }
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.events.read_log(read).await
-    }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.events.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.events.wait_past(position).await
+        self.0.read_stream(read).await
     }
 }
 
@@ -120,16 +108,18 @@ async fn run_asking(
     workspace.script("a.sh", "echo >> begun; echo ok");
     workspace.definition(10, &[(10, "a", "input = \"x\"\n[[conversations.branches]]\n")]);
     let ((begin, begins), (stop, stopped)) = (watch::channel(false), watch::channel(false));
-    let events = Arc::<MemoryStore>::default();
-    let (postings, failed) = (MemoryRegistry::default(), AtomicUsize::new(0));
-    let stop = is_stopped.then_some(stop);
-    let asking = Arc::new(Asking { events: events.clone(), postings, begins, fails, failed, stop });
-    let store = Store::new(asking.clone(), events.clone(), asking, events);
+    let memory = Arc::<MemoryStore>::default();
+    let (stop, failed) = (is_stopped.then_some(stop), AtomicUsize::new(0));
+    let asking = Arc::new(Asking { begins, fails, failed, stop });
+    let events = Arc::new(Wrapped(Events(memory.clone(), asking.clone())));
+    let postings = Arc::new(Postings(MemoryRegistry::default(), asking));
+    let store = Store::new(events, memory.clone(), postings, memory);
     let definition = Definition::load(&workspace.path().join("workflow.toml")).unwrap();
     let intake = take_in(&*store.postings, &workspace.path().join("postings")).await.unwrap();
     let lock = store.lock_run(definition.workflow.id).await.unwrap();
     let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
-    let options = RunOptions { parallelism: NonZeroUsize::MIN, ..options };
+    let (parallelism, timer) = (NonZeroUsize::MIN, Jumping::new());
+    let options = RunOptions { parallelism, timer, ..options };
     let mut watching = Watching(begin);
     let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);
     let done = running.await;
@@ -153,7 +143,16 @@ async fn a_store_that_is_away_for_a_moment_before_an_attempt_is_asked_again() {
     }
 }
 
-/// The lock is answered for all the time, so nothing is to be waited for.
+#[tokio::test]
+async fn a_run_that_is_asked_to_stop_while_the_store_is_away_does_not_wait_for_it() {
+    for asked in [Asked::State, Asked::Data] {
+        let (done, begun) = run_asking((asked, usize::MAX), true).await;
+        let Ok(RunOutcome::Stopped(report)) = done else { panic!("{asked:?}: {done:?}") };
+        assert_eq!((begun, report.open, report.left.len()), (0, 2, 0), "{asked:?}");
+    }
+}
+
+/// The lock is answered for all the time.
 #[tokio::test]
 async fn a_store_that_stays_away_while_the_lock_is_held_ends_the_run() {
     for asked in [Asked::State, Asked::Data] {

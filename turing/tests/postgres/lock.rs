@@ -31,6 +31,10 @@ fn end_session(database: &Database) -> usize {
 
 const COMPLETED: &str = "SELECT count(*)::text FROM execution_events
     WHERE event_type = 'script_execution_completed'";
+const WAVES_ENDED: &str = "SELECT count(*)::text FROM execution_events
+    WHERE event_type = 'conversation_completed'";
+const RUNS_COMPLETED: &str = "SELECT count(*)::text FROM execution_events
+    WHERE event_type = 'workflow_completed'";
 
 /// Runs to the end with a lock that is lost during the first attempt.
 #[track_caller]
@@ -184,9 +188,7 @@ fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
     let gate = gated.gate(1, &mut run);
     let frozen = Frozen::holder(&database);
     gate.open();
-    let ended = "SELECT count(*)::text FROM execution_events
-        WHERE event_type = 'conversation_completed'";
-    while database.number(ended) == 0 {
+    while database.number(WAVES_ENDED) == 0 {
         assert!(run.is_running(), "{:#?}", run.end());
         std::thread::yield_now();
     }
@@ -199,6 +201,31 @@ fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
     let waves = "SELECT count(*)::text FROM execution_events
         WHERE event_type = 'conversation_started'";
     assert_eq!(database.number(waves), 1, "the second wave is not begun either");
+}
+
+/// The same when every posting has ended, and all that is left is to record that.
+#[test]
+fn a_run_that_is_asked_to_stop_at_its_last_look_does_not_wait_for_its_lock() {
+    let server = Server::private(&[]);
+    let database = migrated(&server);
+    let gated = Gated::new(1);
+    let mut run = gated.start(&database.url());
+    let gate = gated.gate(1, &mut run);
+    let frozen = Frozen::holder(&database);
+    gate.open();
+    while database.number(WAVES_ENDED) == 0 {
+        assert!(run.is_running(), "{:#?}", run.end());
+        std::thread::yield_now();
+    }
+    run.signal(Signal::TERM);
+    let stopped = run.end().expect_code(1);
+    drop(frozen);
+    assert!(stopped.stdout.contains("1 postings = 1 ended + 0 open"), "{stopped:#?}");
+    assert!(stopped.stdout.contains("run the same command to go on"), "{stopped:#?}");
+    assert_eq!(database.number(RUNS_COMPLETED), 0);
+    let mut again = gated.start(&database.url());
+    again.end().expect_code(0);
+    assert_eq!((gated.begun(), database.number(RUNS_COMPLETED)), (vec![1], 1));
 }
 
 /// Two processes that run the same postings again and again until they are done, and whose lock is
@@ -262,9 +289,7 @@ fn campaign_of_lost_locks_lets_no_two_runs_work_side_by_side() {
     assert!(kills > 2, "only {kills} locks were ended");
     assert!(twice <= kills, "{twice} attempts began twice with {kills} losses");
     assert_eq!(database.number(COMPLETED), i64::try_from(postings).unwrap());
-    let runs =
-        "SELECT count(*)::text FROM execution_events WHERE event_type = 'workflow_completed'";
-    assert_eq!(database.number(runs), 1);
+    assert_eq!(database.number(RUNS_COMPLETED), 1);
 }
 
 /// Counts down when it goes, also by a panic.

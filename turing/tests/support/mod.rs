@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 pub(crate) mod gates;
+pub(crate) mod jumping;
 pub(crate) mod model;
 pub(crate) mod old_store;
 pub(crate) mod preload;

@@ -5,22 +5,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// No test waits for longer: it has failed then.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits until something is so.
-#[track_caller]
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !condition() {
-        assert!(began.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::yield_now();
-    }
-}
+use super::processes::wait_until;
 
 /// A process that is killed if the test ends before it does.
 #[derive(Debug)]
@@ -50,14 +38,14 @@ impl Process {
     /// The exit code, once it has ended by itself; `None` if a signal ended it.
     #[track_caller]
     pub(crate) fn code(&mut self) -> Option<i32> {
-        eventually("the program ends", || self.0.try_wait().unwrap().is_some());
+        wait_until("the program ends", || self.0.try_wait().unwrap().is_some());
         self.0.wait().unwrap().code()
     }
 
     /// Asks it to end until it has.
     #[track_caller]
     pub(crate) fn end_with(&mut self, signal: Signal) {
-        eventually("the program ends", || {
+        wait_until("the program ends", || {
             self.is_over() || {
                 self.signal(signal);
                 false
@@ -80,7 +68,7 @@ impl Process {
     /// Waits until a script has made this file.
     #[track_caller]
     pub(crate) fn made(&mut self, file: &Path) {
-        eventually("the script begins", || {
+        wait_until("the script begins", || {
             assert!(!self.is_over(), "the program ended early");
             file.exists()
         });

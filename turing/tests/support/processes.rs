@@ -58,10 +58,17 @@ impl Held {
     }
 }
 
-pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
+/// Waits until something is so.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let (start, mut look) = (Instant::now(), tokio::time::interval(Duration::from_millis(5)));
     while !condition() {
-        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        assert!(start.elapsed() < 3 * PATIENCE, "never came true: {what}");
         look.tick().await;
     }
+}
+
+/// The same for a test without a runtime.
+pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(eventually(what, condition));
 }

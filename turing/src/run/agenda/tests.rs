@@ -150,6 +150,34 @@ fn a_shut_gate_is_passed_by_and_a_narrow_one_lets_one_through() {
 }
 
 #[test]
+fn who_was_attempted_least_often_comes_first() {
+    let mut agenda = Agenda::default();
+    for (posting, retries) in [(1, 2), (2, 0), (3, 1), (4, 0)] {
+        place_repeats(&mut agenda, posting, retries, &[(30, Some(5))], Duration::ZERO);
+    }
+    agenda.wake(second(5));
+    assert_eq!(next(&mut agenda), Some((30, vec![2, 4, 3, 1])));
+}
+
+#[test]
+fn who_is_let_through_alone_and_refused_goes_behind_all_others() {
+    let mut agenda = Agenda::default();
+    let mut retries = BTreeMap::from([(1, 0), (2, 0), (3, 0)]);
+    retries.keys().for_each(|posting| place(&mut agenda, *posting, &[(30, None)]));
+    for posting in [1, 2, 3, 1, 2, 3] {
+        let wave = agenda.next_wave(|_| Gate::One).unwrap();
+        assert_eq!(wave.tasks.iter().map(|task| task.posting.0).collect::<Vec<_>>(), [posting]);
+        let retries = retries.get_mut(&posting).unwrap();
+        *retries += 1;
+        place_repeats(&mut agenda, posting, *retries, &[(30, Some(5))], Duration::ZERO);
+        agenda.wake(second(5));
+    }
+    // one that goes on elsewhere stands nowhere else, however often it was refused
+    place(&mut agenda, 2, &[(20, None)]);
+    assert_eq!(next(&mut agenda), Some((30, vec![1, 3])));
+}
+
+#[test]
 fn what_is_put_back_is_ready_again() {
     let mut agenda = Agenda::default();
     place(&mut agenda, 1, &[(30, None)]);

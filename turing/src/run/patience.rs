@@ -1,0 +1,277 @@
+//! Waiting for a store that is away: one rule for all that a run reads and writes.
+
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::RunError;
+use super::clocks::Timer;
+use super::notices::{Notice, Notifier};
+use crate::lock::{ABSENCE, RunLock, Standing};
+
+/// The pauses between two tries double from the first to the second.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(500)];
+
+/// How long what is under way may take when it is asked to stop.
+const AFTER_STOP: Duration = Duration::from_secs(5);
+
+/// How long a run waits for its store, and for whom.
+///
+/// What [fails for a reason that passes](RunError::passes) is asked for again, the same question each
+/// time. That is safe where an answer was lost, too: whatever a run records is nothing when it is
+/// recorded already, as its decisions see in the state, or has an idempotency key.
+#[derive(Debug)]
+pub(super) struct Patience {
+    stop: watch::Receiver<bool>,
+    timer: Arc<dyn Timer>,
+    notifier: Notifier,
+    /// Whether it is told that the store is away, since it was not last.
+    is_told: AtomicBool,
+}
+
+impl Patience {
+    pub(super) fn new(
+        stop: watch::Receiver<bool>,
+        timer: Arc<dyn Timer>,
+        notifier: Notifier,
+    ) -> Self {
+        Self { stop, timer, notifier, is_told: AtomicBool::new(false) }
+    }
+
+    /// True once it is asked to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until it is asked to stop.
+    async fn stopped(&self) {
+        if self.stop.clone().wait_for(|stop| *stop).await.is_err() {
+            // nobody is left who could ask it to
+            pending::<()>().await;
+        }
+    }
+
+    /// Does some work that is of no use once it is asked to stop: [`RunError::NotBegun`] then.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = Result<T, RunError>>,
+    ) -> Result<T, RunError> {
+        let done = tokio::select! {
+            biased;
+            () = self.stopped() => return Err(RunError::NotBegun),
+            done = work => done?,
+        };
+        match self.is_stopped() {
+            true => Err(RunError::NotBegun),
+            false => Ok(done),
+        }
+    }
+
+    /// Asks the store for something until it has answered, it has been away for too long, or it is
+    /// asked to stop: [`RunError::NotBegun`] then. What is under way is let finish, if that does not
+    /// take long; nothing is asked again.
+    pub(super) async fn persist<T, F>(&self, ask: impl Fn() -> F) -> Result<T, RunError>
+    where
+        F: Future<Output = Result<T, RunError>>,
+    {
+        let is_late = async {
+            self.stopped().await;
+            tokio::time::sleep(AFTER_STOP).await;
+        };
+        let first = tokio::select! {
+            biased;
+            first = ask() => first,
+            () = is_late => return Err(RunError::NotBegun),
+        };
+        match first {
+            Err(error) if error.passes() => tokio::select! {
+                biased;
+                () = self.stopped() => Err(RunError::NotBegun),
+                done = self.ask_again(ask, error) => done,
+            },
+            first => first,
+        }
+    }
+
+    /// The same for what would be lost otherwise: the result of an attempt is recorded whoever asks
+    /// the run to stop.
+    pub(super) async fn insist<T, F>(&self, ask: impl Fn() -> F) -> Result<T, RunError>
+    where
+        F: Future<Output = Result<T, RunError>>,
+    {
+        match ask().await {
+            Err(error) if error.passes() => self.ask_again(ask, error).await,
+            first => first,
+        }
+    }
+
+    async fn ask_again<T, F>(&self, ask: impl Fn() -> F, mut error: RunError) -> Result<T, RunError>
+    where
+        F: Future<Output = Result<T, RunError>>,
+    {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            // it fails if the run is over
+            let _ = self.notifier.send(Notice::StoreAway(error.told()));
+        }
+        let end = self.timer.now() + ABSENCE;
+        let [mut pause, longest] = PAUSES;
+        while self.timer.now() < end {
+            self.timer.sleep_until(self.timer.now() + pause).await;
+            pause = (pause * 2).min(longest);
+            match ask().await {
+                Err(again) if again.passes() => error = again,
+                done => {
+                    self.is_told.store(false, Ordering::Relaxed);
+                    return done;
+                }
+            }
+        }
+        Err(error)
+    }
+
+    /// Asks for the lock, and takes it again if it was lost, as [`persist`](Self::persist) does.
+    pub(super) async fn hold(&self, lock: &RunLock) -> Result<Standing, RunError> {
+        self.persist(|| held(lock)).await
+    }
+}
+
+async fn held(lock: &RunLock) -> Result<Standing, RunError> {
+    Ok(lock.check().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU32;
+    use std::time::Instant;
+
+    use async_trait::async_trait;
+    use es_core::{StoreError, StoreErrorKind};
+
+    use super::super::StepError;
+    use super::super::notices::Notices;
+    use super::*;
+
+    /// To wait is to jump.
+    #[derive(Debug)]
+    struct Jumping(Mutex<Instant>);
+
+    #[async_trait]
+    impl Timer for Jumping {
+        fn now(&self) -> Instant {
+            *self.0.lock().unwrap()
+        }
+
+        async fn sleep_until(&self, until: Instant) {
+            let mut now = self.0.lock().unwrap();
+            *now = until.max(*now);
+        }
+    }
+
+    struct Scene {
+        patience: Patience,
+        timer: Arc<Jumping>,
+        stop: watch::Sender<bool>,
+        notices: Notices,
+        asked: AtomicU32,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let (stop, stopped) = watch::channel(false);
+            let (notifier, notices) = Notices::new();
+            let timer = Arc::new(Jumping(Mutex::new(Instant::now())));
+            let patience = Patience::new(stopped, timer.clone(), notifier);
+            Self { patience, timer, stop, notices, asked: AtomicU32::new(0) }
+        }
+
+        /// Fails so often, then succeeds.
+        async fn fail(&self, times: u32, error: RunError) -> Result<u32, RunError> {
+            match self.asked.fetch_add(1, Ordering::Relaxed) {
+                asked if asked < times => Err(error),
+                asked => Ok(asked),
+            }
+        }
+    }
+
+    fn failure(kind: StoreErrorKind) -> StoreError {
+        StoreError::new(kind, format!("{kind:?}"))
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_asked_again_and_told_once_for_each_absence() {
+        use StoreErrorKind::{Busy, OutcomeUnknown, Unavailable};
+        let mut scene = Scene::new();
+        for kind in [Unavailable, OutcomeUnknown, Busy] {
+            for of_result in [false, true] {
+                scene.asked.store(0, Ordering::Relaxed);
+                let ask = || scene.fail(9, RunError::Store(failure(kind)));
+                let answer = match of_result {
+                    false => scene.patience.persist(ask).await,
+                    true => scene.patience.insist(ask).await,
+                };
+                assert_eq!(answer.unwrap(), 9, "{kind:?}");
+                assert_eq!(scene.notices.take(), Some(Notice::StoreAway(format!("{kind:?}"))));
+                assert_eq!(scene.notices.take(), None);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_stays_away_is_waited_for_for_so_long_and_no_longer() {
+        let scene = Scene::new();
+        let began = scene.timer.now();
+        let ask = || scene.fail(u32::MAX, RunError::Store(failure(StoreErrorKind::Unavailable)));
+        let error = scene.patience.persist(ask).await.unwrap_err();
+        assert!(matches!(error, RunError::Store(_)), "{error}");
+        let waited = scene.timer.now() - began;
+        assert!((ABSENCE..ABSENCE + PAUSES[1]).contains(&waited), "{waited:?}");
+        assert!((50..100).contains(&scene.asked.into_inner()));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_pass_is_asked_once() {
+        // a posting whose stream is held stands apart
+        let busy = || RunError::Step(StepError::Store(failure(StoreErrorKind::Busy)));
+        let full = || RunError::Store(failure(StoreErrorKind::Full));
+        for error in [busy as fn() -> RunError, full, || RunError::NotBegun] {
+            let mut scene = Scene::new();
+            scene.patience.persist(|| scene.fail(1, error())).await.unwrap_err();
+            assert_eq!(scene.asked.load(Ordering::Relaxed), 1);
+            assert_eq!(scene.notices.take(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn once_it_is_asked_to_stop_only_results_are_waited_for() {
+        let scene = Scene::new();
+        scene.stop.send_replace(true);
+        let ask = || scene.fail(2, RunError::Store(failure(StoreErrorKind::Unavailable)));
+        let stopped = scene.patience.persist(ask).await.unwrap_err();
+        assert!(matches!(stopped, RunError::NotBegun), "{stopped}");
+        assert_eq!(scene.patience.insist(ask).await.unwrap(), 2);
+        // what is done at once is done
+        assert_eq!(scene.patience.persist(ask).await.unwrap(), 3);
+        let useless = scene.patience.unless_stopped(ask()).await.unwrap_err();
+        assert!(matches!(useless, RunError::NotBegun), "{useless}");
+        assert_eq!(scene.asked.into_inner(), 4, "it is not even begun");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_answer_is_given_up_soon_after_a_stop() {
+        let scene = Scene::new();
+        let clock = tokio::time::Instant::now;
+        let asking = scene.patience.persist(pending::<Result<(), RunError>>);
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            scene.stop.send_replace(true);
+            clock()
+        };
+        let (given_up, stopped) = tokio::join!(asking, stopping);
+        assert!(matches!(given_up.unwrap_err(), RunError::NotBegun));
+        assert_eq!(clock() - stopped, AFTER_STOP);
+    }
+}

@@ -1,0 +1,44 @@
+//! A program that is stopped for a time, as by a shell or a machine that sleeps, and then goes on.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use support::gates::Gated;
+use support::processes::wait_until;
+
+/// The state of a process: `T` if it is stopped, `Z` if it has ended and is not reaped.
+fn state(process: &str) -> char {
+    let told = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    told.rsplit(") ").next().unwrap().chars().next().unwrap()
+}
+
+#[test]
+fn a_script_that_ends_while_the_program_is_stopped_is_in_time() {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let gated = Gated::new(1);
+    let body = format!("echo $PPID > supervisor; {}", Gated::script("echo ok"));
+    gated.workspace.script("a.sh", &body);
+    let end = format!(
+        "input = \"{{posting_id}}\"\ntimeout_seconds = {}\n[[conversations.branches]]\n",
+        LIMIT.as_secs()
+    );
+    gated.workspace.definition(10, &[(10, "a", &end)]);
+    let mut run = gated.start("sqlite:turing.db");
+    let gate = gated.gate(1, &mut run);
+    // its time has begun before
+    let began = Instant::now();
+    run.signal(Signal::STOP);
+    let program = run.id().to_string();
+    wait_until("the program is stopped", || state(&program) == 'T');
+    gate.open();
+    let supervisor = fs::read_to_string(gated.workspace.path().join("supervisor")).unwrap();
+    wait_until("the script has ended", || state(supervisor.trim()) == 'Z');
+    wait_until("its time is over", || began.elapsed() > LIMIT);
+    run.signal(Signal::CONT);
+    run.end().expect_code(0);
+    assert_eq!(gated.begun(), [1], "it is not started again");
+}
