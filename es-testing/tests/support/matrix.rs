@@ -1,5 +1,6 @@
 //! Proves that a suite catches what it should: every saboteur is caught by a scenario that its clause
 //! names, and every scenario catches a saboteur.
+#![allow(clippy::print_stdout, reason = "the matrix is what a reader of the test wants")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
