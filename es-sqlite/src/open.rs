@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::checkpoint::WAL_BYTES;
 use crate::config::SqliteConfig;
 use crate::damage::{is_damage, is_want};
-use crate::error::{Doing, store_error, unseen};
+use crate::error::{Doing, Said, is_mounted_read_only, store_error, unseen};
 use crate::gate::Gate;
 use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
 use crate::sql;
@@ -79,14 +79,7 @@ fn open_what_is_there(
     }
     let application = connect(config, is_there)?;
     if application.is_readonly(rusqlite::MAIN_DB).doing(&application, "opening")? {
-        return Err(StoreError::new(
-            StoreErrorKind::ReadOnly,
-            format!(
-                "the store {} cannot be opened for writing, as where this user may not write it; \
-                 change the file's permissions, or open it read-only",
-                config.path.display()
-            ),
-        ));
+        return Err(StoreError::new(StoreErrorKind::ReadOnly, no_writing(&config.path)));
     }
     let schema = inspect(&application, &config.path)?;
     if schema == Schema::Empty && !config.create {
@@ -111,7 +104,7 @@ fn open_what_is_there(
             }
             let path = config.path.display();
             let text = format!("the store {path} lacks a table; restore it from a backup");
-            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
+            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(Said(error))
         })?;
     }
     // what an application's rows refer to is watched on the connection that it writes on
@@ -281,14 +274,27 @@ fn explain_read_only(config: &SqliteConfig, error: StoreError) -> StoreError {
         return error;
     }
     let path = config.path.display();
-    StoreError::new(
-        StoreErrorKind::ReadOnly,
-        format!(
-            "reading {path} needs the file {path}-shm, which cannot be made or written; \
-             allow this user to write in the folder, or read a copy of the store in another one"
-        ),
+    let why = match is_mounted_read_only(&config.path) {
+        true => "cannot be made: its file system is mounted read-only; mount it for writing",
+        false => "cannot be made or written; allow this user to write in the folder",
+    };
+    let text = format!(
+        "reading {path} needs the file {path}-shm, which {why}, or read a copy of the store in another \
+         folder"
+    );
+    StoreError::new(StoreErrorKind::ReadOnly, text).caused_by(error)
+}
+
+/// Why a store is not opened to be written.
+fn no_writing(path: &Path) -> String {
+    let why = match is_mounted_read_only(path) {
+        true => "because its file system is mounted read-only: mount it for writing",
+        false => "as where this user may not write it; change the file's permissions",
+    };
+    format!(
+        "the store {} cannot be opened for writing, {why}, or open it read-only",
+        path.display()
     )
-    .caused_by(error)
 }
 
 fn not_a_store(path: &Path, why: &str) -> StoreError {

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Error};
 
 use crate::append::run;
 use crate::checkpoint::Checkpoints;
-use crate::error::{Doing, commit_error, has_met_damage, poisoned};
+use crate::error::{Doing, Said, commit_error, has_met_damage, poisoned};
 use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
 use crate::projection::Inline;
@@ -305,5 +305,5 @@ impl Writer {
 }
 
 fn rollback_error(error: Error) -> StoreError {
-    StoreError::new(StoreErrorKind::Other, "a rollback failed").caused_by(error)
+    StoreError::new(StoreErrorKind::Other, "a rollback failed").caused_by(Said(error))
 }

@@ -137,7 +137,9 @@ pub(super) fn spawn(
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, StoreError> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-        StoreError::new(StoreErrorKind::Other, "a thread of the store cannot be started")
-            .caused_by(error)
+        let text = "a thread of the store cannot be started; the user, or the container, may have as \
+                    many processes and threads as it is allowed (`ulimit -u`), or memory is short: \
+                    raise the limit, or end others, and try again";
+        StoreError::new(StoreErrorKind::Other, text).caused_by(error)
     })
 }
