@@ -208,6 +208,34 @@ async fn a_read_only_store_reads_and_follows_but_refuses_to_write() {
     assert_eq!(reader.end_of_log().await.unwrap(), second.position());
 }
 
+#[tokio::test]
+async fn who_only_looks_leaves_no_log_behind() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/1", event("one")).await;
+    store.close().await;
+    let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();
+    assert_eq!(reader.end_of_log().await.unwrap().to_sequence(), 1);
+    reader.close().await;
+    assert_eq!(folder.files(), ["store.db"]);
+    let go_on = |_| std::ops::ControlFlow::Continue(());
+    let to = folder.path().with_file_name("copy.db");
+    es_sqlite::backup(folder.path(), to, go_on).await.unwrap();
+    assert_eq!(folder.files(), ["copy.db", "store.db"]);
+
+    // what another one has open stays, and so does a log that has something
+    let store = folder.store().await;
+    let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();
+    reader.close().await;
+    assert!(folder.files().contains(&"store.db-wal".to_owned()), "{:?}", folder.files());
+    append_one(&store, "posting/1", event("two")).await;
+    let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();
+    store.close().await;
+    reader.close().await;
+    assert!(folder.write_ahead_log_length() > 0);
+    assert_eq!(folder.store().await.end_of_log().await.unwrap().to_sequence(), 2);
+}
+
 /// How many files it may have open is the affair of a process, so it is one of its own.
 #[test]
 #[cfg(target_os = "linux")]
