@@ -6,7 +6,7 @@ use es_core::{StreamVersion, Timestamp};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Row, params};
 
-use crate::error::Doing;
+use crate::error::{Doing, Said};
 use crate::projection::Inline;
 use crate::row::time_text;
 use crate::{read, sql};
@@ -116,7 +116,7 @@ impl Failure {
             && let Ok(mut statement) = connection.prepare_cached(sql::SEQUENCE)
             && let Ok((i64::MAX, newest)) = statement.query_row([], numbers)
         {
-            return AppendError::Store(used_up(newest).caused_by(error));
+            return AppendError::Store(used_up(newest).caused_by(Said(error)));
         }
         let what = format!("writing event {event_id} to");
         AppendError::Store(

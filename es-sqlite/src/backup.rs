@@ -16,6 +16,7 @@ use crate::append::run;
 use crate::damage::{Look, find_damage, is_damage};
 use crate::error::{closed, store_error};
 use crate::history::{Newest, newest};
+use crate::migrate::begin_cookie;
 use crate::open_reads::OpenReads;
 use crate::sql;
 
@@ -125,6 +126,11 @@ impl Copying {
                 copy.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
                 copy.pragma_update(None, "synchronous", "OFF")?;
                 copy.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
+                // the copy's cookie goes on from this one: it is told from the store, and from other
+                // backups, wherever a log of theirs is beside it
+                let page = source.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
+                copy.pragma_update(None, "page_size", page?)?;
+                begin_cookie(&copy)?;
                 Ok(copy)
             })
             .map_err(|error| self.failure(error))?;

@@ -1,6 +1,6 @@
 //! What SQLite's failures mean.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::path::Path;
 
 use es_core::{StoreError, StoreErrorKind};
@@ -28,9 +28,16 @@ impl<T> Doing<T> for Result<T, Error> {
 pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
     let kind = kind(&error);
     let advice = match kind {
-        _ if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
-            "the file cannot be opened; check the permissions of the file and its folder, and the disk"
-        }
+        _ if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => match is_out_of_files() {
+            true => {
+                "too many files are open in this process or on this system; raise the limit \
+                 (`ulimit -n`) and try again"
+            }
+            false => {
+                "the file cannot be opened; check the permissions of the file and its folder, and the \
+                 disk"
+            }
+        },
         _ if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
             "the system failed to read, write or lock it; see the system's log, and try again when \
              that is mended"
@@ -44,6 +51,9 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
              the store again"
         }
         StoreErrorKind::Full => "no room is left; free some and try again",
+        StoreErrorKind::ReadOnly if is_mounted_read_only(path) => {
+            "its file system is mounted read-only; mount it for writing, and open the store again"
+        }
         StoreErrorKind::ReadOnly => {
             "the file, or one of those beside it, allows no writing; see to the permissions, and open \
              the store again"
@@ -55,7 +65,55 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
         }
         _ => "SQLite failed",
     };
-    StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(error)
+    StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(Said(error))
+}
+
+/// What SQLite said, as a cause. rusqlite's error says the same once more as its own cause.
+#[derive(Debug)]
+pub(crate) struct Said(pub(crate) Error);
+
+impl Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Error::SqliteFailure(code, Some(text)) => {
+                write!(f, "{text} (SQLite's code {})", code.extended_code)
+            }
+            other => other.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Said {}
+
+/// True if this process can open no further file: SQLite does not say why it could not.
+#[cfg(target_os = "linux")]
+fn is_out_of_files() -> bool {
+    use rustix::io::Errno;
+    // a connection opens as many, and has closed some when it fails
+    let opened = [(); 3].map(|()| std::fs::File::open("/"));
+    opened.iter().any(|file| match file {
+        Ok(_) => false,
+        Err(error) => matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)),
+    })
+}
+
+/// Elsewhere it is not told.
+#[cfg(not(target_os = "linux"))]
+fn is_out_of_files() -> bool {
+    false
+}
+
+/// True if nobody can write the file, whatever rights it has.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_mounted_read_only(path: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    access(path, Access::WRITE_OK) == Err(rustix::io::Errno::ROFS)
+}
+
+/// Elsewhere it is not told.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_mounted_read_only(_: &Path) -> bool {
+    false
 }
 
 /// What kind of failure it is.
@@ -80,8 +138,8 @@ pub(crate) fn kind(error: &Error) -> StoreErrorKind {
 /// True if a statement met damage, or what the disk did not read: SQLite commits nothing any more of
 /// the transaction.
 pub(crate) fn has_met_damage(error: &StoreError) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Error>());
-    cause.and_then(Error::sqlite_error_code) == Some(ErrorCode::DatabaseCorrupt)
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Said>());
+    cause.and_then(|Said(error)| error.sqlite_error_code()) == Some(ErrorCode::DatabaseCorrupt)
 }
 
 /// The failure of a commit.
@@ -94,7 +152,7 @@ pub(crate) fn commit_error(path: &Path, error: Error) -> StoreError {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
         let path = path.display();
         let text = format!("{what} {path}: a constraint is violated, nothing was written");
-        return StoreError::new(StoreErrorKind::Other, text).caused_by(error);
+        return StoreError::new(StoreErrorKind::Other, text).caused_by(Said(error));
     }
     match kind(&error) {
         StoreErrorKind::Full | StoreErrorKind::Busy | StoreErrorKind::ReadOnly => {
@@ -107,7 +165,7 @@ pub(crate) fn commit_error(path: &Path, error: Error) -> StoreError {
                 path.display()
             ),
         )
-        .caused_by(error),
+        .caused_by(Said(error)),
     }
 }
 

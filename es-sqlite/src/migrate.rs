@@ -6,7 +6,8 @@ use es_core::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::append::run;
-use crate::error::Doing;
+use crate::damage::{is_damage, is_want};
+use crate::error::{Doing, Said, store_error};
 use crate::sql;
 
 /// Marks a SQLite file as a store; the first migration writes it.
@@ -102,10 +103,36 @@ pub(crate) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreE
         for migration in &MIGRATIONS[applied..] {
             connection.execute_batch(migration).doing(connection, "migrating")?;
         }
+        if schema == Schema::Empty {
+            begin_cookie(connection).doing(connection, "making")?;
+        }
+        check_tables(connection, path)?;
         run(connection, sql::COMMIT)
     });
     if migrated.is_err() && !connection.is_autocommit() {
         run(connection, sql::ROLLBACK)?;
     }
     migrated
+}
+
+/// Lets the schema cookie begin where that of no other file does, so that a write-ahead log is known
+/// to be another file's.
+pub(crate) fn begin_cookie(connection: &Connection) -> rusqlite::Result<()> {
+    let cookie: i32 = connection.query_row(sql::COOKIE_OF_ITS_OWN, [], |row| row.get(0))?;
+    connection.pragma_update(None, "schema_version", cookie)
+}
+
+/// Refuses a store that lacks a table; it is damaged, or somebody has dropped one.
+pub(crate) fn check_tables(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    for statement in [sql::APPEND_EVENT, sql::FIND_KEY, sql::LATEST_SNAPSHOT] {
+        connection.prepare_cached(statement).map(drop).map_err(|error| {
+            if is_want(&error) || is_damage(&error) {
+                return store_error("opening", path, error);
+            }
+            let text =
+                format!("the store {} lacks a table; restore it from a backup", path.display());
+            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(Said(error))
+        })?;
+    }
+    Ok(())
 }

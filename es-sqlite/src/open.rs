@@ -13,12 +13,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::checkpoint::WAL_BYTES;
 use crate::config::SqliteConfig;
-use crate::damage::{is_damage, is_want};
-use crate::error::{Doing, store_error, unseen};
+use crate::error::{Doing, is_mounted_read_only, store_error, unseen};
 use crate::gate::Gate;
-use crate::migrate::{MIGRATIONS, Schema, inspect, migrate};
-use crate::sql;
-use crate::write_ahead_log::{check_log, foreign, has_log};
+use crate::migrate::{MIGRATIONS, Schema, check_tables, inspect, migrate};
+use crate::write_ahead_log::Beside;
 
 /// What each connection keeps of the file in memory, in KiB; negative, as SQLite wants it.
 const CACHE_KIB: i64 = -16 * 1024;
@@ -38,21 +36,31 @@ pub(crate) struct WriteConnections {
     pub(crate) gate: Arc<Gate>,
 }
 
-/// Makes or opens the file, brings its schema up to date and answers the connections that write;
-/// `None` if the store is read-only.
+impl WriteConnections {
+    /// Whether closing leaves the log as it is. It is written into the file only when all is known to
+    /// be well: the file may be another one, or be refused.
+    pub(crate) fn leave_log(&self, is_left: bool) {
+        for connection in [&self.checked, &self.application] {
+            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, is_left);
+        }
+    }
+}
+
+/// Makes or opens the file, brings its schema up to date and answers the connections that write, which
+/// leave the log when they are closed; `None` if the store is read-only.
+///
+/// What is refused is left as it is: file, log, and whether there is a log.
 pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnections>, StoreError> {
     let is_there = check_file(config)?;
-    let has_log = has_log(&config.path);
-    open_what_is_there(config, is_there, has_log).map_err(|error| match error.kind() {
-        StoreErrorKind::Corrupt if has_log => foreign(&config.path).caused_by(error),
-        _ => error,
-    })
+    let beside = Beside::of(&config.path)?;
+    open_what_is_there(config, is_there, beside)
+        .map_err(|error| beside.refusal(&config.path, error))
 }
 
 fn open_what_is_there(
     config: &SqliteConfig,
     is_there: bool,
-    has_log: bool,
+    beside: Beside,
 ) -> Result<Option<WriteConnections>, StoreError> {
     if config.read_only {
         let inspected = open_to_read(config)
@@ -60,9 +68,7 @@ fn open_what_is_there(
         let (reader, schema) = inspected.map_err(|error| explain_read_only(config, error))?;
         return match schema {
             Schema::Version(version) if version == MIGRATIONS.len() => {
-                if has_log {
-                    check_log(&reader, &config.path)?;
-                }
+                beside.check_log(&reader, &config.path)?;
                 Ok(None)
             }
             Schema::Version(version) => Err(StoreError::new(
@@ -79,41 +85,29 @@ fn open_what_is_there(
     }
     let application = connect(config, is_there)?;
     if application.is_readonly(rusqlite::MAIN_DB).doing(&application, "opening")? {
-        return Err(StoreError::new(
-            StoreErrorKind::ReadOnly,
-            format!(
-                "the store {} cannot be opened for writing, as where this user may not write it; \
-                 change the file's permissions, or open it read-only",
-                config.path.display()
-            ),
-        ));
+        return Err(StoreError::new(StoreErrorKind::ReadOnly, no_writing(&config.path)));
     }
     let schema = inspect(&application, &config.path)?;
-    if schema == Schema::Empty && !config.create {
-        return Err(not_a_store(&config.path, "it is empty"));
+    match schema {
+        Schema::Empty if !config.create => return Err(not_a_store(&config.path, "it is empty")),
+        Schema::Empty => {}
+        Schema::Version(version) => {
+            beside.check_log(&application, &config.path)?;
+            if version == MIGRATIONS.len() {
+                check_tables(&application, &config.path)?;
+            }
+        }
     }
     use_write_ahead_log(&application, config)?;
     if schema != Schema::Version(MIGRATIONS.len()) {
         migrate(&application, &config.path)?;
-    }
-    if has_log {
-        check_log(&application, &config.path)?;
     }
     let checked = connect(config, true)?;
     checked
         .pragma_update(None, "ignore_check_constraints", true)
         .and_then(|()| checked.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false))
         .doing(&checked, "opening")?;
-    for statement in [sql::APPEND_EVENT, sql::FIND_KEY, sql::LATEST_SNAPSHOT] {
-        checked.prepare_cached(statement).map(drop).map_err(|error| {
-            if is_want(&error) || is_damage(&error) {
-                return store_error("opening", &config.path, error);
-            }
-            let path = config.path.display();
-            let text = format!("the store {path} lacks a table; restore it from a backup");
-            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
-        })?;
-    }
+    check_tables(&checked, &config.path)?;
     // what an application's rows refer to is watched on the connection that it writes on
     application.pragma_update(None, "foreign_keys", true).doing(&application, "opening")?;
     let gate = Gate::on(&application)?;
@@ -124,20 +118,16 @@ fn open_what_is_there(
 pub(crate) fn open_to_copy(config: &SqliteConfig) -> Result<Connection, StoreError> {
     let config = &config.clone().read_only(true);
     check_file(config)?;
-    let has_log = has_log(&config.path);
+    let beside = Beside::of(&config.path)?;
     let opened = || -> Result<Connection, StoreError> {
         let reader = open_to_read(config)?;
         match inspect(&reader, &config.path)? {
             Schema::Empty => return Err(not_a_store(&config.path, "it is empty")),
-            Schema::Version(_) if has_log => check_log(&reader, &config.path)?,
-            Schema::Version(_) => {}
+            Schema::Version(_) => beside.check_log(&reader, &config.path)?,
         }
         Ok(reader)
     };
-    opened().map_err(|error| match error.kind() {
-        StoreErrorKind::Corrupt if has_log => foreign(&config.path).caused_by(error),
-        _ => explain_read_only(config, error),
-    })
+    opened().map_err(|error| beside.refusal(&config.path, explain_read_only(config, error)))
 }
 
 /// A connection that cannot write.
@@ -155,6 +145,9 @@ fn connect(config: &SqliteConfig, is_there: bool) -> Result<Connection, StoreErr
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, !is_there);
     let connection = Connection::open_with_flags(&config.path, flags)
         .map_err(|error| store_error("opening", &config.path, error))?;
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .doing(&connection, "opening")?;
     configure(&connection, config)?;
     Ok(connection)
 }
@@ -281,14 +274,27 @@ fn explain_read_only(config: &SqliteConfig, error: StoreError) -> StoreError {
         return error;
     }
     let path = config.path.display();
-    StoreError::new(
-        StoreErrorKind::ReadOnly,
-        format!(
-            "reading {path} needs the file {path}-shm, which cannot be made or written; \
-             allow this user to write in the folder, or read a copy of the store in another one"
-        ),
+    let why = match is_mounted_read_only(&config.path) {
+        true => "cannot be made: its file system is mounted read-only; mount it for writing",
+        false => "cannot be made or written; allow this user to write in the folder",
+    };
+    let text = format!(
+        "reading {path} needs the file {path}-shm, which {why}, or read a copy of the store in another \
+         folder"
+    );
+    StoreError::new(StoreErrorKind::ReadOnly, text).caused_by(error)
+}
+
+/// Why a store is not opened to be written.
+fn no_writing(path: &Path) -> String {
+    let why = match is_mounted_read_only(path) {
+        true => "because its file system is mounted read-only: mount it for writing",
+        false => "as where this user may not write it; change the file's permissions",
+    };
+    format!(
+        "the store {} cannot be opened for writing, {why}, or open it read-only",
+        path.display()
     )
-    .caused_by(error)
 }
 
 fn not_a_store(path: &Path, why: &str) -> StoreError {

@@ -14,6 +14,7 @@ statements! {
     BEGIN_REQUEST = "begin_request";
     BEGIN_WRITE = "begin_write";
     COMMIT = "commit";
+    COOKIE_OF_ITS_OWN = "cookie_of_its_own";
     COUNT_OBJECTS = "count_objects";
     DATA_VERSION = "data_version";
     DELETE_SNAPSHOTS = "delete_snapshots";

@@ -1,19 +1,22 @@
 //! Whether the write-ahead log that lies beside a file is the file's own.
 //!
 //! SQLite does not know. A backup that is copied over a store that was not closed gets the pages
-//! that the store wrote last, and lacks those that it wrote between the backup and these. That is
-//! found where the log has pages of events; one with pages of projections or snapshots alone is not
-//! told from the file's own.
+//! that the store wrote last, and lacks those that it wrote between the backup and these; or gets all
+//! of them, and is the old store again. The first is found where the log has pages of events. Both
+//! are found by the schema cookie, which is counted up from where it was and begins elsewhere in each
+//! store and in each backup: where the log has the first page, as after every growth. A log with pages
+//! of projections or snapshots alone is not told from the file's own.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use es_core::{StoreError, StoreErrorKind};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
-use crate::damage::{Look, is_damaged};
-use crate::error::Doing;
+use crate::damage::{Look, is_damage, is_damaged};
+use crate::error::{Doing, store_error};
+use crate::migrate::APPLICATION_ID;
 use crate::sql;
 
 /// What a log begins with, and each page in it.
@@ -24,32 +27,146 @@ const COUNTED_BYTES: u64 = 64 * 1024 * 1024;
 /// So many events stand on a page at most; the least has the names, an id and a time.
 const EVENTS_A_PAGE: u64 = 40;
 
+/// So often the schema is changed at most until the log is written into the file.
+const SCHEMA_CHANGES: u32 = 1 << 16;
+
 /// Where SQLite keeps the write-ahead log of a file.
 pub(crate) fn write_ahead_log(path: &Path) -> PathBuf {
-    let mut log = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
-    log.push("-wal");
-    log.into()
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+    name.push(suffix);
+    name.into()
 }
 
 fn length(path: &Path) -> u64 {
     fs::metadata(write_ahead_log(path)).map_or(0, |log| log.len())
 }
 
-/// True if a write-ahead log is beside the file: of a program that was killed, of one that has the
-/// store open, or of the file that was here before this one. One that cannot be looked at is taken for
-/// one that is there.
-pub(crate) fn has_log(path: &Path) -> bool {
-    match fs::metadata(write_ahead_log(path)) {
-        Ok(log) => log.len() > 0,
-        Err(error) => error.kind() != ErrorKind::NotFound,
+/// What lies beside a file, looked at before SQLite brings the two together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beside {
+    /// Whether there is a write-ahead log: of a program that was killed, of one that has the store
+    /// open, or of the file that was here before this one. One that cannot be looked at is taken for
+    /// one that is there.
+    has_log: bool,
+    /// Whether nothing is there, not even an empty log.
+    is_nothing: bool,
+    /// The schema cookie of the file without the log; `None` if it is no store without it.
+    cookie: Option<i32>,
+}
+
+impl Beside {
+    /// Looks at it; refuses a log beside no file, or one without content: SQLite would remove it.
+    pub(crate) fn of(path: &Path) -> Result<Self, StoreError> {
+        let found = ["-wal", "-shm"].map(|suffix| fs::metadata(beside(path, suffix)));
+        let is_missing = |found: &io::Result<fs::Metadata>| match found {
+            Ok(_) => false,
+            Err(error) => error.kind() == ErrorKind::NotFound,
+        };
+        let is_nothing = found.iter().all(is_missing);
+        let has_log = match &found[0] {
+            Ok(log) => log.len() > 0,
+            unseen => !is_missing(unseen),
+        };
+        // the file is looked at last: whoever makes a store writes to it before there is a log
+        match fs::metadata(path) {
+            Ok(file) if has_log && file.len() == 0 => {
+                let empty = StoreError::new(StoreErrorKind::Corrupt, "the file itself is empty");
+                return Err(foreign(path).caused_by(empty));
+            }
+            Err(error) if has_log && error.kind() == ErrorKind::NotFound => {
+                return Err(StoreError::new(StoreErrorKind::NotAStore, orphan(path)));
+            }
+            _ => {}
+        }
+        let cookie = if has_log { cookie_without_log(path)? } else { None };
+        Ok(Self { has_log, is_nothing, cookie })
+    }
+
+    /// Why an opening is refused. What it has made beside the file is removed.
+    pub(crate) fn refusal(self, path: &Path, error: StoreError) -> StoreError {
+        if self.is_nothing {
+            remove_empty_log(path);
+        }
+        match error.kind() {
+            StoreErrorKind::Corrupt if self.has_log => foreign(path).caused_by(error),
+            _ => error,
+        }
+    }
+
+    /// Refuses a log that is not the file's.
+    pub(crate) fn check_log(self, connection: &Connection, path: &Path) -> Result<(), StoreError> {
+        if !self.has_log {
+            return Ok(());
+        }
+        if let Some(alone) = self.cookie {
+            let with_log: i32 = connection
+                .query_row(sql::SCHEMA_COOKIE, [], |row| row.get(0))
+                .doing(connection, "opening")?;
+            if with_log.wrapping_sub(alone).cast_unsigned() > SCHEMA_CHANGES {
+                let text = "the log does not go on from the schema that the file has";
+                return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+            }
+        }
+        check_events(connection, path)
     }
 }
 
-/// Refuses a write-ahead log that is not the file's: of the events that may stand in the log, and the
-/// one before them, an index does not know one, or an index of a small store has more of them; or some
-/// are missing, or positions were given whose events are not there, and the file is damaged. Somebody
-/// may have left them out by hand.
-pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// The schema cookie that is in the file itself; `None` if that is no store, or cannot be read
+/// without the log, as when it was brought into the file in part.
+fn cookie_without_log(path: &Path) -> Result<Option<i32>, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let read = || -> rusqlite::Result<Option<i32>> {
+        let file = Connection::open_with_flags(immutable(path), flags)?;
+        let number = |statement| file.query_row(statement, [], |row| row.get::<_, i32>(0));
+        let is_store = i64::from(number(sql::APPLICATION_ID)?) == APPLICATION_ID;
+        is_store.then(|| number(sql::SCHEMA_COOKIE)).transpose()
+    };
+    match read() {
+        Err(error) if is_damage(&error) => Ok(None),
+        read => read.map_err(|error| store_error("opening", path, error)),
+    }
+}
+
+/// The address of a file under which SQLite reads it without its log, and takes no locks. `fs` must not
+/// read it: closing it would release the locks of this process's other connections.
+fn immutable(path: &Path) -> String {
+    // a path on Windows begins with a drive
+    let mut address = String::from(if cfg!(windows) { "file:///" } else { "file://" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => address.push(char::from(*byte)),
+            _ => address.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    address.push_str("?immutable=1");
+    address
+}
+
+/// Removes a log that is empty, with its index, if nobody has the file open.
+///
+/// SQLite does that when the last connection is closed, but not one that only reads.
+pub(crate) fn remove_empty_log(path: &Path) {
+    if !fs::metadata(write_ahead_log(path)).is_ok_and(|log| log.len() == 0) {
+        return;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // the log is opened by the first read; where the file may not be written, it stays
+    let _ = Connection::open_with_flags(path, flags).and_then(|connection| {
+        connection.query_row(sql::SCHEMA_VERSION, [], |row| row.get::<_, i64>(0))
+    });
+}
+
+/// Refuses a log that lacks events: of those that may stand in it, and the one before them, an index
+/// does not know one, or an index of a small store has more of them; or some are missing, or positions
+/// were given whose events are not there, and the file is damaged. Somebody may have left them out by
+/// hand.
+fn check_events(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let numbers = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
     let given = connection
         .prepare_cached(sql::SEQUENCE)
@@ -88,8 +205,17 @@ pub(crate) fn check_log(connection: &Connection, path: &Path) -> Result<(), Stor
     Ok(())
 }
 
+/// Of a log that is left alone.
+fn orphan(path: &Path) -> String {
+    let path = path.display();
+    format!(
+        "no store at {path}, but the write-ahead log of one is beside it, which may have its newest \
+         events: put the file back, or remove {path}-wal and {path}-shm"
+    )
+}
+
 /// The refusal of a log that is another file's.
-pub(crate) fn foreign(path: &Path) -> StoreError {
+fn foreign(path: &Path) -> StoreError {
     let path = path.display();
     let text = format!(
         "the store {path} is damaged, or its disk cannot read it, or the write-ahead log {path}-wal \

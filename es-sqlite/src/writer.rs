@@ -7,12 +7,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use es_core::{StoreError, StoreErrorKind};
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error};
 
 use crate::append::run;
 use crate::checkpoint::Checkpoints;
-use crate::error::{Doing, commit_error, has_met_damage, poisoned};
+use crate::error::{Doing, Said, commit_error, has_met_damage, poisoned};
 use crate::history::{History, Newest, newest};
 use crate::open::WriteConnections;
 use crate::projection::Inline;
@@ -290,9 +289,7 @@ impl Writer {
 
     /// Closing must not write the log into a file that may be another one, nor try a flush again.
     pub(crate) fn leave_log(&self) {
-        for connection in [&self.connections.checked, &self.connections.application] {
-            let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        }
+        self.connections.leave_log(true);
     }
 
     fn stop(&self, cause: StoreError) {
@@ -305,5 +302,5 @@ impl Writer {
 }
 
 fn rollback_error(error: Error) -> StoreError {
-    StoreError::new(StoreErrorKind::Other, "a rollback failed").caused_by(error)
+    StoreError::new(StoreErrorKind::Other, "a rollback failed").caused_by(Said(error))
 }

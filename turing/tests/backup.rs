@@ -115,4 +115,5 @@ fn damage_of_a_table_is_told_with_where_to_look_for_the_cure() {
     let told = workspace.turing(&["validate"]).expect_code(1).stdout;
     assert!(told.contains("[file_damaged]"), "{told}");
     assert!(told.contains("repair: restore a backup over"), "{told}");
+    assert!(told.contains("as docs/sqlite.md says.\n"), "{told}");
 }

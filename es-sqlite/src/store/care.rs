@@ -17,7 +17,7 @@ use crate::damage::{Look, find_damage};
 use crate::error::Doing;
 use crate::open::{open_to_copy, open_to_read};
 use crate::open_reads::OpenReads;
-use crate::write_ahead_log::write_ahead_log;
+use crate::write_ahead_log::{remove_empty_log, write_ahead_log};
 
 impl SqliteStore {
     /// How long the write-ahead log is, and which read of this store may keep it so.
@@ -133,6 +133,9 @@ pub async fn backup(
         let made = open_to_copy(&config)
             .map_err(BackupError::from)
             .and_then(|source| work.make(source, &OpenReads::default(), |_| Ok(())));
+        if made.is_ok() {
+            remove_empty_log(&config.path);
+        }
         drop(reply.send(made));
     })?;
     let made = answer.await;

@@ -20,7 +20,7 @@ use crate::queue::Queue;
 use crate::read;
 use crate::reader::{self, do_reads};
 use crate::wait::{Wake, watch_file};
-use crate::write_ahead_log::write_ahead_log;
+use crate::write_ahead_log::{remove_empty_log, write_ahead_log};
 use crate::writer::Writer;
 
 /// Opens all connections and starts the threads.
@@ -84,10 +84,14 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
         checkpoints,
     });
     let is_writing = writer.is_some();
-    let backups = Arc::clone(&shared.backups);
+    let (backups, file) = (Arc::clone(&shared.backups), shared.config.path.clone());
     let (end, ended) = oneshot::channel();
     let handle = spawn("es-sqlite-write", move || {
-        let writer = writer.inspect(|writer| writer.do_jobs(jobs));
+        if let Some(writer) = &writer {
+            // nothing refuses the store any more
+            writer.connections.leave_log(false);
+            writer.do_jobs(jobs);
+        }
         for thread in threads {
             // one that panicked has let go of its connection, too
             let _ = thread.join();
@@ -101,6 +105,9 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
             writer.leave_log();
         }
         drop(writer);
+        if !is_writing {
+            remove_empty_log(&file);
+        }
         drop(end);
     })?;
     shared.writes = is_writing.then_some(queue);
@@ -137,7 +144,9 @@ pub(super) fn spawn(
     work: impl FnOnce() + Send + 'static,
 ) -> Result<JoinHandle<()>, StoreError> {
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| {
-        StoreError::new(StoreErrorKind::Other, "a thread of the store cannot be started")
-            .caused_by(error)
+        let text = "a thread of the store cannot be started; the user, or the container, may have as \
+                    many processes and threads as it is allowed (`ulimit -u`), or memory is short: \
+                    raise the limit, or end others, and try again";
+        StoreError::new(StoreErrorKind::Other, text).caused_by(error)
     })
 }

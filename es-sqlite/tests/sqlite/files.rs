@@ -1,5 +1,6 @@
 //! Opening what is no store, or no longer one.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -136,6 +137,8 @@ async fn a_truncated_store_is_corrupt_and_not_made_worse() {
     let error = refused(&folder.path(), folder.config()).await;
     assert_eq!(error.kind(), StoreErrorKind::Corrupt);
     assert!(error.to_string().contains("restore it from a backup"), "{error}");
+    let said = error.source().unwrap();
+    assert!(said.source().is_none(), "SQLite's text is there once: {said:?}");
     assert_eq!(fs::read(folder.path()).unwrap(), &whole[..whole.len() / 2]);
 }
 
@@ -203,6 +206,65 @@ async fn a_read_only_store_reads_and_follows_but_refuses_to_write() {
     let (waited, second) = tokio::join!(waiting, second);
     waited.unwrap();
     assert_eq!(reader.end_of_log().await.unwrap(), second.position());
+}
+
+#[tokio::test]
+async fn who_only_looks_leaves_no_log_behind() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    append_one(&store, "posting/1", event("one")).await;
+    store.close().await;
+    let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();
+    assert_eq!(reader.end_of_log().await.unwrap().to_sequence(), 1);
+    reader.close().await;
+    assert_eq!(folder.files(), ["store.db"]);
+    let go_on = |_| std::ops::ControlFlow::Continue(());
+    let to = folder.path().with_file_name("copy.db");
+    es_sqlite::backup(folder.path(), to, go_on).await.unwrap();
+    assert_eq!(folder.files(), ["copy.db", "store.db"]);
+
+    // what another one has open stays, and so does a log that has something
+    let store = folder.store().await;
+    let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();
+    reader.close().await;
+    assert!(folder.files().contains(&"store.db-wal".to_owned()), "{:?}", folder.files());
+    append_one(&store, "posting/1", event("two")).await;
+    let reader = SqliteStore::open(folder.config().read_only(true)).await.unwrap();
+    store.close().await;
+    reader.close().await;
+    assert!(folder.write_ahead_log_length() > 0);
+    assert_eq!(folder.store().await.end_of_log().await.unwrap().to_sequence(), 2);
+}
+
+/// How many files it may have open is the affair of a process, so it is one of its own.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_want_of_files_is_told_from_a_want_of_rights() {
+    use std::os::fd::AsRawFd;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let name = "files::a_want_of_files_is_told_from_a_want_of_rights";
+    let Some(path) = crate::support::child_path() else {
+        let folder = Folder::new();
+        crate::support::block_on(async { folder.store().await.close().await });
+        crate::support::succeeds(crate::support::child(name, &folder.path()));
+        return;
+    };
+    let usual = getrlimit(Resource::Nofile);
+    let allow = |current| setrlimit(Resource::Nofile, Rlimit { current, ..usual }).unwrap();
+    crate::support::block_on(async {
+        // the file, its log and the index of that
+        for spare in 0..3 {
+            let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
+            allow(Some(u64::try_from(next).unwrap() + spare));
+            let opened = SqliteStore::open(SqliteConfig::new(&path)).await;
+            allow(usual.current);
+            let error = opened.unwrap_err().to_string();
+            assert!(error.contains("too many files are open"), "{spare}: {error}");
+        }
+        SqliteStore::open(SqliteConfig::new(&path)).await.unwrap();
+    });
 }
 
 /// A file that belongs to somebody else: the test runs once more as a user without rights, if it

@@ -18,6 +18,7 @@ mod plans;
 mod processes;
 mod projections;
 mod raw_rows;
+mod refused;
 mod restored;
 mod schema;
 mod statements;

@@ -119,6 +119,40 @@ async fn a_backup_beside_the_log_of_another_file_is_refused_with_the_cure() {
     assert!(refused > 5, "{refused}");
 }
 
+/// The log has every page of the store, and would be the old store again, whole.
+#[tokio::test]
+async fn a_backup_beside_a_log_that_has_everything_is_refused_with_the_cure() {
+    for is_ours in [true, false] {
+        let folder = Folder::new();
+        let store = folder.store().await;
+        for _ in 0..30 {
+            append_one(&store, "posting/1", event("before")).await;
+        }
+        let backup = folder.path().with_extension("backup");
+        match is_ours {
+            true => drop(store.backup_to(&backup).await.unwrap()),
+            false => folder.connection().backup("main", &backup, None).unwrap(),
+        }
+        for _ in 0..30 {
+            append_one(&store, "posting/1", event("after")).await;
+        }
+        assert_eq!(fs::metadata(folder.path()).unwrap().len(), 4096, "all is in the log");
+        let restored = Folder::new();
+        fs::copy(log_of(&folder), log_of(&restored)).unwrap();
+        fs::copy(&backup, restored.path()).unwrap();
+        store.close().await;
+        for config in [restored.config(), restored.config().read_only(true)] {
+            let error = SqliteStore::open(config).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
+            assert!(error.to_string().contains("-wal beside it is of another file"), "{error}");
+        }
+        fs::remove_file(log_of(&restored)).unwrap();
+        let _ = fs::remove_file(restored.path().with_extension("db-shm"));
+        let store = restored.store().await;
+        is_whole(&store, &restored, 30, "the backup").await;
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_acknowledged_after_a_backup_was_copied_over_an_open_file() {
     let mut refused = 0;

@@ -29,7 +29,9 @@ pub(super) async fn execute(args: &Common, output: &mut Output) -> Result<Verdic
 pub(super) fn tell(finding: &StoreFinding, output: &mut Output) {
     output.line(shown(&finding.to_string(), LONGEST));
     if let Some(repair) = &finding.repair {
+        // a command ends here, and a sentence has its own end
+        let end = if repair.ends_with('.') { "" } else { ";" };
         // a part of a command is none
-        output.line(format_args!("  repair: {};", shown(repair, usize::MAX)));
+        output.line(format_args!("  repair: {}{end}", shown(repair, usize::MAX)));
     }
 }

@@ -19,7 +19,7 @@ pub async fn validate_file(store: &SqliteStore) -> Result<Vec<StoreFinding>, Sto
     let repair = match is_of_indexes {
         true => format!("sqlite3 {} REINDEX", in_shell(&path)),
         false => format!(
-            "restore a backup over {path}, without {path}-wal and {path}-shm; docs/sqlite.md says how"
+            "restore a backup over {path}, without {path}-wal and {path}-shm, as docs/sqlite.md says."
         ),
     };
     let finding = |found: String| StoreFinding {

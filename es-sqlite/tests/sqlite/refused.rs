@@ -1,0 +1,170 @@
+//! What is refused at opening is left as it was: the file, its log, and whatever else is beside it.
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use es_core::StoreError;
+use es_sqlite::rusqlite::config::DbConfig;
+use es_sqlite::{BackupError, SqliteStore};
+
+use crate::support::{Folder, append_one, block_on, event};
+
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Write,
+    Existing,
+    Read,
+    Copy,
+}
+
+const MODES: [Mode; 4] = [Mode::Write, Mode::Existing, Mode::Read, Mode::Copy];
+
+impl Mode {
+    fn open(self, folder: &Folder) -> Result<(), StoreError> {
+        let config = match self {
+            Self::Write => folder.config(),
+            Self::Existing => folder.config().create(false),
+            Self::Read => folder.config().read_only(true),
+            Self::Copy => {
+                let to = folder.path().with_file_name("copy.db");
+                let go_on = |_| ControlFlow::Continue(());
+                return match block_on(es_sqlite::backup(folder.path(), to, go_on)) {
+                    Ok(_) => Ok(()),
+                    Err(BackupError::Store(error)) => Err(error),
+                    Err(error) => panic!("{error:?}"),
+                };
+            }
+        };
+        block_on(async { SqliteStore::open(config).await.map(drop) })
+    }
+}
+
+/// Something that makes a store one that is refused, and by whom it is.
+struct Kind {
+    name: &'static str,
+    spoil: fn(&Folder),
+    modes: &'static [Mode],
+    /// Whether it takes a log.
+    needs_log: bool,
+}
+
+/// Another program's statements; a log stays one.
+fn run(folder: &Folder, statements: &str) {
+    let has_log = folder.write_ahead_log_length() > 0;
+    let connection = folder.connection();
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).unwrap();
+    connection.execute_batch(statements).unwrap();
+}
+
+fn cut(folder: &Folder) {
+    fs::File::options().write(true).open(folder.path()).unwrap().set_len(4096).unwrap();
+}
+
+fn kind(name: &'static str, spoil: fn(&Folder)) -> Kind {
+    Kind { name, spoil, modes: &MODES, needs_log: false }
+}
+
+fn kinds() -> Vec<Kind> {
+    vec![
+        kind("newer", |folder| run(folder, "PRAGMA user_version = 99")),
+        kind("another program's", |folder| run(folder, "PRAGMA application_id = 7")),
+        kind("without its marks", |folder| {
+            run(folder, "PRAGMA application_id = 0; PRAGMA user_version = 0");
+        }),
+        Kind {
+            modes: &[Mode::Read],
+            ..kind("older", |folder| run(folder, "PRAGMA user_version = 7"))
+        },
+        Kind {
+            modes: &[Mode::Write, Mode::Existing],
+            ..kind("without a table", |folder| run(folder, "DROP TABLE idempotency_keys"))
+        },
+        kind("of two names", |folder| {
+            fs::hard_link(folder.path(), folder.path().with_file_name("other.db")).unwrap();
+        }),
+        kind("cut off", cut),
+        Kind {
+            needs_log: true,
+            ..kind("a backup over it", |folder| {
+                fs::copy(folder.path().with_file_name("backup.db"), folder.path()).unwrap();
+            })
+        },
+        Kind { needs_log: true, ..kind("empty", |folder| fs::write(folder.path(), "").unwrap()) },
+        Kind { needs_log: true, ..kind("gone", |folder| fs::remove_file(folder.path()).unwrap()) },
+    ]
+}
+
+fn copy_files(from: &Folder, to: &Folder) {
+    for name in from.files() {
+        fs::copy(from.path().with_file_name(&name), to.path().with_file_name(&name)).unwrap();
+    }
+}
+
+/// A store with events in the file and in the log, as a kill leaves it, and a backup from between.
+fn killed() -> Folder {
+    let (folder, left) = (Folder::new(), Folder::new());
+    block_on(async {
+        let store = folder.store().await;
+        for number in 0..60 {
+            append_one(&store, "posting/1", event(&"x".repeat(500))).await;
+            if number == 20 {
+                store.backup_to(folder.path().with_file_name("backup.db")).await.unwrap();
+            }
+            if number == 40 {
+                folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+            }
+        }
+        copy_files(&folder, &left);
+        store.close().await;
+    });
+    assert!(left.files().contains(&"store.db-wal".to_owned()));
+    left
+}
+
+/// The same, after it was closed.
+fn closed() -> Folder {
+    let folder = killed();
+    block_on(async { folder.store().await.close().await });
+    assert_eq!(folder.files(), ["backup.db", "store.db"]);
+    folder
+}
+
+/// All files with their bytes. The index of a log holds nothing that lasts, and SQLite makes it anew
+/// for whoever reads first: it is only to stay.
+fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| match name.ends_with("-shm") {
+        true => (name, Vec::new()),
+        false => {
+            let bytes = fs::read(folder.path().with_file_name(&name)).unwrap();
+            (name, bytes)
+        }
+    };
+    folder.files().into_iter().map(read).collect()
+}
+
+#[test]
+fn a_refused_opening_changes_nothing() {
+    for (has_log, store) in [(true, killed()), (false, closed())] {
+        for kind in kinds().into_iter().filter(|kind| has_log || !kind.needs_log) {
+            let spoilt = Folder::new();
+            copy_files(&store, &spoilt);
+            (kind.spoil)(&spoilt);
+            let before = content(&spoilt);
+            for mode in kind.modes {
+                let what = format!("{}, with a log: {has_log}, {mode:?}", kind.name);
+                for _ in 0..2 {
+                    assert!(mode.open(&spoilt).is_err(), "{what}");
+                    assert!(content(&spoilt) == before, "{what}: {:?}", spoilt.files());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_kill_leaves_is_opened_by_all() {
+    for mode in MODES {
+        let folder = killed();
+        mode.open(&folder).unwrap_or_else(|error| panic!("{mode:?}: {error:?}"));
+    }
+}
