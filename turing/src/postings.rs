@@ -122,14 +122,6 @@ pub enum PostingsError {
         #[source]
         source: std::io::Error,
     },
-    /// The folder holds no file of a known kind.
-    #[error(
-        "{} holds no postings; put .json, .jsonl, .txt or .md files there", path.display()
-    )]
-    Empty {
-        /// The folder.
-        path: PathBuf,
-    },
 }
 
 /// How the postings of one file are laid out.
@@ -165,7 +157,7 @@ impl PostingReader {
     ///
     /// # Errors
     ///
-    /// [`PostingsError`] if there is nothing to read.
+    /// [`PostingsError`] if the path cannot be read; one without postings is no error.
     pub fn open(path: &Path) -> Result<Self, PostingsError> {
         let unreadable = |source| PostingsError::Unreadable { path: path.to_owned(), source };
         let metadata = fs::metadata(path).map_err(unreadable)?;
@@ -183,9 +175,6 @@ impl PostingReader {
             if !is_hidden && !entry.path().is_dir() && layout(&entry.path()).is_some() {
                 files.push(entry.path());
             }
-        }
-        if files.is_empty() {
-            return Err(PostingsError::Empty { path: path.to_owned() });
         }
         files.sort();
         Ok(Self { files: files.into(), lines: None })

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::interrupts::Interrupts;
 use super::output::Output;
+use super::postings::tell_refused;
 use super::report::tell_done;
 use super::run::run_in;
 use super::{DemoArgs, Failure, Verdict, exit_code};
@@ -47,6 +48,7 @@ pub(super) async fn execute(
         for refused in &mut intake.refused {
             refused.source_name = refused.source_name.replace(&prefix, "");
         }
+        intake.refused.iter().for_each(tell_refused);
         example = intake.postings.keys().next().copied();
         let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
         tell_done(&store, &done, &definition.workflow, &common, output).await?;

@@ -1,6 +1,6 @@
 //! From files to registered postings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use es_core::StoreError;
@@ -44,29 +44,12 @@ impl Intake {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntakeError {
-    /// The path holds no postings.
+    /// The postings cannot be read.
     #[error(transparent)]
     Postings(#[from] PostingsError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Every key that some readable posting at `path` has in its data; nothing is registered.
-///
-/// # Errors
-///
-/// When there is nothing to read.
-pub fn data_keys(path: &Path) -> Result<BTreeSet<String>, PostingsError> {
-    let mut keys = BTreeSet::new();
-    for posting in PostingReader::open(path)?.flatten() {
-        for (key, _) in posting.data {
-            if !keys.contains(&key) {
-                keys.insert(key);
-            }
-        }
-    }
-    Ok(keys)
 }
 
 /// Reads the postings at `path` and registers them, holding one batch in memory.

@@ -1,0 +1,106 @@
+//! What `turing run` and `turing check` say of postings that cannot be read, or are not there.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+mod support;
+
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+use support::{Answer, RUN, Workspace};
+
+/// Asks for a key that postings have to bring.
+const ASKING: &str = "input = \"{subject}\"\n[[conversations.branches]]\n";
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.script("a.sh", "cat");
+    workspace.definition(10, &[(10, "a", ASKING)]);
+    workspace
+}
+
+fn run(workspace: &Workspace, postings: &str) -> Answer {
+    workspace.turing(&[&RUN[..4], &[postings]].concat())
+}
+
+fn check(workspace: &Workspace, postings: &str) -> Answer {
+    workspace.turing(&["check", "workflow.toml", "--postings", postings])
+}
+
+#[test]
+fn what_cannot_be_read_is_told_by_name_and_placeholders_are_not_judged() {
+    let utf16: Vec<u8> = "\u{feff}{}\r\n{}\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let broken = "{\"subject\":\n{\"subject\"\n";
+    let large = vec![b'x'; 4 * 1024 * 1024 + 1];
+    let files: [(&str, &[u8], &str); 6] = [
+        ("list.json", br#"[{"subject":"a"}]"#, "list.json: not a JSON object"),
+        ("utf16.json", &utf16, "utf16.json: not UTF-8"),
+        ("list.csv", b"subject\na\n", "list.csv: unknown kind of file"),
+        ("list", br#"{"subject":"a"}"#, "list: unknown kind of file"),
+        ("broken.jsonl", broken.as_bytes(), "broken.jsonl:2: not JSON"),
+        ("large.txt", &large, "large.txt: larger than 4 MiB"),
+    ];
+    let workspace = workspace();
+    let mut cases = Vec::new();
+    for (name, content, reason) in files {
+        workspace.file(name, content);
+        cases.push((name, reason));
+    }
+    // a file that can be opened, and not read, whoever the user is
+    symlink("/proc/self/mem", workspace.path().join("unreadable.jsonl")).unwrap();
+    cases.push(("unreadable.jsonl", "unreadable.jsonl:1: cannot be read"));
+    for (name, reason) in cases {
+        for answer in [run(&workspace, name), check(&workspace, name)] {
+            let Answer { stderr, .. } = answer.expect_code(2);
+            assert!(stderr.contains(&format!("refused: {reason}")), "{name}: {stderr}");
+            assert!(stderr.contains(&format!("no posting could be read from {name}")), "{stderr}");
+            assert!(!stderr.contains("{subject}"), "{name}: {stderr}");
+        }
+    }
+    assert!(!workspace.path().join("turing.db").exists());
+}
+
+#[test]
+fn placeholders_are_judged_by_those_that_can_be_read_after_the_others_are_refused() {
+    let workspace = workspace();
+    workspace.file("postings/1.json", "{");
+    workspace.file("postings/2.json", r#"{"title":"a"}"#);
+    let told = run(&workspace, "postings").expect_code(2).stderr;
+    let refused = told.find("refused: postings/1.json: not JSON").unwrap();
+    let judged = told.find("{subject} is in no posting's data, which has title").unwrap();
+    assert!(refused < judged, "{told}");
+
+    workspace.file("postings/2.json", r#"{"subject":"a"}"#);
+    let answer = run(&workspace, "postings").expect_code(1);
+    assert_eq!(answer.stderr.matches("refused: ").count(), 1, "{answer:#?}");
+}
+
+#[test]
+fn a_posting_that_the_store_refuses_is_told_too() {
+    let workspace = workspace();
+    workspace.file("postings/1.json", r#"{"posting_id":7,"subject":"a"}"#);
+    run(&workspace, "postings").expect_code(0);
+    workspace.file("postings/1.json", r#"{"posting_id":7,"subject":"b"}"#);
+    workspace.file("postings/2.json", "{");
+    let told = run(&workspace, "postings").expect_code(2).stderr;
+    for refused in ["postings/1.json: posting_id 7 is registered", "postings/2.json: not JSON"] {
+        assert_eq!(told.matches(&format!("refused: {refused}")).count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn where_there_are_no_postings_there_is_nothing_to_do() {
+    let workspace = workspace();
+    workspace.file("empty.ndjson", "");
+    workspace.file("blank.jsonl", "\n  \r\n\t\n");
+    for place in ["postings", "empty.ndjson", "blank.jsonl"] {
+        let answer = run(&workspace, place).expect_code(0);
+        assert_eq!(answer.stdout, format!("Nothing to do: {place} holds no postings.\n"));
+        let answer = workspace.turing(&[&RUN[..4], &[place, "--json"]].concat()).expect_code(0);
+        assert_eq!(answer.json(), json!({"read": 0, "postings": 0, "added_events": 0}));
+        let answer = check(&workspace, place).expect_code(2);
+        let told = format!("no posting could be read from {place}: it holds none");
+        assert!(answer.stderr.contains(&told), "{answer:#?}");
+    }
+    assert!(!workspace.path().join("turing.db").exists());
+    run(&workspace, "nowhere").expect_code(2);
+}
