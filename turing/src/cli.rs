@@ -160,8 +160,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Postings(#[from] crate::postings::PostingsError),
-    #[error("no posting could be read from {}: {}", place.display(), none_of(*refused))]
-    NoPostings { place: PathBuf, refused: usize },
+    #[error("no posting could be read from {place}: {}", none_of(*refused))]
+    NoPostings { place: String, refused: usize },
     #[error(
         "--snapshot-interval and EVENT_SNAPSHOT_INTERVAL take a whole number of events from 1, such \
          as 10, not `{text}`"

@@ -3,10 +3,13 @@
 
 mod support;
 
+use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::process::Stdio;
 
 use serde_json::json;
-use support::{Answer, RUN, Workspace};
+use support::{Answer, PROGRAM_PID, RUN, Workspace};
 
 /// Asks for a key that postings have to bring.
 const ASKING: &str = "input = \"{subject}\"\n[[conversations.branches]]\n";
@@ -25,6 +28,17 @@ fn run(workspace: &Workspace, postings: &str) -> Answer {
 fn check(workspace: &Workspace, postings: &str) -> Answer {
     workspace.turing(&["check", "workflow.toml", "--postings", postings])
 }
+
+/// The program with these postings on its standard input.
+fn piped(workspace: &Workspace, arguments: &[&str], postings: impl AsRef<[u8]>) -> Answer {
+    let mut command = workspace.command(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(postings.as_ref()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
+const RUN_PIPED: [&str; 5] = ["run", "--workflow", "workflow.toml", "--postings", "-"];
 
 #[test]
 fn what_cannot_be_read_is_told_by_name_and_placeholders_are_not_judged() {
@@ -103,4 +117,65 @@ fn where_there_are_no_postings_there_is_nothing_to_do() {
     }
     assert!(!workspace.path().join("turing.db").exists());
     run(&workspace, "nowhere").expect_code(2);
+}
+
+#[test]
+fn postings_come_from_standard_input_and_what_is_refused_there_is_told_by_its_line() {
+    let workspace = workspace();
+    let large = "x".repeat(9 * 1024 * 1024);
+    let lines = format!(
+        "{{\"posting_id\":1,\"subject\":\"a\"}}\n{{\"subject\":\"{large}\"}}\n\n[1]\n{{\"subject\":\"b\"}}"
+    );
+    let answer = piped(&workspace, &RUN_PIPED, &lines).expect_code(1);
+    for refused in ["standard input:2: larger than 4 MiB", "standard input:4: not a JSON object"] {
+        assert!(answer.stderr.contains(&format!("refused: {refused}")), "{answer:#?}");
+    }
+    assert!(answer.stdout.contains("4 read = 2 postings + 2 refused"), "{answer:#?}");
+    assert_eq!(workspace.state(1)["is_terminal"], true);
+
+    let check = ["check", "workflow.toml", "--postings", "-"];
+    let answer = piped(&workspace, &check, "{\"title\":1}\n").expect_code(1);
+    assert!(answer.stdout.contains("{subject} is in no posting's data"), "{answer:#?}");
+    let answer = piped(&workspace, &RUN_PIPED, "").expect_code(0);
+    assert_eq!(answer.stdout, "Nothing to do: standard input holds no postings.\n");
+    let answer = piped(&workspace, &RUN_PIPED, "{\n").expect_code(2);
+    assert!(answer.stderr.contains("no posting could be read from standard input"), "{answer:#?}");
+}
+
+#[test]
+fn a_run_goes_on_with_the_same_lines_on_standard_input() {
+    let workspace = workspace();
+    workspace.script(
+        "a.sh",
+        &format!(
+            "if grep -q second && [ ! -e healed ]; then kill -9 {PROGRAM_PID}; exit 1; fi\n\
+             echo $$ >> calls; echo ok"
+        ),
+    );
+    let lines = "{\"subject\":\"first\"}\n{\"subject\":\"second\"}\n{\"subject\":\"third\"}\n";
+    let arguments = [&RUN_PIPED[..], &["--parallel", "1"]].concat();
+    assert_eq!(piped(&workspace, &arguments, lines).code, None);
+    workspace.file("healed", "");
+    piped(&workspace, &arguments, lines).expect_code(0);
+    let calls = fs::read_to_string(workspace.path().join("calls")).unwrap();
+    assert_eq!(calls.lines().count(), 3, "the first one is not executed again");
+    let runs = workspace.runs();
+    assert_eq!((runs.as_array().unwrap().len(), &runs[0]["status"]), (1, &json!("completed")));
+    // the same postings, in whatever order and from wherever they come
+    workspace.file("postings/1.json", "{\"subject\":\"third\"}");
+    workspace.file("postings/2.ndjson", "{\"subject\":\"first\"}\n{\"subject\":\"second\"}");
+    let answer = run(&workspace, "postings").expect_code(0);
+    assert!(answer.stdout.starts_with("Nothing to do: run "), "{answer:#?}");
+}
+
+#[test]
+fn the_help_names_every_kind_of_postings() {
+    let workspace = workspace();
+    for command in ["run", "check"] {
+        let help = workspace.turing(&[command, "--help"]).expect_code(0).stdout;
+        let help: Vec<_> = help.split_whitespace().collect();
+        let told = "a .json, .jsonl, .ndjson, .txt or .md file, a folder of them, or - for JSON \
+                    lines on standard input";
+        assert!(help.join(" ").contains(told), "{help:?}");
+    }
 }

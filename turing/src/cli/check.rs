@@ -11,13 +11,15 @@ use super::telling::tell;
 use super::{Failure, Verdict};
 use crate::definition::{DefinitionError, Draft, Finding};
 use crate::graph::{dot, mermaid};
+use crate::postings::PostingSource;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// The workflow definition, a TOML file.
     #[arg(value_name = "FILE")]
     workflow: PathBuf,
-    /// Judge placeholders by the data of these postings: a file, or a folder of them.
+    /// Judge placeholders by the data of these postings: a .json, .jsonl, .ndjson, .txt or .md file,
+    /// a folder of them, or - for JSON lines on standard input.
     #[arg(long, value_name = "PATH")]
     postings: Option<PathBuf>,
     /// Print the findings as JSON.
@@ -48,7 +50,8 @@ pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<Verdict, 
     };
     let mut findings = draft.findings.clone();
     if let Some(postings) = &args.postings {
-        findings.extend(draft.check_data(Seen::of(postings)?.keys()?));
+        let postings = PostingSource::named(postings)?;
+        findings.extend(draft.check_data(Seen::of(&postings)?.keys()?));
         Finding::sort(&mut findings);
     }
     match args.graph {

@@ -1,18 +1,17 @@
 //! What `turing run` and `turing check` see of postings before anything is done with them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::Failure;
 use super::output::{Output, shown};
 use super::telling::tell;
-use crate::postings::{PostingReader, RefusedPosting};
+use crate::postings::{PostingSource, RefusedPosting};
 
 /// What a first look at postings finds.
 pub(super) struct Seen {
-    place: PathBuf,
+    place: String,
     keys: BTreeSet<String>,
     readable: usize,
     /// Where those stand that are refused.
@@ -21,10 +20,10 @@ pub(super) struct Seen {
 
 impl Seen {
     /// Looks at all of them, and tells what is refused.
-    pub(super) fn of(place: &Path) -> Result<Self, Failure> {
+    pub(super) fn of(postings: &PostingSource) -> Result<Self, Failure> {
         let (keys, refused) = (BTreeSet::new(), BTreeSet::new());
-        let mut seen = Self { place: place.to_owned(), keys, readable: 0, refused };
-        for item in PostingReader::open(place)? {
+        let mut seen = Self { place: postings.to_string(), keys, readable: 0, refused };
+        for item in postings.read()? {
             match item {
                 Ok(posting) => {
                     seen.readable += 1;
@@ -70,7 +69,7 @@ impl Seen {
             true => output.json(&json!({ "read": 0, "postings": 0, "added_events": 0 })),
             false => output.line(format_args!(
                 "Nothing to do: {} holds no postings.",
-                shown(&self.place.display().to_string(), 300)
+                shown(&self.place, 300)
             )),
         }
     }

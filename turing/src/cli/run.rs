@@ -20,6 +20,7 @@ use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict
 use crate::definition::{Definition, DefinitionError};
 use crate::descriptors;
 use crate::lock::RunLock;
+use crate::postings::PostingSource;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, RunOptions, RunOutcome, run, take_in};
 use crate::script::THIS_PROGRAM;
@@ -53,6 +54,7 @@ async fn start(
     args.how.snapshot_interval()?;
     let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
     let definition = Definition::load(&file)?;
+    let postings = PostingSource::named(&postings)?;
     let seen = Seen::of(&postings)?;
     if seen.is_nothing() {
         seen.print_nothing(args.common.json, output);
@@ -66,7 +68,10 @@ async fn start(
         let intake = take_in(&*store.postings, &postings).await?;
         let refused = intake.refused.iter();
         refused.filter(|refused| !seen.has_told(refused)).for_each(tell_refused);
-        let done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        if let PostingSource::Kept(_) = &postings {
+            done.go_on += ", with the same postings on standard input";
+        }
         tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
     let done = done.await;

@@ -1,5 +1,7 @@
 //! What is read, and what is refused in which words.
 
+use std::fs;
+
 use super::*;
 
 fn read(files: &[(&str, &[u8])]) -> Vec<Result<PostingInput, String>> {

@@ -1,12 +1,11 @@
 //! From files to registered postings.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use es_core::StoreError;
 use turing_domain::PostingId;
 
-use crate::postings::{PostingInput, PostingReader, PostingsError, RefusedPosting, digest_of};
+use crate::postings::{PostingInput, PostingSource, PostingsError, RefusedPosting, digest_of};
 use crate::registry::PostingRegistry;
 
 /// How many postings are registered in one transaction.
@@ -52,15 +51,18 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
-/// Reads the postings at `path` and registers them, holding one batch in memory.
+/// Reads these postings and registers them, holding one batch in memory.
 ///
 /// # Errors
 ///
 /// [`IntakeError`]; what is wrong with single postings stands in [`Intake::refused`].
-pub async fn take_in(registry: &dyn PostingRegistry, path: &Path) -> Result<Intake, IntakeError> {
+pub async fn take_in(
+    registry: &dyn PostingRegistry,
+    postings: &PostingSource,
+) -> Result<Intake, IntakeError> {
     let mut intake = Intake::default();
     let (mut batch, mut bytes) = (Vec::new(), 0);
-    for item in PostingReader::open(path)? {
+    for item in postings.read()? {
         intake.read += 1;
         match item {
             Ok(posting) => {
@@ -138,7 +140,7 @@ mod tests {
         });
         std::fs::write(&path, lines).unwrap();
         let registry = Batches::default();
-        let intake = take_in(&registry, &path).await.unwrap();
+        let intake = take_in(&registry, &PostingSource::Path(path)).await.unwrap();
         let sizes = registry.sizes.into_inner().unwrap();
         assert!(intake.refused.is_empty(), "{:?}", intake.refused);
         assert_eq!(sizes.iter().sum::<usize>(), intake.read);
