@@ -179,3 +179,23 @@ fn the_help_names_every_kind_of_postings() {
         assert!(help.join(" ").contains(told), "{help:?}");
     }
 }
+
+#[test]
+fn what_is_passed_over_in_a_folder_is_counted_in_one_line() {
+    let workspace = workspace();
+    for name in ["list.csv", "more.json.gz", ".hidden.csv"] {
+        workspace.file(&format!("postings/{name}"), "{}");
+    }
+    let told = "passed over in postings: 2 that are no .json, .jsonl, .ndjson, .txt or .md files, \
+                such as postings/list.csv\n";
+    let answer = run(&workspace, "postings").expect_code(0);
+    assert_eq!(answer.stdout, "Nothing to do: postings holds no postings.\n");
+    assert_eq!(answer.stderr, told);
+    workspace.file("postings/1.json", r#"{"subject":"a"}"#);
+    for answer in [run(&workspace, "postings"), check(&workspace, "postings")] {
+        let Answer { stderr, .. } = answer.expect_code(0);
+        assert_eq!(stderr.matches(told).count(), 1, "{stderr}");
+    }
+    let answer = run(&workspace, "postings/1.json").expect_code(0);
+    assert!(!answer.stderr.contains("passed over"), "{answer:#?}");
+}

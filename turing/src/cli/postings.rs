@@ -19,11 +19,21 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Looks at all of them, and tells what is refused.
+    /// Looks at all of them, and tells what is passed over or refused.
     pub(super) fn of(postings: &PostingSource) -> Result<Self, Failure> {
         let (keys, refused) = (BTreeSet::new(), BTreeSet::new());
         let mut seen = Self { place: postings.to_string(), keys, readable: 0, refused };
-        for item in postings.read()? {
+        let reader = postings.read()?;
+        if let [first, ..] = reader.passed_over() {
+            tell(format_args!(
+                "passed over in {}: {} that are no .json, .jsonl, .ndjson, .txt or .md files, such \
+                 as {}",
+                shown(&seen.place, 300),
+                reader.passed_over().len(),
+                shown(&first.display().to_string(), 300)
+            ));
+        }
+        for item in reader {
             match item {
                 Ok(posting) => {
                     seen.readable += 1;

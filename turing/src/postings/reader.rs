@@ -34,6 +34,7 @@ fn layout(path: &Path) -> Option<Layout> {
 pub struct PostingReader {
     files: VecDeque<PathBuf>,
     lines: Option<Lines>,
+    passed_over: Vec<PathBuf>,
 }
 
 impl PostingReader {
@@ -47,30 +48,45 @@ impl PostingReader {
         let unreadable = |source| PostingsError::Unreadable { path: path.to_owned(), source };
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if metadata.is_file() {
-            return Ok(Self { files: [path.to_owned()].into(), lines: None });
+            return Ok(Self::of([path.to_owned()].into(), None));
         }
         if !metadata.is_dir() {
             return Err(unreadable(io::Error::other(
                 "it is neither a file nor a folder; `-` reads a pipe from standard input",
             )));
         }
-        let mut files = Vec::new();
+        let (mut files, mut passed_over) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
-            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
+            let path = entry.path();
             // a link to nowhere stays in the list, so that it is refused by name
-            if !is_hidden && !entry.path().is_dir() && layout(&entry.path()).is_some() {
-                files.push(entry.path());
+            match layout(&path).is_some() && !path.is_dir() {
+                true => files.push(path),
+                false => passed_over.push(path),
             }
         }
         files.sort();
-        Ok(Self { files: files.into(), lines: None })
+        passed_over.sort();
+        Ok(Self { passed_over, ..Self::of(files.into(), None) })
     }
 
     /// The postings of a file without a name, a JSON object a line; refusals name it so.
     pub(super) fn stream(name: &str, file: &Arc<File>) -> Self {
         let lines = Lines::new(name.to_owned(), Arc::clone(file));
-        Self { files: VecDeque::new(), lines: Some(lines) }
+        Self::of(VecDeque::new(), Some(lines))
+    }
+
+    fn of(files: VecDeque<PathBuf>, lines: Option<Lines>) -> Self {
+        Self { files, lines, passed_over: Vec::new() }
+    }
+
+    /// What of a folder is passed over, but for what is hidden: sub-folders and files of other
+    /// kinds, in the order of their names.
+    pub fn passed_over(&self) -> &[PathBuf] {
+        &self.passed_over
     }
 
     fn read_file(&mut self, path: &Path) -> Option<Result<PostingInput, RefusedPosting>> {

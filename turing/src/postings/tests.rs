@@ -39,6 +39,19 @@ fn files_come_in_the_order_of_their_names_and_lines_in_theirs() {
 }
 
 #[test]
+fn what_is_passed_over_in_a_folder_is_known_but_for_what_is_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.csv", "a.json.gz", "c.json", ".hidden.csv"] {
+        fs::write(folder.path().join(name), "{}").unwrap();
+    }
+    fs::create_dir(folder.path().join("d.json")).unwrap();
+    let reader = PostingReader::open(folder.path()).unwrap();
+    let expected = ["a.json.gz", "b.csv", "d.json"].map(|name| folder.path().join(name));
+    assert_eq!(reader.passed_over(), expected);
+    assert_eq!(reader.count(), 1);
+}
+
+#[test]
 fn a_broken_posting_is_refused_by_name_while_others_go_on() {
     let items = read(&[("a.json", b"{\"x\":"), ("b.json", b"{\"x\":1}")]);
     let error = items[0].as_ref().unwrap_err();
