@@ -140,6 +140,19 @@ pub enum PostingsError {
     },
 }
 
+/// True if this is how a text in UTF-16 begins.
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
+}
+
+/// A reason that names no line: the text is one, and which one of the file is told.
+fn in_its_line(reason: &str) -> String {
+    match reason.rsplit_once(" at line 1 column ") {
+        Some((what, column)) => format!("{what} at column {column}"),
+        None => reason.to_owned(),
+    }
+}
+
 fn refused(source: &str, reason: String) -> RefusedPosting {
     RefusedPosting { source_name: source.to_owned(), reason }
 }
@@ -150,14 +163,24 @@ fn parse(source: String, bytes: Vec<u8>, layout: Layout) -> Result<PostingInput,
         let limit = MAX_POSTING_BYTES / 1024 / 1024;
         return Err(refuse(format!("larger than {limit} MiB; shorten it")));
     }
+    if is_utf16(&bytes) {
+        return Err(refuse("not UTF-8 but UTF-16; save the file as UTF-8".to_owned()));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         refuse(format!("not UTF-8 at byte {at}; save the file as UTF-8"))
     })?;
-    let mut data = match layout {
-        Layout::Text => object(&json!({ "job_description": text }).to_string()).map_err(&refuse)?,
-        Layout::Object | Layout::Lines => object(&text).map_err(&refuse)?,
+    // some programs begin a file with a byte order mark, which is no part of what they wrote
+    let content = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let read = match layout {
+        Layout::Text => object(&json!({ "job_description": text }).to_string()),
+        Layout::Object if content.trim().is_empty() => {
+            Err("empty; write {\"job_description\": …}, or remove the file".to_owned())
+        }
+        Layout::Object => object(content),
+        Layout::Lines => object(content.trim_end()).map_err(|reason| in_its_line(&reason)),
     };
+    let mut data = read.map_err(&refuse)?;
     let posting_id = match data.remove("posting_id") {
         None => None,
         Some(value) => Some(posting_id(&value).map_err(&refuse)?),
@@ -187,6 +210,9 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     let canonical = checked.and_then(|()| payload.canonical());
     match canonical.map_err(|problem| told(&problem))?.decode() {
         Ok(Value::Object(data)) => Ok(data),
+        Ok(Value::Array(_)) => {
+            Err("not a JSON object but a list; a .jsonl file has one object a line".to_owned())
+        }
         Ok(_) => Err("not a JSON object; write {\"job_description\": …}".to_owned()),
         Err(error) => Err(format!("not JSON: {error}")),
     }

@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{MAX_POSTING_BYTES, PostingInput, PostingsError, RefusedPosting, parse, refused};
+use super::{
+    MAX_POSTING_BYTES, PostingInput, PostingsError, RefusedPosting, is_utf16, parse, refused,
+};
 
 /// How the postings of one file are laid out.
 #[derive(Clone, Copy, PartialEq)]
@@ -189,11 +191,16 @@ impl Iterator for Lines {
                     self.ended = true;
                     return Some(Err(refused(&source, format!("cannot be read: {error}"))));
                 }
-                Ok(_) if bytes.iter().all(u8::is_ascii_whitespace) => {}
+                Ok(_) if is_blank(&bytes) => {}
                 Ok(_) => {
                     let is_cut = bytes.last() != Some(&b'\n') && bytes.len() > MAX_POSTING_BYTES;
                     if is_cut && skip_line(&mut self.reader).is_err() {
                         self.ended = true;
+                    }
+                    if self.number == 1 && is_utf16(&bytes) {
+                        // what seems to be its further lines are none
+                        self.ended = true;
+                        return Some(parse(self.source.clone(), bytes, Layout::Lines));
                     }
                     return Some(parse(source, bytes, Layout::Lines));
                 }
@@ -201,6 +208,12 @@ impl Iterator for Lines {
         }
         None
     }
+}
+
+/// True for a line without content, with a byte order mark or without.
+fn is_blank(line: &[u8]) -> bool {
+    let content = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    content.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Reads to the end of the line without keeping it.
