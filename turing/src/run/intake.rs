@@ -1,6 +1,6 @@
 //! From files to registered postings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use es_core::StoreError;
 use turing_domain::PostingId;
@@ -61,7 +61,7 @@ pub async fn take_in(
     postings: &PostingSource,
 ) -> Result<Intake, IntakeError> {
     let mut intake = Intake::default();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut batch, mut bytes, mut ids) = (Vec::new(), 0, Vec::new());
     for item in postings.read()? {
         intake.read += 1;
         match item {
@@ -72,29 +72,66 @@ pub async fn take_in(
             Err(refused) => intake.refused.push(refused),
         }
         if batch.len() == BATCH || bytes >= BATCH_BYTES {
-            register(registry, std::mem::take(&mut batch), &mut intake).await?;
+            register(registry, std::mem::take(&mut batch), &mut intake, &mut ids).await?;
             bytes = 0;
         }
     }
-    register(registry, batch, &mut intake).await?;
+    register(registry, batch, &mut intake, &mut ids).await?;
+    name_others(postings, &mut intake, ids);
     Ok(intake)
 }
 
+/// Registers a batch; `ids` gets the ids that refused postings brought, with their places in
+/// [`Intake::refused`].
 async fn register(
     registry: &dyn PostingRegistry,
     batch: Vec<PostingInput>,
     intake: &mut Intake,
+    ids: &mut Vec<(usize, PostingId)>,
 ) -> Result<(), StoreError> {
-    let digests: Vec<_> = batch.iter().map(PostingInput::digest).collect();
-    for (registered, digest) in registry.register(batch).await?.into_iter().zip(digests) {
+    let known: Vec<_> = batch.iter().map(|one| (one.posting_id, one.digest())).collect();
+    for (registered, (brought, digest)) in registry.register(batch).await?.into_iter().zip(known) {
         match registered {
             Ok(posting) => {
                 intake.postings.insert(posting, digest);
             }
-            Err(refused) => intake.refused.push(refused),
+            Err(refused) => {
+                ids.extend(brought.map(|id| (intake.refused.len(), id)));
+                intake.refused.push(refused);
+            }
         }
     }
     Ok(())
+}
+
+/// Says in each refusal of a posting whose id another one of the same intake has where that one
+/// stands. Which ids these are is known in the end only, so that all are read once more; to note
+/// where each posting stands would take memory for every one.
+fn name_others(postings: &PostingSource, intake: &mut Intake, mut ids: Vec<(usize, PostingId)>) {
+    ids.retain(|(_, id)| intake.postings.contains_key(id));
+    if ids.is_empty() {
+        return;
+    }
+    // what cannot be read any more is registered all the same
+    let Ok(again) = postings.read() else { return };
+    let asked: BTreeSet<_> = ids.iter().map(|(_, id)| *id).collect();
+    let mut places = BTreeMap::new();
+    for posting in again.flatten() {
+        if let Some(id) = posting.posting_id
+            && asked.contains(&id)
+            && intake.postings.get(&id) == Some(&posting.digest())
+        {
+            places.entry(id).or_insert(posting.source);
+        }
+    }
+    for (index, id) in ids {
+        if let (Some(refused), Some(place)) = (intake.refused.get_mut(index), places.get(&id)) {
+            refused.reason = format!(
+                "posting_id {id} is registered with other content, that of {place}; give it \
+                 another id"
+            );
+        }
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +183,36 @@ mod tests {
         assert_eq!(sizes.iter().sum::<usize>(), intake.read);
         assert_eq!(intake.postings.len(), intake.read);
         sizes
+    }
+
+    #[tokio::test]
+    async fn an_id_that_stands_twice_is_told_with_the_place_of_the_other_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = MemoryRegistry::default();
+        let take = async |lines: &[&str]| {
+            let path = folder.path().join("postings.jsonl");
+            std::fs::write(&path, lines.join("\n")).unwrap();
+            let intake = take_in(&registry, &PostingSource::Path(path)).await.unwrap();
+            let prefix = format!("{}/", folder.path().display());
+            let refused = intake.refused.iter().map(|one| one.to_string().replace(&prefix, ""));
+            (intake.postings.len(), refused.collect::<Vec<_>>())
+        };
+        let lines = [1, 2, 3].map(|n| format!(r#"{{"posting_id":7,"n":{n}}}"#));
+        let [one, two, three] = lines.each_ref().map(String::as_str);
+        let told = |line: usize, other: &str| {
+            format!(
+                "postings.jsonl:{line}: posting_id 7 is registered with other content{other}; give \
+                 it another id"
+            )
+        };
+        let (count, refused) = take(&["{", one, two, one, three]).await;
+        let other = ", that of postings.jsonl:2";
+        assert_eq!((count, &refused[1..]), (1, &[told(3, other), told(5, other)][..]));
+        // which one the id belongs to is a matter of the store, not of the order
+        let (count, refused) = take(&[two, one]).await;
+        assert_eq!((count, refused), (1, vec![told(1, ", that of postings.jsonl:2")]));
+        // the other one is not among these
+        assert_eq!(take(&[two, three]).await, (0, vec![told(1, ""), told(2, "")]));
     }
 
     #[tokio::test]
