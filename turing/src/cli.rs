@@ -16,6 +16,7 @@ mod held_back;
 mod interrupts;
 mod migrate;
 mod output;
+mod postings;
 mod progress;
 mod projection;
 mod report;
@@ -159,11 +160,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Postings(#[from] crate::postings::PostingsError),
-    #[error(
-        "no posting could be read from {}, so nothing says which keys their data has",
-        path.display()
-    )]
-    NoPostings { path: PathBuf },
+    #[error("no posting could be read from {place}: {}", none_of(*refused))]
+    NoPostings { place: String, refused: usize },
     #[error(
         "--snapshot-interval and EVENT_SNAPSHOT_INTERVAL take a whole number of events from 1, such \
          as 10, not `{text}`"
@@ -202,6 +200,15 @@ enum Failure {
     Backup(#[from] es_sqlite::BackupError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
+}
+
+/// Why there is no posting where so many are refused.
+fn none_of(refused: usize) -> String {
+    match refused {
+        0 => "it holds none".to_owned(),
+        1 => "the only one is refused".to_owned(),
+        count => format!("all {count} are refused"),
+    }
 }
 
 impl Failure {

@@ -1,18 +1,22 @@
-//! Reading postings from files.
+//! Reading postings from files and streams.
 //!
 //! A folder is read file by file in the order of its names; what cannot be read is refused by name
 //! while the rest goes on.
 
-use std::collections::VecDeque;
+mod reader;
+mod source;
+
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use es_core::{ContentProblem, Payload, check_json};
 use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 use turing_domain::PostingId;
+
+use reader::Layout;
+pub use reader::PostingReader;
+pub use source::PostingSource;
 
 /// The largest posting, in bytes of its file or line.
 pub const MAX_POSTING_BYTES: usize = 4 * 1024 * 1024;
@@ -110,7 +114,7 @@ pub struct RefusedPosting {
     pub reason: String,
 }
 
-/// A path from which no postings can be read at all.
+/// Why no postings can be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum PostingsError {
     /// The path cannot be read.
@@ -122,178 +126,30 @@ pub enum PostingsError {
         #[source]
         source: std::io::Error,
     },
-    /// The folder holds no file of a known kind.
+    /// A stream cannot be read to its end, or not be kept.
     #[error(
-        "{} holds no postings; put .json, .jsonl, .txt or .md files there", path.display()
+        "standard input cannot be read to its end and kept in {}; TMPDIR may name another folder",
+        folder.display()
     )]
-    Empty {
-        /// The folder.
-        path: PathBuf,
+    Unkept {
+        /// The folder in which it was to be kept.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
     },
 }
 
-/// How the postings of one file are laid out.
-#[derive(Clone, Copy, PartialEq)]
-enum Layout {
-    /// One JSON object.
-    Object,
-    /// A JSON object a line.
-    Lines,
-    /// The text is the job description.
-    Text,
+/// True if this is how a text in UTF-16 begins.
+fn is_utf16(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff")
 }
 
-fn layout(path: &Path) -> Option<Layout> {
-    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-        "json" => Some(Layout::Object),
-        "jsonl" | "ndjson" => Some(Layout::Lines),
-        "txt" | "md" => Some(Layout::Text),
-        _ => None,
-    }
-}
-
-/// Reads postings one by one, in file and line order, with the memory of one posting.
-#[derive(Debug)]
-pub struct PostingReader {
-    files: VecDeque<PathBuf>,
-    lines: Option<Lines>,
-}
-
-impl PostingReader {
-    /// The postings of a file, or of the files of a folder in the order of their names; hidden
-    /// files, sub-folders and files of other kinds are passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`PostingsError`] if there is nothing to read.
-    pub fn open(path: &Path) -> Result<Self, PostingsError> {
-        let unreadable = |source| PostingsError::Unreadable { path: path.to_owned(), source };
-        let metadata = fs::metadata(path).map_err(unreadable)?;
-        if metadata.is_file() {
-            return Ok(Self { files: [path.to_owned()].into(), lines: None });
-        }
-        if !metadata.is_dir() {
-            return Err(unreadable(std::io::Error::other("it is neither a file nor a folder")));
-        }
-        let mut files = Vec::new();
-        for entry in fs::read_dir(path).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-            // a link to nowhere stays in the list, so that it is refused by name
-            if !is_hidden && !entry.path().is_dir() && layout(&entry.path()).is_some() {
-                files.push(entry.path());
-            }
-        }
-        if files.is_empty() {
-            return Err(PostingsError::Empty { path: path.to_owned() });
-        }
-        files.sort();
-        Ok(Self { files: files.into(), lines: None })
-    }
-
-    fn read_file(&mut self, path: &Path) -> Option<Result<PostingInput, RefusedPosting>> {
-        let source = path.display().to_string();
-        let refuse = |reason: String| Some(Err(refused(&source, reason)));
-        let Some(layout) = layout(path) else {
-            return refuse("unknown kind of file; use .json, .jsonl, .txt or .md".to_owned());
-        };
-        // opening a pipe would wait for somebody to write into it
-        let opened = match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_file() => {
-                return refuse("is no file of its own; put a file there".to_owned());
-            }
-            Ok(_) => File::open(path),
-            Err(error) => Err(error),
-        };
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => return refuse(format!("cannot be opened: {error}")),
-        };
-        if layout == Layout::Lines {
-            self.lines =
-                Some(Lines { source, reader: BufReader::new(file), number: 0, ended: false });
-            return None;
-        }
-        let mut bytes = Vec::new();
-        // one byte more than allowed tells a file that is too large from one that just fits
-        let limit = MAX_POSTING_BYTES as u64 + 1;
-        if let Err(error) = file.take(limit).read_to_end(&mut bytes) {
-            return refuse(format!("cannot be read: {error}"));
-        }
-        Some(parse(source, bytes, layout))
-    }
-}
-
-impl Iterator for PostingReader {
-    type Item = Result<PostingInput, RefusedPosting>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(lines) = &mut self.lines {
-                if let Some(item) = lines.next() {
-                    return Some(item);
-                }
-                self.lines = None;
-            }
-            let path = self.files.pop_front()?;
-            if let Some(item) = self.read_file(&path) {
-                return Some(item);
-            }
-        }
-    }
-}
-
-/// The lines of one file; blank ones are passed over.
-#[derive(Debug)]
-struct Lines {
-    source: String,
-    reader: BufReader<File>,
-    number: usize,
-    /// Set when the file cannot be read on: it has no further lines.
-    ended: bool,
-}
-
-impl Iterator for Lines {
-    type Item = Result<PostingInput, RefusedPosting>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
-            self.number += 1;
-            let source = format!("{}:{}", self.source, self.number);
-            let mut bytes = Vec::new();
-            let limit = MAX_POSTING_BYTES as u64 + 2;
-            match self.reader.by_ref().take(limit).read_until(b'\n', &mut bytes) {
-                Ok(0) => return None,
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(refused(&source, format!("cannot be read: {error}"))));
-                }
-                Ok(_) if bytes.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(_) => {
-                    let is_cut = bytes.last() != Some(&b'\n') && bytes.len() > MAX_POSTING_BYTES;
-                    if is_cut && skip_line(&mut self.reader).is_err() {
-                        self.ended = true;
-                    }
-                    return Some(parse(source, bytes, Layout::Lines));
-                }
-            }
-        }
-        None
-    }
-}
-
-/// Reads to the end of the line without keeping it.
-fn skip_line(reader: &mut BufReader<File>) -> std::io::Result<()> {
-    loop {
-        let buffer = reader.fill_buf()?;
-        let (used, done) = match buffer.iter().position(|&byte| byte == b'\n') {
-            Some(end) => (end + 1, true),
-            None => (buffer.len(), buffer.is_empty()),
-        };
-        reader.consume(used);
-        if done {
-            return Ok(());
-        }
+/// A reason that names no line: the text is one, and which one of the file is told.
+fn in_its_line(reason: &str) -> String {
+    match reason.rsplit_once(" at line 1 column ") {
+        Some((what, column)) => format!("{what} at column {column}"),
+        None => reason.to_owned(),
     }
 }
 
@@ -307,14 +163,24 @@ fn parse(source: String, bytes: Vec<u8>, layout: Layout) -> Result<PostingInput,
         let limit = MAX_POSTING_BYTES / 1024 / 1024;
         return Err(refuse(format!("larger than {limit} MiB; shorten it")));
     }
+    if is_utf16(&bytes) {
+        return Err(refuse("not UTF-8 but UTF-16; save the file as UTF-8".to_owned()));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         refuse(format!("not UTF-8 at byte {at}; save the file as UTF-8"))
     })?;
-    let mut data = match layout {
-        Layout::Text => object(&json!({ "job_description": text }).to_string()).map_err(&refuse)?,
-        Layout::Object | Layout::Lines => object(&text).map_err(&refuse)?,
+    // some programs begin a file with a byte order mark, which is no part of what they wrote
+    let content = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let read = match layout {
+        Layout::Text => object(&json!({ "job_description": text }).to_string()),
+        Layout::Object if content.trim().is_empty() => {
+            Err("empty; write {\"job_description\": …}, or remove the file".to_owned())
+        }
+        Layout::Object => object(content),
+        Layout::Lines => object(content.trim_end()).map_err(|reason| in_its_line(&reason)),
     };
+    let mut data = read.map_err(&refuse)?;
     let posting_id = match data.remove("posting_id") {
         None => None,
         Some(value) => Some(posting_id(&value).map_err(&refuse)?),
@@ -344,6 +210,9 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
     let canonical = checked.and_then(|()| payload.canonical());
     match canonical.map_err(|problem| told(&problem))?.decode() {
         Ok(Value::Object(data)) => Ok(data),
+        Ok(Value::Array(_)) => {
+            Err("not a JSON object but a list; a .jsonl file has one object a line".to_owned())
+        }
         Ok(_) => Err("not a JSON object; write {\"job_description\": …}".to_owned()),
         Err(error) => Err(format!("not JSON: {error}")),
     }

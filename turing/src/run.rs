@@ -58,7 +58,7 @@ use clocks::Clocks;
 pub use clocks::{SystemTimer, Timer};
 use error::told;
 pub use error::{RunError, StepError};
-pub use intake::{Intake, IntakeError, data_keys, take_in};
+pub use intake::{Intake, IntakeError, take_in};
 use notices::Notices;
 pub use observer::Observer;
 use patience::Patience;

@@ -23,6 +23,7 @@ use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
+use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
 use turing::run::{Intake, Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
@@ -208,7 +209,7 @@ impl Scene {
         let store =
             Store::new(events, memory.clone(), Arc::new(MemoryRegistry::default()), memory.clone());
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
-        let postings = self.folder.path().join("postings.jsonl");
+        let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
         let (_stop, stopped) = watch::channel(false);
         let lock = store.lock_run(definition.workflow.id).await.unwrap();

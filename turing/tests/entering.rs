@@ -17,6 +17,7 @@ use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
+use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
@@ -105,7 +106,8 @@ impl Scene {
         let (memory, postings) = (self.memory.clone(), self.postings.clone());
         let store = Store::new(Arc::new(Wrapped(events)), memory.clone(), postings, memory);
         let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
-        let intake = take_in(&*store.postings, &self.path().join("postings.jsonl")).await.unwrap();
+        let postings = PostingSource::Path(self.path().join("postings.jsonl"));
+        let intake = take_in(&*store.postings, &postings).await.unwrap();
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
         let options = RunOptions { abandon, ..RunOptions::new(env!("CARGO_BIN_EXE_turing")) };
         run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await

@@ -18,6 +18,7 @@ use es_memory::MemoryStore;
 use es_testing::wrapper::{Wrapped, Wrapper};
 use tokio::sync::watch;
 use turing::definition::Definition;
+use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
@@ -156,8 +157,8 @@ impl Scene {
         hold(&mut holding);
         let store = self.store(Arc::new(Wrapped(holding)));
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
-        let path = self.folder.path().join("postings.jsonl");
-        let intake = take_in(&*store.postings, &path).await.unwrap();
+        let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
+        let intake = take_in(&*store.postings, &postings).await.unwrap();
         let (_stop, stopped) = watch::channel(false);
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
         let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);

@@ -137,5 +137,5 @@ fn what_is_no_file_is_refused_by_name_and_nothing_hangs() {
     assert!(made.unwrap().success());
     let pipe = ["run", "--workflow", "workflow.toml", "--postings", "p.json"];
     let answer = workspace.turing(&pipe).expect_code(2);
-    assert!(answer.stderr.contains("neither a file nor a folder"), "{answer:#?}");
+    assert!(answer.stderr.contains("neither a file nor a folder; `-` reads a pipe"), "{answer:#?}");
 }

@@ -63,7 +63,8 @@ pub(super) struct StartArgs {
     /// The workflow definition, a TOML file.
     #[arg(long, value_name = "FILE", required = true)]
     pub(super) workflow: Option<PathBuf>,
-    /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
+    /// The postings: a .json, .jsonl, .ndjson, .txt or .md file, a folder of them, or - for JSON
+    /// lines on standard input.
     #[arg(long, value_name = "PATH", required = true)]
     pub(super) postings: Option<PathBuf>,
     #[command(flatten)]

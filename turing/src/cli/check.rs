@@ -1,24 +1,25 @@
 //! `turing check`: whether a definition makes sense, and what its graph looks like.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use turing_domain::Severity;
 
-use super::output::{Output, shown};
+use super::output::Output;
+use super::postings::Seen;
 use super::telling::tell;
 use super::{Failure, Verdict};
 use crate::definition::{DefinitionError, Draft, Finding};
 use crate::graph::{dot, mermaid};
-use crate::postings::PostingReader;
+use crate::postings::PostingSource;
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// The workflow definition, a TOML file.
     #[arg(value_name = "FILE")]
     workflow: PathBuf,
-    /// Judge placeholders by the data of these postings: a file, or a folder of them.
+    /// Judge placeholders by the data of these postings: a .json, .jsonl, .ndjson, .txt or .md file,
+    /// a folder of them, or - for JSON lines on standard input.
     #[arg(long, value_name = "PATH")]
     postings: Option<PathBuf>,
     /// Print the findings as JSON.
@@ -49,7 +50,8 @@ pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<Verdict, 
     };
     let mut findings = draft.findings.clone();
     if let Some(postings) = &args.postings {
-        findings.extend(draft.check_data(&keys_of(postings)?));
+        let postings = PostingSource::named(postings)?;
+        findings.extend(draft.check_data(Seen::of(&postings)?.keys()?));
         Finding::sort(&mut findings);
     }
     match args.graph {
@@ -64,25 +66,6 @@ pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<Verdict, 
     }
     let has_errors = findings.iter().any(|finding| finding.severity == Severity::Error);
     Ok(if has_errors { Verdict::Found } else { Verdict::Well })
-}
-
-/// Every key that some posting's data has.
-fn keys_of(path: &Path) -> Result<BTreeSet<String>, Failure> {
-    let mut keys = BTreeSet::new();
-    let mut read = 0;
-    for item in PostingReader::open(path)? {
-        match item {
-            Ok(posting) => {
-                read += 1;
-                keys.extend(posting.data.into_iter().map(|(key, _)| key));
-            }
-            Err(refused) => tell(format_args!("refused: {}", shown(&refused.to_string(), 300))),
-        }
-    }
-    match read {
-        0 => Err(Failure::NoPostings { path: path.to_owned() }),
-        _ => Ok(keys),
-    }
 }
 
 fn tell_findings(findings: &[Finding], json: bool, output: &mut Output) {

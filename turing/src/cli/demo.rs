@@ -4,11 +4,13 @@ use std::path::Path;
 
 use super::interrupts::Interrupts;
 use super::output::Output;
+use super::postings::tell_refused;
 use super::report::tell_done;
 use super::run::run_in;
 use super::{DemoArgs, Failure, Verdict, exit_code};
 use crate::definition::Definition;
 use crate::demo::{DEFINITION, POSTINGS, write_to};
+use crate::postings::PostingSource;
 use crate::run::{RunOutcome, take_in};
 use crate::store::{Access, Store, StoreUrl, postgres};
 
@@ -39,14 +41,16 @@ pub(super) async fn execute(
         postgres::migrate_if_empty(url).await?;
     }
     let store = Store::open(&url, Access::Write).await?;
+    let postings = PostingSource::Path(folder.join(POSTINGS));
     let mut example = None;
     let done = async {
         let lock = store.lock_run(definition.workflow.id).await?;
-        let mut intake = take_in(&*store.postings, &folder.join(POSTINGS)).await?;
+        let mut intake = take_in(&*store.postings, &postings).await?;
         let prefix = format!("{}/", folder.display());
         for refused in &mut intake.refused {
             refused.source_name = refused.source_name.replace(&prefix, "");
         }
+        intake.refused.iter().for_each(tell_refused);
         example = intake.postings.keys().next().copied();
         let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
         tell_done(&store, &done, &definition.workflow, &common, output).await?;

@@ -11,6 +11,7 @@ use super::check::summary;
 use super::held_back;
 use super::interrupts::Interrupts;
 use super::output::{Output, shown};
+use super::postings::{Seen, tell_refused};
 use super::progress::Progress;
 use super::report::tell_done;
 use super::retry::{FailedPostings, failed_postings};
@@ -19,8 +20,9 @@ use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict
 use crate::definition::{Definition, DefinitionError};
 use crate::descriptors;
 use crate::lock::RunLock;
+use crate::postings::PostingSource;
 use crate::read_models::{claim, definitions, runner};
-use crate::run::{Intake, IntakeError, RunOptions, RunOutcome, data_keys, run, take_in};
+use crate::run::{Intake, RunOptions, RunOutcome, run, take_in};
 use crate::script::THIS_PROGRAM;
 use crate::store::{Access, Store};
 
@@ -52,13 +54,24 @@ async fn start(
     args.how.snapshot_interval()?;
     let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
     let definition = Definition::load(&file)?;
-    check_placeholders(&definition, &data_keys(&postings).map_err(IntakeError::from)?)?;
+    let postings = PostingSource::named(&postings)?;
+    let seen = Seen::of(&postings)?;
+    if seen.is_nothing() {
+        seen.print_nothing(args.common.json, output);
+        return Ok(Verdict::Well);
+    }
+    check_placeholders(&definition, seen.keys()?)?;
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
         // nothing is registered before it is certain that this process may run the workflow
         let lock = store.lock_run(definition.workflow.id).await?;
         let intake = take_in(&*store.postings, &postings).await?;
-        let done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        let refused = intake.refused.iter();
+        refused.filter(|refused| !seen.has_told(refused)).for_each(tell_refused);
+        let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        if let PostingSource::Kept(_) = &postings {
+            done.go_on += ", with the same postings on standard input";
+        }
         tell_done(&store, &done, &definition.workflow, &args.common, output).await
     };
     let done = done.await;
@@ -138,9 +151,6 @@ pub(super) async fn run_in(
     definition.warnings.iter().for_each(tell);
     if !definition.warnings.is_empty() {
         tell(summary(&definition.warnings));
-    }
-    for refused in &intake.refused {
-        tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));
     }
     let refused = intake.refused.len();
     let go_on = "run the same command to go on".to_owned();

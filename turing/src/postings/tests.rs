@@ -1,5 +1,7 @@
 //! What is read, and what is refused in which words.
 
+use std::fs;
+
 use super::*;
 
 fn read(files: &[(&str, &[u8])]) -> Vec<Result<PostingInput, String>> {
@@ -37,6 +39,19 @@ fn files_come_in_the_order_of_their_names_and_lines_in_theirs() {
 }
 
 #[test]
+fn what_is_passed_over_in_a_folder_is_known_but_for_what_is_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b.csv", "a.json.gz", "c.json", ".hidden.csv"] {
+        fs::write(folder.path().join(name), "{}").unwrap();
+    }
+    fs::create_dir(folder.path().join("d.json")).unwrap();
+    let reader = PostingReader::open(folder.path()).unwrap();
+    let expected = ["a.json.gz", "b.csv", "d.json"].map(|name| folder.path().join(name));
+    assert_eq!(reader.passed_over(), expected);
+    assert_eq!(reader.count(), 1);
+}
+
+#[test]
 fn a_broken_posting_is_refused_by_name_while_others_go_on() {
     let items = read(&[("a.json", b"{\"x\":"), ("b.json", b"{\"x\":1}")]);
     let error = items[0].as_ref().unwrap_err();
@@ -46,8 +61,16 @@ fn a_broken_posting_is_refused_by_name_while_others_go_on() {
 
 #[test]
 fn each_kind_of_bad_posting_is_told_in_its_own_words() {
-    let cases: [(&str, &[u8], &str); 14] = [
-        ("a.json", b"[1]", "not a JSON object"),
+    let cases: [(&str, &[u8], &str); 22] = [
+        ("a.json", b"[1]", "not a JSON object but a list; a .jsonl file has one object a line"),
+        ("a.json", b"1", "not a JSON object; write"),
+        ("a.json", b"", "a.json: empty; write"),
+        ("a.json", b"\xef\xbb\xbf \r\n", "a.json: empty; write"),
+        ("a.json", b"\xff\xfe{\0}\0", "a.json: not UTF-8 but UTF-16"),
+        ("a.txt", b"\xfe\xff\0a", "a.txt: not UTF-8 but UTF-16"),
+        ("a.json", b"{\n", "a.json: not JSON: EOF while parsing an object at line 2 column 0"),
+        ("a.jsonl", b"{\r\n", "a.jsonl:1: not JSON: EOF while parsing an object at column 1"),
+        ("a.jsonl", b"\n{\"a\":x}\n", "a.jsonl:2: not JSON: expected value at column 6"),
         ("a.json", b"{\"posting_id\":\"x\"}", "posting_id is \"x\""),
         ("a.json", b"{\"posting_id\":1.5}", "posting_id is 1.5"),
         ("a.json", b"{\"posting_id\":2147483648}", "posting_id is 2147483648"),
@@ -77,6 +100,29 @@ fn each_kind_of_bad_posting_is_told_in_its_own_words() {
 }
 
 #[test]
+fn a_byte_order_mark_before_an_object_is_no_part_of_it() {
+    const MARKED: &[u8] = b"\xef\xbb\xbf{\"a\":1}\n";
+    assert_eq!(one("a.json", MARKED).unwrap().data, one("a.json", b"{\"a\":1}").unwrap().data);
+    // also where files were put together
+    let items = read(&[("a.jsonl", &[MARKED, MARKED, b"\xef\xbb\xbf\n"].concat())]);
+    let ones: Vec<_> = items.into_iter().map(|item| item.unwrap().data["a"].clone()).collect();
+    assert_eq!(ones, [1, 1]);
+    // of a text everything is content
+    let text = one("a.txt", b"\xef\xbb\xbfa").unwrap();
+    assert_eq!(text.data["job_description"], "\u{feff}a");
+}
+
+#[test]
+fn lines_in_utf_16_are_refused_as_one_file() {
+    let text = "\u{feff}{\"a\":1}\r\n{\"a\":2}\r\n";
+    for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+        let lines: Vec<u8> = text.encode_utf16().flat_map(bytes).collect();
+        let error = one("a.jsonl", &lines).unwrap_err();
+        assert_eq!(error, "a.jsonl: not UTF-8 but UTF-16; save the file as UTF-8");
+    }
+}
+
+#[test]
 fn a_posting_that_is_too_large_is_refused_and_the_next_line_is_read() {
     let large = vec![b'x'; MAX_POSTING_BYTES + 1];
     assert!(one("a.txt", &large).unwrap_err().contains("larger than 4 MiB"));
@@ -88,10 +134,10 @@ fn a_posting_that_is_too_large_is_refused_and_the_next_line_is_read() {
 }
 
 #[test]
-fn nothing_to_read_is_an_error_that_names_the_path() {
+fn an_empty_place_has_no_postings_and_one_that_is_not_there_is_an_error_that_names_it() {
+    assert!(read(&[]).is_empty());
+    assert!(read(&[("a.jsonl", b""), ("b.ndjson", b"\n \r\n\t")]).is_empty());
     let folder = tempfile::tempdir().unwrap();
-    let error = PostingReader::open(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("holds no postings"), "{error}");
     let missing = folder.path().join("nowhere");
     let error = PostingReader::open(&missing).unwrap_err().to_string();
     assert!(error.contains("nowhere"), "{error}");

@@ -1,12 +1,11 @@
 //! From files to registered postings.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use es_core::StoreError;
 use turing_domain::PostingId;
 
-use crate::postings::{PostingInput, PostingReader, PostingsError, RefusedPosting, digest_of};
+use crate::postings::{PostingInput, PostingSource, PostingsError, RefusedPosting, digest_of};
 use crate::registry::PostingRegistry;
 
 /// How many postings are registered in one transaction.
@@ -44,7 +43,7 @@ impl Intake {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntakeError {
-    /// The path holds no postings.
+    /// The postings cannot be read.
     #[error(transparent)]
     Postings(#[from] PostingsError),
     /// The store failed.
@@ -52,32 +51,18 @@ pub enum IntakeError {
     Store(#[from] StoreError),
 }
 
-/// Every key that some readable posting at `path` has in its data; nothing is registered.
-///
-/// # Errors
-///
-/// When there is nothing to read.
-pub fn data_keys(path: &Path) -> Result<BTreeSet<String>, PostingsError> {
-    let mut keys = BTreeSet::new();
-    for posting in PostingReader::open(path)?.flatten() {
-        for (key, _) in posting.data {
-            if !keys.contains(&key) {
-                keys.insert(key);
-            }
-        }
-    }
-    Ok(keys)
-}
-
-/// Reads the postings at `path` and registers them, holding one batch in memory.
+/// Reads these postings and registers them, holding one batch in memory.
 ///
 /// # Errors
 ///
 /// [`IntakeError`]; what is wrong with single postings stands in [`Intake::refused`].
-pub async fn take_in(registry: &dyn PostingRegistry, path: &Path) -> Result<Intake, IntakeError> {
+pub async fn take_in(
+    registry: &dyn PostingRegistry,
+    postings: &PostingSource,
+) -> Result<Intake, IntakeError> {
     let mut intake = Intake::default();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
-    for item in PostingReader::open(path)? {
+    let (mut batch, mut bytes, mut ids) = (Vec::new(), 0, Vec::new());
+    for item in postings.read()? {
         intake.read += 1;
         match item {
             Ok(posting) => {
@@ -87,29 +72,66 @@ pub async fn take_in(registry: &dyn PostingRegistry, path: &Path) -> Result<Inta
             Err(refused) => intake.refused.push(refused),
         }
         if batch.len() == BATCH || bytes >= BATCH_BYTES {
-            register(registry, std::mem::take(&mut batch), &mut intake).await?;
+            register(registry, std::mem::take(&mut batch), &mut intake, &mut ids).await?;
             bytes = 0;
         }
     }
-    register(registry, batch, &mut intake).await?;
+    register(registry, batch, &mut intake, &mut ids).await?;
+    name_others(postings, &mut intake, ids);
     Ok(intake)
 }
 
+/// Registers a batch; `ids` gets the ids that refused postings brought, with their places in
+/// [`Intake::refused`].
 async fn register(
     registry: &dyn PostingRegistry,
     batch: Vec<PostingInput>,
     intake: &mut Intake,
+    ids: &mut Vec<(usize, PostingId)>,
 ) -> Result<(), StoreError> {
-    let digests: Vec<_> = batch.iter().map(PostingInput::digest).collect();
-    for (registered, digest) in registry.register(batch).await?.into_iter().zip(digests) {
+    let known: Vec<_> = batch.iter().map(|one| (one.posting_id, one.digest())).collect();
+    for (registered, (brought, digest)) in registry.register(batch).await?.into_iter().zip(known) {
         match registered {
             Ok(posting) => {
                 intake.postings.insert(posting, digest);
             }
-            Err(refused) => intake.refused.push(refused),
+            Err(refused) => {
+                ids.extend(brought.map(|id| (intake.refused.len(), id)));
+                intake.refused.push(refused);
+            }
         }
     }
     Ok(())
+}
+
+/// Says in each refusal of a posting whose id another one of the same intake has where that one
+/// stands. Which ids these are is known in the end only, so that all are read once more; to note
+/// where each posting stands would take memory for every one.
+fn name_others(postings: &PostingSource, intake: &mut Intake, mut ids: Vec<(usize, PostingId)>) {
+    ids.retain(|(_, id)| intake.postings.contains_key(id));
+    if ids.is_empty() {
+        return;
+    }
+    // what cannot be read any more is registered all the same
+    let Ok(again) = postings.read() else { return };
+    let asked: BTreeSet<_> = ids.iter().map(|(_, id)| *id).collect();
+    let mut places = BTreeMap::new();
+    for posting in again.flatten() {
+        if let Some(id) = posting.posting_id
+            && asked.contains(&id)
+            && intake.postings.get(&id) == Some(&posting.digest())
+        {
+            places.entry(id).or_insert(posting.source);
+        }
+    }
+    for (index, id) in ids {
+        if let (Some(refused), Some(place)) = (intake.refused.get_mut(index), places.get(&id)) {
+            refused.reason = format!(
+                "posting_id {id} is registered with other content, that of {place}; give it \
+                 another id"
+            );
+        }
+    }
 }
 
 #[cfg(test)]
@@ -155,12 +177,42 @@ mod tests {
         });
         std::fs::write(&path, lines).unwrap();
         let registry = Batches::default();
-        let intake = take_in(&registry, &path).await.unwrap();
+        let intake = take_in(&registry, &PostingSource::Path(path)).await.unwrap();
         let sizes = registry.sizes.into_inner().unwrap();
         assert!(intake.refused.is_empty(), "{:?}", intake.refused);
         assert_eq!(sizes.iter().sum::<usize>(), intake.read);
         assert_eq!(intake.postings.len(), intake.read);
         sizes
+    }
+
+    #[tokio::test]
+    async fn an_id_that_stands_twice_is_told_with_the_place_of_the_other_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = MemoryRegistry::default();
+        let take = async |lines: &[&str]| {
+            let path = folder.path().join("postings.jsonl");
+            std::fs::write(&path, lines.join("\n")).unwrap();
+            let intake = take_in(&registry, &PostingSource::Path(path)).await.unwrap();
+            let prefix = format!("{}/", folder.path().display());
+            let refused = intake.refused.iter().map(|one| one.to_string().replace(&prefix, ""));
+            (intake.postings.len(), refused.collect::<Vec<_>>())
+        };
+        let lines = [1, 2, 3].map(|n| format!(r#"{{"posting_id":7,"n":{n}}}"#));
+        let [one, two, three] = lines.each_ref().map(String::as_str);
+        let told = |line: usize, other: &str| {
+            format!(
+                "postings.jsonl:{line}: posting_id 7 is registered with other content{other}; give \
+                 it another id"
+            )
+        };
+        let (count, refused) = take(&["{", one, two, one, three]).await;
+        let other = ", that of postings.jsonl:2";
+        assert_eq!((count, &refused[1..]), (1, &[told(3, other), told(5, other)][..]));
+        // which one the id belongs to is a matter of the store, not of the order
+        let (count, refused) = take(&[two, one]).await;
+        assert_eq!((count, refused), (1, vec![told(1, ", that of postings.jsonl:2")]));
+        // the other one is not among these
+        assert_eq!(take(&[two, three]).await, (0, vec![told(1, ""), told(2, "")]));
     }
 
     #[tokio::test]

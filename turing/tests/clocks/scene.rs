@@ -12,6 +12,7 @@ use es_testing::ManualClock;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
+use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
 use turing::run::{Observer, Report, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
@@ -133,8 +134,8 @@ impl Scene {
         let (memory, postings) = (self.memory.clone(), self.postings.clone());
         let store = Store::new(memory.clone(), memory.clone(), postings, memory);
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
-        let path = self.folder.path().join("postings.jsonl");
-        let intake = take_in(&*store.postings, &path).await.unwrap();
+        let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
+        let intake = take_in(&*store.postings, &postings).await.unwrap();
         let mut environment = Environment::default().with_jitter(Half);
         environment.clock = self.hands.clone();
         let options = RunOptions {

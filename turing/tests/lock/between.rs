@@ -12,7 +12,7 @@ use es_testing::wrapper::{Wrapped, Wrapper};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use turing::definition::Definition;
-use turing::postings::{PostingInput, RefusedPosting};
+use turing::postings::{PostingInput, PostingSource, RefusedPosting};
 use turing::registry::{MemoryRegistry, PostingRegistry};
 use turing::run::{Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
@@ -115,7 +115,8 @@ async fn run_asking(
     let postings = Arc::new(Postings(MemoryRegistry::default(), asking));
     let store = Store::new(events, memory.clone(), postings, memory);
     let definition = Definition::load(&workspace.path().join("workflow.toml")).unwrap();
-    let intake = take_in(&*store.postings, &workspace.path().join("postings")).await.unwrap();
+    let source = PostingSource::Path(workspace.path().join("postings"));
+    let intake = take_in(&*store.postings, &source).await.unwrap();
     let lock = store.lock_run(definition.workflow.id).await.unwrap();
     let options = RunOptions::new(env!("CARGO_BIN_EXE_turing"));
     let (parallelism, timer) = (NonZeroUsize::MIN, Jumping::new());
