@@ -17,6 +17,7 @@
 mod agenda;
 mod apart;
 mod attempt;
+mod before;
 mod begin;
 mod breaker;
 mod clocks;
@@ -52,7 +53,8 @@ use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
-use begin::{Begin, begin, fail};
+pub use before::Before;
+use begin::{Begin, Histories, begin, fail};
 use breaker::Breakers;
 use clocks::Clocks;
 pub use clocks::{SystemTimer, Timer};
@@ -116,8 +118,9 @@ pub enum RunOutcome {
     /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
     /// complete yet, and whoever continues it does that.
     Stopped(Report),
-    /// The same postings went through the same definition before; nothing was added.
-    AlreadyCompleted(RunId),
+    /// The same postings went through the same definition in an earlier run, or all of them completed
+    /// it in several; nothing was added.
+    AlreadyCompleted(Before),
 }
 
 /// What all tasks of a run share.
@@ -213,9 +216,16 @@ pub async fn run(
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let beginning = begin(store, &runs, &definition, &intake, &options, &patience);
+    let (queue, worker) = SnapshotQueue::new(store.snapshots.clone(), 1_000);
+    let worker = tokio::spawn(worker.run());
+    let postings = Repository::<Posting>::new(store.events.clone())
+        .with_environment(environment.clone())
+        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
+        .checked_one_in(SNAPSHOT_CHECKS);
+    let histories = Histories { runs: &runs, postings: &postings };
+    let beginning = begin(store, histories, &definition, &intake, &options, &patience);
     let begun = match notices.telling(observer, beginning).await? {
-        Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
+        Begin::Done(before) => return Ok(RunOutcome::AlreadyCompleted(before)),
         Begin::Run(begun) => begun,
     };
     for Left { posting, reason } in &begun.not_released {
@@ -224,12 +234,6 @@ pub async fn run(
     let run_id = begun.run_id;
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
-    let (queue, worker) = SnapshotQueue::new(store.snapshots.clone(), 1_000);
-    let worker = tokio::spawn(worker.run());
-    let postings = Repository::new(store.events.clone())
-        .with_environment(environment.clone())
-        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
-        .checked_one_in(SNAPSHOT_CHECKS);
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
     let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());

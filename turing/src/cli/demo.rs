@@ -49,7 +49,7 @@ pub(super) async fn execute(
         }
         example = intake.postings.keys().next().copied();
         let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
-        tell_done(&store, &done, &definition.workflow, &common, output).await?;
+        tell_done(&done, &definition.workflow, &common, output);
         // some postings are broken on purpose: only what stayed open is a finding
         let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
         Ok::<_, Failure>(if is_open { Verdict::Found } else { Verdict::Well })

@@ -59,7 +59,7 @@ async fn start(
         let lock = store.lock_run(definition.workflow.id).await?;
         let intake = take_in(&*store.postings, &postings).await?;
         let done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
-        tell_done(&store, &done, &definition.workflow, &args.common, output).await
+        Ok(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
@@ -89,7 +89,7 @@ async fn retry(
         let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
-        tell_done(&store, &done, &definition.workflow, &args.common, output).await
+        Ok(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));

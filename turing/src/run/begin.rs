@@ -13,13 +13,14 @@ use turing_domain::{
 use crate::definition::Definition;
 use crate::store::Store;
 
+use super::before::{Before, look};
 use super::patience::Patience;
 use super::{Intake, Left, RunError, RunOptions, StepError};
 
 /// What a call finds.
 pub(super) enum Begin {
-    /// The run has completed.
-    Done(RunId),
+    /// The postings have ended in this way before.
+    Done(Before),
     /// There is work.
     Run(Begun),
 }
@@ -35,10 +36,17 @@ pub(super) struct Begun {
     pub(super) not_released: Vec<Left>,
 }
 
+/// Where it is read what came before.
+#[derive(Clone, Copy)]
+pub(super) struct Histories<'a> {
+    pub(super) runs: &'a Repository<WorkflowRuns>,
+    pub(super) postings: &'a Repository<Posting>,
+}
+
 /// Begins a run, or finds the one that is to be continued.
 pub(super) async fn begin(
     store: &Store,
-    runs: &Repository<WorkflowRuns>,
+    Histories { runs, postings }: Histories<'_>,
     definition: &Definition,
     intake: &Intake,
     options: &RunOptions,
@@ -69,6 +77,15 @@ pub(super) async fn begin(
         not_released = release_all(store, run_id, patience).await?;
         patience.persist(|| fail(runs, workflow_id, run_id, "abandoned")).await?;
     }
+    let mut before = Before::default();
+    // who asks for it again wants it whatever came before
+    if !options.again && !state.all().is_empty() {
+        let looking = look(postings, &state, &definition.digest, intake, patience);
+        before = looking.await?.here;
+        if before.failed() == 0 {
+            return Ok(Begin::Done(before));
+        }
+    }
     let run_id = RunId(options.environment.event_ids.next_id().as_uuid());
     let start = RunStart {
         workflow_id,
@@ -83,7 +100,7 @@ pub(super) async fn begin(
             let (is_continued, began) = (false, None);
             Begin::Run(Begun { run_id, is_continued, started_by, began, not_released })
         }
-        Err(done) => Begin::Done(done),
+        Err(_) => Begin::Done(before),
     })
 }
 

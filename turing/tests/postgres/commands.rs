@@ -114,6 +114,8 @@ fn what_failed_is_retried() {
     let retry = ["run", "retry", "--workflow", "workflow.toml", "--json"];
     let retried = turing(&workspace, &url, &retry).expect_code(0).json();
     assert_eq!((&retried["postings"], &retried["open"]), (&json!(3), &json!(0)));
+    let again = turing(&workspace, &url, &RUN).expect_code(0);
+    assert!(again.stdout.contains("(3 completed), so no event was added"), "{again:#?}");
 }
 
 #[test]
