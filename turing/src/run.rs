@@ -21,8 +21,10 @@ mod before;
 mod begin;
 mod breaker;
 mod clocks;
+mod difference;
 mod enter;
 mod error;
+mod give_up;
 mod intake;
 mod locked;
 mod notices;
@@ -54,17 +56,20 @@ use crate::store::Store;
 pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
 pub use before::Before;
-use begin::{Begin, Histories, begin, fail};
+use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
 use clocks::Clocks;
 pub use clocks::{SystemTimer, Timer};
-use error::told;
+pub use difference::Difference;
 pub use error::{RunError, StepError};
+use error::{told, unless_stopped};
+pub use give_up::{GivenUp, postings_of};
 pub use intake::{Intake, IntakeError, data_keys, take_in};
 use notices::Notices;
 pub use observer::Observer;
 use patience::Patience;
 use pauses::Pauses;
+use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
 
@@ -224,13 +229,17 @@ pub async fn run(
         .checked_one_in(SNAPSHOT_CHECKS);
     let histories = Histories { runs: &runs, postings: &postings };
     let beginning = begin(store, histories, &definition, &intake, &options, &patience);
-    let begun = match notices.telling(observer, beginning).await? {
-        Begin::Done(before) => return Ok(RunOutcome::AlreadyCompleted(before)),
-        Begin::Run(begun) => begun,
-    };
-    for Left { posting, reason } in &begun.not_released {
-        observer.posting_left(*posting, reason);
+    let Begin { gave_up, found } = notices.telling(observer, beginning).await?;
+    if let Some(gave_up) = &gave_up {
+        observer.run_given_up(gave_up);
+        for Left { posting, reason } in &gave_up.not_released {
+            observer.posting_left(*posting, reason);
+        }
     }
+    let begun = match found {
+        Found::Done(before) => return Ok(RunOutcome::AlreadyCompleted(before)),
+        Found::Run(begun) => begun,
+    };
     let run_id = begun.run_id;
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
@@ -269,7 +278,7 @@ pub async fn run(
         notices,
         observer,
     };
-    run.report.not_released = begun.not_released;
+    run.report.gave_up = gave_up;
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
@@ -357,14 +366,6 @@ impl Run<'_> {
     }
 }
 
-/// What a run does not begin once it is asked to stop is no failure of it.
-fn unless_stopped(done: Result<(), RunError>) -> Result<(), RunError> {
-    match done {
-        Err(RunError::NotBegun) => Ok(()),
-        done => done,
-    }
-}
-
 /// Records that all postings of the run are terminal.
 async fn complete(
     runs: &Repository<WorkflowRuns>,
@@ -385,12 +386,4 @@ async fn complete(
         .await
         .map_err(RunError::record)?;
     Ok(())
-}
-
-/// The largest amount of memory that this process ever held, where the system tells it.
-fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }

@@ -55,6 +55,11 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     let entered = store.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
     assert_eq!(report["not_entered"], json!(COUNT - entered));
     assert!(entered < COUNT, "not all of them entered first");
+    // who has not entered is known to the command that began it only
+    let answer = workspace.turing(&["run", "resume", "--workflow", "workflow.toml"]).expect_code(2);
+    let told = format!("interrupted when {entered} of its {COUNT} postings had entered it");
+    assert!(answer.stderr.contains(&told), "{answer:#?}");
+    assert!(answer.stderr.contains("which loses nothing"), "{answer:#?}");
 }
 
 #[test]

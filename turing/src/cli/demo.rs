@@ -19,7 +19,7 @@ pub(super) async fn execute(
 ) -> Result<Verdict, Failure> {
     interrupts.before()?;
     let DemoArgs { common, files, how } = args;
-    how.snapshot_interval()?;
+    how.pace.snapshot_interval()?;
     let failed = |folder: &Path, source| Failure::DemoFiles { folder: folder.to_owned(), source };
     let temporary = match files {
         Some(_) => None,

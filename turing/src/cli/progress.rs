@@ -7,7 +7,7 @@ use turing_domain::{Conversation, PostingId, RunId};
 
 use super::output::shown;
 use super::telling::{Below, show, tell, tell_progress};
-use crate::run::Observer;
+use crate::run::{GivenUp, Observer};
 
 /// Tells progress on standard error.
 #[derive(Debug)]
@@ -42,6 +42,10 @@ impl Drop for Progress {
 }
 
 impl Observer for Progress {
+    fn run_given_up(&mut self, gave_up: &GivenUp) {
+        tell(gave_up);
+    }
+
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let verb = if is_continued { "continues" } else { "begins" };
         tell(format_args!("run {run_id} {verb} with {postings} postings"));

@@ -67,11 +67,14 @@ fn tell_gaps(report: &Report, output: &mut Output) {
     for Without { what, reason } in &report.without {
         output.line(format_args!("  {what}: {}", shown(reason, 1000)));
     }
-    if !report.not_released.is_empty() {
-        let count = report.not_released.len();
-        output.line(format_args!("\n{count} postings could not be ended in the abandoned run:"));
+    if let Some(gave_up) = &report.gave_up {
+        output.line(format_args!("\n{gave_up}"));
+        if !gave_up.not_released.is_empty() {
+            let count = gave_up.not_released.len();
+            output.line(format_args!("{count} postings could not be ended in it:"));
+        }
+        tell_left(&gave_up.not_released, output);
     }
-    tell_left(&report.not_released, output);
     if !report.left.is_empty() {
         output.line(format_args!("\n{} of the open postings cannot go on:", report.left.len()));
     }

@@ -7,12 +7,14 @@ use es_core::projection::SinkError;
 use tokio::sync::watch;
 use turing_domain::Severity;
 
+use super::arguments::ResumeArgs;
 use super::check::summary;
 use super::held_back;
 use super::interrupts::Interrupts;
 use super::output::{Output, shown};
 use super::progress::Progress;
 use super::report::tell_done;
+use super::resume::interrupted;
 use super::retry::{FailedPostings, failed_postings};
 use super::telling::tell;
 use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
@@ -39,6 +41,7 @@ pub(super) async fn execute(
             done
         }
         Some(RunCommand::Retry(args)) => retry(args, interrupts, output).await,
+        Some(RunCommand::Resume(args)) => resume(args, interrupts, output).await,
     }
 }
 
@@ -49,7 +52,7 @@ async fn start(
 ) -> Result<Verdict, Failure> {
     interrupts.before()?;
     let url = args.common.store()?;
-    args.how.snapshot_interval()?;
+    args.how.pace.snapshot_interval()?;
     let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
     let definition = Definition::load(&file)?;
     check_placeholders(&definition, &data_keys(&postings).map_err(IntakeError::from)?)?;
@@ -74,7 +77,7 @@ async fn retry(
 ) -> Result<Verdict, Failure> {
     interrupts.before()?;
     let url = args.common.store()?;
-    args.how.snapshot_interval()?;
+    args.how.pace.snapshot_interval()?;
     let definition = Definition::load(&args.workflow)?;
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
@@ -89,6 +92,29 @@ async fn retry(
         let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
+        Ok(tell_done(&done, &definition.workflow, &args.common, output))
+    };
+    let done = done.await;
+    interrupts.over(exit_code(&done));
+    store.close().await;
+    done
+}
+
+async fn resume(
+    args: ResumeArgs,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    interrupts.before()?;
+    let url = args.common.store()?;
+    args.pace.snapshot_interval()?;
+    let definition = Definition::load(&args.workflow)?;
+    let store = Store::open(&url, Access::Existing).await?;
+    let done = async {
+        let lock = store.lock_run(definition.workflow.id).await?;
+        let intake = interrupted(&store, args.run, definition.workflow.id).await?.intake()?;
+        let how = HowArgs { pace: args.pace, again: false, abandon: false };
+        let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
         Ok(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
@@ -145,7 +171,7 @@ pub(super) async fn run_in(
     let refused = intake.refused.len();
     let go_on = "run the same command to go on".to_owned();
     let mut options = RunOptions::new(THIS_PROGRAM);
-    options.parallelism = how.parallel.unwrap_or(options.parallelism);
+    options.parallelism = how.pace.parallel.unwrap_or(options.parallelism);
     let enough_for = descriptors::enough_for();
     if options.parallelism > enough_for {
         tell(format_args!(
@@ -157,7 +183,7 @@ pub(super) async fn run_in(
     }
     options.again = how.again;
     options.abandon = how.abandon;
-    options.snapshot_interval = how.snapshot_interval()?;
+    options.snapshot_interval = how.pace.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
     let mut progress = Progress::new();
     let mut heard = interrupts.going()?;

@@ -20,6 +20,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub struct Intake {
     /// The postings, each once, in the order of their ids, with the digest of their content.
     pub postings: BTreeMap<PostingId, String>,
+    /// Where they were read, if they were read now.
+    pub sources: BTreeMap<PostingId, String>,
     /// How many items were read, refused and repeated ones included.
     pub read: usize,
     /// What was not taken, and why.
@@ -100,10 +102,11 @@ async fn register(
     batch: Vec<PostingInput>,
     intake: &mut Intake,
 ) -> Result<(), StoreError> {
-    let digests: Vec<_> = batch.iter().map(PostingInput::digest).collect();
-    for (registered, digest) in registry.register(batch).await?.into_iter().zip(digests) {
+    let known: Vec<_> = batch.iter().map(|one| (one.digest(), one.source.clone())).collect();
+    for (registered, (digest, source)) in registry.register(batch).await?.into_iter().zip(known) {
         match registered {
             Ok(posting) => {
+                intake.sources.entry(posting).or_insert(source);
                 intake.postings.insert(posting, digest);
             }
             Err(refused) => intake.refused.push(refused),

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use turing_domain::{Conversation, PostingId, RunId};
 
+use super::GivenUp;
+
 /// What a run tells while it goes on. An observer has the methods for what it wants to hear.
 pub trait Observer: Send {
+    /// A run was given up for the one that is asked for.
+    fn run_given_up(&mut self, gave_up: &GivenUp) {
+        let _ = gave_up;
+    }
     /// The run began, or is continued.
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let _ = (run_id, postings, is_continued);

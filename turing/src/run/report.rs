@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, EndReason, FailureType, Posting, PostingId, RunId};
 
+use super::GivenUp;
 use super::intake::Intake;
 use crate::postings::RefusedPosting;
 
@@ -36,8 +37,8 @@ pub struct Report {
     pub not_entered: usize,
     /// Which of the open ones this process went on without.
     pub left: Vec<Left>,
-    /// Which postings could not be ended in the run that was given up for this one.
-    pub not_released: Vec<Left>,
+    /// The run that was given up for this one.
+    pub gave_up: Option<GivenUp>,
     /// What else this process went on without.
     pub without: Vec<Without>,
     /// What was attempted by this process, by conversation.
@@ -123,7 +124,7 @@ impl Report {
             ended: Vec::new(),
             not_entered: 0,
             left: Vec::new(),
-            not_released: Vec::new(),
+            gave_up: None,
             without: Vec::new(),
             conversations: BTreeMap::new(),
             events: 0,
@@ -181,4 +182,12 @@ impl Report {
         let completed = self.ended.iter().filter(|ending| ending.reason.is_normal());
         completed.map(|ending| ending.postings).sum()
     }
+}
+
+/// The largest amount of memory that this process ever held, where the system tells it.
+pub(super) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
