@@ -88,6 +88,9 @@ pub struct RunOptions {
     pub parallelism: NonZeroUsize,
     /// Run the same postings through the same definition once more.
     pub again: bool,
+    /// Leave out the postings that some run of this workflow has completed, and run the others
+    /// whatever came before.
+    pub only_new: bool,
     /// Give up a run of this workflow that is in progress with other postings or another
     /// definition.
     pub abandon: bool,
@@ -107,6 +110,7 @@ impl RunOptions {
             supervisor: supervisor.into(),
             parallelism,
             again: false,
+            only_new: false,
             abandon: false,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             environment: Environment::default(),
@@ -124,7 +128,7 @@ pub enum RunOutcome {
     /// complete yet, and whoever continues it does that.
     Stopped(Report),
     /// The same postings went through the same definition in an earlier run, or all of them completed
-    /// it in several; nothing was added.
+    /// it in several; or nothing is new, if that was asked for. Nothing was added.
     AlreadyCompleted(Before),
 }
 
@@ -200,7 +204,7 @@ pub async fn run(
     store: &Store,
     lock: &RunLock,
     definition: Definition,
-    intake: Intake,
+    mut intake: Intake,
     options: RunOptions,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
@@ -228,7 +232,7 @@ pub async fn run(
         .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
         .checked_one_in(SNAPSHOT_CHECKS);
     let histories = Histories { runs: &runs, postings: &postings };
-    let beginning = begin(store, histories, &definition, &intake, &options, &patience);
+    let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);
     let Begin { gave_up, found } = notices.telling(observer, beginning).await?;
     if let Some(gave_up) = &gave_up {
         observer.run_given_up(gave_up);
@@ -241,6 +245,9 @@ pub async fn run(
         Found::Run(begun) => begun,
     };
     let run_id = begun.run_id;
+    if begun.before.postings() > 0 {
+        observer.executes_again(&begun.before, intake.postings.len());
+    }
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());

@@ -74,6 +74,61 @@ fn an_interrupted_run_goes_on_without_its_input_though_the_folder_has_more_by_no
 }
 
 #[test]
+fn what_has_completed_is_executed_again_with_a_word_or_left_out() {
+    let workspace = workspace("echo $$ >> calls; echo ok");
+    workspace.run(&["--new"]).expect_code(0);
+    let new = |id: i32| {
+        let text = format!(r#"{{"posting_id":{id},"job_description":"advert {id}"}}"#);
+        workspace.file(&format!("postings/00{id}.json"), text);
+    };
+    new(5);
+    let report = workspace.run(&["--new", "--json"]).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["completed_before"]), (&json!(1), &json!(4)));
+    assert_eq!((&report["read"], &report["repeated"]), (&json!(5), &json!(0)));
+    assert_eq!(calls(&workspace), 5);
+    for more in [&["--new"][..], &[]] {
+        let told = workspace.run(more).expect_code(0).stdout;
+        assert!(told.starts_with("Nothing to do: run "), "{told}");
+        assert!(
+            told.contains("and 1 before it have completed these postings (5 completed)"),
+            "{told}"
+        );
+    }
+    new(6);
+    let told = workspace.run(&[]).expect_code(0).stderr;
+    assert!(told.contains("5 of the 6 postings have completed in this workflow before"), "{told}");
+    assert_eq!(calls(&workspace), 11);
+    workspace.run(&["--new", "--again"]).expect_code(2);
+}
+
+#[test]
+fn what_failed_is_new_until_it_completes() {
+    let workspace = workspace("if grep -q 'advert 2' && [ ! -e healed ]; then exit 3; fi; echo ok");
+    workspace.run(&["--new"]).expect_code(1);
+    for _ in 0..2 {
+        let report = workspace.run(&["--new", "--json"]).expect_code(1).json();
+        assert_eq!((&report["postings"], &report["completed_before"]), (&json!(1), &json!(3)));
+    }
+    workspace.file("healed", "");
+    workspace.run(&["--new"]).expect_code(0);
+    let told = workspace.run(&["--new"]).expect_code(0).stdout;
+    assert!(told.contains("(4 completed)"), "{told}");
+}
+
+#[test]
+fn what_is_new_waits_for_the_run_that_was_interrupted() {
+    let workspace = killed_at_the_third();
+    workspace.file("postings/005.json", r#"{"posting_id":5,"job_description":"advert 5"}"#);
+    let first = workspace.run(&["--new", "--json"]).expect_code(0);
+    assert!(first.stderr.contains("was interrupted and goes on first"), "{first:#?}");
+    let first = first.json();
+    assert_eq!((&first["is_continued"], &first["postings"]), (&json!(true), &json!(4)));
+    let second = workspace.run(&["--new", "--json"]).expect_code(0).json();
+    assert_eq!((&second["is_continued"], &second["postings"]), (&json!(false), &json!(1)));
+    assert_eq!(calls(&workspace), 5);
+}
+
+#[test]
 fn an_interrupted_run_does_not_go_on_with_another_definition() {
     let workspace = killed_at_the_third();
     let path = workspace.path().join("workflow.toml");

@@ -69,6 +69,10 @@ pub(super) struct StartArgs {
     /// The postings: a .json, .jsonl, .txt or .md file, or a folder of them.
     #[arg(long, value_name = "PATH", required = true)]
     pub(super) postings: Option<PathBuf>,
+    /// Take only the postings that no run of this workflow has completed; if one was interrupted, go
+    /// on with that one instead.
+    #[arg(long, conflicts_with = "again")]
+    pub(super) new: bool,
     #[command(flatten)]
     pub(super) common: Common,
     #[command(flatten)]
@@ -119,6 +123,9 @@ pub(super) struct HowArgs {
     /// Give up a run of this workflow that is in progress with other postings or definition.
     #[arg(long)]
     pub(super) abandon: bool,
+    /// As `--new` asks, unless a run goes on instead.
+    #[arg(skip)]
+    pub(super) only_new: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use turing_domain::{Conversation, PostingId, RunId};
 
 use super::output::shown;
 use super::telling::{Below, show, tell, tell_progress};
-use crate::run::{GivenUp, Observer};
+use crate::run::{Before, GivenUp, Observer};
 
 /// Tells progress on standard error.
 #[derive(Debug)]
@@ -44,6 +44,17 @@ impl Drop for Progress {
 impl Observer for Progress {
     fn run_given_up(&mut self, gave_up: &GivenUp) {
         tell(gave_up);
+    }
+
+    fn executes_again(&mut self, before: &Before, postings: usize) {
+        let count = before.postings();
+        let last = before.runs().next_back();
+        let last =
+            last.map_or_else(String::new, |run_id| format!(", the last of them in run {run_id}"));
+        tell(format_args!(
+            "{count} of the {postings} postings have completed in this workflow before{last}; they are \
+             executed again, which `turing run … --new` leaves out"
+        ));
     }
 
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {

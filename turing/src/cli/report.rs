@@ -121,8 +121,8 @@ fn already_completed(
         earlier => format!("and {earlier} before it have"),
     };
     output.line(format_args!(
-        "Nothing to do: run {run_id} of workflow {id} ({name}) {have} completed these postings with \
-         this definition ({}), so no event was added.\nUse --again to run them once more.",
+        "Nothing to do: run {run_id} of workflow {id} ({name}) {have} completed these postings ({}), \
+         so no event was added.\nUse --again to run them once more.",
         reasons.join(", ")
     ));
     if let Some(run_id) = before.failed_in() {
@@ -153,8 +153,12 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
              has all\n",
         );
     }
+    let before = match report.completed_before {
+        0 => String::new(),
+        count => format!(" + {count} completed before"),
+    };
     output.line(format_args!(
-        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"
+        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated{before}"
     ));
     output.line(format_args!("  {postings} postings = {ended} ended + {open} open\n"));
 

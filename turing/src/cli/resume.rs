@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use turing_domain::{RunId, WorkflowId};
+use es_core::Repository;
+use turing_domain::{RunId, WorkflowId, WorkflowRuns};
 
 use super::Failure;
 use super::retry::registered;
@@ -14,6 +15,15 @@ use crate::store::Store;
 pub(super) struct Interrupted {
     account: RunAccount,
     intake: Intake,
+}
+
+/// The run of a workflow that is in progress, if there is one.
+pub(super) async fn open_run(
+    store: &Store,
+    workflow: WorkflowId,
+) -> Result<Option<RunId>, Failure> {
+    let runs = Repository::<WorkflowRuns>::new(store.events.clone());
+    Ok(runs.load(&workflow).await?.state.open_run().map(|run| run.run_id))
 }
 
 /// The run that is meant, which must be in progress.
@@ -37,6 +47,13 @@ pub(super) async fn interrupted(
 }
 
 impl Interrupted {
+    /// True if not all that it began with is known, and nothing was done in it.
+    pub(super) fn is_lost(&self) -> bool {
+        let entered = self.intake.postings.len();
+        let is_whole = self.account.postings.is_none_or(|count| count as usize == entered);
+        !is_whole && is_untouched(&self.account)
+    }
+
     /// What the run began with, if that is known: if all of its postings had entered it.
     pub(super) fn intake(self) -> Result<Intake, Failure> {
         let Self { account, intake } = self;

@@ -14,7 +14,7 @@ use super::interrupts::Interrupts;
 use super::output::{Output, shown};
 use super::progress::Progress;
 use super::report::tell_done;
-use super::resume::interrupted;
+use super::resume::{interrupted, open_run};
 use super::retry::{FailedPostings, failed_postings};
 use super::telling::tell;
 use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
@@ -46,7 +46,7 @@ pub(super) async fn execute(
 }
 
 async fn start(
-    args: StartArgs,
+    mut args: StartArgs,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
@@ -60,14 +60,44 @@ async fn start(
     let done = async {
         // nothing is registered before it is certain that this process may run the workflow
         let lock = store.lock_run(definition.workflow.id).await?;
-        let intake = take_in(&*store.postings, &postings).await?;
+        let mut intake = take_in(&*store.postings, &postings).await?;
+        args.how.only_new = args.new;
+        if args.new && !args.how.abandon {
+            prefer_interrupted(&store, &definition, &mut intake, &mut args.how).await?;
+        }
         let done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
-        Ok(tell_done(&done, &definition.workflow, &args.common, output))
+        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
     store.close().await;
     done
+}
+
+/// Takes the postings of the run that was interrupted, if there is one. One that nothing was done in,
+/// because not all of its postings had entered it, is given up for those that are new now.
+async fn prefer_interrupted(
+    store: &Store,
+    definition: &Definition,
+    intake: &mut Intake,
+    how: &mut HowArgs,
+) -> Result<(), Failure> {
+    let workflow = definition.workflow.id;
+    let Some(run_id) = open_run(store, workflow).await? else { return Ok(()) };
+    let interrupted = interrupted(store, Some(run_id), workflow).await?;
+    if interrupted.is_lost() {
+        how.abandon = true;
+        return Ok(());
+    }
+    tell(format_args!(
+        "run {run_id} was interrupted and goes on first, with the postings that it began with; the \
+         next call takes what is new"
+    ));
+    how.only_new = false;
+    let given = std::mem::replace(intake, interrupted.intake()?);
+    intake.read += given.refused.len();
+    intake.refused = given.refused;
+    Ok(())
 }
 
 async fn retry(
@@ -92,7 +122,7 @@ async fn retry(
         let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
-        Ok(tell_done(&done, &definition.workflow, &args.common, output))
+        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
@@ -113,9 +143,9 @@ async fn resume(
     let done = async {
         let lock = store.lock_run(definition.workflow.id).await?;
         let intake = interrupted(&store, args.run, definition.workflow.id).await?.intake()?;
-        let how = HowArgs { pace: args.pace, again: false, abandon: false };
+        let how = HowArgs { pace: args.pace, again: false, abandon: false, only_new: false };
         let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
-        Ok(tell_done(&done, &definition.workflow, &args.common, output))
+        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
@@ -182,6 +212,7 @@ pub(super) async fn run_in(
         options.parallelism = enough_for;
     }
     options.again = how.again;
+    options.only_new = how.only_new;
     options.abandon = how.abandon;
     options.snapshot_interval = how.pace.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);

@@ -1,6 +1,6 @@
 //! How postings ended in earlier runs of the workflow.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use es_core::{LoadError, Repository};
 use futures_util::future::join_all;
@@ -39,6 +39,11 @@ impl Before {
         self.postings - self.ended.get(&EndReason::Completed).copied().unwrap_or_default()
     }
 
+    /// True if all of them completed, and there are some.
+    pub(super) fn is_completed(&self) -> bool {
+        self.postings > 0 && self.failed() == 0
+    }
+
     /// The runs in which they ended, the one that began first at the front.
     pub fn runs(&self) -> impl DoubleEndedIterator<Item = RunId> + ExactSizeIterator {
         self.runs.values().copied()
@@ -63,8 +68,9 @@ impl Before {
 pub(super) struct Looked {
     /// How they ended under the definition that is to be run.
     pub(super) here: Before,
-    /// Those that completed, under whichever definition.
-    pub(super) completed: Before,
+    /// Those that completed, under whichever definition, and how.
+    pub(super) completed: BTreeSet<PostingId>,
+    pub(super) completions: Before,
 }
 
 /// How a posting ended in a run.
@@ -100,7 +106,7 @@ pub(super) async fn look(
     looked.here.postings = ids.len();
     for some in ids.chunks(SIDE_BY_SIDE) {
         let loading: Vec<_> = some.iter().map(|id| state_of(postings, *id, patience)).collect();
-        for state in join_all(loading).await {
+        for (posting, state) in some.iter().zip(join_all(loading).await) {
             let Some(state) = state? else { continue };
             let endings = state.ended_runs().iter().filter_map(|(run_id, terminal)| {
                 let (place, is_here) = *known.get(run_id)?;
@@ -114,8 +120,9 @@ pub(super) async fn look(
             }
             let completed = endings.iter().filter(|ending| ending.reason.is_normal());
             if let Some(ending) = completed.max_by_key(|ending| ending.rank()) {
-                looked.completed.postings += 1;
-                looked.completed.take(ending);
+                looked.completed.insert(*posting);
+                looked.completions.postings += 1;
+                looked.completions.take(ending);
             }
         }
     }

@@ -38,6 +38,8 @@ pub(super) struct Begun {
     pub(super) started_by: Option<EventId>,
     /// When the run began, if it began before this call.
     pub(super) began: Option<Timestamp>,
+    /// Which of its postings completed before, and are executed again.
+    pub(super) before: Before,
 }
 
 /// Where it is read what came before.
@@ -52,12 +54,18 @@ pub(super) async fn begin(
     store: &Store,
     Histories { runs, postings }: Histories<'_>,
     definition: &Definition,
-    intake: &Intake,
+    intake: &mut Intake,
     options: &RunOptions,
     patience: &Patience,
 ) -> Result<Begin, RunError> {
     let workflow_id = definition.workflow.id;
     let state = patience.persist(|| runs_of(runs, workflow_id)).await?;
+    let (mut here, mut before) = (Before::default(), Before::default());
+    if options.only_new && !state.all().is_empty() {
+        let looked = look(postings, &state, &definition.digest, intake, patience).await?;
+        intake.leave_out(&looked.completed);
+        here = looked.completions;
+    }
     let input_digest = intake.digest();
     let mut gave_up = None;
     if let Some(open) = state.open_run() {
@@ -73,7 +81,7 @@ pub(super) async fn begin(
         if others.is_none() && !is_other_definition {
             let looking = patience.persist(|| started_event(runs, workflow_id, run_id));
             let (started_by, began) = looking.await?.unzip();
-            let begun = Begun { run_id, is_continued: true, started_by, began };
+            let begun = Begun { run_id, is_continued: true, started_by, began, before };
             return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
         if !options.abandon {
@@ -84,14 +92,15 @@ pub(super) async fn begin(
         gave_up = Some(give_up(store, open, patience).await?);
         patience.persist(|| fail(runs, workflow_id, run_id, "abandoned")).await?;
     }
-    let mut before = Before::default();
-    // who asks for it again wants it whatever came before
-    if !options.again && !state.all().is_empty() {
-        let looking = look(postings, &state, &definition.digest, intake, patience);
-        before = looking.await?.here;
-        if before.failed() == 0 {
-            return Ok(Begin { gave_up, found: Found::Done(before) });
-        }
+    // who asks for it again, or for what is new, wants it whatever came before
+    let again = options.again || options.only_new;
+    if !again && !state.all().is_empty() {
+        let looked = look(postings, &state, &definition.digest, intake, patience).await?;
+        (here, before) = (looked.here, looked.completions);
+    }
+    let is_done = if again { intake.postings.is_empty() } else { here.is_completed() };
+    if is_done {
+        return Ok(Begin { gave_up, found: Found::Done(here) });
     }
     let run_id = RunId(options.environment.event_ids.next_id().as_uuid());
     let start = RunStart {
@@ -100,13 +109,13 @@ pub(super) async fn begin(
         posting_count: u32::try_from(intake.postings.len()).unwrap_or(u32::MAX),
         input_digest,
         definition_digest: definition.digest.clone(),
-        again: options.again,
+        again,
     };
     let found = match patience.persist(|| start_run(runs, &start)).await? {
         Ok(started_by) => {
-            Found::Run(Begun { run_id, is_continued: false, started_by, began: None })
+            Found::Run(Begun { run_id, is_continued: false, started_by, began: None, before })
         }
-        Err(_) => Found::Done(before),
+        Err(_) => Found::Done(here),
     };
     Ok(Begin { gave_up, found })
 }

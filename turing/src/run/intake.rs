@@ -26,12 +26,21 @@ pub struct Intake {
     pub read: usize,
     /// What was not taken, and why.
     pub refused: Vec<RefusedPosting>,
+    /// How many postings were left out because a run of the workflow has completed them.
+    pub completed_before: usize,
 }
 
 impl Intake {
     /// How many items repeat another one of the same intake.
     pub fn repeated(&self) -> usize {
-        self.read - self.refused.len() - self.postings.len()
+        self.read - self.refused.len() - self.postings.len() - self.completed_before
+    }
+
+    /// Leaves out what has completed.
+    pub(super) fn leave_out(&mut self, completed: &BTreeSet<PostingId>) {
+        let count = self.postings.len();
+        self.postings.retain(|posting, _| !completed.contains(posting));
+        self.completed_before += count - self.postings.len();
     }
 
     /// SHA-256 over ids and contents: equal if the same postings with the same content were read.

@@ -12,7 +12,7 @@ use crate::postings::RefusedPosting;
 
 /// What a run did, in this process, and where every posting stands now.
 ///
-/// `read = refused + repeated + postings` and `postings = ended + open`.
+/// `read = refused + repeated + completed_before + postings` and `postings = ended + open`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The run.
@@ -26,6 +26,8 @@ pub struct Report {
     pub refused: Vec<RefusedPosting>,
     /// How many items were read more than once.
     pub repeated: usize,
+    /// How many postings were left out because a run of the workflow has completed them.
+    pub completed_before: usize,
     /// How many postings the run has.
     pub postings: usize,
     /// How many postings have an open position.
@@ -119,6 +121,7 @@ impl Report {
             read: intake.read,
             refused: intake.refused.clone(),
             repeated: intake.repeated(),
+            completed_before: intake.completed_before,
             postings: intake.postings.len(),
             open: intake.postings.len(),
             ended: Vec::new(),
