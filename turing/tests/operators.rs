@@ -74,6 +74,16 @@ fn an_interrupted_run_goes_on_without_its_input_though_the_folder_has_more_by_no
 }
 
 #[test]
+fn the_line_that_a_run_begins_with_names_its_workflow_and_its_store() {
+    let workspace = workspace("echo ok");
+    let told = workspace.run(&[]).expect_code(0).stderr;
+    let store = workspace.path().canonicalize().unwrap().join("turing.db");
+    let line =
+        format!(" of workflow 3001 (test) in sqlite:{} begins with 4 postings\n", store.display());
+    assert!(told.contains(&line), "{told}");
+}
+
+#[test]
 fn what_has_completed_is_executed_again_with_a_word_or_left_out() {
     let workspace = workspace("echo $$ >> calls; echo ok");
     workspace.run(&["--new"]).expect_code(0);

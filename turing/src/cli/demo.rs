@@ -48,7 +48,7 @@ pub(super) async fn execute(
             refused.source_name = refused.source_name.replace(&prefix, "");
         }
         example = intake.postings.keys().next().copied();
-        let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
+        let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
         tell_done(&done, &definition.workflow, &common, output);
         // some postings are broken on purpose: only what stayed open is a finding
         let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));

@@ -24,7 +24,7 @@ use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, IntakeError, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::script::THIS_PROGRAM;
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreUrl};
 
 pub(super) async fn execute(
     args: RunArgs,
@@ -65,7 +65,7 @@ async fn start(
         if args.new && !args.how.abandon {
             prefer_interrupted(&store, &definition, &mut intake, &mut args.how).await?;
         }
-        let done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        let done = run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
         Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
@@ -119,7 +119,8 @@ async fn retry(
         tell(format_args!("{count} postings failed in run {run_id}; once more"));
         // the same postings through the same definition are what is asked for
         args.how.again = true;
-        let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        let mut done =
+            run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
         Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
@@ -144,7 +145,7 @@ async fn resume(
         let lock = store.lock_run(definition.workflow.id).await?;
         let intake = interrupted(&store, args.run, definition.workflow.id).await?.intake()?;
         let how = HowArgs { pace: args.pace, again: false, abandon: false, only_new: false };
-        let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
+        let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
         Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
@@ -184,6 +185,7 @@ pub(super) struct Done {
 /// Runs, and stops cleanly when the user interrupts.
 pub(super) async fn run_in(
     store: &Store,
+    url: &StoreUrl,
     lock: &RunLock,
     definition: &Definition,
     intake: Intake,
@@ -216,7 +218,7 @@ pub(super) async fn run_in(
     options.abandon = how.abandon;
     options.snapshot_interval = how.pace.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(&definition.workflow, url);
     let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);
