@@ -20,6 +20,7 @@ mod postings;
 mod progress;
 mod projection;
 mod report;
+mod resume;
 mod retry;
 mod run;
 mod runs;
@@ -70,8 +71,8 @@ enum Command {
     Demo(DemoArgs),
     /// Make a PostgreSQL database into a store, or bring a store up to date.
     Migrate(migrate::MigrateArgs),
-    /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
-    /// retry` look at a run and repeat what failed in it.
+    /// Run a workflow over postings, or continue a run that was interrupted; `run show`, `run retry`
+    /// and `run resume` look at a run, repeat what failed in it, and go on with it as it began.
     Run(RunArgs),
     /// Look after the read models: list, run, show, rebuild, repair.
     Projection(projection::ProjectionArgs),

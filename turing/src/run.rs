@@ -17,11 +17,14 @@
 mod agenda;
 mod apart;
 mod attempt;
+mod before;
 mod begin;
 mod breaker;
 mod clocks;
+mod difference;
 mod enter;
 mod error;
+mod give_up;
 mod intake;
 mod locked;
 mod notices;
@@ -52,17 +55,21 @@ use crate::store::Store;
 
 pub use agenda::{Agenda, Gate, Task, Wave};
 use apart::Apart;
-use begin::{Begin, begin, fail};
+pub use before::Before;
+use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
 use clocks::Clocks;
 pub use clocks::{SystemTimer, Timer};
-use error::told;
+pub use difference::Difference;
 pub use error::{RunError, StepError};
+use error::{told, unless_stopped};
+pub use give_up::{GivenUp, postings_of};
 pub use intake::{Intake, IntakeError, take_in};
 use notices::Notices;
 pub use observer::Observer;
 use patience::Patience;
 use pauses::Pauses;
+use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
 
@@ -81,6 +88,9 @@ pub struct RunOptions {
     pub parallelism: NonZeroUsize,
     /// Run the same postings through the same definition once more.
     pub again: bool,
+    /// Leave out the postings that some run of this workflow has completed, and run the others
+    /// whatever came before.
+    pub only_new: bool,
     /// Give up a run of this workflow that is in progress with other postings or another
     /// definition.
     pub abandon: bool,
@@ -100,6 +110,7 @@ impl RunOptions {
             supervisor: supervisor.into(),
             parallelism,
             again: false,
+            only_new: false,
             abandon: false,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             environment: Environment::default(),
@@ -116,8 +127,9 @@ pub enum RunOutcome {
     /// It was asked to stop; what is open can be continued. If nothing is, the run is not recorded as
     /// complete yet, and whoever continues it does that.
     Stopped(Report),
-    /// The same postings went through the same definition before; nothing was added.
-    AlreadyCompleted(RunId),
+    /// The same postings went through the same definition in an earlier run, or all of them completed
+    /// it in several; or nothing is new, if that was asked for. Nothing was added.
+    AlreadyCompleted(Before),
 }
 
 /// What all tasks of a run share.
@@ -192,7 +204,7 @@ pub async fn run(
     store: &Store,
     lock: &RunLock,
     definition: Definition,
-    intake: Intake,
+    mut intake: Intake,
     options: RunOptions,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
@@ -213,23 +225,31 @@ pub async fn run(
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let beginning = begin(store, &runs, &definition, &intake, &options, &patience);
-    let begun = match notices.telling(observer, beginning).await? {
-        Begin::Done(run_id) => return Ok(RunOutcome::AlreadyCompleted(run_id)),
-        Begin::Run(begun) => begun,
-    };
-    for Left { posting, reason } in &begun.not_released {
-        observer.posting_left(*posting, reason);
-    }
-    let run_id = begun.run_id;
-    observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
-
     let (queue, worker) = SnapshotQueue::new(store.snapshots.clone(), 1_000);
     let worker = tokio::spawn(worker.run());
-    let postings = Repository::new(store.events.clone())
+    let postings = Repository::<Posting>::new(store.events.clone())
         .with_environment(environment.clone())
         .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
         .checked_one_in(SNAPSHOT_CHECKS);
+    let histories = Histories { runs: &runs, postings: &postings };
+    let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);
+    let Begin { gave_up, found } = notices.telling(observer, beginning).await?;
+    if let Some(gave_up) = &gave_up {
+        observer.run_given_up(gave_up);
+        for Left { posting, reason } in &gave_up.not_released {
+            observer.posting_left(*posting, reason);
+        }
+    }
+    let begun = match found {
+        Found::Done(before) => return Ok(RunOutcome::AlreadyCompleted(before)),
+        Found::Run(begun) => begun,
+    };
+    let run_id = begun.run_id;
+    if begun.before.postings() > 0 {
+        observer.executes_again(&begun.before, intake.postings.len());
+    }
+    observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
+
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
     let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
@@ -265,7 +285,7 @@ pub async fn run(
         notices,
         observer,
     };
-    run.report.not_released = begun.not_released;
+    run.report.gave_up = gave_up;
     let done = run.carry_out(intake.postings.keys().copied().collect()).await;
     run.observer.run_ends();
     if let (Err(error @ RunError::Posting { .. }), false) = (&done, begun.is_continued) {
@@ -353,14 +373,6 @@ impl Run<'_> {
     }
 }
 
-/// What a run does not begin once it is asked to stop is no failure of it.
-fn unless_stopped(done: Result<(), RunError>) -> Result<(), RunError> {
-    match done {
-        Err(RunError::NotBegun) => Ok(()),
-        done => done,
-    }
-}
-
 /// Records that all postings of the run are terminal.
 async fn complete(
     runs: &Repository<WorkflowRuns>,
@@ -381,12 +393,4 @@ async fn complete(
         .await
         .map_err(RunError::record)?;
     Ok(())
-}
-
-/// The largest amount of memory that this process ever held, where the system tells it.
-fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }

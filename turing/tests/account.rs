@@ -66,6 +66,53 @@ fn only_what_failed_is_run_once_more() {
 }
 
 #[test]
+fn a_retry_counts_as_a_part_of_the_run_that_it_retries() {
+    let workspace = workspace();
+    workspace
+        .script("check.sh", "if [ -e ill ] && grep -q 'advert [24]'; then exit 3; fi; echo ok");
+    workspace.file("ill", "");
+    workspace.run(&[]).expect_code(1);
+    let retry = ["run", "retry", "--workflow", "workflow.toml"];
+    // what fails once more is told, and by its last run
+    workspace.turing(&retry).expect_code(1);
+    let told = workspace.run(&[]).expect_code(1).stdout;
+    assert!(told.contains("(2 completed, 2 actor_failed)"), "{told}");
+    let runs = workspace.runs();
+    let hint = format!("turing run retry {}`", runs[1]["run_id"].as_str().unwrap());
+    assert!(told.contains(&hint), "{told}");
+
+    fs::remove_file(workspace.path().join("ill")).unwrap();
+    workspace.turing(&retry).expect_code(0);
+    let before = workspace.events(2);
+    let told = workspace.run(&[]).expect_code(0).stdout;
+    assert!(told.starts_with("Nothing to do: run "), "{told}");
+    assert!(told.contains("(4 completed)") && !told.contains("retry"), "{told}");
+    assert_eq!(workspace.events(2), before);
+    assert_eq!(workspace.runs().as_array().unwrap().len(), 3);
+    workspace.run(&["--again"]).expect_code(0);
+}
+
+#[test]
+fn what_several_runs_have_completed_with_this_definition_is_not_executed_again() {
+    let workspace = workspace();
+    for file in ["postings/001.json", "postings/002.json"] {
+        let run = ["run", "--workflow", "workflow.toml", "--postings", file];
+        workspace.turing(&run).expect_code(0);
+    }
+    for name in ["003.json", "004.json"] {
+        fs::remove_file(workspace.path().join("postings").join(name)).unwrap();
+    }
+    let told = workspace.run(&[]).expect_code(0).stdout;
+    assert!(told.starts_with("Nothing to do: run ") && told.contains("and 1 before it"), "{told}");
+    // under another definition they are
+    let path = workspace.path().join("workflow.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("# other\n{text}")).unwrap();
+    let report = workspace.run(&["--json"]).expect_code(0).json();
+    assert_eq!(report["postings"], 2);
+}
+
+#[test]
 fn a_run_in_which_everything_failed_is_retried_whole() {
     let workspace = workspace();
     workspace.script("check.sh", "exit 3");

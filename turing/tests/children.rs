@@ -184,17 +184,20 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
     let workspace = Workspace::new();
     workspace.postings(8);
     let go = fifo(workspace.path().join("go"));
-    workspace.script("check.sh", "grep -q 'advert 1\"' && { echo > there; cat go; }; echo ok");
+    let body = "grep -q 'advert 1\"' && { echo $PPID > there.new; mv there.new there; cat go; }; echo ok";
+    workspace.script("check.sh", body);
     workspace.definition(10, &[(10, "check", END)]);
     let mut run = as_a_user_with_limits(&workspace, &["--parallel", "1"]);
     let mut told = BufReader::new(run.stderr.take().unwrap());
     eventually("the first script runs", || workspace.path().join("there").exists()).await;
+    let supervisor = fs::read_to_string(workspace.path().join("there")).unwrap();
 
-    // it has more threads than this, so that it can start nothing more
-    limit_processes(&run, "1");
+    // it has more threads than this, so that it can start nothing more, and so has who supervises
+    limit_processes(run.id(), "1");
+    limit_processes(supervisor.trim().parse().unwrap(), "1");
     fs::write(go, "").unwrap();
     read_until(&mut told, "wait until their scripts can be started");
-    limit_processes(&run, &getrlimit(Resource::Nproc).maximum.unwrap().to_string());
+    limit_processes(run.id(), &getrlimit(Resource::Nproc).maximum.unwrap().to_string());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut told, &mut rest).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(0), "{rest}");
@@ -208,9 +211,9 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
 }
 
 /// Limits the processes of the user that a program runs as, as that user: root may lack the right.
-fn limit_processes(run: &Child, count: &str) {
+fn limit_processes(process: u32, count: &str) {
     let mut command = Command::new("prlimit");
-    command.args(["--pid", &run.id().to_string(), &format!("--nproc={count}:")]);
+    command.args(["--pid", &process.to_string(), &format!("--nproc={count}:")]);
     if geteuid().is_root() {
         command.uid(SOMEBODY).gid(SOMEBODY);
     }

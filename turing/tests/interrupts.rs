@@ -40,7 +40,7 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     let lines: String = (1..=COUNT)
         .map(|id| format!("{{\"posting_id\":{id},\"job_description\":\"advert {id}\"}}\n"))
         .collect();
-    workspace.file("many.jsonl", lines);
+    workspace.file("many.jsonl", &lines);
     let arguments = ["run", "--workflow", "workflow.toml", "--postings", "many.jsonl", "--json"];
     let mut run = spawn(&mut workspace.command(&arguments));
     let mut told = run.told();
@@ -55,6 +55,18 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     let entered = store.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
     assert_eq!(report["not_entered"], json!(COUNT - entered));
     assert!(entered < COUNT, "not all of them entered first");
+    // who has not entered is known to the command that began it only
+    let answer = workspace.turing(&["run", "resume", "--workflow", "workflow.toml"]).expect_code(2);
+    let told = format!("interrupted when {entered} of its {COUNT} postings had entered it");
+    assert!(answer.stderr.contains(&told), "{answer:#?}");
+    assert!(answer.stderr.contains("which loses nothing"), "{answer:#?}");
+    // and is no reason to let new ones wait
+    let new = "{\"posting_id\":6000,\"job_description\":\"new\"}\n";
+    workspace.file("few.jsonl", format!("{}{new}", lines.split_inclusive('\n').next().unwrap()));
+    let few = ["run", "--workflow", "workflow.toml", "--postings", "few.jsonl", "--new"];
+    let answer = workspace.turing(&few).expect_code(0);
+    let told = format!("is given up; it had {COUNT} postings");
+    assert!(answer.stderr.contains(&told), "{answer:#?}");
 }
 
 #[test]

@@ -19,9 +19,9 @@ fn workspace(body: &str) -> Workspace {
     workspace
 }
 
-#[test]
-fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_goes_on() {
-    // the program is killed when it comes to the third posting
+/// Four postings; the program is killed when it comes to the third one, until that is healed. What
+/// was executed is counted.
+fn killed_at_the_third() -> Workspace {
     let workspace = workspace(&format!(
         "if grep -q 'advert 3' && [ ! -e healed ]; then kill -9 {PROGRAM_PID}; exit 1; fi\n\
              echo $$ >> calls; echo ok"
@@ -29,6 +29,18 @@ fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_go
     workspace.run(&["--parallel", "1"]);
     assert_eq!(names(&workspace.events(1)).last(), Some(&"posting_terminal"));
     workspace.file("healed", "");
+    workspace
+}
+
+fn calls(workspace: &Workspace) -> usize {
+    fs::read_to_string(workspace.path().join("calls")).unwrap().lines().count()
+}
+
+const RESUME: [&str; 4] = ["run", "resume", "--workflow", "workflow.toml"];
+
+#[test]
+fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_goes_on() {
+    let workspace = killed_at_the_third();
     let text = fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
     workspace.file("other.toml", text.replace("id = 3001", "id = 4001"));
     let other = ["run", "--workflow", "other.toml", "--postings", "postings/001.json"];
@@ -39,10 +51,122 @@ fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_go
     assert_eq!((&report["postings"], &report["open"]), (&json!(4), &json!(0)));
     assert_eq!(report["ended"][0]["postings"], 4);
     assert_eq!(workspace.events(1), before, "nothing more happens to it");
-    let calls = fs::read_to_string(workspace.path().join("calls")).unwrap();
-    assert_eq!(calls.lines().count(), 5, "four postings, and one of them in two workflows");
+    assert_eq!(calls(&workspace), 5, "four postings, and one of them in two workflows");
     let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
     assert_eq!(account["workflow_id"], "4001", "the run that began last");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_without_its_input_though_the_folder_has_more_by_now() {
+    let workspace = killed_at_the_third();
+    workspace.file("postings/005.json", r#"{"posting_id":5,"job_description":"advert 5"}"#);
+    let told = workspace.run(&[]).expect_code(2).stderr;
+    let difference = "other postings: it has 4, and 5 are given; not among them: posting 5 \
+                      (postings/005.json); finish it as it began with `turing run resume --workflow \
+                      workflow.toml`";
+    assert!(told.contains(difference), "{told}");
+    fs::remove_dir_all(workspace.path().join("postings")).unwrap();
+    let report = workspace.turing(&[&RESUME[..], &["--json"]].concat()).expect_code(0).json();
+    assert_eq!((&report["is_continued"], &report["postings"]), (&json!(true), &json!(4)));
+    assert_eq!((&report["open"], calls(&workspace)), (&json!(0), 4));
+    let told = workspace.turing(&RESUME).expect_code(1).stderr;
+    assert!(told.contains("is over; nothing is left of it"), "{told}");
+}
+
+#[test]
+fn the_line_that_a_run_begins_with_names_its_workflow_and_its_store() {
+    let workspace = workspace("echo ok");
+    let told = workspace.run(&[]).expect_code(0).stderr;
+    let store = workspace.path().canonicalize().unwrap().join("turing.db");
+    let line =
+        format!(" of workflow 3001 (test) in sqlite:{} begins with 4 postings\n", store.display());
+    assert!(told.contains(&line), "{told}");
+}
+
+#[test]
+fn what_has_completed_is_executed_again_with_a_word_or_left_out() {
+    let workspace = workspace("echo $$ >> calls; echo ok");
+    workspace.run(&["--new"]).expect_code(0);
+    let new = |id: i32| {
+        let text = format!(r#"{{"posting_id":{id},"job_description":"advert {id}"}}"#);
+        workspace.file(&format!("postings/00{id}.json"), text);
+    };
+    new(5);
+    let report = workspace.run(&["--new", "--json"]).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["completed_before"]), (&json!(1), &json!(4)));
+    assert_eq!((&report["read"], &report["repeated"]), (&json!(5), &json!(0)));
+    assert_eq!(calls(&workspace), 5);
+    for more in [&["--new"][..], &[]] {
+        let told = workspace.run(more).expect_code(0).stdout;
+        assert!(told.starts_with("Nothing to do: run "), "{told}");
+        assert!(
+            told.contains("and 1 before it have completed these postings (5 completed)"),
+            "{told}"
+        );
+    }
+    new(6);
+    let told = workspace.run(&[]).expect_code(0).stderr;
+    assert!(told.contains("5 of the 6 postings have completed in this workflow before"), "{told}");
+    assert_eq!(calls(&workspace), 11);
+    workspace.run(&["--new", "--again"]).expect_code(2);
+}
+
+#[test]
+fn what_failed_is_new_until_it_completes() {
+    let workspace = workspace("if grep -q 'advert 2' && [ ! -e healed ]; then exit 3; fi; echo ok");
+    workspace.run(&["--new"]).expect_code(1);
+    for _ in 0..2 {
+        let report = workspace.run(&["--new", "--json"]).expect_code(1).json();
+        assert_eq!((&report["postings"], &report["completed_before"]), (&json!(1), &json!(3)));
+    }
+    workspace.file("healed", "");
+    workspace.run(&["--new"]).expect_code(0);
+    let told = workspace.run(&["--new"]).expect_code(0).stdout;
+    assert!(told.contains("(4 completed)"), "{told}");
+}
+
+#[test]
+fn what_is_new_waits_for_the_run_that_was_interrupted() {
+    let workspace = killed_at_the_third();
+    workspace.file("postings/005.json", r#"{"posting_id":5,"job_description":"advert 5"}"#);
+    let first = workspace.run(&["--new", "--json"]).expect_code(0);
+    assert!(first.stderr.contains("was interrupted and goes on first"), "{first:#?}");
+    let first = first.json();
+    assert_eq!((&first["is_continued"], &first["postings"]), (&json!(true), &json!(4)));
+    let second = workspace.run(&["--new", "--json"]).expect_code(0).json();
+    assert_eq!((&second["is_continued"], &second["postings"]), (&json!(false), &json!(1)));
+    assert_eq!(calls(&workspace), 5);
+}
+
+#[test]
+fn an_interrupted_run_does_not_go_on_with_another_definition() {
+    let workspace = killed_at_the_third();
+    let path = workspace.path().join("workflow.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("# other\n{text}")).unwrap();
+    let told = workspace.turing(&RESUME).expect_code(2).stderr;
+    assert!(told.contains("is in progress with another definition; finish it with"), "{told}");
+    assert_eq!(calls(&workspace), 2);
+    fs::write(&path, text).unwrap();
+    let run_id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();
+    workspace.turing(&[&RESUME[..], &[&run_id]].concat()).expect_code(0);
+    assert_eq!(calls(&workspace), 4);
+}
+
+#[test]
+fn a_retry_that_was_killed_goes_on_by_itself() {
+    let workspace = workspace("exit 3");
+    workspace.run(&[]).expect_code(1);
+    workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));
+    let retry = ["run", "retry", "--workflow", "workflow.toml"];
+    workspace.turing(&[&retry[..], &["--parallel", "1"]].concat());
+    workspace.script("check.sh", "echo ok");
+    let told = workspace.turing(&retry).expect_code(1).stderr;
+    assert!(told.contains("turing run resume"), "{told}");
+    workspace.turing(&RESUME).expect_code(0);
+    let runs = workspace.runs();
+    let statuses: Vec<_> = runs.as_array().unwrap().iter().map(|run| &run["status"]).collect();
+    assert_eq!(statuses, ["completed", "completed"]);
 }
 
 #[test]

@@ -264,8 +264,18 @@ fn a_run_in_progress_with_other_postings_is_named_and_can_be_abandoned() {
     fs::remove_file(workspace.path().join("postings/003.json")).unwrap();
     let answer = workspace.run(&[]).expect_code(2);
     assert!(answer.stderr.contains("is in progress with other postings"), "{answer:#?}");
+    assert!(
+        answer.stderr.contains("it has 3, and 2 are given; not given: posting 3;"),
+        "{answer:#?}"
+    );
     assert!(answer.stderr.contains("--abandon"), "{answer:#?}");
-    workspace.run(&["--abandon"]).expect_code(0);
+    let run_id = workspace.runs()[0]["run_id"].take();
+    let answer = workspace.run(&["--abandon", "--json"]).expect_code(0);
+    let gave_up =
+        format!("run {} is given up; it had 3 postings, 3 abandoned;", run_id.as_str().unwrap());
+    assert!(answer.stderr.contains(&gave_up), "{answer:#?}");
+    let gave_up = &answer.json()["gave_up"];
+    assert_eq!((&gave_up["run_id"], &gave_up["ended"]), (&run_id, &json!({"abandoned": 3})));
     let runs = workspace.runs();
     let statuses: Vec<_> =
         runs.as_array().unwrap().iter().map(|run| run["status"].as_str().unwrap()).collect();

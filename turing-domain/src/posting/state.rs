@@ -62,6 +62,11 @@ impl Posting {
         self.ended_runs.get(&run_id)
     }
 
+    /// How the posting ended in each run in which it did.
+    pub fn ended_runs(&self) -> &BTreeMap<RunId, Terminal> {
+        &self.ended_runs
+    }
+
     /// True while the posting is in this run and has not ended in it.
     pub fn is_open_in(&self, run_id: RunId) -> bool {
         !self.is_terminal && self.run.as_ref().is_some_and(|run| run.run_id() == run_id)

@@ -5,14 +5,14 @@ use crate::ids::{RunId, WorkflowId};
 use crate::workflow::command::{RunCompletion, RunStart};
 use crate::workflow::event::WorkflowEvent;
 use crate::workflow::rejection::WorkflowRejection;
-use crate::workflow::state::{RunStatus, WorkflowRun, WorkflowRuns};
+use crate::workflow::state::{RunStatus, WorkflowRuns};
 
 impl WorkflowRuns {
     /// Begins a run. Nothing happens if that run goes on already.
     ///
     /// # Errors
     ///
-    /// When another run goes on, when the run is over, or when the last completed run did the same.
+    /// When another run goes on, when the run is over, or when a completed run did the same.
     pub fn start(&self, start: &RunStart) -> Result<Vec<WorkflowEvent>, WorkflowRejection> {
         let run_id = start.run_id;
         if let Some(open) = self.open_run() {
@@ -24,11 +24,8 @@ impl WorkflowRuns {
         if self.run(run_id).is_some() {
             return Err(WorkflowRejection::RunOver { run_id });
         }
-        let is_same = |run: &&WorkflowRun| {
-            run.input_digest.as_ref() == Some(&start.input_digest)
-                && run.definition_digest.as_ref() == Some(&start.definition_digest)
-        };
-        if let Some(done) = self.last_completed().filter(is_same).filter(|_| !start.again) {
+        let done = self.completed_with(&start.input_digest, &start.definition_digest);
+        if let Some(done) = done.filter(|_| !start.again) {
             return Err(WorkflowRejection::AlreadyCompleted { run_id: done.run_id });
         }
         Ok(vec![WorkflowEvent::WorkflowStarted {

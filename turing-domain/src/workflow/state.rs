@@ -55,9 +55,13 @@ impl WorkflowRuns {
         self.runs.iter().rfind(|run| run.status == RunStatus::Open)
     }
 
-    /// The completed run that began last.
-    pub fn last_completed(&self) -> Option<&WorkflowRun> {
-        self.runs.iter().rfind(|run| run.status == RunStatus::Completed)
+    /// The last run that completed this input with this definition, whatever ran after it.
+    pub fn completed_with(&self, input: &str, definition: &str) -> Option<&WorkflowRun> {
+        self.runs.iter().rfind(|run| {
+            run.status == RunStatus::Completed
+                && run.input_digest.as_deref() == Some(input)
+                && run.definition_digest.as_deref() == Some(definition)
+        })
     }
 
     fn end(&mut self, run_id: Option<RunId>, status: RunStatus) {

@@ -102,6 +102,14 @@ fn the_same_input_is_not_run_again_unless_asked_for() {
 }
 
 #[test]
+fn the_same_input_is_not_run_again_whatever_ran_after_it() {
+    // such as a retry of what failed in it
+    given::<WorkflowRuns>([started(1, "a"), completed(1), started(2, "b"), completed(2)])
+        .when(|runs| runs.start(&start(3, "a")))
+        .then_rejected(WorkflowRejection::AlreadyCompleted { run_id: run(1) });
+}
+
+#[test]
 fn a_failed_run_does_not_keep_its_input_from_running_again() {
     given::<WorkflowRuns>([started(1, "a"), failed(1)])
         .when(|runs| runs.start(&start(2, "a")))

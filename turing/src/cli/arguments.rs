@@ -56,6 +56,9 @@ pub(super) enum RunCommand {
     Show(ShowArgs),
     /// Run the postings that failed in a run once more, as a run of their own.
     Retry(RetryArgs),
+    /// Go on with a run that was interrupted, with the postings that it began with; a `run retry`,
+    /// too.
+    Resume(ResumeArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +70,10 @@ pub(super) struct StartArgs {
     /// lines on standard input.
     #[arg(long, value_name = "PATH", required = true)]
     pub(super) postings: Option<PathBuf>,
+    /// Take only the postings that no run of this workflow has completed; if one was interrupted, go
+    /// on with that one instead.
+    #[arg(long, conflicts_with = "again")]
+    pub(super) new: bool,
     #[command(flatten)]
     pub(super) common: Common,
     #[command(flatten)]
@@ -95,16 +102,38 @@ pub(super) struct RetryArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The run's id [default: the run of the workflow that is in progress]
+    pub(super) run: Option<RunId>,
+    /// The workflow definition that it began with, a TOML file.
+    #[arg(long, value_name = "FILE")]
+    pub(super) workflow: PathBuf,
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(flatten)]
+    pub(super) pace: PaceArgs,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct HowArgs {
-    /// How many postings are attempted side by side [default: the number of processors]
-    #[arg(long, value_name = "N")]
-    pub(super) parallel: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(super) pace: PaceArgs,
     /// Run the same postings through the same definition once more.
     #[arg(long)]
     pub(super) again: bool,
     /// Give up a run of this workflow that is in progress with other postings or definition.
     #[arg(long)]
     pub(super) abandon: bool,
+    /// As `--new` asks, unless a run goes on instead.
+    #[arg(skip)]
+    pub(super) only_new: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PaceArgs {
+    /// How many postings are attempted side by side [default: the number of processors]
+    #[arg(long, value_name = "N")]
+    pub(super) parallel: Option<NonZeroUsize>,
     /// Keep a posting's state each time it passes a multiple of so many events.
     // a text here, because a wrong one in the environment must not stop `run show`
     #[arg(
@@ -116,7 +145,7 @@ pub(super) struct HowArgs {
     pub(super) snapshot_interval: String,
 }
 
-impl HowArgs {
+impl PaceArgs {
     pub(super) fn snapshot_interval(&self) -> Result<NonZeroU64, Failure> {
         let text = &self.snapshot_interval;
         text.trim().parse().map_err(|_| Failure::SnapshotInterval { text: shown(text, 40) })

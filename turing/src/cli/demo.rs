@@ -21,7 +21,7 @@ pub(super) async fn execute(
 ) -> Result<Verdict, Failure> {
     interrupts.before()?;
     let DemoArgs { common, files, how } = args;
-    how.snapshot_interval()?;
+    how.pace.snapshot_interval()?;
     let failed = |folder: &Path, source| Failure::DemoFiles { folder: folder.to_owned(), source };
     let temporary = match files {
         Some(_) => None,
@@ -52,8 +52,8 @@ pub(super) async fn execute(
         }
         intake.refused.iter().for_each(tell_refused);
         example = intake.postings.keys().next().copied();
-        let done = run_in(&store, &lock, &definition, intake, how, interrupts).await?;
-        tell_done(&store, &done, &definition.workflow, &common, output).await?;
+        let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
+        tell_done(&done, &definition.workflow, &common, output);
         // some postings are broken on purpose: only what stayed open is a finding
         let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
         Ok::<_, Failure>(if is_open { Verdict::Found } else { Verdict::Well })

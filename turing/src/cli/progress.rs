@@ -3,15 +3,18 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use turing_domain::{Conversation, PostingId, RunId};
+use turing_domain::{Conversation, PostingId, RunId, Workflow};
 
 use super::output::shown;
 use super::telling::{Below, show, tell, tell_progress};
-use crate::run::Observer;
+use crate::run::{Before, GivenUp, Observer};
+use crate::store::StoreUrl;
 
 /// Tells progress on standard error.
 #[derive(Debug)]
 pub(super) struct Progress {
+    /// The workflow and the store.
+    of: String,
     has_bar: bool,
     ended: usize,
     postings: usize,
@@ -20,11 +23,18 @@ pub(super) struct Progress {
 
 impl Progress {
     /// With a bar if standard error is a terminal on which one can be drawn.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(workflow: &Workflow, store: &StoreUrl) -> Self {
         let terminal = std::env::var_os("TERM").unwrap_or_default();
         let can_draw = !terminal.is_empty() && terminal != *"dumb";
         let has_bar = can_draw && std::io::stderr().is_terminal();
-        Self { has_bar, ended: 0, postings: 0, doing: String::new() }
+        let store = match store {
+            StoreUrl::Sqlite(path) => {
+                StoreUrl::Sqlite(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+            }
+            other => other.clone(),
+        };
+        let of = format!("workflow {} ({}) in {store}", workflow.id, shown(&workflow.name, 40));
+        Self { of, has_bar, ended: 0, postings: 0, doing: String::new() }
     }
 
     fn draw(&self) {
@@ -42,9 +52,25 @@ impl Drop for Progress {
 }
 
 impl Observer for Progress {
+    fn run_given_up(&mut self, gave_up: &GivenUp) {
+        tell(gave_up);
+    }
+
+    fn executes_again(&mut self, before: &Before, postings: usize) {
+        let count = before.postings();
+        let last = before.runs().next_back();
+        let last =
+            last.map_or_else(String::new, |run_id| format!(", the last of them in run {run_id}"));
+        tell(format_args!(
+            "{count} of the {postings} postings have completed in this workflow before{last}; they are \
+             executed again, which `turing run … --new` leaves out"
+        ));
+    }
+
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let verb = if is_continued { "continues" } else { "begins" };
-        tell(format_args!("run {run_id} {verb} with {postings} postings"));
+        let of = &self.of;
+        tell(format_args!("run {run_id} of {of} {verb} with {postings} postings"));
         self.postings = postings;
         self.draw();
     }

@@ -8,25 +8,21 @@ use turing_domain::{ConversationId, Workflow};
 
 use super::output::{Output, rows, shown, table};
 use super::run::Done;
-use super::{Common, Failure, Verdict};
-use crate::account::{RunAccount, account_of};
-use crate::run::{Left, Report, RunOutcome, Without};
-use crate::store::Store;
+use super::{Common, Verdict};
+use crate::run::{Before, Left, Report, RunOutcome, Without};
 
 /// Prints how the run ended, and answers whether anything was refused, failed or is open.
-pub(super) async fn tell_done(
-    store: &Store,
+pub(super) fn tell_done(
     done: &Done,
     workflow: &Workflow,
     common: &Common,
     output: &mut Output,
-) -> Result<Verdict, Failure> {
+) -> Verdict {
     let is_clean = match &done.outcome {
-        RunOutcome::AlreadyCompleted(run_id) => {
-            let account = account_of(store, Some(*run_id), None).await?;
-            already_completed(&account, done, workflow, common, output);
+        RunOutcome::AlreadyCompleted(before) => {
+            already_completed(before, done, workflow, common, output);
             tell_read_models(done, common, output);
-            done.refused == 0 && account.failed() == 0
+            done.refused == 0 && before.failed() == 0
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
@@ -44,7 +40,7 @@ pub(super) async fn tell_done(
             is_over && report.refused.is_empty() && report.failed() == 0
         }
     };
-    Ok(if is_clean { Verdict::Well } else { Verdict::Found })
+    if is_clean { Verdict::Well } else { Verdict::Found }
 }
 
 fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {
@@ -71,11 +67,14 @@ fn tell_gaps(report: &Report, output: &mut Output) {
     for Without { what, reason } in &report.without {
         output.line(format_args!("  {what}: {}", shown(reason, 1000)));
     }
-    if !report.not_released.is_empty() {
-        let count = report.not_released.len();
-        output.line(format_args!("\n{count} postings could not be ended in the abandoned run:"));
+    if let Some(gave_up) = &report.gave_up {
+        output.line(format_args!("\n{gave_up}"));
+        if !gave_up.not_released.is_empty() {
+            let count = gave_up.not_released.len();
+            output.line(format_args!("{count} postings could not be ended in it:"));
+        }
+        tell_left(&gave_up.not_released, output);
     }
-    tell_left(&report.not_released, output);
     if !report.left.is_empty() {
         output.line(format_args!("\n{} of the open postings cannot go on:", report.left.len()));
     }
@@ -100,13 +99,14 @@ fn tell_left(left: &[Left], output: &mut Output) {
 }
 
 fn already_completed(
-    account: &RunAccount,
+    before: &Before,
     done: &Done,
     workflow: &Workflow,
     common: &Common,
     output: &mut Output,
 ) {
-    let RunAccount { run_id, ended, .. } = account;
+    let (ended, mut runs) = (before.ended(), before.runs());
+    let run_id = runs.next_back();
     if common.json {
         return output.json(&serde_json::json!({
             "already_completed": run_id, "added_events": 0, "ended": ended,
@@ -114,14 +114,21 @@ fn already_completed(
         }));
     }
     let (id, name) = (workflow.id, shown(&workflow.name, 60));
+    let run_id = run_id.map_or_else(|| "?".to_owned(), |run_id| run_id.to_string());
     let reasons: Vec<_> = ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let have = match runs.len() {
+        0 => "has".to_owned(),
+        earlier => format!("and {earlier} before it have"),
+    };
     output.line(format_args!(
-        "Nothing to do: run {run_id} of workflow {id} ({name}) has completed these postings with \
-         this definition ({}), so no event was added.\nUse --again to run them once more.",
+        "Nothing to do: run {run_id} of workflow {id} ({name}) {have} completed these postings ({}), \
+         so no event was added.\nUse --again to run them once more.",
         reasons.join(", ")
     ));
-    if account.failed() > 0 {
-        output.line("`turing run retry` repeats only those that failed.");
+    if let Some(run_id) = before.failed_in() {
+        output.line(format_args!(
+            "`turing run retry {run_id}` repeats only those that failed there."
+        ));
     }
 }
 
@@ -146,8 +153,12 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
              has all\n",
         );
     }
+    let before = match report.completed_before {
+        0 => String::new(),
+        count => format!(" + {count} completed before"),
+    };
     output.line(format_args!(
-        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"
+        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated{before}"
     ));
     output.line(format_args!("  {postings} postings = {ended} ended + {open} open\n"));
 

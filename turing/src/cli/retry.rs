@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
-use serde_json::{Map, Value};
 use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
 
 use super::Failure;
@@ -35,8 +34,8 @@ pub(super) async fn failed_postings(
     let run_id = account.run_id;
     if account.status == Status::InProgress {
         let what = format!(
-            "run {run_id} is in progress; finish it with the command that began it (if that was \
-             `turing run retry`, name the run that it repeats)"
+            "run {run_id} is in progress; finish it with `turing run resume --workflow FILE`, or with \
+             the command that began it"
         );
         return Err(Failure::NotFound { what });
     }
@@ -62,9 +61,8 @@ pub(super) async fn failed_postings(
             && is_failure
             && let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>()
         {
-            let data = data_of(store, posting).await?;
-            data_keys.extend(data.keys().cloned());
-            let input = PostingInput { source: String::new(), posting_id: Some(posting), data };
+            let input = registered(store, posting).await?;
+            data_keys.extend(input.data.keys().cloned());
             postings.insert(posting, input.digest());
         }
     }
@@ -76,11 +74,13 @@ pub(super) async fn failed_postings(
         return Err(Failure::NotFound { what });
     }
     let read = postings.len();
-    let intake = Intake { postings, read, refused: Vec::new() };
+    let intake = Intake { postings, read, ..Intake::default() };
     Ok(FailedPostings { run_id, intake, data_keys })
 }
 
-async fn data_of(store: &Store, posting: PostingId) -> Result<Map<String, Value>, Failure> {
+/// A posting as it is registered.
+pub(super) async fn registered(store: &Store, posting: PostingId) -> Result<PostingInput, Failure> {
     let data = store.postings.data(posting).await?;
-    data.ok_or(Failure::Run(StepError::Unregistered { posting }.into()))
+    let data = data.ok_or(Failure::Run(StepError::Unregistered { posting }.into()))?;
+    Ok(PostingInput { source: String::new(), posting_id: Some(posting), data })
 }

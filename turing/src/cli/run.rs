@@ -7,6 +7,7 @@ use es_core::projection::SinkError;
 use tokio::sync::watch;
 use turing_domain::Severity;
 
+use super::arguments::ResumeArgs;
 use super::check::summary;
 use super::held_back;
 use super::interrupts::Interrupts;
@@ -14,6 +15,7 @@ use super::output::{Output, shown};
 use super::postings::{Seen, tell_refused};
 use super::progress::Progress;
 use super::report::tell_done;
+use super::resume::{interrupted, open_run};
 use super::retry::{FailedPostings, failed_postings};
 use super::telling::tell;
 use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
@@ -24,7 +26,7 @@ use crate::postings::PostingSource;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, RunOptions, RunOutcome, run, take_in};
 use crate::script::THIS_PROGRAM;
-use crate::store::{Access, Store};
+use crate::store::{Access, Store, StoreUrl};
 
 pub(super) async fn execute(
     args: RunArgs,
@@ -41,17 +43,18 @@ pub(super) async fn execute(
             done
         }
         Some(RunCommand::Retry(args)) => retry(args, interrupts, output).await,
+        Some(RunCommand::Resume(args)) => resume(args, interrupts, output).await,
     }
 }
 
 async fn start(
-    args: StartArgs,
+    mut args: StartArgs,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     interrupts.before()?;
     let url = args.common.store()?;
-    args.how.snapshot_interval()?;
+    args.how.pace.snapshot_interval()?;
     let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
     let definition = Definition::load(&file)?;
     let postings = PostingSource::named(&postings)?;
@@ -65,19 +68,49 @@ async fn start(
     let done = async {
         // nothing is registered before it is certain that this process may run the workflow
         let lock = store.lock_run(definition.workflow.id).await?;
-        let intake = take_in(&*store.postings, &postings).await?;
+        let mut intake = take_in(&*store.postings, &postings).await?;
         let refused = intake.refused.iter();
         refused.filter(|refused| !seen.has_told(refused)).for_each(tell_refused);
-        let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        args.how.only_new = args.new;
+        if args.new && !args.how.abandon {
+            prefer_interrupted(&store, &definition, &mut intake, &mut args.how).await?;
+        }
+        let mut done = run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
         if let PostingSource::Kept(_) = &postings {
             done.go_on += ", with the same postings on standard input";
         }
-        tell_done(&store, &done, &definition.workflow, &args.common, output).await
+        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
     store.close().await;
     done
+}
+
+/// Takes the postings of the run that was interrupted, if there is one. One that nothing was done in,
+/// because not all of its postings had entered it, is given up for those that are new now.
+async fn prefer_interrupted(
+    store: &Store,
+    definition: &Definition,
+    intake: &mut Intake,
+    how: &mut HowArgs,
+) -> Result<(), Failure> {
+    let workflow = definition.workflow.id;
+    let Some(run_id) = open_run(store, workflow).await? else { return Ok(()) };
+    let interrupted = interrupted(store, Some(run_id), workflow).await?;
+    if interrupted.is_lost() {
+        how.abandon = true;
+        return Ok(());
+    }
+    tell(format_args!(
+        "run {run_id} was interrupted and goes on first, with the postings that it began with; the \
+         next call takes what is new"
+    ));
+    how.only_new = false;
+    let given = std::mem::replace(intake, interrupted.intake()?);
+    intake.read += given.refused.len();
+    intake.refused = given.refused;
+    Ok(())
 }
 
 async fn retry(
@@ -87,7 +120,7 @@ async fn retry(
 ) -> Result<Verdict, Failure> {
     interrupts.before()?;
     let url = args.common.store()?;
-    args.how.snapshot_interval()?;
+    args.how.pace.snapshot_interval()?;
     let definition = Definition::load(&args.workflow)?;
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
@@ -99,10 +132,34 @@ async fn retry(
         tell(format_args!("{count} postings failed in run {run_id}; once more"));
         // the same postings through the same definition are what is asked for
         args.how.again = true;
-        let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
+        let mut done =
+            run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
-        tell_done(&store, &done, &definition.workflow, &args.common, output).await
+        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
+    };
+    let done = done.await;
+    interrupts.over(exit_code(&done));
+    store.close().await;
+    done
+}
+
+async fn resume(
+    args: ResumeArgs,
+    interrupts: &Interrupts,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    interrupts.before()?;
+    let url = args.common.store()?;
+    args.pace.snapshot_interval()?;
+    let definition = Definition::load(&args.workflow)?;
+    let store = Store::open(&url, Access::Existing).await?;
+    let done = async {
+        let lock = store.lock_run(definition.workflow.id).await?;
+        let intake = interrupted(&store, args.run, definition.workflow.id).await?.intake()?;
+        let how = HowArgs { pace: args.pace, again: false, abandon: false, only_new: false };
+        let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
+        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
@@ -141,6 +198,7 @@ pub(super) struct Done {
 /// Runs, and stops cleanly when the user interrupts.
 pub(super) async fn run_in(
     store: &Store,
+    url: &StoreUrl,
     lock: &RunLock,
     definition: &Definition,
     intake: Intake,
@@ -155,7 +213,7 @@ pub(super) async fn run_in(
     let refused = intake.refused.len();
     let go_on = "run the same command to go on".to_owned();
     let mut options = RunOptions::new(THIS_PROGRAM);
-    options.parallelism = how.parallel.unwrap_or(options.parallelism);
+    options.parallelism = how.pace.parallel.unwrap_or(options.parallelism);
     let enough_for = descriptors::enough_for();
     if options.parallelism > enough_for {
         tell(format_args!(
@@ -166,10 +224,11 @@ pub(super) async fn run_in(
         options.parallelism = enough_for;
     }
     options.again = how.again;
+    options.only_new = how.only_new;
     options.abandon = how.abandon;
-    options.snapshot_interval = how.snapshot_interval()?;
+    options.snapshot_interval = how.pace.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(&definition.workflow, url);
     let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);

@@ -1,25 +1,32 @@
 //! Beginning a run, or finding the one that goes on.
 
 use es_core::{
-    Aggregate, EventFilter, EventId, EventStoreExt, ExecuteError, Metadata, ReadLog, ReadStream,
-    Repository, Timestamp, stream_of,
+    EventId, EventStoreExt, ExecuteError, Metadata, ReadStream, Repository, Timestamp, stream_of,
 };
-use futures_util::{StreamExt, TryStreamExt, pin_mut};
+use futures_util::{StreamExt, pin_mut};
 use turing_domain::{
-    Posting, PostingEvent, PostingId, RunId, RunStart, WorkflowEvent, WorkflowId,
-    WorkflowRejection, WorkflowRuns, correlation_id,
+    Posting, RunId, RunStart, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
 };
 
 use crate::definition::Definition;
 use crate::store::Store;
 
+use super::before::{Before, look};
+use super::difference::{Difference, other_postings};
+use super::give_up::{GivenUp, entered, give_up};
 use super::patience::Patience;
-use super::{Intake, Left, RunError, RunOptions, StepError};
+use super::{Intake, RunError, RunOptions};
+
+/// What a call finds, and the run that it gave up before.
+pub(super) struct Begin {
+    pub(super) gave_up: Option<GivenUp>,
+    pub(super) found: Found,
+}
 
 /// What a call finds.
-pub(super) enum Begin {
-    /// The run has completed.
-    Done(RunId),
+pub(super) enum Found {
+    /// The postings have ended in this way before.
+    Done(Before),
     /// There is work.
     Run(Begun),
 }
@@ -31,43 +38,69 @@ pub(super) struct Begun {
     pub(super) started_by: Option<EventId>,
     /// When the run began, if it began before this call.
     pub(super) began: Option<Timestamp>,
-    /// Which postings could not be ended in the run that was given up for this one.
-    pub(super) not_released: Vec<Left>,
+    /// Which of its postings completed before, and are executed again.
+    pub(super) before: Before,
+}
+
+/// Where it is read what came before.
+#[derive(Clone, Copy)]
+pub(super) struct Histories<'a> {
+    pub(super) runs: &'a Repository<WorkflowRuns>,
+    pub(super) postings: &'a Repository<Posting>,
 }
 
 /// Begins a run, or finds the one that is to be continued.
 pub(super) async fn begin(
     store: &Store,
-    runs: &Repository<WorkflowRuns>,
+    Histories { runs, postings }: Histories<'_>,
     definition: &Definition,
-    intake: &Intake,
+    intake: &mut Intake,
     options: &RunOptions,
     patience: &Patience,
 ) -> Result<Begin, RunError> {
     let workflow_id = definition.workflow.id;
     let state = patience.persist(|| runs_of(runs, workflow_id)).await?;
+    let (mut here, mut before) = (Before::default(), Before::default());
+    if options.only_new && !state.all().is_empty() {
+        let looked = look(postings, &state, &definition.digest, intake, patience).await?;
+        intake.leave_out(&looked.completed);
+        here = looked.completions;
+    }
     let input_digest = intake.digest();
-    let mut not_released = Vec::new();
+    let mut gave_up = None;
     if let Some(open) = state.open_run() {
         let run_id = open.run_id;
-        let difference = match () {
-            _ if open.input_digest.as_ref() != Some(&input_digest) => "other postings",
-            _ if open.definition_digest.as_ref() != Some(&definition.digest) => {
-                "another definition"
-            }
-            _ => {
-                let looking = patience.persist(|| started_event(runs, workflow_id, run_id));
-                let (started_by, began) = looking.await?.unzip();
-                let (is_continued, not_released) = (true, Vec::new());
-                let begun = Begun { run_id, is_continued, started_by, began, not_released };
-                return Ok(Begin::Run(begun));
+        let others = match open.input_digest.as_ref() == Some(&input_digest) {
+            true => None,
+            false => {
+                let entered = patience.persist(|| entered(store, run_id)).await?;
+                other_postings(open, &entered, intake)
             }
         };
-        if !options.abandon {
-            return Err(RunError::OtherRunOpen { run_id, workflow: workflow_id, difference });
+        let is_other_definition = open.definition_digest.as_ref() != Some(&definition.digest);
+        if others.is_none() && !is_other_definition {
+            let looking = patience.persist(|| started_event(runs, workflow_id, run_id));
+            let (started_by, began) = looking.await?.unzip();
+            let begun = Begun { run_id, is_continued: true, started_by, began, before };
+            return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
-        not_released = release_all(store, run_id, patience).await?;
+        if !options.abandon {
+            let difference = Difference { others, is_other_definition };
+            let (workflow, file) = (workflow_id, definition.path.clone());
+            return Err(RunError::OtherRunOpen { run_id, workflow, difference, file });
+        }
+        gave_up = Some(give_up(store, open, patience).await?);
         patience.persist(|| fail(runs, workflow_id, run_id, "abandoned")).await?;
+    }
+    // who asks for it again, or for what is new, wants it whatever came before
+    let again = options.again || options.only_new;
+    if !again && !state.all().is_empty() {
+        let looked = look(postings, &state, &definition.digest, intake, patience).await?;
+        (here, before) = (looked.here, looked.completions);
+    }
+    let is_done = if again { intake.postings.is_empty() } else { here.is_completed() };
+    if is_done {
+        return Ok(Begin { gave_up, found: Found::Done(here) });
     }
     let run_id = RunId(options.environment.event_ids.next_id().as_uuid());
     let start = RunStart {
@@ -76,15 +109,15 @@ pub(super) async fn begin(
         posting_count: u32::try_from(intake.postings.len()).unwrap_or(u32::MAX),
         input_digest,
         definition_digest: definition.digest.clone(),
-        again: options.again,
+        again,
     };
-    Ok(match patience.persist(|| start_run(runs, &start)).await? {
+    let found = match patience.persist(|| start_run(runs, &start)).await? {
         Ok(started_by) => {
-            let (is_continued, began) = (false, None);
-            Begin::Run(Begun { run_id, is_continued, started_by, began, not_released })
+            Found::Run(Begun { run_id, is_continued: false, started_by, began: None, before })
         }
-        Err(done) => Begin::Done(done),
-    })
+        Err(_) => Found::Done(here),
+    };
+    Ok(Begin { gave_up, found })
 }
 
 /// The runs of a workflow as they are now.
@@ -152,62 +185,4 @@ async fn started_event(
         }
     }
     Ok(None)
-}
-
-/// Ends a run's postings that are open in it still, as abandoned; answers which cannot be.
-async fn release_all(
-    store: &Store,
-    run_id: RunId,
-    patience: &Patience,
-) -> Result<Vec<Left>, RunError> {
-    let postings = Repository::<Posting>::new(store.events.clone());
-    let mut left = Vec::new();
-    for (posting, workflow_id) in patience.persist(|| entered(store, run_id)).await? {
-        if patience.is_stopped() {
-            return Err(RunError::NotBegun);
-        }
-        let release = || release(&postings, posting, workflow_id, run_id);
-        match patience.persist(release).await {
-            // a run that is over holds nobody: who enters another is released from this one first
-            Err(error) if error.concerns_one_posting() => {
-                left.push(Left { posting, reason: error.told() });
-            }
-            released => released?,
-        }
-    }
-    Ok(left)
-}
-
-/// The postings that entered a run.
-async fn entered(store: &Store, run_id: RunId) -> Result<Vec<(PostingId, WorkflowId)>, RunError> {
-    let filter =
-        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
-    let mut log = store.events.log(ReadLog::from_start().filter(filter));
-    let mut entered = Vec::new();
-    while let Some(event) = log.try_next().await? {
-        if let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) =
-            event.decode()
-            && found == run_id
-            && let Ok(posting) = event.stream.aggregate_id().parse()
-        {
-            entered.push((posting, workflow_id));
-        }
-    }
-    Ok(entered)
-}
-
-async fn release(
-    postings: &Repository<Posting>,
-    posting: PostingId,
-    workflow_id: WorkflowId,
-    run_id: RunId,
-) -> Result<(), RunError> {
-    let mut metadata = Metadata::new().with("run_id", run_id.to_string());
-    metadata.correlation_id = Some(correlation_id(workflow_id, posting));
-    let release = |state: &Posting| match state.is_open_in(run_id) {
-        true => state.abandon_run(run_id),
-        false => Ok(Vec::new()),
-    };
-    let released = postings.update(&posting, release).metadata(metadata).retries(5).await;
-    released.map(drop).map_err(|error| StepError::of(posting, error).into())
 }

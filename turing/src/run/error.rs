@@ -1,8 +1,11 @@
 //! Why a run could not begin or go on.
 
+use std::path::{Path, PathBuf};
+
 use es_core::{Conflict, ExecuteError, InvalidRequest, LoadError, StoreError, StoreErrorKind};
 use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
+use super::Difference;
 use crate::lock::LockError;
 
 /// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
@@ -44,8 +47,9 @@ pub enum RunError {
     Lock(#[source] LockError),
     /// Another run of this workflow is in progress.
     #[error(
-        "run {run_id} of workflow {workflow} is in progress with {difference}; finish it with what \
-         it began with, or give it up with --abandon"
+        "run {run_id} of workflow {workflow} is in progress with {difference}; {}, or give it up with \
+         --abandon",
+        way_on(difference, file)
     )]
     OtherRunOpen {
         /// The run.
@@ -53,7 +57,9 @@ pub enum RunError {
         /// The workflow.
         workflow: WorkflowId,
         /// In what it differs from what was asked for.
-        difference: &'static str,
+        difference: Difference,
+        /// The definition that was asked for.
+        file: PathBuf,
     },
     /// A posting is in a run of another workflow.
     #[error("posting {posting} cannot enter the run")]
@@ -78,6 +84,16 @@ pub enum RunError {
     Broken(#[from] tokio::task::JoinError),
 }
 
+/// How a run in progress is finished that is another one than was asked for.
+fn way_on(difference: &Difference, file: &Path) -> String {
+    match difference.is_of_definition() {
+        true => "finish it with the definition that it began with".to_owned(),
+        false => {
+            format!("finish it as it began with `turing run resume --workflow {}`", file.display())
+        }
+    }
+}
+
 impl From<LockError> for RunError {
     /// What a lost lock means for a run.
     fn from(error: LockError) -> Self {
@@ -93,6 +109,14 @@ impl From<LockError> for RunError {
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+}
+
+/// What a run does not begin once it is asked to stop is no failure of it.
+pub(super) fn unless_stopped(done: Result<(), RunError>) -> Result<(), RunError> {
+    match done {
+        Err(RunError::NotBegun) => Ok(()),
+        done => done,
+    }
 }
 
 impl RunError {

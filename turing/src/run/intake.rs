@@ -19,16 +19,27 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 pub struct Intake {
     /// The postings, each once, in the order of their ids, with the digest of their content.
     pub postings: BTreeMap<PostingId, String>,
+    /// Where they were read, if they were read now.
+    pub sources: BTreeMap<PostingId, String>,
     /// How many items were read, refused and repeated ones included.
     pub read: usize,
     /// What was not taken, and why.
     pub refused: Vec<RefusedPosting>,
+    /// How many postings were left out because a run of the workflow has completed them.
+    pub completed_before: usize,
 }
 
 impl Intake {
     /// How many items repeat another one of the same intake.
     pub fn repeated(&self) -> usize {
-        self.read - self.refused.len() - self.postings.len()
+        self.read - self.refused.len() - self.postings.len() - self.completed_before
+    }
+
+    /// Leaves out what has completed.
+    pub(super) fn leave_out(&mut self, completed: &BTreeSet<PostingId>) {
+        let count = self.postings.len();
+        self.postings.retain(|posting, _| !completed.contains(posting));
+        self.completed_before += count - self.postings.len();
     }
 
     /// SHA-256 over ids and contents: equal if the same postings with the same content were read.
@@ -89,10 +100,13 @@ async fn register(
     intake: &mut Intake,
     ids: &mut Vec<(usize, PostingId)>,
 ) -> Result<(), StoreError> {
-    let known: Vec<_> = batch.iter().map(|one| (one.posting_id, one.digest())).collect();
-    for (registered, (brought, digest)) in registry.register(batch).await?.into_iter().zip(known) {
+    let known = batch.iter().map(|one| (one.posting_id, one.digest(), one.source.clone()));
+    let known: Vec<_> = known.collect();
+    let registered = registry.register(batch).await?.into_iter().zip(known);
+    for (registered, (brought, digest, source)) in registered {
         match registered {
             Ok(posting) => {
+                intake.sources.entry(posting).or_insert(source);
                 intake.postings.insert(posting, digest);
             }
             Err(refused) => {

@@ -4,8 +4,19 @@ use std::time::Duration;
 
 use turing_domain::{Conversation, PostingId, RunId};
 
+use super::{Before, GivenUp};
+
 /// What a run tells while it goes on. An observer has the methods for what it wants to hear.
 pub trait Observer: Send {
+    /// A run was given up for the one that is asked for.
+    fn run_given_up(&mut self, gave_up: &GivenUp) {
+        let _ = gave_up;
+    }
+    /// So many of the postings of the run that begins have completed in an earlier one of the
+    /// workflow, and are executed again.
+    fn executes_again(&mut self, before: &Before, postings: usize) {
+        let _ = (before, postings);
+    }
     /// The run began, or is continued.
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let _ = (run_id, postings, is_continued);

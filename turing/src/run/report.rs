@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, EndReason, FailureType, Posting, PostingId, RunId};
 
+use super::GivenUp;
 use super::intake::Intake;
 use crate::postings::RefusedPosting;
 
 /// What a run did, in this process, and where every posting stands now.
 ///
-/// `read = refused + repeated + postings` and `postings = ended + open`.
+/// `read = refused + repeated + completed_before + postings` and `postings = ended + open`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// The run.
@@ -25,6 +26,8 @@ pub struct Report {
     pub refused: Vec<RefusedPosting>,
     /// How many items were read more than once.
     pub repeated: usize,
+    /// How many postings were left out because a run of the workflow has completed them.
+    pub completed_before: usize,
     /// How many postings the run has.
     pub postings: usize,
     /// How many postings have an open position.
@@ -36,8 +39,8 @@ pub struct Report {
     pub not_entered: usize,
     /// Which of the open ones this process went on without.
     pub left: Vec<Left>,
-    /// Which postings could not be ended in the run that was given up for this one.
-    pub not_released: Vec<Left>,
+    /// The run that was given up for this one.
+    pub gave_up: Option<GivenUp>,
     /// What else this process went on without.
     pub without: Vec<Without>,
     /// What was attempted by this process, by conversation.
@@ -118,12 +121,13 @@ impl Report {
             read: intake.read,
             refused: intake.refused.clone(),
             repeated: intake.repeated(),
+            completed_before: intake.completed_before,
             postings: intake.postings.len(),
             open: intake.postings.len(),
             ended: Vec::new(),
             not_entered: 0,
             left: Vec::new(),
-            not_released: Vec::new(),
+            gave_up: None,
             without: Vec::new(),
             conversations: BTreeMap::new(),
             events: 0,
@@ -181,4 +185,12 @@ impl Report {
         let completed = self.ended.iter().filter(|ending| ending.reason.is_normal());
         completed.map(|ending| ending.postings).sum()
     }
+}
+
+/// The largest amount of memory that this process ever held, where the system tells it.
+pub(super) fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }

@@ -85,8 +85,13 @@ pub(super) fn reap(mut supervisor: Child) -> io::Result<ExitStatus> {
     if !status.as_ref().is_ok_and(ExitStatus::success) {
         IS_LEFT.store(true, Ordering::Relaxed);
     }
-    // What could not be killed ends some day. While a supervisor is being started or reaped, that is
-    // for whoever reaps next.
+    reap_left();
+    status
+}
+
+/// Reaps whoever has ended that a supervisor had left. While another is being started or reaped, that
+/// is for whoever comes next.
+pub(super) fn reap_left() {
     if ADOPTS.load(Ordering::Relaxed)
         && IS_LEFT.load(Ordering::Relaxed)
         && let Ok(mut supervisors) = SUPERVISORS.try_write()
@@ -95,7 +100,6 @@ pub(super) fn reap(mut supervisor: Child) -> io::Result<ExitStatus> {
         // where `/proc` cannot be read, the dead stay
         let _ = reap_dead(|child| known.contains(&child));
     }
-    status
 }
 
 /// Ends what a supervisor left behind that was killed.

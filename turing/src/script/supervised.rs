@@ -14,7 +14,7 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::ScriptCall;
-use super::parent::{UNTIL_ENDED, end_orphans, part_with, reap};
+use super::parent::{UNTIL_ENDED, end_orphans, part_with, reap, reap_left};
 use super::pool::{Supervisor, Supervisors, wake};
 use super::wire::{Answer, KILL, Request, TERMINATE};
 
@@ -160,7 +160,10 @@ impl<'a> Supervised<'a> {
             None => Err(io::ErrorKind::NotFound.into()),
         };
         let ending = match answer {
-            Some(Answer::Ended(status)) => Ending::Ended(ExitStatus::from_raw(status)),
+            Some(Answer::Ended(status)) => {
+                reap_left();
+                Ending::Ended(ExitStatus::from_raw(status))
+            }
             Some(Answer::Left(status)) => {
                 // its exit says the same
                 let _ = how();

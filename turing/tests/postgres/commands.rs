@@ -7,7 +7,7 @@ use es_pgtest::{Server, TransactionPooler};
 use serde_json::json;
 
 use crate::database::{Database, turing};
-use crate::support::{RUN, Workspace, names};
+use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 
 /// Three postings through three conversations.
 fn workspace() -> Workspace {
@@ -114,6 +114,24 @@ fn what_failed_is_retried() {
     let retry = ["run", "retry", "--workflow", "workflow.toml", "--json"];
     let retried = turing(&workspace, &url, &retry).expect_code(0).json();
     assert_eq!((&retried["postings"], &retried["open"]), (&json!(3), &json!(0)));
+    let again = turing(&workspace, &url, &RUN).expect_code(0);
+    assert!(again.stdout.contains("(3 completed), so no event was added"), "{again:#?}");
+}
+
+#[test]
+fn a_run_that_was_interrupted_goes_on_without_its_input() {
+    let (workspace, database) = (workspace(), Database::new());
+    let url = database.url();
+    turing(&workspace, &url, &["migrate"]).expect_code(0);
+    workspace.script("b.sh", &format!("kill -9 {PROGRAM_PID}"));
+    turing(&workspace, &url, &[&RUN[..], &["--parallel", "1"]].concat());
+    workspace.script("b.sh", "cat");
+    workspace.postings(4);
+    let told = turing(&workspace, &url, &RUN).expect_code(2).stderr;
+    assert!(told.contains("not among them: posting 4 (postings/004.json)"), "{told}");
+    let resume = ["run", "resume", "--workflow", "workflow.toml", "--json"];
+    let report = turing(&workspace, &url, &resume).expect_code(0).json();
+    assert_eq!((&report["postings"], &report["open"]), (&json!(3), &json!(0)));
 }
 
 #[test]

@@ -1,0 +1,82 @@
+//! `turing run resume`: a run that was interrupted, with the postings that it began with.
+
+use std::collections::BTreeMap;
+
+use es_core::Repository;
+use turing_domain::{RunId, WorkflowId, WorkflowRuns};
+
+use super::Failure;
+use super::retry::registered;
+use crate::account::{RunAccount, Status, account_of};
+use crate::run::{Intake, postings_of};
+use crate::store::Store;
+
+/// A run in progress, and the postings that have entered it.
+pub(super) struct Interrupted {
+    account: RunAccount,
+    intake: Intake,
+}
+
+/// The run of a workflow that is in progress, if there is one.
+pub(super) async fn open_run(
+    store: &Store,
+    workflow: WorkflowId,
+) -> Result<Option<RunId>, Failure> {
+    let runs = Repository::<WorkflowRuns>::new(store.events.clone());
+    Ok(runs.load(&workflow).await?.state.open_run().map(|run| run.run_id))
+}
+
+/// The run that is meant, which must be in progress.
+pub(super) async fn interrupted(
+    store: &Store,
+    run_id: Option<RunId>,
+    workflow: WorkflowId,
+) -> Result<Interrupted, Failure> {
+    let account = account_of(store, run_id, Some(workflow)).await?;
+    let run_id = account.run_id;
+    if account.status != Status::InProgress {
+        let what = format!("run {run_id} is over; nothing is left of it to go on with");
+        return Err(Failure::NotFound { what });
+    }
+    let mut postings = BTreeMap::new();
+    for posting in postings_of(store, run_id).await? {
+        postings.insert(posting, registered(store, posting).await?.digest());
+    }
+    let read = postings.len();
+    Ok(Interrupted { account, intake: Intake { postings, read, ..Intake::default() } })
+}
+
+impl Interrupted {
+    /// True if not all that it began with is known, and nothing was done in it.
+    pub(super) fn is_lost(&self) -> bool {
+        let entered = self.intake.postings.len();
+        let is_whole = self.account.postings.is_none_or(|count| count as usize == entered);
+        !is_whole && is_untouched(&self.account)
+    }
+
+    /// What the run began with, if that is known: if all of its postings had entered it.
+    pub(super) fn intake(self) -> Result<Intake, Failure> {
+        let Self { account, intake } = self;
+        let entered = intake.postings.len();
+        let Some(postings) = account.postings.filter(|count| *count as usize != entered) else {
+            return Ok(intake);
+        };
+        let run_id = account.run_id;
+        let done = match is_untouched(&account) {
+            true => ", which loses nothing: none of them was executed",
+            false => "",
+        };
+        let what = format!(
+            "run {run_id} was interrupted when {entered} of its {postings} postings had entered it, \
+             and the others are not known here; run the command that began it, or give it up with \
+             `turing run … --abandon`{done}"
+        );
+        Err(Failure::Usage { what })
+    }
+}
+
+/// True if no attempt is recorded in the run, and no posting has ended in it.
+fn is_untouched(account: &RunAccount) -> bool {
+    let mut conversations = account.conversations.values();
+    account.ended.is_empty() && conversations.all(|one| one.done == 0 && one.failed.is_empty())
+}
