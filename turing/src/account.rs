@@ -1,5 +1,7 @@
 //! The account of a run, read from its events: what is done, what failed, what is open.
 
+mod failures;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ use turing_domain::{
 
 use crate::left_out::{LeftOut, named};
 use crate::store::Store;
+
+pub use failures::{FailedPosting, FrequentError};
+use failures::{Failures, frequent};
 
 /// What a run has done so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -37,6 +42,11 @@ pub struct RunAccount {
     pub ended: BTreeMap<EndReason, usize>,
     /// What was done, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationAccount>,
+    /// What most of its failed postings ended of: the most frequent first, and few of them.
+    pub errors: Vec<FrequentError>,
+    /// The postings that ended otherwise than as completed, by their ids.
+    #[serde(skip)]
+    pub failed_postings: Vec<FailedPosting>,
     /// Events that cannot be read and are of this run, or may be.
     pub left_out: Vec<LeftOut>,
 }
@@ -175,6 +185,8 @@ async fn begun(
                 open: 0,
                 ended: BTreeMap::new(),
                 conversations: BTreeMap::new(),
+                errors: Vec::new(),
+                failed_postings: Vec::new(),
                 left_out: Vec::new(),
             };
             found = Some((account, event.position));
@@ -213,12 +225,14 @@ fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowE
 struct Reading {
     open: HashMap<String, BTreeSet<ConversationId>>,
     durations: HashMap<ConversationId, Vec<u64>>,
+    failures: Failures,
 }
 
 impl Reading {
     fn take(&mut self, account: &mut RunAccount, recorded: &RecordedEvent, event: &PostingEvent) {
         use PostingEvent::*;
         let posting = recorded.stream.aggregate_id();
+        self.failures.take(posting, event);
         match event {
             PostingEnteredRun { entry_conversation_id, .. } => {
                 self.open.insert(posting.to_owned(), BTreeSet::from([*entry_conversation_id]));
@@ -265,6 +279,8 @@ impl Reading {
 
     fn finish(self, account: &mut RunAccount) {
         account.open = self.open.len();
+        account.failed_postings = self.failures.into_postings();
+        account.errors = frequent(&account.failed_postings);
         for id in self.open.into_values().flatten() {
             account.conversations.entry(id).or_default().open += 1;
         }

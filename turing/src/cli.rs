@@ -12,6 +12,7 @@ mod backup;
 mod check;
 mod demo;
 mod events;
+mod failures;
 mod held_back;
 mod interrupts;
 mod migrate;

@@ -38,6 +38,59 @@ fn the_account_counts_what_the_events_say() {
 }
 
 #[test]
+fn what_failed_is_told_with_its_reason_and_nothing_is_cut() {
+    let workspace = workspace();
+    let long = "x".repeat(300);
+    workspace.script(
+        "check.sh",
+        &format!(
+            "case $(cat) in *'advert 1'*) echo ok;; *) printf 'one\\n{long}\\n' >&2; exit 3;; esac"
+        ),
+    );
+    let report = workspace.run(&[]).expect_code(1);
+    let most = "  3 postings, such as 2 at 10 check: script_error: ";
+    let told = report.stdout.lines().find(|line| line.starts_with(most)).unwrap();
+    assert!(told.contains("exited with code 3") && told.ends_with(&long), "{report:#?}");
+
+    let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
+    assert!(text.contains("  3 postings, such as 2 at 10: script_error: "), "{text}");
+    let text = workspace.turing(&["run", "show", "--failed"]).expect_code(0).stdout;
+    let first: Vec<_> = text.lines().take(4).collect();
+    assert_eq!(first[0], "posting 2: actor_failed at 10, attempt 1");
+    assert!(
+        first[1].starts_with("  script_error: ") && first[1].ends_with("with code 3"),
+        "{text}"
+    );
+    assert_eq!((first[2], first[3]), ("  | one", &*format!("  | {long}")));
+    assert_eq!(text.lines().count(), 3 * 4, "{text}");
+
+    let events = workspace.turing(&["events", "posting", "2"]).expect_code(0).stdout;
+    assert!(events.contains(&format!("stderr: one⏎{long}")), "{events}");
+    let states = workspace.turing(&["projection", "show", "posting_state"]).expect_code(0).stdout;
+    assert_eq!(states.matches(" actor_failed ").count(), 3, "{states}");
+}
+
+#[test]
+fn what_failed_is_told_as_json() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    let report = workspace.run(&["--json"]).expect_code(1).json();
+    assert_eq!(report["errors"][0]["example"], 2);
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!((&account["errors"], account.get("failed_postings")), (&report["errors"], None));
+    let shown = workspace.turing(&["run", "show", "--failed", "--json"]).expect_code(0).json();
+    let failed = shown["failed"].as_array().unwrap();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((&failed[0]["posting_id"], &failed[0]["conversation_id"]), (&json!(2), &json!(10)));
+    assert_eq!((&failed[0]["attempt"], &failed[0]["stderr"]), (&json!(1), &json!(null)));
+    assert_eq!(failed[0]["failure_type"], "script_error");
+    fs::remove_file(workspace.path().join("ill")).unwrap();
+    workspace.run(&["--again"]).expect_code(0);
+    let text = workspace.turing(&["run", "show", "--failed"]).expect_code(0).stdout;
+    assert!(text.contains("has failed") && text.starts_with("no posting of run "), "{text}");
+}
+
+#[test]
 fn a_run_that_was_interrupted_shows_where_its_postings_stand() {
     let workspace = workspace();
     workspace.script("check.sh", &format!("kill -9 {PROGRAM_PID}"));

@@ -76,6 +76,9 @@ pub(super) struct StartArgs {
 pub(super) struct ShowArgs {
     /// The run's id [default: the run that began last]
     pub(super) run: Option<RunId>,
+    /// List the postings that ended otherwise than as completed instead, each with its error.
+    #[arg(long)]
+    pub(super) failed: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }

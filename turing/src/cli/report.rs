@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, Workflow};
 
+use super::failures::tell_errors;
 use super::output::{Output, rows, shown, table};
 use super::run::Done;
+use super::telling::tell;
 use super::{Common, Failure, Verdict};
-use crate::account::{RunAccount, account_of};
+use crate::account::{FrequentError, RunAccount, account_of};
 use crate::run::{Left, Report, RunOutcome, Without};
 use crate::store::Store;
 
@@ -30,11 +32,15 @@ pub(super) async fn tell_done(
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
+            // who stops a run does not wait until its events are read
+            let errors = if is_over { errors_of(store, report).await } else { None };
             match common.json {
-                true => output.json(&Told { report, read_models: &done.read_models }),
+                true => output.json(&Told { report, errors, read_models: &done.read_models }),
                 false => {
                     tell_report(report, workflow, output);
                     tell_gaps(report, output);
+                    let errors = errors.unwrap_or_default();
+                    tell_errors(report.run_id, &errors, |id| name_of(workflow, id), output);
                 }
             }
             tell_read_models(done, common, output);
@@ -59,8 +65,34 @@ fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {
 struct Told<'a> {
     #[serde(flatten)]
     report: &'a Report,
+    /// What most of the failed postings ended of, if that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<FrequentError>>,
     /// What keeps read models from being up to date.
     read_models: &'a [String],
+}
+
+/// What most of the failed postings ended of. Nothing depends on it, so that it cannot be read fails
+/// no run.
+async fn errors_of(store: &Store, report: &Report) -> Option<Vec<FrequentError>> {
+    if report.failed() == 0 {
+        return Some(Vec::new());
+    }
+    match account_of(store, Some(report.run_id), None).await {
+        Ok(account) => Some(account.errors),
+        Err(error) => {
+            tell(format_args!("what failed cannot be told now: {error}"));
+            None
+        }
+    }
+}
+
+/// A conversation by its number and its name.
+fn name_of(workflow: &Workflow, id: ConversationId) -> String {
+    match workflow.conversation(id) {
+        Some(conversation) => format!("{id} {}", shown(&conversation.name, 40)),
+        None => id.to_string(),
+    }
 }
 
 /// What the run had to do without, and which postings.
@@ -122,14 +154,12 @@ fn already_completed(
     ));
     if account.failed() > 0 {
         output.line("`turing run retry` repeats only those that failed.");
+        tell_errors(*run_id, &account.errors, |id| name_of(workflow, id), output);
     }
 }
 
 fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
-    let name_of = |id: ConversationId| match workflow.conversation(id) {
-        Some(conversation) => format!("{id} {}", shown(&conversation.name, 40)),
-        None => id.to_string(),
-    };
+    let name_of = |id: ConversationId| name_of(workflow, id);
     let Report { run_id, read, repeated, postings, open, .. } = report;
     let refused = report.refused.len();
     let (ended, seconds) = (postings - open, report.elapsed.as_secs_f64());

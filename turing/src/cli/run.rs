@@ -34,7 +34,7 @@ pub(super) async fn execute(
         Some(RunCommand::Show(args)) => {
             let store = Store::open(&args.common.store()?, Access::Read).await?;
             held_back::warn(&store).await;
-            let done = super::show::execute(&store, args.run, args.common.json, output).await;
+            let done = super::show::execute(&store, &args, output).await;
             store.close().await;
             done
         }

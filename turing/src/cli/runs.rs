@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
-use super::output::{Listed, Output, rows, shown, table};
+use super::output::{Listed, Output, rows, table};
 use super::{Failure, Verdict};
 use crate::left_out::{LeftOut, named};
 use crate::store::Store;
@@ -49,7 +49,7 @@ pub(super) async fn execute(
         output.line(rows(&listed(&runs)));
     }
     if !json && !left_out.is_empty() {
-        output.line(shown(&named(&left_out), 240));
+        output.hanging("", &named(&left_out));
     }
     Ok(Verdict::Well)
 }
@@ -114,7 +114,7 @@ fn listed(runs: &[Row]) -> Listed {
             run.status.to_owned(),
             run.postings.map_or_else(String::new, |count| count.to_string()),
             run.duration_ms.map_or_else(String::new, took),
-            run.error.as_deref().map_or_else(|| ended.join(", "), |error| shown(error, 60)),
+            run.error.as_deref().map_or_else(|| ended.join(", "), str::to_owned),
         ]);
     }
     listed

@@ -1,7 +1,9 @@
 //! `turing run show`: the account of one run.
 
-use turing_domain::RunId;
+use serde_json::json;
 
+use super::arguments::ShowArgs;
+use super::failures::{tell_errors, tell_failed};
 use super::output::{Output, rows, shown, table};
 use super::{Failure, Verdict};
 use crate::account::{RunAccount, Status, account_of};
@@ -10,14 +12,24 @@ use crate::store::Store;
 
 pub(super) async fn execute(
     store: &Store,
-    run_id: Option<RunId>,
-    json: bool,
+    args: &ShowArgs,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let account = account_of(store, run_id, None).await?;
-    match json {
-        true => output.json(&account),
-        false => tell(&account, output),
+    let account = account_of(store, args.run, None).await?;
+    match (args.failed, args.common.json) {
+        (true, true) => output.json(&json!({
+            "run_id": account.run_id,
+            "workflow_id": account.workflow_id,
+            "failed": account.failed_postings,
+            "left_out": account.left_out,
+        })),
+        (false, true) => output.json(&account),
+        (true, false) => tell_failed(&account, output),
+        (false, false) => tell(&account, output),
+    }
+    if !args.common.json && !account.left_out.is_empty() {
+        output.line("");
+        output.hanging("", &named(&account.left_out));
     }
     Ok(Verdict::Well)
 }
@@ -27,7 +39,7 @@ fn tell(account: &RunAccount, output: &mut Output) {
     let status = match &account.status {
         Status::InProgress => "in progress".to_owned(),
         Status::Completed => "completed".to_owned(),
-        Status::Failed(error) => format!("failed: {}", shown(error, 200)),
+        Status::Failed(error) => format!("failed: {}", shown(error, usize::MAX)),
     };
     let seconds = account.duration().as_secs_f64();
     output.line(format_args!(
@@ -59,7 +71,5 @@ fn tell(account: &RunAccount, output: &mut Output) {
         ]);
     }
     output.line(rows(&listed));
-    if !account.left_out.is_empty() {
-        output.line(format_args!("\n{}", shown(&named(&account.left_out), 240)));
-    }
+    tell_errors(*run_id, &account.errors, |id| id.to_string(), output);
 }

@@ -16,7 +16,7 @@ use turing_domain::{
 
 use self::range::{Range, Told};
 use super::events::{nothing, stream_of};
-use super::output::{Output, shown};
+use super::output::Output;
 use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
@@ -171,7 +171,7 @@ fn tell_difference<A>(
     }
     output.line(format_args!("{stream} from version {from} to {to}"));
     for difference in differences {
-        output.line(format_args!("  {}", shown(&difference.to_string(), 200)));
+        output.hanging("  ", &difference.to_string());
     }
     Ok(Verdict::Well)
 }

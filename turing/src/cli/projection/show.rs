@@ -98,9 +98,10 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) {
             &["conversation", "completed", "failed", "p50", "p95", "tokens by actor"],
             &[1, 3, 4],
         ),
-        Name::PostingState => {
-            table(&["posting", "version", "at", "terminal", "sequence", "last updated"], &[1, 2])
-        }
+        Name::PostingState => table(
+            &["posting", "version", "at", "terminal", "reason", "last updated", "sequence"],
+            &[1, 2],
+        ),
         Name::RunProgress => table(
             &["run", "workflow", "status", "postings", "open", "ended", "failed", "per minute"],
             &[3, 4, 7],
@@ -153,14 +154,16 @@ fn conversation(key: &str, row: &ConversationRow) -> Vec<String> {
 fn posting(key: &str, row: &PostingRow) -> Vec<String> {
     let state = &row.state;
     let at = state.current_conversation_id().map_or_else(String::new, |id| id.to_string());
+    let reason = state.terminal().and_then(|terminal| terminal.reason.as_ref());
     let sequence: Vec<_> = state.execution_sequence().iter().map(|id| id.to_string()).collect();
     vec![
         key.to_owned(),
         row.version.to_string(),
         at,
         state.is_terminal().to_string(),
-        shown(&sequence.join(" "), 60),
+        reason.map_or_else(String::new, ToString::to_string),
         row.last_updated.to_string(),
+        sequence.join(" "),
     ]
 }
 
