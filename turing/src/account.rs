@@ -1,6 +1,7 @@
 //! The account of a run, read from its events: what is done, what failed, what is open.
 
 mod failures;
+mod now;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::store::Store;
 
 pub use failures::{FailedPosting, FrequentError};
 use failures::{Failures, frequent};
+pub use now::{Now, account_now};
 
 /// What a run has done so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,6 +36,9 @@ pub struct RunAccount {
     pub began: Timestamp,
     /// When its last event was recorded.
     pub last_event: Timestamp,
+    /// Who carries it out, where that was asked for and it is in progress.
+    #[serde(flatten)]
+    pub now: Now,
     /// How many postings it was begun with, if it was recorded.
     pub postings: Option<u32>,
     /// How many postings have an open position.
@@ -181,6 +186,7 @@ async fn begun(
                 status: Status::InProgress,
                 began: event.recorded_at,
                 last_event: event.recorded_at,
+                now: Now::default(),
                 postings: posting_count.0,
                 open: 0,
                 ended: BTreeMap::new(),

@@ -11,7 +11,9 @@ use serde_json::json;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
 use super::output::{Listed, Output, rows, table};
+use super::show::going;
 use super::{Failure, Verdict};
+use crate::account::{Now, Status, account_now};
 use crate::left_out::{LeftOut, named};
 use crate::store::Store;
 
@@ -26,7 +28,39 @@ struct Row {
     duration_ms: Option<u64>,
     ended: BTreeMap<EndReason, u32>,
     error: Option<String>,
+    #[serde(flatten)]
+    now: Now,
 }
+
+impl Row {
+    /// Asks who carries the run out if it is in progress.
+    async fn look(&mut self, store: &Store) -> Result<(), Failure> {
+        if self.status != IN_PROGRESS {
+            return Ok(());
+        }
+        let account = account_now(store, Some(self.run_id)).await?;
+        if account.status != Status::InProgress {
+            // it has ended since its beginning was read
+            self.duration_ms = u64::try_from(account.duration().as_millis()).ok();
+            let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+            self.ended = account.ended.into_iter().map(|(it, n)| (it, count(n))).collect();
+        }
+        match account.status {
+            Status::InProgress => self.now = account.now,
+            Status::Completed => self.status = COMPLETED,
+            Status::Failed(error) => (self.status, self.error) = (FAILED, Some(error)),
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> String {
+        if self.status == IN_PROGRESS { going(&self.now) } else { self.status.to_owned() }
+    }
+}
+
+const IN_PROGRESS: &str = "in progress";
+const COMPLETED: &str = "completed";
+const FAILED: &str = "failed";
 
 pub(super) async fn execute(
     store: &Store,
@@ -40,6 +74,9 @@ pub(super) async fn execute(
     while let Some(recorded) = events.try_next().await? {
         // runs are listed as far as they can be read
         left_out.extend(take(&mut runs, &recorded, recorded.decode()));
+    }
+    for run in &mut runs {
+        run.look(store).await?;
     }
     if json {
         output.json(&json!({ "runs": runs, "left_out": left_out }));
@@ -74,23 +111,24 @@ fn take(
             runs.push(Row {
                 run_id,
                 workflow_id: recorded.stream.aggregate_id().to_owned(),
-                status: "in progress",
+                status: IN_PROGRESS,
                 postings: posting_count.0,
                 began: recorded.recorded_at,
                 duration_ms: None,
                 ended: BTreeMap::new(),
                 error: None,
+                now: Now::default(),
             });
         }
         WorkflowEvent::WorkflowCompleted { run_id, ended_postings, duration_ms, .. } => {
             let Some(index) = find(runs, run_id.0) else { return left_out(NO_RUN) };
-            runs[index].status = "completed";
+            runs[index].status = COMPLETED;
             runs[index].duration_ms = duration_ms.0;
             runs[index].ended = ended_postings.0.unwrap_or_default();
         }
         WorkflowEvent::WorkflowFailed { run_id, error, .. } => {
             let Some(index) = find(runs, run_id.0) else { return left_out(NO_RUN) };
-            runs[index].status = "failed";
+            runs[index].status = FAILED;
             runs[index].error = error.0;
         }
     }
@@ -111,7 +149,7 @@ fn listed(runs: &[Row]) -> Listed {
             run.run_id.to_string(),
             run.workflow_id.clone(),
             run.began.to_string(),
-            run.status.to_owned(),
+            run.status(),
             run.postings.map_or_else(String::new, |count| count.to_string()),
             run.duration_ms.map_or_else(String::new, took),
             run.error.as_deref().map_or_else(|| ended.join(", "), str::to_owned),

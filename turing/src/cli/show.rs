@@ -1,12 +1,14 @@
 //! `turing run show`: the account of one run.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed};
 use super::output::{Output, rows, shown, table};
 use super::{Failure, Verdict};
-use crate::account::{RunAccount, Status, account_of};
+use crate::account::{Now, RunAccount, Status, account_now};
 use crate::left_out::named;
 use crate::store::Store;
 
@@ -15,7 +17,7 @@ pub(super) async fn execute(
     args: &ShowArgs,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let account = account_of(store, args.run, None).await?;
+    let account = account_now(store, args.run).await?;
     match (args.failed, args.common.json) {
         (true, true) => output.json(&json!({
             "run_id": account.run_id,
@@ -34,10 +36,35 @@ pub(super) async fn execute(
     Ok(Verdict::Well)
 }
 
+/// How a run stands that has not ended.
+pub(super) fn going(now: &Now) -> String {
+    let going = match (&now.process, now.is_interrupted) {
+        (Some(process), _) => format!("in progress, process {process}"),
+        (None, Some(true)) => {
+            "interrupted: no process carries it out; the same command goes on".to_owned()
+        }
+        (None, _) => "in progress".to_owned(),
+    };
+    match now.last_event_age {
+        Some(age) => format!("{going}; newest event {} ago", rounded(age)),
+        None => going,
+    }
+}
+
+/// A length of time for people.
+fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 fn tell(account: &RunAccount, output: &mut Output) {
     let RunAccount { run_id, workflow_id, began, open, .. } = account;
     let status = match &account.status {
-        Status::InProgress => "in progress".to_owned(),
+        Status::InProgress => going(&account.now),
         Status::Completed => "completed".to_owned(),
         Status::Failed(error) => format!("failed: {}", shown(error, usize::MAX)),
     };
@@ -72,4 +99,25 @@ fn tell(account: &RunAccount, output: &mut Output) {
     }
     output.line(rows(&listed));
     tell_errors(*run_id, &account.errors, |id| id.to_string(), output);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_progress_says_who_carries_it_out_and_how_old_its_newest_event_is() {
+        let now = |process: Option<&str>, is_interrupted, seconds| {
+            let last_event_age = Some(Duration::from_secs(seconds));
+            going(&Now { process: process.map(str::to_owned), is_interrupted, last_event_age })
+        };
+        let told = now(Some("31666"), Some(false), 119);
+        assert_eq!(told, "in progress, process 31666; newest event 119 s ago");
+        let told = now(None, Some(true), 7_199);
+        assert!(told.starts_with("interrupted: no process carries it out; the same "), "{told}");
+        assert!(told.ends_with("; newest event 119 min ago"), "{told}");
+        assert_eq!(now(None, None, 7_200), "in progress; newest event 2 h ago");
+        assert_eq!(now(None, None, 200_000), "in progress; newest event 2 days ago");
+        assert_eq!(going(&Now::default()), "in progress");
+    }
 }
