@@ -74,6 +74,16 @@ fn a_run_goes_on_when_nobody_reads_what_it_tells() {
 }
 
 #[test]
+fn who_watches_over_a_script_is_seen_as_the_program_and_what_it_does() {
+    let workspace =
+        workspace("tr '\\0' ' ' < /proc/$PPID/cmdline; tr '\\n' ' ' < /proc/$PPID/comm");
+    workspace.run(&[]).expect_code(0);
+    let seen = workspace.state(1)["outputs"]["10"].take();
+    let program = env!("CARGO_BIN_EXE_turing");
+    assert_eq!(seen.as_str().unwrap().trim_end(), format!("{program} supervise-a-script turing"));
+}
+
+#[test]
 fn asking_again_after_a_failed_run_is_not_told_as_success() {
     let workspace = workspace("exit 3");
     workspace.run(&[]).expect_code(1);
