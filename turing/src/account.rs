@@ -90,7 +90,7 @@ pub struct ConversationAccount {
 #[non_exhaustive]
 pub enum AccountError {
     /// There is no such run in the store.
-    #[error("there is no run {run_id} in this store; `turing runs` lists what there is")]
+    #[error("there is no run {run_id} in this store; `turing runs` lists those that there are")]
     NoSuchRun {
         /// The run.
         run_id: RunId,

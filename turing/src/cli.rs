@@ -22,6 +22,7 @@ mod projection;
 mod report;
 mod retry;
 mod run;
+mod run_name;
 mod runs;
 mod show;
 mod snapshot;

@@ -178,7 +178,31 @@ fn a_run_that_is_not_there_is_named() {
     let id = "0193a1d4-0000-7000-8000-000000000001";
     let answer = workspace.turing(&["run", "show", id]).expect_code(1);
     assert!(answer.stderr.contains(&format!("there is no run {id}")), "{answer:#?}");
-    workspace.turing(&["run", "show", "seven"]).expect_code(2);
+    let answer = workspace.turing(&["run", "show", "seven"]).expect_code(2);
+    assert!(answer.stderr.contains("or the beginning of it, such as"), "{answer:#?}");
+}
+
+#[test]
+fn the_beginning_of_an_id_names_a_run_if_no_other_begins_so() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    workspace.run(&[]).expect_code(1);
+    let id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();
+    for name in [&id[..1], &id[..20], &id] {
+        let shown = workspace.turing(&["run", "show", name, "--json"]).expect_code(0).json();
+        assert_eq!(shown["run_id"], id.as_str());
+    }
+    fs::remove_file(workspace.path().join("ill")).unwrap();
+    let retry = ["run", "retry", &id[..13], "--workflow", "workflow.toml"];
+    workspace.turing(&retry).expect_code(0);
+    // both ids begin with the time
+    let both = workspace.turing(&["run", "show", &id[..4]]).expect_code(2).stderr;
+    assert!(
+        both.contains(&format!("2 runs have ids that begin with {}: {id}, ", &id[..4])),
+        "{both}"
+    );
+    let none = workspace.turing(&["run", "show", "f"]).expect_code(1).stderr;
+    assert!(none.contains("no run has an id that begins with f"), "{none}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::output::{Output, shown};
 use super::telling::tell;
-use super::{Failure, StreamArgs, Verdict};
+use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -73,9 +73,13 @@ pub(super) fn nothing(args: &StreamArgs) -> Failure {
         Ok(store) => format!("in {store}"),
         Err(_) => "there".to_owned(),
     };
-    Failure::NotFound {
-        what: format!("{kind} {id} has no events {place}; `turing runs` lists what there is"),
-    }
+    let hint = match args.kind {
+        Kind::Posting => "it has entered no run there",
+        Kind::Workflow => "`turing runs` lists the workflows that have run",
+        Kind::Conversation => "`turing run show` lists the conversations of a run",
+        Kind::Actor => "an actor has events only once it has failed",
+    };
+    Failure::NotFound { what: format!("{kind} {id} has no events {place}; {hint}") }
 }
 
 /// The columns before the data; those of numbers stand at the right.

@@ -15,7 +15,9 @@ use super::progress::Progress;
 use super::report::tell_done;
 use super::retry::{FailedPostings, failed_postings};
 use super::telling::tell;
-use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
+use super::{
+    Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code, run_name,
+};
 use crate::definition::{Definition, DefinitionError};
 use crate::descriptors;
 use crate::lock::RunLock;
@@ -79,8 +81,9 @@ async fn retry(
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
         let lock = store.lock_run(definition.workflow.id).await?;
+        let run = run_name::find(&store, &args.run).await?;
         let FailedPostings { run_id, intake, data_keys } =
-            failed_postings(&store, args.run, definition.workflow.id).await?;
+            failed_postings(&store, run, definition.workflow.id).await?;
         check_placeholders(&definition, &data_keys)?;
         let count = intake.postings.len();
         tell(format_args!("{count} postings failed in run {run_id}; once more"));

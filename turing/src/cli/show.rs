@@ -7,7 +7,7 @@ use serde_json::json;
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed};
 use super::output::{Output, rows, shown, table};
-use super::{Failure, Verdict};
+use super::{Failure, Verdict, run_name};
 use crate::account::{Now, RunAccount, Status, account_now};
 use crate::left_out::named;
 use crate::store::Store;
@@ -17,7 +17,7 @@ pub(super) async fn execute(
     args: &ShowArgs,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let account = account_now(store, args.run).await?;
+    let account = account_now(store, run_name::find(store, &args.run).await?).await?;
     match (args.failed, args.common.json) {
         (true, true) => output.json(&json!({
             "run_id": account.run_id,
