@@ -30,6 +30,11 @@ pub struct RunAccount {
     pub run_id: RunId,
     /// The workflow.
     pub workflow_id: String,
+    /// The workflow's name, if it was recorded.
+    pub workflow_name: Option<String>,
+    /// The names of its conversations, as far as they were recorded.
+    #[serde(skip)]
+    pub names: BTreeMap<ConversationId, String>,
     /// Whether it goes on.
     pub status: Status,
     /// When it began.
@@ -41,6 +46,8 @@ pub struct RunAccount {
     pub now: Now,
     /// How many postings it was begun with, if it was recorded.
     pub postings: Option<u32>,
+    /// How many of them have not entered it yet, if their number was recorded.
+    pub not_entered: Option<usize>,
     /// How many postings have an open position.
     pub open: usize,
     /// How many postings ended for which reason.
@@ -71,6 +78,8 @@ pub enum Status {
 /// What was done at one conversation.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ConversationAccount {
+    /// Its name, if it was recorded.
+    pub name: Option<String>,
     /// Attempts that succeeded.
     pub done: usize,
     /// Attempts that failed, by their kind of failure.
@@ -81,6 +90,8 @@ pub struct ConversationAccount {
     pub p50_ms: Option<u64>,
     /// The duration that 95 of 100 attempts keep below, in milliseconds.
     pub p95_ms: Option<u64>,
+    /// How long all attempts took together, in milliseconds.
+    pub total_ms: u64,
     /// Successful attempts a minute, from the run's beginning to its last event.
     pub per_minute: f64,
 }
@@ -183,11 +194,14 @@ async fn begun(
             let account = RunAccount {
                 run_id: started,
                 workflow_id: event.stream.aggregate_id().to_owned(),
+                workflow_name: event.metadata.get("workflow_name"),
+                names: event.metadata.get("conversation_names").unwrap_or_default(),
                 status: Status::InProgress,
                 began: event.recorded_at,
                 last_event: event.recorded_at,
                 now: Now::default(),
                 postings: posting_count.0,
+                not_entered: None,
                 open: 0,
                 ended: BTreeMap::new(),
                 conversations: BTreeMap::new(),
@@ -285,6 +299,9 @@ impl Reading {
 
     fn finish(self, account: &mut RunAccount) {
         account.open = self.open.len();
+        let entered = account.open + account.ended.values().sum::<usize>();
+        let count = account.postings.and_then(|count| usize::try_from(count).ok());
+        account.not_entered = count.map(|count| count.saturating_sub(entered));
         account.failed_postings = self.failures.into_postings();
         account.errors = frequent(&account.failed_postings);
         for id in self.open.into_values().flatten() {
@@ -296,8 +313,10 @@ impl Reading {
             let conversation = account.conversations.entry(id).or_default();
             conversation.p50_ms = percentile(&durations, 50);
             conversation.p95_ms = percentile(&durations, 95);
+            conversation.total_ms = durations.iter().fold(0, |sum, one| sum.saturating_add(*one));
         }
-        for conversation in account.conversations.values_mut() {
+        for (id, conversation) in &mut account.conversations {
+            conversation.name = account.names.get(id).cloned();
             let rate = conversation.done as f64 / minutes;
             conversation.per_minute = if rate.is_finite() { rate } else { 0.0 };
         }

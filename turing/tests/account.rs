@@ -33,8 +33,20 @@ fn the_account_counts_what_the_events_say() {
     assert_eq!(conversation["done"], 3);
     assert_eq!(conversation["failed"], json!({"script_error": 1}));
     assert!(conversation["p50_ms"].as_u64() <= conversation["p95_ms"].as_u64());
+    assert_eq!(
+        (&account["workflow_name"], &conversation["name"]),
+        (&json!("test"), &json!("check"))
+    );
+    assert!(conversation["total_ms"].as_u64() >= conversation["p95_ms"].as_u64());
+    assert_eq!(account["not_entered"], 0);
     let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
-    assert!(text.contains("4 postings, 4 ended (3 completed, 1 actor_failed), 0 open"), "{text}");
+    assert!(text.contains("4 postings, 4 ended (3 completed, 1 actor_failed), 0 open\n"), "{text}");
+    assert!(text.contains(" of workflow 3001 (test), ") && text.contains("\n10 check "), "{text}");
+    let text = workspace.turing(&["runs"]).expect_code(0).stdout;
+    let id = account["run_id"].as_str().unwrap();
+    let row = text.lines().nth(1).unwrap();
+    assert!(row.starts_with(&format!("{id}  3001 test  20")), "{text}");
+    assert!(row.ends_with("  3 completed, 1 actor_failed"), "{text}");
 }
 
 #[test]
@@ -53,10 +65,10 @@ fn what_failed_is_told_with_its_reason_and_nothing_is_cut() {
     assert!(told.contains("exited with code 3") && told.ends_with(&long), "{report:#?}");
 
     let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
-    assert!(text.contains("  3 postings, such as 2 at 10: script_error: "), "{text}");
+    assert!(text.contains("  3 postings, such as 2 at 10 check: script_error: "), "{text}");
     let text = workspace.turing(&["run", "show", "--failed"]).expect_code(0).stdout;
     let first: Vec<_> = text.lines().take(4).collect();
-    assert_eq!(first[0], "posting 2: actor_failed at 10, attempt 1");
+    assert_eq!(first[0], "posting 2: actor_failed at 10 check, attempt 1");
     assert!(
         first[1].starts_with("  script_error: ") && first[1].ends_with("with code 3"),
         "{text}"

@@ -13,7 +13,10 @@ pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
     }
     for failed in failed_postings {
         let FailedPosting { posting_id, reason, conversation_id, attempt, .. } = failed;
-        let at = conversation_id.map_or_else(String::new, |id| format!(" at {id}"));
+        let at = conversation_id.map_or_else(String::new, |id| match account.names.get(&id) {
+            Some(name) => format!(" at {id} {name}"),
+            None => format!(" at {id}"),
+        });
         let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
         output.line(format_args!("posting {posting_id}: {reason}{at}{attempt}"));
         let error = what(None, &failed.failure_type, &failed.error);

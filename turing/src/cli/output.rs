@@ -60,6 +60,11 @@ impl Output {
         Self { writer, waiting, piece, columns: None, failed: None }
     }
 
+    /// The width of the terminal, if the answer goes to one.
+    pub(super) fn columns(&self) -> Option<usize> {
+        self.columns
+    }
+
     /// Prints a line, or several; what is in them cannot change the terminal.
     pub(super) fn line(&mut self, text: impl std::fmt::Display) {
         self.text(harmless(&text.to_string()));

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde_json::json;
+use turing_domain::ConversationId;
 
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed};
 use super::output::{Output, rows, shown, table};
 use super::{Failure, Verdict, run_name};
-use crate::account::{Now, RunAccount, Status, account_now};
+use crate::account::{ConversationAccount, Now, RunAccount, Status, account_now};
 use crate::left_out::named;
 use crate::store::Store;
 
@@ -69,8 +70,10 @@ fn tell(account: &RunAccount, output: &mut Output) {
         Status::Failed(error) => format!("failed: {}", shown(error, usize::MAX)),
     };
     let seconds = account.duration().as_secs_f64();
+    let name = account.workflow_name.as_deref();
+    let name = name.map_or_else(String::new, |name| format!(" ({})", shown(name, 60)));
     output.line(format_args!(
-        "run {run_id} of workflow {workflow_id}, began {began}, {seconds:.1} s, {status}\n"
+        "run {run_id} of workflow {workflow_id}{name}, began {began}, {seconds:.1} s, {status}\n"
     ));
     let ended: usize = account.ended.values().sum();
     let reasons: Vec<_> =
@@ -78,27 +81,57 @@ fn tell(account: &RunAccount, output: &mut Output) {
     let reasons =
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let postings = account.postings.map_or_else(|| "?".to_owned(), |count| count.to_string());
-    output.line(format_args!("  {postings} postings, {ended} ended{reasons}, {open} open\n"));
+    let not_entered = match account.not_entered {
+        None | Some(0) => String::new(),
+        Some(count) => format!(", {count} not entered yet"),
+    };
+    output.line(format_args!(
+        "  {postings} postings, {ended} ended{reasons}, {open} open{not_entered}\n"
+    ));
 
-    let header = ["conversation", "done", "failed", "open", "p50", "p95", "per minute"];
-    let mut listed = table(&header, &[1, 2, 3, 4, 5, 6]);
+    let named = |id: ConversationId| match account.names.get(&id) {
+        Some(name) => format!("{id} {}", shown(name, 40)),
+        None => id.to_string(),
+    };
+    let header = ["conversation", "done", "failed", "open", "p50", "p95", "total", "per minute"];
+    let mut listed = table(&header, &[1, 2, 3, 4, 5, 6, 7]);
+    let (mut all, mut all_failed) = (ConversationAccount::default(), 0);
+    let seconds = |millis: u64| format!("{:.1} s", Duration::from_millis(millis).as_secs_f64());
     for (id, done) in &account.conversations {
         let failed: Vec<_> =
             done.failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let failed = if failed.is_empty() { "0".to_owned() } else { failed.join(", ") };
         let time = |ms: Option<u64>| ms.map_or_else(String::new, |ms| format!("{ms} ms"));
         listed.add_row([
-            id.to_string(),
+            named(*id),
             done.done.to_string(),
             failed,
             done.open.to_string(),
             time(done.p50_ms),
             time(done.p95_ms),
+            seconds(done.total_ms),
             format!("{:.0}", done.per_minute),
+        ]);
+        all.done += done.done;
+        all_failed += done.failed.values().sum::<usize>();
+        all.open += done.open;
+        all.total_ms = all.total_ms.saturating_add(done.total_ms);
+        all.per_minute += done.per_minute;
+    }
+    if account.conversations.len() > 1 {
+        listed.add_row([
+            "all".to_owned(),
+            all.done.to_string(),
+            all_failed.to_string(),
+            all.open.to_string(),
+            String::new(),
+            String::new(),
+            seconds(all.total_ms),
+            format!("{:.0}", all.per_minute),
         ]);
     }
     output.line(rows(&listed));
-    tell_errors(*run_id, &account.errors, |id| id.to_string(), output);
+    tell_errors(*run_id, &account.errors, named, output);
 }
 
 #[cfg(test)]
