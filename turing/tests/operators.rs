@@ -58,6 +58,25 @@ fn a_placeholder_that_was_mistyped_can_be_corrected_in_the_posting() {
 }
 
 #[test]
+fn a_posting_that_is_registered_otherwise_is_refused_by_its_keys_and_can_be_looked_at() {
+    let workspace = workspace("echo ok");
+    workspace.run(&[]).expect_code(0);
+    workspace
+        .file("postings/001.json", r#"{"posting_id":1,"job_description":"new","town":"Bath"}"#);
+    let refused = workspace.run(&[]).expect_code(1).stderr;
+    let why = "registered with other content: `job_description` differs, `town` is new; give";
+    assert!(refused.contains(why), "{refused}");
+    let ask = ["state", "posting", "1", "--data"];
+    let shown = workspace.turing(&ask).expect_code(0).json();
+    assert_eq!(shown, json!({"job_description": "advert 1"}));
+    let shown = workspace.turing(&[&ask[..], &["--json"]].concat()).expect_code(0).json();
+    assert_eq!(shown, json!({"posting_id": 1, "data": {"job_description": "advert 1"}}));
+    let none = workspace.turing(&["state", "posting", "9", "--data"]).expect_code(1);
+    assert!(none.stderr.contains("posting 9 is not registered"), "{none:#?}");
+    workspace.turing(&["state", "actor", "10", "--data"]).expect_code(2);
+}
+
+#[test]
 fn a_run_goes_on_when_nobody_reads_what_it_tells() {
     let workspace = workspace("echo ok");
     for stderr in [Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap()), {
