@@ -1,5 +1,8 @@
 //! The account of a run, read from its events: what is done, what failed, what is open.
 
+mod failures;
+mod now;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
@@ -16,6 +19,10 @@ use turing_domain::{
 use crate::left_out::{LeftOut, named};
 use crate::store::Store;
 
+pub use failures::{FailedPosting, FrequentError};
+use failures::{Failures, frequent};
+pub use now::{Now, account_now};
+
 /// What a run has done so far.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunAccount {
@@ -23,20 +30,35 @@ pub struct RunAccount {
     pub run_id: RunId,
     /// The workflow.
     pub workflow_id: String,
+    /// The workflow's name, if it was recorded.
+    pub workflow_name: Option<String>,
+    /// The names of its conversations, as far as they were recorded.
+    #[serde(skip)]
+    pub names: BTreeMap<ConversationId, String>,
     /// Whether it goes on.
     pub status: Status,
     /// When it began.
     pub began: Timestamp,
     /// When its last event was recorded.
     pub last_event: Timestamp,
+    /// Who carries it out, where that was asked for and it is in progress.
+    #[serde(flatten)]
+    pub now: Now,
     /// How many postings it was begun with, if it was recorded.
     pub postings: Option<u32>,
+    /// How many of them have not entered it yet, if their number was recorded.
+    pub not_entered: Option<usize>,
     /// How many postings have an open position.
     pub open: usize,
     /// How many postings ended for which reason.
     pub ended: BTreeMap<EndReason, usize>,
     /// What was done, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationAccount>,
+    /// What most of its failed postings ended of: the most frequent first, and few of them.
+    pub errors: Vec<FrequentError>,
+    /// The postings that ended otherwise than as completed, by their ids.
+    #[serde(skip)]
+    pub failed_postings: Vec<FailedPosting>,
     /// Events that cannot be read and are of this run, or may be.
     pub left_out: Vec<LeftOut>,
 }
@@ -56,6 +78,8 @@ pub enum Status {
 /// What was done at one conversation.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct ConversationAccount {
+    /// Its name, if it was recorded.
+    pub name: Option<String>,
     /// Attempts that succeeded.
     pub done: usize,
     /// Attempts that failed, by their kind of failure.
@@ -66,6 +90,8 @@ pub struct ConversationAccount {
     pub p50_ms: Option<u64>,
     /// The duration that 95 of 100 attempts keep below, in milliseconds.
     pub p95_ms: Option<u64>,
+    /// How long all attempts took together, in milliseconds.
+    pub total_ms: u64,
     /// Successful attempts a minute, from the run's beginning to its last event.
     pub per_minute: f64,
 }
@@ -75,7 +101,7 @@ pub struct ConversationAccount {
 #[non_exhaustive]
 pub enum AccountError {
     /// There is no such run in the store.
-    #[error("there is no run {run_id} in this store; `turing runs` lists what there is")]
+    #[error("there is no run {run_id} in this store; `turing runs` lists those that there are")]
     NoSuchRun {
         /// The run.
         run_id: RunId,
@@ -168,13 +194,19 @@ async fn begun(
             let account = RunAccount {
                 run_id: started,
                 workflow_id: event.stream.aggregate_id().to_owned(),
+                workflow_name: event.metadata.get("workflow_name"),
+                names: event.metadata.get("conversation_names").unwrap_or_default(),
                 status: Status::InProgress,
                 began: event.recorded_at,
                 last_event: event.recorded_at,
+                now: Now::default(),
                 postings: posting_count.0,
+                not_entered: None,
                 open: 0,
                 ended: BTreeMap::new(),
                 conversations: BTreeMap::new(),
+                errors: Vec::new(),
+                failed_postings: Vec::new(),
                 left_out: Vec::new(),
             };
             found = Some((account, event.position));
@@ -213,12 +245,14 @@ fn take_end(account: &mut RunAccount, recorded: &RecordedEvent, event: WorkflowE
 struct Reading {
     open: HashMap<String, BTreeSet<ConversationId>>,
     durations: HashMap<ConversationId, Vec<u64>>,
+    failures: Failures,
 }
 
 impl Reading {
     fn take(&mut self, account: &mut RunAccount, recorded: &RecordedEvent, event: &PostingEvent) {
         use PostingEvent::*;
         let posting = recorded.stream.aggregate_id();
+        self.failures.take(posting, event);
         match event {
             PostingEnteredRun { entry_conversation_id, .. } => {
                 self.open.insert(posting.to_owned(), BTreeSet::from([*entry_conversation_id]));
@@ -265,6 +299,11 @@ impl Reading {
 
     fn finish(self, account: &mut RunAccount) {
         account.open = self.open.len();
+        let entered = account.open + account.ended.values().sum::<usize>();
+        let count = account.postings.and_then(|count| usize::try_from(count).ok());
+        account.not_entered = count.map(|count| count.saturating_sub(entered));
+        account.failed_postings = self.failures.into_postings();
+        account.errors = frequent(&account.failed_postings);
         for id in self.open.into_values().flatten() {
             account.conversations.entry(id).or_default().open += 1;
         }
@@ -274,8 +313,10 @@ impl Reading {
             let conversation = account.conversations.entry(id).or_default();
             conversation.p50_ms = percentile(&durations, 50);
             conversation.p95_ms = percentile(&durations, 95);
+            conversation.total_ms = durations.iter().fold(0, |sum, one| sum.saturating_add(*one));
         }
-        for conversation in account.conversations.values_mut() {
+        for (id, conversation) in &mut account.conversations {
+            conversation.name = account.names.get(id).cloned();
             let rate = conversation.done as f64 / minutes;
             conversation.per_minute = if rate.is_finite() { rate } else { 0.0 };
         }

@@ -38,6 +38,33 @@ pub struct RunLock {
     answers: Arc<Answers<Holding>>,
 }
 
+/// Who runs a workflow in a store now, as far as can be seen. Looking keeps nobody from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A process, as it names itself.
+    Process(String),
+    /// No process: what is in progress was interrupted.
+    Nobody,
+    /// It cannot be seen.
+    Unknown,
+}
+
+impl Holder {
+    /// Who holds the lock in a PostgreSQL database.
+    pub(crate) async fn within(config: &PostgresConfig, workflow: WorkflowId) -> Self {
+        match session::holder(config, workflow).await {
+            Ok(Some(process)) => Self::Process(process),
+            Ok(None) => Self::Nobody,
+            Err(_) => Self::Unknown,
+        }
+    }
+
+    /// Who holds the lock beside the store in the file at `store`.
+    pub(crate) fn beside(store: &Path, workflow: WorkflowId) -> Self {
+        file::holder(store, workflow)
+    }
+}
+
 /// Why the workflow cannot be run now.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

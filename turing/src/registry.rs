@@ -7,6 +7,8 @@ mod memory;
 mod postgres;
 mod sqlite;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use es_core::{Payload, StoreError, StoreErrorKind};
 use serde_json::{Map, Value};
@@ -106,10 +108,12 @@ fn register<T: Tables>(
                      object that programs can read; correct that row, or give this one another id"
                 ),
             }),
-            Known::Data(_) => Err(RefusedPosting {
+            Known::Data(known) => Err(RefusedPosting {
                 source_name: source.clone(),
                 reason: format!(
-                    "posting_id {id} is registered with other content; give it another id"
+                    "posting_id {id} is registered with other content: {}; give it another id \
+                     (`turing state posting {id} --data` prints what is registered)",
+                    difference(&known, data)
                 ),
             }),
         });
@@ -164,6 +168,34 @@ fn unreadable(posting: PostingId, place: &str) -> StoreError {
 /// True if the data are the same as JSON: a database may write 100 for 1e2.
 fn same_data(known: &Map<String, Value>, data: &Map<String, Value>) -> bool {
     let payload = |data| Payload::of(data).ok();
+    known == data || payload(known).is_some_and(|known| payload(data) == Some(known))
+}
+
+/// Which keys make two data differ, in words.
+fn difference(known: &Map<String, Value>, data: &Map<String, Value>) -> String {
+    const NAMED: usize = 5;
+    let keys: BTreeSet<_> = known.keys().chain(data.keys()).collect();
+    let differences = keys.into_iter().filter_map(|key| {
+        let how = match (known.get(key), data.get(key)) {
+            (Some(known), Some(data)) if same_value(known, data) => return None,
+            (Some(_), Some(_)) => "differs",
+            (Some(_), None) => "is missing",
+            (None, _) => "is new",
+        };
+        let key: String = key.chars().take(40).collect();
+        Some(format!("`{key}` {how}"))
+    });
+    let mut told: Vec<_> = differences.collect();
+    let more = told.len().saturating_sub(NAMED);
+    told.truncate(NAMED);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    told.join(", ")
+}
+
+fn same_value(known: &Value, data: &Value) -> bool {
+    let payload = |value| Payload::of(value).ok();
     known == data || payload(known).is_some_and(|known| payload(data) == Some(known))
 }
 

@@ -16,7 +16,7 @@ use es_postgres::{ConfigError, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore};
 use turing_domain::WorkflowId;
 
-use crate::lock::{LockError, RunLock};
+use crate::lock::{Holder, LockError, RunLock};
 use crate::read_models::{ConversationStatistics, RunProgress};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
@@ -229,6 +229,15 @@ impl Store {
             Opened::Elsewhere => Ok(RunLock::none(workflow)),
             Opened::Sqlite(store) => RunLock::beside(store.path(), workflow),
             Opened::Postgres { store, .. } => RunLock::within(store.config(), workflow).await,
+        }
+    }
+
+    /// Who runs the workflow in this store now. Nobody is kept from running it.
+    pub async fn run_holder(&self, workflow: WorkflowId) -> Holder {
+        match &self.opened {
+            Opened::Elsewhere => Holder::Unknown,
+            Opened::Sqlite(store) => Holder::beside(store.path(), workflow),
+            Opened::Postgres { store, .. } => Holder::within(store.config(), workflow).await,
         }
     }
 

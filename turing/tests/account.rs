@@ -33,8 +33,73 @@ fn the_account_counts_what_the_events_say() {
     assert_eq!(conversation["done"], 3);
     assert_eq!(conversation["failed"], json!({"script_error": 1}));
     assert!(conversation["p50_ms"].as_u64() <= conversation["p95_ms"].as_u64());
+    assert_eq!(
+        (&account["workflow_name"], &conversation["name"]),
+        (&json!("test"), &json!("check"))
+    );
+    assert!(conversation["total_ms"].as_u64() >= conversation["p95_ms"].as_u64());
+    assert_eq!(account["not_entered"], 0);
     let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
-    assert!(text.contains("4 postings, 4 ended (3 completed, 1 actor_failed), 0 open"), "{text}");
+    assert!(text.contains("4 postings, 4 ended (3 completed, 1 actor_failed), 0 open\n"), "{text}");
+    assert!(text.contains(" of workflow 3001 (test), ") && text.contains("\n10 check "), "{text}");
+    let text = workspace.turing(&["runs"]).expect_code(0).stdout;
+    let id = account["run_id"].as_str().unwrap();
+    let row = text.lines().nth(1).unwrap();
+    assert!(row.starts_with(&format!("{id}  3001 test  20")), "{text}");
+    assert!(row.ends_with("  3 completed, 1 actor_failed"), "{text}");
+}
+
+#[test]
+fn what_failed_is_told_with_its_reason_and_nothing_is_cut() {
+    let workspace = workspace();
+    let long = "x".repeat(300);
+    workspace.script(
+        "check.sh",
+        &format!(
+            "case $(cat) in *'advert 1'*) echo ok;; *) printf 'one\\n{long}\\n' >&2; exit 3;; esac"
+        ),
+    );
+    let report = workspace.run(&[]).expect_code(1);
+    let most = "  3 postings, such as 2 at 10 check: script_error: ";
+    let told = report.stdout.lines().find(|line| line.starts_with(most)).unwrap();
+    assert!(told.contains("exited with code 3") && told.ends_with(&long), "{report:#?}");
+
+    let text = workspace.turing(&["run", "show"]).expect_code(0).stdout;
+    assert!(text.contains("  3 postings, such as 2 at 10 check: script_error: "), "{text}");
+    let text = workspace.turing(&["run", "show", "--failed"]).expect_code(0).stdout;
+    let first: Vec<_> = text.lines().take(4).collect();
+    assert_eq!(first[0], "posting 2: actor_failed at 10 check, attempt 1");
+    assert!(
+        first[1].starts_with("  script_error: ") && first[1].ends_with("with code 3"),
+        "{text}"
+    );
+    assert_eq!((first[2], first[3]), ("  | one", &*format!("  | {long}")));
+    assert_eq!(text.lines().count(), 3 * 4, "{text}");
+
+    let events = workspace.turing(&["events", "posting", "2"]).expect_code(0).stdout;
+    assert!(events.contains(&format!("stderr: one⏎{long}")), "{events}");
+    let states = workspace.turing(&["projection", "show", "posting_state"]).expect_code(0).stdout;
+    assert_eq!(states.matches(" actor_failed ").count(), 3, "{states}");
+}
+
+#[test]
+fn what_failed_is_told_as_json() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    let report = workspace.run(&["--json"]).expect_code(1).json();
+    assert_eq!(report["errors"][0]["example"], 2);
+    let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
+    assert_eq!((&account["errors"], account.get("failed_postings")), (&report["errors"], None));
+    let shown = workspace.turing(&["run", "show", "--failed", "--json"]).expect_code(0).json();
+    let failed = shown["failed"].as_array().unwrap();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((&failed[0]["posting_id"], &failed[0]["conversation_id"]), (&json!(2), &json!(10)));
+    assert_eq!((&failed[0]["attempt"], &failed[0]["stderr"]), (&json!(1), &json!(null)));
+    assert_eq!(failed[0]["failure_type"], "script_error");
+    fs::remove_file(workspace.path().join("ill")).unwrap();
+    workspace.run(&["--again"]).expect_code(0);
+    let text = workspace.turing(&["run", "show", "--failed"]).expect_code(0).stdout;
+    assert!(text.contains("has failed") && text.starts_with("no posting of run "), "{text}");
 }
 
 #[test]
@@ -172,7 +237,31 @@ fn a_run_that_is_not_there_is_named() {
     let id = "0193a1d4-0000-7000-8000-000000000001";
     let answer = workspace.turing(&["run", "show", id]).expect_code(1);
     assert!(answer.stderr.contains(&format!("there is no run {id}")), "{answer:#?}");
-    workspace.turing(&["run", "show", "seven"]).expect_code(2);
+    let answer = workspace.turing(&["run", "show", "seven"]).expect_code(2);
+    assert!(answer.stderr.contains("or the beginning of it, such as"), "{answer:#?}");
+}
+
+#[test]
+fn the_beginning_of_an_id_names_a_run_if_no_other_begins_so() {
+    let workspace = workspace();
+    workspace.file("ill", "");
+    workspace.run(&[]).expect_code(1);
+    let id = workspace.runs()[0]["run_id"].as_str().unwrap().to_owned();
+    for name in [&id[..1], &id[..20], &id] {
+        let shown = workspace.turing(&["run", "show", name, "--json"]).expect_code(0).json();
+        assert_eq!(shown["run_id"], id.as_str());
+    }
+    fs::remove_file(workspace.path().join("ill")).unwrap();
+    let retry = ["run", "retry", &id[..13], "--workflow", "workflow.toml"];
+    workspace.turing(&retry).expect_code(0);
+    // both ids begin with the time
+    let both = workspace.turing(&["run", "show", &id[..4]]).expect_code(2).stderr;
+    assert!(
+        both.contains(&format!("2 runs have ids that begin with {}: {id}, ", &id[..4])),
+        "{both}"
+    );
+    let none = workspace.turing(&["run", "show", "f"]).expect_code(1).stderr;
+    assert!(none.contains("no run has an id that begins with f"), "{none}");
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod between;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+use serde_json::json;
 use support::gates::Gated;
 use support::names;
 use tokio::runtime::Runtime;
@@ -103,6 +105,37 @@ fn an_attempt_that_another_run_has_recorded_otherwise_ends_no_run() {
         assert!(answer.stderr.contains("it is taken again"), "{answer:#?}");
         assert_eq!(gated.workspace.events(1), recorded);
     }
+}
+
+#[test]
+fn a_run_in_progress_says_whether_a_process_carries_it_out() {
+    let gated = Gated::new(2);
+    let turing = |arguments: &[&str]| gated.workspace.turing(arguments).expect_code(0);
+    let mut run = gated.start(STORE);
+    let gate = gated.gate(1, &mut run);
+    let process = run.id().to_string();
+    for command in [&["runs"][..], &["run", "show"]] {
+        let text = turing(command).stdout;
+        assert!(text.contains(&format!("in progress, process {process}; newest event ")), "{text}");
+    }
+    let shown = turing(&["run", "show", "--json"]).json();
+    assert_eq!((&shown["process"], &shown["is_interrupted"]), (&json!(process), &json!(false)));
+    assert!(shown["last_event_age_ms"].is_u64(), "{shown}");
+    run.signal(Signal::KILL);
+    run.end();
+    drop(gate);
+    for command in [&["runs"][..], &["run", "show"]] {
+        let text = turing(command).stdout;
+        assert!(text.contains("interrupted: no process carries it out; the same"), "{text}");
+    }
+    let row = gated.workspace.runs()[0].take();
+    assert_eq!((&row["status"], &row["process"]), (&json!("in progress"), &json!(null)));
+    assert_eq!(row["is_interrupted"], true);
+
+    gated.workspace.script("a.sh", "echo ok");
+    gated.workspace.run(&[]).expect_code(0);
+    let row = gated.workspace.runs()[0].take();
+    assert_eq!((&row["status"], &row["is_interrupted"]), (&json!("completed"), &json!(null)));
 }
 
 #[test]

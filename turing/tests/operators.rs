@@ -182,6 +182,25 @@ fn a_placeholder_that_was_mistyped_can_be_corrected_in_the_posting() {
 }
 
 #[test]
+fn a_posting_that_is_registered_otherwise_is_refused_by_its_keys_and_can_be_looked_at() {
+    let workspace = workspace("echo ok");
+    workspace.run(&[]).expect_code(0);
+    workspace
+        .file("postings/001.json", r#"{"posting_id":1,"job_description":"new","town":"Bath"}"#);
+    let refused = workspace.run(&[]).expect_code(1).stderr;
+    let why = "registered with other content: `job_description` differs, `town` is new; give";
+    assert!(refused.contains(why), "{refused}");
+    let ask = ["state", "posting", "1", "--data"];
+    let shown = workspace.turing(&ask).expect_code(0).json();
+    assert_eq!(shown, json!({"job_description": "advert 1"}));
+    let shown = workspace.turing(&[&ask[..], &["--json"]].concat()).expect_code(0).json();
+    assert_eq!(shown, json!({"posting_id": 1, "data": {"job_description": "advert 1"}}));
+    let none = workspace.turing(&["state", "posting", "9", "--data"]).expect_code(1);
+    assert!(none.stderr.contains("posting 9 is not registered"), "{none:#?}");
+    workspace.turing(&["state", "actor", "10", "--data"]).expect_code(2);
+}
+
+#[test]
 fn a_run_goes_on_when_nobody_reads_what_it_tells() {
     let workspace = workspace("echo ok");
     for stderr in [Stdio::from(fs::File::options().write(true).open("/dev/full").unwrap()), {
@@ -195,6 +214,16 @@ fn a_run_goes_on_when_nobody_reads_what_it_tells() {
     }
     let runs = workspace.runs();
     assert!(runs.as_array().unwrap().iter().all(|run| run["status"] == "completed"), "{runs}");
+}
+
+#[test]
+fn who_watches_over_a_script_is_seen_as_the_program_and_what_it_does() {
+    let workspace =
+        workspace("tr '\\0' ' ' < /proc/$PPID/cmdline; tr '\\n' ' ' < /proc/$PPID/comm");
+    workspace.run(&[]).expect_code(0);
+    let seen = workspace.state(1)["outputs"]["10"].take();
+    let program = env!("CARGO_BIN_EXE_turing");
+    assert_eq!(seen.as_str().unwrap().trim_end(), format!("{program} supervise-a-script turing"));
 }
 
 #[test]

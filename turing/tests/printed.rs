@@ -79,6 +79,7 @@ fn no_reader_changes_the_exit_code() {
         (&["run", "retry", "--workflow", "workflow.toml"], 1, Does),
         (&["run", "show"], 0, Looks),
         (&["run", "show", "--json"], 0, Looks),
+        (&["run", "show", "--failed"], 0, Looks),
         (&["run", "--workflow", "wrong.toml", "--postings", "postings"], 2, Does),
         (&["runs"], 0, Looks),
         (&["events", "posting", "1"], 0, Looks),

@@ -85,7 +85,9 @@ fn the_states_of_postings_are_those_that_the_events_fold_to() {
     }
     let one = projection(&workspace, &["show", "posting_state", "posting/3", "--json"]);
     assert_eq!(one.expect_code(0).json()[0]["key"], "posting/3");
-    let none = projection(&workspace, &["show", "posting_state", "posting/77"]).expect_code(1);
+    let text = projection(&workspace, &["show", "posting_state", "3"]).expect_code(0).stdout;
+    assert!(text.contains("\nposting/3 "), "{text}");
+    let none = projection(&workspace, &["show", "posting_state", "77"]).expect_code(1);
     assert!(none.stderr.contains("no row posting/77"), "{none:#?}");
 }
 

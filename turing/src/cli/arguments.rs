@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use es_core::Aggregate;
-use turing_domain::{ActorBreaker, ConversationWaves, Posting, RunId, WorkflowRuns};
+use turing_domain::{ActorBreaker, ConversationWaves, Posting, WorkflowRuns};
 
 use super::Failure;
 use super::output::shown;
+use super::run_name::RunName;
 use crate::run::DEFAULT_SNAPSHOT_INTERVAL;
 use crate::store::StoreUrl;
 
@@ -82,16 +83,19 @@ pub(super) struct StartArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The run's id [default: the run that began last]
-    pub(super) run: Option<RunId>,
+    /// The run's id, or the beginning of it [default: the run that began last]
+    pub(super) run: Option<RunName>,
+    /// List the postings that ended otherwise than as completed instead, each with its error.
+    #[arg(long)]
+    pub(super) failed: bool,
     #[command(flatten)]
     pub(super) common: Common,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RetryArgs {
-    /// The run's id [default: the run that began last]
-    pub(super) run: Option<RunId>,
+    /// The run's id, or the beginning of it [default: the run that began last]
+    pub(super) run: Option<RunName>,
     /// The workflow definition, a TOML file.
     #[arg(long, value_name = "FILE")]
     pub(super) workflow: PathBuf,
@@ -103,8 +107,8 @@ pub(super) struct RetryArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
-    /// The run's id [default: the run of the workflow that is in progress]
-    pub(super) run: Option<RunId>,
+    /// The run's id, or its beginning [default: the run of the workflow that is in progress]
+    pub(super) run: Option<RunName>,
     /// The workflow definition that it began with, a TOML file.
     #[arg(long, value_name = "FILE")]
     pub(super) workflow: PathBuf,

@@ -53,7 +53,7 @@ pub(super) async fn execute(
         intake.refused.iter().for_each(tell_refused);
         example = intake.postings.keys().next().copied();
         let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
-        tell_done(&done, &definition.workflow, &common, output);
+        tell_done(&store, &done, &definition.workflow, &common, output).await;
         // some postings are broken on purpose: only what stayed open is a finding
         let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
         Ok::<_, Failure>(if is_open { Verdict::Found } else { Verdict::Well })

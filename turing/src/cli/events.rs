@@ -9,9 +9,9 @@ use futures_util::{TryStreamExt, pin_mut};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::output::{Output, rows, shown, table};
+use super::output::{Output, shown};
 use super::telling::tell;
-use super::{Failure, StreamArgs, Verdict};
+use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -23,13 +23,17 @@ pub(super) async fn execute(
     let events = store.events.events(ReadStream::new(stream.clone()));
     pin_mut!(events);
     let mut version = StreamVersion::EMPTY;
-    let mut listed = table(&["#", "recorded at", "event", "at", "took", "data"], &[0, 4]);
     while let Some(event) = events.try_next().await? {
         tell_gap(&stream, version.next(), event.version);
+        if version.is_empty() && !args.common.json {
+            let header = ["#", "recorded at", "event", "at", "took"];
+            output.hanging(&row(header.map(str::to_owned)), "data");
+        }
         version = event.version;
         match args.common.json {
             true => output.json_line(&as_json(&event)),
-            false => listed.add_row(row(&event)),
+            // each as it is read: its data may be large
+            false => output.hanging(&row(facts(&event)), &data(&event)),
         }
         if output.is_over() {
             break;
@@ -37,9 +41,6 @@ pub(super) async fn execute(
     }
     if version.is_empty() {
         return Err(nothing(args));
-    }
-    if !args.common.json {
-        output.line(rows(&listed));
     }
     Ok(Verdict::Well)
 }
@@ -72,12 +73,21 @@ pub(super) fn nothing(args: &StreamArgs) -> Failure {
         Ok(store) => format!("in {store}"),
         Err(_) => "there".to_owned(),
     };
-    Failure::NotFound {
-        what: format!("{kind} {id} has no events {place}; `turing runs` lists what there is"),
-    }
+    let hint = match args.kind {
+        Kind::Posting => "it has entered no run there",
+        Kind::Workflow => "`turing runs` lists the workflows that have run",
+        Kind::Conversation => "`turing run show` lists the conversations of a run",
+        Kind::Actor => "an actor has events only once it has failed",
+    };
+    Failure::NotFound { what: format!("{kind} {id} has no events {place}; {hint}") }
 }
 
-fn row(event: &RecordedEvent) -> [String; 6] {
+/// The columns before the data; those of numbers stand at the right.
+fn row([version, at, event, conversation, took]: [String; 5]) -> String {
+    format!("{version:>4}   {at:<27}   {event:<27}   {conversation:>6}   {took:>9}   ")
+}
+
+fn facts(event: &RecordedEvent) -> [String; 5] {
     let Metadata { conversation_id, duration_ms, .. } = &event.metadata;
     [
         event.version.to_string(),
@@ -85,7 +95,6 @@ fn row(event: &RecordedEvent) -> [String; 6] {
         shown(event.event_type.as_str(), 60),
         conversation_id.map_or_else(String::new, |id| id.to_string()),
         duration_ms.map_or_else(String::new, |duration| format!("{duration} ms")),
-        data(event),
     ]
 }
 
@@ -103,9 +112,8 @@ pub(super) fn as_json(event: &RecordedEvent) -> Box<RawValue> {
     RawValue::from_string(shown).expect("it is JSON")
 }
 
-/// The payload in one short line.
+/// The payload in one line.
 fn data(event: &RecordedEvent) -> String {
-    const LONGEST: usize = 70;
     // each part by its text, which keeps every digit
     match event.payload.decode::<BTreeMap<String, Payload>>() {
         Ok(fields) => {
@@ -118,8 +126,8 @@ fn data(event: &RecordedEvent) -> String {
                         }
                     }
                 });
-            shown(&fields.collect::<Vec<_>>().join("  "), LONGEST)
+            fields.collect::<Vec<_>>().join("  ")
         }
-        _ => shown(&event.payload.to_string(), LONGEST),
+        _ => event.payload.to_string(),
     }
 }

@@ -3,10 +3,17 @@
 use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 
 /// So much of an answer is gathered before it is written.
 const PIECE: usize = 64 * 1024;
+
+/// A text on a terminal stands behind what belongs before it if it has so many columns there.
+const ROOM: usize = 40;
+
+/// Otherwise it stands below, so far from the left.
+const INDENT: usize = 6;
 
 /// Where answers go.
 ///
@@ -18,6 +25,8 @@ pub(super) struct Output {
     waiting: String,
     /// How much waits until it is written.
     piece: usize,
+    /// The width of the terminal, if there is one.
+    columns: Option<usize>,
     failed: Option<Unprinted>,
 }
 
@@ -41,16 +50,45 @@ impl Output {
     /// Standard output; a command that does more than look is not held up by its reader while it
     /// goes on.
     pub(super) fn stdout(only_looks: bool) -> Self {
-        Self::to(io::stdout(), if only_looks { PIECE } else { usize::MAX })
+        let columns = tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col));
+        let columns = columns.filter(|columns| *columns > 0);
+        Self { columns, ..Self::to(io::stdout(), if only_looks { PIECE } else { usize::MAX }) }
     }
 
     fn to(writer: impl Write + Send + 'static, piece: usize) -> Self {
-        Self { writer: Box::new(writer), waiting: String::new(), piece, failed: None }
+        let (writer, waiting) = (Box::new(writer), String::new());
+        Self { writer, waiting, piece, columns: None, failed: None }
+    }
+
+    /// The width of the terminal, if the answer goes to one.
+    pub(super) fn columns(&self) -> Option<usize> {
+        self.columns
     }
 
     /// Prints a line, or several; what is in them cannot change the terminal.
     pub(super) fn line(&mut self, text: impl std::fmt::Display) {
         self.text(harmless(&text.to_string()));
+    }
+
+    /// Prints a text behind what belongs before it: whole, on one line; on a terminal on as many as
+    /// it takes, below one another.
+    pub(super) fn hanging(&mut self, before: &str, text: &str) {
+        let (before, text) = (shown(before, usize::MAX), shown(text, usize::MAX));
+        let Some(columns) = self.columns else {
+            return self.text(format!("{before}{text}").trim_end());
+        };
+        let column = before.chars().count();
+        if column + text.chars().count() <= columns {
+            return self.text(format!("{before}{text}").trim_end());
+        }
+        let (first, indent) = match columns.saturating_sub(column) {
+            ROOM.. => (before, column),
+            _ => (format!("{}\n{:INDENT$}", before.trim_end(), ""), INDENT),
+        };
+        // where there is no room at all the terminal breaks lines itself
+        let width = if columns > 2 * indent { columns - indent } else { usize::MAX };
+        let between = format!("\n{:indent$}", "");
+        self.text(format!("{first}{}", wrapped(&text, width).join(&between)));
     }
 
     /// Prints a text for other programs, as it is.
@@ -162,6 +200,19 @@ pub(super) fn shown(text: &str, longest: usize) -> String {
     shown
 }
 
+/// The text in lines of so many characters at most, broken at blanks where there are some.
+fn wrapped(text: &str, width: usize) -> Vec<&str> {
+    let (mut lines, mut rest) = (Vec::new(), text);
+    while let Some((end, next)) = rest.char_indices().nth(width) {
+        let blank = rest[..end].rfind(' ').filter(|at| !rest[..*at].trim().is_empty());
+        let at = if next == ' ' { end } else { blank.unwrap_or(end) };
+        lines.push(rest[..at].trim_end());
+        rest = rest[at..].trim_start();
+    }
+    lines.push(rest);
+    lines
+}
+
 /// Control characters, and those that break lines or change the direction of the text around them.
 fn changes_terminal(c: char) -> bool {
     let is_format = matches!(
@@ -190,8 +241,8 @@ pub(super) fn harmless(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
@@ -240,6 +291,46 @@ mod tests {
             }
             assert_eq!(output.finish().is_err(), is_error, "{kind:?} {piece}");
         }
+    }
+
+    /// Where an output writes to, to be read by the test.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_text_is_whole_and_hangs_behind_what_belongs_before_it_on_a_terminal() {
+        let printed = |columns: Option<usize>, before: &str, text: &str| {
+            let written = Written::default();
+            let mut output = Output { columns, ..Output::to(written.clone(), 1) };
+            output.hanging(before, text);
+            output.finish().unwrap();
+            let bytes = written.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        let text = "twelve words ".repeat(6) + "\n" + &"x".repeat(50);
+        let whole = format!("1   {}⏎{}\n", "twelve words ".repeat(6), "x".repeat(50));
+        assert_eq!(printed(None, "1   ", &text), whole);
+        let first = format!("1   {}\n", "twelve words ".repeat(3).trim_end());
+        let wide = printed(Some(45), "1   ", &text);
+        assert!(wide.starts_with(&first), "{wide}");
+        assert!(wide.lines().skip(1).all(|line| line.starts_with("    ")), "{wide}");
+        for columns in [45, 30, 13] {
+            let lines = printed(Some(columns), "1   ", &text);
+            assert!(lines.lines().all(|line| line.chars().count() <= columns), "{lines}");
+            assert_eq!(lines.matches("twelve").count(), 6, "{lines}");
+            assert_eq!(lines.matches('x').count(), 50, "{lines}");
+        }
+        assert_eq!(printed(Some(1), "1   ", "ab"), "1\n      ab\n");
+        assert_eq!(printed(Some(80), "1   ", ""), "1\n");
     }
 
     #[test]

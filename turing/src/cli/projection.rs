@@ -71,7 +71,7 @@ struct ShowArgs {
     /// The read model.
     #[arg(value_enum)]
     name: Name,
-    /// Only the row with this key: a posting such as posting/12345, a run's or a conversation's id.
+    /// Only the row with this key: a posting's, a run's or a conversation's id.
     key: Option<String>,
     #[command(flatten)]
     common: Common,

@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use turing_domain::{ConversationId, Workflow};
+use turing_domain::{ConversationId, RunId, Workflow};
 
+use super::failures::tell_errors;
 use super::output::{Output, rows, shown, table};
 use super::run::Done;
+use super::telling::tell;
 use super::{Common, Verdict};
+use crate::account::{FrequentError, account_of};
 use crate::run::{Before, Left, Report, RunOutcome, Without};
+use crate::store::Store;
 
 /// Prints how the run ended, and answers whether anything was refused, failed or is open.
-pub(super) fn tell_done(
+pub(super) async fn tell_done(
+    store: &Store,
     done: &Done,
     workflow: &Workflow,
     common: &Common,
@@ -20,17 +25,29 @@ pub(super) fn tell_done(
 ) -> Verdict {
     let is_clean = match &done.outcome {
         RunOutcome::AlreadyCompleted(before) => {
-            already_completed(before, done, workflow, common, output);
+            let errors = match before.failed_in() {
+                Some(run_id) if !common.json => errors_of(store, run_id).await,
+                _ => None,
+            };
+            already_completed(before, done, errors, workflow, common, output);
             tell_read_models(done, common, output);
             done.refused == 0 && before.failed() == 0
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
+            // who stops a run does not wait until its events are read
+            let errors = match (is_over, report.failed()) {
+                (true, 0) => Some(Vec::new()),
+                (true, _) => errors_of(store, report.run_id).await,
+                (false, _) => None,
+            };
             match common.json {
-                true => output.json(&Told { report, read_models: &done.read_models }),
+                true => output.json(&Told { report, errors, read_models: &done.read_models }),
                 false => {
                     tell_report(report, workflow, output);
                     tell_gaps(report, output);
+                    let errors = errors.unwrap_or_default();
+                    tell_errors(report.run_id, &errors, |id| name_of(workflow, id), output);
                 }
             }
             tell_read_models(done, common, output);
@@ -55,8 +72,31 @@ fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {
 struct Told<'a> {
     #[serde(flatten)]
     report: &'a Report,
+    /// What most of the failed postings ended of, if that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<Vec<FrequentError>>,
     /// What keeps read models from being up to date.
     read_models: &'a [String],
+}
+
+/// What most of the failed postings ended of. Nothing depends on it, so that it cannot be read fails
+/// no run.
+async fn errors_of(store: &Store, run_id: RunId) -> Option<Vec<FrequentError>> {
+    match account_of(store, Some(run_id), None).await {
+        Ok(account) => Some(account.errors),
+        Err(error) => {
+            tell(format_args!("what failed cannot be told now: {error}"));
+            None
+        }
+    }
+}
+
+/// A conversation by its number and its name.
+fn name_of(workflow: &Workflow, id: ConversationId) -> String {
+    match workflow.conversation(id) {
+        Some(conversation) => format!("{id} {}", shown(&conversation.name, 40)),
+        None => id.to_string(),
+    }
 }
 
 /// What the run had to do without, and which postings.
@@ -101,6 +141,7 @@ fn tell_left(left: &[Left], output: &mut Output) {
 fn already_completed(
     before: &Before,
     done: &Done,
+    errors: Option<Vec<FrequentError>>,
     workflow: &Workflow,
     common: &Common,
     output: &mut Output,
@@ -129,14 +170,13 @@ fn already_completed(
         output.line(format_args!(
             "`turing run retry {run_id}` repeats only those that failed there."
         ));
+        let errors = errors.unwrap_or_default();
+        tell_errors(run_id, &errors, |id| name_of(workflow, id), output);
     }
 }
 
 fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
-    let name_of = |id: ConversationId| match workflow.conversation(id) {
-        Some(conversation) => format!("{id} {}", shown(&conversation.name, 40)),
-        None => id.to_string(),
-    };
+    let name_of = |id: ConversationId| name_of(workflow, id);
     let Report { run_id, read, repeated, postings, open, .. } = report;
     let refused = report.refused.len();
     let (ended, seconds) = (postings - open, report.elapsed.as_secs_f64());

@@ -18,7 +18,9 @@ use super::report::tell_done;
 use super::resume::{interrupted, open_run};
 use super::retry::{FailedPostings, failed_postings};
 use super::telling::tell;
-use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
+use super::{
+    Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code, run_name,
+};
 use crate::definition::{Definition, DefinitionError};
 use crate::descriptors;
 use crate::lock::RunLock;
@@ -38,7 +40,7 @@ pub(super) async fn execute(
         Some(RunCommand::Show(args)) => {
             let store = Store::open(&args.common.store()?, Access::Read).await?;
             held_back::warn(&store).await;
-            let done = super::show::execute(&store, args.run, args.common.json, output).await;
+            let done = super::show::execute(&store, &args, output).await;
             store.close().await;
             done
         }
@@ -79,7 +81,7 @@ async fn start(
         if let PostingSource::Kept(_) = &postings {
             done.go_on += ", with the same postings on standard input";
         }
-        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
+        Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
@@ -125,8 +127,9 @@ async fn retry(
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
         let lock = store.lock_run(definition.workflow.id).await?;
+        let run = run_name::find(&store, &args.run).await?;
         let FailedPostings { run_id, intake, data_keys } =
-            failed_postings(&store, args.run, definition.workflow.id).await?;
+            failed_postings(&store, run, definition.workflow.id).await?;
         check_placeholders(&definition, &data_keys)?;
         let count = intake.postings.len();
         tell(format_args!("{count} postings failed in run {run_id}; once more"));
@@ -136,7 +139,7 @@ async fn retry(
             run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
         let file = args.workflow.display();
         done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
-        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
+        Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
     };
     let done = done.await;
     interrupts.over(exit_code(&done));
@@ -156,10 +159,11 @@ async fn resume(
     let store = Store::open(&url, Access::Existing).await?;
     let done = async {
         let lock = store.lock_run(definition.workflow.id).await?;
-        let intake = interrupted(&store, args.run, definition.workflow.id).await?.intake()?;
+        let run = run_name::find(&store, &args.run).await?;
+        let intake = interrupted(&store, run, definition.workflow.id).await?.intake()?;
         let how = HowArgs { pace: args.pace, again: false, abandon: false, only_new: false };
         let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
-        Ok::<_, Failure>(tell_done(&done, &definition.workflow, &args.common, output))
+        Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
     };
     let done = done.await;
     interrupts.over(exit_code(&done));

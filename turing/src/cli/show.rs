@@ -1,37 +1,79 @@
 //! `turing run show`: the account of one run.
 
-use turing_domain::RunId;
+use std::time::Duration;
 
+use serde_json::json;
+use turing_domain::ConversationId;
+
+use super::arguments::ShowArgs;
+use super::failures::{tell_errors, tell_failed};
 use super::output::{Output, rows, shown, table};
-use super::{Failure, Verdict};
-use crate::account::{RunAccount, Status, account_of};
+use super::{Failure, Verdict, run_name};
+use crate::account::{ConversationAccount, Now, RunAccount, Status, account_now};
 use crate::left_out::named;
 use crate::store::Store;
 
 pub(super) async fn execute(
     store: &Store,
-    run_id: Option<RunId>,
-    json: bool,
+    args: &ShowArgs,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let account = account_of(store, run_id, None).await?;
-    match json {
-        true => output.json(&account),
-        false => tell(&account, output),
+    let account = account_now(store, run_name::find(store, &args.run).await?).await?;
+    match (args.failed, args.common.json) {
+        (true, true) => output.json(&json!({
+            "run_id": account.run_id,
+            "workflow_id": account.workflow_id,
+            "failed": account.failed_postings,
+            "left_out": account.left_out,
+        })),
+        (false, true) => output.json(&account),
+        (true, false) => tell_failed(&account, output),
+        (false, false) => tell(&account, output),
+    }
+    if !args.common.json && !account.left_out.is_empty() {
+        output.line("");
+        output.hanging("", &named(&account.left_out));
     }
     Ok(Verdict::Well)
+}
+
+/// How a run stands that has not ended.
+pub(super) fn going(now: &Now) -> String {
+    let going = match (&now.process, now.is_interrupted) {
+        (Some(process), _) => format!("in progress, process {process}"),
+        (None, Some(true)) => {
+            "interrupted: no process carries it out; the same command goes on".to_owned()
+        }
+        (None, _) => "in progress".to_owned(),
+    };
+    match now.last_event_age {
+        Some(age) => format!("{going}; newest event {} ago", rounded(age)),
+        None => going,
+    }
+}
+
+/// A length of time for people.
+fn rounded(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 fn tell(account: &RunAccount, output: &mut Output) {
     let RunAccount { run_id, workflow_id, began, open, .. } = account;
     let status = match &account.status {
-        Status::InProgress => "in progress".to_owned(),
+        Status::InProgress => going(&account.now),
         Status::Completed => "completed".to_owned(),
-        Status::Failed(error) => format!("failed: {}", shown(error, 200)),
+        Status::Failed(error) => format!("failed: {}", shown(error, usize::MAX)),
     };
     let seconds = account.duration().as_secs_f64();
+    let name = account.workflow_name.as_deref();
+    let name = name.map_or_else(String::new, |name| format!(" ({})", shown(name, 60)));
     output.line(format_args!(
-        "run {run_id} of workflow {workflow_id}, began {began}, {seconds:.1} s, {status}\n"
+        "run {run_id} of workflow {workflow_id}{name}, began {began}, {seconds:.1} s, {status}\n"
     ));
     let ended: usize = account.ended.values().sum();
     let reasons: Vec<_> =
@@ -39,27 +81,76 @@ fn tell(account: &RunAccount, output: &mut Output) {
     let reasons =
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
     let postings = account.postings.map_or_else(|| "?".to_owned(), |count| count.to_string());
-    output.line(format_args!("  {postings} postings, {ended} ended{reasons}, {open} open\n"));
+    let not_entered = match account.not_entered {
+        None | Some(0) => String::new(),
+        Some(count) => format!(", {count} not entered yet"),
+    };
+    output.line(format_args!(
+        "  {postings} postings, {ended} ended{reasons}, {open} open{not_entered}\n"
+    ));
 
-    let header = ["conversation", "done", "failed", "open", "p50", "p95", "per minute"];
-    let mut listed = table(&header, &[1, 2, 3, 4, 5, 6]);
+    let named = |id: ConversationId| match account.names.get(&id) {
+        Some(name) => format!("{id} {}", shown(name, 40)),
+        None => id.to_string(),
+    };
+    let header = ["conversation", "done", "failed", "open", "p50", "p95", "total", "per minute"];
+    let mut listed = table(&header, &[1, 2, 3, 4, 5, 6, 7]);
+    let (mut all, mut all_failed) = (ConversationAccount::default(), 0);
+    let seconds = |millis: u64| format!("{:.1} s", Duration::from_millis(millis).as_secs_f64());
     for (id, done) in &account.conversations {
         let failed: Vec<_> =
             done.failed.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let failed = if failed.is_empty() { "0".to_owned() } else { failed.join(", ") };
         let time = |ms: Option<u64>| ms.map_or_else(String::new, |ms| format!("{ms} ms"));
         listed.add_row([
-            id.to_string(),
+            named(*id),
             done.done.to_string(),
             failed,
             done.open.to_string(),
             time(done.p50_ms),
             time(done.p95_ms),
+            seconds(done.total_ms),
             format!("{:.0}", done.per_minute),
+        ]);
+        all.done += done.done;
+        all_failed += done.failed.values().sum::<usize>();
+        all.open += done.open;
+        all.total_ms = all.total_ms.saturating_add(done.total_ms);
+        all.per_minute += done.per_minute;
+    }
+    if account.conversations.len() > 1 {
+        listed.add_row([
+            "all".to_owned(),
+            all.done.to_string(),
+            all_failed.to_string(),
+            all.open.to_string(),
+            String::new(),
+            String::new(),
+            seconds(all.total_ms),
+            format!("{:.0}", all.per_minute),
         ]);
     }
     output.line(rows(&listed));
-    if !account.left_out.is_empty() {
-        output.line(format_args!("\n{}", shown(&named(&account.left_out), 240)));
+    tell_errors(*run_id, &account.errors, named, output);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_progress_says_who_carries_it_out_and_how_old_its_newest_event_is() {
+        let now = |process: Option<&str>, is_interrupted, seconds| {
+            let last_event_age = Some(Duration::from_secs(seconds));
+            going(&Now { process: process.map(str::to_owned), is_interrupted, last_event_age })
+        };
+        let told = now(Some("31666"), Some(false), 119);
+        assert_eq!(told, "in progress, process 31666; newest event 119 s ago");
+        let told = now(None, Some(true), 7_199);
+        assert!(told.starts_with("interrupted: no process carries it out; the same "), "{told}");
+        assert!(told.ends_with("; newest event 119 min ago"), "{told}");
+        assert_eq!(now(None, None, 7_200), "in progress; newest event 2 h ago");
+        assert_eq!(now(None, None, 200_000), "in progress; newest event 2 days ago");
+        assert_eq!(going(&Now::default()), "in progress");
     }
 }

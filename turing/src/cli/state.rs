@@ -9,6 +9,7 @@ use es_core::{
 };
 use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
+use serde_json::json;
 use turing_domain::{
     ActorBreaker, ActorId, ConversationId, ConversationWaves, Posting, PostingId, WorkflowId,
     WorkflowRuns,
@@ -16,7 +17,7 @@ use turing_domain::{
 
 use self::range::{Range, Told};
 use super::events::{nothing, stream_of};
-use super::output::{Output, shown};
+use super::output::Output;
 use super::{Failure, Kind, StreamArgs, Verdict};
 use crate::store::Store;
 
@@ -26,6 +27,9 @@ pub(super) struct StateArgs {
     pub(super) stream: StreamArgs,
     #[command(flatten)]
     when: When,
+    /// Print the data that the posting is registered with instead.
+    #[arg(long, conflicts_with_all = ["at_version", "at", "diff"])]
+    data: bool,
 }
 
 #[derive(Debug, Args)]
@@ -49,6 +53,9 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let id = args.stream.id;
+    if args.data {
+        return tell_data(store, args, output).await;
+    }
     match args.stream.kind {
         Kind::Posting => tell::<Posting>(store, args, PostingId(id), output).await,
         Kind::Workflow => tell::<WorkflowRuns>(store, args, WorkflowId(id), output).await,
@@ -57,6 +64,27 @@ pub(super) async fn execute(
         }
         Kind::Actor => tell::<ActorBreaker>(store, args, ActorId(id), output).await,
     }
+}
+
+async fn tell_data(
+    store: &Store,
+    args: &StateArgs,
+    output: &mut Output,
+) -> Result<Verdict, Failure> {
+    let StreamArgs { kind, id, common } = &args.stream;
+    if *kind != Kind::Posting {
+        let what = format!("--data: a posting is registered with data, and no {}", kind.name());
+        return Err(Failure::Usage { what });
+    }
+    let Some(data) = store.postings.data(PostingId(*id)).await? else {
+        let what = format!("posting {id} is not registered in this store");
+        return Err(Failure::NotFound { what });
+    };
+    match common.json {
+        true => output.json(&json!({ "posting_id": id, "data": data })),
+        false => output.json_for_people(&data),
+    }
+    Ok(Verdict::Well)
 }
 
 async fn tell<A: Aggregate + Serialize>(
@@ -171,7 +199,7 @@ fn tell_difference<A>(
     }
     output.line(format_args!("{stream} from version {from} to {to}"));
     for difference in differences {
-        output.line(format_args!("  {}", shown(&difference.to_string(), 200)));
+        output.hanging("  ", &difference.to_string());
     }
     Ok(Verdict::Well)
 }

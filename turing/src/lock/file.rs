@@ -4,16 +4,21 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::yield_now;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use turing_domain::WorkflowId;
 
-use super::LockError;
+use super::{Holder, LockError};
 
 /// What stands in the file below the process.
 const NOTICE: &str = "This file keeps a second `turing run` out. Do not delete or replace it while \
                       one is going on; afterwards it may go.";
+
+/// For how long a lock is tried that only others who look keep from being taken; they let go at once.
+const LOOKS: Duration = Duration::from_secs(1);
 
 /// A locked file.
 #[derive(Debug)]
@@ -26,21 +31,23 @@ pub(super) struct FileLock {
 impl FileLock {
     /// Locks the file beside the store at `store`.
     pub(super) fn beside(store: &Path, workflow: WorkflowId) -> Result<Self, LockError> {
-        // one store has one lock, by whatever name it is reached
-        let store = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
-        let mut name = store.into_os_string();
-        name.push(format!("-run-{workflow}.lock"));
-        Self::at(PathBuf::from(name), workflow)
+        Self::at(path_beside(store, workflow), workflow)
     }
 
     fn at(path: PathBuf, workflow: WorkflowId) -> Result<Self, LockError> {
         let unusable = |source| LockError::Unusable { path: path.clone(), source };
+        let until = Instant::now() + LOOKS;
         loop {
             let options =
                 File::options().read(true).write(true).create(true).truncate(false).clone();
             let file = options.open(&path).map_err(unusable)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
+                Err(Errno::WOULDBLOCK) if is_shared(&file) && Instant::now() < until => {
+                    drop(file);
+                    yield_now();
+                    continue;
+                }
                 Err(Errno::WOULDBLOCK) => {
                     let process = process_in(&path);
                     return Err(LockError::Held { workflow, process });
@@ -97,6 +104,35 @@ impl FileLock {
     }
 }
 
+/// The file whose lock is that of a run.
+fn path_beside(store: &Path, workflow: WorkflowId) -> PathBuf {
+    // one store has one lock, by whatever name it is reached
+    let store = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
+    let mut name = store.into_os_string();
+    name.push(format!("-run-{workflow}.lock"));
+    name.into()
+}
+
+/// Who has locked the file beside the store at `store`.
+pub(super) fn holder(store: &Path, workflow: WorkflowId) -> Holder {
+    let path = path_beside(store, workflow);
+    match File::open(&path) {
+        Ok(file) => match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Holder::Nobody,
+            Err(Errno::WOULDBLOCK) => Holder::Process(process_in(&path)),
+            Err(_) => Holder::Unknown,
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Holder::Nobody,
+        Err(_) => Holder::Unknown,
+    }
+}
+
+/// True if nobody keeps the file locked but those who look, who share it. So does this process then,
+/// until it closes the file.
+fn is_shared(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockShared).is_ok()
+}
+
 /// Whether the path leads to the open file.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
@@ -140,6 +176,33 @@ mod tests {
         FileLock::beside(&link, WorkflowId(1)).unwrap_err();
         drop(first);
         lock(1).unwrap();
+    }
+
+    #[test]
+    fn who_looks_is_told_the_holder_and_keeps_nobody_from_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("turing.db");
+        let look = || holder(&store, WorkflowId(1));
+        assert_eq!(look(), Holder::Nobody);
+        let held = FileLock::beside(&store, WorkflowId(1)).unwrap();
+        assert_eq!(look(), Holder::Process(std::process::id().to_string()));
+        drop(held);
+        assert_eq!(look(), Holder::Nobody);
+
+        let path = path_beside(&store, WorkflowId(1));
+        let looking = File::open(&path).unwrap();
+        flock(&looking, FlockOperation::NonBlockingLockShared).unwrap();
+        std::thread::scope(|scope| {
+            let taking = scope.spawn(|| FileLock::at(path.clone(), WorkflowId(1)));
+            drop(looking);
+            taking.join().unwrap().unwrap();
+        });
+        std::thread::scope(|scope| {
+            let looks = scope.spawn(|| (0..2_000).for_each(|_| drop(look())));
+            while !looks.is_finished() {
+                drop(FileLock::at(path.clone(), WorkflowId(1)).unwrap());
+            }
+        });
     }
 
     #[test]

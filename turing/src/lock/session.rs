@@ -151,16 +151,44 @@ impl SessionLock {
             Err(error) if is_held(&error) => {
                 let end = sqlx::raw_sql("ROLLBACK");
                 end.execute(&mut connection).await.map_err(failed)?;
-                let again = sqlx::raw_sql(config.begin_pinned());
-                again.execute(&mut connection).await.map_err(failed)?;
-                let holder = sqlx::query(include_str!("holder.sql")).persistent(false);
-                let holder = holder.bind(LOCK_CLASS).bind(self.workflow.0).bind(schema);
-                let found = holder.fetch_optional(&mut connection).await.map_err(failed)?;
-                Err(Refusal::Held(found.map(holder_in).transpose().map_err(failed)?))
+                let found = find_holder(&mut connection, config, self.workflow).await;
+                Err(Refusal::Held(found.map_err(failed)?))
             }
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+/// Who holds the lock, if somebody does; this does not ask for it.
+pub(super) async fn holder(
+    config: &PostgresConfig,
+    workflow: WorkflowId,
+) -> Result<Option<String>, StoreError> {
+    let what = format!("asking who runs workflow {workflow}");
+    let asked = async {
+        let mut connection = config.connect().await?;
+        let found = find_holder(&mut connection, config, workflow).await;
+        let found = found.map_err(|error| store_error(&what, &config.place(), error))?;
+        // the server notices in any case
+        let _ = connection.close().await;
+        Ok(found.map(|(process, _)| process))
+    };
+    let asked = timeout(PATIENCE, asked).await;
+    asked.unwrap_or_else(|_| Err(unanswered(config, &what, "")))
+}
+
+/// The same on a connection, in a transaction that stays open there.
+async fn find_holder(
+    connection: &mut PgConnection,
+    config: &PostgresConfig,
+    workflow: WorkflowId,
+) -> Result<Option<(String, i32)>, sqlx::Error> {
+    let begin = sqlx::raw_sql(config.begin_pinned());
+    begin.execute(&mut *connection).await?;
+    let holder = sqlx::query(include_str!("holder.sql")).persistent(false);
+    let holder = holder.bind(LOCK_CLASS).bind(workflow.0).bind(config.names().schema.as_str());
+    let found = holder.fetch_optional(&mut *connection).await?;
+    found.map(holder_in).transpose()
 }
 
 /// The process and the session that a row names.

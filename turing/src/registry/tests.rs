@@ -194,3 +194,19 @@ async fn a_row_that_cannot_be_read_is_refused_by_name_and_the_others_go_on() {
     sqlx::raw_sql(AssertSqlSafe(insert)).execute(&mut connection).await.unwrap();
     check(&PostgresRegistry::new(&config), &[1, 2, 5]).await;
 }
+
+#[test]
+fn a_difference_names_the_keys_that_make_it() {
+    let told = |known: Value, data: Value| {
+        let [Value::Object(known), Value::Object(data)] = [known, data] else {
+            panic!("no objects")
+        };
+        difference(&known, &data)
+    };
+    let known = json!({"title": "a", "salary": 100, "town": "x"});
+    let data = json!({"title": "b", "salary": 100, "tags": []});
+    assert_eq!(told(known, data), "`tags` is new, `title` differs, `town` is missing");
+    let many: Map<_, _> = (1..=7).map(|key| (key.to_string(), json!(key))).collect();
+    let all = told(json!({}), Value::Object(many));
+    assert!(all.starts_with("`1` is new, ") && all.ends_with(", `5` is new, and 2 more"), "{all}");
+}

@@ -4,8 +4,9 @@ use es_core::{
     EventId, EventStoreExt, ExecuteError, Metadata, ReadStream, Repository, Timestamp, stream_of,
 };
 use futures_util::{StreamExt, pin_mut};
+use serde_json::{Map, Value};
 use turing_domain::{
-    Posting, RunId, RunStart, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
+    Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
 };
 
 use crate::definition::Definition;
@@ -22,6 +23,12 @@ pub(super) struct Begin {
     pub(super) gave_up: Option<GivenUp>,
     pub(super) found: Found,
 }
+
+/// So much of a name is recorded with a run.
+const NAME_CHARS: usize = 60;
+
+/// So many bytes of names of conversations are, or none: the metadata of an event have a limit.
+const NAMES_BYTES: usize = 32 * 1024;
 
 /// What a call finds.
 pub(super) enum Found {
@@ -111,7 +118,8 @@ pub(super) async fn begin(
         definition_digest: definition.digest.clone(),
         again,
     };
-    let found = match patience.persist(|| start_run(runs, &start)).await? {
+    let metadata = names(&definition.workflow).with("run_id", run_id.to_string());
+    let found = match patience.persist(|| start_run(runs, &start, &metadata)).await? {
         Ok(started_by) => {
             Found::Run(Begun { run_id, is_continued: false, started_by, began: None, before })
         }
@@ -128,15 +136,33 @@ pub(super) async fn runs_of(
     Ok(runs.load(&workflow_id).await.map_err(RunError::load)?.state)
 }
 
+/// How people know the workflow and its conversations, for whoever looks at the run without the
+/// definition.
+fn names(workflow: &Workflow) -> Metadata {
+    let short =
+        |name: &str| -> String { name.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect() };
+    let conversations: Map<String, Value> = workflow
+        .conversations
+        .iter()
+        .map(|conversation| (conversation.id.to_string(), short(&conversation.name).into()))
+        .collect();
+    let conversations = Value::Object(conversations);
+    let metadata = Metadata::new().with("workflow_name", short(&workflow.name));
+    match conversations.to_string().len() <= NAMES_BYTES {
+        true => metadata.with("conversation_names", conversations),
+        false => metadata,
+    }
+}
+
 /// Records that a run begins, and answers by which event; or which run has done the same.
 async fn start_run(
     runs: &Repository<WorkflowRuns>,
     start: &RunStart,
+    metadata: &Metadata,
 ) -> Result<Result<Option<EventId>, RunId>, RunError> {
     let &RunStart { workflow_id, run_id, .. } = start;
-    let metadata = Metadata::new().with("run_id", run_id.to_string());
     let begun = runs.update(&workflow_id, |runs: &WorkflowRuns| runs.start(start));
-    let executed = match begun.metadata(metadata).retries(3).await {
+    let executed = match begun.metadata(metadata.clone()).retries(3).await {
         Err(ExecuteError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
             return Ok(Err(run_id));
         }

@@ -94,6 +94,12 @@ impl Supervisors {
         let (control, theirs) = BlockingStream::pair()?;
         control.set_nonblocking(true)?;
         let mut command = Command::new(&self.program);
+        if self.program == Path::new(super::THIS_PROGRAM)
+            && let Some(name) = std::env::args_os().next()
+        {
+            // or whoever looks at processes sees a path that says nothing
+            command.arg0(name);
+        }
         command
             .arg(ARGUMENT)
             .env_clear()

@@ -1,9 +1,12 @@
 //! A supervisor: the process that starts one script at a time, and ends all that this has started.
 
+use std::ffi::CString;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -14,6 +17,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, Signal, WaitOptions, getpid, getrlimit, kill_process,
     kill_process_group, set_child_subreaper, setrlimit, wait, waitpid,
 };
+use rustix::thread::set_name;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -40,7 +44,19 @@ pub fn supervise_if_asked() -> Option<ExitCode> {
     is_asked.then(|| if supervise().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Gives this process the name of its program, as `ps` and `pgrep` know it, where it was started as
+/// `/proc/self/exe`.
+fn take_name() {
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let name = program.as_deref().and_then(Path::file_name);
+    if let Some(Ok(name)) = name.map(|name| CString::new(name.as_bytes())) {
+        // it is for people only
+        let _ = set_name(&name);
+    }
+}
+
 fn supervise() -> io::Result<()> {
+    take_name();
     let mut control = BlockingStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
         Ok(runtime) => runtime,

@@ -151,6 +151,8 @@ fn a_second_run_of_the_workflow_is_told_who_runs_it() {
     let second = turing(&workspace, &url, &RUN).expect_code(2);
     let process = format!("turing {}", first.id());
     assert!(second.stderr.contains(&process), "{second:#?}");
+    let shown = turing(&workspace, &url, &["run", "show"]).expect_code(0).stdout;
+    assert!(shown.contains(&format!("in progress, process {process} (session ")), "{shown}");
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 3);
     std::fs::write(goes_on, "").unwrap();
     assert!(first.wait().unwrap().success());

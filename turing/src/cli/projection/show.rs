@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use es_core::Payload;
 use es_core::projection::{ModelRow, Projection, SinkError, Slot, all_rows};
+use es_core::{Aggregate, Payload};
 use futures_util::TryStreamExt;
 use serde_json::json;
+use turing_domain::{Posting, PostingId};
 
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
@@ -22,18 +23,19 @@ pub(super) async fn execute(
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     args.name.definition(store)?;
-    let found = match &args.key {
+    let key = args.key.as_ref().map(|key| key_of(args.name, key));
+    let found = match &key {
         Some(key) => store.models.load(name, Slot::Active, std::slice::from_ref(key)).await,
         None => all_rows(&*store.models, name, Slot::Active).try_collect().await,
     };
-    let found = match found {
+    let mut found = match found {
         Err(SinkError::NoModel { .. }) => {
             let what = format!("read model {name} was never filled; `turing projection run` does");
             return Err(Failure::NotFound { what });
         }
         found => found?,
     };
-    if let (Some(key), true) = (&args.key, found.is_empty()) {
+    if let (Some(key), true) = (&key, found.is_empty()) {
         let what = format!("read model {name} has no row {}", shown(key, 80));
         return Err(Failure::NotFound { what });
     }
@@ -46,9 +48,29 @@ pub(super) async fn execute(
             });
             output.json(&rows.collect::<Vec<_>>());
         }
-        false => tell(args.name, &found, output),
+        false => {
+            found.sort_by(|one, other| natural(&one.key).cmp(&natural(&other.key)));
+            tell(args.name, &found, output);
+        }
     }
     Ok(Verdict::Well)
+}
+
+/// The key of a row: that of a posting is the name of its stream, of which its id is enough.
+fn key_of(name: Name, key: &str) -> String {
+    match (name, key.parse()) {
+        (Name::PostingState, Ok(PostingId(id))) => format!("{}/{id}", Posting::TYPE),
+        _ => key.to_owned(),
+    }
+}
+
+/// What keys are sorted by for people: those that differ in their last number only, by that.
+fn natural(key: &str) -> (&str, u64, &str) {
+    let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    match key[stem.len()..].parse() {
+        Ok(number) if stem.is_empty() || stem.ends_with('/') => (stem, number, key),
+        _ => (key, 0, key),
+    }
 }
 
 fn read<P: Projection>(row: &Payload) -> Result<P::Row, serde_json::Error> {
@@ -98,9 +120,10 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) {
             &["conversation", "completed", "failed", "p50", "p95", "tokens by actor"],
             &[1, 3, 4],
         ),
-        Name::PostingState => {
-            table(&["posting", "version", "at", "terminal", "sequence", "last updated"], &[1, 2])
-        }
+        Name::PostingState => table(
+            &["posting", "version", "at", "terminal", "reason", "last updated", "sequence"],
+            &[1, 2],
+        ),
         Name::RunProgress => table(
             &["run", "workflow", "status", "postings", "open", "ended", "failed", "per minute"],
             &[3, 4, 7],
@@ -153,14 +176,16 @@ fn conversation(key: &str, row: &ConversationRow) -> Vec<String> {
 fn posting(key: &str, row: &PostingRow) -> Vec<String> {
     let state = &row.state;
     let at = state.current_conversation_id().map_or_else(String::new, |id| id.to_string());
+    let reason = state.terminal().and_then(|terminal| terminal.reason.as_ref());
     let sequence: Vec<_> = state.execution_sequence().iter().map(|id| id.to_string()).collect();
     vec![
         key.to_owned(),
         row.version.to_string(),
         at,
         state.is_terminal().to_string(),
-        shown(&sequence.join(" "), 60),
+        reason.map_or_else(String::new, ToString::to_string),
         row.last_updated.to_string(),
+        sequence.join(" "),
     ]
 }
 
@@ -175,4 +200,27 @@ fn run(key: &str, row: &RunRow) -> Vec<String> {
         counts(row.failed.iter().map(|(kind, n)| (kind, *n))),
         format!("{:.0}", row.per_minute()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_a_posting_is_found_by_its_id() {
+        assert_eq!(key_of(Name::PostingState, "3"), "posting/3");
+        assert_eq!(key_of(Name::PostingState, "posting/3"), "posting/3");
+        assert_eq!(key_of(Name::ConversationStatistics, "3"), "3");
+    }
+
+    #[test]
+    fn keys_stand_in_the_order_of_their_numbers() {
+        let mut keys = ["posting/10", "posting/9", "posting/odd", "posting/1", "0-2a10", "0-2a9"];
+        keys.sort_by(|one, other| natural(one).cmp(&natural(other)));
+        let sorted = ["0-2a10", "0-2a9", "posting/1", "posting/9", "posting/10", "posting/odd"];
+        assert_eq!(keys, sorted);
+        let mut keys = ["100", "20", "3"];
+        keys.sort_by(|one, other| natural(one).cmp(&natural(other)));
+        assert_eq!(keys, ["3", "20", "100"]);
+    }
 }

@@ -1,0 +1,68 @@
+//! Whether a process carries a run out now, which no event says.
+
+use std::time::Duration;
+
+use es_core::environment::SystemClock;
+use es_core::{Clock, Timestamp};
+use serde::Serialize;
+use turing_domain::{RunId, WorkflowId};
+
+use super::{AccountError, RunAccount, Status, account_of};
+use crate::lock::Holder;
+use crate::store::Store;
+
+/// What is known of a run in progress beside its events. Of a run that is over it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Now {
+    /// The process that carries it out, as it names itself.
+    pub process: Option<String>,
+    /// True if no process carries it out: it was interrupted. Absent if that cannot be known.
+    pub is_interrupted: Option<bool>,
+    /// How long ago its last event was recorded.
+    #[serde(rename = "last_event_age_ms", serialize_with = "milliseconds")]
+    pub last_event_age: Option<Duration>,
+}
+
+fn milliseconds<S: serde::Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let millis = time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    millis.serialize(serializer)
+}
+
+impl Now {
+    fn at(last_event: Timestamp, holder: Holder) -> Self {
+        let (process, is_interrupted) = match holder {
+            Holder::Process(process) => (Some(process), Some(false)),
+            Holder::Nobody => (None, Some(true)),
+            Holder::Unknown => (None, None),
+        };
+        let last_event_age = Some(SystemClock.now().since(last_event));
+        Self { process, is_interrupted, last_event_age }
+    }
+}
+
+/// The account of a run as [`account_of`] gives it, and whether a process carries it out now.
+///
+/// # Errors
+///
+/// [`AccountError`].
+pub async fn account_now(store: &Store, run_id: Option<RunId>) -> Result<RunAccount, AccountError> {
+    let mut account = account_of(store, run_id, None).await?;
+    let Ok(workflow) = account.workflow_id.parse::<WorkflowId>() else { return Ok(account) };
+    if account.status != Status::InProgress {
+        return Ok(account);
+    }
+    let holder = store.run_holder(workflow).await;
+    if holder == Holder::Nobody {
+        // whoever carried it out may have ended it since its events were read
+        let left_out = std::mem::take(&mut account.left_out);
+        account = account_of(store, Some(account.run_id), None).await?;
+        account.left_out = left_out;
+    }
+    if account.status == Status::InProgress {
+        account.now = Now::at(account.last_event, holder);
+    }
+    Ok(account)
+}

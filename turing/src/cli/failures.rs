@@ -1,0 +1,70 @@
+//! What failed, as it is printed.
+
+use turing_domain::{ConversationId, EndReason, FailureType, RunId};
+
+use super::output::Output;
+use crate::account::{FailedPosting, FrequentError, RunAccount};
+
+/// Prints each posting that ended otherwise than as completed, and of what.
+pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
+    let RunAccount { run_id, failed_postings, .. } = account;
+    if failed_postings.is_empty() {
+        return output.line(format_args!("no posting of run {run_id} has failed"));
+    }
+    for failed in failed_postings {
+        let FailedPosting { posting_id, reason, conversation_id, attempt, .. } = failed;
+        let at = conversation_id.map_or_else(String::new, |id| match account.names.get(&id) {
+            Some(name) => format!(" at {id} {name}"),
+            None => format!(" at {id}"),
+        });
+        let attempt = attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
+        output.line(format_args!("posting {posting_id}: {reason}{at}{attempt}"));
+        let error = what(None, &failed.failure_type, &failed.error);
+        if !error.is_empty() {
+            output.hanging("  ", &error);
+        }
+        for line in failed.stderr.iter().flat_map(|stderr| stderr.lines()) {
+            output.hanging("  | ", line);
+        }
+    }
+}
+
+/// Prints what most postings of a run ended of, each with one that tells more.
+pub(super) fn tell_errors(
+    run_id: RunId,
+    errors: &[FrequentError],
+    name_of: impl Fn(ConversationId) -> String,
+    output: &mut Output,
+) {
+    if errors.is_empty() {
+        return;
+    }
+    output.line("\nmost frequent errors:");
+    for error in errors {
+        let FrequentError { postings, example, reason, conversation_id, .. } = error;
+        let at = conversation_id.map_or_else(String::new, |id| format!(" at {}", name_of(id)));
+        let many = match postings {
+            1 => format!("posting {example}"),
+            _ => format!("{postings} postings, such as {example}"),
+        };
+        let what = what(Some(reason), &error.failure_type, &error.error);
+        let last_line = error.last_line.iter().map(|line| format!(": {line}"));
+        let text: String = std::iter::once(what).chain(last_line).collect();
+        output.hanging(&format!("  {many}{at}: "), &text);
+    }
+    output.line(format_args!("\n`turing run show {run_id} --failed` tells of each posting"));
+}
+
+/// A failure in words; how the posting ended only where that says more.
+fn what(
+    reason: Option<&EndReason>,
+    failure_type: &Option<FailureType>,
+    error: &Option<String>,
+) -> String {
+    let says_more =
+        |reason: &&EndReason| **reason != EndReason::ActorFailed || failure_type.is_none();
+    let reason = reason.filter(says_more).map(EndReason::to_string);
+    let failure_type = failure_type.as_ref().map(FailureType::to_string);
+    let parts: Vec<_> = [reason, failure_type, error.clone()].into_iter().flatten().collect();
+    parts.join(": ")
+}
