@@ -7,6 +7,7 @@
 //!
 //! The exit code is certain before the answer is written, and no reader changes it.
 
+mod actor;
 mod arguments;
 mod backup;
 mod check;
@@ -61,6 +62,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look after actors: close the circuit breaker of one whose failures have been mended.
+    Actor(actor::ActorArgs),
     /// Copy a store in a file to another file, while it is used. For PostgreSQL there is pg_dump.
     Backup(backup::BackupArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
@@ -105,7 +108,7 @@ impl Command {
             Self::Migrate(args) => args.only_looks(),
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
-            Self::Backup(_) | Self::Demo(_) => false,
+            Self::Actor(_) | Self::Backup(_) | Self::Demo(_) => false,
         }
     }
 }
@@ -338,6 +341,7 @@ async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     match command {
+        Command::Actor(args) => actor::execute(args, output).await,
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
         Command::Migrate(args) => migrate::execute(&args, output).await,

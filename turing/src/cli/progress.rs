@@ -7,6 +7,7 @@ use turing_domain::{Conversation, PostingId, RunId};
 
 use super::output::shown;
 use super::telling::{Below, show, tell, tell_progress};
+use crate::breakers::OpenBreaker;
 use crate::run::Observer;
 
 /// Tells progress on standard error.
@@ -66,6 +67,14 @@ impl Observer for Progress {
     fn posting_ended(&mut self, ended: usize) {
         self.ended = ended;
         self.draw();
+    }
+
+    fn breaker_open(&mut self, breaker: &OpenBreaker) {
+        tell(format_args!(
+            "  {}; once the cause is mended, `turing actor reset {}` lets it be called",
+            shown(&breaker.to_string(), 1000),
+            breaker.actor
+        ));
     }
 
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {

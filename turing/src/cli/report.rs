@@ -10,6 +10,7 @@ use super::output::{Output, rows, shown, table};
 use super::run::Done;
 use super::{Common, Failure, Verdict};
 use crate::account::{RunAccount, account_of};
+use crate::breakers::OpenBreaker;
 use crate::run::{Left, Report, RunOutcome, Without};
 use crate::store::Store;
 
@@ -71,6 +72,7 @@ fn tell_gaps(report: &Report, output: &mut Output) {
     for Without { what, reason } in &report.without {
         output.line(format_args!("  {what}: {}", shown(reason, 1000)));
     }
+    tell_open_breakers(&report.open_breakers, output);
     if !report.not_released.is_empty() {
         let count = report.not_released.len();
         output.line(format_args!("\n{count} postings could not be ended in the abandoned run:"));
@@ -91,6 +93,18 @@ fn tell_gaps(report: &Report, output: &mut Output) {
              may have ended before; `turing run show` tells"
         )),
     }
+}
+
+/// Which actors get no call, why, and what to do about it.
+pub(super) fn tell_open_breakers(open: &[OpenBreaker], output: &mut Output) {
+    if open.is_empty() {
+        return;
+    }
+    output.line("\ncircuit breakers that are open:");
+    for breaker in open {
+        output.line(format_args!("  {}", shown(&breaker.to_string(), 1000)));
+    }
+    output.line("once the cause is mended, `turing actor reset ID` lets the actor be called");
 }
 
 fn tell_left(left: &[Left], output: &mut Output) {

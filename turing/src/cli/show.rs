@@ -1,10 +1,13 @@
 //! `turing run show`: the account of one run.
 
+use serde::Serialize;
 use turing_domain::RunId;
 
 use super::output::{Output, rows, shown, table};
+use super::report::tell_open_breakers;
 use super::{Failure, Verdict};
 use crate::account::{RunAccount, Status, account_of};
+use crate::breakers::{OpenBreaker, open_breakers};
 use crate::left_out::named;
 use crate::store::Store;
 
@@ -15,11 +18,28 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let account = account_of(store, run_id, None).await?;
+    // a run that is over waits for no actor
+    let open_breakers = match account.status {
+        Status::InProgress => open_breakers(&store.events).await?,
+        Status::Completed | Status::Failed(_) => Vec::new(),
+    };
     match json {
-        true => output.json(&account),
-        false => tell(&account, output),
+        true => output.json(&Shown { account: &account, open_breakers: &open_breakers }),
+        false => {
+            tell(&account, output);
+            tell_open_breakers(&open_breakers, output);
+        }
     }
     Ok(Verdict::Well)
+}
+
+/// What is shown of a run as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    account: &'a RunAccount,
+    /// Those of all actors of the store: they belong to no run.
+    open_breakers: &'a [OpenBreaker],
 }
 
 fn tell(account: &RunAccount, output: &mut Output) {

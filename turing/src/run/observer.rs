@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use turing_domain::{Conversation, PostingId, RunId};
 
+use crate::breakers::OpenBreaker;
+
 /// What a run tells while it goes on. An observer has the methods for what it wants to hear.
 pub trait Observer: Send {
     /// The run began, or is continued.
@@ -26,6 +28,11 @@ pub trait Observer: Send {
     /// `held` ones for an actor whose circuit breaker is open.
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
         let _ = (waiting, held, longest);
+    }
+    /// An actor gets no call for a while: its circuit breaker was open when the run began or went on,
+    /// or has opened now.
+    fn breaker_open(&mut self, breaker: &OpenBreaker) {
+        let _ = breaker;
     }
     /// Nothing can be attempted for this long: `held` attempts wait until the pause is over that
     /// their actor asked for.

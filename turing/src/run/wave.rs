@@ -59,15 +59,17 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until then, until something was recorded for a posting that stands apart, or until it
-    /// is asked to stop.
+    /// Waits until then, until something was recorded for a posting that stands apart, until somebody
+    /// closes a circuit breaker, or until it is asked to stop.
     async fn wait(&mut self, until: Option<Instant>) -> Result<(), RunError> {
-        let (timer, mut stop) = (self.shared.clocks.timer.clone(), self.stop.clone());
+        let (shared, mut stop) = (self.shared.clone(), self.stop.clone());
+        let timer = &shared.clocks.timer;
         let some_apart = self.apart.len() > 0;
         let (is_bounded, until) = (until.is_some(), until.unwrap_or_else(|| timer.now()));
         tokio::select! {
             () = timer.sleep_until(until), if is_bounded => Ok(()),
             waited = self.wait_for_one_apart(), if some_apart => waited,
+            () = shared.breaker_closed() => Ok(()),
             Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
         }
     }
