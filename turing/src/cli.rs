@@ -9,6 +9,7 @@
 
 mod actor;
 mod arguments;
+mod at_work;
 mod backup;
 mod check;
 mod demo;
@@ -328,6 +329,9 @@ fn explain(answer: &clap::Error) -> ExitCode {
 
 fn tell_failure(failure: &Failure) {
     tell_error(failure);
+    if matches!(failure, Failure::Run(error) if error.is_of_store()) {
+        tell("  what was done is recorded; once the store can be used, the same command goes on");
+    }
     let folder = std::env::current_dir();
     let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     if failure.is_of_files() && is_gone {

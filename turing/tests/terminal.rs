@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
+use es_core::Timestamp;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
 use support::process::{Process, full_pipe};
 use support::processes::wait_until;
-use support::{RUN, Workspace, names};
+use support::{PROGRAM_PID, RUN, Workspace, names};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
@@ -122,6 +123,62 @@ fn a_report_that_nobody_reads_keeps_no_signal_away_and_the_verdict_stays() {
         run.end_with(Signal::TERM);
         assert_eq!(run.code(), Some(code), "{body}");
     }
+}
+
+#[test]
+fn a_log_has_times_and_who_asks_is_told_which_posting_lasts_longest() {
+    let workspace = workspace(3, "touch begun; while [ ! -e go ]; do sleep 0.01; done; cat");
+    let mut command = workspace.command(&[&RUN[..], &["--parallel", "1"]].concat());
+    let mut run = Process::spawn(command.stderr(Stdio::piped()).stdout(Stdio::null()));
+    drop(command);
+    run.made(&workspace.path().join("begun"));
+    run.signal(Signal::USR1);
+    let mut told = run.told();
+    let mut log =
+        told.up_to("   10 check: 0 of 3 ended, 1 at work, the longest is posting 1, for ");
+    workspace.file("go", "");
+    assert_eq!(run.code(), Some(0), "{log}");
+    log += &told.rest();
+    assert!(log.contains("   10 check: 3 done\n"), "{log}");
+    for line in log.lines() {
+        let (time, _) = line.split_once(' ').unwrap();
+        assert!(time.ends_with('Z') && time.parse::<Timestamp>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn warnings_about_the_definition_are_told_when_a_run_begins_and_never_again() {
+    let workspace = workspace(2, "cat");
+    let warned = |arguments: &[&str]| {
+        workspace.run(arguments).expect_code(0).stderr.contains("0 errors, 1 warning\n")
+    };
+    assert!(warned(&[]));
+    assert!(!warned(&[]), "there is nothing to do");
+    assert!(warned(&["--again"]));
+    assert!(!warned(&["--again", "--quiet"]));
+
+    workspace.script("check.sh", &format!("[ -e go ] || kill -9 {PROGRAM_PID}; cat"));
+    let killed = workspace.run(&["--again", "--parallel", "1"]);
+    assert!(killed.code.is_none() && killed.stderr.contains("1 warning\n"), "{killed:#?}");
+    workspace.file("go", "");
+    assert!(!warned(&[]), "the run is continued");
+}
+
+#[test]
+fn a_quiet_run_tells_only_what_is_wrong() {
+    let workspace = workspace(2, "cat");
+    for (arguments, is_json) in [(&["--quiet"][..], false), (&["--quiet", "--json"][..], true)] {
+        // the second time there is nothing to do
+        let answer = workspace.run(arguments).expect_code(0);
+        assert_eq!(answer.stderr, "", "{answer:#?}");
+        assert_eq!(answer.stdout.is_empty(), !is_json, "{answer:#?}");
+    }
+    let answer = workspace.run(&["--quiet"]).expect_code(0);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str()), ("", ""));
+    workspace.script("check.sh", "exit 3");
+    let answer = workspace.run(&["--quiet", "--again"]).expect_code(1);
+    assert_eq!(answer.stderr, "", "{answer:#?}");
+    assert!(answer.stdout.contains("2 postings = 2 ended + 0 open"), "{answer:#?}");
 }
 
 /// Runs on a terminal so many columns wide, and goes on when this is seen; the exit code, and all

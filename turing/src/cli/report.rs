@@ -22,17 +22,23 @@ pub(super) async fn tell_done(
     common: &Common,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    let is_told = |is_clean: bool| common.json || !done.is_quiet || !is_clean;
     let is_clean = match &done.outcome {
         RunOutcome::AlreadyCompleted(run_id) => {
             let account = account_of(store, Some(*run_id), None).await?;
-            already_completed(&account, done, workflow, common, output);
+            let is_clean = done.refused == 0 && account.failed() == 0;
+            if is_told(is_clean) {
+                already_completed(&account, done, workflow, common, output);
+            }
             tell_read_models(done, common, output);
-            done.refused == 0 && account.failed() == 0
+            is_clean
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
+            let is_clean = is_over && report.refused.is_empty() && report.failed() == 0;
             match common.json {
                 true => output.json(&Told { report, read_models: &done.read_models }),
+                false if !is_told(is_clean) => {}
                 false => {
                     tell_report(report, workflow, output);
                     tell_gaps(report, output);
@@ -42,7 +48,7 @@ pub(super) async fn tell_done(
             if !is_over && !common.json {
                 output.line(format_args!("\nstopped; {}", done.go_on));
             }
-            is_over && report.refused.is_empty() && report.failed() == 0
+            is_clean
         }
     };
     Ok(if is_clean { Verdict::Well } else { Verdict::Found })

@@ -7,14 +7,13 @@ use es_core::projection::SinkError;
 use tokio::sync::watch;
 use turing_domain::Severity;
 
-use super::check::summary;
 use super::held_back;
 use super::interrupts::Interrupts;
 use super::output::{Output, shown};
 use super::progress::Progress;
 use super::report::tell_done;
 use super::retry::{FailedPostings, failed_postings};
-use super::telling::tell;
+use super::telling::{tell, tell_times};
 use super::{Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code};
 use crate::definition::{Definition, DefinitionError};
 use crate::descriptors;
@@ -47,6 +46,7 @@ async fn start(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    tell_times();
     interrupts.before()?;
     let url = args.common.store()?;
     args.how.snapshot_interval()?;
@@ -72,6 +72,7 @@ async fn retry(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    tell_times();
     interrupts.before()?;
     let url = args.common.store()?;
     args.how.snapshot_interval()?;
@@ -83,7 +84,9 @@ async fn retry(
             failed_postings(&store, args.run, definition.workflow.id).await?;
         check_placeholders(&definition, &data_keys)?;
         let count = intake.postings.len();
-        tell(format_args!("{count} postings failed in run {run_id}; once more"));
+        if !args.how.quiet {
+            tell(format_args!("{count} postings failed in run {run_id}; once more"));
+        }
         // the same postings through the same definition are what is asked for
         args.how.again = true;
         let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
@@ -123,6 +126,8 @@ pub(super) struct Done {
     pub(super) read_models: Vec<String>,
     /// How to go on if it stopped.
     pub(super) go_on: String,
+    /// Whether nothing is to be told of what went well.
+    pub(super) is_quiet: bool,
 }
 
 /// Runs, and stops cleanly when the user interrupts.
@@ -135,10 +140,6 @@ pub(super) async fn run_in(
     interrupts: &Interrupts,
 ) -> Result<Done, Failure> {
     held_back::warn(store).await;
-    definition.warnings.iter().for_each(tell);
-    if !definition.warnings.is_empty() {
-        tell(summary(&definition.warnings));
-    }
     for refused in &intake.refused {
         tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));
     }
@@ -159,7 +160,7 @@ pub(super) async fn run_in(
     options.abandon = how.abandon;
     options.snapshot_interval = how.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress::new();
+    let mut progress = Progress::new(&definition.warnings, how.quiet);
     let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);
@@ -180,7 +181,7 @@ pub(super) async fn run_in(
     if let RunOutcome::AlreadyCompleted(_) = outcome {
         interrupts.before()?;
     }
-    Ok(Done { outcome, refused, read_models, go_on })
+    Ok(Done { outcome, refused, read_models, go_on, is_quiet: how.quiet })
 }
 
 /// What is said of read models where somebody does not want to wait for them.

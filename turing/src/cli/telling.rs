@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::harmless;
@@ -21,14 +23,38 @@ fn stderr() -> &'static Teller {
     STDERR.get_or_init(|| Teller::new(Terminal::default()))
 }
 
+/// Whether each line begins with the time at which it was told.
+static HAS_TIMES: AtomicBool = AtomicBool::new(false);
+
+/// From now on each line begins with the time, in UTC, unless somebody looks at a terminal.
+pub(super) fn tell_times() {
+    HAS_TIMES.store(!io::stderr().is_terminal(), Ordering::Relaxed);
+}
+
 /// Tells a line, or several. Nobody may be listening, which is no reason to stop.
 pub(super) fn tell(text: impl Display) {
-    stderr().change(|queue| queue.add(text.to_string()));
+    let text = timed(&text.to_string());
+    stderr().change(|queue| queue.add(text));
 }
 
 /// Tells how far something is; that is left out while nobody reads what was told before.
 pub(super) fn tell_progress(text: impl Display) {
-    stderr().change(|queue| queue.add_progress(text.to_string()));
+    let text = timed(&text.to_string());
+    stderr().change(|queue| queue.add_progress(text));
+}
+
+fn timed(text: &str) -> String {
+    match HAS_TIMES.load(Ordering::Relaxed) {
+        true => with_time(SystemTime::now().into(), text),
+        false => text.to_owned(),
+    }
+}
+
+/// The text, each line of which begins with the time.
+fn with_time(time: DateTime<Utc>, text: &str) -> String {
+    let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let lines: Vec<_> = text.split('\n').map(|line| format!("{time} {line}")).collect();
+    lines.join("\n")
 }
 
 /// Tells an error with its causes.
@@ -329,6 +355,13 @@ mod tests {
         assert!(teller.drain(Duration::MAX));
         let below = Below::Bar { ended: 1_000, postings: 1_000, text: String::new() };
         assert_eq!(told.try_iter().collect::<Vec<_>>(), ["line".to_owned(), format!("{below:?}")]);
+    }
+
+    #[test]
+    fn each_line_of_a_log_has_its_time() {
+        let time = DateTime::from_timestamp(1_764_000_000, 999_999_999).unwrap();
+        let lines = "2025-11-24T16:00:00Z one\n2025-11-24T16:00:00Z   two";
+        assert_eq!(with_time(time, "one\n  two"), lines);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) enum Notice {
     WaitsToStart(String),
     /// The store cannot be used now, for this reason, and is waited for.
     StoreAway(String),
+    /// The store can be used again.
+    StoreBack,
     /// A circuit breaker has opened.
     BreakerOpened(OpenBreaker),
 }
@@ -25,6 +27,7 @@ impl Notice {
         match self {
             Self::WaitsToStart(reason) => observer.waits_to_start(reason),
             Self::StoreAway(reason) => observer.store_away(reason, ABSENCE),
+            Self::StoreBack => observer.store_back(),
             Self::BreakerOpened(breaker) => observer.breaker_open(breaker),
         }
     }

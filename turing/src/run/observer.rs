@@ -16,6 +16,14 @@ pub trait Observer: Send {
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         let _ = (conversation, postings);
     }
+    /// An attempt of the wave begins; it may take so long, or any time.
+    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
+        let _ = (posting, limit);
+    }
+    /// An attempt of the wave has ended.
+    fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
+        let _ = (posting, has_failed);
+    }
     /// A wave was executed.
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let _ = (conversation, done, failed);
@@ -61,6 +69,8 @@ pub trait Observer: Send {
     fn store_away(&mut self, reason: &str, longest: Duration) {
         let _ = (reason, longest);
     }
+    /// The store that was away can be used again.
+    fn store_back(&mut self) {}
     /// The lock of the run was lost in this way, and is taken again: the run goes on.
     fn lock_taken_again(&mut self, loss: &str) {
         let _ = loss;

@@ -168,6 +168,9 @@ impl Run<'_> {
         let mut tasks = wave.tasks.into_iter();
         let mut attempts = JoinSet::new();
         let mut count = WaveCount::default();
+        let workflow = &self.shared.definition.workflow;
+        let conversation = workflow.conversation(wave.conversation);
+        let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
         loop {
             while attempts.len() < self.shared.side_by_side(wave.conversation)
                 && self.goes_on()
@@ -176,11 +179,16 @@ impl Run<'_> {
                 && let Some(task) = tasks.next()
             {
                 let shared = self.shared.clone();
+                self.observer.attempt_begins(task.posting, limit);
                 attempts.spawn(take_step(shared, task));
             }
             let Some(attempted) = self.telling(attempts.join_next()).await else { break };
+            let recording = attempted??;
+            let posting = recording.posting();
+            let result = self.take(recording).await?;
+            self.observer.attempt_ends(posting, matches!(result, Some(Err(_))));
             // what is recorded late is in no wave's count
-            if let Some(result) = self.take(attempted??).await? {
+            if let Some(result) = result {
                 count.processed += 1;
                 count.failed += usize::from(result.is_err());
             }
