@@ -1,7 +1,7 @@
 //! How far a run is: its wave, the attempts in progress, and which of them lasts longest.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use turing_domain::PostingId;
 
@@ -28,6 +28,8 @@ struct Wave {
 #[derive(Debug)]
 struct Attempt {
     began: Instant,
+    /// How long it may take; `None` if any time.
+    limit: Option<Duration>,
 }
 
 impl AtWork {
@@ -44,8 +46,13 @@ impl AtWork {
         self.waits_until = until;
     }
 
-    pub(super) fn attempt_begins(&mut self, posting: PostingId, now: Instant) {
-        self.attempts.insert(posting, Attempt { began: now });
+    pub(super) fn attempt_begins(
+        &mut self,
+        posting: PostingId,
+        limit: Option<Duration>,
+        now: Instant,
+    ) {
+        self.attempts.insert(posting, Attempt { began: now, limit });
     }
 
     pub(super) fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
@@ -96,12 +103,33 @@ impl AtWork {
         }
         shown
     }
+
+    /// What is still waited for when the run is asked to stop.
+    pub(super) fn stopping(&self, now: Instant) -> String {
+        let left = |Attempt { began, limit }: &Attempt| {
+            let end = began.checked_add((*limit)?)?;
+            Some(end.saturating_duration_since(now))
+        };
+        let longest = self.attempts.values().map(left).collect::<Option<Vec<_>>>();
+        let longest = longest.and_then(|left| left.into_iter().max());
+        let (are, end) = match self.attempts.len() {
+            1 => ("1 attempt is".to_owned(), "ends"),
+            count => (format!("{count} attempts are"), "end"),
+        };
+        match longest {
+            // what has no time left is about to be ended
+            Some(longest) => format!(
+                "{are} in progress and {end} within {} s",
+                longest.as_secs_f64().ceil().max(1.0)
+            ),
+            None if self.attempts.is_empty() => "no attempt is in progress".to_owned(),
+            None => format!("{are} in progress, which may take any time"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn seconds(seconds: u64) -> Duration {
@@ -115,8 +143,8 @@ mod tests {
         run.wave_begins("10 check".to_owned(), 6);
         assert_eq!(run.told(now), "10 check: 0 of 6 ended");
         assert_eq!(run.shown(now), "10 check: 6 to do");
-        run.attempt_begins(PostingId(2), now + seconds(1));
-        run.attempt_begins(PostingId(1), now + seconds(5));
+        run.attempt_begins(PostingId(2), None, now + seconds(1));
+        run.attempt_begins(PostingId(1), None, now + seconds(5));
         let told = "10 check: 0 of 6 ended, 2 at work, the longest is posting 2, for 25 s";
         assert_eq!(run.told(now + seconds(26)), told);
         let shown = "10 check: 4 to do, 2 at work, posting 2 for 25 s";
@@ -132,5 +160,22 @@ mod tests {
         run.waits(Some(now + seconds(30)));
         assert_eq!(run.told(now), "0 of 9 postings ended; going on in 30.0 s");
         assert_eq!(run.shown(now), "");
+    }
+
+    #[test]
+    fn who_stops_it_is_told_how_long_that_takes_at_most() {
+        let (mut run, now) = (AtWork::default(), Instant::now());
+        assert_eq!(run.stopping(now), "no attempt is in progress");
+        run.attempt_begins(PostingId(1), Some(seconds(15)), now);
+        let told = "1 attempt is in progress and ends within 15 s";
+        assert_eq!(run.stopping(now), told);
+        assert_eq!(run.stopping(now + Duration::from_millis(100)), told);
+        assert!(run.stopping(now + seconds(20)).ends_with(" within 1 s"));
+        run.attempt_begins(PostingId(2), Some(seconds(60)), now);
+        let told = "2 attempts are in progress and end within 60 s";
+        assert_eq!(run.stopping(now), told);
+        run.attempt_begins(PostingId(3), None, now);
+        let told = "3 attempts are in progress, which may take any time";
+        assert_eq!(run.stopping(now), told);
     }
 }

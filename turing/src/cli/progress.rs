@@ -64,6 +64,11 @@ impl Progress {
         let warnings = if is_quiet { Vec::new() } else { warnings.to_vec() };
         Self { warnings, going, ticker }
     }
+
+    /// The run, to be looked at while it goes on.
+    pub(super) fn going(&self) -> Arc<Going> {
+        Arc::clone(&self.going)
+    }
 }
 
 impl Drop for Progress {
@@ -133,6 +138,11 @@ impl Going {
             tell(format_args!("  {}", state.at_work.told(now)));
         }
     }
+
+    /// What is still waited for when the run is asked to stop.
+    pub(super) fn stopping(&self) -> String {
+        self.state().at_work.stopping(Instant::now())
+    }
 }
 
 impl State {
@@ -171,8 +181,8 @@ impl Observer for Progress {
         self.going.change(|run| run.wave_begins(name_of(conversation), postings));
     }
 
-    fn attempt_begins(&mut self, posting: PostingId, _: Option<Duration>) {
-        self.going.change(|run| run.attempt_begins(posting, Instant::now()));
+    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
+        self.going.change(|run| run.attempt_begins(posting, limit, Instant::now()));
     }
 
     fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {

@@ -161,6 +161,7 @@ pub(super) async fn run_in(
     options.snapshot_interval = how.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
     let mut progress = Progress::new(&definition.warnings, how.quiet);
+    let going = progress.going();
     let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);
@@ -174,7 +175,7 @@ pub(super) async fn run_in(
             return Err(Failure::Interrupted);
         }
         stop.send_replace(true);
-        tell("stopping: attempts in progress finish; interrupt again to end them");
+        tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
     };
     let read_models =
         if *stop.borrow() { not_kept() } else { keep_read_models(store, &mut heard).await };
