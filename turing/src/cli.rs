@@ -24,6 +24,7 @@ mod report;
 mod retry;
 mod run;
 mod runs;
+mod screen;
 mod show;
 mod snapshot;
 mod state;

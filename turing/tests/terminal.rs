@@ -181,9 +181,14 @@ fn a_quiet_run_tells_only_what_is_wrong() {
     assert!(answer.stdout.contains("2 postings = 2 ended + 0 open"), "{answer:#?}");
 }
 
-/// Runs on a terminal so many columns wide, and goes on when this is seen; the exit code, and all
-/// that is seen there.
-fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32>, String) {
+/// Runs on a terminal so many columns wide, and goes on when it has seen enough; the exit code, and
+/// all that is seen there.
+fn on_terminal(
+    terminal: Option<&str>,
+    locale: &str,
+    columns: u16,
+    is_enough: impl Fn(&str) -> bool,
+) -> (Option<i32>, String) {
     let workspace = workspace(3, "while [ ! -e go ]; do sleep 0.01; done; cat");
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).unwrap();
@@ -191,9 +196,9 @@ fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32
     unlockpt(&master).unwrap();
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&master, size).unwrap();
-    let mut command = workspace.command(&RUN);
+    let mut command = workspace.command(&[&RUN[..], &["--parallel", "1"]].concat());
     command.stdout(Stdio::null()).stderr(ioctl_tiocgptpeer(&master, flags).unwrap());
-    command.env("NO_COLOR", "1");
+    command.env("NO_COLOR", "1").env("LC_ALL", locale);
     match terminal {
         Some(terminal) => command.env("TERM", terminal),
         None => command.env_remove("TERM"),
@@ -204,7 +209,7 @@ fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32
     // it ends with an error when nobody has the other side open any more
     while let Ok(count) = master.read(&mut piece) {
         seen.extend_from_slice(&piece[..count]);
-        if String::from_utf8_lossy(&seen).contains(go_on) {
+        if is_enough(&String::from_utf8_lossy(&seen)) {
             workspace.file("go", "");
         }
     }
@@ -214,7 +219,8 @@ fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32
 #[test]
 fn a_terminal_that_cannot_draw_gets_plain_lines() {
     for terminal in [None, Some(""), Some("dumb")] {
-        let (code, seen) = on_terminal(terminal, 80, " begins with ");
+        let begins = |seen: &str| seen.contains(" begins with ");
+        let (code, seen) = on_terminal(terminal, "C", 80, begins);
         assert_eq!(code, Some(0), "{seen}");
         assert!(seen.contains(" begins with 3 postings\r\n"), "{terminal:?}: {seen}");
         assert!(seen.contains("  10 check: 3 done\r\n"), "{terminal:?}: {seen}");
@@ -223,15 +229,38 @@ fn a_terminal_that_cannot_draw_gets_plain_lines() {
 }
 
 #[test]
-fn a_bar_is_drawn_on_any_width_and_taken_away() {
-    // in one column the bar is higher than the terminal
-    for (columns, go_on) in [(80, "postings ended"), (1, " begins with "), (0, "postings ended")] {
-        let (code, seen) = on_terminal(Some("xterm"), columns, go_on);
+fn a_bar_is_drawn_on_any_width_in_one_line_and_taken_away() {
+    for columns in [80, 60, 40, 20, 1, 0] {
+        // in one column the name of the conversation begins
+        let text = if columns == 1 { "begins with" } else { "2 to do" };
+        let (code, seen) =
+            on_terminal(Some("xterm"), "C.UTF-8", columns, |seen| seen.contains(text));
         assert_eq!(code, Some(0), "{columns}: {seen}");
         assert!(seen.contains("begins with 3 postings"), "{columns}: {seen:?}");
-        if columns != 1 {
-            let last = seen.rsplit("postings ended").next().unwrap();
-            assert!(last.contains("\u{1b}[2K"), "the bar is cleared: {seen:?}");
+        if columns == 1 {
+            continue;
         }
+        let last = seen.rsplit("to do").next().unwrap();
+        assert!(last.contains("\u{1b}[2K"), "the bar is cleared: {seen:?}");
+        let widest = if columns == 0 { 80 } else { columns.into() };
+        for drawn in seen.split(['\r', '\n']).filter(|piece| piece.contains("to do")) {
+            let width = drawn.replace("\u{1b}[2K", "").chars().count();
+            assert!(width <= widest, "{columns}: {drawn:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bar_goes_on_while_an_attempt_lasts_and_has_the_characters_of_the_locale() {
+    let ticks = |seen: &str| {
+        let mut lasted = seen.split("10 check: 2 to do, 1 at work, posting 1 for ").skip(1);
+        lasted.any(|rest| rest.starts_with(|first: char| ('1'..='9').contains(&first)))
+    };
+    for (locale, characters) in [("C", "----------"), ("C.UTF-8", "░░░░░░░░░░")]
+    {
+        let (code, seen) = on_terminal(Some("xterm"), locale, 80, ticks);
+        assert_eq!(code, Some(0), "{locale}: {seen}");
+        assert!(seen.contains(characters), "{locale}: {seen:?}");
+        assert_eq!(seen.is_ascii(), locale == "C", "{seen:?}");
     }
 }

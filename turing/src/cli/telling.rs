@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::harmless;
+use super::screen::Terminal;
 
 /// How many lines of progress wait to be written; those that come then are counted only.
 const PROGRESS: usize = 256;
@@ -98,7 +98,7 @@ pub(super) enum Below {
 }
 
 /// What a teller writes on. Each call may last as long as nobody reads.
-trait Screen: Send + 'static {
+pub(super) trait Screen: Send + 'static {
     fn line(&mut self, text: &str);
     fn below(&mut self, below: &Below);
 }
@@ -243,46 +243,6 @@ impl Teller {
         let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         queue.is_idle()
     }
-}
-
-/// Standard error itself.
-#[derive(Debug, Default)]
-struct Terminal {
-    bar: Option<ProgressBar>,
-}
-
-impl Screen for Terminal {
-    fn line(&mut self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => {
-                // in one piece, so that it stays one between what others write there
-                let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
-            }
-        }
-    }
-
-    fn below(&mut self, below: &Below) {
-        match below {
-            Below::Bar { ended, postings, text } => {
-                let bar = self.bar.get_or_insert_with(new_bar);
-                bar.set_length(*postings as u64);
-                bar.set_message(text.clone());
-                bar.set_position(*ended as u64);
-            }
-            Below::Nothing => {
-                if let Some(bar) = self.bar.take() {
-                    bar.finish_and_clear();
-                }
-            }
-        }
-    }
-}
-
-fn new_bar() -> ProgressBar {
-    let style = "{bar:30} {pos}/{len} postings ended  {elapsed}  {msg}";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    ProgressBar::no_length().with_style(style)
 }
 
 #[cfg(test)]
