@@ -8,6 +8,7 @@
 //!    actor's stream lets one writer do so.
 //! 3. A success of that call closes the breaker and forgets the failures; a failure opens it again.
 //! 4. A call whose caller never came back blocks no longer than an open breaker does.
+//! 5. Whoever has mended the cause of the failures may close the breaker at any time.
 //!
 //! An actor that does not fail writes nothing.
 

@@ -7,7 +7,9 @@
 //!
 //! The exit code is certain before the answer is written, and no reader changes it.
 
+mod actor;
 mod arguments;
+mod at_work;
 mod backup;
 mod check;
 mod demo;
@@ -26,6 +28,7 @@ mod retry;
 mod run;
 mod run_name;
 mod runs;
+mod screen;
 mod show;
 mod snapshot;
 mod state;
@@ -65,6 +68,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look after actors: close the circuit breaker of one whose failures have been mended.
+    Actor(actor::ActorArgs),
     /// Copy a store in a file to another file, while it is used. For PostgreSQL there is pg_dump.
     Backup(backup::BackupArgs),
     /// Say what is wrong with a workflow definition, and where; or draw its graph.
@@ -109,7 +114,7 @@ impl Command {
             Self::Migrate(args) => args.only_looks(),
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
-            Self::Backup(_) | Self::Demo(_) => false,
+            Self::Actor(_) | Self::Backup(_) | Self::Demo(_) => false,
         }
     }
 }
@@ -335,6 +340,9 @@ fn explain(answer: &clap::Error) -> ExitCode {
 
 fn tell_failure(failure: &Failure) {
     tell_error(failure);
+    if matches!(failure, Failure::Run(error) if error.is_of_store()) {
+        tell("  what was done is recorded; once the store can be used, the same command goes on");
+    }
     let folder = std::env::current_dir();
     let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     if failure.is_of_files() && is_gone {
@@ -348,6 +356,7 @@ async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     match command {
+        Command::Actor(args) => actor::execute(args, output).await,
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
         Command::Migrate(args) => migrate::execute(&args, output).await,

@@ -35,6 +35,7 @@ async fn serve() -> io::Result<u8> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut quits = signal(SignalKind::quit())?;
     let mut ends = signal(SignalKind::terminate())?;
+    let mut questions = signal(SignalKind::user_defined1())?;
     let mut arguments = std::env::args_os();
     let mut command = Command::new(THIS_PROGRAM);
     if let Some(name) = arguments.next() {
@@ -52,6 +53,7 @@ async fn serve() -> io::Result<u8> {
             _ = interrupts.recv() => Signal::INT,
             _ = quits.recv() => Signal::QUIT,
             _ = ends.recv() => Signal::TERM,
+            _ = questions.recv() => Signal::USR1,
         };
         // its id is its own until it is reaped
         let _ = kill_process(child, handed_on);

@@ -15,6 +15,7 @@ pub mod store;
 
 // what is done
 pub mod account;
+pub mod breakers;
 pub mod left_out;
 pub mod llm;
 pub mod lock;

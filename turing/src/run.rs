@@ -253,7 +253,8 @@ pub async fn run(
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
     let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
-    let breakers = Breakers::new(actors, definition.workflow.circuit_breaker, clocks.clone());
+    let policy = definition.workflow.circuit_breaker;
+    let breakers = Breakers::new(actors, policy, clocks.clone(), notifier.clone());
     let shared = Shared {
         store: store.clone(),
         lock: lock.clone(),
@@ -334,6 +335,10 @@ impl Run<'_> {
         }
         // somebody may have written to one meanwhile
         self.tell_unreadable_breakers();
+        match self.open_breakers().await {
+            Err(RunError::NotBegun) => {}
+            open => self.report.open_breakers = open?,
+        }
         let is_complete = self.report.open == 0 && self.may_complete().await?;
         self.lost.take().map_or(Ok(is_complete), Err)
     }
@@ -354,6 +359,9 @@ impl Run<'_> {
         for conversation in &shared.definition.workflow.conversations {
             let actor = conversation.actor;
             self.telling(shared.patience.persist(|| shared.breakers.reload(actor))).await?;
+        }
+        for breaker in self.open_breakers().await? {
+            self.observer.breaker_open(&breaker);
         }
         Ok(())
     }

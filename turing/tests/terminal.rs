@@ -7,13 +7,14 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
+use es_core::Timestamp;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
 use support::process::{Process, full_pipe};
 use support::processes::wait_until;
-use support::{RUN, Workspace, names};
+use support::{PROGRAM_PID, RUN, Workspace, names};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 
@@ -124,9 +125,70 @@ fn a_report_that_nobody_reads_keeps_no_signal_away_and_the_verdict_stays() {
     }
 }
 
-/// Runs on a terminal so many columns wide, and goes on when this is seen; the exit code, and all
-/// that is seen there.
-fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32>, String) {
+#[test]
+fn a_log_has_times_and_who_asks_is_told_which_posting_lasts_longest() {
+    let workspace = workspace(3, "touch begun; while [ ! -e go ]; do sleep 0.01; done; cat");
+    let mut command = workspace.command(&[&RUN[..], &["--parallel", "1"]].concat());
+    let mut run = Process::spawn(command.stderr(Stdio::piped()).stdout(Stdio::null()));
+    drop(command);
+    run.made(&workspace.path().join("begun"));
+    run.signal(Signal::USR1);
+    let mut told = run.told();
+    let mut log =
+        told.up_to("   10 check: 0 of 3 ended, 1 at work, the longest is posting 1, for ");
+    workspace.file("go", "");
+    assert_eq!(run.code(), Some(0), "{log}");
+    log += &told.rest();
+    assert!(log.contains("   10 check: 3 done\n"), "{log}");
+    for line in log.lines() {
+        let (time, _) = line.split_once(' ').unwrap();
+        assert!(time.ends_with('Z') && time.parse::<Timestamp>().is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn warnings_about_the_definition_are_told_when_a_run_begins_and_never_again() {
+    let workspace = workspace(2, "cat");
+    let warned = |arguments: &[&str]| {
+        workspace.run(arguments).expect_code(0).stderr.contains("0 errors, 1 warning\n")
+    };
+    assert!(warned(&[]));
+    assert!(!warned(&[]), "there is nothing to do");
+    assert!(warned(&["--again"]));
+    assert!(!warned(&["--again", "--quiet"]));
+
+    workspace.script("check.sh", &format!("[ -e go ] || kill -9 {PROGRAM_PID}; cat"));
+    let killed = workspace.run(&["--again", "--parallel", "1"]);
+    assert!(killed.code.is_none() && killed.stderr.contains("1 warning\n"), "{killed:#?}");
+    workspace.file("go", "");
+    assert!(!warned(&[]), "the run is continued");
+}
+
+#[test]
+fn a_quiet_run_tells_only_what_is_wrong() {
+    let workspace = workspace(2, "cat");
+    for (arguments, is_json) in [(&["--quiet"][..], false), (&["--quiet", "--json"][..], true)] {
+        // the second time there is nothing to do
+        let answer = workspace.run(arguments).expect_code(0);
+        assert_eq!(answer.stderr, "", "{answer:#?}");
+        assert_eq!(answer.stdout.is_empty(), !is_json, "{answer:#?}");
+    }
+    let answer = workspace.run(&["--quiet"]).expect_code(0);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str()), ("", ""));
+    workspace.script("check.sh", "exit 3");
+    let answer = workspace.run(&["--quiet", "--again"]).expect_code(1);
+    assert_eq!(answer.stderr, "", "{answer:#?}");
+    assert!(answer.stdout.contains("2 postings = 2 ended + 0 open"), "{answer:#?}");
+}
+
+/// Runs on a terminal so many columns wide, and goes on when it has seen enough; the exit code, and
+/// all that is seen there.
+fn on_terminal(
+    terminal: Option<&str>,
+    locale: &str,
+    columns: u16,
+    is_enough: impl Fn(&str) -> bool,
+) -> (Option<i32>, String) {
     let workspace = workspace(3, "while [ ! -e go ]; do sleep 0.01; done; cat");
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).unwrap();
@@ -134,9 +196,9 @@ fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32
     unlockpt(&master).unwrap();
     let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&master, size).unwrap();
-    let mut command = workspace.command(&RUN);
+    let mut command = workspace.command(&[&RUN[..], &["--parallel", "1"]].concat());
     command.stdout(Stdio::null()).stderr(ioctl_tiocgptpeer(&master, flags).unwrap());
-    command.env("NO_COLOR", "1");
+    command.env("NO_COLOR", "1").env("LC_ALL", locale);
     match terminal {
         Some(terminal) => command.env("TERM", terminal),
         None => command.env_remove("TERM"),
@@ -147,7 +209,7 @@ fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32
     // it ends with an error when nobody has the other side open any more
     while let Ok(count) = master.read(&mut piece) {
         seen.extend_from_slice(&piece[..count]);
-        if String::from_utf8_lossy(&seen).contains(go_on) {
+        if is_enough(&String::from_utf8_lossy(&seen)) {
             workspace.file("go", "");
         }
     }
@@ -157,7 +219,8 @@ fn on_terminal(terminal: Option<&str>, columns: u16, go_on: &str) -> (Option<i32
 #[test]
 fn a_terminal_that_cannot_draw_gets_plain_lines() {
     for terminal in [None, Some(""), Some("dumb")] {
-        let (code, seen) = on_terminal(terminal, 80, " begins with ");
+        let begins = |seen: &str| seen.contains(" begins with ");
+        let (code, seen) = on_terminal(terminal, "C", 80, begins);
         assert_eq!(code, Some(0), "{seen}");
         assert!(seen.contains(" begins with 3 postings\r\n"), "{terminal:?}: {seen}");
         assert!(seen.contains("  10 check: 3 done\r\n"), "{terminal:?}: {seen}");
@@ -166,15 +229,38 @@ fn a_terminal_that_cannot_draw_gets_plain_lines() {
 }
 
 #[test]
-fn a_bar_is_drawn_on_any_width_and_taken_away() {
-    // in one column the bar is higher than the terminal
-    for (columns, go_on) in [(80, "postings ended"), (1, " begins with "), (0, "postings ended")] {
-        let (code, seen) = on_terminal(Some("xterm"), columns, go_on);
+fn a_bar_is_drawn_on_any_width_in_one_line_and_taken_away() {
+    for columns in [80, 60, 40, 20, 1, 0] {
+        // in one column the name of the conversation begins
+        let text = if columns == 1 { "begins with" } else { "2 to do" };
+        let (code, seen) =
+            on_terminal(Some("xterm"), "C.UTF-8", columns, |seen| seen.contains(text));
         assert_eq!(code, Some(0), "{columns}: {seen}");
         assert!(seen.contains("begins with 3 postings"), "{columns}: {seen:?}");
-        if columns != 1 {
-            let last = seen.rsplit("postings ended").next().unwrap();
-            assert!(last.contains("\u{1b}[2K"), "the bar is cleared: {seen:?}");
+        if columns == 1 {
+            continue;
         }
+        let last = seen.rsplit("to do").next().unwrap();
+        assert!(last.contains("\u{1b}[2K"), "the bar is cleared: {seen:?}");
+        let widest = if columns == 0 { 80 } else { columns.into() };
+        for drawn in seen.split(['\r', '\n']).filter(|piece| piece.contains("to do")) {
+            let width = drawn.replace("\u{1b}[2K", "").chars().count();
+            assert!(width <= widest, "{columns}: {drawn:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bar_goes_on_while_an_attempt_lasts_and_has_the_characters_of_the_locale() {
+    let ticks = |seen: &str| {
+        let mut lasted = seen.split("10 check: 2 to do, 1 at work, posting 1 for ").skip(1);
+        lasted.any(|rest| rest.starts_with(|first: char| ('1'..='9').contains(&first)))
+    };
+    for (locale, characters) in [("C", "----------"), ("C.UTF-8", "░░░░░░░░░░")]
+    {
+        let (code, seen) = on_terminal(Some("xterm"), locale, 80, ticks);
+        assert_eq!(code, Some(0), "{locale}: {seen}");
+        assert!(seen.contains(characters), "{locale}: {seen:?}");
+        assert_eq!(seen.is_ascii(), locale == "C", "{seen:?}");
     }
 }

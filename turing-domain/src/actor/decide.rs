@@ -94,6 +94,15 @@ impl ActorBreaker {
         }
     }
 
+    /// Closes the breaker and forgets the failures, because somebody has mended their cause. Nothing
+    /// happens where none are counted.
+    pub fn reset(&self) -> Vec<ActorEvent> {
+        match *self == Self::default() {
+            true => Vec::new(),
+            false => vec![ActorEvent::CircuitBreakerClosed],
+        }
+    }
+
     /// The consecutive failures, if these events opened the breaker.
     pub fn opened(events: &[ActorEvent]) -> Option<u32> {
         events.iter().find_map(|event| match event {

@@ -157,6 +157,20 @@ fn a_failure_of_the_one_call_opens_the_breaker_again() {
 }
 
 #[test]
+fn who_mended_the_cause_closes_the_breaker_whatever_its_state() {
+    let reset = |breaker: &ActorBreaker| Ok::<_, Infallible>(breaker.reset());
+    let half_open = [open(), vec![half_opened(600)]].concat();
+    for history in [vec![failed()], open(), half_open] {
+        let decided = given::<ActorBreaker>(history)
+            .when(reset)
+            .then([ActorEvent::CircuitBreakerClosed])
+            .then_again_nothing();
+        assert_eq!(decided.state(), ActorBreaker::default());
+    }
+    given::<ActorBreaker>([]).when(reset).then_nothing();
+}
+
+#[test]
 fn calls_that_began_before_the_breaker_opened_change_nothing() {
     given::<ActorBreaker>(open()).when(fail(1)).then_nothing();
     given::<ActorBreaker>(open()).when(succeed).then_nothing();

@@ -16,6 +16,7 @@ pub(crate) enum Command {
     Fail(Timestamp),
     Succeed,
     GiveBack(Timestamp),
+    Reset,
 }
 
 pub(crate) fn decide(
@@ -32,6 +33,7 @@ pub(crate) fn decide(
         }
         Command::Succeed => Ok(breaker.record_success()),
         Command::GiveBack(until) => Ok(breaker.give_back(*until)),
+        Command::Reset => Ok(breaker.reset()),
     }
 }
 
@@ -45,6 +47,7 @@ pub(crate) fn commands() -> impl Strategy<Value = Command> {
         5 => seconds().prop_map(Command::Fail),
         1 => Just(Command::Succeed),
         1 => seconds().prop_map(Command::GiveBack),
+        1 => Just(Command::Reset),
     ]
 }
 

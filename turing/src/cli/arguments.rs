@@ -147,6 +147,10 @@ pub(super) struct PaceArgs {
         default_value_t = DEFAULT_SNAPSHOT_INTERVAL.to_string()
     )]
     pub(super) snapshot_interval: String,
+    /// Tell only what is wrong: no progress, no warnings about the definition, and no report if all
+    /// is well, unless it is asked for with --json.
+    #[arg(long)]
+    pub(super) quiet: bool,
 }
 
 impl PaceArgs {

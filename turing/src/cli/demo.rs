@@ -7,6 +7,7 @@ use super::output::Output;
 use super::postings::tell_refused;
 use super::report::tell_done;
 use super::run::run_in;
+use super::telling::tell_times;
 use super::{DemoArgs, Failure, Verdict, exit_code};
 use crate::definition::Definition;
 use crate::demo::{DEFINITION, POSTINGS, write_to};
@@ -19,6 +20,7 @@ pub(super) async fn execute(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    tell_times();
     interrupts.before()?;
     let DemoArgs { common, files, how } = args;
     how.pace.snapshot_interval()?;

@@ -12,6 +12,7 @@ use super::run::Done;
 use super::telling::tell;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
+use crate::breakers::OpenBreaker;
 use crate::run::{Before, Left, Report, RunOutcome, Without};
 use crate::store::Store;
 
@@ -23,18 +24,23 @@ pub(super) async fn tell_done(
     common: &Common,
     output: &mut Output,
 ) -> Verdict {
+    let is_told = |is_clean: bool| common.json || !done.is_quiet || !is_clean;
     let is_clean = match &done.outcome {
         RunOutcome::AlreadyCompleted(before) => {
+            let is_clean = done.refused == 0 && before.failed() == 0;
             let errors = match before.failed_in() {
                 Some(run_id) if !common.json => errors_of(store, run_id).await,
                 _ => None,
             };
-            already_completed(before, done, errors, workflow, common, output);
+            if is_told(is_clean) {
+                already_completed(before, done, errors, workflow, common, output);
+            }
             tell_read_models(done, common, output);
-            done.refused == 0 && before.failed() == 0
+            is_clean
         }
         RunOutcome::Finished(report) | RunOutcome::Stopped(report) => {
             let is_over = matches!(done.outcome, RunOutcome::Finished(_));
+            let is_clean = is_over && report.refused.is_empty() && report.failed() == 0;
             // who stops a run does not wait until its events are read
             let errors = match (is_over, report.failed()) {
                 (true, 0) => Some(Vec::new()),
@@ -43,6 +49,7 @@ pub(super) async fn tell_done(
             };
             match common.json {
                 true => output.json(&Told { report, errors, read_models: &done.read_models }),
+                false if !is_told(is_clean) => {}
                 false => {
                     tell_report(report, workflow, output);
                     tell_gaps(report, output);
@@ -54,7 +61,7 @@ pub(super) async fn tell_done(
             if !is_over && !common.json {
                 output.line(format_args!("\nstopped; {}", done.go_on));
             }
-            is_over && report.refused.is_empty() && report.failed() == 0
+            is_clean
         }
     };
     if is_clean { Verdict::Well } else { Verdict::Found }
@@ -107,6 +114,7 @@ fn tell_gaps(report: &Report, output: &mut Output) {
     for Without { what, reason } in &report.without {
         output.line(format_args!("  {what}: {}", shown(reason, 1000)));
     }
+    tell_open_breakers(&report.open_breakers, output);
     if let Some(gave_up) = &report.gave_up {
         output.line(format_args!("\n{gave_up}"));
         if !gave_up.not_released.is_empty() {
@@ -130,6 +138,18 @@ fn tell_gaps(report: &Report, output: &mut Output) {
              may have ended before; `turing run show` tells"
         )),
     }
+}
+
+/// Which actors get no call, why, and what to do about it.
+pub(super) fn tell_open_breakers(open: &[OpenBreaker], output: &mut Output) {
+    if open.is_empty() {
+        return;
+    }
+    output.line("\ncircuit breakers that are open:");
+    for breaker in open {
+        output.line(format_args!("  {}", shown(&breaker.to_string(), 1000)));
+    }
+    output.line("once the cause is mended, `turing actor reset ID` lets the actor be called");
 }
 
 fn tell_left(left: &[Left], output: &mut Output) {

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use turing_domain::Severity;
 
 use super::arguments::ResumeArgs;
-use super::check::summary;
 use super::held_back;
 use super::interrupts::Interrupts;
 use super::output::{Output, shown};
@@ -17,7 +16,7 @@ use super::progress::Progress;
 use super::report::tell_done;
 use super::resume::{interrupted, open_run};
 use super::retry::{FailedPostings, failed_postings};
-use super::telling::tell;
+use super::telling::{tell, tell_times};
 use super::{
     Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code, run_name,
 };
@@ -54,6 +53,7 @@ async fn start(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    tell_times();
     interrupts.before()?;
     let url = args.common.store()?;
     args.how.pace.snapshot_interval()?;
@@ -120,6 +120,7 @@ async fn retry(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    tell_times();
     interrupts.before()?;
     let url = args.common.store()?;
     args.how.pace.snapshot_interval()?;
@@ -132,7 +133,9 @@ async fn retry(
             failed_postings(&store, run, definition.workflow.id).await?;
         check_placeholders(&definition, &data_keys)?;
         let count = intake.postings.len();
-        tell(format_args!("{count} postings failed in run {run_id}; once more"));
+        if !args.how.pace.quiet {
+            tell(format_args!("{count} postings failed in run {run_id}; once more"));
+        }
         // the same postings through the same definition are what is asked for
         args.how.again = true;
         let mut done =
@@ -152,6 +155,7 @@ async fn resume(
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
+    tell_times();
     interrupts.before()?;
     let url = args.common.store()?;
     args.pace.snapshot_interval()?;
@@ -197,6 +201,8 @@ pub(super) struct Done {
     pub(super) read_models: Vec<String>,
     /// How to go on if it stopped.
     pub(super) go_on: String,
+    /// Whether nothing is to be told of what went well.
+    pub(super) is_quiet: bool,
 }
 
 /// Runs, and stops cleanly when the user interrupts.
@@ -210,10 +216,6 @@ pub(super) async fn run_in(
     interrupts: &Interrupts,
 ) -> Result<Done, Failure> {
     held_back::warn(store).await;
-    definition.warnings.iter().for_each(tell);
-    if !definition.warnings.is_empty() {
-        tell(summary(&definition.warnings));
-    }
     let refused = intake.refused.len();
     let go_on = "run the same command to go on".to_owned();
     let mut options = RunOptions::new(THIS_PROGRAM);
@@ -232,7 +234,8 @@ pub(super) async fn run_in(
     options.abandon = how.abandon;
     options.snapshot_interval = how.pace.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress::new(&definition.workflow, url);
+    let mut progress = Progress::new(&definition, url, how.pace.quiet);
+    let going = progress.going();
     let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
     tokio::pin!(running);
@@ -246,14 +249,14 @@ pub(super) async fn run_in(
             return Err(Failure::Interrupted);
         }
         stop.send_replace(true);
-        tell("stopping: attempts in progress finish; interrupt again to end them");
+        tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
     };
     let read_models =
         if *stop.borrow() { not_kept() } else { keep_read_models(store, &mut heard).await };
     if let RunOutcome::AlreadyCompleted(_) = outcome {
         interrupts.before()?;
     }
-    Ok(Done { outcome, refused, read_models, go_on })
+    Ok(Done { outcome, refused, read_models, go_on, is_quiet: how.pace.quiet })
 }
 
 /// What is said of read models where somebody does not want to wait for them.

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::json;
 use turing_domain::ConversationId;
 
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed};
 use super::output::{Output, rows, shown, table};
+use super::report::tell_open_breakers;
 use super::{Failure, Verdict, run_name};
 use crate::account::{ConversationAccount, Now, RunAccount, Status, account_now};
+use crate::breakers::{OpenBreaker, open_breakers};
 use crate::left_out::named;
 use crate::store::Store;
 
@@ -19,6 +22,11 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let account = account_now(store, run_name::find(store, &args.run).await?).await?;
+    // a run that is over waits for no actor
+    let open_breakers = match (args.failed, &account.status) {
+        (false, Status::InProgress) => open_breakers(&store.events).await?,
+        _ => Vec::new(),
+    };
     match (args.failed, args.common.json) {
         (true, true) => output.json(&json!({
             "run_id": account.run_id,
@@ -26,9 +34,14 @@ pub(super) async fn execute(
             "failed": account.failed_postings,
             "left_out": account.left_out,
         })),
-        (false, true) => output.json(&account),
+        (false, true) => {
+            output.json(&Shown { account: &account, open_breakers: &open_breakers });
+        }
         (true, false) => tell_failed(&account, output),
-        (false, false) => tell(&account, output),
+        (false, false) => {
+            tell(&account, output);
+            tell_open_breakers(&open_breakers, output);
+        }
     }
     if !args.common.json && !account.left_out.is_empty() {
         output.line("");
@@ -60,6 +73,15 @@ fn rounded(time: Duration) -> String {
         seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
         seconds => format!("{} days", seconds / 86_400),
     }
+}
+
+/// What is shown of a run as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    account: &'a RunAccount,
+    /// Those of all actors of the store: they belong to no run.
+    open_breakers: &'a [OpenBreaker],
 }
 
 fn tell(account: &RunAccount, output: &mut Output) {

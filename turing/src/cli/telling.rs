@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::output::harmless;
+use super::screen::Terminal;
 
 /// How many lines of progress wait to be written; those that come then are counted only.
 const PROGRESS: usize = 256;
@@ -21,14 +23,38 @@ fn stderr() -> &'static Teller {
     STDERR.get_or_init(|| Teller::new(Terminal::default()))
 }
 
+/// Whether each line begins with the time at which it was told.
+static HAS_TIMES: AtomicBool = AtomicBool::new(false);
+
+/// From now on each line begins with the time, in UTC, unless somebody looks at a terminal.
+pub(super) fn tell_times() {
+    HAS_TIMES.store(!io::stderr().is_terminal(), Ordering::Relaxed);
+}
+
 /// Tells a line, or several. Nobody may be listening, which is no reason to stop.
 pub(super) fn tell(text: impl Display) {
-    stderr().change(|queue| queue.add(text.to_string()));
+    let text = timed(&text.to_string());
+    stderr().change(|queue| queue.add(text));
 }
 
 /// Tells how far something is; that is left out while nobody reads what was told before.
 pub(super) fn tell_progress(text: impl Display) {
-    stderr().change(|queue| queue.add_progress(text.to_string()));
+    let text = timed(&text.to_string());
+    stderr().change(|queue| queue.add_progress(text));
+}
+
+fn timed(text: &str) -> String {
+    match HAS_TIMES.load(Ordering::Relaxed) {
+        true => with_time(SystemTime::now().into(), text),
+        false => text.to_owned(),
+    }
+}
+
+/// The text, each line of which begins with the time.
+fn with_time(time: DateTime<Utc>, text: &str) -> String {
+    let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let lines: Vec<_> = text.split('\n').map(|line| format!("{time} {line}")).collect();
+    lines.join("\n")
 }
 
 /// Tells an error with its causes.
@@ -72,7 +98,7 @@ pub(super) enum Below {
 }
 
 /// What a teller writes on. Each call may last as long as nobody reads.
-trait Screen: Send + 'static {
+pub(super) trait Screen: Send + 'static {
     fn line(&mut self, text: &str);
     fn below(&mut self, below: &Below);
 }
@@ -219,46 +245,6 @@ impl Teller {
     }
 }
 
-/// Standard error itself.
-#[derive(Debug, Default)]
-struct Terminal {
-    bar: Option<ProgressBar>,
-}
-
-impl Screen for Terminal {
-    fn line(&mut self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => {
-                // in one piece, so that it stays one between what others write there
-                let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
-            }
-        }
-    }
-
-    fn below(&mut self, below: &Below) {
-        match below {
-            Below::Bar { ended, postings, text } => {
-                let bar = self.bar.get_or_insert_with(new_bar);
-                bar.set_length(*postings as u64);
-                bar.set_message(text.clone());
-                bar.set_position(*ended as u64);
-            }
-            Below::Nothing => {
-                if let Some(bar) = self.bar.take() {
-                    bar.finish_and_clear();
-                }
-            }
-        }
-    }
-}
-
-fn new_bar() -> ProgressBar {
-    let style = "{bar:30} {pos}/{len} postings ended  {elapsed}  {msg}";
-    let style = ProgressStyle::with_template(style).expect("the template is well-formed");
-    ProgressBar::no_length().with_style(style)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
@@ -329,6 +315,13 @@ mod tests {
         assert!(teller.drain(Duration::MAX));
         let below = Below::Bar { ended: 1_000, postings: 1_000, text: String::new() };
         assert_eq!(told.try_iter().collect::<Vec<_>>(), ["line".to_owned(), format!("{below:?}")]);
+    }
+
+    #[test]
+    fn each_line_of_a_log_has_its_time() {
+        let time = DateTime::from_timestamp(1_764_000_000, 999_999_999).unwrap();
+        let lines = "2025-11-24T16:00:00Z one\n2025-11-24T16:00:00Z   two";
+        assert_eq!(with_time(time, "one\n  two"), lines);
     }
 
     #[test]

@@ -43,6 +43,15 @@ pub(super) enum Recording {
     Late(PostingId, JoinSet<Recorded>),
 }
 
+impl Recording {
+    pub(super) fn posting(&self) -> PostingId {
+        match self {
+            Self::Over(recorded) => recorded.posting,
+            Self::Late(posting, _) => *posting,
+        }
+    }
+}
+
 impl super::Shared {
     /// Records something in a task of its own, which others wait for for a moment.
     pub(super) async fn recording(

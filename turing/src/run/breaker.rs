@@ -1,16 +1,21 @@
 //! Circuit breakers of the actors that a run calls.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata, Repository};
 use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus};
 
 use super::agenda::Gate;
 use super::clocks::{Clocks, Moment};
-use super::{RunError, told};
+use super::notices::{Notice, Notifier};
+use super::{Run, RunError, Shared, told};
+use crate::breakers::{LastFailure, OpenBreaker, open_breaker};
+
+/// How often a run that waits looks whether somebody has closed a breaker.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 /// What is known of the actors' circuit breakers.
 ///
@@ -21,6 +26,7 @@ pub(super) struct Breakers {
     pub(super) actors: Repository<ActorBreaker>,
     pub(super) policy: BreakerPolicy,
     clocks: Clocks,
+    notifier: Notifier,
     known: Mutex<HashMap<ActorId, Known>>,
     /// Actors whose events cannot be read: they are called as if they had no breaker.
     unreadable: Mutex<BTreeMap<ActorId, String>>,
@@ -47,9 +53,10 @@ impl Breakers {
         actors: Repository<ActorBreaker>,
         policy: BreakerPolicy,
         clocks: Clocks,
+        notifier: Notifier,
     ) -> Self {
         let (known, unreadable) = (Mutex::default(), Mutex::default());
-        Self { actors, policy, clocks, known, unreadable }
+        Self { actors, policy, clocks, notifier, known, unreadable }
     }
 
     /// The actors that go without a breaker, and why.
@@ -172,5 +179,74 @@ impl Breakers {
             Err(error) => return Err(RunError::load(error)),
         }
         Ok(())
+    }
+}
+
+impl Shared {
+    /// What people call an actor.
+    fn name_of(&self, actor: ActorId) -> Option<String> {
+        self.definition.workflow.actor(actor).map(|actor| actor.name.clone())
+    }
+
+    /// The breaker of an actor, if it is open.
+    async fn open_breaker(&self, actor: ActorId) -> Result<Option<OpenBreaker>, RunError> {
+        match open_breaker(&self.breakers.actors, actor).await {
+            Ok(breaker) => {
+                Ok(breaker.map(|breaker| OpenBreaker { name: self.name_of(actor), ..breaker }))
+            }
+            // it goes without one
+            Err(LoadError::Decode { .. }) => Ok(None),
+            Err(error) => Err(RunError::load(error)),
+        }
+    }
+
+    /// Tells that this failure has opened the breaker of an actor.
+    pub(super) fn tell_opened(
+        &self,
+        actor: ActorId,
+        breaker: &ActorBreaker,
+        last_failure: LastFailure,
+    ) {
+        let Some(until) = breaker.status().until() else { return };
+        let (name, failures) = (self.name_of(actor), breaker.failure_count());
+        let last_failure = Some(last_failure);
+        let breaker = OpenBreaker { actor, name, until, failures, last_failure };
+        // it fails if the run is over
+        let _ = self.breakers.notifier.send(Notice::BreakerOpened(breaker));
+    }
+
+    /// The actors that the workflow calls and that get no call now, or get one only.
+    fn shut_actors(&self) -> BTreeSet<ActorId> {
+        let now = self.clocks.timer.now();
+        let actors = self.definition.workflow.conversations.iter().map(|one| one.actor);
+        actors.filter(|actor| self.breakers.gate(*actor, now) != Gate::Wide).collect()
+    }
+
+    /// Waits until somebody else has closed a breaker that keeps calls away, which no clock tells.
+    pub(super) async fn breaker_closed(&self) {
+        loop {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            let shut = self.shut_actors();
+            for actor in &shut {
+                // a store that is away is met by whoever needs it
+                let _ = self.breakers.reload(*actor).await;
+            }
+            if self.shut_actors() != shut {
+                return;
+            }
+        }
+    }
+}
+
+impl Run<'_> {
+    /// The breakers of the workflow's actors that are open.
+    pub(super) async fn open_breakers(&mut self) -> Result<Vec<OpenBreaker>, RunError> {
+        let shared = self.shared.clone();
+        let mut open = Vec::new();
+        for actor in shared.shut_actors() {
+            let looking = shared.patience.persist(|| shared.open_breaker(actor));
+            open.extend(self.telling(looking).await?);
+        }
+        Ok(open)
     }
 }

@@ -108,7 +108,13 @@ impl From<LockError> for RunError {
 /// An error with its causes, on one line.
 pub(super) fn told(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}: {cause}"))
+    causes.map(ToString::to_string).fold(error.to_string(), |told, cause| {
+        // some errors say what their cause says
+        match told.contains(cause.trim_end()) {
+            true => told,
+            false => format!("{told}: {cause}"),
+        }
+    })
 }
 
 /// What a run does not begin once it is asked to stop is no failure of it.
@@ -128,6 +134,11 @@ impl RunError {
             ExecuteError::Store(error) => Self::Store(error),
             other => Self::Record(Box::new(other)),
         }
+    }
+
+    /// True if the store ended the run: the same call goes on with it when the store can be used.
+    pub fn is_of_store(&self) -> bool {
+        self.store_error().is_some()
     }
 
     /// How the store failed, if it did.
@@ -258,5 +269,21 @@ impl StepError {
                     .caused_by(other),
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_error_says_already_is_not_told_again() {
+        let full = || StoreError::new(StoreErrorKind::Full, "the disk is full");
+        let error = |text: &str| StoreError::new(StoreErrorKind::Other, text).caused_by(full());
+        assert_eq!(told(&error("cannot write")), "cannot write: the disk is full");
+        let same = "cannot write: the disk is full";
+        assert_eq!(told(&error(same)), same);
+        assert!(RunError::Store(full()).is_of_store());
+        assert!(!RunError::NotBegun.is_of_store());
     }
 }

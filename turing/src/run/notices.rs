@@ -6,6 +6,7 @@ use std::pin::pin;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::Observer;
+use crate::breakers::OpenBreaker;
 use crate::lock::ABSENCE;
 
 /// Something to tell.
@@ -15,6 +16,10 @@ pub(super) enum Notice {
     WaitsToStart(String),
     /// The store cannot be used now, for this reason, and is waited for.
     StoreAway(String),
+    /// The store can be used again.
+    StoreBack,
+    /// A circuit breaker has opened.
+    BreakerOpened(OpenBreaker),
 }
 
 impl Notice {
@@ -22,6 +27,8 @@ impl Notice {
         match self {
             Self::WaitsToStart(reason) => observer.waits_to_start(reason),
             Self::StoreAway(reason) => observer.store_away(reason, ABSENCE),
+            Self::StoreBack => observer.store_back(),
+            Self::BreakerOpened(breaker) => observer.breaker_open(breaker),
         }
     }
 }

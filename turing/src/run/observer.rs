@@ -5,6 +5,7 @@ use std::time::Duration;
 use turing_domain::{Conversation, PostingId, RunId};
 
 use super::{Before, GivenUp};
+use crate::breakers::OpenBreaker;
 
 /// What a run tells while it goes on. An observer has the methods for what it wants to hear.
 pub trait Observer: Send {
@@ -25,6 +26,14 @@ pub trait Observer: Send {
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
         let _ = (conversation, postings);
     }
+    /// An attempt of the wave begins; it may take so long, or any time.
+    fn attempt_begins(&mut self, posting: PostingId, limit: Option<Duration>) {
+        let _ = (posting, limit);
+    }
+    /// An attempt of the wave has ended.
+    fn attempt_ends(&mut self, posting: PostingId, has_failed: bool) {
+        let _ = (posting, has_failed);
+    }
     /// A wave was executed.
     fn wave_ends(&mut self, conversation: &Conversation, done: usize, failed: usize) {
         let _ = (conversation, done, failed);
@@ -37,6 +46,11 @@ pub trait Observer: Send {
     /// `held` ones for an actor whose circuit breaker is open.
     fn waits(&mut self, waiting: usize, held: usize, longest: Duration) {
         let _ = (waiting, held, longest);
+    }
+    /// An actor gets no call for a while: its circuit breaker was open when the run began or went on,
+    /// or has opened now.
+    fn breaker_open(&mut self, breaker: &OpenBreaker) {
+        let _ = breaker;
     }
     /// Nothing can be attempted for this long: `held` attempts wait until the pause is over that
     /// their actor asked for.
@@ -65,6 +79,8 @@ pub trait Observer: Send {
     fn store_away(&mut self, reason: &str, longest: Duration) {
         let _ = (reason, longest);
     }
+    /// The store that was away can be used again.
+    fn store_back(&mut self) {}
     /// The lock of the run was lost in this way, and is taken again: the run goes on.
     fn lock_taken_again(&mut self, loss: &str) {
         let _ = loss;

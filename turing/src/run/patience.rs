@@ -124,7 +124,9 @@ impl Patience {
             match ask().await {
                 Err(again) if again.passes() => error = again,
                 done => {
-                    self.is_told.store(false, Ordering::Relaxed);
+                    if self.is_told.swap(false, Ordering::Relaxed) {
+                        let _ = self.notifier.send(Notice::StoreBack);
+                    }
                     return done;
                 }
             }
@@ -215,6 +217,7 @@ mod tests {
                 };
                 assert_eq!(answer.unwrap(), 9, "{kind:?}");
                 assert_eq!(scene.notices.take(), Some(Notice::StoreAway(format!("{kind:?}"))));
+                assert_eq!(scene.notices.take(), Some(Notice::StoreBack));
                 assert_eq!(scene.notices.take(), None);
             }
         }

@@ -8,6 +8,7 @@ use turing_domain::{ConversationId, EndReason, FailureType, Posting, PostingId, 
 
 use super::GivenUp;
 use super::intake::Intake;
+use crate::breakers::OpenBreaker;
 use crate::postings::RefusedPosting;
 
 /// What a run did, in this process, and where every posting stands now.
@@ -43,6 +44,8 @@ pub struct Report {
     pub gave_up: Option<GivenUp>,
     /// What else this process went on without.
     pub without: Vec<Without>,
+    /// The circuit breakers that keep calls from the workflow's actors.
+    pub open_breakers: Vec<OpenBreaker>,
     /// What was attempted by this process, by conversation.
     pub conversations: BTreeMap<ConversationId, ConversationReport>,
     /// How many events this process recorded for the run, as far as the store has answered.
@@ -129,6 +132,7 @@ impl Report {
             left: Vec::new(),
             gave_up: None,
             without: Vec::new(),
+            open_breakers: Vec::new(),
             conversations: BTreeMap::new(),
             events: 0,
             peak_memory_bytes: None,

@@ -18,6 +18,7 @@ use super::apart::{Done, Recording};
 use super::attempt::{Answer, Attempted, Executed, Problem, execute};
 use super::clocks::Moment;
 use super::{RunError, Shared, StepError};
+use crate::breakers::LastFailure;
 use crate::lock::Standing;
 
 /// How often recording a result meets another writer before it gives up.
@@ -310,14 +311,20 @@ impl Record<'_> {
             }
             _ => Vec::new(),
         };
-        // a breaker that opened before is met only now
-        let seen = match &executed.events {
-            Some((_, calls)) if ActorBreaker::opened(calls).is_some() => seen,
-            _ => shared.clocks.moment(),
+        let opens = match &executed.events {
+            Some((_, calls)) => ActorBreaker::opened(calls).is_some(),
+            None => false,
         };
+        // a breaker that opened before is met only now
+        let seen = if opens { seen } else { shared.clocks.moment() };
         let is_repeat = executed.is_repeat();
         let (state, breaker) = executed.states;
         check_moved(posting, attempt, is_repeat, &state)?;
+        if opens {
+            let Failure { failure_type, error, stderr, .. } = failure;
+            let last = LastFailure::new(failure_type.clone(), error, stderr.as_deref());
+            shared.tell_opened(actor, &breaker, last);
+        }
         shared.breakers.remember(actor, breaker, seen);
         Ok(Moved { causes, state, result, duration })
     }

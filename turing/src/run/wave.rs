@@ -59,15 +59,17 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until then, until something was recorded for a posting that stands apart, or until it
-    /// is asked to stop.
+    /// Waits until then, until something was recorded for a posting that stands apart, until somebody
+    /// closes a circuit breaker, or until it is asked to stop.
     async fn wait(&mut self, until: Option<Instant>) -> Result<(), RunError> {
-        let (timer, mut stop) = (self.shared.clocks.timer.clone(), self.stop.clone());
+        let (shared, mut stop) = (self.shared.clone(), self.stop.clone());
+        let timer = &shared.clocks.timer;
         let some_apart = self.apart.len() > 0;
         let (is_bounded, until) = (until.is_some(), until.unwrap_or_else(|| timer.now()));
         tokio::select! {
             () = timer.sleep_until(until), if is_bounded => Ok(()),
             waited = self.wait_for_one_apart(), if some_apart => waited,
+            () = shared.breaker_closed() => Ok(()),
             Ok(_) = stop.wait_for(|stop| *stop) => Ok(()),
         }
     }
@@ -166,6 +168,9 @@ impl Run<'_> {
         let mut tasks = wave.tasks.into_iter();
         let mut attempts = JoinSet::new();
         let mut count = WaveCount::default();
+        let workflow = &self.shared.definition.workflow;
+        let conversation = workflow.conversation(wave.conversation);
+        let limit = conversation.and_then(|conversation| workflow.time_limit(conversation));
         loop {
             while attempts.len() < self.shared.side_by_side(wave.conversation)
                 && self.goes_on()
@@ -174,11 +179,16 @@ impl Run<'_> {
                 && let Some(task) = tasks.next()
             {
                 let shared = self.shared.clone();
+                self.observer.attempt_begins(task.posting, limit);
                 attempts.spawn(take_step(shared, task));
             }
             let Some(attempted) = self.telling(attempts.join_next()).await else { break };
+            let recording = attempted??;
+            let posting = recording.posting();
+            let result = self.take(recording).await?;
+            self.observer.attempt_ends(posting, matches!(result, Some(Err(_))));
             // what is recorded late is in no wave's count
-            if let Some(result) = self.take(attempted??).await? {
+            if let Some(result) = result {
                 count.processed += 1;
                 count.failed += usize::from(result.is_err());
             }

@@ -36,6 +36,7 @@ fn a_server_that_is_away_again_and_again_ends_no_run() {
         server.stop();
         told.up_to("waiting for the store");
         server.start();
+        told.up_to("the store answers again");
     }
     let report: Value = serde_json::from_str(&run.stdout()).unwrap();
     assert_eq!(run.code(), Some(0), "{}", told.rest());

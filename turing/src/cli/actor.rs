@@ -1,0 +1,71 @@
+//! `turing actor`: circuit breakers, which belong to actors.
+
+use clap::{Args, Subcommand};
+use es_core::{ExecuteError, Repository, StoreError, StoreErrorKind};
+use turing_domain::{ActorBreaker, ActorId};
+
+use super::events::nothing;
+use super::output::Output;
+use super::{Common, Failure, Kind, StreamArgs, Verdict};
+use crate::store::{Access, Store};
+
+#[derive(Debug, Args)]
+pub(super) struct ActorArgs {
+    #[command(subcommand)]
+    command: ActorCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ActorCommand {
+    /// Close the circuit breaker of an actor, once the cause of its failures is mended. Runs that
+    /// wait for it go on within seconds.
+    Reset(ResetArgs),
+}
+
+#[derive(Debug, Args)]
+struct ResetArgs {
+    /// The actor's id, such as 64.
+    #[arg(allow_negative_numbers = true)]
+    id: i32,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) async fn execute(args: ActorArgs, output: &mut Output) -> Result<Verdict, Failure> {
+    let ActorCommand::Reset(ResetArgs { id, common }) = args.command;
+    let store = Store::open(&common.store()?, Access::Existing).await?;
+    let done = reset(&store, &StreamArgs { kind: Kind::Actor, id, common }, output).await;
+    store.close().await;
+    done
+}
+
+async fn reset(store: &Store, args: &StreamArgs, output: &mut Output) -> Result<Verdict, Failure> {
+    let (id, actor) = (args.id, ActorId(args.id));
+    let actors = Repository::<ActorBreaker>::new(store.events.clone());
+    let loaded = actors.load(&actor).await?;
+    if loaded.existing().is_none() {
+        return Err(nothing(args));
+    }
+    let failures = loaded.state.failure_count();
+    let executed = actors.record(&actor, ActorBreaker::reset).retries(20).await;
+    let executed = executed.map_err(|error| match error {
+        ExecuteError::Store(error) => Failure::Store(error),
+        ExecuteError::Load(error) => Failure::Load(error),
+        other => {
+            let text = format!("the breaker of actor {id} changes all the time");
+            Failure::Store(StoreError::new(StoreErrorKind::Busy, text).caused_by(other))
+        }
+    })?;
+    let is_reset = !executed.events.is_empty();
+    match (args.common.json, is_reset) {
+        (true, _) => output.json(&serde_json::json!({ "actor": id, "reset": is_reset })),
+        (false, true) => output.line(format_args!(
+            "actor {id} may be called: its circuit breaker is closed, and failures in a row are \
+             counted from 0 again, not from {failures}"
+        )),
+        (false, false) => output.line(format_args!(
+            "nothing to do: the circuit breaker of actor {id} is closed, and no failure is counted"
+        )),
+    }
+    Ok(Verdict::Well)
+}
