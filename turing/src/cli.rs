@@ -207,6 +207,7 @@ enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         use crate::account::AccountError;
+        use crate::lock::LockError;
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
         use es_core::projection::{RebuildError, SinkError};
@@ -224,7 +225,7 @@ impl Failure {
             Self::Store(_)
             | Self::Load(_)
             | Self::Difference(es_core::DifferenceError::Load(_))
-            | Self::Lock(crate::lock::LockError::Store(_))
+            | Self::Lock(LockError::Store(_) | LockError::Unusable { .. })
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
             | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
