@@ -1,11 +1,7 @@
 //! The command line: what can be asked for, and how answers and errors look.
 //!
-//! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
-//! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used, 4 another
-//! process took the run over, 5 all is well, but the answer, which is all that was asked for, could
-//! not be printed.
-//!
-//! The exit code is certain before the answer is written, and no reader changes it.
+//! Facts go to standard output, progress and errors to standard error. The exit code is the
+//! verdict: it is certain before the answer is written, and no reader changes it.
 
 mod arguments;
 mod backup;
@@ -28,6 +24,7 @@ mod state;
 mod telling;
 mod trace;
 mod validate;
+mod verdict;
 mod warnings;
 
 use std::path::PathBuf;
@@ -47,13 +44,14 @@ use arguments::{
 use interrupts::Interrupts;
 use output::{Output, Unprinted};
 use telling::{drain, tell, tell_error};
+use verdict::{Verdict, exit_codes};
 
 /// For how long what is told still waits for a reader when the program could end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs workflows over postings, and records every fact as an event.
 #[derive(Debug, Parser)]
-#[command(name = "turing", version, about, max_term_width = 100)]
+#[command(name = "turing", version, about, max_term_width = 100, after_help = exit_codes())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -71,6 +69,7 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Run a workflow over postings, or continue a run that was interrupted; `run show` and `run
     /// retry` look at a run and repeat what failed in it.
+    #[command(after_help = exit_codes())]
     Run(RunArgs),
     /// Look after the read models: list, run, show, rebuild, repair.
     Projection(projection::ProjectionArgs),
@@ -109,30 +108,6 @@ impl Command {
         }
     }
 }
-
-/// What a command found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// All is well.
-    Well,
-    /// Something was found, refused or left open.
-    Found,
-    /// What was asked for is wrong, and the answer says how.
-    Wrong,
-}
-
-impl Verdict {
-    fn exit_code(self) -> u8 {
-        match self {
-            Self::Well => 0,
-            Self::Found => 1,
-            Self::Wrong => 2,
-        }
-    }
-}
-
-/// The exit code if all is well but the answer, and nothing but the answer was asked for.
-const UNPRINTED: u8 = 5;
 
 /// Why a command ends without its answer.
 #[derive(Debug, thiserror::Error)]
@@ -173,6 +148,8 @@ enum Failure {
     NotFound { what: String },
     #[error("{what}")]
     Usage { what: String },
+    #[error("{what}")]
+    InTheWay { what: String },
     #[error(
         "the database itself keeps {name}, in the table posting_state_projection: ask that table; \
          `turing validate` checks it and `turing projection rebuild {name}` mends it"
@@ -205,33 +182,41 @@ enum Failure {
 }
 
 impl Failure {
-    fn exit_code(&self) -> u8 {
+    fn verdict(&self) -> Verdict {
         use crate::account::AccountError;
         use crate::lock::LockError;
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
+        use Verdict::{Elsewhere, Found, InTheWay, NoStore, Stopped, Wrong};
         use es_core::projection::{RebuildError, SinkError};
         use es_sqlite::BackupError;
+        use turing_domain::PostingRejection;
         match self {
-            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
-            Self::Account(_) => 3,
-            Self::NotFound { .. } | Self::Interrupted | Self::BackupInterrupted => 1,
-            Self::Backup(BackupError::GivenUp { .. }) => 1,
-            Self::Backup(BackupError::Store(_)) => 3,
+            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
+            Self::Account(_) => NoStore,
+            Self::NotFound { .. } => Found,
+            Self::Interrupted | Self::BackupInterrupted => Stopped,
+            Self::Backup(BackupError::GivenUp { .. }) => Stopped,
+            Self::Backup(BackupError::Store(_)) => NoStore,
             Self::Sink(SinkError::Store(_))
-            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => 3,
-            Self::Repair(RepairError::Sink(SinkError::Store(_))) => 3,
-            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => 1,
+            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => NoStore,
+            Self::Repair(RepairError::Sink(SinkError::Store(_))) => NoStore,
+            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => Found,
             Self::Store(_)
             | Self::Load(_)
             | Self::Difference(es_core::DifferenceError::Load(_))
             | Self::Lock(LockError::Store(_) | LockError::Unusable { .. })
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
-            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
-            Self::Run(RunError::Step(_) | RunError::Broken(_) | RunError::NotBegun) => 1,
-            Self::Run(RunError::LockLost { .. }) => 4,
-            _ => 2,
+            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => NoStore,
+            Self::Run(RunError::Step(_) | RunError::Broken(_)) => Found,
+            Self::Run(RunError::NotBegun) => Stopped,
+            Self::Lock(LockError::Held { .. }) | Self::Run(RunError::LockLost { .. }) => Elsewhere,
+            Self::InTheWay { .. } | Self::Run(RunError::OtherRunOpen { .. }) => InTheWay,
+            Self::Run(RunError::Posting {
+                source: PostingRejection::InAnotherRun { .. }, ..
+            }) => InTheWay,
+            _ => Wrong,
         }
     }
 
@@ -256,7 +241,7 @@ pub fn main() -> ExitCode {
         return init::main().unwrap_or_else(|error| {
             tell_error(&error);
             drain(PATIENCE);
-            ExitCode::from(3)
+            ExitCode::from(Verdict::NoStore.exit_code())
         });
     }
     descriptors::raise_limit();
@@ -272,7 +257,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             tell_error(&error);
             drain(PATIENCE);
-            return ExitCode::from(3);
+            return ExitCode::from(Verdict::NoStore.exit_code());
         }
     };
     let only_looks = command.only_looks();
@@ -293,7 +278,7 @@ pub fn main() -> ExitCode {
     let code = match printed {
         Err(unprinted) => {
             tell_error(&unprinted);
-            if only_looks && code == 0 { UNPRINTED } else { code }
+            if only_looks && code == 0 { Verdict::Unprinted.exit_code() } else { code }
         }
         Ok(()) => code,
     };
@@ -305,10 +290,7 @@ pub fn main() -> ExitCode {
 }
 
 fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
-    match done {
-        Ok(verdict) => verdict.exit_code(),
-        Err(failure) => failure.exit_code(),
-    }
+    done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
 }
 
 /// Prints the help, the version, or what is wrong with the command line.
@@ -318,7 +300,7 @@ fn explain(answer: &clap::Error) -> ExitCode {
         Err(unprinted) if code == 0 && !unprinted.is_closed_pipe() => {
             tell_error(&unprinted);
             drain(Duration::MAX);
-            ExitCode::from(UNPRINTED)
+            ExitCode::from(Verdict::Unprinted.exit_code())
         }
         _ => ExitCode::from(code),
     }

@@ -82,7 +82,7 @@ async fn nothing_outlives_a_run_that_is_interrupted_twice() {
     kill_process(pid(&run), Signal::INT).unwrap();
     read_until(&mut told, "stopping");
     kill_process(pid(&run), Signal::INT).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert_eq!(run.wait().unwrap().code(), Some(75));
     assert!(held.is_free());
 }
 

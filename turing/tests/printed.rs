@@ -192,3 +192,22 @@ fn a_folder_that_was_deleted_is_named() {
         assert!(told.contains("the working folder was deleted"), "{arguments}: {told}");
     }
 }
+
+#[test]
+fn the_help_and_the_docs_name_the_same_exit_codes() {
+    let workspace = Workspace::new();
+    let is_number = |text: &&str| text.parse::<u8>().is_ok();
+    let docs = include_str!("../../docs/workflow-format.md");
+    let (_, section) = docs.split_once("\n## Exit codes\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
+    let documented: Vec<_> = rows.filter(is_number).collect();
+    assert_eq!(documented.last(), Some(&"75"));
+    for arguments in [&["--help"][..], &["run", "--help"]] {
+        let help = workspace.turing(arguments).expect_code(0).stdout;
+        let (_, named) = help.split_once("Exit codes:\n").unwrap();
+        let words = named.lines().filter_map(|line| line.split_whitespace().next());
+        let named: Vec<_> = words.filter(is_number).collect();
+        assert_eq!(named, documented, "{help}");
+    }
+}

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Failure;
 use super::telling::{drain, tell};
+use super::{Failure, Verdict};
 
 /// SIGINT and SIGTERM, but for those that were ignored when the program was started: whoever did
 /// that, such as `nohup` or a shell that starts a job in the background, means them to be.
@@ -81,7 +81,7 @@ async fn listen(mut signals: Signal, phase: Arc<Mutex<Option<Phase>>>, heard: wa
             Some(Phase::Before) => {
                 tell("ended before anything was run; the same command begins again");
                 drain(super::PATIENCE);
-                std::process::exit(1);
+                std::process::exit(Verdict::Stopped.exit_code().into());
             }
             Some(Phase::Over(code)) => std::process::exit(code.into()),
             Some(Phase::Going) | None => heard.send_modify(|count| *count += 1),

@@ -44,7 +44,11 @@ pub(super) async fn tell_done(
             is_over && report.refused.is_empty() && report.failed() == 0
         }
     };
-    Ok(if is_clean { Verdict::Well } else { Verdict::Found })
+    Ok(match (&done.outcome, is_clean) {
+        (RunOutcome::Stopped(_), _) => Verdict::Stopped,
+        (_, true) => Verdict::Well,
+        (_, false) => Verdict::Found,
+    })
 }
 
 fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {

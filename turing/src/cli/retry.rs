@@ -38,7 +38,7 @@ pub(super) async fn failed_postings(
             "run {run_id} is in progress; finish it with the command that began it (if that was \
              `turing run retry`, name the run that it repeats)"
         );
-        return Err(Failure::NotFound { what });
+        return Err(Failure::InTheWay { what });
     }
     let filter =
         EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_TERMINAL);

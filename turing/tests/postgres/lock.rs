@@ -193,7 +193,7 @@ fn a_run_that_is_asked_to_stop_does_not_wait_for_its_lock() {
         std::thread::yield_now();
     }
     run.signal(Signal::TERM);
-    let stopped = run.end().expect_code(1);
+    let stopped = run.end().expect_code(75);
     drop(frozen);
     assert!(stopped.stderr.contains("stopping:"), "{stopped:#?}");
     assert!(stopped.stdout.contains("run the same command to go on"), "{stopped:#?}");
@@ -218,7 +218,7 @@ fn a_run_that_is_asked_to_stop_at_its_last_look_does_not_wait_for_its_lock() {
         std::thread::yield_now();
     }
     run.signal(Signal::TERM);
-    let stopped = run.end().expect_code(1);
+    let stopped = run.end().expect_code(75);
     drop(frozen);
     assert!(stopped.stdout.contains("1 postings = 1 ended + 0 open"), "{stopped:#?}");
     assert!(stopped.stdout.contains("run the same command to go on"), "{stopped:#?}");
