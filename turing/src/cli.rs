@@ -43,7 +43,7 @@ use arguments::{
 };
 use interrupts::Interrupts;
 use output::{Output, Unprinted};
-use telling::{drain, tell, tell_error};
+use telling::{causes, drain, tell, tell_error};
 use verdict::{Verdict, exit_codes};
 
 /// For how long what is told still waits for a reader when the program could end.
@@ -268,6 +268,9 @@ pub fn main() -> ExitCode {
         interrupts.over(code);
         if let Err(failure) = &done {
             tell_failure(failure);
+            if asks_for_json() {
+                output.failure(&failure.to_string(), &causes(failure), code);
+            }
         }
         code
     });
@@ -289,6 +292,11 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Whether the answer is for programs; also where the command line is wrong otherwise.
+fn asks_for_json() -> bool {
+    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
 fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
     done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
 }
@@ -296,11 +304,19 @@ fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
 /// Prints the help, the version, or what is wrong with the command line.
 fn explain(answer: &clap::Error) -> ExitCode {
     let code = u8::try_from(answer.exit_code()).unwrap_or(2);
-    match answer.print().map_err(Unprinted::Write) {
-        Err(unprinted) if code == 0 && !unprinted.is_closed_pipe() => {
+    let mut printed = answer.print().map_err(Unprinted::Write);
+    if answer.use_stderr() {
+        let mut output = Output::stdout(true);
+        if asks_for_json() {
+            output.failure(answer.to_string().trim_end(), &[], code);
+        }
+        printed = output.finish();
+    }
+    match printed {
+        Err(unprinted) if !unprinted.is_closed_pipe() => {
             tell_error(&unprinted);
             drain(Duration::MAX);
-            ExitCode::from(Verdict::Unprinted.exit_code())
+            ExitCode::from(if code == 0 { Verdict::Unprinted.exit_code() } else { code })
         }
         _ => ExitCode::from(code),
     }

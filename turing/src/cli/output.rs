@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
+use serde_json::json;
 
 /// So much of an answer is gathered before it is written.
 const PIECE: usize = 64 * 1024;
@@ -77,6 +78,12 @@ impl Output {
     /// Prints a value as indented JSON; what is in it cannot change the terminal.
     pub(super) fn json_for_people(&mut self, value: &impl Serialize) {
         self.json_text(serde_json::to_string_pretty(value).map(|text| harmless(&text)));
+    }
+
+    /// Prints why a command failed, as JSON on one line: of some commands other lines stand before.
+    pub(super) fn failure(&mut self, error: &str, causes: &[String], exit_code: u8) {
+        let value = json!({ "error": error, "causes": causes, "exit_code": exit_code });
+        self.json_line(&value);
     }
 
     fn json_text(&mut self, text: serde_json::Result<String>) {

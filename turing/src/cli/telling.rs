@@ -33,18 +33,26 @@ pub(super) fn tell_progress(text: impl Display) {
 
 /// Tells an error with its causes.
 pub(super) fn tell_error(error: &dyn Error) {
-    let mut told = format!("error: {error}");
-    tell(&told);
+    tell(format_args!("error: {error}"));
+    for cause in causes(error) {
+        tell(format_args!("  caused by: {cause}"));
+    }
+}
+
+/// What caused an error, but for what it says itself.
+pub(super) fn causes(error: &dyn Error) -> Vec<String> {
+    let (mut told, mut causes) = (error.to_string(), Vec::new());
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         // some errors say what their cause says, where it would be lost otherwise
         if !told.contains(text.trim_end()) {
-            tell(format_args!("  caused by: {text}"));
+            causes.push(text.clone());
         }
         told = text;
         cause = error.source();
     }
+    causes
 }
 
 /// Shows this below the lines, in place of what was shown there.
