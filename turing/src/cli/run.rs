@@ -22,6 +22,7 @@ use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, IntakeError, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::script::THIS_PROGRAM;
+use crate::store::postgres::missing_grant;
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(
@@ -190,12 +191,27 @@ fn not_kept() -> Vec<String> {
     vec![told.to_owned()]
 }
 
+/// What is said of read models that this login may not write.
+async fn not_allowed(store: &Store, models: &[String]) -> String {
+    let models = models.join(", ");
+    let grant = match store.database() {
+        Some(database) => missing_grant(database, "projector").await,
+        None => None,
+    };
+    let way = grant.map_or_else(String::new, |grant| format!("{grant}; or "));
+    format!(
+        "not brought up to date, because this login may not write them: {models}; {way}`turing \
+         projection run --once` by a login that may does it"
+    )
+}
+
 /// Brings the read models up to date that nobody else keeps, if this user may write them. They can
 /// be made at any time, so their failure fails no run: answers what keeps them from it.
 async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Vec<String> {
     let mut told = Vec::new();
     let kept = async {
         let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+        let mut denied = Vec::new();
         for definition in definitions(store) {
             match store.models.acquire(&claim(&definition)).await {
                 Ok(lease) => {
@@ -211,7 +227,9 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
                     told.push(format!("{error}: `turing projection rebuild {name} --switch`"));
                 }
                 // whoever runs workflows need not be whoever keeps models
-                Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {}
+                Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {
+                    denied.push(definition.name().to_owned());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -222,6 +240,9 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
                 shown(&holder, 80),
                 models.join(", ")
             ));
+        }
+        if !denied.is_empty() {
+            told.push(not_allowed(store, &denied).await);
         }
         let mut runner = runner(store, free);
         let done = tokio::select! {

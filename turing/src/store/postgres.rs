@@ -10,9 +10,11 @@ use es_postgres::{
 };
 use turing_domain::Posting;
 
+mod grants;
 mod roles;
 mod steps;
 
+pub(crate) use grants::missing_grant;
 pub(crate) use roles::{functions, tables};
 pub use roles::{make_roles, roles_script};
 use steps::STEPS;

@@ -55,7 +55,13 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let [writer, reader, projector] = members(&database);
 
     let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
-    turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
+    let ran = turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
+    let grant = format!("GRANT turing_projector TO {writer}");
+    assert!(ran.stdout.contains("run_progress, conversation_statistics; "), "{ran:#?}");
+    assert!(ran.stdout.contains(&grant), "{ran:#?}");
+    let again = [&run[..], &["--json"]].concat();
+    let again = turing(&workspace, &database.url_as(&writer), &again).expect_code(0).json();
+    assert!(again["read_models"][0].as_str().unwrap().contains(&grant), "{again}");
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
     let kept = database.number("SELECT count(*)::text FROM posting_state_snapshots");
     assert!(kept > 2, "the writer keeps states: {kept}");
