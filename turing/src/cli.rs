@@ -87,7 +87,7 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Compare what is stored with its events, and say how to repair what differs; the exit code is
     /// 1 if something has to be repaired.
-    Validate(Common),
+    Validate(validate::ValidateArgs),
 }
 
 impl Command {
@@ -340,7 +340,7 @@ async fn execute(
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
         Command::Migrate(args) => migrate::execute(&args, output).await,
-        Command::Validate(common) => validate::execute(&common, output).await,
+        Command::Validate(args) => validate::execute(&args, output).await,
         Command::Demo(args) => demo::execute(args, interrupts, output).await,
         Command::Run(args) => run::execute(args, interrupts, output).await,
         Command::Projection(args) => projection::execute(args, interrupts, output).await,
