@@ -27,11 +27,12 @@ mod validate;
 mod verdict;
 mod warnings;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use es_core::StoreError;
 
 use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
@@ -247,8 +248,8 @@ pub fn main() -> ExitCode {
     descriptors::raise_limit();
     adopt_orphans();
     let interrupts = Interrupts::new();
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+    let command = match parse() {
+        Ok(command) => command,
         Err(answer) => return explain(&answer),
     };
     warnings::tell_warnings();
@@ -290,6 +291,25 @@ pub fn main() -> ExitCode {
     runtime.shutdown_timeout(UNTIL_KILLED);
     wait_for_supervisors(UNTIL_KILLED);
     ExitCode::from(code)
+}
+
+/// What is asked for.
+fn parse() -> Result<Command, clap::Error> {
+    let matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    let cli = Cli::from_arg_matches(&matches);
+    Ok(cli.map_err(|error| error.format(&mut Cli::command()))?.command)
+}
+
+/// The same command line, for which an environment variable that is empty is not set, as whoever
+/// leaves one empty means it.
+fn without_empty_variables(syntax: clap::Command) -> clap::Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    syntax
+        .mut_args(|argument| match argument.get_env().is_some_and(is_empty) {
+            true => argument.env(None::<&str>),
+            false => argument,
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// Whether the answer is for programs; also where the command line is wrong otherwise.
@@ -370,8 +390,6 @@ async fn execute(
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -53,6 +53,17 @@ fn another_programs_database_is_refused_and_not_touched() {
 }
 
 #[test]
+fn an_empty_variable_names_no_store() {
+    let workspace = workspace();
+    let mut command = workspace.command(&RUN);
+    let run: Answer = command.env("TURING_STORE", "").output().unwrap().into();
+    run.expect_code(0);
+    assert!(workspace.path().join("turing.db").exists());
+    // who writes it out has not left it empty
+    workspace.turing(&["runs", "--store", ""]).expect_code(2);
+}
+
+#[test]
 fn a_missing_folder_is_named() {
     let workspace = workspace();
     let answer = workspace.run(&["--store", "sqlite:no/where/turing.db"]).expect_code(3);
