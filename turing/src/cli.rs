@@ -6,6 +6,7 @@
 mod arguments;
 mod backup;
 mod check;
+mod command_line;
 mod demo;
 mod events;
 mod held_back;
@@ -27,23 +28,24 @@ mod validate;
 mod verdict;
 mod warnings;
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use es_core::StoreError;
 
 use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
-use crate::store::{Access, Store, StoreUrlError};
+use crate::store::postgres::{Role, is_for_want_of_a_right, missing_grant};
+use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 use crate::{descriptors, init};
 
 use arguments::{
     Common, DemoArgs, HowArgs, Kind, RetryArgs, RunArgs, RunCommand, StartArgs, StreamArgs,
 };
+use command_line::{asks_for_json, explain, parse};
 use interrupts::Interrupts;
-use output::{Output, Unprinted};
+use output::Output;
 use telling::{causes, drain, tell, tell_error};
 use verdict::{Verdict, exit_codes};
 
@@ -106,6 +108,16 @@ impl Command {
             Self::Projection(args) => args.only_looks(),
             Self::Snapshot(args) => args.only_looks(),
             Self::Backup(_) | Self::Demo(_) => false,
+        }
+    }
+
+    /// Whose work it is on PostgreSQL.
+    fn role(&self) -> Role {
+        match self {
+            Self::Migrate(_) => Role::Owner,
+            _ if self.only_looks() => Role::Reader,
+            Self::Projection(_) => Role::Projector,
+            _ => Role::Writer,
         }
     }
 }
@@ -248,8 +260,8 @@ pub fn main() -> ExitCode {
     descriptors::raise_limit();
     adopt_orphans();
     let interrupts = Interrupts::new();
-    let command = match parse() {
-        Ok(command) => command,
+    let (command, store) = match parse() {
+        Ok(parsed) => parsed,
         Err(answer) => return explain(&answer),
     };
     warnings::tell_warnings();
@@ -261,7 +273,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(Verdict::NoStore.exit_code());
         }
     };
-    let only_looks = command.only_looks();
+    let (only_looks, role) = (command.only_looks(), command.role());
     let mut output = Output::stdout(only_looks);
     let code = runtime.block_on(async {
         let done = execute(command, &interrupts, &mut output).await;
@@ -269,8 +281,13 @@ pub fn main() -> ExitCode {
         interrupts.over(code);
         if let Err(failure) = &done {
             tell_failure(failure);
+            let grant = grant_lacked(failure, store.as_deref(), role).await;
+            if let Some(grant) = &grant {
+                tell(format_args!("  this login needs: {grant}"));
+            }
             if asks_for_json() {
-                output.failure(&failure.to_string(), &causes(failure), code);
+                let causes = causes(failure).into_iter().chain(grant).collect::<Vec<_>>();
+                output.failure(&failure.to_string(), &causes, code);
             }
         }
         code
@@ -293,53 +310,17 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// What is asked for.
-fn parse() -> Result<Command, clap::Error> {
-    let matches = without_empty_variables(Cli::command()).try_get_matches()?;
-    let cli = Cli::from_arg_matches(&matches);
-    Ok(cli.map_err(|error| error.format(&mut Cli::command()))?.command)
-}
-
-/// The same command line, for which an environment variable that is empty is not set, as whoever
-/// leaves one empty means it.
-fn without_empty_variables(syntax: clap::Command) -> clap::Command {
-    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-    syntax
-        .mut_args(|argument| match argument.get_env().is_some_and(is_empty) {
-            true => argument.env(None::<&str>),
-            false => argument,
-        })
-        .mut_subcommands(without_empty_variables)
-}
-
-/// Whether the answer is for programs; also where the command line is wrong otherwise.
-fn asks_for_json() -> bool {
-    std::env::args_os().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+/// The grant that this login lacks for what it asked for, if that is why it failed.
+async fn grant_lacked(failure: &Failure, store: Option<&str>, role: Role) -> Option<String> {
+    if !is_for_want_of_a_right(failure) {
+        return None;
+    }
+    let Ok(StoreUrl::Postgres(url)) = store?.parse() else { return None };
+    missing_grant(&url.config(), role).await
 }
 
 fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
     done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
-}
-
-/// Prints the help, the version, or what is wrong with the command line.
-fn explain(answer: &clap::Error) -> ExitCode {
-    let code = u8::try_from(answer.exit_code()).unwrap_or(2);
-    let mut printed = answer.print().map_err(Unprinted::Write);
-    if answer.use_stderr() {
-        let mut output = Output::stdout(true);
-        if asks_for_json() {
-            output.failure(answer.to_string().trim_end(), &[], code);
-        }
-        printed = output.finish();
-    }
-    match printed {
-        Err(unprinted) if !unprinted.is_closed_pipe() => {
-            tell_error(&unprinted);
-            drain(Duration::MAX);
-            ExitCode::from(if code == 0 { Verdict::Unprinted.exit_code() } else { code })
-        }
-        _ => ExitCode::from(code),
-    }
 }
 
 fn tell_failure(failure: &Failure) {
@@ -390,6 +371,8 @@ async fn execute(
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

@@ -22,7 +22,7 @@ use crate::lock::RunLock;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, IntakeError, RunOptions, RunOutcome, data_keys, run, take_in};
 use crate::script::THIS_PROGRAM;
-use crate::store::postgres::missing_grant;
+use crate::store::postgres::{Role, missing_grant};
 use crate::store::{Access, Store};
 
 pub(super) async fn execute(
@@ -195,7 +195,7 @@ fn not_kept() -> Vec<String> {
 async fn not_allowed(store: &Store, models: &[String]) -> String {
     let models = models.join(", ");
     let grant = match store.database() {
-        Some(database) => missing_grant(database, "projector").await,
+        Some(database) => missing_grant(database, Role::Projector).await,
         None => None,
     };
     let way = grant.map_or_else(String::new, |grant| format!("{grant}; or "));

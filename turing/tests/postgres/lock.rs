@@ -130,7 +130,9 @@ fn begins_nothing_more_once_somebody_else_has_the_lock(is_asleep: bool) {
     }
     gate.open();
     let lost = run.end().expect_code(4);
-    let holder = format!("run by process turing {} (session ", std::process::id());
+    let host = std::process::Command::new("uname").arg("-n").output().unwrap().stdout;
+    let (process, host) = (std::process::id(), String::from_utf8(host).unwrap());
+    let holder = format!("run by process turing {process} on {} (session ", host.trim());
     assert!(lost.stderr.contains(&holder), "{lost:#?}");
     // the attempt that was in progress is recorded, and no other was begun
     assert_eq!((gated.begun(), database.number(COMPLETED)), (vec![1], 1));

@@ -110,9 +110,14 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let refused = turing(&workspace, &database.url_as(&reader), &[&RUN[..], &["--again"]].concat());
     let refused = refused.expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let grant = format!("GRANT turing_writer TO {reader}");
+    assert!(refused.stderr.contains(&grant), "{refused:#?}");
     let prune = ["snapshot", "prune"];
     let refused = turing(&workspace, &database.url_as(&reader), &prune).expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let as_json = [&prune[..], &["--json"]].concat();
+    let told = turing(&workspace, &database.url_as(&reader), &as_json).expect_code(3).json();
+    assert!(told["causes"].as_array().unwrap().contains(&grant.into()), "{told}");
     turing(&workspace, &database.url_as(&writer), &prune).expect_code(0);
     assert_eq!(database.number("SELECT count(*)::text FROM posting_state_snapshots"), 2);
     let appended = "SELECT append_event('circuit_breaker_open', 77)";
