@@ -44,7 +44,7 @@ use arguments::{
     Common, DemoArgs, HowArgs, Kind, RetryArgs, RunArgs, RunCommand, StartArgs, StreamArgs,
 };
 use command_line::{asks_for_json, explain, parse};
-use interrupts::Interrupts;
+use interrupts::{Interrupts, outlive_large_files};
 use output::Output;
 use telling::{causes, drain, tell, tell_error};
 use verdict::{Verdict, exit_codes};
@@ -276,11 +276,12 @@ pub fn main() -> ExitCode {
     let (only_looks, role) = (command.only_looks(), command.role());
     let mut output = Output::stdout(only_looks);
     let code = runtime.block_on(async {
+        outlive_large_files();
         let done = execute(command, &interrupts, &mut output).await;
         let code = exit_code(&done);
         interrupts.over(code);
         if let Err(failure) = &done {
-            tell_failure(failure);
+            tell_failure(failure, store.as_deref());
             let grant = grant_lacked(failure, store.as_deref(), role).await;
             if let Some(grant) = &grant {
                 tell(format_args!("  this login needs: {grant}"));
@@ -323,12 +324,19 @@ fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
     done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
 }
 
-fn tell_failure(failure: &Failure) {
+fn tell_failure(failure: &Failure, store: Option<&str>) {
     tell_error(failure);
     let folder = std::env::current_dir();
     let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     if failure.is_of_files() && is_gone {
         tell("  the working folder was deleted; change to one that exists");
+    }
+    if let (Verdict::NoStore, Ok(Some(StoreUrl::Sqlite(_))), Some(bytes)) = (
+        failure.verdict(),
+        store.map(str::parse::<StoreUrl>).transpose(),
+        descriptors::largest_file(),
+    ) {
+        tell(format_args!("  files may have {bytes} bytes at most here, as `ulimit -f` is set"));
     }
 }
 

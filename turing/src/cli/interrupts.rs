@@ -93,6 +93,18 @@ fn locked(phase: &Mutex<Option<Phase>>) -> MutexGuard<'_, Option<Phase>> {
     phase.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// From now on a write past the largest size of a file (`ulimit -f`) fails, and what wanted to write
+/// can say so; before, the system ends the program. What it starts has the default again.
+///
+/// Whoever ignores the signal has this already, and what is started keeps it.
+pub(super) fn outlive_large_files() {
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    if (ignored() >> (kind.as_raw_value() - 1)) & 1 == 0 {
+        // without a handler the system ends the program, as it does every other one
+        drop(signal(kind));
+    }
+}
+
 /// The signals that are ignored, one bit each from 1; none where the system does not tell.
 fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

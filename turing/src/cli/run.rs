@@ -148,10 +148,13 @@ pub(super) async fn run_in(
     let mut options = RunOptions::new(THIS_PROGRAM);
     options.parallelism = how.parallel.unwrap_or(options.parallelism);
     let enough_for = descriptors::enough_for();
-    if options.parallelism > enough_for {
+    if options.parallelism > enough_for
+        && let Some(limit) = descriptors::limit()
+    {
+        let s = if enough_for.get() == 1 { "" } else { "s" };
         tell(format_args!(
-            "the limit of open files is too low for {} attempts side by side and not {enough_for}; \
-             raise it, with `ulimit -n` or where it is set, to go faster",
+            "the limit of {limit} open files allows {enough_for} attempt{s} at a time, not {}; raise \
+             it, with `ulimit -n` or where it is set, to go faster",
             options.parallelism
         ));
         options.parallelism = enough_for;
