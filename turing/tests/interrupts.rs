@@ -76,6 +76,21 @@ fn a_run_that_has_not_begun_ends_at_once_and_says_so() {
 }
 
 #[test]
+fn a_report_has_no_table_of_nothing_and_one_is_no_plural() {
+    let workspace = workspace("exit 143");
+    std::fs::remove_file(workspace.path().join("postings/002.json")).unwrap();
+    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    workspace.file("workflow.toml", text.replace("base_seconds = 0.01", "base_seconds = 600"));
+    let mut run = spawn(&mut workspace.command(&RUN));
+    run.told().up_to("the next is due in");
+    run.signal(Signal::TERM);
+    let report = run.stdout();
+    assert_eq!(run.code(), Some(75), "{report}");
+    assert!(report.contains("  1 posting = 0 ended + 1 open\n"), "{report}");
+    assert!(!report.contains("postings"), "{report}");
+}
+
+#[test]
 fn signals_that_were_ignored_when_the_program_was_started_stay_ignored() {
     let workspace = workspace("touch begun; while [ ! -e go ]; do sleep 0.01; done; echo ok");
     let mut shell = Command::new("sh");

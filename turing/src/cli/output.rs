@@ -146,6 +146,12 @@ pub(super) fn table(header: &[&str], right: &[usize]) -> Listed {
     Listed(table)
 }
 
+/// So many of something; what it is called takes an `s` if it is not one.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
 /// The table as text, without blanks at the ends of lines.
 pub(super) fn rows(table: &Listed) -> String {
     let lines: Vec<_> = table.0.lines().map(|line| line.trim_end().to_owned()).collect();
@@ -255,6 +261,12 @@ mod tests {
         output.json_line(&BTreeMap::from([((), 1)]));
         let unprinted = output.finish().unwrap_err();
         assert!(matches!(unprinted, Unprinted::Json(_)), "{unprinted:?}");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let told = [0, 1, 2].map(|count| counted(count, "posting"));
+        assert_eq!(told, ["0 postings", "1 posting", "2 postings"]);
     }
 
     #[test]

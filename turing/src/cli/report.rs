@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, Workflow};
 
-use super::output::{Output, rows, shown, table};
+use super::output::{Output, counted, rows, shown, table};
 use super::run::Done;
 use super::{Common, Failure, Verdict};
 use crate::account::{RunAccount, account_of};
@@ -76,8 +76,8 @@ fn tell_gaps(report: &Report, output: &mut Output) {
         output.line(format_args!("  {what}: {}", shown(reason, 1000)));
     }
     if !report.not_released.is_empty() {
-        let count = report.not_released.len();
-        output.line(format_args!("\n{count} postings could not be ended in the abandoned run:"));
+        let count = counted(report.not_released.len(), "posting");
+        output.line(format_args!("\n{count} could not be ended in the abandoned run:"));
     }
     tell_left(&report.not_released, output);
     if !report.left.is_empty() {
@@ -151,9 +151,11 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         );
     }
     output.line(format_args!(
-        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated"
+        "  {read} read = {} + {refused} refused + {repeated} repeated",
+        counted(*postings, "posting")
     ));
-    output.line(format_args!("  {postings} postings = {ended} ended + {open} open\n"));
+    let all = counted(*postings, "posting");
+    output.line(format_args!("  {all} = {ended} ended + {open} open\n"));
 
     let mut endings = table(&["ended", "at", "postings"], &[2]);
     let mut sorted: Vec<_> = report.ended.iter().collect();
@@ -162,7 +164,10 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         let at = ending.conversation.map_or_else(|| "-".to_owned(), name_of);
         endings.add_row([ending.reason.to_string(), at, ending.postings.to_string()]);
     }
-    output.line(rows(&endings));
+    // headers over nothing say nothing
+    if !report.ended.is_empty() {
+        output.line(rows(&endings));
+    }
 
     let mut work = table(&["\nconversation", "\ncompleted", "\nfailed", "\nmean time"], &[1, 2, 3]);
     for (id, done) in &report.conversations {
@@ -174,5 +179,7 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         let mean = format!("{:.0} ms", mean.as_secs_f64() * 1000.0);
         work.add_row([name_of(*id), done.completed.to_string(), failed, mean]);
     }
-    output.line(rows(&work));
+    if !report.conversations.is_empty() {
+        output.line(rows(&work));
+    }
 }

@@ -10,7 +10,7 @@ use turing_domain::Severity;
 use super::check::summary;
 use super::held_back;
 use super::interrupts::Interrupts;
-use super::output::{Output, shown};
+use super::output::{Output, counted, shown};
 use super::progress::Progress;
 use super::report::tell_done;
 use super::retry::{FailedPostings, failed_postings};
@@ -84,7 +84,7 @@ async fn retry(
             failed_postings(&store, args.run, definition.workflow.id).await?;
         check_placeholders(&definition, &data_keys)?;
         let count = intake.postings.len();
-        tell(format_args!("{count} postings failed in run {run_id}; once more"));
+        tell(format_args!("{} failed in run {run_id}; once more", counted(count, "posting")));
         // the same postings through the same definition are what is asked for
         args.how.again = true;
         let mut done = run_in(&store, &lock, &definition, intake, args.how, interrupts).await?;
@@ -151,10 +151,10 @@ pub(super) async fn run_in(
     if options.parallelism > enough_for
         && let Some(limit) = descriptors::limit()
     {
-        let s = if enough_for.get() == 1 { "" } else { "s" };
         tell(format_args!(
-            "the limit of {limit} open files allows {enough_for} attempt{s} at a time, not {}; raise \
-             it, with `ulimit -n` or where it is set, to go faster",
+            "the limit of {limit} open files allows {} at a time, not {}; raise it, with `ulimit -n` \
+             or where it is set, to go faster",
+            counted(enough_for.get(), "attempt"),
             options.parallelism
         ));
         options.parallelism = enough_for;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::output::{Output, shown};
+use super::output::{Output, counted, shown};
 use super::{Common, Failure, Verdict};
 use crate::store::{Access, Store};
 use crate::validate::{FindingSeverity, StoreFinding};
@@ -48,8 +48,8 @@ pub(super) async fn execute(args: &ValidateArgs, output: &mut Output) -> Result<
             }
             told.iter().for_each(|finding| tell(finding, output));
         }
-        let s = |count| if count == 1 { "" } else { "s" };
-        output.line(format_args!("{errors} error{}, {warnings} warning{}", s(errors), s(warnings)));
+        let (errors, warnings) = (counted(errors, "error"), counted(warnings, "warning"));
+        output.line(format_args!("{errors}, {warnings}"));
     }
     Ok(if errors > 0 { Verdict::Found } else { Verdict::Well })
 }

@@ -222,7 +222,7 @@ fn a_run_that_is_asked_to_stop_at_its_last_look_does_not_wait_for_its_lock() {
     run.signal(Signal::TERM);
     let stopped = run.end().expect_code(75);
     drop(frozen);
-    assert!(stopped.stdout.contains("1 postings = 1 ended + 0 open"), "{stopped:#?}");
+    assert!(stopped.stdout.contains("1 posting = 1 ended + 0 open"), "{stopped:#?}");
     assert!(stopped.stdout.contains("run the same command to go on"), "{stopped:#?}");
     assert_eq!(database.number(RUNS_COMPLETED), 0);
     let mut again = gated.start(&database.url());
