@@ -47,6 +47,10 @@ pub(super) fn causes(error: &dyn Error) -> Vec<String> {
         let text = error.to_string();
         // some errors say what their cause says, where it would be lost otherwise
         if !told.contains(text.trim_end()) {
+            // and some say no more than it, with a number before
+            if text.ends_with(&told) && causes.last() == Some(&told) {
+                causes.pop();
+            }
             causes.push(text.clone());
         }
         told = text;
@@ -271,7 +275,19 @@ fn new_bar() -> ProgressBar {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use es_core::{StoreError, StoreErrorKind};
+
     use super::*;
+
+    #[test]
+    fn a_cause_that_says_the_same_with_a_number_stands_for_both() {
+        let error = |text: &str| StoreError::new(StoreErrorKind::Other, text);
+        let full = error("disk full").caused_by(error("Error code 13: disk full"));
+        let failed = error("writing").caused_by(full);
+        assert_eq!(causes(&failed), ["Error code 13: disk full"]);
+        let denied = error("opening x").caused_by(error("opening x").caused_by(error("denied")));
+        assert_eq!(causes(&denied), ["denied"]);
+    }
 
     /// Tells what it is asked to write, and has written it when that is allowed.
     struct Slow {

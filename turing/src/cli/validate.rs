@@ -5,7 +5,7 @@ use clap::Args;
 use super::output::{Output, counted, shown};
 use super::{Common, Failure, Verdict};
 use crate::store::{Access, Store};
-use crate::validate::{FindingSeverity, StoreFinding};
+use crate::validate::{FILE_DAMAGED, FindingSeverity, StoreFinding};
 
 /// How much of a finding is shown as text, besides its repair.
 const LONGEST: usize = 1_000;
@@ -76,7 +76,8 @@ fn by_kind(findings: &[StoreFinding]) -> Vec<Vec<&StoreFinding>> {
 pub(super) fn tell(finding: &StoreFinding, output: &mut Output) {
     output.line(shown(&finding.to_string(), LONGEST));
     if let Some(repair) = &finding.repair {
-        // a part of a command is none
-        output.line(format_args!("  repair: {};", shown(repair, usize::MAX)));
+        // a part of a command is none; of a file the repair may be a sentence
+        let end = if finding.kind == FILE_DAMAGED { "" } else { ";" };
+        output.line(format_args!("  repair: {}{end}", shown(repair, usize::MAX)));
     }
 }
