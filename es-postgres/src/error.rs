@@ -13,6 +13,7 @@ use crate::config::Layout;
 mod encryption;
 mod server;
 
+pub use server::sql_state;
 pub(crate) use server::{caused, is_none_free};
 
 /// A trigger of the application kept events out of the table; the migrated function raises it.

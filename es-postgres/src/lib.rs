@@ -88,7 +88,7 @@ mod snapshot;
 pub use config::{
     ConfigError, IdType, Layout, PostgresConfig, Session, SnapshotTable, Synchronous,
 };
-pub use error::store_error;
+pub use error::{sql_state, store_error};
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;
 pub use projection::{ModelTransaction, PostgresHandler};

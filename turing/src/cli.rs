@@ -1,17 +1,14 @@
 //! The command line: what can be asked for, and how answers and errors look.
 //!
-//! Facts go to standard output, progress and errors to standard error. Exit codes: 0 all is well,
-//! 1 something was found or refused, 2 the request is wrong, 3 the store cannot be used, 4 another
-//! process took the run over, 5 all is well, but the answer, which is all that was asked for, could
-//! not be printed.
-//!
-//! The exit code is certain before the answer is written, and no reader changes it.
+//! Facts go to standard output, progress and errors to standard error. The exit code is the
+//! verdict: it is certain before the answer is written, and no reader changes it.
 
 mod actor;
 mod arguments;
 mod at_work;
 mod backup;
 mod check;
+mod command_line;
 mod demo;
 mod events;
 mod failures;
@@ -35,6 +32,7 @@ mod state;
 mod telling;
 mod trace;
 mod validate;
+mod verdict;
 mod warnings;
 
 use std::path::PathBuf;
@@ -45,22 +43,25 @@ use clap::{Parser, Subcommand};
 use es_core::StoreError;
 
 use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
-use crate::store::{Access, Store, StoreUrlError};
+use crate::store::postgres::{Role, is_for_want_of_a_right, missing_grant};
+use crate::store::{Access, Store, StoreUrl, StoreUrlError};
 use crate::{descriptors, init};
 
 use arguments::{
     Common, DemoArgs, HowArgs, Kind, RetryArgs, RunArgs, RunCommand, StartArgs, StreamArgs,
 };
-use interrupts::Interrupts;
-use output::{Output, Unprinted};
-use telling::{drain, tell, tell_error};
+use command_line::{asks_for_json, explain, parse};
+use interrupts::{Interrupts, outlive_large_files};
+use output::Output;
+use telling::{causes, drain, tell, tell_error};
+use verdict::{Verdict, exit_codes};
 
 /// For how long what is told still waits for a reader when the program could end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Runs workflows over postings, and records every fact as an event.
 #[derive(Debug, Parser)]
-#[command(name = "turing", version, about, max_term_width = 100)]
+#[command(name = "turing", version, about, max_term_width = 100, after_help = exit_codes())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -80,6 +81,7 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Run a workflow over postings, or continue a run that was interrupted; `run show`, `run retry`
     /// and `run resume` look at a run, repeat what failed in it, and go on with it as it began.
+    #[command(after_help = exit_codes())]
     Run(RunArgs),
     /// Look after the read models: list, run, show, rebuild, repair.
     Projection(projection::ProjectionArgs),
@@ -97,7 +99,7 @@ enum Command {
     Trace(trace::TraceArgs),
     /// Compare what is stored with its events, and say how to repair what differs; the exit code is
     /// 1 if something has to be repaired.
-    Validate(Common),
+    Validate(validate::ValidateArgs),
 }
 
 impl Command {
@@ -117,31 +119,17 @@ impl Command {
             Self::Actor(_) | Self::Backup(_) | Self::Demo(_) => false,
         }
     }
-}
 
-/// What a command found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// All is well.
-    Well,
-    /// Something was found, refused or left open.
-    Found,
-    /// What was asked for is wrong, and the answer says how.
-    Wrong,
-}
-
-impl Verdict {
-    fn exit_code(self) -> u8 {
+    /// Whose work it is on PostgreSQL.
+    fn role(&self) -> Role {
         match self {
-            Self::Well => 0,
-            Self::Found => 1,
-            Self::Wrong => 2,
+            Self::Migrate(_) => Role::Owner,
+            _ if self.only_looks() => Role::Reader,
+            Self::Projection(_) => Role::Projector,
+            _ => Role::Writer,
         }
     }
 }
-
-/// The exit code if all is well but the answer, and nothing but the answer was asked for.
-const UNPRINTED: u8 = 5;
 
 /// Why a command ends without its answer.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +167,8 @@ enum Failure {
     NotFound { what: String },
     #[error("{what}")]
     Usage { what: String },
+    #[error("{what}")]
+    InTheWay { what: String },
     #[error(
         "the database itself keeps {name}, in the table posting_state_projection: ask that table; \
          `turing validate` checks it and `turing projection rebuild {name}` mends it"
@@ -220,32 +210,41 @@ fn none_of(refused: usize) -> String {
 }
 
 impl Failure {
-    fn exit_code(&self) -> u8 {
+    fn verdict(&self) -> Verdict {
         use crate::account::AccountError;
+        use crate::lock::LockError;
         use crate::read_models::RepairError;
         use crate::run::{IntakeError, RunError, StepError};
+        use Verdict::{Elsewhere, Found, InTheWay, NoStore, Stopped, Wrong};
         use es_core::projection::{RebuildError, SinkError};
         use es_sqlite::BackupError;
+        use turing_domain::PostingRejection;
         match self {
-            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => 1,
-            Self::Account(_) => 3,
-            Self::NotFound { .. } | Self::Interrupted | Self::BackupInterrupted => 1,
-            Self::Backup(BackupError::GivenUp { .. }) => 1,
-            Self::Backup(BackupError::Store(_)) => 3,
+            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
+            Self::Account(_) => NoStore,
+            Self::NotFound { .. } => Found,
+            Self::Interrupted | Self::BackupInterrupted => Stopped,
+            Self::Backup(BackupError::GivenUp { .. }) => Stopped,
+            Self::Backup(BackupError::Store(_)) => NoStore,
             Self::Sink(SinkError::Store(_))
-            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => 3,
-            Self::Repair(RepairError::Sink(SinkError::Store(_))) => 3,
-            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => 1,
+            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => NoStore,
+            Self::Repair(RepairError::Sink(SinkError::Store(_))) => NoStore,
+            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => Found,
             Self::Store(_)
             | Self::Load(_)
             | Self::Difference(es_core::DifferenceError::Load(_))
-            | Self::Lock(crate::lock::LockError::Store(_))
+            | Self::Lock(LockError::Store(_) | LockError::Unusable { .. })
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
-            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => 3,
-            Self::Run(RunError::Step(_) | RunError::Broken(_) | RunError::NotBegun) => 1,
-            Self::Run(RunError::LockLost { .. }) => 4,
-            _ => 2,
+            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => NoStore,
+            Self::Run(RunError::Step(_) | RunError::Broken(_)) => Found,
+            Self::Run(RunError::NotBegun) => Stopped,
+            Self::Lock(LockError::Held { .. }) | Self::Run(RunError::LockLost { .. }) => Elsewhere,
+            Self::InTheWay { .. } | Self::Run(RunError::OtherRunOpen { .. }) => InTheWay,
+            Self::Run(RunError::Posting {
+                source: PostingRejection::InAnotherRun { .. }, ..
+            }) => InTheWay,
+            _ => Wrong,
         }
     }
 
@@ -270,14 +269,14 @@ pub fn main() -> ExitCode {
         return init::main().unwrap_or_else(|error| {
             tell_error(&error);
             drain(PATIENCE);
-            ExitCode::from(3)
+            ExitCode::from(Verdict::NoStore.exit_code())
         });
     }
     descriptors::raise_limit();
     adopt_orphans();
     let interrupts = Interrupts::new();
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
+    let (command, store) = match parse() {
+        Ok(parsed) => parsed,
         Err(answer) => return explain(&answer),
     };
     warnings::tell_warnings();
@@ -286,17 +285,26 @@ pub fn main() -> ExitCode {
         Err(error) => {
             tell_error(&error);
             drain(PATIENCE);
-            return ExitCode::from(3);
+            return ExitCode::from(Verdict::NoStore.exit_code());
         }
     };
-    let only_looks = command.only_looks();
+    let (only_looks, role) = (command.only_looks(), command.role());
     let mut output = Output::stdout(only_looks);
     let code = runtime.block_on(async {
+        outlive_large_files();
         let done = execute(command, &interrupts, &mut output).await;
         let code = exit_code(&done);
         interrupts.over(code);
         if let Err(failure) = &done {
-            tell_failure(failure);
+            tell_failure(failure, store.as_deref());
+            let grant = grant_lacked(failure, store.as_deref(), role).await;
+            if let Some(grant) = &grant {
+                tell(format_args!("  this login needs: {grant}"));
+            }
+            if asks_for_json() {
+                let causes = causes(failure).into_iter().chain(grant).collect::<Vec<_>>();
+                output.failure(&failure.to_string(), &causes, code);
+            }
         }
         code
     });
@@ -307,7 +315,7 @@ pub fn main() -> ExitCode {
     let code = match printed {
         Err(unprinted) => {
             tell_error(&unprinted);
-            if only_looks && code == 0 { UNPRINTED } else { code }
+            if only_looks && code == 0 { Verdict::Unprinted.exit_code() } else { code }
         }
         Ok(()) => code,
     };
@@ -318,27 +326,20 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// The grant that this login lacks for what it asked for, if that is why it failed.
+async fn grant_lacked(failure: &Failure, store: Option<&str>, role: Role) -> Option<String> {
+    if !is_for_want_of_a_right(failure) {
+        return None;
+    }
+    let Ok(StoreUrl::Postgres(url)) = store?.parse() else { return None };
+    missing_grant(&url.config(), role).await
+}
+
 fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
-    match done {
-        Ok(verdict) => verdict.exit_code(),
-        Err(failure) => failure.exit_code(),
-    }
+    done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
 }
 
-/// Prints the help, the version, or what is wrong with the command line.
-fn explain(answer: &clap::Error) -> ExitCode {
-    let code = u8::try_from(answer.exit_code()).unwrap_or(2);
-    match answer.print().map_err(Unprinted::Write) {
-        Err(unprinted) if code == 0 && !unprinted.is_closed_pipe() => {
-            tell_error(&unprinted);
-            drain(Duration::MAX);
-            ExitCode::from(UNPRINTED)
-        }
-        _ => ExitCode::from(code),
-    }
-}
-
-fn tell_failure(failure: &Failure) {
+fn tell_failure(failure: &Failure, store: Option<&str>) {
     tell_error(failure);
     if matches!(failure, Failure::Run(error) if error.is_of_store()) {
         tell("  what was done is recorded; once the store can be used, the same command goes on");
@@ -347,6 +348,13 @@ fn tell_failure(failure: &Failure) {
     let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
     if failure.is_of_files() && is_gone {
         tell("  the working folder was deleted; change to one that exists");
+    }
+    if let (Verdict::NoStore, Ok(Some(StoreUrl::Sqlite(_))), Some(bytes)) = (
+        failure.verdict(),
+        store.map(str::parse::<StoreUrl>).transpose(),
+        descriptors::largest_file(),
+    ) {
+        tell(format_args!("  files may have {bytes} bytes at most here, as `ulimit -f` is set"));
     }
 }
 
@@ -360,7 +368,7 @@ async fn execute(
         Command::Backup(args) => backup::execute(&args, interrupts, output).await,
         Command::Check(args) => check::execute(&args, output),
         Command::Migrate(args) => migrate::execute(&args, output).await,
-        Command::Validate(common) => validate::execute(&common, output).await,
+        Command::Validate(args) => validate::execute(&args, output).await,
         Command::Demo(args) => demo::execute(args, interrupts, output).await,
         Command::Run(args) => run::execute(args, interrupts, output).await,
         Command::Projection(args) => projection::execute(args, interrupts, output).await,

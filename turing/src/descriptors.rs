@@ -1,4 +1,5 @@
-//! File descriptors: those that reach nobody, and how many attempts there are enough for.
+//! File descriptors: those that reach nobody, and how many attempts there are enough for; and how
+//! large a file may be.
 
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
@@ -43,9 +44,19 @@ pub(crate) fn given_limit() -> Option<u64> {
     GIVEN.get().copied()
 }
 
+/// How many files this process may have open, if that is bounded.
+pub(crate) fn limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+/// How many bytes a file may have that this process writes, if that is bounded.
+pub(crate) fn largest_file() -> Option<u64> {
+    getrlimit(Resource::Fsize).current
+}
+
 /// How many attempts at once the limit is enough for, beside what is open now; at least one.
 pub(crate) fn enough_for() -> NonZeroUsize {
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return NonZeroUsize::MAX };
+    let Some(limit) = limit() else { return NonZeroUsize::MAX };
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     attempts(limit, open, available_parallelism().map_or(1, NonZeroUsize::get))
 }

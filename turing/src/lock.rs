@@ -83,10 +83,12 @@ pub enum LockError {
     #[error(transparent)]
     Store(StoreError),
     /// The lock file cannot be used.
-    #[error("cannot lock {}", path.display())]
+    #[error("cannot lock {}{cure}", path.display())]
     Unusable {
         /// The lock file.
         path: PathBuf,
+        /// What stands in the way, and what is to be done about it, behind a semicolon; or nothing.
+        cure: String,
         /// Why not.
         #[source]
         source: io::Error,

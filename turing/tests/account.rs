@@ -110,7 +110,7 @@ fn a_run_that_was_interrupted_shows_where_its_postings_stand() {
     let account = workspace.turing(&["run", "show", "--json"]).expect_code(0).json();
     assert_eq!((&account["status"], &account["open"]), (&json!("in_progress"), &json!(4)));
     assert_eq!(account["conversations"]["10"]["open"], 4);
-    let answer = workspace.turing(&["run", "retry", "--workflow", "workflow.toml"]).expect_code(1);
+    let answer = workspace.turing(&["run", "retry", "--workflow", "workflow.toml"]).expect_code(6);
     assert!(answer.stderr.contains("is in progress"), "{answer:#?}");
 }
 
@@ -206,7 +206,7 @@ fn a_posting_that_is_busy_elsewhere_fails_the_run_and_blocks_nothing() {
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo ok");
     let other = ["run", "--workflow", "other.toml", "--postings", "postings"];
-    let answer = workspace.turing(&other).expect_code(2);
+    let answer = workspace.turing(&other).expect_code(6);
     assert!(answer.stderr.contains("is still in run"), "{answer:#?}");
     workspace.run(&[]).expect_code(0);
     workspace.turing(&other).expect_code(0);
@@ -278,7 +278,7 @@ fn a_second_process_is_refused_by_name_while_the_first_runs() {
     let second = workspace.run(&[]);
     workspace.file("asked", "");
     assert!(first.wait().unwrap().success());
-    let second = second.expect_code(2);
+    let second = second.expect_code(4);
     let told = format!("is being run in this store by process {}", first.id());
     assert!(second.stderr.contains(&told), "{}", second.stderr);
     workspace.run(&[]).expect_code(0);

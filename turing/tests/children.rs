@@ -82,7 +82,7 @@ async fn nothing_outlives_a_run_that_is_interrupted_twice() {
     kill_process(pid(&run), Signal::INT).unwrap();
     read_until(&mut told, "stopping");
     kill_process(pid(&run), Signal::INT).unwrap();
-    assert_eq!(run.wait().unwrap().code(), Some(1));
+    assert_eq!(run.wait().unwrap().code(), Some(75));
     assert!(held.is_free());
 }
 
@@ -154,7 +154,8 @@ fn a_run_does_with_few_descriptors() {
     workspace.script("check.sh", "echo ok");
     workspace.definition(10, &[(10, "check", END)]);
     let answer = in_shell(&workspace, "ulimit -n 64", &["--parallel", "30"]).expect_code(0);
-    assert!(answer.stderr.contains("for 30 attempts side by side"), "{answer:#?}");
+    assert!(answer.stderr.contains("the limit of 64 open files allows "), "{answer:#?}");
+    assert!(answer.stderr.contains(" at a time, not 30; raise it"), "{answer:#?}");
     for posting in 1..=30 {
         let events = workspace.events(posting);
         assert!(!names(&events).contains(&"script_execution_failed"), "{events:#?}");
@@ -170,7 +171,7 @@ fn scripts_have_the_limit_of_descriptors_that_the_program_was_started_with() {
     workspace.definition(10, &[(10, "check", END)]);
     let answer = in_shell(&workspace, "ulimit -Sn 256; ulimit -Hn 4096", &["--parallel", "300"]);
     let answer = answer.expect_code(0);
-    assert!(!answer.stderr.contains("side by side"), "{answer:#?}");
+    assert!(!answer.stderr.contains("the limit of"), "{answer:#?}");
     let state = workspace.state(1);
     let output = state["outputs"]["10"].as_str().unwrap();
     assert!(output.starts_with("256\n4096\n"), "{output}");
@@ -184,7 +185,8 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
     let workspace = Workspace::new();
     workspace.postings(8);
     let go = fifo(workspace.path().join("go"));
-    let body = "grep -q 'advert 1\"' && { echo $PPID > there.new; mv there.new there; cat go; }; echo ok";
+    let body =
+        "grep -q 'advert 1\"' && { echo $PPID > there.new; mv there.new there; cat go; }; echo ok";
     workspace.script("check.sh", body);
     workspace.definition(10, &[(10, "check", END)]);
     let mut run = as_a_user_with_limits(&workspace, &["--parallel", "1"]);

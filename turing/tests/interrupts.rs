@@ -47,7 +47,7 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     told.up_to("begins with 5000 postings");
     run.signal(Signal::TERM);
     let report: Value = serde_json::from_str(&run.stdout()).unwrap();
-    assert_eq!(run.code(), Some(1), "{}", told.rest());
+    assert_eq!(run.code(), Some(75), "{}", told.rest());
     assert_eq!((&report["postings"], &report["open"]), (&json!(COUNT), &json!(COUNT)));
     assert_eq!(report["conversations"], json!({}), "no attempt was begun");
     let count = "SELECT count(*) FROM execution_events WHERE event_type = 'posting_entered_run'";
@@ -80,11 +80,26 @@ fn a_run_that_has_not_begun_ends_at_once_and_says_so() {
         let mut run = spawn(&mut workspace.command(&[&RUN[..], &["--again"]].concat()));
         wait_until("the signal is listened to", || run.has("SigCgt", signal));
         run.end_with(signal);
-        assert_eq!(run.code(), Some(1));
+        assert_eq!(run.code(), Some(75));
         assert!(run.told().rest().contains("ended before anything was run"), "{signal:?}");
         drop(store);
     }
     assert_eq!(workspace.runs(), before);
+}
+
+#[test]
+fn a_report_has_no_table_of_nothing_and_one_is_no_plural() {
+    let workspace = workspace("exit 143");
+    std::fs::remove_file(workspace.path().join("postings/002.json")).unwrap();
+    let text = std::fs::read_to_string(workspace.path().join("workflow.toml")).unwrap();
+    workspace.file("workflow.toml", text.replace("base_seconds = 0.01", "base_seconds = 600"));
+    let mut run = spawn(&mut workspace.command(&RUN));
+    run.told().up_to("the next is due in");
+    run.signal(Signal::TERM);
+    let report = run.stdout();
+    assert_eq!(run.code(), Some(75), "{report}");
+    assert!(report.contains("  1 posting = 0 ended + 1 open\n"), "{report}");
+    assert!(!report.contains("postings"), "{report}");
 }
 
 #[test]
@@ -111,7 +126,7 @@ fn signals_that_were_ignored_when_the_program_was_started_stay_ignored() {
     assert_eq!(rest, "; interrupt again to end at once\n");
     workspace.file("go", "");
     let report = run.stdout();
-    assert_eq!(run.code(), Some(1), "{report}");
+    assert_eq!(run.code(), Some(75), "{report}");
     assert!(report.contains("2 postings = 1 ended + 1 open"), "{report}");
     assert!(report.contains("run the same command to go on"), "{report}");
     let mut run = spawn(&mut workspace.command(&RUN));

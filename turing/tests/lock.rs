@@ -149,3 +149,17 @@ fn a_lock_file_says_that_it_must_not_be_deleted() {
     gate.open();
     run.end().expect_code(0);
 }
+
+#[test]
+fn a_lock_file_that_cannot_be_used_is_a_store_that_cannot_be_used() {
+    let gated = Gated::new(1);
+    fs::create_dir(lock_file(&gated)).unwrap();
+    let refused = gated.start(STORE).end().expect_code(3);
+    assert!(refused.stderr.contains("cannot lock "), "{refused:#?}");
+    assert!(gated.begun().is_empty());
+
+    fs::remove_dir(lock_file(&gated)).unwrap();
+    let mut run = gated.start(STORE);
+    gated.gate(1, &mut run).open();
+    run.end().expect_code(0);
+}

@@ -161,7 +161,7 @@ fn versions(workspace: &Workspace, more: &[&str]) -> Vec<(String, u64)> {
 
 #[test]
 fn the_interval_of_snapshots_is_taken_from_the_environment() {
-    for (interval, every) in [(None, 10), (Some("5"), 5), (Some(" 7 "), 7)] {
+    for (interval, every) in [(None, 10), (Some(""), 10), (Some("5"), 5), (Some(" 7 "), 7)] {
         let workspace = workspace();
         let mut command = workspace.command(&RUN);
         command.env_remove("EVENT_SNAPSHOT_INTERVAL");

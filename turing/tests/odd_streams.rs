@@ -52,3 +52,28 @@ fn an_unreadable_breaker_or_wave_is_done_without_and_told() {
         assert!(told.contains(&format!("[event_unreadable] {stream}: ")), "{told}");
     }
 }
+
+#[test]
+fn a_finding_that_many_streams_have_is_told_once_with_examples() {
+    let workspace =
+        written("('00000000-0000-4000-8000-000000000003', 'note', '1', 1, 'noted', '{}')");
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    let earlier = "WITH RECURSIVE stream (id) AS (SELECT 2 UNION ALL SELECT id + 1 FROM stream WHERE id < 21),
+            version (number, at) AS (
+                VALUES (1, '2020-01-02 00:00:00.000000'), (2, '2020-01-01 00:00:00.000000')
+            )
+        INSERT INTO execution_events
+            (aggregate_type, aggregate_id, aggregate_version, event_type, event_data, created_at)
+        SELECT 'note', id, number, 'noted', '{}', at FROM version, stream ORDER BY number, id";
+    assert_eq!(store.execute(earlier, []).unwrap(), 40);
+    drop(store);
+    let told = workspace.turing(&["validate"]).expect_code(0).stdout;
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("warning [clock_reversed]: 20 findings of this kind;"), "{told}");
+    assert_eq!(told.matches("warning [clock_reversed] note ").count(), 3, "{told}");
+    assert_eq!(lines[4..], ["0 errors, 20 warnings"], "{told}");
+    let all = workspace.turing(&["validate", "--all"]).expect_code(0).stdout;
+    assert_eq!(all.matches("warning [clock_reversed] note ").count(), 20, "{all}");
+    let json = workspace.turing(&["validate", "--json"]).expect_code(0).json();
+    assert_eq!(json.as_array().unwrap().len(), 20, "{json}");
+}

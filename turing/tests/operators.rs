@@ -260,7 +260,7 @@ fn one_store_under_two_names_is_one_store() {
     let second = workspace.run(&["--store", "sqlite:link.db"]);
     workspace.file("asked", "");
     assert!(first.wait().unwrap().success());
-    let told = second.expect_code(2).stderr;
+    let told = second.expect_code(4).stderr;
     assert!(told.contains("is being run in this store by process"), "{told}");
 }
 

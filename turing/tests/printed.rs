@@ -104,6 +104,9 @@ fn no_reader_changes_the_exit_code() {
         (&["projection", "show", "run_progress"], 0, Looks),
         (&["projection", "parked", "run_progress"], 0, Looks),
         (&["projection", "rebuild", "run_progress"], 0, Does),
+        (&["events", "posting", "9", "--json"], 1, Looks),
+        (&["run", "--workflow", "gone.toml", "--postings", "postings", "--json"], 2, Does),
+        (&["run", "--json"], 2, Does),
         (&["--help"], 0, Looks),
         (&["--version"], 0, Looks),
     ];
@@ -192,4 +195,50 @@ fn a_folder_that_was_deleted_is_named() {
         assert_eq!(output.status.code(), Some(code), "{arguments}: {told}");
         assert!(told.contains("the working folder was deleted"), "{arguments}: {told}");
     }
+}
+
+#[test]
+fn the_help_and_the_docs_name_the_same_exit_codes() {
+    let workspace = Workspace::new();
+    let is_number = |text: &&str| text.parse::<u8>().is_ok();
+    let docs = include_str!("../../docs/workflow-format.md");
+    let (_, section) = docs.split_once("\n## Exit codes\n").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next());
+    let documented: Vec<_> = rows.filter(is_number).collect();
+    assert_eq!(documented.last(), Some(&"75"));
+    for arguments in [&["--help"][..], &["run", "--help"]] {
+        let help = workspace.turing(arguments).expect_code(0).stdout;
+        let (_, named) = help.split_once("Exit codes:\n").unwrap();
+        let words = named.lines().filter_map(|line| line.split_whitespace().next());
+        let named: Vec<_> = words.filter(is_number).collect();
+        assert_eq!(named, documented, "{help}");
+    }
+}
+
+#[test]
+fn who_asks_for_json_is_told_in_json_why_a_command_failed() {
+    let workspace = workspace();
+    workspace.file("broken.db", "x");
+    let gone = ["run", "--workflow", "gone.toml", "--postings", "postings", "--json"];
+    let cases: [(&[&str], i32, &str); 5] = [
+        (&gone, 2, "gone.toml"),
+        (&["run", "--json"], 2, "--workflow"),
+        (&["runs", "--json", "--store", "sqlite:broken.db"], 3, "broken.db"),
+        (&["runs", "--json", "--store", "nowhere"], 2, "--store"),
+        (&["events", "posting", "9", "--json"], 1, "posting 9"),
+    ];
+    for (arguments, code, named) in cases {
+        let answer = workspace.turing(arguments).expect_code(code);
+        let told = answer.json();
+        assert_eq!(told["exit_code"], code, "{answer:#?}");
+        assert!(told["error"].as_str().unwrap().contains(named), "{answer:#?}");
+        for cause in told["causes"].as_array().unwrap() {
+            assert!(answer.stderr.contains(cause.as_str().unwrap()), "{answer:#?}");
+        }
+        let without: Vec<_> = arguments.iter().copied().filter(|it| *it != "--json").collect();
+        assert_eq!(workspace.turing(&without).expect_code(code).stdout, "");
+    }
+    let causes = workspace.turing(&gone).json()["causes"].take();
+    assert!(causes[0].as_str().is_some_and(|cause| cause.contains("No such file")), "{causes}");
 }

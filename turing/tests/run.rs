@@ -262,7 +262,7 @@ fn a_run_in_progress_with_other_postings_is_named_and_can_be_abandoned() {
     workspace.run(&["--parallel", "1"]);
     workspace.script("check.sh", "echo '[FAIL]'");
     fs::remove_file(workspace.path().join("postings/003.json")).unwrap();
-    let answer = workspace.run(&[]).expect_code(2);
+    let answer = workspace.run(&[]).expect_code(6);
     assert!(answer.stderr.contains("is in progress with other postings"), "{answer:#?}");
     assert!(
         answer.stderr.contains("it has 3, and 2 are given; not given: posting 3;"),

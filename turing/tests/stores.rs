@@ -53,6 +53,17 @@ fn another_programs_database_is_refused_and_not_touched() {
 }
 
 #[test]
+fn an_empty_variable_names_no_store() {
+    let workspace = workspace();
+    let mut command = workspace.command(&RUN);
+    let run: Answer = command.env("TURING_STORE", "").output().unwrap().into();
+    run.expect_code(0);
+    assert!(workspace.path().join("turing.db").exists());
+    // who writes it out has not left it empty
+    workspace.turing(&["runs", "--store", ""]).expect_code(2);
+}
+
+#[test]
 fn a_missing_folder_is_named() {
     let workspace = workspace();
     let answer = workspace.run(&["--store", "sqlite:no/where/turing.db"]).expect_code(3);
@@ -60,10 +71,10 @@ fn a_missing_folder_is_named() {
 }
 
 /// The program under a limit of the size of its files, in blocks of 512 bytes, past which writing
-/// fails as it does on a full disk.
-fn run_with_room(workspace: &Workspace, blocks: u32) -> Answer {
+/// fails as it does on a full disk, whether the signal for it is ignored or not.
+fn run_with_room(workspace: &Workspace, blocks: u32, trap: &str) -> Answer {
     let program = env!("CARGO_BIN_EXE_turing");
-    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let script = format!("{trap} ulimit -f {blocks}; exec \"$0\" \"$@\"");
     let mut command = Command::new("sh");
     command.args(["-c", &script, program]).args(RUN).current_dir(workspace.path());
     command.env_remove("TURING_STORE").stdin(Stdio::null()).output().unwrap().into()
@@ -71,10 +82,17 @@ fn run_with_room(workspace: &Workspace, blocks: u32) -> Answer {
 
 #[test]
 fn a_run_that_met_the_end_of_the_disk_goes_on_when_there_is_room() {
+    for trap in ["trap '' XFSZ;", ""] {
+        goes_on_when_there_is_room(trap);
+    }
+}
+
+fn goes_on_when_there_is_room(trap: &str) {
     let workspace = workspace();
     // enough for the tables and the first events, not for all
-    let answer = run_with_room(&workspace, 300).expect_code(3);
+    let answer = run_with_room(&workspace, 300, trap).expect_code(3);
     assert!(answer.stderr.contains("turing.db"), "{answer:#?}");
+    assert!(answer.stderr.contains("files may have 153600 bytes at most here"), "{answer:#?}");
     let report = workspace.run(&["--json"]).expect_code(0).json();
     assert_eq!((&report["postings"], &report["open"]), (&json!(30), &json!(0)));
     for posting in [1, 30] {

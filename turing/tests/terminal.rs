@@ -78,7 +78,7 @@ fn a_run_whose_progress_nobody_reads_stops_when_it_is_asked_to() {
     run.made(&workspace.path().join("begun"));
     run.signal(Signal::TERM);
     let report: Value = serde_json::from_str(&run.stdout()).unwrap();
-    assert_eq!(run.code(), Some(1));
+    assert_eq!(run.code(), Some(75));
     assert_eq!((&report["postings"], &report["open"]), (&json!(1), &json!(1)));
     let told = report["read_models"][0].as_str().unwrap();
     assert!(told.contains("because the run was interrupted"), "{told}");
@@ -95,7 +95,7 @@ fn a_run_whose_progress_nobody_reads_ends_at_once_when_it_is_asked_twice() {
     // two that are the same at the same time would be one
     run.signal(Signal::TERM);
     run.signal(Signal::INT);
-    assert_eq!(run.code(), Some(1));
+    assert_eq!(run.code(), Some(75));
 }
 
 #[test]

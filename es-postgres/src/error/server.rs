@@ -63,6 +63,13 @@ pub(crate) fn caused(failure: StoreError, cause: Error) -> StoreError {
     })
 }
 
+/// The SQLSTATE by which the server refused something, of an error or of what caused it, such as
+/// `42501` for want of a right.
+pub fn sql_state(error: &(dyn std::error::Error + 'static)) -> Option<&str> {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.find_map(|error| Some(error.downcast_ref::<ServerError>()?.code.as_str()))
+}
+
 /// True if a server, or a proxy before it, that let connections in gives no further one.
 pub(crate) fn is_none_free(failure: &StoreError) -> bool {
     let cause = std::error::Error::source(failure);

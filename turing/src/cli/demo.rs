@@ -58,7 +58,7 @@ pub(super) async fn execute(
         tell_done(&store, &done, &definition.workflow, &common, output).await;
         // some postings are broken on purpose: only what stayed open is a finding
         let is_open = matches!(&done.outcome, RunOutcome::Stopped(_));
-        Ok::<_, Failure>(if is_open { Verdict::Found } else { Verdict::Well })
+        Ok::<_, Failure>(if is_open { Verdict::Stopped } else { Verdict::Well })
     };
     let done = done.await;
     interrupts.over(exit_code(&done));

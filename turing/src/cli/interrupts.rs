@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Failure;
 use super::telling::{drain, tell};
+use super::{Failure, Verdict};
 
 /// SIGINT and SIGTERM, but for those that were ignored when the program was started: whoever did
 /// that, such as `nohup` or a shell that starts a job in the background, means them to be.
@@ -81,7 +81,7 @@ async fn listen(mut signals: Signal, phase: Arc<Mutex<Option<Phase>>>, heard: wa
             Some(Phase::Before) => {
                 tell("ended before anything was run; the same command begins again");
                 drain(super::PATIENCE);
-                std::process::exit(1);
+                std::process::exit(Verdict::Stopped.exit_code().into());
             }
             Some(Phase::Over(code)) => std::process::exit(code.into()),
             Some(Phase::Going) | None => heard.send_modify(|count| *count += 1),
@@ -91,6 +91,18 @@ async fn listen(mut signals: Signal, phase: Arc<Mutex<Option<Phase>>>, heard: wa
 
 fn locked(phase: &Mutex<Option<Phase>>) -> MutexGuard<'_, Option<Phase>> {
     phase.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on a write past the largest size of a file (`ulimit -f`) fails, and what wanted to write
+/// can say so; before, the system ends the program. What it starts has the default again.
+///
+/// Whoever ignores the signal has this already, and what is started keeps it.
+pub(super) fn outlive_large_files() {
+    let kind = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    if (ignored() >> (kind.as_raw_value() - 1)) & 1 == 0 {
+        // without a handler the system ends the program, as it does every other one
+        drop(signal(kind));
+    }
 }
 
 /// The signals that are ignored, one bit each from 1; none where the system does not tell.

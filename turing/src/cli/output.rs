@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, Table, presets};
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
+use serde_json::json;
 
 /// So much of an answer is gathered before it is written.
 const PIECE: usize = 64 * 1024;
@@ -117,6 +118,12 @@ impl Output {
         self.json_text(serde_json::to_string_pretty(value).map(|text| harmless(&text)));
     }
 
+    /// Prints why a command failed, as JSON on one line: of some commands other lines stand before.
+    pub(super) fn failure(&mut self, error: &str, causes: &[String], exit_code: u8) {
+        let value = json!({ "error": error, "causes": causes, "exit_code": exit_code });
+        self.json_line(&value);
+    }
+
     fn json_text(&mut self, text: serde_json::Result<String>) {
         match text {
             Ok(text) => self.text(text),
@@ -175,6 +182,12 @@ pub(super) fn table(header: &[&str], right: &[usize]) -> Listed {
         }
     }
     Listed(table)
+}
+
+/// So many of something; what it is called takes an `s` if it is not one.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
 }
 
 /// The table as text, without blanks at the ends of lines.
@@ -339,6 +352,12 @@ mod tests {
         output.json_line(&BTreeMap::from([((), 1)]));
         let unprinted = output.finish().unwrap_err();
         assert!(matches!(unprinted, Unprinted::Json(_)), "{unprinted:?}");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let told = [0, 1, 2].map(|count| counted(count, "posting"));
+        assert_eq!(told, ["0 postings", "1 posting", "2 postings"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use turing_domain::{Conversation, PostingId, RunId, Workflow};
 
 use super::at_work::AtWork;
 use super::check::summary;
-use super::output::shown;
+use super::output::{counted, shown};
 use super::telling::{Below, show, tell, tell_progress};
 use crate::breakers::OpenBreaker;
 use crate::definition::{Definition, Finding};
@@ -199,7 +199,8 @@ impl Observer for Progress {
         let verb = if is_continued { "continues" } else { "begins" };
         if !self.going.is_quiet {
             let of = &self.of;
-            tell(format_args!("run {run_id} of {of} {verb} with {postings} postings"));
+            let count = counted(postings, "posting");
+            tell(format_args!("run {run_id} of {of} {verb} with {count}"));
         }
         let mut state = self.going.state();
         state.at_work.postings = postings;

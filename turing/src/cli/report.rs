@@ -7,7 +7,7 @@ use serde::Serialize;
 use turing_domain::{ConversationId, RunId, Workflow};
 
 use super::failures::tell_errors;
-use super::output::{Output, rows, shown, table};
+use super::output::{Output, counted, rows, shown, table};
 use super::run::Done;
 use super::telling::tell;
 use super::{Common, Verdict};
@@ -64,7 +64,11 @@ pub(super) async fn tell_done(
             is_clean
         }
     };
-    if is_clean { Verdict::Well } else { Verdict::Found }
+    match (&done.outcome, is_clean) {
+        (RunOutcome::Stopped(_), _) => Verdict::Stopped,
+        (_, true) => Verdict::Well,
+        (_, false) => Verdict::Found,
+    }
 }
 
 fn tell_read_models(done: &Done, common: &Common, output: &mut Output) {
@@ -118,8 +122,8 @@ fn tell_gaps(report: &Report, output: &mut Output) {
     if let Some(gave_up) = &report.gave_up {
         output.line(format_args!("\n{gave_up}"));
         if !gave_up.not_released.is_empty() {
-            let count = gave_up.not_released.len();
-            output.line(format_args!("{count} postings could not be ended in it:"));
+            let count = counted(gave_up.not_released.len(), "posting");
+            output.line(format_args!("{count} could not be ended in it:"));
         }
         tell_left(&gave_up.not_released, output);
     }
@@ -218,9 +222,11 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         count => format!(" + {count} completed before"),
     };
     output.line(format_args!(
-        "  {read} read = {postings} postings + {refused} refused + {repeated} repeated{before}"
+        "  {read} read = {} + {refused} refused + {repeated} repeated{before}",
+        counted(*postings, "posting")
     ));
-    output.line(format_args!("  {postings} postings = {ended} ended + {open} open\n"));
+    let all = counted(*postings, "posting");
+    output.line(format_args!("  {all} = {ended} ended + {open} open\n"));
 
     let mut endings = table(&["ended", "at", "postings"], &[2]);
     let mut sorted: Vec<_> = report.ended.iter().collect();
@@ -229,7 +235,10 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         let at = ending.conversation.map_or_else(|| "-".to_owned(), name_of);
         endings.add_row([ending.reason.to_string(), at, ending.postings.to_string()]);
     }
-    output.line(rows(&endings));
+    // headers over nothing say nothing
+    if !report.ended.is_empty() {
+        output.line(rows(&endings));
+    }
 
     let mut work = table(&["\nconversation", "\ncompleted", "\nfailed", "\nmean time"], &[1, 2, 3]);
     for (id, done) in &report.conversations {
@@ -241,5 +250,7 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         let mean = format!("{:.0} ms", mean.as_secs_f64() * 1000.0);
         work.add_row([name_of(*id), done.completed.to_string(), failed, mean]);
     }
-    output.line(rows(&work));
+    if !report.conversations.is_empty() {
+        output.line(rows(&work));
+    }
 }

@@ -37,7 +37,7 @@ pub(super) async fn failed_postings(
             "run {run_id} is in progress; finish it with `turing run resume --workflow FILE`, or with \
              the command that began it"
         );
-        return Err(Failure::NotFound { what });
+        return Err(Failure::InTheWay { what });
     }
     let filter =
         EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_TERMINAL);

@@ -10,7 +10,7 @@ use turing_domain::Severity;
 use super::arguments::ResumeArgs;
 use super::held_back;
 use super::interrupts::Interrupts;
-use super::output::{Output, shown};
+use super::output::{Output, counted, shown};
 use super::postings::{Seen, tell_refused};
 use super::progress::Progress;
 use super::report::tell_done;
@@ -27,6 +27,7 @@ use crate::postings::PostingSource;
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, RunOptions, RunOutcome, run, take_in};
 use crate::script::THIS_PROGRAM;
+use crate::store::postgres::{Role, missing_grant};
 use crate::store::{Access, Store, StoreUrl};
 
 pub(super) async fn execute(
@@ -77,7 +78,8 @@ async fn start(
         if args.new && !args.how.abandon {
             prefer_interrupted(&store, &definition, &mut intake, &mut args.how).await?;
         }
-        let mut done = run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
+        let mut done =
+            run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
         if let PostingSource::Kept(_) = &postings {
             done.go_on += ", with the same postings on standard input";
         }
@@ -134,7 +136,8 @@ async fn retry(
         check_placeholders(&definition, &data_keys)?;
         let count = intake.postings.len();
         if !args.how.pace.quiet {
-            tell(format_args!("{count} postings failed in run {run_id}; once more"));
+            let count = counted(count, "posting");
+            tell(format_args!("{count} failed in run {run_id}; once more"));
         }
         // the same postings through the same definition are what is asked for
         args.how.again = true;
@@ -221,10 +224,13 @@ pub(super) async fn run_in(
     let mut options = RunOptions::new(THIS_PROGRAM);
     options.parallelism = how.pace.parallel.unwrap_or(options.parallelism);
     let enough_for = descriptors::enough_for();
-    if options.parallelism > enough_for {
+    if options.parallelism > enough_for
+        && let Some(limit) = descriptors::limit()
+    {
         tell(format_args!(
-            "the limit of open files is too low for {} attempts side by side and not {enough_for}; \
-             raise it, with `ulimit -n` or where it is set, to go faster",
+            "the limit of {limit} open files allows {} at a time, not {}; raise it, with `ulimit -n` \
+             or where it is set, to go faster",
+            counted(enough_for.get(), "attempt"),
             options.parallelism
         ));
         options.parallelism = enough_for;
@@ -266,12 +272,27 @@ fn not_kept() -> Vec<String> {
     vec![told.to_owned()]
 }
 
+/// What is said of read models that this login may not write.
+async fn not_allowed(store: &Store, models: &[String]) -> String {
+    let models = models.join(", ");
+    let grant = match store.database() {
+        Some(database) => missing_grant(database, Role::Projector).await,
+        None => None,
+    };
+    let way = grant.map_or_else(String::new, |grant| format!("{grant}; or "));
+    format!(
+        "not brought up to date, because this login may not write them: {models}; {way}`turing \
+         projection run --once` by a login that may does it"
+    )
+}
+
 /// Brings the read models up to date that nobody else keeps, if this user may write them. They can
 /// be made at any time, so their failure fails no run: answers what keeps them from it.
 async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Vec<String> {
     let mut told = Vec::new();
     let kept = async {
         let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+        let mut denied = Vec::new();
         for definition in definitions(store) {
             match store.models.acquire(&claim(&definition)).await {
                 Ok(lease) => {
@@ -287,7 +308,9 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
                     told.push(format!("{error}: `turing projection rebuild {name} --switch`"));
                 }
                 // whoever runs workflows need not be whoever keeps models
-                Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {}
+                Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {
+                    denied.push(definition.name().to_owned());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -298,6 +321,9 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
                 shown(&holder, 80),
                 models.join(", ")
             ));
+        }
+        if !denied.is_empty() {
+            told.push(not_allowed(store, &denied).await);
         }
         let mut runner = runner(store, free);
         let done = tokio::select! {

@@ -95,7 +95,11 @@ pub(super) async fn execute(
     if json {
         output.json(&json!({ "runs": runs, "left_out": left_out }));
     } else if runs.is_empty() {
-        output.line("no run yet; `turing demo` makes one");
+        // nobody tries things out where others work
+        output.line(match store.database() {
+            Some(_) => "no run yet",
+            None => "no run yet; `turing demo` makes one",
+        });
     } else {
         tell(&runs, output);
     }

@@ -59,18 +59,30 @@ fn with_time(time: DateTime<Utc>, text: &str) -> String {
 
 /// Tells an error with its causes.
 pub(super) fn tell_error(error: &dyn Error) {
-    let mut told = format!("error: {error}");
-    tell(&told);
+    tell(format_args!("error: {error}"));
+    for cause in causes(error) {
+        tell(format_args!("  caused by: {cause}"));
+    }
+}
+
+/// What caused an error, but for what it says itself.
+pub(super) fn causes(error: &dyn Error) -> Vec<String> {
+    let (mut told, mut causes) = (error.to_string(), Vec::new());
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
         // some errors say what their cause says, where it would be lost otherwise
         if !told.contains(text.trim_end()) {
-            tell(format_args!("  caused by: {text}"));
+            // and some say no more than it, with a number before
+            if text.ends_with(&told) && causes.last() == Some(&told) {
+                causes.pop();
+            }
+            causes.push(text.clone());
         }
         told = text;
         cause = error.source();
     }
+    causes
 }
 
 /// Shows this below the lines, in place of what was shown there.
@@ -249,7 +261,19 @@ impl Teller {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
+    use es_core::{StoreError, StoreErrorKind};
+
     use super::*;
+
+    #[test]
+    fn a_cause_that_says_the_same_with_a_number_stands_for_both() {
+        let error = |text: &str| StoreError::new(StoreErrorKind::Other, text);
+        let full = error("disk full").caused_by(error("Error code 13: disk full"));
+        let failed = error("writing").caused_by(full);
+        assert_eq!(causes(&failed), ["Error code 13: disk full"]);
+        let denied = error("opening x").caused_by(error("opening x").caused_by(error("denied")));
+        assert_eq!(causes(&denied), ["denied"]);
+    }
 
     /// Tells what it is asked to write, and has written it when that is allowed.
     struct Slow {

@@ -10,9 +10,11 @@ use es_postgres::{
 };
 use turing_domain::Posting;
 
+mod grants;
 mod roles;
 mod steps;
 
+pub(crate) use grants::{Role, is_for_want_of_a_right, missing_grant};
 pub(crate) use roles::{functions, tables};
 pub use roles::{make_roles, roles_script};
 use steps::STEPS;
@@ -75,8 +77,17 @@ impl fmt::Debug for PostgresUrl {
 pub fn configured(config: PostgresConfig) -> PostgresConfig {
     let snapshots = Some(posting_snapshots());
     let layout = Layout { ids: IdType::Int, snapshots, ..config.names().clone() };
+    config.layout(layout).application_name(&program())
+}
+
+/// What the server tells others of this process: which it is, and on which host.
+fn program() -> String {
     let program = format!("turing {}", std::process::id());
-    config.layout(layout).application_name(&program)
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match host.trim() {
+        "" => program,
+        host => format!("{program} on {host}"),
+    }
 }
 
 /// Where the snapshots of postings are.

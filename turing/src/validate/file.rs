@@ -5,6 +5,9 @@ use es_sqlite::SqliteStore;
 
 use super::{FindingSeverity, StoreFinding};
 
+/// The kind of finding that tells of a damaged file.
+pub(crate) const FILE_DAMAGED: &str = "file_damaged";
+
 /// Reads the whole file, the application's tables and all indexes included, and tells of what is
 /// damaged: entries of indexes, which can be made anew from their tables, and everything else, for
 /// which a backup is needed.
@@ -23,7 +26,7 @@ pub async fn validate_file(store: &SqliteStore) -> Result<Vec<StoreFinding>, Sto
         ),
     };
     let finding = |found: String| StoreFinding {
-        kind: "file_damaged".to_owned(),
+        kind: FILE_DAMAGED.to_owned(),
         severity: FindingSeverity::Error,
         aggregate_type: None,
         aggregate_id: None,

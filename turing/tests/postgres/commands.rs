@@ -148,7 +148,7 @@ fn a_second_run_of_the_workflow_is_told_who_runs_it() {
         assert!(first.try_wait().unwrap().is_none(), "the run ended early");
         std::thread::yield_now();
     }
-    let second = turing(&workspace, &url, &RUN).expect_code(2);
+    let second = turing(&workspace, &url, &RUN).expect_code(4);
     let process = format!("turing {}", first.id());
     assert!(second.stderr.contains(&process), "{second:#?}");
     let shown = turing(&workspace, &url, &["run", "show"]).expect_code(0).stdout;
@@ -221,7 +221,7 @@ fn a_run_holds_its_lock_whatever_the_server_is_set_to() {
         std::thread::yield_now();
     }
     // it waits for longer than the server would let the first one's transaction be
-    let second = turing(&workspace, &url, &RUN).expect_code(2);
+    let second = turing(&workspace, &url, &RUN).expect_code(4);
     assert!(second.stderr.contains(&format!("turing {}", first.id())), "{second:#?}");
     let holds_back = "SELECT count(*)::text FROM pg_stat_activity a
         JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted

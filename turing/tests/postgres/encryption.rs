@@ -81,7 +81,8 @@ impl Scene {
     async fn connections(&self, program: &str) -> Vec<(String, bool)> {
         let mut administrator = self.database.test.options().connect().await.unwrap();
         let statement = "SELECT query, ssl FROM pg_stat_activity JOIN pg_stat_ssl USING (pid)
-                         WHERE client_addr IS NOT NULL AND application_name = $1";
+                         WHERE client_addr IS NOT NULL
+                             AND (application_name = $1 OR starts_with(application_name, $1 || ' on '))";
         let found = sqlx::query_as(statement).bind(program);
         let found: Vec<(String, bool)> = found.fetch_all(&mut administrator).await.unwrap();
         assert!(!found.is_empty());

@@ -179,7 +179,7 @@ fn a_table_postings_whose_data_are_of_another_type_is_refused_and_null_is_no_dat
     let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
     let refused = "posting_id 1 is registered with other content";
     assert!(answer.stderr.contains(refused), "{answer:#?}");
-    assert!(answer.stdout.contains("1 postings = 1 ended + 0 open"), "{answer:#?}");
+    assert!(answer.stdout.contains("1 posting = 1 ended + 0 open"), "{answer:#?}");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_posting_of_the_application_whose_data_are_no_object_is_refused_alone() {
     let answer = turing(&workspace, &database.url(), &RUN).expect_code(1);
     let refused = "posting_id 1 is in the table postings already, with data that is no JSON object";
     assert!(answer.stderr.contains(refused), "{answer:#?}");
-    assert!(answer.stdout.contains("1 postings = 1 ended + 0 open"), "{answer:#?}");
+    assert!(answer.stdout.contains("1 posting = 1 ended + 0 open"), "{answer:#?}");
 }
 
 #[test]

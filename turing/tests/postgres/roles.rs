@@ -55,7 +55,13 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let [writer, reader, projector] = members(&database);
 
     let run = [&RUN[..], &["--snapshot-interval", "1"]].concat();
-    turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
+    let ran = turing(&workspace, &database.url_as(&writer), &run).expect_code(0);
+    let grant = format!("GRANT turing_projector TO {writer}");
+    assert!(ran.stdout.contains("run_progress, conversation_statistics; "), "{ran:#?}");
+    assert!(ran.stdout.contains(&grant), "{ran:#?}");
+    let again = [&run[..], &["--json"]].concat();
+    let again = turing(&workspace, &database.url_as(&writer), &again).expect_code(0).json();
+    assert!(again["read_models"][0].as_str().unwrap().contains(&grant), "{again}");
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 2);
     let kept = database.number("SELECT count(*)::text FROM posting_state_snapshots");
     assert!(kept > 2, "the writer keeps states: {kept}");
@@ -104,9 +110,14 @@ fn each_role_may_do_its_work_and_nothing_else() {
     let refused = turing(&workspace, &database.url_as(&reader), &[&RUN[..], &["--again"]].concat());
     let refused = refused.expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let grant = format!("GRANT turing_writer TO {reader}");
+    assert!(refused.stderr.contains(&grant), "{refused:#?}");
     let prune = ["snapshot", "prune"];
     let refused = turing(&workspace, &database.url_as(&reader), &prune).expect_code(3);
     assert!(refused.stderr.contains("privilege"), "{refused:#?}");
+    let as_json = [&prune[..], &["--json"]].concat();
+    let told = turing(&workspace, &database.url_as(&reader), &as_json).expect_code(3).json();
+    assert!(told["causes"].as_array().unwrap().contains(&grant.into()), "{told}");
     turing(&workspace, &database.url_as(&writer), &prune).expect_code(0);
     assert_eq!(database.number("SELECT count(*)::text FROM posting_state_snapshots"), 2);
     let appended = "SELECT append_event('circuit_breaker_open', 77)";

@@ -171,21 +171,21 @@ impl Keeper {
             _ if tells("panicked") || tells("this is a defect") => self.fail(ended),
             None if sent.iter().any(|sent| Some(sent.as_raw()) == signal) => Next::Again,
             // the lock's own file lies on the disk as well
-            Some(2 | 3) if is_file && *was_out && has_no_room => self.refused(OUT_OF_USE),
+            Some(3) if is_file && *was_out && has_no_room => self.refused(OUT_OF_USE),
             Some(3) if !is_file && *was_out => self.refused(OUT_OF_USE),
-            Some(1) if !sent.is_empty() => Next::Again,
+            Some(1 | 75) if !sent.is_empty() => Next::Again,
             Some(1) if tells("cannot go on") => {
                 self.refused("programs ended with postings held up")
             }
             Some(3) if tells("busy time-out") => self.refused("programs ended by a store held up"),
             // the server notices a moment later that a program has ended
-            Some(2) if !is_file && self.has_run && tells("is being run in this store") => {
+            Some(4) if !is_file && self.has_run && tells("is being run in this store") => {
                 self.refused("programs met the lock of the one before")
             }
             _ => self.fail(ended),
         };
-        let is_clean = code == Some(0) || code == Some(1) && sent.len() == 1;
-        let is_cut_off = code != Some(2) && (!is_clean || tells("cannot go on"));
+        let is_clean = code == Some(0) || matches!(code, Some(1 | 75)) && sent.len() == 1;
+        let is_cut_off = code != Some(4) && (!is_clean || tells("cannot go on"));
         if is_cut_off {
             self.scene.count(cut_offs_of(self.workflow));
         }

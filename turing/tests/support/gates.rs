@@ -88,7 +88,7 @@ impl Gated {
             assert_eq!(self.begun(), begun, "a second run begins attempts");
             std::thread::yield_now();
         }
-        let refused = second.end().expect_code(2);
+        let refused = second.end().expect_code(4);
         assert!(refused.stderr.contains(words), "{refused:#?}");
     }
 }

@@ -133,7 +133,8 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) {
         health.as_ref().is_some_and(|health| health.state == HealthState::NotRunning)
     }) {
         output.line(
-            "\n`turing projection run` keeps them up to date; `turing run` does when it ends",
+            "\n`turing projection run` keeps them up to date; `turing run` does when it ends, if its \
+             login may write them",
         );
     }
 }

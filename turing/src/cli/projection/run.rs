@@ -59,7 +59,7 @@ async fn until_interrupted(
         Ok(()) = heard.changed() => {}
     }
     // it takes a moment; who asks twice does not want to wait for it
-    interrupts.over(1);
+    interrupts.over(Verdict::Stopped.exit_code());
     handle.stop();
     Ok(running.await?)
 }
