@@ -10,7 +10,6 @@ use std::fmt;
 use es_core::StreamId;
 use serde::Serialize;
 
-pub(crate) use file::FILE_DAMAGED;
 pub use file::validate_file;
 pub use log::validate_log;
 pub(crate) use log::{UNREADABLE, UNREADABLE_TIME_KIND};

@@ -65,7 +65,7 @@ pub(crate) fn caused(failure: StoreError, cause: Error) -> StoreError {
 
 /// The SQLSTATE by which the server refused something, of an error or of what caused it, such as
 /// `42501` for want of a right.
-pub fn sql_state(error: &(dyn std::error::Error + 'static)) -> Option<&str> {
+pub fn sql_state<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a str> {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     causes.find_map(|error| Some(error.downcast_ref::<ServerError>()?.code.as_str()))
 }

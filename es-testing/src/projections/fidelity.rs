@@ -185,14 +185,15 @@ async fn live(store: &Arc<dyn EventStore>, sink: &Sink) {
     runner.release().await;
 }
 
-/// Generated documents under generated keys, in streams of generated names: the model holds them to the last digit, live, rebuilt
-/// and opened again; what cannot be a row or a key waits, and keeps no other from its place.
+/// Generated documents under generated keys, in streams of generated names: the model holds them to the
+/// last digit, live, rebuilt and opened again; what cannot be a row or a key waits, and keeps no other
+/// from its place.
 pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn ProjectionFixture) {
     let (store, seed) = (fixture.store(), seed());
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut expected = Expected::default();
     let when = |what: &str| format!("ES_SEED={seed}, {what}");
-    for batch in 0..rounds(5, 1_000) {
+    for batch in 0..rounds(5, 100) {
         let written: Vec<_> = (0..100).filter_map(|_| generated(&mut rng, batch)).collect();
         for (event, kept) in written {
             // a stream for each, so that one without a key stops no other

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
-use turing_domain::{Conversation, PostingId, RunId, Workflow};
+use turing_domain::{Conversation, PostingId, RunId};
 
 use super::at_work::AtWork;
 use super::check::summary;

@@ -240,7 +240,7 @@ pub(super) async fn run_in(
     options.abandon = how.abandon;
     options.snapshot_interval = how.pace.snapshot_interval()?;
     let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress::new(&definition, url, how.pace.quiet);
+    let mut progress = Progress::new(definition, url, how.pace.quiet);
     let going = progress.going();
     let mut heard = interrupts.going()?;
     let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);

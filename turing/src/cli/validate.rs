@@ -5,7 +5,7 @@ use clap::Args;
 use super::output::{Output, counted, shown};
 use super::{Common, Failure, Verdict};
 use crate::store::{Access, Store};
-use crate::validate::{FILE_DAMAGED, FindingSeverity, StoreFinding};
+use crate::validate::{FindingSeverity, StoreFinding};
 
 /// How much of a finding is shown as text, besides its repair.
 const LONGEST: usize = 1_000;

@@ -6,7 +6,7 @@ use es_sqlite::SqliteStore;
 use super::{FindingSeverity, StoreFinding};
 
 /// The kind of finding that tells of a damaged file.
-pub(crate) const FILE_DAMAGED: &str = "file_damaged";
+const FILE_DAMAGED: &str = "file_damaged";
 
 /// Reads the whole file, the application's tables and all indexes included, and tells of what is
 /// damaged: entries of indexes, which can be made anew from their tables, and everything else, for
