@@ -156,7 +156,7 @@ enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Postings(#[from] crate::postings::PostingsError),
-    #[error("no posting could be read from {place}: {}", none_of(*refused))]
+    #[error("no posting could be read from {place}: {}", postings::none_of(*refused))]
     NoPostings { place: String, refused: usize },
     #[error(
         "--snapshot-interval and EVENT_SNAPSHOT_INTERVAL take a whole number of events from 1, such \
@@ -198,15 +198,6 @@ enum Failure {
     Backup(#[from] es_sqlite::BackupError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
-}
-
-/// Why there is no posting where so many are refused.
-fn none_of(refused: usize) -> String {
-    match refused {
-        0 => "it holds none".to_owned(),
-        1 => "the only one is refused".to_owned(),
-        count => format!("all {count} are refused"),
-    }
 }
 
 impl Failure {

@@ -29,6 +29,7 @@ mod intake;
 mod locked;
 mod notices;
 mod observer;
+mod options;
 mod patience;
 mod pauses;
 mod report;
@@ -38,7 +39,6 @@ mod wave;
 
 use std::future::Future;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -67,57 +67,15 @@ pub use give_up::{GivenUp, postings_of};
 pub use intake::{Intake, IntakeError, take_in};
 use notices::Notices;
 pub use observer::Observer;
+pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
 use report::peak_memory_bytes;
 pub use report::{ConversationReport, Ending, Left, Report, Without};
 use starts::Starts;
 
-/// How often the state of a posting is kept unless told otherwise, in events.
-pub const DEFAULT_SNAPSHOT_INTERVAL: NonZeroU64 = NonZeroU64::new(10).expect("10 is not 0");
-
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
-
-/// How a run is carried out.
-#[derive(Debug, Clone)]
-pub struct RunOptions {
-    /// The program that supervises scripts, as in [`Supervisors::new`].
-    pub supervisor: PathBuf,
-    /// How many postings are attempted side by side.
-    pub parallelism: NonZeroUsize,
-    /// Run the same postings through the same definition once more.
-    pub again: bool,
-    /// Leave out the postings that some run of this workflow has completed, and run the others
-    /// whatever came before.
-    pub only_new: bool,
-    /// Give up a run of this workflow that is in progress with other postings or another
-    /// definition.
-    pub abandon: bool,
-    /// A posting's state is kept each time it passes a multiple of so many events.
-    pub snapshot_interval: NonZeroU64,
-    /// Where time, ids and chance come from.
-    pub environment: Environment,
-    /// What waits, and tells lengths of time.
-    pub timer: Arc<dyn Timer>,
-}
-
-impl RunOptions {
-    /// The usual way, with this program as the supervisor of scripts.
-    pub fn new(supervisor: impl Into<PathBuf>) -> Self {
-        let parallelism = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self {
-            supervisor: supervisor.into(),
-            parallelism,
-            again: false,
-            only_new: false,
-            abandon: false,
-            snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
-            environment: Environment::default(),
-            timer: Arc::new(SystemTimer),
-        }
-    }
-}
 
 /// How a request to run ended.
 #[derive(Debug)]

@@ -93,7 +93,7 @@ fn entries_that_an_index_lacks_are_told_with_the_command_that_mends_them() {
     drop(store);
     let told = workspace.turing(&["validate"]).expect_code(1).stdout;
     assert!(told.contains("[file_damaged]") && told.contains("index mine"), "{told}");
-    assert!(told.contains("turing.db' REINDEX\n"), "{told}");
+    assert!(told.contains("turing.db' REINDEX;\n"), "{told}");
     Connection::open(&path).unwrap().execute_batch("REINDEX").unwrap();
     workspace.turing(&["validate"]).expect_code(0);
 }

@@ -76,7 +76,7 @@ fn a_run_that_stops_or_goes_on_tells_which_breakers_are_open() {
     run.told().up_to("circuit breaker is open");
     run.signal(Signal::TERM);
     let report = run.stdout();
-    assert_eq!(run.code(), Some(1), "{report}");
+    assert_eq!(run.code(), Some(75), "{report}");
     let told = "\ncircuit breakers that are open:\n  actor 10 (check) gets no further call before ";
     assert!(report.contains(told), "{report}");
     assert!(report.contains(": jq: not found\n"), "{report}");

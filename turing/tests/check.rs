@@ -172,7 +172,7 @@ fn a_run_tells_the_same_findings() {
     let text = sound(&[conversation(1, "", &["when = \"advert\""])]);
     let found = check(&workspace, &text, &[]).expect_code(0).stdout;
     let answer = workspace.run(&[]).expect_code(0);
-    assert!(answer.stderr.contains(&found), "{found}\n{}", answer.stderr);
+    assert!(answer.told().contains(&found), "{found}\n{}", answer.stderr);
     let text = sound(&[conversation(1, "", &["to = 8", "to = 9"])]);
     let found = check(&workspace, &text, &[]).expect_code(1).stdout;
     let answer = workspace.run(&[]).expect_code(2);

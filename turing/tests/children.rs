@@ -208,7 +208,7 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
         let events = workspace.events(posting);
         assert!(!names(&events).contains(&"script_execution_failed"), "{events:#?}");
     }
-    let breaker = workspace.turing(&["events", "actor", "10", "--json"]);
+    let breaker = workspace.turing(&["events", "actor", "10"]).expect_code(1);
     assert_eq!(breaker.stdout, "", "{breaker:#?}");
 }
 

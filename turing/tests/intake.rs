@@ -190,7 +190,7 @@ fn what_is_passed_over_in_a_folder_is_counted_in_one_line() {
                 such as postings/list.csv\n";
     let answer = run(&workspace, "postings").expect_code(0);
     assert_eq!(answer.stdout, "Nothing to do: postings holds no postings.\n");
-    assert_eq!(answer.stderr, told);
+    assert_eq!(answer.told(), told);
     workspace.file("postings/1.json", r#"{"subject":"a"}"#);
     for answer in [run(&workspace, "postings"), check(&workspace, "postings")] {
         let Answer { stderr, .. } = answer.expect_code(0);

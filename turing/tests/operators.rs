@@ -60,7 +60,7 @@ fn a_posting_that_another_workflow_took_meanwhile_stays_ended_in_the_run_that_go
 fn an_interrupted_run_goes_on_without_its_input_though_the_folder_has_more_by_now() {
     let workspace = killed_at_the_third();
     workspace.file("postings/005.json", r#"{"posting_id":5,"job_description":"advert 5"}"#);
-    let told = workspace.run(&[]).expect_code(2).stderr;
+    let told = workspace.run(&[]).expect_code(6).stderr;
     let difference = "other postings: it has 4, and 5 are given; not among them: posting 5 \
                       (postings/005.json); finish it as it began with `turing run resume --workflow \
                       workflow.toml`";
@@ -144,7 +144,7 @@ fn an_interrupted_run_does_not_go_on_with_another_definition() {
     let path = workspace.path().join("workflow.toml");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("# other\n{text}")).unwrap();
-    let told = workspace.turing(&RESUME).expect_code(2).stderr;
+    let told = workspace.turing(&RESUME).expect_code(6).stderr;
     assert!(told.contains("is in progress with another definition; finish it with"), "{told}");
     assert_eq!(calls(&workspace), 2);
     fs::write(&path, text).unwrap();
@@ -161,7 +161,7 @@ fn a_retry_that_was_killed_goes_on_by_itself() {
     let retry = ["run", "retry", "--workflow", "workflow.toml"];
     workspace.turing(&[&retry[..], &["--parallel", "1"]].concat());
     workspace.script("check.sh", "echo ok");
-    let told = workspace.turing(&retry).expect_code(1).stderr;
+    let told = workspace.turing(&retry).expect_code(6).stderr;
     assert!(told.contains("turing run resume"), "{told}");
     workspace.turing(&RESUME).expect_code(0);
     let runs = workspace.runs();

@@ -290,7 +290,7 @@ fn an_interrupted_run_finishes_its_attempts_and_goes_on_with_the_same_command() 
     let body =
         format!("mkdir told 2>/dev/null && kill -INT {PROGRAM_PID}; sleep 0.1; echo '[FAIL]'");
     workspace.script("check.sh", &body);
-    let answer = workspace.run(&["--parallel", "1"]).expect_code(1);
+    let answer = workspace.run(&["--parallel", "1"]).expect_code(75);
     assert!(answer.stdout.contains("run the same command to go on"), "{answer:#?}");
     assert_eq!(names(&workspace.events(1)).last(), Some(&"posting_terminal"));
     assert_eq!(names(&workspace.events(2)), ["posting_entered_run"]);

@@ -88,3 +88,12 @@ impl Seen {
 pub(super) fn tell_refused(refused: &RefusedPosting) {
     tell(format_args!("refused: {}", shown(&refused.to_string(), 300)));
 }
+
+/// Why there is no posting where so many are refused.
+pub(super) fn none_of(refused: usize) -> String {
+    match refused {
+        0 => "it holds none".to_owned(),
+        1 => "the only one is refused".to_owned(),
+        count => format!("all {count} are refused"),
+    }
+}

@@ -214,19 +214,18 @@ mod tests {
         let lines = [1, 2, 3].map(|n| format!(r#"{{"posting_id":7,"n":{n}}}"#));
         let [one, two, three] = lines.each_ref().map(String::as_str);
         let told = |line: usize, other: &str| {
-            format!(
-                "postings.jsonl:{line}: posting_id 7 is registered with other content{other}; give \
-                 it another id"
-            )
+            format!("postings.jsonl:{line}: posting_id 7 is registered with other content{other}")
         };
         let (count, refused) = take(&["{", one, two, one, three]).await;
-        let other = ", that of postings.jsonl:2";
+        let other = ", that of postings.jsonl:2; give it another id";
         assert_eq!((count, &refused[1..]), (1, &[told(3, other), told(5, other)][..]));
         // which one the id belongs to is a matter of the store, not of the order
         let (count, refused) = take(&[two, one]).await;
-        assert_eq!((count, refused), (1, vec![told(1, ", that of postings.jsonl:2")]));
+        assert_eq!((count, refused), (1, vec![told(1, other)]));
         // the other one is not among these
-        assert_eq!(take(&[two, three]).await, (0, vec![told(1, ""), told(2, "")]));
+        let other = ": `n` differs; give it another id (`turing state posting 7 --data` prints what is \
+                     registered)";
+        assert_eq!(take(&[two, three]).await, (0, vec![told(1, other), told(2, other)]));
     }
 
     #[tokio::test]

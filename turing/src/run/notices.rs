@@ -1,7 +1,6 @@
 //! What the tasks of a run have to tell, until whoever waits for them tells it.
 
 use std::future::Future;
-use std::pin::pin;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -52,7 +51,7 @@ impl Notices {
         observer: &mut dyn Observer,
         work: impl Future<Output = T>,
     ) -> T {
-        let mut work = pin!(work);
+        let mut work = Box::pin(work);
         let done = loop {
             tokio::select! {
                 biased;

@@ -73,6 +73,7 @@ impl Patience {
     /// Asks the store for something until it has answered, it has been away for too long, or it is
     /// asked to stop: [`RunError::NotBegun`] then. What is under way is let finish, if that does not
     /// take long; nothing is asked again.
+    // what is asked is on the heap, here and below: it is large, and callers would hold it twice
     pub(super) async fn persist<T, F>(&self, ask: impl Fn() -> F) -> Result<T, RunError>
     where
         F: Future<Output = Result<T, RunError>>,
@@ -83,14 +84,14 @@ impl Patience {
         };
         let first = tokio::select! {
             biased;
-            first = ask() => first,
+            first = Box::pin(ask()) => first,
             () = is_late => return Err(RunError::NotBegun),
         };
         match first {
             Err(error) if error.passes() => tokio::select! {
                 biased;
                 () = self.stopped() => Err(RunError::NotBegun),
-                done = self.ask_again(ask, error) => done,
+                done = Box::pin(self.ask_again(ask, error)) => done,
             },
             first => first,
         }
@@ -102,8 +103,8 @@ impl Patience {
     where
         F: Future<Output = Result<T, RunError>>,
     {
-        match ask().await {
-            Err(error) if error.passes() => self.ask_again(ask, error).await,
+        match Box::pin(ask()).await {
+            Err(error) if error.passes() => Box::pin(self.ask_again(ask, error)).await,
             first => first,
         }
     }
@@ -121,7 +122,7 @@ impl Patience {
         while self.timer.now() < end {
             self.timer.sleep_until(self.timer.now() + pause).await;
             pause = (pause * 2).min(longest);
-            match ask().await {
+            match Box::pin(ask()).await {
                 Err(again) if again.passes() => error = again,
                 done => {
                     if self.is_told.swap(false, Ordering::Relaxed) {

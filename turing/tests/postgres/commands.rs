@@ -127,7 +127,7 @@ fn a_run_that_was_interrupted_goes_on_without_its_input() {
     turing(&workspace, &url, &[&RUN[..], &["--parallel", "1"]].concat());
     workspace.script("b.sh", "cat");
     workspace.postings(4);
-    let told = turing(&workspace, &url, &RUN).expect_code(2).stderr;
+    let told = turing(&workspace, &url, &RUN).expect_code(6).stderr;
     assert!(told.contains("not among them: posting 4 (postings/004.json)"), "{told}");
     let resume = ["run", "resume", "--workflow", "workflow.toml", "--json"];
     let report = turing(&workspace, &url, &resume).expect_code(0).json();
@@ -152,7 +152,7 @@ fn a_second_run_of_the_workflow_is_told_who_runs_it() {
     let process = format!("turing {}", first.id());
     assert!(second.stderr.contains(&process), "{second:#?}");
     let shown = turing(&workspace, &url, &["run", "show"]).expect_code(0).stdout;
-    assert!(shown.contains(&format!("in progress, process {process} (session ")), "{shown}");
+    assert!(shown.contains(&format!("in progress, process {process} on ")), "{shown}");
     assert_eq!(database.number("SELECT count(*)::text FROM postings"), 3);
     std::fs::write(goes_on, "").unwrap();
     assert!(first.wait().unwrap().success());

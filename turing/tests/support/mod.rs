@@ -48,6 +48,16 @@ impl Answer {
         self
     }
 
+    /// What was told, without the time before each line.
+    pub(crate) fn told(&self) -> String {
+        let lines = self.stderr.split_inclusive('\n');
+        let told = lines.map(|line| match line.split_once("Z ") {
+            Some((time, rest)) if time.len() == "2026-11-29T12:00:00".len() => rest,
+            _ => line,
+        });
+        told.collect()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
