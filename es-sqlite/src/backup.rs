@@ -1,7 +1,9 @@
 //! A copy of the file, made while others write to it.
 
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,6 +69,12 @@ pub enum BackupError {
         /// What is in the way.
         there: PathBuf,
     },
+    /// The backup would be the store itself, by this name or another.
+    #[error("cannot back up to {}: that is the store itself; name another file", to.display())]
+    Itself {
+        /// Where the backup would be.
+        to: PathBuf,
+    },
     /// The file cannot be made, flushed or renamed.
     #[error(
         "cannot back up to {}: {what}; see that its folder is there and that this user may write to \
@@ -106,6 +114,12 @@ pub(crate) struct Copying {
     pub(crate) stop: Arc<AtomicBool>,
 }
 
+/// True if both names lead to one file.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let file = |path| fs::metadata(path).ok().map(|file| (file.dev(), file.ino()));
+    file(one).is_some_and(|one| file(other) == Some(one))
+}
+
 impl Copying {
     /// Makes it. `check` says within the transaction that is copied whether it is that of the store.
     ///
@@ -117,6 +131,9 @@ impl Copying {
         reads: &OpenReads,
         check: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<Backup, BackupError> {
+        if is_one_file(&self.from, &self.to) {
+            return Err(BackupError::Itself { to: self.to });
+        }
         let unfinished = Unfinished::new(&self.to)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut copy = Connection::open_with_flags(unfinished.path(), flags)

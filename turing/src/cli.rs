@@ -333,7 +333,10 @@ fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
 fn tell_failure(failure: &Failure, store: Option<&str>) {
     tell_error(failure);
     if matches!(failure, Failure::Run(error) if error.is_of_store()) {
-        tell("  what was done is recorded; once the store can be used, the same command goes on");
+        tell(
+            "  what was recorded stays, and attempts whose results could not be recorded are made again; \
+             once the store can be used, the same command goes on",
+        );
     }
     let folder = std::env::current_dir();
     let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);

@@ -199,7 +199,10 @@ pub async fn run(
         }
     }
     let begun = match found {
-        Found::Done(before) => return Ok(RunOutcome::AlreadyCompleted(before)),
+        Found::Done(mut before) => {
+            before.gave_up = gave_up;
+            return Ok(RunOutcome::AlreadyCompleted(before));
+        }
         Found::Run(begun) => begun,
     };
     let run_id = begun.run_id;
@@ -286,11 +289,15 @@ impl Run<'_> {
         if self.report.is_continued && self.report.not_entered == 0 && self.lost.is_none() {
             unless_stopped(self.end_interrupted_waves().await)?;
         }
-        unless_stopped(self.execute_all().await)?;
-        // what was attempted is recorded before it stops
+        let executed = unless_stopped(self.execute_all().await);
+        // what was attempted is recorded before it stops, whatever stops it
         while self.apart.len() > 0 {
-            self.wait_for_one_apart().await?;
+            let waited = self.wait_for_one_apart().await;
+            if executed.is_ok() {
+                waited?;
+            }
         }
+        executed?;
         // somebody may have written to one meanwhile
         self.tell_unreadable_breakers();
         match self.open_breakers().await {

@@ -63,6 +63,7 @@ fn a_backup_that_cannot_be_made_says_what_to_do() {
     let cases = [
         (&["--to", "copy.db"][..], 2, "name another file"),
         (&["--to", "no/where.db"], 2, "see that its folder is there"),
+        (&["--to", "turing.db"], 2, "that is the store itself; name another file"),
         (&["--to", "x.db", "--store", "sqlite:none.db"], 3, "there is no such file"),
         (&["--to", "x.db", "--store", "postgres://nobody@127.0.0.1:1/x"], 2, "use pg_dump"),
         (&["--to", "x.db", "--store", "memory:"], 2, "name a file"),

@@ -54,6 +54,18 @@ fn an_unreadable_breaker_or_wave_is_done_without_and_told() {
 }
 
 #[test]
+fn a_posting_that_cannot_go_on_is_a_finding_and_no_stop() {
+    let workspace = written(
+        "('00000000-0000-4000-8000-000000000004', 'posting', '1',
+          (SELECT max(aggregate_version) + 1 FROM execution_events
+           WHERE aggregate_type = 'posting' AND aggregate_id = '1'), 'posting_entered_run', '[]')",
+    );
+    let answer = workspace.run(&[]).expect_code(1);
+    assert!(answer.stdout.contains("1 of the open postings cannot go on"), "{answer:#?}");
+    assert!(answer.stdout.contains("\nnot finished; run the same command"), "{answer:#?}");
+}
+
+#[test]
 fn a_finding_that_many_streams_have_is_told_once_with_examples() {
     let workspace =
         written("('00000000-0000-4000-8000-000000000003', 'note', '1', 1, 'noted', '{}')");

@@ -139,6 +139,21 @@ fn what_is_new_waits_for_the_run_that_was_interrupted() {
 }
 
 #[test]
+fn an_interrupted_run_goes_on_though_its_inbox_is_empty_by_now() {
+    let workspace = killed_at_the_third();
+    for entry in fs::read_dir(workspace.path().join("postings")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let told = workspace.run(&[]).expect_code(0).stdout;
+    assert!(told.starts_with("Nothing to do: "), "{told}");
+    let report = workspace.run(&["--new", "--json"]).expect_code(0).json();
+    assert_eq!((&report["is_continued"], &report["open"]), (&json!(true), &json!(0)));
+    assert_eq!(calls(&workspace), 4);
+    let quiet = workspace.run(&["--new", "--quiet"]).expect_code(0);
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+}
+
+#[test]
 fn an_interrupted_run_does_not_go_on_with_another_definition() {
     let workspace = killed_at_the_third();
     let path = workspace.path().join("workflow.toml");

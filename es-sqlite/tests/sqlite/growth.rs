@@ -52,7 +52,7 @@ fn longest(read: Duration, appended: usize) -> usize {
 #[test]
 fn the_write_ahead_log_is_bounded_where_somebody_always_reads() {
     // 64, and what comes until it is looked at and begun again
-    let longest = longest(Duration::from_millis(5), 200);
+    let longest = longest(Duration::from_millis(5), 140);
     assert!(longest < 100, "{longest}");
 }
 
@@ -60,6 +60,6 @@ fn the_write_ahead_log_is_bounded_where_somebody_always_reads() {
 /// waits for the first.
 #[test]
 fn the_write_ahead_log_is_bounded_where_no_read_is_short() {
-    let longest = longest(Duration::from_millis(120), 400);
+    let longest = longest(Duration::from_millis(120), 340);
     assert!(longest < 300, "{longest}");
 }

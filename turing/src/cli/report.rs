@@ -48,7 +48,10 @@ pub(super) async fn tell_done(
                 (false, _) => None,
             };
             match common.json {
-                true => output.json(&Told { report, errors, read_models: &done.read_models }),
+                true => {
+                    let go_on = (!is_over).then_some(done.go_on.as_str());
+                    output.json(&Told { report, errors, go_on, read_models: &done.read_models });
+                }
                 false if !is_told(is_clean) => {}
                 false => {
                     tell_report(report, workflow, output);
@@ -59,13 +62,14 @@ pub(super) async fn tell_done(
             }
             tell_read_models(done, common, output);
             if !is_over && !common.json {
-                output.line(format_args!("\nstopped; {}", done.go_on));
+                let how = if done.was_asked { "stopped" } else { "not finished" };
+                output.line(format_args!("\n{how}; {}", done.go_on));
             }
             is_clean
         }
     };
     match (&done.outcome, is_clean) {
-        (RunOutcome::Stopped(_), _) => Verdict::Stopped,
+        (RunOutcome::Stopped(_), _) if done.was_asked => Verdict::Stopped,
         (_, true) => Verdict::Well,
         (_, false) => Verdict::Found,
     }
@@ -86,6 +90,9 @@ struct Told<'a> {
     /// What most of the failed postings ended of, if that was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<FrequentError>>,
+    /// How to go on, if it is not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    go_on: Option<&'a str>,
     /// What keeps read models from being up to date.
     read_models: &'a [String],
 }
@@ -174,7 +181,8 @@ fn already_completed(
     let run_id = runs.next_back();
     if common.json {
         return output.json(&serde_json::json!({
-            "already_completed": run_id, "added_events": 0, "ended": ended,
+            "already_completed": run_id, "ended": ended, "gave_up": before.gave_up(),
+            "added_events": before.gave_up().is_none().then_some(0),
             "read_models": done.read_models,
         }));
     }
@@ -186,9 +194,10 @@ fn already_completed(
         earlier => format!("and {earlier} before it have"),
     };
     output.line(format_args!(
-        "Nothing to do: run {run_id} of workflow {id} ({name}) {have} completed these postings ({}), \
-         so no event was added.\nUse --again to run them once more.",
-        reasons.join(", ")
+        "Nothing to do: run {run_id} of workflow {id} ({name}) {have} completed these postings \
+         ({}){}.\nUse --again to run them once more.",
+        reasons.join(", "),
+        if before.gave_up().is_some() { "" } else { ", so no event was added" }
     ));
     if let Some(run_id) = before.failed_in() {
         output.line(format_args!(

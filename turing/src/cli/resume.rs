@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use es_core::Repository;
-use turing_domain::{RunId, WorkflowId, WorkflowRuns};
+use turing_domain::{EndReason, RunId, WorkflowId, WorkflowRun, WorkflowRuns};
 
 use super::Failure;
 use super::retry::registered;
@@ -21,9 +21,9 @@ pub(super) struct Interrupted {
 pub(super) async fn open_run(
     store: &Store,
     workflow: WorkflowId,
-) -> Result<Option<RunId>, Failure> {
+) -> Result<Option<WorkflowRun>, Failure> {
     let runs = Repository::<WorkflowRuns>::new(store.events.clone());
-    Ok(runs.load(&workflow).await?.state.open_run().map(|run| run.run_id))
+    Ok(runs.load(&workflow).await?.state.open_run().cloned())
 }
 
 /// The run that is meant, which must be in progress.
@@ -47,11 +47,17 @@ pub(super) async fn interrupted(
 }
 
 impl Interrupted {
-    /// True if not all that it began with is known, and nothing was done in it.
-    pub(super) fn is_lost(&self) -> bool {
+    /// True if all postings had entered it that it began with.
+    pub(super) fn is_whole(&self) -> bool {
         let entered = self.intake.postings.len();
-        let is_whole = self.account.postings.is_none_or(|count| count as usize == entered);
-        !is_whole && is_untouched(&self.account)
+        self.account.postings.is_none_or(|count| count as usize == entered)
+    }
+
+    /// True if giving it up for these postings loses nothing: not all that it began with had entered,
+    /// nothing was done in it, and those that had are among these.
+    pub(super) fn is_lost(&self, given: &Intake) -> bool {
+        let is_given = |posting| given.postings.contains_key(posting);
+        !self.is_whole() && is_untouched(&self.account) && self.intake.postings.keys().all(is_given)
     }
 
     /// What the run began with, if that is known: if all of its postings had entered it.
@@ -71,12 +77,15 @@ impl Interrupted {
              and the others are not known here; run the command that began it, or give it up with \
              `turing run … --abandon`{done}"
         );
-        Err(Failure::Usage { what })
+        Err(Failure::InTheWay { what })
     }
 }
 
-/// True if no attempt is recorded in the run, and no posting has ended in it.
+/// True if no attempt is recorded in the run, and no posting has ended in it but by somebody who was
+/// giving it up.
 fn is_untouched(account: &RunAccount) -> bool {
     let mut conversations = account.conversations.values();
-    account.ended.is_empty() && conversations.all(|one| one.done == 0 && one.failed.is_empty())
+    let mut reasons = account.ended.keys();
+    reasons.all(|reason| *reason == EndReason::Abandoned)
+        && conversations.all(|one| one.done == 0 && one.failed.is_empty())
 }

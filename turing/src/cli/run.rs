@@ -62,11 +62,17 @@ async fn start(
     let definition = Definition::load(&file)?;
     let postings = PostingSource::named(&postings)?;
     let seen = Seen::of(&postings)?;
-    if seen.is_nothing() {
-        seen.print_nothing(args.common.json, output);
+    let goes_on = args.new && !args.how.abandon && has_open_run(&url, &definition).await?;
+    if seen.is_nothing() && !goes_on {
+        if args.common.json || !args.how.pace.quiet {
+            seen.print_nothing(args.common.json, output);
+        }
         return Ok(Verdict::Well);
     }
-    check_placeholders(&definition, seen.keys()?)?;
+    // a run that goes on first needs no posting that is new
+    if !goes_on || seen.keys().is_ok_and(|_| !seen.is_nothing()) {
+        check_placeholders(&definition, seen.keys()?)?;
+    }
     let store = Store::open(&url, Access::Write).await?;
     let done = async {
         // nothing is registered before it is certain that this process may run the workflow
@@ -91,6 +97,17 @@ async fn start(
     done
 }
 
+/// True if the workflow has a run in progress in the store, which need not be there.
+async fn has_open_run(url: &StoreUrl, definition: &Definition) -> Result<bool, Failure> {
+    if matches!(url, StoreUrl::Sqlite(path) if !path.exists()) {
+        return Ok(false);
+    }
+    let store = Store::open(url, Access::Existing).await?;
+    let open = open_run(&store, definition.workflow.id).await;
+    store.close().await;
+    Ok(open?.is_some())
+}
+
 /// Takes the postings of the run that was interrupted, if there is one. One that nothing was done in,
 /// because not all of its postings had entered it, is given up for those that are new now.
 async fn prefer_interrupted(
@@ -100,18 +117,25 @@ async fn prefer_interrupted(
     how: &mut HowArgs,
 ) -> Result<(), Failure> {
     let workflow = definition.workflow.id;
-    let Some(run_id) = open_run(store, workflow).await? else { return Ok(()) };
+    let Some(open) = open_run(store, workflow).await? else { return Ok(()) };
+    let run_id = open.run_id;
+    let is_same = open.definition_digest.as_ref() == Some(&definition.digest);
     let interrupted = interrupted(store, Some(run_id), workflow).await?;
-    if interrupted.is_lost() {
+    if is_same && interrupted.is_lost(intake) {
         how.abandon = true;
         return Ok(());
     }
+    // who gives what it began with goes on with it, and everybody else is told what differs
+    if !is_same || !interrupted.is_whole() && !intake.postings.is_empty() {
+        return Ok(());
+    }
+    let begun = interrupted.intake()?;
     tell(format_args!(
         "run {run_id} was interrupted and goes on first, with the postings that it began with; the \
          next call takes what is new"
     ));
     how.only_new = false;
-    let given = std::mem::replace(intake, interrupted.intake()?);
+    let given = std::mem::replace(intake, begun);
     intake.read += given.refused.len();
     intake.refused = given.refused;
     Ok(())
@@ -204,6 +228,8 @@ pub(super) struct Done {
     pub(super) read_models: Vec<String>,
     /// How to go on if it stopped.
     pub(super) go_on: String,
+    /// Whether it was asked to stop.
+    pub(super) was_asked: bool,
     /// Whether nothing is to be told of what went well.
     pub(super) is_quiet: bool,
 }
@@ -257,12 +283,13 @@ pub(super) async fn run_in(
         stop.send_replace(true);
         tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
     };
+    let was_asked = *stop.borrow();
     let read_models =
-        if *stop.borrow() { not_kept() } else { keep_read_models(store, &mut heard).await };
+        if was_asked { not_kept() } else { keep_read_models(store, &mut heard).await };
     if let RunOutcome::AlreadyCompleted(_) = outcome {
         interrupts.before()?;
     }
-    Ok(Done { outcome, refused, read_models, go_on, is_quiet: how.pace.quiet })
+    Ok(Done { outcome, refused, read_models, go_on, was_asked, is_quiet: how.pace.quiet })
 }
 
 /// What is said of read models where somebody does not want to wait for them.

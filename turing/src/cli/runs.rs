@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
-use super::output::{Output, shown};
+use super::output::{Output, counted, shown};
 use super::show::going;
 use super::{Failure, Verdict};
 use crate::account::{Now, Status, account_now};
@@ -58,7 +58,7 @@ impl Row {
     /// What became of it, in words.
     fn outcome(&self) -> String {
         let postings = |what: &str| match self.postings {
-            Some(count) => format!("{count} postings, {what}"),
+            Some(count) => format!("{}, {what}", counted(count as usize, "posting")),
             None => what.to_owned(),
         };
         let ended: Vec<_> =

@@ -8,7 +8,7 @@ use turing_domain::ConversationId;
 
 use super::arguments::ShowArgs;
 use super::failures::{tell_errors, tell_failed};
-use super::output::{Output, rows, shown, table};
+use super::output::{Output, counted, rows, shown, table};
 use super::report::tell_open_breakers;
 use super::{Failure, Verdict, run_name};
 use crate::account::{ConversationAccount, Now, RunAccount, Status, account_now};
@@ -102,14 +102,15 @@ fn tell(account: &RunAccount, output: &mut Output) {
         account.ended.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     let reasons =
         if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
-    let postings = account.postings.map_or_else(|| "?".to_owned(), |count| count.to_string());
+    let postings = match account.postings {
+        Some(count) => counted(count as usize, "posting"),
+        None => "? postings".to_owned(),
+    };
     let not_entered = match account.not_entered {
         None | Some(0) => String::new(),
         Some(count) => format!(", {count} not entered yet"),
     };
-    output.line(format_args!(
-        "  {postings} postings, {ended} ended{reasons}, {open} open{not_entered}\n"
-    ));
+    output.line(format_args!("  {postings}, {ended} ended{reasons}, {open} open{not_entered}\n"));
 
     let named = |id: ConversationId| match account.names.get(&id) {
         Some(name) => format!("{id} {}", shown(name, 40)),

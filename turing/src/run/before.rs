@@ -7,23 +7,30 @@ use futures_util::future::join_all;
 use turing_domain::{EndReason, Posting, PostingId, RunId, WorkflowRuns};
 
 use super::patience::Patience;
-use super::{Intake, RunError};
+use super::{GivenUp, Intake, RunError};
 
 /// How many postings are looked at side by side.
 const SIDE_BY_SIDE: usize = 64;
 
 /// How postings ended in earlier runs of the workflow. Each is counted once: where it completed, or,
 /// if it completed in none of them, where it failed last.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Before {
     postings: usize,
     ended: BTreeMap<EndReason, usize>,
     /// By their place among all runs of the workflow.
     runs: BTreeMap<usize, RunId>,
     failed_in: Option<(usize, RunId)>,
+    /// The run that was given up by who asked.
+    pub(super) gave_up: Option<GivenUp>,
 }
 
 impl Before {
+    /// The run that was given up by who asked.
+    pub fn gave_up(&self) -> Option<&GivenUp> {
+        self.gave_up.as_ref()
+    }
+
     /// How many postings it is about.
     pub fn postings(&self) -> usize {
         self.postings
@@ -88,15 +95,18 @@ impl Ending {
     }
 }
 
-/// Looks at every posting of an intake. One whose events cannot be read has ended nowhere.
+/// Looks at every posting of an intake, besides what one run has done. One whose events cannot be
+/// read has ended nowhere.
 pub(super) async fn look(
     postings: &Repository<Posting>,
     runs: &WorkflowRuns,
     definition_digest: &str,
     intake: &Intake,
+    besides: Option<RunId>,
     patience: &Patience,
 ) -> Result<Looked, RunError> {
-    let known = runs.all().iter().enumerate().map(|(place, run)| {
+    let others = runs.all().iter().enumerate().filter(|(_, run)| Some(run.run_id) != besides);
+    let known = others.map(|(place, run)| {
         let is_here = run.definition_digest.as_deref() == Some(definition_digest);
         (run.run_id, (place, is_here))
     });

@@ -69,7 +69,9 @@ pub(super) async fn begin(
     let state = patience.persist(|| runs_of(runs, workflow_id)).await?;
     let (mut here, mut before) = (Before::default(), Before::default());
     if options.only_new && !state.all().is_empty() {
-        let looked = look(postings, &state, &definition.digest, intake, patience).await?;
+        // what has completed in the run that goes on belongs to what it began with
+        let goes_on = state.open_run().map(|run| run.run_id).filter(|_| !options.abandon);
+        let looked = look(postings, &state, &definition.digest, intake, goes_on, patience).await?;
         intake.leave_out(&looked.completed);
         here = looked.completions;
     }
@@ -77,11 +79,13 @@ pub(super) async fn begin(
     let mut gave_up = None;
     if let Some(open) = state.open_run() {
         let run_id = open.run_id;
-        let others = match open.input_digest.as_ref() == Some(&input_digest) {
-            true => None,
+        let (others, is_whole) = match open.input_digest.as_ref() == Some(&input_digest) {
+            true => (None, true),
             false => {
                 let entered = patience.persist(|| entered(store, run_id)).await?;
-                other_postings(open, &entered, intake)
+                let is_whole =
+                    open.posting_count.is_none_or(|count| count as usize == entered.len());
+                (other_postings(open, &entered, intake), is_whole)
             }
         };
         let is_other_definition = open.definition_digest.as_ref() != Some(&definition.digest);
@@ -92,7 +96,7 @@ pub(super) async fn begin(
             return Ok(Begin { gave_up, found: Found::Run(begun) });
         }
         if !options.abandon {
-            let difference = Difference { others, is_other_definition };
+            let difference = Difference { others, is_other_definition, is_whole };
             let (workflow, file) = (workflow_id, definition.path.clone());
             return Err(RunError::OtherRunOpen { run_id, workflow, difference, file });
         }
@@ -102,7 +106,7 @@ pub(super) async fn begin(
     // who asks for it again, or for what is new, wants it whatever came before
     let again = options.again || options.only_new;
     if !again && !state.all().is_empty() {
-        let looked = look(postings, &state, &definition.digest, intake, patience).await?;
+        let looked = look(postings, &state, &definition.digest, intake, None, patience).await?;
         (here, before) = (looked.here, looked.completions);
     }
     let is_done = if again { intake.postings.is_empty() } else { here.is_completed() };

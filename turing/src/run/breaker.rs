@@ -243,7 +243,12 @@ impl Run<'_> {
     pub(super) async fn open_breakers(&mut self) -> Result<Vec<OpenBreaker>, RunError> {
         let shared = self.shared.clone();
         let mut open = Vec::new();
+        let now = shared.clocks.timer.now();
         for actor in shared.shut_actors() {
+            // one that lets a call through needs nobody
+            if !matches!(shared.breakers.gate(actor, now), Gate::Shut { .. }) {
+                continue;
+            }
             let looking = shared.patience.persist(|| shared.open_breaker(actor));
             open.extend(self.telling(looking).await?);
         }

@@ -15,9 +15,17 @@ const NAMED: usize = 3;
 pub struct Difference {
     pub(super) others: Option<String>,
     pub(super) is_other_definition: bool,
+    /// Whether all postings had entered that it began with.
+    pub(super) is_whole: bool,
 }
 
 impl Difference {
+    /// True if all postings had entered that it began with, so that it can go on without them being
+    /// given.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// True if it began with another definition.
     pub fn is_of_definition(&self) -> bool {
         self.is_other_definition

@@ -86,11 +86,12 @@ pub enum RunError {
 
 /// How a run in progress is finished that is another one than was asked for.
 fn way_on(difference: &Difference, file: &Path) -> String {
-    match difference.is_of_definition() {
-        true => "finish it with the definition that it began with".to_owned(),
-        false => {
+    match (difference.is_of_definition(), difference.is_whole()) {
+        (true, _) => "finish it with the definition that it began with".to_owned(),
+        (false, true) => {
             format!("finish it as it began with `turing run resume --workflow {}`", file.display())
         }
+        (false, false) => "finish it with the postings that it began with".to_owned(),
     }
 }
 

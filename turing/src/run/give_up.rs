@@ -33,8 +33,9 @@ pub struct GivenUp {
 impl fmt::Display for GivenUp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run_id, postings, ended, completed_conversations, .. } = self;
-        let postings = postings.map_or_else(|| "?".to_owned(), |count| count.to_string());
-        write!(f, "run {run_id} is given up; it had {postings} postings")?;
+        let count = postings.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let s = if *postings == Some(1) { "" } else { "s" };
+        write!(f, "run {run_id} is given up; it had {count} posting{s}")?;
         for (reason, count) in ended {
             write!(f, ", {count} {reason}")?;
         }

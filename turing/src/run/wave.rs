@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use turing_domain::{
     ActorId, ConversationId, ConversationRejection, ConversationWaves, PostingId, WaveCompletion,
 };
 
 use super::agenda::{Gate, Wave};
+use super::apart::Recording;
 use super::clocks::Moment;
 use super::step::{AttemptResult, Moved, take_step};
 use super::{Run, RunError, Shared, told};
@@ -183,19 +184,36 @@ impl Run<'_> {
                 attempts.spawn(take_step(shared, task));
             }
             let Some(attempted) = self.telling(attempts.join_next()).await else { break };
-            let recording = attempted??;
-            let posting = recording.posting();
-            let result = self.take(recording).await?;
-            self.observer.attempt_ends(posting, matches!(result, Some(Err(_))));
-            // what is recorded late is in no wave's count
-            if let Some(result) = result {
-                count.processed += 1;
-                count.failed += usize::from(result.is_err());
+            match self.taken(attempted).await {
+                // what is recorded late is in no wave's count
+                Ok(None) => {}
+                Ok(Some(result)) => {
+                    count.processed += 1;
+                    count.failed += usize::from(result.is_err());
+                }
+                Err(error) => {
+                    // what others have made is recorded, if that can be
+                    while let Some(attempted) = self.telling(attempts.join_next()).await {
+                        let _ = self.taken(attempted).await;
+                    }
+                    return Err(error);
+                }
             }
         }
         // what was not begun, because of an open breaker or a request to stop, stays open
         self.agenda.put_back(wave.conversation, tasks.collect());
         Ok(count)
+    }
+
+    async fn taken(
+        &mut self,
+        attempted: Result<Result<Recording, JoinError>, JoinError>,
+    ) -> Result<Option<AttemptResult>, RunError> {
+        let recording = attempted??;
+        let posting = recording.posting();
+        let result = self.take(recording).await?;
+        self.observer.attempt_ends(posting, matches!(result, Some(Err(_))));
+        Ok(result)
     }
 
     pub(super) fn moved(
