@@ -6,6 +6,8 @@ use std::path::Path;
 use es_core::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, Error, ErrorCode};
 
+use crate::projection::Cause;
+
 /// Turns a failure of SQLite into one of the store that says what was being done, and to which
 /// file.
 pub(crate) trait Doing<T> {
@@ -138,8 +140,21 @@ pub(crate) fn kind(error: &Error) -> StoreErrorKind {
 /// True if a statement met damage, or what the disk did not read: SQLite commits nothing any more of
 /// the transaction.
 pub(crate) fn has_met_damage(error: &StoreError) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Said>());
-    cause.and_then(|Said(error)| error.sqlite_error_code()) == Some(ErrorCode::DatabaseCorrupt)
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let said: &(dyn std::error::Error + 'static) = match error.downcast_ref::<Cause>() {
+            // it stands for what a projection said, whose cause is its own
+            Some(Cause(said)) => said.as_ref(),
+            None => error,
+        };
+        let of_sqlite = said.downcast_ref::<Said>().map(|Said(error)| error);
+        let of_sqlite = of_sqlite.or_else(|| said.downcast_ref::<Error>());
+        if of_sqlite.and_then(Error::sqlite_error_code) == Some(ErrorCode::DatabaseCorrupt) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The failure of a commit.
@@ -190,4 +205,24 @@ pub(crate) fn poisoned(path: &Path, cause: StoreError) -> StoreError {
         format!("the store {} stopped after a failed commit; open it again", path.display()),
     )
     .caused_by(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_met_however_deep_it_is_told() {
+        let failed = |code| Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let other = |cause: Cause| StoreError::new(StoreErrorKind::Other, "a row").caused_by(cause);
+        for (code, is_damage) in
+            [(rusqlite::ffi::SQLITE_CORRUPT, true), (rusqlite::ffi::SQLITE_FULL, false)]
+        {
+            let plain = StoreError::new(StoreErrorKind::Other, "x").caused_by(Said(failed(code)));
+            assert_eq!(has_met_damage(&plain), is_damage);
+            // by a projection that is kept within the append
+            assert_eq!(has_met_damage(&other(Cause(Box::new(failed(code))))), is_damage);
+            assert_eq!(has_met_damage(&other(Cause(Box::new(plain)))), is_damage);
+        }
+    }
 }

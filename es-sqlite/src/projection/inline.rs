@@ -189,7 +189,7 @@ fn failed(definition: &Definition, error: ApplyError) -> SinkError {
 
 /// What a projection said, as an error of its own.
 #[derive(Debug)]
-struct Cause(ApplyError);
+pub(crate) struct Cause(pub(crate) ApplyError);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

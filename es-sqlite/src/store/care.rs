@@ -133,9 +133,8 @@ pub async fn backup(
         let made = open_to_copy(&config)
             .map_err(BackupError::from)
             .and_then(|source| work.make(source, &OpenReads::default(), |_| Ok(())));
-        if made.is_ok() {
-            remove_empty_log(&config.path);
-        }
+        // its connection is closed; a log with content stays
+        remove_empty_log(&config.path);
         drop(reply.send(made));
     })?;
     let made = answer.await;

@@ -23,6 +23,9 @@ static ADOPTS: AtomicBool = AtomicBool::new(false);
 /// killed itself.
 static IS_LEFT: AtomicBool = AtomicBool::new(false);
 
+/// Supervisors that were told to end, and whom nobody is reaping yet.
+static LEAVING: Mutex<Vec<Child>> = Mutex::new(Vec::new());
+
 /// How long a supervisor may take to end all that its script started, and this process to end what
 /// a supervisor left.
 pub(super) const UNTIL_ENDED: Duration = Duration::from_secs(5);
@@ -60,6 +63,8 @@ fn with_supervisors<T>(look: impl FnOnce(&mut HashSet<Pid>) -> T) -> T {
 
 /// Starts a supervisor.
 pub(super) fn start(command: &mut Command) -> io::Result<Child> {
+    // the system may have room for no more until they are
+    reap_leaving();
     let supervisors = SUPERVISORS.read().unwrap_or_else(PoisonError::into_inner);
     let supervisor = command.spawn()?;
     let mut known = supervisors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,17 +123,51 @@ pub(super) fn part_with(supervisors: Vec<Child>) {
     if supervisors.is_empty() {
         return;
     }
-    // without a thread they stay to be reaped by whoever outlives this process
-    let _ = thread::Builder::new().spawn(move || {
-        for mut supervisor in supervisors {
-            let is_killed = !has_ended_within(Pid::from_child(&supervisor), UNTIL_ENDED)
-                && supervisor.kill().is_ok();
-            // what cannot be learned of its end is of no use to anybody
-            let _ = reap(supervisor);
-            if is_killed {
-                // where `/proc` cannot be read, nothing more can be done
-                let _ = end_orphans();
-            }
+    with_leaving(|leaving| leaving.extend(supervisors));
+    // without a thread they are for whoever starts the next
+    let _ = thread::Builder::new().spawn(|| {
+        while let Some(supervisor) = with_leaving(Vec::pop) {
+            see_off(supervisor);
         }
     });
+}
+
+fn with_leaving<T>(look: impl FnOnce(&mut Vec<Child>) -> T) -> T {
+    look(&mut LEAVING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Reaps a supervisor that was told to end, and kills it if it does not.
+fn see_off(mut supervisor: Child) {
+    let is_killed =
+        !has_ended_within(Pid::from_child(&supervisor), UNTIL_ENDED) && supervisor.kill().is_ok();
+    let how = reap(supervisor);
+    // somebody else may have killed it, too
+    if is_killed || !how.is_ok_and(|status| status.success()) {
+        // where `/proc` cannot be read, nothing more can be done
+        let _ = end_orphans();
+    }
+}
+
+/// Reaps those that have ended of the supervisors that were told to.
+fn reap_leaving() {
+    let has_ended = |child: &mut Child| has_ended_within(Pid::from_child(child), Duration::ZERO);
+    let ended: Vec<_> = with_leaving(|leaving| leaving.extract_if(.., has_ended).collect());
+    ended.into_iter().for_each(see_off);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_told_to_end_is_reaped_by_who_starts_the_next() {
+        let told = Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&told);
+        assert!(has_ended_within(pid, Duration::from_secs(60)));
+        // as where no thread could be started for it
+        with_leaving(|leaving| leaving.push(told));
+        let next = start(&mut Command::new("true")).unwrap();
+        assert!(!std::path::Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists());
+        assert!(reap(next).unwrap().success());
+    }
 }
