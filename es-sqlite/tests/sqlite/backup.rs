@@ -117,7 +117,7 @@ async fn what_is_in_the_way_of_a_backup_is_named_and_kept() {
         fs::remove_file(there).unwrap();
     }
     let own = store.backup_to(folder.path()).await.unwrap_err();
-    assert!(matches!(error, BackupError::Itself { .. }), "{error:?}");
+    assert!(matches!(own, BackupError::Itself { .. }), "{own:?}");
     for nowhere in [folder.path().with_file_name("deeper").join("backup.db"), PathBuf::new()] {
         let error = store.backup_to(nowhere).await.unwrap_err();
         assert!(matches!(error, BackupError::Target { .. }), "{error:?}");
