@@ -45,14 +45,16 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     let mut run = spawn(&mut workspace.command(&arguments));
     let mut told = run.told();
     told.up_to("begins with 5000 postings");
+    let count = "SELECT count(*) FROM execution_events WHERE event_type = 'posting_entered_run'";
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    let entered = || store.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    wait_until("one has entered", || entered() > 0);
     run.signal(Signal::TERM);
     let report: Value = serde_json::from_str(&run.stdout()).unwrap();
     assert_eq!(run.code(), Some(75), "{}", told.rest());
     assert_eq!((&report["postings"], &report["open"]), (&json!(COUNT), &json!(COUNT)));
     assert_eq!(report["conversations"], json!({}), "no attempt was begun");
-    let count = "SELECT count(*) FROM execution_events WHERE event_type = 'posting_entered_run'";
-    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
-    let entered = store.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
+    let entered = entered();
     assert_eq!(report["not_entered"], json!(COUNT - entered));
     assert!(entered < COUNT, "not all of them entered first");
     // who has not entered is known to the command that began it only

@@ -159,7 +159,7 @@ pub(super) async fn numbers_in_metadata_come_back_to_the_last_digit(fixture: &dy
 
 pub(super) async fn large_payloads_come_back(fixture: &dyn Fixture) {
     let most = fixture.limits().payload_bytes.min(fixture.limits().append_bytes);
-    let written = [most / 16, most / 4, 300].map(|bytes| {
+    let written = [most / 16, most / 2, 300].map(|bytes| {
         // varied text, so that a cut or a repeated part shows
         let mut text = String::with_capacity(bytes);
         let mut line = 0;

@@ -14,7 +14,7 @@ pub const DEFAULT_SNAPSHOT_INTERVAL: NonZeroU64 = NonZeroU64::new(10).expect("10
 /// How a run is carried out.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The program that supervises scripts, as in [`Supervisors::new`].
+    /// The program that supervises scripts, as in [`Supervisors::new`](crate::script::Supervisors::new).
     pub supervisor: PathBuf,
     /// How many postings are attempted side by side.
     pub parallelism: NonZeroUsize,

@@ -1,6 +1,6 @@
 //! A script that runs under its supervisor, as the process that asked for it sees it.
 
-use std::io::{self, pipe};
+use std::io::{self, ErrorKind, pipe};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -70,6 +70,11 @@ impl<'a> Supervised<'a> {
         // from here on it is reaped whatever happens
         let announced =
             Request::announce(&control, &request, [input.as_fd(), output.as_fd(), errors.as_fd()]);
+        let announced = announced.or_else(|error| match error.kind() {
+            // it has ended: how tells why
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => Ok(()),
+            _ => Err(error),
+        });
         let control = announced.and_then(|()| UnixStream::from_std(control));
         let control = match control {
             Ok(control) => control,
@@ -96,7 +101,7 @@ impl<'a> Supervised<'a> {
         }
         // a supervisor that does not even know what to start has nothing to end
         if self.told < self.request.len() {
-            return Err(io::ErrorKind::NotConnected.into());
+            return Err(ErrorKind::NotConnected.into());
         }
         send(&self.control, &[word], SendFlags::NOSIGNAL)?;
         Ok(())
@@ -157,7 +162,7 @@ impl<'a> Supervised<'a> {
         }
         let mut how = || match self.process.take() {
             Some(supervisor) => reap(supervisor),
-            None => Err(io::ErrorKind::NotFound.into()),
+            None => Err(ErrorKind::NotFound.into()),
         };
         let ending = match answer {
             Some(Answer::Ended(status)) => {
