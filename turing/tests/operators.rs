@@ -146,6 +146,12 @@ fn an_interrupted_run_goes_on_though_its_inbox_is_empty_by_now() {
     }
     let told = workspace.run(&[]).expect_code(0).stdout;
     assert!(told.starts_with("Nothing to do: "), "{told}");
+    let path = workspace.path().join("workflow.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("# other\n{text}")).unwrap();
+    let told = workspace.run(&["--new"]).expect_code(6).stderr;
+    assert!(told.contains("another definition") && !told.contains("goes on first"), "{told}");
+    fs::write(&path, text).unwrap();
     let report = workspace.run(&["--new", "--json"]).expect_code(0).json();
     assert_eq!((&report["is_continued"], &report["open"]), (&json!(true), &json!(0)));
     assert_eq!(calls(&workspace), 4);

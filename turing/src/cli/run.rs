@@ -62,15 +62,17 @@ async fn start(
     let definition = Definition::load(&file)?;
     let postings = PostingSource::named(&postings)?;
     let seen = Seen::of(&postings)?;
-    let goes_on = args.new && !args.how.abandon && has_open_run(&url, &definition).await?;
+    let has_none = seen.is_nothing() || seen.keys().is_err();
+    // a run that goes on first needs no posting that is new
+    let goes_on =
+        has_none && args.new && !args.how.abandon && has_open_run(&url, &definition).await?;
     if seen.is_nothing() && !goes_on {
         if args.common.json || !args.how.pace.quiet {
             seen.print_nothing(args.common.json, output);
         }
         return Ok(Verdict::Well);
     }
-    // a run that goes on first needs no posting that is new
-    if !goes_on || seen.keys().is_ok_and(|_| !seen.is_nothing()) {
+    if !goes_on {
         check_placeholders(&definition, seen.keys()?)?;
     }
     let store = Store::open(&url, Access::Write).await?;
@@ -126,14 +128,16 @@ async fn prefer_interrupted(
         return Ok(());
     }
     // who gives what it began with goes on with it, and everybody else is told what differs
-    if !is_same || !interrupted.is_whole() && !intake.postings.is_empty() {
+    if !(is_same && interrupted.is_whole() || intake.postings.is_empty()) {
         return Ok(());
     }
     let begun = interrupted.intake()?;
-    tell(format_args!(
-        "run {run_id} was interrupted and goes on first, with the postings that it began with; the \
-         next call takes what is new"
-    ));
+    if is_same {
+        tell(format_args!(
+            "run {run_id} was interrupted and goes on first, with the postings that it began with; \
+             the next call takes what is new"
+        ));
+    }
     how.only_new = false;
     let given = std::mem::replace(intake, begun);
     intake.read += given.refused.len();
