@@ -24,8 +24,12 @@ fn add(root: &Path, folder: &Path, list: &mut String) -> io::Result<()> {
             add(root, &path, list)?;
         } else {
             let name = path.strip_prefix(root).map_err(io::Error::other)?;
+            // relative to the package: the folder may be moved after this ran.
             // writing to a String cannot fail
-            let _ = writeln!(list, "({name:?}, include_bytes!({path:?})),");
+            let _ = writeln!(
+                list,
+                "({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/demo/\", {name:?}))),"
+            );
         }
     }
     Ok(())
