@@ -81,7 +81,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
-pub use metadata::{EventVersion, Metadata};
+pub use metadata::{EventVersion, Metadata, MetadataField};
 pub use payload::{Payload, RoundTripError};
 pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
