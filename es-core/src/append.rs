@@ -9,7 +9,6 @@ use std::fmt;
 use crate::content::ContentProblem;
 use crate::envelope::{EventReceipt, NewEvent};
 use crate::limits::Limits;
-use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
 use crate::stream::{StreamId, shown};
@@ -153,24 +152,16 @@ fn bring_into_form(event: &mut NewEvent, limits: &Limits) -> Result<usize, Inval
         .map_err(|error| ContentProblem::Unreadable { reason: error.to_string() })
         .and_then(|metadata| metadata.stored_form(limits.metadata_bytes, limits.depth))
         .map_err(|problem| content("metadata", problem))?;
-    // standard fields have one form only
-    let read = match event.metadata.extra.is_empty() {
-        true => None,
-        false => Some(metadata.decode::<Metadata>().expect("metadata is any object")),
-    };
-    let own = read.as_ref().unwrap_or(&event.metadata);
-    // a number of its own has a place of its own
-    if let (None, Some(other)) = (own.conversation_id, own.extra.get("conversation_id")) {
-        let (bytes, limit) = (other.as_str().len(), Limits::CONVERSATION_BYTES);
+    event.metadata = std::mem::take(&mut event.metadata).into_canonical();
+    for field in Limits::INDEXED_METADATA {
+        let bytes = event.metadata.document(field).map_or(0, |value| value.as_str().len());
+        let limit = Limits::INDEXED_BYTES;
         if bytes > limit {
             return Err(content("metadata", ContentProblem::TooLarge { bytes, limit }));
         }
     }
     let bytes = payload.as_str().len() + metadata.as_str().len();
     event.payload = payload;
-    if let Some(read) = read {
-        event.metadata = read;
-    }
     Ok(bytes)
 }
 

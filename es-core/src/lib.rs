@@ -12,6 +12,7 @@
 //! | run commands | [`Repository::update`], [`Repository::execute`] with [`Decide`], [`Repository::create`], [`Repository::record`] |
 //! | retry conflicts, send a command twice safely, expect a version | [`Command::retries`], [`Command::idempotency_key`], [`Command::expecting`] |
 //! | let one event cause the next command | [`Command::caused_by`], [`Executed::cause`] |
+//! | record who asked, for which tenant | [`Command::metadata`], [`MetadataField`], [`derive@Event`] |
 //! | decide over several aggregates | [`UnitOfWork`] |
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
 //! | see what changed between two moments | [`Repository::difference`], [`Moment`] |
@@ -81,7 +82,7 @@ pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
-pub use metadata::{EventVersion, Metadata};
+pub use metadata::{EventVersion, Metadata, MetadataField};
 pub use payload::{Payload, RoundTripError};
 pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};

@@ -32,9 +32,11 @@ impl Limits {
     pub const AGGREGATE_TYPE_BYTES: usize = 64;
     /// The longest aggregate id, in bytes.
     pub const AGGREGATE_ID_BYTES: usize = 255;
-    /// The longest text or JSON that stands in the place of a conversation in the metadata, in bytes:
-    /// PostgreSQL's specified index takes no more than about 2,700.
-    pub const CONVERSATION_BYTES: usize = 1_000;
+    /// The metadata fields that the specified table has an index on, by their stored names.
+    pub const INDEXED_METADATA: &'static [&'static str] = &["conversation_id"];
+    /// The longest value of such a field as JSON, in bytes: PostgreSQL's index takes no more than
+    /// about 2,700.
+    pub const INDEXED_BYTES: usize = 1_000;
     /// The longest event type, in bytes.
     pub const EVENT_TYPE_BYTES: usize = 100;
     /// The longest idempotency key, in bytes.

@@ -1,5 +1,6 @@
-//! What stands beside an event's payload: timing, causation, correlation.
+//! What stands beside an event's payload: causation, correlation, and the fields of the domain.
 
+mod field;
 mod json;
 #[cfg(test)]
 mod tests;
@@ -7,46 +8,50 @@ mod version;
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::canonical::integer;
 use crate::envelope::EventId;
 use crate::payload::Payload;
 
+pub use self::field::MetadataField;
 pub use self::version::EventVersion;
 
 /// The metadata of one event, stored as one JSON object.
 ///
-/// The named fields are the standard ones; everything else stands in [`extra`](Self::extra). A
-/// stored object whose standard field has another type (somebody wrote `"conversation_id": "x"` by
-/// hand) is no error: the value is kept in `extra` under its name, and the typed field is `None`.
-/// `null` fields are the same as absent ones. An integer is one in every spelling without a point:
-/// `1e3` is 1000, `1.0` is no integer.
+/// Three fields are the library's own. All others are the domain's, which declares each once, as a
+/// [`MetadataField`], and reads and writes it by that:
 ///
-/// `extra` keeps each value as its JSON text, whatever it is: a number of any length, nesting of any
+/// ```
+/// use es_core::{Metadata, MetadataField};
+///
+/// const TENANT: MetadataField<String> = MetadataField::new("tenant");
+///
+/// let metadata = Metadata::new().with(TENANT, "acme".to_owned());
+/// assert_eq!(metadata.get(TENANT).as_deref(), Some("acme"));
+/// ```
+///
+/// A stored object whose standard field has another type (somebody wrote `"causation_id": 5` by
+/// hand) is no error: the value is kept under its name, and the typed field is `None`. `null` fields
+/// are the same as absent ones.
+///
+/// Each other field is kept as its JSON text, whatever it is: a number of any length, nesting of any
 /// depth, half of a surrogate pair.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Metadata {
-    /// The conversation that the event belongs to.
-    pub conversation_id: Option<i64>,
-    /// The actor that caused the event.
-    pub actor_id: Option<i64>,
-    /// The place of the conversation in the order of execution.
-    pub execution_order: Option<i64>,
-    /// How long the work took that the event reports, in milliseconds.
-    pub duration_ms: Option<u64>,
-    /// How many attempts preceded the one that the event reports.
-    pub retry_count: Option<u32>,
     /// The event that caused this one.
     pub causation_id: Option<EventId>,
-    /// What the event belongs to across streams, such as `workflow_3001_posting_12345`.
+    /// What the event belongs to across streams. A command that says none gives its events the id of
+    /// the first of them: they begin a correlation.
     pub correlation_id: Option<String>,
     /// The schema version of the event's payload; `None` means `1.0`.
     pub event_version: Option<EventVersion>,
-    /// All other fields, by name. Fill it by [`set`](Self::set) or [`with`](Self::with), which sort
-    /// standard fields out: an entry under the name of a standard field that is set does not count.
-    pub extra: BTreeMap<String, Payload>,
+    /// All other fields, by name. An entry under the name of a standard field that is set does not
+    /// count; a `null`, which is not stored, says that nothing fills the field.
+    extra: BTreeMap<String, Payload>,
 }
 
 impl Metadata {
@@ -60,44 +65,50 @@ impl Metadata {
         self.event_version.unwrap_or_default().major
     }
 
-    /// The value of a field by its stored name, standard or free; `None` if it is absent or does not
-    /// fit the type. Read it as a [`Payload`] to have it exactly, whatever it is.
-    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        self.document(name)?.decode().ok()
+    /// Sets a field, for building in one expression; see [`set`](Self::set).
+    #[must_use]
+    pub fn with<T: Serialize>(mut self, field: MetadataField<T>, value: T) -> Self {
+        self.set(field, value);
+        self
     }
 
-    /// True if there is such a field.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.has_typed(name) || self.extra.contains_key(name)
+    /// Sets a field; a value that is `null` as JSON removes it. A value that cannot be written as
+    /// JSON, such as NaN, is refused by the append, which names the field.
+    pub fn set<T: Serialize>(&mut self, field: MetadataField<T>, value: T) {
+        let name = field.name();
+        let document = Payload::of(&value).unwrap_or_else(|error| {
+            Payload::unreadable(&format!("the metadata field `{name}` is no JSON ({error})"))
+        });
+        self.set_document(name, document);
     }
 
-    /// A field as it is stored.
-    pub(crate) fn document(&self, name: &str) -> Option<Payload> {
+    /// The value of a field; `None` if it is absent or does not fit the type. An integer is one in
+    /// every spelling without a point: `1e3` is 1000, `1.0` is no integer.
+    pub fn get<T: DeserializeOwned>(&self, field: MetadataField<T>) -> Option<T> {
+        let document = self.document(field.name())?;
+        document.decode().or_else(|_| document.as_stored().decode()).ok()
+    }
+
+    /// A field by its stored name, standard or not, as it is stored; `None` if it is absent.
+    pub fn document(&self, name: &str) -> Option<Payload> {
         let standard = match name {
-            "conversation_id" => self.conversation_id.map(Value::from),
-            "actor_id" => self.actor_id.map(Value::from),
-            "execution_order" => self.execution_order.map(Value::from),
-            "duration_ms" => self.duration_ms.map(Value::from),
-            "retry_count" => self.retry_count.map(Value::from),
-            "causation_id" => self.causation_id.map(|id| Value::from(id.to_string())),
-            "correlation_id" => self.correlation_id.clone().map(Value::from),
-            "event_version" => self.event_version.map(|version| Value::from(version.to_string())),
+            "causation_id" => self.causation_id.map(|id| id.to_string()),
+            "correlation_id" => self.correlation_id.clone(),
+            "event_version" => self.event_version.map(|version| version.to_string()),
             _ => None,
         };
-        standard.map(Payload::from).or_else(|| self.extra.get(name).cloned())
+        match standard {
+            Some(text) => Some(Value::from(text).into()),
+            None => self.extra.get(name).filter(|document| !is_null(document)).cloned(),
+        }
     }
 
     /// Sets a field by its stored name; a standard field whose type the value fits becomes typed,
-    /// everything else goes to `extra`. `null` removes the field.
-    pub fn set(&mut self, name: &str, value: impl Into<Payload>) {
+    /// every other value is kept as it is. `null` removes the field.
+    pub fn set_document(&mut self, name: &str, value: impl Into<Payload>) {
         let value: Payload = value.into();
         let text = || value.decode::<String>().ok();
         let fits = match name {
-            "conversation_id" => put(&mut self.conversation_id, number(&value)),
-            "actor_id" => put(&mut self.actor_id, number(&value)),
-            "execution_order" => put(&mut self.execution_order, number(&value)),
-            "duration_ms" => put(&mut self.duration_ms, number(&value)),
-            "retry_count" => put(&mut self.retry_count, number(&value)),
             "causation_id" => {
                 put(&mut self.causation_id, text().and_then(|text| text.parse().ok()))
             }
@@ -109,36 +120,55 @@ impl Metadata {
             }
             _ => false,
         };
-        if fits || value.as_str() == "null" {
+        if fits || is_null(&value) {
             self.extra.remove(name);
         } else {
+            let value = written_out(name, &value).unwrap_or(value);
             self.extra.insert(name.to_owned(), value);
         }
     }
 
-    /// Sets a free field or a standard one, for building in one expression; see [`set`](Self::set).
-    #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.set(name, value.into());
-        self
+    /// Removes a field by its stored name, and lets nothing fill it.
+    pub(crate) fn set_none(&mut self, name: &str) {
+        self.set_document(name, Value::Null);
+        self.extra.insert(name.to_owned(), Value::Null.into());
     }
 
-    /// The free fields in the order of their names: those that are no standard ones, and those of a
-    /// standard name whose value does not fit.
-    pub fn free_fields(&self) -> impl Iterator<Item = (&str, &Payload)> {
-        let free = self.extra.iter();
-        let free = free.filter(|(name, value)| !self.has_typed(name) && value.as_str() != "null");
-        free.map(|(name, value)| (name.as_str(), value))
+    /// All fields but the standard ones that are set, in the order of their names, as they are
+    /// stored.
+    pub fn documents(&self) -> impl Iterator<Item = (&str, &Payload)> {
+        let extra = self.extra.iter();
+        let extra = extra.filter(|(name, value)| !self.has_typed(name) && !is_null(value));
+        extra.map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Fills every field that is absent here from `base`. A standard field that does not fit its type
+    /// counts as present, and so does one that an event has decided as `None`.
+    pub fn fill_from(&mut self, base: &Self) {
+        if !self.has("causation_id") {
+            self.causation_id = base.causation_id;
+        }
+        if !self.has("correlation_id") {
+            self.correlation_id.clone_from(&base.correlation_id);
+        }
+        if !self.has("event_version") {
+            self.event_version = base.event_version;
+        }
+        for (name, value) in base.documents() {
+            if !self.has(name) {
+                self.extra.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+
+    /// True if there is such a field, or an event decided that there is none.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.has_typed(name) || self.extra.contains_key(name)
     }
 
     /// True if the standard field of this name is set. A name has one value: the typed one.
     fn has_typed(&self, name: &str) -> bool {
         match name {
-            "conversation_id" => self.conversation_id.is_some(),
-            "actor_id" => self.actor_id.is_some(),
-            "execution_order" => self.execution_order.is_some(),
-            "duration_ms" => self.duration_ms.is_some(),
-            "retry_count" => self.retry_count.is_some(),
             "causation_id" => self.causation_id.is_some(),
             "correlation_id" => self.correlation_id.is_some(),
             "event_version" => self.event_version.is_some(),
@@ -146,55 +176,48 @@ impl Metadata {
         }
     }
 
-    /// Fills every field that is absent here from `base`. A field of this name that does not fit its
-    /// type counts as present, and so does a `null` in `extra`: it says that there is none, as an
-    /// event does whose field in the metadata is `None`.
-    pub fn fill_from(&mut self, base: &Self) {
-        /// Takes the base's value unless there is one here, typed or not.
-        fn fill<T: Clone>(
-            extra: &BTreeMap<String, Payload>,
-            name: &str,
-            field: &mut Option<T>,
-            base: &Option<T>,
-        ) {
-            if field.is_none() && !extra.contains_key(name) {
-                field.clone_from(base);
+    /// The metadata as every store gives them back: each field in the canonical form. What no store
+    /// takes stays as it is.
+    pub(crate) fn into_canonical(mut self) -> Self {
+        let mut extra = std::mem::take(&mut self.extra);
+        extra.retain(|name, value| !self.has_typed(name) && !is_null(value));
+        for value in extra.values_mut() {
+            if let Ok(canonical) = value.canonical() {
+                *value = canonical;
             }
         }
-        let extra = &self.extra;
-        fill(extra, "conversation_id", &mut self.conversation_id, &base.conversation_id);
-        fill(extra, "actor_id", &mut self.actor_id, &base.actor_id);
-        fill(extra, "execution_order", &mut self.execution_order, &base.execution_order);
-        fill(extra, "duration_ms", &mut self.duration_ms, &base.duration_ms);
-        fill(extra, "retry_count", &mut self.retry_count, &base.retry_count);
-        fill(extra, "causation_id", &mut self.causation_id, &base.causation_id);
-        fill(extra, "correlation_id", &mut self.correlation_id, &base.correlation_id);
-        fill(extra, "event_version", &mut self.event_version, &base.event_version);
-        for (name, value) in base.free_fields() {
-            if !self.has_typed(name) && !self.extra.contains_key(name) {
-                self.extra.insert(name.to_owned(), value.clone());
-            }
-        }
+        self.extra = extra;
+        self
     }
 }
 
 impl PartialEq for Metadata {
     fn eq(&self, other: &Self) -> bool {
-        let typed = |one: &Self| {
-            (
-                one.conversation_id,
-                one.actor_id,
-                one.execution_order,
-                one.duration_ms,
-                one.retry_count,
-                one.causation_id,
-                one.event_version,
-            )
-        };
-        typed(self) == typed(other)
+        self.causation_id == other.causation_id
             && self.correlation_id == other.correlation_id
-            && self.free_fields().eq(other.free_fields())
+            && self.event_version == other.event_version
+            && self.documents().eq(other.documents())
     }
+}
+
+/// True for `null`, and not for what could not be written.
+fn is_null(document: &Payload) -> bool {
+    document.as_str() == "null" && document.unreadable_because().is_none()
+}
+
+/// An integer with an exponent in a field that this library once typed, as it was stored then: `1e3`
+/// as `1000`. Elsewhere a number with an exponent is a float, and stored with a point.
+fn written_out(name: &str, value: &Payload) -> Option<Payload> {
+    if !value.as_str().contains(['e', 'E']) {
+        return None;
+    }
+    let integer: Number = match name {
+        "conversation_id" | "actor_id" | "execution_order" => number::<i64>(value)?.into(),
+        "duration_ms" => number::<u64>(value)?.into(),
+        "retry_count" => number::<u32>(value)?.into(),
+        _ => return None,
+    };
+    Some(Payload::from(Value::Number(integer)))
 }
 
 /// The integer that a value is, if it is a number and the type holds it.

@@ -4,6 +4,7 @@ mod round_trip;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,7 +69,13 @@ impl Payload {
     ///
     /// When the text is not one JSON value.
     pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
-        Self::parse(text.to_owned())?.respelled(|text| Ok(stored(text)))
+        Self::parse(text.to_owned()).map(|document| document.as_stored())
+    }
+
+    /// The document as [`from_stored`](Self::from_stored) reads its text.
+    pub(crate) fn as_stored(&self) -> Self {
+        let Ok(document) = self.respelled(|text| Ok::<_, Infallible>(stored(text)));
+        document
     }
 
     /// The document in another spelling.

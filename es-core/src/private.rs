@@ -30,10 +30,10 @@ pub fn set_metadata<T: Serialize>(
     value: &T,
 ) -> Result<(), EncodeError> {
     let value = payload_of(event_type, value)?;
-    metadata.set(field, value.clone());
-    if value.as_str() == "null" {
+    match value.as_str() {
         // not stored, and not filled from the command's metadata
-        metadata.extra.insert(field.to_owned(), value);
+        "null" => metadata.set_none(field),
+        _ => metadata.set_document(field, value),
     }
     Ok(())
 }

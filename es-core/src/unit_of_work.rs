@@ -251,7 +251,8 @@ where
         let UnitOfWork { store, environment } = &self.unit;
         let (mut states, loaded) = self.load(streams).await?;
         let events = (self.decision)(&states).map_err(ExecuteError::Rejected)?;
-        let mut encoding = Encoding { base: &self.metadata, environment, lists: Vec::new() };
+        let base = &self.metadata;
+        let mut encoding = Encoding { base, root: None, environment, lists: Vec::new() };
         let events = self.members.encode(events, &mut encoding).map_err(told)?;
         let Some(request) = request(&loaded, encoding.lists, self.key.as_ref()) else {
             return Ok(ExecutedUnit { states, events: Some(events), appended: None });

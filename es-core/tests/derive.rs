@@ -2,8 +2,8 @@
 #![deny(missing_docs, unused, clippy::all, clippy::pedantic)]
 
 use es_core::{
-    AggregateId, DecodeError, Event, EventType, EventVersion, Fields, Metadata, Payload,
-    StoredEvent, assert_distinct_event_types,
+    AggregateId, DecodeError, Event, EventType, EventVersion, Fields, Metadata, MetadataField,
+    Payload, StoredEvent, assert_distinct_event_types,
 };
 use serde_json::{Value, json};
 
@@ -34,13 +34,13 @@ pub enum Shape {
     AddressChanged(Address),
     /// Fields in the metadata.
     CallFailed {
-        /// A standard field.
+        /// A field of a number.
         #[event(metadata)]
-        conversation_id: i64,
-        /// A standard field that may lack.
+        request_id: i64,
+        /// One that may lack.
         #[event(metadata)]
-        duration_ms: Option<u64>,
-        /// A free field under another name, with a default.
+        session_id: Option<u64>,
+        /// One under another name, with a default.
         #[event(metadata)]
         #[serde(rename = "labels", default)]
         tags: Vec<String>,
@@ -48,10 +48,10 @@ pub enum Shape {
         metadata: String,
     },
     /// Only metadata.
-    ActorSeen {
-        /// The actor.
+    UserSeen {
+        /// The user.
         #[event(metadata)]
-        actor_id: i64,
+        user_id: i64,
     },
     /// A name that is no past tense, and older ones.
     #[event(name = "posting_terminal", alias = "terminal", alias = "Posting-Ended")]
@@ -117,27 +117,27 @@ fn examples() -> Vec<(Shape, &'static str, Value, Value)> {
         ),
         (
             Shape::CallFailed {
-                conversation_id: 9184,
-                duration_ms: Some(245),
+                request_id: 9184,
+                session_id: Some(245),
                 tags: vec!["a".into()],
                 metadata: "in the payload".into(),
             },
             "call_failed",
             json!({"metadata": "in the payload"}),
-            json!({"conversation_id": 9184, "duration_ms": 245, "labels": ["a"]}),
+            json!({"request_id": 9184, "session_id": 245, "labels": ["a"]}),
         ),
         (
             Shape::CallFailed {
-                conversation_id: 9184,
-                duration_ms: None,
+                request_id: 9184,
+                session_id: None,
                 tags: vec![],
                 metadata: String::new(),
             },
             "call_failed",
             json!({"metadata": ""}),
-            json!({"conversation_id": 9184, "labels": []}),
+            json!({"request_id": 9184, "labels": []}),
         ),
-        (Shape::ActorSeen { actor_id: 74 }, "actor_seen", json!({}), json!({"actor_id": 74})),
+        (Shape::UserSeen { user_id: 74 }, "user_seen", json!({}), json!({"user_id": 74})),
         (Shape::ReachedTerminal { r#final: 1 }, "posting_terminal", json!({"final": 1}), json!({})),
         (
             Shape::ResultSaved { status: "OK".into(), result: "r".into() },
@@ -164,6 +164,10 @@ fn decode<E: Event>(
     })
 }
 
+fn metadata_of(document: &Value) -> Metadata {
+    serde_json::from_str(&document.to_string()).expect("the test gives an object")
+}
+
 fn decode_shape(name: &str, version: u32, payload: &str) -> Result<Shape, DecodeError> {
     decode(name, version, payload, &Metadata::new())
 }
@@ -178,7 +182,7 @@ fn the_kinds_stand_in_the_order_of_the_source() {
             ("script_execution_completed", 1),
             ("address_changed", 1),
             ("call_failed", 1),
-            ("actor_seen", 1),
+            ("user_seen", 1),
             ("posting_terminal", 1),
             ("result_saved", 3),
             ("cache_cleared", 2),
@@ -203,16 +207,16 @@ fn every_shape_is_written_as_documented_and_comes_back() {
 
 #[test]
 fn encoding_leaves_other_metadata_alone() {
-    let mut metadata = Metadata::new().with("mine", 1).with("duration_ms", 7);
+    let mut metadata = metadata_of(&json!({"mine": 1, "session_id": 7}));
     let event = Shape::CallFailed {
-        conversation_id: 1,
-        duration_ms: None,
+        request_id: 1,
+        session_id: None,
         tags: vec![],
         metadata: String::new(),
     };
     event.encode(&mut metadata).unwrap();
-    assert_eq!(metadata.get("mine"), Some(1));
-    assert_eq!(metadata.duration_ms, None);
+    assert_eq!(metadata.get(MetadataField::<u8>::new("mine")), Some(1));
+    assert_eq!(metadata.document("session_id"), None);
     assert_eq!(metadata.event_version, None::<EventVersion>);
 }
 
@@ -269,7 +273,7 @@ fn payloads_that_do_not_fit_are_refused_with_their_version() {
         ("script_execution_completed", 1, r#"["x",[],1]"#),
         ("nothing_happened", 1, "[]"),
         ("nothing_happened", 1, "0"),
-        ("actor_seen", 1, "[]"),
+        ("user_seen", 1, "[]"),
         ("address_changed", 1, r#"{"street":"x"}"#),
         ("result_saved", 1, "[]"),
         ("result_saved", 2, "{}"),
@@ -280,7 +284,7 @@ fn payloads_that_do_not_fit_are_refused_with_their_version() {
                 assert_eq!((&*event_type, schema_version), (name, version));
             }
             other => {
-                // the payload of `actor_seen` is checked before its metadata
+                // the payload of `user_seen` is checked before its metadata
                 panic!("{name} {payload}: {other:?}");
             }
         }
@@ -291,25 +295,21 @@ fn payloads_that_do_not_fit_are_refused_with_their_version() {
 fn metadata_fields_that_do_not_fit_are_refused_by_name() {
     let payload = r#"{"metadata":""}"#;
     let absent = decode::<Shape>("call_failed", 1, payload, &Metadata::new()).unwrap_err();
-    assert!(matches!(absent, DecodeError::Metadata { field: "conversation_id", .. }));
-    let text = Metadata::new().with("conversation_id", 1).with("duration_ms", "long");
+    assert!(matches!(absent, DecodeError::Metadata { field: "request_id", .. }));
+    let text = metadata_of(&json!({"request_id": 1, "session_id": "long"}));
     let wrong = decode::<Shape>("call_failed", 1, payload, &text).unwrap_err();
-    assert!(matches!(wrong, DecodeError::Metadata { field: "duration_ms", .. }));
-    let tags = Metadata::new().with("conversation_id", 1).with("labels", 1);
+    assert!(matches!(wrong, DecodeError::Metadata { field: "session_id", .. }));
+    let tags = metadata_of(&json!({"request_id": 1, "labels": 1}));
     let wrong = decode::<Shape>("call_failed", 1, payload, &tags).unwrap_err();
     assert!(matches!(wrong, DecodeError::Metadata { field: "labels", .. }));
 }
 
 #[test]
 fn absent_metadata_fields_are_none_or_the_default() {
-    let metadata = Metadata::new().with("conversation_id", 1);
+    let metadata = metadata_of(&json!({"request_id": 1}));
     let event = decode::<Shape>("call_failed", 1, r#"{"metadata":"m"}"#, &metadata).unwrap();
-    let expected = Shape::CallFailed {
-        conversation_id: 1,
-        duration_ms: None,
-        tags: vec![],
-        metadata: "m".into(),
-    };
+    let expected =
+        Shape::CallFailed { request_id: 1, session_id: None, tags: vec![], metadata: "m".into() };
     assert_eq!(event, expected);
 }
 

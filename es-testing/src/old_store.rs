@@ -11,8 +11,8 @@ use es_core::projection::{
     Batch, Checkpoint, Claim, Content, ListParked, ParkedState, ProjectionSink, RowChange, Slot,
 };
 use es_core::{
-    AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, Metadata, NewEvent,
-    Payload, ReadLog, ReadStream, SnapshotStore, StreamId, StreamVersion,
+    AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, Metadata,
+    MetadataField, NewEvent, Payload, ReadLog, ReadStream, SnapshotStore, StreamId, StreamVersion,
 };
 
 /// The stream that has snapshots, at the versions 2 and 4.
@@ -65,9 +65,10 @@ fn key(text: &str) -> IdempotencyKey {
 pub fn requests() -> Vec<AppendRequest> {
     let to = |name: &str, expected, events| AppendRequest::to(stream(name), expected, events);
     let exact = |version| ExpectedVersion::Exact(StreamVersion::new(version));
-    let mut metadata = Metadata::new().with("note", "grün 🌱");
-    metadata.actor_id = Some(7);
-    metadata.duration_ms = Some(u64::from(u32::MAX));
+    let mut metadata = Metadata::new()
+        .with(MetadataField::new("note"), "grün 🌱")
+        .with(MetadataField::new("actor_id"), 7)
+        .with(MetadataField::new("duration_ms"), u32::MAX);
     metadata.correlation_id = Some("workflow_3001_posting_12345".to_owned());
     vec![
         to(SNAPSHOTTED, exact(0), vec![event(1, r#"{"b": 1, "aa": -0.5, "ä": [true, null]}"#)]),

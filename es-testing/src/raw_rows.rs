@@ -72,7 +72,7 @@ pub const SPELLINGS: [(&str, &str); 7] = [
 /// When it is not.
 pub fn check_spelling(event: &RecordedEvent, expected: &str) {
     check_document(&event.payload, expected);
-    check_document(&event.metadata.get("x").expect("it is read"), expected);
+    check_document(&event.metadata.document("x").expect("it is read"), expected);
 }
 
 /// The same of one document, wherever it stood.

@@ -13,7 +13,7 @@ enum OrderEvent {
     OrderPlaced {
         cents: u64,
         #[event(metadata)]
-        actor_id: Option<i64>,
+        request_id: Option<i64>,
     },
     OrderPaid,
 }
@@ -21,9 +21,9 @@ use OrderEvent::*;
 
 fn examples() -> [OrderEvent; 3] {
     [
-        OrderPlaced { cents: 100, actor_id: Some(74) },
+        OrderPlaced { cents: 100, request_id: Some(74) },
         OrderPaid,
-        OrderPlaced { cents: 0, actor_id: None },
+        OrderPlaced { cents: 0, request_id: None },
     ]
 }
 
@@ -57,7 +57,7 @@ fn missing_files_are_written_on_demand_and_then_agree() {
     let folder = frozen();
     let placed = json!({
         "payload": {"cents": 100},
-        "metadata": {"actor_id": 74, "event_version": "1.0"},
+        "metadata": {"request_id": 74, "event_version": "1.0"},
     });
     assert_eq!(read(folder.path(), "order_placed.v1.json"), placed);
     assert_eq!(read(folder.path(), "order_placed.v1.2.json")["payload"], json!({"cents": 0}));
@@ -118,7 +118,7 @@ fn a_changed_form_is_a_failure_that_shows_both_even_when_updating() {
 #[test]
 fn white_space_and_the_order_of_keys_do_not_matter() {
     let folder = frozen();
-    let text = r#"{"metadata":{"event_version":"1.0","actor_id":74},"payload":{ "cents":100 }}"#;
+    let text = r#"{"metadata":{"event_version":"1.0","request_id":74},"payload":{ "cents":100 }}"#;
     fs::write(folder.path().join("order_placed.v1.json"), text).unwrap();
     compare(folder.path(), examples()).unwrap();
 }
@@ -127,7 +127,7 @@ fn white_space_and_the_order_of_keys_do_not_matter() {
 fn metadata_is_frozen_too() {
     let folder = frozen();
     let mut changed = read(folder.path(), "order_placed.v1.json");
-    changed["metadata"]["actor_id"] = json!(75);
+    changed["metadata"]["request_id"] = json!(75);
     write(folder.path(), "order_placed.v1.json", &changed);
     assert!(problem(compare(folder.path(), examples())).contains("differs"));
 }

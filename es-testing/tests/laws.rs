@@ -27,7 +27,7 @@ enum AccountEvent {
     MoneyMoved {
         cents: i64,
         #[event(metadata)]
-        conversation_id: Option<i64>,
+        request_id: Option<i64>,
         #[event(metadata)]
         #[serde(default)]
         labels: BTreeMap<String, String>,
@@ -58,9 +58,9 @@ impl Aggregate for Account {
     fn evolve(&mut self, event: &AccountEvent) {
         match event {
             AccountOpened => self.open = true,
-            MoneyMoved { cents, conversation_id, .. } => {
+            MoneyMoved { cents, request_id, .. } => {
                 self.cents = self.cents.saturating_add(*cents);
-                if let Some(id) = conversation_id {
+                if let Some(id) = request_id {
                     self.moves.insert(*id, *cents);
                 }
             }
@@ -95,17 +95,16 @@ impl Decide<AccountCommand> for Account {
     }
 }
 
-fn moved(cents: i64, conversation_id: Option<i64>) -> AccountEvent {
-    MoneyMoved { cents, conversation_id, labels: BTreeMap::new() }
+fn moved(cents: i64, request_id: Option<i64>) -> AccountEvent {
+    MoneyMoved { cents, request_id, labels: BTreeMap::new() }
 }
 
 fn any_event() -> impl Strategy<Value = AccountEvent> {
     let labels = proptest::collection::btree_map("[a-z]{1,4}", "\\PC{0,4}", 0..3);
     prop_oneof![
         Just(AccountOpened),
-        (any::<i64>(), any::<Option<i64>>(), labels).prop_map(
-            |(cents, conversation_id, labels)| { MoneyMoved { cents, conversation_id, labels } }
-        ),
+        (any::<i64>(), any::<Option<i64>>(), labels)
+            .prop_map(|(cents, request_id, labels)| { MoneyMoved { cents, request_id, labels } }),
         any::<String>().prop_map(|text| NoteChanged { text }),
     ]
 }
@@ -274,7 +273,7 @@ fn encoding_that_sets_the_schema_version_is_found() {
         Meddling,
         &[SEEN],
         &SEEN,
-        |metadata| metadata.set("event_version", Value::from("2.0")),
+        |metadata| metadata.set_document("event_version", Value::from("2.0")),
         |_| Ok(())
     );
     broken(

@@ -8,6 +8,7 @@ mod engine {
     mod answers;
     mod canonical;
     mod commands;
+    mod correlation;
     mod gathering;
     mod histories;
     mod observing;

@@ -14,6 +14,7 @@
 // what the author of a workflow writes
 pub mod check;
 pub mod definition;
+pub mod fields;
 mod ids;
 mod names;
 mod noted;

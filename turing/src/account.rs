@@ -11,6 +11,7 @@ use es_core::{
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
+use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
     ConversationId, EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent,
     WorkflowId, WorkflowRuns,
@@ -161,8 +162,8 @@ pub async fn account_of(
 
 /// True for the events of a run, and for what cannot be read at all and so may be one.
 pub(crate) fn is_of(event: &RecordedEvent, run_id: RunId) -> bool {
-    match event.metadata.get::<String>("run_id") {
-        Some(of) => of == run_id.to_string(),
+    match event.metadata.get(RUN_ID) {
+        Some(of) => of == run_id,
         None => event.payload.unreadable_because().is_some(),
     }
 }
@@ -194,8 +195,8 @@ async fn begun(
             let account = RunAccount {
                 run_id: started,
                 workflow_id: event.stream.aggregate_id().to_owned(),
-                workflow_name: event.metadata.get("workflow_name"),
-                names: event.metadata.get("conversation_names").unwrap_or_default(),
+                workflow_name: event.metadata.get(WORKFLOW_NAME),
+                names: event.metadata.get(CONVERSATION_NAMES).unwrap_or_default(),
                 status: Status::InProgress,
                 began: event.recorded_at,
                 last_event: event.recorded_at,

@@ -11,6 +11,7 @@ use es_core::{
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
+use turing_domain::fields::{CONVERSATION_ID, RUN_ID};
 use turing_domain::{
     ActorBreaker, ActorEvent, ActorId, FailureType, Posting, PostingEvent, PostingId,
 };
@@ -139,8 +140,7 @@ async fn told_by_posting(
 fn is_of_call(event: &RecordedEvent, call: &RecordedEvent) -> bool {
     let of = |event: &RecordedEvent| {
         let metadata = &event.metadata;
-        let run_id = metadata.get::<String>("run_id");
-        (metadata.causation_id, metadata.conversation_id, run_id)
+        (metadata.causation_id, metadata.get(CONVERSATION_ID), metadata.get(RUN_ID))
     };
     of(event) == of(call)
 }

@@ -36,6 +36,7 @@ use es_core::projection::{
     BatchLimit, Claim, Definition, FailurePolicy, Projection, Rebuild, Runner, Slot,
 };
 use turing_domain::RunId;
+use turing_domain::fields::RUN_ID;
 
 use crate::store::Store;
 
@@ -110,8 +111,7 @@ pub const NAMES: [&str; 3] = [ConversationStatistics::NAME, PostingStates::NAME,
 
 /// The run that an event belongs to: as its metadata say, or else its payload.
 fn run_of(event: &RecordedEvent) -> Option<RunId> {
-    let noted = event.metadata.get::<String>("run_id").and_then(|text| text.parse().ok());
-    noted.or_else(|| {
+    event.metadata.get(RUN_ID).or_else(|| {
         #[derive(serde::Deserialize)]
         struct Payload {
             #[serde(default)]

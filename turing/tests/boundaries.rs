@@ -27,6 +27,7 @@ use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
 use turing::run::{Intake, Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
+use turing_domain::fields::{CONVERSATION_ID, RETRY_COUNT};
 use turing_domain::{Posting, PostingId};
 
 /// How a store dies.
@@ -281,9 +282,10 @@ fn check_log(log: &[RecordedEvent]) {
             }
             "conversation_completed" => open_wave = None,
             "script_execution_completed" | "script_execution_failed" => {
-                let conversation = event.metadata.conversation_id.map(|id| id.to_string());
+                let conversation = event.metadata.get(CONVERSATION_ID).map(|id| id.to_string());
                 assert_eq!(conversation, open_wave, "a wave mixes conversations");
-                completed.push((event.stream.clone(), conversation, event.metadata.retry_count));
+                let retries = event.metadata.get(RETRY_COUNT);
+                completed.push((event.stream.clone(), conversation, retries));
             }
             _ => {}
         }

@@ -11,6 +11,7 @@ use es_sqlite::{SqliteConfig, SqliteStore};
 use futures_util::TryStreamExt;
 use support::{RUN, Workspace};
 use tokio::process::Command;
+use turing_domain::fields::CONVERSATION_ID;
 
 fn is_full() -> bool {
     std::env::var_os("ES_CAMPAIGN").is_some_and(|campaign| campaign == "full")
@@ -55,7 +56,7 @@ async fn check(workspace: &Workspace, count: usize) -> usize {
         let posting: usize = event.stream.aggregate_id().parse().unwrap();
         match event.event_type.as_str() {
             "script_execution_completed" => {
-                let conversation = event.metadata.conversation_id.unwrap();
+                let conversation = event.metadata.get(CONVERSATION_ID).unwrap().0;
                 assert_eq!(conversation, reached[posting] + 1, "posting {posting}");
                 reached[posting] = conversation;
             }

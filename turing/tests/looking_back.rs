@@ -68,16 +68,30 @@ fn a_trace_shows_everything_that_a_workflow_did_to_a_posting() {
     );
 }
 
+#[test]
+fn a_trace_of_a_run_shows_its_waves_and_its_end() {
+    let workspace = workspace();
+    workspace.run(&[]).expect_code(0);
+    let runs = workspace.turing(&["events", "workflow", "3001", "--json"]).json_lines();
+    let id = runs[0]["event_id"].as_str().unwrap();
+    assert_eq!(runs[0]["metadata"]["correlation_id"], id);
+    let traced = workspace.turing(&["trace", id, "--json"]).expect_code(0).json();
+    let nodes = traced["events"].as_array().unwrap();
+    assert_eq!((&nodes[0]["event"], &nodes[0]["depth"]), (&runs[0], &json!(0)));
+    assert_eq!(nodes.last().unwrap()["event"], runs[1]);
+    assert!(nodes[1..].iter().all(|node| node["depth"] == 1), "{traced}");
+    let begun = nodes.iter().filter(|node| node["event"]["event_type"] == "conversation_started");
+    assert_eq!(begun.count(), 6, "{traced}");
+}
+
 /// An event of a posting, with an id, a cause and a correlation.
 fn event(number: u8, cause: Option<u8>, correlation: Option<&str>) -> NewEvent {
     let id = |number: u8| -> EventId {
         format!("00000000-0000-7000-8000-0000000000{number:02}").parse().unwrap()
     };
-    let metadata = Metadata {
-        causation_id: cause.map(id),
-        correlation_id: correlation.map(str::to_owned),
-        ..Metadata::default()
-    };
+    let mut metadata = Metadata::new();
+    metadata.causation_id = cause.map(id);
+    metadata.correlation_id = correlation.map(str::to_owned);
     let payload = Payload::of(&json!({"reason": "completed"})).unwrap();
     NewEvent::new(id(number), "posting_terminal", payload).with_metadata(metadata)
 }

@@ -57,15 +57,10 @@ impl Serialize for Metadata {
             }
         }
         let mut map = serializer.serialize_map(None)?;
-        entry(&mut map, "conversation_id", &self.conversation_id)?;
-        entry(&mut map, "actor_id", &self.actor_id)?;
-        entry(&mut map, "execution_order", &self.execution_order)?;
-        entry(&mut map, "duration_ms", &self.duration_ms)?;
-        entry(&mut map, "retry_count", &self.retry_count)?;
         entry(&mut map, "causation_id", &self.causation_id)?;
         entry(&mut map, "correlation_id", &self.correlation_id)?;
         entry(&mut map, "event_version", &self.event_version)?;
-        for (name, value) in self.free_fields() {
+        for (name, value) in self.documents() {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -90,7 +85,7 @@ impl<'de> Deserialize<'de> for Metadata {
                 let mut metadata = Metadata::default();
                 while let Some(Name(name)) = map.next_key()? {
                     // as text: what cannot be read costs its own field and not the event
-                    metadata.set(&name, map.next_value::<Payload>()?);
+                    metadata.set_document(&name, map.next_value::<Payload>()?);
                 }
                 Ok(metadata)
             }

@@ -5,8 +5,26 @@ use serde_json::Value;
 
 use super::*;
 
+// fields of a workflow system, as the specification shows them
+const CONVERSATION_ID: MetadataField<i64> = MetadataField::new("conversation_id");
+const ACTOR_ID: MetadataField<i64> = MetadataField::new("actor_id");
+const DURATION_MS: MetadataField<u64> = MetadataField::new("duration_ms");
+// fields of a shop
+const TENANT: MetadataField<String> = MetadataField::new("tenant");
+const REQUEST_ID: MetadataField<u32> = MetadataField::new("request_id");
+const MEAN: MetadataField<f64> = MetadataField::new("mean");
+
 fn read(text: &str) -> Metadata {
     serde_json::from_str(text).unwrap()
+}
+
+fn text_of(metadata: &Metadata) -> String {
+    serde_json::to_string(metadata).unwrap()
+}
+
+/// The text of a field as it is stored.
+fn stored(metadata: &Metadata, name: &str) -> Option<String> {
+    metadata.document(name).map(|document| document.to_string())
 }
 
 const SPECIFICATION: &str = r#"{
@@ -17,20 +35,55 @@ const SPECIFICATION: &str = r#"{
 
 #[test]
 fn the_specifications_example_is_typed_and_round_trips() {
-    let metadata: Metadata = serde_json::from_str(SPECIFICATION).unwrap();
-    assert_eq!(metadata.conversation_id, Some(9184));
+    let metadata = read(SPECIFICATION);
+    assert_eq!(metadata.get(CONVERSATION_ID), Some(9184));
     assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
-    assert!(metadata.extra.is_empty());
+    let names: Vec<_> = metadata.documents().map(|(name, _)| name).collect();
+    let own = ["actor_id", "conversation_id", "duration_ms", "execution_order", "retry_count"];
+    assert_eq!(names, own);
     let again: Value = serde_json::to_value(&metadata).unwrap();
     assert_eq!(again, serde_json::from_str::<Value>(SPECIFICATION).unwrap());
 }
 
 #[test]
+fn a_field_is_written_as_its_type_and_read_as_it() {
+    let mut metadata = Metadata::new().with(TENANT, "acme".to_owned()).with(REQUEST_ID, 7);
+    assert_eq!(text_of(&metadata), r#"{"request_id":7,"tenant":"acme"}"#);
+    assert_eq!(metadata.get(TENANT).as_deref(), Some("acme"));
+    metadata.set(REQUEST_ID, 8);
+    assert_eq!(metadata.get(REQUEST_ID), Some(8));
+    // what does not fit is as good as absent
+    metadata.set_document("request_id", Value::from(-8));
+    assert_eq!(metadata.get(REQUEST_ID), None);
+    assert_eq!(stored(&metadata, "request_id").as_deref(), Some("-8"));
+    let optional = MetadataField::<Option<u32>>::new("request_id");
+    metadata.set(optional, None);
+    assert_eq!((metadata.get(REQUEST_ID), metadata.get(optional)), (None, None));
+    assert_eq!(text_of(&metadata), r#"{"tenant":"acme"}"#);
+}
+
+#[test]
+fn what_is_no_json_is_kept_until_somebody_wants_to_write_it() {
+    let metadata = Metadata::new().with(MEAN, f64::NAN);
+    assert_eq!(metadata.get(MEAN), None);
+    let (name, document) = metadata.documents().next().unwrap();
+    assert!(document.unreadable_because().unwrap().contains("`mean` is no JSON (NaN"), "{name}");
+    let error = serde_json::to_string(&metadata).unwrap_err().to_string();
+    assert!(error.contains("the metadata field `mean`"), "{error}");
+    let mut filled = Metadata::new();
+    filled.fill_from(&metadata);
+    assert_eq!(filled, metadata);
+    assert_ne!(filled, Metadata::new());
+    assert_eq!(filled.with(MEAN, 0.5), read(r#"{"mean":0.5}"#));
+}
+
+#[test]
 fn what_does_not_fit_is_kept_by_name() {
-    let text = r#"{"conversation_id":"x","duration_ms":-1,"event_version":"new","mine":[1]}"#;
-    let metadata: Metadata = serde_json::from_str(text).unwrap();
-    assert_eq!((metadata.conversation_id, metadata.duration_ms), (None, None));
-    assert_eq!(metadata.get::<Value>("conversation_id"), Some(Value::from("x")));
+    let text = r#"{"causation_id":"x","correlation_id":7,"event_version":"new","mine":[1]}"#;
+    let metadata = read(text);
+    assert_eq!((metadata.causation_id, metadata.correlation_id.as_ref()), (None, None));
+    assert_eq!(metadata.event_version, None);
+    assert_eq!(stored(&metadata, "causation_id").as_deref(), Some(r#""x""#));
     let again: Value = serde_json::to_value(&metadata).unwrap();
     assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
 }
@@ -50,29 +103,46 @@ fn what_no_value_holds_costs_its_field_and_not_the_event() {
     for odd in odd {
         for name in ["n", "conversation_id", "correlation_id", "event_version"] {
             let text = format!(r#"{{"actor_id":1,"{name}":5,"{name}":{odd},"z":2}}"#);
-            let metadata: Metadata = serde_json::from_str(&text).unwrap();
-            assert_eq!(metadata.actor_id, Some(1));
-            assert_eq!(metadata.conversation_id, None);
-            assert_eq!(metadata.get("z"), Some(2));
-            let kept = &metadata.extra[name];
-            assert_eq!(kept.as_str(), odd, "{name}");
-            let again = serde_json::to_string(&metadata).unwrap();
+            let metadata = read(&text);
+            assert_eq!(metadata.get(ACTOR_ID), Some(1));
+            assert_eq!(metadata.get(CONVERSATION_ID), None);
+            assert_eq!(stored(&metadata, "z").as_deref(), Some("2"));
+            assert_eq!(stored(&metadata, name).as_deref(), Some(odd), "{name}");
+            let again = text_of(&metadata);
             assert!(again.contains(&format!(r#""{name}":{odd}"#)), "{again}");
         }
     }
     for key in ["$serde_json::private::RawValue", "$serde_json::private::Number"] {
-        let metadata: Metadata = serde_json::from_str(&format!(r#"{{"{key}":5}}"#)).unwrap();
-        assert_eq!(metadata.get(key), Some(5));
+        let metadata = read(&format!(r#"{{"{key}":5}}"#));
+        assert_eq!(stored(&metadata, key).as_deref(), Some("5"));
     }
-    let half: Metadata = serde_json::from_str(r#"{"a\ud800":1,"actor_id":2}"#).unwrap();
-    assert_eq!((half.actor_id, half.extra.len()), (Some(2), 1));
+    let half = read(r#"{"a\ud800":1,"actor_id":2}"#);
+    assert_eq!((half.get(ACTOR_ID), half.documents().count()), (Some(2), 2));
 }
 
 #[test]
 fn null_metadata_and_null_fields_are_absent() {
-    assert_eq!(serde_json::from_str::<Metadata>("null").unwrap(), Metadata::default());
-    let metadata: Metadata = serde_json::from_str(r#"{"actor_id":null,"x":null}"#).unwrap();
+    assert_eq!(read("null"), Metadata::default());
+    let metadata = read(r#"{"actor_id":null,"x":null}"#);
     assert_eq!(metadata, Metadata::default());
+    let mut filled = metadata;
+    filled.fill_from(&read(r#"{"actor_id":7}"#));
+    assert_eq!(filled.get(ACTOR_ID), Some(7));
+}
+
+#[test]
+fn what_an_event_decides_as_none_is_neither_stored_nor_filled() {
+    let base = read(r#"{"tenant":"b","correlation_id":"c","mine":1}"#);
+    let mut metadata = Metadata::new();
+    for name in ["tenant", "correlation_id"] {
+        metadata.set_none(name);
+        assert!(metadata.has(name));
+        assert_eq!(metadata.document(name), None);
+    }
+    assert_eq!(metadata, Metadata::new());
+    metadata.fill_from(&base);
+    assert_eq!(text_of(&metadata), r#"{"mine":1}"#);
+    assert!(!metadata.into_canonical().has("tenant"));
 }
 
 #[test]
@@ -81,29 +151,29 @@ fn every_kind_of_value_is_kept_and_of_two_fields_of_one_name_the_last() {
         "a": "\u0041", "b": true, "c": -1, "d": 1.5, "e": [1, null], "f": {"x": "y"},
         "g": 18446744073709551615, "correlation_id": "\"q\"", "causation_id": 5
     }"#;
-    let metadata: Metadata = serde_json::from_str(text).unwrap();
+    let metadata = read(text);
     assert_eq!(metadata.correlation_id.as_deref(), Some("\"q\""));
     let again: Value = serde_json::to_value(&metadata).unwrap();
     assert_eq!(again, serde_json::from_str::<Value>(text).unwrap());
     assert_eq!(again, serde_json::to_value(Metadata::deserialize(&again).unwrap()).unwrap());
 
     let id = "0193a1d4-0000-7000-8000-000000000001";
-    let twice = format!(r#"{{"causation_id": 5, "causation_id": "{id}"}}"#);
-    let metadata: Metadata = serde_json::from_str(&twice).unwrap();
-    assert_eq!((metadata.causation_id, metadata.extra.len()), (id.parse().ok(), 0));
-    let twice = format!(r#"{{"causation_id": "{id}", "causation_id": "x"}}"#);
-    let metadata: Metadata = serde_json::from_str(&twice).unwrap();
-    assert_eq!((metadata.causation_id, metadata.extra.len()), (None, 1));
+    let metadata = read(&format!(r#"{{"causation_id": 5, "causation_id": "{id}"}}"#));
+    assert_eq!((metadata.causation_id, metadata.documents().count()), (id.parse().ok(), 0));
+    let metadata = read(&format!(r#"{{"causation_id": "{id}", "causation_id": "x"}}"#));
+    assert_eq!((metadata.causation_id, metadata.documents().count()), (None, 1));
+    for (text, last) in [(r#"{"n":1,"n":2}"#, Some("2")), (r#"{"n":1,"n":null}"#, None)] {
+        assert_eq!(stored(&read(text), "n").as_deref(), last);
+    }
 }
 
 #[test]
 fn versions_are_read_from_text_and_numbers() {
-    let read = |json: &str| {
-        serde_json::from_str::<Metadata>(&format!(r#"{{"event_version":{json}}}"#)).unwrap()
-    };
+    let read = |json: &str| read(&format!(r#"{{"event_version":{json}}}"#));
     assert_eq!(read("\"2.1\"").event_version, Some(EventVersion { major: 2, minor: 1 }));
     assert_eq!(read("\"3\"").schema_version(), 3);
     assert_eq!(read("4").schema_version(), 4);
+    assert_eq!(read("4e0").schema_version(), 4);
     for bad in ["\"+1.0\"", "\"1.x\"", "\"\"", "1.5", "-1"] {
         assert_eq!(read(bad).event_version, None, "{bad}");
     }
@@ -111,24 +181,26 @@ fn versions_are_read_from_text_and_numbers() {
 
 #[test]
 fn a_name_has_one_value() {
-    let mut metadata = Metadata::new().with("event_version", "draft").with("actor_id", "x");
-    metadata.fill_from(&Metadata::new().with("actor_id", 7));
-    assert_eq!(metadata.actor_id, None, "what stands there is kept, although it does not fit");
+    let mut metadata = read(r#"{"event_version":"draft","causation_id":"x"}"#);
+    metadata.fill_from(&read(r#"{"causation_id":"0193a1d4-0000-7000-8000-000000000001"}"#));
+    assert_eq!(metadata.causation_id, None, "what stands there is kept, although it does not fit");
     metadata.event_version = Some(EventVersion::new(2));
-    let text = serde_json::to_string(&metadata).unwrap();
-    assert_eq!(text, r#"{"event_version":"2.0","actor_id":"x"}"#);
-    assert_eq!(serde_json::from_str::<Metadata>(&text).unwrap(), metadata);
+    let text = text_of(&metadata);
+    assert_eq!(text, r#"{"event_version":"2.0","causation_id":"x"}"#);
+    assert_eq!(read(&text), metadata);
+    let canonical = metadata.clone().into_canonical();
+    assert_eq!((&canonical, canonical.extra.len()), (&metadata, 1));
     let mut other = Metadata::new();
     other.event_version = Some(EventVersion::new(2));
-    other.fill_from(&Metadata::new().with("event_version", "draft"));
-    assert_eq!(serde_json::to_string(&other).unwrap(), r#"{"event_version":"2.0"}"#);
+    other.fill_from(&read(r#"{"event_version":"draft"}"#));
+    assert_eq!(text_of(&other), r#"{"event_version":"2.0"}"#);
 }
 
 #[test]
 fn filling_keeps_what_is_there() {
-    let mut metadata = Metadata::new().with("actor_id", 1).with("mine", "a");
-    metadata.fill_from(&Metadata::new().with("actor_id", 2).with("mine", "b").with("x", 3));
-    assert_eq!(metadata, Metadata::new().with("actor_id", 1).with("mine", "a").with("x", 3));
+    let mut metadata = read(r#"{"tenant":"a","correlation_id":"c"}"#);
+    metadata.fill_from(&read(r#"{"tenant":"b","correlation_id":"d","request_id":3}"#));
+    assert_eq!(metadata, read(r#"{"tenant":"a","correlation_id":"c","request_id":3}"#));
 }
 
 #[test]
@@ -136,30 +208,56 @@ fn numbers_are_read_by_their_value_and_kept_to_the_last_digit() {
     // as a program writes it, as it wrote it, and as a database that keeps values gives it back
     for text in ["1e17", "100000000000000000", "10.00E+16"] {
         let metadata = read(&format!(
-            r#"{{"conversation_id":{text},"actor_id":-{text},"duration_ms":{text}}}"#
+            r#"{{"conversation_id":{text},"actor_id":-{text},"duration_ms":{text},"n":{text}}}"#
         ));
         let expected = 100_000_000_000_000_000;
-        assert_eq!(metadata.conversation_id, Some(expected), "{text}");
-        assert_eq!(metadata.actor_id, Some(-expected), "{text}");
-        assert_eq!(metadata.duration_ms, Some(expected.unsigned_abs()), "{text}");
-        assert!(metadata.extra.is_empty());
+        assert_eq!(metadata.get(CONVERSATION_ID), Some(expected), "{text}");
+        assert_eq!(metadata.get(ACTOR_ID), Some(-expected), "{text}");
+        assert_eq!(metadata.get(DURATION_MS), Some(expected.unsigned_abs()), "{text}");
+        assert_eq!(metadata.get(MetadataField::<i64>::new("n")), Some(expected), "{text}");
+        assert_eq!(stored(&metadata, "n").as_deref(), Some(text));
     }
-    assert_eq!(Metadata::new().with("conversation_id", 1e17), read(r#"{"conversation_id":1e17}"#));
     for text in ["0.5", "5.0", "1e19", "-1e400", "9223372036854775808", "true", "\"5\""] {
         let metadata = read(&format!(r#"{{"conversation_id":{text},"n":{text}}}"#));
-        assert_eq!(metadata.conversation_id, None, "{text}");
-        assert_eq!(metadata.document("n").unwrap().as_str(), text);
+        assert_eq!(metadata.get(CONVERSATION_ID), None, "{text}");
+        for name in ["conversation_id", "n"] {
+            assert_eq!(stored(&metadata, name).as_deref(), Some(text));
+        }
     }
     let (a, b) = (r#"{"n":18446744073709551616}"#, r#"{"n":18446744073709551617}"#);
     assert_ne!(read(a), read(b));
-    assert_eq!(read(b).get::<u128>("n"), Some((1 << 64) + 1));
+    assert_eq!(read(b).get(MetadataField::<u128>::new("n")), Some((1 << 64) + 1));
+}
+
+#[test]
+fn integers_of_fields_that_were_typed_once_are_stored_as_they_were() {
+    let canonical = |text: &str| Payload::of(&read(text)).unwrap().canonical().unwrap();
+    let cases = [
+        ("conversation_id", "1e3", "1000"),
+        ("actor_id", "-10.00E+1", "-100"),
+        ("execution_order", "0.05e2", "5"),
+        ("duration_ms", "1E19", "10000000000000000000"),
+        ("retry_count", "4e9", "4000000000"),
+        // no value of the type that the field had
+        ("conversation_id", "1e19", "10000000000000000000.0"),
+        ("duration_ms", "-1e0", "-1.0"),
+        ("retry_count", "5e9", "5000000000.0"),
+        ("actor_id", "1.0", "1.0"),
+        ("actor_id", "\"1e3\"", "\"1e3\""),
+        // a float
+        ("n", "1e3", "1000.0"),
+    ];
+    for (name, text, expected) in cases {
+        let stored = canonical(&format!(r#"{{"{name}":{text}}}"#));
+        assert_eq!(stored.as_str(), format!(r#"{{"{name}":{expected}}}"#));
+    }
 }
 
 #[test]
 fn equality_knows_no_order_of_fields() {
-    let a = Metadata::new().with("a", 1).with("b", "x").with("actor_id", 2);
-    let b = Metadata::new().with("actor_id", 2).with("b", "x").with("a", 1.0);
+    let a = read(r#"{"a":1,"b":"x","actor_id":2}"#);
+    let b = read(r#"{"actor_id":2,"b":"x","a":1.0}"#);
     assert_eq!(a, b);
     assert_eq!(read(r#"{"x":{"b":1,"a":[1e2]}}"#), read(r#"{"x":{"a":[100.0],"b":1}}"#));
-    assert_ne!(a, b.with("c", 0));
+    assert_ne!(a, b.with(REQUEST_ID, 0));
 }

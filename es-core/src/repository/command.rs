@@ -147,6 +147,9 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
 
     /// Metadata for every event of this command, where the event itself sets none.
     ///
+    /// Where nobody says what the events belong to (no event, command, repository or cause has a
+    /// `correlation_id`), they get the id of the first of them.
+    ///
     /// Fields that an earlier call set are kept if they are absent in `metadata`.
     pub fn metadata(mut self, mut metadata: Metadata) -> Self {
         metadata.fill_from(&self.metadata);
@@ -211,7 +214,7 @@ where
         if events.is_empty() {
             return self.nothing_to_do(loaded).await;
         }
-        let encoded = encode_events(&events, base, &repository.environment)?;
+        let encoded = encode_events(&events, base.clone(), &mut None, &repository.environment)?;
         let correlation_id =
             encoded.new.last().and_then(|event| event.metadata.correlation_id.clone());
         let expected = match self.expected {

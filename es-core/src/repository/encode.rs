@@ -2,7 +2,7 @@
 
 use super::error::ExecuteError;
 use crate::append::InvalidRequest;
-use crate::envelope::NewEvent;
+use crate::envelope::{EventId, NewEvent};
 use crate::environment::Environment;
 use crate::event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
 use crate::metadata::{EventVersion, Metadata};
@@ -38,7 +38,9 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
     }
 }
 
-/// Turns decided events into storable ones: ids, schema versions, and metadata from `base`.
+/// Turns decided events into storable ones: ids, schema versions, and metadata from `base`. Where
+/// nobody names a correlation, it is the id of the append's first event, which `root` passes on from
+/// one list of events to the next.
 ///
 /// Each is read back at once, in the form that every store may give back, and written again: an event
 /// that was acknowledged must never make its aggregate unreadable, what it says must not be lost, and
@@ -46,7 +48,8 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
 /// that form, too.
 pub(crate) fn encode_events<E: Event>(
     events: &[E],
-    base: &Metadata,
+    mut base: Metadata,
+    root: &mut Option<EventId>,
     environment: &Environment,
 ) -> Result<Encoded<E>, EncodeFailure> {
     let mut encoded = Encoded { new: Vec::new(), stored: Vec::new() };
@@ -55,14 +58,18 @@ pub(crate) fn encode_events<E: Event>(
         let mut own = Metadata::default();
         let written = event.encode(&mut own).map_err(EncodeFailure::Encode)?;
         let event_id = environment.event_ids.next_id();
+        let root = root.get_or_insert(event_id);
+        if !base.has("correlation_id") {
+            base.correlation_id = Some(root.to_string());
+        }
         // in the words of the append, which refuses the same
         let payload = written.canonical().map_err(|problem| {
             let (event_type, part) = (kind.name.to_owned(), "payload");
             EncodeFailure::Invalid(InvalidRequest::Content { event_type, event_id, part, problem })
         })?;
-        let metadata = filled(own.clone(), kind, base);
+        let metadata = filled(own.clone(), kind, &base);
         let stored = read_back::<E>(kind, &payload, &metadata)?;
-        check_unchanged(&stored, (&written, own), &metadata, base)?;
+        check_unchanged(&stored, (&written, own), &metadata, &base)?;
         encoded.stored.push(stored);
         encoded.new.push(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata));
     }
@@ -81,17 +88,12 @@ fn read_back<E: Event>(
     payload: &Payload,
     metadata: &Metadata,
 ) -> Result<E, EncodeFailure> {
-    // standard fields have one form only
-    let read = match metadata.extra.is_empty() {
-        true => None,
-        false => Payload::of(metadata).ok().and_then(|text| text.canonical().ok()),
-    };
-    let read = read.and_then(|text| text.decode::<Metadata>().ok());
+    let metadata = &metadata.clone().into_canonical();
     let stored = E::decode(StoredEvent {
         event_type: kind.name,
         schema_version: kind.schema_version,
         payload: payload.as_raw(),
-        metadata: read.as_ref().unwrap_or(metadata),
+        metadata,
     });
     stored.map_err(|source| EncodeFailure::Unreadable { event_type: kind.name, source })
 }

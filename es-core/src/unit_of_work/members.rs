@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, stream_of};
 use crate::append::{Appended, InvalidRequest};
-use crate::envelope::NewEvent;
+use crate::envelope::{EventId, NewEvent};
 use crate::environment::Environment;
 use crate::metadata::Metadata;
 use crate::read::ReadStream;
@@ -113,6 +113,8 @@ pub struct Evolving<'a> {
 #[expect(missing_debug_implementations, reason = "only this module can make one")]
 pub struct Encoding<'a> {
     pub(super) base: &'a Metadata,
+    /// The first event of all members.
+    pub(super) root: Option<EventId>,
     pub(super) environment: &'a Environment,
     pub(super) lists: Vec<Vec<NewEvent>>,
 }
@@ -166,8 +168,9 @@ impl<A: Aggregate> Members for Member<A> {
         if let Some(repository) = &self.repository {
             base.fill_from(repository.base());
         }
-        let Encoded { new, stored } = encode_events(&events, &base, encoding.environment)
-            .map_err(|failure| EncodingFailure(Failure::Event(failure)))?;
+        let Encoded { new, stored } =
+            encode_events(&events, base, &mut encoding.root, encoding.environment)
+                .map_err(|failure| EncodingFailure(Failure::Event(failure)))?;
         encoding.lists.push(new);
         Ok(stored)
     }

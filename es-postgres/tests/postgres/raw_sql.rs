@@ -117,7 +117,8 @@ async fn rows_inserted_by_hand_are_read_whatever_stands_in_them() {
     let times: Vec<_> = page.events.iter().map(|event| event.recorded_at).collect();
     let (earliest, latest) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
     assert_eq!(times, [earliest, latest, earliest, latest, earliest]);
-    assert_eq!(page.events[3].metadata.get::<String>("conversation_id").unwrap(), "text");
+    let metadata = &page.events[3].metadata;
+    assert_eq!(metadata.document("conversation_id").unwrap().as_str(), "\"text\"");
     assert_eq!(page.events[0].payload.as_str(), "1.50");
     assert_eq!(store.read_log(&ReadLog::from_start()).await.unwrap().events.len(), 6);
     let key = crate::support::key("by hand");

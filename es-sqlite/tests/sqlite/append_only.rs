@@ -185,7 +185,7 @@ async fn a_row_inserted_by_hand_is_an_event_like_any_other() {
             "INSERT INTO execution_events (event_id, aggregate_type, aggregate_id,
                 aggregate_version, event_type, event_data, metadata, created_at)
              VALUES ('A0000000-0000-4000-8000-00000000000B', 'posting', '12345', 2,
-                'posting_terminal', ' [1, 2] ', '{\"actor_id\": 74}', '2025-11-19 10:00:00')",
+                'posting_terminal', ' [1, 2] ', '{\"tenant\": 74}', '2025-11-19 10:00:00')",
             [],
         )
         .unwrap();
@@ -196,7 +196,7 @@ async fn a_row_inserted_by_hand_is_an_event_like_any_other() {
     assert_eq!(events[0].event_id.as_uuid().get_version_num(), 4);
     assert_eq!(events[1].event_id.to_string(), "a0000000-0000-4000-8000-00000000000b");
     assert_eq!(events[1].recorded_at.to_string(), "2025-11-19T10:00:00.000000Z");
-    assert_eq!(events[1].metadata.actor_id, Some(74));
+    assert_eq!(events[1].metadata.document("tenant").unwrap().as_str(), "74");
     let next = append_one(&store, "posting/12345", event("after")).await;
     assert_eq!(next.streams[0].version(), StreamVersion::new(3));
 }

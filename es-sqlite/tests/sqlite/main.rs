@@ -5,6 +5,7 @@
 mod append_only;
 mod backup;
 mod coalescing;
+mod correlation;
 mod failures;
 mod files;
 mod growth;

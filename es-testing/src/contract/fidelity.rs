@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use es_core::{
-    AppendError, AppendRequest, Clock, EventId, EventVersion, InvalidRequest, Metadata, NewEvent,
-    Payload, RecordedEvent, check_json,
+    AppendError, AppendRequest, Clock, EventId, EventVersion, InvalidRequest, Metadata,
+    MetadataField, NewEvent, Payload, RecordedEvent, check_json,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::documents::document;
 pub(super) use super::named::generated_names_come_back_or_are_refused;
 use super::parts::*;
 use crate::fixture::Fixture;
+
+const CONVERSATION_ID: MetadataField<i64> = MetadataField::new("conversation_id");
+const ACTOR_ID: MetadataField<i64> = MetadataField::new("actor_id");
 
 /// Writes the events one by one and checks that each face returns them as they were.
 async fn come_back(store: &Store, written: Vec<NewEvent>) {
@@ -103,32 +106,34 @@ pub(super) async fn payloads_come_back_as_the_same_value(fixture: &dyn Fixture) 
 
 pub(super) async fn metadata_comes_back_equal(fixture: &dyn Fixture) {
     let cause: EventId = new_id();
-    let full = Metadata {
-        conversation_id: Some(9184),
-        actor_id: Some(i64::MIN),
-        execution_order: Some(i64::MAX),
-        duration_ms: Some(u64::MAX),
-        retry_count: Some(u32::MAX),
-        causation_id: Some(cause),
-        correlation_id: Some("workflow_3001_posting_12345".to_owned()),
-        event_version: Some(EventVersion { major: 2, minor: 1 }),
-        ..Metadata::default()
+    let mut full = Metadata::new()
+        .with(CONVERSATION_ID, 9184)
+        .with(ACTOR_ID, i64::MIN)
+        .with(MetadataField::new("execution_order"), i64::MAX)
+        .with(MetadataField::new("duration_ms"), u64::MAX)
+        .with(MetadataField::new("retry_count"), u32::MAX);
+    full.causation_id = Some(cause);
+    full.correlation_id = Some("workflow_3001_posting_12345".to_owned());
+    full.event_version = Some(EventVersion { major: 2, minor: 1 });
+    let documents = |fields: Value| -> Metadata {
+        let read = Payload::from(fields).decode();
+        read.expect("the scenario's fields are an object")
     };
     let written = [
         Metadata::new(),
         full.clone(),
-        full.with("tenant", "Straße \u{1f600} \"'\\")
-            .with("nested", json!({"a": [1, null, {"b": 0.1}]})),
-        Metadata::new().with("conversation_id", "not a number").with("event_version", "new"),
-        Metadata::new().with("large", 9_007_199_254_740_993_u64).with("correlation_id", ""),
-        Metadata::new().with("key with spaces, é and \"quotes\"", false),
+        full.with(MetadataField::new("tenant"), "Straße \u{1f600} \"'\\")
+            .with(MetadataField::new("nested"), json!({"a": [1, null, {"b": 0.1}]})),
+        documents(json!({"conversation_id": "not a number", "event_version": "new"})),
+        documents(json!({"large": 9_007_199_254_740_993_u64, "correlation_id": ""})),
+        documents(json!({"key with spaces, é and \"quotes\"": false})),
     ];
     let events = written.into_iter().map(|metadata| event(1).with_metadata(metadata));
     come_back(&fixture.store(), events.collect()).await;
 }
 
-/// A standard field is typed by the value of its number, in whichever spelling it was written or is
-/// given back, unless that has a point; others keep every digit.
+/// A field is read by the value of its number, in whichever spelling it was written or is given back,
+/// unless that has a point; each keeps every digit.
 pub(super) async fn numbers_in_metadata_come_back_to_the_last_digit(fixture: &dyn Fixture) {
     let numbers = [
         "1e17",
@@ -150,10 +155,13 @@ pub(super) async fn numbers_in_metadata_come_back_to_the_last_digit(fixture: &dy
             "1e17" | "100000000000000000" | "10.00E+16" => Some(100_000_000_000_000_000),
             _ => None,
         };
-        assert_eq!(metadata.conversation_id, typed, "{number} is read by its value");
+        assert_eq!(metadata.get(CONVERSATION_ID), typed, "{number} is read by its value");
         event(1).with_metadata(metadata)
     });
-    let by_value = event(1).with_metadata(Metadata::new().with("actor_id", 1e17).with("n", 1e17));
+    let by_value = Metadata::new()
+        .with(MetadataField::new("actor_id"), 1e17)
+        .with(MetadataField::new("n"), 1e17);
+    let by_value = event(1).with_metadata(by_value);
     come_back(&fixture.store(), written.into_iter().chain([by_value]).collect()).await;
 }
 

@@ -1,7 +1,9 @@
 //! Appends that are sent again under the same key.
 
 use es_core::append::KeyDifference;
-use es_core::{AppendError, AppendRequest, Appended, Metadata, NewEvent, Payload, StreamId};
+use es_core::{
+    AppendError, AppendRequest, Appended, Metadata, MetadataField, NewEvent, Payload, StreamId,
+};
 use futures_util::future::BoxFuture;
 
 use super::parts::*;
@@ -185,19 +187,20 @@ pub(super) async fn other_streams_are_refused(fixture: &dyn Fixture) {
 }
 
 pub(super) async fn ids_and_metadata_do_not_count(fixture: &dyn Fixture) {
+    const ATTEMPT: MetadataField<u32> = MetadataField::new("attempt");
     let (store, account) = (fixture.store(), stream("1"));
     let with = |text: &str, metadata: Metadata| {
         let payload = es_core::Payload::parse(text.to_owned()).expect("the text is JSON");
         let event = NewEvent::new(new_id(), "amount_paid_in", payload).with_metadata(metadata);
         AppendRequest::to(account.clone(), NONE, vec![event]).with_key(key("k"))
     };
-    let metadata = Metadata::new().with("actor_id", 1).with("retry_count", 0);
+    let metadata = Metadata::new().with(MetadataField::new("tenant"), "a").with(ATTEMPT, 0);
     let first = accepted(&store, with(r#"{"number":1,"of":[1,2]}"#, metadata.clone())).await;
     fixture.clock().step(std::time::Duration::from_secs(60));
     let repeats = [
         ("the same text", r#"{"number":1,"of":[1,2]}"#, metadata.clone()),
         ("another order of keys", r#"{ "of": [1, 2], "number": 1 }"#, metadata.clone()),
-        ("other metadata", r#"{"number":1,"of":[1,2]}"#, metadata.with("retry_count", 1)),
+        ("other metadata", r#"{"number":1,"of":[1,2]}"#, metadata.with(ATTEMPT, 1)),
         ("no metadata", r#"{"number":1,"of":[1,2]}"#, Metadata::new()),
     ];
     for (what, text, metadata) in repeats {
@@ -208,7 +211,7 @@ pub(super) async fn ids_and_metadata_do_not_count(fixture: &dyn Fixture) {
     }
     let kept = read(&store, &account).await;
     assert_eq!(
-        kept[0].metadata.get("retry_count"),
+        kept[0].metadata.get(ATTEMPT),
         Some(0),
         "a repeat must not change the metadata of the first append"
     );

@@ -24,10 +24,17 @@ fn with(payload: Payload) -> NewEvent {
     NewEvent::new(new_id(), "amount_paid_in", payload)
 }
 
+/// Metadata with this one field.
+fn metadata(name: &str, document: impl Into<Payload>) -> Metadata {
+    let mut metadata = Metadata::new();
+    metadata.set_document(name, document);
+    metadata
+}
+
 /// Metadata of exactly this many bytes.
 fn metadata_of(bytes: usize) -> Metadata {
     let frame = r#"{"note":""}"#.len();
-    Metadata::new().with("note", "x".repeat(bytes - frame))
+    metadata("note", json!("x".repeat(bytes - frame)))
 }
 
 /// An event of which payload and metadata have exactly the allowed size once they are stored.
@@ -37,9 +44,8 @@ fn spaced(limits: &Limits) -> NewEvent {
         let text = "x".repeat(bytes - r#"["",1]"#.len());
         raw(format!("{space}[{space}\"{text}\" ,\n{space}1\t]"))
     };
-    let mut metadata = Metadata::new();
-    metadata.set("note", array(limits.metadata_bytes - r#"{"note":}"#.len()));
-    with(array(limits.payload_bytes)).with_metadata(metadata)
+    let note = array(limits.metadata_bytes - r#"{"note":}"#.len());
+    with(array(limits.payload_bytes)).with_metadata(metadata("note", note))
 }
 
 /// The largest number of events of the largest payload that an append can hold, with empty
@@ -87,7 +93,7 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
         ("a payload nested too deeply", last(with(nested(limits.depth + 1)))),
         ("U+0000 in a payload", last(with(raw(r#"{"a":["b\u0000"]}"#.to_owned())))),
         ("U+0000 in a key", last(with(raw(r#"{"a\u0000":1}"#.to_owned())))),
-        ("U+0000 in metadata", last(event(3).with_metadata(Metadata::new().with("note", "\0")))),
+        ("U+0000 in metadata", last(event(3).with_metadata(metadata("note", json!("\0"))))),
         ("half a surrogate pair", last(with(raw(r#""\ud800""#.to_owned())))),
         ("an exponent beyond a double", last(with(raw("[1e309]".to_owned())))),
         (
@@ -100,9 +106,9 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
         ),
         (
             "a reserved key in metadata",
-            last(event(3).with_metadata(
-                Metadata::new().with("x", json!({"$serde_json::private::RawValue": 5})),
-            )),
+            last(
+                event(3).with_metadata(metadata("x", json!({"$serde_json::private::RawValue": 5}))),
+            ),
         ),
         (
             "two members of one name",
@@ -110,17 +116,16 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
         ),
         (
             "two members of one name in metadata",
-            last(event(3).with_metadata({
-                let mut metadata = Metadata::new();
-                metadata.set("x", raw(r#"{"by":1,"to":2,"by":1}"#.to_owned()));
-                metadata
-            })),
+            last(
+                event(3).with_metadata(metadata("x", raw(r#"{"by":1,"to":2,"by":1}"#.to_owned()))),
+            ),
         ),
         (
-            "a conversation that is too long for an index",
-            last(event(3).with_metadata(
-                Metadata::new().with("conversation_id", "c".repeat(Limits::CONVERSATION_BYTES)),
-            )),
+            "a field that is too long for its index",
+            last(event(3).with_metadata(metadata(
+                Limits::INDEXED_METADATA[0],
+                json!("c".repeat(Limits::INDEXED_BYTES)),
+            ))),
         ),
         ("numbers that grow beyond the limit", {
             let numbers = vec!["1e300"; limits.payload_bytes / 300 + 1];

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use es_core::{
-    AppendError, AppendRequest, EventFilter, EventId, IdempotencyKey, Limits, Metadata, NewEvent,
-    Position, ReadLog, RecordedEvent, Snapshot, SnapshotStore, StreamId, StreamVersion, Timestamp,
+    AppendError, AppendRequest, EventFilter, EventId, IdempotencyKey, Limits, Metadata,
+    MetadataField, NewEvent, Position, ReadLog, RecordedEvent, Snapshot, SnapshotStore, StreamId,
+    StreamVersion, Timestamp,
 };
 use serde_json::json;
 
@@ -53,11 +54,8 @@ async fn generated(
         if used.contains(&stream) {
             continue;
         }
-        let metadata = Metadata {
-            correlation_id: Some(id.clone()),
-            actor_id: Some(rng.i64(..)),
-            ..Metadata::default()
-        };
+        let mut metadata = Metadata::new().with(MetadataField::new("number"), rng.i64(..));
+        metadata.correlation_id = Some(id.clone());
         let event = typed_event(&event_type, batch.len() as u64).with_metadata(metadata);
         let request = AppendRequest::to(stream.clone(), NONE, vec![event.clone()]);
         match request.check(limits) {

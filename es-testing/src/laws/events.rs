@@ -207,7 +207,7 @@ impl Stored {
         let kind = event.event_type();
         let mut metadata = Metadata::new();
         let payload = event.encode(&mut metadata).map_err(|error| chain(&error))?;
-        if metadata.get::<Payload>("event_version").is_some() {
+        if metadata.document("event_version").is_some() {
             return Err("encoding sets the schema version, which the caller sets".to_owned());
         }
         metadata.event_version = Some(EventVersion::new(kind.schema_version));

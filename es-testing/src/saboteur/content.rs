@@ -50,18 +50,22 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
         }),
         rewriting("reads_numbers_in_metadata_as_doubles", |part| {
             for event in &mut part.events {
-                for value in event.metadata.extra.values_mut() {
+                let written = event.metadata.clone();
+                for (name, value) in written.documents() {
                     if let Ok(number) = value.decode::<f64>()
                         && let Ok(double) = Payload::of(&number)
                     {
-                        *value = double;
+                        event.metadata.set_document(name, double);
                     }
                 }
             }
         }),
         rewriting("drops_free_metadata", |part| {
             for event in &mut part.events {
-                event.metadata.extra.clear();
+                let written = event.metadata.clone();
+                for (name, _) in written.documents() {
+                    event.metadata.set_document(name, Value::Null);
+                }
             }
         }),
         rewriting("drops_the_cause", |part| {

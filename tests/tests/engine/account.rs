@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use es_core::{
-    Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, NewEvent, Payload,
-    Repository, Snapshotted, StreamId,
+    Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, MetadataField,
+    NewEvent, Payload, ReadStream, RecordedEvent, Repository, Snapshotted, StreamId,
 };
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
@@ -58,6 +58,9 @@ impl Account {
     }
 }
 
+/// Who the account belongs to.
+pub(crate) const TENANT: MetadataField<String> = MetadataField::new("tenant");
+
 pub(crate) fn store() -> Arc<MemoryStore> {
     Arc::new(MemoryStore::new())
 }
@@ -72,6 +75,10 @@ pub(crate) fn id(text: &str) -> String {
 
 pub(crate) fn stream(text: &str) -> StreamId {
     StreamId::new("account", text).unwrap()
+}
+
+pub(crate) async fn events(store: &MemoryStore, account: &str) -> Vec<RecordedEvent> {
+    store.read_stream(&ReadStream::new(stream(account))).await.unwrap().events
 }
 
 /// Another writer deposits, at once: a memory store never waits.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use es_core::projection::{ApplyError, Definition, Projection};
 use es_core::{
-    Aggregate, Event, EventFilter, EventStore, ExecuteError, Metadata, Payload, ReadStream,
-    RecordedEvent, Repository, SnapshotQueue, SnapshotStore, Snapshotted, StreamVersion,
+    Aggregate, Event, EventFilter, EventStore, ExecuteError, Metadata, MetadataField, Payload,
+    ReadStream, RecordedEvent, Repository, SnapshotQueue, SnapshotStore, Snapshotted,
+    StreamVersion,
 };
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -279,7 +280,7 @@ enum LabelEvent {
         #[event(metadata)]
         owner: Owner,
         #[event(metadata)]
-        conversation_id: Option<i64>,
+        order_id: Option<i64>,
         #[event(metadata)]
         note: Option<String>,
     },
@@ -314,7 +315,7 @@ async fn an_event_that_is_read_back_as_another_one_is_not_written() {
     let labels: Repository<Labels> = Repository::new(store.clone());
     let owner = |owner: &str| LabelEvent::OwnerNoted {
         owner: Owner(owner.to_owned()),
-        conversation_id: None,
+        order_id: None,
         note: None,
     };
     for (event, part, told) in [
@@ -340,13 +341,17 @@ async fn an_event_that_is_read_back_as_another_one_is_not_written() {
 
 #[tokio::test]
 async fn a_field_that_an_event_decides_as_none_is_not_filled_from_the_command() {
+    const REQUEST_ID: MetadataField<u64> = MetadataField::new("request_id");
     let store = Arc::new(MemoryStore::new());
     let labels: Repository<Labels> = Repository::new(store.clone());
-    let base = Metadata::new().with("conversation_id", 7).with("note", "b").with("actor_id", 8);
+    let base = Metadata::new()
+        .with(MetadataField::new("order_id"), 7)
+        .with(MetadataField::new("note"), "b")
+        .with(REQUEST_ID, 8);
     let labels = labels.with_metadata(base);
-    let noted = |conversation_id, note: Option<&str>| LabelEvent::OwnerNoted {
+    let noted = |order_id, note: Option<&str>| LabelEvent::OwnerNoted {
         owner: Owner("b".to_owned()),
-        conversation_id,
+        order_id,
         note: note.map(str::to_owned),
     };
     let decided = [noted(None, None), noted(Some(1), Some("a"))];
@@ -357,9 +362,9 @@ async fn a_field_that_an_event_decides_as_none_is_not_filled_from_the_command() 
     assert_eq!(labels.load(&id()).await.unwrap().state.0, decided);
     let stream = ReadStream::new("labels/m".parse().unwrap());
     let stored = store.read_stream(&stream).await.unwrap().events;
-    let filled = stored.iter().map(|event| event.metadata.actor_id);
+    let filled = stored.iter().map(|event| event.metadata.get(REQUEST_ID));
     assert_eq!(Vec::from_iter(filled), [Some(8), Some(8)]);
-    assert!(!stored[0].metadata.extra.contains_key("note"));
+    assert_eq!(stored[0].metadata.document("note"), None);
 }
 
 #[tokio::test]

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use es_core::environment::Jitter;
 use es_core::{
     DecodeError, Environment, EventStore, EventVersion, ExecuteError, ExpectedVersion,
-    IdempotencyKey, LoadError, Metadata, ReadStream, RecordedEvent, Retry, StoreErrorKind,
-    StreamVersion,
+    IdempotencyKey, LoadError, Metadata, MetadataField, Retry, StoreErrorKind, StreamVersion,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -18,9 +17,7 @@ use serde_json::json;
 
 use super::account::*;
 
-async fn events(store: &MemoryStore, account: &str) -> Vec<RecordedEvent> {
-    store.read_stream(&ReadStream::new(stream(account))).await.unwrap().events
-}
+const REQUEST_ID: MetadataField<u64> = MetadataField::new("request_id");
 
 fn key(text: &str) -> IdempotencyKey {
     IdempotencyKey::new(text).unwrap()
@@ -203,41 +200,6 @@ async fn a_store_that_fails_before_writing_is_told_with_its_kind() {
 }
 
 #[tokio::test]
-async fn causation_and_correlation_flow_from_event_to_command() {
-    let store = store();
-    let accounts = accounts(&store);
-    let deposit = |account: &Account| account.deposit(1);
-    let root = Metadata { correlation_id: Some("c-1".into()), ..Metadata::new() };
-    accounts.update(&id("a"), deposit).metadata(root).await.unwrap();
-    let cause = events(&store, "a").await.remove(0);
-    accounts.update(&id("b"), deposit).caused_by(&cause).await.unwrap();
-    accounts.clone().caused_by(&cause).update(&id("c"), deposit).await.unwrap();
-    for account in ["b", "c"] {
-        let metadata = &events(&store, account).await[0].metadata;
-        assert_eq!(metadata.causation_id, Some(cause.event_id));
-        assert_eq!(metadata.correlation_id.as_deref(), Some("c-1"));
-    }
-    slip_in(&store, "d", 1);
-    let uncorrelated = events(&store, "d").await.remove(0);
-    accounts.update(&id("e"), deposit).caused_by(&uncorrelated).await.unwrap();
-    let metadata = &events(&store, "e").await[0].metadata;
-    assert_eq!(metadata.correlation_id, Some(uncorrelated.event_id.to_string()));
-}
-
-#[tokio::test]
-async fn an_answer_is_the_cause_of_the_next_command() {
-    let store = store();
-    let accounts = accounts(&store);
-    let root = Metadata { correlation_id: Some("c-1".into()), ..Metadata::new() };
-    let deposit = |_: &Account| [MoneyDeposited { cents: 1 }, MoneyDeposited { cents: 2 }];
-    let first = accounts.record(&id("a"), deposit).metadata(root).await.unwrap();
-    accounts.record(&id("b"), deposit).caused_by(first.cause().unwrap()).await.unwrap();
-    let (cause, caused) = (events(&store, "a").await, events(&store, "b").await);
-    assert_eq!(caused[0].metadata.causation_id, Some(cause[1].event_id));
-    assert_eq!(caused[0].metadata.correlation_id.as_deref(), Some("c-1"));
-}
-
-#[tokio::test]
 async fn what_the_caller_saw_must_be_there_still() {
     let store = store();
     let accounts = accounts(&store);
@@ -269,11 +231,12 @@ async fn a_cause_stays_whatever_metadata_follows() {
     let accounts = accounts(&store);
     slip_in(&store, "a", 1);
     let cause = events(&store, "a").await.remove(0);
-    let caused = accounts.caused_by(&cause).with_metadata(Metadata::new().with("tenant", "t-1"));
+    let tenant = Metadata::new().with(TENANT, "t-1".to_owned());
+    let caused = accounts.caused_by(&cause).with_metadata(tenant);
     caused.update(&id("b"), |account| account.deposit(1)).await.unwrap();
     let metadata = &events(&store, "b").await[0].metadata;
     assert_eq!(metadata.causation_id, Some(cause.event_id));
-    assert_eq!(metadata.get("tenant"), Some("t-1".to_owned()));
+    assert_eq!(metadata.get(TENANT).as_deref(), Some("t-1"));
 }
 
 fn faulty() -> (Arc<MemoryStore>, Arc<FaultStore>, es_core::Repository<Account>) {
@@ -357,12 +320,13 @@ async fn a_refusal_because_of_what_the_same_command_did_is_a_repeat() {
 async fn a_metadata_field_that_does_not_fit_makes_nothing_unreadable() {
     let store = store();
     let accounts = accounts(&store);
-    let odd = Metadata::new().with("event_version", "draft").with("conversation_id", "x");
+    let odd = r#"{"event_version":"draft","causation_id":"x"}"#;
+    let odd: Metadata = serde_json::from_str(odd).unwrap();
     accounts.update(&id("a"), |account| account.deposit(1)).metadata(odd).await.unwrap();
     assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 1);
     let metadata = &events(&store, "a").await[0].metadata;
     assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
-    assert_eq!(metadata.get("conversation_id"), Some("x".to_owned()));
+    assert_eq!(metadata.document("causation_id").unwrap().as_str(), r#""x""#);
     let again: Metadata = serde_json::from_str(&serde_json::to_string(metadata).unwrap()).unwrap();
     assert_eq!(again, *metadata);
 }
@@ -404,13 +368,26 @@ async fn an_event_that_is_no_json_is_not_written() {
 }
 
 #[tokio::test]
+async fn metadata_that_are_no_json_are_refused_by_the_name_of_the_field() {
+    const MEAN: MetadataField<f64> = MetadataField::new("mean");
+    let store = store();
+    let metadata = Metadata::new().with(MEAN, f64::INFINITY);
+    let refused = accounts(&store).update(&id("a"), |account| account.deposit(1));
+    let error = refused.metadata(metadata).retries(3).await.unwrap_err();
+    assert!(matches!(error, ExecuteError::Invalid(_)), "{error:?}");
+    assert!(error.to_string().contains("the metadata field `mean` is no JSON"), "{error}");
+    assert_eq!(events(&store, "a").await, []);
+}
+
+#[tokio::test]
 async fn the_state_that_is_answered_is_the_state_that_is_loaded() {
     let store = store();
     let stations = es_core::Repository::<Station>::new(store.clone());
     let measure = |_: &Station| Measured::TemperatureMeasured { celsius: 1.0, duration_ms: None };
     // the event decides that there is none, whatever the command's metadata says
     for duration in [json!(77), json!("soon")] {
-        let metadata = Metadata::new().with("duration_ms", duration);
+        let mut metadata = Metadata::new();
+        metadata.set_document("duration_ms", duration);
         let executed = stations.record(&id("s"), measure).metadata(metadata).await.unwrap();
         assert_eq!(executed.state, stations.load(&id("s")).await.unwrap().state);
         assert_eq!(executed.state.spent, 0);
@@ -420,13 +397,13 @@ async fn the_state_that_is_answered_is_the_state_that_is_loaded() {
 #[tokio::test]
 async fn metadata_of_the_command_stands_before_that_of_the_repository() {
     let store = store();
-    let base = Metadata::new().with("tenant", "t").with("actor_id", 1);
+    let base = Metadata::new().with(TENANT, "t".to_owned()).with(REQUEST_ID, 1);
     let accounts = accounts(&store).with_metadata(base);
-    let own = Metadata::new().with("actor_id", 2);
+    let own = Metadata::new().with(REQUEST_ID, 2);
     accounts.update(&id("a"), |account| account.deposit(1)).metadata(own).await.unwrap();
     let metadata = &events(&store, "a").await[0].metadata;
-    assert_eq!(metadata.actor_id, Some(2));
-    assert_eq!(metadata.get("tenant"), Some("t".to_owned()));
+    assert_eq!(metadata.get(REQUEST_ID), Some(2));
+    assert_eq!(metadata.get(TENANT).as_deref(), Some("t"));
     assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
 }
 

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use es_core::{
-    ExecuteError, IdempotencyKey, InvalidRequest, Member, PageLimit, Repository, StoreErrorKind,
-    UnitOfWork,
+    ExecuteError, IdempotencyKey, InvalidRequest, Member, Metadata, PageLimit, Repository,
+    StoreErrorKind, UnitOfWork,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, FaultStore};
@@ -99,7 +99,8 @@ async fn nothing_to_do_writes_nothing_and_a_member_without_events_is_left_out() 
 #[tokio::test]
 async fn shapes_nest_and_members_of_a_repository_bring_its_metadata() {
     let (store, accounts) = funded();
-    let tagged = accounts.clone().with_metadata(es_core::Metadata::new().with("tenant", "t"));
+    let tenant = Metadata::new().with(TENANT, "t".to_owned());
+    let tagged = accounts.clone().with_metadata(tenant);
     let from = Member::of(&tagged, id("a"));
     let executed = UnitOfWork::new(store)
         .decide((from, vec![member("b"), member("c")]), |(from, to)| {
@@ -113,7 +114,7 @@ async fn shapes_nest_and_members_of_a_repository_bring_its_metadata() {
     let history: Vec<_> = accounts.history(&id("a")).try_collect().await.unwrap();
     let (recorded, event) = history.last().unwrap();
     assert_eq!(*event, MoneyWithdrawn { cents: 20 });
-    assert_eq!(recorded.metadata.get("tenant"), Some("t".to_owned()));
+    assert_eq!(recorded.metadata.get(TENANT).as_deref(), Some("t"));
 }
 
 #[tokio::test]

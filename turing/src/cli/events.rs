@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{
-    EventStoreExt, Metadata, Payload, ReadStream, RecordedEvent, StreamId, StreamVersion,
-};
+use es_core::{EventStoreExt, Payload, ReadStream, RecordedEvent, StreamId, StreamVersion};
 use futures_util::{TryStreamExt, pin_mut};
 use serde_json::json;
 use serde_json::value::RawValue;
+use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};
 
 use super::output::{Output, shown};
 use super::telling::tell;
@@ -88,13 +87,14 @@ fn row([version, at, event, conversation, took]: [String; 5]) -> String {
 }
 
 fn facts(event: &RecordedEvent) -> [String; 5] {
-    let Metadata { conversation_id, duration_ms, .. } = &event.metadata;
+    let (conversation_id, duration) =
+        (event.metadata.get(CONVERSATION_ID), event.metadata.get(DURATION_MS));
     [
         event.version.to_string(),
         event.recorded_at.to_string(),
         shown(event.event_type.as_str(), 60),
         conversation_id.map_or_else(String::new, |id| id.to_string()),
-        duration_ms.map_or_else(String::new, |duration| format!("{duration} ms")),
+        duration.map_or_else(String::new, |duration| format!("{duration} ms")),
     ]
 }
 

@@ -9,6 +9,7 @@ use es_core::{
 use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
 use serde_json::json;
+use turing_domain::fields::WORKFLOW_NAME;
 use turing_domain::{EndReason, RunId, WorkflowEvent, WorkflowRuns};
 
 use super::output::{Output, counted, shown};
@@ -129,7 +130,7 @@ fn take(
             runs.push(Row {
                 run_id,
                 workflow_id: recorded.stream.aggregate_id().to_owned(),
-                workflow_name: recorded.metadata.get("workflow_name"),
+                workflow_name: recorded.metadata.get(WORKFLOW_NAME),
                 status: IN_PROGRESS,
                 postings: posting_count.0,
                 began: recorded.recorded_at,

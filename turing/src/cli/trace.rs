@@ -4,6 +4,7 @@ use clap::Args;
 use es_core::RecordedEvent;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};
 
 use super::events::as_json;
 use super::output::{Output, shown};
@@ -70,8 +71,8 @@ fn indent(depth: usize) -> String {
 fn line(event: &RecordedEvent) -> String {
     let RecordedEvent { stream, version, event_type, recorded_at, metadata, .. } = event;
     let name = shown(event_type.as_str(), 60);
-    let at = metadata.conversation_id.map_or_else(String::new, |id| format!(" at {id}"));
-    let took = metadata.duration_ms.map_or_else(String::new, |ms| format!(" ({ms} ms)"));
+    let at = metadata.get(CONVERSATION_ID).map_or_else(String::new, |id| format!(" at {id}"));
+    let took = metadata.get(DURATION_MS).map_or_else(String::new, |ms| format!(" ({ms} ms)"));
     format!("{stream} {version} {name}{at}{took}  {recorded_at}")
 }
 

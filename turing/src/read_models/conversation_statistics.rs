@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use es_core::projection::{ApplyError, Keying, Projection};
-use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
+use es_core::{Aggregate, EventFilter, MetadataField, RecordedEvent, Timestamp};
 use serde::{Deserialize, Serialize};
+use turing_domain::fields::CONVERSATION_ID;
 use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};
 
 use super::{Durations, count, sum};
+
+/// The conversation as the fold of a posting reads it: also from digits in a text.
+const NOTED_CONVERSATION: MetadataField<Noted<ConversationId>> =
+    MetadataField::new(CONVERSATION_ID.name());
 
 /// What was done at each conversation: attempts, durations, failures, tokens. A row has the
 /// conversation's id as its key; attempts that name no conversation are in none.
@@ -107,7 +112,7 @@ impl ConversationRow {
 
 impl ConversationStatistics {
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let noted = event.metadata.get::<Noted<ConversationId>>("conversation_id");
+        let noted = event.metadata.get(NOTED_CONVERSATION);
         Ok(noted.and_then(|id| id.0).iter().map(ConversationId::to_string).collect())
     }
 }

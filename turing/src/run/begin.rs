@@ -1,10 +1,12 @@
 //! Beginning a run, or finding the one that goes on.
 
+use std::collections::BTreeMap;
+
 use es_core::{
     EventId, EventStoreExt, ExecuteError, Metadata, ReadStream, Repository, Timestamp, stream_of,
 };
 use futures_util::{StreamExt, pin_mut};
-use serde_json::{Map, Value};
+use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
     Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
 };
@@ -122,7 +124,7 @@ pub(super) async fn begin(
         definition_digest: definition.digest.clone(),
         again,
     };
-    let metadata = names(&definition.workflow).with("run_id", run_id.to_string());
+    let metadata = names(&definition.workflow).with(RUN_ID, run_id);
     let found = match patience.persist(|| start_run(runs, &start, &metadata)).await? {
         Ok(started_by) => {
             Found::Run(Begun { run_id, is_continued: false, started_by, began: None, before })
@@ -145,15 +147,16 @@ pub(super) async fn runs_of(
 fn names(workflow: &Workflow) -> Metadata {
     let short =
         |name: &str| -> String { name.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect() };
-    let conversations: Map<String, Value> = workflow
+    let conversations: BTreeMap<_, _> = workflow
         .conversations
         .iter()
-        .map(|conversation| (conversation.id.to_string(), short(&conversation.name).into()))
+        .map(|conversation| (conversation.id, short(&conversation.name)))
         .collect();
-    let conversations = Value::Object(conversations);
-    let metadata = Metadata::new().with("workflow_name", short(&workflow.name));
-    match conversations.to_string().len() <= NAMES_BYTES {
-        true => metadata.with("conversation_names", conversations),
+    let metadata = Metadata::new().with(WORKFLOW_NAME, short(&workflow.name));
+    let named = metadata.clone().with(CONVERSATION_NAMES, conversations);
+    let document = named.document(CONVERSATION_NAMES.name());
+    match document.is_some_and(|names| names.as_str().len() <= NAMES_BYTES) {
+        true => named,
         false => metadata,
     }
 }

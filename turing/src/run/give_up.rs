@@ -6,6 +6,7 @@ use std::fmt;
 use es_core::{Aggregate, EventFilter, EventStoreExt, Metadata, ReadLog, Repository};
 use futures_util::TryStreamExt;
 use serde::Serialize;
+use turing_domain::fields::RUN_ID;
 use turing_domain::{
     EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId, WorkflowRun, correlation_id,
 };
@@ -123,7 +124,7 @@ async fn release(
     workflow_id: WorkflowId,
     run_id: RunId,
 ) -> Result<Posting, RunError> {
-    let mut metadata = Metadata::new().with("run_id", run_id.to_string());
+    let mut metadata = Metadata::new().with(RUN_ID, run_id);
     metadata.correlation_id = Some(correlation_id(workflow_id, posting));
     let release = |state: &Posting| match state.is_open_in(run_id) {
         true => state.abandon_run(run_id),

@@ -8,6 +8,7 @@ use es_core::{
 };
 use serde_json::{Map, Value};
 use tokio::task::JoinError;
+use turing_domain::fields::RUN_ID;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
     PostingEvent, PostingId, correlation_id,
@@ -370,7 +371,7 @@ pub(super) fn opened(event: &PostingEvent) -> Option<ConversationId> {
 impl Shared {
     /// What every event of the posting carries in this run.
     pub(super) fn metadata(&self, posting: PostingId, cause: Option<EventId>) -> Metadata {
-        let mut metadata = Metadata::new().with("run_id", self.run_id.to_string());
+        let mut metadata = Metadata::new().with(RUN_ID, self.run_id);
         metadata.correlation_id = Some(correlation_id(self.definition.workflow.id, posting));
         metadata.causation_id = cause;
         metadata

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata};
 use tokio::task::{JoinError, JoinSet};
+use turing_domain::fields::RUN_ID;
 use turing_domain::{
     ActorId, ConversationId, ConversationRejection, ConversationWaves, PostingId, WaveCompletion,
 };
@@ -321,8 +322,10 @@ impl Shared {
 
     /// What events that concern no single posting carry in this run.
     pub(super) fn run_metadata(&self) -> Metadata {
-        let mut metadata = Metadata::new().with("run_id", self.run_id.to_string());
+        let mut metadata = Metadata::new().with(RUN_ID, self.run_id);
         metadata.causation_id = self.started_by;
+        // the event that began the run begins its correlation, too
+        metadata.correlation_id = self.started_by.map(|event| event.to_string());
         metadata
     }
 }

@@ -12,7 +12,8 @@ fn id_of(number: usize) -> EventId {
 
 /// Event `number` with a cause of this number.
 fn event(number: usize, cause: Option<usize>) -> RecordedEvent {
-    let metadata = es_core::Metadata { causation_id: cause.map(id_of), ..Default::default() };
+    let mut metadata = es_core::Metadata::new();
+    metadata.causation_id = cause.map(id_of);
     RecordedEvent {
         event_id: id_of(number),
         stream: "posting/1".parse().unwrap(),

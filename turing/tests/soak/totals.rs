@@ -7,6 +7,7 @@ use es_core::{EventId, EventStoreExt, Position, ReadLog, RecordedEvent, StreamId
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use turing::store::{Access, Store, StoreUrl};
+use turing_domain::fields::{CONVERSATION_ID, RETRY_COUNT, RUN_ID};
 
 use crate::ledger::{Ledger, answered, asked_in};
 use crate::runs::cut_offs_of;
@@ -21,9 +22,9 @@ const UNRECORDED: u64 = 2 * PARALLEL;
 struct Travel {
     run: String,
     /// How often each conversation was executed to a good end.
-    executions: BTreeMap<i64, u32>,
+    executions: BTreeMap<i32, u32>,
     /// How often the execution in progress has failed.
-    failures: BTreeMap<i64, u32>,
+    failures: BTreeMap<i32, u32>,
     /// What the model is asked.
     question: String,
     is_over: bool,
@@ -161,18 +162,18 @@ impl Reading<'_> {
             }
             "script_execution_completed" | "llm_call_completed" => {
                 self.take_attempt(event, posting, &payload);
-                let conversation = event.metadata.conversation_id.unwrap();
+                let conversation = event.metadata.get(CONVERSATION_ID).unwrap().0;
                 let travel = self.travel(posting);
                 *travel.executions.entry(conversation).or_default() += 1;
                 travel.failures.remove(&conversation);
-                if conversation % 100 == i64::from(MOODY) {
+                if conversation % 100 == MOODY {
                     travel.question = payload["output"].as_str().unwrap().to_owned();
                 }
                 self.steps += 1;
             }
             "script_execution_failed" | "llm_call_failed" => {
                 self.take_attempt(event, posting, &payload);
-                let conversation = event.metadata.conversation_id.unwrap();
+                let conversation = event.metadata.get(CONVERSATION_ID).unwrap().0;
                 *self.travel(posting).failures.entry(conversation).or_default() += 1;
             }
             _ => {
@@ -189,15 +190,15 @@ impl Reading<'_> {
 
     /// An attempt is the one that was next, and its actor knows of it.
     fn take_attempt(&mut self, event: &RecordedEvent, posting: i32, payload: &Value) {
-        let conversation = event.metadata.conversation_id.unwrap();
+        let conversation = event.metadata.get(CONVERSATION_ID).unwrap().0;
         let travel = &self.travels[&posting];
         let execution = travel.executions.get(&conversation).copied().unwrap_or(0) + 1;
         let failures = travel.failures.get(&conversation).copied().unwrap_or(0);
-        let run = event.metadata.get::<String>("run_id");
-        let is_next =
-            event.metadata.retry_count == Some(failures) && run.as_ref() == Some(&travel.run);
+        let run = event.metadata.get(RUN_ID).map(|run| run.to_string());
+        let retries = event.metadata.get(RETRY_COUNT);
+        let is_next = retries == Some(failures) && run.as_ref() == Some(&travel.run);
         self.holds(is_next, event, "is of another attempt than the next");
-        let place = place_of(i32::try_from(conversation).unwrap());
+        let place = place_of(conversation);
         if place == MODEL {
             self.take_answer(event, posting, failures, payload);
         } else {

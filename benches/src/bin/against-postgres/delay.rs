@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use es_benches::Workload;
-use es_core::{AppendRequest, EventStore, EventStoreExt, ExpectedVersion, Metadata, ReadLog};
+use es_core::{AppendRequest, EventStore, EventStoreExt, ExpectedVersion};
+use es_core::{Metadata, MetadataField, ReadLog};
 use es_postgres::{PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
 use tokio::process::Command;
@@ -14,7 +15,7 @@ use crate::Failure;
 /// Events that are timed.
 const EVENTS: usize = 400;
 /// The field of the metadata that tells when the append began, in microseconds.
-const SENT: &str = "sent_at_us";
+const SENT: MetadataField<u64> = MetadataField::new("sent_at_us");
 
 fn now() -> Result<u64, Failure> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
@@ -28,9 +29,7 @@ pub(crate) async fn append_and_tell(url: &str) -> Result<(), Failure> {
     let mut chance = fastrand::Rng::with_seed(77);
     for _ in 0..EVENTS {
         let mut event = workload.event();
-        let mut metadata = Metadata::new();
-        metadata.set(SENT, serde_json::Value::from(now()?));
-        event.metadata = metadata;
+        event.metadata = Metadata::new().with(SENT, now()?);
         let stream = "delay/1".parse()?;
         store.append(AppendRequest::to(stream, ExpectedVersion::Any, vec![event])).await?;
         tokio::time::sleep(Duration::from_micros(chance.u64(5_000..25_000))).await;
@@ -57,7 +56,7 @@ pub(crate) async fn across_processes(
     let mut tail = store.tail(ReadLog::after(end));
     while delays.len() < EVENTS {
         let Some(event) = tail.try_next().await? else { break };
-        let sent = event.metadata.get::<u64>(SENT);
+        let sent = event.metadata.get(SENT);
         let sent = sent.ok_or("an event of somebody else")?;
         delays.push(now()?.saturating_sub(sent));
     }

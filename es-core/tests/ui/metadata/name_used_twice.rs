@@ -4,10 +4,10 @@ use es_core::Event;
 enum PostingEvent {
     PostingSaved {
         #[event(metadata)]
-        actor_id: i64,
+        tenant: i64,
         #[event(metadata)]
-        #[serde(rename = "actor_id")]
-        actor: i64,
+        #[serde(rename = "tenant")]
+        other: i64,
     },
 }
 

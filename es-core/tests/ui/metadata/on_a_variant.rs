@@ -3,7 +3,7 @@ use es_core::Event;
 #[derive(Event)]
 enum PostingEvent {
     #[event(metadata)]
-    PostingSaved { actor_id: i64 },
+    PostingSaved { tenant: i64 },
 }
 
 fn main() {}

@@ -3,12 +3,12 @@ use es_core::Event;
 #[derive(Event)]
 enum PostingEvent {
     PostingSaved {
-        #[event(metadata, name = "actor")]
-        actor_id: i64,
+        #[event(metadata, name = "shop")]
+        tenant: i64,
         #[event(payload)]
         output: String,
         #[event(metadata, metadata)]
-        duration_ms: u64,
+        request_id: u64,
     },
 }
 

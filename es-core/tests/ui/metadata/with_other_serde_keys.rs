@@ -5,10 +5,10 @@ enum PostingEvent {
     PostingSaved {
         #[event(metadata)]
         #[serde(flatten)]
-        actor_id: i64,
+        tenant: i64,
         #[event(metadata)]
         #[serde(skip_serializing_if = "Option::is_none", default)]
-        duration_ms: Option<u64>,
+        request_id: Option<u64>,
     },
 }
 
