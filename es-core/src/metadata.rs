@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use crate::canonical::integer;
 use crate::envelope::EventId;
@@ -123,7 +123,6 @@ impl Metadata {
         if fits || is_null(&value) {
             self.extra.remove(name);
         } else {
-            let value = written_out(name, &value).unwrap_or(value);
             self.extra.insert(name.to_owned(), value);
         }
     }
@@ -203,21 +202,6 @@ impl PartialEq for Metadata {
 /// True for `null`, and not for what could not be written.
 fn is_null(document: &Payload) -> bool {
     document.as_str() == "null" && document.unreadable_because().is_none()
-}
-
-/// An integer with an exponent in a field that this library once typed, as it was stored then: `1e3`
-/// as `1000`. Elsewhere a number with an exponent is a float, and stored with a point.
-fn written_out(name: &str, value: &Payload) -> Option<Payload> {
-    if !value.as_str().contains(['e', 'E']) {
-        return None;
-    }
-    let integer: Number = match name {
-        "conversation_id" | "actor_id" | "execution_order" => number::<i64>(value)?.into(),
-        "duration_ms" => number::<u64>(value)?.into(),
-        "retry_count" => number::<u32>(value)?.into(),
-        _ => return None,
-    };
-    Some(Payload::from(Value::Number(integer)))
 }
 
 /// The integer that a value is, if it is a number and the type holds it.

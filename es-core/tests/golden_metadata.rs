@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use es_core::{EventVersion, Metadata, Payload};
+use es_core::{EventVersion, Metadata, MetadataField, Payload};
 
-/// The fields that a stored value does not have to fit.
+/// Integers of a domain, which a stored value does not have to be.
 const FIVE: [&str; 5] =
     ["conversation_id", "actor_id", "execution_order", "duration_ms", "retry_count"];
 
@@ -29,7 +29,7 @@ fn stored(metadata: &Metadata) -> String {
 fn of(fields: &[(&str, &str)]) -> Metadata {
     let mut metadata = Metadata::new();
     for (name, text) in fields {
-        metadata.set(name, Payload::parse((*text).to_owned()).unwrap());
+        metadata.set_document(name, Payload::parse((*text).to_owned()).unwrap());
     }
     metadata
 }
@@ -43,14 +43,12 @@ fn integers(
     duration_ms: u64,
     retry_count: u32,
 ) -> Metadata {
-    Metadata {
-        conversation_id: Some(conversation_id),
-        actor_id: Some(actor_id),
-        execution_order: Some(execution_order),
-        duration_ms: Some(duration_ms),
-        retry_count: Some(retry_count),
-        ..Metadata::new()
-    }
+    Metadata::new()
+        .with(MetadataField::new("conversation_id"), conversation_id)
+        .with(MetadataField::new("actor_id"), actor_id)
+        .with(MetadataField::new("execution_order"), execution_order)
+        .with(MetadataField::new("duration_ms"), duration_ms)
+        .with(MetadataField::new("retry_count"), retry_count)
 }
 
 fn specification() -> Metadata {
