@@ -33,6 +33,29 @@ fn a_row_that_was_changed_by_hand_is_found_by_a_rebuild_and_mended_by_the_switch
 }
 
 #[test]
+fn rows_that_differ_only_near_their_end_are_shown_there() {
+    let workspace = Workspace::new();
+    workspace.postings(1);
+    // an output of 900 characters, and what is last in it
+    workspace.script("read.sh", "cat > /dev/null; printf '%0900drebuilt' 0");
+    let end = "input = \"{posting_id}\"\n[[conversations.branches]]\n";
+    workspace.definition(10, &[(10, "read", end)]);
+    workspace.run(&[]).expect_code(0);
+    tamper(
+        &workspace,
+        "UPDATE projection_rows SET value = replace(value, 'rebuilt', 'served')
+         WHERE key = 'posting/1'",
+    );
+    let rebuilt = projection(&workspace, &["rebuild", "posting_state"]).expect_code(0).stdout;
+    let before = "0".repeat(60);
+    let told = format!(
+        "  posting/1\n    /state/outputs/10\n    - …{before}served\"\n    + …{before}rebuilt\"\n"
+    );
+    assert!(rebuilt.starts_with(&told), "{rebuilt}");
+    assert!(rebuilt.contains("1 rows differ from what is served"), "{rebuilt}");
+}
+
+#[test]
 fn the_row_of_one_posting_is_mended_alone() {
     let workspace = workspace();
     let before = rows(&workspace, "posting_state");
