@@ -25,3 +25,4 @@ mod statements;
 mod store;
 mod support;
 mod transactions;
+mod wants;
