@@ -5,6 +5,7 @@
 mod engine {
     pub(crate) mod account;
     mod aliases;
+    mod answers;
     mod canonical;
     mod commands;
     mod gathering;
