@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::path::Path;
 
 use es_core::{StoreError, StoreErrorKind};
-use rusqlite::{Connection, Error, ErrorCode};
+use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 use crate::projection::Cause;
 
@@ -29,17 +29,24 @@ impl<T> Doing<T> for Result<T, Error> {
 /// For applications that keep tables of their own beside the events.
 pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
     let kind = kind(&error);
+    let read_only;
     let advice = match kind {
-        _ if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => match is_out_of_files() {
-            true => {
-                "too many files are open in this process or on this system; raise the limit \
-                 (`ulimit -n`) and try again"
+        _ if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            match (is_out_of_files(), is_mounted_read_only(path)) {
+                (true, _) => {
+                    "too many files are open in this process or on this system; raise the limit \
+                     (`ulimit -n`) and try again"
+                }
+                (_, true) => {
+                    "its file system is mounted read-only, and SQLite keeps files beside it; mount it \
+                     for writing and try again, or read a copy of the store elsewhere"
+                }
+                _ => {
+                    "the file, or one of those beside it, cannot be opened; check the permissions of \
+                     the file and its folder, and the disk"
+                }
             }
-            false => {
-                "the file cannot be opened; check the permissions of the file and its folder, and the \
-                 disk"
-            }
-        },
+        }
         _ if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
             "the system failed to read, write or lock it; see the system's log, and try again when \
              that is mended"
@@ -53,12 +60,10 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
              the store again"
         }
         StoreErrorKind::Full => "no room is left; free some and try again",
-        StoreErrorKind::ReadOnly if is_mounted_read_only(path) => {
-            "its file system is mounted read-only; mount it for writing, and open the store again"
-        }
         StoreErrorKind::ReadOnly => {
-            "the file, or one of those beside it, allows no writing; see to the permissions, and open \
-             the store again"
+            let code = error.sqlite_error().map_or(ffi::SQLITE_READONLY, |said| said.extended_code);
+            read_only = without_writing(path, code, is_mounted_read_only(path));
+            &read_only
         }
         StoreErrorKind::NotAStore => "the file is no SQLite database",
         // SQLite calls it damage, too, when the disk does not read a page
@@ -68,6 +73,53 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
         _ => "SQLite failed",
     };
     StoreError::new(kind, format!("{what} {}: {advice}", path.display())).caused_by(Said(error))
+}
+
+/// What SQLite needs to write, also for who only reads, and what is to be done that it can; `code` is
+/// its extended result code.
+fn without_writing(path: &Path, code: i32, is_mounted_read_only: bool) -> String {
+    let path = path.display();
+    let (needs, cure) = match code {
+        // its index of the log is to be made anew, or is kept by nobody who may write it
+        ffi::SQLITE_READONLY_RECOVERY
+        | ffi::SQLITE_READONLY_CANTLOCK
+        | ffi::SQLITE_READONLY_CANTINIT => (
+            format!("{path}-shm is to be written, also to read, and this user may not"),
+            "see to its permissions, open the store as its owner, or read a copy of the store and \
+             its -wal in another folder",
+        ),
+        ffi::SQLITE_READONLY_ROLLBACK => (
+            format!(
+                "a program was interrupted while it wrote, and what it had begun must be undone first, \
+                 from {path}-journal"
+            ),
+            "open the store for writing once, then again",
+        ),
+        // whoever mounts its file system for writing does not bring it back
+        ffi::SQLITE_READONLY_DBMOVED => {
+            return "the file was moved, replaced or removed while it was open; put it back, or open \
+                    the store again"
+                .to_owned();
+        }
+        ffi::SQLITE_READONLY_DIRECTORY => (
+            format!(
+                "files beside it are to be made, such as {path}-wal and {path}-shm, also to read, and \
+                 this user may make none in its folder"
+            ),
+            "see to the folder's permissions, or read a copy of the store in another folder",
+        ),
+        _ => (
+            "the file, or one of those beside it, allows no writing".to_owned(),
+            "see to the permissions, and open the store again",
+        ),
+    };
+    match is_mounted_read_only {
+        true => format!(
+            "{needs}: its file system is mounted read-only; mount it for writing, and open the store \
+             again"
+        ),
+        false => format!("{needs}; {cure}"),
+    }
 }
 
 /// What SQLite said, as a cause. rusqlite's error says the same once more as its own cause.
@@ -210,6 +262,34 @@ pub(crate) fn poisoned(path: &Path, cause: StoreError) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_want_of_writing_names_what_it_wants_and_its_cure() {
+        let cases = [
+            (8, ["/x/store.db", "allows no writing", "see to the permissions"]),
+            (264, ["/x/store.db-shm", "this user may not", "see to its permissions"]),
+            (520, ["/x/store.db-shm", "this user may not", "see to its permissions"]),
+            (776, ["/x/store.db-journal", "was interrupted", "for writing once"]),
+            (1032, ["/x/store.db", "moved, replaced or removed", "put it back"]),
+            (1288, ["/x/store.db-shm", "this user may not", "see to its permissions"]),
+            (1544, ["/x/store.db-wal", "none in its folder", "see to the folder's permissions"]),
+        ];
+        let path = Path::new("/x/store.db");
+        for (code, [thing, want, cure]) in cases {
+            let failed = Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+            let error = store_error("opening", path, failed);
+            assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{code}");
+            let text = error.to_string();
+            for part in [thing, want, cure] {
+                assert!(text.contains(part), "{code}: {part}: {text}");
+            }
+            let mounted = without_writing(path, code, true);
+            let is_moved = code == ffi::SQLITE_READONLY_DBMOVED;
+            assert!(mounted.contains(want), "{code}: {mounted}");
+            assert_eq!(mounted.contains("mount it for writing"), !is_moved, "{code}: {mounted}");
+            assert_eq!(mounted.contains(cure), is_moved, "{code}: {mounted}");
+        }
+    }
 
     #[test]
     fn damage_is_met_however_deep_it_is_told() {

@@ -53,20 +53,18 @@ impl WriteConnections {
 pub(crate) fn open_to_write(config: &SqliteConfig) -> Result<Option<WriteConnections>, StoreError> {
     let is_there = check_file(config)?;
     let beside = Beside::of(&config.path)?;
-    open_what_is_there(config, is_there, beside)
+    open_what_is_there(config, is_there, &beside)
         .map_err(|error| beside.refusal(&config.path, error))
 }
 
 fn open_what_is_there(
     config: &SqliteConfig,
     is_there: bool,
-    beside: Beside,
+    beside: &Beside,
 ) -> Result<Option<WriteConnections>, StoreError> {
     if config.read_only {
-        let inspected = open_to_read(config)
-            .and_then(|reader| inspect(&reader, &config.path).map(|schema| (reader, schema)));
-        let (reader, schema) = inspected.map_err(|error| explain_read_only(config, error))?;
-        return match schema {
+        let reader = open_to_read(config)?;
+        return match inspect(&reader, &config.path)? {
             Schema::Version(version) if version == MIGRATIONS.len() => {
                 beside.check_log(&reader, &config.path)?;
                 Ok(None)
@@ -84,9 +82,6 @@ fn open_what_is_there(
         };
     }
     let application = connect(config, is_there)?;
-    if application.is_readonly(rusqlite::MAIN_DB).doing(&application, "opening")? {
-        return Err(StoreError::new(StoreErrorKind::ReadOnly, no_writing(&config.path)));
-    }
     let schema = inspect(&application, &config.path)?;
     match schema {
         Schema::Empty if !config.create => return Err(not_a_store(&config.path, "it is empty")),
@@ -127,7 +122,7 @@ pub(crate) fn open_to_copy(config: &SqliteConfig) -> Result<Connection, StoreErr
         }
         Ok(reader)
     };
-    opened().map_err(|error| beside.refusal(&config.path, explain_read_only(config, error)))
+    opened().map_err(|error| beside.refusal(&config.path, error))
 }
 
 /// A connection that cannot write.
@@ -145,6 +140,11 @@ fn connect(config: &SqliteConfig, is_there: bool) -> Result<Connection, StoreErr
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, !is_there);
     let connection = Connection::open_with_flags(&config.path, flags)
         .map_err(|error| store_error("opening", &config.path, error))?;
+    // before anything is read, which makes a log: of who may not write the file it would stay, and
+    // keep the owner from writing
+    if connection.is_readonly(rusqlite::MAIN_DB).doing(&connection, "opening")? {
+        return Err(StoreError::new(StoreErrorKind::ReadOnly, no_writing(&config.path)));
+    }
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
         .doing(&connection, "opening")?;
@@ -265,24 +265,6 @@ fn is_folder(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         found => Ok(found?.is_dir()),
     }
-}
-
-/// SQLite reads a write-ahead log only with an index of it beside the file, which somebody must be
-/// able to make.
-fn explain_read_only(config: &SqliteConfig, error: StoreError) -> StoreError {
-    if error.kind() != StoreErrorKind::ReadOnly {
-        return error;
-    }
-    let path = config.path.display();
-    let why = match is_mounted_read_only(&config.path) {
-        true => "cannot be made: its file system is mounted read-only; mount it for writing",
-        false => "cannot be made or written; allow this user to write in the folder",
-    };
-    let text = format!(
-        "reading {path} needs the file {path}-shm, which {why}, or read a copy of the store in another \
-         folder"
-    );
-    StoreError::new(StoreErrorKind::ReadOnly, text).caused_by(error)
 }
 
 /// Why a store is not opened to be written.

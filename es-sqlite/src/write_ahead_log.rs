@@ -8,7 +8,7 @@
 //! of projections or snapshots alone is not told from the file's own.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use es_core::{StoreError, StoreErrorKind};
@@ -32,12 +32,8 @@ const SCHEMA_CHANGES: u32 = 1 << 16;
 
 /// Where SQLite keeps the write-ahead log of a file.
 pub(crate) fn write_ahead_log(path: &Path) -> PathBuf {
-    beside(path, "-wal")
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
-    name.push(suffix);
+    name.push("-wal");
     name.into()
 }
 
@@ -46,30 +42,29 @@ fn length(path: &Path) -> u64 {
 }
 
 /// What lies beside a file, looked at before SQLite brings the two together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Beside {
     /// Whether there is a write-ahead log: of a program that was killed, of one that has the store
     /// open, or of the file that was here before this one. One that cannot be looked at is taken for
     /// one that is there.
     has_log: bool,
-    /// Whether nothing is there, not even an empty log.
-    is_nothing: bool,
+    /// Whether there is none, not even an empty one.
+    is_without: bool,
     /// The schema cookie of the file without the log; `None` if it is no store without it.
     cookie: Option<i32>,
+    /// To have one open file to spare: to remove a log may take one more than to make it.
+    spare: Option<fs::File>,
 }
 
 impl Beside {
     /// Looks at it; refuses a log beside no file, or one without content: SQLite would remove it.
     pub(crate) fn of(path: &Path) -> Result<Self, StoreError> {
-        let found = ["-wal", "-shm"].map(|suffix| fs::metadata(beside(path, suffix)));
-        let is_missing = |found: &io::Result<fs::Metadata>| match found {
-            Ok(_) => false,
-            Err(error) => error.kind() == ErrorKind::NotFound,
-        };
-        let is_nothing = found.iter().all(is_missing);
-        let has_log = match &found[0] {
-            Ok(log) => log.len() > 0,
-            unseen => !is_missing(unseen),
+        let (has_log, is_without) = match fs::metadata(write_ahead_log(path)) {
+            Ok(log) => (log.len() > 0, false),
+            Err(error) => {
+                let is_missing = error.kind() == ErrorKind::NotFound;
+                (!is_missing, is_missing)
+            }
         };
         // the file is looked at last: whoever makes a store writes to it before there is a log
         match fs::metadata(path) {
@@ -83,12 +78,13 @@ impl Beside {
             _ => {}
         }
         let cookie = if has_log { cookie_without_log(path)? } else { None };
-        Ok(Self { has_log, is_nothing, cookie })
+        Ok(Self { has_log, is_without, cookie, spare: fs::File::open("/dev/null").ok() })
     }
 
-    /// Why an opening is refused. What it has made beside the file is removed.
+    /// Why an opening is refused. A log that it has made is removed.
     pub(crate) fn refusal(self, path: &Path, error: StoreError) -> StoreError {
-        if self.is_nothing {
+        drop(self.spare);
+        if self.is_without {
             remove_empty_log(path);
         }
         match error.kind() {
@@ -98,7 +94,7 @@ impl Beside {
     }
 
     /// Refuses a log that is not the file's.
-    pub(crate) fn check_log(self, connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn check_log(&self, connection: &Connection, path: &Path) -> Result<(), StoreError> {
         if !self.has_log {
             return Ok(());
         }

@@ -11,6 +11,8 @@ mod faults;
 mod image;
 #[path = "disk/left.rs"]
 mod left;
+#[path = "disk/library.rs"]
+mod library;
 #[path = "disk/program.rs"]
 mod program;
 #[path = "disk/run.rs"]

@@ -130,11 +130,12 @@ pub async fn backup(
     let wanted = Wanted(Arc::clone(&work.stop));
     let (reply, answer) = oneshot::channel();
     spawn("es-sqlite-backup", move || {
-        let made = open_to_copy(&config)
-            .map_err(BackupError::from)
-            .and_then(|source| work.make(source, &OpenReads::default(), |_| Ok(())));
-        // its connection is closed; a log with content stays
-        remove_empty_log(&config.path);
+        let made = open_to_copy(&config).map_err(BackupError::from).and_then(|source| {
+            let made = work.make(source, &OpenReads::default(), |_| Ok(()));
+            // its connection is closed; a log with content stays
+            remove_empty_log(&config.path);
+            made
+        });
         drop(reply.send(made));
     })?;
     let made = answer.await;

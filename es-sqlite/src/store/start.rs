@@ -1,10 +1,11 @@
 //! Opening a store: its connections, and the threads that have them.
 
 use std::cell::Cell;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
 use es_core::{StoreError, StoreErrorKind};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{Shared, Thread};
@@ -13,21 +14,30 @@ use crate::checkpoint::Checkpoints;
 use crate::config::SqliteConfig;
 use crate::history::{History, newest};
 use crate::network::warn_of_network;
-use crate::open::{open_to_read, open_to_write};
+use crate::open::{WriteConnections, open_to_read, open_to_write};
 use crate::open_reads::OpenReads;
 use crate::projection::{Handlers, Inline};
-use crate::queue::Queue;
+use crate::queue::{Queue, Waiting};
 use crate::read;
-use crate::reader::{self, do_reads};
+use crate::reader::{self, Read, do_reads};
 use crate::wait::{Wake, watch_file};
 use crate::write_ahead_log::{remove_empty_log, write_ahead_log};
 use crate::writer::Writer;
 
-/// Opens all connections and starts the threads.
+/// Opens all connections and starts the threads; if that fails, no log is left that it has made.
 pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
     let config = with_absolute_path(config)?;
     let connections = open_to_write(&config)?;
     warn_of_network(&config.path);
+    let path = config.path.clone();
+    start(config, connections).inspect_err(|_| remove_empty_log(&path))
+}
+
+/// The rest of it; when it fails all connections are closed.
+fn start(
+    config: SqliteConfig,
+    connections: Option<WriteConnections>,
+) -> Result<Shared, StoreError> {
     let watcher = open_to_read(&config)?;
     let readers =
         (0..config.readers).map(|_| open_to_read(&config)).collect::<Result<Vec<_>, _>>()?;
@@ -42,14 +52,6 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
         &watcher,
     )?);
     let (reads, waiting) = Queue::new(reader::QUEUE.min(config.queue), config.path.clone());
-    let waiting = Arc::new(Mutex::new(waiting));
-    let mut threads = Vec::new();
-    for connection in readers {
-        let waiting = Arc::clone(&waiting);
-        threads.push(spawn("es-sqlite-read", move || do_reads(&waiting, &connection))?);
-    }
-    let (interval, watched, seen) = (config.poll_interval, Arc::clone(&wake), Arc::clone(&history));
-    threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, &seen, interval))?);
     let handlers = Arc::<Handlers>::default();
     let mut shared = Shared {
         config,
@@ -85,6 +87,7 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
     });
     let is_writing = writer.is_some();
     let (backups, file) = (Arc::clone(&shared.backups), shared.config.path.clone());
+    let (begun, others) = mpsc::channel::<JoinHandle<()>>();
     let (end, ended) = oneshot::channel();
     let handle = spawn("es-sqlite-write", move || {
         if let Some(writer) = &writer {
@@ -92,7 +95,7 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
             writer.connections.leave_log(false);
             writer.do_jobs(jobs);
         }
-        for thread in threads {
+        for thread in others {
             // one that panicked has let go of its connection, too
             let _ = thread.join();
         }
@@ -111,8 +114,39 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
         drop(end);
     })?;
     shared.writes = is_writing.then_some(queue);
-    shared.last = tokio::sync::Mutex::new(Some(Thread { ended, handle }));
-    Ok(shared)
+    match start_to_read(begun, &shared, watcher, readers, waiting) {
+        Ok(()) => {
+            shared.last = tokio::sync::Mutex::new(Some(Thread { ended, handle }));
+            Ok(shared)
+        }
+        Err(error) => {
+            shared.stop();
+            let _ = handle.join();
+            Err(error)
+        }
+    }
+}
+
+/// Starts the threads that read, and tells of each that has `begun`; they end when the store stops. When
+/// that is dropped, which it is last, no connection is open but theirs.
+fn start_to_read(
+    begun: mpsc::Sender<JoinHandle<()>>,
+    shared: &Shared,
+    watcher: Connection,
+    readers: Vec<Connection>,
+    waiting: Waiting<Read>,
+) -> Result<(), StoreError> {
+    let waiting = Arc::new(Mutex::new(waiting));
+    // to who waits for them, as long as the store lives
+    let tell = |thread| drop(begun.send(thread));
+    for connection in readers {
+        let waiting = Arc::clone(&waiting);
+        tell(spawn("es-sqlite-read", move || do_reads(&waiting, &connection))?);
+    }
+    let interval = shared.config.poll_interval;
+    let (wake, history) = (Arc::clone(&shared.wake), Arc::clone(&shared.history));
+    tell(spawn("es-sqlite-wait", move || watch_file(&watcher, &wake, &history, interval))?);
+    Ok(())
 }
 
 /// The configuration with a path that no change of the working folder concerns.

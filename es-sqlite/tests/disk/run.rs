@@ -9,6 +9,7 @@ use es_sqlite::rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::image::{self, Call, Files};
+use crate::library::compile;
 use crate::program;
 
 /// Names the folder whose files are watched, to a program and to [`trace`](trace.c).
@@ -106,13 +107,7 @@ fn tracer() -> &'static Path {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("trace.so");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/disk/trace.c");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([library.as_os_str(), source.as_os_str()])
-            .args(["-ldl", "-lpthread"])
-            .output()
-            .expect("a C compiler, which the tests need");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        compile(&source, &library);
         (folder, library)
     });
     library

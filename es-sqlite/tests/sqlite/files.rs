@@ -11,7 +11,7 @@ use es_sqlite::{SqliteConfig, SqliteStore};
 use crate::support::{Folder, append_one, event, stream};
 
 /// Opens what must be refused; the error names the path.
-async fn refused(path: &Path, config: SqliteConfig) -> StoreError {
+pub(crate) async fn refused(path: &Path, config: SqliteConfig) -> StoreError {
     let error = SqliteStore::open(config).await.unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     error
@@ -234,106 +234,4 @@ async fn who_only_looks_leaves_no_log_behind() {
     reader.close().await;
     assert!(folder.write_ahead_log_length() > 0);
     assert_eq!(folder.store().await.end_of_log().await.unwrap().to_sequence(), 2);
-}
-
-/// How many files it may have open is the affair of a process, so it is one of its own.
-#[test]
-#[cfg(target_os = "linux")]
-fn a_want_of_files_is_told_from_a_want_of_rights() {
-    use std::os::fd::AsRawFd;
-
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-    let name = "files::a_want_of_files_is_told_from_a_want_of_rights";
-    let Some(path) = crate::support::child_path() else {
-        let folder = Folder::new();
-        crate::support::block_on(async { folder.store().await.close().await });
-        crate::support::succeeds(crate::support::child(name, &folder.path()));
-        return;
-    };
-    let usual = getrlimit(Resource::Nofile);
-    let allow = |current| setrlimit(Resource::Nofile, Rlimit { current, ..usual }).unwrap();
-    crate::support::block_on(async {
-        // the file, its log and the index of that
-        for spare in 0..3 {
-            let next = fs::File::open("/dev/null").unwrap().as_raw_fd();
-            allow(Some(u64::try_from(next).unwrap() + spare));
-            let opened = SqliteStore::open(SqliteConfig::new(&path)).await;
-            allow(usual.current);
-            let error = opened.unwrap_err().to_string();
-            assert!(error.contains("too many files are open"), "{spare}: {error}");
-        }
-        SqliteStore::open(SqliteConfig::new(&path)).await.unwrap();
-    });
-}
-
-/// A file that belongs to somebody else: the test runs once more as a user without rights, if it
-/// can choose one.
-#[test]
-#[cfg(unix)]
-fn a_file_without_the_right_to_write_is_refused_and_opens_read_only() {
-    use std::os::unix::fs::PermissionsExt;
-    let name = "files::a_file_without_the_right_to_write_is_refused_and_opens_read_only";
-    if let Some(path) = crate::support::child_path() {
-        crate::support::block_on(async move {
-            let error = refused(&path, SqliteConfig::new(&path)).await;
-            assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
-            let config = SqliteConfig::new(&path).read_only(true);
-            let store = SqliteStore::open(config).await.unwrap();
-            assert_eq!(store.end_of_log().await.unwrap().to_sequence(), 1);
-        });
-        return;
-    }
-    let folder = Folder::new();
-    crate::support::block_on(async {
-        let store = folder.store().await;
-        append_one(&store, "posting/1", event("one")).await;
-        store.close().await;
-    });
-    let open_to_all = fs::Permissions::from_mode(0o777);
-    fs::set_permissions(folder.path().parent().unwrap(), open_to_all).unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o444)).unwrap();
-    let mut child = crate::support::child(name, &folder.path());
-    if rustix::process::geteuid().is_root() {
-        use std::os::unix::process::CommandExt;
-        child.uid(65534);
-    }
-    crate::support::succeeds(child);
-}
-
-/// As above, in a folder in which nothing can be made.
-#[test]
-#[cfg(unix)]
-fn a_store_in_a_folder_without_the_right_to_write_says_what_reading_needs() {
-    use std::os::unix::fs::PermissionsExt;
-    let name = "files::a_store_in_a_folder_without_the_right_to_write_says_what_reading_needs";
-    if let Some(path) = crate::support::child_path() {
-        crate::support::block_on(async move {
-            let error = refused(&path, SqliteConfig::new(&path).read_only(true)).await;
-            println!("\nanswer {:?} {error}", error.kind());
-            assert_eq!(error.kind(), StoreErrorKind::ReadOnly);
-            assert!(error.to_string().contains("-shm"), "{error}");
-            assert!(error.to_string().contains("folder"), "{error}");
-        });
-        return;
-    }
-    let folder = Folder::new();
-    crate::support::block_on(async {
-        let store = folder.store().await;
-        append_one(&store, "posting/1", event("one")).await;
-        store.close().await;
-    });
-    let parent = folder.path().parent().unwrap().to_owned();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o444)).unwrap();
-    fs::set_permissions(&parent, fs::Permissions::from_mode(0o555)).unwrap();
-    let mut child = crate::support::child(name, &folder.path());
-    if rustix::process::geteuid().is_root() {
-        use std::os::unix::process::CommandExt;
-        child.uid(65534);
-    }
-    let output = child.output().unwrap();
-    // or the folder cannot be removed
-    fs::set_permissions(&parent, fs::Permissions::from_mode(0o755)).unwrap();
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
 }

@@ -26,3 +26,4 @@ mod statements;
 mod store;
 mod support;
 mod transactions;
+mod wants;

@@ -3,11 +3,13 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use es_core::StoreError;
+use es_core::{StoreError, StoreErrorKind};
 use es_sqlite::rusqlite::config::DbConfig;
 use es_sqlite::{BackupError, SqliteStore};
 
 use crate::support::{Folder, append_one, block_on, event};
+
+const LOG: &str = "store.db-wal";
 
 #[derive(Debug, Clone, Copy)]
 enum Mode {
@@ -48,12 +50,16 @@ struct Kind {
     needs_log: bool,
 }
 
-/// Another program's statements; a log stays one.
+/// Another program's statements; a log stays one, and an empty one stays empty.
 fn run(folder: &Folder, statements: &str) {
-    let has_log = folder.write_ahead_log_length() > 0;
+    let has_log = folder.files().contains(&LOG.to_owned());
+    let is_empty = folder.write_ahead_log_length() == 0;
     let connection = folder.connection();
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log).unwrap();
     connection.execute_batch(statements).unwrap();
+    if has_log && is_empty {
+        connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    }
 }
 
 fn cut(folder: &Folder) {
@@ -117,7 +123,19 @@ fn killed() -> Folder {
         copy_files(&folder, &left);
         store.close().await;
     });
-    assert!(left.files().contains(&"store.db-wal".to_owned()));
+    assert!(left.files().contains(&LOG.to_owned()));
+    left
+}
+
+/// The same, with all in the file and a log that was emptied.
+fn emptied() -> Folder {
+    let (folder, left) = (killed(), Folder::new());
+    let store = block_on(folder.store());
+    folder.connection().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    copy_files(&folder, &left);
+    block_on(store.close());
+    assert_eq!(left.write_ahead_log_length(), 0);
+    assert!(left.files().contains(&LOG.to_owned()));
     left
 }
 
@@ -144,20 +162,57 @@ fn content(folder: &Folder) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_refused_opening_changes_nothing() {
-    for (has_log, store) in [(true, killed()), (false, closed())] {
+    for (has_log, store) in [(true, killed()), (false, emptied()), (false, closed())] {
         for kind in kinds().into_iter().filter(|kind| has_log || !kind.needs_log) {
             let spoilt = Folder::new();
             copy_files(&store, &spoilt);
             (kind.spoil)(&spoilt);
             let before = content(&spoilt);
             for mode in kind.modes {
-                let what = format!("{}, with a log: {has_log}, {mode:?}", kind.name);
+                let what = format!("{}, beside {:?}, {mode:?}", kind.name, store.files());
                 for _ in 0..2 {
                     assert!(mode.open(&spoilt).is_err(), "{what}");
                     assert!(content(&spoilt) == before, "{what}: {:?}", spoilt.files());
                 }
             }
         }
+    }
+}
+
+/// An index alone is nothing that SQLite keeps.
+#[test]
+fn a_refused_opening_makes_no_log_beside_an_index_that_was_left_alone() {
+    for mode in MODES {
+        let folder = closed();
+        run(&folder, "PRAGMA user_version = 99");
+        fs::write(folder.path().with_file_name("store.db-shm"), "").unwrap();
+        assert!(mode.open(&folder).is_err());
+        assert!(!folder.files().contains(&LOG.to_owned()), "{mode:?}: {:?}", folder.files());
+    }
+}
+
+/// As another program leaves a store that keeps no log, as after `VACUUM INTO`, and is killed while it
+/// writes to it.
+#[test]
+fn who_only_looks_at_a_store_that_must_be_rolled_back_is_told_so() {
+    let (store, killed) = (closed(), Folder::new());
+    let other = store.connection();
+    let begun = "PRAGMA journal_mode = DELETE; PRAGMA synchronous = OFF;
+                 BEGIN; PRAGMA user_version = 99";
+    other.execute_batch(begun).unwrap();
+    copy_files(&store, &killed);
+    drop(other);
+    assert_eq!(killed.files(), ["backup.db", "store.db", "store.db-journal"]);
+    let before = content(&killed);
+    for mode in [Mode::Read, Mode::Copy] {
+        let error = mode.open(&killed).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{mode:?}: {text}");
+        assert!(text.contains("store.db-journal") && text.contains("for writing"), "{text}");
+        assert!(content(&killed) == before, "{mode:?}: {:?}", killed.files());
+    }
+    for mode in [Mode::Existing, Mode::Read, Mode::Copy] {
+        mode.open(&killed).unwrap_or_else(|error| panic!("{mode:?}: {error:?}"));
     }
 }
 

@@ -22,13 +22,14 @@ const NOTICE: &str = "This file keeps a second `turing run` out. Do not delete o
 /// For how long a lock is tried that only others who look keep from being taken; they let go at once.
 const LOOKS: Duration = Duration::from_secs(1);
 
-/// A locked file.
+/// A lock that is held, or was lost and is asked for again.
 #[derive(Debug)]
 pub(super) struct FileLock {
     workflow: WorkflowId,
     store: PathBuf,
     path: PathBuf,
-    file: File,
+    /// The locked file; `None` once it was let go of, until one is locked again.
+    file: Option<File>,
 }
 
 impl FileLock {
@@ -60,34 +61,37 @@ impl FileLock {
             // whoever deleted it in between has opened the way to another one
             if is_at(&file, &path).map_err(failed)? {
                 write_into(&file).map_err(failed)?;
-                return Ok(Self { workflow, store, path, file });
+                return Ok(Self { workflow, store, path, file: Some(file) });
             }
         }
     }
 
     /// Locks the file anew if another one is in its place, or none; answers what happened to it.
     pub(super) fn keep(&mut self) -> Result<Option<String>, LockError> {
-        let Self { path, file, .. } = &*self;
-        match is_at(file, path).map_err(|source| unusable(path, source))? {
-            true => Ok(None),
-            false => self.keep_elsewhere(),
-        }
+        let is_there = match &self.file {
+            Some(file) => is_at(file, &self.path).map_err(|source| unusable(&self.path, source))?,
+            None => false,
+        };
+        if is_there { Ok(None) } else { self.keep_elsewhere() }
     }
 
-    /// The same where the path does not lead to the file that this process has locked, as far as
-    /// the numbers of files tell.
+    /// The same where the path does not lead to a file that this process has locked, as far as the
+    /// numbers of files tell.
     fn keep_elsewhere(&mut self) -> Result<Option<String>, LockError> {
-        let Self { workflow, store, path, .. } = &*self;
-        let loss = match path.exists() {
-            true => format!("{} was replaced", path.display()),
-            false => format!("{} was deleted", path.display()),
+        let path = self.path.display();
+        let loss = match (&self.file, self.path.exists()) {
+            (None, _) => format!("{path} was let go of, to be locked again"),
+            (Some(_), true) => format!("{path} was replaced"),
+            (Some(_), false) => format!("{path} was deleted"),
         };
-        match Self::of(store.clone(), *workflow) {
+        match Self::of(self.store.clone(), self.workflow) {
             Ok(again) => {
                 *self = again;
                 Ok(Some(loss))
             }
-            Err(LockError::Held { process, .. }) if process == std::process::id().to_string() => {
+            Err(LockError::Held { process, .. })
+                if self.file.is_some() && process == std::process::id().to_string() =>
+            {
                 self.replace_own()?;
                 Ok(None)
             }
@@ -97,10 +101,15 @@ impl FileLock {
 
     /// Locks the file anew that is locked by a process with the number of this one: this process,
     /// where a file system gives one file one number after the other, or one of another container.
+    ///
+    /// Where that fails nothing is held any more, whatever the path leads to later.
     fn replace_own(&mut self) -> Result<(), LockError> {
-        let Self { workflow, store, path, file } = &*self;
-        flock(file, FlockOperation::Unlock).map_err(|error| unusable(path, error.into()))?;
-        *self = Self::of(store.clone(), *workflow)?;
+        if let Some(file) = self.file.take() {
+            // a child that is being started may have the file, too, and closing would not be enough
+            let unlocked = flock(&file, FlockOperation::Unlock);
+            unlocked.map_err(|error| unusable(&self.path, error.into()))?;
+        }
+        *self = Self::of(self.store.clone(), self.workflow)?;
         Ok(())
     }
 }
@@ -219,148 +228,4 @@ fn process_in(path: &Path) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_holder_is_told_who_the_first_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        let lock = |id| FileLock::beside(&store, WorkflowId(id));
-        let first = lock(1).unwrap();
-        let error = lock(1).unwrap_err().to_string();
-        assert!(error.contains(&format!("by process {};", std::process::id())), "{error}");
-        lock(2).unwrap();
-        fs::write(&store, "").unwrap();
-        drop(first);
-        let first = lock(1).unwrap();
-        let link = folder.path().join("link.db");
-        std::os::unix::fs::symlink(&store, &link).unwrap();
-        FileLock::beside(&link, WorkflowId(1)).unwrap_err();
-        drop(first);
-        lock(1).unwrap();
-    }
-
-    #[test]
-    fn who_looks_is_told_the_holder_and_keeps_nobody_from_the_lock() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        let look = || holder(&store, WorkflowId(1));
-        assert_eq!(look(), Holder::Nobody);
-        let held = FileLock::beside(&store, WorkflowId(1)).unwrap();
-        assert_eq!(look(), Holder::Process(std::process::id().to_string()));
-        drop(held);
-        assert_eq!(look(), Holder::Nobody);
-
-        let path = path_beside(&store, WorkflowId(1));
-        let looking = File::open(&path).unwrap();
-        flock(&looking, FlockOperation::NonBlockingLockShared).unwrap();
-        std::thread::scope(|scope| {
-            let taking = scope.spawn(|| FileLock::of(store.clone(), WorkflowId(1)));
-            drop(looking);
-            taking.join().unwrap().unwrap();
-        });
-        std::thread::scope(|scope| {
-            let looks = scope.spawn(|| (0..2_000).for_each(|_| drop(look())));
-            while !looks.is_finished() {
-                drop(FileLock::of(store.clone(), WorkflowId(1)).unwrap());
-            }
-        });
-    }
-
-    #[test]
-    fn a_file_says_what_it_is_and_one_of_before_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        let path = folder.path().join("turing.db-run-1.lock");
-        for before in ["", "4711\n", "4711\nnotice\nmore\n"] {
-            fs::write(&path, before).unwrap();
-            let first = before.lines().next().unwrap_or("?");
-            assert_eq!(process_in(&path), first);
-            drop(FileLock::of(store.clone(), WorkflowId(1)).unwrap());
-            let text = fs::read_to_string(&path).unwrap();
-            assert_eq!(text, format!("{}\n{NOTICE}\n", std::process::id()));
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_deleted_or_replaced_is_locked_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        let path = folder.path().join("turing.db-run-1.lock");
-        let mut lock = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
-        assert_eq!(lock.keep().unwrap(), None);
-
-        fs::remove_file(&path).unwrap();
-        let loss = lock.keep().unwrap().unwrap();
-        assert!(loss.ends_with("was deleted"), "{loss}");
-        FileLock::of(store.clone(), WorkflowId(1)).unwrap_err();
-        assert_eq!(lock.keep().unwrap(), None);
-
-        let other = folder.path().join("other");
-        fs::write(&other, "12\n").unwrap();
-        fs::rename(&other, &path).unwrap();
-        let loss = lock.keep().unwrap().unwrap();
-        assert!(loss.ends_with("was replaced"), "{loss}");
-        FileLock::of(store.clone(), WorkflowId(1)).unwrap_err();
-        assert_eq!(lock.keep().unwrap(), None);
-    }
-
-    #[test]
-    fn a_file_whose_number_has_changed_stays_locked_by_who_locked_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        let mut lock = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
-        assert_eq!(lock.keep_elsewhere().unwrap(), None);
-        FileLock::of(store.clone(), WorkflowId(1)).unwrap_err();
-        assert_eq!(lock.keep().unwrap(), None);
-        drop(lock);
-        FileLock::of(store, WorkflowId(1)).unwrap();
-    }
-
-    #[test]
-    fn a_file_that_somebody_else_made_and_locked_is_theirs() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        let path = folder.path().join("turing.db-run-1.lock");
-        let mut first = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
-        fs::remove_file(&path).unwrap();
-        let mut second = FileLock::of(store.clone(), WorkflowId(1)).unwrap();
-        let lost = first.keep().unwrap_err();
-        assert!(matches!(lost, LockError::Held { .. }), "{lost}");
-        assert_eq!(second.keep().unwrap(), None);
-    }
-
-    #[test]
-    fn who_may_write_to_the_store_may_lock_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("turing.db");
-        fs::write(&store, "").unwrap();
-        fs::set_permissions(&store, Permissions::from_mode(0o660)).unwrap();
-        // only root can make a store somebody else's
-        if geteuid().is_root() {
-            std::os::unix::fs::chown(&store, Some(4711), Some(4712)).unwrap();
-        }
-        let of_store = fs::metadata(&store).unwrap();
-        let lock = FileLock::of(store, WorkflowId(1)).unwrap();
-        let made = lock.file.metadata().unwrap();
-        assert_eq!((made.uid(), made.gid()), (of_store.uid(), of_store.gid()));
-        assert_eq!(made.mode() & 0o777, 0o660);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_used_is_told_with_its_cure() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("turing.db-run-1.lock");
-        let told = |kind: ErrorKind| unusable(&path, kind.into()).to_string();
-        assert!(told(ErrorKind::PermissionDenied).ends_with("may make no file in its folder"));
-        fs::write(&path, "").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        let owner = user(fs::metadata(&path).unwrap().uid());
-        let denied = told(ErrorKind::PermissionDenied);
-        assert!(denied.contains(&format!("it belongs to {owner}, with the rights 600: once")));
-        assert!(told(ErrorKind::StorageFull).contains("no room left, or no inode"));
-        assert_eq!(user(0), "root");
-        assert_eq!(user(u32::MAX - 7), format!("user {}", u32::MAX - 7));
-    }
-}
+mod tests;

@@ -6,6 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "../../../es-sqlite/tests/disk/library.rs"]
+mod library;
+
+use library::compile;
+
 /// A library that is loaded before a program's own, and the number that it goes by, which programs
 /// have in their memory.
 #[derive(Debug)]
@@ -32,13 +37,7 @@ impl Preload {
     fn new(folder: &Path, name: &str, source: &str, variable: &'static str) -> Self {
         let (library, path) = (folder.join(format!("{name}.so")), folder.join(name));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([library.as_os_str(), source.as_os_str()])
-            .args(["-ldl", "-lpthread"])
-            .output()
-            .expect("a C compiler, which the tests need");
-        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        compile(&source, &library);
         let number = File::create(&path).unwrap();
         let preload = Self { library, variables: vec![(variable, path)], number };
         preload.set(0);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use es_core::Difference;
 use es_core::projection::{Rebuild, RebuildError, RowDifference, Watch, differences};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -14,8 +15,13 @@ use super::{Name, OneArgs, RebuildArgs};
 use crate::read_models::{rebuild, rebuild_in_database, rebuild_one_in_database, repair_posting};
 use crate::store::Store;
 
-/// So many differing rows are printed.
+/// So many differing rows are printed, so many places of each, and so much of a value.
 const SHOWN: usize = 20;
+const PLACES: usize = 3;
+const LONGEST: usize = 300;
+
+/// So much of two values is printed before they part.
+const BEFORE: usize = 60;
 
 pub(super) async fn execute(
     store: &Store,
@@ -51,15 +57,7 @@ pub(super) async fn execute(
         output.json(&json!({ "read_model": name, "switched": args.switch, "differing": rows }));
         return Ok(Verdict::Well);
     }
-    for difference in differing.iter().take(SHOWN) {
-        let value = |value: &Option<es_core::Payload>| match value {
-            Some(value) => shown(&value.to_string(), 300),
-            None => "no row".to_owned(),
-        };
-        output.line(format_args!("  {}", shown(&difference.key, 80)));
-        output.line(format_args!("    - {}", value(&difference.old)));
-        output.line(format_args!("    + {}", value(&difference.new)));
-    }
+    differing.iter().take(SHOWN).for_each(|row| tell(row, output));
     let more = differing.len().saturating_sub(SHOWN);
     if more > 0 {
         output.line(format_args!("  and {more} more; --json prints all"));
@@ -73,6 +71,44 @@ pub(super) async fn execute(
         ),
     });
     Ok(Verdict::Well)
+}
+
+/// Where a row differs, from what to what.
+fn tell(row: &RowDifference, output: &mut Output) {
+    output.line(format_args!("  {}", shown(&row.key, 80)));
+    let (places, missing) = match (&row.old, &row.new) {
+        (Some(old), Some(new)) => (es_core::differences(old, new), "nothing"),
+        (old, new) => {
+            let (path, old, new) = (String::new(), old.clone(), new.clone());
+            (vec![Difference { path, old, new }], "no row")
+        }
+    };
+    for Difference { path, old, new } in places.iter().take(PLACES) {
+        if !path.is_empty() {
+            output.line(format_args!("    {}", shown(path, LONGEST)));
+        }
+        let [old, new] = [old, new]
+            .map(|value| value.as_ref().map_or_else(|| missing.to_owned(), ToString::to_string));
+        let [old, new] = where_they_part(&old, &new);
+        output.line(format_args!("    - {old}"));
+        output.line(format_args!("    + {new}"));
+    }
+    let more = places.len().saturating_sub(PLACES);
+    if more > 0 {
+        output.line(format_args!("    and {more} more places"));
+    }
+}
+
+/// Two texts from shortly before the place at which they part, so that neither is cut off before it.
+fn where_they_part(old: &str, new: &str) -> [String; 2] {
+    let same = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
+    [old, new].map(|text| match same.saturating_sub(BEFORE) {
+        0 => shown(text, LONGEST),
+        left_out => {
+            let rest: String = text.chars().skip(left_out).collect();
+            format!("…{}", shown(&rest, LONGEST))
+        }
+    })
 }
 
 fn as_json(difference: &RowDifference) -> Value {
@@ -156,4 +192,26 @@ pub(super) async fn one_posting(
         }),
     }
     Ok(Verdict::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_texts_are_shown_where_they_part_however_far_that_is() {
+        let long = "é".repeat(10_000);
+        let [old, new] = where_they_part(&format!("{long}old"), &format!("{long}new, and more"));
+        let before = "é".repeat(BEFORE);
+        assert_eq!(old, format!("…{before}old"));
+        assert_eq!(new, format!("…{before}new, and more"));
+        // what follows is cut off
+        let [old, new] = where_they_part(&format!("1{long}"), &format!("2{long}"));
+        assert_eq!(old, format!("1{}…", "é".repeat(LONGEST - 1)));
+        assert_eq!(new, format!("2{}…", "é".repeat(LONGEST - 1)));
+        // one is the beginning of the other
+        let [old, new] = where_they_part(&long, &format!("{long}!"));
+        assert_eq!((old, new), (format!("…{before}"), format!("…{before}!")));
+        assert_eq!(where_they_part("nothing", "7"), ["nothing", "7"]);
+    }
 }
