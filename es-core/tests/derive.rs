@@ -2,7 +2,7 @@
 #![deny(missing_docs, unused, clippy::all, clippy::pedantic)]
 
 use es_core::{
-    AggregateId, DecodeError, Event, EventType, EventVersion, Fields, Metadata, Payload,
+    AggregateId, DecodeError, Decoded, Event, EventType, EventVersion, Fields, Metadata, Payload,
     StoredEvent, assert_distinct_event_types,
 };
 use serde_json::{Value, json};
@@ -156,12 +156,11 @@ fn decode<E: Event>(
     metadata: &Metadata,
 ) -> Result<E, DecodeError> {
     let payload = Payload::parse(payload.to_owned()).expect("the test gives JSON");
-    E::decode(StoredEvent {
-        event_type: name,
-        schema_version: version,
-        payload: payload.as_raw(),
-        metadata,
-    })
+    let stored = StoredEvent::new(name, version, payload.as_raw(), metadata);
+    let Decoded::One(event) = E::decode(stored)? else {
+        panic!("the derive makes one event of what is stored");
+    };
+    Ok(event)
 }
 
 fn decode_shape(name: &str, version: u32, payload: &str) -> Result<Shape, DecodeError> {

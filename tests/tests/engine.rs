@@ -7,6 +7,7 @@ mod engine {
     mod aliases;
     mod canonical;
     mod commands;
+    mod decoded;
     mod gathering;
     mod histories;
     mod observing;

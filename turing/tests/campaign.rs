@@ -11,6 +11,7 @@ use es_sqlite::{SqliteConfig, SqliteStore};
 use futures_util::TryStreamExt;
 use support::{RUN, Workspace};
 use tokio::process::Command;
+use turing_domain::Posting;
 
 fn is_full() -> bool {
     std::env::var_os("ES_CAMPAIGN").is_some_and(|campaign| campaign == "full")
@@ -48,7 +49,7 @@ async fn check(workspace: &Workspace, count: usize) -> usize {
     let store = SqliteStore::open(config).await.unwrap();
     let mut reached = vec![0; count + 1];
     let mut events = 0;
-    let filter = EventFilter::all().aggregate_type("posting");
+    let filter = EventFilter::all().aggregate::<Posting>();
     let mut log = store.log(ReadLog::from_start().filter(filter));
     while let Some(event) = log.try_next().await.unwrap() {
         events += 1;

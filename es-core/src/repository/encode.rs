@@ -93,6 +93,7 @@ fn read_back<E: Event>(
         payload: payload.as_raw(),
         metadata: read.as_ref().unwrap_or(metadata),
     });
+    let stored = stored.and_then(|decoded| decoded.into_one(kind.name));
     stored.map_err(|source| EncodeFailure::Unreadable { event_type: kind.name, source })
 }
 
