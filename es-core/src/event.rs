@@ -56,7 +56,8 @@ impl EventType {
     }
 }
 
-/// The events of one aggregate: a closed enum, usually with `#[derive(Event)]`.
+/// The events of one aggregate: a closed enum, usually with `#[derive(Event)]`. An enum of several
+/// of them is one, too, with `#[event(union)]`.
 ///
 /// # Contract
 ///

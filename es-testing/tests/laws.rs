@@ -8,6 +8,8 @@ mod large;
 mod rows;
 #[path = "laws/storable.rs"]
 mod storable;
+#[path = "laws/union.rs"]
+mod union;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
