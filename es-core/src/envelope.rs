@@ -1,13 +1,15 @@
 //! Events on their way into a store and out of it.
 
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::event::{DecodeError, Event, EventType, decode_recorded};
+use crate::aggregate::{Aggregate, AggregateId, InvalidAggregateId};
+use crate::event::{DecodeError, Decoded, Event, EventType, decode_recorded};
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
@@ -144,18 +146,41 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
-    /// True if the event is of this kind, under whichever of its names it is stored.
+    /// True if the event is of this kind, or has a part that is, under whichever of its names it is
+    /// stored.
     pub fn is(&self, kind: EventType) -> bool {
         kind.is_named(self.event_type.as_str())
     }
 
-    /// Reads the event as one of `E`.
+    /// The id of its aggregate.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAggregateId`] if it is none of `A`'s.
+    pub fn aggregate_id<A: Aggregate>(&self) -> Result<A::Id, InvalidAggregateId> {
+        if self.stream.aggregate_type() != A::TYPE {
+            return Err(InvalidAggregateId::new(&self.stream.to_string(), A::TYPE));
+        }
+        A::Id::parse(self.stream.aggregate_id())
+    }
+
+    /// Reads the events of `E` that this one stands for.
     ///
     /// # Errors
     ///
     /// [`DecodeError`] says what does not fit.
-    pub fn decode<E: Event>(&self) -> Result<E, DecodeError> {
+    pub fn decode<E: Event>(&self) -> Result<Decoded<E>, DecodeError> {
         decode_recorded(self)
+    }
+
+    /// Reads the event as one of `E`, for events that stand for one.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`] says what does not fit; [`DecodeError::NotOne`] that its name is retired, or
+    /// that it was split.
+    pub fn decode_one<E: Event>(&self) -> Result<E, DecodeError> {
+        self.decode::<E>()?.into_one(self.event_type.as_str())
     }
 
     /// The identity and place of this event, without its content.
@@ -166,6 +191,52 @@ impl RecordedEvent {
             position: self.position,
             recorded_at: self.recorded_at,
         }
+    }
+}
+
+/// An event as it is read: typed, with all that was recorded beside it, by `Deref`.
+///
+/// ```
+/// # use es_core::{DecodeError, Envelope, Event, RecordedEvent};
+/// # #[derive(Event)]
+/// # enum OrderEvent { OrderPaid { cents: u64 } }
+/// # fn example(recorded: &RecordedEvent) -> Result<(), DecodeError> {
+/// for event in Envelope::read(recorded)? {
+///     let OrderEvent::OrderPaid { cents } = event.data;
+///     println!("{cents} were paid for {} at {}", event.stream, event.recorded_at);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Envelope<'a, E> {
+    /// The event.
+    pub data: E,
+    /// Which part of a split event this is, from 0.
+    pub part: u32,
+    recorded: &'a RecordedEvent,
+}
+
+impl<'a, E: Event> Envelope<'a, E> {
+    /// Reads the events that a recorded one stands for, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As [`RecordedEvent::decode`].
+    pub fn read(
+        recorded: &'a RecordedEvent,
+    ) -> Result<impl Iterator<Item = Self> + use<'a, E>, DecodeError> {
+        let parts = (0..).zip(recorded.decode::<E>()?);
+        Ok(parts.map(move |(part, data)| Self { data, part, recorded }))
+    }
+}
+
+impl<E> Deref for Envelope<'_, E> {
+    type Target = RecordedEvent;
+
+    fn deref(&self) -> &RecordedEvent {
+        self.recorded
     }
 }
 

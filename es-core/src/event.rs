@@ -1,50 +1,87 @@
 //! What a kind of event is: its stored names, its encoding, its older versions.
 
+mod decoded;
+mod distinct;
+
 use serde_json::value::RawValue;
 
 use crate::envelope::RecordedEvent;
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 
+pub use decoded::Decoded;
+pub use distinct::are_distinct;
+
 /// One kind of event: its stored name and the schema version that is written now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct EventType {
     /// The stored name, snake_case, never reused for another meaning.
     pub name: &'static str,
     /// Further stored names that are read as this kind.
     pub aliases: &'static [&'static str],
+    /// Stored names of which this kind is a part.
+    pub part_of: &'static [&'static str],
     /// The schema version that is written, from 1.
     pub schema_version: u32,
 }
 
 impl EventType {
-    /// All stored names of this kind.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
-        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    /// A kind that is stored under this name and no other.
+    pub const fn new(name: &'static str, schema_version: u32) -> Self {
+        Self { name, aliases: &[], part_of: &[], schema_version }
     }
 
-    /// True if a stored event of this name is of this kind.
+    /// Replaces the aliases.
+    #[must_use]
+    pub const fn aliases(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    /// Replaces the names of which it is a part.
+    #[must_use]
+    pub const fn part_of(self, names: &'static [&'static str]) -> Self {
+        Self { part_of: names, ..self }
+    }
+
+    /// All stored names of events that are of this kind, or have a part that is.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let further = self.aliases.iter().chain(self.part_of);
+        std::iter::once(self.name).chain(further.copied())
+    }
+
+    /// True if a stored event of this name is of this kind, or has a part that is.
     pub fn is_named(&self, name: &str) -> bool {
-        self.name == name || self.aliases.contains(&name)
+        self.name == name || self.aliases.contains(&name) || self.part_of.contains(&name)
     }
 }
 
-/// The events of one aggregate: a closed enum, usually with `#[derive(Event)]`.
+/// The events of one aggregate: a closed enum, usually with `#[derive(Event)]`. An enum of several
+/// of them is one, too, with `#[event(union)]`.
 ///
 /// # Contract
 ///
 /// What the derive generates holds these; who implements the trait by hand must.
 /// `es_testing::laws` checks 1 to 3 for any event type.
 ///
-/// 1. `decode` of what `encode` wrote (payload and metadata) equals the event.
-/// 2. `event_type` is an element of `TYPES`, and no name or alias appears twice in `TYPES`.
+/// 1. `decode` of what `encode` wrote (payload and metadata) is one event, which equals it.
+/// 2. `event_type` is an element of `TYPES`. No name or alias appears twice in `TYPES` and
+///    `RETIRED`; a name of which kinds are a part is none of these.
 /// 3. `decode` accepts every schema version from 1 to the current one, refuses later ones, and
-///    refuses names that `TYPES` does not list; it never panics.
+///    refuses names that neither `TYPES` nor `RETIRED` lists; it never panics. A retired name is
+///    nothing, in any version.
 /// 4. `encode` sets only the metadata fields that belong to the event; the schema version is set
 ///    by the caller.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no event",
+    note = "derive it: `#[derive(Event)]` on an enum with one variant for each kind"
+)]
 pub trait Event: Sized + Send + Sync + 'static {
     /// All kinds, in the order of the source.
     const TYPES: &'static [EventType];
+
+    /// Stored names that stand for nothing any more; never written, in no selection.
+    const RETIRED: &'static [&'static str] = &[];
 
     /// The kind of this event.
     fn event_type(&self) -> &'static EventType;
@@ -56,16 +93,18 @@ pub trait Event: Sized + Send + Sync + 'static {
     /// [`EncodeError`] when a field cannot be written as JSON.
     fn encode(&self, metadata: &mut Metadata) -> Result<Payload, EncodeError>;
 
-    /// Reads an event of any known name and version; older versions pass their upcasters first.
+    /// Reads what is stored under any known name and version; older versions pass their upcasters
+    /// first.
     ///
     /// # Errors
     ///
     /// [`DecodeError`] says what does not fit.
-    fn decode(stored: StoredEvent<'_>) -> Result<Self, DecodeError>;
+    fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError>;
 }
 
 /// The stored form of an event, as [`Event::decode`] reads it.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct StoredEvent<'a> {
     /// The stored name.
     pub event_type: &'a str,
@@ -75,6 +114,18 @@ pub struct StoredEvent<'a> {
     pub payload: &'a RawValue,
     /// The metadata, in which some fields of the event may stand.
     pub metadata: &'a Metadata,
+}
+
+impl<'a> StoredEvent<'a> {
+    /// An event that is stored like this.
+    pub fn new(
+        event_type: &'a str,
+        schema_version: u32,
+        payload: &'a RawValue,
+        metadata: &'a Metadata,
+    ) -> Self {
+        Self { event_type, schema_version, payload, metadata }
+    }
 }
 
 impl<'a> From<&'a RecordedEvent> for StoredEvent<'a> {
@@ -162,11 +213,19 @@ pub enum DecodeError {
         #[source]
         source: serde_json::Error,
     },
+    /// The event stands for none or for several, and one was wanted.
+    #[error("event `{event_type}` stands for {events} events, not for one")]
+    NotOne {
+        /// The stored name.
+        event_type: String,
+        /// How many it stands for.
+        events: usize,
+    },
 }
 
-/// Reads a recorded event as one of `E`: [`Event::decode`], and a refusal of a metadata field
+/// Reads a recorded event as `E`: [`Event::decode`], and a refusal of a metadata field
 /// `event_version` that is no version.
-pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, DecodeError> {
+pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<Decoded<E>, DecodeError> {
     if let Some(reason) = event.payload.unreadable_because() {
         let event_type = crate::stream::shown(event.event_type.as_str());
         return Err(DecodeError::Unreadable { event_type, reason: reason.to_owned() });
@@ -178,110 +237,4 @@ pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<E, Deco
         return Err(DecodeError::BadVersion { event_type, found: found.to_string() });
     }
     E::decode(StoredEvent::from(event))
-}
-
-/// True if no stored name, aliases included, appears twice in the given tables of kinds.
-///
-/// For `const` assertions over the events of one store: see
-/// [`assert_distinct_event_types!`](crate::assert_distinct_event_types).
-pub const fn are_distinct(tables: &[&[EventType]]) -> bool {
-    const fn equal(a: &str, b: &str) -> bool {
-        let (a, b) = (a.as_bytes(), b.as_bytes());
-        if a.len() != b.len() {
-            return false;
-        }
-        let mut i = 0;
-        while i < a.len() {
-            if a[i] != b[i] {
-                return false;
-            }
-            i += 1;
-        }
-        true
-    }
-    /// How often `name` stands in the tables.
-    const fn count(name: &str, tables: &[&[EventType]]) -> usize {
-        let (mut found, mut t) = (0, 0);
-        while t < tables.len() {
-            let mut e = 0;
-            while e < tables[t].len() {
-                let kind = &tables[t][e];
-                if equal(name, kind.name) {
-                    found += 1;
-                }
-                let mut a = 0;
-                while a < kind.aliases.len() {
-                    if equal(name, kind.aliases[a]) {
-                        found += 1;
-                    }
-                    a += 1;
-                }
-                e += 1;
-            }
-            t += 1;
-        }
-        found
-    }
-    let mut t = 0;
-    while t < tables.len() {
-        let mut e = 0;
-        while e < tables[t].len() {
-            let kind = &tables[t][e];
-            if count(kind.name, tables) > 1 {
-                return false;
-            }
-            let mut a = 0;
-            while a < kind.aliases.len() {
-                if count(kind.aliases[a], tables) > 1 {
-                    return false;
-                }
-                a += 1;
-            }
-            e += 1;
-        }
-        t += 1;
-    }
-    true
-}
-
-/// Fails to compile if two of the given event enums share a stored name.
-///
-/// ```
-/// use es_core::{Event, assert_distinct_event_types};
-///
-/// #[derive(Event)]
-/// enum PostingEvent { PostingSaved }
-/// #[derive(Event)]
-/// enum WorkflowEvent { WorkflowStarted }
-///
-/// assert_distinct_event_types!(PostingEvent, WorkflowEvent);
-/// ```
-#[macro_export]
-macro_rules! assert_distinct_event_types {
-    ($($event:ty),+ $(,)?) => {
-        const _: () = ::core::assert!(
-            $crate::event::are_distinct(&[$(<$event as $crate::Event>::TYPES),+]),
-            concat!(
-                "two of these share an event type name, aliases included: ",
-                stringify!($($event),+),
-            ),
-        );
-    };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn kind(name: &'static str, aliases: &'static [&'static str]) -> EventType {
-        EventType { name, aliases, schema_version: 1 }
-    }
-
-    #[test]
-    fn shared_names_and_aliases_are_found_across_tables() {
-        let (a, b, c) = (kind("a", &[]), kind("b", &["old_b"]), kind("old_b", &[]));
-        assert!(are_distinct(&[&[a, b]]));
-        assert!(!are_distinct(&[&[a], &[b, a]]));
-        assert!(!are_distinct(&[&[b], &[c]]));
-    }
 }

@@ -17,7 +17,8 @@
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
 //! | see what changed between two moments | [`Repository::difference`], [`Moment`] |
 //! | try other logic on all of history, without writing | [`Replay`] |
-//! | read what happened | [`Repository::history`], [`EventStoreExt::events`] |
+//! | read what happened | [`Repository::history`], [`EventStoreExt::events`], [`Envelope`] |
+//! | select events of the log | [`EventFilter`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
 //! | keep read models | [`projection`] |
@@ -75,11 +76,11 @@ pub use append::{AppendError, AppendRequest, Appended, AppendedStream, Idempoten
 pub use append::{InvalidRequest, StreamAppend};
 pub use content::{ContentProblem, check_json};
 pub use envelope::{
-    Cause, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
+    Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
 };
 pub use environment::{Clock, Environment, EventIds, Jitter};
 pub use error::{StoreError, StoreErrorKind};
-pub use event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
+pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata, MetadataField};

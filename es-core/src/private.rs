@@ -109,6 +109,37 @@ pub fn unknown_type<E: Event>(event_type: &str) -> DecodeError {
     }
 }
 
+/// True if `E` reads what is stored under this name.
+pub fn reads<E: Event>(event_type: &str) -> bool {
+    E::TYPES.iter().any(|kind| kind.is_named(event_type)) || E::RETIRED.contains(&event_type)
+}
+
+/// How many elements the lists have together.
+pub const fn total<T>(lists: &[&[T]]) -> usize {
+    let (mut sum, mut list) = (0, 0);
+    while list < lists.len() {
+        sum += lists[list].len();
+        list += 1;
+    }
+    sum
+}
+
+/// The elements of the lists, `N` together; `filler` is any element.
+pub const fn concatenated<T: Copy, const N: usize>(lists: &[&[T]], filler: T) -> [T; N] {
+    let mut all = [filler; N];
+    let (mut next, mut list) = (0, 0);
+    while list < lists.len() {
+        let mut i = 0;
+        while i < lists[list].len() {
+            all[next] = lists[list][i];
+            next += 1;
+            i += 1;
+        }
+        list += 1;
+    }
+    all
+}
+
 /// A struct that is read from a JSON object and from nothing else: serde takes arrays too.
 #[derive(Debug)]
 pub struct Object<T>(pub T);

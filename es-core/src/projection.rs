@@ -36,7 +36,7 @@
 //!         event: &RecordedEvent,
 //!     ) -> Result<Option<AttemptsRow>, ApplyError> {
 //!         let mut row = row.unwrap_or_default();
-//!         match event.decode()? {
+//!         match event.decode_one()? {
 //!             ScriptEvent::ScriptStarted => row.started += 1,
 //!             ScriptEvent::ScriptFailed => row.failed += 1,
 //!         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::aggregate::Aggregate;
 use crate::envelope::{EventName, EventReference, RecordedEvent};
 use crate::event::{Event, EventType};
 use crate::position::Position;
@@ -179,7 +180,28 @@ pub struct StreamPage {
 }
 
 /// Which events of the log a reader wants; an empty set means all.
+///
+/// ```
+/// # use es_core::{Aggregate, Event, EventFilter};
+/// # #[derive(Event)]
+/// # enum OrderEvent { OrderPlaced, OrderPaid }
+/// # #[derive(Event)]
+/// # enum StockEvent { StockCounted }
+/// # #[derive(Default)]
+/// # struct Order;
+/// # impl Aggregate for Order {
+/// #     const TYPE: &'static str = "order";
+/// #     type Id = String;
+/// #     type Event = OrderEvent;
+/// #     fn evolve(&mut self, _: &OrderEvent) {}
+/// # }
+/// EventFilter::of::<OrderEvent>(); // every kind of an enum
+/// EventFilter::events([OrderEvent::ORDER_PAID, StockEvent::STOCK_COUNTED]); // some kinds
+/// EventFilter::all().aggregate::<Order>(); // streams of one aggregate type
+/// EventFilter::all().stored_name("order_payed"); // a raw name, which says so
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct EventFilter {
     /// Only streams of these aggregate types.
     pub aggregate_types: BTreeSet<String>,
@@ -193,28 +215,34 @@ impl EventFilter {
         Self::default()
     }
 
-    /// Adds an aggregate type.
-    #[must_use]
-    pub fn aggregate_type(mut self, aggregate_type: &str) -> Self {
-        self.aggregate_types.insert(aggregate_type.to_owned());
-        self
-    }
-
-    /// Every event of these kinds, under whichever of their names it is stored.
+    /// Every event of `E`, under whichever of its names it is stored.
     pub fn of<E: Event>() -> Self {
-        E::TYPES.iter().copied().fold(Self::all(), Self::event)
+        Self::events(E::TYPES.iter().copied())
     }
 
-    /// Adds a kind of event with all its stored names, aliases included; the derive has a constant for
-    /// each kind, such as `OrderEvent::ORDER_PAID`.
+    /// Every event of these kinds, under all their stored names, and every event that has a part of
+    /// these kinds; the derive has a constant for each kind, such as `OrderEvent::ORDER_PAID`. No kind
+    /// at all means every event.
+    pub fn events(kinds: impl IntoIterator<Item = EventType>) -> Self {
+        let names = kinds.into_iter().flat_map(|kind| kind.names());
+        Self { event_types: names.map(EventName::from).collect(), ..Self::default() }
+    }
+
+    /// Adds the streams of an aggregate type.
     #[must_use]
-    pub fn event(mut self, kind: EventType) -> Self {
-        self.event_types.extend(kind.names().map(EventName::from));
+    pub fn aggregate<A: Aggregate>(self) -> Self {
+        self.stored_aggregate_type(A::TYPE)
+    }
+
+    /// Adds an aggregate type by its stored name, for tools; see [`aggregate`](Self::aggregate).
+    #[must_use]
+    pub fn stored_aggregate_type(mut self, name: &str) -> Self {
+        self.aggregate_types.insert(name.to_owned());
         self
     }
 
     /// Adds one stored name, and nothing else that the same kind of event may be stored under;
-    /// [`event`](Self::event) adds them all.
+    /// [`events`](Self::events) selects them all.
     #[must_use]
     pub fn stored_name(mut self, name: &str) -> Self {
         self.event_types.insert(name.into());

@@ -248,7 +248,7 @@ impl<A: Aggregate + Serialize> Replay<A> {
     /// The streams of the type, found in one pass over the log: each where it is met first, which is
     /// not at its first event if that is missing.
     fn streams(&self) -> BoxStream<'_, Result<StreamId, ReplayError>> {
-        let filter = EventFilter::all().aggregate_type(A::TYPE);
+        let filter = EventFilter::all().aggregate::<A>();
         let log = self.store.log(ReadLog::from_start().filter(filter));
         let (slice, mut met) = (self.slice, HashSet::new());
         Box::pin(log.map_err(ReplayError::from).try_filter_map(move |event| {

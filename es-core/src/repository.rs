@@ -16,11 +16,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
+use futures_util::stream::iter;
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::aggregate::{Aggregate, Decide, IntoEvents, stream_of};
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
+use crate::event::Decoded;
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
@@ -267,7 +269,8 @@ impl<A: Aggregate> Repository<A> {
         self.update(id, move |state: &A| Ok(decision(state)))
     }
 
-    /// The events of an aggregate, oldest first, each with what was recorded beside it.
+    /// The events of an aggregate, oldest first, each with what was recorded beside it: of a stored
+    /// event that was split each part, and none of one whose name is retired.
     ///
     /// # Errors
     ///
@@ -278,14 +281,18 @@ impl<A: Aggregate> Repository<A> {
     ) -> BoxStream<'_, Result<(RecordedEvent, A::Event), LoadError>> {
         let stream = match stream_of::<A>(id) {
             Ok(stream) => stream,
-            Err(error) => return Box::pin(futures_util::stream::iter([Err(error.into())])),
+            Err(error) => return Box::pin(iter([Err(error.into())])),
         };
         let events = self.store.events(ReadStream::new(stream).limit(self.page));
-        Box::pin(events.map(|event| {
+        let read = events.map(|event| -> Result<_, LoadError> {
             let event = event?;
-            let decoded = load::decode(&event)?;
-            Ok((event, decoded))
-        }))
+            let parts = match load::decode::<A::Event>(&event)? {
+                Decoded::One(one) => vec![(event, one)],
+                parts => parts.into_iter().map(|part| (event.clone(), part)).collect(),
+            };
+            Ok(iter(parts.into_iter().map(Ok::<_, LoadError>)))
+        });
+        Box::pin(read.try_flatten())
     }
 
     /// Runs a decision for an aggregate that must not exist yet: the decision sees no state, and an

@@ -2,8 +2,8 @@
 #![deny(missing_docs, unused, clippy::all, clippy::pedantic)]
 
 use es_core::{
-    AggregateId, DecodeError, Event, EventType, EventVersion, Fields, Metadata, MetadataField,
-    Payload, StoredEvent, assert_distinct_event_types,
+    AggregateId, DecodeError, Decoded, Event, EventType, EventVersion, Fields, Metadata,
+    MetadataField, Payload, StoredEvent, assert_distinct_event_types,
 };
 use serde_json::{Value, json};
 
@@ -156,12 +156,11 @@ fn decode<E: Event>(
     metadata: &Metadata,
 ) -> Result<E, DecodeError> {
     let payload = Payload::parse(payload.to_owned()).expect("the test gives JSON");
-    E::decode(StoredEvent {
-        event_type: name,
-        schema_version: version,
-        payload: payload.as_raw(),
-        metadata,
-    })
+    let stored = StoredEvent::new(name, version, payload.as_raw(), metadata);
+    let Decoded::One(event) = E::decode(stored)? else {
+        panic!("the derive makes one event of what is stored");
+    };
+    Ok(event)
 }
 
 fn metadata_of(document: &Value) -> Metadata {

@@ -57,11 +57,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use es_core::{Aggregate, Event};
+use es_core::{Aggregate, Decoded, Event};
 
 use self::folder::{FileName, Files};
 use self::form::Form;
-use crate::laws::{chain, no_panic};
+use crate::laws::{chain, no_panic, one};
 
 /// Compares the stored forms of `examples` with the files in `folder`, which is looked up from the
 /// package's own folder; with `UPDATE_GOLDEN=1` it writes the files that are missing.
@@ -117,11 +117,13 @@ pub fn write_missing<E: Event>(
 ///
 /// # Errors
 ///
-/// Why the file cannot be read.
+/// Why the file cannot be read, or that it stands for none or for several.
 pub fn read<E: Event>(folder: impl AsRef<Path>, file: &str) -> Result<E, Mismatch> {
     let folder = folder.as_ref();
     let read = match file.parse() {
-        Ok(file) => event(folder, &file).map_err(|error| format!("{file} cannot be read: {error}")),
+        Ok(file) => decoded(folder, &file)
+            .and_then(one)
+            .map_err(|error| format!("{file} cannot be read: {error}")),
         Err(()) => Err(not_golden(file)),
     };
     read.map_err(|problem| Mismatch { folder: folder.to_owned(), problems: vec![problem] })
@@ -240,23 +242,35 @@ impl<'a> Golden<'a> {
         self.problems.push(problem);
     }
 
-    /// Reads one file as an event and folds it.
+    /// Reads one file and folds the events that it stands for.
     fn stored<E: Event>(&mut self, file: &FileName, evolve: &dyn Fn(&E)) {
-        if !E::TYPES.iter().any(|kind| kind.is_named(&file.event_type)) {
+        let is_retired = E::RETIRED.contains(&file.event_type.as_str());
+        if !is_retired && !E::TYPES.iter().any(|kind| kind.is_named(&file.event_type)) {
             return self.problems.push(format!(
                 "{file} is of no known kind, so that stored events of it can no longer be read; \
                  name it as an alias of another kind, or put the kind back"
             ));
         }
-        let read = event(self.folder, file).and_then(|event| no_panic(|| evolve(&event)));
-        if let Err(error) = read {
-            self.problems.push(format!("{file} was stored once and cannot be read: {error}"));
+        let folded = |read: Decoded<E>| {
+            let events: Vec<_> = read.into_iter().collect();
+            events.iter().for_each(evolve);
+            events.len()
+        };
+        let read = decoded(self.folder, file).and_then(|read| no_panic(|| folded(read)));
+        match read {
+            Ok(events) if is_retired && events > 0 => self.problems.push(format!(
+                "{file} is of a retired name, and is read as an event; it must stand for none"
+            )),
+            Ok(_) => {}
+            Err(error) => {
+                self.problems.push(format!("{file} was stored once and cannot be read: {error}"));
+            }
         }
     }
 }
 
-/// Reads one file as an event.
-fn event<E: Event>(folder: &Path, file: &FileName) -> Result<E, String> {
+/// What one file stands for.
+fn decoded<E: Event>(folder: &Path, file: &FileName) -> Result<Decoded<E>, String> {
     let text = fs::read_to_string(folder.join(file.to_string())).map_err(|error| error.to_string());
     let form = Form::parse(&text?).map_err(|error| error.to_string())?;
     no_panic(|| form.decode(file))?.map_err(|error| chain(&error))

@@ -68,7 +68,7 @@ pub use self::series::{decided_history, series, series_given};
 #[doc(hidden)]
 pub use self::stack::__on_a_large_stack;
 pub use self::violation::LawViolation;
-pub(crate) use self::violation::{chain, no_panic};
+pub(crate) use self::violation::{chain, no_panic, one};
 
 /// The longest history that is generated.
 const LENGTH: usize = 24;

@@ -1,5 +1,8 @@
 //! Golden files: what is written, what is refused, and what a failure tells.
 
+#[path = "golden/split.rs"]
+mod split;
+
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! What the derives read: the enum and the newtype, without the syntax around them.
 
 use proc_macro2::Ident;
-use syn::{Attribute, Data, DeriveInput, Fields, LitStr, Path, Type};
+use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, LitStr, Path, Type};
 
 use crate::attr::{self, VariantAttrs};
 use crate::errors::Errors;
@@ -70,20 +70,65 @@ pub(crate) enum MetadataDefault {
 impl EventEnum {
     /// Reads the enum; `None` if it is none, which stands in `errors` then.
     pub(crate) fn read(input: &DeriveInput, errors: &mut Errors) -> Option<Self> {
-        attr::refuse_on_enum(&input.attrs, errors);
-        let Data::Enum(data) = &input.data else {
-            errors.at(
-                &input.ident,
-                "Event can be derived for an enum only",
-                "make it an enum with one variant for each kind of event",
-            );
-            return None;
-        };
-        let variants = data.variants.iter();
+        let variants = enum_of(input, errors)?.variants.iter();
         Some(Self {
             ident: input.ident.clone(),
             variants: variants.map(|v| Variant::read(v, errors)).collect(),
         })
+    }
+}
+
+fn enum_of<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Option<&'a DataEnum> {
+    if let Data::Enum(data) = &input.data {
+        return Some(data);
+    }
+    errors.at(
+        &input.ident,
+        "Event can be derived for an enum only",
+        "make it an enum with one variant for each kind of event",
+    );
+    None
+}
+
+/// An enum of enums of events.
+pub(crate) struct EventUnion {
+    pub(crate) ident: Ident,
+    pub(crate) members: Vec<Member>,
+}
+
+/// One enum of events, and the variant that holds it.
+pub(crate) struct Member {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+}
+
+impl EventUnion {
+    /// Reads the enum; `None` if it is none, which stands in `errors` then.
+    pub(crate) fn read(input: &DeriveInput, errors: &mut Errors) -> Option<Self> {
+        let variants = enum_of(input, errors)?.variants.iter();
+        Some(Self {
+            ident: input.ident.clone(),
+            members: variants.filter_map(|v| Member::read(v, errors)).collect(),
+        })
+    }
+}
+
+impl Member {
+    fn read(variant: &syn::Variant, errors: &mut Errors) -> Option<Self> {
+        attr::refuse_in_union(&variant.attrs, errors);
+        if let Fields::Unnamed(fields) = &variant.fields
+            && fields.unnamed.len() == 1
+        {
+            let field = &fields.unnamed[0];
+            attr::refuse_in_union(&field.attrs, errors);
+            return Some(Self { ident: variant.ident.clone(), ty: field.ty.clone() });
+        }
+        errors.at(
+            &variant.ident,
+            "a union has one variant for each enum of events",
+            "write the enum in it, such as `Order(OrderEvent)`",
+        );
+        None
     }
 }
 

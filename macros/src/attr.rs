@@ -9,6 +9,39 @@ use syn::{Attribute, LitInt, LitStr, Token, parenthesized};
 use crate::ast::{MetadataDefault, Place, Upcast};
 use crate::errors::Errors;
 
+/// The keys of an enum.
+#[derive(Default)]
+pub(crate) struct EnumAttrs {
+    pub(crate) union: bool,
+}
+
+impl EnumAttrs {
+    /// Reads the `#[event(...)]` attributes of an enum.
+    pub(crate) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
+        refuse_serde(attrs, errors);
+        let mut read = Self::default();
+        for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+            let parsed = attr.parse_nested_meta(|meta| {
+                if !meta.path.is_ident("union") {
+                    let help = "the only key of an enum is `union`; others stand before a variant \
+                                or a field";
+                    unknown(&meta, help, errors);
+                    return skip_value(&meta);
+                }
+                if read.union {
+                    twice(&meta, errors);
+                }
+                read.union = true;
+                Ok(())
+            });
+            if let Err(error) = parsed {
+                errors.push(error);
+            }
+        }
+        read
+    }
+}
+
 /// The keys of one variant.
 #[derive(Default)]
 pub(crate) struct VariantAttrs {
@@ -118,16 +151,19 @@ fn skip_value(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
     Ok(())
 }
 
-/// Refuses attributes that mean nothing on the enum.
-pub(crate) fn refuse_on_enum(attrs: &[Attribute], errors: &mut Errors) {
-    refuse_serde(attrs, errors);
-    for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
+/// Refuses attributes within a union.
+pub(crate) fn refuse_in_union(attrs: &[Attribute], errors: &mut Errors) {
+    for attr in attrs.iter().filter(is_ours) {
         errors.at(
             attr,
-            "an enum of events has no `#[event(...)]` keys",
-            "write the attribute before a variant or a field",
+            "an event of a union is stored as its own enum says",
+            "write the attribute in that enum",
         );
     }
+}
+
+fn is_ours(attr: &&Attribute) -> bool {
+    attr.path().is_ident("event") || attr.path().is_ident("serde")
 }
 
 /// Refuses serde attributes where they would change nothing.
@@ -143,8 +179,7 @@ fn refuse_serde(attrs: &[Attribute], errors: &mut Errors) {
 
 /// Refuses attributes on the payload struct of a variant.
 pub(crate) fn refuse_on_payload(attrs: &[Attribute], errors: &mut Errors) {
-    let ours = |attr: &&Attribute| attr.path().is_ident("event") || attr.path().is_ident("serde");
-    for attr in attrs.iter().filter(ours) {
+    for attr in attrs.iter().filter(is_ours) {
         errors.at(
             attr,
             "a payload struct is stored as it is and has no attributes here",

@@ -2,18 +2,28 @@
 
 mod aggregate_id;
 mod event;
+mod union;
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-use crate::ast::{EventEnum, Newtype};
+use crate::ast::{EventEnum, EventUnion, Newtype};
+use crate::attr::EnumAttrs;
 use crate::errors::Errors;
 use crate::valid;
 
-/// The `Event` of an enum.
+/// The `Event` of an enum or of a union.
 pub(crate) fn event(input: &DeriveInput) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     valid::no_generics(input, "an enum of events", &mut errors);
+    if EnumAttrs::read(&input.attrs, &mut errors).union {
+        let union = EventUnion::read(input, &mut errors);
+        if let Some(union) = &union {
+            valid::union(union, &mut errors);
+        }
+        let union = errors.finish(union)?;
+        return Ok(union.map(|union| union::expand(&union)).unwrap_or_default());
+    }
     let events = EventEnum::read(input, &mut errors);
     if let Some(events) = &events {
         valid::events(events, &mut errors);

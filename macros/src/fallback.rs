@@ -22,7 +22,7 @@ pub(crate) fn event(input: &DeriveInput, error: &syn::Error) -> TokenStream {
 
         fn decode(
             _: ::es_core::StoredEvent<'_>,
-        ) -> ::core::result::Result<Self, ::es_core::DecodeError> {
+        ) -> ::core::result::Result<::es_core::Decoded<Self>, ::es_core::DecodeError> {
             ::core::unreachable!()
         }
     };

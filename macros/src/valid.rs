@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::DeriveInput;
 
-use crate::ast::{EventEnum, Name, Place, Shape, Variant};
+use crate::ast::{EventEnum, EventUnion, Name, Place, Shape, Variant};
 use crate::errors::Errors;
 use crate::tense;
 
@@ -39,6 +39,26 @@ pub(crate) fn events(events: &EventEnum, errors: &mut Errors) {
         metadata_names(variant, errors);
     }
     distinct_names(events, errors);
+}
+
+/// Checks a union as a whole; what its members share is checked where their names are known.
+pub(crate) fn union(union: &EventUnion, errors: &mut Errors) {
+    if union.members.is_empty() {
+        errors.at(
+            &union.ident,
+            "a union needs at least one enum of events",
+            "add the first, such as `Order(OrderEvent)`",
+        );
+    }
+    for (i, member) in union.members.iter().enumerate() {
+        if let Some(first) = union.members[..i].iter().find(|first| first.ty == member.ty) {
+            errors.at(
+                &member.ty,
+                "an enum of events stands in a union once",
+                format_args!("`{}` holds it already; remove one of them", first.ident),
+            );
+        }
+    }
 }
 
 fn name(variant: &Variant, errors: &mut Errors) {

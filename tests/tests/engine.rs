@@ -9,6 +9,7 @@ mod engine {
     mod canonical;
     mod commands;
     mod correlation;
+    mod decoded;
     mod gathering;
     mod histories;
     mod observing;

@@ -8,7 +8,7 @@ mod posting_laws {
 
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Event, Metadata, Payload, StoredEvent, fold};
+use es_core::{Aggregate, Decoded, Event, Metadata, Payload, StoredEvent, fold};
 use posting_laws::generate::{Act, act, any_event, any_json, result, workflow};
 use posting_laws::play::{Game, answer, failure};
 use posting_laws::reference::Reference;
@@ -167,13 +167,11 @@ proptest! {
         for event in game.history() {
             let mut metadata = Metadata::new();
             let payload = event.encode(&mut metadata).unwrap();
-            let stored = StoredEvent {
-                event_type: event.event_type().name,
-                schema_version: event.event_type().schema_version,
-                payload: payload.as_raw(),
-                metadata: &metadata,
-            };
-            prop_assert_eq!(&PostingEvent::decode(stored).unwrap(), event);
+            let kind = event.event_type();
+            let payload = payload.as_raw();
+            let stored = StoredEvent::new(kind.name, kind.schema_version, payload, &metadata);
+            let decoded = PostingEvent::decode(stored).unwrap();
+            prop_assert_eq!(decoded, Decoded::One(event.clone()));
         }
     }
 
@@ -232,13 +230,8 @@ proptest! {
         let metadata: Metadata =
             serde_json::from_value(serde_json::to_value(&metadata).unwrap()).unwrap();
         let payload = Payload::of(&payload).unwrap();
-        let stored = StoredEvent {
-            event_type: kind,
-            schema_version: 1,
-            payload: payload.as_raw(),
-            metadata: &metadata,
-        };
-        let event = PostingEvent::decode(stored);
+        let event =
+            PostingEvent::decode(StoredEvent::new(kind, 1, payload.as_raw(), &metadata));
         prop_assert!(event.is_ok(), "{event:?}");
     }
 

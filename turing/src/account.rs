@@ -133,8 +133,7 @@ pub async fn account_of(
     workflow: Option<WorkflowId>,
 ) -> Result<RunAccount, AccountError> {
     let (mut account, start) = begun(store, run_id, workflow).await?;
-    let filter =
-        EventFilter::all().aggregate_type(Posting::TYPE).aggregate_type(WorkflowRuns::TYPE);
+    let filter = EventFilter::all().aggregate::<Posting>().aggregate::<WorkflowRuns>();
     let mut events = store.events.log(ReadLog::after(start).filter(filter));
     let mut reading = Reading::default();
     while let Some(event) = events.try_next().await? {
@@ -142,15 +141,21 @@ pub async fn account_of(
             if event.stream.aggregate_id() != account.workflow_id {
                 continue;
             }
-            match event.decode() {
-                Ok(decoded) => take_end(&mut account, &event, decoded),
+            match event.decode::<WorkflowEvent>() {
+                Ok(decoded) => {
+                    for decoded in decoded {
+                        take_end(&mut account, &event, decoded);
+                    }
+                }
                 Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
             }
         } else if is_of(&event, account.run_id) {
-            match event.decode() {
+            match event.decode::<PostingEvent>() {
                 Ok(decoded) => {
                     account.last_event = event.recorded_at;
-                    reading.take(&mut account, &event, &decoded);
+                    for decoded in decoded {
+                        reading.take(&mut account, &event, &decoded);
+                    }
                 }
                 Err(error) => account.left_out.push(LeftOut::undecoded(&event, &error)),
             }
@@ -175,14 +180,14 @@ async fn begun(
     workflow: Option<WorkflowId>,
 ) -> Result<(RunAccount, Position), AccountError> {
     let is_meant = |id: &str| workflow.is_none_or(|workflow| workflow.to_string() == id);
-    let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
+    let filter = EventFilter::all().aggregate::<WorkflowRuns>();
     let mut events = store.events.log(ReadLog::from_start().filter(filter));
     let (mut found, mut left_out) = (None, Vec::new());
     while let Some(event) = events.try_next().await? {
         if !is_meant(event.stream.aggregate_id()) {
             continue;
         }
-        let decoded = event.decode::<WorkflowEvent>();
+        let decoded = event.decode_one::<WorkflowEvent>();
         if let Err(error) = &decoded {
             left_out.push(LeftOut::undecoded(&event, error));
         }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use es_core::{
-    Aggregate, EventFilter, EventStore, EventStoreExt, LoadError, ReadLog, ReadStream,
-    RecordedEvent, Repository, StoreError, Timestamp, stream_of,
+    EventFilter, EventStore, EventStoreExt, LoadError, ReadLog, ReadStream, RecordedEvent,
+    Repository, StoreError, Timestamp, stream_of,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -94,7 +94,7 @@ pub async fn open_breaker(
     let read = ReadStream::new(stream_of::<ActorBreaker>(&actor)?).backwards();
     let (mut calls, mut last_failure) = (store.events(read), None);
     while let Some(call) = calls.try_next().await? {
-        if let Ok(ActorEvent::ActorCallFailed { failure_type, .. }) = call.decode() {
+        if let Ok(ActorEvent::ActorCallFailed { failure_type, .. }) = call.decode_one() {
             let told = told_by_posting(&**store, &call).await?;
             last_failure = told.or(Some(LastFailure { failure_type, error: String::new() }));
             break;
@@ -119,7 +119,7 @@ async fn told_by_posting(
         if !is_of_call(&event, call) {
             continue;
         }
-        let (error, failure_type, stderr) = match event.decode() {
+        let (error, failure_type, stderr) = match event.decode_one() {
             Ok(ScriptExecutionFailed { error, failure_type, stderr, .. }) => {
                 (error.0, failure_type.0, stderr.0)
             }
@@ -152,13 +152,12 @@ fn is_of_call(event: &RecordedEvent, call: &RecordedEvent) -> bool {
 ///
 /// When the store fails.
 pub async fn open_breakers(store: &Arc<dyn EventStore>) -> Result<Vec<OpenBreaker>, StoreError> {
-    let filter = EventFilter::all()
-        .aggregate_type(ActorBreaker::TYPE)
-        .event(ActorEvent::CIRCUIT_BREAKER_OPENED);
+    let filter =
+        EventFilter::events([ActorEvent::CIRCUIT_BREAKER_OPENED]).aggregate::<ActorBreaker>();
     let mut log = store.log(ReadLog::from_start().filter(filter));
     let mut opened = BTreeSet::new();
     while let Some(event) = log.try_next().await? {
-        opened.extend(event.stream.aggregate_id().parse::<ActorId>());
+        opened.extend(event.aggregate_id::<ActorBreaker>());
     }
     let actors = Repository::new(store.clone());
     let mut open = Vec::new();

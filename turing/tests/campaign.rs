@@ -11,6 +11,7 @@ use es_sqlite::{SqliteConfig, SqliteStore};
 use futures_util::TryStreamExt;
 use support::{RUN, Workspace};
 use tokio::process::Command;
+use turing_domain::Posting;
 use turing_domain::fields::CONVERSATION_ID;
 
 fn is_full() -> bool {
@@ -49,7 +50,7 @@ async fn check(workspace: &Workspace, count: usize) -> usize {
     let store = SqliteStore::open(config).await.unwrap();
     let mut reached = vec![0; count + 1];
     let mut events = 0;
-    let filter = EventFilter::all().aggregate_type("posting");
+    let filter = EventFilter::all().aggregate::<Posting>();
     let mut log = store.log(ReadLog::from_start().filter(filter));
     while let Some(event) = log.try_next().await.unwrap() {
         events += 1;

@@ -84,7 +84,7 @@ async fn a_call_that_was_let_through_a_day_ahead_blocks_for_as_long_as_an_open_b
     // the time that the next one blocks is told by the clock as it is
     let log: Vec<_> = scene.memory.log(ReadLog::from_start()).try_collect().await.unwrap();
     let mut claimed = log.iter().filter(|event| event.event_type == "circuit_breaker_half_opened");
-    let claimed = claimed.next_back().unwrap().decode::<ActorEvent>().unwrap();
+    let claimed = claimed.next_back().unwrap().decode_one::<ActorEvent>().unwrap();
     let until = scene.hands.now().plus(COOLDOWN);
     assert_eq!(claimed, ActorEvent::CircuitBreakerHalfOpened { until });
     let breaker = actors.load(&ActorId(1)).await.unwrap().state;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use es_core::{
-    Aggregate, AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt,
-    EventType, ReadLog,
+    AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt, EventType,
+    ReadLog,
 };
 use es_memory::MemoryStore;
 use es_testing::wrapper::{Wrapped, Wrapper};
@@ -115,7 +115,7 @@ impl Scene {
 
     /// How often an event of postings is stored, over all of them.
     async fn count(&self, event: EventType) -> usize {
-        let filter = EventFilter::all().aggregate_type(Posting::TYPE).event(event);
+        let filter = EventFilter::events([event]).aggregate::<Posting>();
         let log = self.memory.log(ReadLog::from_start().filter(filter));
         log.try_fold(0, |count, _| std::future::ready(Ok(count + 1))).await.unwrap()
     }

@@ -32,8 +32,12 @@ where
     fn take(&mut self, event: &crate::RecordedEvent) -> Result<(), (Logic, DecodeError)> {
         let present = event.decode::<A::Event>().map_err(|source| (Logic::Present, source))?;
         let candidate = event.decode::<C::Event>().map_err(|source| (Logic::Candidate, source))?;
-        (self.evolve_present)(&mut self.present, &present);
-        (self.evolve_candidate)(&mut self.candidate, &candidate);
+        for event in present {
+            (self.evolve_present)(&mut self.present, &event);
+        }
+        for event in candidate {
+            (self.evolve_candidate)(&mut self.candidate, &event);
+        }
         Ok(())
     }
 }

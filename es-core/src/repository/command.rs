@@ -323,7 +323,7 @@ impl<A: Aggregate> Repository<A> {
             let mut recorded = self.store.events(read);
             while let Some(event) = recorded.try_next().await? {
                 correlation_id.clone_from(&event.metadata.correlation_id);
-                events.push(decode(&event)?);
+                events.extend(decode::<A::Event>(&event)?);
             }
         }
         Ok(Executed { state, version, events, appended: Some(first), correlation_id })

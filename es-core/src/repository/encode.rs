@@ -95,6 +95,7 @@ fn read_back<E: Event>(
         payload: payload.as_raw(),
         metadata,
     });
+    let stored = stored.and_then(|decoded| decoded.into_one(kind.name));
     stored.map_err(|source| EncodeFailure::Unreadable { event_type: kind.name, source })
 }
 

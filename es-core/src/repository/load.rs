@@ -4,7 +4,7 @@ use super::kept::{Beginning, Snapshots};
 use crate::aggregate::Aggregate;
 use crate::envelope::RecordedEvent;
 use crate::error::StoreError;
-use crate::event::{DecodeError, Event, decode_recorded};
+use crate::event::{DecodeError, Decoded, Event, decode_recorded};
 use crate::read::ReadStream;
 use crate::store::EventStore;
 use crate::stream::{InvalidStreamId, StreamId};
@@ -72,7 +72,7 @@ pub enum LoadError {
 }
 
 /// Reads an event; an error names it.
-pub(crate) fn decode<E: Event>(event: &RecordedEvent) -> Result<E, LoadError> {
+pub(crate) fn decode<E: Event>(event: &RecordedEvent) -> Result<Decoded<E>, LoadError> {
     decode_recorded(event).map_err(|source| {
         let (stream, version) = (event.stream.clone(), event.version);
         LoadError::Decode { stream, version, source }
@@ -118,7 +118,9 @@ pub(crate) async fn load_stream<A: Aggregate>(
                 let (version, next) = (version.next(), event.version);
                 return Err(LoadError::Gap { stream, version, next });
             }
-            state.evolve(&decode(event)?);
+            for event in decode::<A::Event>(event)? {
+                state.evolve(&event);
+            }
             version = event.version;
         }
         let Some(next) = read.after(&page) else { break };

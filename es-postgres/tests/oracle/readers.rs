@@ -1,6 +1,5 @@
 //! Readers that go on from their checkpoint whatever happens to their connections.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use es_core::{EventFilter, EventStore, PageLimit, Position, ReadLog, RecordedEvent};
@@ -80,10 +79,9 @@ impl Reader {
         match self {
             Self::Steady | Self::Restarting | Self::Pooled => ReadLog::from_start(),
             Self::Slow => ReadLog::from_start().limit(PageLimit::events(7)),
-            Self::Filtered => ReadLog::from_start().filter(EventFilter {
-                event_types: BTreeSet::from(["amount_paid_in".into()]),
-                ..EventFilter::all()
-            }),
+            Self::Filtered => {
+                ReadLog::from_start().filter(EventFilter::all().stored_name("amount_paid_in"))
+            }
         }
     }
 

@@ -48,7 +48,7 @@ async fn an_event_that_cannot_be_sent_costs_only_itself() {
     }
     let stream: StreamId = "account/huge".parse().unwrap();
     let mut pages = Vec::new();
-    let filters = [EventFilter::all(), EventFilter::all().aggregate_type("account")];
+    let filters = [EventFilter::all(), EventFilter::all().stored_aggregate_type("account")];
     for filter in filters {
         let mut read = ReadLog::from_start().filter(filter);
         let mut events = Vec::new();

@@ -30,7 +30,7 @@ impl Projection for Order {
     type Row = Vec<String>;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn keying(&self) -> Keying<Self> {

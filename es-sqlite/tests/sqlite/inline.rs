@@ -24,7 +24,7 @@ impl Projection for Counted {
     type Row = Count;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn apply(

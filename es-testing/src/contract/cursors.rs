@@ -25,7 +25,7 @@ pub(super) async fn a_cursor_beyond_the_end_is_refused(fixture: &dyn Fixture) {
         let beyond = [1, 2, 100_000].map(|more| newest.to_sequence() + more);
         for cursor in beyond.into_iter().chain([i64::MAX as u64, u64::MAX]) {
             let cursor = Position::from_sequence(cursor);
-            let wanted = EventFilter::all().aggregate_type("nothing");
+            let wanted = EventFilter::all().stored_aggregate_type("nothing");
             for read in [ReadLog::after(cursor), ReadLog::after(cursor).filter(wanted)] {
                 refused(store.read_log(&read).await, "a read");
                 let mut tail = store.tail(read);

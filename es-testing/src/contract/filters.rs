@@ -46,13 +46,13 @@ pub(super) async fn types_select_events(fixture: &dyn Fixture) {
     let log = mixed(&store).await;
     let filters = [
         EventFilter::all(),
-        EventFilter::all().aggregate_type("account"),
+        EventFilter::all().stored_aggregate_type("account"),
         EventFilter::all().stored_name("amount_paid"),
-        EventFilter::all().aggregate_type("audit").aggregate_type("account_archive"),
+        EventFilter::all().stored_aggregate_type("audit").stored_aggregate_type("account_archive"),
         EventFilter::all().stored_name("amount_paid").stored_name("amount_paid_out"),
-        EventFilter::all().aggregate_type("account").stored_name("amount_paid_in"),
-        EventFilter::all().aggregate_type("account").stored_name("never_happened"),
-        EventFilter::all().aggregate_type("nothing"),
+        EventFilter::all().stored_aggregate_type("account").stored_name("amount_paid_in"),
+        EventFilter::all().stored_aggregate_type("account").stored_name("never_happened"),
+        EventFilter::all().stored_aggregate_type("nothing"),
     ];
     for filter in filters {
         let expected: Vec<_> = log.iter().filter(|event| filter.accepts(event)).cloned().collect();
@@ -88,10 +88,10 @@ pub(super) async fn a_kind_is_found_under_each_of_its_names(fixture: &dyn Fixtur
     }
     let log = read_log(&store).await;
     let filters = [
-        (EventFilter::all().event(Renamed::SUM_RECEIVED), 25),
-        (EventFilter::all().event(Renamed::ACCOUNT_LOCKED), 1),
+        (EventFilter::events([Renamed::SUM_RECEIVED]), 25),
+        (EventFilter::events([Renamed::ACCOUNT_LOCKED]), 1),
         (EventFilter::of::<Renamed>(), 26),
-        (EventFilter::all().event(Renamed::SUM_RECEIVED).aggregate_type("audit"), 12),
+        (EventFilter::events([Renamed::SUM_RECEIVED]).stored_aggregate_type("audit"), 12),
     ];
     for (filter, count) in filters {
         let found = selected(&store, &filter, 3).await;
@@ -105,9 +105,9 @@ pub(super) async fn a_page_tells_the_event_where_it_ends(fixture: &dyn Fixture) 
     let log = mixed(&store).await;
     let filters = [
         EventFilter::all(),
-        EventFilter::all().aggregate_type("audit"),
+        EventFilter::all().stored_aggregate_type("audit"),
         EventFilter::all().stored_name("amount_paid_in"),
-        EventFilter::all().aggregate_type("nothing"),
+        EventFilter::all().stored_aggregate_type("nothing"),
     ];
     for filter in filters {
         for limit in [1, 3, 1_000] {
@@ -134,9 +134,10 @@ pub(super) async fn an_unmatched_page_still_moves_on(fixture: &dyn Fixture) {
     for number in 2..=30 {
         append(&store, &typed_stream("audit", "1"), ANY, vec![event(number)]).await;
     }
-    for filter in
-        [EventFilter::all().aggregate_type("account"), EventFilter::all().aggregate_type("nothing")]
-    {
+    for filter in [
+        EventFilter::all().stored_aggregate_type("account"),
+        EventFilter::all().stored_aggregate_type("nothing"),
+    ] {
         let mut after = Position::START;
         let mut pages = 0;
         loop {

@@ -149,11 +149,11 @@ async fn check_log(chance: &mut Chance, store: &Store, after: Position, batch: &
     let (of_kind, named) = (one.stream.aggregate_type(), one.event.event_type.as_str());
     let all = EventFilter::all;
     let selected = async |filter| read_selected(store, ReadLog::after(after).filter(filter)).await;
-    let found = selected(all().aggregate_type(of_kind)).await;
+    let found = selected(all().stored_aggregate_type(of_kind)).await;
     all_of(&found, batch.iter().filter(kind), of_kind, *seed);
     let found = selected(all().stored_name(named)).await;
     all_of(&found, batch.iter().filter(name), named, *seed);
-    let found = selected(all().aggregate_type(of_kind).stored_name(named)).await;
+    let found = selected(all().stored_aggregate_type(of_kind).stored_name(named)).await;
     all_of(&found, batch.iter().filter(kind).filter(name), named, *seed);
 }
 

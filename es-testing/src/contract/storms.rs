@@ -57,7 +57,7 @@ async fn storm(fixture: &dyn Fixture, with_drops: bool) -> Summary {
             append(&watched, &stream("closed"), NONE, vec![event(0)]).await;
         })
     };
-    let only_a = EventFilter::all().aggregate_type("account").stored_name("amount_paid_in");
+    let only_a = EventFilter::all().stored_aggregate_type("account").stored_name("amount_paid_in");
     // only where writers overlap may a dropped append still come behind the closing one
     let to_the_end = !with_drops || fixture.write_order() == WriteOrder::Serial;
     let followers = [("of everything", EventFilter::all(), 7), ("of one type", only_a, 3)].map(

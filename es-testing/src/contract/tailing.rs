@@ -153,7 +153,7 @@ pub(super) async fn a_tail_of_an_idle_log_reads_nothing(fixture: &dyn Fixture) {
     // a tail that never waits would keep its thread for ever
     faults.fail_read(FAR_TOO_MANY, StoreErrorKind::Other);
     let store: Store = Arc::new(faults.clone());
-    let wanted = EventFilter::all().aggregate_type("account");
+    let wanted = EventFilter::all().stored_aggregate_type("account");
     let mut tail = Box::pin(store.tail(ReadLog::from_start().filter(wanted)));
     append(&store, &stream("1"), NONE, vec![event(1)]).await;
     append(&store, &typed_stream("audit", "1"), NONE, events(2..=9)).await;

@@ -108,11 +108,17 @@ impl FileName {
     }
 
     fn shows(&self, kind: &EventType, version: u32) -> bool {
-        kind.is_named(&self.event_type) && self.version == version
+        self.is_of(kind) && self.version == version
     }
 
     fn is_older_than(&self, kind: &EventType) -> bool {
-        kind.is_named(&self.event_type) && (1..kind.schema_version).contains(&self.version)
+        self.is_of(kind) && (1..kind.schema_version).contains(&self.version)
+    }
+
+    /// True if the versions under this name are the kind's own: those of a split event are not.
+    fn is_of(&self, kind: &EventType) -> bool {
+        let name = self.event_type.as_str();
+        kind.name == name || kind.aliases.contains(&name)
     }
 
     fn is_version_of(&self, other: &Self) -> bool {

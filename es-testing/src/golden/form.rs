@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use es_core::StoredEvent;
-use es_core::{DecodeError, EncodeError, Event, EventVersion, Metadata, Payload};
+use es_core::{DecodeError, Decoded, EncodeError, Event, EventVersion, Metadata, Payload};
 use serde::{Deserialize, Serialize};
 
 use super::folder::FileName;
@@ -30,13 +30,9 @@ impl Form {
         serde_json::from_str(text)
     }
 
-    pub(super) fn decode<E: Event>(&self, file: &FileName) -> Result<E, DecodeError> {
-        E::decode(StoredEvent {
-            event_type: &file.event_type,
-            schema_version: file.version,
-            payload: self.payload.as_raw(),
-            metadata: &self.metadata,
-        })
+    pub(super) fn decode<E: Event>(&self, file: &FileName) -> Result<Decoded<E>, DecodeError> {
+        let payload = self.payload.as_raw();
+        E::decode(StoredEvent::new(&file.event_type, file.version, payload, &self.metadata))
     }
 }
 

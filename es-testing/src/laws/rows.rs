@@ -44,7 +44,7 @@ use super::violation::{LawViolation, chain, for_all};
 ///         row: Option<Grades>,
 ///         event: &RecordedEvent,
 ///     ) -> Result<Option<Grades>, ApplyError> {
-///         let CourseEvent::GradeGiven { grade } = event.decode()?;
+///         let CourseEvent::GradeGiven { grade } = event.decode_one()?;
 ///         let mut row = row.unwrap_or_default();
 ///         // the first grade divides by nothing
 ///         row.mean = (row.sum + f64::from(grade)) / f64::from(row.count);

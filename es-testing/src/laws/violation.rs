@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use es_core::Decoded;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
@@ -74,6 +75,14 @@ pub(crate) fn no_panic<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 fn text_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a text")
+}
+
+/// The event, if it is one.
+pub(crate) fn one<E>(decoded: Decoded<E>) -> Result<E, String> {
+    match decoded {
+        Decoded::One(event) => Ok(event),
+        other => Err(format!("it stands for {} events, not for one", other.into_iter().count())),
+    }
 }
 
 /// The error and its causes in one line.

@@ -34,7 +34,7 @@ impl Projection for Keyed {
     type Row = SeenRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn keying(&self) -> Keying<Self> {

@@ -57,7 +57,7 @@ impl<const EVENTS: usize> Projection for Judged<EVENTS> {
     type Row = JudgedRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn apply(

@@ -61,7 +61,7 @@ impl Projection for Seen {
     type Row = SeenRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn apply(
@@ -103,7 +103,7 @@ impl Projection for Doubled {
     type Row = SeenRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn apply(

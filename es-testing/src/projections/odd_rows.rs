@@ -159,7 +159,7 @@ impl Projection for Fragile {
     type Row = FragileRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 
     fn apply(

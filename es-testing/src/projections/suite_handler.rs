@@ -43,6 +43,6 @@ impl SuiteHandler {
     }
 
     pub(super) fn selection() -> EventFilter {
-        EventFilter::all().aggregate_type("account")
+        EventFilter::all().stored_aggregate_type("account")
     }
 }

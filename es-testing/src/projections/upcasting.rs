@@ -61,7 +61,7 @@ impl<E: Payment> Projection for Payments<E> {
     type Row = SeenRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_name("payment_received")
+        EventFilter::of::<E>()
     }
 
     fn apply(
@@ -71,7 +71,7 @@ impl<E: Payment> Projection for Payments<E> {
         event: &RecordedEvent,
     ) -> Result<Option<SeenRow>, ApplyError> {
         let mut row = row.unwrap_or_default();
-        row.numbers.push(event.decode::<E>()?.number());
+        row.numbers.push(event.decode_one::<E>()?.number());
         Ok(Some(row))
     }
 }

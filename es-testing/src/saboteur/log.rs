@@ -88,12 +88,10 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                     let types = &read.filter.event_types;
                     types.is_empty() || types.iter().any(|wanted| name.starts_with(wanted.as_str()))
                 };
-                let by_type = EventFilter {
-                    aggregate_types: read.filter.aggregate_types.clone(),
-                    ..EventFilter::default()
-                };
+                let mut by_type = read.clone();
+                by_type.filter.event_types.clear();
                 let wanted: Vec<_> = log.filter(begins).collect();
-                Ok(log_page(&wanted, &read.clone().filter(by_type)))
+                Ok(log_page(&wanted, &by_type))
             })
         }),
         page("leads_over_wanted_events", 18, |store, read| {

@@ -283,7 +283,7 @@ fn a_page_is_a_part_of_the_log() {
     gap.breaks(Rule::TruePages);
     if let Seen::Log(read, _) = &mut gap.0.reads[0].seen {
         *read = ReadLog::from_start();
-        read.filter = EventFilter::all().aggregate_type("audit");
+        read.filter = EventFilter::all().stored_aggregate_type("audit");
     }
     gap.breaks(Rule::TruePages);
     let between = Position::from_sequence(15);
@@ -439,7 +439,7 @@ fn followers_see_every_event_once_in_order() {
     followed(&[1, 0, 2], true).breaks(Rule::Followers);
     followed(&[0, 1, 2, 2], true).breaks(Rule::Followers);
     let mut filtered = followed(&[], true);
-    filtered.0.followers[0].filter = EventFilter::all().aggregate_type("audit");
+    filtered.0.followers[0].filter = EventFilter::all().stored_aggregate_type("audit");
     filtered.is_right();
     let mut later = followed(&[2], true);
     later.0.followers[0].after = Position::from_sequence(20);

@@ -42,7 +42,7 @@ where
     }
 
     fn apply(&self, _: &str, _: Option<R>, event: &RecordedEvent) -> Result<Option<R>, ApplyError> {
-        let GradeEvent::GradeGiven { grade } = event.decode()?;
+        let GradeEvent::GradeGiven { grade } = event.decode_one()?;
         match grade {
             0 => Ok(None),
             13 => Err("it brings bad luck".into()),
@@ -64,7 +64,7 @@ const LAW: &str = "rows_round_trip";
 fn honest_rows_keep_the_law_under_any_keys() {
     assert_eq!(checked(|grade| (grade, Some(f64::from(grade) / 7.0))), Ok(()));
     let keys = Keying::Across(|_: &Rows<u8>, event: &RecordedEvent| {
-        let GradeEvent::GradeGiven { grade } = event.decode()?;
+        let GradeEvent::GradeGiven { grade } = event.decode_one()?;
         Ok((0..grade % 3).map(|key| key.to_string()).collect())
     });
     assert_eq!(laws::rows_round_trip(Rows(|grade| grade, keys), "course", grades()), Ok(()));

@@ -74,13 +74,14 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
 
                 fn decode(
                     __stored: ::es_core::StoredEvent<'_>,
-                ) -> ::core::result::Result<Self, ::es_core::DecodeError> {
-                    match __stored.event_type {
+                ) -> ::core::result::Result<::es_core::Decoded<Self>, ::es_core::DecodeError> {
+                    let __event = match __stored.event_type {
                         #(#decode)*
-                        _ => ::core::result::Result::Err(
+                        _ => return ::core::result::Result::Err(
                             ::es_core::__private::unknown_type::<Self>(__stored.event_type),
                         ),
-                    }
+                    };
+                    ::core::result::Result::Ok(::es_core::Decoded::One(__event))
                 }
             }
         };
@@ -90,11 +91,7 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
 fn event_type(variant: &Variant) -> TokenStream {
     let (name, aliases, version) = (variant.stored_name(), &variant.aliases, variant.version);
     quote! {
-        ::es_core::EventType {
-            name: #name,
-            aliases: &[#(#aliases),*],
-            schema_version: #version,
-        }
+        ::es_core::EventType::new(#name, #version).aliases(&[#(#aliases),*])
     }
 }
 
@@ -220,11 +217,11 @@ fn decode(variant: &Variant) -> TokenStream {
         Shape::Refused => TokenStream::new(),
         Shape::Unit => quote! {
             let ::es_core::__private::Nothing = #read(&__stored, #version, #upcasters)?;
-            ::core::result::Result::Ok(Self::#ident)
+            Self::#ident
         },
         Shape::Payload(ty) => {
             let payload = quote!(#read::<#ty>(&__stored, #version, #upcasters)?);
-            quote!(::core::result::Result::Ok(Self::#ident(#payload)))
+            quote!(Self::#ident(#payload))
         }
         Shape::Fields(fields) => {
             let values = fields.iter().map(|field| {
@@ -240,7 +237,7 @@ fn decode(variant: &Variant) -> TokenStream {
                     #read::<::es_core::__private::Object<#stored>>(
                         &__stored, #version, #upcasters,
                     )?;
-                ::core::result::Result::Ok(Self::#ident { #(#values),* })
+                Self::#ident { #(#values),* }
             }
         }
     };

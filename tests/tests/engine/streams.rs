@@ -73,7 +73,7 @@ async fn the_log_ends_and_the_tail_goes_on() {
 async fn a_waiting_tail_reads_once_an_append_and_never_without() {
     let inner = filled(2);
     let counting = Wrapped(Counting { inner: inner.clone(), log_reads: AtomicUsize::new(0) });
-    let filter = EventFilter::all().event(AccountEvent::MONEY_WITHDRAWN);
+    let filter = EventFilter::events([AccountEvent::MONEY_WITHDRAWN]);
     let mut tail = counting.tail(ReadLog::from_start().filter(filter));
     for _ in 0..100 {
         assert!(tail.next().now_or_never().is_none());
@@ -91,7 +91,7 @@ async fn a_waiting_tail_reads_once_an_append_and_never_without() {
 #[tokio::test]
 async fn pages_of_the_tail_move_the_checkpoint_over_what_the_filter_leaves_out() {
     let store = filled(5);
-    let filter = EventFilter::all().event(AccountEvent::MONEY_WITHDRAWN);
+    let filter = EventFilter::events([AccountEvent::MONEY_WITHDRAWN]);
     let mut pages = store.tail_pages(ReadLog::from_start().filter(filter));
     let page = pages.next().await.unwrap().unwrap();
     assert!(page.events.is_empty() && page.at_end);

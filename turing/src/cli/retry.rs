@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
+use es_core::{EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
 
@@ -39,13 +39,12 @@ pub(super) async fn failed_postings(
         );
         return Err(Failure::InTheWay { what });
     }
-    let filter =
-        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_TERMINAL);
+    let filter = EventFilter::events([PostingEvent::POSTING_TERMINAL]).aggregate::<Posting>();
     let mut ends = store.events.log(ReadLog::from_start().filter(filter));
     let (mut postings, mut data_keys) = (BTreeMap::new(), BTreeSet::new());
     let mut left_out = account.left_out;
     while let Some(event) = ends.try_next().await? {
-        let (reason, ended_in) = match event.decode() {
+        let (reason, ended_in) = match event.decode_one() {
             Ok(PostingEvent::PostingTerminal { reason, run_id, .. }) => (reason, run_id),
             Ok(_) => continue,
             Err(error) => {
@@ -59,7 +58,7 @@ pub(super) async fn failed_postings(
         let is_failure = !reason.0.unwrap_or(EndReason::Completed).is_normal();
         if ended_in.0 == Some(run_id)
             && is_failure
-            && let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>()
+            && let Ok(posting) = event.aggregate_id::<Posting>()
         {
             let input = registered(store, posting).await?;
             data_keys.extend(input.data.keys().cloned());

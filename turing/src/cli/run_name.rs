@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
+use es_core::{EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use turing_domain::{RunId, WorkflowEvent, WorkflowRuns};
 
@@ -52,14 +52,13 @@ impl RunName {
             Self::Whole(run_id) => return Ok(*run_id),
             Self::Beginning(beginning) => beginning,
         };
-        let filter = EventFilter::all()
-            .aggregate_type(WorkflowRuns::TYPE)
-            .event(WorkflowEvent::WORKFLOW_STARTED);
+        let filter =
+            EventFilter::events([WorkflowEvent::WORKFLOW_STARTED]).aggregate::<WorkflowRuns>();
         let mut events = store.events.log(ReadLog::from_start().filter(filter));
         let mut found = BTreeSet::new();
         while let Some(event) = events.try_next().await? {
             // what cannot be read has no id either
-            if let Ok(WorkflowEvent::WorkflowStarted { run_id, .. }) = event.decode()
+            if let Ok(WorkflowEvent::WorkflowStarted { run_id, .. }) = event.decode_one()
                 && let Some(run_id) = run_id.0
                 && run_id.to_string().starts_with(beginning.as_str())
             {

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use es_core::{
-    Aggregate, DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp,
-};
+use es_core::{DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
 use futures_util::{TryStreamExt, pin_mut};
 use serde::Serialize;
 use serde_json::json;
@@ -82,13 +80,13 @@ pub(super) async fn execute(
     json: bool,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let filter = EventFilter::all().aggregate_type(WorkflowRuns::TYPE);
+    let filter = EventFilter::all().aggregate::<WorkflowRuns>();
     let events = store.events.log(ReadLog::from_start().filter(filter));
     pin_mut!(events);
     let (mut runs, mut left_out): (Vec<Row>, Vec<LeftOut>) = Default::default();
     while let Some(recorded) = events.try_next().await? {
         // runs are listed as far as they can be read
-        left_out.extend(take(&mut runs, &recorded, recorded.decode()));
+        left_out.extend(take(&mut runs, &recorded, recorded.decode_one()));
     }
     for run in &mut runs {
         run.look(store).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use es_core::projection::{ApplyError, Keying, Projection};
-use es_core::{Aggregate, EventFilter, MetadataField, RecordedEvent, Timestamp};
+use es_core::{EventFilter, MetadataField, RecordedEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 use turing_domain::fields::CONVERSATION_ID;
 use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};
@@ -123,16 +123,15 @@ impl Projection for ConversationStatistics {
     type Row = ConversationRow;
 
     fn selection(&self) -> EventFilter {
-        let attempts = [
+        EventFilter::events([
             PostingEvent::SCRIPT_EXECUTION_COMPLETED,
             PostingEvent::SCRIPT_EXECUTION_FAILED,
             PostingEvent::LLM_CALL_COMPLETED,
             PostingEvent::LLM_CALL_FAILED,
             PostingEvent::HUMAN_TASK_COMPLETED,
             PostingEvent::HUMAN_TASK_FAILED,
-        ];
-        let all = EventFilter::all().aggregate_type(Posting::TYPE);
-        attempts.into_iter().fold(all, EventFilter::event)
+        ])
+        .aggregate::<Posting>()
     }
 
     fn keying(&self) -> Keying<Self> {
@@ -146,7 +145,9 @@ impl Projection for ConversationStatistics {
         event: &RecordedEvent,
     ) -> Result<Option<ConversationRow>, ApplyError> {
         let mut row = row.unwrap_or_default();
-        row.take(event.decode()?);
+        for event in event.decode()? {
+            row.take(event);
+        }
         row.last_event = Some(event.recorded_at);
         Ok(Some(row))
     }

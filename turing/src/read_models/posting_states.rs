@@ -3,7 +3,7 @@
 use es_core::projection::{ApplyError, Projection};
 use es_core::{Aggregate, EventFilter, RecordedEvent, StreamVersion, Timestamp};
 use serde::{Deserialize, Serialize};
-use turing_domain::Posting;
+use turing_domain::{Posting, PostingEvent};
 
 /// The state of each posting after its last event, as a row under the name of its stream.
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +27,7 @@ impl Projection for PostingStates {
     type Row = PostingRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type(Posting::TYPE)
+        EventFilter::all().aggregate::<Posting>()
     }
 
     fn apply(
@@ -37,7 +37,9 @@ impl Projection for PostingStates {
         event: &RecordedEvent,
     ) -> Result<Option<PostingRow>, ApplyError> {
         let mut state = row.map(|row| row.state).unwrap_or_default();
-        state.evolve(&event.decode()?);
+        for event in event.decode::<PostingEvent>()? {
+            state.evolve(&event);
+        }
         let (version, last_updated) = (event.version, event.recorded_at);
         Ok(Some(PostingRow { version, last_updated, state }))
     }

@@ -148,7 +148,7 @@ impl Projection for RunProgress {
     type Row = RunRow;
 
     fn selection(&self) -> EventFilter {
-        EventFilter::all().aggregate_type(Posting::TYPE).aggregate_type(WorkflowRuns::TYPE)
+        EventFilter::all().aggregate::<Posting>().aggregate::<WorkflowRuns>()
     }
 
     fn keying(&self) -> Keying<Self> {
@@ -163,8 +163,16 @@ impl Projection for RunProgress {
     ) -> Result<Option<RunRow>, ApplyError> {
         let mut row = row.unwrap_or_else(|| RunRow::new(event.recorded_at));
         match event.stream.aggregate_type() {
-            WorkflowRuns::TYPE => row.take_workflow(event.stream.aggregate_id(), event.decode()?),
-            _ => row.take_posting(event.decode()?),
+            WorkflowRuns::TYPE => {
+                for of_workflow in event.decode()? {
+                    row.take_workflow(event.stream.aggregate_id(), of_workflow);
+                }
+            }
+            _ => {
+                for of_posting in event.decode()? {
+                    row.take_posting(of_posting);
+                }
+            }
         }
         row.last_event = event.recorded_at;
         Ok(Some(row))

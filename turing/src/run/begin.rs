@@ -211,7 +211,7 @@ async fn started_event(
     while let Some(recorded) = events.next().await {
         let recorded = recorded?;
         if let Ok(WorkflowEvent::WorkflowStarted { run_id: found, .. }) =
-            recorded.decode::<WorkflowEvent>()
+            recorded.decode_one::<WorkflowEvent>()
             && found.0 == Some(run_id)
         {
             return Ok(Some((recorded.event_id, recorded.recorded_at)));

@@ -196,7 +196,7 @@ async fn causes_in(
     events
         .map_err(RunError::Store)
         .try_filter_map(|recorded| {
-            let decoded = recorded.decode::<PostingEvent>().map_err(|source| {
+            let decoded = recorded.decode_one::<PostingEvent>().map_err(|source| {
                 let (stream, version) = (recorded.stream.clone(), recorded.version);
                 let source = LoadError::Decode { stream, version, source };
                 RunError::Step(StepError::Load { posting, source })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use es_core::{Aggregate, EventFilter, EventStoreExt, Metadata, ReadLog, Repository};
+use es_core::{EventFilter, EventStoreExt, Metadata, ReadLog, Repository};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::RUN_ID;
@@ -92,15 +92,14 @@ pub(super) async fn entered(
     store: &Store,
     run_id: RunId,
 ) -> Result<BTreeMap<PostingId, WorkflowId>, RunError> {
-    let filter =
-        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
+    let filter = EventFilter::events([PostingEvent::POSTING_ENTERED_RUN]).aggregate::<Posting>();
     let mut log = store.events.log(ReadLog::from_start().filter(filter));
     let mut entered = BTreeMap::new();
     while let Some(event) = log.try_next().await? {
         if let Ok(PostingEvent::PostingEnteredRun { run_id: found, workflow_id, .. }) =
-            event.decode()
+            event.decode_one()
             && found == run_id
-            && let Ok(posting) = event.stream.aggregate_id().parse()
+            && let Ok(posting) = event.aggregate_id::<Posting>()
         {
             entered.insert(posting, workflow_id);
         }

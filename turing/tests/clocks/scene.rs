@@ -178,7 +178,7 @@ impl Scene {
     pub(crate) async fn recorded_duration(&self) -> Option<u64> {
         let log = self.log().await;
         let end = log.iter().find(|event| event.event_type == "workflow_completed").unwrap();
-        match end.decode::<WorkflowEvent>().unwrap() {
+        match end.decode_one::<WorkflowEvent>().unwrap() {
             WorkflowEvent::WorkflowCompleted { duration_ms, .. } => duration_ms.0,
             other => panic!("{other:?}"),
         }
@@ -194,7 +194,7 @@ impl Scene {
             let mut later = later.filter(|(_, other)| other.stream == event.stream);
             let (due, own, longest, next) = match event.event_type.as_str() {
                 "retry_scheduled" => {
-                    let retry = event.decode::<PostingEvent>().unwrap();
+                    let retry = event.decode_one::<PostingEvent>().unwrap();
                     let PostingEvent::RetryScheduled { attempt, due_at, .. } = retry else {
                         panic!("{retry:?}");
                     };
@@ -241,7 +241,7 @@ fn is_attempt(event: &RecordedEvent) -> bool {
 /// Until when a breaker refuses calls, as it is recorded.
 fn until(event: &RecordedEvent) -> Timestamp {
     use turing_domain::ActorEvent::{CircuitBreakerHalfOpened, CircuitBreakerOpened};
-    match event.decode().unwrap() {
+    match event.decode_one().unwrap() {
         CircuitBreakerOpened { retry_at: until, .. } | CircuitBreakerHalfOpened { until } => until,
         other => panic!("{other:?}"),
     }

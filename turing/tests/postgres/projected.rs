@@ -96,7 +96,7 @@ impl Projected {
                     return folded;
                 }
                 folded.version = version;
-                if let Ok(event) = event.decode::<PostingEvent>() {
+                for event in event.decode::<PostingEvent>().into_iter().flatten() {
                     folded.state.evolve(&event);
                 }
             }

@@ -36,6 +36,25 @@ pub enum PostingEvent {
     PostingKept(Vec<String>),
 }
 
+/// Events of something else.
+#[derive(Event, Debug)]
+pub enum WorkflowEvent {
+    /// One.
+    WorkflowStarted,
+}
+
+/// All of them.
+#[derive(Event, Debug)]
+#[event(union)]
+pub enum AnyEvent {
+    /// One.
+    Posting(PostingEvent),
+    /// Two.
+    #[deprecated]
+    #[non_exhaustive]
+    Workflow(WorkflowEvent),
+}
+
 /// An id.
 #[derive(AggregateId, Debug)]
 pub struct PostingId(pub String);

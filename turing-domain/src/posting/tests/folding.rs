@@ -1,4 +1,4 @@
-use es_core::{Aggregate, Event, Metadata, Payload, StoredEvent};
+use es_core::{Aggregate, Decoded, Event, Metadata, Payload, StoredEvent};
 use serde_json::json;
 
 use super::*;
@@ -7,13 +7,11 @@ use super::*;
 fn stored(event_type: &str, payload: Value, metadata: Value) -> PostingEvent {
     let metadata: Metadata = serde_json::from_value(metadata).unwrap();
     let payload = Payload::of(&payload).unwrap();
-    let stored = StoredEvent {
-        event_type,
-        schema_version: 1,
-        payload: payload.as_raw(),
-        metadata: &metadata,
+    let stored = StoredEvent::new(event_type, 1, payload.as_raw(), &metadata);
+    let Decoded::One(event) = PostingEvent::decode(stored).unwrap() else {
+        panic!("a posting's events are not split")
     };
-    PostingEvent::decode(stored).unwrap()
+    event
 }
 
 fn fold(events: impl IntoIterator<Item = PostingEvent>) -> Posting {

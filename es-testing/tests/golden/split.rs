@@ -1,0 +1,111 @@
+//! Files of names that are retired, and of names that were split.
+
+use std::cell::RefCell;
+use std::fs;
+
+use es_core::{
+    Aggregate, DecodeError, Decoded, EncodeError, Event, EventType, Metadata, Payload, StoredEvent,
+};
+use es_testing::golden::{self, check_aggregate, compare, write_missing};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::{problem, write};
+
+#[derive(Debug)]
+enum BillEvent {
+    BillSent,
+    BillPaid,
+}
+use BillEvent::*;
+
+const BOTH: &[&str] = &["bill_sent_and_paid"];
+
+impl Event for BillEvent {
+    const TYPES: &'static [EventType] = &[
+        EventType::new("bill_sent", 2).part_of(BOTH),
+        EventType::new("bill_paid", 1).part_of(BOTH),
+    ];
+    const RETIRED: &'static [&'static str] = &["bill_flagged", "bill_lost"];
+
+    fn event_type(&self) -> &'static EventType {
+        match self {
+            BillSent => &Self::TYPES[0],
+            BillPaid => &Self::TYPES[1],
+        }
+    }
+
+    fn encode(&self, _: &mut Metadata) -> Result<Payload, EncodeError> {
+        Ok(Payload::of(&()).expect("null is JSON"))
+    }
+
+    fn decode(stored: StoredEvent<'_>) -> Result<Decoded<Self>, DecodeError> {
+        Ok(match stored.event_type {
+            "bill_sent" => Decoded::One(BillSent),
+            "bill_sent_and_paid" => Decoded::Several(vec![BillSent, BillPaid]),
+            "bill_flagged" => Decoded::Nothing,
+            // `bill_lost` included, which is retired
+            _ => Decoded::One(BillPaid),
+        })
+    }
+}
+
+thread_local! {
+    /// What the fold of this test was given.
+    static FOLDED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Default)]
+struct Bill;
+
+impl Aggregate for Bill {
+    const TYPE: &'static str = "bill";
+    type Id = i64;
+    type Event = BillEvent;
+
+    fn evolve(&mut self, event: &BillEvent) {
+        FOLDED.with_borrow_mut(|folded| folded.push(event.event_type().name));
+    }
+}
+
+/// A folder with the examples, and with a file of each of these names.
+fn frozen(names: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("bill_sent.v1.never-stored"), "").expect("it can be written");
+    write_missing(folder.path(), [BillSent, BillPaid]).expect("files can be written");
+    for name in names {
+        let form = json!({"payload": {}, "metadata": {}});
+        write(folder.path(), &format!("{name}.v1.json"), &form);
+    }
+    folder
+}
+
+#[test]
+fn a_retired_name_is_read_as_nothing_and_of_a_split_one_each_part_is_folded() {
+    let folder = frozen(&["bill_flagged", "bill_sent_and_paid"]);
+    check_aggregate::<Bill>(folder.path(), [BillSent, BillPaid]).unwrap();
+    assert_eq!(FOLDED.take(), ["bill_paid", "bill_sent", "bill_sent", "bill_paid"]);
+
+    for (name, events) in [("bill_flagged", 0), ("bill_sent_and_paid", 2)] {
+        let read = golden::read::<BillEvent>(folder.path(), &format!("{name}.v1.json"));
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(&format!("it stands for {events} events, not for one")), "{error}");
+    }
+}
+
+#[test]
+fn a_retired_name_that_is_read_as_an_event_is_a_failure() {
+    let folder = frozen(&["bill_lost"]);
+    let problem = problem(compare(folder.path(), [BillSent, BillPaid]));
+    let expected =
+        "bill_lost.v1.json is of a retired name, and is read as an event; it must stand for none";
+    assert_eq!(problem, expected);
+}
+
+#[test]
+fn the_versions_of_a_split_name_are_not_those_of_its_parts() {
+    let folder = frozen(&["bill_sent_and_paid"]);
+    fs::remove_file(folder.path().join("bill_sent.v1.never-stored")).unwrap();
+    let problem = problem(compare(folder.path(), [BillSent, BillPaid]));
+    assert!(problem.contains("`bill_sent` is at version 2 but no golden file shows"), "{problem}");
+}
