@@ -18,4 +18,5 @@ mod engine {
     mod streams;
     mod time_travel;
     mod units;
+    mod waiting;
 }
