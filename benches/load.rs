@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use es_benches::{Backend, Opened, Posting, Workload, filled, runtime, sizes};
-use es_core::{ReadStream, Repository, SnapshotQueue, StreamVersion};
+use es_core::{ReadStream, Repository, StreamVersion};
 
 /// Streams of the store, so that the one that is read does not lie in the log alone.
 const POSTINGS: i64 = 4;
@@ -62,12 +62,8 @@ async fn load(opened: &Opened, size: usize) {
 }
 
 async fn load_from_snapshot(opened: &Opened, size: usize) {
-    let (queue, _worker) = SnapshotQueue::new(opened.snapshots.clone(), 1);
-    let repository = Repository::<Posting>::new(opened.store.clone()).with_snapshots(
-        opened.snapshots.clone(),
-        queue,
-        0,
-    );
+    let repository = Repository::<Posting>::new(opened.store.clone())
+        .with_snapshots(opened.snapshots.clone(), 0);
     let loaded = repository.load(&1).await.expect("the posting can be read");
     assert_eq!(loaded.version, StreamVersion::new(size as u64));
 }

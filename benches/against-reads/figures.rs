@@ -8,7 +8,7 @@ use es_benches::Workload;
 use es_core::projection::{Projection, Slot};
 use es_core::{
     AppendRequest, ExpectedVersion, NewEvent, Payload, ReadStream, Repository, Snapshot,
-    SnapshotQueue, Snapshotted, StreamVersion, Timestamp,
+    Snapshotted, StreamVersion, Timestamp,
 };
 use turing::read_models::{PostingRow, PostingStates, runner};
 use turing::store::Store;
@@ -91,9 +91,8 @@ async fn loads(
     with_snapshot: bool,
 ) -> Result<Vec<Duration>, Failure> {
     let mut repository = Repository::<Posting>::new(store.events.clone());
-    let (queue, _worker) = SnapshotQueue::new(store.snapshots.clone(), 1);
     if with_snapshot {
-        repository = repository.with_snapshots(store.snapshots.clone(), queue, 0);
+        repository = repository.with_snapshots(store.snapshots.clone(), 0);
     }
     let posting = PostingId(i32::try_from(posting)?);
     let mut took = Vec::new();

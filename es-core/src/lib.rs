@@ -22,6 +22,7 @@
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
 //! | keep read models | [`projection`] |
+//! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink) |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
@@ -78,7 +79,7 @@ pub use content::{ContentProblem, check_json};
 pub use envelope::{
     Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
 };
-pub use environment::{Clock, Environment, EventIds, Jitter};
+pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
@@ -91,8 +92,7 @@ pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
 pub use repository::SnapshotChecks;
 pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Repository};
 pub use retry::Retry;
-pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, SnapshotSummary};
-pub use snapshot::{SnapshotWorker, Snapshotted};
+pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted};
 pub use store::EventStore;
 pub use stream::{InvalidStreamId, StreamId};
 pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};

@@ -26,7 +26,7 @@ use crate::event::Decoded;
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
-use crate::snapshot::{SnapshotQueue, SnapshotStore, Snapshotted};
+use crate::snapshot::{SnapshotStore, Snapshotted};
 use crate::store::EventStore;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
@@ -94,9 +94,12 @@ impl<A: Aggregate> Repository<A> {
         &self.base
     }
 
-    /// Replaces the sources of ids, chance and time.
+    /// Replaces the sources of ids, chance and time, and the runtime.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
+        if let Some(snapshots) = &mut self.snapshots {
+            snapshots.runtime.clone_from(&environment.runtime);
+        }
         self.environment = environment;
         self
     }
@@ -130,22 +133,32 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// Snapshots are a cache: one that is missing, undecodable, of another
     /// [fingerprint](Snapshotted::fingerprint) or newer than the stream is ignored. A load waits two
-    /// seconds for one at most, and then those of the next ten seconds do without; so the runtime
-    /// must have its timers enabled.
+    /// seconds for one at most, and then those of the next ten seconds do without.
+    ///
+    /// States are saved beside the commands, by tasks of the environment's
+    /// [`runtime`](Environment::runtime): where that has none, they are read, and none is kept. No
+    /// command waits for them. A thousand wait at most, for all clones together; what is more, what
+    /// cannot be saved within two seconds, and what waits behind that, is dropped, which costs a
+    /// longer replay and nothing else.
     #[must_use]
-    pub fn with_snapshots(
-        mut self,
-        snapshots: Arc<dyn SnapshotStore>,
-        queue: SnapshotQueue,
-        every: u64,
-    ) -> Self
+    pub fn with_snapshots(mut self, snapshots: Arc<dyn SnapshotStore>, every: u64) -> Self
     where
         A: Snapshotted,
     {
-        let mut snapshots = kept::Snapshots::new(snapshots, queue, every);
+        let runtime = self.environment.runtime.clone();
+        let mut snapshots = kept::Snapshots::new(snapshots, every, runtime);
         snapshots.sampling.clone_from(&self.sampling);
         self.snapshots = Some(snapshots);
         self
+    }
+
+    /// Waits until every state that was to be kept is saved or dropped, for ten seconds at most; for
+    /// the end of a program. Answers false if not all were saved.
+    pub async fn flush_snapshots(&self) -> bool {
+        match &self.snapshots {
+            Some(snapshots) => snapshots.flush().await,
+            None => true,
+        }
     }
 
     /// Folds one in `one_in` of the kept states that loads begin at once more from the first event,

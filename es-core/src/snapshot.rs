@@ -20,7 +20,7 @@ use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
 pub use prune::{Pruned, prune_all};
-pub use queue::{SnapshotQueue, SnapshotWorker};
+pub(crate) use queue::SnapshotQueue;
 
 /// An aggregate whose state can be kept as a [`Snapshot`].
 ///

@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::sync::{Arc, MutexGuard};
 
 use async_trait::async_trait;
+use es_core::environment::SystemRuntime;
 use es_core::projection::{
     ApplyError, Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
     ProjectionStatus, Renewal, Renewed, SinkError, Slot,
@@ -154,7 +155,7 @@ impl ProjectionSink for MemoryStore {
             let reached = self.projections().has_reached(projection, position);
             std::future::ready(Ok(reached))
         };
-        self.commits().until(None, is_reached).await
+        self.commits().until(&SystemRuntime, None, is_reached).await
     }
 }
 

@@ -9,12 +9,14 @@ mod fixture;
 pub mod old_store;
 pub mod projections;
 pub mod raw_rows;
+mod runtime;
 pub mod saboteur;
 mod sink_wrapper;
 pub mod wrapper;
 
 pub use clock::ManualClock;
 pub use fixture::Fixture;
+pub use runtime::ManualRuntime;
 
 // for authors of domains
 pub mod golden;

@@ -102,6 +102,24 @@ fn the_core_knows_no_database_and_the_domain_no_store() {
 }
 
 #[test]
+fn the_core_waits_and_spawns_by_its_environment() {
+    let foreign = ["tokio::time", "tokio::task", "tokio::spawn", "tokio::runtime", "Instant::now"];
+    for path in files(&[".rs"]) {
+        let name = shown(&path);
+        if !name.starts_with("es-core/src/") || name.starts_with("es-core/src/environment") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            let is_foreign = !line.trim_start().starts_with("//")
+                && foreign.iter().any(|foreign| line.contains(foreign));
+            assert!(!is_foreign, "{name}:{} goes past the environment's runtime", number + 1);
+        }
+    }
+}
+
+#[test]
 fn every_dependency_has_an_allowed_licence() {
     let deny: toml::Table =
         toml::from_str(&fs::read_to_string(root().join("deny.toml")).unwrap()).unwrap();

@@ -21,4 +21,5 @@ mod engine {
     mod streams;
     mod time_travel;
     mod units;
+    mod waiting;
 }

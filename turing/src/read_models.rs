@@ -87,7 +87,6 @@ pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
         .policy(POLICY)
         .batches(BATCH)
         .slices(slices)
-        .spawning(|task| drop(tokio::spawn(task)))
 }
 
 /// What this process asks for to write the model that is served, for a moment.

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use es_core::{Environment, EventId, Repository, SnapshotQueue, UnitOfWork};
+use es_core::{Environment, EventId, Repository, UnitOfWork};
 use tokio::sync::watch;
 use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowRuns};
 
@@ -59,7 +59,6 @@ pub use before::Before;
 use begin::{Begin, Found, Histories, begin, fail};
 use breaker::Breakers;
 use clocks::Clocks;
-pub use clocks::{SystemTimer, Timer};
 pub use difference::Difference;
 pub use error::{RunError, StepError};
 use error::{told, unless_stopped};
@@ -183,11 +182,9 @@ pub async fn run(
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let (queue, worker) = SnapshotQueue::new(store.snapshots.clone(), 1_000);
-    let worker = tokio::spawn(worker.run());
     let postings = Repository::<Posting>::new(store.events.clone())
         .with_environment(environment.clone())
-        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
+        .with_snapshots(store.snapshots.clone(), options.snapshot_interval.get())
         .checked_one_in(SNAPSHOT_CHECKS);
     let histories = Histories { runs: &runs, postings: &postings };
     let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);
@@ -273,9 +270,7 @@ pub async fn run(
         }
     }
     report.events = shared.recorded() + u64::from(is_complete);
-    queue.flush().await;
-    drop((shared, queue));
-    worker.abort();
+    shared.postings.flush_snapshots().await;
     Ok(if is_complete { RunOutcome::Finished(report) } else { RunOutcome::Stopped(report) })
 }
 

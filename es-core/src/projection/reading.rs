@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use futures_util::stream::try_unfold;
 
 use crate::envelope::RecordedEvent;
+use crate::environment::{Runtime, SystemRuntime, within};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::read::ReadLog;
@@ -126,12 +127,13 @@ pub async fn wait_for(
     projection.check()?;
     let (definition, projection) = (projection, projection.name());
     let reached = std::pin::pin!(sink.wait_reached(projection, position));
-    let stopped = std::pin::pin!(stopped(sink, definition, position));
+    let runtime = &SystemRuntime;
+    let stopped = std::pin::pin!(stopped(runtime, sink, definition, position));
     let ended = select(reached, stopped);
-    match tokio::time::timeout(limit, ended).await {
-        Ok(Either::Left((reached, _))) => return Ok(reached?),
-        Ok(Either::Right((stopped, _))) => return Err(stopped),
-        Err(_) => {}
+    match within(runtime, limit, ended).await {
+        Some(Either::Left((reached, _))) => return Ok(reached?),
+        Some(Either::Right((stopped, _))) => return Err(stopped),
+        None => {}
     }
     let status = sink.status(Some(projection)).await?.into_iter().next();
     let active = status.and_then(|status| status.active);
@@ -147,6 +149,7 @@ pub async fn wait_for(
 
 /// Ends when the projection has stopped before the position.
 async fn stopped(
+    runtime: &dyn Runtime,
     sink: &dyn ProjectionSink,
     definition: &Definition,
     wanted: Position,
@@ -155,7 +158,7 @@ async fn stopped(
     let mut pause = Duration::from_millis(20);
     loop {
         // what is reached at once, or soon, is not asked for
-        tokio::time::sleep(pause).await;
+        runtime.sleep(pause).await;
         pause = Duration::from_secs(1).min(pause * 4);
         // a failure of the store is the wait's to tell
         let Ok(status) = sink.status(Some(projection)).await else { continue };

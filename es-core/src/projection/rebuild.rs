@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-
 use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::retry::Retry;
@@ -59,13 +57,9 @@ pub struct Rebuild {
     holder: String,
     time_to_live: Duration,
     backoff: Retry,
-    spawn: Option<Arc<Spawn>>,
     watch: Watch,
     held: Option<Held>,
 }
-
-/// Starts a task.
-type Spawn = dyn Fn(BoxFuture<'static, ()>) + Send + Sync;
 
 /// The lease on the shadow, and its slices.
 struct Held {
@@ -131,27 +125,17 @@ impl Rebuild {
                 base: Duration::from_millis(50),
                 longest: Duration::from_secs(2),
             },
-            spawn: None,
             watch: Watch::new(environment.clock.clone()),
             environment,
             held: None,
         }
     }
 
-    /// Divides the work by streams into this many slices, which are worked on concurrently; a
-    /// projection that cannot be divided has one. A rebuild that is resumed keeps its slices.
+    /// Divides the work by streams into this many slices, each a task of its own where the
+    /// environment's runtime has tasks; a projection that cannot be divided has one. A rebuild that
+    /// is resumed keeps its slices.
     pub fn slices(mut self, slices: u32) -> Self {
         self.slices = slices.max(1);
-        self
-    }
-
-    /// Has each slice run as a task of its own, such as with
-    /// `|task| drop(tokio::spawn(task))`, so that slices also use several processors.
-    pub fn spawning(
-        mut self,
-        spawn: impl Fn(BoxFuture<'static, ()>) + Send + Sync + 'static,
-    ) -> Self {
-        self.spawn = Some(Arc::new(spawn));
         self
     }
 
@@ -187,7 +171,7 @@ impl Rebuild {
         self
     }
 
-    /// Replaces the sources of time and chance.
+    /// Replaces the sources of time and chance, and the runtime.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.watch = Watch::new(environment.clock.clone());
         self.environment = environment;
@@ -234,10 +218,11 @@ impl Rebuild {
                 }
                 Err(error) => error,
             };
-            if error.may_pass() && outage.lasts_for() < self.time_to_live {
+            let runtime = &self.environment.runtime;
+            if error.may_pass() && outage.lasts_for(runtime.now()) < self.time_to_live {
                 outage.failures = outage.failures.saturating_add(1);
                 let fraction = self.environment.jitter.fraction();
-                tokio::time::sleep(self.backoff.delay(outage.failures, fraction)).await;
+                runtime.sleep(self.backoff.delay(outage.failures, fraction)).await;
                 // the next lease tells what was committed
                 continue;
             }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, FutureExt, select};
-use tokio::time::Instant;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, within};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::read::{LogPage, ReadLog};
 use crate::retry::Retry;
@@ -111,7 +110,7 @@ pub struct Stopped {
 }
 
 impl Runner {
-    /// A runner without projections, on the system's clock and chance.
+    /// A runner without projections, in the system's environment.
     pub fn new(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Self {
         let environment = Environment::default();
         let settings = Settings {
@@ -178,7 +177,7 @@ impl Runner {
         self
     }
 
-    /// Replaces the sources of time and chance.
+    /// Replaces the sources of time and chance, and the runtime.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.signals.set_clock(environment.clock.clone());
         self.environment = environment;
@@ -213,8 +212,9 @@ impl Runner {
     /// Dropping the future loses nothing; its leases expire.
     pub async fn run(self) -> Result<(), RunnerError> {
         let (signals, grace) = (self.signals.clone(), self.settings.grace());
+        let runtime = self.environment.runtime.clone();
         let work = std::pin::pin!(self.work());
-        let late = std::pin::pin!(signals.stopped_for(grace));
+        let late = std::pin::pin!(signals.stopped_for(&*runtime, grace));
         match select(work, late).await {
             Either::Left((ended, _)) => ended,
             Either::Right(_) => {
@@ -276,11 +276,12 @@ impl Runner {
         // what was read for an earlier call may not be all that there is
         self.ahead = None;
         let (signals, settings) = (self.signals.clone(), self.settings.clone());
+        let runtime = self.environment.runtime.clone();
         let call = Call(self);
         let ended = {
             let work = std::pin::pin!(call.0.caught_up());
-            let silent = std::pin::pin!(signals.silent_for(settings.patience()));
-            let late = std::pin::pin!(signals.stopped_for(settings.grace()));
+            let silent = std::pin::pin!(signals.silent_for(&*runtime, settings.patience()));
+            let late = std::pin::pin!(signals.stopped_for(&*runtime, settings.grace()));
             match select(work, select(silent, late)).await {
                 Either::Left((ended, _)) => Some(ended),
                 Either::Right(_) => None,
@@ -291,7 +292,8 @@ impl Runner {
     }
 
     async fn caught_up(&mut self) -> Result<(), RunnerError> {
-        let mut silent = (0, Instant::now());
+        let runtime = self.environment.runtime.clone();
+        let mut silent = (0, runtime.now());
         loop {
             if !self.round().await {
                 continue;
@@ -301,19 +303,19 @@ impl Runner {
                 return Ok(());
             }
             // the leases want to be renewed meanwhile
-            let soon = Instant::now() + self.settings.time_to_live / 3;
+            let soon = runtime.now() + self.settings.time_to_live / 3;
             if !self.crew.is_whole() {
                 let answers = self.crew.answers_to_late();
-                if answers != silent.0 || self.crew.next_until(soon).await {
-                    silent = (answers, Instant::now());
+                if answers != silent.0 || self.crew.next_until(&*runtime, soon).await {
+                    silent = (answers, runtime.now());
                     self.signals.answered();
-                } else if silent.1.elapsed() >= self.settings.patience() {
+                } else if runtime.since(silent.1) >= self.settings.patience() {
                     return self.hung();
                 }
                 continue;
             }
             if let Some(at) = self.crew.members().filter_map(Member::next_retry).min() {
-                tokio::time::sleep_until(at.min(soon)).await;
+                runtime.sleep_until(at.min(soon)).await;
                 continue;
             }
             let failed = self.crew.members_mut().filter_map(Member::take_trouble);
@@ -346,9 +348,10 @@ impl Runner {
     /// waited for as long as by [`run`](Self::run).
     pub async fn release(&mut self) {
         let grace = self.settings.grace();
+        let runtime = self.environment.runtime.clone();
         let call = Call(self);
         let released = call.0.crew.all(|member| member.released().boxed());
-        if tokio::time::timeout(grace, released).await.is_err() {
+        if within(&*runtime, grace, released).await.is_none() {
             call.0.crew.dismiss();
             call.0.crew.members_mut().for_each(Member::abandon);
         }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::environment::{Runtime, within};
+
 use super::SinkError;
 
 /// Wakes, within one process, those who wait for a commit; for backends, to implement
@@ -23,13 +25,14 @@ impl CommitSignal {
     }
 
     /// Asks `is_reached` until it answers true: at once, after each signal, and at latest after
-    /// each `interval` if other processes commit too.
+    /// each `interval`, by the runtime's clock, if other processes commit too.
     ///
     /// # Errors
     ///
     /// What `is_reached` fails with.
     pub async fn until<F>(
         &self,
+        runtime: &dyn Runtime,
         interval: Option<Duration>,
         mut is_reached: impl FnMut() -> F + Send,
     ) -> Result<(), SinkError>
@@ -46,7 +49,7 @@ impl CommitSignal {
             let changed = given.changed();
             match interval {
                 // neither can fail otherwise than by time: this signal keeps the sender
-                Some(interval) => drop(tokio::time::timeout(interval, changed).await),
+                Some(interval) => drop(within(runtime, interval, changed).await),
                 None => drop(changed.await),
             }
         }

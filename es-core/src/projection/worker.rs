@@ -3,11 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::envelope::{EventId, RecordedEvent};
-use crate::environment::Clock;
+use crate::environment::{Environment, breathe};
 use crate::payload::Payload;
 use crate::position::Position;
 use crate::store::EventStore;
@@ -33,7 +32,7 @@ pub(super) use poison::{Parking, Poison};
 pub(super) struct Worker {
     pub(super) store: Arc<dyn EventStore>,
     pub(super) sink: Arc<dyn ProjectionSink>,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) environment: Environment,
     pub(super) definition: Definition,
     pub(super) limit: BatchLimit,
     pub(super) lease: Lease,
@@ -59,7 +58,7 @@ impl Worker {
     pub(super) async fn new(
         store: Arc<dyn EventStore>,
         sink: Arc<dyn ProjectionSink>,
-        clock: Arc<dyn Clock>,
+        environment: Environment,
         definition: Definition,
         lease: Lease,
         slice: u32,
@@ -68,7 +67,7 @@ impl Worker {
             checkpoint: lease.checkpoints.get(slice as usize).cloned().unwrap_or_default(),
             store,
             sink,
-            clock,
+            environment,
             definition,
             limit: BatchLimit::default(),
             lease,
@@ -297,7 +296,7 @@ impl Worker {
             key: poison.key.clone(),
             reason: poison.reason.clone(),
             attempts,
-            parked_at: self.clock.now(),
+            parked_at: self.environment.clock.now(),
             state: ParkedState::Waiting { is_due: false },
         }
     }
@@ -309,7 +308,7 @@ impl Worker {
             key: key.to_owned(),
             reason: "waits behind an earlier event of its key".to_owned(),
             attempts: 0,
-            parked_at: self.clock.now(),
+            parked_at: self.environment.clock.now(),
             state: ParkedState::Waiting { is_due: true },
         }
     }
@@ -350,21 +349,6 @@ impl Plan {
 /// For how long an end waits for a store that does not answer: a lease that is not given back
 /// expires.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
-
-/// Lets other tasks of the thread run: store and sink may answer without ever waiting, and a long
-/// catch-up must not keep a thread for itself.
-pub(super) async fn breathe() {
-    let mut has_waited = false;
-    std::future::poll_fn(|context| {
-        if has_waited {
-            return Poll::Ready(());
-        }
-        has_waited = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
 
 /// An error and its causes in one line.
 pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -37,7 +37,7 @@ impl<'e> Attempts<'e> {
         self.made += 1;
         let delay = self.retry.delay(self.made, self.environment.jitter.fraction());
         if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+            self.environment.runtime.sleep(delay).await;
         }
         Ok(())
     }

@@ -1,14 +1,13 @@
 //! Kept states: where a load may begin, and what a command leaves behind.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::time::{Instant, timeout};
+use std::time::{Duration, Instant};
 
 use super::check::Sampling;
 use super::load::{Loaded, load_stream};
 use crate::aggregate::Aggregate;
 use crate::envelope::EventReceipt;
+use crate::environment::{Runtime, within};
 use crate::limits::Limits;
 use crate::payload::{Payload, RoundTripError};
 use crate::read::{ReadStream, StreamPage};
@@ -29,6 +28,7 @@ pub(crate) struct Snapshots<A> {
     encode: fn(&A) -> Result<Payload, RoundTripError>,
     decode: fn(&Payload) -> Option<A>,
     pub(super) sampling: Option<Sampling>,
+    pub(super) runtime: Arc<dyn Runtime>,
     pause: Pause,
 }
 
@@ -39,6 +39,7 @@ impl<A> Clone for Snapshots<A> {
             queue: self.queue.clone(),
             fingerprint: self.fingerprint.clone(),
             sampling: self.sampling.clone(),
+            runtime: self.runtime.clone(),
             pause: self.pause.clone(),
             ..*self
         }
@@ -56,13 +57,13 @@ const PAUSE: Duration = Duration::from_secs(10);
 struct Pause(Arc<Mutex<Option<Instant>>>);
 
 impl Pause {
-    fn begin(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + PAUSE);
+    fn begin(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now + PAUSE);
     }
 
-    fn is_on(&self) -> bool {
+    fn is_on(&self, now: Instant) -> bool {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| Instant::now() < until)
+        until.is_some_and(|until| now < until)
     }
 }
 
@@ -94,18 +95,19 @@ impl<A> Beginning<A> {
 }
 
 impl<A: Aggregate> Snapshots<A> {
-    pub(crate) fn new(store: Arc<dyn SnapshotStore>, queue: SnapshotQueue, every: u64) -> Self
+    pub(crate) fn new(store: Arc<dyn SnapshotStore>, every: u64, runtime: Arc<dyn Runtime>) -> Self
     where
         A: Snapshotted,
     {
         Self {
+            queue: SnapshotQueue::new(store.clone()),
             store,
-            queue,
             every,
             fingerprint: A::fingerprint().into(),
             encode: encoded,
             decode: |payload| payload.decode().ok(),
             sampling: None,
+            runtime,
             pause: Pause::default(),
         }
     }
@@ -116,14 +118,14 @@ impl<A: Aggregate> Snapshots<A> {
         events: &dyn EventStore,
         read: &ReadStream,
     ) -> Beginning<A> {
-        if self.pause.is_on() {
+        if self.pause.is_on(self.runtime.now()) {
             return Beginning::of_stream();
         }
-        let found = timeout(PATIENCE, self.found(events, read)).await;
-        found.unwrap_or_else(|_| {
+        let found = within(&*self.runtime, PATIENCE, self.found(events, read)).await;
+        found.unwrap_or_else(|| {
             let stream = &read.stream;
             tracing::warn!(%stream, "snapshot not read within {PATIENCE:?}; loading without any");
-            self.pause.begin();
+            self.pause.begin(self.runtime.now());
             Beginning::of_stream()
         })
     }
@@ -202,8 +204,12 @@ impl<A: Aggregate> Snapshots<A> {
             differences(&theirs, &ours).into_iter().map(|difference| difference.path).collect();
         tracing::error!(%stream, %version, ?paths, "snapshot is not what its events say; replaced");
         let snapshot = Snapshot { state: ours, ..kept.snapshot };
-        self.queue.offer(snapshot.clone());
+        self.queue.offer(&self.runtime, snapshot.clone());
         Kept { state: replayed.state, snapshot }
+    }
+
+    pub(super) async fn flush(&self) -> bool {
+        self.queue.flush(&*self.runtime).await
     }
 
     /// Has the state kept if the stream went past a multiple of `every` since `before`; `last` is the
@@ -222,14 +228,17 @@ impl<A: Aggregate> Snapshots<A> {
         }
         match (self.encode)(state) {
             // a full queue costs a longer replay
-            Ok(state) => drop(self.queue.offer(Snapshot {
-                stream: stream.clone(),
-                version: last.version,
-                last_event: last.event_id,
-                schema: self.fingerprint.to_string(),
-                state,
-                taken_at,
-            })),
+            Ok(state) => {
+                let snapshot = Snapshot {
+                    stream: stream.clone(),
+                    version: last.version,
+                    last_event: last.event_id,
+                    schema: self.fingerprint.to_string(),
+                    state,
+                    taken_at,
+                };
+                self.queue.offer(&self.runtime, snapshot);
+            }
             Err(error) => {
                 let error: &(dyn std::error::Error + 'static) = &error;
                 tracing::warn!(%stream, error, "state cannot be kept: it would not be read back");

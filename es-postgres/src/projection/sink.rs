@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::environment::SystemRuntime;
 use es_core::projection::{
     Batch, Claim, Content, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
     ProjectionStatus, Renewal, Renewed, SinkError, Slot,
@@ -255,6 +256,7 @@ impl ProjectionSink for PostgresStore {
     async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
         let this = self.projections();
         let is_reached = || this.has_reached(projection, position);
-        this.commits.until(Some(self.config().poll_interval), is_reached).await
+        let interval = Some(self.config().poll_interval);
+        this.commits.until(&SystemRuntime, interval, is_reached).await
     }
 }

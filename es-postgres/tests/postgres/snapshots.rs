@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    Aggregate, Event, PageLimit, Repository, SnapshotQueue, SnapshotStore, Snapshotted,
-    StreamVersion,
-};
+use es_core::{Aggregate, Event, PageLimit, Repository, SnapshotStore, Snapshotted, StreamVersion};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::Connection;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -43,15 +40,13 @@ fn meter() -> String {
     "m-1".to_owned()
 }
 
-/// A repository that keeps a state each so many events, and the queue of those that wait.
+/// A repository that keeps a state each so many events.
 fn meters(
     store: &Arc<PostgresStore>,
     snapshots: Arc<dyn SnapshotStore>,
     every: u64,
-) -> (Repository<Meter>, SnapshotQueue) {
-    let (queue, worker) = SnapshotQueue::new(snapshots.clone(), 10);
-    tokio::spawn(worker.run());
-    (Repository::new(store.clone()).with_snapshots(snapshots, queue.clone(), every), queue)
+) -> Repository<Meter> {
+    Repository::new(store.clone()).with_snapshots(snapshots, every)
 }
 
 async fn read_meter(meters: &Repository<Meter>, times: u64) {
@@ -69,11 +64,11 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
         .writers(1)
         .readers(1);
     let store = Arc::new(PostgresStore::open(config).await.unwrap());
-    let (within, queue) = meters(&store, store.clone(), 10);
+    let within = meters(&store, store.clone(), 10);
     read_meter(&within, 25).await;
-    queue.flush().await;
+    within.flush_snapshots().await;
     // another object: whether its snapshots are of this store nobody knows
-    let (beside, _) = meters(&store, Arc::new(PostgresStore::clone(&store)), 10);
+    let beside = meters(&store, Arc::new(PostgresStore::clone(&store)), 10);
     let plain = Repository::<Meter>::new(store.clone());
     for (meters, round_trips) in [(&within, 1), (&beside, 2), (&plain, 1)] {
         // prepares the statements
@@ -102,7 +97,7 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
 async fn saving_that_is_blocked_delays_no_command() {
     let database = database(IdType::Text).await;
     let store = Arc::new(open(&database).await);
-    let (meters, queue) = meters(&store, store.clone(), 1);
+    let meters = meters(&store, store.clone(), 1);
     let mut other = session(&database).await;
     execute(&mut other, "BEGIN; LOCK TABLE execution_events_snapshots IN SHARE MODE").await;
     read_meter(&meters, 50).await;
@@ -114,7 +109,7 @@ async fn saving_that_is_blocked_delays_no_command() {
     let kept: i64 = value(&database, "SELECT count(*) FROM execution_events_snapshots").await;
     assert_eq!(kept, 0);
     execute(&mut other, "ROLLBACK").await;
-    queue.flush().await;
+    meters.flush_snapshots().await;
     let kept: i64 = value(&database, "SELECT count(*) FROM execution_events_snapshots").await;
     assert!((1..=50).contains(&kept), "{kept} snapshots");
     assert_eq!(meters.load(&meter()).await.unwrap().state.units, 50);
@@ -125,9 +120,9 @@ async fn saving_that_is_blocked_delays_no_command() {
 async fn what_lies_in_the_table_of_snapshots_is_listed_and_pruned() {
     let database = database(IdType::Text).await;
     let store = Arc::new(open(&database).await);
-    let (meters, queue) = meters(&store, store.clone(), 10);
+    let meters = meters(&store, store.clone(), 10);
     read_meter(&meters, 50).await;
-    queue.flush().await;
+    meters.flush_snapshots().await;
     let listed = store.list_snapshots(None, 100).await.unwrap();
     let versions: Vec<_> = listed.iter().map(|one| one.version.as_u64()).collect();
     assert!(versions.ends_with(&[50]), "{versions:?}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use es_core::environment::SystemRuntime;
 use es_core::projection::{
     Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
     Renewal, Renewed, SinkError, Slot,
@@ -183,6 +184,6 @@ impl ProjectionSink for SqliteStore {
                 Ok(read::has_reached(connection, &projection, position)?)
             })
         };
-        self.wake().commits().until(None, is_reached).await
+        self.wake().commits().until(&SystemRuntime, None, is_reached).await
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use es_core::environment::SystemRuntime;
 use es_core::projection::{
     BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
     Slot, TroubleKind, differences,
 };
 use es_core::{
-    Environment, LogPage, Payload, Position, ReadLog, ReadStream, StoreError, StoreErrorKind,
-    StreamPage, StreamVersion,
+    Environment, LogPage, Payload, Position, ReadLog, ReadStream, Runtime, StoreError,
+    StoreErrorKind, StreamPage, StreamVersion,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
@@ -49,16 +50,36 @@ async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
     (store, sink)
 }
 
+/// A runtime without tasks.
+#[derive(Debug)]
+struct Alone;
+
+impl Runtime for Alone {
+    fn now(&self) -> Instant {
+        SystemRuntime.now()
+    }
+
+    fn sleep_until(&self, at: Instant) -> BoxFuture<'static, ()> {
+        SystemRuntime.sleep_until(at)
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
+        false
+    }
+}
+
 pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
     rebuilt(rebuild_of(&store, &sink)).await;
     let live = lives(&store, Doubled).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
-    // with tasks of its own, over the same code, and in one slice
+    // with tasks of its own and without, over the same code, and in one slice
     for slices in [1, 2, 5] {
-        let rebuild = rebuild_of(&store, &sink).slices(slices);
-        rebuilt(rebuild.spawning(|task| drop(tokio::spawn(task)))).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "{slices} slices");
+        for environment in [Environment::default(), Environment::default().with_runtime(Alone)] {
+            let rebuild = rebuild_of(&store, &sink).slices(slices).environment(environment);
+            rebuilt(rebuild).await;
+            assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "{slices} slices");
+        }
     }
     // and the new code goes on with it
     accounts_paid(&store, &["1", "9"], 7..=8).await;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use es_core::projection::{ApplyError, Definition, Projection};
 use es_core::{
     Aggregate, Event, EventFilter, EventStore, ExecuteError, Metadata, MetadataField, Payload,
-    ReadStream, RecordedEvent, Repository, SnapshotQueue, SnapshotStore, Snapshotted,
-    StreamVersion,
+    ReadStream, RecordedEvent, Repository, SnapshotStore, Snapshotted, StreamVersion,
 };
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -151,16 +150,14 @@ async fn a_command_answers_what_a_load_gives() {
 #[tokio::test]
 async fn a_float_stays_a_float_whatever_its_size() {
     let store = Arc::new(MemoryStore::new());
-    let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
-    tokio::spawn(worker.run());
     let plain: Repository<Meter> = Repository::new(store.clone());
-    let kept = plain.clone().with_snapshots(store.clone(), queue.clone(), 1);
+    let kept = plain.clone().with_snapshots(store.clone(), 1);
     for power in -30..40 {
         for amount in [Amount::Float(10_f64.powi(power)), Amount::Int(1 << power.max(0))] {
             let event = MeterEvent::AmountRead { amount: amount.clone() };
             let executed = kept.record(&id(), |_| event.clone()).await.unwrap();
             assert_eq!(executed.state.amount, Some(amount.clone()));
-            queue.flush().await;
+            kept.flush_snapshots().await;
             for meters in [&plain, &kept] {
                 let state = meters.load(&id()).await.unwrap().state;
                 assert_eq!(state.amount.as_ref(), Some(&amount), "{power}");
@@ -208,10 +205,8 @@ async fn what_is_unreadable_is_not_copied_into_an_event_as_null() {
 #[tokio::test]
 async fn a_state_that_would_not_come_back_is_not_kept() {
     let store = Arc::new(MemoryStore::new());
-    let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
-    tokio::spawn(worker.run());
     let meters: Repository<Meter> = Repository::new(store.clone());
-    let meters = meters.with_snapshots(store.clone(), queue.clone(), 1);
+    let meters = meters.with_snapshots(store.clone(), 1);
     let mut kept = Vec::new();
     let note = MeterEvent::AnythingNoted { note: json!(1) };
     let rest = |name: &str| BTreeMap::from([(name.to_owned(), json!(5))]);
@@ -219,7 +214,7 @@ async fn a_state_that_would_not_come_back_is_not_kept() {
     let once = MeterEvent::FieldsRead { amount: 1, rest: rest("z") };
     for event in [note, twice, once, MeterEvent::TotalReset {}] {
         meters.record(&id(), |_| event.clone()).await.unwrap();
-        queue.flush().await;
+        meters.flush_snapshots().await;
         let stream = "meter/m".parse().unwrap();
         let snapshot = store.latest_snapshot(&stream, StreamVersion::MAX).await.unwrap();
         kept.push(snapshot.map(|snapshot| snapshot.version.as_u64()));

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    Aggregate, PageLimit, Payload, Repository, Snapshot, SnapshotQueue, SnapshotStore, Snapshotted,
-    StreamVersion, Timestamp, fold,
+    Aggregate, PageLimit, Payload, Repository, Snapshot, SnapshotStore, Snapshotted, StreamVersion,
+    Timestamp, fold,
 };
 use es_memory::MemoryStore;
 use proptest::prelude::*;
@@ -97,13 +97,11 @@ where
 async fn play(steps: &[Step], every: u64, page: usize, is_within: bool) {
     let store = store();
     let snapshots = snapshots_of(&store, is_within);
-    let (queue, worker) = SnapshotQueue::new(snapshots.clone(), 100);
-    let worker = tokio::spawn(worker.run());
     let page = PageLimit::events(page);
     let old = accounts(&store).with_page_limit(page);
-    let old = old.with_snapshots(snapshots.clone(), queue.clone(), every);
+    let old = old.with_snapshots(snapshots.clone(), every);
     let new = Repository::<Counted>::new(store.clone()).with_page_limit(page);
-    let new = new.with_snapshots(snapshots.clone(), queue.clone(), every);
+    let new = new.with_snapshots(snapshots.clone(), every);
     let mut count = 0;
     for step in steps {
         match step {
@@ -130,11 +128,10 @@ async fn play(steps: &[Step], every: u64, page: usize, is_within: bool) {
                 snapshots.save_snapshot(garbage).await.unwrap();
             }
         }
-        queue.flush().await;
+        assert!(old.flush_snapshots().await && new.flush_snapshots().await);
         check(&old, count).await;
         check(&new, count).await;
     }
-    worker.abort();
 }
 
 proptest! {

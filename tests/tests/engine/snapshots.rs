@@ -10,18 +10,16 @@ use es_core::snapshot::{Pruned, prune_all};
 use es_core::{
     AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, IdempotencyKey, LogPage,
     NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream, Repository, Snapshot,
-    SnapshotAndTail, SnapshotQueue, SnapshotStore, SnapshotSummary, Snapshotted, StoreError,
-    StoreErrorKind, StreamId, StreamPage, StreamVersion, Timestamp,
+    SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted, StoreError, StoreErrorKind,
+    StreamId, StreamPage, StreamVersion, Timestamp,
 };
 use es_memory::MemoryStore;
 
 use super::account::*;
 
-/// A repository that keeps a state each three events, its queue and its snapshots.
-fn snapshotting(store: &Arc<MemoryStore>) -> (Repository<Account>, SnapshotQueue) {
-    let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
-    tokio::spawn(worker.run());
-    (accounts(store).with_snapshots(store.clone(), queue.clone(), 3), queue)
+/// A repository that keeps a state each three events.
+fn snapshotting(store: &Arc<MemoryStore>) -> Repository<Account> {
+    accounts(store).with_snapshots(store.clone(), 3)
 }
 
 async fn deposit(accounts: &Repository<Account>, times: usize) {
@@ -46,11 +44,11 @@ async fn keep(store: &MemoryStore, version: u64, schema: String, state: Payload)
 #[tokio::test]
 async fn a_state_is_kept_each_time_the_stream_passes_a_multiple() {
     let store = store();
-    let (accounts, queue) = snapshotting(&store);
+    let accounts = snapshotting(&store);
     let mut versions = Vec::new();
     for _ in 0..7 {
         deposit(&accounts, 1).await;
-        queue.flush().await;
+        assert!(accounts.flush_snapshots().await);
         versions.push(kept(&store).await.map(|snapshot| snapshot.version.as_u64()));
     }
     assert_eq!(versions, [None, None, Some(3), Some(3), Some(3), Some(6), Some(6)]);
@@ -62,9 +60,9 @@ async fn a_state_is_kept_each_time_the_stream_passes_a_multiple() {
 #[tokio::test]
 async fn a_kept_state_is_used_and_only_the_tail_is_read() {
     let store = store();
-    let (accounts, queue) = snapshotting(&store);
+    let accounts = snapshotting(&store);
     deposit(&accounts, 4).await;
-    queue.flush().await;
+    accounts.flush_snapshots().await;
     // a state that no replay would give shows that it was used
     let state = Payload::of(&Account { balance: 1000 }).unwrap();
     keep(&store, 3, Account::fingerprint(), state).await;
@@ -78,7 +76,7 @@ async fn a_kept_state_is_used_and_only_the_tail_is_read() {
 #[tokio::test]
 async fn a_kept_state_that_does_not_fit_is_ignored() {
     let store = store();
-    let (accounts, _queue) = snapshotting(&store);
+    let accounts = snapshotting(&store);
     deposit(&accounts, 2).await;
     let wrong = Payload::of(&Account { balance: 1000 }).unwrap();
     let fingerprint = Account::fingerprint;
@@ -132,14 +130,12 @@ impl SnapshotStore for Locked {
 #[tokio::test(start_paused = true)]
 async fn locked_snapshots_hold_up_neither_loads_nor_the_end() {
     let (events, locked) = (store(), Arc::new(Locked::default()));
-    let (queue, worker) = SnapshotQueue::new(locked.clone(), 1_000);
-    tokio::spawn(worker.run());
-    let accounts = accounts(&events).with_snapshots(locked.clone(), queue.clone(), 1);
+    let accounts = accounts(&events).with_snapshots(locked.clone(), 1);
     let work = async {
         deposit(&accounts, 500).await;
         assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 500);
-        assert!(!queue.flush().await, "not all was saved");
-        assert!(queue.flush().await, "what is dropped is not waited for again");
+        assert!(!accounts.flush_snapshots().await, "not all was saved");
+        assert!(accounts.flush_snapshots().await, "what is dropped is not waited for again");
     };
     let ended = tokio::time::timeout(Duration::from_secs(60), work).await;
     assert!(ended.is_ok(), "a cache is waited for for ever");
@@ -176,31 +172,23 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
             std::future::pending().await
         }
     }
-    let (queue, worker) = SnapshotQueue::new(Arc::new(Stuck), 2);
-    tokio::spawn(worker.run());
-    let accounts = accounts(&store()).with_snapshots(Arc::new(Stuck), queue.clone(), 1);
+    let accounts = accounts(&store()).with_snapshots(Arc::new(Stuck), 1);
+    // more than can wait
+    for number in 0..1_200 {
+        let account = id(&number.to_string());
+        accounts.update(&account, |account| account.deposit(1)).await.unwrap();
+    }
     deposit(&accounts, 20).await;
     assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 20);
-    let snapshot = Snapshot {
-        stream: stream("a"),
-        version: StreamVersion::FIRST,
-        last_event: UuidV7Ids.next_id(),
-        schema: String::new(),
-        state: Payload::of("").unwrap(),
-        taken_at: Timestamp::EPOCH,
-    };
-    assert!(!queue.offer(snapshot), "a full queue drops");
 }
 
 /// A repository whose snapshots are kept beside its store, or by the very object that is its store.
-fn reading(store: &Arc<MemoryStore>, is_within: bool) -> (Repository<Account>, SnapshotQueue) {
+fn reading(store: &Arc<MemoryStore>, is_within: bool) -> Repository<Account> {
     let snapshots: Arc<dyn SnapshotStore> = match is_within {
         true => store.clone(),
         false => Arc::new(MemoryStore::clone(store)),
     };
-    let (queue, worker) = SnapshotQueue::new(snapshots.clone(), 10);
-    tokio::spawn(worker.run());
-    (accounts(store).with_snapshots(snapshots, queue.clone(), 0), queue)
+    accounts(store).with_snapshots(snapshots, 0)
 }
 
 #[tokio::test]
@@ -213,7 +201,7 @@ async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
             keep(&store, 3, Account::fingerprint(), wrong).await;
         };
         keep_wrong().await;
-        let (unchecked, queue) = reading(&store, is_within);
+        let unchecked = reading(&store, is_within);
         let accounts = unchecked.clone().checked_one_in(3.try_into().unwrap());
         // every clone counts the same loads
         let clone = accounts.clone();
@@ -222,7 +210,7 @@ async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
         };
         let loads = [load(&accounts).await, load(&clone).await, load(&accounts).await];
         assert_eq!(loads, [1002, 1002, 5], "the third load is checked, and replay is right");
-        queue.flush().await;
+        accounts.flush_snapshots().await;
         assert_eq!(kept(&store).await.unwrap().state.decode::<Account>().unwrap().balance, 3);
         let found = |repository: &Repository<Account>| {
             let checks = repository.snapshot_checks();
@@ -246,9 +234,8 @@ async fn the_order_of_with_snapshots_and_checked_one_in_does_not_matter() {
     deposit(&accounts(&store), 3).await;
     let wrong = Payload::of(&Account { balance: 1000 }).unwrap();
     keep(&store, 3, Account::fingerprint(), wrong).await;
-    let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
     let accounts = accounts(&store).checked_one_in(1.try_into().unwrap());
-    let accounts = accounts.with_snapshots(store.clone(), queue, 0);
+    let accounts = accounts.with_snapshots(store.clone(), 0);
     assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 3);
     assert_eq!(accounts.snapshot_checks().different, 1);
 }
@@ -335,10 +322,9 @@ async fn the_tail_comes_with_the_snapshot_only_from_the_object_that_holds_the_ev
     keep(&memory, 3, Account::fingerprint(), state.clone()).await;
     let asked = || Arc::new(Asked { inner: MemoryStore::clone(&memory), calls: Mutex::default() });
     let (store, other) = (asked(), asked());
-    let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
     let repository = Repository::<Account>::new(store.clone());
-    let within = repository.clone().with_snapshots(store.clone(), queue.clone(), 0);
-    let beside = repository.with_snapshots(other.clone(), queue, 0);
+    let within = repository.clone().with_snapshots(store.clone(), 0);
+    let beside = repository.with_snapshots(other.clone(), 0);
     let calls = |store: &Asked| std::mem::take(&mut *store.calls.lock().unwrap());
 
     assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 1002);
@@ -362,13 +348,12 @@ async fn the_tail_comes_with_the_snapshot_only_from_the_object_that_holds_the_ev
 async fn a_state_of_events_that_were_restored_is_ignored_once_the_stream_has_grown_past_it() {
     let (before, restored) = (store(), store());
     let kept = Arc::new(MemoryStore::new());
-    let (queue, worker) = SnapshotQueue::new(kept.clone(), 10);
-    tokio::spawn(worker.run());
-    let keeping = |store| accounts(store).with_snapshots(kept.clone(), queue.clone(), 5);
+    let keeping = |store| accounts(store).with_snapshots(kept.clone(), 5);
+    let old = keeping(&before);
     for _ in 0..5 {
-        keeping(&before).update(&id("a"), |account| account.deposit(100)).await.unwrap();
+        old.update(&id("a"), |account| account.deposit(100)).await.unwrap();
     }
-    queue.flush().await;
+    old.flush_snapshots().await;
     assert!(self::kept(&kept).await.is_some(), "at 5");
     // only the first two are in the backup
     let read = ReadStream::new(stream("a")).limit(PageLimit::events(2));
@@ -385,7 +370,7 @@ async fn a_state_of_events_that_were_restored_is_ignored_once_the_stream_has_gro
         let earlier = accounts.load_at_version(&id("a"), StreamVersion::new(5)).await.unwrap();
         assert_eq!(earlier.state.balance, balance.min(203));
     }
-    queue.flush().await;
+    accounts.flush_snapshots().await;
     let replaced = self::kept(&kept).await.unwrap();
     assert_eq!(replaced.state.decode::<Account>().unwrap().balance, 203, "at 5, kept anew");
 }

@@ -1,44 +1,15 @@
 //! The clocks of a run: the wall clock for what others read, and one that nobody sets for waiting.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use es_core::{Clock, Timestamp};
+use es_core::{Clock, Runtime, Timestamp};
 
-/// A clock that only goes forwards, whoever sets the machine's time, and waiting by it.
-///
-/// A run waits by it and takes lengths of time from it. What it shows means nothing to another
-/// process.
-#[async_trait]
-pub trait Timer: fmt::Debug + Send + Sync {
-    /// The current time; never earlier than before.
-    fn now(&self) -> Instant;
-    /// Waits until then.
-    async fn sleep_until(&self, until: Instant);
-}
-
-/// The machine's timer.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemTimer;
-
-#[async_trait]
-impl Timer for SystemTimer {
-    fn now(&self) -> Instant {
-        Instant::now()
-    }
-
-    async fn sleep_until(&self, until: Instant) {
-        tokio::time::sleep_until(until.into()).await;
-    }
-}
-
-/// Both clocks of a run.
+/// Both clocks of a run. What the timer shows means nothing to another process.
 #[derive(Debug, Clone)]
 pub(super) struct Clocks {
     pub(super) wall: Arc<dyn Clock>,
-    pub(super) timer: Arc<dyn Timer>,
+    pub(super) timer: Arc<dyn Runtime>,
 }
 
 impl Clocks {

@@ -4,9 +4,8 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use es_core::Environment;
-
-use super::{SystemTimer, Timer};
+use es_core::environment::SystemRuntime;
+use es_core::{Environment, Runtime};
 
 /// How often the state of a posting is kept unless told otherwise, in events.
 pub const DEFAULT_SNAPSHOT_INTERVAL: NonZeroU64 = NonZeroU64::new(10).expect("10 is not 0");
@@ -30,8 +29,9 @@ pub struct RunOptions {
     pub snapshot_interval: NonZeroU64,
     /// Where time, ids and chance come from.
     pub environment: Environment,
-    /// What waits, and tells lengths of time.
-    pub timer: Arc<dyn Timer>,
+    /// What the run itself waits by, and takes lengths of time from. What commands and snapshots wait
+    /// by is the environment's.
+    pub timer: Arc<dyn Runtime>,
 }
 
 impl RunOptions {
@@ -46,7 +46,7 @@ impl RunOptions {
             abandon: false,
             snapshot_interval: DEFAULT_SNAPSHOT_INTERVAL,
             environment: Environment::default(),
-            timer: Arc::new(SystemTimer),
+            timer: Arc::new(SystemRuntime),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use es_core::Runtime;
 use tokio::sync::watch;
 
 use super::RunError;
-use super::clocks::Timer;
 use super::notices::{Notice, Notifier};
 use crate::lock::{ABSENCE, RunLock, Standing};
 
@@ -26,7 +26,7 @@ const AFTER_STOP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Patience {
     stop: watch::Receiver<bool>,
-    timer: Arc<dyn Timer>,
+    timer: Arc<dyn Runtime>,
     notifier: Notifier,
     /// Whether it is told that the store is away, since it was not last.
     is_told: AtomicBool,
@@ -35,7 +35,7 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(
         stop: watch::Receiver<bool>,
-        timer: Arc<dyn Timer>,
+        timer: Arc<dyn Runtime>,
         notifier: Notifier,
     ) -> Self {
         Self { stop, timer, notifier, is_told: AtomicBool::new(false) }
@@ -151,8 +151,8 @@ mod tests {
     use std::sync::atomic::AtomicU32;
     use std::time::Instant;
 
-    use async_trait::async_trait;
     use es_core::{StoreError, StoreErrorKind};
+    use futures_util::future::BoxFuture;
 
     use super::super::StepError;
     use super::super::notices::Notices;
@@ -160,17 +160,23 @@ mod tests {
 
     /// To wait is to jump.
     #[derive(Debug)]
-    struct Jumping(Mutex<Instant>);
+    struct Jumping(Arc<Mutex<Instant>>);
 
-    #[async_trait]
-    impl Timer for Jumping {
+    impl Runtime for Jumping {
         fn now(&self) -> Instant {
             *self.0.lock().unwrap()
         }
 
-        async fn sleep_until(&self, until: Instant) {
-            let mut now = self.0.lock().unwrap();
-            *now = until.max(*now);
+        fn sleep_until(&self, until: Instant) -> BoxFuture<'static, ()> {
+            let now = self.0.clone();
+            Box::pin(async move {
+                let mut now = now.lock().unwrap();
+                *now = until.max(*now);
+            })
+        }
+
+        fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
+            false
         }
     }
 
@@ -186,7 +192,7 @@ mod tests {
         fn new() -> Self {
             let (stop, stopped) = watch::channel(false);
             let (notifier, notices) = Notices::new();
-            let timer = Arc::new(Jumping(Mutex::new(Instant::now())));
+            let timer = Arc::new(Jumping(Arc::new(Mutex::new(Instant::now()))));
             let patience = Patience::new(stopped, timer.clone(), notifier);
             Self { patience, timer, stop, notices, asked: AtomicU32::new(0) }
         }

@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use es_core::{Clock, Timestamp};
+use es_core::{Clock, Runtime, Timestamp};
 use es_testing::ManualClock;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
-use turing::run::Timer;
 
 /// In microseconds, as the wall clock is set.
 pub(crate) const HOUR: i64 = 3_600_000_000;
@@ -83,6 +82,33 @@ impl Hands {
         self.wall.step(length);
         self.passed.step(length);
     }
+
+    fn timer(&self) -> Instant {
+        self.beginning + self.passed.now().since(ManualClock::new().now())
+    }
+
+    async fn wait(&self, until: Instant) {
+        let length = until.saturating_duration_since(self.timer());
+        let (step, act) = {
+            let mut inner = self.inner.lock().unwrap();
+            inner.slept.push(length);
+            assert!(inner.slept.len() < 1_000, "it waits again and again: {:?}", inner.slept);
+            inner.plan.pop_front().unwrap_or((0, Act::Wake))
+        };
+        self.set(step);
+        match act {
+            Act::Wake => return self.pass(length),
+            Act::Stop => {
+                self.pass(length / 2);
+                self.inner.lock().unwrap().stop.send_replace(true);
+            }
+            Act::Die => {
+                self.pass(length / 2);
+                self.died.notify_one();
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 impl Clock for Hands {
@@ -95,32 +121,17 @@ impl Clock for Hands {
 #[derive(Debug)]
 pub(crate) struct ManualTimer(pub(crate) Arc<Hands>);
 
-#[async_trait]
-impl Timer for ManualTimer {
+impl Runtime for ManualTimer {
     fn now(&self) -> Instant {
-        self.0.beginning + self.0.passed.now().since(ManualClock::new().now())
+        self.0.timer()
     }
 
-    async fn sleep_until(&self, until: Instant) {
-        let length = until.saturating_duration_since(self.now());
-        let (step, act) = {
-            let mut inner = self.0.inner.lock().unwrap();
-            inner.slept.push(length);
-            assert!(inner.slept.len() < 1_000, "it waits again and again: {:?}", inner.slept);
-            inner.plan.pop_front().unwrap_or((0, Act::Wake))
-        };
-        self.0.set(step);
-        match act {
-            Act::Wake => return self.0.pass(length),
-            Act::Stop => {
-                self.0.pass(length / 2);
-                self.0.inner.lock().unwrap().stop.send_replace(true);
-            }
-            Act::Die => {
-                self.0.pass(length / 2);
-                self.0.died.notify_one();
-            }
-        }
-        std::future::pending().await
+    fn sleep_until(&self, until: Instant) -> BoxFuture<'static, ()> {
+        let hands = self.0.clone();
+        Box::pin(async move { hands.wait(until).await })
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
+        false
     }
 }

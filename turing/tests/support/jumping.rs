@@ -4,26 +4,32 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use async_trait::async_trait;
-use turing::run::Timer;
+use es_core::Runtime;
+use futures_util::future::BoxFuture;
 
 #[derive(Debug)]
-pub(crate) struct Jumping(Mutex<Instant>);
+pub(crate) struct Jumping(Arc<Mutex<Instant>>);
 
 impl Jumping {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Instant::now())))
+        Arc::new(Self(Arc::new(Mutex::new(Instant::now()))))
     }
 }
 
-#[async_trait]
-impl Timer for Jumping {
+impl Runtime for Jumping {
     fn now(&self) -> Instant {
         *self.0.lock().unwrap()
     }
 
-    async fn sleep_until(&self, until: Instant) {
-        let mut now = self.0.lock().unwrap();
-        *now = until.max(*now);
+    fn sleep_until(&self, until: Instant) -> BoxFuture<'static, ()> {
+        let now = self.0.clone();
+        Box::pin(async move {
+            let mut now = now.lock().unwrap();
+            *now = until.max(*now);
+        })
+    }
+
+    fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
+        false
     }
 }

@@ -1,12 +1,13 @@
 //! Filling the shadow: one reading of the log, for all slices.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::error::StoreError;
 use crate::read::ReadLog;
@@ -18,6 +19,9 @@ use super::{Held, Rebuild, RebuildError};
 /// How many pages a slice may be behind the reader.
 const PAGES_AHEAD: usize = 2;
 
+/// What the work of a slice comes to.
+type Done = Result<Slice, StopCause>;
+
 /// How long the store has failed without a commit in between.
 #[derive(Default)]
 pub(super) struct Outage {
@@ -28,8 +32,8 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    pub(super) fn lasts_for(&mut self) -> Duration {
-        self.since.get_or_insert_with(Instant::now).elapsed()
+    pub(super) fn lasts_for(&mut self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.since.get_or_insert(now))
     }
 
     /// It is over if something was committed since it began.
@@ -74,19 +78,34 @@ impl Rebuild {
         Ok(Held { lease: held.lease, slices: kept })
     }
 
-    /// Runs the work of a slice, in a task of its own if there is a way to start one.
+    /// Runs the work of a slice, in a task of its own if the runtime has tasks, so that slices also
+    /// use several processors.
     fn start(
         &self,
-        work: impl Future<Output = Result<Slice, StopCause>> + Send + 'static,
-    ) -> BoxFuture<'static, Result<Result<Slice, StopCause>, RebuildError>> {
-        let Some(spawn) = &self.spawn else {
-            return work.map(Ok).boxed();
+        work: impl Future<Output = Done> + Send + 'static,
+    ) -> BoxFuture<'static, Result<Done, RebuildError>> {
+        let work = work.in_current_span().boxed();
+        // a task that cannot be had must not take the work with it
+        let (handed_over, given) = oneshot::channel::<BoxFuture<'static, Done>>();
+        let (mut sender, answer) = oneshot::channel();
+        let task = async move {
+            let Ok(work) = given.await else { return };
+            let done = {
+                let dropped = pin!(sender.closed());
+                match select(work, dropped).await {
+                    Either::Left((done, _)) => done,
+                    // the rebuild was: what it had under way ends with it
+                    Either::Right(_) => return,
+                }
+            };
+            // nobody listens any more if that was just now
+            let _ = sender.send(done);
         };
-        let (sender, answer) = oneshot::channel();
-        spawn(Box::pin(async move {
-            // nobody listens any more if the rebuild was dropped
-            let _ = sender.send(work.await);
-        }));
+        if !self.environment.runtime.spawn(Box::pin(task)) {
+            return work.map(Ok).boxed();
+        }
+        // if the task is gone already, its answer says so
+        let _ = handed_over.send(work);
         let projection = self.definition.name().to_owned();
         let ended = move |answer: Result<_, _>| {
             answer.map_err(|_| RebuildError::Stopped {

@@ -1,6 +1,6 @@
 //! The lease on the shadow: taken, renewed and given back.
 
-use tokio::time::{Instant, sleep, timeout};
+use crate::environment::within;
 
 use super::super::worker::{GRACE, Worker};
 use super::super::{Claim, Lease, Renewal, SinkError, Slicing, Slot};
@@ -37,7 +37,7 @@ impl Rebuild {
             let mut worker = Worker::new(
                 self.store.clone(),
                 self.sink.clone(),
-                self.environment.clock.clone(),
+                self.environment.clone(),
                 self.definition.clone(),
                 lease.clone(),
                 number,
@@ -46,7 +46,7 @@ impl Rebuild {
             worker.limit = self.limit;
             worker.check_log().await.map_err(|halt| self.stopped(halt))?;
             worker.forget_passed_trouble().await?;
-            slices.push(Slice::new(worker, count, self.policy, self.environment.clone()));
+            slices.push(Slice::new(worker, count, self.policy));
         }
         Ok(Held { lease, slices })
     }
@@ -75,17 +75,18 @@ impl Rebuild {
     /// Renews the lease until that fails for as long as the lease lasts, or for good.
     pub(super) async fn renewals(&self, lease: &Lease) -> SinkError {
         let renewal = Renewal::lasting(self.time_to_live);
-        let (mut renewed_at, mut failures) = (Instant::now(), 0);
+        let runtime = &self.environment.runtime;
+        let (mut renewed_at, mut failures) = (runtime.now(), 0);
         let mut pause = self.time_to_live / 3;
         loop {
-            sleep(pause).await;
+            runtime.sleep(pause).await;
             match self.sink.renew(lease, &renewal).await {
                 Ok(_) => {
-                    (renewed_at, failures, pause) = (Instant::now(), 0, self.time_to_live / 3);
+                    (renewed_at, failures, pause) = (runtime.now(), 0, self.time_to_live / 3);
                 }
                 Err(error)
                     if (error.is_transient() || error.is_outcome_unknown())
-                        && renewed_at.elapsed() < self.time_to_live =>
+                        && runtime.since(renewed_at) < self.time_to_live =>
                 {
                     failures += 1;
                     pause = self.backoff.delay(failures, self.environment.jitter.fraction());
@@ -105,12 +106,12 @@ impl Rebuild {
             self.release_lease(lease).await;
         };
         // as for a release
-        let _ = timeout(self.time_to_live.min(GRACE), told).await;
+        within(&*self.environment.runtime, self.time_to_live.min(GRACE), told).await;
     }
 
     pub(super) async fn release_lease(&self, lease: &Lease) {
         // a lease that is not given back expires
         let released = self.sink.release(lease);
-        let _ = timeout(self.time_to_live.min(GRACE), released).await;
+        within(&*self.environment.runtime, self.time_to_live.min(GRACE), released).await;
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::envelope::{EventId, RecordedEvent};
-use crate::environment::Environment;
+use crate::environment::breathe;
 use crate::error::StoreError;
 use crate::read::{LogPage, ReadLog};
 use crate::store::EventStore;
 use crate::stream::slice_of;
 
-use super::super::worker::{Parking, Worker, breathe};
+use super::super::worker::{Parking, Worker};
 use super::super::{Checkpoint, FailurePolicy, LastResort, StopCause};
 use super::Watch;
 
@@ -52,19 +52,13 @@ pub(super) struct Slice {
     worker: Worker,
     count: u32,
     policy: FailurePolicy,
-    environment: Environment,
     /// The event that could not be taken, and how often it was tried.
     attempts: Option<(EventId, u32)>,
 }
 
 impl Slice {
-    pub(super) fn new(
-        worker: Worker,
-        count: u32,
-        policy: FailurePolicy,
-        environment: Environment,
-    ) -> Self {
-        Self { worker, count, policy, environment, attempts: None }
+    pub(super) fn new(worker: Worker, count: u32, policy: FailurePolicy) -> Self {
+        Self { worker, count, policy, attempts: None }
     }
 
     pub(super) fn checkpoint(&self) -> &Checkpoint {
@@ -137,8 +131,9 @@ impl Slice {
                     self.attempts = Some((id, attempts));
                     let retry = self.policy.retry;
                     if attempts <= retry.retries {
-                        let fraction = self.environment.jitter.fraction();
-                        tokio::time::sleep(retry.delay(attempts, fraction)).await;
+                        let environment = &self.worker.environment;
+                        let delay = retry.delay(attempts, environment.jitter.fraction());
+                        environment.runtime.sleep(delay).await;
                     } else if self.policy.then == LastResort::Stop {
                         return Err(cause);
                     }

@@ -1,8 +1,8 @@
 //! Taking the place of the active model.
 
+use crate::environment::breathe;
 use crate::position::Position;
 
-use super::super::worker::breathe;
 use super::super::{Batch, Checkpoint, SinkError, Slot, check_history, lowest};
 use super::{Rebuild, RebuildError};
 
@@ -37,7 +37,8 @@ impl Rebuild {
                     attempts += 1;
                     self.held = None;
                     let fraction = self.environment.jitter.fraction();
-                    tokio::time::sleep(self.backoff.delay(attempts, fraction)).await;
+                    let delay = self.backoff.delay(attempts, fraction);
+                    self.environment.runtime.sleep(delay).await;
                 }
                 Err(error) => {
                     let (error, held) = (error.into(), self.held.take());

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::Instant;
+
+use crate::environment::{Runtime, within};
 
 use super::super::{Definition, FailurePolicy};
 use super::Member;
@@ -108,10 +109,15 @@ impl Crew {
     }
 
     /// Waits for these until they have done their work, but not for long.
-    pub(super) async fn settle(&mut self, seats: &[usize], patience: Duration) {
-        let until = Instant::now() + patience;
+    pub(super) async fn settle(
+        &mut self,
+        runtime: &dyn Runtime,
+        seats: &[usize],
+        patience: Duration,
+    ) {
+        let until = runtime.now() + patience;
         while seats.iter().any(|seat| !self.at_hand.contains_key(seat)) {
-            if !self.next_until(until).await {
+            if !self.next_until(runtime, until).await {
                 let late = seats.iter().filter(|seat| !self.at_hand.contains_key(seat));
                 self.late.extend(late);
                 return;
@@ -120,8 +126,9 @@ impl Crew {
     }
 
     /// Waits until somebody comes back, at most until then; answers whether somebody did.
-    pub(super) async fn next_until(&mut self, until: Instant) -> bool {
-        tokio::time::timeout_at(until, self.next()).await.is_ok()
+    pub(super) async fn next_until(&mut self, runtime: &dyn Runtime, until: Instant) -> bool {
+        let left = until.saturating_duration_since(runtime.now());
+        within(runtime, left, self.next()).await.is_some()
     }
 
     /// Waits until somebody comes back; for ever if nobody is away.

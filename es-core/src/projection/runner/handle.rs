@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::environment::{Clock, SystemClock};
+use crate::environment::{Clock, Runtime, SystemClock};
 use crate::store::EventStore;
 use crate::timestamp::Timestamp;
 
@@ -141,7 +141,7 @@ impl Signals {
     }
 
     /// Waits until nothing has been answered for so long.
-    pub(super) async fn silent_for(&self, patience: Duration) {
+    pub(super) async fn silent_for(&self, runtime: &dyn Runtime, patience: Duration) {
         let mut before = None;
         loop {
             let answers = self.answers.load(Ordering::Relaxed);
@@ -149,14 +149,14 @@ impl Signals {
                 return;
             }
             before = Some(answers);
-            tokio::time::sleep(patience).await;
+            runtime.sleep(patience).await;
         }
     }
 
     /// Waits until a call to stop was so long ago.
-    pub(super) async fn stopped_for(&self, grace: Duration) {
+    pub(super) async fn stopped_for(&self, runtime: &dyn Runtime, grace: Duration) {
         self.stopped().await;
-        tokio::time::sleep(grace).await;
+        runtime.sleep(grace).await;
     }
 
     /// Waits for a call to stop.

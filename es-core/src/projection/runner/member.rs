@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
-use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::envelope::{EventId, RecordedEvent};
@@ -127,7 +127,7 @@ impl Member {
 
     /// Sees to the lease, and to parked events that are due.
     pub(super) async fn prepare(&mut self, means: &Means) {
-        if self.wait.is_some_and(|wait| wait.until() <= Instant::now()) {
+        if self.wait.is_some_and(|wait| wait.until() <= means.now()) {
             self.wait = None;
         }
         if !self.is_active() {
@@ -158,7 +158,7 @@ impl Member {
     /// True if its lease is to be renewed.
     pub(super) fn is_due(&self, means: &Means) -> bool {
         let time = means.settings.time_to_live / 3;
-        self.is_active() && self.renewed_at.is_none_or(|at| at.elapsed() >= time)
+        self.is_active() && self.renewed_at.is_none_or(|at| means.since(at) >= time)
     }
 
     async fn acquire(&mut self, means: &Means) -> Result<(), StopCause> {
@@ -168,7 +168,7 @@ impl Member {
         let mut worker = Worker::new(
             means.store.clone(),
             means.sink.clone(),
-            means.environment.clock.clone(),
+            means.environment.clone(),
             self.definition.clone(),
             lease,
             0,
@@ -192,7 +192,7 @@ impl Member {
         if self.renewed_at.is_some() {
             worker.check_log().await?;
         }
-        self.renewed_at = Some(Instant::now());
+        self.renewed_at = Some(means.now());
         for key in renewed.due {
             worker.retry_key(&key).await?;
         }
@@ -217,14 +217,14 @@ impl Member {
             events.iter().filter(|event| selection.accepts(event)).cloned().collect()
         };
         worker.parking = parking;
-        let (done, before, started) = (worker.done, worker.checkpoint.position, Instant::now());
+        let (done, before, started) = (worker.done, worker.checkpoint.position, means.now());
         let began = means.environment.clock.now();
         let span = telemetry::batch_span(self.definition.name(), selected.len());
         let taken = worker.advance(&selected, to, is_last).instrument(span).await;
         let has_come = worker.reached().position >= to.position;
         let is_committed = worker.checkpoint.position > before || worker.is_committed();
         let done = worker.done - done;
-        telemetry::batch(self.definition.name(), done, started.elapsed());
+        telemetry::batch(self.definition.name(), done, means.since(started));
         if !selected.is_empty() || done > 0 {
             means.signals.count(self.definition.name(), done, began, means.environment.clock.now());
         }
@@ -284,7 +284,7 @@ impl Member {
         let reason = chain(error);
         tracing::warn!(projection = self.definition.name(), %reason, "projection waits");
         self.trouble = Some(error.clone());
-        self.wait = Some(Wait::Store(Instant::now() + delay));
+        self.wait = Some(Wait::Store(means.after(delay)));
     }
 
     async fn untaken(&mut self, means: &Means, event: EventId, cause: StopCause) {
@@ -298,7 +298,7 @@ impl Member {
             }
             let fraction = means.environment.jitter.fraction();
             let delay = self.policy.retry.delay(attempts, fraction);
-            self.wait = Some(Wait::Retry(Instant::now() + delay));
+            self.wait = Some(Wait::Retry(means.after(delay)));
         } else if self.policy.then == LastResort::Stop {
             self.stop(cause).await;
         }

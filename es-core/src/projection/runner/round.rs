@@ -1,17 +1,16 @@
 //! One round of a runner: a page for each place at which a projection stands.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt, select};
-use tokio::time::Instant;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, breathe};
 use crate::error::StoreErrorKind;
 use crate::position::Position;
 use crate::read::{EventFilter, ReadLog};
 use crate::store::EventStore;
 
-use super::super::worker::breathe;
 use super::super::{Checkpoint, ProjectionSink};
 use super::crew::Work;
 use super::{Member, Runner, Settings, Signals};
@@ -68,7 +67,8 @@ impl Runner {
     /// Has these do something, each as long as it takes; the others wait for a moment.
     async fn each(&mut self, seats: &[usize], work: impl Fn(Member) -> Work) {
         self.crew.start(seats, work);
-        self.crew.settle(seats, self.settings.moment()).await;
+        let runtime = &*self.environment.runtime;
+        self.crew.settle(runtime, seats, self.settings.moment()).await;
     }
 
     async fn keep_leases(&mut self, means: &Arc<Means>) {
@@ -154,7 +154,8 @@ impl Runner {
             if is_ahead { means.store.read_log(&more).await.ok() } else { None }
         };
         let ahead = self.crew.beside(reading).await;
-        self.crew.settle(group, self.settings.moment()).await;
+        let runtime = &*self.environment.runtime;
+        self.crew.settle(runtime, group, self.settings.moment()).await;
         // who is not done yet is waited for elsewhere
         let mut done = group.iter().filter_map(|seat| self.crew.get(*seat));
         let is_all_taken = done.all(|member| member.is_done);
@@ -168,10 +169,11 @@ impl Runner {
     /// Waits until there may be something to do.
     pub(super) async fn rest(&mut self) {
         let here = self.hindmost(&self.crew.seats(), None);
-        let latest = Instant::now() + self.settings.time_to_live / 3;
+        let runtime = self.environment.runtime.clone();
+        let latest = runtime.now() + self.settings.time_to_live / 3;
         let until = self.crew.members().filter_map(Member::next_attempt).min();
         let until = until.unwrap_or(latest).min(latest);
-        let timer = std::pin::pin!(tokio::time::sleep_until(until));
+        let timer = runtime.sleep_until(until);
         let called = std::pin::pin!(self.signals.called());
         let more = std::pin::pin!(async {
             match here {
@@ -204,6 +206,20 @@ pub(super) struct Means {
     pub(super) signals: Arc<Signals>,
     /// How often it was asked to look at once.
     pub(super) wakes: u64,
+}
+
+impl Means {
+    pub(super) fn now(&self) -> Instant {
+        self.environment.runtime.now()
+    }
+
+    pub(super) fn after(&self, delay: Duration) -> Instant {
+        self.environment.runtime.after(delay)
+    }
+
+    pub(super) fn since(&self, then: Instant) -> Duration {
+        self.environment.runtime.since(then)
+    }
 }
 
 /// What one page came to.

@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::envelope::RecordedEvent;
+use crate::environment::breathe;
 use crate::payload::Payload;
 
 use super::super::definition::Kind;
 use super::super::fold::{Fold, OpenRows};
 use super::super::{ApplyError, Batch, BatchLimit, Checkpoint, Content, SinkError, StopCause};
+use super::Worker;
 use super::group::Group;
-use super::{Worker, breathe};
 
 /// What was folded since the last commit. Its rows stay open over commits, so that they need not be
 /// loaded again: nobody else writes them as long as the lease holds.
@@ -35,8 +34,8 @@ impl Gathered {
     /// After this time what was gathered is committed, full or not.
     const PATIENCE: Duration = Duration::from_secs(2);
 
-    fn new(rows: Box<dyn OpenRows>, to: Checkpoint) -> Self {
-        Self { rows, events: 0, bytes: 0, to, since: Instant::now() }
+    fn new(rows: Box<dyn OpenRows>, to: Checkpoint, since: Instant) -> Self {
+        Self { rows, events: 0, bytes: 0, to, since }
     }
 
     fn is_full(&self, limit: &BatchLimit) -> bool {
@@ -166,8 +165,10 @@ impl Worker {
             return Err(Trouble::NeedsCare);
         }
         let gathered = self.gathered.take();
-        let mut gathered = gathered
-            .unwrap_or_else(|| Gathered::new(fold.clone().open_rows(), self.checkpoint.clone()));
+        let mut gathered = gathered.unwrap_or_else(|| {
+            let (rows, here) = (fold.clone().open_rows(), self.checkpoint.clone());
+            Gathered::new(rows, here, self.environment.runtime.now())
+        });
         while !rest.is_empty() {
             breathe().await;
             let room = gathered.room(&self.limit);
@@ -186,7 +187,8 @@ impl Worker {
             rest = later;
         }
         gathered.to = to.clone();
-        if is_last || gathered.since.elapsed() >= Gathered::PATIENCE {
+        let took = self.environment.runtime.since(gathered.since);
+        if is_last || took >= Gathered::PATIENCE {
             gathered = self.commit_gathered(gathered).await?;
         }
         // who waits for new events needs no memory for it
@@ -218,6 +220,6 @@ impl Worker {
         if rows.len() >= self.limit.rows || rows.bytes() >= self.limit.bytes {
             gathered.rows.clear();
         }
-        Ok(Gathered::new(gathered.rows, gathered.to))
+        Ok(Gathered::new(gathered.rows, gathered.to, self.environment.runtime.now()))
     }
 }

@@ -129,7 +129,7 @@ impl Worker {
         {
             let attempts = entry.attempts.saturating_add(1);
             let state = ParkedState::Waiting { is_due: false };
-            let parked_at = self.clock.now();
+            let parked_at = self.environment.clock.now();
             batch.park.push(Parked { reason, attempts, parked_at, state, ..entry.clone() });
         }
         self.commit(batch).await

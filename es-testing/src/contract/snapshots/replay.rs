@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use es_core::{
-    Aggregate, Event, EventStore, Payload, Repository, Snapshot, SnapshotQueue, SnapshotStore,
-    Snapshotted, Timestamp,
+    Aggregate, Event, EventStore, Payload, Repository, Snapshot, SnapshotStore, Snapshotted,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,9 +74,8 @@ async fn check<const REVISION: u32>(
     snapshots: &Arc<dyn SnapshotStore>,
     when: &str,
 ) {
-    let (queue, _worker) = SnapshotQueue::new(snapshots.clone(), 1);
     let accounts = Repository::<Account<REVISION>>::new(store.clone());
-    let accounts = accounts.with_snapshots(snapshots.clone(), queue, 0);
+    let accounts = accounts.with_snapshots(snapshots.clone(), 0);
     for id in ["a", "A"] {
         for at in 0..=16 {
             let loaded = accounts.load_at_version(&id.to_owned(), version(at)).await;
