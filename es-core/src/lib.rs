@@ -20,6 +20,7 @@
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
 //! | keep read models | [`projection`] |
+//! | give a store to all of these | [`Store`] |
 //! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink) |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
@@ -91,7 +92,7 @@ pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Reposit
 pub use retry::Retry;
 pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, SnapshotSummary};
 pub use snapshot::{SnapshotWorker, Snapshotted};
-pub use store::EventStore;
+pub use store::{Capabilities, EventStore, Store, StoreIdentity};
 pub use stream::{InvalidStreamId, StreamId};
 pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};

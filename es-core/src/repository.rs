@@ -13,7 +13,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
@@ -24,8 +23,8 @@ use crate::environment::Environment;
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
-use crate::snapshot::{SnapshotQueue, SnapshotStore, Snapshotted};
-use crate::store::EventStore;
+use crate::snapshot::{SnapshotQueue, Snapshotted};
+use crate::store::Store;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
@@ -50,7 +49,7 @@ pub use load::{LoadError, Loaded};
 ///                 └── conflict, while retries are left ◄─────┘
 /// ```
 pub struct Repository<A: Aggregate> {
-    store: Arc<dyn EventStore>,
+    store: Store,
     snapshots: Option<kept::Snapshots<A>>,
     sampling: Option<Sampling>,
     pub(crate) environment: Environment,
@@ -61,9 +60,9 @@ pub struct Repository<A: Aggregate> {
 
 impl<A: Aggregate> Repository<A> {
     /// The aggregates of type `A` in `store`.
-    pub fn new(store: Arc<dyn EventStore>) -> Self {
+    pub fn new(store: impl Into<Store>) -> Self {
         Self {
-            store,
+            store: store.into(),
             snapshots: None,
             sampling: None,
             environment: Environment::default(),
@@ -74,7 +73,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// The store that holds the aggregates.
-    pub fn store(&self) -> &Arc<dyn EventStore> {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
@@ -123,26 +122,24 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Begins loads at kept states, and has a state kept each time a command brings a stream past
-    /// a multiple of `every` events; 0 keeps none.
+    /// Begins loads at states that the store has kept, and has a state kept each time a command brings
+    /// a stream past a multiple of `every` events; 0 keeps none. The queue must be of the same
+    /// snapshots. Where the [store](Store) has none, loads go on without.
     ///
     /// Snapshots are a cache: one that is missing, undecodable, of another
     /// [fingerprint](Snapshotted::fingerprint) or newer than the stream is ignored. A load waits two
     /// seconds for one at most, and then those of the next ten seconds do without; so the runtime
     /// must have its timers enabled.
     #[must_use]
-    pub fn with_snapshots(
-        mut self,
-        snapshots: Arc<dyn SnapshotStore>,
-        queue: SnapshotQueue,
-        every: u64,
-    ) -> Self
+    pub fn with_snapshots(mut self, queue: SnapshotQueue, every: u64) -> Self
     where
         A: Snapshotted,
     {
-        let mut snapshots = kept::Snapshots::new(snapshots, queue, every);
-        snapshots.sampling.clone_from(&self.sampling);
-        self.snapshots = Some(snapshots);
+        self.snapshots = kept::Snapshots::of(self.store.capabilities(), queue, every);
+        match &mut self.snapshots {
+            Some(snapshots) => snapshots.sampling.clone_from(&self.sampling),
+            None => tracing::warn!(aggregate = A::TYPE, "the store keeps no snapshots"),
+        }
         self
     }
 

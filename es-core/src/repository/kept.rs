@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::payload::{Payload, RoundTripError};
 use crate::read::{ReadStream, StreamPage};
 use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
-use crate::store::EventStore;
+use crate::store::{Capabilities, EventStore};
 use crate::stream::StreamId;
 use crate::time_travel::differences;
 use crate::timestamp::Timestamp;
@@ -23,6 +23,8 @@ use crate::version::StreamVersion;
 /// the repository's own bounds need not.
 pub(crate) struct Snapshots<A> {
     store: Arc<dyn SnapshotStore>,
+    /// Whether it answers with the events that follow a state.
+    reads_tails: bool,
     queue: SnapshotQueue,
     every: u64,
     fingerprint: Arc<str>,
@@ -94,12 +96,14 @@ impl<A> Beginning<A> {
 }
 
 impl<A: Aggregate> Snapshots<A> {
-    pub(crate) fn new(store: Arc<dyn SnapshotStore>, queue: SnapshotQueue, every: u64) -> Self
+    /// Those of a store, if it keeps any.
+    pub(crate) fn of(store: &Capabilities, queue: SnapshotQueue, every: u64) -> Option<Self>
     where
         A: Snapshotted,
     {
-        Self {
-            store,
+        Some(Self {
+            store: store.snapshots.clone()?,
+            reads_tails: store.reads_tails,
             queue,
             every,
             fingerprint: A::fingerprint().into(),
@@ -107,19 +111,15 @@ impl<A: Aggregate> Snapshots<A> {
             decode: |payload| payload.decode().ok(),
             sampling: None,
             pause: Pause::default(),
-        }
+        })
     }
 
     /// The newest usable state that `read` may begin at.
-    pub(super) async fn beginning(
-        &self,
-        events: &dyn EventStore,
-        read: &ReadStream,
-    ) -> Beginning<A> {
+    pub(super) async fn beginning(&self, read: &ReadStream) -> Beginning<A> {
         if self.pause.is_on() {
             return Beginning::of_stream();
         }
-        let found = timeout(PATIENCE, self.found(events, read)).await;
+        let found = timeout(PATIENCE, self.found(read)).await;
         found.unwrap_or_else(|_| {
             let stream = &read.stream;
             tracing::warn!(%stream, "snapshot not read within {PATIENCE:?}; loading without any");
@@ -128,9 +128,9 @@ impl<A: Aggregate> Snapshots<A> {
         })
     }
 
-    async fn found(&self, events: &dyn EventStore, read: &ReadStream) -> Beginning<A> {
+    async fn found(&self, read: &ReadStream) -> Beginning<A> {
         let stream = &read.stream;
-        if self.is_within(events) {
+        if self.reads_tails {
             match self.store.latest_with_tail(stream, read.to, read.limit).await {
                 Ok(Some(SnapshotAndTail { snapshot: None, tail })) => {
                     return Beginning { kept: None, page: Some(tail) };
@@ -154,11 +154,6 @@ impl<A: Aggregate> Snapshots<A> {
             .unwrap_or_default();
         let kept = found.and_then(|snapshot| self.usable(snapshot, read));
         Beginning { kept, page: None }
-    }
-
-    /// True if the object that holds the events keeps the snapshots, too.
-    fn is_within(&self, events: &dyn EventStore) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.store), std::ptr::from_ref(events))
     }
 
     fn usable(&self, snapshot: Snapshot, read: &ReadStream) -> Option<Kept<A>> {
