@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::{StoreError, StoreErrorKind, StoreIdentity};
 use tokio::sync::oneshot;
 
 use super::{Shared, Thread};
@@ -52,6 +52,7 @@ pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
     threads.push(spawn("es-sqlite-wait", move || watch_file(&watcher, &watched, &seen, interval))?);
     let handlers = Arc::<Handlers>::default();
     let mut shared = Shared {
+        identity: StoreIdentity::new(),
         config,
         writes: None,
         reads,
