@@ -75,8 +75,8 @@ async fn check<const REVISION: u32>(
     when: &str,
 ) {
     let (queue, _worker) = SnapshotQueue::new(snapshots.clone(), 1);
-    let accounts = Repository::<Account<REVISION>>::new(store.clone());
-    let accounts = accounts.with_snapshots(snapshots.clone(), queue, 0);
+    let store = es_core::Store::from(store.clone()).with_snapshots(snapshots.clone());
+    let accounts = Repository::<Account<REVISION>>::new(store).with_snapshots(queue, 0);
     for id in ["a", "A"] {
         for at in 0..=16 {
             let loaded = accounts.load_at_version(&id.to_owned(), version(at)).await;
