@@ -91,9 +91,9 @@ async fn loads(
     with_snapshot: bool,
 ) -> Result<Vec<Duration>, Failure> {
     let mut repository = Repository::<Posting>::new(store.events.clone());
-    let (queue, _worker) = SnapshotQueue::new(store.snapshots.clone(), 1);
+    let (queue, _worker) = SnapshotQueue::new(store.snapshots()?.clone(), 1);
     if with_snapshot {
-        repository = repository.with_snapshots(store.snapshots.clone(), queue, 0);
+        repository = repository.with_snapshots(queue, 0);
     }
     let posting = PostingId(i32::try_from(posting)?);
     let mut took = Vec::new();
@@ -123,7 +123,7 @@ async fn keep(store: &Store, posting: i64, size: usize) -> Result<(), Failure> {
         state: Payload::of(&loaded.state)?,
         taken_at: Timestamp::EPOCH,
     };
-    Ok(store.snapshots.save_snapshot(snapshot).await?)
+    Ok(store.snapshots()?.save_snapshot(snapshot).await?)
 }
 
 pub(crate) async fn on_postgres(postgres: &mut Postgres, sizes: &Sizes) -> Result<(), Failure> {
@@ -179,7 +179,7 @@ async fn queries(
     let mut took = Vec::new();
     for _ in 0..count {
         let start = Instant::now();
-        let rows = store.models.load(PostingStates::NAME, Slot::Active, &key).await?;
+        let rows = store.models()?.load(PostingStates::NAME, Slot::Active, &key).await?;
         let row: PostingRow = rows.first().ok_or("the posting has a row")?.value.decode()?;
         took.push(start.elapsed());
         if row.version != StreamVersion::new(size as u64) {

@@ -8,6 +8,7 @@ mod engine {
     mod canonical;
     mod commands;
     mod gathering;
+    mod handles;
     mod histories;
     mod observing;
     mod odd_commits;
@@ -16,6 +17,7 @@ mod engine {
     mod snapshot_laws;
     mod snapshots;
     mod streams;
+    mod tails;
     mod time_travel;
     mod units;
 }

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use es_core::{
     Aggregate, EventFilter, EventStore, EventStoreExt, LoadError, ReadLog, ReadStream,
-    RecordedEvent, Repository, StoreError, Timestamp, stream_of,
+    RecordedEvent, Repository, Store, StoreError, Timestamp, stream_of,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -151,7 +150,7 @@ fn is_of_call(event: &RecordedEvent, call: &RecordedEvent) -> bool {
 /// # Errors
 ///
 /// When the store fails.
-pub async fn open_breakers(store: &Arc<dyn EventStore>) -> Result<Vec<OpenBreaker>, StoreError> {
+pub async fn open_breakers(store: &Store) -> Result<Vec<OpenBreaker>, StoreError> {
     let filter = EventFilter::all()
         .aggregate_type(ActorBreaker::TYPE)
         .event(ActorEvent::CIRCUIT_BREAKER_OPENED);
@@ -160,7 +159,7 @@ pub async fn open_breakers(store: &Arc<dyn EventStore>) -> Result<Vec<OpenBreake
     while let Some(event) = log.try_next().await? {
         opened.extend(event.stream.aggregate_id().parse::<ActorId>());
     }
-    let actors = Repository::new(store.clone());
+    let actors = Repository::new(store);
     let mut open = Vec::new();
     for actor in opened {
         match open_breaker(&actors, actor).await {

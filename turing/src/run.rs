@@ -183,11 +183,11 @@ pub async fn run(
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let (queue, worker) = SnapshotQueue::new(store.snapshots.clone(), 1_000);
+    let (queue, worker) = SnapshotQueue::new(store.snapshots()?.clone(), 1_000);
     let worker = tokio::spawn(worker.run());
     let postings = Repository::<Posting>::new(store.events.clone())
         .with_environment(environment.clone())
-        .with_snapshots(store.snapshots.clone(), queue.clone(), options.snapshot_interval.get())
+        .with_snapshots(queue.clone(), options.snapshot_interval.get())
         .checked_one_in(SNAPSHOT_CHECKS);
     let histories = Histories { runs: &runs, postings: &postings };
     let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use es_core::{
-    Aggregate, Event, PageLimit, Repository, SnapshotQueue, SnapshotStore, Snapshotted,
+    Aggregate, Event, PageLimit, Repository, SnapshotQueue, SnapshotStore, Snapshotted, Store,
     StreamVersion,
 };
 use es_pgtest::{Proxy, Server};
@@ -44,14 +44,12 @@ fn meter() -> String {
 }
 
 /// A repository that keeps a state each so many events, and the queue of those that wait.
-fn meters(
-    store: &Arc<PostgresStore>,
-    snapshots: Arc<dyn SnapshotStore>,
-    every: u64,
-) -> (Repository<Meter>, SnapshotQueue) {
-    let (queue, worker) = SnapshotQueue::new(snapshots.clone(), 10);
+fn meters(store: impl Into<Store>, every: u64) -> (Repository<Meter>, SnapshotQueue) {
+    let store = store.into();
+    let snapshots = store.capabilities().snapshots.clone().unwrap();
+    let (queue, worker) = SnapshotQueue::new(snapshots, 10);
     tokio::spawn(worker.run());
-    (Repository::new(store.clone()).with_snapshots(snapshots, queue.clone(), every), queue)
+    (Repository::new(store).with_snapshots(queue.clone(), every), queue)
 }
 
 async fn read_meter(meters: &Repository<Meter>, times: u64) {
@@ -69,11 +67,12 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
         .writers(1)
         .readers(1);
     let store = Arc::new(PostgresStore::open(config).await.unwrap());
-    let (within, queue) = meters(&store, store.clone(), 10);
+    let (within, queue) = meters(store.clone(), 10);
     read_meter(&within, 25).await;
     queue.flush().await;
-    // another object: whether its snapshots are of this store nobody knows
-    let (beside, _) = meters(&store, Arc::new(PostgresStore::clone(&store)), 10);
+    // whether these are of this store nobody knows
+    let elsewhere = Store::from(store.clone()).with_snapshots(store.clone());
+    let (beside, _) = meters(elsewhere, 10);
     let plain = Repository::<Meter>::new(store.clone());
     for (meters, round_trips) in [(&within, 1), (&beside, 2), (&plain, 1)] {
         // prepares the statements
@@ -102,7 +101,7 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
 async fn saving_that_is_blocked_delays_no_command() {
     let database = database(IdType::Text).await;
     let store = Arc::new(open(&database).await);
-    let (meters, queue) = meters(&store, store.clone(), 1);
+    let (meters, queue) = meters(store.clone(), 1);
     let mut other = session(&database).await;
     execute(&mut other, "BEGIN; LOCK TABLE execution_events_snapshots IN SHARE MODE").await;
     read_meter(&meters, 50).await;
@@ -125,7 +124,7 @@ async fn saving_that_is_blocked_delays_no_command() {
 async fn what_lies_in_the_table_of_snapshots_is_listed_and_pruned() {
     let database = database(IdType::Text).await;
     let store = Arc::new(open(&database).await);
-    let (meters, queue) = meters(&store, store.clone(), 10);
+    let (meters, queue) = meters(store.clone(), 10);
     read_meter(&meters, 50).await;
     queue.flush().await;
     let listed = store.list_snapshots(None, 100).await.unwrap();

@@ -153,7 +153,7 @@ async fn a_float_stays_a_float_whatever_its_size() {
     let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
     tokio::spawn(worker.run());
     let plain: Repository<Meter> = Repository::new(store.clone());
-    let kept = plain.clone().with_snapshots(store.clone(), queue.clone(), 1);
+    let kept = plain.clone().with_snapshots(queue.clone(), 1);
     for power in -30..40 {
         for amount in [Amount::Float(10_f64.powi(power)), Amount::Int(1 << power.max(0))] {
             let event = MeterEvent::AmountRead { amount: amount.clone() };
@@ -210,7 +210,7 @@ async fn a_state_that_would_not_come_back_is_not_kept() {
     let (queue, worker) = SnapshotQueue::new(store.clone(), 10);
     tokio::spawn(worker.run());
     let meters: Repository<Meter> = Repository::new(store.clone());
-    let meters = meters.with_snapshots(store.clone(), queue.clone(), 1);
+    let meters = meters.with_snapshots(queue.clone(), 1);
     let mut kept = Vec::new();
     let note = MeterEvent::AnythingNoted { note: json!(1) };
     let rest = |name: &str| BTreeMap::from([(name.to_owned(), json!(5))]);

@@ -287,7 +287,7 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
         let store = Arc::new(projected.store.clone());
         let (queue, _worker) = SnapshotQueue::new(store.clone(), 1);
         let postings = Repository::<Posting>::new(store.clone());
-        let keeping = postings.clone().with_snapshots(store.clone(), queue, 0);
+        let keeping = postings.clone().with_snapshots(queue, 0);
         let mut compared = 0;
         for version in 1..=8 {
             projected.run(&call(1, &any_event(&mut chance))).await;
