@@ -27,8 +27,7 @@ fn one_caller(criterion: &mut Criterion) {
             bencher.to_async(&runtime).iter_custom(async |count| {
                 let opened = backend.open().await;
                 let mut workload = Workload::seeded(1);
-                let repository =
-                    Repository::new(opened.store.clone()).with_metadata(workload.cause());
+                let repository = Repository::new(&opened.store).with_metadata(workload.cause());
                 let input = |n| input(&mut workload, 0, n);
                 let took = timed(count, input, async |input| command(&repository, input).await);
                 let took = took.await;
@@ -50,8 +49,7 @@ fn many_callers(criterion: &mut Criterion) {
             bencher.to_async(&runtime).iter_custom(async |count| {
                 let opened = backend.open().await;
                 let mut workload = Workload::seeded(1);
-                let repository =
-                    Repository::new(opened.store.clone()).with_metadata(workload.cause());
+                let repository = Repository::new(&opened.store).with_metadata(workload.cause());
                 let inputs = (0..CALLERS)
                     .map(|caller| (0..count).map(|n| input(&mut workload, caller, n)).collect())
                     .collect();

@@ -56,14 +56,13 @@ async fn read_stream(opened: &Opened, size: usize) {
 }
 
 async fn load(opened: &Opened, size: usize) {
-    let repository = Repository::<Posting>::new(opened.store.clone());
+    let repository = Repository::<Posting>::new(&opened.store);
     let loaded = repository.load(&1).await.expect("the posting can be read");
     assert_eq!(loaded.version, StreamVersion::new(size as u64));
 }
 
 async fn load_from_snapshot(opened: &Opened, size: usize) {
-    let repository = Repository::<Posting>::new(opened.store.clone())
-        .with_snapshots(opened.snapshots.clone(), 0);
+    let repository = Repository::<Posting>::new(&opened.store).snapshot_every(0);
     let loaded = repository.load(&1).await.expect("the posting can be read");
     assert_eq!(loaded.version, StreamVersion::new(size as u64));
 }

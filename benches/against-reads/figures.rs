@@ -90,9 +90,9 @@ async fn loads(
     count: usize,
     with_snapshot: bool,
 ) -> Result<Vec<Duration>, Failure> {
-    let mut repository = Repository::<Posting>::new(store.events.clone());
+    let mut repository = Repository::<Posting>::new(&store.events);
     if with_snapshot {
-        repository = repository.with_snapshots(store.snapshots.clone(), 0);
+        repository = repository.snapshot_every(0);
     }
     let posting = PostingId(i32::try_from(posting)?);
     let mut took = Vec::new();
@@ -109,7 +109,7 @@ async fn loads(
 
 /// Keeps the state of a posting as it was some events ago.
 async fn keep(store: &Store, posting: i64, size: usize) -> Result<(), Failure> {
-    let repository = Repository::<Posting>::new(store.events.clone());
+    let repository = Repository::<Posting>::new(&store.events);
     let version = StreamVersion::new(size as u64 - TAIL);
     let loaded = repository.load_at_version(&PostingId(i32::try_from(posting)?), version).await?;
     let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
@@ -122,7 +122,7 @@ async fn keep(store: &Store, posting: i64, size: usize) -> Result<(), Failure> {
         state: Payload::of(&loaded.state)?,
         taken_at: Timestamp::EPOCH,
     };
-    Ok(store.snapshots.save_snapshot(snapshot).await?)
+    Ok(store.snapshots()?.save_snapshot(snapshot).await?)
 }
 
 pub(crate) async fn on_postgres(postgres: &mut Postgres, sizes: &Sizes) -> Result<(), Failure> {
@@ -178,7 +178,7 @@ async fn queries(
     let mut took = Vec::new();
     for _ in 0..count {
         let start = Instant::now();
-        let rows = store.models.load(PostingStates::NAME, Slot::Active, &key).await?;
+        let rows = store.models()?.load(PostingStates::NAME, Slot::Active, &key).await?;
         let row: PostingRow = rows.first().ok_or("the posting has a row")?.value.decode()?;
         took.push(start.elapsed());
         if row.version != StreamVersion::new(size as u64) {

@@ -91,7 +91,7 @@ pub(crate) async fn made<P: Counted>(
 /// remains is reading, and commits that move the checkpoint.
 pub(crate) async fn passed(store: &Store, events: u64) -> Result<Duration, Failure> {
     let took = run(store, Definition::of(RunProgress), Way::CatchUp).await?;
-    let status = store.models.status(Some(RunProgress::NAME)).await?;
+    let status = store.models()?.status(Some(RunProgress::NAME)).await?;
     let active = status.first().and_then(|status| status.active.as_ref());
     let found = active.map_or(0, |active| active.events);
     if found != events {
@@ -117,7 +117,7 @@ async fn run(store: &Store, definition: Definition, way: Way) -> Result<Duration
 async fn counted<P: Counted>(store: &Store) -> Result<u64, Failure> {
     let (mut count, mut after) = (0, None);
     loop {
-        let page = store.models.rows(P::NAME, Slot::Active, after.as_deref(), 1_000).await?;
+        let page = store.models()?.rows(P::NAME, Slot::Active, after.as_deref(), 1_000).await?;
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.key.clone());
         for row in &page {

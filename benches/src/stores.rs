@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use es_core::{AppendRequest, EventStore, ExpectedVersion, Payload, Snapshot, SnapshotStore};
-use es_core::{ReadStream, Repository, Snapshotted, StreamVersion, Timestamp};
+use es_core::{AppendRequest, ExpectedVersion, Payload, ReadStream, Repository, Snapshot};
+use es_core::{SnapshotStore, Snapshotted, Store, StreamVersion, Timestamp};
 use es_memory::MemoryStore;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;
@@ -35,32 +35,23 @@ impl Backend {
     /// A new, empty store.
     pub async fn open(self) -> Opened {
         match self {
-            Self::Memory => {
-                let store = MemoryStore::new();
-                Opened { store: Arc::new(store.clone()), snapshots: Arc::new(store), sqlite: None }
-            }
+            Self::Memory => Opened { store: MemoryStore::new().into(), sqlite: None },
             Self::Sqlite => {
                 let folder = tempfile::tempdir().expect("there is a temporary folder");
                 let config = SqliteConfig::new(folder.path().join("bench.db"))
                     .synchronous(Synchronous::Full);
                 let store = SqliteStore::open(config).await.expect("a store can be made there");
-                Opened {
-                    store: Arc::new(store.clone()),
-                    snapshots: Arc::new(store.clone()),
-                    sqlite: Some((store, folder)),
-                }
+                Opened { store: store.clone().into(), sqlite: Some((store, folder)) }
             }
         }
     }
 }
 
 /// A store, and what must be kept or closed with it.
-#[expect(missing_debug_implementations, reason = "stores behind `dyn` have no Debug")]
+#[derive(Debug)]
 pub struct Opened {
     /// The store.
-    pub store: Arc<dyn EventStore>,
-    /// Its snapshots.
-    pub snapshots: Arc<dyn SnapshotStore>,
+    pub store: Store,
     sqlite: Option<(SqliteStore, TempDir)>,
 }
 
@@ -74,7 +65,7 @@ impl Opened {
 
     /// Keeps the state of `posting` after its first `version` events as a snapshot.
     pub async fn keep_snapshot(&self, posting: i64, version: StreamVersion) {
-        let repository = Repository::<Posting>::new(self.store.clone());
+        let repository = Repository::<Posting>::new(&self.store);
         let loaded = repository.load_at_version(&posting, version).await.expect("it can be read");
         let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
         let page = self.store.read_stream(&read).await.expect("it can be read");
@@ -86,7 +77,12 @@ impl Opened {
             state: Payload::of(&loaded.state).expect("a map of texts is JSON"),
             taken_at: Timestamp::EPOCH,
         };
-        self.snapshots.save_snapshot(snapshot).await.expect("it can be saved");
+        self.snapshots().save_snapshot(snapshot).await.expect("it can be saved");
+    }
+
+    /// Where states are kept.
+    pub fn snapshots(&self) -> &Arc<dyn SnapshotStore> {
+        self.store.capabilities().snapshots.as_ref().expect("each of these stores keeps states")
     }
 }
 

@@ -20,9 +20,10 @@
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`], [`Envelope`] |
 //! | select events of the log | [`EventFilter`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
-//! | load long streams quickly | [`Repository::with_snapshots`] |
+//! | load long streams quickly | [`Repository::snapshot_every`] |
 //! | keep read models | [`projection`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
+//! | give a store to all of these | [`Store`] |
 //! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink) |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
@@ -93,7 +94,7 @@ pub use repository::SnapshotChecks;
 pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Repository};
 pub use retry::Retry;
 pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted};
-pub use store::EventStore;
+pub use store::{Capabilities, EventStore, Store, StoreIdentity};
 pub use stream::{InvalidStreamId, StreamId};
 pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};

@@ -6,10 +6,8 @@
 //! runner out, parks what a projection cannot take, and rebuilds beside the model that is served.
 //!
 //! ```
-//! use std::sync::Arc;
 //! use es_core::projection::{ApplyError, Projection, Runner, read_row};
-//! use es_core::{Event, EventFilter, RecordedEvent};
-//! # use es_core::{EventStore, projection::ProjectionSink};
+//! use es_core::{Event, EventFilter, RecordedEvent, Store};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Event)]
@@ -44,10 +42,10 @@
 //!     }
 //! }
 //!
-//! # async fn example<S: EventStore + ProjectionSink>(store: Arc<S>) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut runner = Runner::new(store.clone(), store.clone()).projection(Attempts);
+//! # async fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut runner = Runner::new(&store).projection(Attempts);
 //! runner.catch_up().await?; // or tokio::spawn(runner.run()), for as long as the program lives
-//! let row = read_row::<Attempts>(&*store, "posting/7").await?;
+//! let row = read_row::<Attempts>(&store, "posting/7").await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -64,11 +62,14 @@
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
 //! | keep a model within the transaction of the append | the backend's inline projections |
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::envelope::RecordedEvent;
 use crate::read::EventFilter;
+use crate::store::Store;
 
 mod batch;
 mod checkpoint;
@@ -217,6 +218,17 @@ pub enum Slicing {
     ByStream,
     /// Not at all.
     Whole,
+}
+
+/// Where the store keeps the model of a projection.
+fn models<'a>(
+    store: &'a Store,
+    projection: &str,
+) -> Result<&'a Arc<dyn ProjectionSink>, SinkError> {
+    store.capabilities().models.as_ref().ok_or_else(|| SinkError::Unusable {
+        projection: projection.to_owned(),
+        reason: "the store keeps no models".to_owned(),
+    })
 }
 
 /// The checkpoint that is furthest behind.

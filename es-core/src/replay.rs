@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::event::DecodeError;
 use crate::ext::EventStoreExt;
 use crate::read::{EventFilter, PageLimit, ReadLog};
-use crate::store::EventStore;
+use crate::store::Store;
 use crate::stream::{StreamId, slice_of};
 use crate::time_travel::Difference;
 use crate::version::StreamVersion;
@@ -37,8 +37,7 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// [`slice`](Self::slice) in each of several tasks.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use es_core::{Aggregate, Event, EventStore, Replay, ReplayError, Verdict};
+/// # use es_core::{Aggregate, Event, Replay, ReplayError, Store, Verdict};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPaid { cents: u64 } }
 /// # #[derive(Default, serde::Serialize)]
@@ -49,7 +48,7 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// #     type Event = OrderEvent;
 /// #     fn evolve(&mut self, OrderEvent::OrderPaid { cents }: &OrderEvent) { self.paid += cents; }
 /// # }
-/// # async fn example(store: Arc<dyn EventStore>) -> Result<(), ReplayError> {
+/// # async fn example(store: Store) -> Result<(), ReplayError> {
 /// // what if small payments did not count?
 /// let candidate = |order: &mut Order, event: &OrderEvent| match event {
 ///     OrderEvent::OrderPaid { cents } if *cents < 100 => {}
@@ -64,7 +63,7 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// # }
 /// ```
 pub struct Replay<A> {
-    store: Arc<dyn EventStore>,
+    store: Store,
     parallel: NonZeroUsize,
     page: PageLimit,
     slice: Option<(u64, u64)>,
@@ -181,9 +180,9 @@ pub struct ReplayReport {
 
 impl<A: Aggregate + Serialize> Replay<A> {
     /// A replay of all aggregates of type `A` in `store`.
-    pub fn new(store: Arc<dyn EventStore>) -> Self {
+    pub fn new(store: impl Into<Store>) -> Self {
         let (parallel, page) = (PARALLEL, PageLimit::default());
-        Self { store, parallel, page, slice: None, aggregate: PhantomData }
+        Self { store: store.into(), parallel, page, slice: None, aggregate: PhantomData }
     }
 
     /// How many streams are read side by side; 8 if it is not said.

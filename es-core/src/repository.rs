@@ -13,7 +13,6 @@ use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 use futures_util::stream::iter;
@@ -26,8 +25,8 @@ use crate::event::Decoded;
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
-use crate::snapshot::{SnapshotStore, Snapshotted};
-use crate::store::EventStore;
+use crate::snapshot::Snapshotted;
+use crate::store::Store;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
@@ -52,7 +51,7 @@ pub use load::{LoadError, Loaded};
 ///                 └── conflict, while retries are left ◄─────┘
 /// ```
 pub struct Repository<A: Aggregate> {
-    store: Arc<dyn EventStore>,
+    store: Store,
     snapshots: Option<kept::Snapshots<A>>,
     sampling: Option<Sampling>,
     pub(crate) environment: Environment,
@@ -63,9 +62,9 @@ pub struct Repository<A: Aggregate> {
 
 impl<A: Aggregate> Repository<A> {
     /// The aggregates of type `A` in `store`.
-    pub fn new(store: Arc<dyn EventStore>) -> Self {
+    pub fn new(store: impl Into<Store>) -> Self {
         Self {
-            store,
+            store: store.into(),
             snapshots: None,
             sampling: None,
             environment: Environment::default(),
@@ -76,7 +75,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// The store that holds the aggregates.
-    pub fn store(&self) -> &Arc<dyn EventStore> {
+    pub fn store(&self) -> &Store {
         &self.store
     }
 
@@ -128,8 +127,9 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Begins loads at kept states, and has a state kept each time a command brings a stream past
-    /// a multiple of `every` events; 0 keeps none.
+    /// Begins loads at states that the store has kept, and has a state kept each time a command brings
+    /// a stream past a multiple of `every` events; 0 keeps none. Where the [store](Store) has no
+    /// snapshots, loads go on without.
     ///
     /// Snapshots are a cache: one that is missing, undecodable, of another
     /// [fingerprint](Snapshotted::fingerprint) or newer than the stream is ignored. A load waits two
@@ -141,14 +141,16 @@ impl<A: Aggregate> Repository<A> {
     /// cannot be saved within two seconds, and what waits behind that, is dropped, which costs a
     /// longer replay and nothing else.
     #[must_use]
-    pub fn with_snapshots(mut self, snapshots: Arc<dyn SnapshotStore>, every: u64) -> Self
+    pub fn snapshot_every(mut self, every: u64) -> Self
     where
         A: Snapshotted,
     {
         let runtime = self.environment.runtime.clone();
-        let mut snapshots = kept::Snapshots::new(snapshots, every, runtime);
-        snapshots.sampling.clone_from(&self.sampling);
-        self.snapshots = Some(snapshots);
+        self.snapshots = kept::Snapshots::of(self.store.capabilities(), every, runtime);
+        match &mut self.snapshots {
+            Some(snapshots) => snapshots.sampling.clone_from(&self.sampling),
+            None => tracing::warn!(aggregate = A::TYPE, "the store keeps no snapshots"),
+        }
         self
     }
 

@@ -191,14 +191,10 @@ pub trait SnapshotStore: Send + Sync + 'static {
     ) -> Result<Vec<SnapshotSummary>, StoreError>;
 
     /// The newest snapshot of the stream at or below `up_to` and the first page of the events from
-    /// its version on, up to `up_to`, for the price of one read; `None` if this store cannot do so, which is
-    /// what the provided method says.
+    /// its version on, up to `up_to`, for the price of one read; `None` if this store cannot do so.
     ///
-    /// The events are those of the object that this method is called on, so only an object that is
-    /// an [`EventStore`](crate::EventStore) as well may answer. A
-    /// [`Repository`](crate::Repository) asks if its snapshots are kept by the very object that
-    /// holds its events: `with_snapshots(store.clone(), …)` where `store` is the `Arc` that it was
-    /// made with.
+    /// The events are those of the object that this method is called on, so it is asked only of
+    /// [a store's own snapshots](crate::Capabilities::snapshots()), and never through a store around it.
     ///
     /// # Errors
     ///
@@ -208,8 +204,5 @@ pub trait SnapshotStore: Send + Sync + 'static {
         stream: &StreamId,
         up_to: StreamVersion,
         limit: PageLimit,
-    ) -> Result<Option<SnapshotAndTail>, StoreError> {
-        let _ = (stream, up_to, limit);
-        Ok(None)
-    }
+    ) -> Result<Option<SnapshotAndTail>, StoreError>;
 }

@@ -1,4 +1,9 @@
-//! What a backend implements.
+//! What a backend implements, and the handle that its users hold.
+
+mod capabilities;
+mod handle;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -8,9 +13,12 @@ use crate::position::Position;
 use crate::read::{LogPage, ReadLog, ReadStream, StreamPage};
 use crate::stream::StreamId;
 
+pub use capabilities::{Capabilities, StoreIdentity};
+pub use handle::Store;
+
 /// An append-only store of events: many streams, one log.
 ///
-/// This is the face for people who write a backend. Who uses a store takes
+/// This is the face for people who write a backend. Who uses a store takes a [`Store`], and
 /// [`Repository`](crate::Repository) and [`EventStoreExt`](crate::EventStoreExt).
 ///
 /// A value is a handle: it is shared as `Arc<dyn EventStore>`, and calls run concurrently.
@@ -140,6 +148,14 @@ use crate::stream::StreamId;
 ///     connection, a thread or a turn, is held by the store's own tasks or threads only. Nobody knows
 ///     when a future is polled again that stands in a buffer or a variable.
 ///     (`progress::a_call_that_is_not_polled_holds_up_nobody`)
+///
+/// **Capabilities**
+///
+/// 24. [`capabilities`](Self::capabilities) answers the same identity for every handle of one opened
+///     store and another for each opening; what it names keeps the contracts of
+///     [`SnapshotStore`](crate::SnapshotStore) and
+///     [`ProjectionSink`](crate::projection::ProjectionSink) on the same data.
+///     (`capabilities::handles_are_one_store`, `capabilities::what_is_named_is_there`)
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
     /// Writes all events of the request, or none.
@@ -198,4 +214,12 @@ pub trait EventStore: Send + Sync + 'static {
     /// When the store fails or is closed while waiting, or `position` is beyond the end of the log
     /// ([`Diverged`](crate::StoreErrorKind::Diverged)).
     async fn wait_past(&self, position: Position) -> Result<(), StoreError>;
+
+    /// What this object can do beside its events.
+    ///
+    /// What keeps the store itself, such as a backend's type, says which of its other traits it is,
+    /// as in `Capabilities::of(identity, "sqlite").snapshots(self.clone()).models(self)`. A store
+    /// around another one passes the inner one's on, with
+    /// [`through_a_layer`](Capabilities::through_a_layer).
+    fn capabilities(self: Arc<Self>) -> Capabilities;
 }

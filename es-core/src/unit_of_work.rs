@@ -5,7 +5,6 @@ mod members;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
 use crate::append::{AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference};
@@ -14,7 +13,7 @@ use crate::environment::Environment;
 use crate::metadata::Metadata;
 use crate::repository::{Attempts, ExecuteError, Repository, set_cause};
 use crate::retry::Retry;
-use crate::store::EventStore;
+use crate::store::Store;
 use crate::stream::StreamId;
 use crate::version::ExpectedVersion;
 
@@ -24,8 +23,7 @@ pub use members::{Member, Members};
 /// Runs one decision over several aggregates of one store, and appends its events atomically.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use es_core::{Aggregate, Event, EventStore, Member, UnitOfWork};
+/// # use es_core::{Aggregate, Event, Member, Store, UnitOfWork};
 /// #[derive(Event)]
 /// enum AccountEvent { MoneyDeposited { amount: u64 }, MoneyWithdrawn { amount: u64 } }
 ///
@@ -44,7 +42,7 @@ pub use members::{Member, Members};
 ///     }
 /// }
 ///
-/// # async fn example(store: Arc<dyn EventStore>) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
 /// let (from, to) = (Member::<Account>::new("a".into()), Member::<Account>::new("b".into()));
 /// UnitOfWork::new(store)
 ///     .decide((from, to), |(from, _)| match from.balance {
@@ -61,7 +59,7 @@ pub use members::{Member, Members};
 /// ```
 #[derive(Clone)]
 pub struct UnitOfWork {
-    store: Arc<dyn EventStore>,
+    store: Store,
     environment: Environment,
 }
 
@@ -72,10 +70,10 @@ impl std::fmt::Debug for UnitOfWork {
 }
 
 impl UnitOfWork {
-    /// Units of work on `store`. Members of repositories must have been made with this very `Arc` or a
-    /// clone of it; [`Repository::unit_of_work`] sees to that.
-    pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self { store, environment: Environment::default() }
+    /// Units of work on `store`. Members of repositories must be of the [same](Store::is) store;
+    /// [`Repository::unit_of_work`] sees to that.
+    pub fn new(store: impl Into<Store>) -> Self {
+        Self { store: store.into(), environment: Environment::default() }
     }
 
     /// Replaces the sources of ids and chance.
@@ -113,11 +111,6 @@ impl<A: Aggregate> Repository<A> {
     /// Units of work on this repository's store, with its sources of ids and chance.
     pub fn unit_of_work(&self) -> UnitOfWork {
         UnitOfWork { store: self.store().clone(), environment: self.environment.clone() }
-    }
-
-    /// Whether this repository's store is that very object.
-    fn is_on(&self, store: &Arc<dyn EventStore>) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(self.store()), Arc::as_ptr(store))
     }
 }
 

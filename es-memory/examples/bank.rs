@@ -2,9 +2,7 @@
 //! `cargo run -p es-memory --example bank`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use std::sync::Arc;
-
-use es_core::{Aggregate, AggregateId, Decide, Event, Member, Repository, UnitOfWork};
+use es_core::{Aggregate, AggregateId, Decide, Event, Member, Repository, Store, UnitOfWork};
 use es_memory::MemoryStore;
 
 #[derive(AggregateId, Debug, Clone)]
@@ -102,8 +100,8 @@ impl Decide<Close> for Account {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = Arc::new(MemoryStore::new());
-    let accounts = Repository::<Account>::new(store.clone());
+    let store = Store::from(MemoryStore::new());
+    let accounts = Repository::<Account>::new(&store);
     let (anna, ben) = (AccountId("anna".into()), AccountId("ben".into()));
     for id in [&anna, &ben] {
         accounts.update(id, Account::open).await?;

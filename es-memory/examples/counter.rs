@@ -1,6 +1,6 @@
 //! The smallest aggregate, with its test: `cargo run -p es-memory --example counter`.
 use es_core::{Aggregate, Event, Repository};
-use std::sync::Arc;
+use es_memory::MemoryStore;
 
 #[derive(Event, Debug, Clone, PartialEq)]
 enum CounterEvent {
@@ -26,7 +26,7 @@ fn increase(counter: &Counter, by: u32) -> Result<CounterEvent, &'static str> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let counters = Repository::<Counter>::new(Arc::new(es_memory::MemoryStore::new()));
+    let counters = Repository::<Counter>::new(MemoryStore::new());
     let counted = counters.update(&"visits".into(), |counter| increase(counter, 2)).await?;
     assert_eq!((counted.state, counted.version.as_u64()), (Counter(2), 1));
     Ok(())

@@ -7,10 +7,10 @@ use es_core::environment::SystemClock;
 use es_core::projection::CommitSignal;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Clock, EventReference, EventStore,
-    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
-    Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind,
-    StreamId, StreamPage, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, AppendedStream, Capabilities, Clock, EventReference,
+    EventStore, IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream,
+    RecordedEvent, Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError,
+    StoreErrorKind, StoreIdentity, StreamId, StreamPage, StreamVersion, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -23,6 +23,7 @@ pub struct MemoryStore(Arc<Shared>);
 
 #[derive(Debug)]
 pub(crate) struct Shared {
+    identity: StoreIdentity,
     log: Mutex<Log>,
     pub(crate) projections: Mutex<Projections>,
     commits: CommitSignal,
@@ -52,6 +53,7 @@ impl MemoryStore {
     pub fn with(clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let end = watch::Sender::new(Position::START);
         Self(Arc::new(Shared {
+            identity: StoreIdentity::new(),
             log: Mutex::default(),
             projections: Mutex::default(),
             commits: CommitSignal::new(),
@@ -139,6 +141,11 @@ impl EventStore for MemoryStore {
         let mut end = self.0.end.subscribe();
         let woken = end.wait_for(|end| *end > position).await.map(|_| ());
         woken.map_err(|_| StoreError::new(StoreErrorKind::Closed, "the memory store is gone"))
+    }
+
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        let identity = self.0.identity.clone();
+        Capabilities::of(identity, "es.memory").snapshots(self.clone()).models(self)
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, InvalidRequest, LogPage,
-    PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
-    SnapshotSummary, StoreError, StreamId, StreamPage, StreamVersion,
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, InvalidRequest,
+    LogPage, PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
+    SnapshotSummary, StoreError, StoreIdentity, StreamId, StreamPage, StreamVersion,
 };
 use sqlx::Connection;
 use tokio::runtime::Handle;
@@ -33,6 +33,7 @@ pub struct PostgresStore {
 }
 
 struct Shared {
+    identity: StoreIdentity,
     config: PostgresConfig,
     writer: Arc<Writer>,
     /// What appends within other people's transactions need.
@@ -123,6 +124,7 @@ impl PostgresStore {
         let writer = Arc::new(writer);
         Ok(Self {
             shared: Arc::new(Shared {
+                identity: StoreIdentity::new(),
                 config,
                 writer,
                 appender: appends_within,
@@ -237,6 +239,11 @@ impl EventStore for PostgresStore {
             self.shared.reader.check_cursor(position, end).await?;
         }
         log.wait_past(position).await
+    }
+
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        let capabilities = Capabilities::of(self.shared.identity.clone(), "postgresql");
+        capabilities.snapshots(self.clone()).models(self.clone()).blockers(self)
     }
 }
 

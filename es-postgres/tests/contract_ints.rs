@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, Conflict, EventReference, EventStore, IdempotencyKey,
-    Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
-    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, Conflict, EventReference, EventStore,
+    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
+    Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage,
     StreamVersion,
 };
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -123,6 +123,12 @@ impl EventStore for Numbered {
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         self.store.wait_past(position).await
+    }
+
+    /// Without models: those of the store know streams by their numbers.
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        let inner = Arc::new(self.store.clone()).capabilities();
+        Capabilities::of(inner.identity, inner.system).snapshots(self)
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, Position, ReadLog,
-    ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
+    Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
 };
 use es_postgres::sqlx::PgPool;
 use es_postgres::sqlx::postgres::PgPoolOptions;
@@ -63,6 +63,10 @@ impl EventStore for Within {
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         self.store.wait_past(position).await
+    }
+
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        Arc::new(self.store.clone()).capabilities().through_a_layer()
     }
 }
 

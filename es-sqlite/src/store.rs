@@ -7,10 +7,9 @@ use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use es_core::environment::Clock;
-use es_core::{AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage};
-use es_core::{PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail};
-use es_core::{SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind};
-use es_core::{StreamId, StreamPage, StreamVersion};
+use es_core::{AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey};
+use es_core::{LogPage, Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StoreIdentity};
+use es_core::{StreamId, StreamPage};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -21,13 +20,14 @@ use crate::history::{History, Newest, newest};
 use crate::open_reads::OpenReads;
 use crate::projection::{Handlers, Inline};
 use crate::queue::Queue;
+use crate::read;
 use crate::reader::Read;
 use crate::transaction::SqliteTransaction;
 use crate::wait::Wake;
 use crate::writer::{Job, append_failure};
-use crate::{read, snapshot};
 
 mod care;
+mod snapshots;
 mod start;
 
 use start::{open, spawn};
@@ -45,6 +45,7 @@ pub struct SqliteStore {
 }
 
 struct Shared {
+    identity: StoreIdentity,
     config: SqliteConfig,
     /// `None` if the store is read-only.
     writes: Option<Queue<Job>>,
@@ -337,61 +338,9 @@ impl EventStore for SqliteStore {
         wake.advance(end);
         waiting.past(position).await
     }
-}
 
-#[async_trait]
-impl SnapshotStore for SqliteStore {
-    async fn latest_snapshot(
-        &self,
-        stream: &StreamId,
-        up_to: StreamVersion,
-    ) -> Result<Option<Snapshot>, StoreError> {
-        let stream = stream.clone();
-        self.read_as("latest_snapshot", move |connection| {
-            snapshot::latest(connection, &stream, up_to)
-        })
-        .await
-    }
-
-    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
-        snapshot.check()?;
-        // alone, so that appends are not lost with one for which there is no room
-        self.writes()?.write_alone(move |connection| snapshot::save(connection, &snapshot)).await
-    }
-
-    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
-        let stream = stream.clone();
-        self.writes()?.write_alone(move |connection| snapshot::delete(connection, &stream)).await
-    }
-
-    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
-        let stream = stream.clone();
-        let prune = move |connection: &Connection| snapshot::prune(connection, &stream, keep);
-        self.writes()?.write_alone(prune).await
-    }
-
-    async fn list_snapshots(
-        &self,
-        after: Option<&SnapshotSummary>,
-        limit: usize,
-    ) -> Result<Vec<SnapshotSummary>, StoreError> {
-        let after = after.cloned();
-        self.read_as("list_snapshots", move |connection| {
-            snapshot::list(connection, after.as_ref(), limit)
-        })
-        .await
-    }
-
-    async fn latest_with_tail(
-        &self,
-        stream: &StreamId,
-        up_to: StreamVersion,
-        limit: PageLimit,
-    ) -> Result<Option<SnapshotAndTail>, StoreError> {
-        let stream = stream.clone();
-        self.read_as("latest_with_tail", move |connection| {
-            snapshot::latest_with_tail(connection, &stream, up_to, limit).map(Some)
-        })
-        .await
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        let identity = self.shared.identity.clone();
+        Capabilities::of(identity, "sqlite").snapshots(self.clone()).models(self)
     }
 }

@@ -132,8 +132,8 @@ const CHILD: &str = "ES_SQLITE_PROJECTOR";
 async fn projector_that_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
-    let store = Arc::new(opened(&config, &Arc::new(SuiteHandler::default())).await);
-    es_testing::projections::crash::project_until_killed(store.clone(), store).await;
+    let store = opened(&config, &Arc::new(SuiteHandler::default())).await;
+    es_testing::projections::crash::project_until_killed(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -141,14 +141,13 @@ async fn projector_kills_campaign() {
     let fixture = sqlite().await;
     // the child's time is the system's
     let config = SqliteConfig::new(fixture.path()).synchronous(Synchronous::Off);
-    let store = Arc::new(opened(&config, &fixture.handler).await);
+    let store = opened(&config, &fixture.handler).await;
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "projector_that_is_killed", "--nocapture"]);
         command.env(CHILD, fixture.path());
         command
     };
-    let (events, sink): (Arc<dyn EventStore>, Arc<dyn ProjectionSink>) = (store.clone(), store);
     let effects = async || fixture.effects().await;
-    es_testing::projections::crash::campaign(&events, &sink, child, effects).await;
+    es_testing::projections::crash::campaign(store, child, effects).await;
 }

@@ -16,6 +16,7 @@ pub(crate) mod run;
 
 mod append;
 mod batch;
+mod capabilities;
 mod conflicts;
 mod cursors;
 pub(crate) mod documents;
@@ -173,6 +174,10 @@ macro_rules! for_each_scenario {
                 storms {
                     many_writers_leave_a_consistent_history,
                     dropped_appends_leave_a_consistent_history,
+                }
+                capabilities {
+                    handles_are_one_store,
+                    what_is_named_is_there,
                 }
             }
             durability {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, Position, ReadLog,
-    ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
+    Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
 };
 
 pub use sink::{FaultSink, SinkCall};
@@ -269,5 +269,10 @@ impl EventStore for FaultStore {
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         self.check(Call::WaitPast)?;
         self.store.wait_past(position).await
+    }
+
+    /// Snapshots and models are those of the healthy store.
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        self.store.clone().capabilities().through_a_layer()
     }
 }

@@ -12,7 +12,8 @@ use es_core::projection::{
 };
 use es_core::{
     AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, Metadata,
-    MetadataField, NewEvent, Payload, ReadLog, ReadStream, SnapshotStore, StreamId, StreamVersion,
+    MetadataField, NewEvent, Payload, ReadLog, ReadStream, SnapshotStore, Store, StreamId,
+    StreamVersion,
 };
 
 /// The stream that has snapshots, at the versions 2 and 4.
@@ -98,11 +99,11 @@ pub fn requests() -> Vec<AppendRequest> {
 /// # Panics
 ///
 /// If something is missing or different.
-pub async fn check(
-    store: &dyn EventStore,
-    snapshots: &dyn SnapshotStore,
-    sink: &dyn ProjectionSink,
-) {
+pub async fn check(store: impl Into<Store>) {
+    let handle = store.into();
+    let (store, capabilities) = (&*handle, handle.capabilities());
+    let snapshots = capabilities.snapshots.as_deref().expect("the store keeps snapshots");
+    let sink = capabilities.models.as_deref().expect("the store keeps models");
     let log = store.read_log(&ReadLog::from_start()).await.expect("the log is read").events;
     let mut streams: BTreeMap<StreamId, Vec<NewEvent>> = BTreeMap::new();
     let mut read = log.iter();

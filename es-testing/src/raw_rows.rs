@@ -1,14 +1,11 @@
 //! Rows that somebody writes by hand: a grammar of odd ones, and what must still work after them.
 
-use std::sync::Arc;
-
 use es_core::projection::{
-    ApplyError, FailurePolicy, ListParked, Projection, ProjectionSink, Rebuild, Runner, Slot,
-    read_row,
+    ApplyError, FailurePolicy, ListParked, Projection, Rebuild, Runner, Slot, read_row,
 };
 use es_core::{
-    ContentProblem, EventFilter, EventStore, EventStoreExt, Payload, ReadLog, ReadStream,
-    RecordedEvent, StreamId,
+    ContentProblem, EventFilter, EventStoreExt, Payload, ReadLog, ReadStream, RecordedEvent, Store,
+    StreamId,
 };
 use fastrand::Rng;
 use futures_util::StreamExt;
@@ -133,11 +130,12 @@ impl Projection for Readable {
 /// # Panics
 ///
 /// When something does not work.
-pub async fn check_readers<S: EventStore + ProjectionSink + 'static>(
-    store: Arc<S>,
+pub async fn check_readers(
+    store: impl Into<Store>,
     events: usize,
     well: &StreamId,
 ) -> Vec<RecordedEvent> {
+    let store = store.into();
     let mut log = Vec::new();
     let mut read = ReadLog::from_start();
     loop {
@@ -171,7 +169,7 @@ pub async fn check_readers<S: EventStore + ProjectionSink + 'static>(
     assert!(tailed.iter().all(Result::is_ok));
 
     // the first event that cannot be taken stops it, by name
-    let mut runner = Runner::new(store.clone(), store.clone()).projection(Readable);
+    let mut runner = Runner::new(&store).projection(Readable);
     let stopped = runner.catch_up().await;
     runner.release().await;
     let is_odd = |event: &RecordedEvent| event.payload.decode::<Value>().is_err();
@@ -179,21 +177,19 @@ pub async fn check_readers<S: EventStore + ProjectionSink + 'static>(
         let error = stopped.expect_err("it stops at an odd event").to_string();
         assert!(error.contains(&odd.position.to_string()), "{error}");
     }
-    let mut runner = Runner::new(store.clone(), store.clone())
-        .projection_with(Readable, FailurePolicy::park_key());
+    let mut runner = Runner::new(&store).projection_with(Readable, FailurePolicy::park_key());
     runner.catch_up().await.expect("odd events are parked");
     runner.release().await;
     let count = u64::try_from(good.len()).expect("a number of events");
     let key = well.to_string();
-    let row = async || read_row::<Readable>(&*store, &key).await.expect("the row is read");
+    let row = async || read_row::<Readable>(&store, &key).await.expect("the row is read");
     assert_eq!(row().await, Some(count));
-    let rebuild = Rebuild::new(store.clone(), store.clone(), Readable);
+    let rebuild = Rebuild::new(&store, Readable);
     rebuild.policy(FailurePolicy::park_key()).run().await.expect("it is rebuilt");
     assert_eq!(row().await, Some(count));
-    let parked = store
-        .parked("readable", Slot::Active, &ListParked::default())
-        .await
-        .expect("they are listed");
+    let models = store.capabilities().models.as_ref().expect("they are kept there");
+    let parked = models.parked("readable", Slot::Active, &ListParked::default()).await;
+    let parked = parked.expect("they are listed");
     assert_eq!(parked.is_empty(), !log.iter().any(is_odd));
     log
 }

@@ -18,6 +18,7 @@ use crate::wrapper::{Store, Wrapped, Wrapper};
 
 mod appends;
 mod atomicity;
+mod capabilities;
 mod content;
 mod cursors;
 mod keys;
@@ -88,6 +89,7 @@ pub fn all() -> Vec<Saboteur> {
         waits::saboteurs(),
         cursors::saboteurs(),
         reopening::saboteurs(),
+        capabilities::saboteurs(),
         snapshots::saboteurs(),
     ]
     .into_iter()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, IdempotencyKey, LogPage, Position, ReadLog,
-    ReadStream, StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
+    Position, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
 };
 
 /// A store.
@@ -91,6 +91,11 @@ pub trait Wrapper: Send + Sync + 'static {
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         self.inner().wait_past(position).await
     }
+
+    /// See [`EventStore::capabilities`]; `inner` are those of the store that is wrapped.
+    fn capabilities(&self, inner: Capabilities) -> Capabilities {
+        inner.through_a_layer()
+    }
 }
 
 /// A [`Wrapper`] as a store.
@@ -125,5 +130,10 @@ impl<W: Wrapper> EventStore for Wrapped<W> {
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         self.0.wait_past(position).await
+    }
+
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        let inner = self.0.inner().clone().capabilities();
+        self.0.capabilities(inner)
     }
 }

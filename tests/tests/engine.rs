@@ -11,6 +11,7 @@ mod engine {
     mod correlation;
     mod decoded;
     mod gathering;
+    mod handles;
     mod histories;
     mod observing;
     mod odd_commits;
@@ -19,6 +20,7 @@ mod engine {
     mod snapshot_laws;
     mod snapshots;
     mod streams;
+    mod tails;
     mod time_travel;
     mod units;
     mod waiting;

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use es_core::{
     EventFilter, EventStore, EventStoreExt, LoadError, ReadLog, ReadStream, RecordedEvent,
-    Repository, StoreError, Timestamp, stream_of,
+    Repository, Store, StoreError, Timestamp, stream_of,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -151,7 +150,7 @@ fn is_of_call(event: &RecordedEvent, call: &RecordedEvent) -> bool {
 /// # Errors
 ///
 /// When the store fails.
-pub async fn open_breakers(store: &Arc<dyn EventStore>) -> Result<Vec<OpenBreaker>, StoreError> {
+pub async fn open_breakers(store: &Store) -> Result<Vec<OpenBreaker>, StoreError> {
     let filter =
         EventFilter::events([ActorEvent::CIRCUIT_BREAKER_OPENED]).aggregate::<ActorBreaker>();
     let mut log = store.log(ReadLog::from_start().filter(filter));
@@ -159,7 +158,7 @@ pub async fn open_breakers(store: &Arc<dyn EventStore>) -> Result<Vec<OpenBreake
     while let Some(event) = log.try_next().await? {
         opened.extend(event.aggregate_id::<ActorBreaker>());
     }
-    let actors = Repository::new(store.clone());
+    let actors = Repository::new(store);
     let mut open = Vec::new();
     for actor in opened {
         match open_breaker(&actors, actor).await {

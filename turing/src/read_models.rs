@@ -69,12 +69,7 @@ const BATCH: BatchLimit = BatchLimit { events: 100_000, bytes: 32 * 1024 * 1024,
 
 /// Keeps read models up to date. Its name in leases is that of this process and no other's.
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
-    let runner = Runner::new(store.events.clone(), store.models.clone());
-    let runner = runner.holder(&holder()).batches(BATCH);
-    let runner = match store.log_blockers() {
-        Some(blockers) => runner.blockers(blockers),
-        None => runner,
-    };
+    let runner = Runner::new(&store.events).holder(&holder()).batches(BATCH);
     definitions
         .into_iter()
         .fold(runner, |runner, definition| runner.projection_with(definition, POLICY))
@@ -82,7 +77,7 @@ pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) 
 
 /// Makes a read model anew, with as many workers as its events can be divided among.
 pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
-    Rebuild::new(store.events.clone(), store.models.clone(), definition)
+    Rebuild::new(&store.events, definition)
         .holder(&holder())
         .policy(POLICY)
         .batches(BATCH)

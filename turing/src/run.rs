@@ -184,7 +184,7 @@ pub async fn run(
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
     let postings = Repository::<Posting>::new(store.events.clone())
         .with_environment(environment.clone())
-        .with_snapshots(store.snapshots.clone(), options.snapshot_interval.get())
+        .snapshot_every(options.snapshot_interval.get())
         .checked_one_in(SNAPSHOT_CHECKS);
     let histories = Histories { runs: &runs, postings: &postings };
     let beginning = begin(store, histories, &definition, &mut intake, &options, &patience);

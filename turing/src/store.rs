@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use es_core::projection::{LogBlockers, ProjectionSink, SinkError};
-use es_core::{EventStore, SnapshotStore, StoreError, StoreErrorKind};
+use es_core::projection::{ProjectionSink, SinkError};
+use es_core::{SnapshotStore, StoreError, StoreErrorKind};
 use es_memory::MemoryStore;
 use es_postgres::{ConfigError, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore};
@@ -120,17 +120,13 @@ enum Opened {
     Postgres { store: PostgresStore, registry: PostgresRegistry },
 }
 
-/// An open store, by its abilities.
+/// An open store, with the postings beside its events.
 #[derive(Clone)]
 pub struct Store {
-    /// Streams and the log.
-    pub events: Arc<dyn EventStore>,
-    /// Kept states.
-    pub snapshots: Arc<dyn SnapshotStore>,
+    /// Streams and the log, and what is kept beside them.
+    pub events: es_core::Store,
     /// The postings that are known.
     pub postings: Arc<dyn PostingRegistry>,
-    /// What is derived from the events.
-    pub models: Arc<dyn ProjectionSink>,
     opened: Opened,
 }
 
@@ -155,12 +151,9 @@ impl Store {
                     .read_only(access == Access::Read);
                 let opened = SqliteStore::open(config).await;
                 let sqlite = opened.map_err(|error| with_command(error, url))?;
-                let events = Arc::new(sqlite.clone());
                 Ok(Self {
-                    snapshots: events.clone(),
+                    events: sqlite.clone().into(),
                     postings: Arc::new(SqliteRegistry::new(sqlite.clone(), access).await?),
-                    models: events.clone(),
-                    events,
                     opened: Opened::Sqlite(sqlite),
                 })
             }
@@ -169,12 +162,9 @@ impl Store {
                 let config = url.config();
                 let registry = PostgresRegistry::new(&config);
                 let store = PostgresStore::open(config).await?;
-                let events = Arc::new(store.clone());
                 Ok(Self {
-                    snapshots: events.clone(),
+                    events: store.clone().into(),
                     postings: Arc::new(registry.clone()),
-                    models: events.clone(),
-                    events,
                     opened: Opened::Postgres { store, registry },
                 })
             }
@@ -183,19 +173,32 @@ impl Store {
 
     /// A store that ends with the process.
     pub fn in_memory() -> Self {
-        let events = Arc::new(MemoryStore::new());
-        let postings = Arc::new(MemoryRegistry::default());
-        Self::new(events.clone(), events.clone(), postings, events)
+        Self::new(MemoryStore::new(), Arc::new(MemoryRegistry::default()))
     }
 
     /// A store of parts that were opened elsewhere; no other process can reach it.
-    pub fn new(
-        events: Arc<dyn EventStore>,
-        snapshots: Arc<dyn SnapshotStore>,
-        postings: Arc<dyn PostingRegistry>,
-        models: Arc<dyn ProjectionSink>,
-    ) -> Self {
-        Self { events, snapshots, postings, models, opened: Opened::Elsewhere }
+    pub fn new(events: impl Into<es_core::Store>, postings: Arc<dyn PostingRegistry>) -> Self {
+        Self { events: events.into(), postings, opened: Opened::Elsewhere }
+    }
+
+    /// Kept states.
+    ///
+    /// # Errors
+    ///
+    /// When the store keeps none.
+    pub fn snapshots(&self) -> Result<&Arc<dyn SnapshotStore>, StoreError> {
+        let snapshots = self.events.capabilities().snapshots.as_ref();
+        snapshots.ok_or_else(|| StoreError::new(StoreErrorKind::Other, "the store keeps no states"))
+    }
+
+    /// What is derived from the events.
+    ///
+    /// # Errors
+    ///
+    /// When the store keeps nothing of it.
+    pub fn models(&self) -> Result<&Arc<dyn ProjectionSink>, StoreError> {
+        let models = self.events.capabilities().models.as_ref();
+        models.ok_or_else(|| StoreError::new(StoreErrorKind::Other, "the store keeps no models"))
     }
 
     /// True if the database itself keeps the states of postings, in `posting_state_projection`.
@@ -207,14 +210,6 @@ impl Store {
     pub fn database(&self) -> Option<&PostgresConfig> {
         match &self.opened {
             Opened::Postgres { store, .. } => Some(store.config()),
-            Opened::Elsewhere | Opened::Sqlite(_) => None,
-        }
-    }
-
-    /// Who can tell which session holds the log back, where writers overlap.
-    pub fn log_blockers(&self) -> Option<Arc<dyn LogBlockers>> {
-        match &self.opened {
-            Opened::Postgres { store, .. } => Some(Arc::new(store.clone())),
             Opened::Elsewhere | Opened::Sqlite(_) => None,
         }
     }

@@ -203,12 +203,10 @@ impl Scene {
     async fn try_run(
         &self,
         events: Arc<dyn EventStore>,
-        memory: &Arc<MemoryStore>,
         options: RunOptions,
         observer: &mut dyn Observer,
     ) -> Result<RunOutcome, RunError> {
-        let store =
-            Store::new(events, memory.clone(), Arc::new(MemoryRegistry::default()), memory.clone());
+        let store = Store::new(events, Arc::new(MemoryRegistry::default()));
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
         let intake: Intake = take_in(&*store.postings, &postings).await.unwrap();
@@ -218,8 +216,8 @@ impl Scene {
     }
 
     /// Answers whether the run came to its end.
-    async fn run(&self, events: Arc<dyn EventStore>, memory: &Arc<MemoryStore>) -> bool {
-        match self.try_run(events, memory, one_by_one(), &mut Quiet).await {
+    async fn run(&self, events: Arc<dyn EventStore>) -> bool {
+        match self.try_run(events, one_by_one(), &mut Quiet).await {
             Ok(RunOutcome::Finished(report)) => {
                 assert_eq!((report.open, report.postings), (0, 2));
                 true
@@ -302,7 +300,7 @@ fn check_log(log: &[RecordedEvent]) {
 async fn a_run_that_breaks_off_at_any_boundary_ends_as_if_it_had_not() {
     let scene = Scene::new();
     let undisturbed = Arc::new(MemoryStore::new());
-    assert!(scene.run(undisturbed.clone(), &undisturbed).await);
+    assert!(scene.run(undisturbed.clone()).await);
     let expected = ending(&undisturbed).await;
     let events = log(&undisturbed).await;
     check_log(&events);
@@ -315,13 +313,13 @@ async fn a_run_that_breaks_off_at_any_boundary_ends_as_if_it_had_not() {
             let appends = AtomicUsize::new(0);
             let dying = Dying { inner: memory.clone(), appends, lives, death };
             let dying = Arc::new(Wrapped(dying));
-            let came_through = scene.run(dying.clone(), &memory).await;
+            let came_through = scene.run(dying.clone()).await;
             if came_through {
                 assert!(!dying.0.is_dead());
                 break;
             }
             boundaries += 1;
-            assert!(scene.run(memory.clone(), &memory).await, "{death:?} after {lives} appends");
+            assert!(scene.run(memory.clone()).await, "{death:?} after {lives} appends");
             assert_eq!(ending(&memory).await, expected, "{death:?} after {lives} appends");
             let log = log(&memory).await;
             check_log(&log);

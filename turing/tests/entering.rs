@@ -103,8 +103,7 @@ impl Scene {
             nth,
             stop: stop.clone(),
         };
-        let (memory, postings) = (self.memory.clone(), self.postings.clone());
-        let store = Store::new(Arc::new(Wrapped(events)), memory.clone(), postings, memory);
+        let store = Store::new(Wrapped(events), self.postings.clone());
         let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
         let postings = PostingSource::Path(self.path().join("postings.jsonl"));
         let intake = take_in(&*store.postings, &postings).await.unwrap();

@@ -135,7 +135,7 @@ impl Scene {
     }
 
     fn store(&self, events: Arc<dyn EventStore>) -> Store {
-        Store::new(events, self.memory.clone(), self.postings.clone(), self.memory.clone())
+        Store::new(events, self.postings.clone())
     }
 
     /// Runs while the stream is held from its nth append on.

@@ -29,8 +29,8 @@ pub enum InvalidRequest {
     /// A member of a unit of work is of a repository with another store, whose events, snapshots and
     /// versions are not those that the unit reads and writes.
     #[error(
-        "stream {stream} is of a repository with another store than the unit of work; make the \
-         unit with `Repository::unit_of_work`, and all repositories with clones of one `Arc`"
+        "stream {stream} is of a repository with another store than the unit of work; open the \
+         store once, and make all repositories, and the unit, with handles of it"
     )]
     OtherStore {
         /// The stream.

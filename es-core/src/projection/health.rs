@@ -9,10 +9,10 @@ use crate::environment::Clock;
 use crate::error::StoreError;
 use crate::position::Position;
 use crate::read::{PageLimit, ReadLog};
-use crate::store::EventStore;
+use crate::store::{EventStore, Store};
 
 use super::{
-    Checkpoint, Definition, Holder, ProjectionSink, SinkError, Trouble, TroubleKind, check_history,
+    Checkpoint, Definition, Holder, SinkError, Trouble, TroubleKind, check_history, models,
     telemetry,
 };
 
@@ -119,31 +119,29 @@ pub trait LogBlockers: Send + Sync {
     async fn blocker(&self) -> Result<Option<Blocker>, StoreError>;
 }
 
-/// How a projection is, from any process: it asks the store and the sink only.
-///
-/// Give `blockers` if the store can tell who holds its log back.
+/// How a projection is, from any process: it asks the store only.
 ///
 /// # Errors
 ///
-/// When the store or the sink fails.
+/// When the store fails, or keeps no models ([`SinkError::Unusable`]).
 pub async fn health(
-    store: &dyn EventStore,
-    sink: &dyn ProjectionSink,
+    store: impl Into<Store>,
     clock: &dyn Clock,
     definition: &Definition,
-    blockers: Option<&dyn LogBlockers>,
 ) -> Result<Health, SinkError> {
+    let store = &store.into();
+    let sink = models(store, definition.name())?;
     let status = sink.status(Some(definition.name())).await?.into_iter().next();
     let is_rebuilding = status.as_ref().is_some_and(|status| status.shadow.is_some());
     let active = status.and_then(|status| status.active);
     let here = active.as_ref().map_or(Checkpoint::START, |active| active.checkpoint().clone());
-    let (lag, diverged) = match check_history(store, definition.name(), &here).await {
-        Ok(()) => (lag(store, clock, definition, here.position).await?, None),
+    let (lag, diverged) = match check_history(&**store, definition.name(), &here).await {
+        Ok(()) => (lag(&**store, clock, definition, here.position).await?, None),
         // nobody can tell how far behind it is
         Err(error @ SinkError::Diverged { .. }) => (Lag::default(), Some(error)),
         Err(error) => return Err(error),
     };
-    let blocked_by = match blockers {
+    let blocked_by = match &store.capabilities().blockers {
         Some(blockers) => blockers.blocker().await?,
         None => None,
     };

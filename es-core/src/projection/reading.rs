@@ -12,12 +12,12 @@ use crate::environment::{Runtime, SystemRuntime, within};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::read::ReadLog;
-use crate::store::EventStore;
+use crate::store::Store;
 
 use super::error::OddRow;
 use super::fold::{Fold, Typed, guarded, unkeyed};
 use super::worker::chain;
-use super::{Definition, ModelRow, Projection, ProjectionSink, SinkError, Slot, Trouble};
+use super::{Definition, ModelRow, Projection, ProjectionSink, SinkError, Slot, Trouble, models};
 
 /// The row of the active model under this key, if there is one.
 ///
@@ -26,10 +26,11 @@ use super::{Definition, ModelRow, Projection, ProjectionSink, SinkError, Slot, T
 /// [`SinkError::NoModel`] if the projection never ran, or a failure of the store; a row that is not
 /// one of `P` is such a failure, of the kind [`Corrupt`](StoreErrorKind::Corrupt).
 pub async fn read_row<P: Projection>(
-    sink: &dyn ProjectionSink,
+    store: impl Into<Store>,
     key: &str,
 ) -> Result<Option<P::Row>, SinkError> {
-    let rows = sink.load(P::NAME, Slot::Active, &[key.to_owned()]).await?;
+    let store = store.into();
+    let rows = models(&store, P::NAME)?.load(P::NAME, Slot::Active, &[key.to_owned()]).await?;
     let row = rows.into_iter().find(|row| row.key == key);
     row.map(|row| decoded::<P>(&row)).transpose()
 }
@@ -46,20 +47,21 @@ fn decoded<P: Projection>(row: &ModelRow) -> Result<P::Row, SinkError> {
 ///
 /// Rows that are committed meanwhile are included if the reader has not passed them.
 pub fn all_rows<'a>(
-    sink: &'a dyn ProjectionSink,
+    store: impl Into<Store>,
     projection: &'a str,
     slot: Slot,
 ) -> BoxStream<'a, Result<ModelRow, SinkError>> {
     const PAGE: usize = 500;
-    type Rest = (Option<String>, std::vec::IntoIter<ModelRow>);
-    let start: Rest = (None, Vec::new().into_iter());
-    Box::pin(try_unfold(start, move |(after, mut page): Rest| async move {
+    type Rest = (Store, Option<String>, std::vec::IntoIter<ModelRow>);
+    let start: Rest = (store.into(), None, Vec::new().into_iter());
+    Box::pin(try_unfold(start, move |(store, after, mut page): Rest| async move {
         if let Some(row) = page.next() {
-            return Ok(Some((row, (after, page))));
+            return Ok(Some((row, (store, after, page))));
         }
+        let sink = models(&store, projection)?;
         let mut page = sink.rows(projection, slot, after.as_deref(), PAGE).await?.into_iter();
         let after = page.as_slice().last().map(|row| row.key.clone());
-        Ok(page.next().map(|row| (row, (after, page))))
+        Ok(page.next().map(|row| (row, (store, after, page))))
     }))
 }
 
@@ -119,16 +121,17 @@ pub enum WaitError {
 ///
 /// Dropping the future is harmless.
 pub async fn wait_for(
-    sink: &dyn ProjectionSink,
+    store: impl Into<Store>,
     projection: &Definition,
     position: Position,
     limit: Duration,
 ) -> Result<(), WaitError> {
     projection.check()?;
-    let (definition, projection) = (projection, projection.name());
+    let (store, definition, projection) = (store.into(), projection, projection.name());
+    let sink = models(&store, projection)?;
     let reached = std::pin::pin!(sink.wait_reached(projection, position));
     let runtime = &SystemRuntime;
-    let stopped = std::pin::pin!(stopped(runtime, sink, definition, position));
+    let stopped = std::pin::pin!(stopped(runtime, &**sink, definition, position));
     let ended = select(reached, stopped);
     match within(runtime, limit, ended).await {
         Some(Either::Left((reached, _))) => return Ok(reached?),
@@ -191,9 +194,10 @@ async fn stopped(
 /// When reading fails, or, with [`LiveError::Apply`], at the first event that the projection cannot
 /// take.
 pub async fn live<P: Projection>(
-    store: &dyn EventStore,
+    store: impl Into<Store>,
     projection: P,
 ) -> Result<BTreeMap<String, P::Row>, LiveError> {
+    let store = store.into();
     let mut rows: BTreeMap<String, P::Row> = BTreeMap::new();
     let (selection, keying) = guarded(|| Ok((projection.selection(), projection.keying())))
         .map_err(|error| {

@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::retry::Retry;
-use crate::store::EventStore;
+use crate::store::Store;
 
-use super::{BatchLimit, Definition, FailurePolicy, Lease, ProjectionSink, SinkError, StopCause};
+use super::{
+    BatchLimit, Definition, FailurePolicy, Lease, ProjectionSink, SinkError, StopCause, models,
+};
 
 mod differences;
 mod fill;
@@ -25,16 +27,15 @@ use slice::Slice;
 /// Makes the model of a projection anew, in a shadow, while the old one is served and writers go on.
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use es_core::EventStore;
-/// # use es_core::projection::{Projection, ProjectionSink, Rebuild, differences};
+/// # use es_core::Store;
+/// # use es_core::projection::{Projection, Rebuild, differences};
 /// # async fn example(
-/// #     store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>, attempts: impl Projection,
+/// #     store: Store, attempts: impl Projection,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// # use futures_util::TryStreamExt;
-/// let mut rebuild = Rebuild::new(store, sink.clone(), attempts).slices(2);
+/// let mut rebuild = Rebuild::new(&store, attempts).slices(2);
 /// rebuild.fill().await?;
-/// let mut changes = differences(&*sink, "attempts");
+/// let mut changes = differences(&store, "attempts");
 /// while let Some(change) = changes.try_next().await? {
 ///     println!("{}: {:?} becomes {:?}", change.key, change.old, change.new);
 /// }
@@ -47,8 +48,7 @@ use slice::Slice;
 /// was killed goes on where each slice was.
 #[must_use = "nothing is rebuilt unless it is filled and switched"]
 pub struct Rebuild {
-    store: Arc<dyn EventStore>,
-    sink: Arc<dyn ProjectionSink>,
+    store: Store,
     definition: Definition,
     environment: Environment,
     policy: FailurePolicy,
@@ -105,15 +105,10 @@ impl From<StoreError> for RebuildError {
 
 impl Rebuild {
     /// A rebuild in one slice, which stops at an event that the projection cannot take.
-    pub fn new(
-        store: Arc<dyn EventStore>,
-        sink: Arc<dyn ProjectionSink>,
-        projection: impl Into<Definition>,
-    ) -> Self {
+    pub fn new(store: impl Into<Store>, projection: impl Into<Definition>) -> Self {
         let environment = Environment::default();
         Self {
-            store,
-            sink,
+            store: store.into(),
             definition: projection.into(),
             holder: format!("rebuild-{}", environment.event_ids.next_id()),
             policy: FailurePolicy::default(),
@@ -248,6 +243,11 @@ impl Rebuild {
     /// As [`fill`](Self::fill) and [`switch`](Self::switch).
     pub async fn run(mut self) -> Result<(), RebuildError> {
         self.switch().await
+    }
+
+    /// Where the model is kept.
+    fn sink(&self) -> Result<&Arc<dyn ProjectionSink>, SinkError> {
+        models(&self.store, self.definition.name())
     }
 
     fn stopped(&self, cause: StopCause) -> RebuildError {

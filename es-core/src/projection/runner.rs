@@ -9,10 +9,10 @@ use crate::environment::{Environment, within};
 use crate::error::{StoreError, StoreErrorKind};
 use crate::read::{LogPage, ReadLog};
 use crate::retry::Retry;
-use crate::store::EventStore;
+use crate::store::Store;
 
 use super::worker::GRACE;
-use super::{BatchLimit, Definition, FailurePolicy, Lease, LogBlockers, ProjectionSink, StopCause};
+use super::{BatchLimit, Definition, FailurePolicy, Lease, StopCause};
 
 mod crew;
 mod handle;
@@ -38,8 +38,7 @@ use round::Means;
 /// models are: at once under the same [`holder`](Self::holder), else when the lease has expired.
 #[must_use = "nothing is projected unless the runner runs"]
 pub struct Runner {
-    store: Arc<dyn EventStore>,
-    sink: Arc<dyn ProjectionSink>,
+    store: Store,
     environment: Environment,
     settings: Settings,
     crew: Crew,
@@ -110,8 +109,10 @@ pub struct Stopped {
 }
 
 impl Runner {
-    /// A runner without projections, in the system's environment.
-    pub fn new(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Self {
+    /// A runner without projections, in the system's environment. Over a store that keeps no models
+    /// every projection stops, as [`Unusable`](super::SinkError::Unusable).
+    pub fn new(store: impl Into<Store>) -> Self {
+        let store = store.into();
         let environment = Environment::default();
         let settings = Settings {
             holder: format!("runner-{}", environment.event_ids.next_id()),
@@ -123,9 +124,9 @@ impl Runner {
                 longest: Duration::from_secs(10),
             },
         };
-        let signals = Arc::new(Signals::new(store.clone(), sink.clone()));
+        let signals = Arc::new(Signals::new(store.clone()));
         let crew = Crew::default();
-        Self { store, sink, environment, settings, crew, signals, wakes: 0, ahead: None }
+        Self { store, environment, settings, crew, signals, wakes: 0, ahead: None }
     }
 
     /// Adds a projection that stops at an event that it cannot take.
@@ -181,12 +182,6 @@ impl Runner {
     pub fn environment(mut self, environment: Environment) -> Self {
         self.signals.set_clock(environment.clock.clone());
         self.environment = environment;
-        self
-    }
-
-    /// Lets the health that its handle tells name who holds the log back.
-    pub fn blockers(self, blockers: Arc<dyn LogBlockers>) -> Self {
-        self.signals.set_blockers(blockers);
         self
     }
 

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::payload::{Payload, RoundTripError};
 use crate::read::{ReadStream, StreamPage};
 use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
-use crate::store::EventStore;
+use crate::store::{Capabilities, EventStore};
 use crate::stream::StreamId;
 use crate::time_travel::differences;
 use crate::timestamp::Timestamp;
@@ -22,6 +22,8 @@ use crate::version::StreamVersion;
 /// the repository's own bounds need not.
 pub(crate) struct Snapshots<A> {
     store: Arc<dyn SnapshotStore>,
+    /// Whether it answers with the events that follow a state.
+    reads_tails: bool,
     queue: SnapshotQueue,
     every: u64,
     fingerprint: Arc<str>,
@@ -95,13 +97,16 @@ impl<A> Beginning<A> {
 }
 
 impl<A: Aggregate> Snapshots<A> {
-    pub(crate) fn new(store: Arc<dyn SnapshotStore>, every: u64, runtime: Arc<dyn Runtime>) -> Self
+    /// Those of a store, if it keeps any.
+    pub(crate) fn of(store: &Capabilities, every: u64, runtime: Arc<dyn Runtime>) -> Option<Self>
     where
         A: Snapshotted,
     {
-        Self {
-            queue: SnapshotQueue::new(store.clone()),
-            store,
+        let snapshots = store.snapshots.clone()?;
+        Some(Self {
+            queue: SnapshotQueue::new(snapshots.clone()),
+            store: snapshots,
+            reads_tails: store.reads_tails,
             every,
             fingerprint: A::fingerprint().into(),
             encode: encoded,
@@ -109,19 +114,15 @@ impl<A: Aggregate> Snapshots<A> {
             sampling: None,
             runtime,
             pause: Pause::default(),
-        }
+        })
     }
 
     /// The newest usable state that `read` may begin at.
-    pub(super) async fn beginning(
-        &self,
-        events: &dyn EventStore,
-        read: &ReadStream,
-    ) -> Beginning<A> {
+    pub(super) async fn beginning(&self, read: &ReadStream) -> Beginning<A> {
         if self.pause.is_on(self.runtime.now()) {
             return Beginning::of_stream();
         }
-        let found = within(&*self.runtime, PATIENCE, self.found(events, read)).await;
+        let found = within(&*self.runtime, PATIENCE, self.found(read)).await;
         found.unwrap_or_else(|| {
             let stream = &read.stream;
             tracing::warn!(%stream, "snapshot not read within {PATIENCE:?}; loading without any");
@@ -130,9 +131,9 @@ impl<A: Aggregate> Snapshots<A> {
         })
     }
 
-    async fn found(&self, events: &dyn EventStore, read: &ReadStream) -> Beginning<A> {
+    async fn found(&self, read: &ReadStream) -> Beginning<A> {
         let stream = &read.stream;
-        if self.is_within(events) {
+        if self.reads_tails {
             match self.store.latest_with_tail(stream, read.to, read.limit).await {
                 Ok(Some(SnapshotAndTail { snapshot: None, tail })) => {
                     return Beginning { kept: None, page: Some(tail) };
@@ -156,11 +157,6 @@ impl<A: Aggregate> Snapshots<A> {
             .unwrap_or_default();
         let kept = found.and_then(|snapshot| self.usable(snapshot, read));
         Beginning { kept, page: None }
-    }
-
-    /// True if the object that holds the events keeps the snapshots, too.
-    fn is_within(&self, events: &dyn EventStore) -> bool {
-        std::ptr::addr_eq(Arc::as_ptr(&self.store), std::ptr::from_ref(events))
     }
 
     fn usable(&self, snapshot: Snapshot, read: &ReadStream) -> Option<Kept<A>> {

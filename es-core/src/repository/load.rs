@@ -89,7 +89,7 @@ pub(crate) async fn load_stream<A: Aggregate>(
     // an instant is a prefix of unknown length, so no kept state is known to lie within it
     let usable = snapshots.filter(|_| read.until.is_none());
     let Beginning { mut kept, page } = match usable {
-        Some(snapshots) => snapshots.beginning(store, &read).await,
+        Some(snapshots) => snapshots.beginning(&read).await,
         None => Beginning::of_stream(),
     };
     // from the kept state's own last event on, which tells whether it is of this history

@@ -1,7 +1,6 @@
 //! Which aggregates take part in a unit of work.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, stream_of};
 use crate::append::{Appended, InvalidRequest};
@@ -12,7 +11,7 @@ use crate::read::ReadStream;
 use crate::repository::{
     EncodeFailure, Encoded, LoadError, Loaded, Repository, encode_events, load_stream,
 };
-use crate::store::EventStore;
+use crate::store::Store;
 use crate::stream::StreamId;
 use crate::version::StreamVersion;
 
@@ -32,9 +31,9 @@ impl<A: Aggregate> Member<A> {
     /// The aggregate `id` of a repository: loaded in its pages and with its snapshots, recorded with
     /// its metadata.
     ///
-    /// The repository must have the store of the unit of work, as it has if the unit was made by
-    /// [`Repository::unit_of_work`] of any repository with this store; else the decision is refused
-    /// with [`InvalidRequest::OtherStore`].
+    /// The repository must be of the [same](Store::is) store as the unit of work, as it is if the
+    /// unit was made by [`Repository::unit_of_work`] of any repository with this store; else the
+    /// decision is refused with [`InvalidRequest::OtherStore`].
     pub fn of(repository: &Repository<A>, id: A::Id) -> Self {
         Self { id, repository: Some(repository.clone()) }
     }
@@ -82,7 +81,7 @@ mod private {
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "only this module can make one")]
 pub struct Naming<'a> {
-    pub(super) store: &'a Arc<dyn EventStore>,
+    pub(super) store: &'a Store,
     pub(super) streams: Vec<StreamId>,
 }
 
@@ -90,7 +89,7 @@ pub struct Naming<'a> {
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "only this module can make one")]
 pub struct Loading<'a> {
-    pub(super) store: &'a Arc<dyn EventStore>,
+    pub(super) store: &'a Store,
     /// The members that were loaded.
     pub(super) loaded: LoadedVersions,
     pub(super) streams: std::slice::Iter<'a, StreamId>,
@@ -138,7 +137,7 @@ impl<A: Aggregate> Members for Member<A> {
     fn name(&self, naming: &mut Naming<'_>) -> Result<(), InvalidRequest> {
         let stream = stream_of::<A>(&self.id)?;
         let repository = self.repository.as_ref();
-        if repository.is_some_and(|repository| !repository.is_on(naming.store)) {
+        if repository.is_some_and(|repository| !repository.store().is(naming.store)) {
             return Err(InvalidRequest::OtherStore { stream });
         }
         naming.streams.push(stream);
@@ -151,10 +150,10 @@ impl<A: Aggregate> Members for Member<A> {
         if let Some(repository) = &self.repository {
             read = read.limit(repository.page());
         }
-        // from the unit's store, which is also the one that is written to
+        // as its repository loads it: both have the same store, if perhaps through different layers
+        let store = self.repository.as_ref().map_or(loading.store, Repository::store);
         let snapshots = self.repository.as_ref().and_then(Repository::snapshots);
-        let Loaded { stream, version, state } =
-            load_stream(&**loading.store, snapshots, read).await?;
+        let Loaded { stream, version, state } = load_stream(&**store, snapshots, read).await?;
         loading.loaded.push_back((stream, version));
         Ok(state)
     }

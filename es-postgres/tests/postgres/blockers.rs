@@ -1,12 +1,9 @@
 //! Who holds the log back is named.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::EventFilter;
-use es_core::projection::{
-    ApplyError, Blocker, FailurePolicy, HealthState, LogBlockers, Projection, Runner,
-};
+use es_core::projection::{ApplyError, Blocker, HealthState, LogBlockers, Projection, Runner};
 use es_core::{EventStore, RecordedEvent};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{ConnectOptions, PgConnection};
@@ -126,10 +123,8 @@ impl Projection for Counted {
 #[tokio::test]
 async fn the_health_of_a_runner_says_who_blocks_it() {
     let database = database(IdType::Text).await;
-    let store = Arc::new(open(&database).await);
-    let runner = Runner::new(store.clone(), store.clone())
-        .projection_with(Counted, FailurePolicy::default())
-        .blockers(store.clone());
+    let store = open(&database).await;
+    let runner = Runner::new(store.clone()).projection(Counted);
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let is = async |state| handle.health().await.unwrap()[0].state == state;

@@ -95,7 +95,7 @@ async fn another(
 async fn rows<P: Projection<Row = Vec<String>>>(
     store: &PostgresStore,
 ) -> BTreeMap<String, Vec<String>> {
-    let rows: Vec<_> = all_rows(store, P::NAME, Slot::Active).try_collect().await.unwrap();
+    let rows: Vec<_> = all_rows(store.clone(), P::NAME, Slot::Active).try_collect().await.unwrap();
     rows.into_iter().map(|row| (row.key, row.value.decode().unwrap())).collect()
 }
 
@@ -106,7 +106,7 @@ async fn taken(store: &PostgresStore) -> Vec<String> {
 
 /// The model is the fold of the log, up to its end.
 async fn assert_is_fold<P: Projection<Row = Vec<String>>>(store: &PostgresStore, projection: P) {
-    assert_eq!(rows::<P>(store).await, live(store, projection).await.unwrap());
+    assert_eq!(rows::<P>(store).await, live(store.clone(), projection).await.unwrap());
     let status = store.status(Some(P::NAME)).await.unwrap().remove(0).active.unwrap();
     assert_eq!(status.checkpoint().position, store.end_of_log().await.unwrap());
 }

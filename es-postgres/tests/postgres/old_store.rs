@@ -19,6 +19,6 @@ async fn a_database_of_an_older_program_is_migrated_and_gone_on_with() {
     let config = PostgresConfig::new(database.options()).layout(layout.clone());
     Migrations::of_store(&layout).apply(&config).await.unwrap();
     let store = PostgresStore::open(config).await.unwrap();
-    old_store::check(&store, &store, &store).await;
+    old_store::check(store.clone()).await;
     store.close().await;
 }

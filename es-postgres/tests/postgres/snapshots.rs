@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use es_core::{Aggregate, Event, PageLimit, Repository, SnapshotStore, Snapshotted, StreamVersion};
+use es_core::{
+    Aggregate, Event, PageLimit, Repository, SnapshotStore, Snapshotted, Store, StreamVersion,
+};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::Connection;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -41,12 +43,8 @@ fn meter() -> String {
 }
 
 /// A repository that keeps a state each so many events.
-fn meters(
-    store: &Arc<PostgresStore>,
-    snapshots: Arc<dyn SnapshotStore>,
-    every: u64,
-) -> Repository<Meter> {
-    Repository::new(store.clone()).with_snapshots(snapshots, every)
+fn meters(store: impl Into<Store>, every: u64) -> Repository<Meter> {
+    Repository::new(store).snapshot_every(every)
 }
 
 async fn read_meter(meters: &Repository<Meter>, times: u64) {
@@ -64,11 +62,12 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
         .writers(1)
         .readers(1);
     let store = Arc::new(PostgresStore::open(config).await.unwrap());
-    let within = meters(&store, store.clone(), 10);
+    let within = meters(store.clone(), 10);
     read_meter(&within, 25).await;
     within.flush_snapshots().await;
-    // another object: whether its snapshots are of this store nobody knows
-    let beside = meters(&store, Arc::new(PostgresStore::clone(&store)), 10);
+    // whether these are of this store nobody knows
+    let elsewhere = Store::from(store.clone()).with_snapshots(store.clone());
+    let beside = meters(elsewhere, 10);
     let plain = Repository::<Meter>::new(store.clone());
     for (meters, round_trips) in [(&within, 1), (&beside, 2), (&plain, 1)] {
         // prepares the statements
@@ -97,7 +96,7 @@ async fn a_load_from_a_snapshot_is_one_round_trip_and_two_if_it_is_kept_elsewher
 async fn saving_that_is_blocked_delays_no_command() {
     let database = database(IdType::Text).await;
     let store = Arc::new(open(&database).await);
-    let meters = meters(&store, store.clone(), 1);
+    let meters = meters(store.clone(), 1);
     let mut other = session(&database).await;
     execute(&mut other, "BEGIN; LOCK TABLE execution_events_snapshots IN SHARE MODE").await;
     read_meter(&meters, 50).await;
@@ -120,7 +119,7 @@ async fn saving_that_is_blocked_delays_no_command() {
 async fn what_lies_in_the_table_of_snapshots_is_listed_and_pruned() {
     let database = database(IdType::Text).await;
     let store = Arc::new(open(&database).await);
-    let meters = meters(&store, store.clone(), 10);
+    let meters = meters(store.clone(), 10);
     read_meter(&meters, 50).await;
     meters.flush_snapshots().await;
     let listed = store.list_snapshots(None, 100).await.unwrap();

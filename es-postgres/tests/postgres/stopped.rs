@@ -1,6 +1,5 @@
 //! What the sessions of a store are set to, and how a store stops.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -97,8 +96,7 @@ async fn the_servers_settings_do_not_change_how_a_handler_is_isolated() {
         store.append(to("account/a")).await.unwrap();
         store.handle("notes", Isolation);
         let definition = Definition::handled("notes", 1, EventFilter::all());
-        let shared = Arc::new(store);
-        let mut runner = Runner::new(shared.clone(), shared).projection(definition);
+        let mut runner = Runner::new(store).projection(definition);
         runner.catch_up().await.unwrap();
         runner.release().await;
         let noted = "SELECT string_agg(value, ' ') FROM noted";

@@ -3,8 +3,6 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use es_core::EventStore;
-use es_core::projection::ProjectionSink;
 use es_postgres::PostgresConfig;
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::sqlx::postgres::PgConnectOptions;
@@ -20,8 +18,8 @@ pub(crate) async fn project_as_child(mode: impl FnOnce(PostgresConfig) -> Postgr
     let Ok(url) = std::env::var(CHILD) else { return };
     let options: PgConnectOptions = url.parse().expect("the campaign gave an address");
     let config = mode(PostgresConfig::new(options));
-    let store = Arc::new(opened(&config, &Arc::new(SuiteHandler::default())).await);
-    crash::project_until_killed(store.clone(), store).await;
+    let store = opened(&config, &Arc::new(SuiteHandler::default())).await;
+    crash::project_until_killed(store).await;
 }
 
 /// Kills children that connect with `options`; the test of theirs is `projector_that_is_killed`.
@@ -38,7 +36,6 @@ pub(crate) async fn campaign(
         command
     };
     let config = mode(PostgresConfig::new(options));
-    let store = Arc::new(opened(&config, &fixture.handler()).await);
-    let (events, sink): (Arc<dyn EventStore>, Arc<dyn ProjectionSink>) = (store.clone(), store);
-    crash::campaign(&events, &sink, child, async || fixture.effects().await).await;
+    let store = opened(&config, &fixture.handler()).await;
+    crash::campaign(store, child, async || fixture.effects().await).await;
 }

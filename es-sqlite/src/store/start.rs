@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::{StoreError, StoreErrorKind, StoreIdentity};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -54,6 +54,7 @@ fn start(
     let (reads, waiting) = Queue::new(reader::QUEUE.min(config.queue), config.path.clone());
     let handlers = Arc::<Handlers>::default();
     let mut shared = Shared {
+        identity: StoreIdentity::new(),
         config,
         writes: None,
         reads,

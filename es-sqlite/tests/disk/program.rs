@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{ApplyError, Projection, Runner, SinkError, StopCause};
@@ -63,8 +62,7 @@ impl Projection for Counted {
 
 /// Who keeps the model; one after the other, under one name.
 pub(crate) fn runner(store: &SqliteStore) -> Runner {
-    let store = Arc::new(store.clone());
-    Runner::new(store.clone(), store).holder("the one").projection(Counted)
+    Runner::new(store.clone()).holder("the one").projection(Counted)
 }
 
 /// One append of a writer: one to three events of some size.

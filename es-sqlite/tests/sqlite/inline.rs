@@ -46,7 +46,7 @@ fn request(streams: &[&str], event_type: &str) -> AppendRequest {
 }
 
 async fn count(store: &SqliteStore, key: &str) -> Option<u64> {
-    read_row::<Counted>(store, key).await.unwrap().map(|row| row.events)
+    read_row::<Counted>(store.clone(), key).await.unwrap().map(|row| row.events)
 }
 
 #[tokio::test]

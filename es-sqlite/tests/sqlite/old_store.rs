@@ -12,6 +12,6 @@ async fn a_file_of_an_older_program_is_brought_up_to_date_and_gone_on_with() {
     restored.pragma_update(None, "journal_mode", "wal").unwrap();
     drop(restored);
     let store = folder.store().await;
-    old_store::check(&store, &store, &store).await;
+    old_store::check(store.clone()).await;
     store.close().await;
 }

@@ -14,7 +14,7 @@ use es_core::projection::{
     ApplyError, BatchLimit, Claim, Definition, Projection, ProjectionSink, ProjectionStatus,
     Rebuild, Runner, Slot, all_rows,
 };
-use es_core::{EventFilter, EventStore, RecordedEvent};
+use es_core::{EventFilter, EventStore, RecordedEvent, Store};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -78,19 +78,20 @@ fn handled() -> Definition {
 ///
 /// When a model is not the fold of the log, or a child ends by itself.
 pub async fn campaign(
-    store: &Arc<dyn EventStore>,
-    sink: &Arc<dyn ProjectionSink>,
+    store: impl Into<Store>,
     child: impl Fn() -> Command,
     effects: impl AsyncFn() -> Vec<(String, u64)>,
 ) {
+    let store = store.into();
+    let events = store.event_store();
     let seed = fastrand::u64(..);
     let mut random = fastrand::Rng::with_seed(seed);
     let mut numbers = 0..;
     let mut next = |count: usize| numbers.by_ref().take(count).collect::<Vec<u64>>();
     let (kills, mut steps) = (rounds(12, 200), 0);
-    append_some(store, next(60)).await;
+    append_some(events, next(60)).await;
     for kill in 0..kills {
-        append_some(store, next(10)).await;
+        append_some(events, next(10)).await;
         let mut child = child()
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -106,14 +107,14 @@ pub async fn campaign(
             let killed = child.kill().and_then(|()| child.wait());
             (taken, killed.expect("it is this process's child"))
         });
-        append_some(store, next(10)).await;
+        append_some(events, next(10)).await;
         let (taken, status) = reading.await.expect("reading lines does not panic");
         assert!(
             !status.success() && status.code().is_none(),
             "seed {seed}: a child ended: {status}"
         );
         steps += taken;
-        judge(store, sink, &effects).await;
+        judge(&store, &effects).await;
         assert!(kill < 8 || steps > 0, "seed {seed}: nothing was projected");
     }
 }
@@ -131,9 +132,10 @@ async fn append_some(store: &Arc<dyn EventStore>, numbers: Vec<u64>) {
 /// # Panics
 ///
 /// When it cannot go on.
-pub async fn project_until_killed(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) {
+pub async fn project_until_killed(store: impl Into<Store>) {
+    let store = store.into();
     let limit = if fastrand::bool() { BatchLimit::events(7) } else { BatchLimit::default() };
-    let mut runner = Runner::new(store.clone(), sink.clone())
+    let mut runner = Runner::new(&store)
         .holder(HOLDER)
         .lease(TIME_TO_LIVE)
         .batches(limit)
@@ -144,7 +146,7 @@ pub async fn project_until_killed(store: Arc<dyn EventStore>, sink: Arc<dyn Proj
         let mut errors = Vec::new();
         errors.extend(runner.catch_up().await.err().map(|error| error.to_string()));
         for projection in [Tally.into(), handled()] {
-            let rebuild = Rebuild::new(store.clone(), sink.clone(), projection);
+            let rebuild = Rebuild::new(&store, projection);
             let rebuild = rebuild.holder(HOLDER).lease(TIME_TO_LIVE).slices(3).batches(limit);
             errors.extend(rebuild.run().await.err().map(|error| error.to_string()));
         }
@@ -155,19 +157,16 @@ pub async fn project_until_killed(store: Arc<dyn EventStore>, sink: Arc<dyn Proj
 }
 
 /// Checks that the active models are the folds of the log up to their checkpoints.
-async fn judge(
-    store: &Arc<dyn EventStore>,
-    sink: &Arc<dyn ProjectionSink>,
-    effects: &impl AsyncFn() -> Vec<(String, u64)>,
-) {
-    let log = read_log(store).await;
+async fn judge(store: &Store, effects: &impl AsyncFn() -> Vec<(String, u64)>) {
+    let log = read_log(store.event_store()).await;
+    let sink = store.capabilities().models.as_ref().expect("the store keeps models");
     loop {
         // what was under way for the killed process is done or refused from now on
         let mut before = Vec::new();
         for definition in [Tally.into(), handled()] {
             before.push(fenced(sink, &definition).await);
         }
-        let rows = all_rows(&**sink, Tally::NAME, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = all_rows(store, Tally::NAME, Slot::Active).try_collect::<Vec<_>>().await;
         let (rows, effects) = (rows.expect("the model is there"), effects().await);
         let mut after = Vec::new();
         for name in [Tally::NAME, HANDLED] {

@@ -123,7 +123,7 @@ pub(super) async fn a_parked_key_lets_others_go_on(fixture: &dyn ProjectionFixtu
         let waiting: Vec<_> = entries.iter().map(|entry| entry.event.event_id).collect();
         assert_eq!(waiting, wanted, "in the order of the log");
         let (clock, definition) = (fixture.clock(), Definition::of(Seen(bad)));
-        let health = health(&*store, &*sink, &clock, &definition, None).await;
+        let health = health(with_models(&store, &sink), &clock, &definition).await;
         let health = health.expect("store and sink answer");
         assert_eq!((health.state, health.waiting), (HealthState::Parked, count as u64));
         accounts_paid(&store, &["1", "2"], 6..=6).await;
@@ -206,7 +206,7 @@ pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixtur
     runner.release().await;
 
     // also in a model that is made anew, from the same or from other code
-    let rebuild = es_core::projection::Rebuild::new(store.clone(), sink.clone(), Seen(bad));
+    let rebuild = es_core::projection::Rebuild::new(with_models(&store, &sink), Seen(bad));
     let rebuilt = rebuild.slices(2).run().await;
     assert!(rebuilt.is_ok(), "what was discarded stops nothing: {rebuilt:?}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, seen);
@@ -251,7 +251,7 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     let (clock, bad) = (fixture.clock(), Poison::refused(u32::MAX));
     let definition = Definition::of(Seen(bad.clone()));
     let ask = || async {
-        let asked = health(&*store, &*sink, &clock, &definition, None).await;
+        let asked = health(with_models(&store, &sink), &clock, &definition).await;
         asked.unwrap_or_else(|error| panic!("asking failed: {error}"))
     };
     accounts_paid(&store, &["1"], 1..=2).await;

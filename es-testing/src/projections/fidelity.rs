@@ -208,7 +208,7 @@ pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn Proj
     live(&store, &fixture.sink()).await;
     expected.check(&fixture.sink(), &when("live")).await;
     for model in [Definition::from(Documents), Definition::from(Streams)] {
-        let rebuild = Rebuild::new(store.clone(), fixture.sink(), model);
+        let rebuild = Rebuild::new(with_models(&store, &fixture.sink()), model);
         let rebuild = rebuild.policy(FailurePolicy::park_key()).slices(3);
         if let Err(error) = soon("a rebuild ends", rebuild.run()).await {
             panic!("{}: {error}", when("rebuilt"));

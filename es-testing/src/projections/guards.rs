@@ -120,7 +120,8 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     for number in 4..=6 {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         let place = appended.streams[0].events[0].position;
-        let wait = wait_for(&*sink, &definition, place, Duration::from_secs(60));
+        let wait =
+            wait_for(with_models(&store, &sink), &definition, place, Duration::from_secs(60));
         let reached = soon("the healthy projection goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     }
@@ -131,7 +132,7 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
     assert!(trouble.message.contains("how a bug looks"), "{trouble:?}");
     assert!(status(&sink, "unsure").await.is_none(), "what cannot be run makes no model");
-    let rebuilt = Rebuild::new(store.clone(), sink.clone(), Unsure).run().await;
+    let rebuilt = Rebuild::new(with_models(&store, &sink), Unsure).run().await;
     assert!(rebuilt.is_err_and(|error| error.to_string().contains("how a bug looks")));
     let kept = fixture.keep_inline(Unsure.into()).await;
     assert!(matches!(kept, Err(SinkError::Unusable { .. })), "{kept:?}");
@@ -147,7 +148,7 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     let end = end_of_log(&store).await;
     let definition = Seen::new().into();
     // far longer than any scenario may take
-    let wait = wait_for(&*sink, &definition, end, Duration::from_secs(86_400));
+    let wait = wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
     match soon("a wait for what stopped ends", wait).await {
         Err(WaitError::Stopped { projection, trouble, .. }) => {
             assert_eq!((projection.as_str(), trouble.kind()), ("seen", TroubleKind::Poison));
@@ -162,7 +163,8 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     accounts_paid(&store, &["1"], 2..=2).await;
     let end = end_of_log(&store).await;
     for definition in [Definition::of(Doubled), Definition::of(Unsure)] {
-        let wait = wait_for(&*sink, &definition, end, Duration::from_secs(86_400));
+        let wait =
+            wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
         match soon("a wait for what cannot be run ends", wait).await {
             Err(WaitError::Sink(SinkError::Changed { .. } | SinkError::Unusable { .. })) => {}
             other => panic!("nobody runs it, but: {other:?}"),
@@ -206,7 +208,7 @@ pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionF
     claim.fingerprint = definition.fingerprint().to_owned();
     let lease = acquired(&sink, &claim).await;
     assert!(sink.release(&lease).await.is_ok());
-    let rebuild = Rebuild::new(store.clone(), sink.clone(), definition).slices(4);
+    let rebuild = Rebuild::new(with_models(&store, &sink), definition).slices(4);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
     assert!(rebuilt.is_ok(), "{rebuilt:?}");
     let live = lives(&store, Keyed(Poison::refused(0))).await;
@@ -220,7 +222,7 @@ pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn Projection
     let faults = FaultSink::new(sink.clone());
     faults.fail_all(SinkCall::Commit, Some(StoreErrorKind::Unavailable));
     (2..=5).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
-    let rebuild = Rebuild::new(shared.clone(), faults.sink(), Seen::new()).slices(2);
+    let rebuild = Rebuild::new(with_models(&shared, &faults.sink()), Seen::new()).slices(2);
     let rebuild = rebuild.batches(es_core::projection::BatchLimit::events(2)).backoff(no_delay(0));
     let running = tokio::spawn(rebuild.lease(Duration::from_secs(86_400)).run());
     // a few attempts later it is back
@@ -303,7 +305,8 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
     let handle = both.handle();
     let running = tokio::spawn(both.run());
     let reaches = async |projection: Definition, position| {
-        let wait = wait_for(&*sink, &projection, position, Duration::from_secs(60));
+        let wait =
+            wait_for(with_models(&store, &sink), &projection, position, Duration::from_secs(60));
         let reached = soon("a projection whose model is free goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     };

@@ -66,7 +66,7 @@ pub(super) async fn an_append_is_in_the_model_when_it_is_answered(fixture: &dyn 
     let reached = soon("a wait for one's own append ends", sink.wait_reached("seen", last)).await;
     assert!(reached.is_ok(), "{reached:?}");
     let clock = fixture.clock();
-    let health = health(&*store, &*sink, &clock, &Seen::new().into(), None).await;
+    let health = health(with_models(&store, &sink), &clock, &Seen::new().into()).await;
     assert_eq!(health.map(|health| health.state).ok(), Some(HealthState::Idle));
 }
 
@@ -194,7 +194,7 @@ pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn Project
         accepted(&store, to("1", "paid", 4)).await;
         assert_eq!(seen(&sink).await, rows_of(&[("1", &[7])]), "nobody writes it");
         let clock = fixture.clock();
-        let health = health(&*store, &*sink, &clock, &definition, None).await;
+        let health = health(with_models(&store, &sink), &clock, &definition).await;
         let trouble = health.map(|health| health.trouble.map(|trouble| trouble.kind()));
         assert_eq!(trouble.ok(), Some(Some(TroubleKind::Diverged)), "and whoever asks is told");
     }
@@ -208,7 +208,7 @@ pub(super) async fn a_switch_goes_on_within_the_append(fixture: &dyn ProjectionF
     let (store, sink) = (fixture.store(), fixture.sink());
     kept(fixture, Seen::new()).await;
     accepted(&store, to("1", "paid", 1)).await;
-    let mut rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new()).holder("a rebuild");
+    let mut rebuild = Rebuild::new(with_models(&store, &sink), Seen::new()).holder("a rebuild");
     let filled = soon("the shadow is filled", rebuild.fill()).await;
     assert!(filled.is_ok(), "{filled:?}");
     accepted(&store, to("2", "paid", 2)).await;

@@ -40,7 +40,7 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
             fixture.clock().step(TTL + Duration::from_secs(1));
         }
         if random.u8(0..6) == 0 {
-            let rebuild = Rebuild::new(store.clone(), sink_seen.clone(), Seen::new())
+            let rebuild = Rebuild::new(with_models(&store, &sink_seen), Seen::new())
                 .slices(random.u32(1..4))
                 .batches(limit)
                 .holder(holder);
@@ -76,7 +76,7 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
     }
     fixture.clock().step(TTL + Duration::from_secs(1));
     let live = lives(&store, Seen::new()).await;
-    let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new()).slices(3);
+    let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new()).slices(3);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
     assert!(rebuilt.is_ok(), "nothing keeps it from its end: {rebuilt:?}, ES_SEED={seed}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "ES_SEED={seed}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use es_core::projection::{ApplyError, Keying, Projection, Runner, Slot};
-use es_core::{EventFilter, EventStore, RecordedEvent, Retry};
+use es_core::{EventFilter, RecordedEvent, Retry};
 use serde::{Deserialize, Serialize};
 
 use super::SuiteHandler;
@@ -160,7 +160,7 @@ impl Projection for Crossing {
 /// A runner that waits for nothing.
 pub(super) fn runner(store: &Store, sink: &Sink, holder: &str) -> Runner {
     let backoff = Retry { retries: u32::MAX, ..no_delay(0) };
-    Runner::new(store.clone(), sink.clone()).holder(holder).lease(TTL).backoff(backoff)
+    Runner::new(with_models(store, sink)).holder(holder).lease(TTL).backoff(backoff)
 }
 
 pub(super) fn no_delay(retries: u32) -> Retry {
@@ -182,8 +182,7 @@ pub(super) async fn stored(sink: &Sink, name: &str, slot: Slot) -> BTreeMap<Stri
 }
 
 pub(super) async fn lives<P: Projection>(store: &Store, projection: P) -> BTreeMap<String, P::Row> {
-    let store: &dyn EventStore = &**store;
-    match es_core::projection::live(store, projection).await {
+    match es_core::projection::live(store.clone(), projection).await {
         Ok(rows) => rows,
         Err(error) => panic!("folding the log failed: {error}"),
     }

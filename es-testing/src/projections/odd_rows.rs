@@ -61,9 +61,9 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
             continue;
         }
         assert_eq!(model(&sink, "seen", Slot::Active).await.len(), 2, "all rows are listed");
-        let well = read_row::<Seen>(&*sink, "account/2").await;
+        let well = read_row::<Seen>(with_models(&store, &sink), "account/2").await;
         assert!(matches!(well, Ok(Some(_))), "the other row is read: {well:?}");
-        let told = read_row::<Seen>(&*sink, "account/1").await;
+        let told = read_row::<Seen>(with_models(&store, &sink), "account/1").await;
         assert!(told.is_err(), "{odd} is no row, but: {told:?}");
 
         accounts_paid(&store, &["1", "2"], number..=number).await;
@@ -82,13 +82,15 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
         let mut parking = parking(&store, &sink, Seen::new());
         caught_up(&mut parking).await;
         parking.release().await;
-        let (seen, live) =
-            (read_row::<Seen>(&*sink, "account/2").await, lives(&store, Seen::new()));
+        let (seen, live) = (
+            read_row::<Seen>(with_models(&store, &sink), "account/2").await,
+            lives(&store, Seen::new()),
+        );
         assert_eq!(seen.ok().flatten().as_ref(), live.await.get("account/2"), "others go on");
         let reasons = waiting(&sink, "seen", "account/1").await;
         assert!(reasons[0].contains("row `account/1`"), "{reasons:?}");
 
-        let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new());
+        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new());
         let rebuilt = soon("a rebuild ends", rebuild.run()).await;
         assert!(rebuilt.is_ok(), "{rebuilt:?}");
         assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
@@ -112,7 +114,7 @@ pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture)
         let told = chain(&refused.expect_err("a row is odd"));
         assert!(told.contains("row `account/1`") && told.contains("rebuild"), "{told}");
         accepted(&store, request("2", number + 1)).await;
-        let rebuild = Rebuild::new(store.clone(), sink.clone(), Seen::new());
+        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new());
         let rebuilt = soon("a rebuild ends", rebuild.run()).await;
         assert!(rebuilt.is_ok(), "{rebuilt:?}");
         accepted(&store, request("1", number + 2)).await;
@@ -176,7 +178,9 @@ impl Projection for Fragile {
 
 pub(super) async fn one_with_which_its_code_panics_costs_its_key(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let row = async |account: &str| read_row::<Fragile>(&*sink, &stream(account).to_string()).await;
+    let row = async |account: &str| {
+        read_row::<Fragile>(with_models(&store, &sink), &stream(account).to_string()).await
+    };
     accounts_paid(&store, &["1", "2"], 11..=14).await;
     let mut parking = parking(&store, &sink, Fragile);
     caught_up(&mut parking).await;

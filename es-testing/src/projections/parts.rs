@@ -18,6 +18,11 @@ pub(super) type Sink = Arc<dyn ProjectionSink>;
 
 pub(super) const TTL: Duration = Duration::from_secs(30);
 
+/// One handle of both.
+pub(super) fn with_models(store: &Store, sink: &Sink) -> es_core::Store {
+    es_core::Store::from(store.clone()).with_models(sink.clone())
+}
+
 /// A claim of the active model of `totals`.
 pub(super) fn claim(holder: &str) -> Claim {
     claim_of("totals", holder)

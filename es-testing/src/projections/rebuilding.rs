@@ -25,7 +25,7 @@ use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 use crate::wrapper::{Wrapped, Wrapper};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
-    Rebuild::new(store.clone(), sink.clone(), Doubled)
+    Rebuild::new(with_models(store, sink), Doubled)
         .slices(3)
         .batches(BatchLimit::events(4))
         .holder("rebuild")
@@ -87,7 +87,7 @@ pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixt
     caught_up(&mut runner).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
     // one that cannot be divided, and that never ran
-    let crossing = Rebuild::new(store.clone(), sink.clone(), Crossing).slices(4);
+    let crossing = Rebuild::new(with_models(&store, &sink), Crossing).slices(4);
     rebuilt(crossing.batches(BatchLimit::events(3))).await;
     assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
 }
@@ -198,7 +198,8 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
     let filled = soon("a shadow is filled", rebuild.fill()).await;
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the old model is served");
-    let changes: Vec<_> = match differences(&*sink, "seen").try_collect().await {
+    let changes: Vec<_> = match differences(with_models(&store, &sink), "seen").try_collect().await
+    {
         Ok(changes) => changes,
         Err(error) => panic!("listing the differences failed: {error}"),
     };
@@ -218,7 +219,7 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
         lives(&store, Doubled).await,
         "what was appended since is in it"
     );
-    let gone = differences(&*sink, "seen").try_collect::<Vec<_>>().await;
+    let gone = differences(with_models(&store, &sink), "seen").try_collect::<Vec<_>>().await;
     assert!(matches!(gone, Err(SinkError::NoModel { .. })), "nothing to compare, but: {gone:?}");
 }
 
@@ -246,7 +247,7 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
     let rebuild =
-        || Rebuild::new(store.clone(), sink.clone(), Seen(bad.clone())).slices(2).holder("rebuild");
+        || Rebuild::new(with_models(&store, &sink), Seen(bad.clone())).slices(2).holder("rebuild");
     match soon("a rebuild stops", rebuild().run()).await {
         Err(RebuildError::Stopped { projection, cause }) => {
             assert_eq!((projection.as_str(), cause.kind()), ("seen", TroubleKind::Poison));

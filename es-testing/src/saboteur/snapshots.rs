@@ -272,34 +272,53 @@ fn of_snapshots(name: &'static str, clause: u32, sin: fn(Sins) -> Sins) -> Sabot
     Saboteur {
         name,
         clause: Clause::SnapshotStore(clause),
-        sabotage: Box::new(move |healthy: Healthy| {
-            let sinner = |snapshots: Snapshots| -> Snapshots {
-                Arc::new(sin(Sins {
-                    snapshots,
-                    events: healthy.events.clone(),
-                    saved: Mutex::default(),
-                    latest: |snapshots, stream, up_to| {
-                        Box::pin(async move { snapshots.latest_snapshot(&stream, up_to).await })
-                    },
-                    save: |sinner, snapshot| sinner.snapshots.save_snapshot(snapshot),
-                    delete: |sinner, stream| {
-                        Box::pin(async move { sinner.snapshots.delete_snapshots(&stream).await })
-                    },
-                    prune: |sinner, stream, keep| {
-                        Box::pin(
-                            async move { sinner.snapshots.prune_snapshots(&stream, keep).await },
-                        )
-                    },
-                    list: |all| all,
-                    tail: |_| {},
-                }))
-            };
-            Stores {
-                snapshots: healthy.snapshots.clone().map(sinner),
-                events: healthy.events.clone(),
-            }
+        sabotage: Box::new(move |healthy: Healthy| Stores {
+            snapshots: sinning(&healthy, sin),
+            events: healthy.events,
         }),
     }
+}
+
+/// Those of the healthy store, if it has any, with a sin.
+fn sinning(healthy: &Healthy, sin: fn(Sins) -> Sins) -> Option<Snapshots> {
+    Some(Arc::new(sin(Sins {
+        snapshots: healthy.snapshots.clone()?,
+        events: healthy.events.clone(),
+        saved: Mutex::default(),
+        latest: |snapshots, stream, up_to| {
+            Box::pin(async move { snapshots.latest_snapshot(&stream, up_to).await })
+        },
+        save: |sinner, snapshot| sinner.snapshots.save_snapshot(snapshot),
+        delete: |sinner, stream| {
+            Box::pin(async move { sinner.snapshots.delete_snapshots(&stream).await })
+        },
+        prune: |sinner, stream, keep| {
+            Box::pin(async move { sinner.snapshots.prune_snapshots(&stream, keep).await })
+        },
+        list: |all| all,
+        tail: |_| {},
+    })))
+}
+
+/// Those of another store, in which nothing that is kept here is found.
+pub(super) fn elsewhere(healthy: &Healthy) -> Option<Snapshots> {
+    sinning(healthy, |sinner| Sins {
+        latest: |snapshots, stream, up_to| {
+            Box::pin(async move {
+                let found = snapshots.latest_snapshot(&of_another_store(&stream), up_to).await?;
+                Ok(found.map(|found| Snapshot { stream, ..found }))
+            })
+        },
+        save: |sinner, mut snapshot| {
+            snapshot.stream = of_another_store(&snapshot.stream);
+            Box::pin(async move { sinner.snapshots.save_snapshot(snapshot).await })
+        },
+        ..sinner
+    })
+}
+
+fn of_another_store(stream: &StreamId) -> StreamId {
+    StreamId::new("elsewhere", stream.aggregate_id()).unwrap_or_else(|_| stream.clone())
 }
 
 /// Keeps snapshots as these functions do.

@@ -71,7 +71,8 @@ impl ProjectionFixture for Kept {
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {
-        let rows = all_rows(&self.store, HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows =
+            all_rows(self.store.clone(), HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
         let rows = rows.expect("the model is there").into_iter();
         rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
     }

@@ -62,8 +62,8 @@ fn the_contract_names_the_scenarios_and_no_others() {
 fn every_clause_has_a_scenario_and_a_saboteur() {
     let clauses = clauses();
     let of_events = clauses.iter().filter(|(clause, _)| matches!(clause, Clause::EventStore(_)));
-    assert_eq!(of_events.count(), 23, "a clause without scenarios, or a new one");
-    assert_eq!(clauses.len(), 33, "a clause without scenarios, or a new one");
+    assert_eq!(of_events.count(), 24, "a clause without scenarios, or a new one");
+    assert_eq!(clauses.len(), 34, "a clause without scenarios, or a new one");
     let saboteurs = all();
     let names: BTreeSet<_> = saboteurs.iter().map(|saboteur| saboteur.name).collect();
     assert_eq!(names.len(), saboteurs.len(), "every saboteur has a name of its own");

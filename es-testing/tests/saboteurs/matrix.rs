@@ -1,15 +1,16 @@
 //! The suite against saboteurs of a memory store.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::{EventStore, Limits, SnapshotStore};
+use es_core::{Capabilities, EventStore, Limits, SnapshotStore, StoreIdentity};
 use es_memory::MemoryStore;
 use es_testing::checker::WriteOrder;
 use es_testing::contract::{Ability, Outcome, SCENARIOS, Scenario, TimeLimits, run_all, run_one};
 use es_testing::saboteur::{Clause, Sabotaged, Saboteur, all};
+use es_testing::wrapper::{Store, Wrapped, Wrapper};
 use es_testing::{Fixture, ManualClock};
 use futures_util::future::BoxFuture;
 
@@ -22,6 +23,8 @@ const HARMLESS: &[(&str, &str)] = &[];
 /// The memory store, as if it were on a disk: what was written outlives its opening.
 pub(crate) struct Kept {
     store: MemoryStore,
+    /// Of this opening.
+    identity: Mutex<StoreIdentity>,
     clock: ManualClock,
     limits: Limits,
 }
@@ -36,14 +39,20 @@ impl Kept {
         limits.metadata_bytes = 4 * KIB;
         limits.append_bytes = 80 * KIB;
         limits.depth = 16;
-        Self { store: MemoryStore::with(Arc::new(clock.clone()), limits), clock, limits }
+        let store = MemoryStore::with(Arc::new(clock.clone()), limits);
+        Self { store, identity: Mutex::new(StoreIdentity::new()), clock, limits }
+    }
+
+    fn identity(&self) -> MutexGuard<'_, StoreIdentity> {
+        self.identity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Fixture for Kept {
     fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.store.clone())
+        let identity = self.identity().clone();
+        Arc::new(Wrapped(Opened { inner: Arc::new(self.store.clone()), identity }))
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
@@ -63,7 +72,25 @@ impl Fixture for Kept {
     }
 
     async fn reopen(&self) -> bool {
+        *self.identity() = StoreIdentity::new();
         true
+    }
+}
+
+/// The store as it is open.
+struct Opened {
+    inner: Store,
+    identity: StoreIdentity,
+}
+
+impl Wrapper for Opened {
+    fn inner(&self) -> &Store {
+        &self.inner
+    }
+
+    fn capabilities(&self, mut inner: Capabilities) -> Capabilities {
+        inner.identity = self.identity.clone();
+        inner
     }
 }
 

@@ -1,6 +1,6 @@
 //! The suite over a store whose writers overlap: it asks for no more than the contract.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use es_core::{EventStore, Limits, SnapshotStore};
@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use super::slow::{Draws, SlowStore};
 
 struct Slow {
-    store: SlowStore,
+    store: Mutex<SlowStore>,
     snapshots: MemoryStore,
     clock: ManualClock,
     write_order: WriteOrder,
@@ -23,17 +23,21 @@ impl Slow {
     fn made(write_order: WriteOrder, draws: Draws) -> BoxFuture<'static, Box<dyn Fixture>> {
         let clock = ManualClock::new();
         let memory = MemoryStore::with_clock(Arc::new(clock.clone()));
-        let store = SlowStore::new(memory.clone(), Limits::default(), draws);
+        let store = Mutex::new(SlowStore::new(memory.clone(), Limits::default(), draws));
         Box::pin(async move {
             Box::new(Self { store, snapshots: memory, clock, write_order }) as Box<dyn Fixture>
         })
+    }
+
+    fn open_now(&self) -> MutexGuard<'_, SlowStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Fixture for Slow {
     fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.store.clone())
+        Arc::new(self.open_now().clone())
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
@@ -53,6 +57,8 @@ impl Fixture for Slow {
     }
 
     async fn reopen(&self) -> bool {
+        let mut store = self.open_now();
+        *store = store.reopened();
         true
     }
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, EventId, EventReference, EventStore, IdempotencyKey,
-    Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId,
-    StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, EventId, EventReference, EventStore,
+    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
+    StoreError, StoreIdentity, StreamId, StreamPage,
 };
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
@@ -17,7 +17,7 @@ use tokio::task::yield_now;
 
 /// Keeps everything in a memory store and gives positions of its own, before it writes.
 #[derive(Clone)]
-pub(crate) struct SlowStore(Arc<Shared>);
+pub(crate) struct SlowStore(Arc<Shared>, StoreIdentity);
 
 /// How an append gets its positions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,13 +160,19 @@ impl SlowStore {
             looked: 0,
             frontier: 0,
         };
-        Self(Arc::new(Shared {
+        let shared = Shared {
             draws,
             limits,
             state: Mutex::new(state),
             streams: Mutex::default(),
             ended: watch::Sender::new(0),
-        }))
+        };
+        Self(Arc::new(shared), StoreIdentity::new())
+    }
+
+    /// The same data in another opening.
+    pub(crate) fn reopened(&self) -> Self {
+        Self(self.0.clone(), StoreIdentity::new())
     }
 
     async fn begin(&self, request: &AppendRequest) -> UnderWay {
@@ -278,5 +284,11 @@ impl EventStore for SlowStore {
             }
             ended.changed().await.expect("the store keeps the sender");
         }
+    }
+
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        let snapshots = Arc::new(self.0.state().store.clone());
+        // whose events have other positions
+        Capabilities::of(self.1.clone(), "slow").snapshots(snapshots).through_a_layer()
     }
 }

@@ -68,8 +68,7 @@ async fn a_new_alias_marks_the_models_that_select_its_kind_as_changed() {
         assert_eq!(print(&before) != print(&after), is_changed, "{before:?}, {after:?}");
         let store = Arc::new(MemoryStore::new());
         let caught_up = async |filter| {
-            let mut runner =
-                Runner::new(store.clone(), store.clone()).projection(Selecting(filter));
+            let mut runner = Runner::new(store.clone()).projection(Selecting(filter));
             let ended = runner.catch_up().await;
             runner.release().await;
             ended.map_err(|error| error.stopped[0].cause.kind())

@@ -151,7 +151,7 @@ async fn a_command_answers_what_a_load_gives() {
 async fn a_float_stays_a_float_whatever_its_size() {
     let store = Arc::new(MemoryStore::new());
     let plain: Repository<Meter> = Repository::new(store.clone());
-    let kept = plain.clone().with_snapshots(store.clone(), 1);
+    let kept = plain.clone().snapshot_every(1);
     for power in -30..40 {
         for amount in [Amount::Float(10_f64.powi(power)), Amount::Int(1 << power.max(0))] {
             let event = MeterEvent::AmountRead { amount: amount.clone() };
@@ -206,7 +206,7 @@ async fn what_is_unreadable_is_not_copied_into_an_event_as_null() {
 async fn a_state_that_would_not_come_back_is_not_kept() {
     let store = Arc::new(MemoryStore::new());
     let meters: Repository<Meter> = Repository::new(store.clone());
-    let meters = meters.with_snapshots(store.clone(), 1);
+    let meters = meters.snapshot_every(1);
     let mut kept = Vec::new();
     let note = MeterEvent::AnythingNoted { note: json!(1) };
     let rest = |name: &str| BTreeMap::from([(name.to_owned(), json!(5))]);

@@ -96,7 +96,7 @@ async fn filled() -> Arc<MemoryStore> {
 }
 
 fn runner(store: &Arc<MemoryStore>, projection: &Chained, limit: BatchLimit) -> Runner {
-    Runner::new(store.clone(), store.clone())
+    Runner::new(store.clone())
         .batches(limit)
         .projection_with(projection.clone(), FailurePolicy::park_key())
 }
@@ -134,7 +134,7 @@ async fn expected(store: &MemoryStore, until: Position) -> BTreeMap<String, (u64
 #[tokio::test]
 async fn many_pages_are_folded_once_whatever_bounds_a_commit() {
     let store = filled().await;
-    let whole = live(&*store, Chained::default()).await.unwrap();
+    let whole = live(store.clone(), Chained::default()).await.unwrap();
     let limits = [
         WIDE,
         BatchLimit { events: 4_500, ..WIDE },
@@ -175,7 +175,7 @@ async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
         let served = rows(&store).await;
 
         for slices in [1, 2] {
-            Rebuild::new(store.clone(), store.clone(), Chained::strict())
+            Rebuild::new(store.clone(), Chained::strict())
                 .policy(FailurePolicy::park_key())
                 .batches(limit)
                 .slices(slices)
@@ -193,8 +193,7 @@ async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
 #[tokio::test]
 async fn what_stops_a_projection_pages_later_leaves_what_stands_before_it() {
     let store = filled().await;
-    let mut runner =
-        Runner::new(store.clone(), store.clone()).batches(WIDE).projection(Chained::strict());
+    let mut runner = Runner::new(store.clone()).batches(WIDE).projection(Chained::strict());
     let error = runner.catch_up().await.unwrap_err();
     assert!(error.to_string().contains("it is poison"), "{error}");
     let before = Position::from_sequence(POISON - 1);
@@ -286,7 +285,7 @@ impl Projection for Limited {
 async fn what_cannot_be_written_is_parked_from_the_first_event_on_and_found_soon() {
     let store = filled().await;
     let projection = Limited::default();
-    Runner::new(store.clone(), store.clone())
+    Runner::new(store.clone())
         .batches(WIDE)
         .projection_with(projection.clone(), FailurePolicy::park_key())
         .catch_up()

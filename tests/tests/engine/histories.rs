@@ -7,9 +7,9 @@ use es_core::projection::{
     ApplyError, FailurePolicy, Projection, ProjectionSink, Runner, TroubleKind,
 };
 use es_core::{
-    AppendError, AppendRequest, Appended, Environment, EventFilter, EventStore, ExpectedVersion,
-    IdempotencyKey, LogPage, NewEvent, Payload, Position, ReadLog, ReadStream, RecordedEvent,
-    StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, Environment, EventFilter, EventStore,
+    ExpectedVersion, IdempotencyKey, LogPage, NewEvent, Payload, Position, ReadLog, ReadStream,
+    RecordedEvent, Store, StoreError, StreamId, StreamPage,
 };
 use es_memory::MemoryStore;
 
@@ -35,8 +35,8 @@ impl Projection for Counted {
     }
 }
 
-fn runner(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Runner {
-    Runner::new(store, sink).projection_with(Counted, FailurePolicy::park_key())
+fn runner(store: impl Into<Store>, sink: Arc<dyn ProjectionSink>) -> Runner {
+    Runner::new(store.into().with_models(sink)).projection_with(Counted, FailurePolicy::park_key())
 }
 
 async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
@@ -53,14 +53,13 @@ async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
 async fn a_runner_stops_when_its_log_becomes_another_history() {
     let (before, restored) = (MemoryStore::new(), MemoryStore::new());
     append(&before, "account/1", &["paid", "paid", "paid"]).await;
-    let mut first = runner(Arc::new(before.clone()), Arc::new(before.clone()));
+    let mut first = runner(before.clone(), Arc::new(before.clone()));
     first.catch_up().await.unwrap();
     first.release().await;
     // models of the one, events of the other: fewer of them, and then more
     for count in [2, 5] {
         append(&restored, "account/1", &vec!["paid"; count]).await;
-        let sink = Arc::new(before.clone());
-        let mut runner = runner(Arc::new(restored.clone()), sink);
+        let mut runner = runner(restored.clone(), Arc::new(before.clone()));
         for _ in 0..2 {
             let stopped = runner.catch_up().await.unwrap_err().stopped;
             let reason = stopped[0].cause.to_string();
@@ -117,5 +116,9 @@ impl EventStore for Swapped {
 
     async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
         self.now().wait_past(position).await
+    }
+
+    fn capabilities(self: Arc<Self>) -> Capabilities {
+        Arc::new(self.now()).capabilities().through_a_layer()
     }
 }

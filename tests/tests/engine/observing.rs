@@ -12,11 +12,12 @@ use es_core::projection::{
     health,
 };
 use es_core::{
-    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    RecordedEvent, StoreError,
+    AppendRequest, Capabilities, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent,
+    Payload, RecordedEvent, Store, StoreError,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
+use es_testing::wrapper::{Wrapped, Wrapper};
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Recorder, SharedString, Unit};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -57,8 +58,7 @@ async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
 }
 
 fn runner(store: &MemoryStore, clock: &ManualClock) -> Runner {
-    let shared = Arc::new(store.clone());
-    Runner::new(shared.clone(), shared)
+    Runner::new(store.clone())
         .environment(Environment::default().with_clock(clock.clone()))
         .projection_with(Counted, FailurePolicy::park_key())
 }
@@ -122,7 +122,7 @@ async fn metrics_tell_what_was_taken_and_what_is_left() {
     runner.catch_up().await.unwrap();
     append(&store, "account/1", &["paid", "paid", "paid"]).await;
     clock.step(Duration::from_secs(4));
-    let asked = health(&store, &store, &clock, &Definition::of(Counted), None).await.unwrap();
+    let asked = health(store.clone(), &clock, &Definition::of(Counted)).await.unwrap();
     assert_eq!((asked.lag.events, asked.waiting), (3, 2));
     assert_eq!(kept.read("es.projection.events"), Some(4));
     assert_eq!(kept.read("es.projection.batch.duration"), Some(1));
@@ -194,6 +194,19 @@ impl LogBlockers for Importer {
     }
 }
 
+/// A store that knows of this.
+struct HeldBack(Arc<dyn EventStore>);
+
+impl Wrapper for HeldBack {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.0
+    }
+
+    fn capabilities(&self, inner: Capabilities) -> Capabilities {
+        inner.blockers(Arc::new(Importer))
+    }
+}
+
 #[tokio::test]
 async fn a_writer_that_holds_the_log_back_is_named() {
     let clock = ManualClock::new();
@@ -202,7 +215,8 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
     let definition = Definition::of(Counted);
-    let ask = async || health(&store, &store, &clock, &definition, Some(&Importer)).await.unwrap();
+    let held_back = Store::from(Wrapped(HeldBack(Arc::new(store.clone()))));
+    let ask = async || health(&held_back, &clock, &definition).await.unwrap();
     let asked = ask().await;
     assert_eq!(asked.state, HealthState::BlockedByWriter);
     assert_eq!(asked.state.to_string(), "blocked by a writer");
@@ -233,7 +247,7 @@ async fn the_rate_is_told_with_the_lease() {
     let asked = handle.health().await.unwrap().remove(0);
     assert_eq!((asked.rate, asked.state), (Some(4.0), HealthState::Idle));
     let definition = Definition::of(Counted);
-    let ask = async || health(&store, &store, &clock, &definition, None).await.unwrap().rate;
+    let ask = async || health(store.clone(), &clock, &definition).await.unwrap().rate;
     assert_eq!(ask().await, Some(4.0), "any process is told the same");
     clock.step(Duration::from_secs(11));
     runner.catch_up().await.unwrap();

@@ -13,7 +13,7 @@ use es_core::projection::{
 };
 use es_core::{
     AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    Position, RecordedEvent, StoreError, StoreErrorKind,
+    Position, RecordedEvent, Store, StoreError, StoreErrorKind,
 };
 use es_memory::MemoryStore;
 use tokio::time::{Instant, timeout};
@@ -203,7 +203,7 @@ async fn filled() -> Arc<MemoryStore> {
 
 /// One of the same name takes the lease over at once.
 fn runner(store: &Arc<MemoryStore>, sink: Arc<dyn ProjectionSink>) -> Runner {
-    let runner = Runner::new(store.clone(), sink).holder("one");
+    let runner = Runner::new(Store::from(store.clone()).with_models(sink)).holder("one");
     runner.batches(BatchLimit::events(100_000)).projection(Last)
 }
 

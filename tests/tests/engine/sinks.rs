@@ -9,7 +9,7 @@ use es_core::projection::{
 };
 use es_core::{
     AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    RecordedEvent, Retry, StoreErrorKind,
+    RecordedEvent, Retry, Store, StoreErrorKind,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -50,12 +50,17 @@ async fn stored() -> (Arc<MemoryStore>, FaultSink) {
 
 const LEASE: Duration = Duration::from_secs(10);
 
+/// The store, with its models behind the faults.
+fn faulty(store: &Arc<MemoryStore>, faults: &FaultSink) -> Store {
+    Store::from(store.clone()).with_models(faults.sink())
+}
+
 fn runner(store: &Arc<MemoryStore>, faults: &FaultSink) -> Runner {
-    Runner::new(store.clone(), faults.sink()).holder("one").lease(LEASE).projection(Counted)
+    Runner::new(faulty(store, faults)).holder("one").lease(LEASE).projection(Counted)
 }
 
 async fn counted(store: &MemoryStore) -> Option<u64> {
-    read_row::<Counted>(store, "account/1").await.ok().flatten()
+    read_row::<Counted>(store.clone(), "account/1").await.ok().flatten()
 }
 
 const CALLS: [SinkCall; 4] =
@@ -110,7 +115,7 @@ fn ends_within_grace(stopped: Instant, what: &str) {
 fn rebuild(store: &Arc<MemoryStore>, faults: &FaultSink) -> Rebuild {
     let backoff =
         Retry { retries: 0, base: Duration::from_millis(10), longest: Duration::from_secs(1) };
-    Rebuild::new(store.clone(), faults.sink(), Counted).holder("one").lease(LEASE).backoff(backoff)
+    Rebuild::new(faulty(store, faults), Counted).holder("one").lease(LEASE).backoff(backoff)
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +175,7 @@ async fn a_rebuild_whose_lease_cannot_be_kept_ends_and_gives_it_back() {
         }
         assert!(began.elapsed() <= LEASE * 4, "{kind:?}: {:?}", began.elapsed());
         // at once, under another name
-        let another = Rebuild::new(store.clone(), store.clone(), Counted).holder("another");
+        let another = Rebuild::new(store.clone(), Counted).holder("another");
         another.run().await.unwrap();
         assert_eq!(counted(&store).await, Some(3));
     }

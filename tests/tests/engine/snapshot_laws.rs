@@ -1,13 +1,10 @@
 //! A kept state and its tail equal replay at every version, whatever was kept and removed before.
 
-use std::sync::Arc;
-
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    Aggregate, PageLimit, Payload, Repository, Snapshot, SnapshotStore, Snapshotted, StreamVersion,
-    Timestamp, fold,
+    Aggregate, PageLimit, Payload, Repository, Snapshot, SnapshotStore, Snapshotted, Store,
+    StreamVersion, Timestamp, fold,
 };
-use es_memory::MemoryStore;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -63,14 +60,6 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The same store as its own snapshots, or another object for the same data.
-fn snapshots_of(store: &Arc<MemoryStore>, is_within: bool) -> Arc<dyn SnapshotStore> {
-    match is_within {
-        true => store.clone(),
-        false => Arc::new(MemoryStore::clone(store)),
-    }
-}
-
 async fn append<A>(accounts: &Repository<A>, from: u64, events: u64)
 where
     A: Aggregate<Id = String, Event = AccountEvent>,
@@ -94,14 +83,16 @@ where
     assert_eq!(accounts.load(&id("a")).await.unwrap().state, fold(&events));
 }
 
-async fn play(steps: &[Step], every: u64, page: usize, is_within: bool) {
-    let store = store();
-    let snapshots = snapshots_of(&store, is_within);
+/// The snapshots are the store's own, or the same data kept elsewhere.
+async fn play(steps: &[Step], every: u64, page: usize, is_own: bool) {
+    let snapshots = store();
+    let store = match is_own {
+        true => Store::from(snapshots.clone()),
+        false => Store::from(snapshots.clone()).with_snapshots(snapshots.clone()),
+    };
     let page = PageLimit::events(page);
-    let old = accounts(&store).with_page_limit(page);
-    let old = old.with_snapshots(snapshots.clone(), every);
-    let new = Repository::<Counted>::new(store.clone()).with_page_limit(page);
-    let new = new.with_snapshots(snapshots.clone(), every);
+    let old = Repository::<Account>::new(&store).with_page_limit(page).snapshot_every(every);
+    let new = Repository::<Counted>::new(&store).with_page_limit(page).snapshot_every(every);
     let mut count = 0;
     for step in steps {
         match step {
@@ -142,9 +133,9 @@ proptest! {
         steps in proptest::collection::vec(any_step(), 1..10),
         every in 1_u64..5,
         page in 1_usize..6,
-        is_within in any::<bool>(),
+        is_own in any::<bool>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        runtime.block_on(play(&steps, every, page, is_within));
+        runtime.block_on(play(&steps, every, page, is_own));
     }
 }

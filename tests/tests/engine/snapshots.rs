@@ -1,17 +1,16 @@
 //! Snapshots never change an answer, and they save work.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::snapshot::{Pruned, prune_all};
 use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, IdempotencyKey, LogPage,
-    NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream, Repository, Snapshot,
-    SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted, StoreError, StoreErrorKind,
-    StreamId, StreamPage, StreamVersion, Timestamp,
+    AppendRequest, EventStore, ExpectedVersion, NewEvent, PageLimit, Payload, ReadStream,
+    Repository, Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted, Store,
+    StoreError, StoreErrorKind, StreamId, StreamVersion, Timestamp,
 };
 use es_memory::MemoryStore;
 
@@ -19,10 +18,15 @@ use super::account::*;
 
 /// A repository that keeps a state each three events.
 fn snapshotting(store: &Arc<MemoryStore>) -> Repository<Account> {
-    accounts(store).with_snapshots(store.clone(), 3)
+    accounts(store).snapshot_every(3)
 }
 
-async fn deposit(accounts: &Repository<Account>, times: usize) {
+/// Accounts whose states are kept elsewhere.
+fn beside(store: &Arc<MemoryStore>, elsewhere: Arc<dyn SnapshotStore>) -> Repository<Account> {
+    Repository::new(Store::from(store.clone()).with_snapshots(elsewhere))
+}
+
+pub(super) async fn deposit(accounts: &Repository<Account>, times: usize) {
     for _ in 0..times {
         accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
     }
@@ -32,7 +36,7 @@ async fn kept(store: &MemoryStore) -> Option<Snapshot> {
     store.latest_snapshot(&stream("a"), StreamVersion::MAX).await.unwrap()
 }
 
-async fn keep(store: &MemoryStore, version: u64, schema: String, state: Payload) {
+pub(super) async fn keep(store: &MemoryStore, version: u64, schema: String, state: Payload) {
     let (version, taken_at) = (StreamVersion::new(version), Timestamp::EPOCH);
     let read = ReadStream::new(stream("a")).from_version(version).to_version(version);
     let page = store.read_stream(&read).await.unwrap();
@@ -125,12 +129,20 @@ impl SnapshotStore for Locked {
     ) -> Result<Vec<SnapshotSummary>, StoreError> {
         std::future::pending().await
     }
+    async fn latest_with_tail(
+        &self,
+        _: &StreamId,
+        _: StreamVersion,
+        _: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        std::future::pending().await
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn locked_snapshots_hold_up_neither_loads_nor_the_end() {
     let (events, locked) = (store(), Arc::new(Locked::default()));
-    let accounts = accounts(&events).with_snapshots(locked.clone(), 1);
+    let accounts = beside(&events, locked.clone()).snapshot_every(1);
     let work = async {
         deposit(&accounts, 500).await;
         assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 500);
@@ -171,8 +183,16 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
         ) -> Result<Vec<SnapshotSummary>, StoreError> {
             std::future::pending().await
         }
+        async fn latest_with_tail(
+            &self,
+            _: &StreamId,
+            _: StreamVersion,
+            _: PageLimit,
+        ) -> Result<Option<SnapshotAndTail>, StoreError> {
+            std::future::pending().await
+        }
     }
-    let accounts = accounts(&store()).with_snapshots(Arc::new(Stuck), 1);
+    let accounts = beside(&store(), Arc::new(Stuck)).snapshot_every(1);
     // more than can wait
     for number in 0..1_200 {
         let account = id(&number.to_string());
@@ -182,18 +202,15 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
     assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 20);
 }
 
-/// A repository whose snapshots are kept beside its store, or by the very object that is its store.
-fn reading(store: &Arc<MemoryStore>, is_within: bool) -> Repository<Account> {
-    let snapshots: Arc<dyn SnapshotStore> = match is_within {
-        true => store.clone(),
-        false => Arc::new(MemoryStore::clone(store)),
-    };
-    accounts(store).with_snapshots(snapshots, 0)
+/// A repository whose snapshots are its store's own, or kept beside it.
+fn reading(store: &Arc<MemoryStore>, is_own: bool) -> Repository<Account> {
+    let accounts = if is_own { accounts(store) } else { beside(store, store.clone()) };
+    accounts.snapshot_every(0)
 }
 
 #[tokio::test]
 async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
-    for is_within in [false, true] {
+    for is_own in [false, true] {
         let store = store();
         deposit(&accounts(&store), 5).await;
         let keep_wrong = async || {
@@ -201,7 +218,7 @@ async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
             keep(&store, 3, Account::fingerprint(), wrong).await;
         };
         keep_wrong().await;
-        let unchecked = reading(&store, is_within);
+        let unchecked = reading(&store, is_own);
         let accounts = unchecked.clone().checked_one_in(3.try_into().unwrap());
         // every clone counts the same loads
         let clone = accounts.clone();
@@ -229,126 +246,22 @@ async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
 }
 
 #[tokio::test]
-async fn the_order_of_with_snapshots_and_checked_one_in_does_not_matter() {
+async fn the_order_of_snapshot_every_and_checked_one_in_does_not_matter() {
     let store = store();
     deposit(&accounts(&store), 3).await;
     let wrong = Payload::of(&Account { balance: 1000 }).unwrap();
     keep(&store, 3, Account::fingerprint(), wrong).await;
     let accounts = accounts(&store).checked_one_in(1.try_into().unwrap());
-    let accounts = accounts.with_snapshots(store.clone(), 0);
+    let accounts = accounts.snapshot_every(0);
     assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 3);
     assert_eq!(accounts.snapshot_checks().different, 1);
-}
-
-/// Counts what a load asks for.
-struct Asked {
-    inner: MemoryStore,
-    calls: Mutex<Vec<&'static str>>,
-}
-
-impl Asked {
-    fn note(&self, call: &'static str) -> &MemoryStore {
-        self.calls.lock().unwrap().push(call);
-        &self.inner
-    }
-}
-
-#[async_trait]
-impl EventStore for Asked {
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.inner.append(request).await
-    }
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.inner.find_append(stream, key).await
-    }
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.note("read_stream").read_stream(read).await
-    }
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.inner.read_log(read).await
-    }
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.inner.end_of_log().await
-    }
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.inner.wait_past(position).await
-    }
-}
-
-#[async_trait]
-impl SnapshotStore for Asked {
-    async fn latest_snapshot(
-        &self,
-        stream: &StreamId,
-        up_to: StreamVersion,
-    ) -> Result<Option<Snapshot>, StoreError> {
-        self.note("latest_snapshot").latest_snapshot(stream, up_to).await
-    }
-    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
-        self.inner.save_snapshot(snapshot).await
-    }
-    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
-        self.inner.delete_snapshots(stream).await
-    }
-    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
-        self.inner.prune_snapshots(stream, keep).await
-    }
-    async fn list_snapshots(
-        &self,
-        after: Option<&SnapshotSummary>,
-        limit: usize,
-    ) -> Result<Vec<SnapshotSummary>, StoreError> {
-        self.inner.list_snapshots(after, limit).await
-    }
-    async fn latest_with_tail(
-        &self,
-        stream: &StreamId,
-        up_to: StreamVersion,
-        limit: PageLimit,
-    ) -> Result<Option<SnapshotAndTail>, StoreError> {
-        self.note("latest_with_tail").latest_with_tail(stream, up_to, limit).await
-    }
-}
-
-#[tokio::test]
-async fn the_tail_comes_with_the_snapshot_only_from_the_object_that_holds_the_events() {
-    let memory = store();
-    deposit(&accounts(&memory), 5).await;
-    let state = Payload::of(&Account { balance: 1000 }).unwrap();
-    keep(&memory, 3, Account::fingerprint(), state.clone()).await;
-    let asked = || Arc::new(Asked { inner: MemoryStore::clone(&memory), calls: Mutex::default() });
-    let (store, other) = (asked(), asked());
-    let repository = Repository::<Account>::new(store.clone());
-    let within = repository.clone().with_snapshots(store.clone(), 0);
-    let beside = repository.with_snapshots(other.clone(), 0);
-    let calls = |store: &Asked| std::mem::take(&mut *store.calls.lock().unwrap());
-
-    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 1002);
-    assert_eq!(calls(&store), ["latest_with_tail"]);
-    assert_eq!(beside.load(&id("a")).await.unwrap().state.balance, 1002);
-    assert_eq!((calls(&store), calls(&other)), (vec!["read_stream"], vec!["latest_snapshot"]));
-    // a whole stream in one call, too, and pages after the first as ever
-    assert_eq!(within.load(&id("b")).await.unwrap().version, StreamVersion::EMPTY);
-    assert_eq!(calls(&store), ["latest_with_tail"]);
-    let paged = within.clone().with_page_limit(PageLimit::events(1));
-    assert_eq!(paged.load(&id("a")).await.unwrap().state.balance, 1002);
-    // the first page has the last event of the snapshot, which tells that it is of this history
-    assert_eq!(calls(&store), ["latest_with_tail", "read_stream", "read_stream"]);
-    // what cannot be used is replayed over
-    keep(&memory, 4, "account r0".to_owned(), state).await;
-    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 5);
-    assert_eq!(calls(&store), ["latest_with_tail", "read_stream"]);
 }
 
 #[tokio::test]
 async fn a_state_of_events_that_were_restored_is_ignored_once_the_stream_has_grown_past_it() {
     let (before, restored) = (store(), store());
     let kept = Arc::new(MemoryStore::new());
-    let keeping = |store| accounts(store).with_snapshots(kept.clone(), 5);
+    let keeping = |store| beside(store, kept.clone()).snapshot_every(5);
     let old = keeping(&before);
     for _ in 0..5 {
         old.update(&id("a"), |account| account.deposit(100)).await.unwrap();

@@ -71,7 +71,7 @@ async fn deposit_against(
 fn without_a_runtime_commands_retry_and_no_state_is_kept() {
     let store = store();
     let environment = Environment::default().with_jitter(Half);
-    let accounts = accounts(&store).with_snapshots(store.clone(), 1).with_environment(environment);
+    let accounts = accounts(&store).snapshot_every(1).with_environment(environment);
     let retry = Retry::times(3);
     let began = Instant::now();
     assert_eq!(block_on(deposit_against(&accounts, &store, 3, retry)), 31);
@@ -163,8 +163,8 @@ async fn states_are_kept_by_the_tasks_of_the_environment() {
     }
     let store = store();
     let alone = Environment::default().with_runtime(Alone(ManualRuntime::new()));
-    let keeping = accounts(&store).with_snapshots(store.clone(), 1);
-    let before = accounts(&store).with_environment(alone.clone()).with_snapshots(store.clone(), 1);
+    let keeping = accounts(&store).snapshot_every(1);
+    let before = accounts(&store).with_environment(alone.clone()).snapshot_every(1);
     let after = keeping.clone().with_environment(alone);
     let deposit = async |accounts: &Repository<Account>| {
         accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();

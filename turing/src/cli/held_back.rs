@@ -8,7 +8,7 @@ use crate::store::Store;
 
 /// Says on standard error who holds the log back, if somebody does.
 pub(super) async fn warn(store: &Store) {
-    let Some(blockers) = store.log_blockers() else { return };
+    let Some(blockers) = &store.events.capabilities().blockers else { return };
     // what is wrong with the store is told by the command itself
     if let Ok(Some(blocker)) = blockers.blocker().await {
         tell(format_args!(

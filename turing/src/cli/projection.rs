@@ -200,7 +200,7 @@ pub(super) async fn execute(
 
 /// Who has the model that is served.
 async fn holder(store: &Store, name: &str) -> Result<Option<String>, Failure> {
-    let status = store.models.status(Some(name)).await?.into_iter().next();
+    let status = store.models()?.status(Some(name)).await?.into_iter().next();
     let holder = status.and_then(|status| status.active).and_then(|active| active.holder);
     Ok(holder.map(|holder| holder.name))
 }

@@ -323,11 +323,11 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
     let mut told = Vec::new();
     let kept = async {
         let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
-        let mut denied = Vec::new();
+        let (mut denied, models) = (Vec::new(), store.models()?);
         for definition in definitions(store) {
-            match store.models.acquire(&claim(&definition)).await {
+            match models.acquire(&claim(&definition)).await {
                 Ok(lease) => {
-                    store.models.release(&lease).await?;
+                    models.release(&lease).await?;
                     free.push(definition);
                 }
                 Err(SinkError::Held { projection, holder, expires_at }) => {

@@ -62,7 +62,10 @@ pub(super) async fn execute(args: SnapshotArgs, output: &mut Output) -> Result<V
         SnapshotCommand::Prune(args) => {
             let url = args.common.store()?;
             let store = Store::open(&url, Access::Existing).await?;
-            let pruned = prune_all(&*store.snapshots, args.keep).await;
+            let pruned = match store.snapshots() {
+                Ok(snapshots) => prune_all(&**snapshots, args.keep).await,
+                Err(error) => Err(error),
+            };
             store.close().await;
             let (pruned, keep) = (pruned?, args.keep);
             if args.common.json {
@@ -92,7 +95,7 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Ver
     let mut listed = table(&header, &[1, 3]);
     let mut count = 0_u64;
     loop {
-        let page = store.snapshots.list_snapshots(last.as_ref(), PAGE).await?;
+        let page = store.snapshots()?.list_snapshots(last.as_ref(), PAGE).await?;
         let mut is_last = page.len() < PAGE;
         for snapshot in page {
             if only.as_ref().is_some_and(|only| snapshot.stream != *only) {

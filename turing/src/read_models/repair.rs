@@ -51,15 +51,16 @@ impl From<StoreError> for RepairError {
 /// store; nothing was changed then.
 pub async fn repair_posting(store: &Store, posting: PostingId) -> Result<bool, RepairError> {
     let definition = Definition::of(PostingStates);
-    let lease = store.models.acquire(&claim(&definition)).await?;
+    let models = store.models()?;
+    let lease = models.acquire(&claim(&definition)).await?;
     let repaired = repair(store, &lease, posting).await;
     // a lease that is not given back expires
-    let _ = store.models.release(&lease).await;
+    let _ = models.release(&lease).await;
     repaired
 }
 
 async fn repair(store: &Store, lease: &Lease, posting: PostingId) -> Result<bool, RepairError> {
-    let (models, name) = (&store.models, lease.projection.as_str());
+    let (models, name) = (store.models()?, lease.projection.as_str());
     let stream = es_core::stream_of::<Posting>(&posting)
         .expect("a number that is a posting's id names a stream");
     let key = stream.to_string();

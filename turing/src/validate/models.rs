@@ -35,7 +35,7 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
     };
     let (rows, parked, from, to) = loop {
         let parked = parked(store).await?;
-        let rows = all_rows(&*store.models, name, Slot::Active).try_collect::<Vec<_>>().await?;
+        let rows = all_rows(&store.events, name, Slot::Active).try_collect::<Vec<_>>().await?;
         let Some(now) = active(store).await? else { return Ok(Vec::new()) };
         if now.generation == model.generation {
             break (rows, parked, model.checkpoint().position, now.checkpoint().position);
@@ -75,7 +75,7 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
 
 /// The model that is read, if there is one.
 async fn active(store: &Store) -> Result<Option<GenerationStatus>, SinkError> {
-    let status = store.models.status(Some(PostingStates::NAME)).await?;
+    let status = store.models()?.status(Some(PostingStates::NAME)).await?;
     Ok(status.into_iter().next().and_then(|status| status.active))
 }
 
@@ -92,7 +92,7 @@ async fn parked(store: &Store) -> Result<Parked, SinkError> {
     let mut out = Parked::default();
     let mut list = ListParked::default();
     loop {
-        let page = store.models.parked(PostingStates::NAME, Slot::Active, &list).await?;
+        let page = store.models()?.parked(PostingStates::NAME, Slot::Active, &list).await?;
         let Some(last) = page.last() else { return Ok(out) };
         list.after = Some(last.id());
         for entry in page {
@@ -163,7 +163,7 @@ fn waiting_finding(key: &str, (count, first): &(u64, ParkedEvent)) -> StoreFindi
 /// When the store fails.
 pub async fn validate_histories(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
     let mut findings = Vec::new();
-    for status in store.models.status(None).await? {
+    for status in store.models()?.status(None).await? {
         let name = status.projection;
         let Some(active) = status.active else { continue };
         match check_history(&*store.events, &name, active.checkpoint()).await {
@@ -200,7 +200,7 @@ fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
 /// When the store fails.
 pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
     let mut findings = Vec::new();
-    let mut rows = all_rows(&*store.models, P::NAME, Slot::Active);
+    let mut rows = all_rows(&store.events, P::NAME, Slot::Active);
     loop {
         let row = match rows.try_next().await {
             Ok(Some(row)) => row,
@@ -234,7 +234,7 @@ pub async fn validate_snapshots(store: &Store) -> Result<Vec<StoreFinding>, Stor
     let mut findings = Vec::new();
     let mut after: Option<SnapshotSummary> = None;
     loop {
-        let page = store.snapshots.list_snapshots(after.as_ref(), PAGE).await?;
+        let page = store.snapshots()?.list_snapshots(after.as_ref(), PAGE).await?;
         let Some(last) = page.last().cloned() else { return Ok(findings) };
         for kept in page.iter().filter(|kept| kept.stream.aggregate_type() == Posting::TYPE) {
             findings.extend(snapshot_finding(store, &repository, kept).await?);
@@ -287,7 +287,7 @@ async fn snapshot_finding(
             &kept.stream,
         )));
     }
-    let found = match store.snapshots.latest_snapshot(&kept.stream, kept.version).await {
+    let found = match store.snapshots()?.latest_snapshot(&kept.stream, kept.version).await {
         Err(error) if error.kind() == StoreErrorKind::Corrupt => {
             let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
             let finding =

@@ -89,15 +89,11 @@ impl Jitter for AtOnce {
 /// What was attempted: what completed, and what failed how often.
 type Attempts = Vec<(ConversationId, usize, BTreeMap<FailureType, usize>)>;
 
-async fn finish(
-    scene: &Scene,
-    events: Arc<dyn EventStore>,
-    memory: &Arc<MemoryStore>,
-) -> (Report, Attempts, Told) {
+async fn finish(scene: &Scene, events: Arc<dyn EventStore>) -> (Report, Attempts, Told) {
     let mut told = Told::default();
     let environment = Environment::default().with_jitter(AtOnce);
     let options = RunOptions { environment, timer: Jumping::new(), ..one_by_one() };
-    match scene.try_run(events, memory, options, &mut told).await {
+    match scene.try_run(events, options, &mut told).await {
         Ok(RunOutcome::Finished(report)) => {
             let conversations = report.conversations.iter();
             let attempts =
@@ -124,7 +120,7 @@ async fn a_store_that_is_away_for_a_time_from_any_call_on_changes_nothing_campai
     let is_full = std::env::var_os("ES_CAMPAIGN").is_some_and(|campaign| campaign == "full");
     let scene = Scene::new();
     let undisturbed = Arc::new(MemoryStore::new());
-    let (report, attempts, told) = finish(&scene, undisturbed.clone(), &undisturbed).await;
+    let (report, attempts, told) = finish(&scene, undisturbed.clone()).await;
     assert_eq!((report.open, report.postings, told.0), (0, 2, 0), "{report:?}");
     let (expected, names) = (ending(&undisturbed).await, names_of(&log(&undisturbed).await));
 
@@ -134,7 +130,7 @@ async fn a_store_that_is_away_for_a_time_from_any_call_on_changes_nothing_campai
             let memory = Arc::new(MemoryStore::new());
             let away = Away { inner: memory.clone(), calls: AtomicUsize::new(0), nth, death };
             let away = Arc::new(Wrapped(away));
-            let (report, made, told) = finish(&scene, away.clone(), &memory).await;
+            let (report, made, told) = finish(&scene, away.clone()).await;
             let what = format!("{death:?}, away from call {nth} on");
             if away.0.calls.load(Ordering::SeqCst) <= nth {
                 assert_eq!(told.0, 0);

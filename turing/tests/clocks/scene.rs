@@ -131,8 +131,7 @@ impl Scene {
     }
 
     async fn run(&self, stopped: watch::Receiver<bool>) -> RunOutcome {
-        let (memory, postings) = (self.memory.clone(), self.postings.clone());
-        let store = Store::new(memory.clone(), memory.clone(), postings, memory);
+        let store = Store::new(self.memory.clone(), self.postings.clone());
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
         let intake = take_in(&*store.postings, &postings).await.unwrap();

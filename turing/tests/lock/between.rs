@@ -111,9 +111,8 @@ async fn run_asking(
     let memory = Arc::<MemoryStore>::default();
     let (stop, failed) = (is_stopped.then_some(stop), AtomicUsize::new(0));
     let asking = Arc::new(Asking { begins, fails, failed, stop });
-    let events = Arc::new(Wrapped(Events(memory.clone(), asking.clone())));
-    let postings = Arc::new(Postings(MemoryRegistry::default(), asking));
-    let store = Store::new(events, memory.clone(), postings, memory);
+    let events = Wrapped(Events(memory, asking.clone()));
+    let store = Store::new(events, Arc::new(Postings(MemoryRegistry::default(), asking)));
     let definition = Definition::load(&workspace.path().join("workflow.toml")).unwrap();
     let source = PostingSource::Path(workspace.path().join("postings"));
     let intake = take_in(&*store.postings, &source).await.unwrap();

@@ -281,7 +281,7 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
             .await;
         let store = Arc::new(projected.store.clone());
         let postings = Repository::<Posting>::new(store.clone());
-        let keeping = postings.clone().with_snapshots(store.clone(), 0);
+        let keeping = postings.clone().snapshot_every(0);
         let mut compared = 0;
         for version in 1..=8 {
             projected.run(&call(1, &any_event(&mut chance))).await;

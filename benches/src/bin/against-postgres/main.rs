@@ -6,7 +6,6 @@ mod bare;
 mod delay;
 mod pgbench;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use es_benches::rounds::{Round, Rounds, Unit};
@@ -164,7 +163,7 @@ async fn reads(store: &PostgresStore, bare: &mut Bare) -> Result<(), Failure> {
         store.append(request).await?;
     }
     bare.analyze().await?;
-    let postings = Repository::<Posting>::new(Arc::new(store.clone()));
+    let postings = Repository::<Posting>::new(store.clone());
     let mut load = Rounds::new("load 10,000 events: time", "", Unit::Milliseconds);
     let mut log = Rounds::new("read the log", ">= 0.75", Unit::EventsPerSecond);
     for round in 0..=ROUNDS {

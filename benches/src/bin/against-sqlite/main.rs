@@ -3,7 +3,6 @@
 
 mod bare;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use es_benches::rounds::{Round, Rounds, Unit};
@@ -59,9 +58,9 @@ async fn append_by_many(opened: &Opened, load: Load, round: usize) -> Round {
 }
 
 async fn append_by(opened: &Opened, load: Load, lists: Vec<Vec<AppendRequest>>) -> Round {
-    let store = Arc::clone(&opened.store);
+    let store = opened.store.clone();
     let took = concurrently(lists, move |request| {
-        let store = Arc::clone(&store);
+        let store = store.clone();
         async move {
             store.append(request).await.expect("no other writer has these postings");
         }
@@ -114,7 +113,7 @@ async fn loads(mut rounds: Rounds) -> Result<Rounds, Failure> {
             opened.store.append(request).await?;
         }
     }
-    let postings = Repository::<Posting>::new(opened.store.clone());
+    let postings = Repository::<Posting>::new(&opened.store);
     for round in 0..=ROUNDS {
         let start = Instant::now();
         let mut state = Posting::default();

@@ -7,8 +7,9 @@ use futures_core::stream::BoxStream;
 use futures_util::stream::{Peekable, StreamExt, try_unfold};
 
 use crate::payload::Payload;
+use crate::store::Store;
 
-use super::super::{ModelRow, ProjectionSink, SinkError, Slot, all_rows};
+use super::super::{ModelRow, SinkError, Slot, all_rows};
 
 /// A row that the active model and the shadow do not have alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,10 +29,11 @@ type Rows<'a> = Pin<Box<Peekable<BoxStream<'a, Result<ModelRow, SinkError>>>>>;
 ///
 /// While writers go on, a difference may be that the two have not come equally far.
 pub fn differences<'a>(
-    sink: &'a dyn ProjectionSink,
+    store: impl Into<Store>,
     projection: &'a str,
 ) -> BoxStream<'a, Result<RowDifference, SinkError>> {
-    let rows = |slot| -> Rows<'a> { Box::pin(all_rows(sink, projection, slot).peekable()) };
+    let store = store.into();
+    let rows = |slot| -> Rows<'a> { Box::pin(all_rows(&store, projection, slot).peekable()) };
     let start = (rows(Slot::Active), rows(Slot::Shadow));
     Box::pin(try_unfold(start, |(mut old, mut new)| async move {
         loop {

@@ -10,33 +10,34 @@ use super::{Held, Rebuild, RebuildError};
 impl Rebuild {
     pub(super) async fn acquire(&self) -> Result<Held, RebuildError> {
         self.definition.check()?;
+        let sink = self.sink()?;
         let slices = match self.definition.slicing() {
             Slicing::ByStream => self.slices,
             Slicing::Whole => 1,
         };
         let claim = Claim { slices, ..self.claim(Slot::Shadow, self.definition.fingerprint()) };
-        let mut lease = self.sink.acquire(&claim).await?;
+        let mut lease = sink.acquire(&claim).await?;
         if self.definition.slicing() == Slicing::Whole && lease.checkpoints.len() > 1 {
             // begun by code that could be sliced: its slices would overwrite each other's rows
-            self.sink.release(&lease).await?;
-            self.sink.abandon(self.definition.name()).await?;
-            lease = self.sink.acquire(&claim).await?;
+            sink.release(&lease).await?;
+            sink.abandon(self.definition.name()).await?;
+            lease = sink.acquire(&claim).await?;
         }
         if self.is_elsewhere(&lease).await? {
             // what was filled from another log is worth nothing: that is why there is a rebuild
-            self.sink.release(&lease).await?;
-            self.sink.abandon(self.definition.name()).await?;
-            lease = self.sink.acquire(&claim).await?;
+            sink.release(&lease).await?;
+            sink.abandon(self.definition.name()).await?;
+            lease = sink.acquire(&claim).await?;
         }
-        let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
+        let status = sink.status(Some(self.definition.name())).await?.into_iter().next();
         let shadow = status.and_then(|status| status.shadow);
         self.watch.begin(shadow.map_or(0, |shadow| shadow.events));
         let count = lease.checkpoints.len() as u32;
         let mut slices = Vec::with_capacity(lease.checkpoints.len());
         for number in 0..count {
             let mut worker = Worker::new(
-                self.store.clone(),
-                self.sink.clone(),
+                self.store.event_store().clone(),
+                sink.clone(),
                 self.environment.clone(),
                 self.definition.clone(),
                 lease.clone(),
@@ -74,13 +75,17 @@ impl Rebuild {
 
     /// Renews the lease until that fails for as long as the lease lasts, or for good.
     pub(super) async fn renewals(&self, lease: &Lease) -> SinkError {
+        let sink = match self.sink() {
+            Ok(sink) => sink,
+            Err(error) => return error,
+        };
         let renewal = Renewal::lasting(self.time_to_live);
         let runtime = &self.environment.runtime;
         let (mut renewed_at, mut failures) = (runtime.now(), 0);
         let mut pause = self.time_to_live / 3;
         loop {
             runtime.sleep(pause).await;
-            match self.sink.renew(lease, &renewal).await {
+            match sink.renew(lease, &renewal).await {
                 Ok(_) => {
                     (renewed_at, failures, pause) = (runtime.now(), 0, self.time_to_live / 3);
                 }
@@ -99,9 +104,9 @@ impl Rebuild {
     /// Says why it goes no further, and gives the lease back.
     pub(super) async fn given_up(&self, lease: &Lease, error: &RebuildError) {
         let told = async {
-            if let RebuildError::Stopped { cause, .. } = error {
+            if let (RebuildError::Stopped { cause, .. }, Ok(sink)) = (error, self.sink()) {
                 // the error is answered anyhow
-                let _ = self.sink.report(lease, Some(&cause.told())).await;
+                let _ = sink.report(lease, Some(&cause.told())).await;
             }
             self.release_lease(lease).await;
         };
@@ -110,8 +115,9 @@ impl Rebuild {
     }
 
     pub(super) async fn release_lease(&self, lease: &Lease) {
+        let Ok(sink) = self.sink() else { return };
         // a lease that is not given back expires
-        let released = self.sink.release(lease);
+        let released = sink.release(lease);
         within(&*self.environment.runtime, self.time_to_live.min(GRACE), released).await;
     }
 }

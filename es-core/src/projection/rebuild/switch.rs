@@ -22,7 +22,7 @@ impl Rebuild {
             breathe().await;
             self.fill().await?;
             let Some(held) = &self.held else { continue };
-            match self.sink.switch(&held.lease).await {
+            match self.sink()?.switch(&held.lease).await {
                 Ok(()) => {
                     self.held = None;
                     return Ok(());
@@ -57,22 +57,22 @@ impl Rebuild {
     /// The event by which its log is known again stays, so that nobody else goes on with the model.
     async fn overtake_other_history(&self) -> Result<(), RebuildError> {
         let Some(held) = &self.held else { return Ok(()) };
-        let name = self.definition.name();
-        let status = self.sink.status(Some(name)).await?.into_iter().next();
+        let (sink, name) = (self.sink()?, self.definition.name());
+        let status = sink.status(Some(name)).await?.into_iter().next();
         let Some(active) = status.and_then(|status| status.active) else { return Ok(()) };
         if !self.is_of_other_history(active.checkpoint()).await? {
             return Ok(());
         }
-        let lease = self.sink.acquire(&self.claim(Slot::Active, &active.fingerprint)).await?;
+        let lease = sink.acquire(&self.claim(Slot::Active, &active.fingerprint)).await?;
         let from = lowest(&lease.checkpoints).clone();
         let slices = held.slices.iter().map(|slice| slice.checkpoint().position);
         let here = slices.reduce(|low, it| if it < low { it } else { low });
         let position = here.unwrap_or(Position::START);
         if from.position > position {
             let to = Checkpoint { position, event: from.event.clone() };
-            self.sink.commit(&lease, &Batch::moving(0, from, to)).await?;
+            sink.commit(&lease, &Batch::moving(0, from, to)).await?;
         }
-        Ok(self.sink.release(&lease).await?)
+        Ok(sink.release(&lease).await?)
     }
 
     /// True if the log does not hold the event of the checkpoint, or ends before it.

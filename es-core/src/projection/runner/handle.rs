@@ -9,11 +9,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::environment::{Clock, Runtime, SystemClock};
-use crate::store::EventStore;
+use crate::store::Store;
 use crate::timestamp::Timestamp;
 
 use super::super::rate::Rate;
-use super::super::{Definition, Health, LogBlockers, ProjectionSink, SinkError, health};
+use super::super::{Definition, Health, SinkError, health};
 
 /// Stops, wakes and watches a [`Runner`](super::Runner); a clone is a handle to the same runner.
 #[derive(Clone)]
@@ -48,11 +48,9 @@ impl RunnerHandle {
         let definitions: Vec<_> =
             self.0.shared().projections.values().map(|it| it.0.clone()).collect();
         let clock = self.0.shared().clock.clone();
-        let blockers = self.0.shared().blockers.clone();
         let mut all = Vec::with_capacity(definitions.len());
         for definition in definitions {
-            let (store, sink) = (&*self.0.store, &*self.0.sink);
-            all.push(health(store, sink, &*clock, &definition, blockers.as_deref()).await?);
+            all.push(health(&self.0.store, &*clock, &definition).await?);
         }
         Ok(all)
     }
@@ -66,21 +64,18 @@ pub(super) struct Signals {
     end: Notify,
     /// How often store or sink answered.
     answers: AtomicU64,
-    store: Arc<dyn EventStore>,
-    sink: Arc<dyn ProjectionSink>,
+    store: Store,
     shared: Mutex<Shared>,
 }
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    blockers: Option<Arc<dyn LogBlockers>>,
     projections: BTreeMap<String, (Definition, Rate)>,
 }
 
 impl Signals {
-    pub(super) fn new(store: Arc<dyn EventStore>, sink: Arc<dyn ProjectionSink>) -> Self {
-        let (clock, projections) = (Arc::new(SystemClock), BTreeMap::new());
-        let shared = Shared { clock, blockers: None, projections };
+    pub(super) fn new(store: Store) -> Self {
+        let shared = Shared { clock: Arc::new(SystemClock), projections: BTreeMap::new() };
         Self {
             is_stopped: AtomicBool::new(false),
             is_woken: AtomicBool::new(false),
@@ -88,7 +83,6 @@ impl Signals {
             end: Notify::new(),
             answers: AtomicU64::new(0),
             store,
-            sink,
             shared: Mutex::new(shared),
         }
     }
@@ -104,10 +98,6 @@ impl Signals {
 
     pub(super) fn set_clock(&self, clock: Arc<dyn Clock>) {
         self.shared().clock = clock;
-    }
-
-    pub(super) fn set_blockers(&self, blockers: Arc<dyn LogBlockers>) {
-        self.shared().blockers = Some(blockers);
     }
 
     /// Notes what a batch took from `began` to now.

@@ -12,7 +12,7 @@ use crate::envelope::{EventId, RecordedEvent};
 use super::super::worker::{Worker, chain};
 use super::super::{
     Checkpoint, Claim, Definition, FailurePolicy, LastResort, Renewal, SinkError, Slot, StopCause,
-    TroubleKind, telemetry,
+    TroubleKind, models, telemetry,
 };
 use super::{Means, Stopped};
 
@@ -163,11 +163,12 @@ impl Member {
 
     async fn acquire(&mut self, means: &Means) -> Result<(), StopCause> {
         self.definition.check()?;
-        let lease = means.sink.acquire(&self.claim(means)).await?;
+        let sink = models(&means.store, self.definition.name())?;
+        let lease = sink.acquire(&self.claim(means)).await?;
         means.signals.answered();
         let mut worker = Worker::new(
-            means.store.clone(),
-            means.sink.clone(),
+            means.store.event_store().clone(),
+            sink.clone(),
             means.environment.clone(),
             self.definition.clone(),
             lease,
@@ -186,7 +187,7 @@ impl Member {
         let Some(worker) = &mut self.worker else { return Ok(()) };
         let rate = means.signals.rate(self.definition.name(), means.environment.clock.now());
         let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
-        let renewed = means.sink.renew(&worker.lease, &renewal).await?;
+        let renewed = worker.sink.renew(&worker.lease, &renewal).await?;
         means.signals.answered();
         // at the first renewal it was looked at just now
         if self.renewed_at.is_some() {
@@ -262,7 +263,7 @@ impl Member {
                 if let Some(worker) = &self.worker {
                     let told = StopCause::Sink(error.clone()).told();
                     // whether this arrives or not, the store has already failed
-                    let _ = means.sink.report(&worker.lease, Some(&told)).await;
+                    let _ = worker.sink.report(&worker.lease, Some(&told)).await;
                 }
                 self.fail(means, &error);
             }
@@ -294,7 +295,7 @@ impl Member {
         if attempts <= self.policy.retry.retries {
             if let Some(worker) = &self.worker {
                 // shown to operators if it arrives; the retry does not depend on it
-                let _ = means.sink.report(&worker.lease, Some(&cause.told())).await;
+                let _ = worker.sink.report(&worker.lease, Some(&cause.told())).await;
             }
             let fraction = means.environment.jitter.fraction();
             let delay = self.policy.retry.delay(attempts, fraction);

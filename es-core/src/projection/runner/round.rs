@@ -9,9 +9,9 @@ use crate::environment::{Environment, breathe};
 use crate::error::StoreErrorKind;
 use crate::position::Position;
 use crate::read::{EventFilter, ReadLog};
-use crate::store::EventStore;
+use crate::store::Store;
 
-use super::super::{Checkpoint, ProjectionSink};
+use super::super::Checkpoint;
 use super::crew::Work;
 use super::{Member, Runner, Settings, Signals};
 
@@ -22,10 +22,9 @@ impl Runner {
         breathe().await;
         let is_woken = self.signals.take_wake();
         self.wakes += u64::from(is_woken);
-        let Self { store, sink, environment, settings, signals, .. } = &*self;
+        let Self { store, environment, settings, signals, .. } = &*self;
         let means = Arc::new(Means {
             store: store.clone(),
-            sink: sink.clone(),
             environment: environment.clone(),
             settings: settings.clone(),
             signals: signals.clone(),
@@ -199,8 +198,7 @@ impl Runner {
 
 /// What the parts of a runner work with.
 pub(super) struct Means {
-    pub(super) store: Arc<dyn EventStore>,
-    pub(super) sink: Arc<dyn ProjectionSink>,
+    pub(super) store: Store,
     pub(super) environment: Environment,
     pub(super) settings: Settings,
     pub(super) signals: Arc<Signals>,

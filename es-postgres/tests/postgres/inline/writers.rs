@@ -6,7 +6,6 @@ use std::time::Duration;
 use es_core::projection::{Rebuild, SinkError};
 use es_core::{EventStore, StoreErrorKind};
 use es_postgres::IdType;
-use std::sync::Arc;
 
 use super::*;
 use crate::support::sessions::{execute, insert, pid, session};
@@ -157,10 +156,10 @@ async fn an_append_waits_for_who_holds_the_model() {
 #[tokio::test]
 async fn a_switch_by_another_process_goes_on_with_the_next_append() {
     let database = database(IdType::Text).await;
-    let (store, other) = (open(&database).await, Arc::new(open(&database).await));
+    let (store, other) = (open(&database).await, open(&database).await);
     store.keep_inline(Order).await.unwrap();
     store.append(to("account/1")).await.unwrap();
-    let mut rebuild = Rebuild::new(other.clone(), other.clone(), Order);
+    let mut rebuild = Rebuild::new(other, Order);
     rebuild.fill().await.unwrap();
     store.append(to("account/1")).await.unwrap();
     rebuild.switch().await.unwrap();

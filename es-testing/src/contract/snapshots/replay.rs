@@ -74,8 +74,8 @@ async fn check<const REVISION: u32>(
     snapshots: &Arc<dyn SnapshotStore>,
     when: &str,
 ) {
-    let accounts = Repository::<Account<REVISION>>::new(store.clone());
-    let accounts = accounts.with_snapshots(snapshots.clone(), 0);
+    let store = es_core::Store::from(store.clone()).with_snapshots(snapshots.clone());
+    let accounts = Repository::<Account<REVISION>>::new(store).snapshot_every(0);
     for id in ["a", "A"] {
         for at in 0..=16 {
             let loaded = accounts.load_at_version(&id.to_owned(), version(at)).await;

@@ -12,6 +12,7 @@ use es_core::{
     AppendError, AppendRequest, Appended, ReadStream, StoreError, StoreErrorKind, StreamId,
 };
 
+use super::super::parts::with_models;
 use super::Sin;
 use crate::sink_wrapper::Sink;
 use crate::wrapper::{Store, Wrapper};
@@ -63,7 +64,7 @@ impl Keeper {
     }
 
     async fn project(&self, definition: &Definition) -> Result<(), StoreError> {
-        let runner = Runner::new(self.inner.clone(), self.sink.clone()).holder(Claim::APPENDS);
+        let runner = Runner::new(with_models(&self.inner, &self.sink)).holder(Claim::APPENDS);
         let mut runner = runner.projection(definition.clone());
         let projected = runner.catch_up().await;
         projected.map_err(|error| StoreError::new(StoreErrorKind::Other, error.to_string()))

@@ -25,15 +25,12 @@ pub(super) async fn execute(
     json: bool,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    let (definitions, blockers) = (definitions(store), store.log_blockers());
+    let definitions = definitions(store);
     let mut listed = Vec::with_capacity(NAMES.len());
     for name in NAMES {
         let definition = definitions.iter().find(|definition| definition.name() == name);
         let health = match definition {
-            Some(it) => {
-                let (events, models) = (&*store.events, &*store.models);
-                Some(health(events, models, &SystemClock, it, blockers.as_deref()).await?)
-            }
+            Some(it) => Some(health(&store.events, &SystemClock, it).await?),
             None => None,
         };
         listed.push((name, health));

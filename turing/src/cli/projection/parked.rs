@@ -19,7 +19,7 @@ pub(super) async fn list(
     let mut all: Vec<Parked> = Vec::new();
     let mut list = ListParked::default();
     loop {
-        let page = match store.models.parked(name, Slot::Active, &list).await {
+        let page = match store.models()?.parked(name, Slot::Active, &list).await {
             // what was never filled has nothing parked
             Err(SinkError::NoModel { .. }) => Vec::new(),
             page => page?,
@@ -91,7 +91,7 @@ pub(super) async fn retry(
 ) -> Result<Verdict, Failure> {
     let (name, key) = (args.name.as_str(), args.key.as_str());
     let definition = args.name.definition(store)?;
-    store.models.request_retry(name, Slot::Active, key).await?;
+    store.models()?.request_retry(name, Slot::Active, key).await?;
     let holder = holder(store, name).await?;
     if holder.is_none() {
         let mut runner = runner(store, [definition]);
@@ -99,8 +99,8 @@ pub(super) async fn retry(
         runner.release().await;
         done?;
     }
-    let waits =
-        !store.models.parked(name, Slot::Active, &ListParked::waiting(key)).await?.is_empty();
+    let waiting = ListParked::waiting(key);
+    let waits = !store.models()?.parked(name, Slot::Active, &waiting).await?.is_empty();
     let (key, is_done) = (shown(key, 80), holder.is_none() && !waits);
     if args.common.json {
         output
@@ -126,7 +126,7 @@ pub(super) async fn discard(
     let definition = name.definition(store)?;
     let name = name.as_str();
     let entry = ParkedId { position: args.position, key: key.clone() };
-    store.models.discard(name, Slot::Active, &entry, &args.reason).await?;
+    store.models()?.discard(name, Slot::Active, &entry, &args.reason).await?;
     // who waited behind it is due now
     if holder(store, name).await?.is_none() {
         let mut runner = runner(store, [definition]);

@@ -46,7 +46,7 @@ pub(super) async fn execute(
     let slices = args.slices.unwrap_or(processors);
     let mut rebuild = rebuild(store, args.name.definition(store)?, slices);
     fill(&mut rebuild, name).await?;
-    let differing: Vec<RowDifference> = differences(&*store.models, name).try_collect().await?;
+    let differing: Vec<RowDifference> = differences(&store.events, name).try_collect().await?;
     if args.switch {
         rebuild.switch().await?;
     } else {
@@ -155,7 +155,7 @@ pub(super) async fn switch(
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     let definition = args.name.definition(store)?;
-    let status = store.models.status(Some(name)).await?.into_iter().next();
+    let status = store.models()?.status(Some(name)).await?.into_iter().next();
     if status.is_none_or(|status| status.shadow.is_none()) {
         let what =
             format!("{name} has no rebuilt model; make one: turing projection rebuild {name}");

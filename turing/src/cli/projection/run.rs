@@ -72,7 +72,7 @@ pub(super) async fn release(
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
     args.name.definition(store)?;
-    match store.models.release_inline(name).await {
+    match store.models()?.release_inline(name).await {
         Err(SinkError::NoModel { .. }) => {
             let what =
                 format!("{name} was never filled; to fill it: turing projection run --once {name}");

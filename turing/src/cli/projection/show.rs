@@ -25,8 +25,8 @@ pub(super) async fn execute(
     args.name.definition(store)?;
     let key = args.key.as_ref().map(|key| key_of(args.name, key));
     let found = match &key {
-        Some(key) => store.models.load(name, Slot::Active, std::slice::from_ref(key)).await,
-        None => all_rows(&*store.models, name, Slot::Active).try_collect().await,
+        Some(key) => store.models()?.load(name, Slot::Active, std::slice::from_ref(key)).await,
+        None => all_rows(&store.events, name, Slot::Active).try_collect().await,
     };
     let mut found = match found {
         Err(SinkError::NoModel { .. }) => {

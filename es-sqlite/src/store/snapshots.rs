@@ -1,0 +1,68 @@
+//! The calls of snapshots, on the store's threads.
+
+use async_trait::async_trait;
+use es_core::{
+    PageLimit, Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId,
+    StreamVersion,
+};
+use rusqlite::Connection;
+
+use super::SqliteStore;
+use crate::snapshot;
+
+#[async_trait]
+impl SnapshotStore for SqliteStore {
+    async fn latest_snapshot(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let stream = stream.clone();
+        self.read_as("latest_snapshot", move |connection| {
+            snapshot::latest(connection, &stream, up_to)
+        })
+        .await
+    }
+
+    async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        snapshot.check()?;
+        // alone, so that appends are not lost with one for which there is no room
+        self.writes()?.write_alone(move |connection| snapshot::save(connection, &snapshot)).await
+    }
+
+    async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
+        let stream = stream.clone();
+        self.writes()?.write_alone(move |connection| snapshot::delete(connection, &stream)).await
+    }
+
+    async fn prune_snapshots(&self, stream: &StreamId, keep: u64) -> Result<u64, StoreError> {
+        let stream = stream.clone();
+        let prune = move |connection: &Connection| snapshot::prune(connection, &stream, keep);
+        self.writes()?.write_alone(prune).await
+    }
+
+    async fn list_snapshots(
+        &self,
+        after: Option<&SnapshotSummary>,
+        limit: usize,
+    ) -> Result<Vec<SnapshotSummary>, StoreError> {
+        let after = after.cloned();
+        self.read_as("list_snapshots", move |connection| {
+            snapshot::list(connection, after.as_ref(), limit)
+        })
+        .await
+    }
+
+    async fn latest_with_tail(
+        &self,
+        stream: &StreamId,
+        up_to: StreamVersion,
+        limit: PageLimit,
+    ) -> Result<Option<SnapshotAndTail>, StoreError> {
+        let stream = stream.clone();
+        self.read_as("latest_with_tail", move |connection| {
+            snapshot::latest_with_tail(connection, &stream, up_to, limit).map(Some)
+        })
+        .await
+    }
+}
