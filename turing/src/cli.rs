@@ -42,6 +42,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use es_core::StoreError;
 
+use crate::proposal::command;
 use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
 use crate::store::postgres::{Role, is_for_want_of_a_right, missing_grant};
 use crate::store::{Access, Store, StoreUrl, StoreUrlError};
@@ -171,7 +172,9 @@ enum Failure {
     InTheWay { what: String },
     #[error(
         "the database itself keeps {name}, in the table posting_state_projection: ask that table; \
-         `turing validate` checks it and `turing projection rebuild {name}` mends it"
+         `{}` checks it and `{}` mends it",
+        command("validate"),
+        rebuild(name)
     )]
     KeptByDatabase { name: &'static str },
     #[error(transparent)]
@@ -198,6 +201,10 @@ enum Failure {
     Backup(#[from] es_sqlite::BackupError),
     #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
     BackupInterrupted,
+}
+
+fn rebuild(name: &str) -> String {
+    command(format_args!("projection rebuild {name}"))
 }
 
 impl Failure {

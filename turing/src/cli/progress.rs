@@ -18,6 +18,7 @@ use super::output::{counted, shown};
 use super::telling::{Below, show, tell, tell_progress};
 use crate::breakers::OpenBreaker;
 use crate::definition::{Definition, Finding};
+use crate::proposal::command;
 use crate::run::{Before, GivenUp, Observer};
 use crate::store::StoreUrl;
 
@@ -186,7 +187,8 @@ impl Observer for Progress {
             last.map_or_else(String::new, |run_id| format!(", the last of them in run {run_id}"));
         tell(format_args!(
             "{count} of the {postings} postings have completed in this workflow before{last}; they are \
-             executed again, which `turing run … --new` leaves out"
+             executed again, which `{}` leaves out",
+            command("run … --new")
         ));
     }
 
@@ -235,9 +237,9 @@ impl Observer for Progress {
 
     fn breaker_open(&mut self, breaker: &OpenBreaker) {
         tell(format_args!(
-            "  {}; once the cause is mended, `turing actor reset {}` lets it be called",
+            "  {}; once the cause is mended, `{}` lets it be called",
             shown(&breaker.to_string(), 1000),
-            breaker.actor
+            command(format_args!("actor reset {}", breaker.actor))
         ));
     }
 

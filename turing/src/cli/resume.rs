@@ -8,6 +8,7 @@ use turing_domain::{EndReason, RunId, WorkflowId, WorkflowRun, WorkflowRuns};
 use super::Failure;
 use super::retry::registered;
 use crate::account::{RunAccount, Status, account_of};
+use crate::proposal::command;
 use crate::run::{Intake, postings_of};
 use crate::store::Store;
 
@@ -75,7 +76,8 @@ impl Interrupted {
         let what = format!(
             "run {run_id} was interrupted when {entered} of its {postings} postings had entered it, \
              and the others are not known here; run the command that began it, or give it up with \
-             `turing run … --abandon`{done}"
+             `{}`{done}",
+            command("run … --abandon")
         );
         Err(Failure::InTheWay { what })
     }

@@ -12,6 +12,7 @@ use super::telling::tell;
 use crate::account::{Status, account_of, is_of};
 use crate::left_out::{LeftOut, named};
 use crate::postings::PostingInput;
+use crate::proposal::command;
 use crate::run::{Intake, StepError};
 use crate::store::Store;
 
@@ -34,8 +35,8 @@ pub(super) async fn failed_postings(
     let run_id = account.run_id;
     if account.status == Status::InProgress {
         let what = format!(
-            "run {run_id} is in progress; finish it with `turing run resume --workflow FILE`, or with \
-             the command that began it"
+            "run {run_id} is in progress; finish it with `{}`, or with the command that began it",
+            command("run resume --workflow FILE")
         );
         return Err(Failure::InTheWay { what });
     }

@@ -24,6 +24,7 @@ use crate::definition::{Definition, DefinitionError};
 use crate::descriptors;
 use crate::lock::RunLock;
 use crate::postings::PostingSource;
+use crate::proposal::{command, quoted};
 use crate::read_models::{claim, definitions, runner};
 use crate::run::{Intake, RunOptions, RunOutcome, run, take_in};
 use crate::script::THIS_PROGRAM;
@@ -171,8 +172,8 @@ async fn retry(
         args.how.again = true;
         let mut done =
             run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
-        let file = args.workflow.display();
-        done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
+        let words = format!("run retry {run_id} --workflow {}", quoted(args.workflow.display()));
+        done.go_on = format!("to go on: {}", command(words));
         Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
     };
     let done = done.await;
@@ -298,9 +299,10 @@ pub(super) async fn run_in(
 
 /// What is said of read models where somebody does not want to wait for them.
 fn not_kept() -> Vec<String> {
-    let told = "the read models were not brought up to date, because the run was interrupted: \
-                `turing projection run --once` does it";
-    vec![told.to_owned()]
+    vec![format!(
+        "the read models were not brought up to date, because the run was interrupted: `{}` does it",
+        command("projection run --once")
+    )]
 }
 
 /// What is said of read models that this login may not write.
@@ -312,8 +314,9 @@ async fn not_allowed(store: &Store, models: &[String]) -> String {
     };
     let way = grant.map_or_else(String::new, |grant| format!("{grant}; or "));
     format!(
-        "not brought up to date, because this login may not write them: {models}; {way}`turing \
-         projection run --once` by a login that may does it"
+        "not brought up to date, because this login may not write them: {models}; {way}`{}` by a \
+         login that may does it",
+        command("projection run --once")
     )
 }
 
@@ -335,8 +338,8 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
                 }
                 // a model of an older program keeps no other from its place
                 Err(error @ SinkError::Changed { .. }) => {
-                    let name = definition.name();
-                    told.push(format!("{error}: `turing projection rebuild {name} --switch`"));
+                    let words = format!("projection rebuild {} --switch", definition.name());
+                    told.push(format!("{error}: `{}`", command(words)));
                 }
                 // whoever runs workflows need not be whoever keeps models
                 Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {
@@ -348,9 +351,10 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
         for ((holder, until), models) in left {
             told.push(format!(
                 "left to `{}`, whose lease lasts until {until} at least: {}; if it has been \
-                 killed, `turing projection run --once` brings them up to date after that",
+                 killed, `{}` brings them up to date after that",
                 shown(&holder, 80),
-                models.join(", ")
+                models.join(", "),
+                command("projection run --once")
             ));
         }
         if !denied.is_empty() {
@@ -371,8 +375,9 @@ async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Ve
     }
     if let Err(error) = kept {
         told.push(format!(
-            "the read models are not up to date: {error}; `turing projection list` says more, and \
-             the run is not concerned"
+            "the read models are not up to date: {error}; `{}` says more, and the run is not \
+             concerned",
+            command("projection list")
         ));
     }
     told

@@ -7,6 +7,7 @@ use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
 use super::Difference;
 use crate::lock::LockError;
+use crate::proposal::{command, quoted};
 
 /// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +90,8 @@ fn way_on(difference: &Difference, file: &Path) -> String {
     match (difference.is_of_definition(), difference.is_whole()) {
         (true, _) => "finish it with the definition that it began with".to_owned(),
         (false, true) => {
-            format!("finish it as it began with `turing run resume --workflow {}`", file.display())
+            let resume = format!("run resume --workflow {}", quoted(file.display()));
+            format!("finish it as it began with `{}`", command(resume))
         }
         (false, false) => "finish it with the postings that it began with".to_owned(),
     }
