@@ -101,8 +101,11 @@ async fn look(
     posting: PostingId,
     attempt: Attempt,
 ) -> Result<(Posting, Option<(ActorId, Map<String, Value>)>), RunError> {
-    let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
-    let state = match lock? {
+    let locked = async { Ok::<_, RunError>(shared.lock.check().await?) };
+    // who has no lock needs nothing of the store, which may not answer either
+    let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
+    let (standing, loaded) = tokio::try_join!(locked, loaded)?;
+    let state = match standing {
         Standing::Kept => loaded?,
         // who had the lock in between may have made this attempt
         Standing::TakenAgain => load(shared, posting).await?,
