@@ -35,6 +35,7 @@ mod validate;
 mod verdict;
 mod warnings;
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -218,6 +219,8 @@ impl Failure {
         use es_sqlite::BackupError;
         use turing_domain::PostingRejection;
         match self {
+            _ if descriptors::are_lacking(self) => NoStore,
+            Self::Run(error) if error.is_of_starts() => NoStore,
             Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
             Self::Account(_) => NoStore,
             Self::NotFound { .. } => Found,
@@ -264,11 +267,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     if init::is_process_one() {
-        return init::main().unwrap_or_else(|error| {
-            tell_error(&error);
-            drain(PATIENCE);
-            ExitCode::from(Verdict::NoStore.exit_code())
-        });
+        return init::main().unwrap_or_else(|error| cannot_begin(&error));
     }
     descriptors::raise_limit();
     adopt_orphans();
@@ -278,13 +277,10 @@ pub fn main() -> ExitCode {
         Err(answer) => return explain(&answer),
     };
     warnings::tell_warnings();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let build = |()| tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match descriptors::check().and_then(build) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tell_error(&error);
-            drain(PATIENCE);
-            return ExitCode::from(Verdict::NoStore.exit_code());
-        }
+        Err(error) => return cannot_begin(&error),
     };
     let (only_looks, role) = (command.only_looks(), command.role());
     let mut output = Output::stdout(only_looks);
@@ -337,13 +333,24 @@ fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
     done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
 }
 
+/// Tells what is to be done if there were too few descriptors for something.
+fn tell_descriptors(error: &(dyn Error + 'static)) {
+    if descriptors::are_lacking(error) {
+        tell(format_args!("  {}", descriptors::cure(descriptors::limit())));
+    }
+}
+
 fn tell_failure(failure: &Failure, store: Option<&str>) {
     tell_error(failure);
+    tell_descriptors(failure);
     if matches!(failure, Failure::Run(error) if error.is_of_store()) {
         tell(
             "  what was recorded stays, and attempts whose results could not be recorded are made again; \
              once the store can be used, the same command goes on",
         );
+    }
+    if matches!(failure, Failure::Run(error) if error.is_of_starts()) {
+        tell("  what was recorded stays; once scripts can be started, the same command goes on");
     }
     let folder = std::env::current_dir();
     let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
@@ -357,6 +364,21 @@ fn tell_failure(failure: &Failure, store: Option<&str>) {
     ) {
         tell(format_args!("  files may have {bytes} bytes at most here, as `ulimit -f` is set"));
     }
+}
+
+/// Tells why nothing can be begun, and answers with the exit code.
+fn cannot_begin(error: &std::io::Error) -> ExitCode {
+    let code = Verdict::NoStore.exit_code();
+    tell_error(error);
+    tell_descriptors(error);
+    if asks_for_json() {
+        let mut output = Output::stdout(true);
+        output.failure(&error.to_string(), &causes(error), code);
+        // the exit code is the same whoever reads it
+        let _ = output.finish();
+    }
+    drain(PATIENCE);
+    ExitCode::from(code)
 }
 
 async fn execute(

@@ -65,7 +65,8 @@ pub trait Observer: Send {
     fn posting_left(&mut self, posting: PostingId, reason: &str) {
         let _ = (posting, reason);
     }
-    /// An attempt waits because the system cannot start its script now; told once.
+    /// An attempt waits because the system cannot start its script now, for this reason, which names
+    /// what is to be done; told once.
     fn waits_to_start(&mut self, reason: &str) {
         let _ = reason;
     }
