@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, RunId, Workflow};
 
+use super::call::Done;
 use super::failures::tell_errors;
 use super::output::{Output, counted, rows, shown, table};
-use super::run::Done;
 use super::telling::tell;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};

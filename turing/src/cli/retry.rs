@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use es_core::{Aggregate, EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
-use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
+use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId};
 
 use super::Failure;
+use super::call::Call;
 use super::output::shown;
 use super::telling::tell;
 use crate::account::{Status, account_of, is_of};
@@ -27,11 +28,11 @@ pub(super) struct FailedPostings {
 
 /// The postings of a run that ended where the definition's author did not end them.
 pub(super) async fn failed_postings(
+    call: &Call<'_>,
     store: &Store,
     run_id: Option<RunId>,
-    workflow: WorkflowId,
 ) -> Result<FailedPostings, Failure> {
-    let account = account_of(store, run_id, Some(workflow)).await?;
+    let account = account_of(store, run_id, Some(call.definition.workflow.id)).await?;
     let run_id = account.run_id;
     if account.status == Status::InProgress {
         let what = format!(
@@ -62,6 +63,7 @@ pub(super) async fn failed_postings(
             && is_failure
             && let Ok(posting) = event.stream.aggregate_id().parse::<PostingId>()
         {
+            call.signs.going().phase("reading the postings that failed", postings.len(), None);
             let input = registered(store, posting).await?;
             data_keys.extend(input.data.keys().cloned());
             postings.insert(posting, input.digest());

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::RunError;
 use super::clocks::Timer;
 use super::notices::{Notice, Notifier};
+use super::{Preparation, RunError};
 use crate::lock::{ABSENCE, RunLock, Standing};
 
 /// The pauses between two tries double from the first to the second.
@@ -46,6 +46,12 @@ impl Patience {
     /// True once it is asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Tells that so many postings, of so many, have come through this.
+    pub(super) fn prepares(&self, what: Preparation, done: usize, of: usize) {
+        // it fails if the run is over
+        let _ = self.notifier.send(Notice::Prepares(what, done, of));
     }
 
     /// Waits until it is asked to stop.
