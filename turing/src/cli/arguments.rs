@@ -82,7 +82,7 @@ pub(super) struct StartArgs {
     pub(super) postings: Option<PathBuf>,
     /// Take only the postings that no run of this workflow has completed; if one was interrupted, go
     /// on with that one instead.
-    #[arg(long, conflicts_with = "again")]
+    #[arg(long)]
     pub(super) new: bool,
     #[command(flatten)]
     pub(super) call: CallArgs,

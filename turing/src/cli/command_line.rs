@@ -5,6 +5,7 @@ use std::iter::successors;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches};
 
 use super::output::{Output, Unprinted};
@@ -18,7 +19,7 @@ pub(super) fn parse() -> Result<(Command, Option<String>), clap::Error> {
     if let Some(url) = named_store().and_then(|text| text.parse().ok()) {
         name_store(&url);
     }
-    let matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    let matches = without_empty_variables(Cli::command()).try_get_matches().map_err(with_cure)?;
     let cli = Cli::from_arg_matches(&matches);
     let command = cli.map_err(|error| error.format(&mut Cli::command()))?.command;
     let innermost =
@@ -60,6 +61,30 @@ fn named_store() -> Option<String> {
     }
 }
 
+/// Says what is to be done where the parser does not.
+fn with_cure(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::ArgumentConflict {
+        let cure = "give the one that is meant, without the other".into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![cure]));
+    }
+    error
+}
+
+/// What is wrong with the command line and what is to be done, in one line: usage and help are for
+/// people.
+fn in_one_line(answer: &clap::Error) -> String {
+    if answer.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "it is not said what is to be done; `--help` lists what can be".to_owned();
+    }
+    let text = answer.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let is_for_people = |part: &&str| part.starts_with("Usage:") || part.starts_with("For more");
+    let parts = text.split("\n\n").take_while(|part| !is_for_people(part));
+    let parts = parts.map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let told = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    format!("{told}; `--help` says what can be given")
+}
+
 /// Prints the help, the version, or what is wrong with the command line.
 pub(super) fn explain(answer: &clap::Error) -> ExitCode {
     let code = u8::try_from(answer.exit_code()).unwrap_or(2);
@@ -67,7 +92,7 @@ pub(super) fn explain(answer: &clap::Error) -> ExitCode {
     if answer.use_stderr() {
         let mut output = Output::stdout(true);
         if asks_for_json() {
-            output.failure(answer.to_string().trim_end(), &[], code);
+            output.failure(&in_one_line(answer), &[], code);
         }
         printed = output.finish();
     }

@@ -52,6 +52,11 @@ async fn start(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let StartArgs { workflow, postings, new, call, mut how } = args;
+    if new && how.again {
+        let what = "--new leaves out what has completed, and --again runs it once more: give the one \
+                    that is meant";
+        return Err(Failure::Usage { what: what.to_owned() });
+    }
     let (file, postings) = (workflow.unwrap_or_default(), postings.unwrap_or_default());
     let call = Call::begin(call, &file, interrupts)?;
     let reads = |count| call.signs.going().phase("reading postings", count, None);
