@@ -66,6 +66,31 @@ impl Moment {
     }
 }
 
+/// A timer by which to wait is to jump.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Jumping(std::sync::Mutex<Instant>);
+
+#[cfg(test)]
+impl Jumping {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(std::sync::Mutex::new(Instant::now())))
+    }
+}
+
+#[cfg(test)]
+#[async_trait]
+impl Timer for Jumping {
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+
+    async fn sleep_until(&self, until: Instant) {
+        let mut now = self.0.lock().unwrap();
+        *now = until.max(*now);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
