@@ -4,6 +4,7 @@
 mod support;
 
 mod children {
+    mod scarce;
     mod spared;
 }
 

@@ -37,6 +37,37 @@ impl Moment {
     }
 }
 
+/// A timer by which to wait is to jump.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct Jumping(Arc<std::sync::Mutex<Instant>>);
+
+#[cfg(test)]
+impl Jumping {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self(Arc::new(std::sync::Mutex::new(Instant::now()))))
+    }
+}
+
+#[cfg(test)]
+impl Runtime for Jumping {
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep_until(&self, until: Instant) -> futures_util::future::BoxFuture<'static, ()> {
+        let now = self.0.clone();
+        Box::pin(async move {
+            let mut now = now.lock().unwrap();
+            *now = until.max(*now);
+        })
+    }
+
+    fn spawn(&self, _: futures_util::future::BoxFuture<'static, ()>) -> bool {
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
