@@ -22,7 +22,7 @@
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::with_snapshots`] |
 //! | keep read models | [`projection`] |
-//! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink) |
+//! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink), [`backend`] |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
 //! stores are crates of their own, such as es-memory and es-sqlite.
@@ -52,6 +52,7 @@ mod version;
 
 // the contract
 pub mod append;
+pub mod backend;
 mod error;
 pub mod read;
 pub mod snapshot;

@@ -220,7 +220,7 @@ pub enum Slicing {
 }
 
 /// The checkpoint that is furthest behind.
-fn lowest(checkpoints: &[Checkpoint]) -> &Checkpoint {
+pub(crate) fn lowest(checkpoints: &[Checkpoint]) -> &Checkpoint {
     let mut all = checkpoints.iter();
     let first = all.next().unwrap_or(const { &Checkpoint::START });
     all.fold(first, |low, next| if next.position < low.position { next } else { low })
