@@ -2,7 +2,8 @@
  * lets its calls on them fail.
  *
  *   DISK_FOLDER  whose files are watched, those in its folders, too
- *   DISK_TRACE   where the calls are written down that change something; none are unless it is set
+ *   DISK_TRACE   where the calls are written down that change something, and flushes that fail (`x`);
+ *                none are unless it is set
  *   DISK_FULL    a file with a number: while it is not 0, no write finds room, but to shared memory
  *                (`-shm`), which is no data
  *
@@ -39,7 +40,8 @@
 
 enum kind {
     OPEN = 'o', CLOSE = 'c', READ = 'r', WRITE = 'w', TRUNCATE = 't', SYNC = 's', UNLINK = 'u',
-    RENAME = 'n', LOCK = 'l', UNLOCK = 'f', MAP = 'm', LOOK = 'i', RIGHTS = 'p', FAILED = '!'
+    RENAME = 'n', LOCK = 'l', UNLOCK = 'f', MAP = 'm', LOOK = 'i', RIGHTS = 'p', FAILED = '!',
+    SYNC_FAILED = 'x'
 };
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
@@ -197,6 +199,8 @@ static ssize_t take_faults(int file, const char *text, size_t length) {
     is_half = 0;                                                                                   \
     if (done != (result)-1)                                                                        \
         then;                                                                                      \
+    else if ((kind) == SYNC)                                                                       \
+        note(SYNC_FAILED, name, 0, NULL, 0);                                                       \
     pthread_mutex_unlock(&one_at_a_time);                                                          \
     errno = error;                                                                                 \
     return done
