@@ -6,6 +6,7 @@
  *                none are unless it is set
  *   DISK_FULL    a file with a number: while it is not 0, no write finds room, but to shared memory
  *                (`-shm`), which is no data
+ *   DISK_MOUNTS  what is opened in place of the system's list of mounts
  *
  * Which calls fail says whoever writes to the file `faults` in the folder, with one call:
  *
@@ -45,7 +46,7 @@ enum kind {
 };
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-static const char *folder;
+static const char *folder, *mounts;
 static int trace = -1;
 /* What fails, and how many calls there were of those that may. */
 static char kinds[32];
@@ -80,6 +81,7 @@ __attribute__((constructor)) static void begin(void) {
         is_full = mapped;
     }
     folder = getenv("DISK_FOLDER");
+    mounts = getenv("DISK_MOUNTS");
 }
 
 /* The name within the folder; 0 if it is another's. The volatile pointer is one that may be 0,
@@ -210,6 +212,8 @@ static ssize_t take_faults(int file, const char *text, size_t length) {
 static int opened(const char *path, int flags, va_list rest, int (*real)(const char *, int, ...)) {
     int is_new = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
     mode_t rights = is_new ? va_arg(rest, mode_t) : 0;
+    if (mounts && strcmp(path, "/proc/self/mountinfo") == 0)
+        path = mounts;
     WATCHED(OPEN, within(path), int, real(path, flags, rights), NOTHING);
 }
 
