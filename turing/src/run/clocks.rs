@@ -66,28 +66,33 @@ impl Moment {
     }
 }
 
-/// A timer by which to wait is to jump.
 #[cfg(test)]
-#[derive(Debug)]
-pub(super) struct Jumping(std::sync::Mutex<Instant>);
+pub(super) use jumping::Jumping;
 
 #[cfg(test)]
-impl Jumping {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(std::sync::Mutex::new(Instant::now())))
-    }
-}
+mod jumping {
+    use super::*;
 
-#[cfg(test)]
-#[async_trait]
-impl Timer for Jumping {
-    fn now(&self) -> Instant {
-        *self.0.lock().unwrap()
+    /// A timer by which to wait is to jump.
+    #[derive(Debug)]
+    pub(in super::super) struct Jumping(std::sync::Mutex<Instant>);
+
+    impl Jumping {
+        pub(in super::super) fn new() -> Arc<Self> {
+            Arc::new(Self(std::sync::Mutex::new(Instant::now())))
+        }
     }
 
-    async fn sleep_until(&self, until: Instant) {
-        let mut now = self.0.lock().unwrap();
-        *now = until.max(*now);
+    #[async_trait]
+    impl Timer for Jumping {
+        fn now(&self) -> Instant {
+            *self.0.lock().unwrap()
+        }
+
+        async fn sleep_until(&self, until: Instant) {
+            let mut now = self.0.lock().unwrap();
+            *now = until.max(*now);
+        }
     }
 }
 
