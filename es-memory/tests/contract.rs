@@ -1,31 +1,43 @@
-//! The contract suite over the in-memory store.
+//! The contract suite over the in-memory store, as it is and through layers.
 
 use std::sync::Arc;
 
-use es_core::{EventStore, Limits, SnapshotStore};
+use es_core::{EventStore, Limits, SnapshotStore, Store};
 use es_memory::MemoryStore;
-use es_testing::checker::WriteOrder;
+use es_testing::checker::{Recorder, WriteOrder};
+use es_testing::fault::Faults;
 use es_testing::{Fixture, ManualClock};
 
 struct Memory {
-    store: Arc<MemoryStore>,
+    store: Store,
     clock: ManualClock,
 }
 
+impl Memory {
+    fn seen(through: impl FnOnce(MemoryStore) -> Store) -> Self {
+        let clock = ManualClock::new();
+        let store = through(MemoryStore::with_clock(Arc::new(clock.clone())));
+        Self { store, clock }
+    }
+}
+
 async fn memory() -> Memory {
-    let clock = ManualClock::new();
-    let store = Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())));
-    Memory { store, clock }
+    Memory::seen(Store::from)
+}
+
+/// Through layers that change nothing.
+async fn layered() -> Memory {
+    Memory::seen(|store| Faults::new().over(Recorder::new().over(store)))
 }
 
 #[async_trait::async_trait]
 impl Fixture for Memory {
     fn store(&self) -> Arc<dyn EventStore> {
-        self.store.clone()
+        self.store.event_store().clone()
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
-        Some(self.store.clone())
+        self.store.capabilities().snapshots.clone()
     }
 
     fn clock(&self) -> ManualClock {
@@ -46,3 +58,9 @@ impl Fixture for Memory {
 }
 
 es_testing::contract_suite!(memory, lacks: [durability]);
+
+mod through_layers {
+    use super::layered;
+
+    es_testing::contract_suite!(layered, lacks: [durability]);
+}

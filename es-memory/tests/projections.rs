@@ -1,21 +1,24 @@
-//! The suite of projections over the in-memory store.
+//! The suite of projections over the in-memory store, as it is and through layers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows};
-use es_core::{EventStore, Payload};
+use es_core::{EventStore, Payload, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
+use es_testing::fault::Faults;
 use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler, spoil_through};
 use futures_util::TryStreamExt;
 
 struct Memory {
     store: MemoryStore,
+    /// What the suite is given.
+    seen: Store,
     clock: ManualClock,
     handler: Arc<SuiteHandler>,
 }
 
-async fn memory() -> Memory {
+fn seen(through: impl FnOnce(MemoryStore) -> Store) -> Memory {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(Arc::new(clock.clone()));
     let handler = Arc::new(SuiteHandler::default());
@@ -31,17 +34,26 @@ async fn memory() -> Memory {
         }
         Ok(())
     });
-    Memory { store, clock, handler }
+    Memory { seen: through(store.clone()), store, clock, handler }
+}
+
+async fn memory() -> Memory {
+    seen(Store::from)
+}
+
+/// Through layers that change nothing.
+async fn layered() -> Memory {
+    seen(|store| Faults::new().over(store))
 }
 
 #[async_trait::async_trait]
 impl ProjectionFixture for Memory {
     fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.store.clone())
+        self.seen.event_store().clone()
     }
 
     fn sink(&self) -> Arc<dyn ProjectionSink> {
-        Arc::new(self.store.clone())
+        self.seen.capabilities().models.clone().expect("the store keeps models")
     }
 
     fn clock(&self) -> ManualClock {
@@ -74,3 +86,9 @@ impl ProjectionFixture for Memory {
 }
 
 es_testing::projection_suite!(memory, lacks: [durability]);
+
+mod through_layers {
+    use super::layered;
+
+    es_testing::projection_suite!(layered, lacks: [durability]);
+}

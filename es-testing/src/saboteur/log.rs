@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, EventFilter, EventId, LogPage, Position, ReadLog,
     RecordedEvent, StoreError,
@@ -15,7 +16,7 @@ use tokio::task::yield_now;
 use super::appends::{event_ids, locked};
 use super::mangled::{Mangled, log_page, whole_log};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -181,7 +182,7 @@ struct Pages {
 }
 
 #[async_trait]
-impl Wrapper for Pages {
+impl StoreLayer for Pages {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -194,7 +195,7 @@ impl Wrapper for Pages {
 struct TellsAnOldEnd(Store);
 
 #[async_trait]
-impl Wrapper for TellsAnOldEnd {
+impl StoreLayer for TellsAnOldEnd {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -214,7 +215,7 @@ struct ShowsLater {
 }
 
 #[async_trait]
-impl Wrapper for ShowsLater {
+impl StoreLayer for ShowsLater {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -264,7 +265,7 @@ impl ReusesPositions {
 }
 
 #[async_trait]
-impl Wrapper for ReusesPositions {
+impl StoreLayer for ReusesPositions {
     fn inner(&self) -> &Store {
         &self.store
     }

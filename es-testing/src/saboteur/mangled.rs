@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, Direction, EventId, EventReference, LogPage, PageLimit,
     Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
 };
 
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 /// More than any log of a scenario holds.
 pub(super) const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
@@ -87,7 +88,7 @@ impl Mangled {
 }
 
 #[async_trait]
-impl Wrapper for Mangled {
+impl StoreLayer for Mangled {
     fn inner(&self) -> &Store {
         &self.store
     }

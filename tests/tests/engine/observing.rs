@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
     ApplyError, Blocker, Definition, FailurePolicy, HealthState, LogBlockers, Projection, Runner,
     health,
@@ -17,7 +18,6 @@ use es_core::{
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Recorder, SharedString, Unit};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -197,7 +197,7 @@ impl LogBlockers for Importer {
 /// A store that knows of this.
 struct HeldBack(Arc<dyn EventStore>);
 
-impl Wrapper for HeldBack {
+impl StoreLayer for HeldBack {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.0
     }
@@ -215,7 +215,7 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
     let definition = Definition::of(Counted);
-    let held_back = Store::from(Wrapped(HeldBack(Arc::new(store.clone()))));
+    let held_back = Store::from(Layered(HeldBack(Arc::new(store.clone()))));
     let ask = async || health(&held_back, &clock, &definition).await.unwrap();
     let asked = ask().await;
     assert_eq!(asked.state, HealthState::BlockedByWriter);
