@@ -7,7 +7,9 @@
 mod sink;
 mod snapshot;
 mod store;
+mod traced;
 
 pub use sink::{LayeredSink, SinkLayer};
 pub use snapshot::{LayeredSnapshots, SnapshotLayer};
 pub use store::{Layered, StoreLayer};
+pub use traced::traced;

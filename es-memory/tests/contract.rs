@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use es_core::layer::traced;
 use es_core::{EventStore, Limits, SnapshotStore, Store};
 use es_memory::MemoryStore;
 use es_testing::checker::{Recorder, WriteOrder};
@@ -27,7 +28,7 @@ async fn memory() -> Memory {
 
 /// Through layers that change nothing.
 async fn layered() -> Memory {
-    Memory::seen(|store| Faults::new().over(Recorder::new().over(store)))
+    Memory::seen(|store| traced(Faults::new().over(Recorder::new().over(store))))
 }
 
 #[async_trait::async_trait]

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use es_core::layer::traced;
 use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows};
 use es_core::{EventStore, Payload, Store};
 use es_memory::MemoryStore;
@@ -43,7 +44,7 @@ async fn memory() -> Memory {
 
 /// Through layers that change nothing.
 async fn layered() -> Memory {
-    seen(|store| Faults::new().over(store))
+    seen(|store| traced(Faults::new().over(store)))
 }
 
 #[async_trait::async_trait]

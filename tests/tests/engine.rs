@@ -21,7 +21,9 @@ mod engine {
     mod snapshots;
     mod streams;
     mod tails;
+    mod telemetry;
     mod time_travel;
+    mod traced;
     mod units;
     mod waiting;
 }
