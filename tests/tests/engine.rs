@@ -16,6 +16,7 @@ mod engine {
     mod observing;
     mod odd_commits;
     mod replay;
+    mod scoped;
     mod sinks;
     mod snapshot_laws;
     mod snapshots;

@@ -121,6 +121,22 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 Ok(page)
             })
         }),
+        page("ignores_the_prefix", 18, |store, mut read| {
+            Box::pin(async move {
+                read.filter.id_prefix = None;
+                store.read_log(&read).await
+            })
+        }),
+        page("tells_the_last_event_of_any_stream", 18, |store, read| {
+            Box::pin(async move {
+                let (mut page, log) = (store.read_log(&read).await?, whole_log(&store).await?);
+                let passed = |event: &&RecordedEvent| {
+                    event.position > read.after && event.position <= page.next
+                };
+                page.last = log.iter().rfind(passed).map(Into::into);
+                Ok(page)
+            })
+        }),
         page("filters_within_a_page", 18, |store, read| {
             Box::pin(async move {
                 let unfiltered = read.clone().filter(EventFilter::all());

@@ -33,7 +33,9 @@ pub(super) fn log_page(log: &[RecordedEvent], read: &ReadLog) -> LogPage {
         }
         page.push(event.clone());
     }
-    let last = log.last().filter(|last| last.position > read.after).map(EventReference::from);
+    let in_view =
+        |event: &&RecordedEvent| event.position > read.after && read.filter.shows(&event.stream);
+    let last = log.iter().rfind(in_view).map(EventReference::from);
     LogPage { events: page.into_events(), next: end.merge(read.after), last, at_end: true }
 }
 
