@@ -71,6 +71,17 @@ impl AppendRequest {
         self.streams
     }
 
+    /// The same request to streams of other names.
+    pub(crate) fn renamed<E>(
+        mut self,
+        name: impl Fn(&StreamId) -> Result<StreamId, E>,
+    ) -> Result<Self, E> {
+        for part in &mut self.streams {
+            part.stream = name(&part.stream)?;
+        }
+        Ok(self)
+    }
+
     /// The idempotency key, if one was given.
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.idempotency_key.as_ref()

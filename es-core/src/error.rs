@@ -48,6 +48,26 @@ pub enum StoreErrorKind {
     Other,
 }
 
+impl StoreErrorKind {
+    /// Its name in spans and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Busy => "busy",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Full => "full",
+            Self::ReadOnly => "read_only",
+            Self::NotAStore => "not_a_store",
+            Self::NewerSchema => "newer_schema",
+            Self::OlderSchema => "older_schema",
+            Self::Corrupt => "corrupt",
+            Self::Diverged => "diverged",
+            Self::Closed => "closed",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl StoreError {
     /// A failure; `message` says what was being done and to what, in lower case without full stop.
     pub fn new(kind: StoreErrorKind, message: impl Into<String>) -> Self {

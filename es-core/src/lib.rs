@@ -24,6 +24,7 @@
 //! | keep read models | [`projection`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | give a store to all of these | [`Store`] |
+//! | put something around a store | [`layer`] |
 //! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink), [`backend`] |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
@@ -63,6 +64,7 @@ mod store;
 // the engine
 pub mod environment;
 mod ext;
+pub mod layer;
 pub mod projection;
 pub mod replay;
 pub mod repository;

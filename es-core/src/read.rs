@@ -1,6 +1,7 @@
 //! What a reader asks for and what it is given.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
 use crate::envelope::{EventName, EventReference, RecordedEvent};
@@ -199,6 +200,7 @@ pub struct StreamPage {
 /// EventFilter::events([OrderEvent::ORDER_PAID, StockEvent::STOCK_COUNTED]); // some kinds
 /// EventFilter::all().aggregate::<Order>(); // streams of one aggregate type
 /// EventFilter::all().stored_name("order_payed"); // a raw name, which says so
+/// EventFilter::all().ids_with_prefix("acme/"); // streams such as `order/acme/o-1`
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -207,6 +209,8 @@ pub struct EventFilter {
     pub aggregate_types: BTreeSet<String>,
     /// Only events of these types.
     pub event_types: BTreeSet<EventName>,
+    /// Only streams whose ids begin with this text.
+    pub id_prefix: Option<Arc<str>>,
 }
 
 impl EventFilter {
@@ -249,10 +253,25 @@ impl EventFilter {
         self
     }
 
+    /// Narrows the view to the streams whose ids begin with this text, byte by byte; it replaces an
+    /// earlier prefix. The view is what [`LogPage::last`] is of; an empty text is that of all streams.
+    #[must_use]
+    pub fn ids_with_prefix(mut self, prefix: &str) -> Self {
+        self.id_prefix = (!prefix.is_empty()).then(|| prefix.into());
+        self
+    }
+
+    /// True if the stream is in the view, whatever of it is wanted; backends that filter in the
+    /// database must agree with it.
+    pub fn shows(&self, stream: &StreamId) -> bool {
+        self.id_prefix.as_deref().is_none_or(|prefix| stream.aggregate_id().starts_with(prefix))
+    }
+
     /// True if the event is wanted; backends that filter in the database must agree with it.
     pub fn accepts(&self, event: &RecordedEvent) -> bool {
-        (self.aggregate_types.is_empty()
-            || self.aggregate_types.contains(event.stream.aggregate_type()))
+        self.shows(&event.stream)
+            && (self.aggregate_types.is_empty()
+                || self.aggregate_types.contains(event.stream.aggregate_type()))
             && (self.event_types.is_empty() || self.event_types.contains(&event.event_type))
     }
 }
@@ -302,9 +321,10 @@ pub struct LogPage {
     /// Where to go on: everything up to here is in this page or was not wanted. Never before the
     /// place from which was read.
     pub next: Position,
-    /// The last event that was looked at, wanted or not, which is the one at `next`: who keeps
-    /// `next` keeps it, too, and knows by it whether a log is still the same. `None` if the log has
-    /// no event after the place from which was read.
+    /// The last event of the view at or before `next`, wanted or not, and after the place from which
+    /// was read; `None` if there is none. The view is the log, where that is the event at `next`, or
+    /// the streams of a [prefix](EventFilter::ids_with_prefix) or a [scope](crate::layer::scoped()).
+    /// Who keeps `next` keeps it, too, and knows by it whether a log is still the same.
     pub last: Option<EventReference>,
     /// True if the page reaches the end of the log as it was when the page was read. What is
     /// acknowledged may stand behind that end for a while: see clause 10 of

@@ -118,9 +118,11 @@ pub use handle::Store;
 ///     (`log::every_event_once_in_position_order`, `log::stream_order_is_log_order`,
 ///     `log::the_end_is_told_truly`)
 /// 18. A log page's `next` passes over what the filter leaves out, and never over an event that is
-///     wanted; `last` is the event there, wanted or not. (`filters::types_select_events`,
-///     `filters::a_kind_is_found_under_each_of_its_names`,
-///     `filters::an_unmatched_page_still_moves_on`, `filters::a_page_tells_the_event_where_it_ends`)
+///     wanted; `last` is the last event of the view at or before `next`, wanted or not. The view is
+///     the log, or of it the streams whose ids begin with the filter's prefix.
+///     (`filters::types_select_events`, `filters::a_kind_is_found_under_each_of_its_names`,
+///     `filters::an_unmatched_page_still_moves_on`, `filters::a_page_tells_the_event_where_it_ends`,
+///     `filters::a_prefix_selects_its_streams`)
 /// 19. Nothing is skipped: who has read up to a position never later finds an event at or before
 ///     it, whatever writers do. And an append stands after all that was acknowledged or seen before
 ///     it began. (`log::later_appends_stand_later`,

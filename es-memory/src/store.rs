@@ -119,7 +119,8 @@ impl EventStore for MemoryStore {
             }
             page.push(event.clone());
         }
-        let last = rest.last().map(EventReference::from);
+        let in_view = rest.iter().rfind(|event| read.filter.shows(&event.stream));
+        let last = in_view.map(EventReference::from);
         Ok(LogPage { events: page.into_events(), next: log.end(), last, at_end: true })
     }
 

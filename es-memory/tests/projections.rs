@@ -1,27 +1,38 @@
-//! The suite of projections over the in-memory store.
+//! The suite of projections over the in-memory store: as it is, through layers, and as one tenant
+//! of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use es_core::layer::traced;
 use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows};
-use es_core::{EventStore, Payload};
+use es_core::{EventStore, Payload, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler, spoil_through};
+use es_testing::contract::{Ability, Outcome, TimeLimits};
+use es_testing::fault::Faults;
+use es_testing::projections::{
+    HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_one, spoil_through,
+};
 use futures_util::TryStreamExt;
+use futures_util::future::BoxFuture;
 
 struct Memory {
     store: MemoryStore,
+    /// What the suite is given.
+    seen: Store,
+    /// With what the names of its projections begin in the store.
+    prefix: &'static str,
     clock: ManualClock,
     handler: Arc<SuiteHandler>,
 }
 
-async fn memory() -> Memory {
+fn seen(prefix: &'static str, through: impl FnOnce(MemoryStore) -> Store) -> Memory {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(Arc::new(clock.clone()));
     let handler = Arc::new(SuiteHandler::default());
     let suite = handler.clone();
     let written = Mutex::new(0_u64);
-    store.handle(HANDLED, move |rows, events| {
+    store.handle(&format!("{prefix}{HANDLED}"), move |rows, events| {
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
             let effect = suite.effect(event)?;
@@ -31,17 +42,26 @@ async fn memory() -> Memory {
         }
         Ok(())
     });
-    Memory { store, clock, handler }
+    Memory { seen: through(store.clone()), store, prefix, clock, handler }
+}
+
+async fn memory() -> Memory {
+    seen("", Store::from)
+}
+
+/// Through layers that change nothing.
+async fn layered() -> Memory {
+    seen("", |store| traced(Faults::new().over(store)))
 }
 
 #[async_trait::async_trait]
 impl ProjectionFixture for Memory {
     fn store(&self) -> Arc<dyn EventStore> {
-        Arc::new(self.store.clone())
+        self.seen.event_store().clone()
     }
 
     fn sink(&self) -> Arc<dyn ProjectionSink> {
-        Arc::new(self.store.clone())
+        self.seen.capabilities().models.clone().expect("the store keeps models")
     }
 
     fn clock(&self) -> ManualClock {
@@ -53,18 +73,24 @@ impl ProjectionFixture for Memory {
     }
 
     async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        self.store.keep_inline(projection)
+        if self.prefix.is_empty() {
+            return self.store.keep_inline(projection);
+        }
+        let reason = "the store keeps it for all within its appends, or not at all".to_owned();
+        Err(SinkError::Unusable { projection: projection.name().to_owned(), reason })
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {
-        let rows =
-            all_rows(self.store.clone(), HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = all_rows(self.seen.clone(), HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
         let rows = rows.expect("the model is there").into_iter();
-        rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
+        let effects = rows.map(|row| row.value.decode().expect("the handler wrote it"));
+        // a handler is given the names of the store
+        let named = |(stream, number): (String, u64)| (stream.replacen(self.prefix, "", 1), number);
+        effects.map(named).collect()
     }
 
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
-        spoil_through(&self.store, projection, key, value).await;
+        spoil_through(&*self.sink(), projection, key, value).await;
         true
     }
 
@@ -74,3 +100,47 @@ impl ProjectionFixture for Memory {
 }
 
 es_testing::projection_suite!(memory, lacks: [durability]);
+
+mod through_layers {
+    use super::layered;
+
+    es_testing::projection_suite!(layered, lacks: [durability]);
+}
+
+#[path = "support/neighbour.rs"]
+mod neighbour;
+
+/// What is not asked of a tenant beside what is kept within appends, and why.
+const NOT_A_TENANTS: [(&str, &str); 2] = [
+    ("odd_rows::one_refuses_its_own_appends", "a tenant's projections are not kept within appends"),
+    (
+        "fidelity::generated_rows_come_back_live_and_rebuilt",
+        "the tenant's name takes of the 255 bytes of an id",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tenant_has_models_of_its_own_beside_others() {
+    let (mut asked, mut left) = (0, Vec::new());
+    for scenario in SCENARIOS {
+        let name = scenario.full_name();
+        let is_listed = NOT_A_TENANTS.iter().any(|(not_asked, _)| *not_asked == name);
+        if is_listed || scenario.concern == "inline" {
+            left.extend(is_listed.then_some(name));
+            continue;
+        }
+        let factory = || -> BoxFuture<'static, Box<dyn ProjectionFixture>> {
+            Box::pin(async {
+                let acme = seen("acme/", |store| neighbour::tenant_of(&store));
+                Box::new(acme) as Box<dyn ProjectionFixture>
+            })
+        };
+        let outcome = run_one(&factory, scenario, TimeLimits::default()).await;
+        let is_kept = matches!(outcome, Outcome::Kept | Outcome::Lacking(Ability::Durability));
+        assert!(is_kept, "{name} is {outcome}");
+        asked += 1;
+    }
+    assert_eq!(left.len(), NOT_A_TENANTS.len(), "each of them is a scenario");
+    let inline = SCENARIOS.iter().filter(|scenario| scenario.concern == "inline").count();
+    assert_eq!(asked, SCENARIOS.len() - left.len() - inline);
+}

@@ -291,6 +291,7 @@ impl Reader {
             .bind(names(filter.event_types.iter().map(ToString::to_string).collect()))
             .bind(LOOKED_AT)
             .bind(is_whole)
+            .bind(filter.id_prefix.as_deref().map(str::to_owned))
     }
 
     pub(crate) fn unreadable(&self, error: sqlx::Error) -> StoreError {

@@ -26,6 +26,7 @@ mod column {
     pub(super) const REACHED_VERSION: usize = 11;
     pub(super) const REACHED_TYPE: usize = 12;
     pub(super) const REACHED_ID: usize = 13;
+    pub(super) const REACHED_PLACE: usize = 14;
 }
 
 /// One row of a reading statement, read column by column.
@@ -39,7 +40,7 @@ pub(crate) struct EventRow<'a> {
 #[derive(Default)]
 pub(crate) struct Reached {
     pub(crate) position: Option<Position>,
-    /// The event there.
+    /// The last event in view up to there.
     pub(crate) event: Option<EventReference>,
 }
 
@@ -49,9 +50,9 @@ impl Reached {
         if self.position.is_some() {
             return Ok(());
         }
-        let position = position(row.try_get(column::REACHED)?);
-        self.position = Some(position);
+        self.position = Some(position(row.try_get(column::REACHED)?));
         if let Some(number) = row.try_get::<Option<i32>, _>(column::REACHED_VERSION)? {
+            let position = position(row.try_get(column::REACHED_PLACE)?);
             let kind: Option<&str> = row.try_get(column::REACHED_TYPE)?;
             let id: Option<&str> = row.try_get(column::REACHED_ID)?;
             let event_id = row.try_get::<Option<Uuid>, _>(column::REACHED_EVENT)?;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, Capabilities, Conflict, EventReference, EventStore,
     IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
@@ -62,6 +63,31 @@ impl Numbered {
         appended
     }
 
+    /// A page of those whose names begin with something: their numbers do not.
+    async fn page_of_names(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        let (mut rest, mut after) = (Vec::new(), read.after);
+        loop {
+            let page = self.store.read_log(&ReadLog::after(after)).await?;
+            rest.extend(self.named_events(page.events));
+            after = page.next;
+            if page.at_end {
+                break;
+            }
+        }
+        let mut page = PageBuilder::new(read.limit);
+        for event in rest.iter().filter(|event| read.filter.accepts(event)) {
+            if !page.admits(event.payload.as_str().len()) {
+                let next = page.last().map_or(read.after, |last| last.position);
+                let last = page.last().map(EventReference::from);
+                return Ok(LogPage { events: page.into_events(), next, last, at_end: false });
+            }
+            page.push(event.clone());
+        }
+        let last = rest.iter().rfind(|event| read.filter.shows(&event.stream));
+        let last = last.map(EventReference::from);
+        Ok(LogPage { events: page.into_events(), next: after, last, at_end: true })
+    }
+
     fn named_events(&self, mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
         for event in &mut events {
             event.stream = self.name(&event.stream);
@@ -112,6 +138,9 @@ impl EventStore for Numbered {
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
+        if read.filter.id_prefix.is_some() {
+            return self.page_of_names(read).await;
+        }
         let page = self.store.read_log(read).await?;
         let last = page.last.map(|last| EventReference { stream: self.name(&last.stream), ..last });
         Ok(LogPage { events: self.named_events(page.events), last, ..page })

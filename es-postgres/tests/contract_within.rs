@@ -5,10 +5,8 @@ mod support;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
-    Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
-};
+use es_core::layer::{Layered, StoreLayer};
+use es_core::{AppendError, AppendRequest, Appended, EventStore, StoreError, StoreErrorKind};
 use es_postgres::sqlx::PgPool;
 use es_postgres::sqlx::postgres::PgPoolOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -16,6 +14,7 @@ use support::fixture::Store;
 
 /// Appends as an application does that writes rows of its own with them.
 struct Within {
+    inner: Arc<dyn EventStore>,
     store: PostgresStore,
     pool: PgPool,
 }
@@ -27,7 +26,11 @@ fn failed(error: es_postgres::sqlx::Error) -> AppendError {
 }
 
 #[async_trait]
-impl EventStore for Within {
+impl StoreLayer for Within {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.inner
+    }
+
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         let (store, pool) = (self.store.clone(), self.pool.clone());
         // the transaction is the application's, and so is that somebody polls it
@@ -40,34 +43,6 @@ impl EventStore for Within {
         });
         work.await.expect("it neither panics nor is it cancelled")
     }
-
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.store.find_append(stream, key).await
-    }
-
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.store.read_stream(read).await
-    }
-
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.store.read_log(read).await
-    }
-
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.store.end_of_log().await
-    }
-
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.store.wait_past(position).await
-    }
-
-    fn capabilities(self: Arc<Self>) -> Capabilities {
-        Arc::new(self.store.clone()).capabilities().through_a_layer()
-    }
 }
 
 async fn within() -> Store {
@@ -75,8 +50,9 @@ async fn within() -> Store {
     let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(database.options());
     let config = PostgresConfig::new(database.options());
     let view = move |store: PostgresStore| {
-        let within = Within { store: store.clone(), pool: pool.clone() };
-        (Arc::new(within) as Arc<dyn EventStore>, Arc::new(store) as _)
+        let inner = Arc::new(store.clone());
+        let within = Within { inner, store: store.clone(), pool: pool.clone() };
+        (Arc::new(Layered(within)) as Arc<dyn EventStore>, Arc::new(store) as _)
     };
     Store::open(config, view, database).await
 }

@@ -101,13 +101,14 @@ fn last_until(
 /// One page of the log.
 pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPage, StoreError> {
     let mut page = PageBuilder::new(read.limit);
-    let mut next = read.after;
+    let (mut next, mut in_view) = (read.after, read.after);
     let mut looked_at = 0;
     let mut is_full = false;
     let after = i64::try_from(read.after.to_sequence()).unwrap_or(i64::MAX);
     each_event(connection, sql::READ_LOG, params![after, LOOKED_AT], |row| {
         looked_at += 1;
-        if row.is_wanted(&read.filter) {
+        let is_in_view = row.is_in_view(&read.filter);
+        if is_in_view && row.is_wanted(&read.filter) {
             if !page.admits(row.payload_bytes()) {
                 is_full = true;
                 return Ok(false);
@@ -115,16 +116,19 @@ pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPag
             page.push(row.event(None));
         }
         next = row.position();
+        if is_in_view {
+            in_view = next;
+        }
         Ok(true)
     })?;
     if looked_at == 0 {
         check_cursor(read.after, end_of_log(connection)?)?;
     }
     let at_end = !is_full && looked_at < LOOKED_AT;
-    let last = match page.last().filter(|last| last.position == next) {
+    let last = match page.last().filter(|last| last.position == in_view) {
         Some(last) => Some(last.into()),
-        None if next == read.after => None,
-        None => reference_at(connection, next)?,
+        None if in_view == read.after => None,
+        None => reference_at(connection, in_view)?,
     };
     Ok(LogPage { events: page.into_events(), next, last, at_end })
 }

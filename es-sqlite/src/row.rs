@@ -37,7 +37,13 @@ impl<'a> EventRow<'a> {
         Position::from_sequence(self.number(column::POSITION).unwrap_or(0))
     }
 
-    /// [`EventFilter::accepts`] on a row.
+    /// [`EventFilter::shows`] on a row.
+    pub(crate) fn is_in_view(&self, filter: &EventFilter) -> bool {
+        let prefix = filter.id_prefix.as_deref();
+        prefix.is_none_or(|prefix| self.shown(column::AGGREGATE_ID).starts_with(prefix))
+    }
+
+    /// [`EventFilter::accepts`] on a row that is in the view.
     pub(crate) fn is_wanted(&self, filter: &EventFilter) -> bool {
         let (types, names) = (&filter.aggregate_types, &filter.event_types);
         (types.is_empty() || types.contains(&*self.shown(column::AGGREGATE_TYPE)))

@@ -17,21 +17,20 @@
 //! searched: the check takes about linear time.
 //!
 //! ```
-//! # use std::sync::Arc;
-//! # use es_core::{AppendRequest, EventStore, ExpectedVersion, NewEvent, Payload};
+//! # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
 //! # use es_core::environment::{EventIds, UuidV7Ids};
 //! use es_testing::checker::Recorder;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let recorder = Recorder::new();
-//! let store: Arc<dyn EventStore> = Arc::new(es_memory::MemoryStore::new());
-//! let watched = recorder.watch(store.clone());
+//! let store = es_memory::MemoryStore::new();
+//! let watched = recorder.over(store.clone());
 //! let event = NewEvent::new(UuidV7Ids.next_id(), "amount_paid_in", Payload::of(&100)?);
 //! watched
 //!     .append(AppendRequest::to("account/1".parse()?, ExpectedVersion::NoStream, vec![event]))
 //!     .await?;
-//! let summary = recorder.finish(&store).await?.check()?;
+//! let summary = recorder.finish(store).await?.check()?;
 //! assert_eq!((summary.acknowledged, summary.refused), (1, 0));
 //! # Ok(())
 //! # }

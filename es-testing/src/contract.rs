@@ -142,6 +142,7 @@ macro_rules! for_each_scenario {
                     a_kind_is_found_under_each_of_its_names,
                     an_unmatched_page_still_moves_on,
                     a_page_tells_the_event_where_it_ends,
+                    a_prefix_selects_its_streams,
                 }
                 tailing {
                     wait_past_returns_at_once_when_there_is_more,

@@ -1,120 +1,161 @@
-//! A store, and a sink, that fail when a test says so.
+//! A store that fails, is late or loses an answer when a test says so.
 
-mod sink;
+mod layers;
+mod plan;
 
-use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
-    Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage,
-};
+use es_core::layer::Layered;
+use es_core::{AppendRequest, Store, StoreErrorKind};
+use tokio::sync::watch;
 
-pub use sink::{FaultSink, SinkCall};
+use self::layers::Events;
+use self::plan::{Fault, Plan};
 
-/// A healthy store whose failures are planned, call by call; a clone is a handle to the same plan.
+/// The failures of a healthy store, planned call by call; a clone is a handle to the same plan.
 ///
 /// It is for tests of code that uses a store: what does it do when the disk is full, when the answer
-/// is lost, when somebody else was quicker?
+/// is lost, when somebody else was quicker? What of the store is events, snapshots and models fails;
+/// a state and the events that follow it are still one call where they were, which is
+/// [`Call::LatestWithTail`].
 ///
 /// ```
-/// # use std::sync::Arc;
-/// # use es_core::{AppendRequest, EventStore, ExpectedVersion, NewEvent, Payload};
+/// # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
 /// # use es_core::environment::{EventIds, UuidV7Ids};
 /// use es_core::StoreErrorKind;
 /// use es_memory::MemoryStore;
-/// use es_testing::fault::FaultStore;
+/// use es_testing::fault::{Call, Faults};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let event = || NewEvent::new(UuidV7Ids.next_id(), "amount_paid_in", Payload::of(&100).unwrap());
 /// # let request = || AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, vec![event()]);
-/// let faults = FaultStore::new(Arc::new(MemoryStore::new()));
-/// let store: Arc<dyn EventStore> = Arc::new(faults.clone()); // for the code under test
+/// let faults = Faults::new();
+/// let store = faults.over(MemoryStore::new()); // for the code under test
 ///
-/// faults.fail_append(2, StoreErrorKind::Full);
+/// faults.fail(Call::Append, 2, StoreErrorKind::Full);
 /// assert!(store.append(request()).await.is_ok());
 /// assert!(store.append(request()).await.is_err()); // full
 /// assert!(store.append(request()).await.is_ok());
-/// assert_eq!(faults.appends(), 3);
+/// assert_eq!(faults.calls(Call::Append), 3);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct FaultStore {
-    store: Arc<dyn EventStore>,
-    plan: Arc<Mutex<Plan>>,
-}
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Plan>>);
 
-/// A call of a store that may fail.
+/// A call that may fail: every method of the three traits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each has the name of its method")]
 pub enum Call {
-    /// [`EventStore::append`].
+    // of `EventStore`
     Append,
-    /// [`EventStore::find_append`].
     FindAppend,
-    /// [`EventStore::read_stream`] and [`EventStore::read_log`].
-    Read,
-    /// [`EventStore::end_of_log`].
+    ReadStream,
+    ReadLog,
     EndOfLog,
-    /// [`EventStore::wait_past`].
     WaitPast,
+    // of `SnapshotStore`
+    LatestSnapshot,
+    SaveSnapshot,
+    DeleteSnapshots,
+    PruneSnapshots,
+    ListSnapshots,
+    LatestWithTail,
+    // of `ProjectionSink`
+    Acquire,
+    Renew,
+    Release,
+    Report,
+    Commit,
+    Switch,
+    Abandon,
+    ReleaseInline,
+    Load,
+    Rows,
+    Parked,
+    RequestRetry,
+    Discard,
+    Status,
+    WaitReached,
 }
 
-#[derive(Debug, Default)]
-struct Plan {
-    made: HashMap<Call, u64>,
-    faults: Vec<(Call, u64, Fault)>,
-    /// What every call fails with.
-    outage: Option<StoreErrorKind>,
-}
+/// Where calls wait until a test opens it, for good; clones are the same one.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<watch::Sender<bool>>);
 
-#[derive(Debug)]
-enum Fault {
-    Fails(StoreErrorKind),
-    LosesTheAnswer,
-    IsOvertaken(AppendRequest),
-}
+impl Gate {
+    /// One that is closed.
+    pub fn new() -> Self {
+        Self::default()
+    }
 
-impl fmt::Debug for FaultStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FaultStore").field("plan", &self.plan()).finish_non_exhaustive()
+    /// Lets go on who waits here, and who comes later.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn opened(&self) {
+        let mut is_open = self.0.subscribe();
+        let opened = is_open.wait_for(|is_open| *is_open).await;
+        opened.expect("the sender is this gate's");
     }
 }
 
-impl FaultStore {
-    /// A store that does not fail yet.
-    pub fn new(store: Arc<dyn EventStore>) -> Self {
-        Self { store, plan: Arc::default() }
+impl Faults {
+    /// No failures yet.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    /// Lets an append fail before anything is written; 1 is the next append, 2 the one after it.
+    /// Failures by chance: each call that nothing is planned for fails at this rate, of 1. It is
+    /// [`Unavailable`](StoreErrorKind::Unavailable) before anything is done, or, half of the times
+    /// where it writes, done and not answered. The same calls in the same order fail the same way.
+    pub fn seeded(seed: u64, rate: f64) -> Self {
+        Self(Arc::new(Mutex::new(Plan::seeded(seed, rate))))
+    }
+
+    /// The store with these failures.
+    pub fn over(&self, store: impl Into<Store>) -> Store {
+        Layered(Events { store: store.into(), faults: self.clone() }).into()
+    }
+
+    /// Lets a call fail before anything is done; 1 is the next call of its kind, 2 the one after it.
     ///
-    /// With [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) this is the request that was lost on
-    /// its way; [`lose_answer`](Self::lose_answer) is the other half.
-    pub fn fail_append(&self, nth: u64, kind: StoreErrorKind) {
-        self.fail(Call::Append, nth, kind);
+    /// For an append, [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) is the request that was lost
+    /// on its way; [`lose_answer`](Self::lose_answer) is the other half.
+    pub fn fail(&self, call: Call, nth: u64, kind: StoreErrorKind) {
+        self.plan().add(call, nth, Fault::Fails(kind));
     }
 
-    /// Lets an append be written and its answer be lost: the caller is told
-    /// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown). 1 is the next append.
+    /// Lets every call of this kind fail from now on, or with `None` no more.
+    pub fn fail_each(&self, call: Call, kind: Option<StoreErrorKind>) {
+        self.plan().fail_each(call, kind);
+    }
+
+    /// Lets every call fail from now on, or with `None` no more. Calls are counted meanwhile.
+    pub fn fail_all(&self, kind: Option<StoreErrorKind>) {
+        self.plan().fail_all(kind);
+    }
+
+    /// Lets a call have its effect and its answer be lost: the caller is told
+    /// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown). 1 is the next call of its kind.
     ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use es_core::{AppendRequest, EventStore, ExpectedVersion, NewEvent, Payload};
+    /// # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
     /// # use es_core::environment::{EventIds, UuidV7Ids};
     /// use es_core::{AppendError, IdempotencyKey};
     /// # use es_memory::MemoryStore;
-    /// # use es_testing::fault::FaultStore;
+    /// # use es_testing::fault::{Call, Faults};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let event = NewEvent::new(UuidV7Ids.next_id(), "amount_paid_in", Payload::of(&100)?);
     /// # let request = AppendRequest::to("account/1".parse()?, ExpectedVersion::NoStream, vec![event]);
-    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
-    /// store.lose_answer(1);
+    /// let faults = Faults::new();
+    /// let store = faults.over(MemoryStore::new());
+    /// faults.lose_answer(Call::Append, 1);
     /// let request = request.with_key(IdempotencyKey::new("pay in 100")?);
     /// let lost = store.append(request.clone()).await;
     /// assert!(matches!(lost, Err(AppendError::Store(error)) if error.is_outcome_unknown()));
@@ -123,156 +164,48 @@ impl FaultStore {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn lose_answer(&self, nth: u64) {
-        self.plan_for(Call::Append, nth, Fault::LosesTheAnswer);
+    pub fn lose_answer(&self, call: Call, nth: u64) {
+        self.plan().add(call, nth, Fault::LosesTheAnswer);
     }
 
     /// Lets another writer append `first` just before an append; 1 is the next append.
     ///
-    /// This is one conflict, and then success: the other writer comes only once. If its append is
-    /// refused, the append fails with [`Other`](StoreErrorKind::Other), because the test did not
-    /// plan what it meant to.
-    ///
     /// ```
-    /// # use std::sync::Arc;
-    /// # use es_core::{AppendRequest, EventStore, ExpectedVersion, NewEvent, Payload};
+    /// # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
     /// # use es_core::environment::{EventIds, UuidV7Ids};
     /// # use es_core::AppendError;
     /// # use es_memory::MemoryStore;
-    /// # use es_testing::fault::FaultStore;
+    /// # use es_testing::fault::Faults;
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let pay_in = |amount: u32| {
     /// #     let event = NewEvent::new(UuidV7Ids.next_id(), "amount_paid_in", Payload::of(&amount).unwrap());
     /// #     AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::NoStream, vec![event])
     /// # };
-    /// let store = FaultStore::new(Arc::new(MemoryStore::new()));
-    /// store.overtake(1, pay_in(50));
+    /// let faults = Faults::new();
+    /// let store = faults.over(MemoryStore::new());
+    /// faults.overtake(1, pay_in(50));
     /// let late = store.append(pay_in(100)).await;
     /// assert!(matches!(late, Err(AppendError::Conflict(conflict)) if conflict.actual.as_u64() == 1));
     /// # Ok(())
     /// # }
     /// ```
     pub fn overtake(&self, nth: u64, first: AppendRequest) {
-        self.plan_for(Call::Append, nth, Fault::IsOvertaken(first));
+        self.plan().add(Call::Append, nth, Fault::IsOvertaken(first));
     }
 
-    /// Lets a read fail, of a stream or of the log; 1 is the next read.
-    pub fn fail_read(&self, nth: u64, kind: StoreErrorKind) {
-        self.fail(Call::Read, nth, kind);
-    }
-
-    /// Lets a call fail before anything is done; 1 is the next call of its kind.
-    pub fn fail(&self, call: Call, nth: u64, kind: StoreErrorKind) {
-        self.plan_for(call, nth, Fault::Fails(kind));
-    }
-
-    /// Lets every call fail from now on, or with `None` no more; what was planned call by call waits.
-    pub fn fail_all(&self, kind: Option<StoreErrorKind>) {
-        self.plan().outage = kind;
-    }
-
-    /// How many appends there were, those that failed included.
-    pub fn appends(&self) -> u64 {
-        self.calls(Call::Append)
-    }
-
-    /// How many reads of streams and of the log there were, those that failed included.
-    pub fn reads(&self) -> u64 {
-        self.calls(Call::Read)
+    /// Lets a call wait before anything is done, until the gate is open; 1 is the next call of its
+    /// kind.
+    pub fn delay(&self, call: Call, nth: u64, gate: Gate) {
+        self.plan().add(call, nth, Fault::IsDelayed(gate));
     }
 
     /// How many calls of this kind there were, those that failed included.
     pub fn calls(&self, call: Call) -> u64 {
-        self.plan().made.get(&call).copied().unwrap_or(0)
+        self.plan().calls(call)
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
-        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn plan_for(&self, call: Call, nth: u64, fault: Fault) {
-        let nth = self.calls(call) + nth;
-        self.plan().faults.push((call, nth, fault));
-    }
-
-    /// Counts a call, and tells what is to become of it.
-    fn next(&self, call: Call) -> Option<Fault> {
-        let mut plan = self.plan();
-        let made = plan.made.entry(call).or_default();
-        *made += 1;
-        let nth = *made;
-        if let Some(kind) = plan.outage {
-            return Some(Fault::Fails(kind));
-        }
-        let place = plan.faults.iter().position(|(of, at, _)| (*of, *at) == (call, nth))?;
-        Some(plan.faults.remove(place).2)
-    }
-
-    fn check(&self, call: Call) -> Result<(), StoreError> {
-        match self.next(call) {
-            Some(Fault::Fails(kind)) => Err(planned(kind)),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn planned(kind: StoreErrorKind) -> StoreError {
-    StoreError::new(kind, "this failure was planned by the test")
-}
-
-#[async_trait]
-impl EventStore for FaultStore {
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        match self.next(Call::Append) {
-            None => self.store.append(request).await,
-            Some(Fault::Fails(kind)) => Err(planned(kind).into()),
-            Some(Fault::LosesTheAnswer) => {
-                // a refusal is an answer too, and as lost
-                let _ = self.store.append(request).await;
-                Err(planned(StoreErrorKind::OutcomeUnknown).into())
-            }
-            Some(Fault::IsOvertaken(first)) => {
-                self.store.append(first).await.map_err(|error| {
-                    let what = "the writer that the test planned to be quicker was refused";
-                    StoreError::new(StoreErrorKind::Other, what).caused_by(error)
-                })?;
-                self.store.append(request).await
-            }
-        }
-    }
-
-    async fn find_append(
-        &self,
-        stream: &StreamId,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Appended>, StoreError> {
-        self.check(Call::FindAppend)?;
-        self.store.find_append(stream, key).await
-    }
-
-    async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        self.check(Call::Read)?;
-        self.store.read_stream(read).await
-    }
-
-    async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        self.check(Call::Read)?;
-        self.store.read_log(read).await
-    }
-
-    async fn end_of_log(&self) -> Result<Position, StoreError> {
-        self.check(Call::EndOfLog)?;
-        self.store.end_of_log().await
-    }
-
-    async fn wait_past(&self, position: Position) -> Result<(), StoreError> {
-        self.check(Call::WaitPast)?;
-        self.store.wait_past(position).await
-    }
-
-    /// Snapshots and models are those of the healthy store.
-    fn capabilities(self: Arc<Self>) -> Capabilities {
-        self.store.clone().capabilities().through_a_layer()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,8 +11,6 @@ pub mod projections;
 pub mod raw_rows;
 mod runtime;
 pub mod saboteur;
-mod sink_wrapper;
-pub mod wrapper;
 
 pub use clock::ManualClock;
 pub use fixture::Fixture;

@@ -8,13 +8,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{Limits, Position, SnapshotStore};
 use tokio::sync::RwLock;
 
 use crate::checker::WriteOrder;
 use crate::clock::ManualClock;
+use crate::contract::parts::Store;
 use crate::fixture::Fixture;
-use crate::wrapper::{Store, Wrapped, Wrapper};
 
 mod appends;
 mod atomicity;
@@ -103,17 +104,17 @@ pub fn all() -> Vec<Saboteur> {
 }
 
 /// A saboteur of the event store.
-fn of_events<W: Wrapper>(
+fn of_events<L: StoreLayer>(
     name: &'static str,
     clause: u32,
-    sabotage: impl Fn(Healthy) -> W + Send + Sync + 'static,
+    sabotage: impl Fn(Healthy) -> L + Send + Sync + 'static,
 ) -> Saboteur {
     Saboteur {
         name,
         clause: Clause::EventStore(clause),
         sabotage: Box::new(move |healthy| Stores {
             snapshots: healthy.snapshots.clone(),
-            events: Arc::new(Wrapped(sabotage(healthy))),
+            events: Arc::new(Layered(sabotage(healthy))),
         }),
     }
 }

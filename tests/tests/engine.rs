@@ -16,12 +16,15 @@ mod engine {
     mod observing;
     mod odd_commits;
     mod replay;
+    mod scoped;
     mod sinks;
     mod snapshot_laws;
     mod snapshots;
     mod streams;
     mod tails;
+    mod telemetry;
     mod time_travel;
+    mod traced;
     mod units;
     mod waiting;
 }

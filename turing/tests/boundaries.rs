@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{
     AppendError, AppendRequest, Appended, EventStore, EventStoreExt, IdempotencyKey, ReadLog,
     ReadStream, RecordedEvent, Repository, StoreError, StoreErrorKind, StreamId, StreamPage,
 };
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
@@ -63,7 +63,7 @@ impl Dying {
 }
 
 #[async_trait]
-impl Wrapper for Dying {
+impl StoreLayer for Dying {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -314,7 +314,7 @@ async fn a_run_that_breaks_off_at_any_boundary_ends_as_if_it_had_not() {
             let memory = Arc::new(MemoryStore::new());
             let appends = AtomicUsize::new(0);
             let dying = Dying { inner: memory.clone(), appends, lives, death };
-            let dying = Arc::new(Wrapped(dying));
+            let dying = Arc::new(Layered(dying));
             let came_through = scene.run(dying.clone()).await;
             if came_through {
                 assert!(!dying.0.is_dead());

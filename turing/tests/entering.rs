@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{
     AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt, EventType,
     ReadLog,
 };
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use tokio::sync::watch;
 use turing::definition::Definition;
@@ -35,7 +35,7 @@ struct Stopping {
 }
 
 #[async_trait]
-impl Wrapper for Stopping {
+impl StoreLayer for Stopping {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -130,7 +130,7 @@ impl Scene {
             nth,
             stop: stop.clone(),
         };
-        let store = Store::new(Wrapped(events), self.postings.clone());
+        let store = Store::new(Layered(events), self.postings.clone());
         let definition = Definition::load(&self.path().join("workflow.toml")).unwrap();
         let postings = PostingSource::Path(self.path().join("postings.jsonl"));
         let intake = take_in(&*store.postings, &postings).await.unwrap();

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{
     AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, NewEvent, Payload,
     StoreError, StoreErrorKind, StreamId,
 };
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use tokio::sync::watch;
 use turing::definition::Definition;
 use turing::postings::PostingSource;
@@ -49,7 +49,7 @@ struct Holding {
 }
 
 #[async_trait]
-impl Wrapper for Holding {
+impl StoreLayer for Holding {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -155,7 +155,7 @@ impl Scene {
             is_whole: false,
         };
         hold(&mut holding);
-        let store = self.store(Arc::new(Wrapped(holding)));
+        let store = self.store(Arc::new(Layered(holding)));
         let definition = Definition::load(&self.folder.path().join("workflow.toml")).unwrap();
         let postings = PostingSource::Path(self.folder.path().join("postings.jsonl"));
         let intake = take_in(&*store.postings, &postings).await.unwrap();

@@ -11,8 +11,9 @@ use crate::read::LogPage;
 ///
 /// Everything up to `position` is in the model, parked, or was not selected. The event is the one at
 /// the position, selected or not: if the log holds another one in its place, the store was restored
-/// to an earlier state and went on differently. A checkpoint that an older program wrote may have an
-/// event before the position, or none.
+/// to an earlier state and went on differently. In a [scope](crate::layer::scoped()) it is the last one
+/// of the scope's own, which may stand before the position; so may that of a checkpoint that an older
+/// program wrote, if it has one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Where to go on.

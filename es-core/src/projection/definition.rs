@@ -232,5 +232,6 @@ fn fingerprint(name: &str, version: u32, rows: Option<u32>, selection: &EventFil
     let streams = list(selection.aggregate_types.iter().map(String::as_str).collect());
     let events = list(selection.event_types.iter().map(|name| name.as_str()).collect());
     let rows = rows.map_or_else(|| "handler".to_owned(), |revision| format!("rows {revision}"));
-    format!("{name} v{version} {rows} [{streams}] [{events}]")
+    let ids = selection.id_prefix.as_ref().map(|prefix| format!(" [{prefix}*]"));
+    format!("{name} v{version} {rows} [{streams}] [{events}]{}", ids.unwrap_or_default())
 }

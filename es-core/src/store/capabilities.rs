@@ -78,6 +78,8 @@ impl fmt::Debug for Capabilities {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StoreIdentity {
     number: u64,
+    /// The names of the scopes around it, from the store on.
+    scope: Option<Arc<str>>,
 }
 
 impl StoreIdentity {
@@ -85,7 +87,17 @@ impl StoreIdentity {
     #[expect(clippy::new_without_default, reason = "a default is the same each time")]
     pub fn new() -> Self {
         static DRAWN: AtomicU64 = AtomicU64::new(0);
-        Self { number: DRAWN.fetch_add(1, Ordering::Relaxed) }
+        Self { number: DRAWN.fetch_add(1, Ordering::Relaxed), scope: None }
+    }
+
+    /// That of a scope of this store: the same whenever it is asked for by the same name, and another
+    /// one than that of the store and of any other scope.
+    pub fn scoped(&self, name: &str) -> Self {
+        let scope = match &self.scope {
+            Some(outer) => format!("{outer}/{name}").into(),
+            None => name.into(),
+        };
+        Self { number: self.number, scope: Some(scope) }
     }
 }
 
@@ -98,5 +110,17 @@ mod tests {
         let (one, other) = (StoreIdentity::new(), StoreIdentity::new());
         assert_eq!(one, one.clone());
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn that_of_a_scope_is_told_by_its_names() {
+        let store = StoreIdentity::new();
+        let (a, b) = (store.scoped("a"), store.scoped("b"));
+        assert_eq!(a, store.scoped("a"));
+        for other in [&store, &b, &a.scoped("a"), &StoreIdentity::new().scoped("a")] {
+            assert_ne!(a, *other);
+        }
+        assert_eq!(a.scoped("b"), store.scoped("a").scoped("b"));
+        assert_ne!(a.scoped("b"), b.scoped("a"));
     }
 }

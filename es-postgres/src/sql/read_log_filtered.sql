@@ -1,7 +1,8 @@
 -- $1 position before the first, $2 last position, $3 how many events, $4 aggregate types or null,
--- $5 event types or null, $6 how many events to look at, $7 whether with what they say
+-- $5 event types or null, $6 how many events to look at, $7 whether with what they say,
+-- $8 with what the ids of streams in view begin, or null
 --
--- One row at least, which tells how far was looked, and which event is there.
+-- One row at least, which tells how far was looked, and which event in view is the last up to there.
 SELECT
     e.position,
     e.event_id,
@@ -16,7 +17,8 @@ SELECT
     last.event_id,
     last.aggregate_version,
     last.aggregate_type,
-    last.aggregate_id::text
+    last.aggregate_id::text,
+    last.position
 FROM (
     SELECT coalesce(
         (
@@ -31,7 +33,15 @@ FROM (
         $2
     ) AS position
 ) reach
-LEFT JOIN "{schema}"."{events}" last ON last.position = reach.position
+LEFT JOIN LATERAL (
+    SELECT position, event_id, aggregate_version, aggregate_type, aggregate_id
+    FROM "{schema}"."{events}"
+    WHERE position > $1
+        AND position <= reach.position
+        AND ($8::text IS NULL OR starts_with(aggregate_id::text, $8))
+    ORDER BY position DESC
+    LIMIT 1
+) last ON TRUE
 LEFT JOIN LATERAL (
     SELECT *
     FROM "{schema}"."{events}"
@@ -39,6 +49,7 @@ LEFT JOIN LATERAL (
         AND position <= reach.position
         AND ($4::text[] IS NULL OR aggregate_type = ANY ($4))
         AND ($5::text[] IS NULL OR event_type = ANY ($5))
+        AND ($8::text IS NULL OR starts_with(aggregate_id::text, $8))
     ORDER BY position
     LIMIT $3
 ) e ON TRUE

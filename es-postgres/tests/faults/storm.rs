@@ -39,7 +39,7 @@ impl Storm {
     pub(crate) fn begin(stores: &[PostgresStore], seed: u64) -> Self {
         let recorder = Recorder::with_order(WriteOrder::Overlapping);
         let watched: Vec<Arc<dyn EventStore>> =
-            stores.iter().map(|store| recorder.watch(Arc::new(store.clone()))).collect();
+            stores.iter().map(|store| recorder.over(store.clone()).event_store().clone()).collect();
         let (is_over, met) = (Arc::new(AtomicBool::new(false)), Arc::new(Met::default()));
         let mut tasks = JoinSet::new();
         for number in 0..8 {
@@ -68,7 +68,7 @@ impl Storm {
         let last = crate::support::to("account/last");
         while self.stores[0].append(last.clone().with_key(key("last"))).await.is_err() {}
         let history = loop {
-            match self.recorder.finish(&self.plain).await {
+            match self.recorder.finish(self.plain.clone()).await {
                 Ok(history) => break history,
                 // its connections are those of before the last fault
                 Err(error) => println!("reading the log once more after: {error}"),

@@ -37,7 +37,7 @@ const HOT: [(&str, &str, &str); 16] = [
     ("read_log", "0, 1000000, 501, TRUE", "idx_execution_events_position"),
     (
         "read_log_filtered",
-        "0, 1000000, 501, '{posting}', NULL, 10000, TRUE",
+        "0, 1000000, 501, '{posting}', NULL, 10000, TRUE, NULL",
         "idx_execution_events_position",
     ),
     ("latest_with_tail", "'posting', '1', 2147483647, 501", "unique_aggregate_version"),

@@ -4,11 +4,12 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    ApplyError, Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ApplyError, Batch, Claim, Definition, Lease, ParkedId, ProjectionSink, ProjectionStatus,
+    Renewal, Renewed, SinkError, Slot,
 };
-use es_core::{Clock, EventStore, Payload, Position, RecordedEvent, Timestamp};
+use es_core::{Clock, EventStore, Payload, RecordedEvent, Timestamp};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
 use es_postgres::{ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
@@ -111,7 +112,8 @@ impl ProjectionFixture for Projected {
     }
 
     fn sink(&self) -> Arc<dyn ProjectionSink> {
-        Arc::new(Clocked { sink: self.open_now(), clock: self.clock.clone() })
+        let sink = Arc::new(self.open_now());
+        Arc::new(LayeredSink(Clocked { sink, clock: self.clock.clone() }))
     }
 
     fn clock(&self) -> ManualClock {
@@ -182,12 +184,16 @@ impl ServerClock {
 
 /// The sink on a server whose clock is the scenario's.
 struct Clocked {
-    sink: PostgresStore,
+    sink: Arc<dyn ProjectionSink>,
     clock: Arc<ServerClock>,
 }
 
 #[async_trait]
-impl ProjectionSink for Clocked {
+impl SinkLayer for Clocked {
+    fn inner(&self) -> &Arc<dyn ProjectionSink> {
+        &self.sink
+    }
+
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
         self.clock.set().await;
         self.sink.acquire(claim).await
@@ -196,10 +202,6 @@ impl ProjectionSink for Clocked {
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         self.clock.set().await;
         self.sink.renew(lease, renewal).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
-        self.sink.release(lease).await
     }
 
     async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
@@ -212,54 +214,9 @@ impl ProjectionSink for Clocked {
         self.sink.commit(lease, batch).await
     }
 
-    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
-        self.sink.switch(lease).await
-    }
-
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.clock.set().await;
         self.sink.abandon(projection).await
-    }
-
-    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
-        self.sink.release_inline(projection).await
-    }
-
-    async fn load(
-        &self,
-        projection: &str,
-        slot: Slot,
-        keys: &[String],
-    ) -> Result<Vec<ModelRow>, SinkError> {
-        self.sink.load(projection, slot, keys).await
-    }
-
-    async fn rows(
-        &self,
-        projection: &str,
-        slot: Slot,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ModelRow>, SinkError> {
-        self.sink.rows(projection, slot, after, limit).await
-    }
-
-    async fn parked(
-        &self,
-        projection: &str,
-        slot: Slot,
-        list: &ListParked,
-    ) -> Result<Vec<Parked>, SinkError> {
-        self.sink.parked(projection, slot, list).await
-    }
-
-    async fn request_retry(
-        &self,
-        projection: &str,
-        slot: Slot,
-        key: &str,
-    ) -> Result<(), SinkError> {
-        self.sink.request_retry(projection, slot, key).await
     }
 
     async fn discard(
@@ -276,9 +233,5 @@ impl ProjectionSink for Clocked {
     async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
         self.clock.set().await;
         self.sink.status(projection).await
-    }
-
-    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
-        self.sink.wait_reached(projection, position).await
     }
 }

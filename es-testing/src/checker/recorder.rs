@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{
-    AppendError, AppendRequest, Appended, EventId, EventStore, IdempotencyKey, LogPage, PageLimit,
-    Position, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
+    AppendError, AppendRequest, Appended, Capabilities, EventId, EventStore, IdempotencyKey,
+    LogPage, PageLimit, Position, ReadLog, ReadStream, Store, StoreError, StreamId, StreamPage,
 };
 
 use super::history::{
     AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span, WriteOrder,
 };
-use crate::wrapper::{Store, Wrapped, Wrapper};
 
 /// Writes down what is done to the stores that it watches; clones write into the same history.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +56,8 @@ impl Recorder {
     /// The same store, with each call written down; a dropped append has an unknown outcome.
     ///
     /// Reads that fail are not written down: they say nothing about the log.
-    pub fn watch(&self, store: Arc<dyn EventStore>) -> Arc<dyn EventStore> {
-        Arc::new(Wrapped(Watched { notes: self.0.clone(), store }))
+    pub fn over(&self, store: impl Into<Store>) -> Store {
+        Layered(Watched { notes: self.0.clone(), store: store.into() }).into()
     }
 
     /// Adds what a follower saw.
@@ -73,8 +73,8 @@ impl Recorder {
     /// # Errors
     ///
     /// When reading fails.
-    pub async fn finish(&self, store: &Arc<dyn EventStore>) -> Result<History, StoreError> {
-        let watched = self.watch(store.clone());
+    pub async fn finish(&self, store: impl Into<Store>) -> Result<History, StoreError> {
+        let watched = self.over(store);
         let streams: BTreeSet<StreamId> = {
             let history = self.0.history();
             let requests = history.appends.iter().flat_map(|call| call.request.streams());
@@ -162,9 +162,9 @@ impl Drop for Pending<'_> {
 }
 
 #[async_trait]
-impl Wrapper for Watched {
-    fn inner(&self) -> &Store {
-        &self.store
+impl StoreLayer for Watched {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        self.store.event_store()
     }
 
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
@@ -211,5 +211,10 @@ impl Wrapper for Watched {
         let end = self.store.end_of_log().await?;
         self.notes.read(began, Seen::End(end));
         Ok(end)
+    }
+
+    fn capabilities(&self, _: Capabilities) -> Capabilities {
+        // those of the handle, which may name others than its events do
+        self.store.capabilities().clone().through_a_layer()
     }
 }

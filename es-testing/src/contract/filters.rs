@@ -100,6 +100,17 @@ pub(super) async fn a_kind_is_found_under_each_of_its_names(fixture: &dyn Fixtur
     }
 }
 
+/// The last of these events that stands after `after` and not after `next`.
+fn last_between<'a>(
+    events: impl IntoIterator<Item = &'a RecordedEvent>,
+    after: Position,
+    next: Position,
+) -> Option<EventReference> {
+    let passed = events.into_iter();
+    let passed = passed.filter(|event| event.position > after && event.position <= next);
+    passed.last().map(EventReference::from)
+}
+
 pub(super) async fn a_page_tells_the_event_where_it_ends(fixture: &dyn Fixture) {
     let store = fixture.store();
     let log = mixed(&store).await;
@@ -115,8 +126,7 @@ pub(super) async fn a_page_tells_the_event_where_it_ends(fixture: &dyn Fixture) 
             loop {
                 let read = ReadLog::after(after).filter(filter.clone());
                 let page = log_page(&store, &read.limit(PageLimit::events(limit))).await;
-                let there = log.iter().find(|event| event.position == page.next);
-                let expected = there.filter(|_| page.next > after).map(EventReference::from);
+                let expected = last_between(&log, after, page.next);
                 assert_eq!(page.last, expected, "{filter:?}, {limit} events after {after}");
                 if page.next == after {
                     break;
@@ -124,6 +134,56 @@ pub(super) async fn a_page_tells_the_event_where_it_ends(fixture: &dyn Fixture) 
                 after = page.next;
             }
             assert_eq!(after, end_of_log(&store).await, "{filter:?}");
+        }
+    }
+}
+
+pub(super) async fn a_prefix_selects_its_streams(fixture: &dyn Fixture) {
+    let store = fixture.store();
+    // ids that begin alike, by letters, cases, and what patterns take for any letter
+    let ids = ["acme/1", "acme/2/b", "acme2/1", "acme", "Acme/1", "ac_e/1", "a%/1", "1/acme/1"];
+    let types = ["account", "audit", "account_archive"];
+    let names = ["amount_paid_in", "amount_paid_out"];
+    for number in 0..64 {
+        let id = ids[(number * 5 % 8) as usize];
+        let target = typed_stream(types[(number / 8 % 3) as usize], id);
+        let event = typed_event(names[(number / 3 % 2) as usize], number);
+        append(&store, &target, ANY, vec![event]).await;
+    }
+    let log = read_log(&store).await;
+    for prefix in ["acme/", "acme", "acme2/", "A", "ac_e/", "a%", "acme/1", "acme/1/", "none/"] {
+        let view = EventFilter::all().ids_with_prefix(prefix);
+        let shown: Vec<_> =
+            log.iter().filter(|event| event.stream.aggregate_id().starts_with(prefix)).collect();
+        for filter in [
+            view.clone(),
+            view.clone().stored_aggregate_type("audit"),
+            view.clone().stored_name("amount_paid_in").stored_aggregate_type("account"),
+            view.clone().stored_name("never_happened"),
+        ] {
+            let is_wanted = |event: &&&RecordedEvent| {
+                let types = &filter.aggregate_types;
+                (types.is_empty() || types.contains(event.stream.aggregate_type()))
+                    && (filter.event_types.is_empty()
+                        || filter.event_types.contains(&event.event_type))
+            };
+            let expected: Vec<RecordedEvent> =
+                shown.iter().filter(is_wanted).map(|event| (*event).clone()).collect();
+            for limit in [1, 3, 1_000] {
+                let found = selected(&store, &filter, limit).await;
+                assert_eq!(found, expected, "{filter:?} in pages of {limit}");
+                let mut after = Position::START;
+                loop {
+                    let read = ReadLog::after(after).filter(filter.clone());
+                    let page = log_page(&store, &read.limit(PageLimit::events(limit))).await;
+                    let expected = last_between(shown.iter().copied(), after, page.next);
+                    assert_eq!(page.last, expected, "{filter:?}, {limit} events after {after}");
+                    if page.at_end {
+                        break;
+                    }
+                    after = page.next;
+                }
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ async fn storm(fixture: &dyn Fixture, with_drops: bool) -> Summary {
     let seed = seed();
     let store = fixture.store();
     let recorder = Recorder::with_order(fixture.write_order());
-    let watched = recorder.watch(store.clone());
+    let watched = recorder.over(store.clone()).event_store().clone();
     let writers: Vec<BoxFuture<'static, ()>> = (0..WRITERS)
         .map(|writer| -> BoxFuture<'static, ()> {
             let rng = fastrand::Rng::with_seed(seed.wrapping_add(writer));
@@ -74,7 +74,7 @@ async fn storm(fixture: &dyn Fixture, with_drops: bool) -> Summary {
     );
     let tasks = [closing].into_iter().chain(followers);
     together(&format!("writers and followers come to an end (ES_SEED={seed})"), tasks).await;
-    let history = match recorder.finish(&store).await {
+    let history = match recorder.finish(store).await {
         Ok(history) => history,
         Err(error) => panic!("reading after the storm failed: {error}"),
     };

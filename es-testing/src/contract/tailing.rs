@@ -1,7 +1,5 @@
 //! Following the log.
 
-use std::sync::Arc;
-
 use es_core::{
     AppendRequest, EventFilter, EventStoreExt, PageLimit, Position, ReadLog, RecordedEvent,
     StoreErrorKind,
@@ -11,7 +9,7 @@ use futures_util::future::{BoxFuture, join_all};
 
 use super::parts::*;
 use super::run::soon;
-use crate::fault::FaultStore;
+use crate::fault::{Call, Faults};
 use crate::fixture::Fixture;
 
 /// Enough polls for a store that answers from another thread or wakes its waiters needlessly.
@@ -149,10 +147,10 @@ pub(super) async fn a_follower_sees_every_event_once_under_writers(fixture: &dyn
 
 pub(super) async fn a_tail_of_an_idle_log_reads_nothing(fixture: &dyn Fixture) {
     const FAR_TOO_MANY: u64 = 1_000;
-    let faults = FaultStore::new(fixture.store());
+    let faults = Faults::new();
     // a tail that never waits would keep its thread for ever
-    faults.fail_read(FAR_TOO_MANY, StoreErrorKind::Other);
-    let store: Store = Arc::new(faults.clone());
+    faults.fail(Call::ReadLog, FAR_TOO_MANY, StoreErrorKind::Other);
+    let store = faults.over(fixture.store()).event_store().clone();
     let wanted = EventFilter::all().stored_aggregate_type("account");
     let mut tail = Box::pin(store.tail(ReadLog::from_start().filter(wanted)));
     append(&store, &stream("1"), NONE, vec![event(1)]).await;
@@ -171,9 +169,9 @@ pub(super) async fn a_tail_of_an_idle_log_reads_nothing(fixture: &dyn Fixture) {
         let mut pending = Box::pin(tail.next());
         // what is left, unwanted, is read once
         assert!(polled(&mut pending, POLLS).await.is_none(), "nothing more is wanted");
-        let before = faults.reads();
+        let before = faults.calls(Call::ReadLog);
         assert!(polled(&mut pending, POLLS).await.is_none(), "nothing more is wanted");
-        let reads = faults.reads() - before;
+        let reads = faults.calls(Call::ReadLog) - before;
         assert_eq!(reads, 0, "while nothing is appended, a follower waits and does not read");
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{Batch, Claim, Lease, Renewal, Renewed, SinkError};
 use es_core::{StoreError, StoreErrorKind};
 
 use super::parts::Sink;
-use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 
 /// On which side of a call the cut is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +29,7 @@ struct Cut {
 
 /// The sink as a process sees it that is cut off at its call number `at`, from 0.
 pub(super) fn cut(inner: &Sink, at: u64, side: Side) -> Sink {
-    Arc::new(WrappedSink(Cut { inner: inner.clone(), calls: AtomicU64::new(0), at, side }))
+    Arc::new(LayeredSink(Cut { inner: inner.clone(), calls: AtomicU64::new(0), at, side }))
 }
 
 impl Cut {
@@ -50,7 +50,7 @@ impl Cut {
 }
 
 #[async_trait]
-impl SinkWrapper for Cut {
+impl SinkLayer for Cut {
     fn inner(&self) -> &Sink {
         &self.inner
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{Slot, StopCause, TroubleKind, WaitError, wait_for};
 use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
@@ -10,8 +11,7 @@ use super::cut::{Side, cut};
 use super::models::*;
 use super::parts::*;
 use super::{ProjectionFixture, SuiteHandler};
-use crate::fault::FaultStore;
-use crate::wrapper::{Wrapped, Wrapper};
+use crate::fault::{Call, Faults};
 use es_core::projection::BatchLimit;
 
 pub(super) async fn every_event_has_its_effect_once(fixture: &dyn ProjectionFixture) {
@@ -102,13 +102,14 @@ pub(super) async fn two_runners_double_nothing(fixture: &dyn ProjectionFixture) 
 }
 
 pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixture) {
-    let faults = FaultStore::new(fixture.store());
-    let (store, sink): (Store, _) = (Arc::new(faults.clone()), fixture.sink());
+    let faults = Faults::new();
+    let (store, sink) = (faults.over(fixture.store()).event_store().clone(), fixture.sink());
+    let reads_made = || faults.calls(Call::ReadLog) + faults.calls(Call::ReadStream);
     accounts_paid(&store, &["1", "2"], 1..=20).await;
     let mut alone = runner(&store, &sink, "one").projection(Seen::new()).batches(few());
-    let reads = faults.reads();
+    let reads = reads_made();
     caught_up(&mut alone).await;
-    let by_one = faults.reads() - reads;
+    let by_one = reads_made() - reads;
     assert!(by_one >= 10, "the pages are small, but {by_one} were enough");
     alone.release().await;
 
@@ -117,9 +118,9 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
         runner(&store, &sink, "one").projection(Seen::new()).projection(Crossing).batches(few());
     caught_up(&mut both).await;
     accounts_paid(&store, &["1", "2"], 21..=40).await;
-    let reads = faults.reads();
+    let reads = reads_made();
     caught_up(&mut both).await;
-    let by_both = faults.reads() - reads;
+    let by_both = reads_made() - reads;
     assert!(
         by_both <= by_one + 2,
         "two projections at one place need {by_both} reads, one alone {by_one}"
@@ -175,7 +176,7 @@ pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixt
 struct Restored(Store, &'static str);
 
 #[async_trait::async_trait]
-impl Wrapper for Restored {
+impl StoreLayer for Restored {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -194,7 +195,7 @@ pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
     accounts_paid(&store, &["1", "2"], 1..=3).await;
     caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
     let before = stored(&sink, "seen", Slot::Active).await;
-    let restored: Store = Arc::new(Wrapped(Restored(store.clone(), "account")));
+    let restored: Store = Arc::new(Layered(Restored(store.clone(), "account")));
     accounts_paid(&store, &["1"], 4..=4).await;
     let mut runner = runner(&restored, &sink, "one").projection(Seen::new());
     let error = runner.catch_up().await.expect_err("the log is another one");
@@ -205,7 +206,7 @@ pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
 
 pub(super) async fn who_selected_nothing_notices_a_restored_log(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let restored: Store = Arc::new(Wrapped(Restored(store.clone(), "audit")));
+    let restored: Store = Arc::new(Layered(Restored(store.clone(), "audit")));
     for before in [0, 1] {
         // it stands behind events that it did not select, and behind one of its own before these
         accounts_paid(&store, &["1"], 1..=before).await;
@@ -222,11 +223,11 @@ pub(super) async fn who_selected_nothing_notices_a_restored_log(fixture: &dyn Pr
 }
 
 pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixture) {
-    let faults = FaultStore::new(fixture.store());
-    let (store, sink): (Store, _) = (Arc::new(faults.clone()), fixture.sink());
+    let faults = Faults::new();
+    let (store, sink) = (faults.over(fixture.store()).event_store().clone(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=3).await;
-    for read in 0..4 {
-        faults.fail_read(faults.reads() + read, StoreErrorKind::Unavailable);
+    for read in 1..4 {
+        faults.fail(Call::ReadLog, read, StoreErrorKind::Unavailable);
     }
     let runner = runner(&store, &sink, "one").projection(Seen::new()).batches(few());
     let handle = runner.handle();

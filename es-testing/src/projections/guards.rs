@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
     ApplyError, Batch, Definition, FailurePolicy, Keying, Lease, Projection, Rebuild, Renewal,
     Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
@@ -14,8 +15,7 @@ use es_core::{EventFilter, RecordedEvent, StoreErrorKind};
 use super::models::*;
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
-use crate::fault::{FaultSink, FaultStore, SinkCall};
-use crate::sink_wrapper::{SinkWrapper, WrappedSink};
+use crate::fault::{Call, Faults};
 
 /// One row of all accounts; poison has no key until it is healed.
 #[derive(Debug, Clone)]
@@ -174,13 +174,13 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
 
 pub(super) async fn trouble_of_the_store_passes(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let faults = FaultSink::new(sink.clone());
+    let faults = Faults::new();
     accounts_paid(&store, &["1"], 1..=2).await;
-    let mut runner = runner(&store, &faults.sink(), "one").projection(Seen::new());
+    let mut runner = runner(&store, &behind(&faults, &store, &sink), "one").projection(Seen::new());
     caught_up(&mut runner).await;
     let away = |is_away: bool| {
-        for call in [SinkCall::Renew, SinkCall::Commit] {
-            faults.fail_all(call, is_away.then_some(StoreErrorKind::Unavailable));
+        for call in [Call::Renew, Call::Commit] {
+            faults.fail_each(call, is_away.then_some(StoreErrorKind::Unavailable));
         }
     };
     away(true);
@@ -216,24 +216,24 @@ pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionF
 }
 
 pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn ProjectionFixture) {
-    let (store, sink) = (FaultStore::new(fixture.store()), fixture.sink());
-    let shared: Store = Arc::new(store.clone());
-    accounts_paid(&shared, &["1", "2", "3"], 1..=4).await;
-    let faults = FaultSink::new(sink.clone());
-    faults.fail_all(SinkCall::Commit, Some(StoreErrorKind::Unavailable));
-    (2..=5).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
-    let rebuild = Rebuild::new(with_models(&shared, &faults.sink()), Seen::new()).slices(2);
+    let (store, sink) = (fixture.store(), fixture.sink());
+    accounts_paid(&store, &["1", "2", "3"], 1..=4).await;
+    let faults = Faults::new();
+    faults.fail_each(Call::Commit, Some(StoreErrorKind::Unavailable));
+    (2..=5).for_each(|nth| faults.fail(Call::ReadLog, nth, StoreErrorKind::Unavailable));
+    let faulty = faults.over(with_models(&store, &sink));
+    let rebuild = Rebuild::new(faulty, Seen::new()).slices(2);
     let rebuild = rebuild.batches(es_core::projection::BatchLimit::events(2)).backoff(no_delay(0));
     let running = tokio::spawn(rebuild.lease(Duration::from_secs(86_400)).run());
     // a few attempts later it is back
-    while store.reads() < 12 {
+    while faults.calls(Call::ReadLog) + faults.calls(Call::ReadStream) < 12 {
         tokio::task::yield_now().await;
     }
-    faults.lose_answer(SinkCall::Commit, 1);
-    faults.fail_all(SinkCall::Commit, None);
+    faults.lose_answer(Call::Commit, 1);
+    faults.fail_each(Call::Commit, None);
     let rebuilt = soon("a rebuild ends", running).await;
     assert!(matches!(rebuilt, Ok(Ok(()))), "failures that pass end nothing: {rebuilt:?}");
-    let live = lives(&fixture.store(), Seen::new()).await;
+    let live = lives(&store, Seen::new()).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
 }
 
@@ -267,7 +267,7 @@ impl LockedModel {
 }
 
 #[async_trait]
-impl SinkWrapper for LockedModel {
+impl SinkLayer for LockedModel {
     fn inner(&self) -> &Sink {
         &self.inner
     }
@@ -297,7 +297,7 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
         is_free,
         renewals: renewals.clone(),
     };
-    let locked: Sink = Arc::new(WrappedSink(locked));
+    let locked: Sink = Arc::new(LayeredSink(locked));
     accounts_paid(&store, &["1"], 1..=2).await;
     let both = runner(&store, &locked, "one").projection(Seen::new()).projection(Crossing);
     // leases so short that they are renewed while the other model is locked

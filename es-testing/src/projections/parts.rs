@@ -13,6 +13,7 @@ use serde_json::json;
 use super::ProjectionFixture;
 pub(super) use crate::contract::parts::*;
 pub(super) use crate::contract::run::soon;
+use crate::fault::Faults;
 
 pub(super) type Sink = Arc<dyn ProjectionSink>;
 
@@ -21,6 +22,12 @@ pub(super) const TTL: Duration = Duration::from_secs(30);
 /// One handle of both.
 pub(super) fn with_models(store: &Store, sink: &Sink) -> es_core::Store {
     es_core::Store::from(store.clone()).with_models(sink.clone())
+}
+
+/// The sink with these failures.
+pub(super) fn behind(faults: &Faults, store: &Store, sink: &Sink) -> Sink {
+    let models = faults.over(with_models(store, sink)).capabilities().models.clone();
+    models.expect("the handle was given models")
 }
 
 /// A claim of the active model of `totals`.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use es_core::environment::SystemRuntime;
+use es_core::layer::{Layered, LayeredSink, SinkLayer, StoreLayer};
 use es_core::projection::{
     BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
     Slot, TroubleKind, differences,
@@ -20,9 +21,7 @@ use super::cut::{Side, cut};
 use super::models::*;
 use super::parts::*;
 use super::{ProjectionFixture, SuiteHandler};
-use crate::fault::{FaultSink, SinkCall};
-use crate::sink_wrapper::{SinkWrapper, WrappedSink};
-use crate::wrapper::{Wrapped, Wrapper};
+use crate::fault::{Call, Faults};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
     Rebuild::new(with_models(store, sink), Doubled)
@@ -162,7 +161,7 @@ struct Overtaken {
 }
 
 #[async_trait::async_trait]
-impl SinkWrapper for Overtaken {
+impl SinkLayer for Overtaken {
     fn inner(&self) -> &Sink {
         &self.inner
     }
@@ -182,7 +181,7 @@ impl SinkWrapper for Overtaken {
 pub(super) async fn a_switch_catches_up_with_who_moved_on(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
     let active = runner(&store, &sink, "one").projection(Seen::new());
-    let overtaken: Sink = Arc::new(WrappedSink(Overtaken {
+    let overtaken: Sink = Arc::new(LayeredSink(Overtaken {
         inner: sink.clone(),
         store: store.clone(),
         active: tokio::sync::Mutex::new((0, active)),
@@ -272,7 +271,7 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
 struct Emptied(Store);
 
 #[async_trait::async_trait]
-impl Wrapper for Emptied {
+impl StoreLayer for Emptied {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -304,7 +303,7 @@ pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFi
     let filled = soon("a shadow is filled", left.fill()).await;
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     left.release().await;
-    let emptied: Store = Arc::new(Wrapped(Emptied(store.clone())));
+    let emptied: Store = Arc::new(Layered(Emptied(store.clone())));
     let mut diverged = runner(&emptied, &sink, "one").projection(Seen::new());
     let error = diverged.catch_up().await.expect_err("the model is of another history");
     assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Diverged, "{error}");
@@ -318,15 +317,15 @@ pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFi
 
 pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let faults = FaultSink::new(sink.clone());
-    let rebuild = || rebuild_of(&store, &faults.sink()).backoff(no_delay(0));
+    let faults = Faults::new();
+    let rebuild = || rebuild_of(&store, &behind(&faults, &store, &sink)).backoff(no_delay(0));
     let before = stored(&sink, "seen", Slot::Active).await;
-    faults.fail(SinkCall::Switch, 1, StoreErrorKind::Corrupt);
+    faults.fail(Call::Switch, 1, StoreErrorKind::Corrupt);
     let failed = soon("a switch that fails ends", rebuild().run()).await;
     assert!(failed.is_err(), "it does not pass by itself");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the old model is served");
-    faults.fail(SinkCall::Switch, 1, StoreErrorKind::Unavailable);
-    faults.fail(SinkCall::Switch, 2, StoreErrorKind::Busy);
+    faults.fail(Call::Switch, 1, StoreErrorKind::Unavailable);
+    faults.fail(Call::Switch, 2, StoreErrorKind::Busy);
     // at once, under another name
     rebuilt(rebuild().holder("another")).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);

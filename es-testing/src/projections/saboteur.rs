@@ -8,13 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use es_core::EventStore;
+use es_core::layer::{Layered, LayeredSink};
 use es_core::projection::{Definition, SinkError};
 
 use super::parts::Sink;
 use super::{ProjectionFixture, SuiteHandler};
 use crate::clock::ManualClock;
-use crate::sink_wrapper::WrappedSink;
-use crate::wrapper::Wrapped;
 
 mod keeper;
 mod sinner;
@@ -203,7 +202,7 @@ impl Sabotaged {
 
 fn sinning(fixture: &dyn ProjectionFixture, saboteur: Saboteur, is_reopened: bool) -> Sink {
     let (sink, clock) = (fixture.sink(), fixture.clock());
-    Arc::new(WrappedSink(Sinner::new(sink, clock, saboteur.sin, is_reopened)))
+    Arc::new(LayeredSink(Sinner::new(sink, clock, saboteur.sin, is_reopened)))
 }
 
 #[async_trait]
@@ -213,7 +212,7 @@ impl ProjectionFixture for Sabotaged {
         if self.saboteur.clause < 16 {
             return self.fixture.store();
         }
-        Arc::new(Wrapped(self.keeper()))
+        Arc::new(Layered(self.keeper()))
     }
 
     fn sink(&self) -> Sink {

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, EventId, ExpectedVersion, LogPage, PageLimit, ReadLog,
     ReadStream, StoreError, StreamAppend, StreamId, StreamPage, StreamVersion,
@@ -11,7 +12,7 @@ use tokio::task::yield_now;
 
 use super::mangled::Mangled;
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -107,7 +108,7 @@ pub(super) struct Rewrites {
 }
 
 #[async_trait]
-impl Wrapper for Rewrites {
+impl StoreLayer for Rewrites {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -124,7 +125,7 @@ pub(super) struct Answers {
 }
 
 #[async_trait]
-impl Wrapper for Answers {
+impl StoreLayer for Answers {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -144,7 +145,7 @@ fn with_gap(version: StreamVersion) -> StreamVersion {
 }
 
 #[async_trait]
-impl Wrapper for LeavesAGap {
+impl StoreLayer for LeavesAGap {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -183,7 +184,7 @@ impl Wrapper for LeavesAGap {
 struct TakesExactlyAsAtLeast(Store);
 
 #[async_trait]
-impl Wrapper for TakesExactlyAsAtLeast {
+impl StoreLayer for TakesExactlyAsAtLeast {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -211,7 +212,7 @@ impl Wrapper for TakesExactlyAsAtLeast {
 struct ChecksAndWritesInTwoSteps(Store);
 
 #[async_trait]
-impl Wrapper for ChecksAndWritesInTwoSteps {
+impl StoreLayer for ChecksAndWritesInTwoSteps {
     fn inner(&self) -> &Store {
         &self.0
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, AppendedStream, ExpectedVersion, LogPage, Position,
     ReadLog, ReadStream, StoreError, StreamAppend, StreamId, StreamPage,
@@ -13,7 +14,7 @@ use tokio::task::yield_now;
 
 use super::appends::{locked, of_parts, version_of};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -92,7 +93,7 @@ impl InSteps {
 }
 
 #[async_trait]
-impl Wrapper for InSteps {
+impl StoreLayer for InSteps {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -137,7 +138,7 @@ struct LocksInOrder {
 }
 
 #[async_trait]
-impl Wrapper for LocksInOrder {
+impl StoreLayer for LocksInOrder {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -170,7 +171,7 @@ impl AnswersEarly {
 }
 
 #[async_trait]
-impl Wrapper for AnswersEarly {
+impl StoreLayer for AnswersEarly {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -214,7 +215,7 @@ struct StaysLocked {
 }
 
 #[async_trait]
-impl Wrapper for StaysLocked {
+impl StoreLayer for StaysLocked {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -234,7 +235,7 @@ impl Wrapper for StaysLocked {
 struct TearsWhenDropped(Store);
 
 #[async_trait]
-impl Wrapper for TearsWhenDropped {
+impl StoreLayer for TearsWhenDropped {
     fn inner(&self) -> &Store {
         &self.0
     }

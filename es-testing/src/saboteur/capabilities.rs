@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use es_core::layer::StoreLayer;
 use es_core::{Capabilities, SnapshotStore, StoreIdentity};
 
 use super::snapshots::elsewhere;
 use super::{Healthy, Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -20,7 +21,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 
 struct Drawing(Store);
 
-impl Wrapper for Drawing {
+impl StoreLayer for Drawing {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -36,7 +37,7 @@ struct Naming {
     elsewhere: Option<Arc<dyn SnapshotStore>>,
 }
 
-impl Wrapper for Naming {
+impl StoreLayer for Naming {
     fn inner(&self) -> &Store {
         &self.inner
     }

@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{LogPage, Position, ReadLog, StoreError};
 
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -23,7 +24,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 struct ReadsOn(Store);
 
 #[async_trait]
-impl Wrapper for ReadsOn {
+impl StoreLayer for ReadsOn {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -40,7 +41,7 @@ impl Wrapper for ReadsOn {
 struct WaitsOn(Store);
 
 #[async_trait]
-impl Wrapper for WaitsOn {
+impl StoreLayer for WaitsOn {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -61,7 +62,7 @@ struct JudgesByAnOldEnd {
 }
 
 #[async_trait]
-impl Wrapper for JudgesByAnOldEnd {
+impl StoreLayer for JudgesByAnOldEnd {
     fn inner(&self) -> &Store {
         &self.store
     }

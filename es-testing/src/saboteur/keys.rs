@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use es_core::append::{KeyDifference, first_result};
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, IdempotencyKey, ReadStream, StoreError, StreamId,
 };
@@ -12,7 +13,7 @@ use tokio::task::yield_now;
 
 use super::appends::{Answers, event_ids, locked, version_of};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -96,7 +97,7 @@ fn without_key(request: AppendRequest) -> AppendRequest {
 struct ForgetsKeys(Store);
 
 #[async_trait]
-impl Wrapper for ForgetsKeys {
+impl StoreLayer for ForgetsKeys {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -109,7 +110,7 @@ impl Wrapper for ForgetsKeys {
 struct VersionBeforeKey(Store);
 
 #[async_trait]
-impl Wrapper for VersionBeforeKey {
+impl StoreLayer for VersionBeforeKey {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -130,7 +131,7 @@ struct LooksFirst {
 }
 
 #[async_trait]
-impl Wrapper for LooksFirst {
+impl StoreLayer for LooksFirst {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -204,7 +205,7 @@ struct IgnoresDifference {
 }
 
 #[async_trait]
-impl Wrapper for IgnoresDifference {
+impl StoreLayer for IgnoresDifference {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -241,7 +242,7 @@ struct Compares {
 }
 
 #[async_trait]
-impl Wrapper for Compares {
+impl StoreLayer for Compares {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -273,7 +274,7 @@ struct RecordsRefusedKeys {
 }
 
 #[async_trait]
-impl Wrapper for RecordsRefusedKeys {
+impl StoreLayer for RecordsRefusedKeys {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -304,7 +305,7 @@ struct OneKeyForAll {
 }
 
 #[async_trait]
-impl Wrapper for OneKeyForAll {
+impl StoreLayer for OneKeyForAll {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -338,7 +339,7 @@ struct FirstStreamOnly {
 }
 
 #[async_trait]
-impl Wrapper for FirstStreamOnly {
+impl StoreLayer for FirstStreamOnly {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -380,7 +381,7 @@ struct Finds {
 }
 
 #[async_trait]
-impl Wrapper for Finds {
+impl StoreLayer for Finds {
     fn inner(&self) -> &Store {
         &self.store
     }

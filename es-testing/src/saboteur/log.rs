@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, EventFilter, EventId, LogPage, Position, ReadLog,
     RecordedEvent, StoreError,
@@ -15,7 +16,7 @@ use tokio::task::yield_now;
 use super::appends::{event_ids, locked};
 use super::mangled::{Mangled, log_page, whole_log};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -120,6 +121,22 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 Ok(page)
             })
         }),
+        page("ignores_the_prefix", 18, |store, mut read| {
+            Box::pin(async move {
+                read.filter.id_prefix = None;
+                store.read_log(&read).await
+            })
+        }),
+        page("tells_the_last_event_of_any_stream", 18, |store, read| {
+            Box::pin(async move {
+                let (mut page, log) = (store.read_log(&read).await?, whole_log(&store).await?);
+                let passed = |event: &&RecordedEvent| {
+                    event.position > read.after && event.position <= page.next
+                };
+                page.last = log.iter().rfind(passed).map(Into::into);
+                Ok(page)
+            })
+        }),
         page("filters_within_a_page", 18, |store, read| {
             Box::pin(async move {
                 let unfiltered = read.clone().filter(EventFilter::all());
@@ -181,7 +198,7 @@ struct Pages {
 }
 
 #[async_trait]
-impl Wrapper for Pages {
+impl StoreLayer for Pages {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -194,7 +211,7 @@ impl Wrapper for Pages {
 struct TellsAnOldEnd(Store);
 
 #[async_trait]
-impl Wrapper for TellsAnOldEnd {
+impl StoreLayer for TellsAnOldEnd {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -214,7 +231,7 @@ struct ShowsLater {
 }
 
 #[async_trait]
-impl Wrapper for ShowsLater {
+impl StoreLayer for ShowsLater {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -264,7 +281,7 @@ impl ReusesPositions {
 }
 
 #[async_trait]
-impl Wrapper for ReusesPositions {
+impl StoreLayer for ReusesPositions {
     fn inner(&self) -> &Store {
         &self.store
     }

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, Direction, EventId, EventReference, LogPage, PageLimit,
     Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
 };
 
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 /// More than any log of a scenario holds.
 pub(super) const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
@@ -32,7 +33,9 @@ pub(super) fn log_page(log: &[RecordedEvent], read: &ReadLog) -> LogPage {
         }
         page.push(event.clone());
     }
-    let last = log.last().filter(|last| last.position > read.after).map(EventReference::from);
+    let in_view =
+        |event: &&RecordedEvent| event.position > read.after && read.filter.shows(&event.stream);
+    let last = log.iter().rfind(in_view).map(EventReference::from);
     LogPage { events: page.into_events(), next: end.merge(read.after), last, at_end: true }
 }
 
@@ -87,7 +90,7 @@ impl Mangled {
 }
 
 #[async_trait]
-impl Wrapper for Mangled {
+impl StoreLayer for Mangled {
     fn inner(&self) -> &Store {
         &self.store
     }

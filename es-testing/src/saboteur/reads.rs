@@ -1,6 +1,7 @@
 //! Sins of reading a stream.
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, Direction, IdempotencyKey, PageLimit, ReadStream,
     StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
@@ -9,7 +10,7 @@ use es_core::{
 use super::appends::rebuilt;
 use super::mangled::{ALL, stream_page};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -168,7 +169,7 @@ struct Pages {
 }
 
 #[async_trait]
-impl Wrapper for Pages {
+impl StoreLayer for Pages {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -197,7 +198,7 @@ impl Renames {
 }
 
 #[async_trait]
-impl Wrapper for Renames {
+impl StoreLayer for Renames {
     fn inner(&self) -> &Store {
         &self.store
     }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, Conflict, EventId, ExpectedVersion, InvalidRequest,
     Limits, Payload, ReadStream, StoreError, StoreErrorKind, StreamId,
@@ -12,7 +13,7 @@ use es_core::{
 
 use super::appends::{Rewrites, event_ids, locked, of_parts, rebuilt};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -112,7 +113,7 @@ struct Conflicts {
 }
 
 #[async_trait]
-impl Wrapper for Conflicts {
+impl StoreLayer for Conflicts {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -131,7 +132,7 @@ impl Wrapper for Conflicts {
 struct WritesWhatItRefuses(Store);
 
 #[async_trait]
-impl Wrapper for WritesWhatItRefuses {
+impl StoreLayer for WritesWhatItRefuses {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -152,7 +153,7 @@ struct KeepsRefusedIds {
 }
 
 #[async_trait]
-impl Wrapper for KeepsRefusedIds {
+impl StoreLayer for KeepsRefusedIds {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -174,7 +175,7 @@ impl Wrapper for KeepsRefusedIds {
 struct JudgesByName(Store);
 
 #[async_trait]
-impl Wrapper for JudgesByName {
+impl StoreLayer for JudgesByName {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -196,7 +197,7 @@ struct AcceptsUsedIds {
 }
 
 #[async_trait]
-impl Wrapper for AcceptsUsedIds {
+impl StoreLayer for AcceptsUsedIds {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -233,7 +234,7 @@ struct SplitsLargeAppends {
 }
 
 #[async_trait]
-impl Wrapper for SplitsLargeAppends {
+impl StoreLayer for SplitsLargeAppends {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -260,7 +261,7 @@ impl Wrapper for SplitsLargeAppends {
 struct WritesBeforeItChecks(Store);
 
 #[async_trait]
-impl Wrapper for WritesBeforeItChecks {
+impl StoreLayer for WritesBeforeItChecks {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -282,7 +283,7 @@ impl Wrapper for WritesBeforeItChecks {
 struct RefusesWithoutAReason(Store);
 
 #[async_trait]
-impl Wrapper for RefusesWithoutAReason {
+impl StoreLayer for RefusesWithoutAReason {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -303,7 +304,7 @@ struct CountsWhiteSpace {
 }
 
 #[async_trait]
-impl Wrapper for CountsWhiteSpace {
+impl StoreLayer for CountsWhiteSpace {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -326,7 +327,7 @@ struct RefusesTheLimit {
 }
 
 #[async_trait]
-impl Wrapper for RefusesTheLimit {
+impl StoreLayer for RefusesTheLimit {
     fn inner(&self) -> &Store {
         &self.store
     }

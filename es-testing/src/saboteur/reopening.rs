@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, IdempotencyKey, LogPage, Position, ReadLog, ReadStream,
     RecordedEvent, StoreError, StreamId, StreamPage,
@@ -10,7 +11,7 @@ use es_core::{
 use super::appends::rebuilt;
 use super::mangled::{Mangled, whole_log};
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -53,7 +54,7 @@ struct Forgets {
 }
 
 #[async_trait]
-impl Wrapper for Forgets {
+impl StoreLayer for Forgets {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -85,7 +86,7 @@ impl ForgetsKeys {
 }
 
 #[async_trait]
-impl Wrapper for ForgetsKeys {
+impl StoreLayer for ForgetsKeys {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -115,7 +116,7 @@ struct ForgetsIds {
 }
 
 #[async_trait]
-impl Wrapper for ForgetsIds {
+impl StoreLayer for ForgetsIds {
     fn inner(&self) -> &Store {
         &self.store
     }

@@ -1,12 +1,13 @@
 //! Stores that give back the same values in another spelling, which is no sin.
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     Fields, LogPage, Payload, ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
 };
 
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 /// Stores that only seem to break a promise: the suite must take each of them.
 pub fn harmless() -> Vec<Saboteur> {
@@ -56,7 +57,7 @@ impl Respells {
 }
 
 #[async_trait]
-impl Wrapper for Respells {
+impl StoreLayer for Respells {
     fn inner(&self) -> &Store {
         &self.store
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::layer::{LayeredSnapshots, SnapshotLayer};
 use es_core::{
     AppendRequest, ExpectedVersion, NewEvent, PageLimit, Payload, ReadStream, Snapshot,
     SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamVersion,
@@ -13,7 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 
 use super::{Clause, Healthy, Saboteur, Stores};
-use crate::wrapper::Store;
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -281,7 +282,7 @@ fn of_snapshots(name: &'static str, clause: u32, sin: fn(Sins) -> Sins) -> Sabot
 
 /// Those of the healthy store, if it has any, with a sin.
 fn sinning(healthy: &Healthy, sin: fn(Sins) -> Sins) -> Option<Snapshots> {
-    Some(Arc::new(sin(Sins {
+    Some(Arc::new(LayeredSnapshots(sin(Sins {
         snapshots: healthy.snapshots.clone()?,
         events: healthy.events.clone(),
         saved: Mutex::default(),
@@ -297,7 +298,7 @@ fn sinning(healthy: &Healthy, sin: fn(Sins) -> Sins) -> Option<Snapshots> {
         },
         list: |all| all,
         tail: |_| {},
-    })))
+    }))))
 }
 
 /// Those of another store, in which nothing that is kept here is found.
@@ -335,7 +336,11 @@ struct Sins {
 }
 
 #[async_trait]
-impl SnapshotStore for Sins {
+impl SnapshotLayer for Sins {
+    fn inner(&self) -> &Snapshots {
+        &self.snapshots
+    }
+
     async fn latest_snapshot(
         &self,
         stream: &StreamId,

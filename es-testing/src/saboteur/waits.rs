@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{AppendError, AppendRequest, Appended, Position, ReadStream, StoreError, StreamPage};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::yield_now;
 
 use super::{Healthy, Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -45,7 +46,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 struct NeverWaits(Store);
 
 #[async_trait]
-impl Wrapper for NeverWaits {
+impl StoreLayer for NeverWaits {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -58,7 +59,7 @@ impl Wrapper for NeverWaits {
 struct NeverWakes(Store);
 
 #[async_trait]
-impl Wrapper for NeverWakes {
+impl StoreLayer for NeverWakes {
     fn inner(&self) -> &Store {
         &self.0
     }
@@ -78,7 +79,7 @@ struct WaitsForNext {
 }
 
 #[async_trait]
-impl Wrapper for WaitsForNext {
+impl StoreLayer for WaitsForNext {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -108,7 +109,7 @@ struct Wakes {
 }
 
 #[async_trait]
-impl Wrapper for Wakes {
+impl StoreLayer for Wakes {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -139,7 +140,7 @@ struct CallersTurn {
 }
 
 #[async_trait]
-impl Wrapper for CallersTurn {
+impl StoreLayer for CallersTurn {
     fn inner(&self) -> &Store {
         &self.store
     }
@@ -164,7 +165,7 @@ struct LosesWaiters {
 }
 
 #[async_trait]
-impl Wrapper for LosesWaiters {
+impl StoreLayer for LosesWaiters {
     fn inner(&self) -> &Store {
         &self.store
     }

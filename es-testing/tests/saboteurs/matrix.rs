@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{Capabilities, EventStore, Limits, SnapshotStore, StoreIdentity};
 use es_memory::MemoryStore;
 use es_testing::checker::WriteOrder;
 use es_testing::contract::{Ability, Outcome, SCENARIOS, Scenario, TimeLimits, run_all, run_one};
 use es_testing::saboteur::{Clause, Sabotaged, Saboteur, all};
-use es_testing::wrapper::{Store, Wrapped, Wrapper};
 use es_testing::{Fixture, ManualClock};
 use futures_util::future::BoxFuture;
 
@@ -52,7 +52,7 @@ impl Kept {
 impl Fixture for Kept {
     fn store(&self) -> Arc<dyn EventStore> {
         let identity = self.identity().clone();
-        Arc::new(Wrapped(Opened { inner: Arc::new(self.store.clone()), identity }))
+        Arc::new(Layered(Opened { inner: Arc::new(self.store.clone()), identity }))
     }
 
     fn snapshots(&self) -> Option<Arc<dyn SnapshotStore>> {
@@ -79,12 +79,12 @@ impl Fixture for Kept {
 
 /// The store as it is open.
 struct Opened {
-    inner: Store,
+    inner: Arc<dyn EventStore>,
     identity: StoreIdentity,
 }
 
-impl Wrapper for Opened {
-    fn inner(&self) -> &Store {
+impl StoreLayer for Opened {
+    fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
 

@@ -266,7 +266,8 @@ impl EventStore for SlowStore {
             }
             page.push(event.clone());
         }
-        let last = rest.last().map(EventReference::from);
+        let in_view = rest.iter().rfind(|event| read.filter.shows(&event.stream));
+        let last = in_view.map(EventReference::from);
         Ok(LogPage { events: page.into_events(), next: end, last, at_end: true })
     }
 

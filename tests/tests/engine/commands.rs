@@ -11,7 +11,7 @@ use es_core::{
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::fault::{Call, FaultStore};
+use es_testing::fault::{Call, Faults};
 use futures_util::FutureExt;
 use serde_json::json;
 
@@ -172,16 +172,14 @@ async fn the_same_command_that_won_the_race_is_found_after_the_conflict() {
 
 #[tokio::test]
 async fn a_lost_answer_is_repaired_under_a_key_and_reported_without_one() {
-    let memory = store();
-    let faulty = Arc::new(FaultStore::new(memory.clone()));
-    let accounts = es_core::Repository::<Account>::new(faulty.clone());
-    faulty.lose_answer(1);
+    let (memory, faults, accounts) = faulty();
+    faults.lose_answer(Call::Append, 1);
     let deposit = accounts.update(&id("a"), |account| account.deposit(5));
     let executed = deposit.idempotency_key(key("k")).retries(1).await.unwrap();
     assert!(executed.appended.unwrap().repeated);
     assert_eq!(events(&memory, "a").await.len(), 1);
 
-    faulty.lose_answer(1);
+    faults.lose_answer(Call::Append, 1);
     let deposit = accounts.update(&id("a"), |account| account.deposit(5));
     let error = deposit.retries(5).await.unwrap_err();
     assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
@@ -190,9 +188,8 @@ async fn a_lost_answer_is_repaired_under_a_key_and_reported_without_one() {
 
 #[tokio::test]
 async fn a_store_that_fails_before_writing_is_told_with_its_kind() {
-    let faulty = Arc::new(FaultStore::new(store()));
-    let accounts = es_core::Repository::<Account>::new(faulty.clone());
-    faulty.fail_append(1, StoreErrorKind::Busy);
+    let (_, faults, accounts) = faulty();
+    faults.fail(Call::Append, 1, StoreErrorKind::Busy);
     let error = accounts.update(&id("a"), |account| account.deposit(5)).await.unwrap_err();
     let ExecuteError::Store(store) = &error else { panic!("{error:?}") };
     assert_eq!(store.kind(), StoreErrorKind::Busy);
@@ -239,31 +236,31 @@ async fn a_cause_stays_whatever_metadata_follows() {
     assert_eq!(metadata.get(TENANT).as_deref(), Some("t-1"));
 }
 
-fn faulty() -> (Arc<MemoryStore>, Arc<FaultStore>, es_core::Repository<Account>) {
-    let memory = store();
-    let faulty = Arc::new(FaultStore::new(memory.clone()));
-    (memory, faulty.clone(), es_core::Repository::new(faulty))
+fn faulty() -> (Arc<MemoryStore>, Faults, es_core::Repository<Account>) {
+    let (memory, faults) = (store(), Faults::new());
+    let accounts = es_core::Repository::new(faults.over(memory.clone()));
+    (memory, faults, accounts)
 }
 
 #[tokio::test]
 async fn a_lost_answer_stays_unknown_when_asking_again_fails() {
-    let (memory, faulty, accounts) = faulty();
-    faulty.lose_answer(1);
+    let (memory, faults, accounts) = faulty();
+    faults.lose_answer(Call::Append, 1);
     // the first look-up is that of the first attempt; those that follow ask again
-    (2..=4).for_each(|nth| faulty.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
+    (2..=4).for_each(|nth| faults.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
     let deposit = accounts.update(&id("a"), |account| account.deposit(5));
     let error = deposit.idempotency_key(key("k")).retries(3).await.unwrap_err();
     assert_eq!(events(&memory, "a").await.len(), 1, "it was written");
     assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
-    assert_eq!(faulty.calls(Call::FindAppend), 4, "each failed look-up used up one attempt");
+    assert_eq!(faults.calls(Call::FindAppend), 4, "each failed look-up used up one attempt");
 }
 
 #[tokio::test]
 async fn a_failed_read_uses_up_an_attempt() {
-    for call in [Call::FindAppend, Call::Read] {
+    for call in [Call::FindAppend, Call::ReadStream] {
         for (failures, retries) in [(2, 2), (3, 2)] {
-            let (memory, faulty, accounts) = faulty();
-            (1..=failures).for_each(|nth| faulty.fail(call, nth, StoreErrorKind::Unavailable));
+            let (memory, faults, accounts) = faulty();
+            (1..=failures).for_each(|nth| faults.fail(call, nth, StoreErrorKind::Unavailable));
             let deposit = accounts.update(&id("a"), |account| account.deposit(5));
             let done = deposit.idempotency_key(key("k")).retries(retries).await;
             assert_eq!(done.is_ok(), failures <= u64::from(retries), "{call:?}: {done:?}");
@@ -275,9 +272,9 @@ async fn a_failed_read_uses_up_an_attempt() {
 
 #[tokio::test]
 async fn a_lost_answer_is_found_after_failed_reads() {
-    let (memory, faulty, accounts) = faulty();
-    faulty.lose_answer(1);
-    (2..=3).for_each(|nth| faulty.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
+    let (memory, faults, accounts) = faulty();
+    faults.lose_answer(Call::Append, 1);
+    (2..=3).for_each(|nth| faults.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
     let deposit = accounts.update(&id("a"), |account| account.deposit(5));
     let done = deposit.idempotency_key(key("k")).retries(3).await.unwrap();
     assert!(done.is_repeat());
@@ -287,11 +284,11 @@ async fn a_lost_answer_is_found_after_failed_reads() {
 #[tokio::test]
 async fn an_append_that_wrote_nothing_is_retried_without_a_key() {
     for kind in [StoreErrorKind::Busy, StoreErrorKind::Unavailable] {
-        let (memory, faulty, accounts) = faulty();
-        faulty.fail_append(1, kind);
+        let (memory, faults, accounts) = faulty();
+        faults.fail(Call::Append, 1, kind);
         accounts.update(&id("a"), |account| account.deposit(5)).retries(1).await.unwrap();
         assert_eq!(events(&memory, "a").await.len(), 1);
-        faulty.fail_append(1, StoreErrorKind::OutcomeUnknown);
+        faults.fail(Call::Append, 1, StoreErrorKind::OutcomeUnknown);
         let lost = accounts.update(&id("a"), |account| account.deposit(5)).retries(9).await;
         assert!(lost.unwrap_err().is_outcome_unknown(), "without a key nobody can ask again");
     }
@@ -299,7 +296,7 @@ async fn an_append_that_wrote_nothing_is_retried_without_a_key() {
 
 #[tokio::test]
 async fn a_refusal_because_of_what_the_same_command_did_is_a_repeat() {
-    let (memory, faulty, accounts) = faulty();
+    let (memory, faults, accounts) = faulty();
     accounts.update(&id("a"), |account| account.deposit(5)).await.unwrap();
     let twin = es_core::Repository::<Account>::new(memory.clone());
     let withdraw = |account: &Account| account.withdraw(5);
@@ -313,7 +310,7 @@ async fn a_refusal_because_of_what_the_same_command_did_is_a_repeat() {
         .idempotency_key(key("k"))
         .await;
     assert!(withdrawn.unwrap().is_repeat());
-    assert_eq!((events(&memory, "a").await.len(), faulty.appends()), (2, 1));
+    assert_eq!((events(&memory, "a").await.len(), faults.calls(Call::Append)), (2, 1));
 }
 
 #[tokio::test]

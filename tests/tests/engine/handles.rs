@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use es_core::environment::SystemClock;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
     ApplyError, Definition, Projection, Rebuild, RebuildError, Runner, SinkError, StopCause,
     health, read_row,
@@ -12,7 +13,6 @@ use es_core::{
     Store,
 };
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 
 use super::account::*;
@@ -20,7 +20,7 @@ use super::account::*;
 /// A store that has events only.
 struct Bare(Arc<dyn EventStore>);
 
-impl Wrapper for Bare {
+impl StoreLayer for Bare {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.0
     }
@@ -63,7 +63,7 @@ async fn a_handle_is_made_of_whatever_is_a_store_and_is_that_store() {
         store.clone(),
         Arc::new(memory.clone()).into(),
         shared.clone().into(),
-        Wrapped(Bare(shared.clone())).into(),
+        Layered(Bare(shared.clone())).into(),
         store.clone().with_models(Arc::new(MemoryStore::new())),
         store.clone().with_snapshots(Arc::new(MemoryStore::new())),
     ];
@@ -84,7 +84,7 @@ async fn a_handle_is_made_of_whatever_is_a_store_and_is_that_store() {
 async fn what_a_store_cannot_do_is_told_for_each_projection() {
     let memory = store();
     slip_in(&memory, "a", 1);
-    let bare = Store::from(Wrapped(Bare(memory.clone())));
+    let bare = Store::from(Layered(Bare(memory.clone())));
     let is_told = |error: &SinkError, name: &str| match error {
         SinkError::Unusable { projection, reason } => {
             assert_eq!((projection.as_str(), reason.as_str()), (name, "the store keeps no models"));
@@ -118,7 +118,7 @@ async fn what_a_store_cannot_do_is_told_for_each_projection() {
 #[tokio::test]
 async fn commands_go_on_where_no_states_are_kept() {
     let memory = store();
-    let bare = Store::from(Wrapped(Bare(memory.clone())));
+    let bare = Store::from(Layered(Bare(memory.clone())));
     let accounts = Repository::<Account>::new(bare).snapshot_every(1);
     for balance in 1..=3 {
         let executed = accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();

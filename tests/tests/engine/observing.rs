@@ -1,12 +1,10 @@
 //! What projections tell of themselves: metrics, spans, health.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
     ApplyError, Blocker, Definition, FailurePolicy, HealthState, LogBlockers, Projection, Runner,
     health,
@@ -17,11 +15,8 @@ use es_core::{
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::wrapper::{Wrapped, Wrapper};
-use metrics::{Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Recorder, SharedString, Unit};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+
+use super::telemetry::{Kept, Spans};
 
 /// Counts events by account, and cannot take one of the type `poison`.
 struct Counted;
@@ -63,53 +58,6 @@ fn runner(store: &MemoryStore, clock: &ManualClock) -> Runner {
         .projection_with(Counted, FailurePolicy::park_key())
 }
 
-/// Keeps the sum of each counter, the last value of each gauge, and how often a histogram was fed.
-#[derive(Default)]
-struct Kept {
-    values: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
-}
-
-struct Fed(Arc<AtomicU64>);
-
-impl HistogramFn for Fed {
-    fn record(&self, _: f64) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Kept {
-    fn value(&self, key: &Key) -> Arc<AtomicU64> {
-        let labels: Vec<_> =
-            key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-        let name = format!("{} {}", key.name(), labels.join(","));
-        self.values.lock().unwrap().entry(name).or_default().clone()
-    }
-
-    fn read(&self, name: &str) -> Option<u64> {
-        let values = self.values.lock().unwrap();
-        let value = values.get(&format!("{name} projection=counted"))?;
-        Some(value.load(Ordering::SeqCst))
-    }
-}
-
-impl Recorder for Kept {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-
-    fn register_counter(&self, key: &Key, _: &metrics::Metadata<'_>) -> Counter {
-        Counter::from_arc(self.value(key))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &metrics::Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.value(key))
-    }
-
-    fn register_histogram(&self, key: &Key, _: &metrics::Metadata<'_>) -> Histogram {
-        Histogram::from_arc(Arc::new(Fed(self.value(key))))
-    }
-}
-
 #[tokio::test(flavor = "current_thread")]
 async fn metrics_tell_what_was_taken_and_what_is_left() {
     let kept = Kept::default();
@@ -124,57 +72,26 @@ async fn metrics_tell_what_was_taken_and_what_is_left() {
     clock.step(Duration::from_secs(4));
     let asked = health(store.clone(), &clock, &Definition::of(Counted)).await.unwrap();
     assert_eq!((asked.lag.events, asked.waiting), (3, 2));
-    assert_eq!(kept.read("es.projection.events"), Some(4));
-    assert_eq!(kept.read("es.projection.batch.duration"), Some(1));
-    assert_eq!(kept.read("es.projection.failures"), None, "what is parked by policy is no failure");
-    let gauge = |name: &str| kept.read(name).map(f64::from_bits);
+    let read = |name: &str| kept.read(name, "projection=counted");
+    assert_eq!(read("es.projection.events"), Some(4));
+    assert_eq!(read("es.projection.batch.duration"), Some(1));
+    assert_eq!(read("es.projection.failures"), None, "what is parked by policy is no failure");
+    let gauge = |name: &str| read(name).map(f64::from_bits);
     assert_eq!(gauge("es.projection.lag.events"), Some(3.0));
     assert_eq!(gauge("es.projection.lag.seconds"), Some(4.0));
     assert_eq!(gauge("es.projection.parked"), Some(2.0));
 }
 
-/// Keeps the fields of the spans.
-#[derive(Clone, Default)]
-struct Spans(Arc<Mutex<Vec<BTreeMap<String, String>>>>);
-
-struct Fields<'a>(&'a mut BTreeMap<String, String>);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}"));
-    }
-}
-
-impl Subscriber for Spans {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("es_core::projection")
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut fields = BTreeMap::from([("name".to_owned(), span.metadata().name().to_owned())]);
-        span.record(&mut Fields(&mut fields));
-        let mut spans = self.0.lock().unwrap();
-        spans.push(fields);
-        Id::from_u64(spans.len() as u64)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, _: &Event<'_>) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test(flavor = "current_thread")]
 async fn each_batch_is_a_span_with_the_names_of_open_telemetry() {
-    let (spans, clock) = (Spans::default(), ManualClock::new());
+    let (spans, clock) = (Spans::of("es_core::projection"), ManualClock::new());
     let _guard = tracing::subscriber::set_default(spans.clone());
     let store = MemoryStore::with_clock(Arc::new(clock.clone()));
     append(&store, "account/1", &["paid", "paid"]).await;
     runner(&store, &clock).catch_up().await.unwrap();
-    let spans = spans.0.lock().unwrap();
+    let spans = spans.take();
     let [span] = &spans[..] else { panic!("one batch is one span, but: {spans:?}") };
-    let field = |name: &str| span.get(name).map(|value| value.trim_matches('"'));
+    let field = |name: &str| span.get(name).map(String::as_str);
     assert_eq!(field("name"), Some("process"));
     assert_eq!(field("otel.kind"), Some("consumer"));
     assert_eq!(field("messaging.operation.name"), Some("process"));
@@ -197,7 +114,7 @@ impl LogBlockers for Importer {
 /// A store that knows of this.
 struct HeldBack(Arc<dyn EventStore>);
 
-impl Wrapper for HeldBack {
+impl StoreLayer for HeldBack {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.0
     }
@@ -215,7 +132,7 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
     let definition = Definition::of(Counted);
-    let held_back = Store::from(Wrapped(HeldBack(Arc::new(store.clone()))));
+    let held_back = Store::from(Layered(HeldBack(Arc::new(store.clone()))));
     let ask = async || health(&held_back, &clock, &definition).await.unwrap();
     let asked = ask().await;
     assert_eq!(asked.state, HealthState::BlockedByWriter);

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    ApplyError, Batch, BatchLimit, Claim, Lease, ListParked, ModelRow, Parked, ParkedId,
-    Projection, ProjectionSink, ProjectionStatus, Renewal, Renewed, Runner, SinkError, Slot,
+    ApplyError, Batch, BatchLimit, Lease, ModelRow, Projection, ProjectionSink, Runner, SinkError,
+    Slot,
 };
 use es_core::{
     AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    Position, RecordedEvent, Store, StoreError, StoreErrorKind,
+    RecordedEvent, Store, StoreError, StoreErrorKind,
 };
 use es_memory::MemoryStore;
 use tokio::time::{Instant, timeout};
@@ -32,19 +33,21 @@ enum Odd {
 /// A memory store of which commits are odd.
 struct OddSink {
     store: Arc<MemoryStore>,
+    inner: Arc<dyn ProjectionSink>,
     odd: Odd,
     commits: AtomicU64,
     loads: AtomicU64,
 }
 
 impl OddSink {
-    fn new(store: &Arc<MemoryStore>, odd: Odd) -> Arc<Self> {
-        Arc::new(Self {
+    fn new(store: &Arc<MemoryStore>, odd: Odd) -> Arc<LayeredSink<Self>> {
+        Arc::new(LayeredSink(Self {
             store: store.clone(),
+            inner: store.clone(),
             odd,
             commits: AtomicU64::new(0),
             loads: AtomicU64::new(0),
-        })
+        }))
     }
 
     fn commits(&self) -> u64 {
@@ -53,21 +56,9 @@ impl OddSink {
 }
 
 #[async_trait]
-impl ProjectionSink for OddSink {
-    async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
-        self.store.acquire(claim).await
-    }
-
-    async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
-        self.store.renew(lease, renewal).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
-        self.store.release(lease).await
-    }
-
-    async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
-        self.store.report(lease, trouble).await
+impl SinkLayer for OddSink {
+    fn inner(&self) -> &Arc<dyn ProjectionSink> {
+        &self.inner
     }
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
@@ -78,26 +69,14 @@ impl ProjectionSink for OddSink {
             }
             Odd::Refused => Err(SinkError::LeaseLost { projection: lease.projection.clone() }),
             Odd::Unanswered => {
-                self.store.commit(lease, batch).await?;
+                self.inner.commit(lease, batch).await?;
                 if before == 0 {
                     pending::<()>().await;
                 }
                 Ok(())
             }
-            Odd::Overtaken => self.store.commit(lease, batch).await,
+            Odd::Overtaken => self.inner.commit(lease, batch).await,
         }
-    }
-
-    async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
-        self.store.switch(lease).await
-    }
-
-    async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
-        self.store.abandon(projection).await
-    }
-
-    async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
-        self.store.release_inline(projection).await
     }
 
     async fn load(
@@ -110,53 +89,7 @@ impl ProjectionSink for OddSink {
         if matches!(self.odd, Odd::Overtaken) && before == 0 {
             runner(&self.store, self.store.clone()).catch_up().await.unwrap();
         }
-        self.store.load(projection, slot, keys).await
-    }
-
-    async fn rows(
-        &self,
-        projection: &str,
-        slot: Slot,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<ModelRow>, SinkError> {
-        self.store.rows(projection, slot, after, limit).await
-    }
-
-    async fn parked(
-        &self,
-        projection: &str,
-        slot: Slot,
-        list: &ListParked,
-    ) -> Result<Vec<Parked>, SinkError> {
-        self.store.parked(projection, slot, list).await
-    }
-
-    async fn request_retry(
-        &self,
-        projection: &str,
-        slot: Slot,
-        key: &str,
-    ) -> Result<(), SinkError> {
-        self.store.request_retry(projection, slot, key).await
-    }
-
-    async fn discard(
-        &self,
-        projection: &str,
-        slot: Slot,
-        entry: &ParkedId,
-        reason: &str,
-    ) -> Result<(), SinkError> {
-        self.store.discard(projection, slot, entry, reason).await
-    }
-
-    async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
-        self.store.status(projection).await
-    }
-
-    async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
-        self.store.wait_reached(projection, position).await
+        self.inner.load(projection, slot, keys).await
     }
 }
 
@@ -223,7 +156,7 @@ async fn a_store_whose_commits_fail_is_asked_ever_more_seldom() {
     assert!(ended.is_err(), "a runner never gives up");
     assert!(start.elapsed() >= minutes);
     // ten seconds at most between two, half of it in the mean, and the first ones in quick succession
-    assert!((10..200).contains(&sink.commits()), "{} commits", sink.commits());
+    assert!((10..200).contains(&sink.0.commits()), "{} commits", sink.0.commits());
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +166,7 @@ async fn catching_up_ends_though_each_lease_is_lost() {
     let mut runner = runner(&store, sink.clone());
     let error = timeout(Duration::from_secs(60), runner.catch_up()).await.unwrap().unwrap_err();
     assert!(error.to_string().contains("last"), "{error}");
-    assert_eq!(sink.commits(), 2, "a lost lease is taken again once");
+    assert_eq!(sink.0.commits(), 2, "a lost lease is taken again once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,6 +189,6 @@ async fn an_event_that_another_process_took_meanwhile_stops_nothing() {
     let sink = OddSink::new(&store, Odd::Overtaken);
     // it stands at the beginning, and every row that it reads is of the end
     runner(&store, sink.clone()).catch_up().await.unwrap();
-    assert!(sink.commits() > 0, "it had to ask whether it was believed");
+    assert!(sink.0.commits() > 0, "it had to ask whether it was believed");
     assert_all_taken_once(&store).await;
 }

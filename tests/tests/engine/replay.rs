@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::replay::Logic;
 use es_core::{
     Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, LogPage, NewEvent,
@@ -14,7 +15,6 @@ use es_core::{
     StoreError, StreamPage, Verdict,
 };
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use proptest::prelude::*;
 use serde::Serialize;
@@ -237,7 +237,7 @@ struct Turns {
 }
 
 #[async_trait]
-impl Wrapper for Turns {
+impl StoreLayer for Turns {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -258,7 +258,7 @@ async fn as_many_streams_are_read_side_by_side_as_was_said_and_no_more() {
     let histories: Vec<_> = (0..30).map(|n| (n, MoneyDeposited { cents: 1 })).collect();
     for parallel in [1, 5] {
         let inner = filled(&histories).await;
-        let store = Arc::new(Wrapped(Turns { inner, reading: 0.into(), most: 0.into() }));
+        let store = Arc::new(Layered(Turns { inner, reading: 0.into(), most: 0.into() }));
         let replay = Replay::<Account>::new(store.clone());
         let replay = replay.parallel(NonZeroUsize::new(parallel).unwrap());
         assert_eq!(replay.compare::<Account>().report().await.unwrap().aggregates, 30);
@@ -282,7 +282,7 @@ impl Lossy {
 }
 
 #[async_trait]
-impl Wrapper for Lossy {
+impl StoreLayer for Lossy {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -303,7 +303,7 @@ impl Wrapper for Lossy {
 async fn a_stream_with_a_missing_event_is_told_and_not_folded_over_the_hole() {
     let histories: Vec<_> = (0..12).map(|n| (n % 3, MoneyDeposited { cents: 1 })).collect();
     for (lost, version, next) in [(1..=1, 1, 2), (2..=2, 2, 3), (1..=3, 1, 4), (2..=3, 2, 4)] {
-        let store = Arc::new(Wrapped(Lossy { inner: filled(&histories).await, lost }));
+        let store = Arc::new(Layered(Lossy { inner: filled(&histories).await, lost }));
         let replay = Replay::<Account>::new(store);
         let report = replay.compare::<Account>().report().await.unwrap();
         assert_eq!(report.aggregates, 3);

@@ -9,11 +9,11 @@ use es_core::projection::{
 };
 use es_core::{
     AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    RecordedEvent, Retry, Store, StoreErrorKind,
+    RecordedEvent, Retry, StoreErrorKind,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::fault::{FaultSink, SinkCall};
+use es_testing::fault::{Call, Faults, Gate};
 use tokio::time::Instant;
 
 struct Counted;
@@ -38,46 +38,48 @@ impl Projection for Counted {
 }
 
 /// A store with three events, whose leases last as long as nobody steps its clock.
-async fn stored() -> (Arc<MemoryStore>, FaultSink) {
+async fn stored() -> (Arc<MemoryStore>, Faults) {
     let store = Arc::new(MemoryStore::with_clock(Arc::new(ManualClock::new())));
     let ids = Environment::default().event_ids;
     let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&1).unwrap());
     let events = vec![event(), event(), event()];
     let request = AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, events);
     store.append(request).await.unwrap();
-    (store.clone(), FaultSink::new(store))
+    (store, Faults::new())
 }
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// The store, with its models behind the faults.
-fn faulty(store: &Arc<MemoryStore>, faults: &FaultSink) -> Store {
-    Store::from(store.clone()).with_models(faults.sink())
+/// Lets every call of this kind wait from now on, until the gate is open.
+fn hang(faults: &Faults, call: Call) -> Gate {
+    let gate = Gate::new();
+    // more than any of these tests makes
+    (1..=1_000).for_each(|nth| faults.delay(call, nth, gate.clone()));
+    gate
 }
 
-fn runner(store: &Arc<MemoryStore>, faults: &FaultSink) -> Runner {
-    Runner::new(faulty(store, faults)).holder("one").lease(LEASE).projection(Counted)
+fn runner(store: &Arc<MemoryStore>, faults: &Faults) -> Runner {
+    Runner::new(faults.over(store.clone())).holder("one").lease(LEASE).projection(Counted)
 }
 
 async fn counted(store: &MemoryStore) -> Option<u64> {
     read_row::<Counted>(store.clone(), "account/1").await.ok().flatten()
 }
 
-const CALLS: [SinkCall; 4] =
-    [SinkCall::Acquire, SinkCall::Renew, SinkCall::Commit, SinkCall::Status];
+const CALLS: [Call; 4] = [Call::Acquire, Call::Renew, Call::Commit, Call::Status];
 
 #[tokio::test(start_paused = true)]
 async fn catching_up_with_a_sink_that_hangs_ends_with_an_error() {
     for call in CALLS {
         let (store, faults) = stored().await;
-        faults.hang(call, true);
+        let gate = hang(&faults, call);
         let mut runner = runner(&store, &faults);
         let began = Instant::now();
         let error = runner.catch_up().await.unwrap_err();
         assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Store, "{call:?}: {error}");
         assert!(error.to_string().contains("have not answered"), "{call:?}: {error}");
         assert!(began.elapsed() <= LEASE * 6, "{call:?}: {:?}", began.elapsed());
-        faults.hang(call, false);
+        gate.open();
         runner.catch_up().await.unwrap();
         assert_eq!(counted(&store).await, Some(3), "{call:?}: each event once");
     }
@@ -85,14 +87,14 @@ async fn catching_up_with_a_sink_that_hangs_ends_with_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_hangs_delays_a_stop_by_two_seconds_at_most() {
-    for call in CALLS.into_iter().chain([SinkCall::Release]) {
+    for call in CALLS.into_iter().chain([Call::Release]) {
         for is_run in [true, false] {
             let (store, faults) = stored().await;
-            faults.hang(call, true);
+            hang(&faults, call);
             let mut runner = runner(&store, &faults);
             let handle = runner.handle();
             let stop = async {
-                while faults.calls(call) == 0 && call != SinkCall::Release {
+                while faults.calls(call) == 0 && call != Call::Release {
                     tokio::task::yield_now().await;
                 }
                 handle.stop();
@@ -112,29 +114,29 @@ fn ends_within_grace(stopped: Instant, what: &str) {
     assert!(took <= Duration::from_millis(2_002), "{what}: {took:?}");
 }
 
-fn rebuild(store: &Arc<MemoryStore>, faults: &FaultSink) -> Rebuild {
+fn rebuild(store: &Arc<MemoryStore>, faults: &Faults) -> Rebuild {
     let backoff =
         Retry { retries: 0, base: Duration::from_millis(10), longest: Duration::from_secs(1) };
-    Rebuild::new(faulty(store, faults), Counted).holder("one").lease(LEASE).backoff(backoff)
+    Rebuild::new(faults.over(store.clone()), Counted).holder("one").lease(LEASE).backoff(backoff)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_release_that_hangs_delays_the_end_of_a_rebuild_by_two_seconds_at_most() {
     let (store, faults) = stored().await;
-    faults.hang(SinkCall::Release, true);
+    hang(&faults, Call::Release);
     let mut filled = rebuild(&store, &faults);
     filled.fill().await.unwrap();
     let stopped = Instant::now();
     filled.release().await;
-    assert_eq!(faults.calls(SinkCall::Release), 1, "it was asked to");
+    assert_eq!(faults.calls(Call::Release), 1, "it was asked to");
     ends_within_grace(stopped, "a release");
 
     let (store, faults) = stored().await;
-    faults.hang(SinkCall::Release, true);
-    faults.fail_all(SinkCall::Commit, Some(StoreErrorKind::Corrupt));
+    hang(&faults, Call::Release);
+    faults.fail_each(Call::Commit, Some(StoreErrorKind::Corrupt));
     let stopped = Instant::now();
     rebuild(&store, &faults).run().await.unwrap_err();
-    assert_eq!(faults.calls(SinkCall::Release), 1, "it was asked to");
+    assert_eq!(faults.calls(Call::Release), 1, "it was asked to");
     ends_within_grace(stopped, "a rebuild that gave up");
 }
 
@@ -142,9 +144,9 @@ async fn a_release_that_hangs_delays_the_end_of_a_rebuild_by_two_seconds_at_most
 async fn a_rebuild_outlasts_renewals_that_fail_and_pass() {
     let (store, faults) = stored().await;
     // the commit takes as long as renewals are failing
-    faults.hang(SinkCall::Commit, true);
+    let gate = hang(&faults, Call::Commit);
     for nth in 1..=3 {
-        faults.fail(SinkCall::Renew, nth, StoreErrorKind::Unavailable);
+        faults.fail(Call::Renew, nth, StoreErrorKind::Unavailable);
     }
     let mut rebuild = rebuild(&store, &faults);
     let filling = async {
@@ -155,8 +157,8 @@ async fn a_rebuild_outlasts_renewals_that_fail_and_pass() {
         );
     };
     filling.await;
-    assert!(faults.calls(SinkCall::Renew) > 20, "{}", faults.calls(SinkCall::Renew));
-    faults.hang(SinkCall::Commit, false);
+    assert!(faults.calls(Call::Renew) > 20, "{}", faults.calls(Call::Renew));
+    gate.open();
     rebuild.switch().await.unwrap();
     assert_eq!(counted(&store).await, Some(3));
 }
@@ -165,8 +167,8 @@ async fn a_rebuild_outlasts_renewals_that_fail_and_pass() {
 async fn a_rebuild_whose_lease_cannot_be_kept_ends_and_gives_it_back() {
     for kind in [StoreErrorKind::Corrupt, StoreErrorKind::Unavailable] {
         let (store, faults) = stored().await;
-        faults.hang(SinkCall::Commit, true);
-        faults.fail_all(SinkCall::Renew, Some(kind));
+        hang(&faults, Call::Commit);
+        faults.fail_each(Call::Renew, Some(kind));
         let began = Instant::now();
         let error = rebuild(&store, &faults).run().await.unwrap_err();
         match error {

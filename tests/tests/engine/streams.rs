@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{
     EventFilter, EventStore, EventStoreExt, LogPage, PageLimit, ReadLog, ReadStream, StoreError,
 };
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 
 use super::account::*;
@@ -20,7 +20,7 @@ struct Counting {
 }
 
 #[async_trait]
-impl Wrapper for Counting {
+impl StoreLayer for Counting {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -72,7 +72,7 @@ async fn the_log_ends_and_the_tail_goes_on() {
 #[tokio::test]
 async fn a_waiting_tail_reads_once_an_append_and_never_without() {
     let inner = filled(2);
-    let counting = Wrapped(Counting { inner: inner.clone(), log_reads: AtomicUsize::new(0) });
+    let counting = Layered(Counting { inner: inner.clone(), log_reads: AtomicUsize::new(0) });
     let filter = EventFilter::events([AccountEvent::MONEY_WITHDRAWN]);
     let mut tail = counting.tail(ReadLog::from_start().filter(filter));
     for _ in 0..100 {

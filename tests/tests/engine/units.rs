@@ -7,7 +7,7 @@ use es_core::{
     StoreErrorKind, UnitOfWork,
 };
 use es_memory::MemoryStore;
-use es_testing::fault::{Call, FaultStore};
+use es_testing::fault::{Call, Faults};
 use futures_util::TryStreamExt;
 
 use super::account::*;
@@ -121,18 +121,18 @@ async fn shapes_nest_and_members_of_a_repository_bring_its_metadata() {
 async fn members_of_a_repository_are_read_in_its_pages() {
     let (store, _) = funded();
     (0..6).for_each(|_| slip_in(&store, "a", 1));
-    let counted = FaultStore::new(store);
-    let accounts = Repository::<Account>::new(std::sync::Arc::new(counted.clone()));
+    let counted = Faults::new();
+    let accounts = Repository::<Account>::new(counted.over(store));
     for (events, reads) in [(1, 7), (3, 3), (100, 1)] {
         let paged = accounts.clone().with_page_limit(PageLimit::events(events));
-        let before = counted.reads();
+        let before = counted.calls(Call::ReadStream);
         let executed = paged
             .unit_of_work()
             .decide(Member::of(&paged, id("a")), |_| Ok::<_, TooLittle>(vec![]))
             .await
             .unwrap();
         assert_eq!(executed.states.balance, 106, "{events} at once");
-        assert_eq!(counted.reads() - before, reads, "{events} at once");
+        assert_eq!(counted.calls(Call::ReadStream) - before, reads, "{events} at once");
     }
 }
 
@@ -180,26 +180,26 @@ async fn a_member_of_another_store_is_refused() {
     assert_eq!(balances(&other).await, (100, 0));
     // another handle of the same store is that store, and so is a store around it
     UnitOfWork::new(MemoryStore::clone(&theirs)).decide(foreign(), transfer(1)).await.unwrap();
-    let around = FaultStore::new(theirs);
-    UnitOfWork::new(around.clone()).decide(foreign(), transfer(1)).await.unwrap();
-    assert_eq!(around.appends(), 1, "the unit appends by its own handle");
+    let around = Faults::new();
+    UnitOfWork::new(around.over(theirs)).decide(foreign(), transfer(1)).await.unwrap();
+    assert_eq!(around.calls(Call::Append), 1, "the unit appends by its own handle");
     assert_eq!(balances(&other).await, (98, 2));
 }
 
 #[tokio::test]
 async fn what_passes_uses_up_retries() {
     let (memory, accounts) = funded();
-    let store = std::sync::Arc::new(FaultStore::new(memory));
-    let unit = UnitOfWork::new(store.clone());
+    let faults = Faults::new();
+    let unit = UnitOfWork::new(faults.over(memory));
     let once = || unit.decide((member("a"), member("b")), transfer(10)).retries(2);
-    store.fail_read(1, StoreErrorKind::Unavailable);
-    store.fail_append(1, StoreErrorKind::Busy);
+    faults.fail(Call::ReadStream, 1, StoreErrorKind::Unavailable);
+    faults.fail(Call::Append, 1, StoreErrorKind::Busy);
     once().await.unwrap();
     let key = IdempotencyKey::new("transfer/1").unwrap();
-    store.lose_answer(1);
-    store.fail(Call::FindAppend, 3, StoreErrorKind::Unavailable);
+    faults.lose_answer(Call::Append, 1);
+    faults.fail(Call::FindAppend, 3, StoreErrorKind::Unavailable);
     assert!(once().idempotency_key(key).await.unwrap().is_repeat());
     assert_eq!(balances(&accounts).await, (80, 20));
-    (1..=3).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
+    (1..=3).for_each(|nth| faults.fail(Call::ReadStream, nth, StoreErrorKind::Unavailable));
     assert!(once().await.unwrap_err().is_transient());
 }

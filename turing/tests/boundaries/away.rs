@@ -32,7 +32,7 @@ impl Away {
 }
 
 #[async_trait]
-impl Wrapper for Away {
+impl StoreLayer for Away {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -129,7 +129,7 @@ async fn a_store_that_is_away_for_a_time_from_any_call_on_changes_nothing_campai
         for nth in (0..).step_by(if is_full { 1 } else { 5 }) {
             let memory = Arc::new(MemoryStore::new());
             let away = Away { inner: memory.clone(), calls: AtomicUsize::new(0), nth, death };
-            let away = Arc::new(Wrapped(away));
+            let away = Arc::new(Layered(away));
             let (report, made, told) = finish(&scene, away.clone()).await;
             let what = format!("{death:?}, away from call {nth} on");
             if away.0.calls.load(Ordering::SeqCst) <= nth {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{EventStore, ReadStream, StoreError, StoreErrorKind, StreamPage};
 use es_memory::MemoryStore;
-use es_testing::wrapper::{Wrapped, Wrapper};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use turing::definition::Definition;
@@ -76,7 +76,7 @@ impl PostingRegistry for Postings {
 }
 
 #[async_trait]
-impl Wrapper for Events {
+impl StoreLayer for Events {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.0
     }
@@ -111,7 +111,7 @@ async fn run_asking(
     let memory = Arc::<MemoryStore>::default();
     let (stop, failed) = (is_stopped.then_some(stop), AtomicUsize::new(0));
     let asking = Arc::new(Asking { begins, fails, failed, stop });
-    let events = Wrapped(Events(memory, asking.clone()));
+    let events = Layered(Events(memory, asking.clone()));
     let store = Store::new(events, Arc::new(Postings(MemoryRegistry::default(), asking)));
     let definition = Definition::load(&workspace.path().join("workflow.toml")).unwrap();
     let source = PostingSource::Path(workspace.path().join("postings"));

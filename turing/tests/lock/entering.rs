@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::{Layered, StoreLayer};
 use es_core::{
     AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt, ReadLog,
     Repository,
 };
-use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
@@ -78,7 +78,7 @@ impl Losing {
 }
 
 #[async_trait]
-impl Wrapper for Losing {
+impl StoreLayer for Losing {
     fn inner(&self) -> &Arc<dyn EventStore> {
         &self.inner
     }
@@ -119,7 +119,7 @@ async fn run_losing(loss: Loss) -> (Result<RunOutcome, RunError>, Watching, usiz
     let (stop, stopped) = watch::channel(false);
     let url = StoreUrl::Sqlite(workspace.path().join("turing.db"));
     let mut store = Store::open(&url, Access::Write).await.unwrap();
-    store.events = es_core::Store::from(Wrapped(Losing {
+    store.events = es_core::Store::from(Layered(Losing {
         inner: store.events.event_store().clone(),
         lock_file: workspace.path().join("turing.db-run-3001.lock"),
         loss,

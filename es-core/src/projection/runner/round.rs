@@ -241,6 +241,9 @@ fn union<'a>(selections: impl Iterator<Item = &'a EventFilter>) -> EventFilter {
                 } else {
                     union.aggregate_types.extend(selection.aggregate_types.iter().cloned());
                 }
+                if union.id_prefix != selection.id_prefix {
+                    union.id_prefix = None;
+                }
                 if union.event_types.is_empty() || selection.event_types.is_empty() {
                     union.event_types.clear();
                 } else {

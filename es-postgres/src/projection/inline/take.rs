@@ -69,7 +69,8 @@ impl Projections {
             .bind(names(selection.aggregate_types.iter().cloned().collect()))
             .bind(names(selection.event_types.iter().map(ToString::to_string).collect()))
             .bind(LOOKED_AT)
-            .bind(true);
+            .bind(true)
+            .bind(selection.id_prefix.as_deref().map(str::to_owned));
         let statement = statement.persistent(self.is_persistent);
         let connector = self.connections.connector();
         let mut filling = Filling::new(limit, limit.events, &connector.place.as_str().into());

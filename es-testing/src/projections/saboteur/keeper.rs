@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, Lease, Runner, SinkError,
 };
@@ -12,10 +13,8 @@ use es_core::{
     AppendError, AppendRequest, Appended, ReadStream, StoreError, StoreErrorKind, StreamId,
 };
 
-use super::super::parts::with_models;
+use super::super::parts::{Sink, Store, with_models};
 use super::Sin;
-use crate::sink_wrapper::Sink;
-use crate::wrapper::{Store, Wrapper};
 
 /// What a sinning store remembers.
 #[derive(Default)]
@@ -104,7 +103,7 @@ impl Keeper {
 }
 
 #[async_trait]
-impl Wrapper for Keeper {
+impl StoreLayer for Keeper {
     fn inner(&self) -> &Store {
         &self.inner
     }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::SinkLayer;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Holder, Lease, ListParked, ModelRow, Parked, ParkedId,
     ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
@@ -13,9 +14,9 @@ use es_core::projection::{
 use es_core::{Clock, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
+use super::super::parts::Sink;
 use super::Sin;
 use crate::clock::ManualClock;
-use crate::sink_wrapper::{Sink, SinkWrapper};
 
 mod bends;
 
@@ -65,7 +66,7 @@ impl Sinner {
 }
 
 #[async_trait]
-impl SinkWrapper for Sinner {
+impl SinkLayer for Sinner {
     fn inner(&self) -> &Sink {
         &self.inner
     }

@@ -3,51 +3,61 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::Position;
-use es_core::projection::{
+
+use crate::position::Position;
+use crate::projection::{
     Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
     Renewal, Renewed, SinkError, Slot,
 };
 
-pub(crate) type Sink = Arc<dyn ProjectionSink>;
-
-/// The methods of [`ProjectionSink`], each as the inner sink has it unless the wrapper says else.
+/// The methods of [`ProjectionSink`], each as the inner sink has it unless the layer says else;
+/// [`LayeredSink`] makes a sink of it.
 #[async_trait]
-pub(crate) trait SinkWrapper: Send + Sync + 'static {
-    fn inner(&self) -> &Sink;
+pub trait SinkLayer: Send + Sync + 'static {
+    /// The sink around which this is.
+    fn inner(&self) -> &Arc<dyn ProjectionSink>;
 
+    /// See [`ProjectionSink::acquire`].
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
         self.inner().acquire(claim).await
     }
 
+    /// See [`ProjectionSink::renew`].
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
         self.inner().renew(lease, renewal).await
     }
 
+    /// See [`ProjectionSink::release`].
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
         self.inner().release(lease).await
     }
 
+    /// See [`ProjectionSink::report`].
     async fn report(&self, lease: &Lease, trouble: Option<&str>) -> Result<(), SinkError> {
         self.inner().report(lease, trouble).await
     }
 
+    /// See [`ProjectionSink::commit`].
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         self.inner().commit(lease, batch).await
     }
 
+    /// See [`ProjectionSink::switch`].
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         self.inner().switch(lease).await
     }
 
+    /// See [`ProjectionSink::abandon`].
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.inner().abandon(projection).await
     }
 
+    /// See [`ProjectionSink::release_inline`].
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
         self.inner().release_inline(projection).await
     }
 
+    /// See [`ProjectionSink::load`].
     async fn load(
         &self,
         projection: &str,
@@ -57,6 +67,7 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().load(projection, slot, keys).await
     }
 
+    /// See [`ProjectionSink::rows`].
     async fn rows(
         &self,
         projection: &str,
@@ -67,6 +78,7 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().rows(projection, slot, after, limit).await
     }
 
+    /// See [`ProjectionSink::parked`].
     async fn parked(
         &self,
         projection: &str,
@@ -76,6 +88,7 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().parked(projection, slot, list).await
     }
 
+    /// See [`ProjectionSink::request_retry`].
     async fn request_retry(
         &self,
         projection: &str,
@@ -85,6 +98,7 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().request_retry(projection, slot, key).await
     }
 
+    /// See [`ProjectionSink::discard`].
     async fn discard(
         &self,
         projection: &str,
@@ -95,20 +109,23 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
         self.inner().discard(projection, slot, entry, reason).await
     }
 
+    /// See [`ProjectionSink::status`].
     async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {
         self.inner().status(projection).await
     }
 
+    /// See [`ProjectionSink::wait_reached`].
     async fn wait_reached(&self, projection: &str, position: Position) -> Result<(), SinkError> {
         self.inner().wait_reached(projection, position).await
     }
 }
 
-/// A wrapper as a sink.
-pub(crate) struct WrappedSink<W>(pub(crate) W);
+/// A [`SinkLayer`] as a sink.
+#[derive(Debug)]
+pub struct LayeredSink<L>(pub L);
 
 #[async_trait]
-impl<W: SinkWrapper> ProjectionSink for WrappedSink<W> {
+impl<L: SinkLayer> ProjectionSink for LayeredSink<L> {
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
         self.0.acquire(claim).await
     }

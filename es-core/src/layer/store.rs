@@ -3,60 +3,48 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
-    Position, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
-};
 
-/// A store.
-pub type Store = Arc<dyn EventStore>;
+use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey};
+use crate::error::StoreError;
+use crate::position::Position;
+use crate::read::{LogPage, ReadLog, ReadStream, StreamPage};
+use crate::store::{Capabilities, EventStore};
+use crate::stream::StreamId;
 
-/// The methods of [`EventStore`], each as the inner store has it unless the wrapper says else;
-/// [`Wrapped`] makes a store of it.
-///
-/// It is for tests that look at the calls of a store, or break one in a way that no
-/// [`FaultStore`](crate::fault::FaultStore) does.
+/// The methods of [`EventStore`], each as the inner store has it unless the layer says else;
+/// [`Layered`] makes a store of it.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use std::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// use async_trait::async_trait;
-/// use es_core::{EventStore, Position, StoreError};
-/// use es_memory::MemoryStore;
-/// use es_testing::wrapper::{Store, Wrapped, Wrapper};
+/// use es_core::layer::{Layered, StoreLayer};
+/// use es_core::{AppendError, AppendRequest, Appended, EventStore, Store};
+/// use es_core::{StoreError, StoreErrorKind};
 ///
-/// /// Counts how often somebody asks for the end of the log.
-/// struct Counting {
-///     inner: Store,
-///     asked: AtomicUsize,
-/// }
+/// struct ReadOnly(Arc<dyn EventStore>);
 ///
 /// #[async_trait]
-/// impl Wrapper for Counting {
-///     fn inner(&self) -> &Store {
-///         &self.inner
+/// impl StoreLayer for ReadOnly {
+///     fn inner(&self) -> &Arc<dyn EventStore> {
+///         &self.0
 ///     }
 ///
-///     async fn end_of_log(&self) -> Result<Position, StoreError> {
-///         self.asked.fetch_add(1, Ordering::SeqCst);
-///         self.inner.end_of_log().await
+///     async fn append(&self, _: AppendRequest) -> Result<Appended, AppendError> {
+///         Err(StoreError::new(StoreErrorKind::ReadOnly, "this replica takes no appends").into())
 ///     }
 /// }
 ///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let inner = Arc::new(MemoryStore::new());
-/// let store = Wrapped(Counting { inner, asked: AtomicUsize::new(0) });
-/// store.end_of_log().await?;
-/// assert_eq!(store.0.asked.into_inner(), 1);
-/// # Ok(())
-/// # }
+/// fn replica(store: &Store) -> Store {
+///     Layered(ReadOnly(store.event_store().clone())).into()
+/// }
 /// ```
+///
+/// What translates, so that a forgotten method would go past it, implements [`EventStore`] itself.
 #[async_trait]
-pub trait Wrapper: Send + Sync + 'static {
-    /// The store that is wrapped.
-    fn inner(&self) -> &Store;
+pub trait StoreLayer: Send + Sync + 'static {
+    /// The store around which this is.
+    fn inner(&self) -> &Arc<dyn EventStore>;
 
     /// See [`EventStore::append`].
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
@@ -92,18 +80,22 @@ pub trait Wrapper: Send + Sync + 'static {
         self.inner().wait_past(position).await
     }
 
-    /// See [`EventStore::capabilities`]; `inner` are those of the store that is wrapped.
+    /// See [`EventStore::capabilities`]; `inner` are those of the store around which this is.
+    ///
+    /// Snapshots and models are those of the inner store unless the layer puts others in their place,
+    /// such as [`LayeredSnapshots`](super::LayeredSnapshots) and [`LayeredSink`](super::LayeredSink)
+    /// around them.
     fn capabilities(&self, inner: Capabilities) -> Capabilities {
         inner.through_a_layer()
     }
 }
 
-/// A [`Wrapper`] as a store.
+/// A [`StoreLayer`] as a store.
 #[derive(Debug)]
-pub struct Wrapped<W>(pub W);
+pub struct Layered<L>(pub L);
 
 #[async_trait]
-impl<W: Wrapper> EventStore for Wrapped<W> {
+impl<L: StoreLayer> EventStore for Layered<L> {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         self.0.append(request).await
     }
@@ -133,7 +125,6 @@ impl<W: Wrapper> EventStore for Wrapped<W> {
     }
 
     fn capabilities(self: Arc<Self>) -> Capabilities {
-        let inner = self.0.inner().clone().capabilities();
-        self.0.capabilities(inner)
+        self.0.capabilities(self.0.inner().clone().capabilities())
     }
 }
