@@ -25,7 +25,6 @@ fn no_enum_of_events_sets_the_past_tense_aside() {
         let text = fs::read_to_string(&path).unwrap();
         enums += text.matches("#[derive(Event").count();
         for attribute in text.split("#[event(").skip(1) {
-            // a value that has a bracket of its own is read too far, which finds no less
             let attribute = attribute.split(")]").next().unwrap_or_default();
             let sets_aside = attribute.split(|c: char| !c.is_alphanumeric()).any(|w| w == "tense");
             assert!(!sets_aside, "{}: #[event({attribute})]", path.display());
