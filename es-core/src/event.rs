@@ -21,7 +21,8 @@ pub struct EventType {
     pub name: &'static str,
     /// Further stored names that are read as this kind.
     pub aliases: &'static [&'static str],
-    /// Stored names of which this kind is a part: an event under one of them was split.
+    /// Stored names of which this kind is a part: an event under one of them was split, and is read in
+    /// every version from 1.
     pub part_of: &'static [&'static str],
     /// The schema version that is written, from 1.
     pub schema_version: u32,
