@@ -4,7 +4,6 @@
 use std::error::Error;
 use std::fs::File;
 use std::io;
-use std::iter::successors;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
@@ -65,11 +64,8 @@ pub(crate) fn check() -> io::Result<()> {
 
 /// Whether there were too few descriptors, in this process or in the whole system.
 pub(crate) fn are_lacking(error: &(dyn Error + 'static)) -> bool {
-    let mut errors = successors(Some(error), |error| error.source());
-    errors.any(|error| {
-        let number = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
-        matches!(number, Some(Errno::MFILE | Errno::NFILE))
-    })
+    let number = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
+    matches!(number, Some(Errno::MFILE | Errno::NFILE)) || error.source().is_some_and(are_lacking)
 }
 
 /// What is to be done where there are too few of so many at most.

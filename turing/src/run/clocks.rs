@@ -37,34 +37,43 @@ impl Moment {
     }
 }
 
-/// A timer by which to wait is to jump.
 #[cfg(test)]
-#[derive(Debug)]
-pub(super) struct Jumping(Arc<std::sync::Mutex<Instant>>);
+pub(super) use jumping::Jumping;
 
 #[cfg(test)]
-impl Jumping {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Arc::new(std::sync::Mutex::new(Instant::now()))))
-    }
-}
+mod jumping {
+    use std::sync::Mutex;
 
-#[cfg(test)]
-impl Runtime for Jumping {
-    fn now(&self) -> Instant {
-        *self.0.lock().unwrap()
-    }
+    use futures_util::future::BoxFuture;
 
-    fn sleep_until(&self, until: Instant) -> futures_util::future::BoxFuture<'static, ()> {
-        let now = self.0.clone();
-        Box::pin(async move {
-            let mut now = now.lock().unwrap();
-            *now = until.max(*now);
-        })
+    use super::*;
+
+    /// A timer by which to wait is to jump.
+    #[derive(Debug)]
+    pub(in super::super) struct Jumping(Arc<Mutex<Instant>>);
+
+    impl Jumping {
+        pub(in super::super) fn new() -> Arc<Self> {
+            Arc::new(Self(Arc::new(Mutex::new(Instant::now()))))
+        }
     }
 
-    fn spawn(&self, _: futures_util::future::BoxFuture<'static, ()>) -> bool {
-        false
+    impl Runtime for Jumping {
+        fn now(&self) -> Instant {
+            *self.0.lock().unwrap()
+        }
+
+        fn sleep_until(&self, until: Instant) -> BoxFuture<'static, ()> {
+            let now = self.0.clone();
+            Box::pin(async move {
+                let mut now = now.lock().unwrap();
+                *now = until.max(*now);
+            })
+        }
+
+        fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
+            false
+        }
     }
 }
 
