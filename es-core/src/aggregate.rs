@@ -70,6 +70,10 @@ pub fn fold<'a, A: Aggregate>(events: impl IntoIterator<Item = &'a A::Event>) ->
 /// 1. `parse` of `to_text` gives the same id.
 /// 2. Different ids have different texts.
 /// 3. The text is 1 to 255 bytes without control characters.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no id of an aggregate",
+    note = "derive it: `#[derive(AggregateId)]` on a newtype of a number, a text or a UUID"
+)]
 pub trait AggregateId: Sized + Send + Sync + 'static {
     /// The id as it stands in the stream's name.
     fn to_text(&self) -> String;

@@ -12,6 +12,7 @@ use crate::limits::Limits;
 use crate::payload::Payload;
 use crate::position::Position;
 use crate::stream::{StreamId, shown};
+use crate::timestamp::Timestamp;
 use crate::version::{ExpectedVersion, StreamVersion};
 
 pub use self::error::{AppendError, InvalidRequest, KeyDifference};
@@ -22,6 +23,7 @@ pub use self::repeat::{first_result, same_request};
 pub struct AppendRequest {
     streams: Vec<StreamAppend>,
     idempotency_key: Option<IdempotencyKey>,
+    original_time: Option<Timestamp>,
 }
 
 /// The part of an [`AppendRequest`] that concerns one stream.
@@ -39,7 +41,8 @@ pub struct StreamAppend {
 impl AppendRequest {
     /// An append to one stream.
     pub fn to(stream: StreamId, expected: ExpectedVersion, events: Vec<NewEvent>) -> Self {
-        Self { streams: vec![StreamAppend { stream, expected, events }], idempotency_key: None }
+        let streams = vec![StreamAppend { stream, expected, events }];
+        Self { streams, idempotency_key: None, original_time: None }
     }
 
     /// Adds another stream to the same unit of work.
@@ -58,6 +61,17 @@ impl AppendRequest {
     #[must_use]
     pub fn with_key(mut self, key: IdempotencyKey) -> Self {
         self.idempotency_key = Some(key);
+        self
+    }
+
+    /// Imports the events: they happened elsewhere, at this time, and are recorded with it instead of
+    /// the store's. A store refuses a time that is later than its clock.
+    ///
+    /// All events of a request have one time, and their order is that of the request. It is for
+    /// history; what is decided now happens now.
+    #[must_use]
+    pub fn recorded_at(mut self, original: Timestamp) -> Self {
+        self.original_time = Some(original);
         self
     }
 
@@ -85,6 +99,25 @@ impl AppendRequest {
     /// The idempotency key, if one was given.
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.idempotency_key.as_ref()
+    }
+
+    /// The time of the events, if they are imported.
+    pub fn original_time(&self) -> Option<Timestamp> {
+        self.original_time
+    }
+
+    /// The time with which a store records the events whose clock shows `now`; for backends, which call
+    /// it before they write anything.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest::TimeAhead`] if the events are imported and of a later time.
+    pub fn recording_time(&self, now: Timestamp) -> Result<Timestamp, InvalidRequest> {
+        match self.original_time {
+            Some(original) if original > now => Err(InvalidRequest::TimeAhead { original, now }),
+            Some(original) => Ok(original),
+            None => Ok(now),
+        }
     }
 
     /// The number of events over all streams.
@@ -181,8 +214,8 @@ fn bring_into_form(event: &mut NewEvent, limits: &Limits) -> Result<usize, Inval
 /// A key belongs to one whole [`AppendRequest`] and is recorded under each stream that the request
 /// touches. A request whose key is recorded already is answered with the first result and writes
 /// nothing, provided that it asks for the same events (types and payloads, compared as JSON values)
-/// on the same streams; ids, times, expected versions and metadata do not count. A request that
-/// differs is refused with [`AppendError::KeyReused`].
+/// on the same streams; ids, times (that of an import, too), expected versions and metadata do not
+/// count. A request that differs is refused with [`AppendError::KeyReused`].
 ///
 /// Make keys of what is done (run, posting, conversation, attempt), never of when.
 #[derive(Clone, PartialEq, Eq, Hash)]

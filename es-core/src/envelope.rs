@@ -141,7 +141,8 @@ pub struct RecordedEvent {
     pub payload: Payload,
     /// Timing, causation, correlation and the schema version.
     pub metadata: Metadata,
-    /// When the store recorded it, by the store's clock. Data, not order: clocks step.
+    /// When the store recorded it, by the store's clock; of an import, when it happened elsewhere.
+    /// Data, not order: clocks step.
     pub recorded_at: Timestamp,
 }
 

@@ -6,6 +6,7 @@ mod distinct;
 use serde_json::value::RawValue;
 
 use crate::envelope::RecordedEvent;
+use crate::error::BoxError;
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 
@@ -20,7 +21,8 @@ pub struct EventType {
     pub name: &'static str,
     /// Further stored names that are read as this kind.
     pub aliases: &'static [&'static str],
-    /// Stored names of which this kind is a part.
+    /// Stored names of which this kind is a part: an event under one of them was split, and is read in
+    /// every version from 1.
     pub part_of: &'static [&'static str],
     /// The schema version that is written, from 1.
     pub schema_version: u32,
@@ -201,6 +203,15 @@ pub enum DecodeError {
         /// What does not fit.
         #[source]
         source: serde_json::Error,
+    },
+    /// An event that stands for several cannot be made into them, or into others than it may be.
+    #[error("event `{event_type}` cannot be split")]
+    Split {
+        /// The stored name.
+        event_type: String,
+        /// What the function said that splits it, or which kind of event it must not answer.
+        #[source]
+        source: BoxError,
     },
     /// A metadata field does not fit the event's field of the same name.
     #[error("the metadata field `{field}` of event `{event_type}` does not fit")]

@@ -9,6 +9,7 @@
 //! | I want to … | look at |
 //! |---|---|
 //! | define an aggregate and its events | [`Aggregate`], [`derive@Event`], [`derive@AggregateId`] |
+//! | read names of the past, import history with its times | [`derive@Event`], [`AppendRequest::recorded_at`] |
 //! | run commands | [`Repository::update`], [`Repository::execute`] with [`Decide`], [`Repository::create`], [`Repository::record`] |
 //! | retry conflicts, send a command twice safely, expect a version | [`Command::retries`], [`Command::idempotency_key`], [`Command::expecting`] |
 //! | let one event cause the next command | [`Command::caused_by`], [`Executed::cause`] |
@@ -84,7 +85,7 @@ pub use envelope::{
     Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
 };
 pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{BoxError, StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
 pub use limits::Limits;

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 
 pub use serde;
 
-use crate::event::{DecodeError, EncodeError, Event, StoredEvent};
+use crate::error::BoxError;
+use crate::event::{DecodeError, Decoded, EncodeError, Event, StoredEvent};
 use crate::metadata::Metadata;
 use crate::payload::{Payload, readable};
 use crate::upcast::Fields;
@@ -15,6 +16,9 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAcce
 
 /// Makes a payload of one version one of the next.
 pub type Upcaster = fn(&mut Fields);
+
+/// Makes of the payload of one event those that it stands for.
+pub type Splitter<E> = fn(&Fields) -> Result<Vec<E>, BoxError>;
 
 pub fn payload_of<T: Serialize>(
     event_type: &'static str,
@@ -45,13 +49,7 @@ pub fn payload<T: DeserializeOwned>(
     upcasters: &[Upcaster],
 ) -> Result<T, DecodeError> {
     let event_type = || stored.event_type.to_owned();
-    let version = stored.schema_version;
-    if version == 0 {
-        return Err(DecodeError::BadVersion {
-            event_type: event_type(),
-            found: version.to_string(),
-        });
-    }
+    let version = from_one(stored)?;
     if version > current {
         return Err(DecodeError::FutureVersion {
             event_type: event_type(),
@@ -68,6 +66,44 @@ pub fn payload<T: DeserializeOwned>(
         schema_version: version,
         source,
     })
+}
+
+/// Reads a payload of any version into the events that it stands for; nobody writes it any more, so
+/// there is no current version.
+pub fn split<E: Event>(
+    stored: &StoredEvent<'_>,
+    splitter: Splitter<E>,
+) -> Result<Decoded<E>, DecodeError> {
+    let event_type = || stored.event_type.to_owned();
+    let schema_version = from_one(stored)?;
+    let fields = Fields::of(&Payload::from(stored.payload.to_owned()));
+    let fields = fields.map_err(|source| DecodeError::Payload {
+        event_type: event_type(),
+        schema_version,
+        source,
+    })?;
+    let events = splitter(&fields).and_then(|events| {
+        let mut kinds = events.iter().map(E::event_type);
+        let other = kinds.find(|kind| !kind.part_of.contains(&stored.event_type));
+        match other {
+            Some(kind) => Err(format!("`{}` is not named as a part of it", kind.name).into()),
+            None => Ok(events),
+        }
+    });
+    match events {
+        Ok(events) => Ok(Decoded::Several(events)),
+        Err(source) => Err(DecodeError::Split { event_type: event_type(), source }),
+    }
+}
+
+fn from_one(stored: &StoredEvent<'_>) -> Result<u32, DecodeError> {
+    match stored.schema_version {
+        0 => Err(DecodeError::BadVersion {
+            event_type: stored.event_type.to_owned(),
+            found: "0".to_owned(),
+        }),
+        version => Ok(version),
+    }
 }
 
 fn upcast(stored: &StoredEvent<'_>, upcasters: &[Upcaster]) -> Result<Payload, serde_json::Error> {

@@ -94,8 +94,10 @@ pub use handle::Store;
 ///     `fidelity::large_payloads_come_back`,
 ///     `fidelity::generated_names_come_back_or_are_refused`,
 ///     `fidelity::generated_documents_come_back_or_are_refused`)
-/// 13. `recorded_at` is the store's clock at the time of writing, in microseconds; it orders
-///     nothing. (`fidelity::recorded_at_is_the_store_clock`,
+/// 13. `recorded_at` is the store's clock at the time of writing, or what an import says
+///     ([`AppendRequest::recorded_at`]), in microseconds; it orders nothing. A time later than that
+///     clock is refused. (`fidelity::recorded_at_is_the_store_clock`,
+///     `fidelity::an_import_keeps_its_time`, `fidelity::a_time_ahead_is_refused`,
 ///     `reads::a_clock_that_steps_back_changes_no_order`)
 ///
 /// **Reading**

@@ -85,7 +85,7 @@ impl Log {
     pub(crate) fn append(
         &mut self,
         request: AppendRequest,
-        now: Timestamp,
+        recorded_at: Timestamp,
         inline: impl FnOnce(&[RecordedEvent]) -> Result<(), AppendError>,
     ) -> Result<Appended, AppendError> {
         let verdict = judge_key(&request, |stream, key| {
@@ -106,7 +106,7 @@ impl Log {
         let mut streams = Vec::new();
         for part in request.into_streams() {
             let first = recorded.len();
-            self.record(&mut recorded, &part.stream, part.events, now);
+            self.record(&mut recorded, &part.stream, part.events, recorded_at);
             let events = recorded[first..].iter().map(RecordedEvent::receipt).collect();
             streams.push(AppendedStream { stream: part.stream, events });
         }
@@ -124,7 +124,7 @@ impl Log {
         recorded: &mut Vec<RecordedEvent>,
         stream: &StreamId,
         events: Vec<NewEvent>,
-        now: Timestamp,
+        recorded_at: Timestamp,
     ) {
         let mut version = self.version(stream);
         for event in events {
@@ -137,7 +137,7 @@ impl Log {
                 event_type: event.event_type,
                 payload: event.payload,
                 metadata: event.metadata,
-                recorded_at: now,
+                recorded_at,
             });
         }
     }

@@ -88,7 +88,8 @@ impl EventStore for MemoryStore {
         let request = request.checked(&self.0.limits)?;
         let mut log = self.log();
         let now = self.0.clock.now();
-        let appended = log.append(request, now, |events| self.take_inline(events, now))?;
+        let recorded_at = request.recording_time(now)?;
+        let appended = log.append(request, recorded_at, |events| self.take_inline(events, now))?;
         self.0.end.send_replace(log.end());
         Ok(appended)
     }

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use es_core::{AppendError, AppendRequest, Appended, Clock, StoreError, StoreErrorKind, StreamId};
+use es_core::{
+    AppendError, AppendRequest, Appended, Clock, StoreError, StoreErrorKind, StreamId, Timestamp,
+};
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -71,6 +73,11 @@ pub(crate) trait Sender: Send {
 impl Appender {
     pub(crate) fn place(&self) -> &str {
         &self.connector.place
+    }
+
+    /// The time with which a request is recorded that was checked.
+    fn recording_time(&self, request: &AppendRequest) -> Timestamp {
+        request.original_time().unwrap_or_else(|| self.clock.now())
     }
 
     /// Writes requests, together if there are several; each has its own answer, here or told early.
@@ -167,8 +174,8 @@ impl Appender {
         self.connector.held_up(appending(&[request]), by).into()
     }
 
-    /// Writes several requests by one statement; tells, too, whether the connection was lost
-    /// afterwards.
+    /// Writes several requests, none of which is an import, by one statement; tells, too, whether the
+    /// connection was lost afterwards.
     async fn write_together(
         &self,
         sender: &mut dyn Sender,
@@ -204,7 +211,7 @@ impl Appender {
         own: &mut Own<'_>,
         request: &AppendRequest,
     ) -> (Result<Answer, Locked>, bool) {
-        let now = self.clock.now();
+        let now = self.recording_time(request);
         if let Some(statement) = bind_single(request, &self.statements, self.layout.ids, now) {
             let rows = own.rows(statement).await;
             match rows.and_then(|rows| single_outcome(request, &rows, now)) {

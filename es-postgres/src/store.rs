@@ -187,6 +187,7 @@ impl PostgresStore {
     pub(crate) fn checked(&self, request: AppendRequest) -> Result<AppendRequest, InvalidRequest> {
         let config = self.config();
         let request = request.checked(&config.limits)?;
+        request.recording_time(config.clock.now())?;
         if config.layout.ids == IdType::Int {
             for part in request.streams() {
                 if IdType::number(part.stream.aggregate_id()).is_none() {

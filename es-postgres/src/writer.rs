@@ -285,8 +285,10 @@ impl State {
             let streams = || request.streams().iter().map(|part| &part.stream);
             let size = request.event_count();
             let weight = waiting.bytes();
-            let fits = batch.is_empty()
-                || (events + size <= BATCH_EVENTS && bytes + weight <= BATCH_BYTES);
+            // a statement has one time for all of its events, and an import has its own
+            let is_import = request.original_time().is_some();
+            let is_small = events + size <= BATCH_EVENTS && bytes + weight <= BATCH_BYTES;
+            let fits = batch.is_empty() || (is_small && !is_import);
             let is_in_turn = waiting.is_suspect == of_suspects;
             let is_free = is_in_turn
                 && streams().all(|stream| {
@@ -315,7 +317,7 @@ impl State {
                 }
             }
             batch.push(waiting);
-            if batch.len() == most {
+            if is_import || batch.len() == most {
                 break;
             }
         }

@@ -100,7 +100,7 @@ impl Numbered {
 impl EventStore for Numbered {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         request.check(&Limits::default())?;
-        let key = request.idempotency_key().cloned();
+        let (key, time) = (request.idempotency_key().cloned(), request.original_time());
         let mut parts = request.into_streams().into_iter();
         let first = parts.next().unwrap();
         let first = AppendRequest::to(self.number(&first.stream), first.expected, first.events);
@@ -109,6 +109,9 @@ impl EventStore for Numbered {
         });
         if let Some(key) = key {
             numbered = numbered.with_key(key);
+        }
+        if let Some(time) = time {
+            numbered = numbered.recorded_at(time);
         }
         let answer = self.store.append(numbered).await;
         answer.map(|appended| self.named(appended)).map_err(|error| match error {

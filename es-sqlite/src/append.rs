@@ -49,6 +49,7 @@ pub(crate) fn append(
     inline: &Inline,
 ) -> Result<Appended, AppendError> {
     let request = &append.request;
+    let recorded_at = request.recording_time(now)?;
     let recorded = |stream: &_, key: &_| read::find_request(connection, stream, key);
     if let Some(first) = judge_key(request, recorded)?.answer()? {
         return Ok(first);
@@ -65,11 +66,11 @@ pub(crate) fn append(
         .doing(connection, "writing to")?;
     let is_single = request.event_count() == 1 && request.idempotency_key().is_none();
     if is_single && !has_triggers && inline.is_empty() {
-        return write(connection, append, &versions, now)
+        return write(connection, append, &versions, recorded_at)
             .map_err(|failure| failure.explain(connection));
     }
     run(connection, sql::BEGIN_REQUEST)?;
-    let written = write(connection, append, &versions, now)
+    let written = write(connection, append, &versions, recorded_at)
         .and_then(|appended| Ok(inline.take(connection, now).map(|()| appended)?));
     // after some failures SQLite has ended the whole transaction already
     if !connection.is_autocommit() {
@@ -151,9 +152,9 @@ fn write(
     connection: &Connection,
     append: &CheckedAppend,
     versions: &[StreamVersion],
-    now: Timestamp,
+    recorded_at: Timestamp,
 ) -> Result<Appended, Failure> {
-    let created_at = time_text(now);
+    let created_at = time_text(recorded_at);
     let mut metadata = append.metadata.iter();
     let mut streams = Vec::with_capacity(versions.len());
     let mut insert =
@@ -178,7 +179,7 @@ fn write(
                 event_id: event.event_id,
                 version,
                 position: Position::from_sequence(position.max(0).unsigned_abs()),
-                recorded_at: now,
+                recorded_at,
             });
         }
         streams.push(AppendedStream { stream: part.stream.clone(), events });

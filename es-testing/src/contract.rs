@@ -164,6 +164,8 @@ macro_rules! for_each_scenario {
                     large_payloads_come_back,
                     generated_documents_come_back_or_are_refused,
                     recorded_at_is_the_store_clock,
+                    an_import_keeps_its_time,
+                    a_time_ahead_is_refused,
                 }
                 limits {
                     a_refused_request_writes_nothing,

@@ -20,6 +20,8 @@
 //!   is usually there already, from the time when that version was written; else take a stored
 //!   event of that version out of a store. A version that no store ever held is marked by a file
 //!   `order_placed.v1.never-stored`, whose text may say why.
+//! - Each name that was split has at least one file, because only a file runs the function that splits
+//!   it. Files of retired names stay, and must stand for nothing.
 //!
 //! That a file can be read does not tell that the upcaster puts the right values in place: compare
 //! what [`read`] answers for it with the event that you expect.
@@ -248,7 +250,7 @@ impl<'a> Golden<'a> {
         if !is_retired && !E::TYPES.iter().any(|kind| kind.is_named(&file.event_type)) {
             return self.problems.push(format!(
                 "{file} is of no known kind, so that stored events of it can no longer be read; \
-                 name it as an alias of another kind, or put the kind back"
+                 name it as an alias of another kind, retire or split it, or put the kind back"
             ));
         }
         let folded = |read: Decoded<E>| {

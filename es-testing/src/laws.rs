@@ -8,7 +8,8 @@
 //! | [`events_round_trip`] | a field that is not stored, or not read as it was written |
 //! | [`events_are_storable`] | content that every store refuses, such as U+0000 or deep nesting |
 //! | [`kinds_are_distinct`] | two kinds with one stored name, a kind outside of `TYPES` |
-//! | [`decode_never_panics`] | an upcaster that trusts its input; versions that must be refused |
+//! | [`retired_names_are_never_written`] | a name that stands for something else now, written again |
+//! | [`decode_never_panics`] | an upcaster, or a function that splits, which trusts its input; versions that must be refused |
 //! | [`every_kind_is_generated`] | a strategy that has not heard of a new kind |
 //! | [`evolve_never_panics`] | a fold that is not total |
 //! | [`evolve_is_deterministic`] | a fold that reads the clock, chance or hidden state |
@@ -61,7 +62,7 @@ pub use self::aggregate::{evolve_is_deterministic, evolve_never_panics, snapshot
 pub use self::decisions::{decide_is_deterministic, decided_events_evolve, every_kind_is_decided};
 pub use self::events::{
     decode_never_panics, events_are_storable, events_round_trip, every_kind_is_generated,
-    kinds_are_distinct,
+    kinds_are_distinct, retired_names_are_never_written,
 };
 pub use self::rows::rows_round_trip;
 pub use self::series::{decided_history, series, series_given};

@@ -2,6 +2,8 @@
 
 #[path = "laws/decided.rs"]
 mod decided;
+#[path = "laws/evolved.rs"]
+mod evolved;
 #[path = "laws/large.rs"]
 mod large;
 #[path = "laws/rows.rs"]

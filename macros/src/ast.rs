@@ -3,13 +3,15 @@
 use proc_macro2::Ident;
 use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, LitStr, Path, Type};
 
-use crate::attr::{self, VariantAttrs};
+use crate::attr::{self, EnumAttrs, VariantAttrs};
 use crate::errors::Errors;
+use crate::path::CratePath;
 use crate::tense::snake_case;
 
 /// An enum of events.
 pub(crate) struct EventEnum {
     pub(crate) ident: Ident,
+    pub(crate) attrs: EnumAttrs,
     pub(crate) variants: Vec<Variant>,
 }
 
@@ -69,10 +71,11 @@ pub(crate) enum MetadataDefault {
 
 impl EventEnum {
     /// Reads the enum; `None` if it is none, which stands in `errors` then.
-    pub(crate) fn read(input: &DeriveInput, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn read(input: &DeriveInput, attrs: EnumAttrs, errors: &mut Errors) -> Option<Self> {
         let variants = enum_of(input, errors)?.variants.iter();
         Some(Self {
             ident: input.ident.clone(),
+            attrs,
             variants: variants.map(|v| Variant::read(v, errors)).collect(),
         })
     }
@@ -93,6 +96,7 @@ fn enum_of<'a>(input: &'a DeriveInput, errors: &mut Errors) -> Option<&'a DataEn
 /// An enum of enums of events.
 pub(crate) struct EventUnion {
     pub(crate) ident: Ident,
+    pub(crate) es_core: CratePath,
     pub(crate) members: Vec<Member>,
 }
 
@@ -104,10 +108,15 @@ pub(crate) struct Member {
 
 impl EventUnion {
     /// Reads the enum; `None` if it is none, which stands in `errors` then.
-    pub(crate) fn read(input: &DeriveInput, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn read(
+        input: &DeriveInput,
+        es_core: CratePath,
+        errors: &mut Errors,
+    ) -> Option<Self> {
         let variants = enum_of(input, errors)?.variants.iter();
         Some(Self {
             ident: input.ident.clone(),
+            es_core,
             members: variants.filter_map(|v| Member::read(v, errors)).collect(),
         })
     }
@@ -197,17 +206,20 @@ impl Field {
 /// A tuple struct with one field.
 pub(crate) struct Newtype {
     pub(crate) ident: Ident,
+    pub(crate) es_core: CratePath,
     pub(crate) ty: Type,
 }
 
 impl Newtype {
     /// Reads the struct; `None` if it is no newtype, which stands in `errors` then.
     pub(crate) fn read(input: &DeriveInput, errors: &mut Errors) -> Option<Self> {
+        let es_core = attr::crate_of_id(&input.attrs, errors);
         if let Data::Struct(data) = &input.data
             && let Fields::Unnamed(fields) = &data.fields
             && fields.unnamed.len() == 1
         {
-            return Some(Self { ident: input.ident.clone(), ty: fields.unnamed[0].ty.clone() });
+            let (ident, ty) = (input.ident.clone(), fields.unnamed[0].ty.clone());
+            return Some(Self { ident, es_core, ty });
         }
         errors.at(
             &input.ident,

@@ -1,4 +1,6 @@
-//! The attributes: `#[event(...)]` on variants and fields, and the serde ones that concern us.
+//! The attributes: `#[event(...)]` on enums, variants and fields, and the serde ones that concern us.
+
+mod enums;
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
@@ -8,39 +10,9 @@ use syn::{Attribute, LitInt, LitStr, Token, parenthesized};
 
 use crate::ast::{MetadataDefault, Place, Upcast};
 use crate::errors::Errors;
+use crate::path::CratePath;
 
-/// The keys of an enum.
-#[derive(Default)]
-pub(crate) struct EnumAttrs {
-    pub(crate) union: bool,
-}
-
-impl EnumAttrs {
-    /// Reads the `#[event(...)]` attributes of an enum.
-    pub(crate) fn read(attrs: &[Attribute], errors: &mut Errors) -> Self {
-        refuse_serde(attrs, errors);
-        let mut read = Self::default();
-        for attr in attrs.iter().filter(|attr| attr.path().is_ident("event")) {
-            let parsed = attr.parse_nested_meta(|meta| {
-                if !meta.path.is_ident("union") {
-                    let help = "the only key of an enum is `union`; others stand before a variant \
-                                or a field";
-                    unknown(&meta, help, errors);
-                    return skip_value(&meta);
-                }
-                if read.union {
-                    twice(&meta, errors);
-                }
-                read.union = true;
-                Ok(())
-            });
-            if let Err(error) = parsed {
-                errors.push(error);
-            }
-        }
-        read
-    }
-}
+pub(crate) use enums::{EnumAttrs, Split};
 
 /// The keys of one variant.
 #[derive(Default)]
@@ -106,6 +78,36 @@ impl VariantAttrs {
         }
         Ok(())
     }
+}
+
+/// Reads the `#[aggregate_id(...)]` attributes of a newtype, whose only key is `crate`.
+pub(crate) fn crate_of_id(attrs: &[Attribute], errors: &mut Errors) -> CratePath {
+    let mut es_core = None;
+    for attr in attrs.iter().filter(|attr| attr.path().is_ident("aggregate_id")) {
+        let parsed = attr.parse_nested_meta(|meta| {
+            if meta.path.is_ident("crate") {
+                return crate_path(&meta, &mut es_core, errors);
+            }
+            unknown(&meta, "the only key of an id is `crate`", errors);
+            skip_value(&meta)
+        });
+        if let Err(error) = parsed {
+            errors.push(error);
+        }
+    }
+    es_core.unwrap_or_default()
+}
+
+fn crate_path(
+    meta: &ParseNestedMeta<'_>,
+    es_core: &mut Option<CratePath>,
+    errors: &mut Errors,
+) -> syn::Result<()> {
+    let text = meta.value()?.parse()?;
+    if es_core.replace(CratePath::read(&text, errors)).is_some() {
+        twice(meta, errors);
+    }
+    Ok(())
 }
 
 /// A version; 1, with a refusal, if it is none.

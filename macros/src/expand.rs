@@ -16,15 +16,16 @@ use crate::valid;
 pub(crate) fn event(input: &DeriveInput) -> syn::Result<TokenStream> {
     let mut errors = Errors::default();
     valid::no_generics(input, "an enum of events", &mut errors);
-    if EnumAttrs::read(&input.attrs, &mut errors).union {
-        let union = EventUnion::read(input, &mut errors);
+    let attrs = EnumAttrs::read(&input.attrs, &mut errors);
+    if attrs.union {
+        let union = EventUnion::read(input, attrs.es_core, &mut errors);
         if let Some(union) = &union {
             valid::union(union, &mut errors);
         }
         let union = errors.finish(union)?;
         return Ok(union.map(|union| union::expand(&union)).unwrap_or_default());
     }
-    let events = EventEnum::read(input, &mut errors);
+    let events = EventEnum::read(input, attrs, &mut errors);
     if let Some(events) = &events {
         valid::events(events, &mut errors);
     }

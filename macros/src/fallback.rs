@@ -4,33 +4,39 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{DeriveInput, parse_quote};
 
+use crate::attr::{EnumAttrs, crate_of_id};
+use crate::errors::Errors;
+
 /// The errors, and an `Event` without kinds.
 pub(crate) fn event(input: &DeriveInput, error: &syn::Error) -> TokenStream {
+    // what is wrong there was told
+    let es = EnumAttrs::read(&input.attrs, &mut Errors::default()).es_core;
     let body = quote! {
-        const TYPES: &'static [::es_core::EventType] = &[];
+        const TYPES: &'static [#es::EventType] = &[];
 
-        fn event_type(&self) -> &'static ::es_core::EventType {
+        fn event_type(&self) -> &'static #es::EventType {
             ::core::unreachable!()
         }
 
         fn encode(
             &self,
-            _: &mut ::es_core::Metadata,
-        ) -> ::core::result::Result<::es_core::Payload, ::es_core::EncodeError> {
+            _: &mut #es::Metadata,
+        ) -> ::core::result::Result<#es::Payload, #es::EncodeError> {
             ::core::unreachable!()
         }
 
         fn decode(
-            _: ::es_core::StoredEvent<'_>,
-        ) -> ::core::result::Result<::es_core::Decoded<Self>, ::es_core::DecodeError> {
+            _: #es::StoredEvent<'_>,
+        ) -> ::core::result::Result<#es::Decoded<Self>, #es::DecodeError> {
             ::core::unreachable!()
         }
     };
-    implement(input, error, &quote!(::es_core::Event), &body)
+    implement(input, error, &quote!(#es::Event), &body)
 }
 
 /// The errors, and an `AggregateId` of which there is no text.
 pub(crate) fn aggregate_id(input: &DeriveInput, error: &syn::Error) -> TokenStream {
+    let es = crate_of_id(&input.attrs, &mut Errors::default());
     let body = quote! {
         fn to_text(&self) -> ::std::string::String {
             ::core::unreachable!()
@@ -38,11 +44,11 @@ pub(crate) fn aggregate_id(input: &DeriveInput, error: &syn::Error) -> TokenStre
 
         fn parse(
             _: &str,
-        ) -> ::core::result::Result<Self, ::es_core::aggregate::InvalidAggregateId> {
+        ) -> ::core::result::Result<Self, #es::aggregate::InvalidAggregateId> {
             ::core::unreachable!()
         }
     };
-    implement(input, error, &quote!(::es_core::AggregateId), &body)
+    implement(input, error, &quote!(#es::AggregateId), &body)
 }
 
 fn implement(

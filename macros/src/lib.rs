@@ -5,6 +5,7 @@ mod attr;
 mod errors;
 mod expand;
 mod fallback;
+mod path;
 mod tense;
 mod valid;
 
@@ -19,7 +20,7 @@ pub fn event(input: TokenStream) -> TokenStream {
 }
 
 #[doc = include_str!("aggregate_id.md")]
-#[proc_macro_derive(AggregateId)]
+#[proc_macro_derive(AggregateId, attributes(aggregate_id))]
 pub fn aggregate_id(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::aggregate_id(&input)

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
-use syn::DeriveInput;
+use syn::{DeriveInput, LitStr};
 
 use crate::ast::{EventEnum, EventUnion, Name, Place, Shape, Variant};
 use crate::errors::Errors;
@@ -34,11 +34,12 @@ pub(crate) fn events(events: &EventEnum, errors: &mut Errors) {
         );
     }
     for variant in &events.variants {
-        name(variant, errors);
+        name(variant, events.attrs.any_tense(), errors);
         upcasts(variant, errors);
         metadata_names(variant, errors);
     }
     distinct_names(events, errors);
+    parts(events, errors);
 }
 
 /// Checks a union as a whole; what its members share is checked where their names are known.
@@ -61,13 +62,14 @@ pub(crate) fn union(union: &EventUnion, errors: &mut Errors) {
     }
 }
 
-fn name(variant: &Variant, errors: &mut Errors) {
+fn name(variant: &Variant, any_tense: bool, errors: &mut Errors) {
     match &variant.name {
         Name::Written(name) if !tense::is_snake_case(&name.value()) => errors.at(
             name,
             format_args!("`{}` is not snake_case", name.value()),
             format_args!(
-                "event type names are snake_case, such as `{}`",
+                "what is written is snake_case, such as `{}`; read another store's name with \
+                 `alias`",
                 tense::snake_case(&variant.ident)
             ),
         ),
@@ -76,7 +78,7 @@ fn name(variant: &Variant, errors: &mut Errors) {
             format_args!("`{name}` is no event type name"),
             "use letters a to z, or write the name out: `#[event(name = \"...\")]`",
         ),
-        Name::Derived(name) if !tense::is_past(name) => errors.at(
+        Name::Derived(name) if !any_tense && !tense::is_past(name) => errors.at(
             &variant.ident,
             format_args!("event `{name}` is not in the past tense"),
             format_args!(
@@ -87,8 +89,20 @@ fn name(variant: &Variant, errors: &mut Errors) {
         ),
         _ => {}
     }
-    for alias in variant.aliases.iter().filter(|a| a.value().is_empty()) {
-        errors.at(alias, "an alias is empty", "write a stored name, or remove it");
+    for alias in &variant.aliases {
+        read_name(alias, errors);
+    }
+}
+
+/// A name that is read and never written may be of any store.
+fn read_name(name: &LitStr, errors: &mut Errors) {
+    let text = name.value();
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        errors.at(
+            name,
+            format_args!("`{}` is no stored name", text.escape_debug()),
+            "write 1 to 100 bytes without white space and control characters, or remove it",
+        );
     }
 }
 
@@ -174,6 +188,44 @@ fn distinct_names(events: &EventEnum, errors: &mut Errors) {
                     seen.insert(name, ident);
                 }
             }
+        }
+    }
+    read_only_names(events, &seen, errors);
+}
+
+/// The names that are retired or split; `written` are those of variants.
+fn read_only_names(events: &EventEnum, written: &HashMap<String, &Ident>, errors: &mut Errors) {
+    let split = events.attrs.splits.iter().map(|split| ("split", &split.name));
+    let retired = events.attrs.retired.iter().map(|name| ("retired", name));
+    let mut seen = HashMap::new();
+    for (key, name) in retired.chain(split) {
+        read_name(name, errors);
+        let text = name.value();
+        if let Some(variant) = written.get(&text) {
+            let message = format!("`{text}` stands in `{key}`, and is a name of `{variant}`");
+            let help = match key {
+                "split" => format!("give `{variant}` a new name, and leave the old one to `split`"),
+                _ => format!("what is retired is never used again: give `{variant}` another name"),
+            };
+            errors.at(name, message, help);
+        } else if let Some(first) = seen.insert(text, key) {
+            errors.at(
+                name,
+                format_args!("event type name `{}` is used twice", name.value()),
+                format_args!("it stands in `{first}` already; a stored name means one thing"),
+            );
+        }
+    }
+}
+
+fn parts(events: &EventEnum, errors: &mut Errors) {
+    for part in events.attrs.splits.iter().flat_map(|split| &split.parts) {
+        if !events.variants.iter().any(|variant| variant.ident == *part) {
+            errors.at(
+                part,
+                format_args!("`{}` has no variant `{part}`", events.ident),
+                "write a variant that the stored event may become",
+            );
         }
     }
 }

@@ -54,6 +54,7 @@ fn dependencies_point_one_way() {
         ("turing-domain", &["es-core"]),
         ("turing", &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"]),
         ("es-tests", &[]),
+        ("es-renamed", &["es-core"]),
         ("es-benches", &["es-core", "es-memory", "es-pgtest", "es-postgres", "es-sqlite"]),
     ]);
     let metadata = metadata();

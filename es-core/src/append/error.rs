@@ -5,6 +5,7 @@ use crate::content::ContentProblem;
 use crate::envelope::EventId;
 use crate::error::StoreError;
 use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
 use crate::version::Conflict;
 
 /// A request that no backend would take; nothing was written.
@@ -93,6 +94,17 @@ pub enum InvalidRequest {
         key: String,
         /// The longest allowed key, in bytes.
         max: usize,
+    },
+    /// Imported events are of a time that is still to come.
+    #[error(
+        "the events are to be recorded as of {original}, and the store's clock shows {now}; import \
+         what has happened, at the time when it did"
+    )]
+    TimeAhead {
+        /// The time that the import says.
+        original: Timestamp,
+        /// The time by the store's clock.
+        now: Timestamp,
     },
     /// The store keeps ids of another kind only.
     #[error("stream {stream} cannot be kept here: this store's aggregate ids are {wanted}")]

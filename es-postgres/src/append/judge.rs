@@ -36,7 +36,7 @@ impl Appender {
         let batch = Batch::new(vec![request]);
         let mut used = None;
         for race in 0..RACES {
-            let now: Timestamp = self.clock.now();
+            let now = self.recording_time(request);
             let outcome = match sender.rows(batch.bind(statement, self.layout.ids, now)).await {
                 Ok(rows) => outcomes(&batch, &rows, now)?.and_then(|mut outcomes| outcomes.pop()),
                 Err(error) if is_race(&error, &self.layout) => None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use es_core::{
     AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream, StoreErrorKind,
+    Timestamp,
 };
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::ConnectOptions;
@@ -80,6 +81,37 @@ async fn appends_that_wait_together_share_a_round_trip() {
     };
     let round_trips = round_trips(&proxy, together).await;
     assert!(round_trips <= CALLERS / 4, "{round_trips} round trips");
+}
+
+#[tokio::test]
+async fn an_import_shares_its_round_trip_with_nobody() {
+    const CALLERS: i64 = 60;
+    let (_database, proxy, store) = counted().await;
+    let store = Arc::new(store);
+    let is_import = |number: i64| number % 2 == 0;
+    let time = |number: i64| Timestamp::from_micros(number * 1_000_000);
+    let together = async {
+        let mut tasks = JoinSet::new();
+        for number in 0..CALLERS {
+            let (store, request) = (Arc::clone(&store), to(&format!("account/{number}")));
+            let request = match is_import(number) {
+                true => request.recorded_at(time(number)),
+                false => request,
+            };
+            tasks.spawn(async move { (number, store.append(request).await) });
+        }
+        while let Some(answer) = tasks.join_next().await {
+            let (number, appended) = answer.unwrap();
+            let told = appended.unwrap().streams[0].events[0].recorded_at;
+            assert_eq!(told == time(number), is_import(number), "{number} was told {told}");
+        }
+    };
+    let round_trips = round_trips(&proxy, together).await;
+    assert!(round_trips >= CALLERS.unsigned_abs() / 2, "{round_trips} round trips");
+    for event in store.read_log(&ReadLog::from_start()).await.unwrap().events {
+        let number = event.stream.aggregate_id().parse().unwrap();
+        assert_eq!(event.recorded_at == time(number), is_import(number), "{event:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use es_core::{
-    AppendError, AppendRequest, Clock, EventId, EventVersion, InvalidRequest, Metadata,
-    MetadataField, NewEvent, Payload, RecordedEvent, check_json,
+    AppendError, AppendRequest, Appended, Clock, EventId, EventVersion, InvalidRequest, Metadata,
+    MetadataField, NewEvent, Payload, ReadStream, RecordedEvent, Timestamp, check_json,
 };
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::documents::document;
@@ -265,4 +266,95 @@ pub(super) async fn recorded_at_is_the_store_clock(fixture: &dyn Fixture) {
     let later: Vec<RecordedEvent> = read_log(&store).await;
     let read: Vec<_> = later.iter().map(|event| event.recorded_at).collect();
     assert_eq!(read, expected, "the time of an event does not change afterwards");
+}
+
+fn times(appended: &Appended) -> Vec<Timestamp> {
+    let receipts = appended.streams.iter().flat_map(|part| &part.events);
+    receipts.map(|receipt| receipt.recorded_at).collect()
+}
+
+/// What is imported has its own time, whatever is written beside it at the same moment.
+pub(super) async fn an_import_keeps_its_time(fixture: &dyn Fixture) {
+    let (store, now) = (fixture.store(), fixture.clock().now());
+    let micros = |micros| Timestamp::from_micros(micros);
+    let year = Duration::from_secs(31_557_600);
+    // backwards in time, to before the epoch and to the first time of all, and up to this very moment
+    let original = [
+        micros(now.as_micros() - 1),
+        micros(1_234_567_890_123_456),
+        Timestamp::EPOCH,
+        micros(-1),
+        micros(i64::MIN),
+        micros(i64::MIN).plus(year * 1_970),
+        now,
+    ];
+    let account = stream("1");
+    let mut expected = Vec::new();
+    for (number, time) in (1..).zip(original) {
+        let import = AppendRequest::to(account.clone(), exactly(2 * number - 2), events(1..=2))
+            .and(stream(&format!("beside-{number}")), NONE, vec![event(1)])
+            .with_key(key(&format!("import/{number}")))
+            .recorded_at(time);
+        let first = accepted(&store, import.clone()).await;
+        assert_eq!(times(&first), [time; 3], "an answer tells the time that the import says");
+        let again = accepted(&store, import.recorded_at(Timestamp::EPOCH)).await;
+        assert!(again.repeated, "an import with its key is a repeat, at whichever time");
+        assert_eq!(again.streams, first.streams, "a repeat is told what the first import recorded");
+        expected.extend([time; 2]);
+    }
+    let written = read(&store, &account).await;
+    let read_times: Vec<_> = written.iter().map(|event| event.recorded_at).collect();
+    assert_eq!(read_times, expected, "an event keeps the time that its import says");
+    let until = page(&store, &ReadStream::new(account).until(original[0])).await;
+    assert_eq!(until.events, written[..12], "a past instant is one of the imported times");
+
+    let calls = (0..60).map(|number| -> BoxFuture<'static, _> {
+        let store = store.clone();
+        let time = (number % 2 == 0).then(|| Timestamp::from_micros(number * 1_000_000));
+        let to = stream(&format!("together-{number}"));
+        Box::pin(async move {
+            let request = AppendRequest::to(to, NONE, vec![event(1)]);
+            let request = match time {
+                Some(time) => request.recorded_at(time),
+                None => request,
+            };
+            let told = times(&accepted(&store, request.clone()).await);
+            let found = read(&store, &request.streams()[0].stream).await;
+            (time.unwrap_or(now), told, found)
+        })
+    });
+    for (time, told, found) in together("imports beside other appends are answered", calls).await {
+        assert_eq!(told, [time], "an answer tells the time of its own request");
+        let found: Vec<_> = found.iter().map(|event| event.recorded_at).collect();
+        assert_eq!(found, [time], "an event has the time of its own request");
+    }
+}
+
+pub(super) async fn a_time_ahead_is_refused(fixture: &dyn Fixture) {
+    let (store, clock, account) = (fixture.store(), fixture.clock(), stream("1"));
+    let now = clock.now();
+    append(&store, &account, NONE, vec![event(1)]).await;
+    let before = read_log(&store).await;
+    let to = |original| {
+        let request = AppendRequest::to(account.clone(), exactly(1), vec![event(2)])
+            .and(stream("2"), NONE, vec![event(1)])
+            .with_key(key("import"));
+        request.recorded_at(original)
+    };
+    for ahead in [Duration::from_micros(1), Duration::from_secs(3_600)] {
+        let original = now.plus(ahead);
+        match store.append(to(original)).await {
+            Err(AppendError::Invalid(refusal)) => {
+                let expected = InvalidRequest::TimeAhead { original, now };
+                assert_eq!(refusal, expected, "the refusal names both times");
+            }
+            Err(error) => panic!("a time ahead must be refused as such, but: {error}"),
+            Ok(_) => panic!("an import of a time that is still to come was accepted"),
+        }
+        assert_eq!(read_log(&store).await, before, "a refused import writes nothing");
+    }
+    let original = clock.step(Duration::from_micros(1));
+    let appended = accepted(&store, to(original)).await;
+    assert!(!appended.repeated, "the key of a refused import is not recorded");
+    assert_eq!(times(&appended), [original; 2], "what was ahead is past when the clock has moved");
 }

@@ -3,6 +3,7 @@
 use es_core::append::KeyDifference;
 use es_core::{
     AppendError, AppendRequest, Appended, Metadata, MetadataField, NewEvent, Payload, StreamId,
+    Timestamp,
 };
 use futures_util::future::BoxFuture;
 
@@ -209,6 +210,9 @@ pub(super) async fn ids_and_metadata_do_not_count(fixture: &dyn Fixture) {
             Err(error) => panic!("a repeat with new ids and {what} was refused: {error}"),
         }
     }
+    let import = with(r#"{"number":1,"of":[1,2]}"#, Metadata::new());
+    let again = accepted(&store, import.recorded_at(Timestamp::EPOCH)).await;
+    is_the_first(&store, again, &first, 1).await;
     let kept = read(&store, &account).await;
     assert_eq!(
         kept[0].metadata.get(ATTEMPT),

@@ -1,6 +1,6 @@
 //! What is too much, and what is just enough.
 
-use es_core::{AppendError, AppendRequest, Limits, Metadata, NewEvent, Payload};
+use es_core::{AppendError, AppendRequest, Limits, Metadata, NewEvent, Payload, Timestamp};
 
 use serde_json::json;
 
@@ -80,6 +80,10 @@ fn refused(limits: &Limits) -> Vec<(&'static str, AppendRequest)> {
             to(vec![twice.clone()]).and(stream("2"), ANY, vec![event(1), twice]),
         ),
         ("one event too many", to(events(1..=limits.events as u64 + 1))),
+        (
+            "one event too many in an import",
+            to(events(1..=limits.events as u64 + 1)).recorded_at(Timestamp::EPOCH),
+        ),
         (
             "one event too many over two streams",
             to(events(1..=limits.events as u64)).and(stream("2"), ANY, vec![event(1)]),
@@ -170,6 +174,10 @@ pub(super) async fn what_is_within_the_limits_is_kept(fixture: &dyn Fixture) {
     let to = |events| AppendRequest::to(stream("1"), ANY, events);
     let requests = [
         ("as many events as allowed", to(events(1..=limits.events as u64))),
+        (
+            "as many events as allowed in an import",
+            to(events(1..=limits.events as u64)).recorded_at(Timestamp::EPOCH),
+        ),
         (
             "as many events as allowed over two streams",
             to(events(2..=limits.events as u64)).and(stream("2"), ANY, vec![event(1)]),

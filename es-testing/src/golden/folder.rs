@@ -1,5 +1,6 @@
 //! The files of a folder, and the versions that they leave out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 use std::{fmt, fs, io};
@@ -38,9 +39,18 @@ impl Files {
         Ok(files)
     }
 
-    /// The older versions without a file, and the marks that are wrong.
+    /// The older versions and split names without a file, and the marks that are wrong.
     pub(super) fn gaps(&self, kinds: &[EventType]) -> Vec<String> {
         let mut gaps = Vec::new();
+        let split: BTreeSet<_> = kinds.iter().flat_map(|kind| kind.part_of).collect();
+        for name in split {
+            if !self.stored.iter().any(|file| file.event_type == **name) {
+                gaps.push(format!(
+                    "`{name}` is split but no golden file shows it; put a stored one at \
+                     {name}.v1.json"
+                ));
+            }
+        }
         for kind in kinds {
             for version in 1..kind.schema_version {
                 let is_shown = self.stored.iter().any(|file| file.shows(kind, version));
@@ -141,17 +151,18 @@ impl FromStr for FileName {
 
     fn from_str(name: &str) -> Result<Self, ()> {
         let stem = name.strip_suffix(".json").ok_or(())?;
-        let (event_type, rest) = stem.split_once(".v").ok_or(())?;
-        let (version, ending) = match rest.split_once('.') {
-            Some((version, ending)) => (version, Some(ending.to_owned())),
-            None => (rest, None),
-        };
-        let file = Self {
-            event_type: event_type.to_owned(),
-            version: version.parse().map_err(|_| ())?,
-            ending,
-        };
+        // the last, because a name of another store may have a version of its own
+        let mut versions = stem.rmatch_indices(".v");
+        let file = versions.find_map(|(at, _)| {
+            let (event_type, rest) = (&stem[..at], &stem[at + ".v".len()..]);
+            let (version, ending) = match rest.split_once('.') {
+                Some((version, ending)) => (version, Some(ending.to_owned())),
+                None => (rest, None),
+            };
+            let version = version.parse().ok()?;
+            Some(Self { event_type: event_type.to_owned(), version, ending })
+        });
         // `v01` would be a second name of version 1
-        if file.to_string() == name { Ok(file) } else { Err(()) }
+        file.filter(|file| file.to_string() == name).ok_or(())
     }
 }

@@ -97,8 +97,7 @@ where
     }
     let mut alone = E::TYPES.iter().flat_map(names).chain(E::RETIRED.iter().copied());
     let twice = alone.find(|name| !seen.insert(*name));
-    let mut split = E::TYPES.iter().flat_map(|kind| kind.part_of.iter().copied());
-    if let Some(name) = twice.or_else(|| split.find(|name| seen.contains(name))) {
+    if let Some(name) = twice.or_else(|| split_names::<E>().find(|name| seen.contains(name))) {
         return Err(violation(format!("the name `{name}` is used twice")));
     }
     for_all("kinds_are_distinct", type_name::<E>(), &events, |event| {
@@ -110,8 +109,35 @@ where
     })
 }
 
+/// What is written is never under a name that is retired or was split: that name means something else
+/// in what is stored already.
+///
+/// # Errors
+///
+/// The smallest event that is written so.
+pub fn retired_names_are_never_written<E>(
+    events: impl Strategy<Value = E>,
+) -> Result<(), LawViolation>
+where
+    E: Event + Debug,
+{
+    let law = "retired_names_are_never_written";
+    for_all(law, type_name::<E>(), &events, |event| {
+        let name = Stored::of(&event)?.kind.name;
+        if E::RETIRED.contains(&name) {
+            return Err(format!("it is written as `{name}`, which is retired"));
+        }
+        if split_names::<E>().any(|split| split == name) {
+            return Err(format!("it is written as `{name}`, which was split"));
+        }
+        Ok(())
+    })
+}
+
 /// Reading takes any JSON in any version without a panic, reads the current version under every
-/// name of the kind, and refuses version 0, later versions and unknown names.
+/// name of the kind, and refuses version 0, later versions and unknown names. A retired name is
+/// nothing, whatever is stored under it; a name that was split is read in every version from 1, as
+/// events of its own parts.
 ///
 /// Payloads and metadata are those of generated events with parts replaced, removed and added, so
 /// that upcasters get input that nearly fits.
@@ -135,6 +161,27 @@ where
                 let read = no_panic(|| edited.decode::<E>(name, version))?;
                 if read.is_ok() && !(1..=current).contains(&version) {
                     return Err(format!("`{name}` was read in schema version {version}"));
+                }
+            }
+        }
+        for name in E::RETIRED {
+            for version in 0..=current.saturating_add(1) {
+                let read = no_panic(|| edited.decode::<E>(name, version))?;
+                if !matches!(read, Ok(Decoded::Nothing)) {
+                    return Err(format!("`{name}` is retired, and was read as {read:?}"));
+                }
+            }
+        }
+        for name in split_names::<E>() {
+            for version in 0..=current.saturating_add(1) {
+                let read = no_panic(|| edited.decode::<E>(name, version))?;
+                let Ok(events) = read else { continue };
+                if version == 0 {
+                    return Err(format!("`{name}` was read in schema version 0"));
+                }
+                let mut kinds = events.into_iter().map(|event| event.event_type());
+                if let Some(kind) = kinds.find(|kind| !kind.part_of.contains(&name)) {
+                    return Err(format!("`{name}` was read as {kind}, which is no part of it"));
                 }
             }
         }
@@ -179,6 +226,11 @@ where
 /// The names whose versions are the kind's own.
 fn names(kind: &'static EventType) -> impl Iterator<Item = &'static str> {
     std::iter::once(kind.name).chain(kind.aliases.iter().copied())
+}
+
+/// The names of which kinds are a part, once for each of them.
+fn split_names<E: Event>() -> impl Iterator<Item = &'static str> {
+    E::TYPES.iter().flat_map(|kind| kind.part_of.iter().copied())
 }
 
 /// The document as any store may give it back; one that no store takes as it is.

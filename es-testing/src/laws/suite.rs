@@ -132,6 +132,7 @@ macro_rules! __law_tests {
                 events_round_trip::<__Event>($events);
                 events_are_storable::<__Event>($events);
                 kinds_are_distinct::<__Event>($events);
+                retired_names_are_never_written::<__Event>($events);
                 decode_never_panics::<__Event>($events);
                 every_kind_is_generated::<__Event>($events);
                 evolve_never_panics::<__Aggregate>($crate::laws::any_history($events));

@@ -70,8 +70,17 @@ pub(super) fn rebuilt(
     of_parts(request, parts)
 }
 
-/// A request with the key of another and these parts; the other itself if there are none.
+/// A request with the key and the time of another and these parts; the other itself if there are none.
 pub(super) fn of_parts(request: &AppendRequest, parts: Vec<StreamAppend>) -> AppendRequest {
+    let all = of_parts_now(request, parts);
+    match request.original_time() {
+        Some(time) => all.recorded_at(time),
+        None => all,
+    }
+}
+
+/// The same, as if it was not imported.
+pub(super) fn of_parts_now(request: &AppendRequest, parts: Vec<StreamAppend>) -> AppendRequest {
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else {
         return request.clone();

@@ -3,13 +3,17 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use es_core::{Payload, RecordedEvent, StreamAppend, StreamId, Timestamp};
+use async_trait::async_trait;
+use es_core::{
+    AppendError, AppendRequest, Appended, Payload, RecordedEvent, StreamAppend, StreamId, Timestamp,
+};
 use serde_json::Value;
 
-use super::appends::{Rewrites, locked};
+use super::appends::{Rewrites, locked, of_parts_now};
 use super::mangled::Mangled;
 use super::respelled::respelling;
 use super::{Saboteur, of_events};
+use crate::wrapper::{Store, Wrapper};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -113,6 +117,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 *latest
             })
         }),
+        of_events("takes_its_own_clock_for_an_import", 13, |healthy| OwnClock(healthy.events)),
         of_events("sorts_by_time", 13, |healthy| {
             Mangled::new(healthy.events, |log| {
                 let positions: Vec<_> = log.iter().map(|event| event.position).collect();
@@ -134,6 +139,21 @@ fn rename(part: &mut StreamAppend, rename: fn(&str) -> String) {
     let id = rename(part.stream.aggregate_id());
     if let Ok(stream) = StreamId::new(part.stream.aggregate_type(), &id) {
         part.stream = stream;
+    }
+}
+
+/// Writes what is imported as if it happened now.
+struct OwnClock(Store);
+
+#[async_trait]
+impl Wrapper for OwnClock {
+    fn inner(&self) -> &Store {
+        &self.0
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let parts = request.clone().into_streams();
+        self.0.append(of_parts_now(&request, parts)).await
     }
 }
 

@@ -91,7 +91,11 @@ fn without_key(request: AppendRequest) -> AppendRequest {
         return request;
     };
     let first = AppendRequest::to(first.stream, first.expected, first.events);
-    parts.fold(first, |all, part| all.and(part.stream, part.expected, part.events))
+    let all = parts.fold(first, |all, part| all.and(part.stream, part.expected, part.events));
+    match request.original_time() {
+        Some(time) => all.recorded_at(time),
+        None => all,
+    }
 }
 
 struct ForgetsKeys(Store);

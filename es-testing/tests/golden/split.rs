@@ -1,10 +1,11 @@
-//! Files of names that are retired, and of names that were split.
+//! Files of names that are retired, of names that were split, and of names of other stores.
 
 use std::cell::RefCell;
 use std::fs;
 
 use es_core::{
-    Aggregate, DecodeError, Decoded, EncodeError, Event, EventType, Metadata, Payload, StoredEvent,
+    Aggregate, BoxError, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata,
+    Payload, StoredEvent,
 };
 use es_testing::golden::{self, check_aggregate, compare, write_missing};
 use serde_json::json;
@@ -68,21 +69,21 @@ impl Aggregate for Bill {
     }
 }
 
-/// A folder with the examples, and with a file of each of these names.
+/// A folder with the examples, and with a file of the split name and of each of these.
 fn frozen(names: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
+    let form = json!({"payload": {}, "metadata": {}});
+    let freeze = |name: &str| write(folder.path(), &format!("{name}.v1.json"), &form);
+    freeze("bill_sent_and_paid");
     fs::write(folder.path().join("bill_sent.v1.never-stored"), "").expect("it can be written");
     write_missing(folder.path(), [BillSent, BillPaid]).expect("files can be written");
-    for name in names {
-        let form = json!({"payload": {}, "metadata": {}});
-        write(folder.path(), &format!("{name}.v1.json"), &form);
-    }
+    names.iter().for_each(|name| freeze(name));
     folder
 }
 
 #[test]
 fn a_retired_name_is_read_as_nothing_and_of_a_split_one_each_part_is_folded() {
-    let folder = frozen(&["bill_flagged", "bill_sent_and_paid"]);
+    let folder = frozen(&["bill_flagged"]);
     check_aggregate::<Bill>(folder.path(), [BillSent, BillPaid]).unwrap();
     assert_eq!(FOLDED.take(), ["bill_paid", "bill_sent", "bill_sent", "bill_paid"]);
 
@@ -103,8 +104,49 @@ fn a_retired_name_that_is_read_as_an_event_is_a_failure() {
 }
 
 #[test]
+fn a_split_name_without_a_file_is_a_failure() {
+    let folder = frozen(&[]);
+    fs::remove_file(folder.path().join("bill_sent_and_paid.v1.json")).unwrap();
+    let problem = problem(compare(folder.path(), [BillSent, BillPaid]));
+    let expected = "`bill_sent_and_paid` is split but no golden file shows it; put a stored one at \
+                    bill_sent_and_paid.v1.json";
+    assert_eq!(problem, expected);
+}
+
+/// Orders, which another store closed in one step.
+#[derive(Event, Debug)]
+#[event(split("com.acme.v1.Closed" => close: OrderPaid, OrderShipped))]
+enum OrderEvent {
+    OrderPaid,
+    OrderShipped { carrier: String },
+}
+
+fn close(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+    let carrier = old.get("carrier").ok_or("there is no carrier")?;
+    Ok(vec![OrderEvent::OrderPaid, OrderEvent::OrderShipped { carrier }])
+}
+
+#[test]
+fn a_file_runs_the_function_that_splits_its_name_also_one_of_another_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let examples =
+        || [OrderEvent::OrderPaid, OrderEvent::OrderShipped { carrier: "DHL".to_owned() }];
+    let form = json!({"payload": {"carrier": "DHL"}, "metadata": {}});
+    write(folder.path(), "com.acme.v1.Closed.v1.json", &form);
+    write(folder.path(), "com.acme.v1.Closed.v2.old.json", &form);
+    write_missing(folder.path(), examples()).unwrap();
+    compare(folder.path(), examples()).unwrap();
+
+    let form = json!({"payload": {}, "metadata": {}});
+    write(folder.path(), "com.acme.v1.Closed.v1.json", &form);
+    let problem = problem(compare(folder.path(), examples()));
+    assert!(problem.starts_with("com.acme.v1.Closed.v1.json was stored once"), "{problem}");
+    assert!(problem.ends_with("cannot be split: there is no carrier"), "{problem}");
+}
+
+#[test]
 fn the_versions_of_a_split_name_are_not_those_of_its_parts() {
-    let folder = frozen(&["bill_sent_and_paid"]);
+    let folder = frozen(&[]);
     fs::remove_file(folder.path().join("bill_sent.v1.never-stored")).unwrap();
     let problem = problem(compare(folder.path(), [BillSent, BillPaid]));
     assert!(problem.contains("`bill_sent` is at version 2 but no golden file shows"), "{problem}");

@@ -8,19 +8,19 @@ use crate::ast::Newtype;
 
 /// The impl, which leaves everything to the type inside.
 pub(crate) fn expand(newtype: &Newtype) -> TokenStream {
-    let Newtype { ident, ty } = newtype;
+    let Newtype { ident, es_core: es, ty } = newtype;
     // the span makes a type inside that is no id the place of the error
-    let inner = quote_spanned!(ty.span()=> <#ty as ::es_core::AggregateId>);
+    let inner = quote_spanned!(ty.span()=> <#ty as #es::AggregateId>);
     quote! {
         #[automatically_derived]
-        impl ::es_core::AggregateId for #ident {
+        impl #es::AggregateId for #ident {
             fn to_text(&self) -> ::std::string::String {
                 #inner::to_text(&self.0)
             }
 
             fn parse(
                 text: &str,
-            ) -> ::core::result::Result<Self, ::es_core::aggregate::InvalidAggregateId> {
+            ) -> ::core::result::Result<Self, #es::aggregate::InvalidAggregateId> {
                 ::core::result::Result::map(#inner::parse(text), Self)
             }
         }

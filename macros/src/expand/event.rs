@@ -3,24 +3,27 @@
 //! Named fields are written through a mirror of the enum on which serde derives `Serialize` for the
 //! original (`remote`), so that field attributes see the fields' own types and nothing is copied.
 //! They are read through one struct for each variant, because the stored name chooses the variant.
-//! A payload struct is written and read as it is.
+//! A payload struct is written and read as it is. Retired and split names are read only.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 
 use crate::ast::{EventEnum, Field, MetadataDefault, Place, Shape, Variant};
+use crate::attr::Split;
+use crate::path::CratePath;
 use crate::tense::snake_case;
 
 /// The impl and its hidden types.
 pub(crate) fn expand(events: &EventEnum) -> TokenStream {
-    let ident = &events.ident;
+    let (ident, es) = (&events.ident, &events.attrs.es_core);
     let mirror = mirror(events);
-    let stored = events.variants.iter().map(|variant| stored(variant, ident));
-    let types = events.variants.iter().map(event_type);
+    let stored = events.variants.iter().map(|variant| stored(variant, events));
+    let types = events.variants.iter().map(|variant| event_type(variant, events));
+    let retired = &events.attrs.retired;
     let kinds = events.variants.iter().enumerate().map(|(i, variant)| {
         let variant = &variant.ident;
-        quote!(Self::#variant { .. } => &<Self as ::es_core::Event>::TYPES[#i])
+        quote!(Self::#variant { .. } => &<Self as #es::Event>::TYPES[#i])
     });
     let constants = events.variants.iter().enumerate().map(|(i, variant)| {
         let name = format_ident!("{}", snake_case(&variant.ident).to_uppercase());
@@ -28,12 +31,16 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
         quote! {
             #[doc = #doc]
             #[allow(dead_code)]
-            pub const #name: ::es_core::EventType = <Self as ::es_core::Event>::TYPES[#i];
+            pub const #name: #es::EventType = <Self as #es::Event>::TYPES[#i];
         }
     });
-    let write = events.variants.iter().map(write);
-    let decode = events.variants.iter().map(decode);
-    let too_long = events.variants.iter().map(name_fits);
+    let write = events.variants.iter().map(|variant| write(variant, es));
+    let decode = events.variants.iter().map(|variant| decode(variant, es));
+    let nothing = (!retired.is_empty()).then(
+        || quote!(#(#retired)|* => return ::core::result::Result::Ok(#es::Decoded::Nothing),),
+    );
+    let split = events.attrs.splits.iter().map(|split| self::split(split, es));
+    let names_fit = names_fit(events);
     quote! {
         #[allow(
             deprecated,
@@ -45,7 +52,7 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
         const _: () = {
             #mirror
             #(#stored)*
-            #(#too_long)*
+            #names_fit
 
             #[automatically_derived]
             impl #ident {
@@ -53,10 +60,11 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
             }
 
             #[automatically_derived]
-            impl ::es_core::Event for #ident {
-                const TYPES: &'static [::es_core::EventType] = &[#(#types),*];
+            impl #es::Event for #ident {
+                const TYPES: &'static [#es::EventType] = &[#(#types),*];
+                const RETIRED: &'static [&'static str] = &[#(#retired),*];
 
-                fn event_type(&self) -> &'static ::es_core::EventType {
+                fn event_type(&self) -> &'static #es::EventType {
                     match self {
                         #(#kinds,)*
                     }
@@ -64,52 +72,67 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
 
                 fn encode(
                     &self,
-                    __metadata: &mut ::es_core::Metadata,
-                ) -> ::core::result::Result<::es_core::Payload, ::es_core::EncodeError> {
-                    let __name = <Self as ::es_core::Event>::event_type(self).name;
+                    __metadata: &mut #es::Metadata,
+                ) -> ::core::result::Result<#es::Payload, #es::EncodeError> {
+                    let __name = <Self as #es::Event>::event_type(self).name;
                     match self {
                         #(#write,)*
                     }
                 }
 
                 fn decode(
-                    __stored: ::es_core::StoredEvent<'_>,
-                ) -> ::core::result::Result<::es_core::Decoded<Self>, ::es_core::DecodeError> {
+                    __stored: #es::StoredEvent<'_>,
+                ) -> ::core::result::Result<#es::Decoded<Self>, #es::DecodeError> {
                     let __event = match __stored.event_type {
                         #(#decode)*
+                        #nothing
+                        #(#split)*
                         _ => return ::core::result::Result::Err(
-                            ::es_core::__private::unknown_type::<Self>(__stored.event_type),
+                            #es::__private::unknown_type::<Self>(__stored.event_type),
                         ),
                     };
-                    ::core::result::Result::Ok(::es_core::Decoded::One(__event))
+                    ::core::result::Result::Ok(#es::Decoded::One(__event))
                 }
             }
         };
     }
 }
 
-fn event_type(variant: &Variant) -> TokenStream {
+fn event_type(variant: &Variant, events: &EventEnum) -> TokenStream {
+    let es = &events.attrs.es_core;
     let (name, aliases, version) = (variant.stored_name(), &variant.aliases, variant.version);
+    let splits = events.attrs.splits.iter();
+    let part_of = splits.filter(|split| split.parts.contains(&variant.ident)).map(|it| &it.name);
     quote! {
-        ::es_core::EventType::new(#name, #version).aliases(&[#(#aliases),*])
+        #es::EventType::new(#name, #version)
+            .aliases(&[#(#aliases),*])
+            .part_of(&[#(#part_of),*])
     }
 }
 
 /// The length is checked where the limit is defined, not here.
-fn name_fits(variant: &Variant) -> TokenStream {
-    let name = variant.stored_name();
-    quote_spanned! {variant.ident.span()=>
-        const _: () = ::core::assert!(
-            #name.len() <= ::es_core::Limits::EVENT_TYPE_BYTES,
-            "the name of this event is longer than Limits::EVENT_TYPE_BYTES",
-        );
-    }
+fn names_fit(events: &EventEnum) -> TokenStream {
+    let es = &events.attrs.es_core;
+    let own = events.variants.iter().map(|it| (it.stored_name(), it.ident.span()));
+    let read = events.variants.iter().flat_map(|variant| &variant.aliases);
+    let read = read.chain(&events.attrs.retired);
+    let read = read.chain(events.attrs.splits.iter().map(|split| &split.name));
+    let read = read.map(|name| (name.value(), name.span()));
+    let fits = own.chain(read).map(|(name, span): (String, Span)| {
+        quote_spanned! {span=>
+            const _: () = ::core::assert!(
+                #name.len() <= #es::Limits::EVENT_TYPE_BYTES,
+                "the name of this event is longer than Limits::EVENT_TYPE_BYTES",
+            );
+        }
+    });
+    fits.collect()
 }
 
 /// The enum that tells serde how to write the original.
 fn mirror(events: &EventEnum) -> TokenStream {
-    let ident = &events.ident;
-    let path = ident.to_string();
+    let (ident, es) = (&events.ident, &events.attrs.es_core);
+    let (path, serde) = (ident.to_string(), es.serde());
     let variants = events.variants.iter().map(|variant| {
         let name = &variant.ident;
         match &variant.shape {
@@ -125,8 +148,8 @@ fn mirror(events: &EventEnum) -> TokenStream {
         }
     });
     quote! {
-        #[derive(::es_core::__private::serde::Serialize)]
-        #[serde(crate = "::es_core::__private::serde", remote = #path, untagged)]
+        #[derive(#es::__private::serde::Serialize)]
+        #[serde(crate = #serde, remote = #path, untagged)]
         enum __Mirror {
             #(#variants,)*
         }
@@ -134,8 +157,8 @@ fn mirror(events: &EventEnum) -> TokenStream {
         struct __Payload<'a>(&'a #ident);
 
         #[automatically_derived]
-        impl ::es_core::__private::serde::Serialize for __Payload<'_> {
-            fn serialize<__S: ::es_core::__private::serde::Serializer>(
+        impl #es::__private::serde::Serialize for __Payload<'_> {
+            fn serialize<__S: #es::__private::serde::Serializer>(
                 &self,
                 __serializer: __S,
             ) -> ::core::result::Result<__S::Ok, __S::Error> {
@@ -154,18 +177,19 @@ fn mirror_field(field: &Field, events: &Ident) -> TokenStream {
 }
 
 /// The struct that reads the payload of one variant.
-fn stored(variant: &Variant, events: &Ident) -> Option<TokenStream> {
-    let name = stored_name(variant);
+fn stored(variant: &Variant, events: &EventEnum) -> Option<TokenStream> {
+    let (name, es) = (stored_name(variant), &events.attrs.es_core);
+    let serde = es.serde();
     let attributes = quote! {
-        #[derive(::es_core::__private::serde::Deserialize)]
-        #[serde(crate = "::es_core::__private::serde")]
+        #[derive(#es::__private::serde::Deserialize)]
+        #[serde(crate = #serde)]
     };
     match &variant.shape {
         Shape::Unit | Shape::Refused | Shape::Payload(_) => None,
         Shape::Fields(fields) => {
             let fields = fields.iter().filter_map(|field| match &field.place {
                 Place::Payload { serde } => {
-                    let (name, ty) = (&field.ident, without_self(&field.ty, events));
+                    let (name, ty) = (&field.ident, without_self(&field.ty, &events.ident));
                     Some(quote!(#(#serde)* #name: #ty))
                 }
                 Place::Metadata { .. } => None,
@@ -176,17 +200,17 @@ fn stored(variant: &Variant, events: &Ident) -> Option<TokenStream> {
 }
 
 fn stored_name(variant: &Variant) -> Ident {
-    format_ident!("__Stored{}", variant.ident.unraw(), span = proc_macro2::Span::call_site())
+    format_ident!("__Stored{}", variant.ident.unraw(), span = Span::call_site())
 }
 
 /// The arm of `encode` for one variant.
-fn write(variant: &Variant) -> TokenStream {
+fn write(variant: &Variant, es: &CratePath) -> TokenStream {
     let ident = &variant.ident;
     let fields = match &variant.shape {
         Shape::Fields(fields) => &**fields,
         Shape::Unit | Shape::Refused => &[],
         Shape::Payload(ty) => {
-            let write = quote!(::es_core::__private::payload_of::<#ty>);
+            let write = quote!(#es::__private::payload_of::<#ty>);
             return quote!(Self::#ident(__payload) => #write(__name, __payload));
         }
     };
@@ -195,28 +219,28 @@ fn write(variant: &Variant) -> TokenStream {
             return None;
         };
         let (ident, ty, bound) = (&field.ident, &field.ty, format_ident!("__field{i}"));
-        let set = quote!(::es_core::__private::set_metadata::<#ty>);
+        let set = quote!(#es::__private::set_metadata::<#ty>);
         Some((quote!(#ident: #bound), quote!(#set(__metadata, __name, #name, #bound)?;)))
     });
     let (patterns, sets): (Vec<_>, Vec<_>) = placed.unzip();
     quote! {
         Self::#ident { #(#patterns,)* .. } => {
             #(#sets)*
-            ::es_core::__private::payload_of::<__Payload<'_>>(__name, &__Payload(self))
+            #es::__private::payload_of::<__Payload<'_>>(__name, &__Payload(self))
         }
     }
 }
 
 /// The arm of `decode` for one variant.
-fn decode(variant: &Variant) -> TokenStream {
+fn decode(variant: &Variant, es: &CratePath) -> TokenStream {
     let (ident, name, aliases) = (&variant.ident, variant.stored_name(), &variant.aliases);
     let (version, stored) = (variant.version, stored_name(variant));
     let upcasters = upcasters(variant);
-    let read = quote!(::es_core::__private::payload);
+    let read = quote!(#es::__private::payload);
     let body = match &variant.shape {
         Shape::Refused => TokenStream::new(),
         Shape::Unit => quote! {
-            let ::es_core::__private::Nothing = #read(&__stored, #version, #upcasters)?;
+            let #es::__private::Nothing = #read(&__stored, #version, #upcasters)?;
             Self::#ident
         },
         Shape::Payload(ty) => {
@@ -226,15 +250,15 @@ fn decode(variant: &Variant) -> TokenStream {
         Shape::Fields(fields) => {
             let values = fields.iter().map(|field| {
                 let name = &field.ident;
-                let value = value(field);
+                let value = value(field, es);
                 quote!(#name: #value)
             });
             let has_payload =
                 fields.iter().any(|field| matches!(field.place, Place::Payload { .. }));
             let payload = if has_payload { quote!(__payload) } else { quote!(_) };
             quote! {
-                let ::es_core::__private::Object(#payload) =
-                    #read::<::es_core::__private::Object<#stored>>(
+                let #es::__private::Object(#payload) =
+                    #read::<#es::__private::Object<#stored>>(
                         &__stored, #version, #upcasters,
                     )?;
                 Self::#ident { #(#values),* }
@@ -243,6 +267,17 @@ fn decode(variant: &Variant) -> TokenStream {
     };
     quote! {
         #name #(| #aliases)* => { #body }
+    }
+}
+
+/// The arm of `decode` for a name that stands for several events.
+fn split(split: &Split, es: &CratePath) -> TokenStream {
+    let Split { name, function, .. } = split;
+    quote! {
+        #name => {
+            let __split: #es::__private::Splitter<Self> = #function;
+            return #es::__private::split(&__stored, __split);
+        }
     }
 }
 
@@ -255,7 +290,7 @@ fn upcasters(variant: &Variant) -> TokenStream {
 }
 
 /// The expression that a field of a decoded event gets.
-fn value(field: &Field) -> TokenStream {
+fn value(field: &Field, es: &CratePath) -> TokenStream {
     let ident = &field.ident;
     let (name, default) = match &field.place {
         Place::Payload { .. } => return quote!(__payload.#ident),
@@ -263,11 +298,11 @@ fn value(field: &Field) -> TokenStream {
     };
     let ty = &field.ty;
     let default = match default {
-        None => return quote!(::es_core::__private::metadata::<#ty>(&__stored, #name)?),
+        None => return quote!(#es::__private::metadata::<#ty>(&__stored, #name)?),
         Some(MetadataDefault::OfType) => quote!(<#ty as ::core::default::Default>::default),
         Some(MetadataDefault::Path(path)) => path.to_token_stream(),
     };
-    quote!(::es_core::__private::metadata_or::<#ty>(&__stored, #name, #default)?)
+    quote!(#es::__private::metadata_or::<#ty>(&__stored, #name, #default)?)
 }
 
 /// The type with `Self` written out, because in the hidden types it would mean those.

@@ -6,36 +6,37 @@ use syn::spanned::Spanned;
 use syn::{LitStr, Type};
 
 use crate::ast::EventUnion;
+use crate::path::CratePath;
 
 /// The impls, and the assertions that no stored name is shared.
 pub(crate) fn expand(union: &EventUnion) -> TokenStream {
-    let ident = &union.ident;
+    let (ident, es) = (&union.ident, &union.es_core);
     let variants: Vec<_> = union.members.iter().map(|member| &member.ident).collect();
     let types: Vec<_> = union.members.iter().map(|member| &member.ty).collect();
-    let events: Vec<_> = types.iter().map(|ty| event(ty)).collect();
-    let distinct = distinct(&types, &events);
+    let events: Vec<_> = types.iter().map(|ty| event(ty, es)).collect();
+    let distinct = distinct(&types, &events, es);
     quote! {
         #[allow(deprecated, unused_qualifications, clippy::absolute_paths)]
         const _: () = {
-            const __KINDS: &[&[::es_core::EventType]] = &[#(#events::TYPES),*];
+            const __KINDS: &[&[#es::EventType]] = &[#(#events::TYPES),*];
             const __RETIRED: &[&[&str]] = &[#(#events::RETIRED),*];
             #distinct
 
             #[automatically_derived]
-            impl ::es_core::Event for #ident {
-                const TYPES: &'static [::es_core::EventType] =
-                    &::es_core::__private::concatenated::<
-                        ::es_core::EventType,
-                        { ::es_core::__private::total(__KINDS) },
-                    >(__KINDS, ::es_core::EventType::new("", 1));
+            impl #es::Event for #ident {
+                const TYPES: &'static [#es::EventType] =
+                    &#es::__private::concatenated::<
+                        #es::EventType,
+                        { #es::__private::total(__KINDS) },
+                    >(__KINDS, #es::EventType::new("", 1));
 
                 const RETIRED: &'static [&'static str] =
-                    &::es_core::__private::concatenated::<
+                    &#es::__private::concatenated::<
                         &str,
-                        { ::es_core::__private::total(__RETIRED) },
+                        { #es::__private::total(__RETIRED) },
                     >(__RETIRED, "");
 
-                fn event_type(&self) -> &'static ::es_core::EventType {
+                fn event_type(&self) -> &'static #es::EventType {
                     match self {
                         #(Self::#variants(__event) => #events::event_type(__event),)*
                     }
@@ -43,26 +44,26 @@ pub(crate) fn expand(union: &EventUnion) -> TokenStream {
 
                 fn encode(
                     &self,
-                    __metadata: &mut ::es_core::Metadata,
-                ) -> ::core::result::Result<::es_core::Payload, ::es_core::EncodeError> {
+                    __metadata: &mut #es::Metadata,
+                ) -> ::core::result::Result<#es::Payload, #es::EncodeError> {
                     match self {
                         #(Self::#variants(__event) => #events::encode(__event, __metadata),)*
                     }
                 }
 
                 fn decode(
-                    __stored: ::es_core::StoredEvent<'_>,
-                ) -> ::core::result::Result<::es_core::Decoded<Self>, ::es_core::DecodeError> {
+                    __stored: #es::StoredEvent<'_>,
+                ) -> ::core::result::Result<#es::Decoded<Self>, #es::DecodeError> {
                     #(
-                        if ::es_core::__private::reads::<#types>(__stored.event_type) {
+                        if #es::__private::reads::<#types>(__stored.event_type) {
                             return ::core::result::Result::map(
                                 #events::decode(__stored),
-                                |__decoded| ::es_core::Decoded::map(__decoded, Self::#variants),
+                                |__decoded| #es::Decoded::map(__decoded, Self::#variants),
                             );
                         }
                     )*
                     ::core::result::Result::Err(
-                        ::es_core::__private::unknown_type::<Self>(__stored.event_type),
+                        #es::__private::unknown_type::<Self>(__stored.event_type),
                     )
                 }
             }
@@ -80,12 +81,12 @@ pub(crate) fn expand(union: &EventUnion) -> TokenStream {
 }
 
 /// The member as an event type; the span makes one that is none the place of the error.
-fn event(ty: &Type) -> TokenStream {
-    quote_spanned!(ty.span()=> <#ty as ::es_core::Event>)
+fn event(ty: &Type, es: &CratePath) -> TokenStream {
+    quote_spanned!(ty.span()=> <#ty as #es::Event>)
 }
 
 /// One assertion for each two members, which names them; their names are known there, not here.
-fn distinct(types: &[&Type], events: &[TokenStream]) -> TokenStream {
+fn distinct(types: &[&Type], events: &[TokenStream], es: &CratePath) -> TokenStream {
     let mut assertions = TokenStream::new();
     for (i, (second, b)) in types.iter().zip(events).enumerate() {
         for (first, a) in types[..i].iter().zip(events) {
@@ -98,7 +99,7 @@ fn distinct(types: &[&Type], events: &[TokenStream]) -> TokenStream {
             let message = LitStr::new(&message, second.span());
             assertions.extend(quote_spanned! {second.span()=>
                 const _: () = ::core::assert!(
-                    ::es_core::event::are_distinct(&[
+                    #es::event::are_distinct(&[
                         (#a::TYPES, #a::RETIRED),
                         (#b::TYPES, #b::RETIRED),
                     ]),

@@ -1,0 +1,19 @@
+use es_core::{BoxError, Event, Fields};
+
+#[derive(Event)]
+#[event(retired("order_lost"))]
+#[event(split("order_made" => make: OrderPlaced, OrderPayed))]
+#[event(split("order_paid" => make: OrderPlaced, OrderPaid))]
+#[event(split("order_made" => make: OrderPaid))]
+#[event(split("order_lost" => make: OrderPaid))]
+#[event(split("order_kept" => keep))]
+enum OrderEvent {
+    OrderPlaced,
+    OrderPaid,
+}
+
+fn make(_: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+    Ok(Vec::new())
+}
+
+fn main() {}
