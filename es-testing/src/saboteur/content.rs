@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::layer::StoreLayer;
 use es_core::{
     AppendError, AppendRequest, Appended, Payload, RecordedEvent, StreamAppend, StreamId, Timestamp,
 };
@@ -13,7 +14,7 @@ use super::appends::{Rewrites, locked, of_parts_now};
 use super::mangled::Mangled;
 use super::respelled::respelling;
 use super::{Saboteur, of_events};
-use crate::wrapper::{Store, Wrapper};
+use crate::contract::parts::Store;
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -146,7 +147,7 @@ fn rename(part: &mut StreamAppend, rename: fn(&str) -> String) {
 struct OwnClock(Store);
 
 #[async_trait]
-impl Wrapper for OwnClock {
+impl StoreLayer for OwnClock {
     fn inner(&self) -> &Store {
         &self.0
     }
