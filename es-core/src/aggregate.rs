@@ -13,6 +13,9 @@ use crate::stream::{InvalidStreamId, StreamId};
 /// from "exists and is empty", make the state an enum whose default variant is the absence, or use
 /// [`Repository::create`](crate::Repository::create), whose decision sees no state at all.
 ///
+/// A state is copied when it is both kept and changed, so that a large one is best made of what is
+/// cheap to clone.
+///
 /// # Contract
 ///
 /// `es_testing::laws` checks these for any aggregate.
@@ -22,7 +25,7 @@ use crate::stream::{InvalidStreamId, StreamId};
 /// 2. `evolve` is pure: the same state and event give the same state; no clock, no randomness,
 ///    no I/O.
 /// 3. `TYPE` is a snake_case name and never changes, because it is stored.
-pub trait Aggregate: Default + Send + Sync + 'static {
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// The first part of the stream's name, such as `posting`.
     const TYPE: &'static str;
     /// What tells one aggregate of this type from another.

@@ -61,6 +61,7 @@ mod store;
 
 // the engine
 pub mod environment;
+mod execution;
 mod ext;
 pub mod projection;
 pub mod replay;

@@ -6,8 +6,7 @@ mod command;
 mod encode;
 mod error;
 mod executed;
-mod kept;
-mod load;
+mod loaded;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,6 +21,7 @@ use crate::aggregate::{Aggregate, Decide, IntoEvents, stream_of};
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
 use crate::event::Decoded;
+use crate::execution::{Snapshots, load_stream};
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
@@ -31,15 +31,15 @@ use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
 
 pub(crate) use attempts::Attempts;
-use check::Sampling;
+pub(crate) use check::Sampling;
 pub use check::SnapshotChecks;
 pub use command::Command;
 use command::Expected;
 pub(crate) use encode::{EncodeFailure, Encoded, encode_events};
 pub use error::ExecuteError;
 pub use executed::Executed;
-pub(crate) use load::load_stream;
-pub use load::{LoadError, Loaded};
+pub(crate) use loaded::decode;
+pub use loaded::{LoadError, Loaded};
 
 /// Aggregates of one type in one store: load them, and run decisions on them.
 ///
@@ -52,7 +52,7 @@ pub use load::{LoadError, Loaded};
 /// ```
 pub struct Repository<A: Aggregate> {
     store: Store,
-    snapshots: Option<kept::Snapshots<A>>,
+    snapshots: Option<Snapshots<A>>,
     sampling: Option<Sampling>,
     pub(crate) environment: Environment,
     base: Metadata,
@@ -79,7 +79,7 @@ impl<A: Aggregate> Repository<A> {
         &self.store
     }
 
-    pub(crate) fn snapshots(&self) -> Option<&kept::Snapshots<A>> {
+    pub(crate) fn snapshots(&self) -> Option<&Snapshots<A>> {
         self.snapshots.as_ref()
     }
 
@@ -146,7 +146,7 @@ impl<A: Aggregate> Repository<A> {
         A: Snapshotted,
     {
         let runtime = self.environment.runtime.clone();
-        self.snapshots = kept::Snapshots::of(self.store.capabilities(), every, runtime);
+        self.snapshots = Snapshots::of(self.store.capabilities(), every, runtime);
         match &mut self.snapshots {
             Some(snapshots) => snapshots.sampling.clone_from(&self.sampling),
             None => tracing::warn!(aggregate = A::TYPE, "the store keeps no snapshots"),
@@ -224,7 +224,8 @@ impl<A: Aggregate> Repository<A> {
     ) -> Result<Loaded<A>, LoadError> {
         let mut read = ReadStream::new(stream_of::<A>(id)?).to_version(version).limit(self.page);
         read.until = until;
-        load_stream(&*self.store, self.snapshots.as_ref(), read).await
+        let loaded = load_stream(&*self.store, self.snapshots.as_ref(), None, read).await?;
+        Ok(loaded.into_loaded())
     }
 
     /// Runs a command that the aggregate decides: load, [`Decide::decide`], append.
@@ -301,7 +302,7 @@ impl<A: Aggregate> Repository<A> {
         let events = self.store.events(ReadStream::new(stream).limit(self.page));
         let read = events.map(|event| -> Result<_, LoadError> {
             let event = event?;
-            let parts = match load::decode::<A::Event>(&event)? {
+            let parts = match decode::<A::Event>(&event)? {
                 Decoded::One(one) => vec![(event, one)],
                 parts => parts.into_iter().map(|part| (event.clone(), part)).collect(),
             };

@@ -95,7 +95,7 @@ impl<A: Aggregate> Repository<A> {
     /// # use es_core::{Aggregate, DifferenceError, Event, Moment, Repository, StreamVersion};
     /// # #[derive(Event)]
     /// # enum OrderEvent { OrderPaid { cents: u64 } }
-    /// # #[derive(Default, serde::Serialize)]
+    /// # #[derive(Clone, Default, serde::Serialize)]
     /// # struct Order { paid: u64 }
     /// # impl Aggregate for Order {
     /// #     const TYPE: &'static str = "order";

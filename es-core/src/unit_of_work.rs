@@ -27,7 +27,7 @@ pub use members::{Member, Members};
 /// #[derive(Event)]
 /// enum AccountEvent { MoneyDeposited { amount: u64 }, MoneyWithdrawn { amount: u64 } }
 ///
-/// #[derive(Default)]
+/// #[derive(Clone, Default)]
 /// struct Account { balance: u64 }
 ///
 /// impl Aggregate for Account {

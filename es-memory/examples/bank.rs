@@ -18,7 +18,7 @@ enum AccountEvent {
 use AccountEvent::*;
 
 /// An enum, so that an account that does not exist has no balance that anybody could ask for.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 enum Account {
     #[default]
     Absent,

@@ -8,7 +8,7 @@ enum CounterEvent {
 }
 use CounterEvent::*;
 
-#[derive(Default, Debug, PartialEq)]
+#[derive(Default, Debug, Clone, PartialEq)]
 struct Counter(u32);
 
 impl Aggregate for Counter {

@@ -12,7 +12,7 @@
 //! }
 //! use OrderEvent::*;
 //!
-//! #[derive(Debug, Default, PartialEq)]
+//! #[derive(Debug, Clone, Default, PartialEq)]
 //! enum Order {
 //!     #[default]
 //!     Absent,

@@ -45,7 +45,7 @@ fn note_text(payload: &mut Fields) {
     payload.rename("note", "text");
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Account {
     open: bool,
     cents: i64,
@@ -372,7 +372,7 @@ fn a_kind_that_is_never_generated_is_found() {
 /// An aggregate whose fold and decision are given.
 macro_rules! aggregate {
     ($name:ident { $($(#[$attribute:meta])? $field:ident: $ty:ty),* }, $evolve:expr) => {
-        #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
         struct $name { $($(#[$attribute])? $field: $ty),* }
 
         impl Aggregate for $name {
@@ -447,7 +447,7 @@ fn a_decision_by_chance_is_found() {
 fn a_decision_on_the_order_of_a_hash_map_is_found() {
     use std::collections::HashMap;
 
-    #[derive(Debug, Default)]
+    #[derive(Debug, Clone, Default)]
     struct Hashed(HashMap<i64, i64>);
 
     impl Aggregate for Hashed {

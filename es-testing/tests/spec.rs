@@ -13,7 +13,7 @@ enum OrderEvent {
 }
 use OrderEvent::*;
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Order {
     cents: Option<u64>,
     paid: bool,

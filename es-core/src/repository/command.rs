@@ -10,11 +10,11 @@ use super::attempts::Attempts;
 use super::encode::encode_events;
 use super::error::ExecuteError;
 use super::executed::Executed;
-use super::load::{LoadError, Loaded, decode};
-use super::{Repository, load_stream, set_cause};
+use super::{LoadError, Loaded, Repository, decode, set_cause};
 use crate::aggregate::{Aggregate, IntoEvents};
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, KeyDifference};
 use crate::envelope::Cause;
+use crate::execution::{Known, load_stream};
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::ReadStream;
@@ -112,7 +112,7 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
     /// # use es_core::{Aggregate, Event, EventStore, IdempotencyKey, Repository};
     /// # #[derive(Event)]
     /// # enum OrderEvent { OrderPaid { cents: u64 } }
-    /// # #[derive(Default)]
+    /// # #[derive(Clone, Default)]
     /// # struct Order;
     /// # impl Aggregate for Order {
     /// #     const TYPE: &'static str = "order";
@@ -175,24 +175,27 @@ where
         let stream = self.stream.clone().map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut base = self.metadata.clone();
         base.fill_from(&self.repository.base);
+        let mut known = None;
         loop {
-            match self.attempt(&stream, &base).await {
+            match self.attempt(&stream, &base, &mut known).await {
                 Err(error) => attempts.next(error).await?,
                 done => return done,
             }
         }
     }
 
-    /// Carries the command out once, or answers with what its key recorded.
+    /// Carries the command out once, or answers with what its key recorded; `known` is what an
+    /// attempt has loaded.
     async fn attempt(
         &self,
         stream: &StreamId,
         base: &Metadata,
+        known: &mut Option<Known<A>>,
     ) -> Result<Executed<A>, ExecuteError<R>> {
         if let Some(first) = self.first_result(stream).await? {
             return self.repository.repeated(stream, first).await;
         }
-        let done = self.decided(stream, base).await;
+        let done = self.decided(stream, base, known).await;
         if done.as_ref().is_err_and(ExecuteError::may_be_its_own_effect)
             && let Some(first) = self.first_result(stream).await?
         {
@@ -206,9 +209,10 @@ where
         &self,
         stream: &StreamId,
         base: &Metadata,
+        known: &mut Option<Known<A>>,
     ) -> Result<Executed<A>, ExecuteError<R>> {
         let repository = self.repository;
-        let loaded = self.loaded(stream).await?;
+        let loaded = self.loaded(stream, known).await?;
         let decided = (self.decision)(&loaded.state).map_err(ExecuteError::Rejected)?;
         let events = decided.into_events();
         if events.is_empty() {
@@ -236,11 +240,16 @@ where
     }
 
     /// The aggregate as it is now, if it is what the caller expects.
-    async fn loaded(&self, stream: &StreamId) -> Result<Loaded<A>, ExecuteError<R>> {
+    async fn loaded(
+        &self,
+        stream: &StreamId,
+        known: &mut Option<Known<A>>,
+    ) -> Result<Known<A>, ExecuteError<R>> {
         if self.expected == Expected::Nothing {
-            return Ok(Loaded::absent(stream.clone()));
+            return Ok(Known::absent(stream.clone()));
         }
-        let loaded = self.repository.load_now(stream).await?;
+        let loaded = self.repository.now(stream, known.clone()).await?;
+        *known = Some(loaded.clone());
         if let Expected::Version(expected) = self.expected
             && loaded.version != expected
         {
@@ -251,8 +260,8 @@ where
     }
 
     /// The answer to a decision without events.
-    async fn nothing_to_do(&self, loaded: Loaded<A>) -> Result<Executed<A>, ExecuteError<R>> {
-        let mut loaded = loaded;
+    async fn nothing_to_do(&self, loaded: Known<A>) -> Result<Executed<A>, ExecuteError<R>> {
+        let mut loaded = loaded.into_loaded();
         if self.expected == Expected::Nothing {
             // nothing was appended, so nobody has checked yet that there is no stream
             loaded = self.repository.load_now(&loaded.stream).await?;
@@ -301,8 +310,13 @@ where
 
 impl<A: Aggregate> Repository<A> {
     pub(crate) async fn load_now(&self, stream: &StreamId) -> Result<Loaded<A>, LoadError> {
+        Ok(self.now(stream, None).await?.into_loaded())
+    }
+
+    /// What is known, with what was recorded since.
+    async fn now(&self, stream: &StreamId, known: Option<Known<A>>) -> Result<Known<A>, LoadError> {
         let read = ReadStream::new(stream.clone()).limit(self.page);
-        load_stream(&*self.store, self.snapshots.as_ref(), read).await
+        load_stream(&*self.store, self.snapshots.as_ref(), known, read).await
     }
 
     /// The answer to a repeat: the first result, its events, and the state as it is now.
@@ -331,31 +345,24 @@ impl<A: Aggregate> Repository<A> {
 
     fn executed(
         &self,
-        loaded: Loaded<A>,
+        mut known: Known<A>,
         events: Vec<A::Event>,
         appended: Appended,
         correlation_id: Option<String>,
     ) -> Executed<A> {
-        let Loaded { stream, version: before, mut state } = loaded;
-        for event in &events {
-            state.evolve(event);
-        }
-        let version = before.plus(events.len() as u64);
-        self.keep(&stream, before, &appended, &state);
+        self.take_in(&mut known, &events, &appended);
+        let Loaded { version, state, .. } = known.into_loaded();
         Executed { state, version, events, appended: Some(appended), correlation_id }
     }
 
-    /// Has the state kept if it is time to.
-    pub(crate) fn keep(
-        &self,
-        stream: &StreamId,
-        before: StreamVersion,
-        appended: &Appended,
-        state: &A,
-    ) {
-        let last = appended.stream(stream).and_then(|part| part.events.last());
-        if let (Some(snapshots), Some(last)) = (&self.snapshots, last) {
-            snapshots.keep(stream, before, last, state, self.environment.clock.now());
+    /// Takes what was appended into what is known, and has the state kept if it is time to.
+    pub(crate) fn take_in(&self, known: &mut Known<A>, events: &[A::Event], appended: &Appended) {
+        let part = appended.stream(&known.stream);
+        let Some(last) = part.and_then(|part| part.events.last()) else { return };
+        let before = known.version;
+        known.append(events, last);
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.keep(before, known, self.environment.clock.now());
         }
     }
 }

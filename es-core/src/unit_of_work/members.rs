@@ -1,16 +1,16 @@
 //! Which aggregates take part in a unit of work.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use crate::aggregate::{Aggregate, stream_of};
 use crate::append::{Appended, InvalidRequest};
 use crate::envelope::{EventId, NewEvent};
 use crate::environment::Environment;
+use crate::execution::{Known, load_stream};
 use crate::metadata::Metadata;
 use crate::read::ReadStream;
-use crate::repository::{
-    EncodeFailure, Encoded, LoadError, Loaded, Repository, encode_events, load_stream,
-};
+use crate::repository::{EncodeFailure, Encoded, LoadError, Loaded, Repository, encode_events};
 use crate::store::Store;
 use crate::stream::StreamId;
 use crate::version::StreamVersion;
@@ -153,7 +153,8 @@ impl<A: Aggregate> Members for Member<A> {
         // as its repository loads it: both have the same store, if perhaps through different layers
         let store = self.repository.as_ref().map_or(loading.store, Repository::store);
         let snapshots = self.repository.as_ref().and_then(Repository::snapshots);
-        let Loaded { stream, version, state } = load_stream(&**store, snapshots, read).await?;
+        let known = load_stream(&**store, snapshots, None, read).await?;
+        let Loaded { stream, version, state } = known.into_loaded();
         loading.loaded.push_back((stream, version));
         Ok(state)
     }
@@ -175,13 +176,14 @@ impl<A: Aggregate> Members for Member<A> {
     }
 
     fn evolve(&self, state: &mut A, events: &Vec<A::Event>, evolving: &mut Evolving<'_>) {
-        for event in events {
-            state.evolve(event);
-        }
-        let (stream, before) = evolving.loaded.pop_front().expect("every member was loaded");
-        if let Some(repository) = &self.repository {
-            repository.keep(&stream, before, evolving.appended, state);
-        }
+        let (stream, version) = evolving.loaded.pop_front().expect("every member was loaded");
+        let Some(repository) = &self.repository else {
+            return events.iter().for_each(|event| state.evolve(event));
+        };
+        let state_before = Arc::new(std::mem::take(state));
+        let mut known = Known { stream, version, last_event: None, state: state_before };
+        repository.take_in(&mut known, events, evolving.appended);
+        *state = known.into_loaded().state;
     }
 }
 

@@ -19,7 +19,7 @@ enum MeterEvent {
     MeterRead { units: u64 },
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Meter {
     units: u64,
 }

@@ -12,7 +12,7 @@ enum OrderEvent {
     OrderPaid,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Order;
 
 impl Aggregate for Order {

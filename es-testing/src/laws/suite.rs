@@ -13,7 +13,7 @@
 ///     MoneyDeposited { cents: u32 },
 /// }
 ///
-/// #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+/// #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 /// pub struct Account {
 ///     open: bool,
 ///     balance: u64,
@@ -89,7 +89,7 @@
 /// # use es_core::{Aggregate, Event};
 /// # #[derive(Event)]
 /// # pub enum AccountEvent { AccountOpened }
-/// # #[derive(Default)]
+/// # #[derive(Clone, Default)]
 /// # pub struct Account;
 /// # impl Aggregate for Account {
 /// #     const TYPE: &'static str = "account";

@@ -20,7 +20,7 @@ enum OrderEvent {
 }
 use OrderEvent::*;
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Order {
     number: Option<u32>,
     lines: Vec<u32>,

@@ -341,7 +341,7 @@ enum Measured {
     },
 }
 
-#[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Station {
     spent: u64,
 }

@@ -111,7 +111,7 @@ enum Filed {
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Folder(Vec<Filed>);
 
 impl es_core::Aggregate for Folder {

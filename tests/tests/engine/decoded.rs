@@ -60,7 +60,7 @@ impl Event for OrderEvent {
 }
 
 /// The names of its events.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 struct Order(Vec<&'static str>);
 
 impl Aggregate for Order {
