@@ -74,7 +74,7 @@ mod unit_of_work;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of};
+pub use aggregate::{Aggregate, AggregateId, Decide, IdOf, IntoEvents, Outcome, fold, stream_of};
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
 pub use append::{InvalidRequest, StreamAppend};
 pub use content::{ContentProblem, check_json};
@@ -84,6 +84,7 @@ pub use envelope::{
 pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
+pub use execution::{CommandError, Decided, Draft, EventError, transact};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata, MetadataField};

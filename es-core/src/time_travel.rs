@@ -4,7 +4,7 @@ mod difference;
 
 use serde::Serialize;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, IdOf};
 use crate::payload::Payload;
 use crate::repository::{LoadError, Loaded, Repository};
 use crate::stream::StreamId;
@@ -78,12 +78,7 @@ impl<A: Aggregate> Repository<A> {
     ///
     /// As [`load`](Self::load).
     pub async fn load_moment(&self, id: &A::Id, moment: Moment) -> Result<Loaded<A>, LoadError> {
-        match moment {
-            Moment::Start => self.load_at_version(id, StreamVersion::EMPTY).await,
-            Moment::Version(version) => self.load_at_version(id, version).await,
-            Moment::Instant(instant) => self.load_at(id, instant).await,
-            Moment::Now => self.load(id).await,
-        }
+        self.load_at(id, moment).await
     }
 
     /// What differs between the aggregate at one moment and at another, as JSON.
@@ -118,7 +113,7 @@ impl<A: Aggregate> Repository<A> {
     /// [`DifferenceError`] when a state cannot be loaded or is no JSON.
     pub async fn difference(
         &self,
-        id: &A::Id,
+        id: &(impl IdOf<A::Id> + ?Sized),
         from: impl Into<Moment> + Send,
         to: impl Into<Moment> + Send,
     ) -> Result<StateDifference<A>, DifferenceError>
@@ -126,8 +121,8 @@ impl<A: Aggregate> Repository<A> {
         A: Serialize,
     {
         let (from, to) = (from.into(), to.into());
-        let from = self.load_moment(id, from).await?;
-        let to = self.load_moment(id, to).await?;
+        let from = self.load_at(id, from).await?;
+        let to = self.load_at(id, to).await?;
         let differences = differences(&json_of(&from)?, &json_of(&to)?);
         Ok(StateDifference { from, to, differences })
     }

@@ -110,7 +110,7 @@ impl UnitOfWork {
 impl<A: Aggregate> Repository<A> {
     /// Units of work on this repository's store, with its sources of ids and chance.
     pub fn unit_of_work(&self) -> UnitOfWork {
-        UnitOfWork { store: self.store().clone(), environment: self.environment.clone() }
+        UnitOfWork { store: self.store().clone(), environment: self.environment().clone() }
     }
 }
 

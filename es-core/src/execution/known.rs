@@ -18,7 +18,7 @@ pub(crate) use kept::Snapshots;
 /// An aggregate after the first `version` events of its stream: a place to begin a load at, whether it
 /// comes from a snapshot or from the attempt before.
 #[derive(Debug, Clone)]
-pub(crate) struct Known<A> {
+pub struct Known<A> {
     pub(crate) stream: StreamId,
     pub(crate) version: StreamVersion,
     /// The last event in the state. A stream that has another one there is another history.

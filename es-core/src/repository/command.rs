@@ -14,7 +14,7 @@ use super::{LoadError, Loaded, Repository, decode, set_cause};
 use crate::aggregate::{Aggregate, IntoEvents};
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, KeyDifference};
 use crate::envelope::Cause;
-use crate::execution::{Known, load_stream};
+use crate::execution::Known;
 use crate::ext::EventStoreExt;
 use crate::metadata::Metadata;
 use crate::read::ReadStream;
@@ -165,7 +165,7 @@ where
     Ev: IntoEvents<A::Event>,
 {
     async fn run(self) -> Result<Executed<A>, ExecuteError<R>> {
-        let environment = &self.repository.environment;
+        let environment = self.repository.environment();
         let mut attempts = Attempts::new(self.retry, self.key.is_some(), environment);
         let result = self.carry_out(&mut attempts).await;
         attempts.judge(result)
@@ -174,7 +174,7 @@ where
     async fn carry_out(&self, attempts: &mut Attempts<'_>) -> Result<Executed<A>, ExecuteError<R>> {
         let stream = self.stream.clone().map_err(|error| ExecuteError::Invalid(error.into()))?;
         let mut base = self.metadata.clone();
-        base.fill_from(&self.repository.base);
+        base.fill_from(self.repository.base());
         let mut known = None;
         loop {
             match self.attempt(&stream, &base, &mut known).await {
@@ -218,7 +218,7 @@ where
         if events.is_empty() {
             return self.nothing_to_do(loaded).await;
         }
-        let encoded = encode_events(&events, base.clone(), &mut None, &repository.environment)?;
+        let encoded = encode_events(&events, base.clone(), &mut None, repository.environment())?;
         let correlation_id =
             encoded.new.last().and_then(|event| event.metadata.correlation_id.clone());
         let expected = match self.expected {
@@ -229,7 +229,7 @@ where
         if let Some(key) = &self.key {
             request = request.with_key(key.clone());
         }
-        match repository.store.append(request).await {
+        match repository.store().append(request).await {
             Ok(appended) if appended.repeated => repository.repeated(stream, appended).await,
             Ok(appended) => {
                 Ok(repository.executed(loaded, encoded.stored, appended, correlation_id))
@@ -296,7 +296,7 @@ where
         let Some(key) = &self.key else {
             return Ok(None);
         };
-        let first = self.repository.store.find_append(stream, key).await?;
+        let first = self.repository.store().find_append(stream, key).await?;
         if first.as_ref().is_some_and(|first| first.streams.len() > 1) {
             return Err(ExecuteError::KeyReused {
                 key: key.clone(),
@@ -313,12 +313,6 @@ impl<A: Aggregate> Repository<A> {
         Ok(self.now(stream, None).await?.into_loaded())
     }
 
-    /// What is known, with what was recorded since.
-    async fn now(&self, stream: &StreamId, known: Option<Known<A>>) -> Result<Known<A>, LoadError> {
-        let read = ReadStream::new(stream.clone()).limit(self.page);
-        load_stream(&*self.store, self.snapshots.as_ref(), known, read).await
-    }
-
     /// The answer to a repeat: the first result, its events, and the state as it is now.
     async fn repeated<R>(
         &self,
@@ -333,8 +327,8 @@ impl<A: Aggregate> Repository<A> {
             let read = ReadStream::new(stream.clone())
                 .from_version(from.version)
                 .to_version(to.version)
-                .limit(self.page);
-            let mut recorded = self.store.events(read);
+                .limit(self.page());
+            let mut recorded = self.store().events(read);
             while let Some(event) = recorded.try_next().await? {
                 correlation_id.clone_from(&event.metadata.correlation_id);
                 events.extend(decode::<A::Event>(&event)?);
@@ -353,17 +347,6 @@ impl<A: Aggregate> Repository<A> {
         self.take_in(&mut known, &events, &appended);
         let Loaded { version, state, .. } = known.into_loaded();
         Executed { state, version, events, appended: Some(appended), correlation_id }
-    }
-
-    /// Takes what was appended into what is known, and has the state kept if it is time to.
-    pub(crate) fn take_in(&self, known: &mut Known<A>, events: &[A::Event], appended: &Appended) {
-        let part = appended.stream(&known.stream);
-        let Some(last) = part.and_then(|part| part.events.last()) else { return };
-        let before = known.version;
-        known.append(events, last);
-        if let Some(snapshots) = &self.snapshots {
-            snapshots.keep(before, known, self.environment.clock.now());
-        }
     }
 }
 
