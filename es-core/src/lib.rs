@@ -84,7 +84,9 @@ pub use envelope::{
 pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
 pub use error::{StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
-pub use execution::{CommandError, Decided, Draft, EventError, transact};
+pub use execution::{
+    CommandError, Decided, Decision, Draft, EventError, Member, Members, transact,
+};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata, MetadataField};
@@ -100,7 +102,6 @@ pub use store::{Capabilities, EventStore, Store, StoreIdentity};
 pub use stream::{InvalidStreamId, StreamId};
 pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};
-pub use unit_of_work::{Decision, ExecutedUnit, Member, Members, UnitOfWork};
 pub use upcast::Fields;
 pub use version::{Conflict, ExpectedVersion, StreamVersion};
 

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use es_core::{
-    Aggregate, Decide, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata,
-    Payload, Snapshotted, StoredEvent,
+    Aggregate, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata, Payload,
+    Snapshotted, StoredEvent,
 };
 use es_testing::laws::{self, LawViolation, any_history, decided_history, series};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -84,9 +84,7 @@ enum AccountCommand {
 #[derive(Debug)]
 struct NotOpen;
 
-impl Decide<AccountCommand> for Account {
-    type Rejection = NotOpen;
-
+impl Account {
     fn decide(&self, command: &AccountCommand) -> Result<Vec<AccountEvent>, NotOpen> {
         match command {
             AccountCommand::Open if self.open => Ok(vec![]),

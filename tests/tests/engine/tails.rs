@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use es_core::{
     AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
     PageLimit, Payload, Position, ReadLog, ReadStream, Repository, Snapshot, SnapshotAndTail,
-    SnapshotStore, SnapshotSummary, Snapshotted, Store, StoreError, StreamId,
-    StreamPage, StreamVersion,
+    SnapshotStore, SnapshotSummary, Snapshotted, Store, StoreError, StreamId, StreamPage,
+    StreamVersion,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::FaultStore;
@@ -107,22 +107,22 @@ async fn the_tail_comes_only_with_a_snapshot_of_the_store_itself() {
     let around = reading(FaultStore::new(store.clone()).into());
     let calls = |store: &Asked| std::mem::take(&mut *store.calls.lock().unwrap());
 
-    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(within.load("a").await.unwrap().state.balance, 1002);
     assert_eq!(calls(&store), ["latest_with_tail"]);
-    assert_eq!(beside.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(beside.load("a").await.unwrap().state.balance, 1002);
     assert_eq!((calls(&store), calls(&other)), (vec!["read_stream"], vec!["latest_snapshot"]));
     // what a store around it does to reads must not be passed by
-    assert_eq!(around.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(around.load("a").await.unwrap().state.balance, 1002);
     assert_eq!(calls(&store), ["latest_snapshot", "read_stream"]);
     // a whole stream in one call, too, and pages after the first as ever
-    assert_eq!(within.load(&id("b")).await.unwrap().version, StreamVersion::EMPTY);
+    assert_eq!(within.load("b").await.unwrap().version, StreamVersion::EMPTY);
     assert_eq!(calls(&store), ["latest_with_tail"]);
     let paged = within.clone().with_page_limit(PageLimit::events(1));
-    assert_eq!(paged.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(paged.load("a").await.unwrap().state.balance, 1002);
     // the first page has the last event of the snapshot, which tells that it is of this history
     assert_eq!(calls(&store), ["latest_with_tail", "read_stream", "read_stream"]);
     // what cannot be used is replayed over
     keep(&memory, 4, "account r0".to_owned(), state).await;
-    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 5);
+    assert_eq!(within.load("a").await.unwrap().state.balance, 5);
     assert_eq!(calls(&store), ["latest_with_tail", "read_stream"]);
 }
