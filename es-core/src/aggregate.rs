@@ -12,8 +12,9 @@ use crate::stream::{InvalidStreamId, StreamId};
 /// The state of one thing, made of its events.
 ///
 /// The state before the first event is `Default::default()`. Where "does not exist yet" differs
-/// from "exists and is empty", make the state an enum whose default variant is the absence, or use
-/// [`Repository::create`](crate::Repository::create), whose decision sees no state at all.
+/// from "exists and is empty", make the state an enum whose default variant is the absence: then every
+/// `match` asks about it. That an aggregate must be new, or must exist, is said by
+/// [`Member::expecting`](crate::Member::expecting).
 ///
 /// A state is copied when it is both kept and changed, so that a large one is best made of what is
 /// cheap to clone.
@@ -37,26 +38,6 @@ pub trait Aggregate: Default + Clone + Send + Sync + 'static {
 
     /// Takes one event into the state.
     fn evolve(&mut self, event: &Self::Event);
-}
-
-/// The decision for one kind of command.
-///
-/// Pure and synchronous: it is run again after a conflict. What it needs from outside (time, ids,
-/// answers of other systems) is fetched before and stands in the command.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not decide `{C}`",
-    note = "write `impl Decide<{C}> for {Self}`, or give the decision as a closure to `update`"
-)]
-pub trait Decide<C>: Aggregate {
-    /// Why the command can be refused.
-    type Rejection;
-
-    /// The events that the command causes in this state; none if everything is already so.
-    ///
-    /// # Errors
-    ///
-    /// The rejection, which is an answer of the domain and not a failure.
-    fn decide(&self, command: &C) -> Result<Vec<Self::Event>, Self::Rejection>;
 }
 
 /// The state after `events`, from the beginning.

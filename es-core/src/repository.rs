@@ -1,14 +1,9 @@
-//! Loading aggregates and running decisions on them.
+//! Aggregates of one type: loading them, and giving them to decide on.
 
-mod attempts;
 mod check;
-mod command;
 mod encode;
-mod error;
-mod executed;
 mod loaded;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -17,7 +12,7 @@ use futures_core::stream::BoxStream;
 use futures_util::stream::{iter, try_unfold};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::aggregate::{Aggregate, Decide, IdOf, IntoEvents, stream_of};
+use crate::aggregate::{Aggregate, IdOf};
 use crate::append::Appended;
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
@@ -32,14 +27,9 @@ use crate::stream::{InvalidStreamId, StreamId};
 use crate::time_travel::Moment;
 use crate::version::StreamVersion;
 
-pub(crate) use attempts::Attempts;
 pub(crate) use check::Sampling;
 pub use check::SnapshotChecks;
-pub use command::Command;
-use command::Expected;
 pub(crate) use encode::{EncodeFailure, Encoded, encode_events};
-pub use error::ExecuteError;
-pub use executed::Executed;
 pub(crate) use loaded::decode;
 pub use loaded::{LoadError, Loaded};
 
@@ -47,17 +37,17 @@ pub use loaded::{LoadError, Loaded};
 ///
 /// [`by_id`](Self::by_id) gives an aggregate to decide on. A repository is cheap to clone.
 #[derive(Clone)]
-pub struct Repository<A: Aggregate>(pub(crate) Arc<Settings<A>>);
+pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
 
 #[derive(Clone)]
-pub(crate) struct Settings<A: Aggregate> {
-    pub(crate) store: Store,
-    pub(crate) snapshots: Option<Snapshots<A>>,
+struct Settings<A: Aggregate> {
+    store: Store,
+    snapshots: Option<Snapshots<A>>,
     sampling: Option<Sampling>,
     retry: Retry,
-    pub(crate) environment: Environment,
-    pub(crate) base: Metadata,
-    pub(crate) page: PageLimit,
+    environment: Environment,
+    base: Metadata,
+    page: PageLimit,
 }
 
 impl<A: Aggregate> Repository<A> {
@@ -83,7 +73,7 @@ impl<A: Aggregate> Repository<A> {
         &self.0.store
     }
 
-    pub(crate) fn snapshots(&self) -> Option<&Snapshots<A>> {
+    fn snapshots(&self) -> Option<&Snapshots<A>> {
         self.0.snapshots.as_ref()
     }
 
@@ -124,7 +114,7 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Metadata for every event of every command, where the event or the command sets none.
+    /// Metadata for every event of every decision, where the event or the decision sets none.
     ///
     /// Fields that an earlier call set, such as the cause, are kept if they are absent in `metadata`.
     #[must_use]
@@ -134,7 +124,8 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
-    /// Makes `cause` the cause of every command of this repository; see [`Command::caused_by`].
+    /// Makes `cause` the cause of every decision of this repository; see
+    /// [`Decision::caused_by`](crate::Decision::caused_by).
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         set_cause(&mut self.settings().base, cause.into());
@@ -271,76 +262,6 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// The aggregate as it was after its first `version` events, or all if it has fewer.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`](Self::load).
-    pub async fn load_at_version(
-        &self,
-        id: &A::Id,
-        version: StreamVersion,
-    ) -> Result<Loaded<A>, LoadError> {
-        self.load_at(id, version).await
-    }
-
-    /// Runs a command that the aggregate decides: load, [`Decide::decide`], append.
-    ///
-    /// Await the answer; before that, say how to go about a conflict:
-    /// `repository.execute(&id, Pay { .. }).retries(3).await`.
-    #[expect(clippy::type_complexity, reason = "the closure's type has no name")]
-    pub fn execute<C>(
-        &self,
-        id: &A::Id,
-        command: C,
-    ) -> Command<
-        '_,
-        A,
-        impl Fn(&A) -> Result<Vec<A::Event>, A::Rejection> + Send + Sync + use<A, C>,
-        Vec<A::Event>,
-        A::Rejection,
-    >
-    where
-        A: Decide<C, Rejection: Send>,
-        C: Send + Sync,
-    {
-        self.update(id, move |state: &A| state.decide(&command))
-    }
-
-    /// Runs a decision that is a function of the state: load, decide, append.
-    ///
-    /// The decision is run again on the new state after a conflict, so it must be pure.
-    ///
-    /// A command borrows the repository; to run one in a task of its own, move a clone of the
-    /// repository into the task.
-    pub fn update<F, Ev, R>(&self, id: &A::Id, decision: F) -> Command<'_, A, F, Ev, R>
-    where
-        F: Fn(&A) -> Result<Ev, R> + Send + Sync,
-        Ev: IntoEvents<A::Event>,
-        R: Send,
-    {
-        Command::new(self, stream_of::<A>(id), decision, Expected::Anything)
-    }
-
-    /// Runs a decision that refuses nothing: load, decide, append.
-    pub fn record<F, Ev>(
-        &self,
-        id: &A::Id,
-        decision: F,
-    ) -> Command<
-        '_,
-        A,
-        impl Fn(&A) -> Result<Ev, Infallible> + Send + Sync + use<A, F, Ev>,
-        Ev,
-        Infallible,
-    >
-    where
-        F: Fn(&A) -> Ev + Send + Sync,
-        Ev: IntoEvents<A::Event>,
-    {
-        self.update(id, move |state: &A| Ok(decision(state)))
-    }
-
     /// The events of an aggregate, oldest first, each with what was recorded beside it: of a stored
     /// event that was split each part, and none of one whose name is retired.
     ///
@@ -375,21 +296,6 @@ impl<A: Aggregate> Repository<A> {
             Ok(iter(parts.into_iter().map(Ok::<_, LoadError>)))
         });
         Box::pin(read.try_flatten())
-    }
-
-    /// Runs a decision for an aggregate that must not exist yet: the decision sees no state, and an
-    /// existing stream is [`ExecuteError::Exists`], however many retries are allowed.
-    pub fn create<F, Ev, R>(
-        &self,
-        id: &A::Id,
-        decision: F,
-    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, R> + Send + Sync + use<A, F, Ev, R>, Ev, R>
-    where
-        F: Fn() -> Result<Ev, R> + Send + Sync,
-        Ev: IntoEvents<A::Event>,
-        R: Send,
-    {
-        Command::new(self, stream_of::<A>(id), move |_: &A| decision(), Expected::Nothing)
     }
 }
 

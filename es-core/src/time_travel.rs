@@ -72,15 +72,6 @@ pub enum DifferenceError {
 }
 
 impl<A: Aggregate> Repository<A> {
-    /// The aggregate as it was at a moment.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`](Self::load).
-    pub async fn load_moment(&self, id: &A::Id, moment: Moment) -> Result<Loaded<A>, LoadError> {
-        self.load_at(id, moment).await
-    }
-
     /// What differs between the aggregate at one moment and at another, as JSON.
     ///
     /// The two states are read one after the other: what is appended meanwhile can only be in the
@@ -100,7 +91,7 @@ impl<A: Aggregate> Repository<A> {
     /// # }
     /// # async fn example(orders: Repository<Order>) -> Result<(), DifferenceError> {
     /// let since = StreamVersion::new(7);
-    /// let changed = orders.difference(&"o-1".to_owned(), since, Moment::Now).await?;
+    /// let changed = orders.difference("o-1", since, Moment::Now).await?;
     /// for difference in &changed.differences {
     ///     println!("{difference}"); // /paid: 500 -> 700
     /// }

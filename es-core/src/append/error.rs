@@ -38,14 +38,6 @@ pub enum InvalidRequest {
         /// The stream.
         stream: StreamId,
     },
-    /// A decision over several aggregates answered with events for another number of them.
-    #[error("{lists} lists of events for {members} aggregates; answer with one list for each")]
-    MemberCount {
-        /// The number of aggregates.
-        members: usize,
-        /// The number of lists of events.
-        lists: usize,
-    },
     /// Two events of the append have the same id.
     #[error("event id {event_id} stands twice in the append")]
     EventIdTwice {

@@ -1,6 +1,5 @@
 //! From decided events to storable ones.
 
-use super::error::ExecuteError;
 use crate::append::InvalidRequest;
 use crate::envelope::{EventId, NewEvent};
 use crate::environment::Environment;
@@ -26,21 +25,6 @@ pub enum EncodeFailure {
 impl From<EventError> for EncodeFailure {
     fn from(error: EventError) -> Self {
         Self::Event(error)
-    }
-}
-
-impl<R> From<EncodeFailure> for ExecuteError<R> {
-    fn from(failure: EncodeFailure) -> Self {
-        match failure {
-            EncodeFailure::Invalid(invalid) => Self::Invalid(invalid),
-            EncodeFailure::Event(EventError::Encode(error)) => Self::Encode(error),
-            EncodeFailure::Event(EventError::Unreadable { event_type, source }) => {
-                Self::Unreadable { event_type, source }
-            }
-            EncodeFailure::Event(EventError::Changed { event_type, part, difference }) => {
-                Self::Changed { event_type, part, difference }
-            }
-        }
     }
 }
 

@@ -76,7 +76,7 @@ async fn events_without_a_correlation_get_the_id_of_the_first_of_them_and_pass_i
 }
 
 #[tokio::test]
-async fn a_unit_of_work_begins_one_correlation_for_all_its_members() {
+async fn a_decision_over_several_begins_one_correlation_for_all_its_members() {
     let store = store();
     let accounts = accounts(&store);
     // the first member gets no event
