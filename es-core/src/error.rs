@@ -1,9 +1,13 @@
-//! Failures of a store, as opposed to answers of it.
+//! Failures of a store, as opposed to answers of it, and what every error means.
+
+mod kind;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::position::Position;
+
+pub use kind::ErrorKind;
 
 /// A failure of the store itself: what it means, what the store was doing, and the cause.
 ///

@@ -6,6 +6,7 @@
 //!              └──────── conflict: read what is new, decide again ◄─────────┘
 //! ```
 
+mod cache;
 mod decided;
 mod decision;
 mod draft;
@@ -17,6 +18,7 @@ mod run;
 /// So many members are read side by side.
 const AT_ONCE: usize = 16;
 
+pub(crate) use cache::Cache;
 pub use decided::Decided;
 pub use decision::{Decision, transact};
 pub use draft::Draft;

@@ -13,6 +13,7 @@
 //! | decide over several, see what was just recorded, answer a value | [`transact`], [`Draft`] |
 //! | say what I know of an aggregate: that it is new, that it exists, its version | [`Member::expecting`], [`Member::if_match`] |
 //! | send a command twice safely, retry conflicts otherwise | [`Decision::idempotency_key`], [`Decision::retry`] |
+//! | answer HTTP | [`CommandError::kind`], [`ErrorKind::http_status`], [`Member::if_match`], [`StreamVersion::etag`] |
 //! | let one event cause the next command | [`Decision::caused_by`], [`Decided::cause`] |
 //! | record who asked, for which tenant | [`Decision::metadata`], [`MetadataField`], [`derive@Event`] |
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at`] |
@@ -21,7 +22,7 @@
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`], [`Envelope`] |
 //! | select events of the log | [`EventFilter`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
-//! | load long streams quickly | [`Repository::snapshot_every`] |
+//! | load long streams quickly | [`Repository::snapshot_every`], [`Repository::with_cache`] |
 //! | keep read models | [`projection`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | give a store to all of these | [`Store`] |
@@ -82,7 +83,7 @@ pub use envelope::{
     Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
 };
 pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{ErrorKind, StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use execution::{
     CommandError, Decided, Decision, Draft, EventError, Member, Members, transact,

@@ -17,7 +17,7 @@ use crate::append::Appended;
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
 use crate::event::Decoded;
-use crate::execution::{Known, Member, Snapshots, load_stream};
+use crate::execution::{Cache, Known, Member, Snapshots, load_stream};
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
 use crate::retry::Retry;
@@ -43,6 +43,7 @@ pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
 struct Settings<A: Aggregate> {
     store: Store,
     snapshots: Option<Snapshots<A>>,
+    cache: Option<Arc<Cache<A>>>,
     sampling: Option<Sampling>,
     retry: Retry,
     environment: Environment,
@@ -56,6 +57,7 @@ impl<A: Aggregate> Repository<A> {
         Self(Arc::new(Settings {
             store: store.into(),
             snapshots: None,
+            cache: None,
             sampling: None,
             retry: Retry::times(3),
             environment: Environment::default(),
@@ -167,6 +169,18 @@ impl<A: Aggregate> Repository<A> {
         self
     }
 
+    /// Keeps the states of so many aggregates in memory, those that were used last, and begins loads
+    /// and decisions at them; 0 keeps none. All clones share them.
+    ///
+    /// It changes no answer: what follows in the stream is read each time, so what other processes
+    /// wrote is seen, and where the stream has become another history, all of it is read. Who decides
+    /// copies the state once more, so it is for streams that are longer to read than to copy.
+    #[must_use]
+    pub fn with_cache(mut self, aggregates: usize) -> Self {
+        self.settings().cache = (aggregates > 0).then(|| Arc::new(Cache::holding(aggregates)));
+        self
+    }
+
     /// Waits until every state that was to be kept is saved or dropped, for ten seconds at most; for
     /// the end of a program. Answers false if not all were saved.
     pub async fn flush_snapshots(&self) -> bool {
@@ -216,6 +230,7 @@ impl<A: Aggregate> Repository<A> {
     /// [`LoadError`] when the id is no id, an event cannot be read, or the store fails.
     pub async fn load(&self, id: &(impl IdOf<A::Id> + ?Sized)) -> Result<Loaded<A>, LoadError> {
         let known = self.now(&Self::stream_of(id)?, None).await?;
+        self.remember(&known);
         Ok(known.into_loaded())
     }
 
@@ -236,7 +251,7 @@ impl<A: Aggregate> Repository<A> {
             Moment::Start => read.to_version(StreamVersion::EMPTY),
             Moment::Version(version) => read.to_version(version),
             Moment::Instant(instant) => read.until(instant),
-            Moment::Now => read,
+            Moment::Now => return self.load(id).await,
         };
         Ok(load_stream(&**self.store(), self.snapshots(), None, read).await?.into_loaded())
     }
@@ -247,8 +262,16 @@ impl<A: Aggregate> Repository<A> {
         stream: &StreamId,
         known: Option<Known<A>>,
     ) -> Result<Known<A>, LoadError> {
+        let known = known.or_else(|| self.0.cache.as_ref()?.get(stream));
         let read = ReadStream::new(stream.clone()).limit(self.page());
         load_stream(&**self.store(), self.snapshots(), known, read).await
+    }
+
+    /// Keeps it in memory, if anything is kept there.
+    pub(crate) fn remember(&self, known: &Known<A>) {
+        if let Some(cache) = &self.0.cache {
+            cache.put(known);
+        }
     }
 
     /// Takes what was appended into what is known, and has the state kept if it is time to.

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use super::IdempotencyKey;
 use crate::content::ContentProblem;
 use crate::envelope::EventId;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::stream::StreamId;
 use crate::version::Conflict;
 
@@ -114,6 +114,18 @@ pub enum InvalidRequest {
     /// The name of the stream is none.
     #[error(transparent)]
     Stream(#[from] crate::stream::InvalidStreamId),
+}
+
+impl InvalidRequest {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooManyEvents { .. }
+            | Self::TooLarge { .. }
+            | Self::Content { problem: ContentProblem::TooLarge { .. }, .. } => ErrorKind::TooLarge,
+            Self::OtherStore { .. } | Self::DraftsMoved | Self::EventsAnswered => ErrorKind::Broken,
+            _ => ErrorKind::Invalid,
+        }
+    }
 }
 
 impl From<Infallible> for InvalidRequest {

@@ -2,12 +2,12 @@
 
 use crate::append::{AppendError, IdempotencyKey, InvalidRequest, KeyDifference};
 use crate::envelope::EventId;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::event::{DecodeError, EncodeError};
 use crate::repository::{EncodeFailure, LoadError};
 use crate::stream::StreamId;
 use crate::time_travel::Difference;
-use crate::version::{Conflict, ExpectedVersion};
+use crate::version::{Conflict, ExpectedVersion, StreamVersion};
 
 /// Why a decision was not carried out; nothing was written unless
 /// [`is_outcome_unknown`](Self::is_outcome_unknown) holds.
@@ -146,6 +146,26 @@ impl<R> CommandError<R> {
         match self {
             Self::Rejected(rejection) => Ok(rejection),
             other => Err(other),
+        }
+    }
+
+    /// What it means for whoever asked: what an interface makes its answer of.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Rejected(_) => ErrorKind::Rejected,
+            Self::PreconditionFailed(conflict) => match conflict.expected {
+                ExpectedVersion::NoStream | ExpectedVersion::Exact(StreamVersion::EMPTY) => {
+                    ErrorKind::AlreadyExists
+                }
+                _ if conflict.actual.is_empty() => ErrorKind::NotFound,
+                _ => ErrorKind::Stale,
+            },
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::KeyReused { .. } => ErrorKind::KeyReused,
+            Self::Invalid(invalid) => invalid.kind(),
+            Self::Event(_) | Self::DuplicateEvent { .. } => ErrorKind::Broken,
+            Self::Load(error) => error.kind(),
+            Self::Store(error) => error.kind().into(),
         }
     }
 

@@ -16,7 +16,7 @@ use kept::Beginning;
 pub(crate) use kept::Snapshots;
 
 /// An aggregate after the first `version` events of its stream: a place to begin a load at, whether it
-/// comes from a snapshot or from the attempt before.
+/// comes from a snapshot, from the cache or from the attempt before.
 #[derive(Debug, Clone)]
 pub struct Known<A> {
     pub(crate) stream: StreamId,

@@ -1,7 +1,7 @@
 //! What was loaded, or why it was not.
 
 use crate::envelope::RecordedEvent;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::event::{DecodeError, Decoded, Event, decode_recorded};
 use crate::stream::{InvalidStreamId, StreamId};
 use crate::version::StreamVersion;
@@ -59,6 +59,17 @@ pub enum LoadError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl LoadError {
+    /// What it means for whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidId(_) => ErrorKind::Invalid,
+            Self::Decode { .. } | Self::Gap { .. } => ErrorKind::Broken,
+            Self::Store(error) => error.kind().into(),
+        }
+    }
 }
 
 /// Reads an event; an error names it.

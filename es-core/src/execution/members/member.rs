@@ -233,6 +233,7 @@ impl<A: Aggregate> Members for Member<A> {
         if let Some(appended) = done.appended {
             self.repository.take_in(&mut known, events, appended);
         }
+        self.repository.remember(&known);
         let Loaded { state, version, .. } = known.into_loaded();
         (state, version)
     }
