@@ -12,7 +12,6 @@ use crate::read::{ReadStream, StreamPage};
 use crate::repository::Sampling;
 use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
 use crate::store::{Capabilities, EventStore};
-use crate::stream::StreamId;
 use crate::time_travel::differences;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
