@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
+    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError,
     check_active_model,
 };
-use es_core::{AppendError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
+use es_core::{AppendError, RecordedEvent, Timestamp};
 use futures_util::FutureExt;
 
 use crate::projections::Projections;
@@ -45,7 +46,7 @@ impl MemoryStore {
             log.events.iter().filter(|event| event.position > here).cloned().collect();
         projections
             .take(&definition, &mut lease, &rest, self.now())
-            .map_err(|error| failed(&definition, error))?;
+            .map_err(|error| inline_refusal(&definition, error))?;
         projections.inline.retain(|(other, _)| other.name() != definition.name());
         projections.inline.push((definition, lease));
         drop((projections, log));
@@ -64,11 +65,11 @@ impl MemoryStore {
             return Ok(());
         }
         let mut inline = std::mem::take(&mut projections.inline);
-        let batches: Result<Vec<_>, _> = inline
+        let batches: Result<Vec<_>, SinkError> = inline
             .iter()
             .map(|(definition, lease)| {
                 let batch = projections.batch(definition, lease, events);
-                batch.map_err(|error| failed(definition, error))
+                batch.map_err(|error| inline_refusal(definition, error).into())
             })
             .collect();
         let taken = batches.and_then(|batches| {
@@ -82,13 +83,7 @@ impl MemoryStore {
         projections.inline = inline;
         drop(projections);
         self.commits().give();
-        taken.map_err(|error| match error {
-            SinkError::Store(error) => error.into(),
-            other => {
-                let message = "an inline projection cannot be kept";
-                StoreError::new(StoreErrorKind::Other, message).caused_by(other).into()
-            }
-        })
+        taken.map_err(|error| inline_failure(error).into())
     }
 }
 
@@ -110,7 +105,7 @@ impl Projections {
 
     /// Ends what [`keep_inline`](MemoryStore::keep_inline) began.
     pub(crate) fn release_inline(&mut self, projection: &str) -> Result<(), SinkError> {
-        self.model(projection, Slot::Active)?.end_lease_of(Claim::APPENDS);
+        self.end_inline(projection)?;
         self.inline.retain(|(definition, _)| definition.name() != projection);
         Ok(())
     }
@@ -175,26 +170,5 @@ impl Projections {
         self.commit(lease, &batch, now)?;
         lease.checkpoints[0] = batch.to;
         Ok(())
-    }
-}
-
-fn failed(definition: &Definition, error: ApplyError) -> SinkError {
-    let message = format!("inline projection `{}` cannot take an event", definition.name());
-    StoreError::new(StoreErrorKind::Other, message).caused_by(Cause(error)).into()
-}
-
-/// What a projection said, as an error of its own.
-#[derive(Debug)]
-struct Cause(ApplyError);
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }

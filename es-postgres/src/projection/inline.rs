@@ -6,8 +6,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use es_core::backend::rules::inline_failure;
 use es_core::projection::{Claim, Definition, Lease, SinkError, Slot, check_active_model};
-use es_core::{Position, StoreError, StoreErrorKind};
+use es_core::{Position, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
@@ -324,13 +325,7 @@ impl Projections {
     pub(crate) fn refusal(&self, what: impl std::fmt::Display, undone: Undone) -> StoreError {
         match undone {
             Undone::Behind(writers) => self.blocked(what, &writers),
-            Undone::Refused(SinkError::Store(error)) | Undone::Failed(SinkError::Store(error)) => {
-                error
-            }
-            Undone::Refused(other) | Undone::Failed(other) => {
-                let text = "an inline projection cannot be kept";
-                StoreError::new(StoreErrorKind::Other, text).caused_by(other)
-            }
+            Undone::Refused(error) | Undone::Failed(error) => inline_failure(error),
         }
     }
 }
@@ -351,8 +346,8 @@ impl PostgresStore {
     /// append of one that does, and refuses that one if it cannot be taken. An append waits for
     /// transactions of others that have written events and not ended, because they may have lower
     /// positions: up to [`lock_timeout`](crate::PostgresConfig::lock_timeout), then it is refused as
-    /// [`Busy`](StoreErrorKind::Busy) with their names, and nothing is written. An append that is
-    /// under way while this is called may be in the model with the next one only.
+    /// [`Busy`](es_core::StoreErrorKind::Busy) with their names, and nothing is written. An append
+    /// that is under way while this is called may be in the model with the next one only.
     ///
     /// # Cost
     ///
@@ -368,7 +363,7 @@ impl PostgresStore {
     /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
     /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
     /// another history than the log, when the projection cannot take an event that is in the
-    /// log, and [`Busy`](StoreErrorKind::Busy) as above. The projection is not kept then.
+    /// log, and [`Busy`](es_core::StoreErrorKind::Busy) as above. The projection is not kept then.
     ///
     /// # Cancellation
     ///

@@ -1,13 +1,13 @@
 //! Projections that are kept within the append.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
     ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
 };
-use es_core::{PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
+use es_core::{PageLimit, ReadLog, StoreError, Timestamp};
 use rusqlite::Connection;
 
 use super::handler::{self, Handlers};
@@ -57,13 +57,7 @@ impl Inline {
                     Err(error) => break Err(error),
                 }
             };
-            taken.map_err(|error| match error {
-                SinkError::Store(error) => error,
-                other => {
-                    let text = "an inline projection cannot be kept";
-                    StoreError::new(StoreErrorKind::Other, text).caused_by(other)
-                }
-            })?;
+            taken.map_err(inline_failure)?;
         }
         Ok(())
     }
@@ -153,9 +147,9 @@ fn take_page(
     batch.content = match definition.has_handler() {
         true => Content::Events(page.events),
         false => {
-            let failed = |error: ApplyError| failed(definition, error);
-            let rows = rows(connection, definition, &lease, &page.events).map_err(failed)?;
-            Content::Rows(definition.changes(&page.events, &rows).map_err(failed)?)
+            let refused = |error| inline_refusal(definition, error);
+            let rows = rows(connection, definition, &lease, &page.events).map_err(refused)?;
+            Content::Rows(definition.changes(&page.events, &rows).map_err(refused)?)
         }
     };
     commit::commit(connection, &lease, &batch, now, |events| {
@@ -163,7 +157,9 @@ fn take_page(
         let found =
             found.ok_or_else(|| SinkError::NoHandler { projection: lease.projection.clone() })?;
         match handler::call(&*found, connection, &lease, events) {
-            Err(error @ SinkError::Handler { .. }) => Err(failed(definition, error.into())),
+            Err(error @ SinkError::Handler { .. }) => {
+                Err(inline_refusal(definition, error.into()).into())
+            }
             called => called,
         }
     })?;
@@ -180,25 +176,4 @@ fn rows(
     let keys = definition.keys_of(events)?;
     let rows = read::load(connection, definition.name(), lease.slot, keys)?;
     Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
-}
-
-fn failed(definition: &Definition, error: ApplyError) -> SinkError {
-    let text = format!("inline projection `{}` cannot take an event", definition.name());
-    StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
-}
-
-/// What a projection said, as an error of its own.
-#[derive(Debug)]
-pub(crate) struct Cause(pub(crate) ApplyError);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
 }

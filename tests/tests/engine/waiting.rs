@@ -113,14 +113,14 @@ fn without_a_runtime_models_are_kept_and_made_anew() {
     slip_in(&store, "b", 1);
     let counted = || {
         ["a", "b"].map(|account| {
-            block_on(read_row::<Counted>(&*store, &format!("account/{account}"))).unwrap()
+            block_on(read_row::<Counted>(store.clone(), &format!("account/{account}"))).unwrap()
         })
     };
-    let mut runner = Runner::new(store.clone(), store.clone()).holder("one").projection(Counted);
+    let mut runner = Runner::new(store.clone()).holder("one").projection(Counted);
     block_on(runner.catch_up()).unwrap();
     assert_eq!(counted(), [Some(5), Some(1)]);
     slip_in(&store, "b", 1);
-    let rebuild = Rebuild::new(store.clone(), store.clone(), Counted).slices(3);
+    let rebuild = Rebuild::new(store.clone(), Counted).slices(3);
     block_on(rebuild.run()).unwrap();
     assert_eq!(counted(), [Some(5), Some(2)]);
 }
