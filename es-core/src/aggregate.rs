@@ -145,7 +145,7 @@ impl<I: AggregateId + for<'t> From<&'t str>> IdOf<I> for str {
 /// Where events come from: a list, an array, an option, or one event, so that `vec!` need not be
 /// written.
 #[diagnostic::on_unimplemented(
-    message = "these are events of the aggregate, not `{Self}`",
+    message = "`{Self}` is no event of this aggregate",
     note = "one `{E}`, a `Vec`, an array or an `Option` of it"
 )]
 pub trait IntoEvents<E> {
