@@ -212,7 +212,8 @@ impl<A: Aggregate> Repository<A> {
         self.0.sampling.as_ref().map_or_else(SnapshotChecks::default, Sampling::checks)
     }
 
-    /// The aggregate with this id, whether it exists or not, to decide on. Nothing is read.
+    /// The aggregate with this id, to decide on. Nothing is read, and one that does not exist is
+    /// decided on in its default state, unless it is [expected](Member::expecting) to exist.
     ///
     /// The id is given by reference, or as a text where it is made of one.
     pub fn by_id(&self, id: &(impl IdOf<A::Id> + ?Sized)) -> Member<A> {
