@@ -14,7 +14,7 @@ fn input(workload: &mut Workload, caller: usize, n: u64) -> Input {
 }
 
 async fn command(repository: &Repository<Posting>, (posting, execution): Input) {
-    let command = repository.update(&posting, |posting| posting.record(&execution));
+    let command = repository.by_id(&posting).decide(|posting| posting.record(&execution));
     command.await.expect("no other writer, and no posting is terminal");
 }
 

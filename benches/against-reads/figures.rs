@@ -111,7 +111,7 @@ async fn loads(
 async fn keep(store: &Store, posting: i64, size: usize) -> Result<(), Failure> {
     let repository = Repository::<Posting>::new(&store.events);
     let version = StreamVersion::new(size as u64 - TAIL);
-    let loaded = repository.load_at_version(&PostingId(i32::try_from(posting)?), version).await?;
+    let loaded = repository.load_at(&PostingId(i32::try_from(posting)?), version).await?;
     let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
     let page = store.events.read_stream(&read).await?;
     let snapshot = Snapshot {

@@ -66,7 +66,7 @@ impl Opened {
     /// Keeps the state of `posting` after its first `version` events as a snapshot.
     pub async fn keep_snapshot(&self, posting: i64, version: StreamVersion) {
         let repository = Repository::<Posting>::new(&self.store);
-        let loaded = repository.load_at_version(&posting, version).await.expect("it can be read");
+        let loaded = repository.load_at(&posting, version).await.expect("it can be read");
         let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
         let page = self.store.read_stream(&read).await.expect("it can be read");
         let snapshot = Snapshot {

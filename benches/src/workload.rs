@@ -1,7 +1,8 @@
 //! Seeded events: the same seed gives the same events.
 
+use es_core::aggregate::stream_of;
 use es_core::{AppendRequest, Event, EventId, EventVersion, ExpectedVersion, IdempotencyKey};
-use es_core::{Metadata, NewEvent, StreamId, StreamVersion, stream_of};
+use es_core::{Metadata, NewEvent, StreamId, StreamVersion};
 use uuid::Builder;
 
 use crate::posting::{Posting, PostingEvent};

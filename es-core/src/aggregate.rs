@@ -1,5 +1,7 @@
 //! The programming model: an aggregate is a fold over its events, a decision is a pure function.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::fmt;
 
 use uuid::Uuid;
@@ -10,8 +12,12 @@ use crate::stream::{InvalidStreamId, StreamId};
 /// The state of one thing, made of its events.
 ///
 /// The state before the first event is `Default::default()`. Where "does not exist yet" differs
-/// from "exists and is empty", make the state an enum whose default variant is the absence, or use
-/// [`Repository::create`](crate::Repository::create), whose decision sees no state at all.
+/// from "exists and is empty", make the state an enum whose default variant is the absence: then every
+/// `match` asks about it. That an aggregate must be new, or must exist, is said by
+/// [`Member::expecting`](crate::Member::expecting).
+///
+/// A state is copied when it is both kept and changed, so that a large one is best made of what is
+/// cheap to clone.
 ///
 /// # Contract
 ///
@@ -22,7 +28,7 @@ use crate::stream::{InvalidStreamId, StreamId};
 /// 2. `evolve` is pure: the same state and event give the same state; no clock, no randomness,
 ///    no I/O.
 /// 3. `TYPE` is a snake_case name and never changes, because it is stored.
-pub trait Aggregate: Default + Send + Sync + 'static {
+pub trait Aggregate: Default + Clone + Send + Sync + 'static {
     /// The first part of the stream's name, such as `posting`.
     const TYPE: &'static str;
     /// What tells one aggregate of this type from another.
@@ -32,26 +38,6 @@ pub trait Aggregate: Default + Send + Sync + 'static {
 
     /// Takes one event into the state.
     fn evolve(&mut self, event: &Self::Event);
-}
-
-/// The decision for one kind of command.
-///
-/// Pure and synchronous: it is run again after a conflict. What it needs from outside (time, ids,
-/// answers of other systems) is fetched before and stands in the command.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not decide `{C}`",
-    note = "write `impl Decide<{C}> for {Self}`, or give the decision as a closure to `update`"
-)]
-pub trait Decide<C>: Aggregate {
-    /// Why the command can be refused.
-    type Rejection;
-
-    /// The events that the command causes in this state; none if everything is already so.
-    ///
-    /// # Errors
-    ///
-    /// The rejection, which is an answer of the domain and not a failure.
-    fn decide(&self, command: &C) -> Result<Vec<Self::Event>, Self::Rejection>;
 }
 
 /// The state after `events`, from the beginning.
@@ -137,12 +123,33 @@ id_by_display! {
     Uuid => "UUID in lower case with hyphens"
 }
 
-/// Where a decision's events come from: a list, an array, an option, or one event.
-///
-/// It lets `update(&id, |order| Ok(OrderEvent::OrderPaid))` and `Ok([a, b])` be written without
-/// `vec!`.
+/// What may stand for an id: the id, or a text where the id is made of one (`From<&str>`), as `String`
+/// is.
 #[diagnostic::on_unimplemented(
-    message = "a decision answers with events of its aggregate, not with `{Self}`",
+    message = "`{Self}` is no id here, `{I}` is",
+    note = "give the id by reference, or a text if the id is `From<&str>`"
+)]
+pub trait IdOf<I> {
+    /// The text of the id.
+    fn id_text(&self) -> Cow<'_, str>;
+}
+
+impl<I: AggregateId> IdOf<I> for I {
+    fn id_text(&self) -> Cow<'_, str> {
+        self.to_text().into()
+    }
+}
+
+impl<I: AggregateId + for<'t> From<&'t str>> IdOf<I> for str {
+    fn id_text(&self) -> Cow<'_, str> {
+        I::from(self).to_text().into()
+    }
+}
+
+/// Where events come from: a list, an array, an option, or one event, so that `vec!` need not be
+/// written.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no event of this aggregate",
     note = "one `{E}`, a `Vec`, an array or an `Option` of it"
 )]
 pub trait IntoEvents<E> {
@@ -171,6 +178,66 @@ impl<E: Event> IntoEvents<E> for Option<E> {
 impl<E: Event, const N: usize> IntoEvents<E> for [E; N] {
     fn into_events(self) -> Vec<E> {
         self.into()
+    }
+}
+
+/// What a decision may answer: events, or a `Result` of them.
+///
+/// Not `()`: a stray semicolon would make a decision that decides nothing.
+#[diagnostic::on_unimplemented(
+    message = "a decision answers with events of its aggregate or refuses, not with `{Self}`",
+    note = "one `{E}`, a `Vec`, an array or an `Option` of it; or a `Result` of these",
+    note = "decisions are pure and not async: fetch what they need before"
+)]
+pub trait Outcome<E> {
+    /// Why it may be refused.
+    type Rejection: Send;
+
+    /// The events in their order.
+    ///
+    /// # Errors
+    ///
+    /// The rejection, which is an answer of the domain and not a failure.
+    fn outcome(self) -> Result<Vec<E>, Self::Rejection>;
+}
+
+impl<E: Event> Outcome<E> for E {
+    type Rejection = Infallible;
+
+    fn outcome(self) -> Result<Vec<E>, Infallible> {
+        Ok(self.into_events())
+    }
+}
+
+impl<E: Event> Outcome<E> for Vec<E> {
+    type Rejection = Infallible;
+
+    fn outcome(self) -> Result<Vec<E>, Infallible> {
+        Ok(self)
+    }
+}
+
+impl<E: Event> Outcome<E> for Option<E> {
+    type Rejection = Infallible;
+
+    fn outcome(self) -> Result<Vec<E>, Infallible> {
+        Ok(self.into_events())
+    }
+}
+
+impl<E: Event, const N: usize> Outcome<E> for [E; N] {
+    type Rejection = Infallible;
+
+    fn outcome(self) -> Result<Vec<E>, Infallible> {
+        Ok(self.into())
+    }
+}
+
+impl<E: Event, V: IntoEvents<E>, R: Send> Outcome<E> for Result<V, R> {
+    type Rejection = R;
+
+    fn outcome(self) -> Result<Vec<E>, R> {
+        self.map(V::into_events)
     }
 }
 

@@ -242,6 +242,35 @@ impl IdempotencyKey {
     }
 }
 
+impl TryFrom<&str> for IdempotencyKey {
+    type Error = InvalidRequest;
+
+    fn try_from(key: &str) -> Result<Self, InvalidRequest> {
+        Self::new(key)
+    }
+}
+
+impl TryFrom<String> for IdempotencyKey {
+    type Error = InvalidRequest;
+
+    fn try_from(key: String) -> Result<Self, InvalidRequest> {
+        Self::new(&key)
+    }
+}
+
+/// As HTTP has it, for example.
+impl TryFrom<&[u8]> for IdempotencyKey {
+    type Error = InvalidRequest;
+
+    fn try_from(key: &[u8]) -> Result<Self, InvalidRequest> {
+        let invalid = |_| {
+            let (key, max) = (shown(&String::from_utf8_lossy(key)), Limits::IDEMPOTENCY_KEY_BYTES);
+            InvalidRequest::Key { key, max }
+        };
+        Self::new(std::str::from_utf8(key).map_err(invalid)?)
+    }
+}
+
 impl fmt::Display for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

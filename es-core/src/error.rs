@@ -1,9 +1,13 @@
-//! Failures of a store, as opposed to answers of it.
+//! Failures of a store, as opposed to answers of it, and what every error means.
+
+mod kind;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::position::Position;
+
+pub use kind::ErrorKind;
 
 /// Whatever went wrong in code of the domain, such as with an event that a projection cannot take.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -3,25 +3,27 @@
 //! ```text
 //! command ─► Repository ─► decide ─► append ─► EventStore ─► tail ─► whoever follows
 //!                ▲  load: snapshot + events + upcasters
-//!                └──────── conflict: load again, decide again
+//!                └──────── conflict: read what is new, decide again
 //! ```
 //!
 //! | I want to … | look at |
 //! |---|---|
 //! | define an aggregate and its events | [`Aggregate`], [`derive@Event`], [`derive@AggregateId`] |
 //! | read names of the past, import history with its times | [`derive@Event`], [`AppendRequest::recorded_at`] |
-//! | run commands | [`Repository::update`], [`Repository::execute`] with [`Decide`], [`Repository::create`], [`Repository::record`] |
-//! | retry conflicts, send a command twice safely, expect a version | [`Command::retries`], [`Command::idempotency_key`], [`Command::expecting`] |
-//! | let one event cause the next command | [`Command::caused_by`], [`Executed::cause`] |
-//! | record who asked, for which tenant | [`Command::metadata`], [`MetadataField`], [`derive@Event`] |
-//! | decide over several aggregates | [`UnitOfWork`] |
-//! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at_version`], [`Repository::load_at`] |
+//! | decide over one aggregate | [`Repository::by_id`], [`Member::decide`] |
+//! | decide over several, see what was just recorded, answer a value | [`transact`], [`Draft`] |
+//! | say what I know of an aggregate: that it is new, that it exists, its version | [`Member::expecting`], [`Member::if_match`] |
+//! | send a command twice safely, retry conflicts otherwise | [`Decision::idempotency_key`], [`Decision::retry`] |
+//! | answer HTTP | [`CommandError::kind`], [`ErrorKind::http_status`], [`Member::if_match`], [`StreamVersion::etag`] |
+//! | let one event cause the next command | [`Decision::caused_by`], [`Decided::cause`] |
+//! | record who asked, for which tenant | [`Decision::metadata`], [`MetadataField`], [`derive@Event`] |
+//! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at`] |
 //! | see what changed between two moments | [`Repository::difference`], [`Moment`] |
 //! | try other logic on all of history, without writing | [`Replay`] |
 //! | read what happened | [`Repository::history`], [`EventStoreExt::events`], [`Envelope`] |
 //! | select events of the log | [`EventFilter`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
-//! | load long streams quickly | [`Repository::snapshot_every`] |
+//! | load long streams quickly | [`Repository::snapshot_every`], [`Repository::with_cache`] |
 //! | keep read models | [`projection`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | give a store to all of these | [`Store`] |
@@ -64,6 +66,7 @@ mod store;
 
 // the engine
 pub mod environment;
+mod execution;
 mod ext;
 pub mod layer;
 pub mod projection;
@@ -71,13 +74,12 @@ pub mod replay;
 pub mod repository;
 mod retry;
 mod time_travel;
-mod unit_of_work;
 
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
 
-pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of};
+pub use aggregate::{Aggregate, AggregateId, IdOf, IntoEvents, Outcome, fold};
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
 pub use append::{InvalidRequest, StreamAppend};
 pub use content::{ContentProblem, check_json};
@@ -85,8 +87,11 @@ pub use envelope::{
     Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
 };
 pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
-pub use error::{BoxError, StoreError, StoreErrorKind};
+pub use error::{BoxError, ErrorKind, StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
+pub use execution::{
+    CommandError, Decided, Decision, Draft, EventError, Member, Members, transact,
+};
 pub use ext::EventStoreExt;
 pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata, MetadataField};
@@ -95,14 +100,13 @@ pub use position::{Position, PositionError};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
 pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
 pub use repository::SnapshotChecks;
-pub use repository::{Command, ExecuteError, Executed, LoadError, Loaded, Repository};
+pub use repository::{LoadError, Loaded, Repository};
 pub use retry::Retry;
 pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted};
 pub use store::{Capabilities, EventStore, Store, StoreIdentity};
 pub use stream::{InvalidStreamId, StreamId};
 pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
 pub use timestamp::{Timestamp, TimestampError};
-pub use unit_of_work::{Decision, ExecutedUnit, Member, Members, UnitOfWork};
 pub use upcast::Fields;
 pub use version::{Conflict, ExpectedVersion, StreamVersion};
 

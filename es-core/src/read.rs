@@ -188,7 +188,7 @@ pub struct StreamPage {
 /// # enum OrderEvent { OrderPlaced, OrderPaid }
 /// # #[derive(Event)]
 /// # enum StockEvent { StockCounted }
-/// # #[derive(Default)]
+/// # #[derive(Clone, Default)]
 /// # struct Order;
 /// # impl Aggregate for Order {
 /// #     const TYPE: &'static str = "order";

@@ -40,7 +40,7 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// # use es_core::{Aggregate, Event, Replay, ReplayError, Store, Verdict};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPaid { cents: u64 } }
-/// # #[derive(Default, serde::Serialize)]
+/// # #[derive(Clone, Default, serde::Serialize)]
 /// # struct Order { paid: u64 }
 /// # impl Aggregate for Order {
 /// #     const TYPE: &'static str = "order";

@@ -1,129 +1,143 @@
-//! Loading aggregates and running decisions on them.
+//! Aggregates of one type: loading them, and giving them to decide on.
 
-mod attempts;
 mod check;
-mod command;
 mod encode;
-mod error;
-mod executed;
-mod kept;
-mod load;
+mod loaded;
 
-use std::convert::Infallible;
 use std::fmt;
-use std::marker::PhantomData;
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
-use futures_util::stream::iter;
+use futures_util::stream::{iter, try_unfold};
 use futures_util::{StreamExt, TryStreamExt};
 
-use crate::aggregate::{Aggregate, Decide, IntoEvents, stream_of};
+use crate::aggregate::{Aggregate, IdOf};
+use crate::append::Appended;
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
 use crate::event::Decoded;
-use crate::ext::EventStoreExt;
+use crate::execution::{Cache, Known, Member, Snapshots, load_stream};
 use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
+use crate::retry::Retry;
 use crate::snapshot::Snapshotted;
 use crate::store::Store;
-use crate::timestamp::Timestamp;
+use crate::stream::{InvalidStreamId, StreamId};
+use crate::time_travel::Moment;
 use crate::version::StreamVersion;
 
-pub(crate) use attempts::Attempts;
-use check::Sampling;
+pub(crate) use check::Sampling;
 pub use check::SnapshotChecks;
-pub use command::Command;
-use command::Expected;
 pub(crate) use encode::{EncodeFailure, Encoded, encode_events};
-pub use error::ExecuteError;
-pub use executed::Executed;
-pub(crate) use load::load_stream;
-pub use load::{LoadError, Loaded};
+pub(crate) use loaded::decode;
+pub use loaded::{LoadError, Loaded};
 
 /// Aggregates of one type in one store: load them, and run decisions on them.
 ///
-/// A repository is cheap to clone and holds no state of any aggregate.
-///
-/// ```text
-/// command ─► load (snapshot + events, upcast) ─► decide ─► append ─► acknowledged
-///                 ▲                                          │
-///                 └── conflict, while retries are left ◄─────┘
-/// ```
-pub struct Repository<A: Aggregate> {
+/// [`by_id`](Self::by_id) gives an aggregate to decide on. A repository is cheap to clone.
+#[derive(Clone)]
+pub struct Repository<A: Aggregate>(Arc<Settings<A>>);
+
+#[derive(Clone)]
+struct Settings<A: Aggregate> {
     store: Store,
-    snapshots: Option<kept::Snapshots<A>>,
+    snapshots: Option<Snapshots<A>>,
+    cache: Option<Arc<Cache<A>>>,
     sampling: Option<Sampling>,
-    pub(crate) environment: Environment,
+    retry: Retry,
+    environment: Environment,
     base: Metadata,
     page: PageLimit,
-    aggregate: PhantomData<fn() -> A>,
 }
 
 impl<A: Aggregate> Repository<A> {
     /// The aggregates of type `A` in `store`.
     pub fn new(store: impl Into<Store>) -> Self {
-        Self {
+        Self(Arc::new(Settings {
             store: store.into(),
             snapshots: None,
+            cache: None,
             sampling: None,
+            retry: Retry::times(3),
             environment: Environment::default(),
             base: Metadata::default(),
             page: PageLimit::default(),
-            aggregate: PhantomData,
-        }
+        }))
+    }
+
+    fn settings(&mut self) -> &mut Settings<A> {
+        Arc::make_mut(&mut self.0)
     }
 
     /// The store that holds the aggregates.
     pub fn store(&self) -> &Store {
-        &self.store
+        &self.0.store
     }
 
-    pub(crate) fn snapshots(&self) -> Option<&kept::Snapshots<A>> {
-        self.snapshots.as_ref()
+    fn snapshots(&self) -> Option<&Snapshots<A>> {
+        self.0.snapshots.as_ref()
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.0.environment
+    }
+
+    pub(crate) fn retry(&self) -> Retry {
+        self.0.retry
     }
 
     /// How much of a stream is read at once.
     pub(crate) fn page(&self) -> PageLimit {
-        self.page
+        self.0.page
     }
 
-    /// The metadata that every event of every command gets.
+    /// The metadata that every event of every decision gets.
     pub(crate) fn base(&self) -> &Metadata {
-        &self.base
+        &self.0.base
+    }
+
+    /// How often decisions of this repository are tried again after a conflict, and after a failure
+    /// that passes; three times unless it is set. A decision may say it otherwise.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.settings().retry = retry;
+        self
     }
 
     /// Replaces the sources of ids, chance and time, and the runtime.
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
-        if let Some(snapshots) = &mut self.snapshots {
+        let settings = self.settings();
+        if let Some(snapshots) = &mut settings.snapshots {
             snapshots.runtime.clone_from(&environment.runtime);
         }
-        self.environment = environment;
+        settings.environment = environment;
         self
     }
 
-    /// Metadata for every event of every command, where the event or the command sets none.
+    /// Metadata for every event of every decision, where the event or the decision sets none.
     ///
     /// Fields that an earlier call set, such as the cause, are kept if they are absent in `metadata`.
     #[must_use]
     pub fn with_metadata(mut self, mut metadata: Metadata) -> Self {
-        metadata.fill_from(&self.base);
-        self.base = metadata;
+        metadata.fill_from(self.base());
+        self.settings().base = metadata;
         self
     }
 
-    /// Makes `cause` the cause of every command of this repository; see [`Command::caused_by`].
+    /// Makes `cause` the cause of every decision of this repository; see
+    /// [`Decision::caused_by`](crate::Decision::caused_by).
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
-        set_cause(&mut self.base, cause.into());
+        set_cause(&mut self.settings().base, cause.into());
         self
     }
 
     /// How much of a stream is read, and held in memory, at once while it is folded.
     #[must_use]
     pub fn with_page_limit(mut self, page: PageLimit) -> Self {
-        self.page = page;
+        self.settings().page = page;
         self
     }
 
@@ -145,19 +159,32 @@ impl<A: Aggregate> Repository<A> {
     where
         A: Snapshotted,
     {
-        let runtime = self.environment.runtime.clone();
-        self.snapshots = kept::Snapshots::of(self.store.capabilities(), every, runtime);
-        match &mut self.snapshots {
-            Some(snapshots) => snapshots.sampling.clone_from(&self.sampling),
+        let settings = self.settings();
+        let runtime = settings.environment.runtime.clone();
+        settings.snapshots = Snapshots::of(settings.store.capabilities(), every, runtime);
+        match &mut settings.snapshots {
+            Some(snapshots) => snapshots.sampling.clone_from(&settings.sampling),
             None => tracing::warn!(aggregate = A::TYPE, "the store keeps no snapshots"),
         }
+        self
+    }
+
+    /// Keeps the states of so many aggregates in memory, those that were used last, and begins loads
+    /// and decisions at them; 0 keeps none. All clones share them.
+    ///
+    /// It changes no answer: what follows in the stream is read each time, so what other processes
+    /// wrote is seen, and where the stream has become another history, all of it is read. Who decides
+    /// copies the state once more, so it is for streams that are longer to read than to copy.
+    #[must_use]
+    pub fn with_cache(mut self, aggregates: usize) -> Self {
+        self.settings().cache = (aggregates > 0).then(|| Arc::new(Cache::holding(aggregates)));
         self
     }
 
     /// Waits until every state that was to be kept is saved or dropped, for ten seconds at most; for
     /// the end of a program. Answers false if not all were saved.
     pub async fn flush_snapshots(&self) -> bool {
-        match &self.snapshots {
+        match self.snapshots() {
             Some(snapshots) => snapshots.flush().await,
             None => true,
         }
@@ -171,9 +198,10 @@ impl<A: Aggregate> Repository<A> {
     /// A state must always be written alike, so one that holds a `HashSet` cannot be checked.
     #[must_use]
     pub fn checked_one_in(mut self, one_in: NonZeroU64) -> Self {
-        self.sampling = Some(Sampling::new(one_in));
-        if let Some(snapshots) = &mut self.snapshots {
-            snapshots.sampling.clone_from(&self.sampling);
+        let settings = self.settings();
+        settings.sampling = Some(Sampling::new(one_in));
+        if let Some(snapshots) = &mut settings.snapshots {
+            snapshots.sampling.clone_from(&settings.sampling);
         }
         self
     }
@@ -181,7 +209,19 @@ impl<A: Aggregate> Repository<A> {
     /// What the checks of kept states have found so far; see
     /// [`checked_one_in`](Self::checked_one_in).
     pub fn snapshot_checks(&self) -> SnapshotChecks {
-        self.sampling.as_ref().map_or_else(SnapshotChecks::default, Sampling::checks)
+        self.0.sampling.as_ref().map_or_else(SnapshotChecks::default, Sampling::checks)
+    }
+
+    /// The aggregate with this id, to decide on. Nothing is read, and one that does not exist is
+    /// decided on in its default state, unless it is [expected](Member::expecting) to exist.
+    ///
+    /// The id is given by reference, or as a text where it is made of one.
+    pub fn by_id(&self, id: &(impl IdOf<A::Id> + ?Sized)) -> Member<A> {
+        Member::new(self.clone(), Self::stream_of(id))
+    }
+
+    fn stream_of(id: &(impl IdOf<A::Id> + ?Sized)) -> Result<StreamId, InvalidStreamId> {
+        StreamId::new(A::TYPE, &id.id_text())
     }
 
     /// The aggregate as it is now; one without events is `A::default()` at version 0.
@@ -189,99 +229,61 @@ impl<A: Aggregate> Repository<A> {
     /// # Errors
     ///
     /// [`LoadError`] when the id is no id, an event cannot be read, or the store fails.
-    pub async fn load(&self, id: &A::Id) -> Result<Loaded<A>, LoadError> {
-        self.load_bounded(id, StreamVersion::MAX, None).await
+    pub async fn load(&self, id: &(impl IdOf<A::Id> + ?Sized)) -> Result<Loaded<A>, LoadError> {
+        let known = self.now(&Self::stream_of(id)?, None).await?;
+        self.remember(&known);
+        Ok(known.into_loaded())
     }
 
-    /// The aggregate as it was after its first `version` events, or all if it has fewer.
+    /// The aggregate as it was at a moment: after a version or all that there is if it has fewer
+    /// events, or at an instant, after the prefix of its stream that ends before the first event
+    /// recorded later.
     ///
     /// # Errors
     ///
     /// As [`load`](Self::load).
-    pub async fn load_at_version(
+    pub async fn load_at(
         &self,
-        id: &A::Id,
-        version: StreamVersion,
+        id: &(impl IdOf<A::Id> + ?Sized),
+        moment: impl Into<Moment> + Send,
     ) -> Result<Loaded<A>, LoadError> {
-        self.load_bounded(id, version, None).await
+        let read = ReadStream::new(Self::stream_of(id)?).limit(self.page());
+        let read = match moment.into() {
+            Moment::Start => read.to_version(StreamVersion::EMPTY),
+            Moment::Version(version) => read.to_version(version),
+            Moment::Instant(instant) => read.until(instant),
+            Moment::Now => return self.load(id).await,
+        };
+        Ok(load_stream(&**self.store(), self.snapshots(), None, read).await?.into_loaded())
     }
 
-    /// The aggregate as it was at `instant`: after the prefix of its stream that ends before the
-    /// first event recorded later.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`](Self::load).
-    pub async fn load_at(&self, id: &A::Id, instant: Timestamp) -> Result<Loaded<A>, LoadError> {
-        self.load_bounded(id, StreamVersion::MAX, Some(instant)).await
-    }
-
-    async fn load_bounded(
+    /// What is known, with what was recorded since.
+    pub(crate) async fn now(
         &self,
-        id: &A::Id,
-        version: StreamVersion,
-        until: Option<Timestamp>,
-    ) -> Result<Loaded<A>, LoadError> {
-        let mut read = ReadStream::new(stream_of::<A>(id)?).to_version(version).limit(self.page);
-        read.until = until;
-        load_stream(&*self.store, self.snapshots.as_ref(), read).await
+        stream: &StreamId,
+        known: Option<Known<A>>,
+    ) -> Result<Known<A>, LoadError> {
+        let known = known.or_else(|| self.0.cache.as_ref()?.get(stream));
+        let read = ReadStream::new(stream.clone()).limit(self.page());
+        load_stream(&**self.store(), self.snapshots(), known, read).await
     }
 
-    /// Runs a command that the aggregate decides: load, [`Decide::decide`], append.
-    ///
-    /// Await the answer; before that, say how to go about a conflict:
-    /// `repository.execute(&id, Pay { .. }).retries(3).await`.
-    #[expect(clippy::type_complexity, reason = "the closure's type has no name")]
-    pub fn execute<C>(
-        &self,
-        id: &A::Id,
-        command: C,
-    ) -> Command<
-        '_,
-        A,
-        impl Fn(&A) -> Result<Vec<A::Event>, A::Rejection> + Send + Sync + use<A, C>,
-        Vec<A::Event>,
-        A::Rejection,
-    >
-    where
-        A: Decide<C, Rejection: Send>,
-        C: Send + Sync,
-    {
-        self.update(id, move |state: &A| state.decide(&command))
+    /// Keeps it in memory, if anything is kept there.
+    pub(crate) fn remember(&self, known: &Known<A>) {
+        if let Some(cache) = &self.0.cache {
+            cache.put(known);
+        }
     }
 
-    /// Runs a decision that is a function of the state: load, decide, append.
-    ///
-    /// The decision is run again on the new state after a conflict, so it must be pure.
-    ///
-    /// A command borrows the repository; to run one in a task of its own, move a clone of the
-    /// repository into the task.
-    pub fn update<F, Ev, R>(&self, id: &A::Id, decision: F) -> Command<'_, A, F, Ev, R>
-    where
-        F: Fn(&A) -> Result<Ev, R> + Send + Sync,
-        Ev: IntoEvents<A::Event>,
-        R: Send,
-    {
-        Command::new(self, stream_of::<A>(id), decision, Expected::Anything)
-    }
-
-    /// Runs a decision that refuses nothing: load, decide, append.
-    pub fn record<F, Ev>(
-        &self,
-        id: &A::Id,
-        decision: F,
-    ) -> Command<
-        '_,
-        A,
-        impl Fn(&A) -> Result<Ev, Infallible> + Send + Sync + use<A, F, Ev>,
-        Ev,
-        Infallible,
-    >
-    where
-        F: Fn(&A) -> Ev + Send + Sync,
-        Ev: IntoEvents<A::Event>,
-    {
-        self.update(id, move |state: &A| Ok(decision(state)))
+    /// Takes what was appended into what is known, and has the state kept if it is time to.
+    pub(crate) fn take_in(&self, known: &mut Known<A>, events: &[A::Event], appended: &Appended) {
+        let part = appended.stream(&known.stream);
+        let Some(last) = part.and_then(|part| part.events.last()) else { return };
+        let before = known.version;
+        known.append(events, last);
+        if let Some(snapshots) = self.snapshots() {
+            snapshots.keep(before, known, self.environment().clock.now());
+        }
     }
 
     /// The events of an aggregate, oldest first, each with what was recorded beside it: of a stored
@@ -292,16 +294,26 @@ impl<A: Aggregate> Repository<A> {
     /// As [`load`](Self::load), within the stream.
     pub fn history(
         &self,
-        id: &A::Id,
-    ) -> BoxStream<'_, Result<(RecordedEvent, A::Event), LoadError>> {
-        let stream = match stream_of::<A>(id) {
+        id: &(impl IdOf<A::Id> + ?Sized),
+    ) -> BoxStream<'static, Result<(RecordedEvent, A::Event), LoadError>> {
+        let stream = match Self::stream_of(id) {
             Ok(stream) => stream,
             Err(error) => return Box::pin(iter([Err(error.into())])),
         };
-        let events = self.store.events(ReadStream::new(stream).limit(self.page));
-        let read = events.map(|event| -> Result<_, LoadError> {
+        let (store, first) = (self.store().clone(), ReadStream::new(stream).limit(self.page()));
+        let pages = try_unfold(Some(first), move |rest| {
+            let store = store.clone();
+            async move {
+                let Some(read) = rest else { return Ok(None) };
+                let page = store.read_stream(&read).await?;
+                let rest = read.after(&page);
+                let events = iter(page.events.into_iter().map(Ok::<_, LoadError>));
+                Ok::<_, LoadError>(Some((events, rest)))
+            }
+        });
+        let read = pages.try_flatten().map(|event| -> Result<_, LoadError> {
             let event = event?;
-            let parts = match load::decode::<A::Event>(&event)? {
+            let parts = match decode::<A::Event>(&event)? {
                 Decoded::One(one) => vec![(event, one)],
                 parts => parts.into_iter().map(|part| (event.clone(), part)).collect(),
             };
@@ -309,40 +321,11 @@ impl<A: Aggregate> Repository<A> {
         });
         Box::pin(read.try_flatten())
     }
-
-    /// Runs a decision for an aggregate that must not exist yet: the decision sees no state, and an
-    /// existing stream is [`ExecuteError::Exists`], however many retries are allowed.
-    pub fn create<F, Ev, R>(
-        &self,
-        id: &A::Id,
-        decision: F,
-    ) -> Command<'_, A, impl Fn(&A) -> Result<Ev, R> + Send + Sync + use<A, F, Ev, R>, Ev, R>
-    where
-        F: Fn() -> Result<Ev, R> + Send + Sync,
-        Ev: IntoEvents<A::Event>,
-        R: Send,
-    {
-        Command::new(self, stream_of::<A>(id), move |_: &A| decision(), Expected::Nothing)
-    }
 }
 
 pub(crate) fn set_cause(metadata: &mut Metadata, cause: Cause) {
     metadata.causation_id = Some(cause.event_id);
     metadata.correlation_id = Some(cause.correlation_id);
-}
-
-impl<A: Aggregate> Clone for Repository<A> {
-    fn clone(&self) -> Self {
-        Self {
-            store: self.store.clone(),
-            snapshots: self.snapshots.clone(),
-            sampling: self.sampling.clone(),
-            environment: self.environment.clone(),
-            base: self.base.clone(),
-            page: self.page,
-            aggregate: PhantomData,
-        }
-    }
 }
 
 impl<A: Aggregate> fmt::Debug for Repository<A> {

@@ -4,7 +4,7 @@ mod difference;
 
 use serde::Serialize;
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, IdOf};
 use crate::payload::Payload;
 use crate::repository::{LoadError, Loaded, Repository};
 use crate::stream::StreamId;
@@ -72,20 +72,6 @@ pub enum DifferenceError {
 }
 
 impl<A: Aggregate> Repository<A> {
-    /// The aggregate as it was at a moment.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`](Self::load).
-    pub async fn load_moment(&self, id: &A::Id, moment: Moment) -> Result<Loaded<A>, LoadError> {
-        match moment {
-            Moment::Start => self.load_at_version(id, StreamVersion::EMPTY).await,
-            Moment::Version(version) => self.load_at_version(id, version).await,
-            Moment::Instant(instant) => self.load_at(id, instant).await,
-            Moment::Now => self.load(id).await,
-        }
-    }
-
     /// What differs between the aggregate at one moment and at another, as JSON.
     ///
     /// The two states are read one after the other: what is appended meanwhile can only be in the
@@ -95,7 +81,7 @@ impl<A: Aggregate> Repository<A> {
     /// # use es_core::{Aggregate, DifferenceError, Event, Moment, Repository, StreamVersion};
     /// # #[derive(Event)]
     /// # enum OrderEvent { OrderPaid { cents: u64 } }
-    /// # #[derive(Default, serde::Serialize)]
+    /// # #[derive(Clone, Default, serde::Serialize)]
     /// # struct Order { paid: u64 }
     /// # impl Aggregate for Order {
     /// #     const TYPE: &'static str = "order";
@@ -105,7 +91,7 @@ impl<A: Aggregate> Repository<A> {
     /// # }
     /// # async fn example(orders: Repository<Order>) -> Result<(), DifferenceError> {
     /// let since = StreamVersion::new(7);
-    /// let changed = orders.difference(&"o-1".to_owned(), since, Moment::Now).await?;
+    /// let changed = orders.difference("o-1", since, Moment::Now).await?;
     /// for difference in &changed.differences {
     ///     println!("{difference}"); // /paid: 500 -> 700
     /// }
@@ -118,7 +104,7 @@ impl<A: Aggregate> Repository<A> {
     /// [`DifferenceError`] when a state cannot be loaded or is no JSON.
     pub async fn difference(
         &self,
-        id: &A::Id,
+        id: &(impl IdOf<A::Id> + ?Sized),
         from: impl Into<Moment> + Send,
         to: impl Into<Moment> + Send,
     ) -> Result<StateDifference<A>, DifferenceError>
@@ -126,8 +112,8 @@ impl<A: Aggregate> Repository<A> {
         A: Serialize,
     {
         let (from, to) = (from.into(), to.into());
-        let from = self.load_moment(id, from).await?;
-        let to = self.load_moment(id, to).await?;
+        let from = self.load_at(id, from).await?;
+        let to = self.load_at(id, to).await?;
         let differences = differences(&json_of(&from)?, &json_of(&to)?);
         Ok(StateDifference { from, to, differences })
     }

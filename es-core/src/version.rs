@@ -56,6 +56,11 @@ impl StreamVersion {
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
+
+    /// The version as an entity tag of HTTP, with its quotes: `"3"`.
+    pub fn etag(self) -> String {
+        format!("\"{}\"", self.0)
+    }
 }
 
 impl From<u64> for StreamVersion {
@@ -87,6 +92,12 @@ pub enum ExpectedVersion {
     StreamExists,
     /// The stream has exactly this many events; `Exact(StreamVersion::EMPTY)` equals `NoStream`.
     Exact(StreamVersion),
+}
+
+impl From<StreamVersion> for ExpectedVersion {
+    fn from(version: StreamVersion) -> Self {
+        Self::Exact(version)
+    }
 }
 
 impl ExpectedVersion {

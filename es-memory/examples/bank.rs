@@ -2,7 +2,8 @@
 //! `cargo run -p es-memory --example bank`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::{Aggregate, AggregateId, Decide, Event, Member, Repository, Store, UnitOfWork};
+use es_core::ExpectedVersion::NoStream;
+use es_core::{Aggregate, AggregateId, Draft, Event, Repository, transact};
 use es_memory::MemoryStore;
 
 #[derive(AggregateId, Debug, Clone)]
@@ -18,7 +19,7 @@ enum AccountEvent {
 use AccountEvent::*;
 
 /// An enum, so that an account that does not exist has no balance that anybody could ask for.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 enum Account {
     #[default]
     Absent,
@@ -50,8 +51,6 @@ impl Aggregate for Account {
 enum Refusal {
     #[error("the account is not open")]
     NotOpen,
-    #[error("the account exists already")]
-    Exists,
     #[error("the balance of {balance} is not enough")]
     NotEnough { balance: u64 },
     #[error("the balance is {balance}; withdraw it first")]
@@ -59,10 +58,6 @@ enum Refusal {
 }
 
 impl Account {
-    fn open(&self) -> Result<AccountEvent, Refusal> {
-        if *self == Account::Absent { Ok(AccountOpened) } else { Err(Refusal::Exists) }
-    }
-
     fn balance(&self) -> Result<u64, Refusal> {
         if let Account::Open(balance) = self { Ok(*balance) } else { Err(Refusal::NotOpen) }
     }
@@ -78,49 +73,44 @@ impl Account {
         }
     }
 
-    fn transfer(&self, to: &Account, cents: u64) -> Result<[Vec<AccountEvent>; 2], Refusal> {
-        Ok([vec![self.withdraw(cents)?], vec![to.deposit(cents)?]])
-    }
-}
-
-/// A command as a type of its own: what an interface would receive.
-struct Close;
-
-impl Decide<Close> for Account {
-    type Rejection = Refusal;
-
-    fn decide(&self, _: &Close) -> Result<Vec<AccountEvent>, Refusal> {
+    fn close(&self) -> Result<Option<AccountEvent>, Refusal> {
         match self {
-            Account::Closed => Ok(vec![]),
+            Account::Closed => Ok(None),
             Account::Open(balance @ 1..) => Err(Refusal::NotEmpty { balance: *balance }),
-            _ => self.balance().map(|_| vec![AccountClosed]),
+            _ => self.balance().map(|_| Some(AccountClosed)),
         }
     }
 }
 
+/// Both or neither; answers what is left. The last line sees what the first has recorded.
+fn transfer(
+    from: &mut Draft<Account>,
+    to: &mut Draft<Account>,
+    cents: u64,
+) -> Result<u64, Refusal> {
+    from.record(from.withdraw(cents)?);
+    to.record(to.deposit(cents)?);
+    from.balance()
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = Store::from(MemoryStore::new());
-    let accounts = Repository::<Account>::new(&store);
+    let accounts = Repository::<Account>::new(MemoryStore::new());
     let (anna, ben) = (AccountId("anna".into()), AccountId("ben".into()));
     for id in [&anna, &ben] {
-        accounts.update(id, Account::open).await?;
+        accounts.by_id(id).expecting(NoStream).decide(|_| AccountOpened).await?;
     }
-    accounts.update(&anna, |account| account.deposit(10_000)).retries(3).await?;
-    UnitOfWork::new(store)
-        .decide(vec![Member::<Account>::new(anna.clone()), Member::new(ben.clone())], |both| {
-            both[0].transfer(&both[1], 2_500).map(Vec::from)
-        })
-        .retries(3)
+    accounts.by_id(&anna).decide(|account| account.deposit(10_000)).await?;
+    let both = (accounts.by_id(&anna), accounts.by_id(&ben));
+    let moved = transact(both, |(from, to)| transfer(from, to, 2_500))
+        .idempotency_key("transfer/1")
         .await?;
-    accounts.update(&ben, |account| account.withdraw(2_500)).retries(3).await?;
-    accounts.execute(&ben, Close).retries(3).await?;
-    println!(
-        "anna: {:?}, ben: {:?}",
-        accounts.load(&anna).await?.state,
-        accounts.load(&ben).await?.state
-    );
-    if let Err(refusal) = accounts.execute(&anna, Close).await {
+    let (anna_now, ben_now) = moved.state; // `moved.reply` is what is left; `None` for a repeat
+    println!("anna: {anna_now:?}, ben: {ben_now:?}, left: {:?}", moved.reply);
+    accounts.by_id(&ben).decide(|account| account.withdraw(2_500)).await?;
+    let closed = accounts.by_id(&ben).decide(Account::close).await?;
+    println!("ben: {:?} after {} events", closed.state, closed.version);
+    if let Err(refusal) = accounts.by_id(&anna).decide(Account::close).await {
         println!("closing anna's: {refusal}");
     }
     Ok(())
@@ -137,6 +127,15 @@ mod tests {
         given().when(|account| account.withdraw(100)).then([MoneyWithdrawn { cents: 100 }]);
         let refusal = Refusal::NotEnough { balance: 100 };
         given().when(|account| account.withdraw(101)).then_rejected(refusal);
-        given().when_command(&Close).then_rejected(Refusal::NotEmpty { balance: 100 });
+        given().when(Account::close).then_rejected(Refusal::NotEmpty { balance: 100 });
+    }
+
+    #[test]
+    fn a_transfer_takes_from_one_what_it_gives_to_the_other() {
+        let mut from = Draft::<Account>::given([AccountOpened, MoneyDeposited { cents: 100 }]);
+        let mut to = Draft::<Account>::given([AccountOpened]);
+        assert_eq!(transfer(&mut from, &mut to, 30), Ok(70));
+        assert_eq!(from.recorded(), [MoneyWithdrawn { cents: 30 }]);
+        assert_eq!(to.recorded(), [MoneyDeposited { cents: 30 }]);
     }
 }

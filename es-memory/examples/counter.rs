@@ -8,7 +8,7 @@ enum CounterEvent {
 }
 use CounterEvent::*;
 
-#[derive(Default, Debug, PartialEq)]
+#[derive(Default, Debug, Clone, PartialEq)]
 struct Counter(u32);
 
 impl Aggregate for Counter {
@@ -27,7 +27,7 @@ fn increase(counter: &Counter, by: u32) -> Result<CounterEvent, &'static str> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let counters = Repository::<Counter>::new(MemoryStore::new());
-    let counted = counters.update(&"visits".into(), |counter| increase(counter, 2)).await?;
+    let counted = counters.by_id("visits").decide(|counter| increase(counter, 2)).await?;
     assert_eq!((counted.state, counted.version.as_u64()), (Counter(2), 1));
     Ok(())
 }

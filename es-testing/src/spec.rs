@@ -12,7 +12,7 @@
 //! }
 //! use OrderEvent::*;
 //!
-//! #[derive(Debug, Default, PartialEq)]
+//! #[derive(Debug, Clone, Default, PartialEq)]
 //! enum Order {
 //!     #[default]
 //!     Absent,
@@ -67,7 +67,7 @@ mod report;
 
 use std::fmt::Debug;
 
-use es_core::{Aggregate, Decide, IntoEvents, fold};
+use es_core::{Aggregate, Outcome, fold};
 
 use self::report::Report;
 
@@ -82,14 +82,14 @@ pub struct Given<A: Aggregate> {
 pub struct Decided<'a, A: Aggregate, R> {
     given: Vec<A::Event>,
     decide: Decision<'a, A, R>,
-    outcome: Outcome<A, R>,
+    outcome: Answer<A, R>,
 }
 
 /// What can be run again.
-type Decision<'a, A, R> = Box<dyn Fn(&A) -> Outcome<A, R> + 'a>;
+type Decision<'a, A, R> = Box<dyn Fn(&A) -> Answer<A, R> + 'a>;
 
 /// The decided events, or the rejection.
-type Outcome<A, R> = Result<Vec<<A as Aggregate>::Event>, R>;
+type Answer<A, R> = Result<Vec<<A as Aggregate>::Event>, R>;
 
 /// Begins with an aggregate to which `events` have happened.
 pub fn given<A: Aggregate>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
@@ -102,27 +102,19 @@ impl<A: Aggregate> Given<A> {
         given([])
     }
 
-    /// Decides with a function or a method of the state.
+    /// Decides with a function or a method of the state, as
+    /// [`Member::decide`](es_core::Member::decide) does.
     #[must_use = "nothing is checked before `then`"]
-    pub fn when<'a, V, R>(self, decide: impl Fn(&A) -> Result<V, R> + 'a) -> Decided<'a, A, R>
+    pub fn when<'a, O>(self, decide: impl Fn(&A) -> O + 'a) -> Decided<'a, A, O::Rejection>
     where
-        V: IntoEvents<A::Event>,
+        O: Outcome<A::Event>,
     {
-        let decide = move |state: &A| decide(state).map(IntoEvents::into_events);
+        let decide = move |state: &A| decide(state).outcome();
         Decided {
             outcome: decide(&fold(&self.events)),
             given: self.events,
             decide: Box::new(decide),
         }
-    }
-
-    /// Decides on a command.
-    #[must_use = "nothing is checked before `then`"]
-    pub fn when_command<C>(self, command: &C) -> Decided<'_, A, A::Rejection>
-    where
-        A: Decide<C>,
-    {
-        self.when(|state| state.decide(command))
     }
 }
 
@@ -278,7 +270,7 @@ struct Again<'a, A: Aggregate, R> {
     given: &'a [A::Event],
     decided: &'a [A::Event],
     state: A,
-    outcome: Outcome<A, R>,
+    outcome: Answer<A, R>,
 }
 
 impl<A, R> Again<'_, A, R>

@@ -196,7 +196,7 @@ mod next {
         payload.insert("currency", "EUR");
     }
 
-    #[derive(Default)]
+    #[derive(Clone, Default)]
     pub(super) struct Order;
 
     impl Aggregate for Order {

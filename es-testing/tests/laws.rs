@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use es_core::{
-    Aggregate, Decide, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata,
-    Payload, Snapshotted, StoredEvent,
+    Aggregate, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata, Payload,
+    Snapshotted, StoredEvent,
 };
 use es_testing::laws::{self, LawViolation, any_history, decided_history, series};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -47,7 +47,7 @@ fn note_text(payload: &mut Fields) {
     payload.rename("note", "text");
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Account {
     open: bool,
     cents: i64,
@@ -86,9 +86,7 @@ enum AccountCommand {
 #[derive(Debug)]
 struct NotOpen;
 
-impl Decide<AccountCommand> for Account {
-    type Rejection = NotOpen;
-
+impl Account {
     fn decide(&self, command: &AccountCommand) -> Result<Vec<AccountEvent>, NotOpen> {
         match command {
             AccountCommand::Open if self.open => Ok(vec![]),
@@ -374,7 +372,7 @@ fn a_kind_that_is_never_generated_is_found() {
 /// An aggregate whose fold and decision are given.
 macro_rules! aggregate {
     ($name:ident { $($(#[$attribute:meta])? $field:ident: $ty:ty),* }, $evolve:expr) => {
-        #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
         struct $name { $($(#[$attribute])? $field: $ty),* }
 
         impl Aggregate for $name {
@@ -449,7 +447,7 @@ fn a_decision_by_chance_is_found() {
 fn a_decision_on_the_order_of_a_hash_map_is_found() {
     use std::collections::HashMap;
 
-    #[derive(Debug, Default)]
+    #[derive(Debug, Clone, Default)]
     struct Hashed(HashMap<i64, i64>);
 
     impl Aggregate for Hashed {

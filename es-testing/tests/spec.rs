@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use es_core::{Aggregate, Decide, Event};
+use es_core::{Aggregate, Event};
 use es_testing::spec::{Given, given};
 
 #[derive(Event, Debug, Clone, PartialEq)]
@@ -13,7 +13,7 @@ enum OrderEvent {
 }
 use OrderEvent::*;
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Order {
     cents: Option<u64>,
     paid: bool,
@@ -50,20 +50,14 @@ impl Order {
         }
     }
 
-    fn pay_every_time(&self) -> Result<OrderEvent, Refusal> {
-        Ok(MoneyPaid)
+    fn pay_every_time(&self) -> OrderEvent {
+        MoneyPaid
     }
-}
 
-struct Cancel;
-
-impl Decide<Cancel> for Order {
-    type Rejection = Refusal;
-
-    fn decide(&self, _: &Cancel) -> Result<Vec<OrderEvent>, Refusal> {
+    fn cancel(&self) -> Result<OrderEvent, Refusal> {
         match self.cancelled {
             true => Err(Refusal::Cancelled),
-            false => Ok(vec![OrderCancelled]),
+            false => Ok(OrderCancelled),
         }
     }
 }
@@ -84,7 +78,7 @@ fn what_is_as_expected_passes() {
     placed().when(Order::pay).then([MoneyPaid]).then_again_nothing();
     given::<Order>([OrderPlaced { cents: 1 }, MoneyPaid]).when(Order::pay).then_nothing();
     Given::<Order>::no_events().when(Order::pay).then_rejected(Refusal::NotPlaced);
-    placed().when_command(&Cancel).then([OrderCancelled]).then_again_rejected(Refusal::Cancelled);
+    placed().when(Order::cancel).then([OrderCancelled]).then_again_rejected(Refusal::Cancelled);
     let state = placed().when(Order::pay).state();
     assert!(state.paid);
 }
@@ -160,7 +154,7 @@ fn a_decision_that_does_more_when_repeated_fails() {
     assert!(text.contains("first run: 1 event"), "{text}");
     assert!(text.contains("paid: true"), "the state is that of the second run: {text}");
     failure(|| {
-        placed().when_command(&Cancel).then_again_nothing();
+        placed().when(Order::cancel).then_again_nothing();
     });
     failure(|| {
         placed().when(Order::pay).then_again_rejected(Refusal::Cancelled);

@@ -6,6 +6,7 @@ mod engine {
     pub(crate) mod account;
     mod aliases;
     mod answers;
+    mod cached;
     mod canonical;
     mod commands;
     mod correlation;
@@ -13,6 +14,7 @@ mod engine {
     mod gathering;
     mod handles;
     mod histories;
+    mod kinds;
     mod observing;
     mod odd_commits;
     mod replay;

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use es_core::aggregate::stream_of;
 use es_core::{
     EventFilter, EventStore, EventStoreExt, LoadError, ReadLog, ReadStream, RecordedEvent,
-    Repository, Store, StoreError, Timestamp, stream_of,
+    Repository, Store, StoreError, Timestamp,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use es_core::{Environment, EventId, Repository, UnitOfWork};
+use es_core::{Environment, EventId, Repository};
 use tokio::sync::watch;
 use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowRuns};
 
@@ -98,7 +98,6 @@ struct Shared {
     run_id: RunId,
     postings: Repository<Posting>,
     conversations: Repository<ConversationWaves>,
-    unit_of_work: UnitOfWork,
     breakers: Breakers,
     pauses: Pauses,
     llm: LlmClient,
@@ -211,7 +210,6 @@ pub async fn run(
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
     let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
-    let unit_of_work = UnitOfWork::new(store.events.clone()).with_environment(environment.clone());
     let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
     let policy = definition.workflow.circuit_breaker;
     let breakers = Breakers::new(actors, policy, clocks.clone(), notifier.clone());
@@ -223,7 +221,6 @@ pub async fn run(
         run_id,
         postings,
         conversations,
-        unit_of_work,
         breakers,
         pauses: Pauses::default(),
         llm: LlmClient::new(),
@@ -357,9 +354,9 @@ async fn complete(
         ended_postings: report.ended_by_reason(),
         duration: Some(duration),
     };
-    runs.update(&workflow_id, |runs: &WorkflowRuns| runs.complete(&completion))
+    runs.by_id(&workflow_id)
+        .decide(|runs| runs.complete(&completion))
         .metadata(shared.run_metadata())
-        .retries(3)
         .await
         .map_err(RunError::record)?;
     Ok(())

@@ -77,7 +77,7 @@ async fn a_call_that_was_let_through_a_day_ahead_blocks_for_as_long_as_an_open_b
         ActorEvent::CircuitBreakerOpened { failure_count: 1, retry_at: ahead },
         ActorEvent::CircuitBreakerHalfOpened { until: ahead },
     ];
-    actors.record(&ActorId(1), |_: &ActorBreaker| died.clone()).await.unwrap();
+    actors.by_id(&ActorId(1)).decide(|_| died.clone()).await.unwrap();
     scene.finish().await;
     assert_eq!(seconds(&scene.hands.slept()), [5.0]);
     assert_eq!(scene.attempts().await, [5.0]);

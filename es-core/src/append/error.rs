@@ -1,9 +1,11 @@
 //! Why an append is refused.
 
+use std::convert::Infallible;
+
 use super::IdempotencyKey;
 use crate::content::ContentProblem;
 use crate::envelope::EventId;
-use crate::error::StoreError;
+use crate::error::{ErrorKind, StoreError};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::version::Conflict;
@@ -27,23 +29,15 @@ pub enum InvalidRequest {
         /// The stream.
         stream: StreamId,
     },
-    /// A member of a unit of work is of a repository with another store, whose events, snapshots and
-    /// versions are not those that the unit reads and writes.
+    /// A member of a decision is of a repository with another store than the first of them, whose
+    /// events, snapshots and versions are not those that the decision reads and writes.
     #[error(
-        "stream {stream} is of a repository with another store than the unit of work; open the \
-         store once, and make all repositories, and the unit, with handles of it"
+        "stream {stream} is of a repository with another store than the first member of the \
+         decision; open the store once, and make all repositories with handles of it"
     )]
     OtherStore {
         /// The stream.
         stream: StreamId,
-    },
-    /// A decision over several aggregates answered with events for another number of them.
-    #[error("{lists} lists of events for {members} aggregates; answer with one list for each")]
-    MemberCount {
-        /// The number of aggregates.
-        members: usize,
-        /// The number of lists of events.
-        lists: usize,
     },
     /// Two events of the append have the same id.
     #[error("event id {event_id} stands twice in the append")]
@@ -106,6 +100,21 @@ pub enum InvalidRequest {
         /// The time by the store's clock.
         now: Timestamp,
     },
+    /// The header `If-Match` is neither `*` nor a version.
+    #[error(
+        "`{header}` is no version; send `*`, or the entity tag that was answered, such as \"3\""
+    )]
+    IfMatch {
+        /// The header as given, shortened and escaped.
+        header: String,
+    },
+    /// A decision put a draft into the place of another one, or one of its own making; then nobody
+    /// knows to which stream its events belong.
+    #[error("the decision moved its drafts; record events in each where it stands")]
+    DraftsMoved,
+    /// A decision over drafts answered with events, which nobody would write.
+    #[error("the decision answers with events and records none; record them in the drafts")]
+    EventsAnswered,
     /// The store keeps ids of another kind only.
     #[error("stream {stream} cannot be kept here: this store's aggregate ids are {wanted}")]
     IdOfOtherType {
@@ -117,6 +126,24 @@ pub enum InvalidRequest {
     /// The name of the stream is none.
     #[error(transparent)]
     Stream(#[from] crate::stream::InvalidStreamId),
+}
+
+impl InvalidRequest {
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TooManyEvents { .. }
+            | Self::TooLarge { .. }
+            | Self::Content { problem: ContentProblem::TooLarge { .. }, .. } => ErrorKind::TooLarge,
+            Self::OtherStore { .. } | Self::DraftsMoved | Self::EventsAnswered => ErrorKind::Broken,
+            _ => ErrorKind::Invalid,
+        }
+    }
+}
+
+impl From<Infallible> for InvalidRequest {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
 }
 
 /// Why an append wrote nothing, or is not known to have written.
@@ -154,6 +181,7 @@ pub enum AppendError {
 
 /// In what a request differs from the one that first used its idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyDifference {
     /// It names other streams.
     #[error("it names other streams")]

@@ -29,22 +29,22 @@ struct Counts {
 }
 
 impl Sampling {
-    pub(super) fn new(one_in: NonZeroU64) -> Self {
+    pub(crate) fn new(one_in: NonZeroU64) -> Self {
         Self { one_in, counts: Arc::default() }
     }
 
     /// Counts a load from a kept state, and answers whether it is one to be checked.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let before = self.counts.loads.fetch_add(1, Ordering::Relaxed);
         before % self.one_in == self.one_in.get() - 1
     }
 
-    pub(super) fn record(&self, is_different: bool) {
+    pub(crate) fn record(&self, is_different: bool) {
         self.counts.checked.fetch_add(1, Ordering::Relaxed);
         self.counts.different.fetch_add(u64::from(is_different), Ordering::Relaxed);
     }
 
-    pub(super) fn checks(&self) -> SnapshotChecks {
+    pub(crate) fn checks(&self) -> SnapshotChecks {
         SnapshotChecks {
             checked: self.counts.checked.load(Ordering::Relaxed),
             different: self.counts.different.load(Ordering::Relaxed),

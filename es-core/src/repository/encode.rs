@@ -1,13 +1,12 @@
 //! From decided events to storable ones.
 
-use super::error::ExecuteError;
 use crate::append::InvalidRequest;
 use crate::envelope::NewEvent;
 use crate::environment::Environment;
-use crate::event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
+use crate::event::{Event, EventType, StoredEvent};
+use crate::execution::EventError;
 use crate::metadata::{EventVersion, Metadata};
 use crate::payload::{Payload, unchanged};
-use crate::time_travel::Difference;
 
 /// Decided events, ready to be stored, and as they will be read back.
 pub(crate) struct Encoded<E> {
@@ -15,26 +14,17 @@ pub(crate) struct Encoded<E> {
     pub(crate) stored: Vec<E>,
 }
 
-/// Why a decided event cannot be stored.
-pub(crate) enum EncodeFailure {
-    Encode(EncodeError),
+/// Why decided events cannot be appended.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum EncodeFailure {
+    Event(EventError),
     Invalid(InvalidRequest),
-    Unreadable { event_type: &'static str, source: DecodeError },
-    Changed { event_type: &'static str, part: &'static str, difference: Box<Difference> },
 }
 
-impl<R> From<EncodeFailure> for ExecuteError<R> {
-    fn from(failure: EncodeFailure) -> Self {
-        match failure {
-            EncodeFailure::Encode(error) => Self::Encode(error),
-            EncodeFailure::Invalid(invalid) => Self::Invalid(invalid),
-            EncodeFailure::Unreadable { event_type, source } => {
-                Self::Unreadable { event_type, source }
-            }
-            EncodeFailure::Changed { event_type, part, difference } => {
-                Self::Changed { event_type, part, difference }
-            }
-        }
+impl From<EventError> for EncodeFailure {
+    fn from(error: EventError) -> Self {
+        Self::Event(error)
     }
 }
 
@@ -56,7 +46,7 @@ pub(crate) fn encode_events<E: Event>(
     for event in events {
         let kind = event.event_type();
         let mut own = Metadata::default();
-        let written = event.encode(&mut own).map_err(EncodeFailure::Encode)?;
+        let written = event.encode(&mut own).map_err(EventError::Encode)?;
         let event_id = environment.event_ids.next_id();
         let root = root.get_or_insert_with(|| {
             let named = own.correlation_id.clone().or_else(|| base.correlation_id.clone());
@@ -90,7 +80,7 @@ fn read_back<E: Event>(
     kind: &EventType,
     payload: &Payload,
     metadata: &Metadata,
-) -> Result<E, EncodeFailure> {
+) -> Result<E, EventError> {
     let metadata = &metadata.clone().into_canonical();
     let stored = E::decode(StoredEvent {
         event_type: kind.name,
@@ -99,7 +89,7 @@ fn read_back<E: Event>(
         metadata,
     });
     let stored = stored.and_then(|decoded| decoded.into_one(kind.name));
-    stored.map_err(|source| EncodeFailure::Unreadable { event_type: kind.name, source })
+    stored.map_err(|source| EventError::Unreadable { event_type: kind.name, source })
 }
 
 /// Fails if what was read back is written as something else: `was` is what the event itself wrote.
@@ -108,12 +98,12 @@ fn check_unchanged<E: Event>(
     was: (&Payload, Metadata),
     metadata: &Metadata,
     base: &Metadata,
-) -> Result<(), EncodeFailure> {
+) -> Result<(), EventError> {
     let kind = stored.event_type();
     let changed =
-        |part, difference| EncodeFailure::Changed { event_type: kind.name, part, difference };
+        |part, difference| EventError::Changed { event_type: kind.name, part, difference };
     let mut own = Metadata::default();
-    let again = stored.encode(&mut own).map_err(EncodeFailure::Encode)?;
+    let again = stored.encode(&mut own).map_err(EventError::Encode)?;
     unchanged(was.0, &again).map_err(|difference| changed("payload", difference))?;
     if own == was.1 {
         return Ok(());

@@ -19,7 +19,7 @@ enum MeterEvent {
     MeterRead { units: u64 },
 }
 
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Meter {
     units: u64,
 }
@@ -49,7 +49,7 @@ fn meters(store: impl Into<Store>, every: u64) -> Repository<Meter> {
 
 async fn read_meter(meters: &Repository<Meter>, times: u64) {
     for _ in 0..times {
-        meters.record(&meter(), |_| MeterEvent::MeterRead { units: 1 }).await.unwrap();
+        meters.by_id(&meter()).decide(|_| MeterEvent::MeterRead { units: 1 }).await.unwrap();
     }
 }
 

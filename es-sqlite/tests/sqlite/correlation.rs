@@ -12,7 +12,7 @@ enum OrderEvent {
     OrderPaid,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Order;
 
 impl Aggregate for Order {
@@ -30,9 +30,9 @@ async fn the_event_that_begins_a_correlation_is_found_with_those_that_follow_fro
     append_one(&store, "order/before", event("of nobody")).await;
     let orders: Repository<Order> = Repository::new(store.clone());
     let both = |_: &Order| [OrderEvent::OrderOpened, OrderEvent::OrderPaid];
-    let root = orders.record(&"a".to_owned(), both).await.unwrap();
+    let root = orders.by_id("a").decide(both).await.unwrap();
     let cause = root.cause().unwrap();
-    orders.record(&"b".to_owned(), |_| OrderEvent::OrderPaid).caused_by(cause).await.unwrap();
+    orders.by_id("b").decide(|_| OrderEvent::OrderPaid).caused_by(cause).await.unwrap();
 
     let events = store.read_stream(&ReadStream::new(stream("order/a"))).await.unwrap().events;
     let connection = folder.connection();

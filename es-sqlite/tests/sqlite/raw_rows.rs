@@ -281,7 +281,7 @@ async fn a_stream_with_a_hole_is_not_folded_over_it() {
         let removed = "DELETE FROM execution_events WHERE aggregate_version = ?1";
         connection.execute(removed, [hole.cast_signed()]).unwrap();
         let repository = Repository::<Count>::new(store);
-        let error = repository.load(&"1".to_owned()).await.unwrap_err();
+        let error = repository.load("1").await.unwrap_err();
         let LoadError::Gap { stream, version, next } = error else { panic!("{error}") };
         assert_eq!((stream.to_string().as_str(), version.as_u64()), ("posting/1", hole));
         assert_eq!(next.as_u64(), hole + 1);

@@ -25,7 +25,7 @@ pub fn series<S: Strategy>(commands: S) -> impl Strategy<Value = Vec<S::Value>> 
 /// # use es_core::{Aggregate, Event};
 /// # #[derive(Event, Debug)]
 /// # enum OrderEvent { OrderPlaced { number: u32 }, OrderPaid { number: u32 } }
-/// # #[derive(Default)]
+/// # #[derive(Clone, Default)]
 /// # struct Order { placed: Option<u32> }
 /// # impl Aggregate for Order {
 /// #     const TYPE: &'static str = "order";

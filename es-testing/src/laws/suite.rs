@@ -13,7 +13,7 @@
 ///     MoneyDeposited { cents: u32 },
 /// }
 ///
-/// #[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+/// #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 /// pub struct Account {
 ///     open: bool,
 ///     balance: u64,
@@ -77,7 +77,7 @@
 /// | `events` | a proptest strategy of single events, of all kinds, in no order |
 /// | `commands` | a strategy of commands, for the laws of decisions |
 /// | `commands_given` | instead of it, `fn(&Aggregate) -> BoxedStrategy<Command>`: see [`series_given`](crate::laws::series_given) |
-/// | `decide` | `fn(&Aggregate, &Command) -> Result<_, _>`; by default the aggregate's `Decide` |
+/// | `decide` | `fn(&Aggregate, &Command) -> Result<_, _>`; by default the aggregate's method `decide` |
 /// | `undecided` | stored names of the kinds that no command leads to: an array of `&str`, by default empty |
 /// | `snapshots` | `true` for an aggregate that is `Snapshotted` |
 /// | `golden`, `examples` | the folder of [`golden`](crate::golden) and an iterator of events |
@@ -89,7 +89,7 @@
 /// # use es_core::{Aggregate, Event};
 /// # #[derive(Event)]
 /// # pub enum AccountEvent { AccountOpened }
-/// # #[derive(Default)]
+/// # #[derive(Clone, Default)]
 /// # pub struct Account;
 /// # impl Aggregate for Account {
 /// #     const TYPE: &'static str = "account";
@@ -150,9 +150,7 @@ macro_rules! __law_tests {
     };
     (@decisions [] [] [] []) => {};
     (@decisions $commands:tt $given:tt [] $undecided:tt) => {
-        $crate::__law_tests!(@decisions $commands $given [
-            |state: &__Aggregate, command| $crate::laws::__es_core::Decide::decide(state, command)
-        ] $undecided);
+        $crate::__law_tests!(@decisions $commands $given [__Aggregate::decide] $undecided);
     };
     (@decisions [$commands:expr] [] $decide:tt $undecided:tt) => {
         $crate::__law_tests!(@series [$crate::laws::series($commands)] $decide $undecided);

@@ -56,7 +56,7 @@ thread_local! {
     static FOLDED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Bill;
 
 impl Aggregate for Bill {

@@ -1,6 +1,6 @@
 //! Every kind is decided, or the law tells what was.
 
-use es_core::{Aggregate, Decide, Event};
+use es_core::{Aggregate, Event};
 use es_testing::laws::{
     decided_events_evolve, decided_history, every_kind_is_decided, evolve_never_panics, series,
     series_given,
@@ -20,7 +20,7 @@ enum OrderEvent {
 }
 use OrderEvent::*;
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Order {
     number: Option<u32>,
     lines: Vec<u32>,
@@ -52,9 +52,7 @@ enum Command {
 #[derive(Debug, PartialEq)]
 struct Refused;
 
-impl Decide<Command> for Order {
-    type Rejection = Refused;
-
+impl Order {
     fn decide(&self, command: &Command) -> Result<Vec<OrderEvent>, Refused> {
         match (command, self.number) {
             (Command::Place(number), None) => Ok(vec![OrderPlaced { number: *number }]),

@@ -44,7 +44,7 @@ large! {
     rooms: RoomBuilt, RoomCleaned, RoomMoved;
 }
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Large(usize);
 
 impl Aggregate for Large {

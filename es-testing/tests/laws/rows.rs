@@ -121,7 +121,7 @@ fn an_event_that_is_equal_and_yet_written_otherwise_is_found() {
 
 #[test]
 fn a_kept_state_that_another_order_of_keys_makes_unreadable_is_found() {
-    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
     #[serde(tag = "type", content = "data")]
     enum Counting {
         #[default]

@@ -69,10 +69,6 @@ pub(crate) fn accounts(store: &Arc<MemoryStore>) -> Repository<Account> {
     Repository::new(store.clone())
 }
 
-pub(crate) fn id(text: &str) -> String {
-    text.to_owned()
-}
-
 pub(crate) fn stream(text: &str) -> StreamId {
     StreamId::new("account", text).unwrap()
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use es_core::projection::{ApplyError, Definition, Projection};
 use es_core::{
-    Aggregate, Event, EventFilter, EventStore, ExecuteError, Metadata, MetadataField, Payload,
-    ReadStream, RecordedEvent, Repository, SnapshotStore, Snapshotted, StreamVersion,
+    Aggregate, CommandError, Event, EventError, EventFilter, EventStore, Metadata, MetadataField,
+    Payload, ReadStream, RecordedEvent, Repository, SnapshotStore, Snapshotted, StreamVersion,
 };
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -112,12 +112,12 @@ async fn an_event_that_another_order_of_keys_makes_unreadable_is_not_written() {
     let meters: Repository<Meter> = Repository::new(store.clone());
     for reading in [Reading::Histogram([(1, 2)].into()), Reading::Total(7)] {
         let event = MeterEvent::ReadingTaken { reading };
-        let error = meters.record(&id(), |_| event.clone()).await.unwrap_err();
-        assert!(matches!(error, ExecuteError::Unreadable { .. }), "{error:?}");
+        let error = meters.by_id(&id()).decide(|_| event.clone()).await.unwrap_err();
+        assert!(matches!(error, CommandError::Event(EventError::Unreadable { .. })), "{error:?}");
     }
     assert_eq!(events(&store).await, []);
     let event = MeterEvent::ReadingTaken { reading: Reading::Text("x".to_owned()) };
-    meters.record(&id(), |_| event.clone()).await.unwrap();
+    meters.by_id(&id()).decide(|_| event.clone()).await.unwrap();
     meters.load(&id()).await.unwrap();
 }
 
@@ -127,11 +127,11 @@ async fn what_is_not_finite_is_not_written_wherever_it_stands() {
     let meters: Repository<Meter> = Repository::new(store.clone());
     for limit in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
         let event = MeterEvent::LimitSet { limit: Some(limit) };
-        let error = meters.record(&id(), |_| event.clone()).await.unwrap_err();
-        assert!(matches!(error, ExecuteError::Encode(_)), "{error:?}");
+        let error = meters.by_id(&id()).decide(|_| event.clone()).await.unwrap_err();
+        assert!(matches!(error, CommandError::Event(EventError::Encode(_))), "{error:?}");
     }
     assert_eq!(events(&store).await, []);
-    meters.record(&id(), |_| MeterEvent::LimitSet { limit: None }).await.unwrap();
+    meters.by_id(&id()).decide(|_| MeterEvent::LimitSet { limit: None }).await.unwrap();
 }
 
 #[tokio::test]
@@ -139,8 +139,11 @@ async fn a_command_answers_what_a_load_gives() {
     let store = Arc::new(MemoryStore::new());
     let meters: Repository<Meter> = Repository::new(store.clone());
     let note = json!({"bb": 1e16, "a": -0.0, "c": [1e300, 0.1]});
-    let executed =
-        meters.record(&id(), |_| MeterEvent::AnythingNoted { note: note.clone() }).await.unwrap();
+    let executed = meters
+        .by_id(&id())
+        .decide(|_| MeterEvent::AnythingNoted { note: note.clone() })
+        .await
+        .unwrap();
     assert_eq!(meters.load(&id()).await.unwrap().state, executed.state);
     assert_eq!(executed.state.notes[0]["bb"], json!(1e16));
     let stored = events(&store).await;
@@ -155,7 +158,7 @@ async fn a_float_stays_a_float_whatever_its_size() {
     for power in -30..40 {
         for amount in [Amount::Float(10_f64.powi(power)), Amount::Int(1 << power.max(0))] {
             let event = MeterEvent::AmountRead { amount: amount.clone() };
-            let executed = kept.record(&id(), |_| event.clone()).await.unwrap();
+            let executed = kept.by_id(&id()).decide(|_| event.clone()).await.unwrap();
             assert_eq!(executed.state.amount, Some(amount.clone()));
             kept.flush_snapshots().await;
             for meters in [&plain, &kept] {
@@ -180,14 +183,14 @@ async fn an_event_that_says_one_name_twice_is_not_written() {
         (headers(&["a", "b"]), "/headers/set-cookie"),
     ];
     for (event, place) in twice {
-        let error = meters.record(&id(), |_| event.clone()).await.unwrap_err();
-        let ExecuteError::Invalid(invalid) = error else { panic!("{error:?}") };
+        let error = meters.by_id(&id()).decide(|_| event.clone()).await.unwrap_err();
+        let CommandError::Invalid(invalid) = error else { panic!("{error:?}") };
         let told = format!("the member at `{place}` stands twice");
         assert!(invalid.to_string().contains(&told), "{invalid}");
     }
     assert_eq!(events(&store).await, []);
     let once = MeterEvent::FieldsRead { amount: 5, rest: rest("z") };
-    meters.record(&id(), |_| once.clone()).await.unwrap();
+    meters.by_id(&id()).decide(|_| once.clone()).await.unwrap();
 }
 
 #[tokio::test]
@@ -195,8 +198,8 @@ async fn what_is_unreadable_is_not_copied_into_an_event_as_null() {
     let store = Arc::new(MemoryStore::new());
     let meters: Repository<Meter> = Repository::new(store.clone());
     let event = MeterEvent::DocumentCopied { doc: Payload::unreadable("event_data of event 7") };
-    let error = meters.record(&id(), |_| event.clone()).await.unwrap_err();
-    let ExecuteError::Encode(error) = error else { panic!("{error:?}") };
+    let error = meters.by_id(&id()).decide(|_| event.clone()).await.unwrap_err();
+    let CommandError::Event(EventError::Encode(error)) = error else { panic!("{error:?}") };
     let why = std::error::Error::source(&error).unwrap().to_string();
     assert!(why.contains("event_data of event 7"), "{why}");
     assert_eq!(events(&store).await, []);
@@ -213,7 +216,7 @@ async fn a_state_that_would_not_come_back_is_not_kept() {
     let twice = MeterEvent::FieldsRead { amount: 1, rest: rest("count") };
     let once = MeterEvent::FieldsRead { amount: 1, rest: rest("z") };
     for event in [note, twice, once, MeterEvent::TotalReset {}] {
-        meters.record(&id(), |_| event.clone()).await.unwrap();
+        meters.by_id(&id()).decide(|_| event.clone()).await.unwrap();
         meters.flush_snapshots().await;
         let stream = "meter/m".parse().unwrap();
         let snapshot = store.latest_snapshot(&stream, StreamVersion::MAX).await.unwrap();
@@ -246,7 +249,7 @@ where
 async fn a_row_that_would_not_come_back_is_a_failure_of_its_event() {
     let store = Arc::new(MemoryStore::new());
     let meters: Repository<Meter> = Repository::new(store.clone());
-    meters.record(&id(), |_| MeterEvent::TotalReset {}).await.unwrap();
+    meters.by_id(&id()).decide(|_| MeterEvent::TotalReset {}).await.unwrap();
     let events = events(&store).await;
     let changes = |definition: Definition| definition.changes(&events, &HashMap::new());
     assert!(changes(Makes(Reading::Histogram([(1, 2)].into())).into()).is_err());
@@ -317,9 +320,11 @@ async fn an_event_that_is_read_back_as_another_one_is_not_written() {
         (LabelEvent::LabelSet { label: "a ".to_owned() }, "payload", r#"/label: "a " -> "a""#),
         (owner(" b"), "metadata", r#"/owner: " b" -> "b""#),
     ] {
-        let error = labels.record(&id(), |_| event.clone()).await.unwrap_err();
+        let error = labels.by_id(&id()).decide(|_| event.clone()).await.unwrap_err();
         assert!(error.to_string().contains(told), "{error}");
-        let ExecuteError::Changed { part: found, .. } = error else { panic!("{error:?}") };
+        let CommandError::Event(EventError::Changed { part: found, .. }) = error else {
+            panic!("{error:?}")
+        };
         assert_eq!(found, part);
     }
     let tags = (0..20).map(|n| n.to_string()).collect();
@@ -329,7 +334,7 @@ async fn an_event_that_is_read_back_as_another_one_is_not_written() {
         LabelEvent::TagsSet { tags, kinds, total },
     ];
     for event in &honest {
-        labels.record(&id(), |_| event.clone()).await.unwrap();
+        labels.by_id(&id()).decide(|_| event.clone()).await.unwrap();
     }
     assert_eq!(labels.load(&id()).await.unwrap().state.0, honest);
 }
@@ -351,7 +356,7 @@ async fn a_field_that_an_event_decides_as_none_is_not_filled_from_the_command() 
     };
     let decided = [noted(None, None), noted(Some(1), Some("a"))];
     for event in &decided {
-        let executed = labels.record(&id(), |_| event.clone()).await.unwrap();
+        let executed = labels.by_id(&id()).decide(|_| event.clone()).await.unwrap();
         assert_eq!(executed.state.0.last(), Some(event));
     }
     assert_eq!(labels.load(&id()).await.unwrap().state.0, decided);
@@ -366,7 +371,7 @@ async fn a_field_that_an_event_decides_as_none_is_not_filled_from_the_command() 
 async fn a_row_that_is_read_back_as_another_one_is_a_failure_of_its_event() {
     let store = Arc::new(MemoryStore::new());
     let meters: Repository<Meter> = Repository::new(store.clone());
-    meters.record(&id(), |_| MeterEvent::TotalReset {}).await.unwrap();
+    meters.by_id(&id()).decide(|_| MeterEvent::TotalReset {}).await.unwrap();
     let events = events(&store).await;
     let changes = |row: &str| {
         let definition: Definition = Makes(Owner(row.to_owned())).into();

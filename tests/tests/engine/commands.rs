@@ -4,10 +4,12 @@ use std::future::IntoFuture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use es_core::ExpectedVersion::{NoStream, StreamExists};
 use es_core::environment::Jitter;
 use es_core::{
-    DecodeError, Environment, EventStore, EventVersion, ExecuteError, ExpectedVersion,
-    IdempotencyKey, LoadError, Metadata, MetadataField, Retry, StoreErrorKind, StreamVersion,
+    CommandError, DecodeError, Environment, EventError, EventStore, EventVersion, ExpectedVersion,
+    IdempotencyKey, InvalidRequest, LoadError, Metadata, MetadataField, PageLimit, Position, Retry,
+    StoreErrorKind, StreamVersion,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -28,7 +30,8 @@ async fn a_decision_is_run_again_on_the_state_that_the_other_writer_left() {
     let store = store();
     let seen = std::sync::Mutex::new(Vec::new());
     let executed = accounts(&store)
-        .update(&id("a"), |account| {
+        .by_id("a")
+        .decide(|account| {
             let mut seen = seen.lock().unwrap();
             if seen.len() < 2 {
                 slip_in(&store, "a", 5);
@@ -36,7 +39,7 @@ async fn a_decision_is_run_again_on_the_state_that_the_other_writer_left() {
             seen.push(account.balance);
             account.deposit(account.balance * 100)
         })
-        .retries(2)
+        .retry(Retry::times(2))
         .await
         .unwrap();
     assert_eq!(*seen.lock().unwrap(), [0, 5, 10]);
@@ -51,16 +54,17 @@ async fn a_conflict_is_returned_when_no_retry_is_left() {
     for (retries, expected_calls) in [(0, 1), (3, 4)] {
         calls.store(0, Ordering::Relaxed);
         let error = accounts(&store)
-            .update(&id("a"), |account| {
+            .by_id("a")
+            .decide(|account| {
                 calls.fetch_add(1, Ordering::Relaxed);
                 slip_in(&store, "a", 1);
                 account.deposit(1)
             })
-            .retries(retries)
+            .retry(Retry::times(retries))
             .await
             .unwrap_err();
         assert_eq!(calls.load(Ordering::Relaxed), expected_calls);
-        let ExecuteError::Conflict(conflict) = &error else { panic!("{error:?}") };
+        let CommandError::Conflict(conflict) = &error else { panic!("{error:?}") };
         let ExpectedVersion::Exact(expected) = conflict.expected else { panic!("{error:?}") };
         assert_eq!(conflict.actual, expected.next());
         assert!(error.is_transient() && !error.is_outcome_unknown());
@@ -80,7 +84,7 @@ async fn delays_between_attempts_come_from_the_jitter() {
     let (store, asked) = (store(), Arc::new(AtomicU32::new(0)));
     let environment = Environment::default().with_jitter(None(asked.clone()));
     let accounts = accounts(&store).with_environment(environment);
-    let command = accounts.update(&id("a"), |account| {
+    let command = accounts.by_id("a").decide(|account| {
         slip_in(&store, "a", 1);
         account.deposit(1)
     });
@@ -91,8 +95,9 @@ async fn delays_between_attempts_come_from_the_jitter() {
 #[tokio::test]
 async fn a_rejection_is_a_value_and_writes_nothing() {
     let store = store();
-    let error = accounts(&store).update(&id("a"), |account| account.withdraw(1)).await.unwrap_err();
-    assert!(matches!(error, ExecuteError::Rejected(TooLittle { balance: 0 })), "{error:?}");
+    let error =
+        accounts(&store).by_id("a").decide(|account| account.withdraw(1)).await.unwrap_err();
+    assert!(matches!(error, CommandError::Rejected(TooLittle { balance: 0 })), "{error:?}");
     assert!(events(&store, "a").await.is_empty());
 }
 
@@ -101,7 +106,8 @@ async fn a_decision_without_events_writes_nothing_and_records_no_key() {
     let store = store();
     let nothing = |_: &Account| Ok::<_, TooLittle>(Vec::new());
     let accounts = accounts(&store);
-    let executed = accounts.update(&id("a"), nothing).idempotency_key(key("k")).await.unwrap();
+    let executed = accounts.by_id("a").decide(nothing).idempotency_key("k").await.unwrap();
+    assert_eq!(executed.position(), Position::START);
     assert_eq!((executed.appended, executed.version), (None, StreamVersion::EMPTY));
     assert_eq!(store.find_append(&stream("a"), &key("k")).await.unwrap(), None);
 }
@@ -110,27 +116,36 @@ async fn a_decision_without_events_writes_nothing_and_records_no_key() {
 async fn creating_sees_no_state_and_is_never_retried() {
     let store = store();
     let accounts = accounts(&store);
-    let open = || Ok::<_, TooLittle>(MoneyDeposited { cents: 7 });
-    assert_eq!(accounts.create(&id("a"), open).await.unwrap().state.balance, 7);
-    let error = accounts.create(&id("a"), open).retries(9).await.unwrap_err();
+    let calls = AtomicU32::new(0);
+    let open = || {
+        accounts.by_id("a").expecting(NoStream).decide(|account| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            assert_eq!(account.balance, 0);
+            MoneyDeposited { cents: 7 }
+        })
+    };
+    assert_eq!(open().await.unwrap().state.balance, 7);
+    let error = open().retry(Retry::times(9)).await.unwrap_err();
     assert!(!error.is_transient());
-    let ExecuteError::Exists { version, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(*version, StreamVersion::FIRST);
+    let CommandError::PreconditionFailed(conflict) = &error else { panic!("{error:?}") };
+    assert_eq!((conflict.expected, conflict.actual), (NoStream, StreamVersion::FIRST));
     assert_eq!(error.to_string(), "account/a exists already, at version 1");
     assert_eq!(events(&store, "a").await.len(), 1);
+    assert_eq!(calls.load(Ordering::Relaxed), 2, "it is decided once each time");
 }
 
 #[tokio::test]
 async fn a_repeat_is_answered_with_the_first_result_and_decides_nothing() {
     let store = store();
     let accounts = accounts(&store);
-    let pay = accounts.update(&id("a"), |account| account.deposit(5));
-    let first = pay.idempotency_key(key("pay/1")).await.unwrap();
+    let pay = accounts.by_id("a").decide(|account| account.deposit(5));
+    let first = pay.idempotency_key("pay/1").await.unwrap();
+    assert_eq!(first.position(), store.end_of_log().await.unwrap());
     slip_in(&store, "a", 10);
-    let repeat = accounts.update(&id("a"), |_| -> Result<AccountEvent, TooLittle> {
-        panic!("a repeat must not decide")
-    });
-    let repeat = repeat.idempotency_key(key("pay/1")).await.unwrap();
+    let repeat = accounts
+        .by_id("a")
+        .decide(|_| -> Result<AccountEvent, TooLittle> { panic!("a repeat must not decide") });
+    let repeat = repeat.idempotency_key("pay/1").await.unwrap();
     assert!(repeat.is_repeat() && !first.is_repeat());
     assert_eq!(repeat.cause(), first.cause());
     let (first, again) = (first.appended.unwrap(), repeat.appended.unwrap());
@@ -149,20 +164,21 @@ async fn the_same_command_that_won_the_race_is_found_after_the_conflict() {
         let is_first = std::sync::atomic::AtomicBool::new(true);
         // the rival decides on another state, so the content under the key differs too
         let executed = accounts
-            .update(&id("a"), |account| {
+            .by_id("a")
+            .decide(|account| {
                 if is_first.swap(false, Ordering::Relaxed) {
                     use futures_util::FutureExt;
                     if slipped > 0 {
                         slip_in(&store, "a", slipped);
                     }
                     let rival =
-                        other.update(&id("a"), |account| account.deposit(account.balance + 1));
-                    let rival = rival.idempotency_key(key("k")).into_future();
+                        other.by_id("a").decide(|account| account.deposit(account.balance + 1));
+                    let rival = rival.idempotency_key("k").into_future();
                     rival.now_or_never().expect("a memory store never waits").unwrap();
                 }
                 account.deposit(account.balance + 1)
             })
-            .idempotency_key(key("k"))
+            .idempotency_key("k")
             .await
             .unwrap();
         assert!(executed.appended.unwrap().repeated);
@@ -174,14 +190,14 @@ async fn the_same_command_that_won_the_race_is_found_after_the_conflict() {
 async fn a_lost_answer_is_repaired_under_a_key_and_reported_without_one() {
     let (memory, faults, accounts) = faulty();
     faults.lose_answer(Call::Append, 1);
-    let deposit = accounts.update(&id("a"), |account| account.deposit(5));
-    let executed = deposit.idempotency_key(key("k")).retries(1).await.unwrap();
+    let deposit = accounts.by_id("a").decide(|account| account.deposit(5));
+    let executed = deposit.idempotency_key("k").retry(Retry::times(1)).await.unwrap();
     assert!(executed.appended.unwrap().repeated);
     assert_eq!(events(&memory, "a").await.len(), 1);
 
     faults.lose_answer(Call::Append, 1);
-    let deposit = accounts.update(&id("a"), |account| account.deposit(5));
-    let error = deposit.retries(5).await.unwrap_err();
+    let deposit = accounts.by_id("a").decide(|account| account.deposit(5));
+    let error = deposit.retry(Retry::times(5)).await.unwrap_err();
     assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
     assert_eq!(events(&memory, "a").await.len(), 2);
 }
@@ -190,8 +206,9 @@ async fn a_lost_answer_is_repaired_under_a_key_and_reported_without_one() {
 async fn a_store_that_fails_before_writing_is_told_with_its_kind() {
     let (_, faults, accounts) = faulty();
     faults.fail(Call::Append, 1, StoreErrorKind::Busy);
-    let error = accounts.update(&id("a"), |account| account.deposit(5)).await.unwrap_err();
-    let ExecuteError::Store(store) = &error else { panic!("{error:?}") };
+    let accounts = accounts.with_retry(Retry::NONE);
+    let error = accounts.by_id("a").decide(|account| account.deposit(5)).await.unwrap_err();
+    let CommandError::Store(store) = &error else { panic!("{error:?}") };
     assert_eq!(store.kind(), StoreErrorKind::Busy);
     assert!(error.is_transient());
 }
@@ -201,25 +218,115 @@ async fn what_the_caller_saw_must_be_there_still() {
     let store = store();
     let accounts = accounts(&store);
     let deposit = |account: &Account| account.deposit(1);
-    let seen = accounts.update(&id("a"), deposit).await.unwrap().version;
-    accounts.update(&id("a"), deposit).expecting(seen).await.unwrap();
-    let error = accounts.update(&id("a"), deposit).expecting(seen).retries(9).await.unwrap_err();
-    let ExecuteError::Stale { actual, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(*actual, seen.next());
+    let seen = accounts.by_id("a").decide(deposit).await.unwrap().version;
+    let account = accounts.by_id("a").expecting(seen);
+    account.decide(deposit).await.unwrap();
+    let error = account.decide(deposit).retry(Retry::times(9)).await.unwrap_err();
+    let CommandError::PreconditionFailed(conflict) = &error else { panic!("{error:?}") };
+    assert_eq!(conflict.actual, seen.next());
+    let told = "account/a is at version 2, not at 1 any more; look at it again";
+    assert_eq!(error.to_string(), told);
     assert!(!error.is_transient(), "the same command will not succeed later");
+    // nor if it changes between the look and the append
+    let calls = AtomicU32::new(0);
+    let account = account.expecting(seen.next());
+    let error = account.decide(|account| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        slip_in(&store, "a", 1);
+        account.deposit(1)
+    });
+    let error = error.await.unwrap_err();
+    let CommandError::PreconditionFailed(conflict) = &error else { panic!("{error:?}") };
+    assert_eq!(conflict.expected, ExpectedVersion::Exact(seen.next()));
+    assert_eq!((conflict.actual.as_u64(), calls.load(Ordering::Relaxed)), (3, 1));
 }
 
 #[tokio::test]
-async fn creating_refuses_what_exists_whatever_else_is_asked() {
+async fn what_is_expected_last_counts_also_where_nothing_is_decided() {
     let store = store();
     let accounts = accounts(&store);
-    let open = || Ok::<_, TooLittle>(MoneyDeposited { cents: 7 });
-    let seen = accounts.create(&id("a"), open).await.unwrap().version;
-    let expecting = accounts.create(&id("a"), open).expecting(seen).await.unwrap_err();
-    assert!(matches!(expecting, ExecuteError::Exists { .. }), "{expecting:?}");
-    let nothing = accounts.create(&id("a"), || Ok::<Vec<AccountEvent>, TooLittle>(Vec::new()));
-    let nothing = nothing.await.unwrap_err();
-    assert!(matches!(nothing, ExecuteError::Exists { .. }), "{nothing:?}");
+    let new = accounts.by_id("a").expecting(NoStream);
+    assert_eq!(new.decide(|_| None).await.unwrap().version, StreamVersion::EMPTY);
+    let seen = new.decide(|account| account.deposit(7)).await.unwrap().version;
+    // nothing is appended, and still it must not exist
+    let nothing = new.decide(|_| None).await.unwrap_err();
+    assert!(matches!(nothing, CommandError::PreconditionFailed(_)), "{nothing:?}");
+    let known = new.clone().expecting(seen);
+    assert_eq!(known.decide(|_| None).await.unwrap().state.balance, 7);
+    let new = known.clone().expecting(NoStream);
+    let error = new.decide(|account| account.deposit(7)).await.unwrap_err();
+    assert!(matches!(error, CommandError::PreconditionFailed(_)), "{error:?}");
+    known.expecting(StreamExists).decide(|account| account.deposit(1)).await.unwrap();
+    let absent = accounts.by_id("b").expecting(StreamExists);
+    let absent = absent.decide(|account| account.deposit(1)).await.unwrap_err();
+    assert_eq!(absent.to_string(), "account/b does not exist");
+    let gone = accounts.by_id("b").expecting(seen).decide(|_| None).await.unwrap_err();
+    assert_eq!(gone.to_string(), "account/b does not exist");
+    assert_eq!(events(&store, "b").await, []);
+}
+
+#[tokio::test]
+async fn a_header_of_http_says_what_must_be_there() {
+    let store = store();
+    let account = accounts(&store).by_id("a");
+    let absent = account.clone().if_match(None::<&[u8]>).decide(|_| None).await.unwrap_err();
+    assert!(matches!(absent, CommandError::PreconditionFailed(_)), "{absent:?}");
+    let seen = account.decide(|account| account.deposit(1)).await.unwrap().version;
+    let tag = seen.etag();
+    let weak = format!("W/{tag}");
+    for header in [None, Some("*"), Some(" * "), Some(tag.as_str()), Some(weak.as_str())] {
+        let decided = account.clone().if_match(header).decide(|_| None).await;
+        assert_eq!(decided.unwrap().state.balance, 1, "{header:?}");
+    }
+    for stale in ["\"0\"", "\"2\""] {
+        let stale = account.clone().if_match(Some(stale)).decide(|_| None).await.unwrap_err();
+        assert!(matches!(stale, CommandError::PreconditionFailed(_)), "{stale:?}");
+    }
+    for odd in ["", "1", "\"\"", "\"x\"", "\"1\", \"2\""] {
+        let odd = account.clone().if_match(Some(odd)).decide(|_| None).await.unwrap_err();
+        assert!(matches!(odd, CommandError::Invalid(InvalidRequest::IfMatch { .. })), "{odd:?}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_conflict_only_what_is_new_is_read() {
+    let (memory, faults, accounts) = faulty();
+    (0..6).for_each(|_| slip_in(&memory, "a", 1));
+    let accounts = accounts.with_page_limit(PageLimit::events(1));
+    let calls = AtomicU32::new(0);
+    let decided = accounts.by_id("a").decide(|account| {
+        if calls.fetch_add(1, Ordering::Relaxed) < 2 {
+            slip_in(&memory, "a", 10);
+        }
+        account.deposit(account.balance)
+    });
+    let decided = decided.await.unwrap();
+    assert_eq!((decided.state.balance, decided.version.as_u64()), (52, 9));
+    // the six; and twice the last of those that are known, and a new one
+    assert_eq!(faults.calls(Call::ReadStream), 6 + 2 + 2);
+}
+
+#[tokio::test]
+async fn keys_are_given_as_texts_and_what_is_none_is_refused_before_anything_is_read() {
+    let (memory, faults, accounts) = faulty();
+    let deposit = || accounts.by_id("a").decide(|account| account.deposit(1));
+    let text = "k".to_owned();
+    for decision in [
+        deposit().idempotency_key("k"),
+        deposit().idempotency_key(text),
+        deposit().idempotency_key(b"k".as_slice()),
+        deposit().idempotency_key(key("k")),
+    ] {
+        decision.await.unwrap();
+    }
+    assert_eq!(events(&memory, "a").await.len(), 1, "all are one key");
+    let calls = (faults.calls(Call::FindAppend), faults.calls(Call::ReadStream));
+    for odd in [&b""[..], b"a\nb", b"\xff", &[b'x'; 256]] {
+        let refused = deposit().idempotency_key(odd).await.unwrap_err();
+        let is_told = matches!(&refused, CommandError::Invalid(InvalidRequest::Key { .. }));
+        assert!(is_told, "{refused:?}");
+    }
+    assert_eq!((faults.calls(Call::FindAppend), faults.calls(Call::ReadStream)), calls);
 }
 
 #[tokio::test]
@@ -230,7 +337,7 @@ async fn a_cause_stays_whatever_metadata_follows() {
     let cause = events(&store, "a").await.remove(0);
     let tenant = Metadata::new().with(TENANT, "t-1".to_owned());
     let caused = accounts.caused_by(&cause).with_metadata(tenant);
-    caused.update(&id("b"), |account| account.deposit(1)).await.unwrap();
+    caused.by_id("b").decide(|account| account.deposit(1)).await.unwrap();
     let metadata = &events(&store, "b").await[0].metadata;
     assert_eq!(metadata.causation_id, Some(cause.event_id));
     assert_eq!(metadata.get(TENANT).as_deref(), Some("t-1"));
@@ -248,8 +355,8 @@ async fn a_lost_answer_stays_unknown_when_asking_again_fails() {
     faults.lose_answer(Call::Append, 1);
     // the first look-up is that of the first attempt; those that follow ask again
     (2..=4).for_each(|nth| faults.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
-    let deposit = accounts.update(&id("a"), |account| account.deposit(5));
-    let error = deposit.idempotency_key(key("k")).retries(3).await.unwrap_err();
+    let deposit = accounts.by_id("a").decide(|account| account.deposit(5));
+    let error = deposit.idempotency_key("k").retry(Retry::times(3)).await.unwrap_err();
     assert_eq!(events(&memory, "a").await.len(), 1, "it was written");
     assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
     assert_eq!(faults.calls(Call::FindAppend), 4, "each failed look-up used up one attempt");
@@ -261,8 +368,8 @@ async fn a_failed_read_uses_up_an_attempt() {
         for (failures, retries) in [(2, 2), (3, 2)] {
             let (memory, faults, accounts) = faulty();
             (1..=failures).for_each(|nth| faults.fail(call, nth, StoreErrorKind::Unavailable));
-            let deposit = accounts.update(&id("a"), |account| account.deposit(5));
-            let done = deposit.idempotency_key(key("k")).retries(retries).await;
+            let deposit = accounts.by_id("a").decide(|account| account.deposit(5));
+            let done = deposit.idempotency_key("k").retry(Retry::times(retries)).await;
             assert_eq!(done.is_ok(), failures <= u64::from(retries), "{call:?}: {done:?}");
             assert!(done.err().is_none_or(|error| error.is_transient()));
             assert_eq!(events(&memory, "a").await.len(), usize::from(failures == 2));
@@ -275,8 +382,8 @@ async fn a_lost_answer_is_found_after_failed_reads() {
     let (memory, faults, accounts) = faulty();
     faults.lose_answer(Call::Append, 1);
     (2..=3).for_each(|nth| faults.fail(Call::FindAppend, nth, StoreErrorKind::Unavailable));
-    let deposit = accounts.update(&id("a"), |account| account.deposit(5));
-    let done = deposit.idempotency_key(key("k")).retries(3).await.unwrap();
+    let deposit = accounts.by_id("a").decide(|account| account.deposit(5));
+    let done = deposit.idempotency_key("k").retry(Retry::times(3)).await.unwrap();
     assert!(done.is_repeat());
     assert_eq!(events(&memory, "a").await.len(), 1);
 }
@@ -286,10 +393,16 @@ async fn an_append_that_wrote_nothing_is_retried_without_a_key() {
     for kind in [StoreErrorKind::Busy, StoreErrorKind::Unavailable] {
         let (memory, faults, accounts) = faulty();
         faults.fail(Call::Append, 1, kind);
-        accounts.update(&id("a"), |account| account.deposit(5)).retries(1).await.unwrap();
+        accounts
+            .by_id("a")
+            .decide(|account| account.deposit(5))
+            .retry(Retry::times(1))
+            .await
+            .unwrap();
         assert_eq!(events(&memory, "a").await.len(), 1);
         faults.fail(Call::Append, 1, StoreErrorKind::OutcomeUnknown);
-        let lost = accounts.update(&id("a"), |account| account.deposit(5)).retries(9).await;
+        let lost =
+            accounts.by_id("a").decide(|account| account.deposit(5)).retry(Retry::times(9)).await;
         assert!(lost.unwrap_err().is_outcome_unknown(), "without a key nobody can ask again");
     }
 }
@@ -297,17 +410,18 @@ async fn an_append_that_wrote_nothing_is_retried_without_a_key() {
 #[tokio::test]
 async fn a_refusal_because_of_what_the_same_command_did_is_a_repeat() {
     let (memory, faults, accounts) = faulty();
-    accounts.update(&id("a"), |account| account.deposit(5)).await.unwrap();
+    accounts.by_id("a").decide(|account| account.deposit(5)).await.unwrap();
     let twin = es_core::Repository::<Account>::new(memory.clone());
     let withdraw = |account: &Account| account.withdraw(5);
     let withdrawn = accounts
-        .update(&id("a"), |account| {
+        .by_id("a")
+        .decide(|account| {
             // the same command came twice, and the other one is quicker
-            let other = twin.update(&id("a"), withdraw).idempotency_key(key("k"));
+            let other = twin.by_id("a").decide(withdraw).idempotency_key("k");
             other.into_future().now_or_never().expect("a memory store never waits").unwrap();
             Err(TooLittle { balance: account.balance }).and_then(|()| withdraw(account))
         })
-        .idempotency_key(key("k"))
+        .idempotency_key("k")
         .await;
     assert!(withdrawn.unwrap().is_repeat());
     assert_eq!((events(&memory, "a").await.len(), faults.calls(Call::Append)), (2, 1));
@@ -319,8 +433,8 @@ async fn a_metadata_field_that_does_not_fit_makes_nothing_unreadable() {
     let accounts = accounts(&store);
     let odd = r#"{"event_version":"draft","causation_id":"x"}"#;
     let odd: Metadata = serde_json::from_str(odd).unwrap();
-    accounts.update(&id("a"), |account| account.deposit(1)).metadata(odd).await.unwrap();
-    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 1);
+    accounts.by_id("a").decide(|account| account.deposit(1)).metadata(odd).await.unwrap();
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 1);
     let metadata = &events(&store, "a").await[0].metadata;
     assert_eq!(metadata.event_version, Some(EventVersion::new(1)));
     assert_eq!(metadata.document("causation_id").unwrap().as_str(), r#""x""#);
@@ -338,7 +452,7 @@ enum Measured {
     },
 }
 
-#[derive(Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 struct Station {
     spent: u64,
 }
@@ -358,10 +472,10 @@ async fn an_event_that_is_no_json_is_not_written() {
     let stations = es_core::Repository::<Station>::new(store.clone());
     let measure =
         |celsius| move |_: &Station| Measured::TemperatureMeasured { celsius, duration_ms: None };
-    let error = stations.record(&id("s"), measure(f64::NAN)).await.unwrap_err();
-    let ExecuteError::Encode(error) = error else { panic!("{error:?}") };
+    let error = stations.by_id("s").decide(measure(f64::NAN)).await.unwrap_err();
+    let CommandError::Event(EventError::Encode(error)) = error else { panic!("{error:?}") };
     assert_eq!(error.event_type, "temperature_measured");
-    assert!(stations.load(&id("s")).await.unwrap().existing().is_none());
+    assert!(stations.load("s").await.unwrap().existing().is_none());
 }
 
 #[tokio::test]
@@ -369,10 +483,9 @@ async fn metadata_that_are_no_json_are_refused_by_the_name_of_the_field() {
     const MEAN: MetadataField<f64> = MetadataField::new("mean");
     let store = store();
     let metadata = Metadata::new().with(MEAN, f64::INFINITY);
-    let accounts = accounts(&store);
-    let refused = accounts.update(&id("a"), |account| account.deposit(1));
-    let error = refused.metadata(metadata).retries(3).await.unwrap_err();
-    assert!(matches!(error, ExecuteError::Invalid(_)), "{error:?}");
+    let refused = accounts(&store).by_id("a").decide(|account| account.deposit(1));
+    let error = refused.metadata(metadata).retry(Retry::times(3)).await.unwrap_err();
+    assert!(matches!(error, CommandError::Invalid(_)), "{error:?}");
     assert!(error.to_string().contains("the metadata field `mean` is no JSON"), "{error}");
     assert_eq!(events(&store, "a").await, []);
 }
@@ -386,8 +499,8 @@ async fn the_state_that_is_answered_is_the_state_that_is_loaded() {
     for duration in [json!(77), json!("soon")] {
         let mut metadata = Metadata::new();
         metadata.set_document("duration_ms", duration);
-        let executed = stations.record(&id("s"), measure).metadata(metadata).await.unwrap();
-        assert_eq!(executed.state, stations.load(&id("s")).await.unwrap().state);
+        let executed = stations.by_id("s").decide(measure).metadata(metadata).await.unwrap();
+        assert_eq!(executed.state, stations.load("s").await.unwrap().state);
         assert_eq!(executed.state.spent, 0);
     }
 }
@@ -398,7 +511,7 @@ async fn metadata_of_the_command_stands_before_that_of_the_repository() {
     let base = Metadata::new().with(TENANT, "t".to_owned()).with(REQUEST_ID, 1);
     let accounts = accounts(&store).with_metadata(base);
     let own = Metadata::new().with(REQUEST_ID, 2);
-    accounts.update(&id("a"), |account| account.deposit(1)).metadata(own).await.unwrap();
+    accounts.by_id("a").decide(|account| account.deposit(1)).metadata(own).await.unwrap();
     let metadata = &events(&store, "a").await[0].metadata;
     assert_eq!(metadata.get(REQUEST_ID), Some(2));
     assert_eq!(metadata.get(TENANT).as_deref(), Some("t"));
@@ -409,7 +522,7 @@ async fn metadata_of_the_command_stands_before_that_of_the_repository() {
 async fn an_event_that_cannot_be_read_is_named() {
     let store = store();
     let accounts = accounts(&store);
-    accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
+    accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
     let foreign = es_core::NewEvent::new(
         Environment::default().event_ids.next_id(),
         "account_renamed",
@@ -417,7 +530,7 @@ async fn an_event_that_cannot_be_read_is_named() {
     );
     let any = ExpectedVersion::Any;
     store.append(es_core::AppendRequest::to(stream("a"), any, vec![foreign])).await.unwrap();
-    let error = accounts.load(&id("a")).await.unwrap_err();
+    let error = accounts.load("a").await.unwrap_err();
     let LoadError::Decode { version, source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(version.as_u64(), 2);
     assert!(matches!(source, DecodeError::UnknownType { .. }));
@@ -429,9 +542,9 @@ async fn an_event_that_cannot_be_read_is_named() {
 async fn an_id_that_can_name_no_stream_is_refused_before_anything_happens() {
     let accounts = accounts(&store());
     for bad in ["", "a\0b", &"x".repeat(300)] {
-        let update = accounts.update(&id(bad), |account| account.deposit(1)).await;
-        assert!(matches!(update, Err(ExecuteError::Invalid(_))), "{update:?}");
-        assert!(matches!(accounts.load(&id(bad)).await, Err(LoadError::InvalidId(_))));
+        let update = accounts.by_id(bad).decide(|account| account.deposit(1)).await;
+        assert!(matches!(update, Err(CommandError::Invalid(_))), "{update:?}");
+        assert!(matches!(accounts.load(bad).await, Err(LoadError::InvalidId(_))));
     }
 }
 
@@ -443,14 +556,14 @@ async fn states_of_the_past_are_prefixes_of_the_stream() {
     let mut instants = Vec::new();
     for cents in [1, 10, 100] {
         instants.push(clock.step(std::time::Duration::from_secs(1)));
-        accounts.update(&id("a"), |account| account.deposit(cents)).await.unwrap();
+        accounts.by_id("a").decide(|account| account.deposit(cents)).await.unwrap();
     }
     for (version, balance) in [(0, 0), (1, 1), (2, 11), (3, 111), (9, 111)] {
-        let loaded = accounts.load_at_version(&id("a"), StreamVersion::new(version)).await.unwrap();
+        let loaded = accounts.load_at("a", StreamVersion::new(version)).await.unwrap();
         assert_eq!(loaded.state.balance, balance);
     }
     for (instant, balance) in instants.iter().zip([1, 11, 111]) {
-        assert_eq!(accounts.load_at(&id("a"), *instant).await.unwrap().state.balance, balance);
+        assert_eq!(accounts.load_at("a", *instant).await.unwrap().state.balance, balance);
     }
-    assert!(accounts.load(&id("b")).await.unwrap().existing().is_none());
+    assert!(accounts.load("b").await.unwrap().existing().is_none());
 }

@@ -1,12 +1,12 @@
 //! Stored events that stand for none or for several, wherever the engine reads them.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use es_core::{
-    Aggregate, AppendRequest, DecodeError, Decoded, EncodeError, Envelope, Environment, Event,
-    EventFilter, EventStore, EventStoreExt, EventType, ExecuteError, ExpectedVersion, Metadata,
-    NewEvent, Payload, ReadLog, Replay, Repository, StoredEvent, StreamVersion,
+    Aggregate, AppendRequest, CommandError, DecodeError, Decoded, EncodeError, Envelope,
+    Environment, Event, EventError, EventFilter, EventStore, EventStoreExt, EventType,
+    ExpectedVersion, Metadata, NewEvent, Payload, ReadLog, Replay, Repository, StoredEvent,
+    StreamVersion,
 };
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
@@ -61,7 +61,7 @@ impl Event for OrderEvent {
 }
 
 /// The names of its events.
-#[derive(Debug, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 struct Order(Vec<&'static str>);
 
 impl Aggregate for Order {
@@ -86,7 +86,7 @@ async fn stored() -> (Arc<MemoryStore>, Repository<Order>) {
         let event_id = Environment::default().event_ids.next_id();
         NewEvent::new(event_id, name, Payload::of(&()).unwrap())
     });
-    let stream = es_core::stream_of::<Order>(&id()).unwrap();
+    let stream = es_core::aggregate::stream_of::<Order>(&id()).unwrap();
     let request = AppendRequest::to(stream, ExpectedVersion::Any, events.into());
     store.append(request).await.unwrap();
     (store.clone(), Repository::new(store))
@@ -98,11 +98,11 @@ async fn a_load_takes_each_part_and_counts_stored_events() {
     let whole = ["order_placed", "order_paid", "order_paid"];
     for (version, parts) in [(0, 0), (1, 0), (2, 2), (3, 3)] {
         let version = StreamVersion::new(version);
-        let loaded = orders.load_at_version(&id(), version).await.unwrap();
+        let loaded = orders.load_at(&id(), version).await.unwrap();
         assert_eq!((loaded.version, loaded.state.0), (version, whole[..parts].to_vec()));
     }
     // a command goes on from the version of the stream
-    let paid = orders.record(&id(), |_: &Order| OrderPaid).await.unwrap();
+    let paid = orders.by_id(&id()).decide(|_| OrderPaid).await.unwrap();
     assert_eq!((paid.version, paid.state.0.len()), (StreamVersion::new(4), 4));
 }
 
@@ -169,9 +169,9 @@ async fn a_replay_gives_both_logics_each_part() {
 #[tokio::test]
 async fn what_is_written_must_be_read_back_as_one() {
     let (_, orders) = stored().await;
-    let closed = orders.update(&id(), |_: &Order| Ok::<_, Infallible>(OrderClosed)).await;
+    let closed = orders.by_id(&id()).decide(|_| OrderClosed).await;
     match closed {
-        Err(ExecuteError::Unreadable { event_type: "order_closed", source }) => {
+        Err(CommandError::Event(EventError::Unreadable { event_type: "order_closed", source })) => {
             assert_eq!(source.to_string(), "event `order_closed` stands for 2 events, not for one");
         }
         other => panic!("{other:?}"),

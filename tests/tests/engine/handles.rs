@@ -74,7 +74,7 @@ async fn a_handle_is_made_of_whatever_is_a_store_and_is_that_store() {
         let events: Vec<_> = handle.events(read).try_collect().await.unwrap();
         assert_eq!(events.len(), 1);
         let accounts = Repository::<Account>::new(handle);
-        assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 7);
+        assert_eq!(accounts.load("a").await.unwrap().state.balance, 7);
         assert!(accounts.store().is(&store));
     }
     assert!(!Store::from(MemoryStore::new()).is(&store), "another one");
@@ -121,7 +121,7 @@ async fn commands_go_on_where_no_states_are_kept() {
     let bare = Store::from(Layered(Bare(memory.clone())));
     let accounts = Repository::<Account>::new(bare).snapshot_every(1);
     for balance in 1..=3 {
-        let executed = accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
+        let executed = accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
         assert_eq!(executed.state.balance, balance);
     }
     assert!(accounts.flush_snapshots().await);

@@ -80,10 +80,10 @@ async fn a_runner_stops_when_its_log_becomes_another_history() {
 }
 
 /// A store that is exchanged for another one while it is used.
-struct Swapped(Mutex<MemoryStore>);
+pub(super) struct Swapped(pub(super) Mutex<MemoryStore>);
 
 impl Swapped {
-    fn now(&self) -> MemoryStore {
+    pub(super) fn now(&self) -> MemoryStore {
         self.0.lock().unwrap().clone()
     }
 }

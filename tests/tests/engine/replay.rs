@@ -137,7 +137,7 @@ proptest! {
 }
 
 /// An account of another shape, which knows deposits only.
-#[derive(Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 struct Deposits {
     balance: u64,
     count: u32,

@@ -67,7 +67,7 @@ where
     let deposits = |_: &A| -> Vec<AccountEvent> {
         (from..from + events).map(|cents| MoneyDeposited { cents }).collect()
     };
-    accounts.record(&id("a"), deposits).await.unwrap();
+    accounts.by_id("a").decide(deposits).await.unwrap();
 }
 
 async fn check<A>(accounts: &Repository<A>, count: u64)
@@ -76,11 +76,11 @@ where
 {
     let events: Vec<_> = (0..count).map(|cents| MoneyDeposited { cents }).collect();
     for version in 0..=count {
-        let loaded = accounts.load_at_version(&id("a"), StreamVersion::new(version)).await.unwrap();
+        let loaded = accounts.load_at("a", StreamVersion::new(version)).await.unwrap();
         assert_eq!(loaded.state, fold(&events[..version as usize]), "after {version} of {count}");
         assert_eq!(loaded.version.as_u64(), version);
     }
-    assert_eq!(accounts.load(&id("a")).await.unwrap().state, fold(&events));
+    assert_eq!(accounts.load("a").await.unwrap().state, fold(&events));
 }
 
 /// The snapshots are the store's own, or the same data kept elsewhere.

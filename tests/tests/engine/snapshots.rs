@@ -28,7 +28,7 @@ fn beside(store: &Arc<MemoryStore>, elsewhere: Arc<dyn SnapshotStore>) -> Reposi
 
 pub(super) async fn deposit(accounts: &Repository<Account>, times: usize) {
     for _ in 0..times {
-        accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
+        accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
     }
 }
 
@@ -70,10 +70,10 @@ async fn a_kept_state_is_used_and_only_the_tail_is_read() {
     // a state that no replay would give shows that it was used
     let state = Payload::of(&Account { balance: 1000 }).unwrap();
     keep(&store, 3, Account::fingerprint(), state).await;
-    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 1001);
-    let third = accounts.load_at_version(&id("a"), StreamVersion::new(3)).await.unwrap();
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 1001);
+    let third = accounts.load_at("a", StreamVersion::new(3)).await.unwrap();
     assert_eq!(third.state.balance, 1000);
-    let second = accounts.load_at_version(&id("a"), StreamVersion::new(2)).await.unwrap();
+    let second = accounts.load_at("a", StreamVersion::new(2)).await.unwrap();
     assert_eq!(second.state.balance, 2, "a kept state that is newer than asked for is not used");
 }
 
@@ -92,7 +92,7 @@ async fn a_kept_state_that_does_not_fit_is_ignored() {
     ] {
         store.delete_snapshots(&stream("a")).await.unwrap();
         keep(&store, version, schema, state).await;
-        let loaded = accounts.load(&id("a")).await.unwrap();
+        let loaded = accounts.load("a").await.unwrap();
         assert_eq!((loaded.state.balance, loaded.version.as_u64()), (2, 2));
     }
 }
@@ -145,7 +145,7 @@ async fn locked_snapshots_hold_up_neither_loads_nor_the_end() {
     let accounts = beside(&events, locked.clone()).snapshot_every(1);
     let work = async {
         deposit(&accounts, 500).await;
-        assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 500);
+        assert_eq!(accounts.load("a").await.unwrap().state.balance, 500);
         assert!(!accounts.flush_snapshots().await, "not all was saved");
         assert!(accounts.flush_snapshots().await, "what is dropped is not waited for again");
     };
@@ -195,11 +195,11 @@ async fn a_snapshot_store_that_fails_or_blocks_delays_no_command() {
     let accounts = beside(&store(), Arc::new(Stuck)).snapshot_every(1);
     // more than can wait
     for number in 0..1_200 {
-        let account = id(&number.to_string());
-        accounts.update(&account, |account| account.deposit(1)).await.unwrap();
+        let account = accounts.by_id(&number.to_string());
+        account.decide(|account| account.deposit(1)).await.unwrap();
     }
     deposit(&accounts, 20).await;
-    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 20);
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 20);
 }
 
 /// A repository whose snapshots are its store's own, or kept beside it.
@@ -222,9 +222,8 @@ async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
         let accounts = unchecked.clone().checked_one_in(3.try_into().unwrap());
         // every clone counts the same loads
         let clone = accounts.clone();
-        let load = async |accounts: &Repository<Account>| {
-            accounts.load(&id("a")).await.unwrap().state.balance
-        };
+        let load =
+            async |accounts: &Repository<Account>| accounts.load("a").await.unwrap().state.balance;
         let loads = [load(&accounts).await, load(&clone).await, load(&accounts).await];
         assert_eq!(loads, [1002, 1002, 5], "the third load is checked, and replay is right");
         accounts.flush_snapshots().await;
@@ -241,7 +240,7 @@ async fn a_sampled_check_finds_a_wrong_state_and_replaces_it() {
         keep_wrong().await;
         let every = unchecked.checked_one_in(1.try_into().unwrap());
         let version = StreamVersion::new(4);
-        assert_eq!(every.load_at_version(&id("a"), version).await.unwrap().state.balance, 4);
+        assert_eq!(every.load_at("a", version).await.unwrap().state.balance, 4);
     }
 }
 
@@ -253,7 +252,7 @@ async fn the_order_of_snapshot_every_and_checked_one_in_does_not_matter() {
     keep(&store, 3, Account::fingerprint(), wrong).await;
     let accounts = accounts(&store).checked_one_in(1.try_into().unwrap());
     let accounts = accounts.snapshot_every(0);
-    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 3);
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 3);
     assert_eq!(accounts.snapshot_checks().different, 1);
 }
 
@@ -264,7 +263,7 @@ async fn a_state_of_events_that_were_restored_is_ignored_once_the_stream_has_gro
     let keeping = |store| beside(store, kept.clone()).snapshot_every(5);
     let old = keeping(&before);
     for _ in 0..5 {
-        old.update(&id("a"), |account| account.deposit(100)).await.unwrap();
+        old.by_id("a").decide(|account| account.deposit(100)).await.unwrap();
     }
     old.flush_snapshots().await;
     assert!(self::kept(&kept).await.is_some(), "at 5");
@@ -277,10 +276,10 @@ async fn a_state_of_events_that_were_restored_is_ignored_once_the_stream_has_gro
     }
     let accounts = keeping(&restored);
     for balance in 201..=206 {
-        accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
-        let loaded = accounts.load(&id("a")).await.unwrap();
+        accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
+        let loaded = accounts.load("a").await.unwrap();
         assert_eq!(loaded.state.balance, balance);
-        let earlier = accounts.load_at_version(&id("a"), StreamVersion::new(5)).await.unwrap();
+        let earlier = accounts.load_at("a", StreamVersion::new(5)).await.unwrap();
         assert_eq!(earlier.state.balance, balance.min(203));
     }
     accounts.flush_snapshots().await;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::{
-    EventFilter, EventStore, EventStoreExt, LogPage, PageLimit, ReadLog, ReadStream, StoreError,
+    EventFilter, EventStore, EventStoreExt, LogPage, PageLimit, ReadLog, ReadStream, Retry,
+    StoreError,
 };
 use es_memory::MemoryStore;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -117,7 +118,8 @@ async fn a_follower_on_another_task_sees_every_event_once_while_writers_write() 
             tokio::spawn(async move {
                 for cents in 0..EACH {
                     let account = id(&format!("w{}", (writer + cents) % 3));
-                    accounts.update(&account, |a| a.deposit(cents)).retries(1_000).await.unwrap();
+                    let deposit = accounts.by_id(&account).decide(|a| a.deposit(cents));
+                    deposit.retry(Retry::times(1_000)).await.unwrap();
                 }
             })
         })

@@ -98,36 +98,36 @@ async fn the_tail_comes_only_with_a_snapshot_of_the_store_itself() {
     let around = reading(Layered(Around(store.event_store().clone())).into());
     let calls = |calls: &Calls| std::mem::take(&mut *calls.lock().unwrap());
 
-    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(within.load("a").await.unwrap().state.balance, 1002);
     assert_eq!(calls(&of_store), ["latest_with_tail"]);
-    assert_eq!(beside.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(beside.load("a").await.unwrap().state.balance, 1002);
     assert_eq!(
         (calls(&of_store), calls(&of_other)),
         (vec!["read_stream"], vec!["latest_snapshot"])
     );
     // what a store around it does to reads must not be passed by
-    assert_eq!(around.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(around.load("a").await.unwrap().state.balance, 1002);
     assert_eq!(calls(&of_store), ["latest_snapshot", "read_stream"]);
     // where the store around it answers that call, too, it stays one
     let faults = Faults::new();
     let faulty = reading(faults.over(&store));
-    assert_eq!(faulty.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(faulty.load("a").await.unwrap().state.balance, 1002);
     assert_eq!(calls(&of_store), ["latest_with_tail"]);
     faults.fail(Call::LatestWithTail, 1, StoreErrorKind::Busy);
-    assert_eq!(faulty.load(&id("a")).await.unwrap().state.balance, 5, "replayed");
+    assert_eq!(faulty.load("a").await.unwrap().state.balance, 5, "replayed");
     assert_eq!(calls(&of_store), ["read_stream"]);
     let beside = faults.over(store.clone().with_snapshots(Arc::new(MemoryStore::new())));
-    assert_eq!(reading(beside).load(&id("a")).await.unwrap().state.balance, 5);
+    assert_eq!(reading(beside).load("a").await.unwrap().state.balance, 5);
     assert_eq!((calls(&of_store), faults.calls(Call::LatestSnapshot)), (vec!["read_stream"], 1));
     // a whole stream in one call, too, and pages after the first as ever
-    assert_eq!(within.load(&id("b")).await.unwrap().version, StreamVersion::EMPTY);
+    assert_eq!(within.load("b").await.unwrap().version, StreamVersion::EMPTY);
     assert_eq!(calls(&of_store), ["latest_with_tail"]);
     let paged = within.clone().with_page_limit(PageLimit::events(1));
-    assert_eq!(paged.load(&id("a")).await.unwrap().state.balance, 1002);
+    assert_eq!(paged.load("a").await.unwrap().state.balance, 1002);
     // the first page has the last event of the snapshot, which tells that it is of this history
     assert_eq!(calls(&of_store), ["latest_with_tail", "read_stream", "read_stream"]);
     // what cannot be used is replayed over
     keep(&memory, 4, "account r0".to_owned(), state).await;
-    assert_eq!(within.load(&id("a")).await.unwrap().state.balance, 5);
+    assert_eq!(within.load("a").await.unwrap().state.balance, 5);
     assert_eq!(calls(&of_store), ["latest_with_tail", "read_stream"]);
 }

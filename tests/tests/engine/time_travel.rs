@@ -20,7 +20,7 @@ async fn doubling() -> (Repository<Account>, ManualClock) {
     let accounts = accounts(&store);
     for cents in [1, 2, 4, 8] {
         clock.step(Duration::from_secs(1));
-        accounts.update(&id("a"), |account| account.deposit(cents)).await.unwrap();
+        accounts.by_id("a").decide(|account| account.deposit(cents)).await.unwrap();
     }
     (accounts, clock)
 }
@@ -45,7 +45,7 @@ async fn a_state_is_found_at_every_moment() {
         (Moment::Instant(Timestamp::EPOCH), 0, 0),
         (Moment::Now, 15, 4),
     ] {
-        let loaded = accounts.load_moment(&id("a"), moment).await.unwrap();
+        let loaded = accounts.load_at("a", moment).await.unwrap();
         let found = (loaded.state.balance, loaded.version.as_u64());
         assert_eq!(found, (balance, count), "{moment:?}");
     }
@@ -55,12 +55,12 @@ async fn a_state_is_found_at_every_moment() {
 async fn the_difference_of_two_moments_tells_paths_and_both_values() {
     let (accounts, _) = doubling().await;
     let version = StreamVersion::new;
-    let changed = accounts.difference(&id("a"), version(1), Moment::Now).await.unwrap();
+    let changed = accounts.difference("a", version(1), Moment::Now).await.unwrap();
     assert_eq!(changed.differences, balance(1, 15));
     assert_eq!((changed.from.version, changed.to.version), (version(1), version(4)));
-    let back = accounts.difference(&id("a"), version(3), version(2)).await.unwrap();
+    let back = accounts.difference("a", version(3), version(2)).await.unwrap();
     assert_eq!(back.differences, balance(7, 3));
-    let none = accounts.difference(&id("a"), version(4), Moment::Now).await.unwrap();
+    let none = accounts.difference("a", version(4), Moment::Now).await.unwrap();
     assert_eq!(none.differences, []);
 }
 

@@ -131,7 +131,7 @@ async fn snapshots_and_models_are_traced_too() {
     spans.take();
     // a kept state and the events after it stay one call
     let accounts = Repository::<Account>::new(&store).snapshot_every(0);
-    assert_eq!(accounts.load(&id("a")).await.unwrap().state.balance, 3);
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 3);
     let span = only(&spans, "latest_with_tail");
     let expected = [("db.collection.name", "account"), ("db.response.returned_rows", "3")];
     assert_eq!(span, fields(&expected));

@@ -63,7 +63,7 @@ async fn deposit_against(
         }
         account.deposit(1)
     };
-    let executed = accounts.update(&id("a"), decision).retry(retry).await.unwrap();
+    let executed = accounts.by_id("a").decide(decision).retry(retry).await.unwrap();
     executed.state.balance
 }
 
@@ -81,7 +81,7 @@ fn without_a_runtime_commands_retry_and_no_state_is_kept() {
     assert!(block_on(accounts.flush_snapshots()), "nothing is left to be waited for");
     let kept = block_on(store.latest_snapshot(&stream("a"), StreamVersion::MAX));
     assert_eq!(kept.unwrap(), None);
-    assert_eq!(block_on(accounts.load(&id("a"))).unwrap().state.balance, 31);
+    assert_eq!(block_on(accounts.load("a")).unwrap().state.balance, 31);
 }
 
 /// Counts the events of each account.
@@ -167,7 +167,7 @@ async fn states_are_kept_by_the_tasks_of_the_environment() {
     let before = accounts(&store).with_environment(alone.clone()).snapshot_every(1);
     let after = keeping.clone().with_environment(alone);
     let deposit = async |accounts: &Repository<Account>| {
-        accounts.update(&id("a"), |account| account.deposit(1)).await.unwrap();
+        accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
         let is_all_saved = accounts.flush_snapshots().await;
         let kept = store.latest_snapshot(&stream("a"), StreamVersion::MAX).await.unwrap();
         (is_all_saved, kept.map(|kept| kept.version.as_u64()))

@@ -1,7 +1,7 @@
 //! `turing actor`: circuit breakers, which belong to actors.
 
 use clap::{Args, Subcommand};
-use es_core::{ExecuteError, Repository, StoreError, StoreErrorKind};
+use es_core::{CommandError, Repository, Retry, StoreError, StoreErrorKind};
 use turing_domain::{ActorBreaker, ActorId};
 
 use super::events::nothing;
@@ -47,16 +47,16 @@ async fn reset(store: &Store, args: &StreamArgs, output: &mut Output) -> Result<
         return Err(nothing(args));
     }
     let failures = loaded.state.failure_count();
-    let executed = actors.record(&actor, ActorBreaker::reset).retries(20).await;
-    let executed = executed.map_err(|error| match error {
-        ExecuteError::Store(error) => Failure::Store(error),
-        ExecuteError::Load(error) => Failure::Load(error),
+    let reset = actors.by_id(&actor).decide(ActorBreaker::reset);
+    let reset = reset.retry(Retry::times(20)).await.map_err(|error| match error {
+        CommandError::Store(error) => Failure::Store(error),
+        CommandError::Load(error) => Failure::Load(error),
         other => {
             let text = format!("the breaker of actor {id} changes all the time");
             Failure::Store(StoreError::new(StoreErrorKind::Busy, text).caused_by(other))
         }
     })?;
-    let is_reset = !executed.events.is_empty();
+    let is_reset = !reset.events.is_empty();
     match (args.common.json, is_reset) {
         (true, _) => output.json(&serde_json::json!({ "actor": id, "reset": is_reset })),
         (false, true) => output.line(format_args!(

@@ -111,7 +111,7 @@ async fn tell<A: Aggregate + Serialize>(
         When { at: Some(instant), .. } => (*instant).into(),
         _ => Moment::Now,
     };
-    let loaded = repository.load_moment(&id, moment).await?;
+    let loaded = repository.load_at(&id, moment).await?;
     check(store, args, moment, &loaded).await?;
     if loaded.existing().is_none() {
         return Err(not_yet(store, args, moment).await?);

@@ -61,7 +61,7 @@ pub async fn repair_posting(store: &Store, posting: PostingId) -> Result<bool, R
 
 async fn repair(store: &Store, lease: &Lease, posting: PostingId) -> Result<bool, RepairError> {
     let (models, name) = (store.models()?, lease.projection.as_str());
-    let stream = es_core::stream_of::<Posting>(&posting)
+    let stream = es_core::aggregate::stream_of::<Posting>(&posting)
         .expect("a number that is a posting's id names a stream");
     let key = stream.to_string();
     let checkpoint = lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);

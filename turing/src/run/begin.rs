@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{
-    EventId, EventStoreExt, ExecuteError, Metadata, ReadStream, Repository, Timestamp, stream_of,
-};
+use es_core::aggregate::stream_of;
+use es_core::{CommandError, EventId, EventStoreExt, Metadata, ReadStream, Repository, Timestamp};
 use futures_util::{StreamExt, pin_mut};
 use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
@@ -168,9 +167,9 @@ async fn start_run(
     metadata: &Metadata,
 ) -> Result<Result<Option<EventId>, RunId>, RunError> {
     let &RunStart { workflow_id, run_id, .. } = start;
-    let begun = runs.update(&workflow_id, |runs: &WorkflowRuns| runs.start(start));
-    let executed = match begun.metadata(metadata.clone()).retries(3).await {
-        Err(ExecuteError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
+    let begun = runs.by_id(&workflow_id).decide(|runs| runs.start(start));
+    let executed = match begun.metadata(metadata.clone()).await {
+        Err(CommandError::Rejected(WorkflowRejection::AlreadyCompleted { run_id })) => {
             return Ok(Err(run_id));
         }
         executed => executed.map_err(RunError::record)?,
@@ -193,8 +192,8 @@ pub(super) async fn fail(
     run_id: RunId,
     reason: &str,
 ) -> Result<(), RunError> {
-    let fail = |runs: &WorkflowRuns| runs.fail(workflow_id, run_id, reason);
-    runs.update(&workflow_id, fail).retries(3).await.map_err(RunError::record)?;
+    let failed = runs.by_id(&workflow_id).decide(|runs| runs.fail(workflow_id, run_id, reason));
+    failed.await.map_err(RunError::record)?;
     Ok(())
 }
 

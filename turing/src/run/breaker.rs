@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata, Repository};
+use es_core::{CommandError, IdempotencyKey, LoadError, Metadata, Repository, Retry};
 use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus};
 
 use super::agenda::Gate;
@@ -123,20 +123,21 @@ impl Breakers {
             return Ok(false);
         }
         let (policy, waited_out) = (&self.policy, Some(status));
-        let claim = |breaker: &ActorBreaker| breaker.let_one_through(policy, waited_out, now.wall);
-        let claim = self.actors.update(&actor, claim).idempotency_key(key).metadata(metadata);
-        match claim.retries(5).await {
-            Ok(executed) => {
-                self.remember(actor, executed.state, now);
+        let actors = self.actors.by_id(&actor);
+        let claim = actors.decide(|breaker| breaker.let_one_through(policy, waited_out, now.wall));
+        let claim = claim.idempotency_key(key).metadata(metadata);
+        match claim.retry(Retry::times(5)).await {
+            Ok(claimed) => {
+                self.remember(actor, claimed.state, now);
                 Ok(true)
             }
-            Err(ExecuteError::Rejected(
+            Err(CommandError::Rejected(
                 BreakerRejection::Open { .. } | BreakerRejection::CallUnderWay { .. },
             )) => {
                 self.reload(actor).await?;
                 Ok(false)
             }
-            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
+            Err(CommandError::Load(error @ LoadError::Decode { .. })) => {
                 self.give_up(actor, &error);
                 Ok(true)
             }
@@ -157,10 +158,10 @@ impl Breakers {
         if is_clean {
             return Ok(());
         }
-        let recovered = self.actors.record(&actor, ActorBreaker::record_success);
-        let recovered = recovered.metadata(metadata).retries(20).await;
+        let recovered = self.actors.by_id(&actor).decide(ActorBreaker::record_success);
+        let recovered = recovered.metadata(metadata).retry(Retry::times(20)).await;
         match recovered {
-            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => {
+            Err(CommandError::Load(error @ LoadError::Decode { .. })) => {
                 self.give_up(actor, &error);
             }
             recovered => {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use es_core::aggregate::stream_of;
 use es_core::{
-    Aggregate, EventId, EventStoreExt, ExecuteError, Executed, LoadError, ReadStream, Repository,
-    stream_of,
+    Aggregate, CommandError, Decided, EventId, EventStoreExt, LoadError, Member, ReadStream,
+    Repository, Retry,
 };
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
@@ -114,7 +115,7 @@ async fn let_enter(shared: Arc<Shared>, posting: PostingId) -> Result<Done, RunE
 async fn enter(shared: &Shared, posting: PostingId, seen: Moment) -> Result<Entered, RunError> {
     let executed = match try_enter(shared, posting, None).await {
         // a run that is over holds no posting any more
-        Err(ExecuteError::Rejected(PostingRejection::InAnotherRun { run_id, workflow_id }))
+        Err(CommandError::Rejected(PostingRejection::InAnotherRun { run_id, workflow_id }))
             if is_over(shared, workflow_id, run_id).await? =>
         {
             try_enter(shared, posting, Some(run_id)).await
@@ -122,7 +123,7 @@ async fn enter(shared: &Shared, posting: PostingId, seen: Moment) -> Result<Ente
         tried => tried,
     };
     let executed = executed.map_err(|error| match error {
-        ExecuteError::Rejected(source) => RunError::Posting { posting, source },
+        CommandError::Rejected(source) => RunError::Posting { posting, source },
         other => StepError::of(posting, other).into(),
     })?;
     if let Some(appended) = &executed.appended {
@@ -138,7 +139,7 @@ async fn try_enter(
     shared: &Shared,
     posting: PostingId,
     over: Option<RunId>,
-) -> Result<Executed<Posting>, ExecuteError<PostingRejection>> {
+) -> Result<Decided<Member<Posting>>, CommandError<PostingRejection>> {
     let workflow = &shared.definition.workflow;
     let enter = |state: &Posting| match over {
         Some(over) if state.run().is_some_and(|run| run.run_id() == over) => {
@@ -151,7 +152,8 @@ async fn try_enter(
         _ => state.enter_run(workflow, shared.run_id),
     };
     let metadata = shared.metadata(posting, shared.started_by);
-    shared.postings.update(&posting, enter).metadata(metadata).retries(5).await
+    let entering = shared.postings.by_id(&posting).decide(enter).metadata(metadata);
+    entering.retry(Retry::times(5)).await
 }
 
 /// Whether a run has ended, or is not known to its workflow.
@@ -175,11 +177,10 @@ async fn settle(
         let jitter = shared.environment.jitter.fraction();
         let settled = shared
             .postings
-            .update(&posting, |state: &Posting| {
-                state.settle(&shared.definition.workflow, seen.wall, jitter)
-            })
+            .by_id(&posting)
+            .decide(|state| state.settle(&shared.definition.workflow, seen.wall, jitter))
             .metadata(shared.metadata(posting, None))
-            .retries(5)
+            .retry(Retry::times(5))
             .await
             .map_err(|error| StepError::of(posting, error))?;
         state = settled.state;

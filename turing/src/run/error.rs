@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use es_core::{Conflict, ExecuteError, InvalidRequest, LoadError, StoreError, StoreErrorKind};
+use es_core::{CommandError, Conflict, InvalidRequest, LoadError, StoreError, StoreErrorKind};
 use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
 use super::Difference;
@@ -130,12 +130,12 @@ pub(super) fn unless_stopped(done: Result<(), RunError>) -> Result<(), RunError>
 }
 
 impl RunError {
-    pub(super) fn record<R>(error: ExecuteError<R>) -> Self
+    pub(super) fn record<R>(error: CommandError<R>) -> Self
     where
         R: std::error::Error + Send + Sync + 'static,
     {
         match error {
-            ExecuteError::Store(error) => Self::Store(error),
+            CommandError::Store(error) => Self::Store(error),
             other => Self::Record(Box::new(other)),
         }
     }
@@ -274,13 +274,13 @@ pub enum StepError {
 }
 
 impl StepError {
-    pub(super) fn of(posting: PostingId, error: ExecuteError<PostingRejection>) -> Self {
+    pub(super) fn of(posting: PostingId, error: CommandError<PostingRejection>) -> Self {
         match error {
-            ExecuteError::Store(error) => Self::Store(error),
-            ExecuteError::Load(source) => Self::Load { posting, source },
-            ExecuteError::Conflict(source) => Self::Contended { posting, source },
-            ExecuteError::Rejected(source) => Self::Rejected { posting, source },
-            ExecuteError::Invalid(source) => Self::Invalid { posting, source },
+            CommandError::Store(error) => Self::Store(error),
+            CommandError::Load(source) => Self::Load { posting, source },
+            CommandError::Conflict(source) => Self::Contended { posting, source },
+            CommandError::Rejected(source) => Self::Rejected { posting, source },
+            CommandError::Invalid(source) => Self::Invalid { posting, source },
             other => Self::Store(
                 StoreError::new(StoreErrorKind::Other, "the store broke its contract")
                     .caused_by(other),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use es_core::{EventFilter, EventStoreExt, Metadata, ReadLog, Repository};
+use es_core::{EventFilter, EventStoreExt, Metadata, ReadLog, Repository, Retry};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::RUN_ID;
@@ -132,7 +132,8 @@ async fn release(
         true => state.abandon_run(run_id),
         false => Ok(Vec::new()),
     };
-    let released = postings.update(&posting, release).metadata(metadata).retries(5).await;
-    let released = released.map_err(|error| StepError::of(posting, error))?;
+    let released = postings.by_id(&posting).decide(release).metadata(metadata);
+    let released =
+        released.retry(Retry::times(5)).await.map_err(|error| StepError::of(posting, error))?;
     Ok(released.state)
 }

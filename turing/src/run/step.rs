@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::{
-    Aggregate, Appended, EventId, ExecuteError, IdempotencyKey, LoadError, Member, Metadata,
+    Aggregate, Appended, CommandError, EventId, IdempotencyKey, LoadError, Metadata, Retry,
+    transact,
 };
 use serde_json::{Map, Value};
 use tokio::task::JoinError;
 use turing_domain::fields::RUN_ID;
 use turing_domain::{
     ActorBreaker, ActorId, Attempt, Completion, ConversationId, Failure, FailureType, Posting,
-    PostingEvent, PostingId, correlation_id,
+    PostingEvent, PostingId, PostingRejection, correlation_id,
 };
 
 use super::agenda::Task;
@@ -23,10 +24,10 @@ use crate::breakers::LastFailure;
 use crate::lock::Standing;
 
 /// How often recording a result meets another writer before it gives up.
-const RETRIES: u32 = 5;
+const RETRY: Retry = Retry::times(5);
 
 /// The same for a failure, whose append meets every other failure of the same actor.
-const RETRIES_WITH_ACTOR: u32 = 30;
+const RETRY_WITH_ACTOR: Retry = Retry::times(30);
 
 /// How an attempt ended.
 pub(super) type AttemptResult = Result<(), FailureType>;
@@ -214,13 +215,14 @@ impl Record<'_> {
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
-            .update(&posting, |posting: &Posting| posting.complete(workflow, completion))
+            .by_id(&posting)
+            .decide(|posting| posting.complete(workflow, completion))
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
-            .retries(RETRIES)
+            .retry(RETRY)
             .await;
         let executed = match executed {
-            Err(ExecuteError::KeyReused { .. }) => return self.elsewhere().await,
+            Err(CommandError::KeyReused { .. }) => return self.elsewhere().await,
             executed => executed.map_err(|error| StepError::of(posting, error))?,
         };
         check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
@@ -250,13 +252,14 @@ impl Record<'_> {
         let workflow = &shared.definition.workflow;
         let executed = shared
             .postings
-            .update(&posting, |posting: &Posting| posting.fail(workflow, failure))
+            .by_id(&posting)
+            .decide(|posting| posting.fail(workflow, failure))
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
-            .retries(RETRIES)
+            .retry(RETRY)
             .await;
         let executed = match executed {
-            Err(ExecuteError::KeyReused { .. }) => return self.elsewhere().await,
+            Err(CommandError::KeyReused { .. }) => return self.elsewhere().await,
             executed => executed.map_err(|error| StepError::of(posting, error))?,
         };
         check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
@@ -284,41 +287,37 @@ impl Record<'_> {
         let workflow = &shared.definition.workflow;
         let failure_type = failure.failure_type.clone();
         let result = Some(Err(failure_type.clone()));
-        let members =
-            (Member::of(&shared.postings, posting), Member::of(&shared.breakers.actors, actor));
+        let members = (shared.postings.by_id(&posting), shared.breakers.actors.by_id(&actor));
         let policy = &shared.breakers.policy;
-        let decide = |(posting, breaker): &(Posting, ActorBreaker)| {
-            let calls = match failure_type.is_counted() {
+        let decision = transact(members, |(posting, breaker)| {
+            breaker.record(match failure_type.is_counted() {
                 true => breaker.record_failure(policy, attempt, &failure_type, failure.now),
                 false => breaker.give_back(failure.now.plus(pause)),
-            };
-            let breaker_opened = ActorBreaker::opened(&calls);
+            });
+            let breaker_opened = ActorBreaker::opened(breaker.recorded());
             let failure = Failure { breaker_opened, ..failure.clone() };
-            Ok((posting.fail(workflow, &failure)?, calls))
-        };
-        let executed = shared
-            .unit_of_work
-            .decide(members, decide)
+            posting.record(posting.fail(workflow, &failure)?);
+            Ok::<_, PostingRejection>(())
+        });
+        let recorded = decision
             .idempotency_key(self.key()?)
             .metadata(shared.metadata(posting, self.cause))
-            .retries(RETRIES_WITH_ACTOR)
+            .retry(RETRY_WITH_ACTOR)
             .await
             .map_err(|error| StepError::of(posting, error))?;
-        let causes = match (&executed.events, &executed.appended) {
-            (Some((events, calls)), Some(appended)) => {
+        let is_repeat = recorded.is_repeat();
+        let (events, calls) = &recorded.events;
+        let causes = match &recorded.appended {
+            Some(appended) if !is_repeat => {
                 shared.count(events.len() + calls.len());
                 opened_by(events, appended)
             }
             _ => Vec::new(),
         };
-        let opens = match &executed.events {
-            Some((_, calls)) => ActorBreaker::opened(calls).is_some(),
-            None => false,
-        };
+        let opens = !is_repeat && ActorBreaker::opened(calls).is_some();
         // a breaker that opened before is met only now
         let seen = if opens { seen } else { shared.clocks.moment() };
-        let is_repeat = executed.is_repeat();
-        let (state, breaker) = executed.states;
+        let (state, breaker) = recorded.state;
         check_moved(posting, attempt, is_repeat, &state)?;
         if opens {
             let Failure { failure_type, error, stderr, .. } = failure;

@@ -2,12 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::{ExecuteError, IdempotencyKey, LoadError, Metadata};
+use es_core::{CommandError, IdempotencyKey, LoadError, Metadata, Retry};
 use tokio::task::{JoinError, JoinSet};
 use turing_domain::fields::RUN_ID;
-use turing_domain::{
-    ActorId, ConversationId, ConversationRejection, ConversationWaves, PostingId, WaveCompletion,
-};
+use turing_domain::{ActorId, ConversationId, ConversationRejection, PostingId, WaveCompletion};
 
 use super::agenda::{Gate, Wave};
 use super::apart::Recording;
@@ -292,11 +290,10 @@ impl Shared {
         conversation: ConversationId,
         size: usize,
     ) -> Result<Option<String>, RunError> {
-        let begin =
-            |waves: &ConversationWaves| waves.start_wave(conversation, self.run_id, as_u32(size));
-        let begun = self.conversations.record(&conversation, begin).metadata(self.run_metadata());
-        match begun.retries(5).await {
-            Err(ExecuteError::Load(error @ LoadError::Decode { .. })) => Ok(Some(told(&error))),
+        let waves = self.conversations.by_id(&conversation);
+        let begun = waves.decide(|waves| waves.start_wave(conversation, self.run_id, as_u32(size)));
+        match begun.metadata(self.run_metadata()).retry(Retry::times(5)).await {
+            Err(CommandError::Load(error @ LoadError::Decode { .. })) => Ok(Some(told(&error))),
             begun => {
                 self.count(begun.map_err(RunError::record)?.events.len());
                 Ok(None)
@@ -306,14 +303,13 @@ impl Shared {
 
     /// Records that a wave is over.
     async fn end_wave(&self, ended: &WaveCompletion) -> Result<(), RunError> {
-        let end = |waves: &ConversationWaves| waves.complete_wave(ended);
-        let conversation = &ended.conversation_id;
-        let ending = self.conversations.update(conversation, end).metadata(self.run_metadata());
-        match ending.retries(5).await {
+        let waves = self.conversations.by_id(&ended.conversation_id);
+        let ending = waves.decide(|waves| waves.complete_wave(ended));
+        match ending.metadata(self.run_metadata()).retry(Retry::times(5)).await {
             // told when it began, or when the next one begins
-            Err(ExecuteError::Load(LoadError::Decode { .. })) => return Ok(()),
+            Err(CommandError::Load(LoadError::Decode { .. })) => return Ok(()),
             // somebody else ran the workflow while the lock was lost, and ended it
-            Err(ExecuteError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
+            Err(CommandError::Rejected(ConversationRejection::NoOpenWave { .. })) => return Ok(()),
             ended => drop(ended.map_err(RunError::record)?),
         }
         self.count(1);

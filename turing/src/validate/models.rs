@@ -265,7 +265,7 @@ async fn snapshot_finding(
         let finding = (FindingSeverity::Warning, "snapshot_of_unusable_id", detail);
         return Ok(Some(kept_finding(finding, &kept.stream)));
     };
-    let folded = match repository.load_at_version(&id, kept.version).await {
+    let folded = match repository.load_at(&id, kept.version).await {
         Ok(folded) => folded,
         Err(LoadError::Store(error)) => return Err(error),
         // told of the events already

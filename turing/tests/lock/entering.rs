@@ -70,8 +70,8 @@ impl Losing {
                 let runs = Repository::<WorkflowRuns>::new(self.inner.clone());
                 let open = runs.load(&WORKFLOW).await.unwrap().state;
                 let run_id = open.open_run().unwrap().run_id;
-                let give_up = |runs: &WorkflowRuns| runs.fail(WORKFLOW, run_id, "abandoned");
-                runs.update(&WORKFLOW, give_up).await.unwrap();
+                let workflow = runs.by_id(&WORKFLOW);
+                workflow.decide(|runs| runs.fail(WORKFLOW, run_id, "abandoned")).await.unwrap();
             }
         }
     }

@@ -50,13 +50,16 @@ impl Scope {
                 IdOfOtherType { stream: self.named(&stream), wanted }
             }
             other @ (NoStreams
-            | MemberCount { .. }
             | EventIdTwice { .. }
             | TooManyEvents { .. }
             | TooLarge { .. }
             | EventType { .. }
             | Content { .. }
             | Key { .. }
+            | TimeAhead { .. }
+            | IfMatch { .. }
+            | DraftsMoved
+            | EventsAnswered
             | Stream(_)) => other,
         }
     }

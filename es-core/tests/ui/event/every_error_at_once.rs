@@ -10,7 +10,7 @@ enum PostingEvent {
 }
 
 // the uses of a refused enum give no errors of their own
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Posting;
 
 impl Aggregate for Posting {

@@ -78,7 +78,7 @@ async fn check<const REVISION: u32>(
     let accounts = Repository::<Account<REVISION>>::new(store).snapshot_every(0);
     for id in ["a", "A"] {
         for at in 0..=16 {
-            let loaded = accounts.load_at_version(&id.to_owned(), version(at)).await;
+            let loaded = accounts.load_at(id, version(at)).await;
             let loaded = loaded.unwrap_or_else(|error| panic!("loading failed: {error}"));
             let expected = folded::<REVISION>(id, at);
             assert_eq!(
@@ -87,7 +87,7 @@ async fn check<const REVISION: u32>(
             );
             assert_eq!(loaded.version, version(at.min(15)), "{id} after {at} events, {when}");
         }
-        let now = accounts.load(&id.to_owned()).await.map(|loaded| loaded.state);
+        let now = accounts.load(id).await.map(|loaded| loaded.state);
         assert_eq!(now.ok(), Some(folded(id, 15)), "{id} now, {when}");
     }
 }

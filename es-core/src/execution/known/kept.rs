@@ -3,17 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::check::Sampling;
-use super::load::{Loaded, load_stream};
+use super::{Known, load_stream};
 use crate::aggregate::Aggregate;
-use crate::envelope::EventReceipt;
 use crate::environment::{Runtime, within};
 use crate::limits::Limits;
 use crate::payload::{Payload, RoundTripError};
 use crate::read::{ReadStream, StreamPage};
+use crate::repository::Sampling;
 use crate::snapshot::{Snapshot, SnapshotAndTail, SnapshotQueue, SnapshotStore, Snapshotted};
 use crate::store::{Capabilities, EventStore};
-use crate::stream::StreamId;
 use crate::time_travel::differences;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
@@ -29,8 +27,8 @@ pub(crate) struct Snapshots<A> {
     fingerprint: Arc<str>,
     encode: fn(&A) -> Result<Payload, RoundTripError>,
     decode: fn(&Payload) -> Option<A>,
-    pub(super) sampling: Option<Sampling>,
-    pub(super) runtime: Arc<dyn Runtime>,
+    pub(crate) sampling: Option<Sampling>,
+    pub(crate) runtime: Arc<dyn Runtime>,
     pause: Pause,
 }
 
@@ -75,11 +73,10 @@ fn encoded<A: Snapshotted>(state: &A) -> Result<Payload, RoundTripError> {
     Ok(stored)
 }
 
-/// A kept state that fits.
+/// A kept state that fits; it need not be what replay gives.
 pub(super) struct Kept<A> {
-    pub(super) state: A,
-    /// As it was read; its state need not be what replay gives.
-    pub(super) snapshot: Snapshot,
+    pub(super) known: Known<A>,
+    pub(super) taken_at: Timestamp,
 }
 
 /// What a load begins with.
@@ -164,8 +161,12 @@ impl<A: Aggregate> Snapshots<A> {
             && *snapshot.schema == *self.fingerprint
             && !snapshot.version.is_empty()
             && snapshot.version <= read.to;
-        let state = fits.then(|| (self.decode)(&snapshot.state)).flatten()?;
-        Some(Kept { state, snapshot })
+        let state = Arc::new(fits.then(|| (self.decode)(&snapshot.state)).flatten()?);
+        let Snapshot { stream, version, last_event, taken_at, .. } = snapshot;
+        Some(Kept {
+            known: Known { stream, version, last_event: Some(last_event), state },
+            taken_at,
+        })
     }
 
     /// The kept state, or what replay gives instead if this is a load to be checked.
@@ -173,15 +174,16 @@ impl<A: Aggregate> Snapshots<A> {
         &self,
         events: &dyn EventStore,
         read: &ReadStream,
-        kept: Kept<A>,
-    ) -> Kept<A> {
+        kept: Known<A>,
+        taken_at: Timestamp,
+    ) -> Known<A> {
         let Some(sampling) = self.sampling.as_ref().filter(|sampling| sampling.is_due()) else {
             return kept;
         };
-        let (stream, version) = (&read.stream, kept.snapshot.version);
+        let (stream, version) = (&read.stream, kept.version);
         let whole = ReadStream::new(stream.clone()).to_version(version).limit(read.limit);
-        let replayed: Loaded<A> = match Box::pin(load_stream(events, None, whole)).await {
-            Ok(loaded) => loaded,
+        let replayed: Known<A> = match Box::pin(load_stream(events, None, None, whole)).await {
+            Ok(replayed) => replayed,
             Err(error) => {
                 tracing::warn!(%stream, %version, %error, "snapshot not checked");
                 return kept;
@@ -199,46 +201,35 @@ impl<A: Aggregate> Snapshots<A> {
         let paths: Vec<_> =
             differences(&theirs, &ours).into_iter().map(|difference| difference.path).collect();
         tracing::error!(%stream, %version, ?paths, "snapshot is not what its events say; replaced");
-        let snapshot = Snapshot { state: ours, ..kept.snapshot };
-        self.queue.offer(&self.runtime, snapshot.clone());
-        Kept { state: replayed.state, snapshot }
+        self.offer(&replayed, ours, taken_at);
+        replayed
     }
 
-    pub(super) async fn flush(&self) -> bool {
+    pub(crate) async fn flush(&self) -> bool {
         self.queue.flush(&*self.runtime).await
     }
 
-    /// Has the state kept if the stream went past a multiple of `every` since `before`; `last` is the
-    /// newest event in it.
-    pub(crate) fn keep(
-        &self,
-        stream: &StreamId,
-        before: StreamVersion,
-        last: &EventReceipt,
-        state: &A,
-        taken_at: Timestamp,
-    ) {
+    /// Has the state kept if the stream went past a multiple of `every` since `before`.
+    pub(crate) fn keep(&self, before: StreamVersion, known: &Known<A>, taken_at: Timestamp) {
         let step = |version: StreamVersion| version.as_u64().checked_div(self.every).unwrap_or(0);
-        if step(last.version) == step(before) || !self.queue.has_room() {
+        if step(known.version) == step(before) || !self.queue.has_room() {
             return;
         }
-        match (self.encode)(state) {
-            // a full queue costs a longer replay
-            Ok(state) => {
-                let snapshot = Snapshot {
-                    stream: stream.clone(),
-                    version: last.version,
-                    last_event: last.event_id,
-                    schema: self.fingerprint.to_string(),
-                    state,
-                    taken_at,
-                };
-                self.queue.offer(&self.runtime, snapshot);
-            }
+        match (self.encode)(&known.state) {
+            Ok(state) => self.offer(known, state, taken_at),
             Err(error) => {
-                let error: &(dyn std::error::Error + 'static) = &error;
+                let (stream, error) = (&known.stream, &error as &(dyn std::error::Error + 'static));
                 tracing::warn!(%stream, error, "state cannot be kept: it would not be read back");
             }
         }
+    }
+
+    fn offer(&self, known: &Known<A>, state: Payload, taken_at: Timestamp) {
+        let Some(last_event) = known.last_event else { return };
+        let (stream, version) = (known.stream.clone(), known.version);
+        let schema = self.fingerprint.to_string();
+        let snapshot = Snapshot { stream, version, last_event, schema, state, taken_at };
+        // a full queue costs a longer replay
+        self.queue.offer(&self.runtime, snapshot);
     }
 }

@@ -1,0 +1,27 @@
+//! Running decisions: load, decide, append, and again after a conflict.
+//!
+//! ```text
+//! members ─► known (snapshot + events) ─► drafts ─► decision ─► events ─► append ─► decided
+//!              ▲                                                            │
+//!              └──────── conflict: read what is new, decide again ◄─────────┘
+//! ```
+
+mod cache;
+mod decided;
+mod decision;
+mod draft;
+mod error;
+mod known;
+mod members;
+mod run;
+
+/// So many members are read side by side.
+const AT_ONCE: usize = 16;
+
+pub(crate) use cache::Cache;
+pub use decided::Decided;
+pub use decision::{Decision, transact};
+pub use draft::Draft;
+pub use error::{CommandError, EventError};
+pub(crate) use known::{Known, Snapshots, load_stream};
+pub use members::{Member, Members};

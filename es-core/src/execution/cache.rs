@@ -1,0 +1,68 @@
+//! Aggregates that were known lately, so that a load of one reads only what is new.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::known::Known;
+use crate::aggregate::Aggregate;
+use crate::stream::StreamId;
+
+/// So many aggregates; who was used least recently goes first.
+///
+/// It is only ever a beginning: what follows in the stream is read each time, so what other processes
+/// wrote is seen, and a state of another history is not used.
+pub(crate) struct Cache<A> {
+    capacity: usize,
+    entries: Mutex<Entries<A>>,
+}
+
+struct Entries<A> {
+    /// With the turn in which it was used last.
+    known: HashMap<StreamId, (u64, Known<A>)>,
+    /// The streams by these turns.
+    turns: BTreeMap<u64, StreamId>,
+    turn: u64,
+}
+
+impl<A: Aggregate> Cache<A> {
+    pub(crate) fn holding(capacity: usize) -> Self {
+        let (known, turns) = (HashMap::new(), BTreeMap::new());
+        Self { capacity, entries: Mutex::new(Entries { known, turns, turn: 0 }) }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries<A>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self, stream: &StreamId) -> Option<Known<A>> {
+        let mut entries = self.entries();
+        let known = entries.known.get(stream)?.1.clone();
+        entries.put(known.clone());
+        Some(known)
+    }
+
+    /// Keeps what is known in place of what was known before.
+    pub(crate) fn put(&self, known: &Known<A>) {
+        if known.version.is_empty() {
+            return;
+        }
+        let mut entries = self.entries();
+        entries.put(known.clone());
+        if entries.turns.len() > self.capacity
+            && let Some((_, stream)) = entries.turns.pop_first()
+        {
+            entries.known.remove(&stream);
+        }
+    }
+}
+
+impl<A> Entries<A> {
+    fn put(&mut self, known: Known<A>) {
+        self.turn += 1;
+        let stream = known.stream.clone();
+        self.turns.insert(self.turn, stream.clone());
+        if let Some((turn, _)) = self.known.insert(stream, (self.turn, known)) {
+            self.turns.remove(&turn);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A decision over one aggregate or several, and how it is sent.
+
+use std::fmt;
+use std::future::IntoFuture;
+
+use futures_util::future::BoxFuture;
+
+use super::decided::Decided;
+use super::error::CommandError;
+use super::members::Members;
+use crate::append::{IdempotencyKey, InvalidRequest};
+use crate::envelope::Cause;
+use crate::metadata::Metadata;
+use crate::repository::set_cause;
+use crate::retry::Retry;
+
+/// Decides over `members` together: the decision gets a [`Draft`](crate::Draft) for each, in the same
+/// shape, records events in them, sees what it has just recorded, and answers a value of its own.
+/// All of its events are written, or none.
+///
+/// Like any decision it is pure, and run again after a conflict. Only members that get events are
+/// written and so checked: one that was only looked at may have changed meanwhile. Members are of one
+/// store, and of different streams: two lines of an order with the same article are one member.
+///
+/// ```
+/// # use es_core::{Aggregate, Draft, Event, Repository, transact};
+/// # #[derive(Event)]
+/// # enum AccountEvent { MoneyDeposited { cents: u64 }, MoneyWithdrawn { cents: u64 } }
+/// # use AccountEvent::*;
+/// # #[derive(Clone, Default)]
+/// # struct Account { cents: u64 }
+/// # impl Aggregate for Account {
+/// #     const TYPE: &'static str = "account";
+/// #     type Id = String;
+/// #     type Event = AccountEvent;
+/// #     fn evolve(&mut self, event: &AccountEvent) {
+/// #         match event {
+/// #             MoneyDeposited { cents } => self.cents += cents,
+/// #             MoneyWithdrawn { cents } => self.cents -= cents,
+/// #         }
+/// #     }
+/// # }
+/// /// Both or neither; answers what is left.
+/// fn transfer(
+///     from: &mut Draft<Account>,
+///     to: &mut Draft<Account>,
+///     cents: u64,
+/// ) -> Result<u64, &'static str> {
+///     if from.cents < cents {
+///         return Err("there is not enough");
+///     }
+///     from.record(MoneyWithdrawn { cents });
+///     to.record(MoneyDeposited { cents });
+///     Ok(from.cents)
+/// }
+///
+/// # async fn example(accounts: Repository<Account>) -> Result<(), Box<dyn std::error::Error>> {
+/// let both = (accounts.by_id("anna"), accounts.by_id("ben"));
+/// let moved = transact(both, |(from, to)| transfer(from, to, 2_500))
+///     .idempotency_key("transfer/1")
+///     .await?;
+/// let (anna, ben) = moved.state;
+/// assert_eq!(moved.reply.unwrap_or(anna.cents), anna.cents); // `None` for a repeat
+/// # Ok(())
+/// # }
+/// ```
+pub fn transact<'d, M, T, R>(
+    members: M,
+    decision: impl Fn(&mut M::Drafts) -> Result<T, R> + Send + Sync + 'd,
+) -> Decision<'d, M, T, R>
+where
+    M: Members,
+    T: Send + 'static,
+    R: Send + 'd,
+{
+    Decision {
+        members,
+        decide: Box::new(decision),
+        key: None,
+        metadata: Metadata::default(),
+        retry: None,
+    }
+}
+
+type Decide<'d, M, T, R> =
+    Box<dyn Fn(&mut <M as Members>::Drafts) -> Result<T, R> + Send + Sync + 'd>;
+
+/// A decision over aggregates, which is executed by awaiting it:
+/// [`Member::decide`](crate::Member::decide) and [`transact`] make one.
+///
+/// It borrows no repository. To run one in a task of its own, spawn `decision.into_future()`.
+///
+/// # Cancellation
+///
+/// Dropping the future before it is done leaves the outcome unknown, as a lost answer does: with an
+/// idempotency key the same decision can be sent again.
+#[must_use = "a decision does nothing unless it is awaited"]
+pub struct Decision<'d, M: Members, T, R> {
+    pub(super) members: M,
+    pub(super) decide: Decide<'d, M, T, R>,
+    pub(super) key: Option<Result<IdempotencyKey, InvalidRequest>>,
+    pub(super) metadata: Metadata,
+    /// Else that of the first member's repository.
+    pub(super) retry: Option<Retry>,
+}
+
+impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
+    /// Names what is done, so that a repeat does nothing and is answered with the first result: its
+    /// events, and the states of now. The key is given as text, or made before.
+    ///
+    /// It is recorded under each stream that gets events, and looked up under each member's before
+    /// the decision is run. So the key alone says that it is the same command: another one on the
+    /// stream under a key that was used is answered with the first one's events, too. Make it of
+    /// what is done (`payment/p-17`, the id of a message) and never of when. A decision without
+    /// events records no key. A recorded append that touched streams of other aggregates is another
+    /// command, which is an error; one that touched some of these members only is taken for the same.
+    pub fn idempotency_key<K>(self, key: K) -> Self
+    where
+        K: TryInto<IdempotencyKey, Error: Into<InvalidRequest>>,
+    {
+        Self { key: Some(key.try_into().map_err(Into::into)), ..self }
+    }
+
+    /// Records `cause` as the cause of the events, and passes its correlation on.
+    ///
+    /// The cause is a [`RecordedEvent`](crate::RecordedEvent), or what [`Decided::cause`] answers.
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        set_cause(&mut self.metadata, cause.into());
+        self
+    }
+
+    /// Metadata for every event of this decision, where the event itself sets none; it stands before
+    /// that of the repositories.
+    ///
+    /// An event of which nobody says what it belongs to (neither itself nor the decision, repository or
+    /// cause) gets the `correlation_id` of the first event of all members; that one gets its own id.
+    ///
+    /// Fields that an earlier call set are kept if they are absent in `metadata`.
+    pub fn metadata(mut self, mut metadata: Metadata) -> Self {
+        metadata.fill_from(&self.metadata);
+        self.metadata = metadata;
+        self
+    }
+
+    /// How often it is tried again, in place of what the first member's repository says: after a
+    /// conflict, and after a failure that passes and certainly wrote nothing, such as a read that
+    /// failed.
+    ///
+    /// With an idempotency key this includes a lost answer: if none is found before all attempts are
+    /// used up, the answer is that the outcome is unknown.
+    pub fn retry(self, retry: Retry) -> Self {
+        Self { retry: Some(retry), ..self }
+    }
+}
+
+impl<'d, M: Members, T: Send + 'static, R: Send + 'd> IntoFuture for Decision<'d, M, T, R> {
+    type Output = Result<Decided<M, T>, CommandError<R>>;
+    type IntoFuture = BoxFuture<'d, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<M: Members, T, R> fmt::Debug for Decision<'_, M, T, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision").field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,245 @@
+//! Carrying a decision out, as often as it may be tried.
+
+use std::any::TypeId;
+
+use futures_util::future::{try_join, try_join_all};
+
+use super::AT_ONCE;
+use super::decided::Decided;
+use super::decision::Decision;
+use super::error::CommandError;
+use super::members::{Encoding, Finishing, First, Members, Naming, Seats, Wanted};
+use crate::append::{
+    AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
+};
+use crate::envelope::Cause;
+use crate::environment::Environment;
+use crate::error::StoreError;
+use crate::retry::Retry;
+
+/// What was decided, and is not written yet.
+struct Made<M: Members, T> {
+    events: M::Events,
+    reply: T,
+    cause: Option<Cause>,
+    /// `None` if there is nothing to write.
+    request: Option<AppendRequest>,
+}
+
+impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
+    pub(super) async fn run(self) -> Result<Decided<M, T>, CommandError<R>> {
+        let naming = self.named().map_err(CommandError::Invalid)?;
+        let environment = naming.environment();
+        let retry = self.retry.unwrap_or_else(|| naming.retry());
+        let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
+        let mut known = None;
+        let result = loop {
+            match self.attempt(&naming, &attempts, &mut known).await {
+                Err(error) => match attempts.next(error).await {
+                    Ok(()) => {}
+                    Err(last) => break Err(last),
+                },
+                done => break done,
+            }
+        };
+        attempts.judge(result)
+    }
+
+    /// The members by their names, if all that was said is something that can be asked for.
+    fn named(&self) -> Result<Naming, InvalidRequest> {
+        if M::is_event(TypeId::of::<T>()) {
+            return Err(InvalidRequest::EventsAnswered);
+        }
+        if let Some(Err(invalid)) = &self.key {
+            return Err(invalid.clone());
+        }
+        let mut naming = Naming::default();
+        self.members.name(&mut naming)?;
+        Ok(naming)
+    }
+
+    fn key(&self) -> Option<&IdempotencyKey> {
+        self.key.as_ref()?.as_ref().ok()
+    }
+
+    /// Carries the decision out once, or answers with what its key recorded; `known` is what an
+    /// attempt has loaded.
+    async fn attempt(
+        &self,
+        naming: &Naming,
+        attempts: &Attempts<'_>,
+        known: &mut Option<M::Known>,
+    ) -> Result<Decided<M, T>, CommandError<R>> {
+        if let Some(first) = self.look(naming, attempts, known).await? {
+            return self.repeated(known.as_ref(), first).await;
+        }
+        let done = self.decided(naming, attempts.environment, known).await;
+        if done.as_ref().is_err_and(CommandError::may_be_its_own_effect)
+            && let Some(first) = self.first_result(naming).await?
+        {
+            return self.repeated(known.as_ref(), first).await;
+        }
+        done
+    }
+
+    /// Loads the members, unless the key has recorded a result.
+    async fn look(
+        &self,
+        naming: &Naming,
+        attempts: &Attempts<'_>,
+        known: &mut Option<M::Known>,
+    ) -> Result<Option<Appended>, CommandError<R>> {
+        let loaded = if attempts.made == 0 {
+            // few are repeats, so both are asked for at once
+            let (first, loaded) = try_join(self.first_result(naming), self.load(None)).await?;
+            if first.is_some() {
+                return Ok(first);
+            }
+            loaded
+        } else {
+            let first = self.first_result(naming).await?;
+            if first.is_some() {
+                return Ok(first);
+            }
+            self.load(known.as_ref()).await?
+        };
+        *known = Some(loaded);
+        Ok(None)
+    }
+
+    async fn load(&self, before: Option<&M::Known>) -> Result<M::Known, CommandError<R>> {
+        Ok(self.members.load(before, Wanted::ToDecide).await?)
+    }
+
+    /// Decides, and appends.
+    async fn decided(
+        &self,
+        naming: &Naming,
+        environment: &Environment,
+        known: &mut Option<M::Known>,
+    ) -> Result<Decided<M, T>, CommandError<R>> {
+        let loaded = known.as_ref().expect("members are loaded before they are decided on");
+        let Made { events, reply, cause, request } = self.make(naming, environment, loaded).await?;
+        let appended = match (naming.store(), request) {
+            (Some(store), Some(request)) => match store.append(request).await {
+                Ok(appended) if appended.repeated => {
+                    return self.repeated(known.as_ref(), appended).await;
+                }
+                Ok(appended) => Some(appended),
+                Err(AppendError::Conflict(conflict)) => return Err(naming.conflict(conflict)),
+                Err(error) => return Err(error.into()),
+            },
+            _ => None,
+        };
+        let known = known.take().expect("it was there before the append");
+        let finishing = Finishing { appended: appended.as_ref() };
+        let (state, version) = self.members.finish(known, &events, &finishing);
+        Ok(Decided { state, version, events, reply: Some(reply), appended, cause })
+    }
+
+    /// Decides on what was loaded.
+    async fn make(
+        &self,
+        naming: &Naming,
+        environment: &Environment,
+        loaded: &M::Known,
+    ) -> Result<Made<M, T>, CommandError<R>> {
+        let mut seats = Seats::default();
+        let mut drafts = self.members.begin(loaded, &mut seats);
+        naming.check(&seats).map_err(CommandError::PreconditionFailed)?;
+        let reply = (self.decide)(&mut drafts).map_err(CommandError::Rejected)?;
+        let mut encoding = Encoding::new(&self.metadata, environment);
+        let events = self.members.encode(drafts, &mut encoding)?;
+        let (cause, lists) = (encoding.cause(), encoding.into_lists());
+        naming.check_absent::<R>(&lists).await?;
+        let request = naming.request(&seats, lists, self.key());
+        Ok(Made { events, reply, cause, request })
+    }
+
+    /// The answer to a repeat: the first result, its events, and the states as they are now.
+    async fn repeated(
+        &self,
+        known: Option<&M::Known>,
+        appended: Appended,
+    ) -> Result<Decided<M, T>, CommandError<R>> {
+        let now = self.members.load(known, Wanted::Now).await?;
+        let mut first = First { appended, cause: None };
+        let events = self.members.recorded(&mut first).await?;
+        let First { appended, cause } = first;
+        let (state, version) = self.members.finish(now, &events, &Finishing { appended: None });
+        Ok(Decided { state, version, events, reply: None, appended: Some(appended), cause })
+    }
+
+    /// What the key recorded under a member's stream, if there is a key and it did.
+    ///
+    /// A first request that touched other streams was another request.
+    async fn first_result(&self, naming: &Naming) -> Result<Option<Appended>, CommandError<R>> {
+        let (Some(key), Some(store)) = (self.key(), naming.store()) else {
+            return Ok(None);
+        };
+        for streams in naming.streams().chunks(AT_ONCE) {
+            let looks = streams.iter().map(|stream| store.find_append(stream, key));
+            let found = try_join_all(looks).await?;
+            let mut found = streams.iter().zip(found);
+            let Some((stream, first)) = found.find_map(|(stream, first)| Some((*stream, first?)))
+            else {
+                continue;
+            };
+            if first.streams.iter().all(|part| naming.has(&part.stream)) {
+                return Ok(Some(first));
+            }
+            return Err(CommandError::KeyReused {
+                key: key.clone(),
+                stream: stream.clone(),
+                difference: KeyDifference::Streams,
+            });
+        }
+        Ok(None)
+    }
+}
+
+/// The attempts of one decision, and what is known when it is given up.
+struct Attempts<'e> {
+    retry: Retry,
+    /// Under an idempotency key a lost answer can be asked for again.
+    is_keyed: bool,
+    environment: &'e Environment,
+    made: u32,
+    /// The first answer that was lost: from then on no failure is certain to have written nothing.
+    unknown: Option<StoreError>,
+}
+
+impl<'e> Attempts<'e> {
+    fn new(retry: Retry, is_keyed: bool, environment: &'e Environment) -> Self {
+        Self { retry, is_keyed, environment, made: 0, unknown: None }
+    }
+
+    /// Waits before the next attempt if `error` allows one and one is left; else gives the error
+    /// back.
+    async fn next<R>(&mut self, error: CommandError<R>) -> Result<(), CommandError<R>> {
+        // what was read or certainly not written can be tried again without a key, too
+        let again = error.is_transient() || self.is_keyed && error.is_outcome_unknown();
+        if !again || self.made >= self.retry.retries {
+            return Err(error);
+        }
+        if let CommandError::Store(error) = error
+            && error.is_outcome_unknown()
+        {
+            self.unknown.get_or_insert(error);
+        }
+        self.made += 1;
+        let delay = self.retry.delay(self.made, self.environment.jitter.fraction());
+        if !delay.is_zero() {
+            self.environment.runtime.sleep(delay).await;
+        }
+        Ok(())
+    }
+
+    /// The result, where a failure of the store after a lost answer is that lost answer still.
+    fn judge<T, R>(self, result: Result<T, CommandError<R>>) -> Result<T, CommandError<R>> {
+        match (result, self.unknown) {
+            (Err(CommandError::Store(_)), Some(unknown)) => Err(CommandError::Store(unknown)),
+            (result, _) => result,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+#[path = "shop/mod.rs"]
+mod shop;
+use shop::*;
+
+fn decision(orders: Repository<Order>, id: &OrderId) {
+    let _ = orders.by_id(id).decide(|order| order.pay(1)).idempotency_key(7);
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+#[path = "shop/mod.rs"]
+mod shop;
+use shop::*;
+
+fn decision(orders: Repository<Order>, id: &OrderId) {
+    let _ = orders.by_id(id).decide(|_| Ok(OrderPaid { cents: 1 }));
+}
+
+fn main() {}
