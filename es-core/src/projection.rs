@@ -95,7 +95,7 @@ mod worker;
 pub use crate::envelope::EventReference;
 pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
-pub use definition::Definition;
+pub use definition::{Definition, RawKeying};
 pub use error::{ApplyError, SinkError};
 pub use health::{Blocker, Health, HealthState, Lag, LogBlockers, health};
 pub use history::{check_active_model, check_history};
@@ -209,6 +209,19 @@ pub enum Keying<P> {
     /// parked, all that follow it in its stream wait behind it, but events of other streams go on,
     /// whichever rows they share with it.
     Across(fn(&P, &RecordedEvent) -> Result<Vec<String>, ApplyError>),
+}
+
+impl<P: Projection> Keying<P> {
+    /// The keying without its type.
+    fn raw(self, projection: &Arc<P>) -> RawKeying {
+        match self {
+            Self::Stream => RawKeying::Streams,
+            Self::Across(keys) => {
+                let projection = projection.clone();
+                RawKeying::Across(Arc::new(move |event: &RecordedEvent| keys(&projection, event)))
+            }
+        }
+    }
 }
 
 /// How the events of a projection may be divided among workers of a rebuild.

@@ -8,7 +8,10 @@ use crate::envelope::RecordedEvent;
 use crate::payload::Payload;
 use crate::read::EventFilter;
 
-use super::fold::{Fold, Typed, check_key, guarded};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::fold::{Fold, Row, Typed, check_key, guarded};
 use super::worker::chain;
 use super::{ApplyError, Keying, Projection, RowChange, SinkError, Slicing};
 
@@ -32,6 +35,28 @@ pub(super) enum Kind {
     Fold(Arc<dyn Fold>),
     /// The sink calls its handler; the function tells the key that an event is parked under.
     Handler(Arc<KeyOf>),
+}
+
+/// Which rows an event concerns, by their keys as texts.
+#[derive(Clone)]
+pub enum RawKeying {
+    /// The row of its stream, under the stream's name. A rebuild may divide the work by streams.
+    Streams,
+    /// The rows that the function names, which events of other streams may concern as well. A rebuild
+    /// has one slice.
+    Across(Arc<KeysOf>),
+}
+
+/// Tells the keys of the rows that an event concerns.
+type KeysOf = dyn Fn(&RecordedEvent) -> Result<Vec<String>, ApplyError> + Send + Sync;
+
+impl fmt::Debug for RawKeying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Streams => "Streams",
+            Self::Across(_) => "Across",
+        })
+    }
 }
 
 type KeyOf = dyn Fn(&RecordedEvent) -> Result<String, ApplyError> + Send + Sync;
@@ -69,16 +94,57 @@ impl Definition {
             Err(error) => (EventFilter::all(), Keying::Stream, Some(chain(&*error).into())),
         };
         let fingerprint = fingerprint(P::NAME, P::VERSION, Some(P::ROW_REVISION), &selection);
+        let projection = Arc::new(projection);
+        let keying = keying.raw(&projection);
+        let evolve = move |key: &str, row: Option<P::Row>, event: &RecordedEvent| {
+            projection.apply(key, row, event)
+        };
+        let definition = Self::folding(P::NAME, fingerprint, selection, keying, evolve);
+        Self { problem, ..definition }
+    }
+
+    /// The definition of rows by functions over events as they are recorded, for tools and suites; in
+    /// code that stays, a [`Projection`] says more and has less to be done.
+    ///
+    /// `evolve` answers the row under a key after an event, and what a function holds is in no
+    /// fingerprint: `version` is to be raised with the meaning of either.
+    pub fn rows<R>(
+        name: &str,
+        version: u32,
+        selection: EventFilter,
+        keying: RawKeying,
+        evolve: impl Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, ApplyError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self
+    where
+        R: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let fingerprint = fingerprint(name, version, Some(1), &selection);
+        Self::folding(name, fingerprint, selection, keying, evolve)
+    }
+
+    fn folding<R: Row>(
+        name: &str,
+        fingerprint: String,
+        selection: EventFilter,
+        keying: RawKeying,
+        evolve: impl Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, ApplyError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
         Self {
-            name: P::NAME.into(),
+            name: name.into(),
             fingerprint: fingerprint.into(),
             selection: Arc::new(selection),
             slicing: match keying {
-                Keying::Stream => Slicing::ByStream,
-                Keying::Across(_) => Slicing::Whole,
+                RawKeying::Streams => Slicing::ByStream,
+                RawKeying::Across(_) => Slicing::Whole,
             },
-            problem,
-            kind: Kind::Fold(Arc::new(Typed::new(projection, keying))),
+            problem: None,
+            kind: Kind::Fold(Arc::new(Typed::new(keying, evolve))),
         }
     }
 

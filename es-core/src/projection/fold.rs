@@ -9,9 +9,12 @@ use crate::envelope::RecordedEvent;
 use crate::limits::Limits;
 use crate::payload::Payload;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::error::OddRow;
 use super::worker::chain;
-use super::{ApplyError, Keying, Projection, RowChange};
+use super::{ApplyError, RawKeying, RowChange};
 
 /// What became of the events of one key.
 pub(super) struct Folded {
@@ -21,7 +24,7 @@ pub(super) struct Folded {
     pub(super) failed: Option<(usize, ApplyError)>,
 }
 
-/// A [`Projection`] over JSON rows.
+/// What becomes of JSON rows, whatever they are made of.
 pub(super) trait Fold: Send + Sync {
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError>;
 
@@ -56,22 +59,37 @@ pub(super) trait OpenRows: Send + Sync {
     fn clear(&mut self);
 }
 
-/// A projection with its keying, which was asked for once.
-pub(super) struct Typed<P> {
-    projection: P,
-    keying: Keying<P>,
+/// A row of a model.
+pub(super) trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<R: Serialize + DeserializeOwned + Send + Sync + 'static> Row for R {}
+
+/// The row under a key after an event.
+type Evolve<R> =
+    dyn Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, ApplyError> + Send + Sync;
+
+/// A fold over rows of one type.
+pub(super) struct Typed<R> {
+    keying: RawKeying,
+    evolve: Box<Evolve<R>>,
 }
 
-impl<P: Projection> Typed<P> {
-    pub(super) fn new(projection: P, keying: Keying<P>) -> Self {
-        Self { projection, keying }
+impl<R: Row> Typed<R> {
+    pub(super) fn new(
+        keying: RawKeying,
+        evolve: impl Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, ApplyError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self { keying, evolve: Box::new(evolve) }
     }
 }
 
-/// The open rows of a projection.
-struct TypedRows<P: Projection> {
-    projection: Arc<Typed<P>>,
-    rows: HashMap<String, OpenRow<P::Row>>,
+/// The open rows of a model.
+struct TypedRows<R> {
+    fold: Arc<Typed<R>>,
+    rows: HashMap<String, OpenRow<R>>,
     bytes: usize,
 }
 
@@ -87,7 +105,7 @@ fn size(stored: Option<&Payload>) -> usize {
     stored.map_or(0, |row| row.as_str().len())
 }
 
-impl<P: Projection> OpenRows for TypedRows<P> {
+impl<R: Row> OpenRows for TypedRows<R> {
     fn len(&self) -> usize {
         self.rows.len()
     }
@@ -101,7 +119,7 @@ impl<P: Projection> OpenRows for TypedRows<P> {
     }
 
     fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError> {
-        let row = guarded(|| Typed::<P>::decoded(stored.as_ref()))?;
+        let row = guarded(|| Typed::<R>::decoded(stored.as_ref()))?;
         self.bytes += size(stored.as_ref());
         self.rows.insert(key, OpenRow { row, stored, new: None });
         Ok(())
@@ -110,7 +128,7 @@ impl<P: Projection> OpenRows for TypedRows<P> {
     fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError> {
         let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
         let bytes = if open.new.is_some() { 0 } else { size(open.stored.as_ref()) };
-        let (new, row) = self.projection.applied(key, open.row.take(), event)?;
+        let (new, row) = self.fold.applied(key, open.row.take(), event)?;
         (open.row, open.new) = (row, Some(new));
         Ok(bytes)
     }
@@ -136,10 +154,10 @@ impl<P: Projection> OpenRows for TypedRows<P> {
 }
 
 /// A row as it is stored, and as it is read back.
-type Row<P> = (Option<Payload>, Option<<P as Projection>::Row>);
+type Applied<R> = (Option<Payload>, Option<R>);
 
-impl<P: Projection> Typed<P> {
-    fn decoded(row: Option<&Payload>) -> Result<Option<P::Row>, ApplyError> {
+impl<R: Row> Typed<R> {
+    fn decoded(row: Option<&Payload>) -> Result<Option<R>, ApplyError> {
         Ok(row.map(Payload::decode).transpose()?)
     }
 
@@ -150,11 +168,11 @@ impl<P: Projection> Typed<P> {
     pub(super) fn applied(
         &self,
         key: &str,
-        row: Option<P::Row>,
+        row: Option<R>,
         event: &RecordedEvent,
-    ) -> Result<Row<P>, ApplyError> {
+    ) -> Result<Applied<R>, ApplyError> {
         guarded(|| {
-            let Some(row) = self.projection.apply(key, row, event)? else {
+            let Some(row) = (self.evolve)(key, row, event)? else {
                 return Ok((None, None));
             };
             let (stored, row) = Payload::round_trip(&row, Limits::STATE_BYTES).map_err(|error| {
@@ -169,15 +187,15 @@ impl<P: Projection> Typed<P> {
     }
 }
 
-impl<P: Projection> Fold for Typed<P> {
+impl<R: Row> Fold for Typed<R> {
     fn open_rows(self: Arc<Self>) -> Box<dyn OpenRows> {
-        Box::new(TypedRows { projection: self, rows: HashMap::new(), bytes: 0 })
+        Box::new(TypedRows { fold: self, rows: HashMap::new(), bytes: 0 })
     }
 
     fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let mut keys = match self.keying {
-            Keying::Stream => return Ok(vec![event.stream.to_string()]),
-            Keying::Across(keys) => guarded(|| keys(&self.projection, event))?,
+        let mut keys = match &self.keying {
+            RawKeying::Streams => return Ok(vec![event.stream.to_string()]),
+            RawKeying::Across(keys) => guarded(|| keys(event))?,
         };
         keys.sort_unstable();
         keys.dedup();

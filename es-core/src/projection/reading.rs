@@ -1,6 +1,7 @@
 //! Reading models, and waiting for them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
@@ -204,7 +205,10 @@ pub async fn live<P: Projection>(
             let (projection, reason) = (P::NAME.to_owned(), chain(&*error));
             LiveError::Unusable { projection, reason }
         })?;
-    let fold = Typed::new(projection, keying);
+    let projection = Arc::new(projection);
+    let fold = Typed::new(keying.raw(&projection), move |key, row, event| {
+        projection.apply(key, row, event)
+    });
     let failed = |event: &RecordedEvent, key: &str, source| LiveError::Apply {
         projection: P::NAME,
         position: event.position,

@@ -1,8 +1,8 @@
 //! Rows of models that somebody, or another program, changed.
 
 use es_core::projection::{
-    ApplyError, Batch, Content, FailurePolicy, Lease, ListParked, Projection, ProjectionSink,
-    Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind, read_row,
+    ApplyError, Batch, Content, Definition, FailurePolicy, Lease, ListParked, Projection,
+    ProjectionSink, Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind, read_row,
 };
 use es_core::{EventFilter, Payload, RecordedEvent};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -46,14 +46,14 @@ async fn waiting(sink: &Sink, projection: &str, key: &str) -> Vec<String> {
     waiting.expect("the model is there").into_iter().map(|entry| entry.reason).collect()
 }
 
-fn parking(store: &Store, sink: &Sink, projection: impl Projection) -> Runner {
+fn parking(store: &Store, sink: &Sink, projection: impl Into<Definition>) -> Runner {
     runner(store, sink, "one").projection_with(projection, FailurePolicy::park_key())
 }
 
 pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=2).await;
-    let mut healthy = runner(&store, &sink, "one").projection(Seen::new());
+    let mut healthy = runner(&store, &sink, "one").projection(Seen::model());
     caught_up(&mut healthy).await;
     healthy.release().await;
     for (odd, number) in ODD.into_iter().zip(3..) {
@@ -61,13 +61,13 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
             continue;
         }
         assert_eq!(model(&sink, "seen", Slot::Active).await.len(), 2, "all rows are listed");
-        let well = read_row::<Seen>(with_models(&store, &sink), "account/2").await;
+        let well = row(&sink, "seen", "account/2").await;
         assert!(matches!(well, Ok(Some(_))), "the other row is read: {well:?}");
-        let told = read_row::<Seen>(with_models(&store, &sink), "account/1").await;
+        let told = row(&sink, "seen", "account/1").await;
         assert!(told.is_err(), "{odd} is no row, but: {told:?}");
 
         accounts_paid(&store, &["1", "2"], number..=number).await;
-        let mut stopping = runner(&store, &sink, "one").projection(Seen::new());
+        let mut stopping = runner(&store, &sink, "one").projection(Seen::model());
         let error = soon("it stops", stopping.catch_up()).await.expect_err("a row is odd");
         match &error.stopped[0].cause {
             StopCause::Row { key, .. } => assert_eq!(key, "account/1"),
@@ -79,28 +79,25 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
         let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
         assert_eq!(trouble.kind(), TroubleKind::Row, "{trouble:?}");
 
-        let mut parking = parking(&store, &sink, Seen::new());
+        let mut parking = parking(&store, &sink, Seen::model());
         caught_up(&mut parking).await;
         parking.release().await;
-        let (seen, live) = (
-            read_row::<Seen>(with_models(&store, &sink), "account/2").await,
-            lives(&store, Seen::new()),
-        );
+        let (seen, live) = (row(&sink, "seen", "account/2").await, lives(&store, Seen::model()));
         assert_eq!(seen.ok().flatten().as_ref(), live.await.get("account/2"), "others go on");
         let reasons = waiting(&sink, "seen", "account/1").await;
         assert!(reasons[0].contains("row `account/1`"), "{reasons:?}");
 
-        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new());
+        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::model());
         let rebuilt = soon("a rebuild ends", rebuild.run()).await;
         assert!(rebuilt.is_ok(), "{rebuilt:?}");
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
         assert!(waiting(&sink, "seen", "account/1").await.is_empty(), "nothing waits any more");
     }
 }
 
 pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let kept = fixture.keep_inline(Seen::new().into()).await;
+    let kept = fixture.keep_inline(Seen::model()).await;
     assert!(kept.is_ok(), "{kept:?}");
     let mut number = 1;
     for odd in ODD {
@@ -114,11 +111,11 @@ pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture)
         let told = chain(&refused.expect_err("a row is odd"));
         assert!(told.contains("row `account/1`") && told.contains("rebuild"), "{told}");
         accepted(&store, request("2", number + 1)).await;
-        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new());
+        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::model());
         let rebuilt = soon("a rebuild ends", rebuild.run()).await;
         assert!(rebuilt.is_ok(), "{rebuilt:?}");
         accepted(&store, request("1", number + 2)).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
         number += 3;
     }
 }

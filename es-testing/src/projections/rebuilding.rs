@@ -25,7 +25,7 @@ use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 use crate::wrapper::{Wrapped, Wrapper};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
-    Rebuild::new(with_models(store, sink), Doubled)
+    Rebuild::new(with_models(store, sink), Doubled::model())
         .slices(3)
         .batches(BatchLimit::events(4))
         .holder("rebuild")
@@ -44,7 +44,7 @@ async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2", "3", "4", "5", "6", "7"], 1..=6).await;
     append(&store, &typed_stream("audit", "1"), ANY, events(1..=9)).await;
-    let mut runner = runner(&store, &sink, "one").projection(Seen::new());
+    let mut runner = runner(&store, &sink, "one").projection(Seen::model());
     caught_up(&mut runner).await;
     runner.release().await;
     (store, sink)
@@ -71,7 +71,7 @@ impl Runtime for Alone {
 pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
     rebuilt(rebuild_of(&store, &sink)).await;
-    let live = lives(&store, Doubled).await;
+    let live = lives(&store, Doubled::model()).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
     // with tasks of its own and without, over the same code, and in one slice
     for slices in [1, 2, 5] {
@@ -83,18 +83,21 @@ pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixt
     }
     // and the new code goes on with it
     accounts_paid(&store, &["1", "9"], 7..=8).await;
-    let mut runner = runner(&store, &sink, "one").projection(Doubled);
+    let mut runner = runner(&store, &sink, "one").projection(Doubled::model());
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
     // one that cannot be divided, and that never ran
-    let crossing = Rebuild::new(with_models(&store, &sink), Crossing).slices(4);
+    let crossing = Rebuild::new(with_models(&store, &sink), Crossing::model()).slices(4);
     rebuilt(crossing.batches(BatchLimit::events(3))).await;
-    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing::model()).await
+    );
 }
 
 pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let live = lives(&store, Doubled).await;
+    let live = lives(&store, Doubled::model()).await;
     let mut at = 0;
     loop {
         let mut ended = 0;
@@ -116,7 +119,7 @@ pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixt
 
 pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let old = runner(&store, &sink, "old").projection(Seen::new());
+    let old = runner(&store, &sink, "old").projection(Seen::model());
     let handle = old.handle();
     let is_over = Arc::new(AtomicBool::new(false));
     let runner: BoxFuture<'static, ()> = Box::pin(async move {
@@ -149,9 +152,9 @@ pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture
     };
     together("a rebuild ends while others write", [runner, writer, rebuild]).await;
     handle.stop();
-    let mut new = super::models::runner(&store, &sink, "new").projection(Doubled);
+    let mut new = super::models::runner(&store, &sink, "new").projection(Doubled::model());
     caught_up(&mut new).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 /// A sink whose active model is moved on just before the first two switches.
@@ -181,14 +184,14 @@ impl SinkWrapper for Overtaken {
 
 pub(super) async fn a_switch_catches_up_with_who_moved_on(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let active = runner(&store, &sink, "one").projection(Seen::new());
+    let active = runner(&store, &sink, "one").projection(Seen::model());
     let overtaken: Sink = Arc::new(WrappedSink(Overtaken {
         inner: sink.clone(),
         store: store.clone(),
         active: tokio::sync::Mutex::new((0, active)),
     }));
     rebuilt(rebuild_of(&store, &overtaken)).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn ProjectionFixture) {
@@ -216,7 +219,7 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
     assert!(switched.is_ok(), "nothing keeps it from switching: {switched:?}");
     assert_eq!(
         stored(&sink, "seen", Slot::Active).await,
-        lives(&store, Doubled).await,
+        lives(&store, Doubled::model()).await,
         "what was appended since is in it"
     );
     let gone = differences(with_models(&store, &sink), "seen").try_collect::<Vec<_>>().await;
@@ -246,8 +249,11 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
-    let rebuild =
-        || Rebuild::new(with_models(&store, &sink), Seen(bad.clone())).slices(2).holder("rebuild");
+    let rebuild = || {
+        Rebuild::new(with_models(&store, &sink), Seen::failing(bad.clone()))
+            .slices(2)
+            .holder("rebuild")
+    };
     match soon("a rebuild stops", rebuild().run()).await {
         Err(RebuildError::Stopped { projection, cause }) => {
             assert_eq!((projection.as_str(), cause.kind()), ("seen", TroubleKind::Poison));
@@ -263,9 +269,9 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     bad.heal();
     let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
     assert!(retry.is_ok(), "what was parked in the shadow is parked: {retry:?}");
-    let mut runner = runner(&store, &sink, "one").projection(Seen(bad));
+    let mut runner = runner(&store, &sink, "one").projection(Seen::failing(bad));
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
 
 /// A store into which an empty backup was restored.
@@ -305,15 +311,15 @@ pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFi
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     left.release().await;
     let emptied: Store = Arc::new(Wrapped(Emptied(store.clone())));
-    let mut diverged = runner(&emptied, &sink, "one").projection(Seen::new());
+    let mut diverged = runner(&emptied, &sink, "one").projection(Seen::model());
     let error = diverged.catch_up().await.expect_err("the model is of another history");
     assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Diverged, "{error}");
     // the cure that it names, by the same code and by other code
     rebuilt(rebuild_of(&emptied, &sink)).await;
     assert!(stored(&sink, "seen", Slot::Active).await.is_empty(), "there are no events");
-    caught_up(&mut runner(&emptied, &sink, "one").projection(Doubled)).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Doubled)).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    caught_up(&mut runner(&emptied, &sink, "one").projection(Doubled::model())).await;
+    caught_up(&mut runner(&store, &sink, "one").projection(Doubled::model())).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn ProjectionFixture) {
@@ -329,7 +335,7 @@ pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn Projectio
     faults.fail(SinkCall::Switch, 2, StoreErrorKind::Busy);
     // at once, under another name
     rebuilt(rebuild().holder("another")).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 pub(super) async fn its_progress_is_told(fixture: &dyn ProjectionFixture) {
