@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::position::Position;
 
+/// Whatever went wrong in code of the domain, such as with an event that a projection cannot take.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A failure of the store itself: what it means, what the store was doing, and the cause.
 ///
 /// Cheap to clone, because one failed commit can be the answer to many callers.

@@ -81,7 +81,7 @@ pub use envelope::{
     Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
 };
 pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
-pub use error::{StoreError, StoreErrorKind};
+pub use error::{BoxError, StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use ext::EventStoreExt;
 pub use limits::Limits;

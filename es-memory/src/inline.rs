@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
     check_active_model,
 };
-use es_core::{AppendError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
+use es_core::{AppendError, BoxError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
 use futures_util::FutureExt;
 
 use crate::projections::Projections;
@@ -121,7 +121,7 @@ impl Projections {
         definition: &Definition,
         lease: &Lease,
         events: &[RecordedEvent],
-    ) -> Result<Batch, ApplyError> {
+    ) -> Result<Batch, BoxError> {
         let from = lease.checkpoints[0].clone();
         let to = events.last().map_or_else(|| from.clone(), Checkpoint::at);
         let selected = events.iter().filter(|event| definition.selection().accepts(event));
@@ -146,7 +146,7 @@ impl Projections {
         &mut self,
         lease: &Lease,
         events: &[RecordedEvent],
-    ) -> Result<Vec<RowChange>, ApplyError> {
+    ) -> Result<Vec<RowChange>, BoxError> {
         let projection = &lease.projection;
         let handler = self.handlers.get(projection).cloned();
         let handler =
@@ -170,7 +170,7 @@ impl Projections {
         lease: &mut Lease,
         events: &[RecordedEvent],
         now: Timestamp,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         let batch = self.batch(definition, lease, events)?;
         self.commit(lease, &batch, now)?;
         lease.checkpoints[0] = batch.to;
@@ -178,14 +178,14 @@ impl Projections {
     }
 }
 
-fn failed(definition: &Definition, error: ApplyError) -> SinkError {
+fn failed(definition: &Definition, error: BoxError) -> SinkError {
     let message = format!("inline projection `{}` cannot take an event", definition.name());
     StoreError::new(StoreErrorKind::Other, message).caused_by(Cause(error)).into()
 }
 
 /// What a projection said, as an error of its own.
 #[derive(Debug)]
-struct Cause(ApplyError);
+struct Cause(BoxError);
 
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

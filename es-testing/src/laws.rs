@@ -63,7 +63,7 @@ pub use self::events::{
     decode_never_panics, events_are_storable, events_round_trip, every_kind_is_generated,
     kinds_are_distinct,
 };
-pub use self::rows::rows_round_trip;
+pub use self::rows::{in_streams_of, rows_round_trip};
 pub use self::series::{decided_history, series, series_given};
 #[doc(hidden)]
 pub use self::stack::__on_a_large_stack;

@@ -9,6 +9,7 @@ mod fixture;
 pub mod old_store;
 pub mod projections;
 pub mod raw_rows;
+mod recorded;
 mod runtime;
 pub mod saboteur;
 mod sink_wrapper;

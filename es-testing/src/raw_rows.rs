@@ -154,7 +154,7 @@ pub async fn check_readers(
     assert!(tailed.iter().all(Result::is_ok));
 
     // the first event that cannot be taken stops it, by name
-    let mut runner = Runner::new(&store).projection(readable());
+    let mut runner = Runner::new(&store).definition(readable());
     let stopped = runner.catch_up().await;
     runner.release().await;
     let is_odd = |event: &RecordedEvent| event.payload.decode::<Value>().is_err();
@@ -162,7 +162,8 @@ pub async fn check_readers(
         let error = stopped.expect_err("it stops at an odd event").to_string();
         assert!(error.contains(&odd.position.to_string()), "{error}");
     }
-    let mut runner = Runner::new(&store).projection_with(readable(), FailurePolicy::park_key());
+    let parking = readable().on_failure(FailurePolicy::park_key());
+    let mut runner = Runner::new(&store).definition(parking.clone());
     runner.catch_up().await.expect("odd events are parked");
     runner.release().await;
     let count = u64::try_from(good.len()).expect("a number of events");
@@ -174,8 +175,7 @@ pub async fn check_readers(
         row.map(|row| row.value.decode::<u64>().expect("it is a number"))
     };
     assert_eq!(row().await, Some(count));
-    let rebuild = Rebuild::new(&store, readable());
-    rebuild.policy(FailurePolicy::park_key()).run().await.expect("it is rebuilt");
+    Rebuild::definition(&store, parking).run().await.expect("it is rebuilt");
     assert_eq!(row().await, Some(count));
     let parked = models.parked("readable", Slot::Active, &ListParked::default()).await;
     let parked = parked.expect("they are listed");

@@ -1,7 +1,6 @@
 //! Reading models, and waiting for them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
@@ -10,13 +9,14 @@ use futures_util::stream::try_unfold;
 
 use crate::envelope::RecordedEvent;
 use crate::environment::{Runtime, SystemRuntime, within};
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::{BoxError, StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::read::ReadLog;
 use crate::store::Store;
 
 use super::error::OddRow;
-use super::fold::{Fold, Typed, guarded, unkeyed};
+use super::fold::{Fold, guarded, unkeyed};
+use super::typed::Asked;
 use super::worker::chain;
 use super::{Definition, ModelRow, Projection, ProjectionSink, SinkError, Slot, Trouble, models};
 
@@ -29,14 +29,14 @@ use super::{Definition, ModelRow, Projection, ProjectionSink, SinkError, Slot, T
 pub async fn read_row<P: Projection>(
     store: impl Into<Store>,
     key: &str,
-) -> Result<Option<P::Row>, SinkError> {
+) -> Result<Option<P>, SinkError> {
     let store = store.into();
     let rows = models(&store, P::NAME)?.load(P::NAME, Slot::Active, &[key.to_owned()]).await?;
     let row = rows.into_iter().find(|row| row.key == key);
     row.map(|row| decoded::<P>(&row)).transpose()
 }
 
-fn decoded<P: Projection>(row: &ModelRow) -> Result<P::Row, SinkError> {
+fn decoded<P: Projection>(row: &ModelRow) -> Result<P, SinkError> {
     guarded(|| Ok(row.value.decode()?)).map_err(|error| {
         let odd = OddRow::new(&row.key, &error);
         let message = format!("reading the model of projection `{}`", P::NAME);
@@ -196,19 +196,15 @@ async fn stopped(
 /// take.
 pub async fn live<P: Projection>(
     store: impl Into<Store>,
-    projection: P,
-) -> Result<BTreeMap<String, P::Row>, LiveError> {
+) -> Result<BTreeMap<String, P>, LiveError> {
     let store = store.into();
-    let mut rows: BTreeMap<String, P::Row> = BTreeMap::new();
-    let (selection, keying) = guarded(|| Ok((projection.selection(), projection.keying())))
-        .map_err(|error| {
-            let (projection, reason) = (P::NAME.to_owned(), chain(&*error));
-            LiveError::Unusable { projection, reason }
-        })?;
-    let projection = Arc::new(projection);
-    let fold = Typed::new(keying.raw(&projection), move |key, row, event| {
-        projection.apply(key, row, event)
-    });
+    let mut rows: BTreeMap<String, P> = BTreeMap::new();
+    let asked = Asked::<P>::ask().map_err(|error| {
+        let (projection, reason) = (P::NAME.to_owned(), chain(&*error));
+        LiveError::Unusable { projection, reason }
+    })?;
+    let selection = asked.selection.clone();
+    let fold = asked.fold();
     let failed = |event: &RecordedEvent, key: &str, source| LiveError::Apply {
         projection: P::NAME,
         position: event.position,
@@ -249,7 +245,7 @@ pub enum LiveError {
         key: String,
         /// Why not.
         #[source]
-        source: super::ApplyError,
+        source: BoxError,
     },
     /// The projection cannot be run as it is.
     #[error("projection `{projection}` cannot be run: {reason}")]

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
-use es_core::{Clock, EventStore, Payload, Position, RecordedEvent, Timestamp};
+use es_core::{BoxError, Clock, EventStore, Payload, Position, RecordedEvent, Timestamp};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
 use es_postgres::{ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
@@ -41,7 +41,7 @@ impl PostgresHandler for Effects {
         &self,
         model: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         let generation = model.generation();
         for event in events {
             let (stream, number) = self.0.effect(event)?;

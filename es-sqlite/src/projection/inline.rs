@@ -5,9 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
 };
-use es_core::{PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
+use es_core::{BoxError, PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
 use rusqlite::Connection;
 
 use super::handler::{self, Handlers};
@@ -153,7 +153,7 @@ fn take_page(
     batch.content = match definition.has_handler() {
         true => Content::Events(page.events),
         false => {
-            let failed = |error: ApplyError| failed(definition, error);
+            let failed = |error: BoxError| failed(definition, error);
             let rows = rows(connection, definition, &lease, &page.events).map_err(failed)?;
             Content::Rows(definition.changes(&page.events, &rows).map_err(failed)?)
         }
@@ -176,20 +176,20 @@ fn rows(
     definition: &Definition,
     lease: &Lease,
     events: &[es_core::RecordedEvent],
-) -> Result<HashMap<String, es_core::Payload>, ApplyError> {
+) -> Result<HashMap<String, es_core::Payload>, BoxError> {
     let keys = definition.keys_of(events)?;
     let rows = read::load(connection, definition.name(), lease.slot, keys)?;
     Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
 }
 
-fn failed(definition: &Definition, error: ApplyError) -> SinkError {
+fn failed(definition: &Definition, error: BoxError) -> SinkError {
     let text = format!("inline projection `{}` cannot take an event", definition.name());
     StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
 }
 
 /// What a projection said, as an error of its own.
 #[derive(Debug)]
-pub(crate) struct Cause(pub(crate) ApplyError);
+pub(crate) struct Cause(pub(crate) BoxError);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

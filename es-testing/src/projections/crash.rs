@@ -132,14 +132,14 @@ pub async fn project_until_killed(store: impl Into<Store>) {
         .holder(HOLDER)
         .lease(TIME_TO_LIVE)
         .batches(limit)
-        .projection(Tally::model())
-        .projection(handled());
+        .definition(Tally::model())
+        .definition(handled());
     let mut failures = 0;
     loop {
         let mut errors = Vec::new();
         errors.extend(runner.catch_up().await.err().map(|error| error.to_string()));
         for projection in [Tally::model(), handled()] {
-            let rebuild = Rebuild::new(&store, projection);
+            let rebuild = Rebuild::definition(&store, projection);
             let rebuild = rebuild.holder(HOLDER).lease(TIME_TO_LIVE).slices(3).batches(limit);
             errors.extend(rebuild.run().await.err().map(|error| error.to_string()));
         }

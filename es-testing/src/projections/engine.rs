@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{Slot, StopCause, TroubleKind, WaitError, wait_for};
+use es_core::projection::{
+    BatchLimit, FailurePolicy, Slot, StopCause, TroubleKind, WaitError, read_row, wait_for,
+};
 use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
 use super::cut::{Side, cut};
@@ -12,14 +14,13 @@ use super::parts::*;
 use super::{ProjectionFixture, SuiteHandler};
 use crate::fault::FaultStore;
 use crate::wrapper::{Wrapped, Wrapper};
-use es_core::projection::BatchLimit;
 
 pub(super) async fn every_event_has_its_effect_once(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let small = BatchLimit { rows: 2, ..BatchLimit::events(5) };
     let mut runner = runner(&store, &sink, "one")
-        .projection(Seen::model())
-        .projection(Crossing::model())
+        .definition(Seen::model())
+        .definition(Crossing::model())
         .batches(small);
     caught_up(&mut runner).await;
     for round in 0..5 {
@@ -48,19 +49,13 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
             accounts_paid(&store, &["1", "2"], at * 10..=at * 10 + 2).await;
             append(&store, &stream("p"), ANY, vec![typed_event(SuiteHandler::POISON, at)]).await;
             let cut_off = cut(&sink, at, side);
-            let mut first = runner(&store, &cut_off, "one")
-                .projection_with(
-                    Seen::failing(poison.clone()),
-                    es_core::projection::FailurePolicy::park_key(),
-                )
-                .batches(BatchLimit::events(2));
+            let model = || Seen::failing(poison.clone()).on_failure(FailurePolicy::park_key());
+            let mut first =
+                runner(&store, &cut_off, "one").definition(model()).batches(BatchLimit::events(2));
             // whether it notices depends on how many calls it makes
             let _ = soon("a runner that is cut off comes back", first.catch_up()).await;
             drop(first);
-            let mut second = runner(&store, &sink, "one").projection_with(
-                Seen::failing(poison.clone()),
-                es_core::projection::FailurePolicy::park_key(),
-            );
+            let mut second = runner(&store, &sink, "one").definition(model());
             caught_up(&mut second).await;
             let mut expected = lives(&store, Seen::model()).await;
             let waiting = expected.remove("account/p").map_or(0, |row| row.numbers.len());
@@ -74,15 +69,15 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
     poison.heal();
     let retry = sink.request_retry("seen", Slot::Active, "account/p").await;
     assert!(retry.is_ok(), "something waits: {retry:?}");
-    let mut last = runner(&store, &sink, "one").projection(Seen::failing(poison));
+    let mut last = runner(&store, &sink, "one").definition(Seen::failing(poison));
     caught_up(&mut last).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
 
 pub(super) async fn two_runners_double_nothing(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let mut first = runner(&store, &sink, "one").projection(Seen::model());
-    let mut second = runner(&store, &sink, "two").projection(Seen::model());
+    let mut first = runner(&store, &sink, "one").definition(Seen::model());
+    let mut second = runner(&store, &sink, "two").definition(Seen::model());
     accounts_paid(&store, &["1", "2"], 1..=3).await;
     caught_up(&mut first).await;
     match second.catch_up().await {
@@ -110,7 +105,7 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
     let faults = FaultStore::new(fixture.store());
     let (store, sink): (Store, _) = (Arc::new(faults.clone()), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=20).await;
-    let mut alone = runner(&store, &sink, "one").projection(Seen::model()).batches(few());
+    let mut alone = runner(&store, &sink, "one").definition(Seen::model()).batches(few());
     let reads = faults.reads();
     caught_up(&mut alone).await;
     let by_one = faults.reads() - reads;
@@ -119,8 +114,8 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
 
     // the second begins at the start, catches up by itself, and joins the first
     let mut both = runner(&store, &sink, "one")
-        .projection(Seen::model())
-        .projection(Crossing::model())
+        .definition(Seen::model())
+        .definition(Crossing::model())
         .batches(few());
     caught_up(&mut both).await;
     accounts_paid(&store, &["1", "2"], 21..=40).await;
@@ -142,17 +137,17 @@ pub(super) async fn who_is_behind_joins_without_overlap(fixture: &dyn Projection
     let (store, sink) = (fixture.store(), fixture.sink());
     // the page of the one that is behind ends within that of the other
     accounts_paid(&store, &["1", "2"], 1..=5).await;
-    let mut behind = runner(&store, &sink, "one").projection(Crossing::model());
+    let mut behind = runner(&store, &sink, "one").definition(Crossing::model());
     caught_up(&mut behind).await;
     behind.release().await;
     accounts_paid(&store, &["1", "2"], 6..=6).await;
-    let mut before = runner(&store, &sink, "one").projection(Seen::model());
+    let mut before = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut before).await;
     before.release().await;
     accounts_paid(&store, &["1", "2"], 7..=15).await;
     let mut both = runner(&store, &sink, "one")
-        .projection(Seen::model())
-        .projection(Crossing::model())
+        .definition(Seen::model())
+        .definition(Crossing::model())
         .batches(few());
     caught_up(&mut both).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
@@ -169,12 +164,12 @@ fn few() -> BatchLimit {
 pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=3).await;
-    let mut old = runner(&store, &sink, "one").projection(Seen::model());
+    let mut old = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut old).await;
     old.release().await;
     let before = stored(&sink, "seen", Slot::Active).await;
     let mut new =
-        runner(&store, &sink, "one").projection(Doubled::model()).projection(Crossing::model());
+        runner(&store, &sink, "one").definition(Doubled::model()).definition(Crossing::model());
     accounts_paid(&store, &["1"], 4..=5).await;
     let error = new.catch_up().await.expect_err("the model was built by other code");
     assert_eq!(error.stopped.len(), 1, "the others go on");
@@ -211,11 +206,11 @@ impl Wrapper for Restored {
 pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=3).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Seen::model())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Seen::model())).await;
     let before = stored(&sink, "seen", Slot::Active).await;
     let restored: Store = Arc::new(Wrapped(Restored(store.clone(), "account")));
     accounts_paid(&store, &["1"], 4..=4).await;
-    let mut runner = runner(&restored, &sink, "one").projection(Seen::model());
+    let mut runner = runner(&restored, &sink, "one").definition(Seen::model());
     let error = runner.catch_up().await.expect_err("the log is another one");
     let cause = &error.stopped[0].cause;
     assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
@@ -229,11 +224,11 @@ pub(super) async fn who_selected_nothing_notices_a_restored_log(fixture: &dyn Pr
         // it stands behind events that it did not select, and behind one of its own before these
         accounts_paid(&store, &["1"], 1..=before).await;
         append(&store, &typed_stream("audit", "1"), ANY, events(2..=9)).await;
-        let mut first = runner(&store, &sink, "one").projection(Seen::model());
+        let mut first = runner(&store, &sink, "one").definition(Seen::model());
         caught_up(&mut first).await;
         first.release().await;
         append(&store, &typed_stream("audit", "1"), ANY, events(10..=11)).await;
-        let mut second = runner(&restored, &sink, "one").projection(Seen::model());
+        let mut second = runner(&restored, &sink, "one").definition(Seen::model());
         let error = second.catch_up().await.expect_err("the log is another one");
         let cause = &error.stopped[0].cause;
         assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
@@ -247,7 +242,7 @@ pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixtur
     for read in 0..4 {
         faults.fail_read(faults.reads() + read, StoreErrorKind::Unavailable);
     }
-    let runner = runner(&store, &sink, "one").projection(Seen::model()).batches(few());
+    let runner = runner(&store, &sink, "one").definition(Seen::model()).batches(few());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let end = end_of_log(&fixture.store()).await;
@@ -265,7 +260,7 @@ pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixtur
 
 pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let runner = runner(&store, &sink, "one").projection(Seen::model());
+    let runner = runner(&store, &sink, "one").definition(Seen::model());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let definition = Seen::model();
@@ -276,7 +271,7 @@ pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
             wait_for(with_models(&store, &sink), &definition, place, Duration::from_secs(60));
         let reached = soon("the projection comes to what was appended", wait).await;
         assert!(reached.is_ok(), "waiting failed: {reached:?}");
-        let row = row(&sink, "seen", "account/1").await;
+        let row = read_row::<SeenRow>(with_models(&store, &sink), "account/1").await;
         let row = row.unwrap_or_else(|error| panic!("reading failed: {error}"));
         let last = row.and_then(|row| row.numbers.last().copied());
         assert_eq!(last, Some(number), "what was waited for is in the model");
@@ -299,7 +294,7 @@ pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
 pub(super) async fn a_wait_tells_how_far_it_is(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=2).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Seen::model())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Seen::model())).await;
     let before = end_of_log(&store).await;
     accounts_paid(&store, &["1"], 3..=3).await;
     let end = end_of_log(&store).await;

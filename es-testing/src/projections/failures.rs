@@ -28,7 +28,7 @@ async fn poisoned(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
 
 fn parking(store: &Store, sink: &Sink, poison: &Poison) -> Runner {
     runner(store, sink, "one")
-        .projection_with(Seen::failing(poison.clone()), FailurePolicy::park_key())
+        .definition(Seen::failing(poison.clone()).on_failure(FailurePolicy::park_key()))
 }
 
 async fn stops(runner: &mut Runner) -> String {
@@ -48,8 +48,8 @@ pub(super) async fn a_poison_event_stops_without_loss(fixture: &dyn ProjectionFi
     for limit in [BatchLimit::default(), SMALL, BatchLimit::events(1)] {
         let bad = Poison::refused(u32::MAX);
         let mut first = runner(&store, &sink, "one")
-            .projection(Seen::failing(bad))
-            .projection(Crossing::model())
+            .definition(Seen::failing(bad))
+            .definition(Crossing::model())
             .batches(limit);
         let reason = stops(&mut first).await;
         assert!(reason.contains("number 3 is poison"), "it says why: {reason}");
@@ -68,7 +68,7 @@ pub(super) async fn a_poison_event_stops_without_loss(fixture: &dyn ProjectionFi
         assert_eq!(crossing, lives(&store, Crossing::model()).await, "other projections go on");
         first.release().await;
     }
-    let mut fixed = runner(&store, &sink, "two").projection(Seen::model());
+    let mut fixed = runner(&store, &sink, "two").definition(Seen::model());
     caught_up(&mut fixed).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
@@ -77,7 +77,7 @@ pub(super) async fn a_panic_is_a_failure(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=2).await;
     append(&store, &stream("1"), ANY, vec![typed_event(PANIC, 3)]).await;
-    let mut first = runner(&store, &sink, "one").projection(Seen::model());
+    let mut first = runner(&store, &sink, "one").definition(Seen::model());
     let reason = stops(&mut first).await;
     assert!(reason.contains("this is how a bug looks"), "it says why: {reason}");
     let seen = stored(&sink, "seen", Slot::Active).await;
@@ -87,8 +87,8 @@ pub(super) async fn a_panic_is_a_failure(fixture: &dyn ProjectionFixture) {
 pub(super) async fn a_failure_is_tried_again(fixture: &dyn ProjectionFixture) {
     let (store, sink) = poisoned(fixture).await;
     let policy = FailurePolicy::stop().after(no_delay(3));
-    let mut passing =
-        runner(&store, &sink, "one").projection_with(Seen::failing(Poison::refused(3)), policy);
+    let mut passing = runner(&store, &sink, "one")
+        .definition(Seen::failing(Poison::refused(3)).on_failure(policy));
     caught_up(&mut passing).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 
@@ -96,7 +96,7 @@ pub(super) async fn a_failure_is_tried_again(fixture: &dyn ProjectionFixture) {
     passing.release().await;
     let policy = FailurePolicy::park_key().after(no_delay(2));
     let mut parking = runner(&store, &sink, "one")
-        .projection_with(Seen::failing(Poison::refused(u32::MAX)), policy);
+        .definition(Seen::failing(Poison::refused(u32::MAX)).on_failure(policy));
     caught_up(&mut parking).await;
     let entries = sink.parked("seen", Slot::Active, &ListParked::default()).await;
     let entries = entries.expect("the model is there");
@@ -169,9 +169,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), ANY, vec![older(1), oldest(2), older(3)]).await;
     append(&store, &stream("2"), ANY, vec![older(4)]).await;
-    let policy = FailurePolicy::park_key();
-    let mut before =
-        runner(&store, &sink, "one").projection_with(Payments::<Before>::new(), policy);
+    let mut before = runner(&store, &sink, "one").projection::<Payments<Before>>();
     caught_up(&mut before).await;
     let paid = stored(&sink, "payments", Slot::Active).await;
     assert_eq!(paid["account/1"], numbers_of(&[1]), "the key stands before the event");
@@ -179,7 +177,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     assert_eq!(number_of_waiting(&sink, "payments").await, 2);
     before.release().await;
 
-    let mut after = runner(&store, &sink, "two").projection_with(Payments::<After>::new(), policy);
+    let mut after = runner(&store, &sink, "two").projection::<Payments<After>>();
     caught_up(&mut after).await;
     assert_eq!(number_of_waiting(&sink, "payments").await, 2, "nobody asked");
     let retry = sink.request_retry("payments", Slot::Active, "account/1").await;
@@ -189,7 +187,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     assert_eq!(number_of_waiting(&sink, "payments").await, 0);
     let paid = stored(&sink, "payments", Slot::Active).await;
     assert_eq!(paid["account/1"], numbers_of(&[1, 2, 3, 5]), "what was parked is a reference");
-    assert_eq!(paid, lives(&store, Definition::of(Payments::<After>::new())).await);
+    assert_eq!(paid, lives(&store, Definition::of::<Payments<After>>()).await);
 }
 
 pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixture) {
@@ -209,7 +207,8 @@ pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixtur
     runner.release().await;
 
     // also in a model that is made anew, from the same or from other code
-    let rebuild = es_core::projection::Rebuild::new(with_models(&store, &sink), Seen::failing(bad));
+    let rebuild =
+        es_core::projection::Rebuild::definition(with_models(&store, &sink), Seen::failing(bad));
     let rebuilt = rebuild.slices(2).run().await;
     assert!(rebuilt.is_ok(), "what was discarded stops nothing: {rebuilt:?}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, seen);
@@ -224,7 +223,7 @@ pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn Projec
     append(&store, &stream("1"), ANY, vec![poison(7)]).await;
     append(&store, &stream("2"), ANY, events(8..=15)).await;
     append(&store, &stream("1"), ANY, events(16..=18)).await;
-    let mut stopping = runner(&store, &sink, "one").projection(definition());
+    let mut stopping = runner(&store, &sink, "one").definition(definition());
     let reason = stops(&mut stopping).await;
     assert!(reason.contains("given poison"), "it says why: {reason}");
     let numbers = |effects: Vec<(String, u64)>| -> Vec<u64> {
@@ -234,7 +233,7 @@ pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn Projec
     assert_eq!(numbers(fixture.effects().await), before, "what stands before it is taken once");
 
     let policy = FailurePolicy::park_key();
-    let mut parking = runner(&store, &sink, "one").projection_with(definition(), policy);
+    let mut parking = runner(&store, &sink, "one").definition(definition().on_failure(policy));
     caught_up(&mut parking).await;
     let others: Vec<_> = (1..=6).chain(8..=15).collect();
     assert_eq!(numbers(fixture.effects().await), others, "other streams go on, each event once");
@@ -263,7 +262,7 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     let environment = es_core::Environment::default().with_clock(clock.clone());
     let mut runner = runner(&store, &sink, "one")
         .environment(environment)
-        .projection(Seen::failing(bad.clone()));
+        .definition(Seen::failing(bad.clone()));
     caught_up(&mut runner).await;
     let asked = ask().await;
     assert_eq!((asked.state, asked.lag.events), (HealthState::Idle, 0));
@@ -288,7 +287,7 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     assert_eq!(asked.lag.events, 1);
     bad.heal();
     let mut runner =
-        super::models::runner(&store, &sink, "two").projection(Seen::failing(bad.clone()));
+        super::models::runner(&store, &sink, "two").definition(Seen::failing(bad.clone()));
     caught_up(&mut runner).await;
     assert_eq!(ask().await.state, HealthState::Idle);
     runner.release().await;

@@ -37,10 +37,12 @@ impl Documents {
             Ok(vec![event.payload.decode::<Kept>()?.key])
         }));
         let kept = EventFilter::all().stored_name(KEPT);
-        Definition::rows(Self::NAME, 1, kept, keying, |_, row: Option<Payload>, event| {
-            let kept: Kept = event.payload.decode()?;
-            Ok(Some(around(row.as_ref(), &kept.value)))
-        })
+        let model =
+            Definition::rows(Self::NAME, 1, kept, keying, |_, row: Option<Payload>, event| {
+                let kept: Kept = event.payload.decode()?;
+                Ok(Some(around(row.as_ref(), &kept.value)))
+            });
+        model.on_failure(FailurePolicy::park_key())
     }
 }
 
@@ -153,9 +155,8 @@ fn generated(rng: &mut fastrand::Rng, batch: u64) -> Option<(NewEvent, Kept)> {
 
 /// Brings both models to the end of the log.
 async fn live(store: &Arc<dyn EventStore>, sink: &Sink) {
-    let mut runner = runner(store, sink, "one")
-        .projection_with(Documents::model(), FailurePolicy::park_key())
-        .projection(Streams::model());
+    let mut runner =
+        runner(store, sink, "one").definition(Documents::model()).definition(Streams::model());
     caught_up(&mut runner).await;
     runner.release().await;
 }
@@ -183,9 +184,8 @@ pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn Proj
     live(&store, &fixture.sink()).await;
     expected.check(&fixture.sink(), &when("live")).await;
     for model in [Documents::model(), Streams::model()] {
-        let rebuild = Rebuild::new(with_models(&store, &fixture.sink()), model);
-        let rebuild = rebuild.policy(FailurePolicy::park_key()).slices(3);
-        if let Err(error) = soon("a rebuild ends", rebuild.run()).await {
+        let rebuild = Rebuild::definition(with_models(&store, &fixture.sink()), model);
+        if let Err(error) = soon("a rebuild ends", rebuild.slices(3).run()).await {
             panic!("{}: {error}", when("rebuilt"));
         }
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Batch, Definition, FailurePolicy, Lease, Projection, RawKeying, Rebuild, Renewal,
+    Batch, Definition, FailurePolicy, Keying, Lease, Projection, RawKeying, Rebuild, Renewal,
     Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
 };
-use es_core::{EventFilter, RecordedEvent, StoreErrorKind};
+use es_core::{BoxError, Envelope, EventFilter, RecordedEvent, StoreErrorKind};
+use serde::{Deserialize, Serialize};
 
 use super::models::*;
 use super::parts::*;
@@ -33,13 +34,14 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
-    let mut stopping = runner(&store, &sink, "one").projection(keyed(bad.clone()));
+    let mut stopping = runner(&store, &sink, "one").definition(keyed(bad.clone()));
     let error = soon("it stops", stopping.catch_up()).await.expect_err("an event has no keys");
     assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Poison, "{error}");
     assert_eq!(stored(&sink, "keyed", Slot::Active).await["all"], numbers_of(&[1, 1, 2, 2]));
 
     let policy = FailurePolicy::park_key();
-    let mut parking = runner(&store, &sink, "one").projection_with(keyed(bad.clone()), policy);
+    let mut parking =
+        runner(&store, &sink, "one").definition(keyed(bad.clone()).on_failure(policy));
     caught_up(&mut parking).await;
     let all = async || stored(&sink, "keyed", Slot::Active).await["all"].clone();
     assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "the other stream goes on");
@@ -62,24 +64,28 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
 }
 
 /// A projection that panics when it is asked what it wants.
+#[derive(Serialize, Deserialize)]
 struct Unsure;
 
 impl Projection for Unsure {
     const NAME: &'static str = "unsure";
-    const VERSION: u32 = 1;
-    type Row = SeenRow;
+    type Event = AccountEvent;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
+    fn selection() -> EventFilter {
         panic!("this is how a bug looks")
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<SeenRow>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        Ok(row)
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
+    }
+
+    fn evolve(
+        _: &String,
+        _: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        Ok(())
     }
 }
 
@@ -89,7 +95,7 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     let handled = Definition::handled(HANDLED, 1, SuiteHandler::selection())
         .keyed_by(|_| panic!("this is how a bug looks"));
     let runner = runner(&store, &sink, "one");
-    let runner = runner.projection(handled).projection(Unsure).projection(Seen::model());
+    let runner = runner.definition(handled).projection::<Unsure>().definition(Seen::model());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let definition = Seen::model();
@@ -108,9 +114,9 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
     assert!(trouble.message.contains("how a bug looks"), "{trouble:?}");
     assert!(status(&sink, "unsure").await.is_none(), "what cannot be run makes no model");
-    let rebuilt = Rebuild::new(with_models(&store, &sink), Unsure).run().await;
+    let rebuilt = Rebuild::projection::<Unsure>(with_models(&store, &sink)).run().await;
     assert!(rebuilt.is_err_and(|error| error.to_string().contains("how a bug looks")));
-    let kept = fixture.keep_inline(Unsure.into()).await;
+    let kept = fixture.keep_inline(Definition::of::<Unsure>()).await;
     assert!(matches!(kept, Err(SinkError::Unusable { .. })), "{kept:?}");
 }
 
@@ -118,7 +124,7 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 1)]).await;
     let bad = Poison::refused(u32::MAX);
-    let mut stopping = runner(&store, &sink, "one").projection(Seen::failing(bad));
+    let mut stopping = runner(&store, &sink, "one").definition(Seen::failing(bad));
     let stopped = soon("it stops", stopping.catch_up()).await;
     assert!(stopped.is_err(), "an event cannot be taken");
     let end = end_of_log(&store).await;
@@ -133,12 +139,12 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     }
     // what is other code's never comes there either, nor does what cannot be run at all, though
     // nothing is wrong with the model
-    let mut healthy = runner(&store, &sink, "one").projection(Seen::model());
+    let mut healthy = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut healthy).await;
     healthy.release().await;
     accounts_paid(&store, &["1"], 2..=2).await;
     let end = end_of_log(&store).await;
-    for definition in [Doubled::model(), Definition::of(Unsure)] {
+    for definition in [Doubled::model(), Definition::of::<Unsure>()] {
         let wait =
             wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
         match soon("a wait for what cannot be run ends", wait).await {
@@ -152,7 +158,7 @@ pub(super) async fn trouble_of_the_store_passes(fixture: &dyn ProjectionFixture)
     let (store, sink) = (fixture.store(), fixture.sink());
     let faults = FaultSink::new(sink.clone());
     accounts_paid(&store, &["1"], 1..=2).await;
-    let mut runner = runner(&store, &faults.sink(), "one").projection(Seen::model());
+    let mut runner = runner(&store, &faults.sink(), "one").definition(Seen::model());
     caught_up(&mut runner).await;
     let away = |is_away: bool| {
         for call in [SinkCall::Renew, SinkCall::Commit] {
@@ -184,7 +190,7 @@ pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionF
     claim.fingerprint = definition.fingerprint().to_owned();
     let lease = acquired(&sink, &claim).await;
     assert!(sink.release(&lease).await.is_ok());
-    let rebuild = Rebuild::new(with_models(&store, &sink), definition).slices(4);
+    let rebuild = Rebuild::definition(with_models(&store, &sink), definition).slices(4);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
     assert!(rebuilt.is_ok(), "{rebuilt:?}");
     let live = lives(&store, keyed(Poison::refused(0))).await;
@@ -198,7 +204,8 @@ pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn Projection
     let faults = FaultSink::new(sink.clone());
     faults.fail_all(SinkCall::Commit, Some(StoreErrorKind::Unavailable));
     (2..=5).for_each(|nth| store.fail_read(nth, StoreErrorKind::Unavailable));
-    let rebuild = Rebuild::new(with_models(&shared, &faults.sink()), Seen::model()).slices(2);
+    let rebuild =
+        Rebuild::definition(with_models(&shared, &faults.sink()), Seen::model()).slices(2);
     let rebuild = rebuild.batches(es_core::projection::BatchLimit::events(2)).backoff(no_delay(0));
     let running = tokio::spawn(rebuild.lease(Duration::from_secs(86_400)).run());
     // a few attempts later it is back
@@ -216,12 +223,12 @@ pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn Projection
 pub(super) async fn one_name_is_one_projection(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let mut twice =
-        runner(&store, &sink, "one").projection(Seen::model()).projection(Seen::model());
+        runner(&store, &sink, "one").definition(Seen::model()).definition(Seen::model());
     let error = twice.catch_up().await.expect_err("a name is there twice");
     assert!(matches!(error.stopped[0].cause, StopCause::NamedTwice), "{error}");
     assert_eq!(error.stopped[0].projection, "seen");
     assert!(status(&sink, "seen").await.is_none(), "nothing was run");
-    caught_up(&mut runner(&store, &sink, "one").projection(Seen::model())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Seen::model())).await;
     assert!(status(&sink, "seen").await.is_some());
 }
 
@@ -277,7 +284,7 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
     let locked: Sink = Arc::new(WrappedSink(locked));
     accounts_paid(&store, &["1"], 1..=2).await;
     let both =
-        runner(&store, &locked, "one").projection(Seen::model()).projection(Crossing::model());
+        runner(&store, &locked, "one").definition(Seen::model()).definition(Crossing::model());
     // leases so short that they are renewed while the other model is locked
     let both = both.lease(Duration::from_millis(300));
     let handle = both.handle();

@@ -152,7 +152,7 @@ pub(super) async fn no_runner_takes_what_appends_keep(fixture: &dyn ProjectionFi
     let (store, sink) = (fixture.store(), fixture.sink());
     kept(fixture, Seen::model()).await;
     accepted(&store, to("1", "paid", 1)).await;
-    let mut runner = runner(&store, &sink, "a runner").projection(Seen::model());
+    let mut runner = runner(&store, &sink, "a runner").definition(Seen::model());
     // however long ago it was taken, by whatever clock
     for step in [Duration::ZERO, Lease::LONGEST * 2] {
         fixture.clock().step(step);
@@ -208,7 +208,8 @@ pub(super) async fn a_switch_goes_on_within_the_append(fixture: &dyn ProjectionF
     let (store, sink) = (fixture.store(), fixture.sink());
     kept(fixture, Seen::model()).await;
     accepted(&store, to("1", "paid", 1)).await;
-    let mut rebuild = Rebuild::new(with_models(&store, &sink), Seen::model()).holder("a rebuild");
+    let mut rebuild =
+        Rebuild::definition(with_models(&store, &sink), Seen::model()).holder("a rebuild");
     let filled = soon("the shadow is filled", rebuild.fill()).await;
     assert!(filled.is_ok(), "{filled:?}");
     accepted(&store, to("2", "paid", 2)).await;
@@ -286,7 +287,7 @@ pub(super) async fn what_appends_kept_is_left_to_a_runner(fixture: &dyn Projecti
     accepted(&store, to("1", "paid", 2)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]), "an append leaves the model as it is");
     assert_eq!(checkpoint_of(&sink, "seen").await, first);
-    let mut runner = runner(&store, &sink, "a runner").projection(Seen::model());
+    let mut runner = runner(&store, &sink, "a runner").definition(Seen::model());
     let answer = soon("a runner goes on", runner.catch_up()).await;
     assert!(answer.is_ok(), "appends have let it go, but: {answer:?}");
     accepted(&store, to("2", "paid", 3)).await;

@@ -67,7 +67,7 @@ type Outcome = (BTreeMap<String, SeenRow>, Vec<(String, u64)>);
 async fn outcome(store: &Store, sink: &Sink, events: usize) -> Outcome {
     let name = &format!("judged_{events}");
     let mut runner = runner(store, sink, "one")
-        .projection_with(judged(name), FailurePolicy::park_key())
+        .definition(judged(name).on_failure(FailurePolicy::park_key()))
         .batches(BatchLimit::events(events));
     caught_up(&mut runner).await;
     let list = ListParked { limit: 1_000, ..ListParked::default() };

@@ -40,7 +40,7 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
             fixture.clock().step(TTL + Duration::from_secs(1));
         }
         if random.u8(0..6) == 0 {
-            let rebuild = Rebuild::new(with_models(&store, &sink_seen), Seen::model())
+            let rebuild = Rebuild::definition(with_models(&store, &sink_seen), Seen::model())
                 .slices(random.u32(1..4))
                 .batches(limit)
                 .holder(holder);
@@ -48,8 +48,8 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
             let _ = soon("a rebuild ends", rebuild.run()).await;
         }
         let mut runner = runner(&store, &sink_seen, holder)
-            .projection(Seen::model())
-            .projection(Crossing::model())
+            .definition(Seen::model())
+            .definition(Crossing::model())
             .batches(limit);
         {
             let mut run = Box::pin(runner.catch_up());
@@ -59,8 +59,8 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
         }
         if random.u8(0..3) == 0 {
             let mut runner = super::models::runner(&store, &sink, holder)
-                .projection(Seen::model())
-                .projection(Crossing::model());
+                .definition(Seen::model())
+                .definition(Crossing::model());
             // the last call of a runner that was dropped may take a lease only now
             for attempt in 0.. {
                 fixture.clock().step(TTL + Duration::from_secs(1));
@@ -76,7 +76,7 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
     }
     fixture.clock().step(TTL + Duration::from_secs(1));
     let live = lives(&store, Seen::model()).await;
-    let rebuild = Rebuild::new(with_models(&store, &sink), Seen::model()).slices(3);
+    let rebuild = Rebuild::definition(with_models(&store, &sink), Seen::model()).slices(3);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
     assert!(rebuilt.is_ok(), "nothing keeps it from its end: {rebuilt:?}, ES_SEED={seed}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "ES_SEED={seed}");

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use es_core::projection::{ApplyError, Definition, RawKeying, RowChange, Runner, Slot};
-use es_core::{EventFilter, Payload, ReadLog, RecordedEvent, Retry};
+use es_core::projection::{Definition, Keying, Projection, RawKeying, RowChange, Runner, Slot};
+use es_core::{BoxError, Envelope, Event, EventFilter, Payload, ReadLog, RecordedEvent, Retry};
 use serde::{Deserialize, Serialize};
 
 use super::SuiteHandler;
@@ -24,7 +24,7 @@ impl Poison {
         self.0.store(0, Ordering::SeqCst);
     }
 
-    pub(super) fn check(&self, event: &RecordedEvent) -> Result<(), ApplyError> {
+    pub(super) fn check(&self, event: &RecordedEvent) -> Result<(), BoxError> {
         if event.event_type != *SuiteHandler::POISON {
             return Ok(());
         }
@@ -43,6 +43,34 @@ impl Poison {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub(super) struct SeenRow {
     pub(super) numbers: Vec<u64>,
+}
+
+/// What scenarios write into accounts.
+#[derive(Debug, Event)]
+pub(super) enum AccountEvent {
+    AmountPaidIn { number: u64 },
+    AccountClosed { number: u64 },
+    PoisonFound { number: u64 },
+}
+
+/// The rows of [`Seen`], as whoever reads them knows them.
+impl Projection for SeenRow {
+    const NAME: &'static str = "seen";
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
+    }
+
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        *row = taken(row.take(), event);
+        Ok(())
+    }
 }
 
 /// One row for each account.
@@ -159,13 +187,6 @@ pub(super) async fn lives(store: &Store, model: Definition) -> BTreeMap<String, 
 
 fn decoded(row: &Payload) -> SeenRow {
     row.decode().expect("rows are as they were written")
-}
-
-/// One row of an active model, or why it is none.
-pub(super) async fn row(sink: &Sink, name: &str, key: &str) -> Result<Option<SeenRow>, String> {
-    let rows = sink.load(name, Slot::Active, &[key.to_owned()]).await;
-    let row = rows.map_err(|error| error.to_string())?.pop();
-    row.map(|row| row.value.decode()).transpose().map_err(|error| error.to_string())
 }
 
 /// A row with these numbers.

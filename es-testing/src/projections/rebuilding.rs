@@ -25,7 +25,7 @@ use crate::sink_wrapper::{SinkWrapper, WrappedSink};
 use crate::wrapper::{Wrapped, Wrapper};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
-    Rebuild::new(with_models(store, sink), Doubled::model())
+    Rebuild::definition(with_models(store, sink), Doubled::model())
         .slices(3)
         .batches(BatchLimit::events(4))
         .holder("rebuild")
@@ -44,7 +44,7 @@ async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2", "3", "4", "5", "6", "7"], 1..=6).await;
     append(&store, &typed_stream("audit", "1"), ANY, events(1..=9)).await;
-    let mut runner = runner(&store, &sink, "one").projection(Seen::model());
+    let mut runner = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut runner).await;
     runner.release().await;
     (store, sink)
@@ -83,11 +83,11 @@ pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixt
     }
     // and the new code goes on with it
     accounts_paid(&store, &["1", "9"], 7..=8).await;
-    let mut runner = runner(&store, &sink, "one").projection(Doubled::model());
+    let mut runner = runner(&store, &sink, "one").definition(Doubled::model());
     caught_up(&mut runner).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
     // one that cannot be divided, and that never ran
-    let crossing = Rebuild::new(with_models(&store, &sink), Crossing::model()).slices(4);
+    let crossing = Rebuild::definition(with_models(&store, &sink), Crossing::model()).slices(4);
     rebuilt(crossing.batches(BatchLimit::events(3))).await;
     assert_eq!(
         stored(&sink, "crossing", Slot::Active).await,
@@ -119,7 +119,7 @@ pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixt
 
 pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let old = runner(&store, &sink, "old").projection(Seen::model());
+    let old = runner(&store, &sink, "old").definition(Seen::model());
     let handle = old.handle();
     let is_over = Arc::new(AtomicBool::new(false));
     let runner: BoxFuture<'static, ()> = Box::pin(async move {
@@ -152,7 +152,7 @@ pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture
     };
     together("a rebuild ends while others write", [runner, writer, rebuild]).await;
     handle.stop();
-    let mut new = super::models::runner(&store, &sink, "new").projection(Doubled::model());
+    let mut new = super::models::runner(&store, &sink, "new").definition(Doubled::model());
     caught_up(&mut new).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
@@ -184,7 +184,7 @@ impl SinkWrapper for Overtaken {
 
 pub(super) async fn a_switch_catches_up_with_who_moved_on(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let active = runner(&store, &sink, "one").projection(Seen::model());
+    let active = runner(&store, &sink, "one").definition(Seen::model());
     let overtaken: Sink = Arc::new(WrappedSink(Overtaken {
         inner: sink.clone(),
         store: store.clone(),
@@ -249,12 +249,11 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
-    let rebuild = || {
-        Rebuild::new(with_models(&store, &sink), Seen::failing(bad.clone()))
-            .slices(2)
-            .holder("rebuild")
+    let rebuild = |policy| {
+        let model = Seen::failing(bad.clone()).on_failure(policy);
+        Rebuild::definition(with_models(&store, &sink), model).slices(2).holder("rebuild")
     };
-    match soon("a rebuild stops", rebuild().run()).await {
+    match soon("a rebuild stops", rebuild(FailurePolicy::stop()).run()).await {
         Err(RebuildError::Stopped { projection, cause }) => {
             assert_eq!((projection.as_str(), cause.kind()), ("seen", TroubleKind::Poison));
             let reason = cause.to_string();
@@ -262,14 +261,14 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
         }
         other => panic!("an event cannot be taken, but: {other:?}"),
     }
-    rebuilt(rebuild().policy(FailurePolicy::park_key())).await;
+    rebuilt(rebuild(FailurePolicy::park_key())).await;
     let seen = stored(&sink, "seen", Slot::Active).await;
     assert_eq!(seen["account/1"], numbers_of(&[1, 2]));
     assert_eq!(seen["account/2"], numbers_of(&[1, 2, 4, 5]));
     bad.heal();
     let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
     assert!(retry.is_ok(), "what was parked in the shadow is parked: {retry:?}");
-    let mut runner = runner(&store, &sink, "one").projection(Seen::failing(bad));
+    let mut runner = runner(&store, &sink, "one").definition(Seen::failing(bad));
     caught_up(&mut runner).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
@@ -311,14 +310,14 @@ pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFi
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     left.release().await;
     let emptied: Store = Arc::new(Wrapped(Emptied(store.clone())));
-    let mut diverged = runner(&emptied, &sink, "one").projection(Seen::model());
+    let mut diverged = runner(&emptied, &sink, "one").definition(Seen::model());
     let error = diverged.catch_up().await.expect_err("the model is of another history");
     assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Diverged, "{error}");
     // the cure that it names, by the same code and by other code
     rebuilt(rebuild_of(&emptied, &sink)).await;
     assert!(stored(&sink, "seen", Slot::Active).await.is_empty(), "there are no events");
-    caught_up(&mut runner(&emptied, &sink, "one").projection(Doubled::model())).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Doubled::model())).await;
+    caught_up(&mut runner(&emptied, &sink, "one").definition(Doubled::model())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Doubled::model())).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 

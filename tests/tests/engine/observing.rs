@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Blocker, Definition, FailurePolicy, HealthState, LogBlockers, Projection, Runner,
-    health,
+    Blocker, Definition, FailurePolicy, HealthState, LogBlockers, RawKeying, Runner, health,
 };
 use es_core::{
     AppendRequest, Capabilities, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent,
-    Payload, RecordedEvent, Store, StoreError,
+    Payload, Store, StoreError,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -24,28 +23,15 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 /// Counts events by account, and cannot take one of the type `poison`.
-struct Counted;
-
-impl Projection for Counted {
-    const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
+fn counted() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    let model = Definition::rows("counted", 1, all, keying, |_, row, event| {
         if event.event_type == *"poison" {
             return Err("it is poison".into());
         }
-        Ok(Some(row.unwrap_or(0) + 1))
-    }
+        Ok(Some(row.unwrap_or(0_u64) + 1))
+    });
+    model.on_failure(FailurePolicy::park_key())
 }
 
 async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
@@ -60,7 +46,7 @@ async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
 fn runner(store: &MemoryStore, clock: &ManualClock) -> Runner {
     Runner::new(store.clone())
         .environment(Environment::default().with_clock(clock.clone()))
-        .projection_with(Counted, FailurePolicy::park_key())
+        .definition(counted())
 }
 
 /// Keeps the sum of each counter, the last value of each gauge, and how often a histogram was fed.
@@ -122,7 +108,7 @@ async fn metrics_tell_what_was_taken_and_what_is_left() {
     runner.catch_up().await.unwrap();
     append(&store, "account/1", &["paid", "paid", "paid"]).await;
     clock.step(Duration::from_secs(4));
-    let asked = health(store.clone(), &clock, &Definition::of(Counted)).await.unwrap();
+    let asked = health(store.clone(), &clock, &counted()).await.unwrap();
     assert_eq!((asked.lag.events, asked.waiting), (3, 2));
     assert_eq!(kept.read("es.projection.events"), Some(4));
     assert_eq!(kept.read("es.projection.batch.duration"), Some(1));
@@ -214,7 +200,7 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     append(&store, "account/1", &["paid"]).await;
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
-    let definition = Definition::of(Counted);
+    let definition = counted();
     let held_back = Store::from(Wrapped(HeldBack(Arc::new(store.clone()))));
     let ask = async || health(&held_back, &clock, &definition).await.unwrap();
     let asked = ask().await;
@@ -246,7 +232,7 @@ async fn the_rate_is_told_with_the_lease() {
     runner.catch_up().await.unwrap();
     let asked = handle.health().await.unwrap().remove(0);
     assert_eq!((asked.rate, asked.state), (Some(4.0), HealthState::Idle));
-    let definition = Definition::of(Counted);
+    let definition = counted();
     let ask = async || health(store.clone(), &clock, &definition).await.unwrap().rate;
     assert_eq!(ask().await, Some(4.0), "any process is told the same");
     clock.step(Duration::from_secs(11));

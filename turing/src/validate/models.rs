@@ -15,7 +15,7 @@ use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingEvent, PostingId};
 
 use super::{FindingSeverity, StoreFinding, usable_id};
-use crate::read_models::PostingStates;
+use crate::read_models::PostingRow;
 use crate::store::Store;
 
 /// Compares the read model of postings with their events, as far as it has come: rows that differ,
@@ -28,7 +28,7 @@ use crate::store::Store;
 ///
 /// When the store fails.
 pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
-    let name = PostingStates::NAME;
+    let name = PostingRow::NAME;
     let Some(mut model) = active(store).await? else {
         // what was never filled does not differ
         return Ok(Vec::new());
@@ -75,7 +75,7 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
 
 /// The model that is read, if there is one.
 async fn active(store: &Store) -> Result<Option<GenerationStatus>, SinkError> {
-    let status = store.models()?.status(Some(PostingStates::NAME)).await?;
+    let status = store.models()?.status(Some(PostingRow::NAME)).await?;
     Ok(status.into_iter().next().and_then(|status| status.active))
 }
 
@@ -92,7 +92,7 @@ async fn parked(store: &Store) -> Result<Parked, SinkError> {
     let mut out = Parked::default();
     let mut list = ListParked::default();
     loop {
-        let page = store.models()?.parked(PostingStates::NAME, Slot::Active, &list).await?;
+        let page = store.models()?.parked(PostingRow::NAME, Slot::Active, &list).await?;
         let Some(last) = page.last() else { return Ok(out) };
         list.after = Some(last.id());
         for entry in page {
@@ -117,7 +117,7 @@ async fn fold(
     let (mut folded, mut stuck) = (BTreeMap::new(), BTreeSet::new());
     let mut before: BTreeMap<String, Vec<Option<Payload>>> = BTreeMap::new();
     let payload = |row: &_| Payload::of(row).ok();
-    let read = ReadLog::from_start().filter(PostingStates.selection());
+    let read = ReadLog::from_start().filter(PostingRow::selection());
     let mut events = store.events.log(read);
     while let Some(event) = events.try_next().await? {
         if event.position > to {
@@ -127,16 +127,19 @@ async fn fold(
         if discarded.contains(&event.event_id) || stuck.contains(&key) {
             continue;
         }
-        if event.decode::<PostingEvent>().is_err() {
-            // told of the events already
+        let posting = event.aggregate_id::<Posting>();
+        let (Ok(posting), Ok(_)) = (posting, event.decode::<PostingEvent>()) else {
+            // told of the stream, or of the events, already
             stuck.insert(key);
             continue;
-        }
-        let row = folded.remove(&key);
+        };
+        let mut row = folded.remove(&key);
         if event.position > from {
             before.entry(key.clone()).or_default().push(row.as_ref().and_then(payload));
         }
-        if let Ok(Some(row)) = PostingStates.apply(&key, row, &event) {
+        if PostingRow::take(&mut row, posting, &event).is_ok()
+            && let Some(row) = row
+        {
             folded.insert(key, row);
         }
     }
@@ -152,7 +155,7 @@ fn waiting_finding(key: &str, (count, first): &(u64, ParkedEvent)) -> StoreFindi
         "{count} of its events, the first of them at {}, are parked and not in the row: {}",
         first.event.position, first.reason
     );
-    let repair = format!("turing projection retry {} {key}", PostingStates::NAME);
+    let repair = format!("turing projection retry {} {key}", PostingRow::NAME);
     StoreFinding { repair: Some(repair), ..row_finding("projection_stale", key, &detail) }
 }
 
@@ -189,7 +192,7 @@ fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
         aggregate_type: Some(aggregate_type.to_owned()),
         aggregate_id: Some(id.to_owned()),
         detail: detail.to_owned(),
-        repair: Some(format!("turing projection rebuild {} --posting {id}", PostingStates::NAME)),
+        repair: Some(format!("turing projection rebuild {} --posting {id}", PostingRow::NAME)),
     }
 }
 
@@ -208,7 +211,7 @@ pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFind
             Ok(None) | Err(SinkError::NoModel { .. }) => return Ok(findings),
             Err(error) => return Err(error),
         };
-        if let Err(error) = row.value.decode::<P::Row>() {
+        if let Err(error) = row.value.decode::<P>() {
             findings.push(StoreFinding {
                 kind: "row_unreadable".to_owned(),
                 severity: FindingSeverity::Error,

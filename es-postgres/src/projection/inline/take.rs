@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use es_core::projection::{ApplyError, Batch, Checkpoint, Content, Definition, SinkError};
-use es_core::{LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
+use es_core::projection::{Batch, Checkpoint, Content, Definition, SinkError};
+use es_core::{
+    BoxError, LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind,
+};
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
@@ -161,14 +163,14 @@ fn ended(definition: &Definition) -> SinkError {
     StoreError::new(StoreErrorKind::OutcomeUnknown, text).into()
 }
 
-fn failed(definition: &Definition, error: ApplyError) -> SinkError {
+fn failed(definition: &Definition, error: BoxError) -> SinkError {
     let text = format!("inline projection `{}` cannot take an event", definition.name());
     StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
 }
 
 /// What a projection said, as an error of its own.
 #[derive(Debug)]
-struct Cause(ApplyError);
+struct Cause(BoxError);
 
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -11,9 +11,7 @@ use turing_domain::{Posting, PostingId};
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
 use super::{Name, ShowArgs};
-use crate::read_models::{
-    ConversationRow, ConversationStatistics, PostingRow, PostingStates, RunProgress, RunRow,
-};
+use crate::read_models::{ConversationRow, PostingRow, RunRow};
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -73,7 +71,7 @@ fn natural(key: &str) -> (&str, u64, &str) {
     }
 }
 
-fn read<P: Projection>(row: &Payload) -> Result<P::Row, serde_json::Error> {
+fn read<P: Projection>(row: &Payload) -> Result<P, serde_json::Error> {
     row.decode()
 }
 
@@ -94,7 +92,7 @@ fn shown_as_json(name: Name, row: &ModelRow) -> Result<Shown, serde_json::Error>
     };
     match name {
         Name::ConversationStatistics => {
-            let row = read::<ConversationStatistics>(&row.value)?;
+            let row = read::<ConversationRow>(&row.value)?;
             add(Payload::of(&row)?)?;
             add(Payload::from(json!({
                 "durations": {
@@ -104,9 +102,9 @@ fn shown_as_json(name: Name, row: &ModelRow) -> Result<Shown, serde_json::Error>
                 },
             })))?;
         }
-        Name::PostingState => add(Payload::of(&read::<PostingStates>(&row.value)?)?)?,
+        Name::PostingState => add(Payload::of(&read::<PostingRow>(&row.value)?)?)?,
         Name::RunProgress => {
-            let row = read::<RunProgress>(&row.value)?;
+            let row = read::<RunRow>(&row.value)?;
             add(Payload::of(&row)?)?;
             add(json!({ "open": row.open(), "per_minute": row.per_minute() }).into())?;
         }
@@ -133,10 +131,10 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) {
     for ModelRow { key, value } in found {
         let row = match name {
             Name::ConversationStatistics => {
-                read::<ConversationStatistics>(value).map(|row| conversation(key, &row))
+                read::<ConversationRow>(value).map(|row| conversation(key, &row))
             }
-            Name::PostingState => read::<PostingStates>(value).map(|row| posting(key, &row)),
-            Name::RunProgress => read::<RunProgress>(value).map(|row| run(key, &row)),
+            Name::PostingState => read::<PostingRow>(value).map(|row| posting(key, &row)),
+            Name::RunProgress => read::<RunRow>(value).map(|row| run(key, &row)),
         };
         match row {
             Ok(row) => listed.add_row(row),
