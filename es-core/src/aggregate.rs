@@ -1,10 +1,12 @@
 //! The programming model: an aggregate is a fold over its events, a decision is a pure function.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use uuid::Uuid;
 
 use crate::event::Event;
+use crate::projection::RowKey;
 use crate::stream::{InvalidStreamId, StreamId};
 
 /// The state of one thing, made of its events.
@@ -89,6 +91,29 @@ pub trait AggregateId: Sized + Send + Sync + 'static {
 /// [`InvalidStreamId`] when the id's text cannot stand in a stream's name.
 pub fn stream_of<A: Aggregate>(id: &A::Id) -> Result<StreamId, InvalidStreamId> {
     StreamId::new(A::TYPE, &id.to_text())
+}
+
+/// What may stand for an id: the id, or a text where the id is made of one (`From<&str>`), as `String`
+/// is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no id here, `{I}` is",
+    note = "give the id by reference, or a text if the id is `From<&str>`"
+)]
+pub trait IdOf<I> {
+    /// The text of the id.
+    fn id_text(&self) -> Cow<'_, str>;
+}
+
+impl<I: RowKey> IdOf<I> for I {
+    fn id_text(&self) -> Cow<'_, str> {
+        self.to_key().into()
+    }
+}
+
+impl<I: RowKey + for<'t> From<&'t str>> IdOf<I> for str {
+    fn id_text(&self) -> Cow<'_, str> {
+        I::from(self).to_key().into()
+    }
 }
 
 /// A text that is no id of the wanted type.

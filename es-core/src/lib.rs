@@ -66,6 +66,7 @@ pub mod projection;
 pub mod replay;
 pub mod repository;
 mod retry;
+mod subscription;
 mod time_travel;
 mod unit_of_work;
 
@@ -73,7 +74,7 @@ mod unit_of_work;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use aggregate::{Aggregate, AggregateId, Decide, IntoEvents, fold, stream_of};
+pub use aggregate::{Aggregate, AggregateId, Decide, IdOf, IntoEvents, fold, stream_of};
 pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
 pub use append::{InvalidRequest, StreamAppend};
 pub use content::{ContentProblem, check_json};

@@ -6,7 +6,7 @@
 //! runner out, parks what a projection cannot take, and rebuilds beside the model that is served.
 //!
 //! ```
-//! use es_core::projection::{Keying, Projection, Runner, read_row};
+//! use es_core::projection::{Keying, Projection, ReadModel, Runner};
 //! use es_core::{Aggregate, BoxError, Envelope, Event, Store};
 //! use serde::{Deserialize, Serialize};
 //! # #[derive(Event)]
@@ -48,7 +48,7 @@
 //! # async fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
 //! let mut runner = Runner::new(&store).projection::<Attempts>();
 //! runner.catch_up().await?; // or tokio::spawn(runner.run()), for as long as the program lives
-//! let row = read_row::<Attempts>(&store, "script/7").await?;
+//! let row = ReadModel::<Attempts>::new(&store).get(&7).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -56,15 +56,16 @@
 //! | I want to … | look at |
 //! |---|---|
 //! | keep a model up to date | [`Runner`] |
-//! | have it without storing it | [`live`] |
-//! | read what I just wrote | [`wait_for`] |
+//! | read rows by their keys, or all | [`ReadModel`] |
+//! | have it without storing it | [`ReadModel::live`] |
+//! | read what I just wrote | [`ReadModel::wait_for`] |
 //! | change a projection | raise [`Projection::VERSION`], then [`Rebuild`] |
 //! | read several aggregates | an enum of their events, with `#[event(union)]` |
-//! | see what a rebuild would change | [`differences`] |
-//! | know whether it is well | [`health`], [`RunnerHandle::health`] |
-//! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`ProjectionSink::parked`] |
+//! | see what a rebuild would change | [`Rebuild::differences`] |
+//! | know whether it is well | [`Subscription::health`], [`RunnerHandle::health`] |
+//! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
-//! | keep a model within the transaction of the append | the backend's inline projections |
+//! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
 
 use std::sync::Arc;
 
@@ -86,10 +87,10 @@ mod health;
 mod history;
 mod keying;
 mod lease;
+mod model;
 mod parked;
 mod policy;
 mod rate;
-mod reading;
 mod rebuild;
 mod runner;
 mod signal;
@@ -98,26 +99,32 @@ mod status;
 mod stop;
 mod telemetry;
 mod typed;
+mod waiting;
 mod worker;
 
 pub use crate::envelope::EventReference;
+pub use crate::subscription::Subscription;
 pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
 pub use definition::{Definition, RawKeying};
 pub use error::SinkError;
-pub use health::{Blocker, Health, HealthState, Lag, LogBlockers, health};
+pub(crate) use health::health_of;
+pub use health::{Blocker, Health, HealthState, Lag, LogBlockers};
 pub use history::{check_active_model, check_history};
 pub use keying::{Keying, Keys, RowKey};
 pub use lease::{Claim, Lease, Renewal, Renewed, Slot};
+pub(crate) use model::rows_after;
+pub use model::{LiveError, ReadModel};
 pub use parked::{ListParked, Parked, ParkedId, ParkedState};
 pub use policy::{BatchLimit, FailurePolicy, LastResort};
-pub use reading::{LiveError, WaitError, all_rows, live, read_row, wait_for};
-pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch, differences};
+pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch};
 pub use runner::{Runner, RunnerError, RunnerHandle, Stopped};
 pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
+pub use waiting::WaitError;
+pub(crate) use waiting::waited_for;
 
 /// The row of a read model: a pure fold of events, which every backend can store.
 ///
@@ -184,7 +191,7 @@ pub trait Projection: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// Where the store keeps the model of a projection.
-fn models<'a>(
+pub(crate) fn models<'a>(
     store: &'a Store,
     projection: &str,
 ) -> Result<&'a Arc<dyn ProjectionSink>, SinkError> {

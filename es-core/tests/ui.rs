@@ -1,4 +1,4 @@
-//! What the derives refuse, and what the author is told.
+//! What the derives and the traits of a domain refuse, and what the author is told.
 
 #[test]
 fn the_derives_refuse_what_cannot_be_stored_and_say_what_to_do() {
@@ -6,5 +6,6 @@ fn the_derives_refuse_what_cannot_be_stored_and_say_what_to_do() {
     cases.compile_fail("tests/ui/event/*.rs");
     cases.compile_fail("tests/ui/metadata/*.rs");
     cases.compile_fail("tests/ui/aggregate_id/*.rs");
+    cases.compile_fail("tests/ui/projection/*.rs");
     cases.pass("tests/ui/pass/*.rs");
 }

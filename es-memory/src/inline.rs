@@ -7,32 +7,18 @@ use es_core::projection::{
     check_active_model,
 };
 use es_core::{AppendError, BoxError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
-use futures_util::FutureExt;
 
 use crate::projections::Projections;
 use crate::store::MemoryStore;
 
 impl MemoryStore {
-    /// Keeps the model of a projection within every append from now on: who is answered by an append
-    /// finds its effect in the model.
-    ///
-    /// The model is first brought to the end of the log. An event that the projection, or its
-    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
-    /// projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
-    /// to other code's, that code must be given here.
-    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
-    ///
-    /// # Errors
-    ///
-    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
-    /// another history than the log, and when the projection cannot take an event that is in
-    /// the log.
-    pub fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
-        let definition = projection.into();
+    /// Keeps a projection within every append from now on.
+    pub(crate) async fn keep_within_appends(
+        &self,
+        definition: Definition,
+    ) -> Result<(), SinkError> {
         definition.check()?;
-        let check = check_active_model(self, self, definition.name());
-        check.now_or_never().expect("a memory store never waits to be read")?;
+        check_active_model(self, self, definition.name()).await?;
         // the log first, as appends do
         let log = self.log();
         let mut projections = self.projections();
@@ -108,7 +94,7 @@ impl Projections {
         self.inline = inline;
     }
 
-    /// Ends what [`keep_inline`](MemoryStore::keep_inline) began.
+    /// Ends what `keep_inline` began.
     pub(crate) fn release_inline(&mut self, projection: &str) -> Result<(), SinkError> {
         self.model(projection, Slot::Active)?.end_lease_of(Claim::APPENDS);
         self.inline.retain(|(definition, _)| definition.name() != projection);

@@ -6,8 +6,8 @@ use std::sync::{Arc, MutexGuard};
 use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{BoxError, Position, RecordedEvent};
 
@@ -80,6 +80,10 @@ impl ProjectionSink for MemoryStore {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.projections().abandon(projection, self.now())
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.keep_within_appends(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

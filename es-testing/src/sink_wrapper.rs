@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::Position;
 use es_core::projection::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 
 pub(crate) type Sink = Arc<dyn ProjectionSink>;
@@ -42,6 +42,10 @@ pub(crate) trait SinkWrapper: Send + Sync + 'static {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.inner().abandon(projection).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.inner().keep_inline(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
@@ -135,6 +139,10 @@ impl<W: SinkWrapper> ProjectionSink for WrappedSink<W> {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.0.abandon(projection).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.0.keep_inline(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

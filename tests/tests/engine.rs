@@ -22,6 +22,7 @@ mod engine {
     mod streams;
     mod tails;
     mod time_travel;
+    mod typed_rows;
     mod units;
     mod waiting;
 }

@@ -143,7 +143,7 @@ impl<P: Projection> fmt::Debug for Keying<P> {
 }
 
 /// How the texts of keys are stored: behind the aggregate type, where each stream has a row.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct KeyTexts(Option<&'static str>);
 
 impl KeyTexts {

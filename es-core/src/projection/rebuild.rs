@@ -19,7 +19,7 @@ mod progress;
 mod slice;
 mod switch;
 
-pub use differences::{RowDifference, differences};
+pub use differences::RowDifference;
 use fill::Outage;
 pub use progress::{Progress, Watch};
 use slice::Slice;
@@ -28,17 +28,18 @@ use slice::Slice;
 ///
 /// ```
 /// # use es_core::Store;
-/// # use es_core::projection::{Projection, Rebuild, differences};
+/// # use es_core::projection::{Projection, Rebuild};
 /// # async fn example<Attempts: Projection>(
 /// #     store: Store,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// # use futures_util::TryStreamExt;
 /// let mut rebuild = Rebuild::projection::<Attempts>(&store).slices(2);
 /// rebuild.fill().await?;
-/// let mut changes = differences(&store, "attempts");
+/// let mut changes = rebuild.differences();
 /// while let Some(change) = changes.try_next().await? {
 ///     println!("{}: {:?} becomes {:?}", change.key, change.old, change.new);
 /// }
+/// drop(changes);
 /// rebuild.switch().await?;
 /// # Ok(())
 /// # }

@@ -1,10 +1,9 @@
 //! What the suite cannot know of models that appends keep: other writers, transactions of the
 //! application, lost connections.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use es_core::projection::{Definition, Keying, Projection, ProjectionSink, Slot, all_rows, live};
+use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
 use es_core::{
     AppendError, BoxError, Envelope, Event, EventFilter, EventStore, RecordedEvent, StoreError,
 };
@@ -74,19 +73,20 @@ async fn another(
     PostgresStore::open(change(PostgresConfig::new(database.options()))).await.unwrap()
 }
 
-async fn rows<P: Projection>(store: &PostgresStore) -> BTreeMap<String, P> {
-    let rows: Vec<_> = all_rows(store.clone(), P::NAME, Slot::Active).try_collect().await.unwrap();
-    rows.into_iter().map(|row| (row.key, row.value.decode().unwrap())).collect()
-}
-
 /// The order of all events in the model.
 async fn taken(store: &PostgresStore) -> Vec<String> {
-    rows::<Order>(store).await.remove("all").unwrap_or_default().0
+    let row = ReadModel::<Order>::new(store.clone()).get("all").await.unwrap();
+    row.unwrap_or_default().0
 }
 
 /// The model is the fold of the log, up to its end.
-async fn assert_is_fold<P: Projection + Debug + PartialEq>(store: &PostgresStore) {
-    assert_eq!(rows::<P>(store).await, live::<P>(store.clone()).await.unwrap());
+async fn assert_is_fold<P>(store: &PostgresStore)
+where
+    P: Projection<Key = String> + Debug + PartialEq,
+{
+    let model = ReadModel::<P>::new(store.clone());
+    let rows: Vec<_> = model.all().try_collect().await.unwrap();
+    assert_eq!(rows, model.live().await.unwrap());
     let status = store.status(Some(P::NAME)).await.unwrap().remove(0).active.unwrap();
     assert_eq!(status.checkpoint().position, store.end_of_log().await.unwrap());
 }

@@ -122,10 +122,6 @@ impl ProjectionFixture for Projected {
         self.handler.clone()
     }
 
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        self.open_now().keep_inline(projection).await
-    }
-
     async fn effects(&self) -> Vec<(String, u64)> {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
         let select = "SELECT stream, number FROM public.effects
@@ -219,6 +215,11 @@ impl ProjectionSink for Clocked {
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.clock.set().await;
         self.sink.abandon(projection).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.clock.set().await;
+        self.sink.keep_inline(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

@@ -1,6 +1,6 @@
 //! Projections that are kept within the append.
 
-use es_core::projection::{Definition, Keying, Projection, read_row};
+use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
 use es_core::{
     AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
     ExpectedVersion, NewEvent, Payload, StoreError,
@@ -55,7 +55,7 @@ fn request(streams: &[&str], event_type: &str) -> AppendRequest {
 }
 
 async fn count(store: &SqliteStore, key: &str) -> Option<u64> {
-    read_row::<Counted>(store.clone(), key).await.unwrap().map(|row| row.events)
+    ReadModel::<Counted>::new(store.clone()).get(key).await.unwrap().map(|row| row.events)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use es_core::projection::{
     BatchLimit, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild, Runner,
-    Slot, all_rows,
+    Slot, Subscription,
 };
 use es_core::{EventStore, RecordedEvent, Store};
 use futures_util::TryStreamExt;
@@ -153,13 +153,14 @@ pub async fn project_until_killed(store: impl Into<Store>) {
 async fn judge(store: &Store, effects: &impl AsyncFn() -> Vec<(String, u64)>) {
     let log = read_log(store.event_store()).await;
     let sink = store.capabilities().models.as_ref().expect("the store keeps models");
+    let tally = Subscription::definition(store, Tally::model());
     loop {
         // what was under way for the killed process is done or refused from now on
         let mut before = Vec::new();
         for definition in [Tally::model(), handled()] {
             before.push(fenced(sink, &definition).await);
         }
-        let rows = all_rows(store, Tally::NAME, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = tally.rows(Slot::Active).try_collect::<Vec<_>>().await;
         let (rows, effects) = (rows.expect("the model is there"), effects().await);
         let mut after = Vec::new();
         for name in [Tally::NAME, HANDLED] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{
-    BatchLimit, FailurePolicy, Slot, StopCause, TroubleKind, WaitError, read_row, wait_for,
+    BatchLimit, FailurePolicy, ReadModel, Slot, StopCause, TroubleKind, WaitError,
 };
 use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
@@ -246,8 +246,7 @@ pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixtur
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let end = end_of_log(&fixture.store()).await;
-    let reached =
-        wait_for(with_models(&store, &sink), &Seen::model(), end, Duration::from_secs(60)).await;
+    let reached = waited(&store, &sink, &Seen::model(), end, Duration::from_secs(60)).await;
     assert!(reached.is_ok(), "a runner that runs goes on: {reached:?}");
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
@@ -267,11 +266,10 @@ pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
     for number in 1..=rounds(20, 500) {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         let place = appended.streams[0].events[0].position;
-        let wait =
-            wait_for(with_models(&store, &sink), &definition, place, Duration::from_secs(60));
+        let wait = waited(&store, &sink, &definition, place, Duration::from_secs(60));
         let reached = soon("the projection comes to what was appended", wait).await;
         assert!(reached.is_ok(), "waiting failed: {reached:?}");
-        let row = read_row::<SeenRow>(with_models(&store, &sink), "account/1").await;
+        let row = ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/1").await;
         let row = row.unwrap_or_else(|error| panic!("reading failed: {error}"));
         let last = row.and_then(|row| row.numbers.last().copied());
         assert_eq!(last, Some(number), "what was waited for is in the model");
@@ -280,8 +278,7 @@ pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
     let other = typed_stream("audit", "1");
     let appended = append(&store, &other, ANY, vec![event(1)]).await;
     let place = appended.streams[0].events[0].position;
-    let reached =
-        wait_for(with_models(&store, &sink), &Seen::model(), place, Duration::from_secs(60)).await;
+    let reached = waited(&store, &sink, &Seen::model(), place, Duration::from_secs(60)).await;
     assert!(reached.is_ok(), "waiting failed: {reached:?}");
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
@@ -298,8 +295,7 @@ pub(super) async fn a_wait_tells_how_far_it_is(fixture: &dyn ProjectionFixture) 
     let before = end_of_log(&store).await;
     accounts_paid(&store, &["1"], 3..=3).await;
     let end = end_of_log(&store).await;
-    match wait_for(with_models(&store, &sink), &Seen::model(), end, Duration::from_millis(5)).await
-    {
+    match waited(&store, &sink, &Seen::model(), end, Duration::from_millis(5)).await {
         Err(WaitError::TimedOut { projection, wanted, at, holder, .. }) => {
             assert_eq!((projection.as_str(), wanted, at), ("seen", end, before));
             assert_eq!(holder.as_deref(), Some("one"));

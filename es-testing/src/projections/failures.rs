@@ -2,7 +2,6 @@
 
 use es_core::projection::{
     BatchLimit, Definition, FailurePolicy, HealthState, ListParked, Runner, Slot, TroubleKind,
-    health,
 };
 
 pub(super) use super::judged::a_row_is_judged_after_each_event;
@@ -126,7 +125,7 @@ pub(super) async fn a_parked_key_lets_others_go_on(fixture: &dyn ProjectionFixtu
         let waiting: Vec<_> = entries.iter().map(|entry| entry.event.event_id).collect();
         assert_eq!(waiting, wanted, "in the order of the log");
         let (clock, definition) = (fixture.clock(), Seen::failing(bad));
-        let health = health(with_models(&store, &sink), &clock, &definition).await;
+        let health = health(&store, &sink, &clock, &definition).await;
         let health = health.expect("store and sink answer");
         assert_eq!((health.state, health.waiting), (HealthState::Parked, count as u64));
         accounts_paid(&store, &["1", "2"], 6..=6).await;
@@ -253,7 +252,7 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     let (clock, bad) = (fixture.clock(), Poison::refused(u32::MAX));
     let definition = Seen::failing(bad.clone());
     let ask = || async {
-        let asked = health(with_models(&store, &sink), &clock, &definition).await;
+        let asked = health(&store, &sink, &clock, &definition).await;
         asked.unwrap_or_else(|error| panic!("asking failed: {error}"))
     };
     accounts_paid(&store, &["1"], 1..=2).await;

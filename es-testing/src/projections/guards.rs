@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::projection::{
     Batch, Definition, FailurePolicy, Keying, Lease, Projection, RawKeying, Rebuild, Renewal,
-    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
+    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError,
 };
 use es_core::{BoxError, Envelope, EventFilter, RecordedEvent, StoreErrorKind};
 use serde::{Deserialize, Serialize};
@@ -102,8 +102,7 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     for number in 4..=6 {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         let place = appended.streams[0].events[0].position;
-        let wait =
-            wait_for(with_models(&store, &sink), &definition, place, Duration::from_secs(60));
+        let wait = waited(&store, &sink, &definition, place, Duration::from_secs(60));
         let reached = soon("the healthy projection goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     }
@@ -116,7 +115,7 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     assert!(status(&sink, "unsure").await.is_none(), "what cannot be run makes no model");
     let rebuilt = Rebuild::projection::<Unsure>(with_models(&store, &sink)).run().await;
     assert!(rebuilt.is_err_and(|error| error.to_string().contains("how a bug looks")));
-    let kept = fixture.keep_inline(Definition::of::<Unsure>()).await;
+    let kept = fixture.sink().keep_inline(Definition::of::<Unsure>()).await;
     assert!(matches!(kept, Err(SinkError::Unusable { .. })), "{kept:?}");
 }
 
@@ -130,7 +129,7 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     let end = end_of_log(&store).await;
     let definition = Seen::model();
     // far longer than any scenario may take
-    let wait = wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
+    let wait = waited(&store, &sink, &definition, end, Duration::from_secs(86_400));
     match soon("a wait for what stopped ends", wait).await {
         Err(WaitError::Stopped { projection, trouble, .. }) => {
             assert_eq!((projection.as_str(), trouble.kind()), ("seen", TroubleKind::Poison));
@@ -145,8 +144,7 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     accounts_paid(&store, &["1"], 2..=2).await;
     let end = end_of_log(&store).await;
     for definition in [Doubled::model(), Definition::of::<Unsure>()] {
-        let wait =
-            wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
+        let wait = waited(&store, &sink, &definition, end, Duration::from_secs(86_400));
         match soon("a wait for what cannot be run ends", wait).await {
             Err(WaitError::Sink(SinkError::Changed { .. } | SinkError::Unusable { .. })) => {}
             other => panic!("nobody runs it, but: {other:?}"),
@@ -290,8 +288,7 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
     let handle = both.handle();
     let running = tokio::spawn(both.run());
     let reaches = async |projection: Definition, position| {
-        let wait =
-            wait_for(with_models(&store, &sink), &projection, position, Duration::from_secs(60));
+        let wait = waited(&store, &sink, &projection, position, Duration::from_secs(60));
         let reached = soon("a projection whose model is free goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     };

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, EventReference, HealthState, Lease, Rebuild,
-    RowChange, SinkError, Slot, TroubleKind, health,
+    RowChange, SinkError, Slot, TroubleKind,
 };
 use es_core::{AppendError, AppendRequest, Payload, Position};
 
-use super::models::{Crossing, PANIC, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
+use super::models::{
+    Crossing, PANIC, Poison, Seen, SeenRow, health, lives, numbers_of, runner, stored,
+};
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
@@ -18,7 +20,8 @@ fn to(account: &str, kind: &str, number: u64) -> AppendRequest {
 }
 
 async fn kept(fixture: &dyn ProjectionFixture, projection: Definition) {
-    let keeping = fixture.keep_inline(projection);
+    let sink = fixture.sink();
+    let keeping = sink.keep_inline(projection);
     if let Err(error) = soon("a projection is kept inline", keeping).await {
         panic!("nothing keeps the projection from being kept inline, but: {error}");
     }
@@ -66,7 +69,7 @@ pub(super) async fn an_append_is_in_the_model_when_it_is_answered(fixture: &dyn 
     let reached = soon("a wait for one's own append ends", sink.wait_reached("seen", last)).await;
     assert!(reached.is_ok(), "{reached:?}");
     let clock = fixture.clock();
-    let health = health(with_models(&store, &sink), &clock, &Seen::model()).await;
+    let health = health(&store, &sink, &clock, &Seen::model()).await;
     assert_eq!(health.map(|health| health.state).ok(), Some(HealthState::Idle));
 }
 
@@ -80,7 +83,7 @@ pub(super) async fn what_is_in_the_log_is_taken_first(fixture: &dyn ProjectionFi
     append(&store, &stream("1"), NONE, events(1..=3)).await;
     append(&store, &stream("2"), NONE, vec![typed_event(SuiteHandler::POISON, 4)]).await;
     let poison = Poison::refused(u32::MAX);
-    let answer = fixture.keep_inline(Seen::failing(poison.clone())).await;
+    let answer = fixture.sink().keep_inline(Seen::failing(poison.clone())).await;
     assert!(matches!(answer, Err(SinkError::Store(_))), "the log has poison, but: {answer:?}");
     // and it is not kept: appends go on without it
     accepted(&store, to("2", SuiteHandler::POISON, 5)).await;
@@ -186,7 +189,7 @@ pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn Project
         let batch = Batch::moving(0, from, place.clone()).content(Content::Rows(vec![row]));
         commit(&sink, &lease, batch).await;
         assert!(sink.release(&lease).await.is_ok());
-        let answer = fixture.keep_inline(definition.clone()).await;
+        let answer = fixture.sink().keep_inline(definition.clone()).await;
         match &answer {
             Err(SinkError::Diverged { projection, .. }) => assert_eq!(projection, "seen"),
             other => panic!("{place:?} is of another log, but: {other:?}"),
@@ -194,7 +197,7 @@ pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn Project
         accepted(&store, to("1", "paid", 4)).await;
         assert_eq!(seen(&sink).await, rows_of(&[("1", &[7])]), "nobody writes it");
         let clock = fixture.clock();
-        let health = health(with_models(&store, &sink), &clock, &definition).await;
+        let health = health(&store, &sink, &clock, &definition).await;
         let trouble = health.map(|health| health.trouble.map(|trouble| trouble.kind()));
         assert_eq!(trouble.ok(), Some(Some(TroubleKind::Diverged)), "and whoever asks is told");
     }
@@ -253,7 +256,7 @@ pub(super) async fn a_handler_is_called_within_the_append(fixture: &dyn Projecti
     let store = fixture.store();
     let handled = |name: &str| Definition::handled(name, 1, SuiteHandler::selection());
     append(&store, &stream("1"), NONE, events(1..=2)).await;
-    let answer = fixture.keep_inline(handled("unknown")).await;
+    let answer = fixture.sink().keep_inline(handled("unknown")).await;
     assert!(matches!(answer, Err(SinkError::NoHandler { .. })), "no handler, but {answer:?}");
     kept(fixture, handled(HANDLED)).await;
     let request = to("1", "paid", 3).and(typed_stream("audit", "1"), ANY, vec![event(4)]);
@@ -292,7 +295,7 @@ pub(super) async fn what_appends_kept_is_left_to_a_runner(fixture: &dyn Projecti
     assert!(answer.is_ok(), "appends have let it go, but: {answer:?}");
     accepted(&store, to("2", "paid", 3)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2])]));
-    let answer = fixture.keep_inline(Seen::model()).await;
+    let answer = fixture.sink().keep_inline(Seen::model()).await;
     assert!(matches!(answer, Err(SinkError::Held { .. })), "the runner has it, but: {answer:?}");
     runner.release().await;
     kept(fixture, Seen::model()).await;

@@ -3,13 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use es_core::projection::{Definition, Keying, Projection, RawKeying, RowChange, Runner, Slot};
-use es_core::{BoxError, Envelope, Event, EventFilter, Payload, ReadLog, RecordedEvent, Retry};
+use es_core::projection::{
+    Definition, Health, Keying, Projection, RawKeying, RowChange, Runner, SinkError, Slot,
+    Subscription, WaitError,
+};
+use es_core::{
+    BoxError, Envelope, Environment, Event, EventFilter, Payload, Position, ReadLog, RecordedEvent,
+    Retry,
+};
 use serde::{Deserialize, Serialize};
 
 use super::SuiteHandler;
 use super::parts::*;
+use crate::clock::ManualClock;
 
 /// How often poison is refused; `u32::MAX` is for ever.
 #[derive(Debug, Clone)]
@@ -142,6 +150,32 @@ impl Crossing {
     }
 }
 
+fn subscription(store: &Store, sink: &Sink, model: &Definition) -> Subscription {
+    Subscription::definition(with_models(store, sink), model.clone())
+}
+
+/// Waits until a model has come to a place.
+pub(super) async fn waited(
+    store: &Store,
+    sink: &Sink,
+    model: &Definition,
+    place: Position,
+    limit: Duration,
+) -> Result<(), WaitError> {
+    subscription(store, sink, model).wait_for(place, limit).await
+}
+
+/// How a model is.
+pub(super) async fn health(
+    store: &Store,
+    sink: &Sink,
+    clock: &ManualClock,
+    model: &Definition,
+) -> Result<Health, SinkError> {
+    let environment = Environment::default().with_clock(clock.clone());
+    subscription(store, sink, model).with_environment(environment).health().await
+}
+
 /// A runner that waits for nothing.
 pub(super) fn runner(store: &Store, sink: &Sink, holder: &str) -> Runner {
     let backoff = Retry { retries: u32::MAX, ..no_delay(0) };
@@ -149,7 +183,7 @@ pub(super) fn runner(store: &Store, sink: &Sink, holder: &str) -> Runner {
 }
 
 pub(super) fn no_delay(retries: u32) -> Retry {
-    let none = std::time::Duration::ZERO;
+    let none = Duration::ZERO;
     Retry { retries, base: none, longest: none }
 }
 

@@ -2,7 +2,7 @@
 
 use es_core::projection::{
     Batch, Content, Definition, FailurePolicy, Keying, Lease, ListParked, Projection,
-    ProjectionSink, Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind, read_row,
+    ProjectionSink, ReadModel, Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind,
 };
 use es_core::{BoxError, Envelope, Payload};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -61,9 +61,9 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
             continue;
         }
         assert_eq!(model(&sink, "seen", Slot::Active).await.len(), 2, "all rows are listed");
-        let well = read_row::<SeenRow>(with_models(&store, &sink), "account/2").await;
+        let well = ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/2").await;
         assert!(matches!(well, Ok(Some(_))), "the other row is read: {well:?}");
-        let told = read_row::<SeenRow>(with_models(&store, &sink), "account/1").await;
+        let told = ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/1").await;
         assert!(told.is_err(), "{odd} is no row, but: {told:?}");
 
         accounts_paid(&store, &["1", "2"], number..=number).await;
@@ -83,7 +83,7 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
         caught_up(&mut parking).await;
         parking.release().await;
         let (seen, live) = (
-            read_row::<SeenRow>(with_models(&store, &sink), "account/2").await,
+            ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/2").await,
             lives(&store, Seen::model()),
         );
         assert_eq!(seen.ok().flatten().as_ref(), live.await.get("account/2"), "others go on");
@@ -100,7 +100,7 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
 
 pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let kept = fixture.keep_inline(Seen::model()).await;
+    let kept = fixture.sink().keep_inline(Seen::model()).await;
     assert!(kept.is_ok(), "{kept:?}");
     let mut number = 1;
     for odd in ODD {
@@ -176,7 +176,9 @@ impl Projection for FragileRow {
 pub(super) async fn one_with_which_its_code_panics_costs_its_key(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let row = async |account: &str| {
-        read_row::<FragileRow>(with_models(&store, &sink), &stream(account).to_string()).await
+        ReadModel::<FragileRow>::new(with_models(&store, &sink))
+            .get(&stream(account).to_string())
+            .await
     };
     accounts_paid(&store, &["1", "2"], 11..=14).await;
     let mut parking = runner(&store, &sink, "one").projection::<FragileRow>();

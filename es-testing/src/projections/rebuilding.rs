@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
     BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
-    Slot, TroubleKind, differences,
+    Slot, TroubleKind,
 };
 use es_core::{
     Environment, LogPage, Payload, Position, ReadLog, ReadStream, Runtime, StoreError,
@@ -201,8 +201,7 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
     let filled = soon("a shadow is filled", rebuild.fill()).await;
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the old model is served");
-    let changes: Vec<_> = match differences(with_models(&store, &sink), "seen").try_collect().await
-    {
+    let changes: Vec<_> = match rebuild.differences().try_collect().await {
         Ok(changes) => changes,
         Err(error) => panic!("listing the differences failed: {error}"),
     };
@@ -222,7 +221,7 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
         lives(&store, Doubled::model()).await,
         "what was appended since is in it"
     );
-    let gone = differences(with_models(&store, &sink), "seen").try_collect::<Vec<_>>().await;
+    let gone = rebuild.differences().try_collect::<Vec<_>>().await;
     assert!(matches!(gone, Err(SinkError::NoModel { .. })), "nothing to compare, but: {gone:?}");
 }
 

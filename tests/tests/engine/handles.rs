@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use es_core::environment::SystemClock;
 use es_core::projection::{
-    Definition, Keying, Projection, Rebuild, RebuildError, Runner, SinkError, StopCause, health,
-    read_row,
+    Keying, Projection, ReadModel, Rebuild, RebuildError, Runner, SinkError, StopCause,
+    Subscription,
 };
 use es_core::{
     BoxError, Capabilities, Envelope, EventStore, EventStoreExt, ReadStream, Repository, Store,
@@ -107,13 +106,15 @@ async fn what_a_store_cannot_do_is_told_for_each_projection() {
         Err(RebuildError::Sink(error)) => is_told(&error, "first"),
         other => panic!("the store keeps no models, but: {other:?}"),
     }
-    let asked = health(&bare, &SystemClock, &Definition::of::<Counted<true>>()).await;
+    let asked = Subscription::projection::<Counted<true>>(&bare).health().await;
     is_told(&asked.unwrap_err(), "second");
-    is_told(&read_row::<Counted<true>>(&bare, "account/a").await.unwrap_err(), "second");
+    let read = ReadModel::<Counted<true>>::new(&bare).get("a").await;
+    is_told(&read.unwrap_err(), "second");
     // with models from elsewhere it can
     let store = bare.with_models(memory);
     Runner::new(&store).projection::<Counted<false>>().catch_up().await.unwrap();
-    assert_eq!(read_row::<Counted<false>>(&store, "account/a").await.unwrap(), Some(Counted(1)));
+    let read = ReadModel::<Counted<false>>::new(&store).get("a").await;
+    assert_eq!(read.unwrap(), Some(Counted(1)));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    Blocker, Definition, FailurePolicy, HealthState, LogBlockers, RawKeying, Runner, health,
+    Blocker, Definition, FailurePolicy, HealthState, LogBlockers, RawKeying, Runner, Subscription,
 };
 use es_core::{
     AppendRequest, Capabilities, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent,
@@ -41,6 +41,11 @@ async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
     let events = types.iter().map(event).collect();
     let stream = stream.parse().unwrap();
     store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+}
+
+fn subscription(store: impl Into<Store>, clock: &ManualClock) -> Subscription {
+    let environment = Environment::default().with_clock(clock.clone());
+    Subscription::definition(store, counted()).with_environment(environment)
 }
 
 fn runner(store: &MemoryStore, clock: &ManualClock) -> Runner {
@@ -108,7 +113,7 @@ async fn metrics_tell_what_was_taken_and_what_is_left() {
     runner.catch_up().await.unwrap();
     append(&store, "account/1", &["paid", "paid", "paid"]).await;
     clock.step(Duration::from_secs(4));
-    let asked = health(store.clone(), &clock, &counted()).await.unwrap();
+    let asked = subscription(store.clone(), &clock).health().await.unwrap();
     assert_eq!((asked.lag.events, asked.waiting), (3, 2));
     assert_eq!(kept.read("es.projection.events"), Some(4));
     assert_eq!(kept.read("es.projection.batch.duration"), Some(1));
@@ -200,9 +205,9 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     append(&store, "account/1", &["paid"]).await;
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
-    let definition = counted();
     let held_back = Store::from(Wrapped(HeldBack(Arc::new(store.clone()))));
-    let ask = async || health(&held_back, &clock, &definition).await.unwrap();
+    let held_back = subscription(held_back, &clock);
+    let ask = async || held_back.health().await.unwrap();
     let asked = ask().await;
     assert_eq!(asked.state, HealthState::BlockedByWriter);
     assert_eq!(asked.state.to_string(), "blocked by a writer");
@@ -232,8 +237,8 @@ async fn the_rate_is_told_with_the_lease() {
     runner.catch_up().await.unwrap();
     let asked = handle.health().await.unwrap().remove(0);
     assert_eq!((asked.rate, asked.state), (Some(4.0), HealthState::Idle));
-    let definition = counted();
-    let ask = async || health(store.clone(), &clock, &definition).await.unwrap().rate;
+    let subscription = subscription(store.clone(), &clock);
+    let ask = async || subscription.health().await.unwrap().rate;
     assert_eq!(ask().await, Some(4.0), "any process is told the same");
     clock.step(Duration::from_secs(11));
     runner.catch_up().await.unwrap();

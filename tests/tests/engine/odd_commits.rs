@@ -96,6 +96,10 @@ impl ProjectionSink for OddSink {
         self.store.abandon(projection).await
     }
 
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.store.keep_inline(definition).await
+    }
+
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {
         self.store.release_inline(projection).await
     }

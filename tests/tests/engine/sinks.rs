@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{
-    Keying, Projection, Rebuild, RebuildError, Runner, SinkError, TroubleKind, read_row,
+    Keying, Projection, ReadModel, Rebuild, RebuildError, Runner, SinkError, TroubleKind,
 };
 use es_core::{
     AppendRequest, BoxError, Envelope, Environment, Event, EventStore, ExpectedVersion, NewEvent,
@@ -68,7 +68,8 @@ fn runner(store: &Arc<MemoryStore>, faults: &FaultSink) -> Runner {
 }
 
 async fn counted(store: &MemoryStore) -> Option<u64> {
-    read_row::<Counted>(store.clone(), "account/1").await.ok().flatten().map(|row| row.0)
+    let row = ReadModel::<Counted>::new(store.clone()).get("account/1").await;
+    row.ok().flatten().map(|row| row.0)
 }
 
 const CALLS: [SinkCall; 4] =

@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use es_core::environment::Jitter;
-use es_core::projection::{Keying, Projection, Rebuild, Runner, read_row};
+use es_core::projection::{Keying, Projection, ReadModel, Rebuild, Runner};
 use es_core::{
     BoxError, Envelope, Environment, Repository, Retry, Runtime, SnapshotStore, StreamVersion,
 };
@@ -114,7 +114,7 @@ fn without_a_runtime_models_are_kept_and_made_anew() {
     slip_in(&store, "b", 1);
     let counted = || {
         ["a", "b"].map(|account| {
-            let row = block_on(read_row::<Counted>(store.clone(), &format!("account/{account}")));
+            let row = block_on(ReadModel::<Counted>::new(store.clone()).get(account));
             row.unwrap().map(|row| row.0)
         })
     };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use es_core::projection::{
-    GenerationStatus, ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, all_rows,
+    GenerationStatus, ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, Subscription,
     check_history,
 };
 use es_core::{
@@ -28,14 +28,14 @@ use crate::store::Store;
 ///
 /// When the store fails.
 pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
-    let name = PostingRow::NAME;
+    let states = Subscription::projection::<PostingRow>(&store.events);
     let Some(mut model) = active(store).await? else {
         // what was never filled does not differ
         return Ok(Vec::new());
     };
     let (rows, parked, from, to) = loop {
         let parked = parked(store).await?;
-        let rows = all_rows(&store.events, name, Slot::Active).try_collect::<Vec<_>>().await?;
+        let rows = states.rows(Slot::Active).try_collect::<Vec<_>>().await?;
         let Some(now) = active(store).await? else { return Ok(Vec::new()) };
         if now.generation == model.generation {
             break (rows, parked, model.checkpoint().position, now.checkpoint().position);
@@ -203,7 +203,8 @@ fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
 /// When the store fails.
 pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
     let mut findings = Vec::new();
-    let mut rows = all_rows(&store.events, P::NAME, Slot::Active);
+    let model = Subscription::projection::<P>(&store.events);
+    let mut rows = model.rows(Slot::Active);
     loop {
         let row = match rows.try_next().await {
             Ok(Some(row)) => row,
