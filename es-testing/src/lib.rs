@@ -22,4 +22,5 @@ pub use runtime::ManualRuntime;
 // for authors of domains
 pub mod golden;
 pub mod laws;
+pub mod projection;
 pub mod spec;

@@ -4,6 +4,8 @@
 mod decided;
 #[path = "laws/large.rs"]
 mod large;
+#[path = "laws/projection.rs"]
+mod projection;
 #[path = "laws/rows.rs"]
 mod rows;
 #[path = "laws/storable.rs"]

@@ -72,7 +72,7 @@ impl<P: Projection> ReadModel<P> {
     pub async fn get(&self, key: &(impl IdOf<P::Key> + ?Sized)) -> Result<Option<P>, SinkError> {
         let key = self.texts.stored(&key.id_text());
         let found = self.find(key).await?;
-        found.map(|row| decoded(&row)).transpose()
+        found.map(|row| decoded::<P>(&row)).transpose()
     }
 
     /// The row as it is stored.
@@ -109,7 +109,7 @@ impl<P: Projection> ReadModel<P> {
         let typed = move |row: ModelRow| {
             let key = texts.parse::<P::Key>(&row.key);
             let key = key.map_err(|error| odd::<P>(&row, &error.into()));
-            std::future::ready(key.and_then(|key| Ok((key, decoded(&row)?))))
+            std::future::ready(key.and_then(|key| Ok((key, decoded::<P>(&row)?))))
         };
         rows.and_then(typed).boxed()
     }

@@ -15,7 +15,7 @@ use crate::recorded::Log;
 /// Events in streams of three aggregates, for laws of projections.
 ///
 /// For a projection of a union, map them into it:
-/// `in_streams_of::<Order>(ids, events).prop_map(|(stream, event)| (stream, event.into()))`.
+/// `in_streams_of::<Order>(ids, events).prop_map(|(stream, event)| (stream, Shop::from(event)))`.
 ///
 /// # Panics
 ///
@@ -23,10 +23,7 @@ use crate::recorded::Log;
 pub fn in_streams_of<A: Aggregate>(
     ids: [&str; 3],
     events: impl Strategy<Value = A::Event>,
-) -> impl Strategy<Value = (StreamId, A::Event)>
-where
-    A::Event: Debug,
-{
+) -> impl Strategy<Value = (StreamId, A::Event)> {
     let streams = ids.map(|id| StreamId::new(A::TYPE, id).expect("it is the id of a stream"));
     (select(streams.to_vec()), events)
 }
@@ -90,7 +87,6 @@ pub fn rows_round_trip<P>(
 ) -> Result<(), LawViolation>
 where
     P: Projection + Debug + PartialEq,
-    P::Event: Debug,
 {
     for_all("rows_round_trip", P::NAME, &histories, |history| {
         let (definition, keying) = (Definition::of::<P>(), P::keying());
