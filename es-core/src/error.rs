@@ -76,6 +76,16 @@ impl StoreError {
         self
     }
 
+    /// Adds a cause of whatever type.
+    #[must_use]
+    pub(crate) fn caused_by_any(
+        mut self,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
     /// What the failure means.
     pub fn kind(&self) -> StoreErrorKind {
         self.kind

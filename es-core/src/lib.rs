@@ -24,7 +24,7 @@
 //! | keep read models | [`projection`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | give a store to all of these | [`Store`] |
-//! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink) |
+//! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink), [`backend`] |
 //!
 //! A whole aggregate with its test is in the repository's README. This crate knows no database:
 //! stores are crates of their own, such as es-memory and es-sqlite.
@@ -54,6 +54,7 @@ mod version;
 
 // the contract
 pub mod append;
+pub mod backend;
 mod error;
 pub mod read;
 pub mod snapshot;

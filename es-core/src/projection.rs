@@ -202,7 +202,7 @@ pub(crate) fn models<'a>(
 }
 
 /// The checkpoint that is furthest behind.
-fn lowest(checkpoints: &[Checkpoint]) -> &Checkpoint {
+pub(crate) fn lowest(checkpoints: &[Checkpoint]) -> &Checkpoint {
     let mut all = checkpoints.iter();
     let first = all.next().unwrap_or(const { &Checkpoint::START });
     all.fold(first, |low, next| if next.position < low.position { next } else { low })

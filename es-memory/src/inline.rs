@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, Slot,
-    check_active_model,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, check_active_model,
 };
-use es_core::{AppendError, BoxError, RecordedEvent, StoreError, StoreErrorKind, Timestamp};
+use es_core::{AppendError, BoxError, RecordedEvent, Timestamp};
 
 use crate::projections::Projections;
 use crate::store::MemoryStore;
@@ -31,7 +31,7 @@ impl MemoryStore {
             log.events.iter().filter(|event| event.position > here).cloned().collect();
         projections
             .take(&definition, &mut lease, &rest, self.now())
-            .map_err(|error| failed(&definition, error))?;
+            .map_err(|error| inline_refusal(&definition, error))?;
         projections.inline.retain(|(other, _)| other.name() != definition.name());
         projections.inline.push((definition, lease));
         drop((projections, log));
@@ -50,11 +50,11 @@ impl MemoryStore {
             return Ok(());
         }
         let mut inline = std::mem::take(&mut projections.inline);
-        let batches: Result<Vec<_>, _> = inline
+        let batches: Result<Vec<_>, SinkError> = inline
             .iter()
             .map(|(definition, lease)| {
                 let batch = projections.batch(definition, lease, events);
-                batch.map_err(|error| failed(definition, error))
+                batch.map_err(|error| inline_refusal(definition, error).into())
             })
             .collect();
         let taken = batches.and_then(|batches| {
@@ -68,13 +68,7 @@ impl MemoryStore {
         projections.inline = inline;
         drop(projections);
         self.commits().give();
-        taken.map_err(|error| match error {
-            SinkError::Store(error) => error.into(),
-            other => {
-                let message = "an inline projection cannot be kept";
-                StoreError::new(StoreErrorKind::Other, message).caused_by(other).into()
-            }
-        })
+        taken.map_err(|error| inline_failure(error).into())
     }
 }
 
@@ -96,7 +90,7 @@ impl Projections {
 
     /// Ends what `keep_inline` began.
     pub(crate) fn release_inline(&mut self, projection: &str) -> Result<(), SinkError> {
-        self.model(projection, Slot::Active)?.end_lease_of(Claim::APPENDS);
+        self.end_inline(projection)?;
         self.inline.retain(|(definition, _)| definition.name() != projection);
         Ok(())
     }
@@ -161,26 +155,5 @@ impl Projections {
         self.commit(lease, &batch, now)?;
         lease.checkpoints[0] = batch.to;
         Ok(())
-    }
-}
-
-fn failed(definition: &Definition, error: BoxError) -> SinkError {
-    let message = format!("inline projection `{}` cannot take an event", definition.name());
-    StoreError::new(StoreErrorKind::Other, message).caused_by(Cause(error)).into()
-}
-
-/// What a projection said, as an error of its own.
-#[derive(Debug)]
-struct Cause(BoxError);
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use es_core::append::{first_result, same_request};
+use es_core::backend::rules::{RecordedRequest, judge_key};
 use es_core::read::PageBuilder;
 use es_core::{
     AppendError, AppendRequest, Appended, AppendedStream, Direction, EventId, IdempotencyKey,
@@ -88,7 +88,10 @@ impl Log {
         now: Timestamp,
         inline: impl FnOnce(&[RecordedEvent]) -> Result<(), AppendError>,
     ) -> Result<Appended, AppendError> {
-        if let Some(first) = self.repeat_of(&request)? {
+        let verdict = judge_key(&request, |stream, key| {
+            Ok::<_, AppendError>(self.recorded_under(stream, key))
+        })?;
+        if let Some(first) = verdict.answer()? {
             return Ok(first);
         }
         for part in request.streams() {
@@ -160,32 +163,12 @@ impl Log {
         self.keyed.push(ranges.collect());
     }
 
-    /// The first result, if the request's key is recorded under one of its streams.
-    fn repeat_of(&self, request: &AppendRequest) -> Result<Option<Appended>, AppendError> {
-        let Some(key) = request.idempotency_key() else {
-            return Ok(None);
-        };
-        for part in request.streams() {
-            if let Some(recorded) = self.recorded_under(&part.stream, key) {
-                return match same_request(request, &recorded) {
-                    Ok(()) => Ok(Some(first_result(request, &recorded))),
-                    Err(difference) => Err(AppendError::KeyReused {
-                        key: key.clone(),
-                        stream: part.stream.clone(),
-                        difference,
-                    }),
-                };
-            }
-        }
-        Ok(None)
-    }
-
     /// The events, by stream, of the append that recorded the key under the stream.
     pub(crate) fn recorded_under(
         &self,
         stream: &StreamId,
         key: &IdempotencyKey,
-    ) -> Option<Vec<(StreamId, Vec<RecordedEvent>)>> {
+    ) -> Option<RecordedRequest> {
         let append = *self.keys.get(&(stream.clone(), key.clone()))?;
         let of_stream = |(stream, versions): &(StreamId, std::ops::RangeInclusive<u64>)| {
             let places =

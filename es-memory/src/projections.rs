@@ -5,9 +5,10 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use es_core::backend::rules::{Acquired, Model, Models};
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, GenerationStatus, Holder, Lease, Parked,
-    ParkedId, ParkedState, ProjectionStatus, Renewal, SinkError, Slot, Trouble,
+    Batch, Claim, Content, Definition, GenerationStatus, Lease, Parked, ParkedId, ParkedState,
+    ProjectionStatus, Renewal, SinkError, Slot, Trouble,
 };
 use es_core::{BoxError, Payload, Position, RecordedEvent, Timestamp};
 
@@ -51,19 +52,15 @@ pub(crate) struct Projections {
 /// One projection.
 #[derive(Debug, Default)]
 struct Entry {
-    generations: u64,
-    active: Option<Model>,
-    shadow: Option<Model>,
+    models: Models,
+    newest_generation: u64,
+    /// What is in the models, by generation.
+    contents: BTreeMap<u64, Contents>,
 }
 
-/// One model.
-#[derive(Debug)]
-pub(crate) struct Model {
-    generation: u64,
-    fingerprint: String,
-    epoch: u64,
-    lease: Option<Holder>,
-    checkpoints: Vec<Checkpoint>,
+/// What is in one model.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
     pub(crate) rows: Rows,
     /// By position and key.
     pub(crate) parked: BTreeMap<(u64, String), Parked>,
@@ -77,66 +74,37 @@ fn place(id: &ParkedId) -> (u64, String) {
 }
 
 impl Entry {
-    fn slot(&mut self, slot: Slot) -> &mut Option<Model> {
-        match slot {
-            Slot::Active => &mut self.active,
-            Slot::Shadow => &mut self.shadow,
-        }
+    /// Makes room for another model, which takes over what was discarded; answers its generation.
+    fn create(&mut self) -> u64 {
+        let active = self.models.active.as_ref();
+        let active = active.and_then(|active| self.contents.get(&active.generation));
+        let parked = active.into_iter().flat_map(|active| &active.parked);
+        let discarded = parked.filter(|(_, entry)| !entry.is_waiting());
+        let parked = discarded.map(|(place, entry)| (place.clone(), entry.clone())).collect();
+        self.newest_generation += 1;
+        self.contents.insert(self.newest_generation, Contents { parked, ..Contents::default() });
+        self.newest_generation
     }
 
-    fn create(&mut self, claim: &Claim) {
-        self.generations += 1;
-        let slices = match claim.slot {
-            Slot::Active => 1,
-            Slot::Shadow => claim.slices.max(1) as usize,
-        };
-        let discarded = self.active.iter().flat_map(|active| &active.parked);
-        let discarded = discarded.filter(|(_, entry)| !entry.is_waiting());
-        let model = Model {
-            generation: self.generations,
-            fingerprint: claim.fingerprint.clone(),
-            epoch: 0,
-            lease: None,
-            checkpoints: vec![Checkpoint::START; slices],
-            rows: Rows::new(),
-            parked: discarded.map(|(place, entry)| (place.clone(), entry.clone())).collect(),
-            events: 0,
-            committed_at: None,
-            trouble: None,
-        };
-        *self.slot(claim.slot) = Some(model);
+    fn status(&self, slot: Slot, now: Timestamp) -> Option<GenerationStatus> {
+        let model = self.models.slot(slot)?;
+        let contents = self.contents.get(&model.generation)?;
+        let waiting = contents.parked.values().filter(|entry| entry.is_waiting()).count() as u64;
+        Some(GenerationStatus {
+            generation: model.generation,
+            fingerprint: model.fingerprint.clone(),
+            checkpoints: model.checkpoints.clone(),
+            holder: model.held_by(now).cloned(),
+            events: contents.events,
+            committed_at: contents.committed_at,
+            waiting,
+            discarded: contents.parked.len() as u64 - waiting,
+            trouble: contents.trouble.clone(),
+        })
     }
 }
 
-impl Model {
-    /// Who has the lease now.
-    fn holder(&self, now: Timestamp) -> Option<&Holder> {
-        self.lease.as_ref().filter(|holder| holder.has_lease(now))
-    }
-
-    /// Ends the lease if this holder has it.
-    pub(crate) fn end_lease_of(&mut self, holder: &str) {
-        if self.lease.as_ref().is_some_and(|lease| lease.name == holder) {
-            self.lease = None;
-            self.epoch += 1;
-        }
-    }
-
-    fn status(&self, now: Timestamp) -> GenerationStatus {
-        let waiting = self.parked.values().filter(|entry| entry.is_waiting()).count() as u64;
-        GenerationStatus {
-            generation: self.generation,
-            fingerprint: self.fingerprint.clone(),
-            checkpoints: self.checkpoints.clone(),
-            holder: self.holder(now).cloned(),
-            events: self.events,
-            committed_at: self.committed_at,
-            waiting,
-            discarded: self.parked.len() as u64 - waiting,
-            trouble: self.trouble.clone(),
-        }
-    }
-
+impl Contents {
     /// The keys of which the first waiting entry is due.
     pub(crate) fn due(&self) -> Vec<String> {
         let mut first: BTreeMap<&str, bool> = BTreeMap::new();
@@ -155,46 +123,24 @@ impl Model {
 }
 
 impl Projections {
-    pub(crate) fn acquire(&mut self, claim: &Claim, now: Timestamp) -> Result<Lease, SinkError> {
-        let entry = self.entries.entry(claim.projection.clone()).or_default();
-        if let Some(model) = entry.slot(claim.slot) {
-            let other = model.holder(now).filter(|holder| holder.name != claim.holder);
-            if let Some(holder) = other {
-                return Err(held(&claim.projection, claim.slot, holder));
-            }
-            if model.fingerprint != claim.fingerprint {
-                if claim.slot == Slot::Active {
-                    return Err(SinkError::Changed {
-                        projection: claim.projection.clone(),
-                        stored: model.fingerprint.clone(),
-                        offered: claim.fingerprint.clone(),
-                    });
-                }
-                entry.create(claim);
-            }
-        } else {
-            entry.create(claim);
-        }
-        let model = entry.slot(claim.slot).as_mut().expect("it was there or was created");
-        model.epoch += 1;
-        let expires_at = now.plus(claim.lasts_for());
-        model.lease = Some(Holder { name: claim.holder.clone(), expires_at, rate: None });
-        Ok(Lease {
-            projection: claim.projection.clone(),
-            slot: claim.slot,
-            generation: model.generation,
-            epoch: model.epoch,
-            checkpoints: model.checkpoints.clone(),
-        })
+    fn entry(&mut self, projection: &str) -> &mut Entry {
+        self.entries.entry(projection.to_owned()).or_default()
     }
 
-    /// The model that the lease is for.
-    fn leased(&mut self, lease: &Lease) -> Result<&mut Model, SinkError> {
-        let lost = || SinkError::LeaseLost { projection: lease.projection.clone() };
-        let entry = self.entries.get_mut(&lease.projection).ok_or_else(lost)?;
-        let model = entry.slot(lease.slot).as_mut().ok_or_else(lost)?;
-        let is_held = model.generation == lease.generation && model.epoch == lease.epoch;
-        if is_held { Ok(model) } else { Err(lost()) }
+    pub(crate) fn acquire(&mut self, claim: &Claim, now: Timestamp) -> Result<Lease, SinkError> {
+        let entry = self.entry(&claim.projection);
+        let model = match entry.models.acquire(claim, now)? {
+            Acquired::Taken(model) => model,
+            Acquired::Created { model, retired } => {
+                if let Some(retired) = retired {
+                    entry.contents.remove(&retired);
+                }
+                Model { generation: entry.create(), ..model }
+            }
+        };
+        let lease = model.lease(claim);
+        *entry.models.slot_mut(claim.slot) = Some(model);
+        Ok(lease)
     }
 
     pub(crate) fn renew(
@@ -203,17 +149,15 @@ impl Projections {
         renewal: &Renewal,
         now: Timestamp,
     ) -> Result<Vec<String>, SinkError> {
-        let model = self.leased(lease)?;
-        if let Some(holder) = &mut model.lease {
-            holder.expires_at = now.plus(renewal.lasts_for());
-            holder.rate = renewal.rate;
-        }
-        Ok(model.due())
+        let models = &mut self.entry(&lease.projection).models;
+        let holder = models.renew(lease, renewal, now)?;
+        models.leased_mut(lease)?.holder = holder;
+        Ok(self.model(&lease.projection, lease.slot)?.due())
     }
 
     pub(crate) fn release(&mut self, lease: &Lease) {
-        if let Ok(model) = self.leased(lease) {
-            model.lease = None;
+        if let Ok(model) = self.entry(&lease.projection).models.leased_mut(lease) {
+            model.holder = None;
         }
     }
 
@@ -223,7 +167,8 @@ impl Projections {
         trouble: Option<&str>,
         now: Timestamp,
     ) -> Result<(), SinkError> {
-        let model = self.leased(lease)?;
+        self.entry(&lease.projection).models.leased(lease)?;
+        let model = self.model(&lease.projection, lease.slot)?;
         model.trouble = trouble.map(|message| Trouble { message: message.to_owned(), at: now });
         Ok(())
     }
@@ -236,12 +181,10 @@ impl Projections {
     ) -> Result<(), SinkError> {
         let projection = &lease.projection;
         let handler = self.handlers.get(projection).cloned();
-        let model = self.leased(lease)?;
-        let slice = batch.slice as usize;
-        let stands = model.checkpoints.get(slice).map(|checkpoint| checkpoint.position);
-        if stands != Some(batch.from.position) {
-            return Err(SinkError::LeaseLost { projection: projection.clone() });
-        }
+        let Entry { models, contents, .. } = self.entry(projection);
+        models.commit(lease, batch.slice, batch.from.position)?;
+        let checkpoint = &mut models.leased_mut(lease)?.checkpoints[batch.slice as usize];
+        let model = contents.get_mut(&lease.generation).expect("each model has contents");
         if !batch.unpark.iter().all(|id| model.waits(id)) {
             return Err(SinkError::ParkedChanged { projection: projection.clone() });
         }
@@ -273,7 +216,7 @@ impl Projections {
         for entry in &batch.park {
             model.parked.insert(place(&entry.id()), entry.clone());
         }
-        model.checkpoints[slice] = batch.to.clone();
+        *checkpoint = batch.to.clone();
         model.events += batch.events;
         model.committed_at = Some(now);
         model.trouble = None;
@@ -281,40 +224,41 @@ impl Projections {
     }
 
     pub(crate) fn switch(&mut self, lease: &Lease) -> Result<(), SinkError> {
-        let lost = || SinkError::LeaseLost { projection: lease.projection.clone() };
-        self.leased(lease)?;
-        let entry = self.entries.get_mut(&lease.projection).ok_or_else(lost)?;
-        let shadow = entry.shadow.as_ref().ok_or_else(lost)?;
-        let active = entry.active.iter().flat_map(|active| &active.checkpoints);
-        let places = shadow.checkpoints.iter().chain(active).map(|checkpoint| checkpoint.position);
-        let foremost = places.fold(Position::START, Position::merge);
-        if let Some(behind) = shadow.checkpoints.iter().find(|slice| slice.position < foremost) {
-            return Err(SinkError::NotCaughtUp {
-                projection: lease.projection.clone(),
-                shadow: behind.position,
-                active: foremost,
-            });
+        let Entry { models, contents, .. } = self.entry(&lease.projection);
+        let switched = models.switch(lease)?;
+        if let Some(retired) = switched.retired {
+            contents.remove(&retired);
         }
-        let mut model = entry.shadow.take().ok_or_else(lost)?;
-        model.checkpoints.truncate(1);
-        model.lease = None;
-        entry.active = Some(model);
+        *models = Models { active: Some(switched.served), shadow: None };
         Ok(())
     }
 
     pub(crate) fn abandon(&mut self, projection: &str, now: Timestamp) -> Result<(), SinkError> {
-        let shadow = self.model(projection, Slot::Shadow)?;
-        if let Some(holder) = shadow.holder(now) {
-            return Err(held(projection, Slot::Shadow, holder));
-        }
-        if let Some(entry) = self.entries.get_mut(projection) {
-            entry.shadow = None;
+        let entry = self.entry(projection);
+        let retired = entry.models.abandon(projection, now)?;
+        entry.contents.remove(&retired);
+        entry.models.shadow = None;
+        Ok(())
+    }
+
+    /// Ends the lease that appends have on the active model.
+    pub(crate) fn end_inline(&mut self, projection: &str) -> Result<(), SinkError> {
+        let models = &mut self.entry(projection).models;
+        if let Some(released) = models.release_inline(projection)? {
+            models.active = Some(released);
         }
         Ok(())
     }
 
-    pub(crate) fn model(&mut self, projection: &str, slot: Slot) -> Result<&mut Model, SinkError> {
-        let model = self.entries.get_mut(projection).and_then(|entry| entry.slot(slot).as_mut());
+    pub(crate) fn model(
+        &mut self,
+        projection: &str,
+        slot: Slot,
+    ) -> Result<&mut Contents, SinkError> {
+        let model = self.entries.get_mut(projection).and_then(|entry| {
+            let generation = entry.models.slot(slot)?.generation;
+            entry.contents.get_mut(&generation)
+        });
         model.ok_or_else(|| SinkError::NoModel { projection: projection.to_owned(), slot })
     }
 
@@ -349,33 +293,22 @@ impl Projections {
     }
 
     pub(crate) fn status(&self, wanted: Option<&str>, now: Timestamp) -> Vec<ProjectionStatus> {
-        let entries = self.entries.iter().filter(|(name, entry)| {
-            wanted.is_none_or(|wanted| wanted == *name)
-                && (entry.active.is_some() || entry.shadow.is_some())
-        });
+        let entries = self.entries.iter();
+        let entries = entries.filter(|(name, _)| wanted.is_none_or(|wanted| wanted == *name));
         let status = entries.map(|(name, entry)| ProjectionStatus {
             projection: name.clone(),
-            active: entry.active.as_ref().map(|model| model.status(now)),
-            shadow: entry.shadow.as_ref().map(|model| model.status(now)),
+            active: entry.status(Slot::Active, now),
+            shadow: entry.status(Slot::Shadow, now),
         });
-        status.collect()
+        status.filter(|status| status.active.is_some() || status.shadow.is_some()).collect()
     }
 
     /// True if the active model has come to the position.
     pub(crate) fn has_reached(&self, projection: &str, position: Position) -> bool {
-        let active = self.entries.get(projection).and_then(|entry| entry.active.as_ref());
+        let active = self.entries.get(projection).and_then(|entry| entry.models.active.as_ref());
         active.is_some_and(|model| {
             model.checkpoints.iter().all(|checkpoint| checkpoint.position >= position)
         })
-    }
-}
-
-fn held(projection: &str, slot: Slot, holder: &Holder) -> SinkError {
-    let (projection, expires_at) = (projection.to_owned(), holder.expires_at);
-    let holder = holder.name.clone();
-    match slot {
-        Slot::Active => SinkError::Held { projection, holder, expires_at },
-        Slot::Shadow => SinkError::RebuildRunning { projection, holder, expires_at },
     }
 }
 

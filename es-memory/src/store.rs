@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use es_core::backend::rules::whole_result;
 use es_core::environment::SystemClock;
 use es_core::projection::CommitSignal;
 use es_core::read::PageBuilder;
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Capabilities, Clock, EventReference,
-    EventStore, IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream,
-    RecordedEvent, Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError,
-    StoreErrorKind, StoreIdentity, StreamId, StreamPage, StreamVersion, Timestamp,
+    AppendError, AppendRequest, Appended, Capabilities, Clock, EventReference, EventStore,
+    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, Snapshot,
+    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind, StoreIdentity,
+    StreamId, StreamPage, StreamVersion, Timestamp,
 };
 use tokio::sync::watch;
 
@@ -97,17 +98,7 @@ impl EventStore for MemoryStore {
         stream: &StreamId,
         key: &IdempotencyKey,
     ) -> Result<Option<Appended>, StoreError> {
-        let recorded = self.log().recorded_under(stream, key);
-        Ok(recorded.map(|streams| Appended {
-            streams: streams
-                .into_iter()
-                .map(|(stream, events)| AppendedStream {
-                    stream,
-                    events: events.iter().map(RecordedEvent::receipt).collect(),
-                })
-                .collect(),
-            repeated: true,
-        }))
+        Ok(self.log().recorded_under(stream, key).map(whole_result))
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {

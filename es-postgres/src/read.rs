@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use es_core::backend::rules::{RecordedRequest, whole_result};
 use es_core::{
-    Appended, AppendedStream, Direction, EventFilter, IdempotencyKey, Limits, LogPage, PageLimit,
-    Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
-    StreamVersion, Timestamp,
+    Appended, Direction, EventFilter, IdempotencyKey, Limits, LogPage, PageLimit, Position,
+    ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
+    Timestamp,
 };
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -23,9 +24,6 @@ use filling::{OfLog, unreadable};
 
 /// How many events of the log a page may look at for those that its filter wants.
 pub(crate) const LOOKED_AT: i64 = 10_000;
-
-/// The events of the append that recorded a key, by stream.
-pub(crate) type RecordedRequest = Vec<(StreamId, Vec<RecordedEvent>)>;
 
 /// What reading needs.
 pub(crate) struct Reader {
@@ -138,14 +136,7 @@ impl Reader {
             })
             .await?;
         let request = recorded_request(&rows, &self.place)?;
-        if request.is_empty() {
-            return Ok(None);
-        }
-        let streams = request.into_iter().map(|(stream, events)| AppendedStream {
-            stream,
-            events: events.iter().map(RecordedEvent::receipt).collect(),
-        });
-        Ok(Some(Appended { streams: streams.collect(), repeated: true }))
+        Ok((!request.is_empty()).then(|| whole_result(request)))
     }
 
     pub(crate) async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {

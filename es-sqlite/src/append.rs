@@ -1,5 +1,6 @@
 //! One append inside a transaction that somebody else has begun.
 
+use es_core::backend::rules::judge_key;
 use es_core::{AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest};
 use es_core::{EventId, Limits, Position, StoreError, StoreErrorKind};
 use es_core::{StreamVersion, Timestamp};
@@ -48,9 +49,8 @@ pub(crate) fn append(
     inline: &Inline,
 ) -> Result<Appended, AppendError> {
     let request = &append.request;
-    if let Some(key) = request.idempotency_key()
-        && let Some(first) = read::find_repeat(connection, request, key)?
-    {
+    let recorded = |stream: &_, key: &_| read::find_request(connection, stream, key);
+    if let Some(first) = judge_key(request, recorded)?.answer()? {
         return Ok(first);
     }
     let mut versions = Vec::with_capacity(request.streams().len());

@@ -6,8 +6,6 @@ use std::path::Path;
 use es_core::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
-use crate::projection::Cause;
-
 /// Turns a failure of SQLite into one of the store that says what was being done, and to which
 /// file.
 pub(crate) trait Doing<T> {
@@ -194,13 +192,8 @@ pub(crate) fn kind(error: &Error) -> StoreErrorKind {
 pub(crate) fn has_met_damage(error: &StoreError) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
-        let said: &(dyn std::error::Error + 'static) = match error.downcast_ref::<Cause>() {
-            // it stands for what a projection said, whose cause is its own
-            Some(Cause(said)) => said.as_ref(),
-            None => error,
-        };
-        let of_sqlite = said.downcast_ref::<Said>().map(|Said(error)| error);
-        let of_sqlite = of_sqlite.or_else(|| said.downcast_ref::<Error>());
+        let of_sqlite = error.downcast_ref::<Said>().map(|Said(error)| error);
+        let of_sqlite = of_sqlite.or_else(|| error.downcast_ref::<Error>());
         if of_sqlite.and_then(Error::sqlite_error_code) == Some(ErrorCode::DatabaseCorrupt) {
             return true;
         }
@@ -261,6 +254,10 @@ pub(crate) fn poisoned(path: &Path, cause: StoreError) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use es_core::EventFilter;
+    use es_core::backend::rules::inline_refusal;
+    use es_core::projection::Definition;
+
     use super::*;
 
     #[test]
@@ -294,15 +291,15 @@ mod tests {
     #[test]
     fn damage_is_met_however_deep_it_is_told() {
         let failed = |code| Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-        let other = |cause: Cause| StoreError::new(StoreErrorKind::Other, "a row").caused_by(cause);
+        let mail = Definition::handled("mail", 1, EventFilter::all());
         for (code, is_damage) in
             [(rusqlite::ffi::SQLITE_CORRUPT, true), (rusqlite::ffi::SQLITE_FULL, false)]
         {
             let plain = StoreError::new(StoreErrorKind::Other, "x").caused_by(Said(failed(code)));
             assert_eq!(has_met_damage(&plain), is_damage);
             // by a projection that is kept within the append
-            assert_eq!(has_met_damage(&other(Cause(Box::new(failed(code))))), is_damage);
-            assert_eq!(has_met_damage(&other(Cause(Box::new(plain)))), is_damage);
+            assert_eq!(has_met_damage(&inline_refusal(&mail, failed(code).into())), is_damage);
+            assert_eq!(has_met_damage(&inline_refusal(&mail, plain.into())), is_damage);
         }
     }
 }

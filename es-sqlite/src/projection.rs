@@ -11,4 +11,4 @@ mod sink;
 
 pub(crate) use handler::Handlers;
 pub use handler::ModelTransaction;
-pub(crate) use inline::{Cause, Inline};
+pub(crate) use inline::Inline;

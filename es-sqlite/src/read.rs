@@ -1,15 +1,12 @@
 //! Streams and the log, a page at a time.
 
-use es_core::append::{first_result, same_request};
+use es_core::backend::rules::{RecordedRequest, whole_result};
 use es_core::read::PageBuilder;
+use es_core::{Appended, Direction, EventReference, IdempotencyKey, Limits, LogPage};
 use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Direction, EventReference,
-    IdempotencyKey, Limits, LogPage,
+    Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
+    Timestamp,
 };
-use es_core::{
-    Position, ReadLog, ReadStream, RecordedEvent, StoreError, StoreErrorKind, StreamId, StreamPage,
-};
-use es_core::{StreamVersion, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Doing;
@@ -154,10 +151,7 @@ pub(crate) fn check_cursor(cursor: Position, end: Position) -> Result<(), StoreE
     Ok(())
 }
 
-/// The events of the append that recorded `key` under `stream`, by stream.
-pub(crate) type RecordedRequest = Vec<(StreamId, Vec<RecordedEvent>)>;
-
-/// What was recorded under a key.
+/// The append that recorded `key` under `stream`.
 pub(crate) fn find_request(
     connection: &Connection,
     stream: &StreamId,
@@ -206,38 +200,7 @@ pub(crate) fn find_append(
     stream: &StreamId,
     key: &IdempotencyKey,
 ) -> Result<Option<Appended>, StoreError> {
-    let request = find_request(connection, stream, key)?;
-    Ok(request.map(|request| Appended {
-        streams: request
-            .into_iter()
-            .map(|(stream, events)| AppendedStream {
-                stream,
-                events: events.iter().map(RecordedEvent::receipt).collect(),
-            })
-            .collect(),
-        repeated: true,
-    }))
-}
-
-/// The first result of `request`, if it is a repeat.
-pub(crate) fn find_repeat(
-    connection: &Connection,
-    request: &AppendRequest,
-    key: &IdempotencyKey,
-) -> Result<Option<Appended>, AppendError> {
-    for part in request.streams() {
-        if let Some(recorded) = find_request(connection, &part.stream, key)? {
-            return match same_request(request, &recorded) {
-                Ok(()) => Ok(Some(first_result(request, &recorded))),
-                Err(difference) => Err(AppendError::KeyReused {
-                    key: key.clone(),
-                    stream: part.stream.clone(),
-                    difference,
-                }),
-            };
-        }
-    }
-    Ok(None)
+    Ok(find_request(connection, stream, key)?.map(whole_result))
 }
 
 /// Steps through the rows of a reading statement until `take` answers that it has enough.

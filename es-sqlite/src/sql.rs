@@ -45,7 +45,6 @@ statements! {
     PROJECTION_DROP_SLICES = "projection_drop_slices";
     PROJECTION_DUE = "projection_due";
     PROJECTION_FIND_MODEL = "projection_find_model";
-    PROJECTION_HAS_LEASE = "projection_has_lease";
     PROJECTION_HAS_REACHED = "projection_has_reached";
     PROJECTION_JOIN_SLICES = "projection_join_slices";
     PROJECTION_MOVE_SLICE = "projection_move_slice";

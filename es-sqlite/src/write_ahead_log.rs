@@ -15,7 +15,7 @@ use es_core::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::damage::{Look, is_damage, is_damaged};
-use crate::error::{Doing, store_error};
+use crate::error::{Doing, store_error, unseen};
 use crate::migrate::APPLICATION_ID;
 use crate::sql;
 
@@ -59,21 +59,23 @@ pub(crate) struct Beside {
 impl Beside {
     /// Looks at it; refuses a log beside no file, or one without content: SQLite would remove it.
     pub(crate) fn of(path: &Path) -> Result<Self, StoreError> {
-        let (has_log, is_without) = match fs::metadata(write_ahead_log(path)) {
-            Ok(log) => (log.len() > 0, false),
-            Err(error) => {
-                let is_missing = error.kind() == ErrorKind::NotFound;
-                (!is_missing, is_missing)
-            }
+        let at = write_ahead_log(path);
+        let log = fs::metadata(&at);
+        let is_without = matches!(&log, Err(error) if error.kind() == ErrorKind::NotFound);
+        let has_log = log.as_ref().map_or(!is_without, |log| log.len() > 0);
+        // nobody is told to remove what could not be looked at
+        let refused = |refusal| match log {
+            Ok(_) => Err(refusal),
+            Err(error) => Err(unseen(&at, error)),
         };
         // the file is looked at last: whoever makes a store writes to it before there is a log
         match fs::metadata(path) {
             Ok(file) if has_log && file.len() == 0 => {
                 let empty = StoreError::new(StoreErrorKind::Corrupt, "the file itself is empty");
-                return Err(foreign(path).caused_by(empty));
+                return refused(foreign(path).caused_by(empty));
             }
             Err(error) if has_log && error.kind() == ErrorKind::NotFound => {
-                return Err(StoreError::new(StoreErrorKind::NotAStore, orphan(path)));
+                return refused(StoreError::new(StoreErrorKind::NotAStore, orphan(path)));
             }
             _ => {}
         }

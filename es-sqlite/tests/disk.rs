@@ -23,6 +23,7 @@ mod told;
 use es_sqlite::Synchronous;
 
 use crate::faults::{DISK, KINDS, Way, campaign, knows_little};
+use crate::image::Did;
 use crate::left::{Come, Judged, judge, judge_backups, left};
 use crate::run::{Plan, Run, Start};
 use crate::told::Told;
@@ -37,7 +38,7 @@ fn seed() -> u64 {
 
 /// Cuts a run off after each of its calls in turn, or at places all over it.
 async fn lose_power(start: Start, synchronous: Synchronous) {
-    let plan = Plan { seed: seed(), start, synchronous, appends: 24 };
+    let plan = Plan { seed: seed(), start, synchronous, appends: 24, faults: None };
     let mut chance = fastrand::Rng::with_seed(plan.seed);
     let run = Run::of(&plan);
     let (calls, images) = (&run.calls, rounds(250, 5_000));
@@ -48,7 +49,9 @@ async fn lose_power(start: Start, synchronous: Synchronous) {
         let cut = image * calls.len() / images;
         let what = format!("{plan:?}, power lost after call {cut} of {}", calls.len());
         let folder = tempfile::tempdir().unwrap();
-        image::disk_after(&run.before, &calls[..cut], &mut chance, folder.path());
+        // one loss keeps much, another little
+        let kept = chance.f64();
+        image::disk_after(&run.before, &calls[..cut], kept, &mut chance, folder.path());
         let told = Told::of_calls(&calls[..cut]);
         backups += judge_backups(folder.path(), &whole, &told, &mut judged, &what).await;
         let left = left(folder.path(), &what).await;
@@ -98,6 +101,61 @@ async fn power_loss_campaign_of_late_flushes_of_a_store_that_is_migrated() {
 const NO_ROOM: i32 = 28;
 const BROKEN: i32 = 5;
 const NO_LOCKS: i32 = 37;
+
+/// Lets a flush fail, alone or with all that follow, and cuts the run off at that moment, later, and
+/// when it has told all answers; of what was not flushed nothing is left, all of it, or half.
+async fn fail_to_flush(start: Start) {
+    let mut plan =
+        Plan { seed: seed(), start, synchronous: Synchronous::Full, appends: 4, faults: None };
+    let mut chance = fastrand::Rng::with_seed(plan.seed);
+    let flushes = Run::of(&plan).calls.iter().filter(|call| call.did == Did::Sync).count();
+    let rounds = rounds(8, flushes).min(flushes);
+    let (mut failed, mut images, mut lost) = (0, 0, 0);
+    for (round, count) in (0..rounds).flat_map(|round| [(round, 1), (round, 0)]) {
+        let flush = chance.usize(round * flushes / rounds..(round + 1) * flushes / rounds) + 1;
+        plan.faults = Some(format!("s {flush} {count} {BROKEN}"));
+        let run = Run::of(&plan);
+        let calls = &run.calls;
+        let Some(fails) = calls.iter().position(|call| call.did == Did::SyncFailed) else {
+            continue;
+        };
+        failed += 1;
+        let whole = left(&run.files(), &format!("{plan:?}")).await.log;
+        let mut judged = Judged::new();
+        let cuts = [fails + 1, chance.usize(fails + 1..=calls.len()), calls.len()];
+        let losses = cuts.map(|cut| [0.0, 1.0, 0.5].map(|kept| (cut, kept)));
+        for (cut, kept) in losses.into_iter().flatten() {
+            let what = format!("{plan:?}, power lost after call {cut} of {}, {kept}", calls.len());
+            let folder = tempfile::tempdir().unwrap();
+            image::disk_after(&run.before, &calls[..cut], kept, &mut chance, folder.path());
+            let told = Told::of_calls(&calls[..cut]);
+            judge_backups(folder.path(), &whole, &told, &mut judged, &what).await;
+            let left = left(folder.path(), &what).await;
+            judge(&left, &told.acknowledged, &told, &what);
+            images += 1;
+            let sum = |counts: &Come| counts.values().sum::<u64>();
+            lost += sum(&told.sent) - sum(&left.come);
+        }
+    }
+    // no run has quite as many flushes as the one before
+    assert!(failed * 10 >= rounds * 2 * 8, "in {failed} of {} runs a flush has failed", rounds * 2);
+    assert!(lost > 0);
+    println!(
+        "power lost {images} times after {failed} flushes that failed, of {flushes}, {start:?}: {lost} \
+         appends were lost, none of which was acknowledged"
+    );
+}
+
+/// What was acknowledged is there, what was refused is not, and nothing is torn.
+#[tokio::test]
+async fn failing_flush_campaign() {
+    fail_to_flush(Start::Nothing).await;
+}
+
+#[tokio::test]
+async fn failing_flush_campaign_of_a_store_that_is_migrated() {
+    fail_to_flush(Start::OldStore).await;
+}
 
 /// Every kind of call that SQLite and the store make, one alone and some one after the other; and a
 /// disk that goes away, for a moment or for ever.

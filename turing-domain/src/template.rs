@@ -88,7 +88,10 @@ impl Template {
                 },
             }
         }
-        if names.is_empty() { Ok(rendered) } else { Err(Unresolved { names }) }
+        match names.is_empty() {
+            true => Ok(rendered),
+            false => Err(Unresolved { names, unread: Vec::new() }),
+        }
     }
 }
 
@@ -132,15 +135,21 @@ impl<'de> Deserialize<'de> for Template {
 
 /// Placeholders that have no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("nothing fills {}", shown(names))]
+#[error("nothing fills {}{}", shown(names), told(unread))]
 pub struct Unresolved {
     /// The names, each once, in their order.
     pub names: Vec<String>,
+    /// Where nothing could be looked for, and why, each in words.
+    pub unread: Vec<String>,
 }
 
 fn shown(names: &[String]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("{{{name}}}")).collect();
     names.join(", ")
+}
+
+fn told(unread: &[String]) -> String {
+    unread.iter().map(|reason| format!("; {reason}")).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use turing_domain::{
 };
 
 use crate::left_out::{LeftOut, named};
+use crate::proposal::command;
 use crate::store::Store;
 
 pub use failures::{FailedPosting, FrequentError};
@@ -102,7 +103,10 @@ pub struct ConversationAccount {
 #[non_exhaustive]
 pub enum AccountError {
     /// There is no such run in the store.
-    #[error("there is no run {run_id} in this store; `turing runs` lists those that there are")]
+    #[error(
+        "there is no run {run_id} in this store; `{}` lists those that there are",
+        command("runs")
+    )]
     NoSuchRun {
         /// The run.
         run_id: RunId,

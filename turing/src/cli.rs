@@ -7,10 +7,12 @@ mod actor;
 mod arguments;
 mod at_work;
 mod backup;
+mod call;
 mod check;
 mod command_line;
 mod demo;
 mod events;
+mod failure;
 mod failures;
 mod held_back;
 mod interrupts;
@@ -27,30 +29,29 @@ mod run_name;
 mod runs;
 mod screen;
 mod show;
+mod signs;
 mod snapshot;
 mod state;
 mod telling;
 mod trace;
+mod upkeep;
 mod validate;
 mod verdict;
 mod warnings;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use es_core::StoreError;
 
 use crate::script::{adopt_orphans, supervise_if_asked, wait_for_supervisors};
-use crate::store::postgres::{Role, is_for_want_of_a_right, missing_grant};
-use crate::store::{Access, Store, StoreUrl, StoreUrlError};
+use crate::store::postgres::Role;
+use crate::store::{Access, Store};
 use crate::{descriptors, init};
 
-use arguments::{
-    Common, DemoArgs, HowArgs, Kind, RetryArgs, RunArgs, RunCommand, StartArgs, StreamArgs,
-};
+use arguments::{Common, DemoArgs, Kind, RunArgs, RunCommand, StreamArgs};
 use command_line::{asks_for_json, explain, parse};
+use failure::{Failure, exit_code, grant_lacked, tell_descriptors, tell_failure};
 use interrupts::{Interrupts, outlive_large_files};
 use output::Output;
 use telling::{causes, drain, tell, tell_error};
@@ -131,120 +132,6 @@ impl Command {
     }
 }
 
-/// Why a command ends without its answer.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("--store: {0}")]
-    StoreUrl(#[from] StoreUrlError),
-    #[error(transparent)]
-    Definition(#[from] crate::definition::DefinitionError),
-    #[error(transparent)]
-    Intake(#[from] crate::run::IntakeError),
-    #[error(transparent)]
-    Run(#[from] crate::run::RunError),
-    #[error(transparent)]
-    Lock(#[from] crate::lock::LockError),
-    #[error(transparent)]
-    Account(#[from] crate::account::AccountError),
-    #[error(transparent)]
-    Load(#[from] es_core::LoadError),
-    #[error(transparent)]
-    Difference(#[from] es_core::DifferenceError),
-    #[error("--diff: the range ends before it begins: {from}, and {to}")]
-    Reversed { from: String, to: String },
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Postings(#[from] crate::postings::PostingsError),
-    #[error("no posting could be read from {place}: {}", postings::none_of(*refused))]
-    NoPostings { place: String, refused: usize },
-    #[error(
-        "--snapshot-interval and EVENT_SNAPSHOT_INTERVAL take a whole number of events from 1, such \
-         as 10, not `{text}`"
-    )]
-    SnapshotInterval { text: String },
-    #[error("{what}")]
-    NotFound { what: String },
-    #[error("{what}")]
-    Usage { what: String },
-    #[error("{what}")]
-    InTheWay { what: String },
-    #[error(
-        "the database itself keeps {name}, in the table posting_state_projection: ask that table; \
-         `turing validate` checks it and `turing projection rebuild {name}` mends it"
-    )]
-    KeptByDatabase { name: &'static str },
-    #[error(transparent)]
-    Projection(#[from] es_core::projection::RunnerError),
-    #[error(transparent)]
-    Repair(#[from] crate::read_models::RepairError),
-    #[error(transparent)]
-    Rebuild(#[from] es_core::projection::RebuildError),
-    #[error(transparent)]
-    Sink(#[from] es_core::projection::SinkError),
-    #[error("ended before the attempts in progress were; run the same command to go on")]
-    Interrupted,
-    #[error("cannot write the demo's files to {}", folder.display())]
-    DemoFiles {
-        folder: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
-    NothingToMigrate { store: String },
-    #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
-    Signals(#[source] std::io::Error),
-    #[error(transparent)]
-    Backup(#[from] es_sqlite::BackupError),
-    #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
-    BackupInterrupted,
-}
-
-impl Failure {
-    fn verdict(&self) -> Verdict {
-        use crate::account::AccountError;
-        use crate::lock::LockError;
-        use crate::read_models::RepairError;
-        use crate::run::{IntakeError, RunError, StepError};
-        use Verdict::{Elsewhere, Found, InTheWay, NoStore, Stopped, Wrong};
-        use es_core::projection::{RebuildError, SinkError};
-        use es_sqlite::BackupError;
-        use turing_domain::PostingRejection;
-        match self {
-            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
-            Self::Account(_) => NoStore,
-            Self::NotFound { .. } => Found,
-            Self::Interrupted | Self::BackupInterrupted => Stopped,
-            Self::Backup(BackupError::GivenUp { .. }) => Stopped,
-            Self::Backup(BackupError::Store(_)) => NoStore,
-            Self::Sink(SinkError::Store(_))
-            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => NoStore,
-            Self::Repair(RepairError::Sink(SinkError::Store(_))) => NoStore,
-            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => Found,
-            Self::Store(_)
-            | Self::Load(_)
-            | Self::Difference(es_core::DifferenceError::Load(_))
-            | Self::Lock(LockError::Store(_) | LockError::Unusable { .. })
-            | Self::Intake(IntakeError::Store(_))
-            | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
-            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => NoStore,
-            Self::Run(RunError::Step(_) | RunError::Broken(_)) => Found,
-            Self::Run(RunError::NotBegun) => Stopped,
-            Self::Lock(LockError::Held { .. }) | Self::Run(RunError::LockLost { .. }) => Elsewhere,
-            Self::InTheWay { .. } | Self::Run(RunError::OtherRunOpen { .. }) => InTheWay,
-            Self::Run(RunError::Posting {
-                source: PostingRejection::InAnotherRun { .. }, ..
-            }) => InTheWay,
-            _ => Wrong,
-        }
-    }
-
-    /// True if it may come of a path that leads nowhere.
-    fn is_of_files(&self) -> bool {
-        matches!(self, Self::Definition(_) | Self::Intake(_) | Self::Postings(_))
-    }
-}
-
 /// How long the program waits at its end for scripts that it gave up to be killed.
 const UNTIL_KILLED: Duration = Duration::from_secs(2);
 
@@ -257,11 +144,7 @@ pub fn main() -> ExitCode {
         return code;
     }
     if init::is_process_one() {
-        return init::main().unwrap_or_else(|error| {
-            tell_error(&error);
-            drain(PATIENCE);
-            ExitCode::from(Verdict::NoStore.exit_code())
-        });
+        return init::main().unwrap_or_else(|error| cannot_begin(&error));
     }
     descriptors::raise_limit();
     adopt_orphans();
@@ -271,13 +154,10 @@ pub fn main() -> ExitCode {
         Err(answer) => return explain(&answer),
     };
     warnings::tell_warnings();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let build = |()| tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match descriptors::check().and_then(build) {
         Ok(runtime) => runtime,
-        Err(error) => {
-            tell_error(&error);
-            drain(PATIENCE);
-            return ExitCode::from(Verdict::NoStore.exit_code());
-        }
+        Err(error) => return cannot_begin(&error),
     };
     let (only_looks, role) = (command.only_looks(), command.role());
     let mut output = Output::stdout(only_looks);
@@ -317,39 +197,19 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The grant that this login lacks for what it asked for, if that is why it failed.
-async fn grant_lacked(failure: &Failure, store: Option<&str>, role: Role) -> Option<String> {
-    if !is_for_want_of_a_right(failure) {
-        return None;
+/// Tells why nothing can be begun, and answers with the exit code.
+fn cannot_begin(error: &std::io::Error) -> ExitCode {
+    let code = Verdict::NoStore.exit_code();
+    tell_error(error);
+    tell_descriptors(error);
+    if asks_for_json() {
+        let mut output = Output::stdout(true);
+        output.failure(&error.to_string(), &causes(error), code);
+        // the exit code is the same whoever reads it
+        let _ = output.finish();
     }
-    let Ok(StoreUrl::Postgres(url)) = store?.parse() else { return None };
-    missing_grant(&url.config(), role).await
-}
-
-fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
-    done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
-}
-
-fn tell_failure(failure: &Failure, store: Option<&str>) {
-    tell_error(failure);
-    if matches!(failure, Failure::Run(error) if error.is_of_store()) {
-        tell(
-            "  what was recorded stays, and attempts whose results could not be recorded are made again; \
-             once the store can be used, the same command goes on",
-        );
-    }
-    let folder = std::env::current_dir();
-    let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
-    if failure.is_of_files() && is_gone {
-        tell("  the working folder was deleted; change to one that exists");
-    }
-    if let (Verdict::NoStore, Ok(Some(StoreUrl::Sqlite(_))), Some(bytes)) = (
-        failure.verdict(),
-        store.map(str::parse::<StoreUrl>).transpose(),
-        descriptors::largest_file(),
-    ) {
-        tell(format_args!("  files may have {bytes} bytes at most here, as `ulimit -f` is set"));
-    }
+    drain(PATIENCE);
+    ExitCode::from(code)
 }
 
 async fn execute(

@@ -1,10 +1,14 @@
-//! File descriptors: those that reach nobody, and how many attempts there are enough for; and how
-//! large a file may be.
+//! File descriptors: those that reach nobody, how many attempts there are enough for, and what is to
+//! be done where there are too few; and how large a file may be.
 
+use std::error::Error;
+use std::fs::File;
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What an attempt holds here: the script's three pipes, and the socket of its supervisor.
@@ -16,6 +20,9 @@ const STARTING: usize = 5;
 
 /// What is left for the rest of the program: more connections to a store, files that are read.
 const REST: usize = 32;
+
+/// More than a runtime takes, which knows no other answer than a panic if some of that is not there.
+const RUNTIME: usize = 10;
 
 /// The soft limit that this process was started with.
 static GIVEN: OnceLock<u64> = OnceLock::new();
@@ -47,6 +54,24 @@ pub(crate) fn given_limit() -> Option<u64> {
 /// How many files this process may have open, if that is bounded.
 pub(crate) fn limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+/// Makes sure that a runtime finds the descriptors that it needs.
+pub(crate) fn check() -> io::Result<()> {
+    let files: io::Result<Vec<_>> = (0..RUNTIME).map(|_| File::open("/dev/null")).collect();
+    files.map(drop)
+}
+
+/// Whether there were too few descriptors, in this process or in the whole system.
+pub(crate) fn are_lacking(error: &(dyn Error + 'static)) -> bool {
+    let number = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
+    matches!(number, Some(Errno::MFILE | Errno::NFILE)) || error.source().is_some_and(are_lacking)
+}
+
+/// What is to be done where there are too few of so many at most.
+pub(crate) fn cure(limit: Option<u64>) -> String {
+    let limit = limit.map_or_else(String::new, |limit| format!(" of {limit} open files"));
+    format!("the limit{limit} is too low; raise it, with `ulimit -n` or where it is set")
 }
 
 /// How many bytes a file may have that this process writes, if that is bounded.
@@ -84,5 +109,18 @@ mod tests {
             );
         }
         assert_eq!(attempts(0, 100, 1), NonZeroUsize::MIN);
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_seen_below_whatever_is_told_of_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot be read")]
+        struct Unreadable(#[source] io::Error);
+        for (error, is_lacking) in
+            [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::NOENT, false)]
+        {
+            assert_eq!(are_lacking(&io::Error::from(error)), is_lacking, "{error}");
+            assert_eq!(are_lacking(&Unreadable(error.into())), is_lacking, "{error}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, wait};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::descriptors;
 use crate::script::THIS_PROGRAM;
 
 /// Whether this process gets the orphans of a whole PID namespace.
@@ -24,6 +25,7 @@ pub(crate) fn is_process_one() -> bool {
 ///
 /// When the child cannot be started.
 pub(crate) fn main() -> io::Result<ExitCode> {
+    descriptors::check()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(serve()).map(ExitCode::from)
 }

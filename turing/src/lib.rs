@@ -28,6 +28,7 @@ pub mod validate;
 // what people see
 pub mod cli;
 mod demo;
+mod proposal;
 
 // the process that it all happens in
 mod descriptors;

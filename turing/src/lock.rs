@@ -25,8 +25,9 @@ use answers::{Answers, Question};
 use file::FileLock;
 use session::SessionLock;
 
-/// How long a run waits for a store that is away, as while its server restarts; for a lock also until
-/// the server notices that the session is gone that had it, which it does within 20 s.
+/// How long a run waits for a store that is away, as while its server restarts, from when that is
+/// noticed; for a lock also until the server notices that the session is gone that had it, which it
+/// does within 20 s.
 pub(crate) const ABSENCE: Duration = Duration::from_secs(30);
 
 /// The right of this process to run the workflow. The system takes it back when the process ends,
@@ -93,6 +94,25 @@ pub enum LockError {
         #[source]
         source: io::Error,
     },
+}
+
+impl Clone for LockError {
+    /// The same for somebody else who waits for the same answer.
+    fn clone(&self) -> Self {
+        match self {
+            Self::Held { workflow, process } => {
+                Self::Held { workflow: *workflow, process: process.clone() }
+            }
+            Self::Store(error) => Self::Store(error.clone()),
+            Self::Unusable { path, cure, source } => {
+                let source = match source.raw_os_error() {
+                    Some(number) => io::Error::from_raw_os_error(number),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Self::Unusable { path: path.clone(), cure: cure.clone(), source }
+            }
+        }
+    }
 }
 
 /// Whether the lock was held all the time since somebody began to ask.

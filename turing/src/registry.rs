@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use turing_domain::PostingId;
 
 use crate::postings::{PostingInput, RefusedPosting};
+use crate::proposal::command;
 
 pub use memory::MemoryRegistry;
 pub use postgres::PostgresRegistry;
@@ -112,8 +113,9 @@ fn register<T: Tables>(
                 source_name: source.clone(),
                 reason: format!(
                     "posting_id {id} is registered with other content: {}; give it another id \
-                     (`turing state posting {id} --data` prints what is registered)",
-                    difference(&known, data)
+                     (`{}` prints what is registered)",
+                    difference(&known, data),
+                    command(format_args!("state posting {id} --data"))
                 ),
             }),
         });

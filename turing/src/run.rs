@@ -63,9 +63,9 @@ pub use difference::Difference;
 pub use error::{RunError, StepError};
 use error::{told, unless_stopped};
 pub use give_up::{GivenUp, postings_of};
-pub use intake::{Intake, IntakeError, take_in};
+pub use intake::{Intake, IntakeError, take_in, take_in_telling};
 use notices::Notices;
-pub use observer::Observer;
+pub use observer::{Observer, Preparation};
 pub use options::{DEFAULT_SNAPSHOT_INTERVAL, RunOptions};
 use patience::Patience;
 use pauses::Pauses;
@@ -148,7 +148,9 @@ struct Run<'a> {
 /// Before each attempt the lock is asked whether it is still held. One that was lost is taken again;
 /// if another process was faster, the run stops in the same way.
 ///
-/// A store that is away is waited for, for 30 s each time, whatever is asked of it.
+/// A store that is away is waited for, for 30 s each time, whatever is asked of it. So is the start of
+/// a script that the system refuses, from when nothing else of the run is in progress that could free
+/// what is missing.
 ///
 /// # Errors
 ///
@@ -226,7 +228,7 @@ pub async fn run(
         pauses: Pauses::default(),
         llm: LlmClient::new(),
         supervisors: Supervisors::new(supervisor),
-        starts: Starts::new(stop.clone(), notifier),
+        starts: Starts::new(stop.clone(), clocks.timer.clone(), notifier),
         environment,
         clocks,
         parallelism,

@@ -175,7 +175,10 @@ impl From<StartError> for Unfinished {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Refused { path, source } if is_scarcity(&source) => {
-                let error = format!("script `{}` could not be started: {source}", path.display());
+                // its supervisor starts it with the limit that this program was given
+                let limit = descriptors::given_limit().or_else(descriptors::limit);
+                let why = failure::refusal(&source, limit);
+                let error = format!("script `{}` could not be started: {why}", path.display());
                 Self::NotStarted { passes: true, error }
             }
             error => Self::Failed(error.into()),
@@ -257,7 +260,8 @@ fn not_supervised(
         StartFailure::Supervisor(error) => {
             let name = supervisors.program().display();
             let passes = is_scarcity(&error) || supervisors.is_proven();
-            let error = format!("supervisor `{name}` could not be started: {error}");
+            let why = failure::refusal(&error, descriptors::limit());
+            let error = format!("supervisor `{name}` could not be started: {why}");
             Unfinished::NotStarted { passes, error }
         }
     }

@@ -17,6 +17,7 @@ use es_sqlite::{SqliteConfig, SqliteStore};
 use turing_domain::WorkflowId;
 
 use crate::lock::{Holder, LockError, RunLock};
+use crate::proposal::{command_on, quoted};
 use crate::read_models::{ConversationRow, RunRow};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
@@ -51,13 +52,11 @@ impl fmt::Display for StoreUrl {
 }
 
 impl StoreUrl {
-    /// The address as a word of the shell.
+    /// The address as a word of the shell. The word `PASSWORD` stands for a password.
     pub fn in_shell(&self) -> String {
-        let text = self.to_string();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%".contains(c);
-        match text.chars().all(is_plain) {
-            true => text,
-            false => format!("'{}'", text.replace('\'', "'\\''")),
+        match self {
+            Self::Postgres(url) => quoted(url.shown(Some("PASSWORD"))),
+            Self::Memory | Self::Sqlite(_) => quoted(self),
         }
     }
 }
@@ -301,8 +300,7 @@ fn with_command(error: StoreError, url: &StoreUrl) -> StoreError {
     if error.kind() != StoreErrorKind::OlderSchema {
         return error;
     }
-    let command = format!("turing migrate --store {}", url.in_shell());
-    StoreError::new(error.kind(), format!("{error}: {command}"))
+    StoreError::new(error.kind(), format!("{error}: {}", command_on(url, "migrate")))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 mod away;
 #[path = "support/jumping.rs"]
 mod jumping;
+#[path = "boundaries/starts.rs"]
+mod starts;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,6 +4,8 @@
 mod support;
 
 mod children {
+    mod few;
+    mod scarce;
     mod spared;
 }
 
@@ -14,7 +16,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Resource, Signal, geteuid, getrlimit, kill_process};
-use support::processes::{Held, eventually, fifo};
+use support::processes::{Held, eventually, fifo, rest_of};
 use support::{Answer, PROGRAM_PID, RUN, Workspace, find, names};
 
 const TURING: &str = env!("CARGO_BIN_EXE_turing");
@@ -200,8 +202,7 @@ async fn a_start_that_the_system_refuses_waits_and_is_charged_to_nobody() {
     fs::write(go, "").unwrap();
     read_until(&mut told, "wait until their scripts can be started");
     limit_processes(run.id(), &getrlimit(Resource::Nproc).maximum.unwrap().to_string());
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut told, &mut rest).unwrap();
+    let rest = rest_of(told, pid(&run));
     assert_eq!(run.wait().unwrap().code(), Some(0), "{rest}");
     assert!(!rest.contains("wait until their scripts"), "told once: {rest}");
     for posting in 1..=8 {
@@ -303,7 +304,7 @@ async fn as_process_one_it_reaps_all_orphans_and_kills_none_of_strangers() {
     command.args(["--pid", "--fork", "--mount-proc", TURING]).args(RUN).args(["--parallel", "1"]);
     command.current_dir(workspace.path()).env_remove("TURING_STORE");
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = run.stderr.take().unwrap();
+    let stderr = run.stderr.take().unwrap();
     let exits = std::cell::RefCell::new(&mut run);
     let permitted = "unshare is refused: this test makes a PID namespace, which takes root";
     eventually("a script waits", || {
@@ -333,8 +334,7 @@ async fn as_process_one_it_reaps_all_orphans_and_kills_none_of_strangers() {
     eventually("the stranger lives", answers("after")).await;
     fs::write(end, "").unwrap();
 
-    let mut told = String::new();
-    std::io::Read::read_to_string(&mut stderr, &mut told).unwrap();
+    let told = rest_of(stderr, Pid::from_raw(first.parse().unwrap()).unwrap());
     assert_eq!(run.wait().unwrap().code(), Some(0), "{told}");
     for posting in 1..=40 {
         assert_eq!(workspace.state(posting)["is_terminal"], true, "posting {posting}");

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use turing::definition::Definition;
 use turing::postings::PostingSource;
 use turing::registry::MemoryRegistry;
-use turing::run::{Observer, Report, RunError, RunOptions, RunOutcome, run, take_in};
+use turing::run::{Observer, Preparation, Report, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::Store;
 use turing_domain::{Posting, PostingEvent};
 
@@ -51,6 +51,24 @@ impl Wrapper for Stopping {
 struct Quiet;
 
 impl Observer for Quiet {}
+
+/// Keeps how many postings had come through what, whenever that is told.
+#[derive(Default)]
+struct Prepared(Vec<(Preparation, usize)>);
+
+impl Observer for Prepared {
+    fn prepares(&mut self, what: Preparation, done: usize, of: usize) {
+        assert_eq!(of, POSTINGS);
+        self.0.push((what, done));
+    }
+}
+
+impl Prepared {
+    /// What is told of one, in its order.
+    fn of(&self, what: Preparation) -> Vec<usize> {
+        self.0.iter().filter(|(told, _)| *told == what).map(|(_, done)| *done).collect()
+    }
+}
 
 const WORKFLOW: &str = r#"
 [workflow]
@@ -96,6 +114,15 @@ impl Scene {
 
     /// Runs, and is asked to stop at the nth append.
     async fn run(&self, nth: usize, abandon: bool) -> Result<RunOutcome, RunError> {
+        self.run_watched(nth, abandon, &mut Quiet).await
+    }
+
+    async fn run_watched(
+        &self,
+        nth: usize,
+        abandon: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<RunOutcome, RunError> {
         let (stop, stopped) = watch::channel(false);
         let events = Stopping {
             inner: self.memory.clone(),
@@ -109,7 +136,7 @@ impl Scene {
         let intake = take_in(&*store.postings, &postings).await.unwrap();
         let lock = store.lock_run(definition.workflow.id).await.unwrap();
         let options = RunOptions { abandon, ..RunOptions::new(env!("CARGO_BIN_EXE_turing")) };
-        run(&store, &lock, definition, intake, options, stopped, &mut Quiet).await
+        run(&store, &lock, definition, intake, options, stopped, observer).await
     }
 
     /// How often an event of postings is stored, over all of them.
@@ -179,4 +206,23 @@ async fn a_run_that_stops_while_it_gives_up_another_has_not_begun() {
     adds_up(&report);
     assert_eq!(scene.count(PostingEvent::POSTING_ENTERED_RUN).await, 2 * POSTINGS);
     assert_eq!(scene.count(PostingEvent::POSTING_TERMINAL).await, 2 * POSTINGS);
+}
+
+#[tokio::test]
+async fn it_is_told_how_many_postings_are_looked_at_given_up_and_have_entered() {
+    let scene = Scene::new();
+    let mut prepared = Prepared::default();
+    let first = scene.run_watched(POSTINGS + 1, false, &mut prepared).await.unwrap();
+    assert!(matches!(first, RunOutcome::Stopped(_)), "{first:?}");
+    let each: Vec<_> = (0..=POSTINGS).collect();
+    assert_eq!(prepared.of(Preparation::Entered), each);
+    assert_eq!(prepared.0.len(), each.len(), "nothing was there before");
+
+    fs::write(scene.path().join("workflow.toml"), format!("{WORKFLOW}\n# other\n")).unwrap();
+    let mut prepared = Prepared::default();
+    let second = scene.run_watched(usize::MAX, true, &mut prepared).await.unwrap();
+    assert!(matches!(second, RunOutcome::Finished(_)), "{second:?}");
+    assert_eq!(prepared.of(Preparation::GivenUp), each[..POSTINGS]);
+    assert_eq!(prepared.of(Preparation::LookedAt), [0, 64], "as many as are loaded together");
+    assert_eq!(prepared.of(Preparation::Entered), each);
 }

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rusqlite::Connection;
@@ -31,6 +33,19 @@ fn hold(workspace: &Workspace) -> Connection {
 
 fn spawn(command: &mut Command) -> Process {
     Process::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+}
+
+/// Asks a run that tells what it has to tell into a file how far it is, until it tells this.
+#[track_caller]
+fn asked_until(run: &mut Process, file: &Path, told: &str) {
+    wait_until(told, || {
+        assert!(!run.is_over(), "{}", fs::read_to_string(file).unwrap());
+        // before it listens, the signal would end it
+        if run.has("SigCgt", Signal::USR1) {
+            run.signal(Signal::USR1);
+        }
+        fs::read_to_string(file).unwrap().contains(told)
+    });
 }
 
 #[test]
@@ -79,6 +94,43 @@ fn a_run_that_is_asked_to_stop_while_postings_enter_stops_with_those_that_are_en
     let answer = workspace.turing(&few).expect_code(0);
     let told = format!("is given up; it had {COUNT} postings");
     assert!(answer.stderr.contains(&told), "{answer:#?}");
+}
+
+#[test]
+fn who_asks_how_far_a_run_is_is_told_before_its_first_attempt_too() {
+    const COUNT: usize = 5_000;
+    let workspace = workspace("echo ok");
+    workspace.run(&[]).expect_code(0);
+    let lines: String = (1..=COUNT)
+        .map(|id| format!("{{\"posting_id\":{id},\"job_description\":\"advert {id}\"}}\n"))
+        .collect();
+    workspace.file("many.jsonl", &lines);
+    let begin = |postings: &str, more: &[&str]| {
+        let arguments = ["run", "--workflow", "workflow.toml", "--postings", postings];
+        let mut command = workspace.command(&[&arguments[..], more].concat());
+        let file = workspace.path().join(format!("{postings}.log"));
+        command.stdout(Stdio::null()).stderr(File::create(&file).unwrap());
+        (Process::spawn(&mut command), file)
+    };
+
+    // nothing can be registered
+    let held = hold(&workspace);
+    let (mut run, file) = begin("many.jsonl", &[]);
+    asked_until(&mut run, &file, &format!("registering postings: 0 of {COUNT}\n"));
+    drop(held);
+    asked_until(&mut run, &file, "  entering postings: ");
+    let count = "SELECT count(*) FROM execution_events WHERE event_type = 'posting_entered_run'";
+    let store = Connection::open(workspace.path().join("turing.db")).unwrap();
+    wait_until("many have entered", || {
+        store.query_row(count, [], |row| row.get::<_, u32>(0)).unwrap() > 1_000
+    });
+    run.signal(Signal::TERM);
+    assert_eq!(run.code(), Some(75), "{}", fs::read_to_string(&file).unwrap());
+
+    let (mut run, file) = begin("postings", &["--abandon", "--quiet"]);
+    asked_until(&mut run, &file, "giving up the postings of the run before: ");
+    run.signal(Signal::TERM);
+    assert_eq!(run.code(), Some(75), "{}", fs::read_to_string(&file).unwrap());
 }
 
 #[test]

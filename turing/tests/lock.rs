@@ -5,6 +5,8 @@ mod support;
 
 #[path = "lock/between.rs"]
 mod between;
+#[path = "lock/entering.rs"]
+mod entering;
 
 use std::fs;
 use std::path::{Path, PathBuf};

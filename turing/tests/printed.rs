@@ -242,3 +242,27 @@ fn who_asks_for_json_is_told_in_json_why_a_command_failed() {
     let causes = workspace.turing(&gone).json()["causes"].take();
     assert!(causes[0].as_str().is_some_and(|cause| cause.contains("No such file")), "{causes}");
 }
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_one_line_that_says_what_to_do() {
+    let workspace = Workspace::new();
+    let both = [&RUN[..], &["--new", "--again", "--json"]].concat();
+    let cases: [(&[&str], &str, &str); 6] = [
+        (&["run", "--json"], "not provided: --workflow <FILE> --postings <PATH>", "`--help` says"),
+        (&["runs", "--json", "--stor", "x"], "unexpected argument '--stor'", "'--store'"),
+        (&["events", "post", "1", "--json"], "invalid value 'post'", "posting, workflow"),
+        (&["run", "show", "seven", "--json"], "invalid value 'seven'", "`turing runs` lists them"),
+        (&["check", "x", "--json", "--graph", "dot"], "cannot be used with", "give the one that"),
+        (&both, "--new leaves out what has completed", "give the one that is meant"),
+    ];
+    for (arguments, what, cure) in cases {
+        let answer = workspace.turing(arguments).expect_code(2);
+        let error = answer.json()["error"].take();
+        let error = error.as_str().unwrap();
+        assert!(error.contains(what) && error.contains(cure), "{error}");
+        assert!(!error.contains('\n') && !error.starts_with("error"), "{error:?}");
+        assert!(!error.contains("Usage"), "{error}");
+        assert_eq!(answer.json()["causes"], serde_json::json!([]), "{answer:#?}");
+        assert!(answer.stderr.contains(cure) || cure == "`--help` says", "{answer:#?}");
+    }
+}

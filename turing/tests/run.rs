@@ -126,6 +126,34 @@ fn outputs_of_an_earlier_run_are_not_used_by_the_next() {
 }
 
 #[test]
+fn a_json_output_with_a_byte_order_mark_fills_placeholders_and_one_that_is_no_json_is_told() {
+    let workspace = Workspace::new();
+    workspace.postings(2);
+    let marked = r#"printf '\357\273\277{"title":"Baker"}'"#;
+    let text = "echo 'Title: Baker'";
+    workspace
+        .script("a.sh", &format!("case \"$(cat)\" in *'advert 2'*) {text};; *) {marked};; esac"));
+    workspace.script("b.sh", r#"sed 's/.*"input":"\([^"]*\)".*/\1/'"#);
+    workspace.definition(
+        10,
+        &[
+            (10, "a", "input = \"x\"\n[[conversations.branches]]\nto = 20"),
+            (20, "b", "input = \"a {title}\"\n[[conversations.branches]]\n"),
+        ],
+    );
+    workspace.run(&[]).expect_code(1);
+    assert_eq!(workspace.state(1)["outputs"]["20"], "a Baker");
+    let events = workspace.events(2);
+    let failed = &find(&events, "script_execution_failed")["payload"];
+    assert_eq!(failed["failure_type"], "invalid_input");
+    assert_eq!(
+        failed["error"],
+        "nothing fills {title}; the output of conversation 10 is no JSON object: expected value at \
+         line 1 column 1 (it begins with \"Title: Baker\")"
+    );
+}
+
+#[test]
 fn a_failure_that_passes_is_retried_and_both_attempts_are_facts() {
     let workspace = Workspace::new();
     workspace.postings(1);

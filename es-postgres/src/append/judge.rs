@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use es_core::append::{first_result, same_request};
+use es_core::backend::rules::RecordedRequest;
 use es_core::{
     AppendError, AppendRequest, Appended, EventId, IdempotencyKey, StoreError, StoreErrorKind,
     StreamId, Timestamp,
@@ -16,7 +17,7 @@ use super::{Appender, Sender};
 use crate::batch::{Batch, Outcome};
 use crate::error::is_race;
 use crate::inspect::positions_behind;
-use crate::read::{RecordedRequest, bind_stream, recorded_request};
+use crate::read::{bind_stream, recorded_request};
 use crate::sql::Statement;
 
 /// How often an append is asked again because another transaction was faster. Each time somebody

@@ -6,8 +6,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use es_core::backend::rules::inline_failure;
 use es_core::projection::{Claim, Definition, Lease, SinkError, Slot, check_active_model};
-use es_core::{Position, StoreError, StoreErrorKind};
+use es_core::{Position, StoreError};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
@@ -324,13 +325,7 @@ impl Projections {
     pub(crate) fn refusal(&self, what: impl std::fmt::Display, undone: Undone) -> StoreError {
         match undone {
             Undone::Behind(writers) => self.blocked(what, &writers),
-            Undone::Refused(SinkError::Store(error)) | Undone::Failed(SinkError::Store(error)) => {
-                error
-            }
-            Undone::Refused(other) | Undone::Failed(other) => {
-                let text = "an inline projection cannot be kept";
-                StoreError::new(StoreErrorKind::Other, text).caused_by(other)
-            }
+            Undone::Refused(error) | Undone::Failed(error) => inline_failure(error),
         }
     }
 }

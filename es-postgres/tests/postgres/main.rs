@@ -29,6 +29,7 @@ mod raw_rows;
 mod raw_sql;
 mod retired;
 mod round_trips;
+mod rules;
 mod secrets;
 mod sequence;
 mod settings;

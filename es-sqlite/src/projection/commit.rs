@@ -6,6 +6,7 @@ use es_core::projection::{
 use es_core::{Payload, RecordedEvent, StoreError, Timestamp};
 use rusqlite::{Connection, Params, params};
 
+use super::read::models;
 use crate::error::Doing;
 use crate::row::time_text;
 use crate::sql;
@@ -22,10 +23,6 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit.max(1)).unwrap_or(i64::MAX)
 }
 
-pub(super) fn lost(lease: &Lease) -> SinkError {
-    SinkError::LeaseLost { projection: lease.projection.clone() }
-}
-
 /// Runs a statement and answers how many rows it changed.
 pub(super) fn execute(
     connection: &Connection,
@@ -38,17 +35,6 @@ pub(super) fn execute(
         .doing(connection, WRITING)
 }
 
-/// The generation that the lease is for, unless the lease was lost.
-pub(super) fn leased(connection: &Connection, lease: &Lease) -> Result<i64, SinkError> {
-    let generation = number(lease.generation);
-    let values = params![lease.projection, lease.slot.as_str(), generation, number(lease.epoch)];
-    let has_lease = connection
-        .prepare_cached(sql::PROJECTION_HAS_LEASE)
-        .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
-        .doing(connection, WRITING)?;
-    if has_lease { Ok(generation) } else { Err(lost(lease)) }
-}
-
 /// Writes a batch within a transaction that is rolled back if this fails.
 pub(super) fn commit(
     connection: &Connection,
@@ -57,10 +43,10 @@ pub(super) fn commit(
     now: Timestamp,
     handle: impl FnOnce(&[RecordedEvent]) -> Result<(), SinkError>,
 ) -> Result<(), SinkError> {
-    let generation = leased(connection, lease)?;
-    if !move_slice(connection, generation, batch)? {
-        return Err(lost(lease));
-    }
+    let models = models(connection, &lease.projection, &[lease.slot])?;
+    models.commit(lease, batch.slice, batch.from.position)?;
+    let generation = number(lease.generation);
+    move_slice(connection, generation, batch)?;
     for id in &batch.unpark {
         if !unpark(connection, generation, id)? {
             return Err(SinkError::ParkedChanged { projection: lease.projection.clone() });
@@ -83,8 +69,7 @@ pub(super) fn commit(
     }
 }
 
-/// False if the slice stands elsewhere, or is not there.
-fn move_slice(connection: &Connection, generation: i64, batch: &Batch) -> Result<bool, StoreError> {
+fn move_slice(connection: &Connection, generation: i64, batch: &Batch) -> Result<(), StoreError> {
     let Checkpoint { position, event } = &batch.to;
     let event = event.as_ref();
     let stream = event.map(|event| &event.stream);
@@ -99,7 +84,7 @@ fn move_slice(connection: &Connection, generation: i64, batch: &Batch) -> Result
         stream.map(|stream| stream.aggregate_id()),
         event.map(|event| event.version.as_i64()),
     ];
-    Ok(execute(connection, sql::PROJECTION_MOVE_SLICE, values)? == 1)
+    execute(connection, sql::PROJECTION_MOVE_SLICE, values).map(drop)
 }
 
 /// Sets a row, or removes it.

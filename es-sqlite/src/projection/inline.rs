@@ -1,13 +1,13 @@
 //! Projections that are kept within the append.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
 };
-use es_core::{BoxError, PageLimit, ReadLog, StoreError, StoreErrorKind, Timestamp};
+use es_core::{BoxError, PageLimit, ReadLog, StoreError, Timestamp};
 use rusqlite::Connection;
 
 use super::handler::{self, Handlers};
@@ -57,13 +57,7 @@ impl Inline {
                     Err(error) => break Err(error),
                 }
             };
-            taken.map_err(|error| match error {
-                SinkError::Store(error) => error,
-                other => {
-                    let text = "an inline projection cannot be kept";
-                    StoreError::new(StoreErrorKind::Other, text).caused_by(other)
-                }
-            })?;
+            taken.map_err(inline_failure)?;
         }
         Ok(())
     }
@@ -133,9 +127,9 @@ fn take_page(
     batch.content = match definition.has_handler() {
         true => Content::Events(page.events),
         false => {
-            let failed = |error: BoxError| failed(definition, error);
-            let rows = rows(connection, definition, &lease, &page.events).map_err(failed)?;
-            Content::Rows(definition.changes(&page.events, &rows).map_err(failed)?)
+            let refused = |error| inline_refusal(definition, error);
+            let rows = rows(connection, definition, &lease, &page.events).map_err(refused)?;
+            Content::Rows(definition.changes(&page.events, &rows).map_err(refused)?)
         }
     };
     commit::commit(connection, &lease, &batch, now, |events| {
@@ -143,7 +137,9 @@ fn take_page(
         let found =
             found.ok_or_else(|| SinkError::NoHandler { projection: lease.projection.clone() })?;
         match handler::call(&*found, connection, &lease, events) {
-            Err(error @ SinkError::Handler { .. }) => Err(failed(definition, error.into())),
+            Err(error @ SinkError::Handler { .. }) => {
+                Err(inline_refusal(definition, error.into()).into())
+            }
             called => called,
         }
     })?;
@@ -160,25 +156,4 @@ fn rows(
     let keys = definition.keys_of(events)?;
     let rows = read::load(connection, definition.name(), lease.slot, keys)?;
     Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
-}
-
-fn failed(definition: &Definition, error: BoxError) -> SinkError {
-    let text = format!("inline projection `{}` cannot take an event", definition.name());
-    StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
-}
-
-/// What a projection said, as an error of its own.
-#[derive(Debug)]
-pub(crate) struct Cause(pub(crate) BoxError);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
 }

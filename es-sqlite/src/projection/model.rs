@@ -1,11 +1,12 @@
 //! Models: who has them, which is served, and what becomes of them.
 
+use es_core::backend::rules::{Acquired, Model};
 use es_core::projection::{Claim, Holder, Lease, ParkedId, Renewal, Renewed, SinkError, Slot};
-use es_core::{Position, StoreError, Timestamp};
+use es_core::{StoreError, Timestamp};
 use rusqlite::{Connection, params};
 
-use super::commit::{WRITING, execute, leased, lost, number};
-use super::read::{checkpoints, due, find, generation};
+use super::commit::{WRITING, execute, number};
+use super::read::{due, generation, models};
 use crate::error::Doing;
 use crate::row::time_text;
 use crate::sql;
@@ -16,79 +17,55 @@ pub(super) fn acquire(
     claim: &Claim,
     now: Timestamp,
 ) -> Result<Lease, SinkError> {
-    let found = find(connection, &claim.projection, claim.slot)?;
-    let generation = match found {
-        Some(found) => {
-            let holder = found.holder.filter(|holder| holder.has_lease(now));
-            if let Some(other) = holder.filter(|holder| holder.name != claim.holder) {
-                return Err(held(&claim.projection, claim.slot, other));
+    let models = models(connection, &claim.projection, &[claim.slot])?;
+    let model = match models.acquire(claim, now)? {
+        Acquired::Taken(model) => model,
+        Acquired::Created { model, retired } => {
+            if let Some(retired) = retired {
+                retire(connection, retired)?;
             }
-            match claim.slot {
-                _ if found.fingerprint == claim.fingerprint => found.generation,
-                Slot::Active => {
-                    return Err(SinkError::Changed {
-                        projection: claim.projection.clone(),
-                        stored: found.fingerprint,
-                        offered: claim.fingerprint.clone(),
-                    });
-                }
-                Slot::Shadow => {
-                    retire(connection, found.generation)?;
-                    create(connection, claim)?
-                }
-            }
+            create(connection, claim, model)?
         }
-        None => create(connection, claim)?,
     };
-    let expires_at = time_text(now.plus(claim.lasts_for()));
-    let epoch: i64 = connection
-        .prepare_cached(sql::PROJECTION_TAKE_LEASE)
-        .and_then(|mut statement| {
-            let values = params![generation, claim.holder, expires_at];
-            statement.query_row(values, |row| row.get(0))
-        })
-        .doing(connection, WRITING)?;
-    Ok(Lease {
-        projection: claim.projection.clone(),
-        slot: claim.slot,
-        generation: generation.max(0).unsigned_abs(),
-        epoch: epoch.max(0).unsigned_abs(),
-        checkpoints: checkpoints(connection, generation)?,
-    })
+    take(connection, &model)?;
+    Ok(model.lease(claim))
 }
 
-fn create(connection: &Connection, claim: &Claim) -> Result<i64, StoreError> {
-    let values = params![claim.projection, claim.slot.as_str(), claim.fingerprint];
+/// Makes a model; answers it with its generation.
+fn create(connection: &Connection, claim: &Claim, model: Model) -> Result<Model, StoreError> {
+    let values = params![claim.projection, claim.slot.as_str(), model.fingerprint];
     let generation: i64 = connection
         .prepare_cached(sql::PROJECTION_CREATE_MODEL)
         .and_then(|mut statement| statement.query_row(values, |row| row.get(0)))
         .doing(connection, WRITING)?;
-    let slices = match claim.slot {
-        Slot::Active => 1,
-        Slot::Shadow => claim.slices.max(1),
-    };
-    for slice in 0..slices {
+    for (slice, _) in (0_u32..).zip(&model.checkpoints) {
         execute(connection, sql::PROJECTION_CREATE_SLICE, params![generation, slice])?;
     }
     let values = params![generation, claim.projection];
     execute(connection, sql::PROJECTION_COPY_DISCARDED, values)?;
-    Ok(generation)
+    Ok(Model { generation: generation.max(0).unsigned_abs(), ..model })
+}
+
+/// Writes down who has a model; the statement counts its epoch on.
+fn take(connection: &Connection, model: &Model) -> Result<(), StoreError> {
+    let holder = model.holder.as_ref();
+    let values = params![
+        number(model.generation),
+        holder.map(|holder| &holder.name),
+        holder.map(|holder| time_text(holder.expires_at)),
+    ];
+    connection
+        .prepare_cached(sql::PROJECTION_TAKE_LEASE)
+        .and_then(|mut statement| statement.query_row(values, |_| Ok(())))
+        .doing(connection, WRITING)
 }
 
 /// Takes a model away from everybody; its rows and what was parked are removed afterwards.
-fn retire(connection: &Connection, generation: i64) -> Result<(), StoreError> {
+fn retire(connection: &Connection, generation: u64) -> Result<(), StoreError> {
     for statement in [sql::PROJECTION_DROP_SLICES, sql::PROJECTION_DROP_MODEL] {
-        execute(connection, statement, [generation])?;
+        execute(connection, statement, [number(generation)])?;
     }
     Ok(())
-}
-
-fn held(projection: &str, slot: Slot, holder: Holder) -> SinkError {
-    let (projection, Holder { name: holder, expires_at, .. }) = (projection.to_owned(), holder);
-    match slot {
-        Slot::Active => SinkError::Held { projection, holder, expires_at },
-        Slot::Shadow => SinkError::RebuildRunning { projection, holder, expires_at },
-    }
 }
 
 pub(super) fn renew(
@@ -97,27 +74,29 @@ pub(super) fn renew(
     renewal: Renewal,
     now: Timestamp,
 ) -> Result<Renewed, SinkError> {
-    let generation = leased(connection, lease)?;
-    let values = params![generation, time_text(now.plus(renewal.lasts_for())), renewal.rate];
-    execute(connection, sql::PROJECTION_RENEW_LEASE, values)?;
+    let models = models(connection, &lease.projection, &[lease.slot])?;
+    let generation = number(lease.generation);
+    if let Some(Holder { expires_at, rate, .. }) = models.renew(lease, &renewal, now)? {
+        let values = params![generation, time_text(expires_at), rate];
+        execute(connection, sql::PROJECTION_RENEW_LEASE, values)?;
+    }
     Ok(Renewed { due: due(connection, generation)? })
 }
 
 pub(super) fn release(connection: &Connection, lease: &Lease) -> Result<(), SinkError> {
-    match leased(connection, lease) {
-        Ok(generation) => {
-            execute(connection, sql::PROJECTION_RELEASE_LEASE, [generation])?;
-            Ok(())
-        }
-        Err(SinkError::LeaseLost { .. }) => Ok(()),
-        Err(error) => Err(error),
+    if models(connection, &lease.projection, &[lease.slot])?.leased(lease).is_ok() {
+        execute(connection, sql::PROJECTION_RELEASE_LEASE, [number(lease.generation)])?;
     }
+    Ok(())
 }
 
 /// Ends the lease that appends have on the active model.
 pub(super) fn release_inline(connection: &Connection, projection: &str) -> Result<(), SinkError> {
-    let generation = generation(connection, projection, Slot::Active)?;
-    execute(connection, sql::PROJECTION_RELEASE_INLINE, params![generation, Claim::APPENDS])?;
+    let models = models(connection, projection, &[Slot::Active])?;
+    if let Some(released) = models.release_inline(projection)? {
+        let values = params![number(released.generation), Claim::APPENDS];
+        execute(connection, sql::PROJECTION_RELEASE_INLINE, values)?;
+    }
     Ok(())
 }
 
@@ -127,38 +106,22 @@ pub(super) fn report(
     trouble: Option<&str>,
     now: Timestamp,
 ) -> Result<(), SinkError> {
-    let generation = leased(connection, lease)?;
-    let values = params![generation, trouble, trouble.map(|_| time_text(now))];
+    models(connection, &lease.projection, &[lease.slot])?.leased(lease)?;
+    let values = params![number(lease.generation), trouble, trouble.map(|_| time_text(now))];
     execute(connection, sql::PROJECTION_REPORT, values)?;
     Ok(())
 }
 
 /// Makes the shadow the active model.
 pub(super) fn switch(connection: &Connection, lease: &Lease) -> Result<(), SinkError> {
-    let generation = leased(connection, lease)?;
-    if lease.slot != Slot::Shadow {
-        return Err(lost(lease));
+    let models = models(connection, &lease.projection, &[Slot::Active, Slot::Shadow])?;
+    let switched = models.switch(lease)?;
+    if let Some(retired) = switched.retired {
+        retire(connection, retired)?;
     }
-    let active = find(connection, &lease.projection, Slot::Active)?;
-    let slices = checkpoints(connection, generation)?;
-    let served = match &active {
-        Some(active) => checkpoints(connection, active.generation)?,
-        None => Vec::new(),
-    };
-    let places = slices.iter().chain(&served).map(|checkpoint| checkpoint.position);
-    let foremost = places.fold(Position::START, Position::merge);
-    if let Some(behind) = slices.iter().find(|slice| slice.position < foremost) {
-        return Err(SinkError::NotCaughtUp {
-            projection: lease.projection.clone(),
-            shadow: behind.position,
-            active: foremost,
-        });
+    for statement in [sql::PROJECTION_ACTIVATE, sql::PROJECTION_JOIN_SLICES] {
+        execute(connection, statement, [number(switched.served.generation)])?;
     }
-    if let Some(active) = active {
-        retire(connection, active.generation)?;
-    }
-    execute(connection, sql::PROJECTION_ACTIVATE, [generation])?;
-    execute(connection, sql::PROJECTION_JOIN_SLICES, [generation])?;
     Ok(())
 }
 
@@ -168,14 +131,8 @@ pub(super) fn abandon(
     projection: &str,
     now: Timestamp,
 ) -> Result<(), SinkError> {
-    let slot = Slot::Shadow;
-    let Some(shadow) = find(connection, projection, slot)? else {
-        return Err(SinkError::NoModel { projection: projection.to_owned(), slot });
-    };
-    if let Some(holder) = shadow.holder.filter(|holder| holder.has_lease(now)) {
-        return Err(held(projection, slot, holder));
-    }
-    Ok(retire(connection, shadow.generation)?)
+    let models = models(connection, projection, &[Slot::Shadow])?;
+    Ok(retire(connection, models.abandon(projection, now)?)?)
 }
 
 /// Makes the first waiting entry of a key due.

@@ -1,5 +1,6 @@
 //! What is known of models and what is in them.
 
+use es_core::backend::rules::{Model, Models};
 use es_core::projection::{
     Checkpoint, GenerationStatus, ListParked, ModelRow, Parked, ProjectionStatus, SinkError, Slot,
 };
@@ -29,27 +30,25 @@ pub(super) fn all<T>(
     Ok(found)
 }
 
-/// A model as its row tells.
-pub(super) struct Found {
-    pub(super) generation: i64,
-    pub(super) fingerprint: String,
-    pub(super) holder: Option<es_core::projection::Holder>,
-}
-
-pub(super) fn find(
+/// What is asked about: the models of a projection in these slots.
+pub(super) fn models(
     connection: &Connection,
     projection: &str,
-    slot: Slot,
-) -> Result<Option<Found>, StoreError> {
-    let values = params![projection, slot.as_str()];
-    let mut found = all(connection, sql::PROJECTION_FIND_MODEL, values, |row| {
-        Ok(Found {
-            generation: row.get("generation")?,
-            fingerprint: row.get("fingerprint")?,
-            holder: row.holder()?,
-        })
-    })?;
-    Ok(found.pop())
+    slots: &[Slot],
+) -> Result<Models, StoreError> {
+    let mut models = Models::default();
+    for slot in slots {
+        *models.slot_mut(*slot) = find(connection, projection, *slot, |row| {
+            Ok(Model {
+                generation: row.count("generation")?,
+                fingerprint: row.get("fingerprint")?,
+                epoch: row.count("epoch")?,
+                holder: row.holder()?,
+                checkpoints: checkpoints(connection, row.get("generation")?)?,
+            })
+        })?;
+    }
+    Ok(models)
 }
 
 /// The generation of a model that must be there.
@@ -58,10 +57,18 @@ pub(super) fn generation(
     projection: &str,
     slot: Slot,
 ) -> Result<i64, SinkError> {
-    match find(connection, projection, slot)? {
-        Some(found) => Ok(found.generation),
-        None => Err(SinkError::NoModel { projection: projection.to_owned(), slot }),
-    }
+    let found = find(connection, projection, slot, |row| row.get("generation"))?;
+    found.ok_or_else(|| SinkError::NoModel { projection: projection.to_owned(), slot })
+}
+
+fn find<T>(
+    connection: &Connection,
+    projection: &str,
+    slot: Slot,
+    read: impl FnMut(Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let values = params![projection, slot.as_str()];
+    Ok(all(connection, sql::PROJECTION_FIND_MODEL, values, read)?.pop())
 }
 
 pub(super) fn checkpoints(

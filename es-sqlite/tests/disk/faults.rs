@@ -67,6 +67,10 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    pub(crate) fn of(folder: PathBuf) -> Self {
+        Self { folder, failed: Cell::new(0) }
+    }
+
     /// Says what is to fail from now on, and answers how many calls there were since the last time, by
     /// their kinds.
     pub(crate) fn let_fail(&self, faults: &str) -> BTreeMap<char, u64> {
@@ -105,8 +109,7 @@ struct Campaign {
 impl Campaign {
     /// `None` unless this process is watched.
     fn of(start: Start) -> Option<Self> {
-        let folder = PathBuf::from(std::env::var_os(FOLDER)?);
-        let disk = Disk { folder, failed: Cell::new(0) };
+        let disk = Disk::of(PathBuf::from(std::env::var_os(FOLDER)?));
         let notes = tempfile::tempdir().unwrap();
         Some(Self { start, seed: seed(), disk, notes, watch: watch() })
     }

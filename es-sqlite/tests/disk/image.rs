@@ -15,6 +15,7 @@ pub(crate) enum Did {
     Write { offset: usize, data: Vec<u8> },
     Truncate(usize),
     Sync,
+    SyncFailed,
     Unlink,
     Rename(String),
 }
@@ -38,6 +39,7 @@ pub(crate) fn calls(mut trace: &[u8]) -> Vec<Call> {
             b'w' => Did::Write { offset, data: data.to_vec() },
             b't' => Did::Truncate(offset),
             b's' => Did::Sync,
+            b'x' => Did::SyncFailed,
             b'u' => Did::Unlink,
             b'n' => Did::Rename(text(data)),
             _ => panic!("{kind} is no kind of call"),
@@ -49,12 +51,13 @@ pub(crate) fn calls(mut trace: &[u8]) -> Vec<Call> {
 }
 
 /// What is on the disk after these calls and a loss of power: of each file all that was flushed,
-/// and of what was written since any part, a sector being whole or not there. A new name may be lost
+/// and of what was written since some part, `kept` of 1 on average, a sector being whole or not there. A new name may be lost
 /// until the folder is flushed; that a file was made or removed is never lost, as on a file system
 /// with a journal.
 pub(crate) fn disk_after(
     before: &Files,
     calls: &[Call],
+    kept: f64,
     chance: &mut fastrand::Rng,
     folder: &Path,
 ) {
@@ -66,8 +69,6 @@ pub(crate) fn disk_after(
         }
     }
     let mut files = before.clone();
-    // one loss keeps much, another little
-    let kept = chance.f64();
     for (place, call) in calls.iter().enumerate() {
         // memory that programs share, lost in any case
         if call.file.ends_with("-shm") {
@@ -95,7 +96,7 @@ pub(crate) fn disk_after(
                 let content = files.remove(&call.file).unwrap_or_default();
                 files.insert(to.clone(), content);
             }
-            Did::Truncate(_) | Did::Rename(_) | Did::Sync => {}
+            Did::Truncate(_) | Did::Rename(_) | Did::Sync | Did::SyncFailed => {}
             Did::Unlink => {
                 files.remove(&call.file);
             }

@@ -27,6 +27,8 @@ pub(crate) const SEED: &str = "DISK_SEED";
 pub(crate) const SYNCHRONOUS: &str = "DISK_SYNCHRONOUS";
 /// How much each writer appends in each of the times that the store is opened.
 pub(crate) const APPENDS: &str = "DISK_APPENDS";
+/// Which calls fail, if any do.
+pub(crate) const FAULTS: &str = "DISK_FAULTS";
 const WRITERS: u64 = 4;
 /// Who appends to a store that is looked at afterwards.
 pub(crate) const LATER: u64 = WRITERS + 1;
@@ -205,6 +207,15 @@ impl Life<'_> {
         }
     }
 
+    /// The same, up to the end of the first time in which something has failed.
+    async fn live_until_it_fails(mut self) {
+        for opened in 0..OPENED {
+            if !self.notes.has_failed() {
+                self.open(opened).await;
+            }
+        }
+    }
+
     fn mend(&self) {
         if let Some(disk) = self.disk {
             disk.let_fail("none");
@@ -267,13 +278,18 @@ async fn program_on_the_disk() {
         "Normal" => Synchronous::Normal,
         other => panic!("{other}"),
     };
+    let disk = std::env::var(FAULTS).ok().map(|faults| {
+        let disk = Disk::of(folder.clone());
+        disk.let_fail(&faults);
+        disk
+    });
     let life = Life {
         folder: &folder,
-        notes: Notes::new(&folder.join(NOTES), false),
+        notes: Notes::new(&folder.join(NOTES), disk.is_some()),
         chance: fastrand::Rng::with_seed(number(SEED)),
         synchronous,
         appends: number(APPENDS),
-        disk: None,
+        disk: disk.as_ref(),
     };
-    life.live().await;
+    life.live_until_it_fails().await;
 }

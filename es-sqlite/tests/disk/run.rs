@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) synchronous: Synchronous,
     /// How much each writer appends in each of the times that the store is opened.
     pub(crate) appends: u64,
+    /// Which calls fail, as `trace.c` reads it; the run ends soon after the first of which it is told.
+    pub(crate) faults: Option<String>,
 }
 
 /// A folder with a store, and what a program did to it.
@@ -66,6 +68,7 @@ impl Run {
         command.env(program::SEED, plan.seed.to_string());
         command.env(program::SYNCHRONOUS, format!("{:?}", plan.synchronous));
         command.env(program::APPENDS, plan.appends.to_string());
+        command.envs(plan.faults.as_ref().map(|faults| (program::FAULTS, faults)));
         succeeds(command, &format!("{plan:?}"));
         let calls = image::calls(&std::fs::read(&trace).unwrap());
         Self { folder, before, calls }

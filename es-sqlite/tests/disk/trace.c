@@ -2,9 +2,11 @@
  * lets its calls on them fail.
  *
  *   DISK_FOLDER  whose files are watched, those in its folders, too
- *   DISK_TRACE   where the calls are written down that change something; none are unless it is set
+ *   DISK_TRACE   where the calls are written down that change something, and flushes that fail (`x`);
+ *                none are unless it is set
  *   DISK_FULL    a file with a number: while it is not 0, no write finds room, but to shared memory
  *                (`-shm`), which is no data
+ *   DISK_MOUNTS  what is opened in place of the system's list of mounts
  *
  * Which calls fail says whoever writes to the file `faults` in the folder, with one call:
  *
@@ -39,11 +41,12 @@
 
 enum kind {
     OPEN = 'o', CLOSE = 'c', READ = 'r', WRITE = 'w', TRUNCATE = 't', SYNC = 's', UNLINK = 'u',
-    RENAME = 'n', LOCK = 'l', UNLOCK = 'f', MAP = 'm', LOOK = 'i', RIGHTS = 'p', FAILED = '!'
+    RENAME = 'n', LOCK = 'l', UNLOCK = 'f', MAP = 'm', LOOK = 'i', RIGHTS = 'p', FAILED = '!',
+    SYNC_FAILED = 'x'
 };
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-static const char *folder;
+static const char *folder, *mounts;
 static int trace = -1;
 /* What fails, and how many calls there were of those that may. */
 static char kinds[32];
@@ -78,6 +81,7 @@ __attribute__((constructor)) static void begin(void) {
         is_full = mapped;
     }
     folder = getenv("DISK_FOLDER");
+    mounts = getenv("DISK_MOUNTS");
 }
 
 /* The name within the folder; 0 if it is another's. The volatile pointer is one that may be 0,
@@ -197,6 +201,8 @@ static ssize_t take_faults(int file, const char *text, size_t length) {
     is_half = 0;                                                                                   \
     if (done != (result)-1)                                                                        \
         then;                                                                                      \
+    else if ((kind) == SYNC)                                                                       \
+        note(SYNC_FAILED, name, 0, NULL, 0);                                                       \
     pthread_mutex_unlock(&one_at_a_time);                                                          \
     errno = error;                                                                                 \
     return done
@@ -206,6 +212,8 @@ static ssize_t take_faults(int file, const char *text, size_t length) {
 static int opened(const char *path, int flags, va_list rest, int (*real)(const char *, int, ...)) {
     int is_new = flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE;
     mode_t rights = is_new ? va_arg(rest, mode_t) : 0;
+    if (mounts && strcmp(path, "/proc/self/mountinfo") == 0)
+        path = mounts;
     WATCHED(OPEN, within(path), int, real(path, flags, rights), NOTHING);
 }
 

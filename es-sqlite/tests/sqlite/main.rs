@@ -14,6 +14,8 @@ mod inline;
 mod listener;
 mod long_reads;
 mod migrations;
+#[cfg(target_os = "linux")]
+mod network;
 mod old_store;
 mod plans;
 mod processes;

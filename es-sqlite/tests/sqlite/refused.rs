@@ -223,3 +223,20 @@ fn what_a_kill_leaves_is_opened_by_all() {
         mode.open(&folder).unwrap_or_else(|error| panic!("{mode:?}: {error:?}"));
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn what_cannot_be_looked_at_is_no_log_that_is_to_be_removed() {
+    for is_empty in [false, true] {
+        let folder = Folder::new();
+        if is_empty {
+            fs::write(folder.path(), "").unwrap();
+        }
+        // it leads to itself
+        std::os::unix::fs::symlink(LOG, folder.path().with_file_name(LOG)).unwrap();
+        let error = Mode::Write.open(&folder).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), StoreErrorKind::Other, "{text}");
+        assert!(text.contains("store.db-wal cannot be looked at"), "{text}");
+    }
+}

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use es_core::{
     AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
     PageLimit, Payload, Position, ReadLog, ReadStream, Repository, Snapshot, SnapshotAndTail,
-    SnapshotStore, SnapshotSummary, Snapshotted, Store, StoreError, StreamId,
-    StreamPage, StreamVersion,
+    SnapshotStore, SnapshotSummary, Snapshotted, Store, StoreError, StreamId, StreamPage,
+    StreamVersion,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::FaultStore;

@@ -13,13 +13,18 @@ use crate::placeholder::Placeholder;
 use crate::posting::state::Posting;
 use crate::template::Unresolved;
 
+/// How many outputs that are no JSON objects are told one by one.
+const TOLD_OUTPUTS: usize = 3;
+/// How much of such an output is shown.
+const SHOWN_CHARS: usize = 20;
+
 /// The values that fill the placeholders for one posting.
 ///
 /// `{posting_id}`, `{workflow_id}` and `{conversation_N_output}` mean themselves. Any other name is
 /// a key of the posting's data; if the data lacks it, a key of the JSON objects among the outputs,
 /// the latest completion first: an actor's answer never takes the place of a posting's data. Only
-/// outputs of the current run are used. `null` is no value. Strings are put in as they are,
-/// everything else as JSON.
+/// outputs of the current run are used, without a byte order mark before the object. `null` is no
+/// value. Strings are put in as they are, everything else as JSON.
 #[derive(Debug, Clone, Copy)]
 pub struct InputValues<'a> {
     /// The posting's id.
@@ -53,10 +58,17 @@ impl<'a> InputValues<'a> {
     ///
     /// # Errors
     ///
-    /// [`Unresolved`] names the placeholders without a value; the attempt fails as
+    /// [`Unresolved`] names the placeholders without a value, and where one asks for a key also the
+    /// outputs that have none; the attempt fails as
     /// [`InvalidInput`](crate::FailureType::InvalidInput) and no actor is started.
     pub fn render(&self, conversation: &Conversation) -> Result<String, Unresolved> {
-        conversation.input.render(|name| self.value_of(name))
+        conversation.input.render(|name| self.value_of(name)).map_err(|mut unresolved| {
+            let is_key = |name: &String| matches!(Placeholder::from(&**name), Placeholder::Key(_));
+            if unresolved.names.iter().any(is_key) {
+                unresolved.unread = self.unread_outputs();
+            }
+            unresolved
+        })
     }
 
     /// The outputs that the run may use, as an actor is given them.
@@ -66,17 +78,42 @@ impl<'a> InputValues<'a> {
 
     fn key_of_outputs(&self, key: &str) -> Option<String> {
         self.posting.usable_outputs().rev().find_map(|(_, output)| {
-            match output.decode::<String>() {
-                Ok(text) => key_of(&text, key),
-                Err(_) => key_of(output.as_str(), key),
-            }
+            let members = members_of(&printed(output)).ok()?;
+            members.get(key).filter(|value| value.as_str() != "null").map(text_of)
         })
+    }
+
+    /// Which outputs have no keys, and why, the latest completion first.
+    fn unread_outputs(&self) -> Vec<String> {
+        let unread = self.posting.usable_outputs().rev().filter_map(|(conversation, output)| {
+            let text = printed(output);
+            let error = members_of(&text).err()?;
+            Some(if text.is_empty() {
+                format!("the output of conversation {conversation} is empty")
+            } else {
+                let beginning: String = text.chars().take(SHOWN_CHARS).collect();
+                format!(
+                    "the output of conversation {conversation} is no JSON object: {error} \
+                     (it begins with {beginning:?})"
+                )
+            })
+        });
+        let mut told: Vec<_> = unread.take(TOLD_OUTPUTS + 1).collect();
+        if told.len() > TOLD_OUTPUTS {
+            told[TOLD_OUTPUTS] = "other outputs are none either".to_owned();
+        }
+        told
     }
 }
 
-/// What stands under a key of a text that is a JSON object. Nothing else of the text is decoded, so
-/// it matters only that it is JSON; and nothing that a string says is taken for JSON.
-fn key_of(text: &str, key: &str) -> Option<String> {
-    let members: BTreeMap<String, Payload> = serde_json::from_str(text).ok()?;
-    members.get(key).filter(|value| value.as_str() != "null").map(text_of)
+/// What an actor printed; JSON that is no string as JSON text.
+fn printed(output: &Payload) -> Cow<'_, str> {
+    output.decode::<String>().map_or_else(|_| Cow::Borrowed(output.as_str()), Cow::Owned)
+}
+
+/// The members of a text that is a JSON object. None of them is decoded, so it matters only that
+/// they are JSON; and nothing that a string says is taken for JSON.
+fn members_of(text: &str) -> serde_json::Result<BTreeMap<String, Payload>> {
+    // some programs begin what they print with a byte order mark, which is no part of it
+    serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text))
 }

@@ -31,13 +31,22 @@ pub(super) struct Common {
     pub(super) json: bool,
 }
 
+/// What every command takes that runs a workflow.
 #[derive(Debug, Args)]
-pub(super) struct DemoArgs {
+pub(super) struct CallArgs {
     #[command(flatten)]
     pub(super) common: Common,
+    #[command(flatten)]
+    pub(super) pace: PaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
     /// Write the example's files into this folder and keep them, to read and to change.
     #[arg(long, value_name = "FOLDER")]
     pub(super) files: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) call: CallArgs,
     #[command(flatten)]
     pub(super) how: HowArgs,
 }
@@ -59,7 +68,7 @@ pub(super) enum RunCommand {
     Retry(RetryArgs),
     /// Go on with a run that was interrupted, with the postings that it began with; a `run retry`,
     /// too.
-    Resume(ResumeArgs),
+    Resume(OneRunArgs),
 }
 
 #[derive(Debug, Args)]
@@ -73,10 +82,10 @@ pub(super) struct StartArgs {
     pub(super) postings: Option<PathBuf>,
     /// Take only the postings that no run of this workflow has completed; if one was interrupted, go
     /// on with that one instead.
-    #[arg(long, conflicts_with = "again")]
+    #[arg(long)]
     pub(super) new: bool,
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) call: CallArgs,
     #[command(flatten)]
     pub(super) how: HowArgs,
 }
@@ -92,36 +101,28 @@ pub(super) struct ShowArgs {
     pub(super) common: Common,
 }
 
+/// A run that there is.
 #[derive(Debug, Args)]
-pub(super) struct RetryArgs {
-    /// The run's id, or the beginning of it [default: the run that began last]
+pub(super) struct OneRunArgs {
+    /// The run's id, or the beginning of it [default: the run of the workflow that began last]
     pub(super) run: Option<RunName>,
-    /// The workflow definition, a TOML file.
+    /// The workflow definition, a TOML file; to go on, the one that the run began with.
     #[arg(long, value_name = "FILE")]
     pub(super) workflow: PathBuf,
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) call: CallArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    #[command(flatten)]
+    pub(super) of: OneRunArgs,
     #[command(flatten)]
     pub(super) how: HowArgs,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct ResumeArgs {
-    /// The run's id, or its beginning [default: the run of the workflow that is in progress]
-    pub(super) run: Option<RunName>,
-    /// The workflow definition that it began with, a TOML file.
-    #[arg(long, value_name = "FILE")]
-    pub(super) workflow: PathBuf,
-    #[command(flatten)]
-    pub(super) common: Common,
-    #[command(flatten)]
-    pub(super) pace: PaceArgs,
-}
-
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct HowArgs {
-    #[command(flatten)]
-    pub(super) pace: PaceArgs,
     /// Run the same postings through the same definition once more.
     #[arg(long)]
     pub(super) again: bool,

@@ -1,13 +1,18 @@
-//! How far a run is: its wave, the attempts in progress, and which of them lasts longest.
+//! How far a call is: what it does with how many postings, its run's wave, the attempts in progress,
+//! and which of them lasts longest.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use turing_domain::PostingId;
 
-/// What a run is doing.
+use super::telling::Below;
+
+/// What a call is doing.
 #[derive(Debug, Default)]
 pub(super) struct AtWork {
+    /// What is done before the first attempt, or after the last one.
+    phase: Option<Phase>,
     /// How many postings have ended, and of how many.
     pub(super) ended: usize,
     pub(super) postings: usize,
@@ -15,6 +20,26 @@ pub(super) struct AtWork {
     attempts: BTreeMap<PostingId, Attempt>,
     /// When something is attempted again, where nothing can be before.
     waits_until: Option<Instant>,
+}
+
+/// Something through which all postings come.
+#[derive(Debug)]
+struct Phase {
+    what: &'static str,
+    done: usize,
+    /// How many there are, if that is known.
+    of: Option<usize>,
+}
+
+impl Phase {
+    fn told(&self) -> String {
+        let Self { what, done, of } = self;
+        match (done, of) {
+            (done, Some(of)) => format!("{what}: {done} of {of}"),
+            (0, None) => (*what).to_owned(),
+            (done, None) => format!("{what}: {done} so far"),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -33,9 +58,23 @@ struct Attempt {
 }
 
 impl AtWork {
+    /// What a call is doing before it says more.
+    pub(super) fn beginning() -> Self {
+        let phase = Some(Phase { what: "beginning", done: 0, of: None });
+        Self { phase, ..Self::default() }
+    }
+
+    pub(super) fn phase(&mut self, what: &'static str, done: usize, of: Option<usize>) {
+        self.phase = Some(Phase { what, done, of });
+    }
+
+    pub(super) fn run_begins(&mut self, postings: usize) {
+        (self.phase, self.postings) = (None, postings);
+    }
+
     pub(super) fn wave_begins(&mut self, name: String, size: usize) {
         self.wave = Some(Wave { name, size, ended: 0, failed: 0 });
-        self.waits_until = None;
+        (self.phase, self.waits_until) = (None, None);
     }
 
     pub(super) fn wave_ends(&mut self) {
@@ -43,7 +82,7 @@ impl AtWork {
     }
 
     pub(super) fn waits(&mut self, until: Option<Instant>) {
-        self.waits_until = until;
+        (self.phase, self.waits_until) = (None, until);
     }
 
     pub(super) fn attempt_begins(
@@ -71,6 +110,9 @@ impl AtWork {
 
     /// How far it is, in one line for a log.
     pub(super) fn told(&self, now: Instant) -> String {
+        if let Some(phase) = &self.phase {
+            return phase.told();
+        }
         let Self { ended, postings, .. } = self;
         let mut told = match (&self.wave, self.waits_until) {
             (Some(Wave { name, size, ended, failed: 0 }), _) => {
@@ -93,8 +135,17 @@ impl AtWork {
         told
     }
 
-    /// The same in few words for beside a bar.
-    pub(super) fn shown(&self, now: Instant) -> String {
+    /// The same as a bar, if it is known how much there is to do.
+    pub(super) fn bar(&self, now: Instant) -> Option<Below> {
+        let (done, of, how, text) = match &self.phase {
+            Some(Phase { what, done, of }) => (*done, (*of)?, "done", (*what).to_owned()),
+            None => (self.ended, self.postings, "ended", self.shown(now)),
+        };
+        Some(Below::Bar { done, of, how, text })
+    }
+
+    /// In few words for beside a bar.
+    fn shown(&self, now: Instant) -> String {
         let Some(Wave { name, size, ended, .. }) = &self.wave else { return String::new() };
         let count = self.attempts.len();
         let mut shown = format!("{name}: {} to do", size.saturating_sub(ended + count));
@@ -160,6 +211,27 @@ mod tests {
         run.waits(Some(now + seconds(30)));
         assert_eq!(run.told(now), "0 of 9 postings ended; going on in 30.0 s");
         assert_eq!(run.shown(now), "");
+    }
+
+    #[test]
+    fn what_is_done_beside_attempts_is_told_with_how_many_postings_came_through_it() {
+        let (mut call, now) = (AtWork::beginning(), Instant::now());
+        assert_eq!(call.told(now), "beginning");
+        call.phase("reading postings", 0, None);
+        assert_eq!(call.told(now), "reading postings");
+        call.phase("reading postings", 99_000, None);
+        assert_eq!(call.told(now), "reading postings: 99000 so far");
+        call.phase("registering postings", 12_000, Some(100_000));
+        assert_eq!(call.told(now), "registering postings: 12000 of 100000");
+        call.run_begins(100_000);
+        assert_eq!(call.told(now), "0 of 100000 postings ended");
+        call.phase("entering postings", 1, Some(100_000));
+        assert_eq!(call.told(now), "entering postings: 1 of 100000");
+        call.wave_begins("10 check".to_owned(), 6);
+        assert_eq!(call.told(now), "10 check: 0 of 6 ended");
+        call.wave_ends();
+        call.phase("bringing the read models up to date", 0, None);
+        assert_eq!(call.told(now), "bringing the read models up to date");
     }
 
     #[test]

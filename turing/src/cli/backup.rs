@@ -12,6 +12,7 @@ use super::arguments::Common;
 use super::interrupts::Interrupts;
 use super::output::Output;
 use super::{Failure, Verdict};
+use crate::proposal::command;
 use crate::store::StoreUrl;
 
 #[derive(Debug, Args)]
@@ -32,11 +33,12 @@ pub(super) async fn execute(
     let path = match &url {
         StoreUrl::Sqlite(path) => path,
         StoreUrl::Postgres(_) => {
-            let what =
+            let what = format!(
                 "a PostgreSQL database is backed up by its own programs: use pg_dump, and after \
-                        restoring run `turing migrate --roles`, where roles are used, and `turing \
-                        validate`; docs/postgresql.md says more"
-                    .to_owned();
+                 restoring run `{}`, where roles are used, and `{}`; docs/postgresql.md says more",
+                command("migrate --roles"),
+                command("validate")
+            );
             return Err(Failure::Usage { what });
         }
         StoreUrl::Memory => {

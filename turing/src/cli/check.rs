@@ -51,7 +51,7 @@ pub(super) fn execute(args: &CheckArgs, output: &mut Output) -> Result<Verdict, 
     let mut findings = draft.findings.clone();
     if let Some(postings) = &args.postings {
         let postings = PostingSource::named(postings)?;
-        findings.extend(draft.check_data(Seen::of(&postings)?.keys()?));
+        findings.extend(draft.check_data(Seen::of(&postings, |_| {})?.keys()?));
         Finding::sort(&mut findings);
     }
     match args.graph {

@@ -11,6 +11,7 @@ use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};
 use super::output::{Output, shown};
 use super::telling::tell;
 use super::{Failure, Kind, StreamArgs, Verdict};
+use crate::proposal::command;
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -73,10 +74,12 @@ pub(super) fn nothing(args: &StreamArgs) -> Failure {
         Err(_) => "there".to_owned(),
     };
     let hint = match args.kind {
-        Kind::Posting => "it has entered no run there",
-        Kind::Workflow => "`turing runs` lists the workflows that have run",
-        Kind::Conversation => "`turing run show` lists the conversations of a run",
-        Kind::Actor => "an actor has events only once it has failed",
+        Kind::Posting => "it has entered no run there".to_owned(),
+        Kind::Workflow => format!("`{}` lists the workflows that have run", command("runs")),
+        Kind::Conversation => {
+            format!("`{}` lists the conversations of a run", command("run show"))
+        }
+        Kind::Actor => "an actor has events only once it has failed".to_owned(),
     };
     Failure::NotFound { what: format!("{kind} {id} has no events {place}; {hint}") }
 }

@@ -4,6 +4,7 @@ use turing_domain::{ConversationId, EndReason, FailureType, RunId};
 
 use super::output::Output;
 use crate::account::{FailedPosting, FrequentError, RunAccount};
+use crate::proposal::command;
 
 /// Prints each posting that ended otherwise than as completed, and of what.
 pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
@@ -52,7 +53,8 @@ pub(super) fn tell_errors(
         let text: String = std::iter::once(what).chain(last_line).collect();
         output.hanging(&format!("  {many}{at}: "), &text);
     }
-    output.line(format_args!("\n`turing run show {run_id} --failed` tells of each posting"));
+    let show = command(format_args!("run show {run_id} --failed"));
+    output.line(format_args!("\n`{show}` tells of each posting"));
 }
 
 /// A failure in words; how the posting ended only where that says more.

@@ -19,8 +19,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Looks at all of them, and tells what is passed over or refused.
-    pub(super) fn of(postings: &PostingSource) -> Result<Self, Failure> {
+    /// Looks at all of them, and tells what is passed over or refused; `count` is told how many were
+    /// looked at by then.
+    pub(super) fn of(postings: &PostingSource, count: impl Fn(usize)) -> Result<Self, Failure> {
         let (keys, refused) = (BTreeSet::new(), BTreeSet::new());
         let mut seen = Self { place: postings.to_string(), keys, readable: 0, refused };
         let reader = postings.read()?;
@@ -44,8 +45,14 @@ impl Seen {
                     seen.refused.insert(refused.source_name);
                 }
             }
+            count(seen.count());
         }
         Ok(seen)
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.readable + self.refused.len()
     }
 
     /// True if there is nothing there, which for whoever looks every minute is no error.

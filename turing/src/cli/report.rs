@@ -6,13 +6,14 @@ use std::time::Duration;
 use serde::Serialize;
 use turing_domain::{ConversationId, RunId, Workflow};
 
+use super::call::Done;
 use super::failures::tell_errors;
 use super::output::{Output, counted, rows, shown, table};
-use super::run::Done;
 use super::telling::tell;
 use super::{Common, Verdict};
 use crate::account::{FrequentError, account_of};
 use crate::breakers::OpenBreaker;
+use crate::proposal::command;
 use crate::run::{Before, Left, Report, RunOutcome, Without};
 use crate::store::Store;
 
@@ -146,7 +147,8 @@ fn tell_gaps(report: &Report, output: &mut Output) {
         }
         (count, true) => output.line(format_args!(
             "\n{count} of the postings that are counted as open were not looked at: some of them \
-             may have ended before; `turing run show` tells"
+             may have ended before; `{}` tells",
+            command("run show")
         )),
     }
 }
@@ -160,7 +162,8 @@ pub(super) fn tell_open_breakers(open: &[OpenBreaker], output: &mut Output) {
     for breaker in open {
         output.line(format_args!("  {}", shown(&breaker.to_string(), 1000)));
     }
-    output.line("once the cause is mended, `turing actor reset ID` lets the actor be called");
+    let reset = command("actor reset ID");
+    output.line(format_args!("once the cause is mended, `{reset}` lets the actor be called"));
 }
 
 fn tell_left(left: &[Left], output: &mut Output) {
@@ -200,9 +203,8 @@ fn already_completed(
         if before.gave_up().is_some() { "" } else { ", so no event was added" }
     ));
     if let Some(run_id) = before.failed_in() {
-        output.line(format_args!(
-            "`turing run retry {run_id}` repeats only those that failed there."
-        ));
+        let retry = command(format_args!("run retry {run_id} --workflow FILE"));
+        output.line(format_args!("`{retry}` repeats only those that failed there."));
         let errors = errors.unwrap_or_default();
         tell_errors(run_id, &errors, |id| name_of(workflow, id), output);
     }
@@ -221,10 +223,10 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
         report.events
     ));
     if report.is_continued {
-        output.line(
-            "  time, events and attempts are those since the run was continued; `turing run show` \
-             has all\n",
-        );
+        output.line(format_args!(
+            "  time, events and attempts are those since the run was continued; `{}` has all\n",
+            command("run show")
+        ));
     }
     let before = match report.completed_before {
         0 => String::new(),

@@ -6,8 +6,10 @@ use es_core::Repository;
 use turing_domain::{EndReason, RunId, WorkflowId, WorkflowRun, WorkflowRuns};
 
 use super::Failure;
+use super::call::Call;
 use super::retry::registered;
 use crate::account::{RunAccount, Status, account_of};
+use crate::proposal::command;
 use crate::run::{Intake, postings_of};
 use crate::store::Store;
 
@@ -28,19 +30,22 @@ pub(super) async fn open_run(
 
 /// The run that is meant, which must be in progress.
 pub(super) async fn interrupted(
+    call: &Call<'_>,
     store: &Store,
     run_id: Option<RunId>,
-    workflow: WorkflowId,
 ) -> Result<Interrupted, Failure> {
-    let account = account_of(store, run_id, Some(workflow)).await?;
+    let account = account_of(store, run_id, Some(call.definition.workflow.id)).await?;
     let run_id = account.run_id;
     if account.status != Status::InProgress {
         let what = format!("run {run_id} is over; nothing is left of it to go on with");
         return Err(Failure::NotFound { what });
     }
     let mut postings = BTreeMap::new();
-    for posting in postings_of(store, run_id).await? {
-        postings.insert(posting, registered(store, posting).await?.digest());
+    let entered = postings_of(store, run_id).await?;
+    for posting in &entered {
+        let (going, read) = (call.signs.going(), postings.len());
+        going.phase("reading the postings of the run", read, Some(entered.len()));
+        postings.insert(*posting, registered(store, *posting).await?.digest());
     }
     let read = postings.len();
     Ok(Interrupted { account, intake: Intake { postings, read, ..Intake::default() } })
@@ -75,7 +80,8 @@ impl Interrupted {
         let what = format!(
             "run {run_id} was interrupted when {entered} of its {postings} postings had entered it, \
              and the others are not known here; run the command that began it, or give it up with \
-             `turing run … --abandon`{done}"
+             `{}`{done}",
+            command("run … --abandon")
         );
         Err(Failure::InTheWay { what })
     }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use es_core::{EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
-use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId, WorkflowId};
+use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId};
 
 use super::Failure;
+use super::call::Call;
 use super::output::shown;
 use super::telling::tell;
 use crate::account::{Status, account_of, is_of};
 use crate::left_out::{LeftOut, named};
 use crate::postings::PostingInput;
+use crate::proposal::command;
 use crate::run::{Intake, StepError};
 use crate::store::Store;
 
@@ -26,16 +28,16 @@ pub(super) struct FailedPostings {
 
 /// The postings of a run that ended where the definition's author did not end them.
 pub(super) async fn failed_postings(
+    call: &Call<'_>,
     store: &Store,
     run_id: Option<RunId>,
-    workflow: WorkflowId,
 ) -> Result<FailedPostings, Failure> {
-    let account = account_of(store, run_id, Some(workflow)).await?;
+    let account = account_of(store, run_id, Some(call.definition.workflow.id)).await?;
     let run_id = account.run_id;
     if account.status == Status::InProgress {
         let what = format!(
-            "run {run_id} is in progress; finish it with `turing run resume --workflow FILE`, or with \
-             the command that began it"
+            "run {run_id} is in progress; finish it with `{}`, or with the command that began it",
+            command("run resume --workflow FILE")
         );
         return Err(Failure::InTheWay { what });
     }
@@ -60,6 +62,7 @@ pub(super) async fn failed_postings(
             && is_failure
             && let Ok(posting) = event.aggregate_id::<Posting>()
         {
+            call.signs.going().phase("reading the postings that failed", postings.len(), None);
             let input = registered(store, posting).await?;
             data_keys.extend(input.data.keys().cloned());
             postings.insert(posting, input.digest());

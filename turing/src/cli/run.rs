@@ -1,33 +1,22 @@
-//! `turing run`.
+//! `turing run`: a run that begins, one that repeats what failed, and one that goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use es_core::StoreErrorKind;
-use es_core::projection::SinkError;
-use tokio::sync::watch;
 use turing_domain::Severity;
 
-use super::arguments::ResumeArgs;
-use super::held_back;
+use super::arguments::{HowArgs, OneRunArgs, RetryArgs, RunArgs, RunCommand, StartArgs};
+use super::call::{Call, Done, GO_ON, Work};
 use super::interrupts::Interrupts;
-use super::output::{Output, counted, shown};
+use super::output::{Output, counted};
 use super::postings::{Seen, tell_refused};
-use super::progress::Progress;
-use super::report::tell_done;
 use super::resume::{interrupted, open_run};
 use super::retry::{FailedPostings, failed_postings};
-use super::telling::{tell, tell_times};
-use super::{
-    Failure, HowArgs, RetryArgs, RunArgs, RunCommand, StartArgs, Verdict, exit_code, run_name,
-};
+use super::telling::tell;
+use super::{Failure, Verdict, held_back, run_name};
 use crate::definition::{Definition, DefinitionError};
-use crate::descriptors;
-use crate::lock::RunLock;
 use crate::postings::PostingSource;
-use crate::read_models::{claim, definitions, runner};
-use crate::run::{Intake, RunOptions, RunOutcome, run, take_in};
-use crate::script::THIS_PROGRAM;
-use crate::store::postgres::{Role, missing_grant};
+use crate::proposal::{command, quoted};
+use crate::run::{Intake, take_in_telling};
 use crate::store::{Access, Store, StoreUrl};
 
 pub(super) async fn execute(
@@ -49,54 +38,63 @@ pub(super) async fn execute(
     }
 }
 
+/// What is done with postings before the run begins.
+const REGISTERING: &str = "registering postings";
+
+/// As the report has it.
+fn as_told(_: &Done, verdict: Verdict) -> Verdict {
+    verdict
+}
+
 async fn start(
-    mut args: StartArgs,
+    args: StartArgs,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    tell_times();
-    interrupts.before()?;
-    let url = args.common.store()?;
-    args.how.pace.snapshot_interval()?;
-    let (file, postings) = (args.workflow.unwrap_or_default(), args.postings.unwrap_or_default());
-    let definition = Definition::load(&file)?;
+    let StartArgs { workflow, postings, new, call, mut how } = args;
+    if new && how.again {
+        let what = "--new leaves out what has completed, and --again runs it once more: give the one \
+                    that is meant";
+        return Err(Failure::Usage { what: what.to_owned() });
+    }
+    let (file, postings) = (workflow.unwrap_or_default(), postings.unwrap_or_default());
+    let call = Call::begin(call, &file, interrupts)?;
+    let reads = |count| call.signs.going().phase("reading postings", count, None);
+    reads(0);
     let postings = PostingSource::named(&postings)?;
-    let seen = Seen::of(&postings)?;
+    let seen = Seen::of(&postings, reads)?;
     let has_none = seen.is_nothing() || seen.keys().is_err();
     // a run that goes on first needs no posting that is new
     let goes_on =
-        has_none && args.new && !args.how.abandon && has_open_run(&url, &definition).await?;
+        has_none && new && !how.abandon && has_open_run(&call.url, &call.definition).await?;
     if seen.is_nothing() && !goes_on {
-        if args.common.json || !args.how.pace.quiet {
-            seen.print_nothing(args.common.json, output);
+        let is_json = call.args.common.json;
+        if is_json || !call.args.pace.quiet {
+            seen.print_nothing(is_json, output);
         }
         return Ok(Verdict::Well);
     }
     if !goes_on {
-        check_placeholders(&definition, seen.keys()?)?;
+        check_placeholders(&call.definition, seen.keys()?)?;
     }
-    let store = Store::open(&url, Access::Write).await?;
-    let done = async {
-        // nothing is registered before it is certain that this process may run the workflow
-        let lock = store.lock_run(definition.workflow.id).await?;
-        let mut intake = take_in(&*store.postings, &postings).await?;
+    call.signs.going().phase(REGISTERING, 0, Some(seen.count()));
+    let take = async |call: &Call<'_>, store: &Store| -> Result<Work, Failure> {
+        let going = call.signs.going();
+        let mut registers = |count| going.phase(REGISTERING, count, Some(seen.count()));
+        let mut intake = take_in_telling(&*store.postings, &postings, &mut registers).await?;
         let refused = intake.refused.iter();
         refused.filter(|refused| !seen.has_told(refused)).for_each(tell_refused);
-        args.how.only_new = args.new;
-        if args.new && !args.how.abandon {
-            prefer_interrupted(&store, &definition, &mut intake, &mut args.how).await?;
+        how.only_new = new;
+        if new && !how.abandon {
+            prefer_interrupted(call, store, &mut intake, &mut how).await?;
         }
-        let mut done =
-            run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
-        if let PostingSource::Kept(_) = &postings {
-            done.go_on += ", with the same postings on standard input";
-        }
-        Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
+        let go_on = match &postings {
+            PostingSource::Kept(_) => format!("{GO_ON}, with the same postings on standard input"),
+            PostingSource::Path(_) => GO_ON.to_owned(),
+        };
+        Ok(Work { intake, how, go_on })
     };
-    let done = done.await;
-    interrupts.over(exit_code(&done));
-    store.close().await;
-    done
+    call.run(Access::Write, output, take, as_told).await
 }
 
 /// True if the workflow has a run in progress in the store, which need not be there.
@@ -113,16 +111,16 @@ async fn has_open_run(url: &StoreUrl, definition: &Definition) -> Result<bool, F
 /// Takes the postings of the run that was interrupted, if there is one. One that nothing was done in,
 /// because not all of its postings had entered it, is given up for those that are new now.
 async fn prefer_interrupted(
+    call: &Call<'_>,
     store: &Store,
-    definition: &Definition,
     intake: &mut Intake,
     how: &mut HowArgs,
 ) -> Result<(), Failure> {
-    let workflow = definition.workflow.id;
+    let workflow = call.definition.workflow.id;
     let Some(open) = open_run(store, workflow).await? else { return Ok(()) };
     let run_id = open.run_id;
-    let is_same = open.definition_digest.as_ref() == Some(&definition.digest);
-    let interrupted = interrupted(store, Some(run_id), workflow).await?;
+    let is_same = open.definition_digest.as_ref() == Some(&call.definition.digest);
+    let interrupted = interrupted(call, store, Some(run_id)).await?;
     if is_same && interrupted.is_lost(intake) {
         how.abandon = true;
         return Ok(());
@@ -146,64 +144,42 @@ async fn prefer_interrupted(
 }
 
 async fn retry(
-    mut args: RetryArgs,
+    args: RetryArgs,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    tell_times();
-    interrupts.before()?;
-    let url = args.common.store()?;
-    args.how.pace.snapshot_interval()?;
-    let definition = Definition::load(&args.workflow)?;
-    let store = Store::open(&url, Access::Write).await?;
-    let done = async {
-        let lock = store.lock_run(definition.workflow.id).await?;
-        let run = run_name::find(&store, &args.run).await?;
+    let RetryArgs { of: OneRunArgs { run, workflow, call }, how } = args;
+    let call = Call::begin(call, &workflow, interrupts)?;
+    let take = async |call: &Call<'_>, store: &Store| -> Result<Work, Failure> {
+        let run = run_name::find(store, &run).await?;
         let FailedPostings { run_id, intake, data_keys } =
-            failed_postings(&store, run, definition.workflow.id).await?;
-        check_placeholders(&definition, &data_keys)?;
-        let count = intake.postings.len();
-        if !args.how.pace.quiet {
-            let count = counted(count, "posting");
+            failed_postings(call, store, run).await?;
+        check_placeholders(&call.definition, &data_keys)?;
+        if !call.args.pace.quiet {
+            let count = counted(intake.postings.len(), "posting");
             tell(format_args!("{count} failed in run {run_id}; once more"));
         }
         // the same postings through the same definition are what is asked for
-        args.how.again = true;
-        let mut done =
-            run_in(&store, &url, &lock, &definition, intake, args.how, interrupts).await?;
-        let file = args.workflow.display();
-        done.go_on = format!("to go on: turing run retry {run_id} --workflow {file}");
-        Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
+        let how = HowArgs { again: true, ..how };
+        let again = format!("run retry {run_id} --workflow {}", quoted(workflow.display()));
+        Ok(Work { intake, how, go_on: format!("to go on: {}", command(again)) })
     };
-    let done = done.await;
-    interrupts.over(exit_code(&done));
-    store.close().await;
-    done
+    call.run(Access::Write, output, take, as_told).await
 }
 
 async fn resume(
-    args: ResumeArgs,
+    args: OneRunArgs,
     interrupts: &Interrupts,
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
-    tell_times();
-    interrupts.before()?;
-    let url = args.common.store()?;
-    args.pace.snapshot_interval()?;
-    let definition = Definition::load(&args.workflow)?;
-    let store = Store::open(&url, Access::Existing).await?;
-    let done = async {
-        let lock = store.lock_run(definition.workflow.id).await?;
-        let run = run_name::find(&store, &args.run).await?;
-        let intake = interrupted(&store, run, definition.workflow.id).await?.intake()?;
-        let how = HowArgs { pace: args.pace, again: false, abandon: false, only_new: false };
-        let done = run_in(&store, &url, &lock, &definition, intake, how, interrupts).await?;
-        Ok::<_, Failure>(tell_done(&store, &done, &definition.workflow, &args.common, output).await)
+    let OneRunArgs { run, workflow, call } = args;
+    let call = Call::begin(call, &workflow, interrupts)?;
+    let take = async |call: &Call<'_>, store: &Store| -> Result<Work, Failure> {
+        let run = run_name::find(store, &run).await?;
+        let intake = interrupted(call, store, run).await?.intake()?;
+        Ok(Work { intake, how: HowArgs::default(), go_on: GO_ON.to_owned() })
     };
-    let done = done.await;
-    interrupts.over(exit_code(&done));
-    store.close().await;
-    done
+    call.run(Access::Existing, output, take, as_told).await
 }
 
 /// Refuses a definition with placeholders that nothing can fill for postings with these keys.
@@ -221,159 +197,4 @@ pub(super) fn check_placeholders(
         return Ok(());
     }
     Err(DefinitionError::Wrong { path: definition.path.clone(), findings: errors }.into())
-}
-
-/// What a request to run came to.
-pub(super) struct Done {
-    pub(super) outcome: RunOutcome,
-    /// How many postings were refused.
-    pub(super) refused: usize,
-    /// What keeps read models from being up to date.
-    pub(super) read_models: Vec<String>,
-    /// How to go on if it stopped.
-    pub(super) go_on: String,
-    /// Whether it was asked to stop.
-    pub(super) was_asked: bool,
-    /// Whether nothing is to be told of what went well.
-    pub(super) is_quiet: bool,
-}
-
-/// Runs, and stops cleanly when the user interrupts.
-pub(super) async fn run_in(
-    store: &Store,
-    url: &StoreUrl,
-    lock: &RunLock,
-    definition: &Definition,
-    intake: Intake,
-    how: HowArgs,
-    interrupts: &Interrupts,
-) -> Result<Done, Failure> {
-    held_back::warn(store).await;
-    let refused = intake.refused.len();
-    let go_on = "run the same command to go on".to_owned();
-    let mut options = RunOptions::new(THIS_PROGRAM);
-    options.parallelism = how.pace.parallel.unwrap_or(options.parallelism);
-    let enough_for = descriptors::enough_for();
-    if options.parallelism > enough_for
-        && let Some(limit) = descriptors::limit()
-    {
-        tell(format_args!(
-            "the limit of {limit} open files allows {} at a time, not {}; raise it, with `ulimit -n` \
-             or where it is set, to go faster",
-            counted(enough_for.get(), "attempt"),
-            options.parallelism
-        ));
-        options.parallelism = enough_for;
-    }
-    options.again = how.again;
-    options.only_new = how.only_new;
-    options.abandon = how.abandon;
-    options.snapshot_interval = how.pace.snapshot_interval()?;
-    let (stop, stopped) = watch::channel(false);
-    let mut progress = Progress::new(definition, url, how.pace.quiet);
-    let going = progress.going();
-    let mut heard = interrupts.going()?;
-    let running = run(store, lock, definition.clone(), intake, options, stopped, &mut progress);
-    tokio::pin!(running);
-    let outcome = loop {
-        tokio::select! {
-            outcome = &mut running => break outcome?,
-            Ok(()) = heard.changed() => {}
-        }
-        if *heard.borrow() > 1 {
-            // asked twice: the future is dropped, which ends all scripts
-            return Err(Failure::Interrupted);
-        }
-        stop.send_replace(true);
-        tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
-    };
-    let was_asked = *stop.borrow();
-    let read_models =
-        if was_asked { not_kept() } else { keep_read_models(store, &mut heard).await };
-    if let RunOutcome::AlreadyCompleted(_) = outcome {
-        interrupts.before()?;
-    }
-    Ok(Done { outcome, refused, read_models, go_on, was_asked, is_quiet: how.pace.quiet })
-}
-
-/// What is said of read models where somebody does not want to wait for them.
-fn not_kept() -> Vec<String> {
-    let told = "the read models were not brought up to date, because the run was interrupted: \
-                `turing projection run --once` does it";
-    vec![told.to_owned()]
-}
-
-/// What is said of read models that this login may not write.
-async fn not_allowed(store: &Store, models: &[String]) -> String {
-    let models = models.join(", ");
-    let grant = match store.database() {
-        Some(database) => missing_grant(database, Role::Projector).await,
-        None => None,
-    };
-    let way = grant.map_or_else(String::new, |grant| format!("{grant}; or "));
-    format!(
-        "not brought up to date, because this login may not write them: {models}; {way}`turing \
-         projection run --once` by a login that may does it"
-    )
-}
-
-/// Brings the read models up to date that nobody else keeps, if this user may write them. They can
-/// be made at any time, so their failure fails no run: answers what keeps them from it.
-async fn keep_read_models(store: &Store, heard: &mut watch::Receiver<u32>) -> Vec<String> {
-    let mut told = Vec::new();
-    let kept = async {
-        let (mut free, mut left) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
-        let (mut denied, models) = (Vec::new(), store.models()?);
-        for definition in definitions(store) {
-            match models.acquire(&claim(&definition)).await {
-                Ok(lease) => {
-                    models.release(&lease).await?;
-                    free.push(definition);
-                }
-                Err(SinkError::Held { projection, holder, expires_at }) => {
-                    left.entry((holder, expires_at)).or_default().push(projection);
-                }
-                // a model of an older program keeps no other from its place
-                Err(error @ SinkError::Changed { .. }) => {
-                    let name = definition.name();
-                    told.push(format!("{error}: `turing projection rebuild {name} --switch`"));
-                }
-                // whoever runs workflows need not be whoever keeps models
-                Err(SinkError::Store(error)) if error.kind() == StoreErrorKind::ReadOnly => {
-                    denied.push(definition.name().to_owned());
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        for ((holder, until), models) in left {
-            told.push(format!(
-                "left to `{}`, whose lease lasts until {until} at least: {}; if it has been \
-                 killed, `turing projection run --once` brings them up to date after that",
-                shown(&holder, 80),
-                models.join(", ")
-            ));
-        }
-        if !denied.is_empty() {
-            told.push(not_allowed(store, &denied).await);
-        }
-        let mut runner = runner(store, free);
-        let done = tokio::select! {
-            done = runner.catch_up() => done.map(|_| true),
-            Ok(()) = heard.changed() => Ok(false),
-        };
-        // or whoever is told to bring them up to date would wait for our lease
-        runner.release().await;
-        done.map_err(Failure::from)
-    };
-    let kept = kept.await;
-    if let Ok(false) = kept {
-        told.extend(not_kept());
-    }
-    if let Err(error) = kept {
-        told.push(format!(
-            "the read models are not up to date: {error}; `turing projection list` says more, and \
-             the run is not concerned"
-        ));
-    }
-    told
 }

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use turing_domain::{RunId, WorkflowEvent, WorkflowRuns};
 
 use super::Failure;
+use crate::proposal::command;
 use crate::store::Store;
 
 /// How many runs are named that begin alike.
@@ -32,11 +33,10 @@ impl FromStr for RunName {
         // the longest is one character short of an id
         match (1..36).contains(&beginning.len()) && beginning.chars().all(can_begin) {
             true => Ok(Self::Beginning(beginning)),
-            false => {
-                Err("give the id of a run, or the beginning of it, such as 0193a1d4; `turing \
-                          runs` lists them"
-                    .to_owned())
-            }
+            false => Err(format!(
+                "give the id of a run, or the beginning of it, such as 0193a1d4; `{}` lists them",
+                command("runs")
+            )),
         }
     }
 }
@@ -69,7 +69,8 @@ impl RunName {
             (1, Some(run_id)) => Ok(*run_id),
             (_, None) => Err(Failure::NotFound {
                 what: format!(
-                    "no run has an id that begins with {beginning}; `turing runs` lists them"
+                    "no run has an id that begins with {beginning}; `{}` lists them",
+                    command("runs")
                 ),
             }),
             (count, _) => {

@@ -15,6 +15,7 @@ use super::show::going;
 use super::{Failure, Verdict};
 use crate::account::{Now, Status, account_now};
 use crate::left_out::{LeftOut, named};
+use crate::proposal::command;
 use crate::store::Store;
 
 /// One run as it is listed.
@@ -96,8 +97,8 @@ pub(super) async fn execute(
     } else if runs.is_empty() {
         // nobody tries things out where others work
         output.line(match store.database() {
-            Some(_) => "no run yet",
-            None => "no run yet; `turing demo` makes one",
+            Some(_) => "no run yet".to_owned(),
+            None => format!("no run yet; `{}` makes one", command("demo")),
         });
     } else {
         tell(&runs, output);

@@ -29,7 +29,7 @@ impl Screen for Terminal {
 
     fn below(&mut self, below: &Below) {
         match below {
-            Below::Bar { ended, postings, text } => {
+            Below::Bar { done, of, how, text } => {
                 let columns = tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
                 let new = || (ProgressBar::no_length().with_style(style(columns)), columns);
                 let (bar, known) = self.bar.get_or_insert_with(new);
@@ -37,8 +37,11 @@ impl Screen for Terminal {
                     bar.set_style(style(columns));
                     *known = columns;
                 }
-                bar.set_length(*postings as u64);
-                bar.set_position(*ended as u64);
+                if bar.prefix() != *how {
+                    bar.set_prefix(*how);
+                }
+                bar.set_length(*of as u64);
+                bar.set_position(*done as u64);
                 // last, because it always draws, and with it the time
                 bar.set_message(text.clone());
             }
@@ -55,8 +58,8 @@ impl Screen for Terminal {
 fn template(columns: u16) -> &'static str {
     match columns {
         // 0 if nobody knows how many there are
-        0 | 72.. => "{bar:10} {pos}/{len} ended  {elapsed_precise}  {wide_msg}",
-        32..72 => "{pos}/{len} ended  {elapsed_precise}  {wide_msg}",
+        0 | 72.. => "{bar:10} {pos}/{len} {prefix}  {elapsed_precise}  {wide_msg}",
+        32..72 => "{pos}/{len} {prefix}  {elapsed_precise}  {wide_msg}",
         _ => "{wide_msg}",
     }
 }

@@ -100,10 +100,11 @@ pub(super) fn drain(longest: Duration) {
 /// What is shown below the lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Below {
-    /// How many postings have ended, and what is being done.
+    /// How many postings are through, of how many, and in what way; and what is being done.
     Bar {
-        ended: usize,
-        postings: usize,
+        done: usize,
+        of: usize,
+        how: &'static str,
         text: String,
     },
     Nothing,
@@ -330,15 +331,16 @@ mod tests {
     #[test]
     fn only_the_last_state_of_the_bar_is_drawn_and_after_all_lines() {
         let (teller, told, allow) = stopped();
+        let bar = |done| Below::Bar { done, of: 1_000, how: "ended", text: String::new() };
         for ended in 1..=1_000 {
-            let below = Below::Bar { ended, postings: 1_000, text: String::new() };
+            let below = bar(ended);
             teller.change(|queue| queue.below = Some(below));
         }
         teller.change(|queue| queue.add("line".to_owned()));
         drop(allow);
         assert!(teller.drain(Duration::MAX));
-        let below = Below::Bar { ended: 1_000, postings: 1_000, text: String::new() };
-        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["line".to_owned(), format!("{below:?}")]);
+        let last = format!("{:?}", bar(1_000));
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), ["line".to_owned(), last]);
     }
 
     #[test]

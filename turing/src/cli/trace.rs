@@ -9,6 +9,7 @@ use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};
 use super::events::as_json;
 use super::output::{Output, shown};
 use super::{Common, Failure, Verdict};
+use crate::proposal::command;
 use crate::store::{Access, Store};
 use crate::trace::{CauseOf, Node, trace};
 
@@ -29,8 +30,9 @@ pub(super) async fn execute(args: &TraceArgs, output: &mut Output) -> Result<Ver
     if traced.nodes.is_empty() {
         let id = shown(&args.correlation_id, 100);
         let what = format!(
-            "no event in {url} belongs to the correlation {id}; `turing events posting ID --json` \
-             shows the correlation_id of each event"
+            "no event in {url} belongs to the correlation {id}; `{}` shows the correlation_id of each \
+             event",
+            command("events posting ID --json")
         );
         return Err(Failure::NotFound { what });
     }

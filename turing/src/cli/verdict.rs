@@ -11,7 +11,7 @@ pub(super) enum Verdict {
     Found,
     /// What was asked for is wrong, and the answer says how.
     Wrong,
-    /// The store cannot be used.
+    /// The store, or something else that the machine has to give, cannot be used.
     NoStore,
     /// Another process does it now.
     Elsewhere,
@@ -53,7 +53,9 @@ impl Verdict {
             Self::Well => "all is well",
             Self::Found => "something was found, was refused, failed, or is not there",
             Self::Wrong => "the request is wrong: arguments, definition or postings",
-            Self::NoStore => "the store cannot be used",
+            Self::NoStore => {
+                "the store, or something else that the system has to give, cannot be used"
+            }
             Self::Elsewhere => "another process runs the workflow now",
             Self::Unprinted => "all is well, but the answer could not be printed",
             Self::InTheWay => "a run in progress is in the way; finish it, or give it up",

@@ -1,5 +1,6 @@
 //! A question whose answer all share who came before it was asked.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,31 +9,35 @@ use tokio::sync::Mutex;
 /// Something that can be asked again and again.
 pub(super) trait Question: Send {
     /// Why there is no good answer.
-    type Error;
+    type Error: Clone + Debug + Send;
 
     /// Asks.
     fn ask(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// Answers for many that ask at the same time. No answer is older than the call that it is for; a
-/// failure is the answer of one call only.
+/// Answers for many that ask at the same time. No good answer is older than the call that it is for. A
+/// failure is the answer of all that wait when it comes, however many these are: to each of them it
+/// says no more than that the question is to be asked again.
 #[derive(Debug)]
-pub(super) struct Answers<Q> {
+pub(super) struct Answers<Q: Question> {
     /// How many have come.
     came: AtomicU64,
     turn: Mutex<Turn<Q>>,
 }
 
 #[derive(Debug)]
-struct Turn<Q> {
+struct Turn<Q: Question> {
     question: Q,
     /// Those who came before this many others have their answer.
     answered: u64,
+    /// Those who came before this many others have this failure, unless they have an answer.
+    failed: Option<(u64, Q::Error)>,
 }
 
 impl<Q: Question> Answers<Q> {
     pub(super) fn of(question: Q) -> Self {
-        Self { came: AtomicU64::new(0), turn: Mutex::new(Turn { question, answered: 0 }) }
+        let turn = Turn { question, answered: 0, failed: None };
+        Self { came: AtomicU64::new(0), turn: Mutex::new(turn) }
     }
 
     /// Waits for an answer to the question, asked from now on.
@@ -42,8 +47,16 @@ impl<Q: Question> Answers<Q> {
         if place < turn.answered {
             return Ok(());
         }
+        if let Some((failed, error)) = &turn.failed
+            && place < *failed
+        {
+            return Err(error.clone());
+        }
         let came = self.came.load(Ordering::SeqCst);
-        turn.question.ask().await?;
+        if let Err(error) = turn.question.ask().await {
+            turn.failed = Some((self.came.load(Ordering::SeqCst), error.clone()));
+            return Err(error);
+        }
         turn.answered = came;
         Ok(())
     }
@@ -52,11 +65,14 @@ impl<Q: Question> Answers<Q> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio::sync::Semaphore;
     use tokio::task::{JoinSet, yield_now};
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::lock::ABSENCE;
 
     /// Each question takes one permit before it is answered.
     struct Slow {
@@ -137,15 +153,49 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_answers_one_call_and_the_next_asks_again() {
+    async fn a_failure_answers_all_who_wait_and_who_comes_then_asks_again() {
         let mut scene = Scene::new(2);
+        for failure in 1..=2 {
+            scene.come(1).await;
+            scene.until_asked(failure).await;
+            scene.come(63).await;
+            assert_eq!(scene.answer(64).await, [Err(failure); 64], "one question for all of them");
+            assert_eq!(scene.asked.load(Ordering::SeqCst), failure);
+        }
         scene.come(1).await;
-        scene.until_asked(1).await;
-        scene.come(3).await;
-        assert_eq!(scene.answer(1).await, [Err(1)]);
-        assert_eq!(scene.answer(1).await, [Err(2)]);
-        assert_eq!(scene.answer(2).await, [Ok(()); 2]);
+        scene.until_asked(3).await;
+        assert_eq!(scene.answer(1).await, [Ok(())]);
         assert_eq!(scene.asked.load(Ordering::SeqCst), 3);
+    }
+
+    /// No question is answered within its time.
+    struct Swallowed;
+
+    impl Question for Swallowed {
+        type Error = ();
+
+        async fn ask(&mut self) -> Result<(), ()> {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            Err(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_give_up_a_server_that_swallows_all_questions_as_soon_as_one_does() {
+        for callers in [1, 64] {
+            let (answers, mut calls) = (Arc::new(Answers::of(Swallowed)), JoinSet::new());
+            let began = Instant::now();
+            for _ in 0..callers {
+                let answers = answers.clone();
+                calls.spawn(async move {
+                    while began.elapsed() < ABSENCE {
+                        answers.get().await.unwrap_err();
+                    }
+                });
+            }
+            calls.join_all().await;
+            assert_eq!(began.elapsed(), ABSENCE, "{callers} callers");
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io::ErrorKind;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::StoreError;
@@ -9,6 +11,7 @@ use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
 use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row, SqlStr};
 use es_postgres::{Layout, PostgresConfig, store_error};
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 use turing_domain::PostingId;
 
 use super::{FIRST_ASSIGNED, Known, PostingRegistry, Tables, register, stored};
@@ -16,6 +19,12 @@ use crate::postings::{PostingInput, RefusedPosting};
 
 /// Connections, made when they are needed.
 const CONNECTIONS: u32 = 2;
+
+/// How long the server has to answer, which ends a statement itself after half of that.
+const ANSWERING: Duration = Duration::from_secs(60);
+
+/// How long it has to hear that a connection is closed.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A registry in the database of a [`PostgresStore`](es_postgres::PostgresStore).
 #[derive(Debug, Clone)]
@@ -84,13 +93,21 @@ impl PostgresRegistry {
         Self { pool, statements, begin: config.begin_pinned(), place: config.place() }
     }
 
-    /// Closes its connections.
+    /// Closes its connections; a server that does not answer is left alone soon.
     pub async fn close(&self) {
-        self.pool.close().await;
+        // the server notices in any case
+        let _ = timeout(FAREWELL, self.pool.close()).await;
     }
 
-    fn told(&self, what: &str, error: sqlx::Error) -> StoreError {
-        store_error(what, &self.place, error)
+    /// Does something with the server, which may have stopped answering.
+    async fn in_time<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, StoreError> {
+        let done = timeout(ANSWERING, work).await;
+        let done = done.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())));
+        done.map_err(|error| store_error(what, &self.place, error))
     }
 
     async fn register_within(
@@ -205,25 +222,24 @@ impl PostingRegistry for PostgresRegistry {
         if postings.is_empty() {
             return Ok(Vec::new());
         }
-        let what = "registering postings";
-        let begun = self.pool.begin_with(self.begin.clone()).await;
-        let mut transaction = begun.map_err(|error| self.told(what, error))?;
-        let registered = self.register_within(&mut transaction, postings).await;
-        let registered = registered.map_err(|error| self.told(what, error))?;
-        transaction.commit().await.map_err(|error| self.told(what, error))?;
-        Ok(registered)
+        let registering = async {
+            let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
+            let registered = self.register_within(&mut transaction, postings).await?;
+            transaction.commit().await?;
+            Ok::<_, sqlx::Error>(registered)
+        };
+        self.in_time("registering postings", registering).await
     }
 
     async fn data(&self, posting: PostingId) -> Result<Option<Map<String, Value>>, StoreError> {
-        let what = "reading a posting";
-        let read = async {
+        let reading = async {
             let mut transaction = self.pool.begin_with(self.begin.clone()).await?;
             let statement = query(&self.statements.posting_data).bind(posting.0);
             let row = statement.fetch_optional(&mut *transaction).await?;
             transaction.commit().await?;
             row.map(|row| row.try_get::<String, _>(0)).transpose()
         };
-        let row = read.await.map_err(|error| self.told(what, error))?;
+        let row = self.in_time("reading a posting", reading).await?;
         Known::of(row).into_data(posting, &self.place)
     }
 }
@@ -232,8 +248,6 @@ impl PostingRegistry for PostgresRegistry {
 mod tests {
     use es_pgtest::Server;
     use es_postgres::sqlx::{ConnectOptions, Executor, SqlSafeStr};
-
-    use std::time::Duration;
 
     use super::*;
     use crate::store::postgres;

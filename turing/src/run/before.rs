@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use turing_domain::{EndReason, Posting, PostingId, RunId, WorkflowRuns};
 
 use super::patience::Patience;
-use super::{GivenUp, Intake, RunError};
+use super::{GivenUp, Intake, Preparation, RunError};
 
 /// How many postings are looked at side by side.
 const SIDE_BY_SIDE: usize = 64;
@@ -114,7 +114,10 @@ pub(super) async fn look(
     let ids: Vec<PostingId> = intake.postings.keys().copied().collect();
     let mut looked = Looked::default();
     looked.here.postings = ids.len();
+    let mut done = 0;
     for some in ids.chunks(SIDE_BY_SIDE) {
+        patience.prepares(Preparation::LookedAt, done, ids.len());
+        done += some.len();
         let loading: Vec<_> = some.iter().map(|id| state_of(postings, *id, patience)).collect();
         for (posting, state) in some.iter().zip(join_all(loading).await) {
             let Some(state) = state? else { continue };

@@ -17,7 +17,7 @@ use super::apart::Done;
 use super::begin::runs_of;
 use super::clocks::Moment;
 use super::step::{opened, opened_by};
-use super::{Run, RunError, Shared, StepError};
+use super::{Preparation, Run, RunError, Shared, StepError};
 
 /// How many postings enter side by side: their appends share commits.
 const SIDE_BY_SIDE: usize = 64;
@@ -35,10 +35,12 @@ impl Run<'_> {
     /// Lets every posting enter the run, until it is asked to stop; those that are in it already
     /// stay where they are.
     pub(super) async fn enter_all(&mut self, postings: Vec<PostingId>) -> Result<(), RunError> {
+        let count = postings.len();
         let mut postings = postings.into_iter();
         let mut entering = JoinSet::new();
         let mut entered = 0_usize;
         loop {
+            self.observer.prepares(Preparation::Entered, entered, count);
             if entered.is_multiple_of(BETWEEN_LOOKS) {
                 self.keep_lock_of_open_run().await?;
             }

@@ -6,7 +6,9 @@ use es_core::{Conflict, ExecuteError, InvalidRequest, LoadError, StoreError, Sto
 use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
 use super::Difference;
+use super::starts::PATIENCE;
 use crate::lock::LockError;
+use crate::proposal::{command, quoted};
 
 /// Why a run could not begin or go on. What was recorded stays, and the run can be continued.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,8 @@ fn way_on(difference: &Difference, file: &Path) -> String {
     match (difference.is_of_definition(), difference.is_whole()) {
         (true, _) => "finish it with the definition that it began with".to_owned(),
         (false, true) => {
-            format!("finish it as it began with `turing run resume --workflow {}`", file.display())
+            let resume = format!("run resume --workflow {}", quoted(file.display()));
+            format!("finish it as it began with `{}`", command(resume))
         }
         (false, false) => "finish it with the postings that it began with".to_owned(),
     }
@@ -142,6 +145,12 @@ impl RunError {
         self.store_error().is_some()
     }
 
+    /// True if what ended the run is that no script can be started: the same call goes on with it
+    /// when they can.
+    pub fn is_of_starts(&self) -> bool {
+        matches!(self, Self::Step(StepError::Unsupervised { .. } | StepError::NotStarted { .. }))
+    }
+
     /// How the store failed, if it did.
     fn store_error(&self) -> Option<&StoreError> {
         match self {
@@ -173,7 +182,7 @@ impl RunError {
             | Self::Step(
                 StepError::Store(_) | StepError::Load { source: LoadError::Store(_), .. },
             ) => self.is_held_up(),
-            Self::Step(StepError::Unsupervised { .. }) => false,
+            Self::Step(StepError::Unsupervised { .. } | StepError::NotStarted { .. }) => false,
             Self::Step(_) => true,
             _ => false,
         }
@@ -244,6 +253,13 @@ pub enum StepError {
     #[error("no script can be started here: {reason}")]
     Unsupervised {
         /// Why not.
+        reason: String,
+    },
+    /// The system refused to start scripts for too long, while nothing else of the run was in
+    /// progress that could have freed what is missing. The attempts were not made.
+    #[error("no script could be started for {} s: {reason}", PATIENCE.as_secs())]
+    NotStarted {
+        /// What is missing, and what is to be done about it.
         reason: String,
     },
     /// An event of the posting cannot be stored.

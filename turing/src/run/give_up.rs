@@ -12,7 +12,7 @@ use turing_domain::{
 };
 
 use super::patience::Patience;
-use super::{Left, RunError, StepError};
+use super::{Left, Preparation, RunError, StepError};
 use crate::store::Store;
 
 /// A run that was given up, and what was done in it.
@@ -59,10 +59,13 @@ pub(super) async fn give_up(
         completed_conversations: 0,
         not_released: Vec::new(),
     };
-    for (posting, workflow_id) in patience.persist(|| entered(store, run_id)).await? {
+    let entered = patience.persist(|| entered(store, run_id)).await?;
+    let count = entered.len();
+    for (done, (posting, workflow_id)) in entered.into_iter().enumerate() {
         if patience.is_stopped() {
             return Err(RunError::NotBegun);
         }
+        patience.prepares(Preparation::GivenUp, done, count);
         let release = || release(&postings, posting, workflow_id, run_id);
         match patience.persist(release).await {
             // a run that is over holds nobody: who enters another is released from this one first

@@ -71,6 +71,19 @@ pub async fn take_in(
     registry: &dyn PostingRegistry,
     postings: &PostingSource,
 ) -> Result<Intake, IntakeError> {
+    take_in_telling(registry, postings, &mut |_| {}).await
+}
+
+/// The same, and tells how many were read whenever a batch is registered.
+///
+/// # Errors
+///
+/// As [`take_in`].
+pub async fn take_in_telling(
+    registry: &dyn PostingRegistry,
+    postings: &PostingSource,
+    tell: &mut (dyn FnMut(usize) + Send),
+) -> Result<Intake, IntakeError> {
     let mut intake = Intake::default();
     let (mut batch, mut bytes, mut ids) = (Vec::new(), 0, Vec::new());
     for item in postings.read()? {
@@ -85,9 +98,11 @@ pub async fn take_in(
         if batch.len() == BATCH || bytes >= BATCH_BYTES {
             register(registry, std::mem::take(&mut batch), &mut intake, &mut ids).await?;
             bytes = 0;
+            tell(intake.read);
         }
     }
     register(registry, batch, &mut intake, &mut ids).await?;
+    tell(intake.read);
     name_others(postings, &mut intake, ids);
     Ok(intake)
 }

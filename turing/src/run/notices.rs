@@ -4,7 +4,7 @@ use std::future::Future;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::Observer;
+use super::{Observer, Preparation};
 use crate::breakers::OpenBreaker;
 use crate::lock::ABSENCE;
 
@@ -19,6 +19,8 @@ pub(super) enum Notice {
     StoreBack,
     /// A circuit breaker has opened.
     BreakerOpened(OpenBreaker),
+    /// So many postings, of so many, have come through this.
+    Prepares(Preparation, usize, usize),
 }
 
 impl Notice {
@@ -28,6 +30,7 @@ impl Notice {
             Self::StoreAway(reason) => observer.store_away(reason, ABSENCE),
             Self::StoreBack => observer.store_back(),
             Self::BreakerOpened(breaker) => observer.breaker_open(breaker),
+            Self::Prepares(what, done, of) => observer.prepares(*what, *done, *of),
         }
     }
 }

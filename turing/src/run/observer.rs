@@ -7,6 +7,17 @@ use turing_domain::{Conversation, PostingId, RunId};
 use super::{Before, GivenUp};
 use crate::breakers::OpenBreaker;
 
+/// What is done with each posting before the first attempt of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// It is looked for what was done with it before.
+    LookedAt,
+    /// It is ended in a run that is given up.
+    GivenUp,
+    /// It enters the run, or is found in it.
+    Entered,
+}
+
 /// What a run tells while it goes on. An observer has the methods for what it wants to hear.
 pub trait Observer: Send {
     /// A run was given up for the one that is asked for.
@@ -21,6 +32,10 @@ pub trait Observer: Send {
     /// The run began, or is continued.
     fn run_begins(&mut self, run_id: RunId, postings: usize, is_continued: bool) {
         let _ = (run_id, postings, is_continued);
+    }
+    /// So many postings, of so many, have come through this.
+    fn prepares(&mut self, what: Preparation, done: usize, of: usize) {
+        let _ = (what, done, of);
     }
     /// A wave is about to be executed.
     fn wave_begins(&mut self, conversation: &Conversation, postings: usize) {
@@ -65,7 +80,8 @@ pub trait Observer: Send {
     fn posting_left(&mut self, posting: PostingId, reason: &str) {
         let _ = (posting, reason);
     }
-    /// An attempt waits because the system cannot start its script now; told once.
+    /// An attempt waits because the system cannot start its script now, for this reason, which names
+    /// what is to be done; told once.
     fn waits_to_start(&mut self, reason: &str) {
         let _ = reason;
     }

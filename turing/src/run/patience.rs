@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use es_core::Runtime;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::RunError;
 use super::notices::{Notice, Notifier};
+use super::{Preparation, RunError};
 use crate::lock::{ABSENCE, RunLock, Standing};
 
 /// The pauses between two tries double from the first to the second.
@@ -21,8 +22,9 @@ const AFTER_STOP: Duration = Duration::from_secs(5);
 /// How long a run waits for its store, and for whom.
 ///
 /// What [fails for a reason that passes](RunError::passes) is asked for again, the same question each
-/// time. That is safe where an answer was lost, too: whatever a run records is nothing when it is
-/// recorded already, as its decisions see in the state, or has an idempotency key.
+/// time, for [`ABSENCE`]; the last question has no longer for its answer. That is safe where an answer
+/// was lost, too: whatever a run records is nothing when it is recorded already, as its decisions see
+/// in the state, or has an idempotency key.
 #[derive(Debug)]
 pub(super) struct Patience {
     stop: watch::Receiver<bool>,
@@ -44,6 +46,12 @@ impl Patience {
     /// True once it is asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Tells that so many postings, of so many, have come through this.
+    pub(super) fn prepares(&self, what: Preparation, done: usize, of: usize) {
+        // it fails if the run is over
+        let _ = self.notifier.send(Notice::Prepares(what, done, of));
     }
 
     /// Waits until it is asked to stop.
@@ -122,9 +130,11 @@ impl Patience {
         while self.timer.now() < end {
             self.timer.sleep_until(self.timer.now() + pause).await;
             pause = (pause * 2).min(longest);
-            match Box::pin(ask()).await {
-                Err(again) if again.passes() => error = again,
-                done => {
+            let left = end.saturating_duration_since(self.timer.now());
+            match timeout(left, Box::pin(ask())).await {
+                Err(_) => break,
+                Ok(Err(again)) if again.passes() => error = again,
+                Ok(done) => {
                     if self.is_told.swap(false, Ordering::Relaxed) {
                         let _ = self.notifier.send(Notice::StoreBack);
                     }
@@ -147,38 +157,14 @@ async fn held(lock: &RunLock) -> Result<Standing, RunError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::atomic::AtomicU32;
-    use std::time::Instant;
 
     use es_core::{StoreError, StoreErrorKind};
-    use futures_util::future::BoxFuture;
 
     use super::super::StepError;
+    use super::super::clocks::Jumping;
     use super::super::notices::Notices;
     use super::*;
-
-    /// To wait is to jump.
-    #[derive(Debug)]
-    struct Jumping(Arc<Mutex<Instant>>);
-
-    impl Runtime for Jumping {
-        fn now(&self) -> Instant {
-            *self.0.lock().unwrap()
-        }
-
-        fn sleep_until(&self, until: Instant) -> BoxFuture<'static, ()> {
-            let now = self.0.clone();
-            Box::pin(async move {
-                let mut now = now.lock().unwrap();
-                *now = until.max(*now);
-            })
-        }
-
-        fn spawn(&self, _: BoxFuture<'static, ()>) -> bool {
-            false
-        }
-    }
 
     struct Scene {
         patience: Patience,
@@ -192,7 +178,7 @@ mod tests {
         fn new() -> Self {
             let (stop, stopped) = watch::channel(false);
             let (notifier, notices) = Notices::new();
-            let timer = Arc::new(Jumping(Arc::new(Mutex::new(Instant::now()))));
+            let timer = Jumping::new();
             let patience = Patience::new(stopped, timer.clone(), notifier);
             Self { patience, timer, stop, notices, asked: AtomicU32::new(0) }
         }
@@ -202,6 +188,14 @@ mod tests {
             match self.asked.fetch_add(1, Ordering::Relaxed) {
                 asked if asked < times => Err(error),
                 asked => Ok(asked),
+            }
+        }
+
+        /// Fails once, and does not answer any more.
+        async fn fail_and_swallow(&self) -> Result<(), RunError> {
+            match self.asked.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(RunError::Store(failure(StoreErrorKind::Unavailable))),
+                _ => pending().await,
             }
         }
     }
@@ -240,6 +234,24 @@ mod tests {
         let waited = scene.timer.now() - began;
         assert!((ABSENCE..ABSENCE + PAUSES[1]).contains(&waited), "{waited:?}");
         assert!((50..100).contains(&scene.asked.into_inner()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_swallows_what_it_is_asked_is_given_up_as_soon_as_one_that_refuses() {
+        for of_result in [false, true] {
+            let scene = Scene::new();
+            let ask = || scene.fail_and_swallow();
+            let clock = tokio::time::Instant::now;
+            let began = clock();
+            let answer = match of_result {
+                false => scene.patience.persist(ask).await,
+                true => scene.patience.insist(ask).await,
+            };
+            assert!(matches!(answer, Err(RunError::Store(_))), "{answer:?}");
+            // the pause before it was waited for by the other clock
+            assert_eq!(clock() - began, ABSENCE - PAUSES[0]);
+            assert_eq!(scene.asked.load(Ordering::Relaxed), 2);
+        }
     }
 
     #[tokio::test]

@@ -73,20 +73,16 @@ enum Made {
 async fn make(shared: &Shared, task: Task) -> Result<Made, RunError> {
     let Task { posting, attempt, .. } = task;
     let patience = &shared.patience;
-    let mut tries = 0;
+    let mut start = shared.starts.begin();
     loop {
         // it may take long, as while the server is away
         let looking = patience.persist(|| look(shared, posting, attempt));
         let (state, actor) = patience.unless_stopped(looking).await?;
         let Some((actor, data)) = actor else { return Ok(Made::Elsewhere(state)) };
         match execute(shared, posting, &state, &data, attempt).await? {
-            Executed::Attempted(attempted) => {
-                shared.starts.attempt_ended();
-                return Ok(Made::Here(actor, attempted));
-            }
+            Executed::Attempted(attempted) => return Ok(Made::Here(actor, attempted)),
             Executed::NotStarted(reason) => {
-                tries += 1;
-                if !shared.starts.wait(tries, reason).await {
+                if !start.wait(reason).await? {
                     // it stays where it is until the run is continued
                     return Ok(Made::Elsewhere(state));
                 }
@@ -102,8 +98,11 @@ async fn look(
     posting: PostingId,
     attempt: Attempt,
 ) -> Result<(Posting, Option<(ActorId, Map<String, Value>)>), RunError> {
-    let (lock, loaded) = tokio::join!(shared.lock.check(), load(shared, posting));
-    let state = match lock? {
+    let locked = async { Ok::<_, RunError>(shared.lock.check().await?) };
+    // who has no lock needs nothing of the store, which may not answer either
+    let loaded = async { Ok::<_, RunError>(load(shared, posting).await) };
+    let (standing, loaded) = tokio::try_join!(locked, loaded)?;
+    let state = match standing {
         Standing::Kept => loaded?,
         // who had the lock in between may have made this attempt
         Standing::TakenAgain => load(shared, posting).await?,

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use turing_domain::FailureType;
 
 use super::program::StartError;
+use crate::descriptors;
 
 /// The reason, worded to follow the program's path; a [`StartError`] names it itself.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +99,26 @@ pub(super) fn of_supervisor(status: &io::Result<ExitStatus>) -> String {
 pub(super) fn is_scarcity(error: &io::Error) -> bool {
     let scarce = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::TOOMANYREFS];
     Errno::from_io_error(error).is_some_and(|error| scarce.contains(&error))
+}
+
+/// What the system said, and what is to be done about it; `descriptors` is the limit of open files of
+/// whoever was refused.
+pub(super) fn refusal(error: &io::Error, descriptors: Option<u64>) -> String {
+    let cure = match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::TOOMANYREFS) => descriptors::cure(descriptors),
+        Some(Errno::NFILE) => {
+            "the whole system has no more open files to give; end programs, or raise `fs.file-max`"
+                .to_owned()
+        }
+        Some(Errno::AGAIN) => {
+            "there are as many processes as the user, or the control group, may have; end some, or \
+             raise the limit, with `ulimit -u` or where it is set (`pids.max`)"
+                .to_owned()
+        }
+        Some(Errno::NOMEM) => "memory is short; end programs, or attempt less at once".to_owned(),
+        _ => return error.to_string(),
+    };
+    format!("{error}: {cure}")
 }
 
 /// Signals by which operators, service managers and the kernel end a process that did no wrong.

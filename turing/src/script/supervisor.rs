@@ -24,6 +24,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use super::children::{end_all, has_children, terminate};
 use super::wire::{Answer, Request, Streams, Word};
+use crate::descriptors;
 
 /// The first argument of a program that is started to supervise a script.
 pub(super) const ARGUMENT: &str = "supervise-a-script";
@@ -58,7 +59,8 @@ fn take_name() {
 fn supervise() -> io::Result<()> {
     take_name();
     let mut control = BlockingStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_io().build() {
+    let build = |()| tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = match descriptors::check().and_then(build) {
         Ok(runtime) => runtime,
         Err(error) => return control.write_all(&refusal(&error).encode()),
     };

@@ -20,6 +20,7 @@ pub use roles::{make_roles, roles_script};
 use steps::STEPS;
 
 use super::StoreUrl;
+use crate::proposal::command_on;
 
 /// The tables that these steps make.
 const OWN_TABLES: [&str; 4] =
@@ -34,6 +35,33 @@ impl PostgresUrl {
     pub fn config(&self) -> PostgresConfig {
         configured(self.0.parse().expect("the address was read before"))
     }
+
+    /// The address, with this in the place of a password; without one that is left out.
+    pub(super) fn shown(&self, password: Option<&str>) -> String {
+        let (address, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
+        let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
+        let mut shown = format!("{scheme}://");
+        match rest.rsplit_once('@') {
+            Some((user, place)) => {
+                let (user, secret) =
+                    user.split_once(':').map_or((user, None), |(user, _)| (user, password));
+                let secret = secret.map_or_else(String::new, |word| format!(":{word}"));
+                shown += &format!("{user}{secret}@{place}");
+            }
+            None => shown += rest,
+        }
+        let parameters = parameters.split('&').filter(|parameter| !parameter.is_empty());
+        let parameters =
+            parameters.filter_map(|parameter| match parameter.starts_with("password") {
+                true => password.map(|word| format!("password={word}")),
+                false => Some(parameter.to_owned()),
+            });
+        let parameters: Vec<_> = parameters.collect();
+        if !parameters.is_empty() {
+            shown += &format!("?{}", parameters.join("&"));
+        }
+        shown
+    }
 }
 
 impl FromStr for PostgresUrl {
@@ -47,22 +75,7 @@ impl FromStr for PostgresUrl {
 
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (address, parameters) = self.0.split_once('?').unwrap_or((&self.0, ""));
-        let (scheme, rest) = address.split_once("://").unwrap_or(("postgres", address));
-        write!(f, "{scheme}://")?;
-        match rest.rsplit_once('@') {
-            Some((user, place)) => {
-                let user = user.split(':').next().unwrap_or_default();
-                write!(f, "{user}@{place}")?;
-            }
-            None => f.write_str(rest)?,
-        }
-        let shown = parameters.split('&').filter(|parameter| !parameter.starts_with("password"));
-        let shown: Vec<_> = shown.filter(|parameter| !parameter.is_empty()).collect();
-        if !shown.is_empty() {
-            write!(f, "?{}", shown.join("&"))?;
-        }
-        Ok(())
+        f.write_str(&self.shown(None))
     }
 }
 
@@ -224,7 +237,7 @@ pub fn script(layout: &Layout) -> String {
 
 /// The command that migrates the database.
 fn command(url: &PostgresUrl) -> String {
-    format!("turing migrate --store {}", StoreUrl::Postgres(url.clone()).in_shell())
+    command_on(&StoreUrl::Postgres(url.clone()), "migrate")
 }
 
 /// The refusal of a database that is not up to date, with the command that mends it.

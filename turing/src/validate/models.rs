@@ -15,6 +15,7 @@ use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingEvent, PostingId};
 
 use super::{FindingSeverity, StoreFinding, usable_id};
+use crate::proposal::{command, quoted};
 use crate::read_models::PostingRow;
 use crate::store::Store;
 
@@ -155,7 +156,7 @@ fn waiting_finding(key: &str, (count, first): &(u64, ParkedEvent)) -> StoreFindi
         "{count} of its events, the first of them at {}, are parked and not in the row: {}",
         first.event.position, first.reason
     );
-    let repair = format!("turing projection retry {} {key}", PostingRow::NAME);
+    let repair = command(format_args!("projection retry {} {}", PostingRow::NAME, quoted(key)));
     StoreFinding { repair: Some(repair), ..row_finding("projection_stale", key, &detail) }
 }
 
@@ -176,7 +177,7 @@ pub async fn validate_histories(store: &Store) -> Result<Vec<StoreFinding>, Sink
                 aggregate_type: None,
                 aggregate_id: None,
                 detail: error.to_string(),
-                repair: Some(format!("turing projection rebuild {name} --switch")),
+                repair: Some(rebuild(&name)),
             }),
             answer => answer?,
         }
@@ -184,15 +185,21 @@ pub async fn validate_histories(store: &Store) -> Result<Vec<StoreFinding>, Sink
     Ok(findings)
 }
 
+/// The command that makes a read model anew.
+fn rebuild(name: &str) -> String {
+    command(format_args!("projection rebuild {name} --switch"))
+}
+
 fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
     let (aggregate_type, id) = key.split_once('/').unwrap_or((key, ""));
+    let repair = format!("projection rebuild {} --posting {}", PostingRow::NAME, quoted(id));
     StoreFinding {
         kind: kind.to_owned(),
         severity: FindingSeverity::Error,
         aggregate_type: Some(aggregate_type.to_owned()),
         aggregate_id: Some(id.to_owned()),
         detail: detail.to_owned(),
-        repair: Some(format!("turing projection rebuild {} --posting {id}", PostingRow::NAME)),
+        repair: Some(command(repair)),
     }
 }
 
@@ -219,7 +226,7 @@ pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFind
                 aggregate_type: None,
                 aggregate_id: None,
                 detail: format!("row `{}` of {} cannot be read: {error}", row.key, P::NAME),
-                repair: Some(format!("turing projection rebuild {} --switch", P::NAME)),
+                repair: Some(rebuild(P::NAME)),
             });
         }
     }
@@ -317,6 +324,6 @@ fn kept_finding(
         aggregate_type: Some(stream.aggregate_type().to_owned()),
         aggregate_id: Some(stream.aggregate_id().to_owned()),
         detail,
-        repair: Some("turing snapshot prune --keep 0".to_owned()),
+        repair: Some(command("snapshot prune --keep 0")),
     }
 }

@@ -130,10 +130,10 @@ impl Server {
                 tokio::spawn(async move {
                     match acceptor {
                         None if matches!(*reply, Reply::Reset) => reset(stream, events).await,
-                        None => serve(stream, connection, &reply, events).await,
+                        None => Box::pin(serve(stream, connection, &reply, events)).await,
                         Some(acceptor) => {
                             if let Ok(stream) = acceptor.accept(stream).await {
-                                serve(stream, connection, &reply, events).await;
+                                Box::pin(serve(stream, connection, &reply, events)).await;
                             }
                         }
                     }

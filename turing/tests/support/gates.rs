@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use rustix::fs::OFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::processes::{PATIENCE, wait_until};
 use super::{Answer, RUN, Workspace};
 
 /// Postings with the ids from 1, one attempt each.
@@ -63,12 +65,14 @@ impl Gated {
         let path = self.workspace.path().join(format!("gate.{posting}"));
         let mut options = File::options();
         options.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let began = Instant::now();
         loop {
             // refused as long as nobody waits to read
             if let Ok(gate) = options.open(&path) {
                 return Gate(gate);
             }
             assert!(run.is_running(), "the run ended before posting {posting}: {:#?}", run.end());
+            assert!(began.elapsed() < 3 * PATIENCE, "the script of posting {posting} never began");
             std::thread::yield_now();
         }
     }
@@ -111,7 +115,10 @@ impl Running {
     }
 
     /// Waits for its end, and answers it.
+    #[track_caller]
     pub(crate) fn end(&mut self) -> Answer {
+        // what it prints fits into its pipes
+        wait_until("the program ends", || !self.is_running());
         let child = self.0.take().expect("the program is waited for once");
         child.wait_with_output().unwrap().into()
     }

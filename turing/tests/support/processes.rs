@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, FlockOperation, Mode, flock, mknodat};
+use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -71,4 +74,21 @@ pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) 
 pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(eventually(what, condition));
+}
+
+/// Reads to its end what a program tells; one that does not end in time is killed.
+#[track_caller]
+pub(crate) fn rest_of(mut told: impl Read + Send + 'static, program: Pid) -> String {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut rest = String::new();
+        send.send(told.read_to_string(&mut rest).map(|_| rest))
+    });
+    match receive.recv_timeout(3 * PATIENCE) {
+        Ok(rest) => rest.unwrap(),
+        Err(_) => {
+            kill_process(program, Signal::KILL).unwrap();
+            panic!("the program never ended");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use es_core::backend::rules::inline_refusal;
 use es_core::projection::{Batch, Checkpoint, Content, Definition, SinkError};
 use es_core::{
     BoxError, LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind,
@@ -108,7 +109,8 @@ impl Projections {
         if events.is_empty() {
             return Ok(Content::Rows(Vec::new()));
         }
-        let keys = definition.keys_of(events).map_err(|error| failed(definition, error))?;
+        let refused = |error| inline_refusal(definition, error);
+        let keys = definition.keys_of(events).map_err(refused)?;
         let statement = sqlx::query(self.statements.projection_load.sql())
             .bind(lease.projection.clone())
             .bind(lease.slot.as_str())
@@ -119,8 +121,7 @@ impl Projections {
             let read = self.read(CHANGING, || row::model_row(row))?;
             rows.extend(read.map(|row| (row.key, row.value)));
         }
-        let changes = definition.changes(events, &rows);
-        changes.map(Content::Rows).map_err(|error| failed(definition, error))
+        Ok(Content::Rows(definition.changes(events, &rows).map_err(refused)?))
     }
 
     /// Gives the events to the handler; answers the transaction in which it began.
@@ -148,7 +149,7 @@ impl Projections {
 /// A handler's failure as the append's.
 fn told(definition: &Definition, error: SinkError) -> SinkError {
     match error {
-        SinkError::Handler { .. } => failed(definition, error.into()),
+        SinkError::Handler { .. } => inline_refusal(definition, error.into()).into(),
         other => other,
     }
 }
@@ -161,25 +162,4 @@ fn ended(definition: &Definition) -> SinkError {
         definition.name()
     );
     StoreError::new(StoreErrorKind::OutcomeUnknown, text).into()
-}
-
-fn failed(definition: &Definition, error: BoxError) -> SinkError {
-    let text = format!("inline projection `{}` cannot take an event", definition.name());
-    StoreError::new(StoreErrorKind::Other, text).caused_by(Cause(error)).into()
-}
-
-/// What a projection said, as an error of its own.
-#[derive(Debug)]
-struct Cause(BoxError);
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl std::error::Error for Cause {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
 }

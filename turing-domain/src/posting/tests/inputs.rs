@@ -3,8 +3,13 @@ use serde_json::{Map, json};
 use super::*;
 use crate::definition::Workflow;
 use crate::ids::PostingId;
+use crate::template::Unresolved;
 
 fn render(input: &str, data: Value, events: &[PostingEvent]) -> Result<String, Vec<String>> {
+    try_render(input, data, events).map_err(|error| error.names)
+}
+
+fn try_render(input: &str, data: Value, events: &[PostingEvent]) -> Result<String, Unresolved> {
     let settings = format!("input = '''{input}'''");
     let workflow: Workflow = workflow(&conversation(1, &settings, &[""]));
     let posting: Posting = es_core::fold(events);
@@ -15,7 +20,7 @@ fn render(input: &str, data: Value, events: &[PostingEvent]) -> Result<String, V
         data: &data,
         posting: &posting,
     };
-    values.render(&workflow.conversations[0]).map_err(|error| error.names)
+    values.render(&workflow.conversations[0])
 }
 
 #[test]
@@ -90,4 +95,63 @@ fn a_key_of_a_json_output_is_found_whatever_else_stands_there_and_is_never_taken
         let shown: String = output.chars().take(80).collect();
         assert_eq!(found.ok().as_deref(), expected, "{shown}");
     }
+}
+
+#[test]
+fn a_byte_order_mark_before_a_json_output_is_passed_over() {
+    let printed = "\u{feff}{\"city\": \"Bonn\"}";
+    let history = [entered(), completed(2, printed)];
+    assert_eq!(render("{city}", json!({}), &history).unwrap(), "Bonn");
+    // the whole output stays as it was printed
+    assert_eq!(render("{conversation_2_output}", json!({}), &history).unwrap(), printed);
+    // one is passed over, as everywhere
+    let twice = [entered(), completed(2, &format!("\u{feff}{printed}"))];
+    assert_eq!(
+        try_render("{city}", json!({}), &twice).unwrap_err().to_string(),
+        "nothing fills {city}; the output of conversation 2 is no JSON object: \
+         expected value at line 1 column 1 \
+         (it begins with \"\\u{feff}\\u{feff}{\\\"city\\\": \\\"Bonn\\\"}\")"
+    );
+}
+
+#[test]
+fn why_an_output_has_no_keys_is_told_where_one_is_asked_for() {
+    let told = |input: &str, outputs: &[&str]| {
+        let outputs = (2..).zip(outputs).map(|(id, output)| completed(id, output));
+        let history: Vec<_> = [entered()].into_iter().chain(outputs).collect();
+        try_render(input, json!({}), &history).unwrap_err().to_string()
+    };
+    let cases = [
+        ("{\"a\": 1}", ""),
+        ("", "; the output of conversation 2 is empty"),
+        (
+            "Here it is:\n{\"a\": 100}",
+            "; the output of conversation 2 is no JSON object: expected value at line 1 column 1 \
+             (it begins with \"Here it is:\\n{\\\"a\\\": 10\")",
+        ),
+        (
+            "{\"a\": 1,\n  b: 2}",
+            "; the output of conversation 2 is no JSON object: key must be a string \
+             at line 2 column 3 (it begins with \"{\\\"a\\\": 1,\\n  b: 2}\")",
+        ),
+        (
+            "[1]",
+            "; the output of conversation 2 is no JSON object: invalid type: sequence, \
+             expected a map at line 1 column 0 (it begins with \"[1]\")",
+        ),
+    ];
+    for (output, reason) in cases {
+        assert_eq!(told("{k}", &[output]), format!("nothing fills {{k}}{reason}"));
+        // nobody asks for a key of an output
+        assert_eq!(
+            told("{conversation_9_output}", &[output]),
+            "nothing fills {conversation_9_output}"
+        );
+    }
+    let many = told("{k}", &["a", "b", "c", "d", "e"]);
+    assert!(many.starts_with("nothing fills {k}; the output of conversation 6 is no"), "{many}");
+    assert!(many.contains("conversation 4 is") && !many.contains("conversation 3 is"), "{many}");
+    assert!(many.ends_with("; other outputs are none either"), "{many}");
+    let three = told("{k}", &["a", "b", "c"]);
+    assert!(three.contains("conversation 2 is") && !three.contains("other outputs"), "{three}");
 }

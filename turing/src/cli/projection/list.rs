@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::held_back::held_back;
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
+use crate::proposal::command;
 use crate::read_models::{NAMES, definitions};
 use crate::store::Store;
 
@@ -113,11 +114,13 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) {
         if let Some(trouble) = &health.trouble {
             output.line(format_args!("\n{name}: {}", shown(&trouble.message, 400)));
             if matches!(trouble.kind(), TroubleKind::Diverged | TroubleKind::Changed) {
-                output.line(format_args!("{name}: `turing projection rebuild {name} --switch`"));
+                let rebuild = command(format_args!("projection rebuild {name} --switch"));
+                output.line(format_args!("{name}: `{rebuild}`"));
             }
         }
         if health.waiting > 0 {
-            output.line(format_args!("\n{name}: see `turing projection parked {name}`"));
+            let parked = command(format_args!("projection parked {name}"));
+            output.line(format_args!("\n{name}: see `{parked}`"));
         }
     }
     // the log is one for all of them
@@ -128,9 +131,9 @@ fn tell(listed: &[(&str, Option<Health>)], output: &mut Output) {
     if listed.iter().any(|(_, health)| {
         health.as_ref().is_some_and(|health| health.state == HealthState::NotRunning)
     }) {
-        output.line(
-            "\n`turing projection run` keeps them up to date; `turing run` does when it ends, if its \
-             login may write them",
-        );
+        output.line(format_args!(
+            "\n`{}` keeps them up to date; a run does when it ends, if its login may write them",
+            command("projection run")
+        ));
     }
 }

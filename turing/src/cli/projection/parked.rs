@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
 use super::{DiscardArgs, KeyArgs, OneArgs, holder};
+use crate::proposal::command;
 use crate::read_models::runner;
 use crate::store::Store;
 
@@ -46,10 +47,11 @@ pub(super) async fn list(
             ]);
         }
         output.line(rows(&listed));
+        let retry = command(format_args!("projection retry {name} KEY"));
+        let discard = format!("projection discard {name} KEY --position POSITION --reason TEXT");
         output.line(format_args!(
-            "\nto try a key again: turing projection retry {name} KEY\n\
-             to go without an event: turing projection discard {name} KEY --position POSITION \
-             --reason TEXT"
+            "\nto try a key again: {retry}\nto go without an event: {}",
+            command(discard)
         ));
     }
     let waits = all.iter().any(Parked::is_waiting);
@@ -109,7 +111,8 @@ pub(super) async fn retry(
         output.line(match holder {
             Some(holder) => format!("{} will try {key} of {name} again", shown(&holder, 80)),
             None if waits => format!(
-                "{key} of {name} still cannot go on; `turing projection parked {name}` says why"
+                "{key} of {name} still cannot go on; `{}` says why",
+                command(format_args!("projection parked {name}"))
             ),
             None => format!("{key} of {name} goes on"),
         });

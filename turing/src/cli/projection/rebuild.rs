@@ -12,6 +12,7 @@ use super::super::output::{Output, shown};
 use super::super::telling::tell_progress;
 use super::super::{Failure, Verdict};
 use super::{Name, OneArgs, RebuildArgs};
+use crate::proposal::command;
 use crate::read_models::{rebuild, rebuild_in_database, rebuild_one_in_database, repair_posting};
 use crate::store::Store;
 
@@ -66,8 +67,8 @@ pub(super) async fn execute(
     output.line(match args.switch {
         true => format!("{name} is rebuilt and served; {count} rows differ from what was served"),
         false => format!(
-            "{name} is rebuilt; {count} rows differ from what is served\n\
-             to serve it: turing projection switch {name}"
+            "{name} is rebuilt; {count} rows differ from what is served\nto serve it: {}",
+            command(format_args!("projection switch {name}"))
         ),
     });
     Ok(Verdict::Well)
@@ -157,8 +158,8 @@ pub(super) async fn switch(
     let definition = args.name.definition(store)?;
     let status = store.models()?.status(Some(name)).await?.into_iter().next();
     if status.is_none_or(|status| status.shadow.is_none()) {
-        let what =
-            format!("{name} has no rebuilt model; make one: turing projection rebuild {name}");
+        let rebuild = command(format_args!("projection rebuild {name}"));
+        let what = format!("{name} has no rebuilt model; make one: {rebuild}");
         return Err(Failure::NotFound { what });
     }
     rebuild(store, definition, 1).switch().await?;

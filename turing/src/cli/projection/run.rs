@@ -8,6 +8,7 @@ use super::super::output::{Output, shown};
 use super::super::telling::tell;
 use super::super::{Failure, Verdict};
 use super::{OneArgs, RunArgs, holder};
+use crate::proposal::command;
 use crate::read_models::{definitions, runner};
 use crate::store::Store;
 
@@ -74,8 +75,8 @@ pub(super) async fn release(
     args.name.definition(store)?;
     match store.models()?.release_inline(name).await {
         Err(SinkError::NoModel { .. }) => {
-            let what =
-                format!("{name} was never filled; to fill it: turing projection run --once {name}");
+            let fill = command(format_args!("projection run --once {name}"));
+            let what = format!("{name} was never filled; to fill it: {fill}");
             return Err(Failure::NotFound { what });
         }
         released => released?,
@@ -86,7 +87,8 @@ pub(super) async fn release(
         (false, Some(holder)) => output
             .line(format_args!("{name} is kept by {}, as long as that runs", shown(holder, 80))),
         (false, None) => output.line(format_args!(
-            "{name} is kept by nobody; to keep it up to date: turing projection run {name}"
+            "{name} is kept by nobody; to keep it up to date: {}",
+            command(format_args!("projection run {name}"))
         )),
     }
     Ok(Verdict::Well)

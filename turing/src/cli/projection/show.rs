@@ -11,6 +11,7 @@ use turing_domain::{Posting, PostingId};
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
 use super::{Name, ShowArgs};
+use crate::proposal::command;
 use crate::read_models::{ConversationRow, PostingRow, RunRow};
 use crate::store::Store;
 
@@ -28,7 +29,8 @@ pub(super) async fn execute(
     };
     let mut found = match found {
         Err(SinkError::NoModel { .. }) => {
-            let what = format!("read model {name} was never filled; `turing projection run` does");
+            let fill = command("projection run");
+            let what = format!("read model {name} was never filled; `{fill}` does");
             return Err(Failure::NotFound { what });
         }
         found => found?,
@@ -146,8 +148,8 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) {
         output.line(format_args!("left out, because it cannot be read: {row}"));
     }
     if !odd.is_empty() {
-        let name = name.as_str();
-        output.line(format_args!("to make it anew: turing projection rebuild {name} --switch"));
+        let rebuild = format!("projection rebuild {} --switch", name.as_str());
+        output.line(format_args!("to make it anew: {}", command(rebuild)));
     }
 }
 

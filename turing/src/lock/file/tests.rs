@@ -98,8 +98,10 @@ fn a_file_whose_number_has_changed_stays_locked_by_who_locked_it() {
     FileLock::of(store, WorkflowId(1)).unwrap();
 }
 
+type Obstacle = (&'static str, fn(&Path));
+
 /// What keeps a file from being locked again, at each step of it.
-const OBSTACLES: [(&str, fn(&Path)); 4] = [
+const OBSTACLES: [Obstacle; 4] = [
     ("a file that cannot be opened", |path| fs::create_dir(path).unwrap()),
     ("a file that cannot be made", |path| {
         std::os::unix::fs::symlink("nowhere/else", path).unwrap();

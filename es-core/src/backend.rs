@@ -1,0 +1,3 @@
+//! For people who write a backend.
+
+pub mod rules;

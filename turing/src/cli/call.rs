@@ -1,0 +1,158 @@
+//! What the commands that run a workflow have in common, from their begin to their report.
+
+use std::path::Path;
+
+use tokio::sync::watch;
+
+use super::arguments::{CallArgs, HowArgs};
+use super::interrupts::Interrupts;
+use super::output::{Output, counted};
+use super::progress::Progress;
+use super::report::tell_done;
+use super::signs::Signs;
+use super::telling::{tell, tell_times};
+use super::upkeep::{keep_read_models, not_kept};
+use super::{Failure, Verdict, exit_code, held_back};
+use crate::definition::Definition;
+use crate::descriptors;
+use crate::lock::RunLock;
+use crate::run::{Intake, RunOptions, RunOutcome, run};
+use crate::script::THIS_PROGRAM;
+use crate::store::{Access, Store, StoreUrl};
+
+/// How most calls go on.
+pub(super) const GO_ON: &str = "run the same command to go on";
+
+/// A call that runs a workflow.
+pub(super) struct Call<'a> {
+    pub(super) args: CallArgs,
+    pub(super) url: StoreUrl,
+    pub(super) definition: Definition,
+    pub(super) signs: Signs,
+    interrupts: &'a Interrupts,
+}
+
+/// What a call has to run.
+pub(super) struct Work {
+    pub(super) intake: Intake,
+    pub(super) how: HowArgs,
+    /// How to go on if it stops.
+    pub(super) go_on: String,
+}
+
+/// What a request to run came to.
+pub(super) struct Done {
+    pub(super) outcome: RunOutcome,
+    /// How many postings were refused.
+    pub(super) refused: usize,
+    /// What keeps read models from being up to date.
+    pub(super) read_models: Vec<String>,
+    /// How to go on if it stopped.
+    pub(super) go_on: String,
+    /// Whether it was asked to stop.
+    pub(super) was_asked: bool,
+    /// Whether nothing is to be told of what went well.
+    pub(super) is_quiet: bool,
+}
+
+impl<'a> Call<'a> {
+    /// Looks at all that can be wrong before the store is opened.
+    pub(super) fn begin(
+        args: CallArgs,
+        workflow: &Path,
+        interrupts: &'a Interrupts,
+    ) -> Result<Self, Failure> {
+        tell_times();
+        interrupts.before()?;
+        let url = args.common.store()?;
+        args.pace.snapshot_interval()?;
+        let definition = Definition::load(workflow)?;
+        let signs = Signs::new(args.pace.quiet);
+        Ok(Self { args, url, definition, signs, interrupts })
+    }
+
+    /// Runs what `take` finds in the store, and prints how that ended, which `judge` may see otherwise
+    /// than the report does.
+    pub(super) async fn run(
+        self,
+        access: Access,
+        output: &mut Output,
+        take: impl AsyncFnOnce(&Self, &Store) -> Result<Work, Failure>,
+        judge: impl FnOnce(&Done, Verdict) -> Verdict,
+    ) -> Result<Verdict, Failure> {
+        let store = Store::open(&self.url, access).await?;
+        let done = async {
+            // nothing is registered before it is certain that this process may run the workflow
+            let lock = store.lock_run(self.definition.workflow.id).await?;
+            let work = take(&self, &store).await?;
+            let done = self.run_in(&store, &lock, work).await?;
+            self.signs.going().phase("reading how the run ended", 0, None);
+            let (workflow, common) = (&self.definition.workflow, &self.args.common);
+            let verdict = tell_done(&store, &done, workflow, common, output).await;
+            Ok::<_, Failure>(judge(&done, verdict))
+        };
+        let done = done.await;
+        self.interrupts.over(exit_code(&done));
+        store.close().await;
+        done
+    }
+
+    /// Runs, and stops cleanly when the user interrupts.
+    async fn run_in(&self, store: &Store, lock: &RunLock, work: Work) -> Result<Done, Failure> {
+        held_back::warn(store).await;
+        let Work { intake, how, go_on } = work;
+        let refused = intake.refused.len();
+        let options = self.options(&how)?;
+        let (stop, stopped) = watch::channel(false);
+        let going = self.signs.going();
+        let mut progress = Progress::new(&self.definition, &self.url, going);
+        let mut heard = self.interrupts.going()?;
+        let definition = self.definition.clone();
+        let running = run(store, lock, definition, intake, options, stopped, &mut progress);
+        tokio::pin!(running);
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut running => break outcome?,
+                Ok(()) = heard.changed() => {}
+            }
+            if *heard.borrow() > 1 {
+                // asked twice: the future is dropped, which ends all scripts
+                return Err(Failure::Interrupted);
+            }
+            stop.send_replace(true);
+            tell(format_args!("stopping: {}; interrupt again to end at once", going.stopping()));
+        };
+        let was_asked = *stop.borrow();
+        going.phase("bringing the read models up to date", 0, None);
+        let read_models =
+            if was_asked { not_kept() } else { keep_read_models(store, &mut heard).await };
+        if let RunOutcome::AlreadyCompleted(_) = outcome {
+            self.interrupts.before()?;
+        }
+        let is_quiet = self.args.pace.quiet;
+        Ok(Done { outcome, refused, read_models, go_on, was_asked, is_quiet })
+    }
+
+    /// How the run is carried out, with no more attempts at once than there are descriptors for.
+    fn options(&self, how: &HowArgs) -> Result<RunOptions, Failure> {
+        let mut options = RunOptions::new(THIS_PROGRAM);
+        options.parallelism = self.args.pace.parallel.unwrap_or(options.parallelism);
+        let enough_for = descriptors::enough_for();
+        if options.parallelism > enough_for
+            && let Some(limit) = descriptors::limit()
+        {
+            tell(format_args!(
+                "the limit of {limit} open files allows {} at a time, not {}; raise it, with `ulimit \
+                 -n` or where it is set, to go faster",
+                counted(enough_for.get(), "attempt"),
+                options.parallelism
+            ));
+            options.parallelism = enough_for;
+        }
+        options.again = how.again;
+        options.only_new = how.only_new;
+        options.abandon = how.abandon;
+        options.snapshot_interval = self.args.pace.snapshot_interval()?;
+        Ok(options)
+    }
+}

@@ -1,0 +1,186 @@
+//! Why a command ends without its answer, and what is told of that.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use es_core::StoreError;
+
+use super::Verdict;
+use super::postings::none_of;
+use super::telling::{tell, tell_error};
+use crate::descriptors;
+use crate::proposal::command;
+use crate::store::postgres::{Role, is_for_want_of_a_right, missing_grant};
+use crate::store::{StoreUrl, StoreUrlError};
+
+/// Why a command ends without its answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("--store: {0}")]
+    StoreUrl(#[from] StoreUrlError),
+    #[error(transparent)]
+    Definition(#[from] crate::definition::DefinitionError),
+    #[error(transparent)]
+    Intake(#[from] crate::run::IntakeError),
+    #[error(transparent)]
+    Run(#[from] crate::run::RunError),
+    #[error(transparent)]
+    Lock(#[from] crate::lock::LockError),
+    #[error(transparent)]
+    Account(#[from] crate::account::AccountError),
+    #[error(transparent)]
+    Load(#[from] es_core::LoadError),
+    #[error(transparent)]
+    Difference(#[from] es_core::DifferenceError),
+    #[error("--diff: the range ends before it begins: {from}, and {to}")]
+    Reversed { from: String, to: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Postings(#[from] crate::postings::PostingsError),
+    #[error("no posting could be read from {place}: {}", none_of(*refused))]
+    NoPostings { place: String, refused: usize },
+    #[error(
+        "--snapshot-interval and EVENT_SNAPSHOT_INTERVAL take a whole number of events from 1, such \
+         as 10, not `{text}`"
+    )]
+    SnapshotInterval { text: String },
+    #[error("{what}")]
+    NotFound { what: String },
+    #[error("{what}")]
+    Usage { what: String },
+    #[error("{what}")]
+    InTheWay { what: String },
+    #[error(
+        "the database itself keeps {name}, in the table posting_state_projection: ask that table; \
+         `{}` checks it and `{}` mends it",
+        command("validate"),
+        rebuild(name)
+    )]
+    KeptByDatabase { name: &'static str },
+    #[error(transparent)]
+    Projection(#[from] es_core::projection::RunnerError),
+    #[error(transparent)]
+    Repair(#[from] crate::read_models::RepairError),
+    #[error(transparent)]
+    Rebuild(#[from] es_core::projection::RebuildError),
+    #[error(transparent)]
+    Sink(#[from] es_core::projection::SinkError),
+    #[error("ended before the attempts in progress were; run the same command to go on")]
+    Interrupted,
+    #[error("cannot write the demo's files to {}", folder.display())]
+    DemoFiles {
+        folder: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{store} has nothing to be made so: name a PostgreSQL database, --store postgres://…")]
+    NothingToMigrate { store: String },
+    #[error("SIGINT and SIGTERM cannot be received, so nothing could be stopped")]
+    Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Backup(#[from] es_sqlite::BackupError),
+    #[error("ended before the backup was whole; remove what is there of it, `FILE.unfinished`")]
+    BackupInterrupted,
+}
+
+fn rebuild(name: &str) -> String {
+    command(format_args!("projection rebuild {name}"))
+}
+
+impl Failure {
+    pub(super) fn verdict(&self) -> Verdict {
+        use crate::account::AccountError;
+        use crate::lock::LockError;
+        use crate::read_models::RepairError;
+        use crate::run::{IntakeError, RunError, StepError};
+        use Verdict::{Elsewhere, Found, InTheWay, NoStore, Stopped, Wrong};
+        use es_core::projection::{RebuildError, SinkError};
+        use es_sqlite::BackupError;
+        use turing_domain::PostingRejection;
+        match self {
+            _ if descriptors::are_lacking(self) => NoStore,
+            Self::Run(error) if error.is_of_starts() => NoStore,
+            Self::Account(AccountError::NoRun | AccountError::NoSuchRun { .. }) => Found,
+            Self::Account(_) => NoStore,
+            Self::NotFound { .. } => Found,
+            Self::Interrupted | Self::BackupInterrupted => Stopped,
+            Self::Backup(BackupError::GivenUp { .. }) => Stopped,
+            Self::Backup(BackupError::Store(_)) => NoStore,
+            Self::Sink(SinkError::Store(_))
+            | Self::Rebuild(RebuildError::Sink(SinkError::Store(_))) => NoStore,
+            Self::Repair(RepairError::Sink(SinkError::Store(_))) => NoStore,
+            Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => Found,
+            Self::Store(_)
+            | Self::Load(_)
+            | Self::Difference(es_core::DifferenceError::Load(_))
+            | Self::Lock(LockError::Store(_) | LockError::Unusable { .. })
+            | Self::Intake(IntakeError::Store(_))
+            | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))
+            | Self::Run(RunError::Step(StepError::Store(_) | StepError::Load { .. })) => NoStore,
+            Self::Run(RunError::Step(_) | RunError::Broken(_)) => Found,
+            Self::Run(RunError::NotBegun) => Stopped,
+            Self::Lock(LockError::Held { .. }) | Self::Run(RunError::LockLost { .. }) => Elsewhere,
+            Self::InTheWay { .. } | Self::Run(RunError::OtherRunOpen { .. }) => InTheWay,
+            Self::Run(RunError::Posting {
+                source: PostingRejection::InAnotherRun { .. }, ..
+            }) => InTheWay,
+            _ => Wrong,
+        }
+    }
+
+    /// True if it may come of a path that leads nowhere.
+    fn is_of_files(&self) -> bool {
+        matches!(self, Self::Definition(_) | Self::Intake(_) | Self::Postings(_))
+    }
+}
+
+/// The grant that this login lacks for what it asked for, if that is why it failed.
+pub(super) async fn grant_lacked(
+    failure: &Failure,
+    store: Option<&str>,
+    role: Role,
+) -> Option<String> {
+    if !is_for_want_of_a_right(failure) {
+        return None;
+    }
+    let Ok(StoreUrl::Postgres(url)) = store?.parse() else { return None };
+    missing_grant(&url.config(), role).await
+}
+
+pub(super) fn exit_code(done: &Result<Verdict, Failure>) -> u8 {
+    done.as_ref().map_or_else(Failure::verdict, |verdict| *verdict).exit_code()
+}
+
+/// Tells what is to be done if there were too few descriptors for something.
+pub(super) fn tell_descriptors(error: &(dyn Error + 'static)) {
+    if descriptors::are_lacking(error) {
+        tell(format_args!("  {}", descriptors::cure(descriptors::limit())));
+    }
+}
+
+pub(super) fn tell_failure(failure: &Failure, store: Option<&str>) {
+    tell_error(failure);
+    tell_descriptors(failure);
+    if matches!(failure, Failure::Run(error) if error.is_of_store()) {
+        tell(
+            "  what was recorded stays, and attempts whose results could not be recorded are made again; \
+             once the store can be used, the same command goes on",
+        );
+    }
+    if matches!(failure, Failure::Run(error) if error.is_of_starts()) {
+        tell("  what was recorded stays; once scripts can be started, the same command goes on");
+    }
+    let folder = std::env::current_dir();
+    let is_gone = folder.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    if failure.is_of_files() && is_gone {
+        tell("  the working folder was deleted; change to one that exists");
+    }
+    if let (Verdict::NoStore, Ok(Some(StoreUrl::Sqlite(_))), Some(bytes)) = (
+        failure.verdict(),
+        store.map(str::parse::<StoreUrl>).transpose(),
+        descriptors::largest_file(),
+    ) {
+        tell(format_args!("  files may have {bytes} bytes at most here, as `ulimit -f` is set"));
+    }
+}
