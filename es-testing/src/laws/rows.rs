@@ -23,7 +23,10 @@ use crate::recorded::Log;
 pub fn in_streams_of<A: Aggregate>(
     ids: [&str; 3],
     events: impl Strategy<Value = A::Event>,
-) -> impl Strategy<Value = (StreamId, A::Event)> {
+) -> impl Strategy<Value = (StreamId, A::Event)>
+where
+    A::Event: Debug,
+{
     let streams = ids.map(|id| StreamId::new(A::TYPE, id).expect("it is the id of a stream"));
     (select(streams.to_vec()), events)
 }
