@@ -4,11 +4,12 @@
 //! that the store wrote last, and lacks those that it wrote between the backup and these; or gets all
 //! of them, and is the old store again. The first is found where the log has pages of events. Both
 //! are found by the schema cookie, which is counted up from where it was and begins elsewhere in each
-//! store and in each backup: where the log has the first page, as after every growth. A log with pages
-//! of projections or snapshots alone is not told from the file's own.
+//! store and in each backup: where the log has the first page, as after every growth. A log without the
+//! first page says how many pages its file has. If that fits as well, a log with pages of projections
+//! or snapshots alone is not told from the file's own.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use es_core::{StoreError, StoreErrorKind};
@@ -50,10 +51,10 @@ pub(crate) struct Beside {
     has_log: bool,
     /// Whether there is none, not even an empty one.
     is_without: bool,
-    /// The schema cookie of the file without the log; `None` if it is no store without it.
-    cookie: Option<i32>,
+    /// The file without the log; `None` if it is no store without it.
+    alone: Option<Alone>,
     /// To have one open file to spare: to remove a log may take one more than to make it.
-    spare: Option<fs::File>,
+    spare: Option<File>,
 }
 
 impl Beside {
@@ -79,8 +80,8 @@ impl Beside {
             }
             _ => {}
         }
-        let cookie = if has_log { cookie_without_log(path)? } else { None };
-        Ok(Self { has_log, is_without, cookie, spare: fs::File::open("/dev/null").ok() })
+        let alone = if has_log { Alone::of(path)? } else { None };
+        Ok(Self { has_log, is_without, alone, spare: File::open("/dev/null").ok() })
     }
 
     /// Why an opening is refused. A log that it has made is removed.
@@ -100,12 +101,16 @@ impl Beside {
         if !self.has_log {
             return Ok(());
         }
-        if let Some(alone) = self.cookie {
+        if let Some(alone) = &self.alone {
             let with_log: i32 = connection
                 .query_row(sql::SCHEMA_COOKIE, [], |row| row.get(0))
                 .doing(connection, "opening")?;
-            if with_log.wrapping_sub(alone).cast_unsigned() > SCHEMA_CHANGES {
+            if with_log.wrapping_sub(alone.cookie).cast_unsigned() > SCHEMA_CHANGES {
                 let text = "the log does not go on from the schema that the file has";
+                return Err(StoreError::new(StoreErrorKind::Corrupt, text));
+            }
+            if alone.is_of_another_size {
+                let text = "the log is of a file with another number of pages";
                 return Err(StoreError::new(StoreErrorKind::Corrupt, text));
             }
         }
@@ -113,21 +118,69 @@ impl Beside {
     }
 }
 
-/// The schema cookie that is in the file itself; `None` if that is no store, or cannot be read
-/// without the log, as when it was brought into the file in part.
-fn cookie_without_log(path: &Path) -> Result<Option<i32>, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
-    let read = || -> rusqlite::Result<Option<i32>> {
-        let file = Connection::open_with_flags(immutable(path), flags)?;
-        let number = |statement| file.query_row(statement, [], |row| row.get::<_, i32>(0));
-        let is_store = i64::from(number(sql::APPLICATION_ID)?) == APPLICATION_ID;
-        is_store.then(|| number(sql::SCHEMA_COOKIE)).transpose()
-    };
-    match read() {
-        Err(error) if is_damage(&error) => Ok(None),
-        read => read.map_err(|error| store_error("opening", path, error)),
+/// What stands in the file itself.
+#[derive(Debug)]
+struct Alone {
+    cookie: i32,
+    /// Whether the log is of a file with another number of pages.
+    is_of_another_size: bool,
+}
+
+impl Alone {
+    /// `None` if that is no store, or cannot be read without the log, as when it was brought into the
+    /// file in part.
+    fn of(path: &Path) -> Result<Option<Self>, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let read = || -> rusqlite::Result<Option<(i32, u32)>> {
+            let file = Connection::open_with_flags(immutable(path), flags)?;
+            let number = |statement| file.query_row(statement, [], |row| row.get::<_, i32>(0));
+            if i64::from(number(sql::APPLICATION_ID)?) != APPLICATION_ID {
+                return Ok(None);
+            }
+            let pages = file.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            Ok(Some((number(sql::SCHEMA_COOKIE)?, pages)))
+        };
+        let before = Steady::of(path);
+        let found = match read() {
+            Err(error) if is_damage(&error) => None,
+            read => read.map_err(|error| store_error("opening", path, error))?,
+        };
+        Ok(found.map(|(cookie, pages)| {
+            // whoever has the store open may have begun another log meanwhile
+            let steady = before.filter(|before| Steady::of(path).as_ref() == Some(before));
+            Self { cookie, is_of_another_size: steady.is_some_and(|log| log.pages != pages) }
+        }))
+    }
+}
+
+/// A log in which the file neither grows nor shrinks: it lacks the first page, which has their number.
+#[derive(Debug, PartialEq, Eq)]
+struct Steady {
+    salts: [u8; 8],
+    pages: u32,
+}
+
+impl Steady {
+    /// `None` if the log is another one, has nothing that counts, or cannot be read.
+    fn of(path: &Path) -> Option<Self> {
+        let mut log = BufReader::new(File::open(write_ahead_log(path)).ok()?);
+        let mut header = [0; 32];
+        log.read_exact(&mut header).ok()?;
+        let number = |bytes: &[u8]| bytes.try_into().map(u32::from_be_bytes).ok();
+        let (page_bytes, salts) = (number(&header[8..12])?, header[16..24].try_into().ok()?);
+        let (mut page, mut pages) = ([0; 24], None);
+        while log.read_exact(&mut page).is_ok() && page[8..16] == salts {
+            let (page, commit) = (number(&page[..4])?, number(&page[4..8])?);
+            if page == 1 {
+                return None;
+            }
+            // only what ends a transaction has it
+            pages = (commit > 0).then_some(commit).or(pages);
+            log.seek_relative(page_bytes.into()).ok()?;
+        }
+        pages.map(|pages| Self { salts, pages })
     }
 }
 

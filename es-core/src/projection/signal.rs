@@ -49,8 +49,12 @@ impl CommitSignal {
             let changed = given.changed();
             match interval {
                 // neither can fail otherwise than by time: this signal keeps the sender
-                Some(interval) => drop(within(runtime, interval, changed).await),
-                None => drop(changed.await),
+                Some(interval) => {
+                    let _ = within(runtime, interval, changed).await;
+                }
+                None => {
+                    let _ = changed.await;
+                }
             }
         }
     }

@@ -31,13 +31,17 @@ fn cases() -> Vec<(String, Case)> {
     for _ in 0..if is_full { 500 } else { 15 } {
         sizes.push((chance.u32(1..400), chance.u32(0..40), chance.u32(1..40)));
     }
+    // the log has the highest position and pages that the backup does not know
+    let unseen =
+        Case { before: 186, between: 36, after: 10, streams: 50, bytes: 23, is_vacuumed: false };
     let case = |(before, between, after)| {
         let streams = *chance.choice([1, 3, 50, 1_000]).as_ref().unwrap();
         let (bytes, is_vacuumed) = (chance.usize(1..200), chance.u8(..4) == 0);
         let case = Case { before, between, after, streams, bytes, is_vacuumed };
         (format!("seed {seed}: {case:?}"), case)
     };
-    sizes.into_iter().map(case).collect()
+    let unseen = (format!("{unseen:?}"), unseen);
+    sizes.into_iter().map(case).chain([unseen]).collect()
 }
 
 struct Written {

@@ -372,7 +372,8 @@ async fn metadata_that_are_no_json_are_refused_by_the_name_of_the_field() {
     const MEAN: MetadataField<f64> = MetadataField::new("mean");
     let store = store();
     let metadata = Metadata::new().with(MEAN, f64::INFINITY);
-    let refused = accounts(&store).update(&id("a"), |account| account.deposit(1));
+    let accounts = accounts(&store);
+    let refused = accounts.update(&id("a"), |account| account.deposit(1));
     let error = refused.metadata(metadata).retries(3).await.unwrap_err();
     assert!(matches!(error, ExecuteError::Invalid(_)), "{error:?}");
     assert!(error.to_string().contains("the metadata field `mean` is no JSON"), "{error}");

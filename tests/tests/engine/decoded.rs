@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::account::Account;
 
+#[allow(clippy::enum_variant_names, reason = "so do the names of events of an order")]
 /// `order_placed_and_paid` was split into these two; `order_flagged` is retired.
 #[derive(Debug, Clone, PartialEq)]
 enum OrderEvent {

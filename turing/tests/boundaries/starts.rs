@@ -11,7 +11,7 @@ use super::*;
 async fn a_run_whose_scripts_cannot_be_started_ends_and_goes_on_as_if_nothing_had_been() {
     let scene = Scene::new();
     let undisturbed = Arc::new(MemoryStore::new());
-    assert!(scene.run(undisturbed.clone(), &undisturbed).await);
+    assert!(scene.run(undisturbed.clone()).await);
     let (expected, names) = (ending(&undisturbed).await, names_of(&log(&undisturbed).await));
 
     // written by another process, so that it is never found open for writing
@@ -21,12 +21,12 @@ async fn a_run_whose_scripts_cannot_be_started_ends_and_goes_on_as_if_nothing_ha
     let killed = RunOptions::new(scene.folder.path().join("killed"));
     let memory = Arc::new(MemoryStore::new());
     let options = RunOptions { timer: Jumping::new(), parallelism: NonZeroUsize::MIN, ..killed };
-    let ended = scene.try_run(memory.clone(), &memory, options, &mut Quiet).await.unwrap_err();
+    let ended = scene.try_run(memory.clone(), options, &mut Quiet).await.unwrap_err();
     let RunError::Step(StepError::NotStarted { reason }) = &ended else { panic!("{ended:?}") };
     assert!(reason.contains("SIGKILL"), "{reason}");
     assert!(ended.is_of_starts() && !ended.is_of_store(), "{ended}");
 
-    assert!(scene.run(memory.clone(), &memory).await);
+    assert!(scene.run(memory.clone()).await);
     assert_eq!(ending(&memory).await, expected);
     let log = log(&memory).await;
     check_log(&log);

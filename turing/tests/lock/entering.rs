@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::{
-    Aggregate, AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt,
-    ReadLog, Repository,
+    AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt, ReadLog,
+    Repository,
 };
 use es_testing::wrapper::{Wrapped, Wrapper};
 use futures_util::TryStreamExt;
@@ -20,7 +20,7 @@ use turing::definition::Definition;
 use turing::postings::PostingSource;
 use turing::run::{Observer, RunError, RunOptions, RunOutcome, run, take_in};
 use turing::store::{Access, Store, StoreUrl};
-use turing_domain::{Posting, PostingEvent, WorkflowId, WorkflowRejection, WorkflowRuns};
+use turing_domain::{PostingEvent, WorkflowId, WorkflowRejection, WorkflowRuns};
 
 use crate::support::Workspace;
 
@@ -119,8 +119,8 @@ async fn run_losing(loss: Loss) -> (Result<RunOutcome, RunError>, Watching, usiz
     let (stop, stopped) = watch::channel(false);
     let url = StoreUrl::Sqlite(workspace.path().join("turing.db"));
     let mut store = Store::open(&url, Access::Write).await.unwrap();
-    store.events = Arc::new(Wrapped(Losing {
-        inner: store.events.clone(),
+    store.events = es_core::Store::from(Wrapped(Losing {
+        inner: store.events.event_store().clone(),
         lock_file: workspace.path().join("turing.db-run-3001.lock"),
         loss,
         appends: AtomicUsize::new(0),
@@ -135,8 +135,7 @@ async fn run_losing(loss: Loss) -> (Result<RunOutcome, RunError>, Watching, usiz
     let running = run(&store, &lock, definition, intake, options, stopped, &mut watching);
     let done = tokio::time::timeout(Duration::from_secs(60), running).await;
     let done = done.unwrap_or_else(|_| panic!("{loss:?}: the run does not end"));
-    let entered =
-        EventFilter::all().aggregate_type(Posting::TYPE).event(PostingEvent::POSTING_ENTERED_RUN);
+    let entered = EventFilter::events([PostingEvent::POSTING_ENTERED_RUN]);
     let entered = store.events.log(ReadLog::from_start().filter(entered));
     let entered = entered.try_fold(0, |count, _| std::future::ready(Ok(count + 1))).await.unwrap();
     store.close().await;
