@@ -5,9 +5,7 @@ use std::ops::ControlFlow;
 
 use es_core::backend::rules::inline_refusal;
 use es_core::projection::{Batch, Checkpoint, Content, Definition, SinkError};
-use es_core::{
-    BoxError, LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind,
-};
+use es_core::{LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
 use futures_util::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
