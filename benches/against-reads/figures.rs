@@ -10,7 +10,7 @@ use es_core::{
     AppendRequest, ExpectedVersion, NewEvent, Payload, ReadStream, Repository, Snapshot,
     Snapshotted, StreamVersion, Timestamp,
 };
-use turing::read_models::{PostingRow, PostingStates, runner};
+use turing::read_models::{PostingRow, runner};
 use turing::store::Store;
 use turing_domain::{Posting, PostingId};
 
@@ -178,7 +178,7 @@ async fn queries(
     let mut took = Vec::new();
     for _ in 0..count {
         let start = Instant::now();
-        let rows = store.models()?.load(PostingStates::NAME, Slot::Active, &key).await?;
+        let rows = store.models()?.load(PostingRow::NAME, Slot::Active, &key).await?;
         let row: PostingRow = rows.first().ok_or("the posting has a row")?.value.decode()?;
         took.push(start.elapsed());
         if row.version != StreamVersion::new(size as u64) {
@@ -196,7 +196,7 @@ pub(crate) async fn on_sqlite(template: &Template, sizes: &Sizes) -> Result<(), 
         let postings = postings(number, size);
         let first = *postings.start();
         models::fill(store, postings.clone(), size).await?;
-        let mut runner = runner(store, [es_core::projection::Definition::of(PostingStates)]);
+        let mut runner = runner(store, [es_core::projection::Definition::of::<PostingRow>()]);
         runner.catch_up().await?;
         runner.release().await;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use es_benches::rounds::{Round, Rounds, Unit};
-use turing::read_models::{ConversationStatistics, PostingStates};
+use turing::read_models::{ConversationRow, PostingRow};
 
 use crate::models::{Way, made, passed};
 use crate::postgres::Postgres;
@@ -58,9 +58,9 @@ pub(crate) async fn on_postgres(postgres: &mut Postgres, sizes: &Sizes) -> Resul
         let mut took = Vec::new();
         for way in [Way::Rebuild, Way::CatchUp] {
             postgres.forget_models().await?;
-            took.push(made(&postgres.store, PostingStates, way, events).await?);
+            took.push(made::<PostingRow>(&postgres.store, way, events).await?);
             postgres.forget_models().await?;
-            took.push(made(&postgres.store, ConversationStatistics, way, events).await?);
+            took.push(made::<ConversationRow>(&postgres.store, way, events).await?);
         }
         postgres.forget_models().await?;
         took.push(passed(&postgres.store, events).await?);
@@ -88,10 +88,10 @@ pub(crate) async fn on_sqlite(template: &Template, sizes: &Sizes) -> Result<(), 
         let mut took = Vec::new();
         for way in [Way::Rebuild, Way::CatchUp] {
             let copied = template.copied().await?;
-            took.push(made(&copied.store, PostingStates, way, events).await?);
+            took.push(made::<PostingRow>(&copied.store, way, events).await?);
             copied.close().await?;
             let copied = template.copied().await?;
-            took.push(made(&copied.store, ConversationStatistics, way, events).await?);
+            took.push(made::<ConversationRow>(&copied.store, way, events).await?);
             copied.close().await?;
         }
         let copied = template.copied().await?;

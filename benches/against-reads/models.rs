@@ -6,10 +6,7 @@ use std::time::{Duration, Instant};
 use es_benches::Workload;
 use es_core::projection::{Definition, Projection, Slot};
 use es_core::{AppendRequest, ExpectedVersion};
-use turing::read_models::{
-    ConversationRow, ConversationStatistics, PostingRow, PostingStates, RunProgress, rebuild,
-    runner,
-};
+use turing::read_models::{ConversationRow, PostingRow, RunRow, rebuild, runner};
 use turing::store::Store;
 
 use crate::Failure;
@@ -28,19 +25,19 @@ pub(crate) enum Way {
 
 /// A read model whose rows tell from how many events they were made.
 pub(crate) trait Counted: Projection {
-    /// How many events are in a row.
-    fn events(row: &Self::Row) -> u64;
+    /// How many events are in it.
+    fn events(&self) -> u64;
 }
 
-impl Counted for PostingStates {
-    fn events(row: &PostingRow) -> u64 {
-        row.version.as_u64()
+impl Counted for PostingRow {
+    fn events(&self) -> u64 {
+        self.version.as_u64()
     }
 }
 
-impl Counted for ConversationStatistics {
-    fn events(row: &ConversationRow) -> u64 {
-        row.attempts()
+impl Counted for ConversationRow {
+    fn events(&self) -> u64 {
+        self.attempts()
     }
 }
 
@@ -75,11 +72,10 @@ pub(crate) async fn fill(
 /// How long it takes to make a model from the first event; it then holds as many events as it must.
 pub(crate) async fn made<P: Counted>(
     store: &Store,
-    projection: P,
     way: Way,
     events: u64,
 ) -> Result<Duration, Failure> {
-    let took = run(store, Definition::of(projection), way).await?;
+    let took = run(store, Definition::of::<P>(), way).await?;
     let found = counted::<P>(store).await?;
     if found != events {
         return Err(format!("{} holds {found} events of {events}", P::NAME).into());
@@ -90,12 +86,12 @@ pub(crate) async fn made<P: Counted>(
 /// How long a model takes that reads every event and keeps none: the events here are of no run. What
 /// remains is reading, and commits that move the checkpoint.
 pub(crate) async fn passed(store: &Store, events: u64) -> Result<Duration, Failure> {
-    let took = run(store, Definition::of(RunProgress), Way::CatchUp).await?;
-    let status = store.models()?.status(Some(RunProgress::NAME)).await?;
+    let took = run(store, Definition::of::<RunRow>(), Way::CatchUp).await?;
+    let status = store.models()?.status(Some(RunRow::NAME)).await?;
     let active = status.first().and_then(|status| status.active.as_ref());
     let found = active.map_or(0, |active| active.events);
     if found != events {
-        return Err(format!("{} has passed {found} events of {events}", RunProgress::NAME).into());
+        return Err(format!("{} has passed {found} events of {events}", RunRow::NAME).into());
     }
     Ok(took)
 }
@@ -121,7 +117,7 @@ async fn counted<P: Counted>(store: &Store) -> Result<u64, Failure> {
         let Some(last) = page.last() else { return Ok(count) };
         after = Some(last.key.clone());
         for row in &page {
-            count += P::events(&row.value.decode()?);
+            count += row.value.decode::<P>()?.events();
         }
     }
 }

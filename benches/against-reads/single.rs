@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use es_benches::rounds::{Round, Rounds, Unit};
 use es_core::{Repository, StreamVersion};
 use es_pgtest::Server;
-use turing::read_models::PostingStates;
+use turing::read_models::PostingRow;
 use turing::store::Store;
 use turing_domain::{Posting, PostingId};
 
@@ -73,7 +73,7 @@ pub(crate) async fn on_postgres(server: &Server, sizes: &Sizes) -> Result<(), Fa
             postgres.forget_models().await?;
             let events = *events;
             let took = [
-                made(&postgres.store, PostingStates, Way::Rebuild, events as u64).await?,
+                made::<PostingRow>(&postgres.store, Way::Rebuild, events as u64).await?,
                 folded(&postgres.store, events).await?,
                 postgres.rebuild(POSTING).await?,
             ];
@@ -104,7 +104,7 @@ pub(crate) async fn on_sqlite(sizes: &Sizes) -> Result<(), Failure> {
     for round in 0..=sizes.rounds {
         for (size, (template, events)) in templates.iter().enumerate() {
             let copied = template.copied().await?;
-            let rebuilt = made(&copied.store, PostingStates, Way::Rebuild, *events as u64).await?;
+            let rebuilt = made::<PostingRow>(&copied.store, Way::Rebuild, *events as u64).await?;
             let folded = folded(&copied.store, *events).await?;
             copied.close().await?;
             if round > 0 {

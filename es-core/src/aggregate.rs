@@ -7,6 +7,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::event::Event;
+use crate::projection::RowKey;
 use crate::stream::{InvalidStreamId, StreamId};
 
 /// The state of one thing, made of its events.
@@ -134,15 +135,15 @@ pub trait IdOf<I> {
     fn id_text(&self) -> Cow<'_, str>;
 }
 
-impl<I: AggregateId> IdOf<I> for I {
+impl<I: RowKey> IdOf<I> for I {
     fn id_text(&self) -> Cow<'_, str> {
-        self.to_text().into()
+        self.to_key().into()
     }
 }
 
-impl<I: AggregateId + for<'t> From<&'t str>> IdOf<I> for str {
+impl<I: RowKey + for<'t> From<&'t str>> IdOf<I> for str {
     fn id_text(&self) -> Cow<'_, str> {
-        I::from(self).to_text().into()
+        I::from(self).to_key().into()
     }
 }
 

@@ -73,6 +73,7 @@ pub mod projection;
 pub mod replay;
 pub mod repository;
 mod retry;
+mod subscription;
 mod time_travel;
 
 #[doc(hidden)]

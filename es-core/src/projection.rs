@@ -1,51 +1,54 @@
 //! Read models: from events to rows, kept up to date, rebuilt, repaired and watched.
 //!
-//! A [`Projection`] says which events it wants, which rows an event concerns, and what becomes of a
-//! row. The engine does the rest, over any [`ProjectionSink`]: it reads the log, commits rows and
+//! A [`Projection`] is a row: it says what its events are, which rows an event concerns, and how a row
+//! evolves. The engine does the rest, over any [`ProjectionSink`]: it reads the log, commits rows and
 //! checkpoint in one step (so that every event has its effect once, whatever crashes), keeps a second
 //! runner out, parks what a projection cannot take, and rebuilds beside the model that is served.
 //!
 //! ```
-//! use es_core::projection::{ApplyError, Projection, Runner, read_row};
-//! use es_core::{Event, EventFilter, RecordedEvent, Store};
+//! use es_core::projection::{Keying, Projection, ReadModel, Runner};
+//! use es_core::{Aggregate, BoxError, Envelope, Event, Store};
 //! use serde::{Deserialize, Serialize};
+//! # #[derive(Event)]
+//! # enum ScriptEvent { ScriptStarted, ScriptFailed }
+//! # use ScriptEvent::*;
+//! # #[derive(Default, Clone)]
+//! # struct Script;
+//! # impl Aggregate for Script {
+//! #     const TYPE: &'static str = "script";
+//! #     type Id = i64;
+//! #     type Event = ScriptEvent;
+//! #     fn evolve(&mut self, _: &ScriptEvent) {}
+//! # }
 //!
-//! #[derive(Event)]
-//! enum ScriptEvent { ScriptStarted, ScriptFailed }
-//!
-//! struct Attempts;
-//!
-//! #[derive(Serialize, Deserialize, Default)]
-//! struct AttemptsRow { started: u64, failed: u64 }
+//! #[derive(Default, Serialize, Deserialize)]
+//! struct Attempts { started: u64, failed: u64 }
 //!
 //! impl Projection for Attempts {
 //!     const NAME: &'static str = "attempts";
-//!     const VERSION: u32 = 1;
-//!     type Row = AttemptsRow;
-//!
-//!     fn selection(&self) -> EventFilter {
-//!         EventFilter::of::<ScriptEvent>()
+//!     type Event = ScriptEvent;
+//!     type Key = i64;
+//!     fn keying() -> Keying<Self> {
+//!         Keying::per_stream::<Script>()
 //!     }
-//!
-//!     fn apply(
-//!         &self,
-//!         _key: &str,
-//!         row: Option<AttemptsRow>,
-//!         event: &RecordedEvent,
-//!     ) -> Result<Option<AttemptsRow>, ApplyError> {
-//!         let mut row = row.unwrap_or_default();
-//!         match event.decode_one()? {
-//!             ScriptEvent::ScriptStarted => row.started += 1,
-//!             ScriptEvent::ScriptFailed => row.failed += 1,
+//!     fn evolve(
+//!         _: &i64,
+//!         row: &mut Option<Self>,
+//!         event: &Envelope<ScriptEvent>,
+//!     ) -> Result<(), BoxError> {
+//!         let row = row.get_or_insert_default();
+//!         match event.data {
+//!             ScriptStarted => row.started += 1,
+//!             ScriptFailed => row.failed += 1,
 //!         }
-//!         Ok(Some(row))
+//!         Ok(())
 //!     }
 //! }
 //!
 //! # async fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut runner = Runner::new(&store).projection(Attempts);
+//! let mut runner = Runner::new(&store).projection::<Attempts>();
 //! runner.catch_up().await?; // or tokio::spawn(runner.run()), for as long as the program lives
-//! let row = read_row::<Attempts>(&store, "posting/7").await?;
+//! let row = ReadModel::<Attempts>::new(&store).get(&7).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -53,21 +56,25 @@
 //! | I want to … | look at |
 //! |---|---|
 //! | keep a model up to date | [`Runner`] |
-//! | have it without storing it | [`live`] |
-//! | read what I just wrote | [`wait_for`] |
+//! | read rows by their keys, or all | [`ReadModel`] |
+//! | have it without storing it | [`ReadModel::live`] |
+//! | read what I just wrote | [`ReadModel::wait_for`] |
 //! | change a projection | raise [`Projection::VERSION`], then [`Rebuild`] |
-//! | see what a rebuild would change | [`differences`] |
-//! | know whether it is well | [`health`], [`RunnerHandle::health`] |
-//! | deal with events that it could not take | [`FailurePolicy`], [`ProjectionSink::parked`] |
+//! | read several aggregates | an enum of their events, with `#[event(union)]` |
+//! | see what a rebuild would change | [`Rebuild::differences`] |
+//! | know whether it is well | [`Subscription::health`], [`RunnerHandle::health`] |
+//! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
-//! | keep a model within the transaction of the append | the backend's inline projections |
+//! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::envelope::RecordedEvent;
+use crate::envelope::Envelope;
+use crate::error::BoxError;
+use crate::event::Event;
 use crate::read::EventFilter;
 use crate::store::Store;
 
@@ -78,11 +85,12 @@ mod error;
 mod fold;
 mod health;
 mod history;
+mod keying;
 mod lease;
+mod model;
 mod parked;
 mod policy;
 mod rate;
-mod reading;
 mod rebuild;
 mod runner;
 mod signal;
@@ -90,138 +98,100 @@ mod sink;
 mod status;
 mod stop;
 mod telemetry;
+mod typed;
+mod waiting;
 mod worker;
 
 pub use crate::envelope::EventReference;
+pub use crate::subscription::Subscription;
 pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
-pub use definition::Definition;
-pub use error::{ApplyError, SinkError};
-pub use health::{Blocker, Health, HealthState, Lag, LogBlockers, health};
+pub use definition::{Definition, RawKeying};
+pub use error::SinkError;
+pub(crate) use health::health_of;
+pub use health::{Blocker, Health, HealthState, Lag, LogBlockers};
 pub use history::{check_active_model, check_history};
+pub use keying::{Keying, Keys, RowKey};
 pub use lease::{Claim, Lease, Renewal, Renewed, Slot};
+pub(crate) use model::rows_after;
+pub use model::{LiveError, ReadModel};
 pub use parked::{ListParked, Parked, ParkedId, ParkedState};
 pub use policy::{BatchLimit, FailurePolicy, LastResort};
-pub use reading::{LiveError, WaitError, all_rows, live, read_row, wait_for};
-pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch, differences};
+pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch};
 pub use runner::{Runner, RunnerError, RunnerHandle, Stopped};
 pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
+pub use waiting::WaitError;
+pub(crate) use waiting::waited_for;
 
-/// A read model as a pure fold of events to rows, which every backend can store.
+/// The row of a read model: a pure fold of events, which every backend can store.
+///
+/// Nothing of a projection stands in a value: what did would be in no fingerprint. Who needs that has
+/// [`Definition::rows`].
 ///
 /// # Contract
 ///
-/// 1. Keys and `apply` are pure: the same arguments give the same answer, in any process. A commit
+/// 1. Keys and `evolve` are pure: the same arguments give the same answer, in any process. A commit
 ///    that failed is folded again, and so is the part of a batch before a failure.
 ///    (`es_testing::projections`: `laws::rebuilt_is_live_is_live_with_restarts`)
-/// 2. Keys and `apply` fail for an event that they cannot take, and for nothing else: what becomes
-///    of it then is the [`FailurePolicy`]'s business. A panic, of any method of this trait and of the
+/// 2. Keys and `evolve` fail for an event that they cannot take, and for nothing else: what becomes
+///    of it then is the [`FailurePolicy`]'s business. A panic, of any function of this trait and of the
 ///    encoding and decoding of a row, counts as a failure of this projection and of no other.
 ///    (`failures::a_poison_event_stops_without_loss`, `failures::a_panic_is_a_failure`,
 ///    `guards::an_event_without_keys_waits_for_them`,
 ///    `guards::a_panic_stops_no_other_projection`)
-/// 3. The row that `apply` answers can be stored, has at most
+/// 3. The row that `evolve` leaves can be stored, has at most
 ///    [`Limits::STATE_BYTES`](crate::Limits::STATE_BYTES), and is read back as the same JSON value in
 ///    whatever form a sink gives it back ([`Payload::round_trip`](crate::Payload::round_trip)). One
 ///    that is not is a failure of its event, whichever events are committed together: each row is
 ///    judged after each event, and what is read back is what the next event gets.
 ///    (`failures::a_row_is_judged_after_each_event`, and `es_testing::laws::rows_round_trip`)
-pub trait Projection: Send + Sync + 'static {
+pub trait Projection: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name, unique in its store, never used again for another meaning.
     const NAME: &'static str;
 
-    /// To be raised whenever the meaning of the keys or of `apply` changes: models of other versions are
-    /// noticed and must be rebuilt.
-    const VERSION: u32;
+    /// To be raised whenever the meaning of the keys or of `evolve` changes: models of other versions
+    /// are noticed and must be rebuilt.
+    const VERSION: u32 = 1;
 
-    /// To be raised whenever the stored form of `Row` changes.
+    /// To be raised whenever the stored form of the row changes.
     const ROW_REVISION: u32 = 1;
 
-    /// One row of the model, stored as JSON.
-    type Row: Serialize + DeserializeOwned + Send + Sync + 'static;
+    /// What becomes of an event that cannot be taken, live and in a rebuild.
+    const ON_FAILURE: FailurePolicy = FailurePolicy::stop();
 
-    /// Which events the projection wants.
-    fn selection(&self) -> EventFilter;
+    /// What happens: the events of one aggregate, or a union of several.
+    type Event: Event;
 
-    /// Which rows an event concerns, and with it how a rebuild may divide the work. Unless it is
-    /// overridden, each stream has one row, under its name (`type/id`).
-    fn keying(&self) -> Keying<Self>
-    where
-        Self: Sized,
-    {
-        Keying::Stream
-    }
+    /// What tells one row from another.
+    type Key: RowKey;
 
-    /// The row under `key` after the event; `None` is no row.
+    /// Which rows an event concerns, and with it how a rebuild may divide the work.
+    fn keying() -> Keying<Self>;
+
+    /// Takes an event into the row under `key`; `None` is no row, before and after. Of an event that
+    /// stands for several, each that is selected and names the row comes by itself.
     ///
     /// # Errors
     ///
-    /// When the projection cannot take the event, such as one that cannot be decoded.
-    fn apply(
-        &self,
-        key: &str,
-        row: Option<Self::Row>,
-        event: &RecordedEvent,
-    ) -> Result<Option<Self::Row>, ApplyError>;
-}
+    /// When the projection cannot take the event; whatever became of the row is forgotten.
+    fn evolve(
+        key: &Self::Key,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, Self::Event>,
+    ) -> Result<(), BoxError>;
 
-/// Which rows of a projection an event concerns.
-///
-/// ```
-/// use es_core::projection::{ApplyError, Keying, Projection};
-/// use es_core::{EventFilter, RecordedEvent};
-/// # use serde_json::Value;
-///
-/// struct Customers;
-///
-/// impl Customers {
-///     fn customer(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-///         let order: Value = event.payload.decode()?;
-///         Ok(vec![order["customer"].as_str().ok_or("the order names no customer")?.to_owned()])
-///     }
-/// }
-///
-/// impl Projection for Customers {
-///     // ...
-/// #   const NAME: &'static str = "customers";
-/// #   const VERSION: u32 = 1;
-/// #   type Row = u64;
-/// #   fn selection(&self) -> EventFilter { EventFilter::all() }
-/// #   fn apply(&self, _: &str, row: Option<u64>, _: &RecordedEvent) -> Result<Option<u64>, ApplyError> {
-/// #       Ok(row)
-/// #   }
-///     fn keying(&self) -> Keying<Self> {
-///         Keying::Across(Self::customer)
-///     }
-/// }
-/// ```
-#[derive(Debug)]
-pub enum Keying<P> {
-    /// The row of its stream, under the stream's name. A rebuild may divide the work by streams.
-    Stream,
-    /// The rows that the function names, which events of other streams may concern as well; none is
-    /// fine. A rebuild has one slice.
-    ///
-    /// An event of which the keys cannot be told is one that the projection cannot take: if it is
-    /// parked, all that follow it in its stream wait behind it, but events of other streams go on,
-    /// whichever rows they share with it.
-    Across(fn(&P, &RecordedEvent) -> Result<Vec<String>, ApplyError>),
-}
-
-/// How the events of a projection may be divided among workers of a rebuild.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Slicing {
-    /// By stream: nothing is concerned by the events of two streams.
-    ByStream,
-    /// Not at all.
-    Whole,
+    /// Which events the projection wants: all of [`Event`](Self::Event) unless it is overridden. A new
+    /// kind of the enum changes that, and marks the model as changed; one that names its kinds goes on.
+    fn selection() -> EventFilter {
+        EventFilter::of::<Self::Event>()
+    }
 }
 
 /// Where the store keeps the model of a projection.
-fn models<'a>(
+pub(crate) fn models<'a>(
     store: &'a Store,
     projection: &str,
 ) -> Result<&'a Arc<dyn ProjectionSink>, SinkError> {

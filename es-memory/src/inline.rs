@@ -4,36 +4,21 @@ use std::collections::HashMap;
 
 use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError,
-    check_active_model,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, check_active_model,
 };
-use es_core::{AppendError, RecordedEvent, Timestamp};
-use futures_util::FutureExt;
+use es_core::{AppendError, BoxError, RecordedEvent, Timestamp};
 
 use crate::projections::Projections;
 use crate::store::MemoryStore;
 
 impl MemoryStore {
-    /// Keeps the model of a projection within every append from now on: who is answered by an append
-    /// finds its effect in the model.
-    ///
-    /// The model is first brought to the end of the log. An event that the projection, or its
-    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
-    /// projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
-    /// to other code's, that code must be given here.
-    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
-    ///
-    /// # Errors
-    ///
-    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
-    /// another history than the log, and when the projection cannot take an event that is in
-    /// the log.
-    pub fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
-        let definition = projection.into();
+    /// Keeps a projection within every append from now on.
+    pub(crate) async fn keep_within_appends(
+        &self,
+        definition: Definition,
+    ) -> Result<(), SinkError> {
         definition.check()?;
-        let check = check_active_model(self, self, definition.name());
-        check.now_or_never().expect("a memory store never waits to be read")?;
+        check_active_model(self, self, definition.name()).await?;
         // the log first, as appends do
         let log = self.log();
         let mut projections = self.projections();
@@ -103,7 +88,7 @@ impl Projections {
         self.inline = inline;
     }
 
-    /// Ends what [`keep_inline`](MemoryStore::keep_inline) began.
+    /// Ends what `keep_inline` began.
     pub(crate) fn release_inline(&mut self, projection: &str) -> Result<(), SinkError> {
         self.end_inline(projection)?;
         self.inline.retain(|(definition, _)| definition.name() != projection);
@@ -116,7 +101,7 @@ impl Projections {
         definition: &Definition,
         lease: &Lease,
         events: &[RecordedEvent],
-    ) -> Result<Batch, ApplyError> {
+    ) -> Result<Batch, BoxError> {
         let from = lease.checkpoints[0].clone();
         let to = events.last().map_or_else(|| from.clone(), Checkpoint::at);
         let selected = events.iter().filter(|event| definition.selection().accepts(event));
@@ -141,7 +126,7 @@ impl Projections {
         &mut self,
         lease: &Lease,
         events: &[RecordedEvent],
-    ) -> Result<Vec<RowChange>, ApplyError> {
+    ) -> Result<Vec<RowChange>, BoxError> {
         let projection = &lease.projection;
         let handler = self.handlers.get(projection).cloned();
         let handler =
@@ -165,7 +150,7 @@ impl Projections {
         lease: &mut Lease,
         events: &[RecordedEvent],
         now: Timestamp,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         let batch = self.batch(definition, lease, events)?;
         self.commit(lease, &batch, now)?;
         lease.checkpoints[0] = batch.to;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use es_core::backend::rules::{Acquired, Model, Models};
 use es_core::projection::{
-    ApplyError, Batch, Claim, Content, Definition, GenerationStatus, Lease, Parked, ParkedId,
-    ParkedState, ProjectionStatus, Renewal, SinkError, Slot, Trouble,
+    Batch, Claim, Content, Definition, GenerationStatus, Lease, Parked, ParkedId, ParkedState,
+    ProjectionStatus, Renewal, SinkError, Slot, Trouble,
 };
-use es_core::{Payload, Position, RecordedEvent, Timestamp};
+use es_core::{BoxError, Payload, Position, RecordedEvent, Timestamp};
 
 /// The rows of one model, by key.
 pub type Rows = BTreeMap<String, Payload>;
 
 /// What a handler does with events.
-type HandlerFn = dyn Fn(&mut Rows, &[RecordedEvent]) -> Result<(), ApplyError> + Send + Sync;
+type HandlerFn = dyn Fn(&mut Rows, &[RecordedEvent]) -> Result<(), BoxError> + Send + Sync;
 
 /// A function that takes events into the rows of a model; see
 /// [`MemoryStore::handle`](crate::MemoryStore::handle).
@@ -25,7 +25,7 @@ pub(crate) struct Handler(pub(crate) Arc<HandlerFn>);
 
 impl Handler {
     /// Calls it; a panic of it is a failure.
-    pub(crate) fn call(&self, rows: &mut Rows, events: &[RecordedEvent]) -> Result<(), ApplyError> {
+    pub(crate) fn call(&self, rows: &mut Rows, events: &[RecordedEvent]) -> Result<(), BoxError> {
         catch_unwind(AssertUnwindSafe(|| self.0(rows, events))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");

@@ -6,10 +6,10 @@ use std::sync::{Arc, MutexGuard};
 use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
-    ApplyError, Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
     ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
-use es_core::{Position, RecordedEvent};
+use es_core::{BoxError, Position, RecordedEvent};
 
 use crate::projections::{Handler, Projections, Rows};
 use crate::store::MemoryStore;
@@ -23,7 +23,7 @@ impl MemoryStore {
     pub fn handle(
         &self,
         projection: &str,
-        handler: impl Fn(&mut Rows, &[RecordedEvent]) -> Result<(), ApplyError> + Send + Sync + 'static,
+        handler: impl Fn(&mut Rows, &[RecordedEvent]) -> Result<(), BoxError> + Send + Sync + 'static,
     ) {
         let handler = Handler(Arc::new(handler));
         self.projections().handlers.insert(projection.to_owned(), handler);
@@ -80,6 +80,10 @@ impl ProjectionSink for MemoryStore {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.projections().abandon(projection, self.now())
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.keep_within_appends(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use es_core::layer::traced;
-use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows};
+use es_core::projection::{ProjectionSink, Slot};
 use es_core::{EventStore, Payload, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -13,7 +13,6 @@ use es_testing::fault::Faults;
 use es_testing::projections::{
     HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_one, spoil_through,
 };
-use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
 struct Memory {
@@ -72,16 +71,8 @@ impl ProjectionFixture for Memory {
         self.handler.clone()
     }
 
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        if self.prefix.is_empty() {
-            return self.store.keep_inline(projection);
-        }
-        let reason = "the store keeps it for all within its appends, or not at all".to_owned();
-        Err(SinkError::Unusable { projection: projection.name().to_owned(), reason })
-    }
-
     async fn effects(&self) -> Vec<(String, u64)> {
-        let rows = all_rows(self.seen.clone(), HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = self.sink().rows(HANDLED, Slot::Active, None, usize::MAX).await;
         let rows = rows.expect("the model is there").into_iter();
         let effects = rows.map(|row| row.value.decode().expect("the handler wrote it"));
         // a handler is given the names of the store

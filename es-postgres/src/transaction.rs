@@ -34,7 +34,7 @@ impl PostgresStore {
     /// behind, and the transaction goes on. At the isolation levels `REPEATABLE READ` and
     /// `SERIALIZABLE` a race is an error of the kind [`Busy`](es_core::StoreErrorKind::Busy) that
     /// ends the transaction: begin it again. With inline projections it must be `READ COMMITTED`; see
-    /// [`keep_inline`](Self::keep_inline).
+    /// [`keep_inline`](es_core::projection::ProjectionSink::keep_inline).
     ///
     /// Append late: from the append to the end of the transaction other writers to the same streams
     /// wait, and followers of the log wait for what stands behind it. Followers in this process look

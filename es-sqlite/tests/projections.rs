@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use es_core::projection::{Definition, ProjectionSink, SinkError};
+use es_core::projection::ProjectionSink;
 use es_core::{EventStore, StoreError};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
@@ -89,10 +89,6 @@ impl ProjectionFixture for Sqlite {
 
     fn handler(&self) -> Arc<SuiteHandler> {
         self.handler.clone()
-    }
-
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        self.open_now().keep_inline(projection).await
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {

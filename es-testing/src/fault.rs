@@ -71,6 +71,7 @@ pub enum Call {
     Commit,
     Switch,
     Abandon,
+    KeepInline,
     ReleaseInline,
     Load,
     Rows,

@@ -18,6 +18,7 @@
 //! | [`decide_is_deterministic`] | a decision that would differ when it is run again |
 //! | [`snapshots_equal_replay`] | a state that is not kept completely |
 //! | [`rows_round_trip`] | a row of a projection that is not stored as it is; called for each projection |
+//! | [`projection()`] | a projection that is not pure, that refuses an event, or that a rebuild makes otherwise; called for each projection, with a store |
 //!
 //! The number of cases is 256, or `PROPTEST_CASES`.
 //!
@@ -47,6 +48,7 @@ mod decisions;
 mod events;
 mod json;
 mod keys;
+mod projection;
 mod rows;
 mod series;
 mod stack;
@@ -64,7 +66,8 @@ pub use self::events::{
     decode_never_panics, events_are_storable, events_round_trip, every_kind_is_generated,
     kinds_are_distinct, retired_names_are_never_written,
 };
-pub use self::rows::rows_round_trip;
+pub use self::projection::projection;
+pub use self::rows::{in_streams_of, rows_round_trip};
 pub use self::series::{decided_history, series, series_given};
 #[doc(hidden)]
 pub use self::stack::__on_a_large_stack;

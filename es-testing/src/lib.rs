@@ -9,6 +9,7 @@ mod fixture;
 pub mod old_store;
 pub mod projections;
 pub mod raw_rows;
+mod recorded;
 mod runtime;
 pub mod saboteur;
 
@@ -19,4 +20,5 @@ pub use runtime::ManualRuntime;
 // for authors of domains
 pub mod golden;
 pub mod laws;
+pub mod projection;
 pub mod spec;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::EventStore;
-use es_core::projection::{Definition, ProjectionSink, SinkError};
+use es_core::projection::ProjectionSink;
 use futures_util::future::BoxFuture;
 
 use crate::clock::ManualClock;
@@ -67,9 +67,6 @@ pub trait ProjectionFixture: Send + Sync + 'static {
 
     /// What the handler of [`HANDLED`] does; see [`SuiteHandler`].
     fn handler(&self) -> Arc<SuiteHandler>;
-
-    /// Keeps a projection within the appends of the store as it is open now.
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError>;
 
     /// What the handler wrote into its own place, in the order in which it was written.
     async fn effects(&self) -> Vec<(String, u64)>;

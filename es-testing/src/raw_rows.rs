@@ -1,7 +1,7 @@
 //! Rows that somebody writes by hand: a grammar of odd ones, and what must still work after them.
 
 use es_core::projection::{
-    ApplyError, FailurePolicy, ListParked, Projection, Rebuild, Runner, Slot, read_row,
+    Definition, FailurePolicy, ListParked, RawKeying, Rebuild, Runner, Slot,
 };
 use es_core::{
     ContentProblem, EventFilter, EventStoreExt, Payload, ReadLog, ReadStream, RecordedEvent, Store,
@@ -100,27 +100,12 @@ pub fn text(chance: &mut Rng) -> String {
     }
 }
 
-/// Counts the events whose payload can be read.
-struct Readable;
-
-impl Projection for Readable {
-    const NAME: &'static str = "readable";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _: &str,
-        row: Option<u64>,
-        event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
+/// Counts the events of each stream whose payload can be read.
+fn readable() -> Definition {
+    Definition::rows("readable", 1, EventFilter::all(), RawKeying::Streams, |_, row, event| {
         event.payload.decode::<Value>()?;
-        Ok(Some(row.unwrap_or(0) + 1))
-    }
+        Ok(Some(row.unwrap_or(0_u64) + 1))
+    })
 }
 
 /// Checks that every reader still works, with `events` events in the log, of which the good ones of
@@ -169,7 +154,7 @@ pub async fn check_readers(
     assert!(tailed.iter().all(Result::is_ok));
 
     // the first event that cannot be taken stops it, by name
-    let mut runner = Runner::new(&store).projection(Readable);
+    let mut runner = Runner::new(&store).definition(readable());
     let stopped = runner.catch_up().await;
     runner.release().await;
     let is_odd = |event: &RecordedEvent| event.payload.decode::<Value>().is_err();
@@ -177,17 +162,21 @@ pub async fn check_readers(
         let error = stopped.expect_err("it stops at an odd event").to_string();
         assert!(error.contains(&odd.position.to_string()), "{error}");
     }
-    let mut runner = Runner::new(&store).projection_with(Readable, FailurePolicy::park_key());
+    let parking = readable().on_failure(FailurePolicy::park_key());
+    let mut runner = Runner::new(&store).definition(parking.clone());
     runner.catch_up().await.expect("odd events are parked");
     runner.release().await;
     let count = u64::try_from(good.len()).expect("a number of events");
     let key = well.to_string();
-    let row = async || read_row::<Readable>(&store, &key).await.expect("the row is read");
-    assert_eq!(row().await, Some(count));
-    let rebuild = Rebuild::new(&store, Readable);
-    rebuild.policy(FailurePolicy::park_key()).run().await.expect("it is rebuilt");
-    assert_eq!(row().await, Some(count));
     let models = store.capabilities().models.as_ref().expect("they are kept there");
+    let row = async || {
+        let rows = models.load("readable", Slot::Active, std::slice::from_ref(&key)).await;
+        let row = rows.expect("the row is read").pop();
+        row.map(|row| row.value.decode::<u64>().expect("it is a number"))
+    };
+    assert_eq!(row().await, Some(count));
+    Rebuild::definition(&store, parking).run().await.expect("it is rebuilt");
+    assert_eq!(row().await, Some(count));
     let parked = models.parked("readable", Slot::Active, &ListParked::default()).await;
     let parked = parked.expect("they are listed");
     assert_eq!(parked.is_empty(), !log.iter().any(is_odd));

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::projection::{
-    Batch, Claim, Lease, ListParked, ParkedId, ProjectionSink, Renewal, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ParkedId, ProjectionSink, Renewal, SinkError, Slot,
 };
 use es_core::{
-    AppendError, AppendRequest, ExpectedVersion, IdempotencyKey, NewEvent, PageLimit, Payload,
-    Position, ReadLog, ReadStream, Snapshot, SnapshotStore, Store, StoreError, StoreErrorKind,
-    StreamId, StreamVersion, Timestamp,
+    AppendError, AppendRequest, EventFilter, ExpectedVersion, IdempotencyKey, NewEvent, PageLimit,
+    Payload, Position, ReadLog, ReadStream, Snapshot, SnapshotStore, Store, StoreError,
+    StoreErrorKind, StreamId, StreamVersion, Timestamp,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults, Gate};
@@ -149,6 +149,7 @@ async fn each_call(store: &Store) -> Vec<(Call, Option<StoreErrorKind>)> {
         state: Payload::of(&1).unwrap(),
         taken_at: Timestamp::EPOCH,
     };
+    let unhandled = Definition::handled("unhandled", 1, EventFilter::all());
     let list = ListParked::default();
     let renewal = Renewal::lasting(Lease::LONGEST);
     let newest = StreamVersion::MAX;
@@ -184,6 +185,7 @@ async fn each_call(store: &Store) -> Vec<(Call, Option<StoreErrorKind>)> {
         (Call::Commit, Box::pin(models.commit(&lease, &batch).map(of_sink))),
         (Call::Switch, Box::pin(models.switch(&lease).map(of_sink))),
         (Call::Abandon, Box::pin(models.abandon("totals").map(of_sink))),
+        (Call::KeepInline, Box::pin(models.keep_inline(unhandled).map(of_sink))),
         (Call::ReleaseInline, Box::pin(models.release_inline("totals").map(of_sink))),
         (Call::Load, Box::pin(models.load("totals", slot, &[]).map(of_sink))),
         (Call::Rows, Box::pin(models.rows("totals", slot, None, 1).map(of_sink))),
@@ -204,7 +206,7 @@ async fn each_call(store: &Store) -> Vec<(Call, Option<StoreErrorKind>)> {
 async fn every_call_can_fail() {
     let (faults, store) = faulty();
     let calls: Vec<_> = each_call(&store).await;
-    assert_eq!(calls.len(), 27);
+    assert_eq!(calls.len(), 28);
     for (call, answer) in &calls {
         assert_eq!((*answer, faults.calls(*call)), (None, 1), "{call:?}: nothing was planned");
         faults.fail(*call, 1, StoreErrorKind::Full);

@@ -6,6 +6,8 @@ mod decided;
 mod evolved;
 #[path = "laws/large.rs"]
 mod large;
+#[path = "laws/projection.rs"]
+mod projection;
 #[path = "laws/rows.rs"]
 mod rows;
 #[path = "laws/storable.rs"]

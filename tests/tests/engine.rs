@@ -27,6 +27,7 @@ mod engine {
     mod telemetry;
     mod time_travel;
     mod traced;
+    mod typed_rows;
     mod units;
     mod waiting;
 }

@@ -3,9 +3,9 @@
 //!
 //! | read model | a row for each | key |
 //! |---|---|---|
-//! | [`PostingStates`] | posting | `posting/12345` |
-//! | [`RunProgress`] | run | the run's id |
-//! | [`ConversationStatistics`] | conversation, over all runs | the conversation's id |
+//! | [`PostingRow`] | posting | `posting/12345` |
+//! | [`RunRow`] | run | the run's id |
+//! | [`ConversationRow`] | conversation, over all runs | the conversation's id |
 //!
 //! They are projections of es-core, which a [`Runner`] keeps up to date
 //! in the store beside the events. In a PostgreSQL database the state of postings is kept by the
@@ -21,12 +21,12 @@ mod posting_states;
 mod repair;
 mod run_progress;
 
-pub use conversation_statistics::{ConversationRow, ConversationStatistics, Tokens};
+pub use conversation_statistics::{ConversationRow, Tokens};
 pub use durations::Durations;
 pub use in_database::{rebuild_in_database, rebuild_one_in_database};
-pub use posting_states::{PostingRow, PostingStates};
+pub use posting_states::PostingRow;
 pub use repair::{RepairError, repair_posting};
-pub use run_progress::{RunProgress, RunRow, RunStatus};
+pub use run_progress::{RunEvent, RunRow, RunStatus};
 
 use std::time::Duration;
 
@@ -52,16 +52,16 @@ fn sum<'a>(counters: impl IntoIterator<Item = &'a u64>) -> u64 {
 
 /// The read models that programs keep in this store; what its database keeps is not among them.
 pub fn definitions(store: &Store) -> Vec<Definition> {
-    let mut definitions = vec![Definition::of(RunProgress), Definition::of(ConversationStatistics)];
+    let mut definitions = vec![Definition::of::<RunRow>(), Definition::of::<ConversationRow>()];
     if !store.keeps_posting_states() {
-        definitions.push(Definition::of(PostingStates));
+        definitions.push(Definition::of::<PostingRow>());
     }
     definitions
 }
 
 /// What is done with an event that a read model cannot take: others of its row wait behind it, and
 /// other rows go on.
-pub const POLICY: FailurePolicy = FailurePolicy::park_key();
+const POLICY: FailurePolicy = FailurePolicy::park_key();
 
 /// The bounds of a commit. Larger than usual, because a row is written anew by each commit that it
 /// is in: a wave takes all its postings a step further, so a small commit has a row for each event.
@@ -70,18 +70,13 @@ const BATCH: BatchLimit = BatchLimit { events: 100_000, bytes: 32 * 1024 * 1024,
 /// Keeps read models up to date. Its name in leases is that of this process and no other's.
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
     let runner = Runner::new(&store.events).holder(&holder()).batches(BATCH);
-    definitions
-        .into_iter()
-        .fold(runner, |runner, definition| runner.projection_with(definition, POLICY))
+    definitions.into_iter().fold(runner, Runner::definition)
 }
 
 /// Makes a read model anew, with as many workers as its events can be divided among.
 pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
-    Rebuild::new(&store.events, definition)
-        .holder(&holder())
-        .policy(POLICY)
-        .batches(BATCH)
-        .slices(slices)
+    let rebuild = Rebuild::definition(&store.events, definition).holder(&holder());
+    rebuild.batches(BATCH).slices(slices)
 }
 
 /// What this process asks for to write the model that is served, for a moment.
@@ -101,7 +96,7 @@ fn holder() -> String {
 }
 
 /// The names of all read models, wherever they are kept.
-pub const NAMES: [&str; 3] = [ConversationStatistics::NAME, PostingStates::NAME, RunProgress::NAME];
+pub const NAMES: [&str; 3] = [ConversationRow::NAME, PostingRow::NAME, RunRow::NAME];
 
 /// The run that an event belongs to: as its metadata say, or else its payload.
 fn run_of(event: &RecordedEvent) -> Option<RunId> {

@@ -18,7 +18,7 @@ use turing_domain::WorkflowId;
 
 use crate::lock::{Holder, LockError, RunLock};
 use crate::proposal::{command_on, quoted};
-use crate::read_models::{ConversationStatistics, RunProgress};
+use crate::read_models::{ConversationRow, RunRow};
 use crate::registry::{MemoryRegistry, PostgresRegistry, PostingRegistry, SqliteRegistry};
 use crate::store::postgres::PostgresUrl;
 use crate::validate::{
@@ -250,8 +250,8 @@ impl Store {
             }
         }
         let mut findings = self.validate_events().await?;
-        findings.extend(validate_rows::<ConversationStatistics>(self).await?);
-        findings.extend(validate_rows::<RunProgress>(self).await?);
+        findings.extend(validate_rows::<ConversationRow>(self).await?);
+        findings.extend(validate_rows::<RunRow>(self).await?);
         findings.extend(validate_histories(self).await?);
         Ok(findings)
     }

@@ -47,8 +47,10 @@ use crate::version::StreamVersion;
 ///   the end of the log, which is told as it is, and a place of any event of the store is one of the
 ///   log.
 /// - Event ids are unique in the store. Idempotency keys belong to streams, and so to the tenant.
-/// - What is within a transaction of the backend's own, and what the backend keeps within its appends,
-///   goes past this: it has the names of the store. So have the events that a handler is given.
+/// - What is within a transaction of the backend's own goes past this: it has the names of the store.
+///   So have the events that a handler is given.
+/// - No projection of a tenant is kept within the appends of the store, which keep it for all or not
+///   at all.
 /// - A page of a tenant is looked for among the events of all. `docs/tenants.md` says when a schema
 ///   or a file for each is better.
 ///

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::position::Position;
 use crate::projection::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 
 /// The methods of [`ProjectionSink`], each as the inner sink has it unless the layer says else;
@@ -50,6 +50,11 @@ pub trait SinkLayer: Send + Sync + 'static {
     /// See [`ProjectionSink::abandon`].
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.inner().abandon(projection).await
+    }
+
+    /// See [`ProjectionSink::keep_inline`].
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.inner().keep_inline(definition).await
     }
 
     /// See [`ProjectionSink::release_inline`].
@@ -152,6 +157,10 @@ impl<L: SinkLayer> ProjectionSink for LayeredSink<L> {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.0.abandon(projection).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.0.keep_inline(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

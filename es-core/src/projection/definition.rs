@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::envelope::RecordedEvent;
+use crate::error::BoxError;
 use crate::payload::Payload;
 use crate::read::EventFilter;
 
-use super::fold::{Fold, Typed, check_key, guarded};
+use super::fold::{Fold, Row, Typed, check_key, guarded};
+use super::typed::Asked;
 use super::worker::chain;
-use super::{ApplyError, Keying, Projection, RowChange, SinkError, Slicing};
+use super::{FailurePolicy, Projection, RowChange, SinkError};
 
 /// What the engine must know of a projection: its name, its fingerprint, its selection, and how an
 /// event gets into the model. Cloning is cheap.
@@ -19,7 +24,8 @@ pub struct Definition {
     name: Arc<str>,
     fingerprint: Arc<str>,
     selection: Arc<EventFilter>,
-    slicing: Slicing,
+    is_by_stream: bool,
+    policy: FailurePolicy,
     /// Why it cannot be run.
     problem: Option<Arc<str>>,
     pub(super) kind: Kind,
@@ -34,12 +40,34 @@ pub(super) enum Kind {
     Handler(Arc<KeyOf>),
 }
 
-type KeyOf = dyn Fn(&RecordedEvent) -> Result<String, ApplyError> + Send + Sync;
+/// Which rows an event concerns, by their keys as texts.
+#[derive(Clone)]
+pub enum RawKeying {
+    /// The row of its stream, under the stream's name. A rebuild may divide the work by streams.
+    Streams,
+    /// The rows that the function names, which events of other streams may concern as well. A rebuild
+    /// has one slice.
+    Across(Arc<KeysOf>),
+}
+
+/// Tells the keys of the rows that an event concerns.
+type KeysOf = dyn Fn(&RecordedEvent) -> Result<Vec<String>, BoxError> + Send + Sync;
+
+impl fmt::Debug for RawKeying {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Streams => "Streams",
+            Self::Across(_) => "Across",
+        })
+    }
+}
+
+type KeyOf = dyn Fn(&RecordedEvent) -> Result<String, BoxError> + Send + Sync;
 
 impl Kind {
     /// The keys of the rows that an event concerns, or the one under which a handler's event is
     /// parked. Never panics.
-    pub(super) fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
+    pub(super) fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError> {
         match self {
             Self::Fold(fold) => fold.keys(event),
             Self::Handler(key) => {
@@ -58,27 +86,63 @@ impl fmt::Debug for Definition {
 }
 
 impl Definition {
-    /// The definition of a backend-neutral projection.
+    /// The definition of a projection.
     ///
     /// One whose selection or keying panics is defined, and refused wherever it is to be run: see
     /// [`check`](Self::check).
-    pub fn of<P: Projection>(projection: P) -> Self {
-        let asked = guarded(|| Ok((projection.selection(), projection.keying())));
-        let (selection, keying, problem) = match asked {
-            Ok((selection, keying)) => (selection, keying, None),
-            Err(error) => (EventFilter::all(), Keying::Stream, Some(chain(&*error).into())),
+    pub fn of<P: Projection>() -> Self {
+        let (selection, fold, problem) = match Asked::<P>::ask() {
+            Ok(asked) => (asked.selection.clone(), asked.fold(), None),
+            Err(error) => {
+                let problem: Arc<str> = chain(&*error).into();
+                let told = problem.to_string();
+                let fold =
+                    Typed::<P>::new(RawKeying::Streams, move |_, _, _| Err(told.clone().into()));
+                (EventFilter::all(), fold, Some(problem))
+            }
         };
         let fingerprint = fingerprint(P::NAME, P::VERSION, Some(P::ROW_REVISION), &selection);
+        let definition = Self::folding(P::NAME, fingerprint, selection, fold);
+        Self { policy: P::ON_FAILURE, problem, ..definition }
+    }
+
+    /// The definition of rows by functions over events as they are recorded, for tools and suites; in
+    /// code that stays, a [`Projection`] says more and leaves less to be done.
+    ///
+    /// `evolve` answers the row under a key after an event. What the functions hold is in no
+    /// fingerprint: `version` is to be raised with the meaning of either. An event that cannot be
+    /// taken stops the projection; see [`on_failure`](Self::on_failure).
+    pub fn rows<R>(
+        name: &str,
+        version: u32,
+        selection: EventFilter,
+        keying: RawKeying,
+        evolve: impl Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, BoxError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self
+    where
+        R: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let fingerprint = fingerprint(name, version, Some(1), &selection);
+        Self::folding(name, fingerprint, selection, Typed::new(keying, evolve))
+    }
+
+    fn folding<R: Row>(
+        name: &str,
+        fingerprint: String,
+        selection: EventFilter,
+        fold: Typed<R>,
+    ) -> Self {
         Self {
-            name: P::NAME.into(),
+            name: name.into(),
             fingerprint: fingerprint.into(),
             selection: Arc::new(selection),
-            slicing: match keying {
-                Keying::Stream => Slicing::ByStream,
-                Keying::Across(_) => Slicing::Whole,
-            },
-            problem,
-            kind: Kind::Fold(Arc::new(Typed::new(projection, keying))),
+            is_by_stream: fold.is_by_stream(),
+            policy: FailurePolicy::stop(),
+            problem: None,
+            kind: Kind::Fold(Arc::new(fold)),
         }
     }
 
@@ -91,7 +155,8 @@ impl Definition {
             name: name.into(),
             fingerprint: fingerprint(name, version, None, &selection).into(),
             selection: Arc::new(selection),
-            slicing: Slicing::Whole,
+            is_by_stream: false,
+            policy: FailurePolicy::stop(),
             problem: None,
             kind: Kind::Handler(Arc::new(|event| Ok(event.stream.to_string()))),
         }
@@ -102,7 +167,7 @@ impl Definition {
     #[must_use]
     pub fn keyed_by(
         mut self,
-        key: impl Fn(&RecordedEvent) -> Result<String, ApplyError> + Send + Sync + 'static,
+        key: impl Fn(&RecordedEvent) -> Result<String, BoxError> + Send + Sync + 'static,
     ) -> Self {
         if let Kind::Handler(of) = &mut self.kind {
             *of = Arc::new(key);
@@ -110,13 +175,18 @@ impl Definition {
         self
     }
 
-    /// Replaces how a rebuild may divide the work of a handler; that of a projection of rows follows
-    /// from its [`Keying`].
+    /// Lets a rebuild divide the work of a handler by streams; how that of rows is divided follows from
+    /// their keys.
     #[must_use]
-    pub fn sliced(mut self, slicing: Slicing) -> Self {
-        if self.has_handler() {
-            self.slicing = slicing;
-        }
+    pub fn sliced(mut self) -> Self {
+        self.is_by_stream |= self.has_handler();
+        self
+    }
+
+    /// Replaces what becomes of an event that cannot be taken.
+    #[must_use]
+    pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -153,9 +223,14 @@ impl Definition {
         &self.selection
     }
 
-    /// How a rebuild may divide the work.
-    pub fn slicing(&self) -> Slicing {
-        self.slicing
+    /// What becomes of an event that cannot be taken.
+    pub(super) fn policy(&self) -> FailurePolicy {
+        self.policy
+    }
+
+    /// True if a rebuild may divide the work by streams: nothing is concerned by the events of two.
+    pub(super) fn is_by_stream(&self) -> bool {
+        self.is_by_stream
     }
 }
 
@@ -171,7 +246,7 @@ impl Definition {
     /// # Errors
     ///
     /// When the keys of an event are none, and for a projection with a handler, which has no rows.
-    pub fn keys_of(&self, events: &[RecordedEvent]) -> Result<Vec<String>, ApplyError> {
+    pub fn keys_of(&self, events: &[RecordedEvent]) -> Result<Vec<String>, BoxError> {
         let fold = self.fold()?;
         let mut all = BTreeSet::new();
         for event in events {
@@ -192,7 +267,7 @@ impl Definition {
         &self,
         events: &[RecordedEvent],
         rows: &HashMap<String, Payload>,
-    ) -> Result<Vec<RowChange>, ApplyError> {
+    ) -> Result<Vec<RowChange>, BoxError> {
         let fold = self.fold()?;
         let mut by_key: BTreeMap<String, Vec<&RecordedEvent>> = BTreeMap::new();
         for event in events {
@@ -211,19 +286,13 @@ impl Definition {
         Ok(changes)
     }
 
-    fn fold(&self) -> Result<&dyn Fold, ApplyError> {
+    fn fold(&self) -> Result<&dyn Fold, BoxError> {
         match &self.kind {
             Kind::Fold(fold) => Ok(&**fold),
             Kind::Handler(_) => {
                 Err(format!("projection `{}` has a handler and no rows", self.name).into())
             }
         }
-    }
-}
-
-impl<P: Projection> From<P> for Definition {
-    fn from(projection: P) -> Self {
-        Self::of(projection)
     }
 }
 

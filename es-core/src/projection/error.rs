@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::{BoxError, StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::timestamp::Timestamp;
 
 use super::{Claim, Slot};
-
-/// What went wrong while one event was taken into a model.
-pub type ApplyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A row of a model that is none of the projection's, or that cannot be written again as it is:
 /// somebody, or another program, changed it.
@@ -21,7 +18,7 @@ pub(super) struct OddRow {
 }
 
 impl OddRow {
-    pub(super) fn new(key: &str, error: &ApplyError) -> Self {
+    pub(super) fn new(key: &str, error: &BoxError) -> Self {
         Self { key: key.to_owned(), reason: super::worker::chain(&**error) }
     }
 }

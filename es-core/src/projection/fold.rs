@@ -5,25 +5,29 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::envelope::RecordedEvent;
+use crate::error::BoxError;
 use crate::limits::Limits;
 use crate::payload::Payload;
 
 use super::error::OddRow;
 use super::worker::chain;
-use super::{ApplyError, Keying, Projection, RowChange};
+use super::{RawKeying, RowChange};
 
 /// What became of the events of one key.
 pub(super) struct Folded {
     /// The row after the events before the failed one, or after all.
     pub(super) row: Option<Payload>,
     /// Which of the events could not be taken, and why.
-    pub(super) failed: Option<(usize, ApplyError)>,
+    pub(super) failed: Option<(usize, BoxError)>,
 }
 
-/// A [`Projection`] over JSON rows.
+/// What becomes of JSON rows, whatever they are made of.
 pub(super) trait Fold: Send + Sync {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError>;
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError>;
 
     /// Takes the events into the row, as far as possible. Never panics.
     fn fold(&self, key: &str, row: Option<&Payload>, events: &[&RecordedEvent]) -> Folded;
@@ -43,11 +47,11 @@ pub(super) trait OpenRows: Send + Sync {
     fn has(&self, key: &str) -> bool;
 
     /// Adds a row as it is stored; `None` if there is none.
-    fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError>;
+    fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), BoxError>;
 
     /// Takes an event into a row that was added, judges the row, and answers how many bytes of the
     /// store it had, or 0 if it was changed before. Never panics.
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError>;
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, BoxError>;
 
     /// What became of the rows since they were added or this was asked last.
     fn changes(&mut self) -> Vec<RowChange>;
@@ -56,22 +60,42 @@ pub(super) trait OpenRows: Send + Sync {
     fn clear(&mut self);
 }
 
-/// A projection with its keying, which was asked for once.
-pub(super) struct Typed<P> {
-    projection: P,
-    keying: Keying<P>,
+/// A row of a model.
+pub(super) trait Row: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<R: Serialize + DeserializeOwned + Send + Sync + 'static> Row for R {}
+
+/// The row under a key after an event.
+type Evolve<R> =
+    dyn Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, BoxError> + Send + Sync;
+
+/// A fold over rows of one type.
+pub(super) struct Typed<R> {
+    keying: RawKeying,
+    evolve: Box<Evolve<R>>,
 }
 
-impl<P: Projection> Typed<P> {
-    pub(super) fn new(projection: P, keying: Keying<P>) -> Self {
-        Self { projection, keying }
+impl<R: Row> Typed<R> {
+    pub(super) fn new(
+        keying: RawKeying,
+        evolve: impl Fn(&str, Option<R>, &RecordedEvent) -> Result<Option<R>, BoxError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Self { keying, evolve: Box::new(evolve) }
+    }
+
+    /// True if nothing is concerned by the events of two streams.
+    pub(super) fn is_by_stream(&self) -> bool {
+        matches!(self.keying, RawKeying::Streams)
     }
 }
 
-/// The open rows of a projection.
-struct TypedRows<P: Projection> {
-    projection: Arc<Typed<P>>,
-    rows: HashMap<String, OpenRow<P::Row>>,
+/// The open rows of a model.
+struct TypedRows<R> {
+    fold: Arc<Typed<R>>,
+    rows: HashMap<String, OpenRow<R>>,
     bytes: usize,
 }
 
@@ -87,7 +111,7 @@ fn size(stored: Option<&Payload>) -> usize {
     stored.map_or(0, |row| row.as_str().len())
 }
 
-impl<P: Projection> OpenRows for TypedRows<P> {
+impl<R: Row> OpenRows for TypedRows<R> {
     fn len(&self) -> usize {
         self.rows.len()
     }
@@ -100,17 +124,17 @@ impl<P: Projection> OpenRows for TypedRows<P> {
         self.rows.contains_key(key)
     }
 
-    fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), ApplyError> {
-        let row = guarded(|| Typed::<P>::decoded(stored.as_ref()))?;
+    fn add(&mut self, key: String, stored: Option<Payload>) -> Result<(), BoxError> {
+        let row = guarded(|| Typed::<R>::decoded(stored.as_ref()))?;
         self.bytes += size(stored.as_ref());
         self.rows.insert(key, OpenRow { row, stored, new: None });
         Ok(())
     }
 
-    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, ApplyError> {
+    fn apply(&mut self, key: &str, event: &RecordedEvent) -> Result<usize, BoxError> {
         let open = self.rows.get_mut(key).ok_or("the row was not opened")?;
         let bytes = if open.new.is_some() { 0 } else { size(open.stored.as_ref()) };
-        let (new, row) = self.projection.applied(key, open.row.take(), event)?;
+        let (new, row) = self.fold.applied(key, open.row.take(), event)?;
         (open.row, open.new) = (row, Some(new));
         Ok(bytes)
     }
@@ -136,10 +160,10 @@ impl<P: Projection> OpenRows for TypedRows<P> {
 }
 
 /// A row as it is stored, and as it is read back.
-type Row<P> = (Option<Payload>, Option<<P as Projection>::Row>);
+type Applied<R> = (Option<Payload>, Option<R>);
 
-impl<P: Projection> Typed<P> {
-    fn decoded(row: Option<&Payload>) -> Result<Option<P::Row>, ApplyError> {
+impl<R: Row> Typed<R> {
+    fn decoded(row: Option<&Payload>) -> Result<Option<R>, BoxError> {
         Ok(row.map(Payload::decode).transpose()?)
     }
 
@@ -150,11 +174,11 @@ impl<P: Projection> Typed<P> {
     pub(super) fn applied(
         &self,
         key: &str,
-        row: Option<P::Row>,
+        row: Option<R>,
         event: &RecordedEvent,
-    ) -> Result<Row<P>, ApplyError> {
+    ) -> Result<Applied<R>, BoxError> {
         guarded(|| {
-            let Some(row) = self.projection.apply(key, row, event)? else {
+            let Some(row) = (self.evolve)(key, row, event)? else {
                 return Ok((None, None));
             };
             let (stored, row) = Payload::round_trip(&row, Limits::STATE_BYTES).map_err(|error| {
@@ -169,15 +193,15 @@ impl<P: Projection> Typed<P> {
     }
 }
 
-impl<P: Projection> Fold for Typed<P> {
+impl<R: Row> Fold for Typed<R> {
     fn open_rows(self: Arc<Self>) -> Box<dyn OpenRows> {
-        Box::new(TypedRows { projection: self, rows: HashMap::new(), bytes: 0 })
+        Box::new(TypedRows { fold: self, rows: HashMap::new(), bytes: 0 })
     }
 
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let mut keys = match self.keying {
-            Keying::Stream => return Ok(vec![event.stream.to_string()]),
-            Keying::Across(keys) => guarded(|| keys(&self.projection, event))?,
+    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError> {
+        let mut keys = match &self.keying {
+            RawKeying::Streams => return Ok(vec![event.stream.to_string()]),
+            RawKeying::Across(keys) => guarded(|| keys(event))?,
         };
         keys.sort_unstable();
         keys.dedup();
@@ -220,7 +244,7 @@ pub(super) fn is_unkeyed(key: &str) -> bool {
     key.starts_with(UNKEYED)
 }
 
-pub(super) fn check_key(key: &str) -> Result<(), ApplyError> {
+pub(super) fn check_key(key: &str) -> Result<(), BoxError> {
     if key.is_empty() || key.len() > MAX_KEY_BYTES || key.contains('\0') {
         let why =
             format!("key {key:?} is no key: keys have 1 to {MAX_KEY_BYTES} bytes without U+0000");
@@ -235,11 +259,11 @@ pub(super) fn check_key(key: &str) -> Result<(), ApplyError> {
 }
 
 /// Calls the user's code; a panic of it is a failure.
-pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, ApplyError>) -> Result<T, ApplyError> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, BoxError>) -> Result<T, BoxError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> ApplyError {
+fn panicked(panic: &(dyn Any + Send)) -> BoxError {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)

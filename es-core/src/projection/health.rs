@@ -120,16 +120,11 @@ pub trait LogBlockers: Send + Sync {
 }
 
 /// How a projection is, from any process: it asks the store only.
-///
-/// # Errors
-///
-/// When the store fails, or keeps no models ([`SinkError::Unusable`]).
-pub async fn health(
-    store: impl Into<Store>,
+pub(crate) async fn health_of(
+    store: &Store,
     clock: &dyn Clock,
     definition: &Definition,
 ) -> Result<Health, SinkError> {
-    let store = &store.into();
     let sink = models(store, definition.name())?;
     let status = sink.status(Some(definition.name())).await?.into_iter().next();
     let is_rebuilding = status.as_ref().is_some_and(|status| status.shadow.is_some());

@@ -9,7 +9,7 @@ use crate::retry::Retry;
 use crate::store::Store;
 
 use super::{
-    BatchLimit, Definition, FailurePolicy, Lease, ProjectionSink, SinkError, StopCause, models,
+    BatchLimit, Definition, Lease, Projection, ProjectionSink, SinkError, StopCause, models,
 };
 
 mod differences;
@@ -19,7 +19,7 @@ mod progress;
 mod slice;
 mod switch;
 
-pub use differences::{RowDifference, differences};
+pub use differences::RowDifference;
 use fill::Outage;
 pub use progress::{Progress, Watch};
 use slice::Slice;
@@ -28,17 +28,18 @@ use slice::Slice;
 ///
 /// ```
 /// # use es_core::Store;
-/// # use es_core::projection::{Projection, Rebuild, differences};
-/// # async fn example(
-/// #     store: Store, attempts: impl Projection,
+/// # use es_core::projection::{Projection, Rebuild};
+/// # async fn example<Attempts: Projection>(
+/// #     store: Store,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// # use futures_util::TryStreamExt;
-/// let mut rebuild = Rebuild::new(&store, attempts).slices(2);
+/// let mut rebuild = Rebuild::projection::<Attempts>(&store).slices(2);
 /// rebuild.fill().await?;
-/// let mut changes = differences(&store, "attempts");
+/// let mut changes = rebuild.differences();
 /// while let Some(change) = changes.try_next().await? {
 ///     println!("{}: {:?} becomes {:?}", change.key, change.old, change.new);
 /// }
+/// drop(changes);
 /// rebuild.switch().await?;
 /// # Ok(())
 /// # }
@@ -51,7 +52,6 @@ pub struct Rebuild {
     store: Store,
     definition: Definition,
     environment: Environment,
-    policy: FailurePolicy,
     limit: BatchLimit,
     slices: u32,
     holder: String,
@@ -104,14 +104,19 @@ impl From<StoreError> for RebuildError {
 }
 
 impl Rebuild {
-    /// A rebuild in one slice, which stops at an event that the projection cannot take.
-    pub fn new(store: impl Into<Store>, projection: impl Into<Definition>) -> Self {
+    /// A rebuild of a projection, in one slice. An event that cannot be taken is dealt with as
+    /// [`Projection::ON_FAILURE`] says.
+    pub fn projection<P: Projection>(store: impl Into<Store>) -> Self {
+        Self::definition(store, Definition::of::<P>())
+    }
+
+    /// A rebuild of what a tool or a suite has defined, in one slice.
+    pub fn definition(store: impl Into<Store>, definition: Definition) -> Self {
         let environment = Environment::default();
         Self {
             store: store.into(),
-            definition: projection.into(),
+            definition,
             holder: format!("rebuild-{}", environment.event_ids.next_id()),
-            policy: FailurePolicy::default(),
             limit: BatchLimit::default(),
             slices: 1,
             time_to_live: Duration::from_secs(30),
@@ -131,12 +136,6 @@ impl Rebuild {
     /// rebuild that is resumed keeps its slices.
     pub fn slices(mut self, slices: u32) -> Self {
         self.slices = slices.clamp(1, 1024);
-        self
-    }
-
-    /// Sets what becomes of an event that the projection cannot take.
-    pub fn policy(mut self, policy: FailurePolicy) -> Self {
-        self.policy = policy;
         self
     }
 

@@ -12,7 +12,7 @@ use crate::retry::Retry;
 use crate::store::Store;
 
 use super::worker::GRACE;
-use super::{BatchLimit, Definition, FailurePolicy, Lease, StopCause};
+use super::{BatchLimit, Definition, Lease, Projection, StopCause};
 
 mod crew;
 mod handle;
@@ -129,20 +129,15 @@ impl Runner {
         Self { store, environment, settings, crew, signals, wakes: 0, ahead: None }
     }
 
-    /// Adds a projection that stops at an event that it cannot take.
-    pub fn projection(self, projection: impl Into<Definition>) -> Self {
-        self.projection_with(projection, FailurePolicy::default())
+    /// Adds a projection. A runner that has two of one name does not run.
+    pub fn projection<P: Projection>(self) -> Self {
+        self.definition(Definition::of::<P>())
     }
 
-    /// Adds a projection. A runner that has two of one name does not run.
-    pub fn projection_with(
-        mut self,
-        projection: impl Into<Definition>,
-        policy: FailurePolicy,
-    ) -> Self {
-        let definition = projection.into();
+    /// Adds what a tool or a suite has defined.
+    pub fn definition(mut self, definition: Definition) -> Self {
         self.signals.add(&definition);
-        self.crew.add(definition, policy);
+        self.crew.add(definition);
         self
     }
 

@@ -5,15 +5,15 @@ use async_trait::async_trait;
 use crate::position::Position;
 
 use super::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionStatus, Renewal,
-    Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionStatus,
+    Renewal, Renewed, SinkError, Slot,
 };
 
 /// A place for the models of projections, with their checkpoints and what was parked.
 ///
 /// This is the face for people who write a backend. Who runs projections takes
 /// [`Runner`](super::Runner) and [`Rebuild`](super::Rebuild); who reads models takes
-/// [`read_row`](super::read_row) or the backend's own queries.
+/// [`ReadModel`](super::ReadModel) or the backend's own queries.
 ///
 /// A sink keeps, for each projection, at most one active model and at most one shadow. A model has
 /// rows by key, a checkpoint for each of its slices, parked events, a fingerprint, and a lease. A
@@ -115,8 +115,8 @@ use super::{
 ///
 /// **Inline**
 ///
-/// 16. A backend keeps projections within its appends, by a call of its own, for folds and for
-///     handlers. Who is answered by an append, or by the repeat of one, finds its effect in the model,
+/// 16. [`keep_inline`](Self::keep_inline) keeps a projection within the appends of the store, be it
+///     rows or a handler. Who is answered by an append, or by the repeat of one, finds its effect in the model,
 ///     once, and all of the log before it in its order. An event that cannot be taken refuses its
 ///     append, and no other, and nothing is written; also where it panics. The lease is the appends', until a switch to
 ///     other code's model. A model of another history than the log is refused with
@@ -191,6 +191,26 @@ pub trait ProjectionSink: Send + Sync + 'static {
     ///
     /// [`SinkError::RebuildRunning`], [`SinkError::NoModel`], or a failure of the store.
     async fn abandon(&self, projection: &str) -> Result<(), SinkError>;
+
+    /// Keeps the model of a projection within every append of this store from now on: who is answered
+    /// by an append finds its effect in the model.
+    ///
+    /// The model is first brought to the end of the log. An event that the projection, or its
+    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
+    /// projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
+    /// to other code's, that code must be given here.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Self::acquire), [`SinkError::Unusable`], [`SinkError::NoHandler`],
+    /// [`SinkError::Diverged`] if the model is of another history than the log, and when the
+    /// projection cannot take an event that is in the log.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future leaves the projection with what it has taken, kept by this store or not,
+    /// and held or not.
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError>;
 
     /// Keeps a projection within the appends of this store no longer, and gives back the lease that
     /// appends have. One that appends do not keep stays as it is.

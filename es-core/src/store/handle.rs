@@ -17,12 +17,12 @@ use crate::snapshot::SnapshotStore;
 /// # use std::sync::Arc;
 /// # use es_core::projection::{Projection, Runner};
 /// # use es_core::{Aggregate, EventStore, Repository, Store};
-/// # async fn example<Order: Aggregate>(
-/// #     sqlite: Arc<dyn EventStore>, totals: impl Projection,
+/// # async fn example<Order: Aggregate, Totals: Projection>(
+/// #     sqlite: Arc<dyn EventStore>,
 /// # ) -> Result<(), es_core::StoreError> {
 /// let store = Store::from(sqlite);
 /// let orders = Repository::<Order>::new(&store);
-/// let runner = Runner::new(&store).projection(totals);
+/// let runner = Runner::new(&store).projection::<Totals>();
 /// let end = store.end_of_log().await?; // the methods of `EventStore`, and of `EventStoreExt`
 /// # Ok(())
 /// # }

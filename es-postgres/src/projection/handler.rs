@@ -7,8 +7,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use es_core::projection::{ApplyError, Lease, SinkError, Slot};
-use es_core::{Payload, RecordedEvent, StoreError};
+use es_core::projection::{Lease, SinkError, Slot};
+use es_core::{BoxError, Payload, RecordedEvent, StoreError};
 use futures_util::FutureExt;
 use sqlx::{PgConnection, Row};
 
@@ -65,7 +65,7 @@ use crate::store::PostgresStore;
 /// ```
 /// use async_trait::async_trait;
 /// use es_core::RecordedEvent;
-/// use es_core::projection::ApplyError;
+/// use es_core::BoxError;
 /// use es_postgres::{ModelTransaction, PostgresHandler, PostgresStore, sqlx};
 ///
 /// struct Mail;
@@ -76,7 +76,7 @@ use crate::store::PostgresStore;
 ///         &self,
 ///         model: &mut ModelTransaction<'_>,
 ///         events: &[RecordedEvent],
-///     ) -> Result<(), ApplyError> {
+///     ) -> Result<(), BoxError> {
 ///         let generation = model.generation();
 ///         for event in events {
 ///             sqlx::query("INSERT INTO public.mail (generation, event_id) VALUES ($1, $2)")
@@ -109,7 +109,7 @@ pub trait PostgresHandler: Send + Sync + 'static {
         &self,
         model: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError>;
+    ) -> Result<(), BoxError>;
 }
 
 /// The handlers of a store, by projection.
@@ -240,10 +240,10 @@ pub(super) async fn call(
 #[derive(Debug, thiserror::Error)]
 #[error("the handler failed")]
 struct Failed {
-    source: ApplyError,
+    source: BoxError,
 }
 
-fn failure(projection: String, place: &str, error: ApplyError) -> SinkError {
+fn failure(projection: String, place: &str, error: BoxError) -> SinkError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
     while let Some(this) = cause {
         if let Some(sqlx) = this.downcast_ref::<sqlx::Error>() {

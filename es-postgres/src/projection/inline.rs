@@ -331,46 +331,11 @@ impl Projections {
 }
 
 impl PostgresStore {
-    /// Keeps the model of a projection within every append of this store from now on: who is answered by
-    /// an append finds its effect in the model.
-    ///
-    /// The model is first brought to the end of the log. An event that the projection, or its
-    /// handler, cannot take refuses its append, and nothing is written; appends that were to share a
-    /// transaction with it are written without it. No runner can take the projection meanwhile.
-    /// Several processes may keep the same projection. A switch by this process to a model that the
-    /// same code rebuilt goes on inline at once, one by another process with the next append; after
-    /// one to other code's, that code must be given here.
-    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
-    ///
-    /// What others write, raw or by processes that do not keep it, is in the model with the next
-    /// append of one that does, and refuses that one if it cannot be taken. An append waits for
-    /// transactions of others that have written events and not ended, because they may have lower
-    /// positions: up to [`lock_timeout`](crate::PostgresConfig::lock_timeout), then it is refused as
-    /// [`Busy`](es_core::StoreErrorKind::Busy) with their names, and nothing is written. An append
-    /// that is under way while this is called may be in the model with the next one only.
-    ///
-    /// # Cost
-    ///
-    /// All appends that keep a projection are written one after the other, in all processes: each
-    /// transaction holds the models until it is committed. It has five round trips, and for each
-    /// projection five more and the handler's own; appends that wait share a transaction.
-    /// [`append_in`](Self::append_in) holds the models until the application commits,
-    /// and needs the isolation level `READ COMMITTED`. Keep what must be read at once, and leave the
-    /// rest to a [`Runner`](es_core::projection::Runner).
-    ///
-    /// # Errors
-    ///
-    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
-    /// another history than the log, when the projection cannot take an event that is in the
-    /// log, and [`Busy`](es_core::StoreErrorKind::Busy) as above. The projection is not kept then.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future leaves the projection with what it has taken, held by the appends, and
-    /// kept or not.
-    pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
-        let definition = projection.into();
+    /// Keeps a projection within every append of this store from now on.
+    pub(super) async fn keep_within_appends(
+        &self,
+        definition: Definition,
+    ) -> Result<(), SinkError> {
         definition.check()?;
         let (name, projections) = (definition.name(), self.projections());
         if definition.has_handler() {

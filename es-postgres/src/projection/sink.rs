@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
-    Batch, Claim, Content, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Content, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
+    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Position, StoreError, StoreErrorKind};
 use sqlx::Row;
@@ -151,6 +151,29 @@ impl ProjectionSink for PostgresStore {
         self.projections().abandon(projection).await?;
         self.projections().remove_retired().await;
         Ok(())
+    }
+
+    /// Appends that were to share a transaction with one that is refused are written without it. Several
+    /// processes may keep the same projection. A switch by this process to a model that the same code
+    /// rebuilt goes on inline at once, one by another process with the next append.
+    ///
+    /// What others write, raw or by processes that do not keep it, is in the model with the next
+    /// append of one that does, and refuses that one if it cannot be taken. An append waits for
+    /// transactions of others that have written events and not ended, because they may have lower
+    /// positions: up to [`lock_timeout`](crate::PostgresConfig::lock_timeout), then it is refused as
+    /// [`Busy`](StoreErrorKind::Busy) with their names, and nothing is written; so is this call. An
+    /// append that is under way while this is called may be in the model with the next one only.
+    ///
+    /// # Cost
+    ///
+    /// All appends that keep a projection are written one after the other, in all processes: each
+    /// transaction holds the models until it is committed. It has five round trips, and for each
+    /// projection five more and the handler's own; appends that wait share a transaction.
+    /// [`append_in`](Self::append_in) holds the models until the application commits,
+    /// and needs the isolation level `READ COMMITTED`. Keep what must be read at once, and leave the
+    /// rest to a [`Runner`](es_core::projection::Runner).
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.keep_within_appends(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use es_core::EventFilter;
-use es_core::projection::{ApplyError, Blocker, HealthState, LogBlockers, Projection, Runner};
-use es_core::{EventStore, RecordedEvent};
+use es_core::projection::{Blocker, Definition, HealthState, LogBlockers, RawKeying, Runner};
+use es_core::{EventFilter, EventStore};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -98,33 +97,17 @@ async fn a_prepared_transaction_is_named_by_its_name() {
     assert_eq!(blocker(&store).await, None);
 }
 
-/// Counts events.
-struct Counted;
-
-impl Projection for Counted {
-    const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        Ok(Some(row.unwrap_or(0) + 1))
-    }
+/// Counts the events of each stream.
+fn counted() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    Definition::rows("counted", 1, all, keying, |_, row, _| Ok(Some(row.unwrap_or(0_u64) + 1)))
 }
 
 #[tokio::test]
 async fn the_health_of_a_runner_says_who_blocks_it() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    let runner = Runner::new(store.clone()).projection(Counted);
+    let runner = Runner::new(store.clone()).definition(counted());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let is = async |state| handle.health().await.unwrap()[0].state == state;

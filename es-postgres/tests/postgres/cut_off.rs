@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, ProjectionSink, RowChange,
+    Batch, Checkpoint, Claim, Content, Definition, ProjectionSink, RowChange,
 };
-use es_core::{EventFilter, EventStore, Payload, ReadLog, RecordedEvent};
+use es_core::{BoxError, EventFilter, EventStore, Payload, ReadLog, RecordedEvent};
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::{
@@ -28,7 +28,7 @@ impl PostgresHandler for CutsOff {
         &self,
         _: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         if events.iter().any(|event| event.stream.aggregate_id() == "last") {
             self.0.black_hole();
         }

@@ -1,13 +1,16 @@
 //! What the suite cannot know of models that appends keep: other writers, transactions of the
 //! application, lost connections.
 
-use std::collections::BTreeMap;
+use std::fmt::Debug;
 
-use es_core::projection::{ApplyError, Keying, Projection, ProjectionSink, Slot, all_rows, live};
-use es_core::{AppendError, EventFilter, EventStore, RecordedEvent, StoreError};
+use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
+use es_core::{
+    AppendError, BoxError, Envelope, Event, EventFilter, EventStore, RecordedEvent, StoreError,
+};
 use es_pgtest::TestDatabase;
 use es_postgres::{PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
 
 mod handlers;
 mod round_trips;
@@ -15,72 +18,50 @@ mod storm;
 mod transactions;
 mod writers;
 
-/// All events in the order in which they were taken: neither order nor repetition is lost in it.
-struct Order;
-
-impl Order {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        Ok(vec!["all".to_owned(), event.stream.to_string()])
-    }
+/// What is written here, by plain SQL or not.
+#[derive(Event)]
+enum AccountEvent {
+    AmountPaidIn,
+    ScriptExecutionCompleted,
 }
 
-impl Projection for Order {
-    const NAME: &'static str = "order";
-    const VERSION: u32 = 1;
-    type Row = Vec<String>;
+/// All events in the order in which they were taken: neither order nor repetition is lost in it.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Taken<const AGAIN: bool>(Vec<String>);
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
+type Order = Taken<false>;
+
+/// The same events for another model.
+type Again = Taken<true>;
+
+fn accounts() -> EventFilter {
+    EventFilter::all().stored_aggregate_type("account")
+}
+
+impl<const AGAIN: bool> Projection for Taken<AGAIN> {
+    const NAME: &'static str = if AGAIN { "again" } else { "order" };
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn selection() -> EventFilter {
+        accounts()
     }
 
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::by_metadata(|recorded| ["all".to_owned(), recorded.stream.to_string()])
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<Vec<String>>,
-        event: &RecordedEvent,
-    ) -> Result<Option<Vec<String>>, ApplyError> {
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
         if event.stream.aggregate_id() == "poison" {
             return Err("this is poison".into());
         }
-        let mut row = row.unwrap_or_default();
-        row.push(format!("{}@{}", event.stream, event.version.as_u64()));
-        Ok(Some(row))
-    }
-}
-
-/// The same events for another model.
-struct Again;
-
-impl Again {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        Order.keys(event)
-    }
-}
-
-impl Projection for Again {
-    const NAME: &'static str = "again";
-    const VERSION: u32 = 1;
-    type Row = Vec<String>;
-
-    fn selection(&self) -> EventFilter {
-        Order.selection()
-    }
-
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
-    }
-
-    fn apply(
-        &self,
-        key: &str,
-        row: Option<Vec<String>>,
-        event: &RecordedEvent,
-    ) -> Result<Option<Vec<String>>, ApplyError> {
-        Order.apply(key, row, event)
+        let taken = format!("{}@{}", event.stream, event.version.as_u64());
+        row.get_or_insert_default().0.push(taken);
+        Ok(())
     }
 }
 
@@ -92,21 +73,20 @@ async fn another(
     PostgresStore::open(change(PostgresConfig::new(database.options()))).await.unwrap()
 }
 
-async fn rows<P: Projection<Row = Vec<String>>>(
-    store: &PostgresStore,
-) -> BTreeMap<String, Vec<String>> {
-    let rows: Vec<_> = all_rows(store.clone(), P::NAME, Slot::Active).try_collect().await.unwrap();
-    rows.into_iter().map(|row| (row.key, row.value.decode().unwrap())).collect()
-}
-
 /// The order of all events in the model.
 async fn taken(store: &PostgresStore) -> Vec<String> {
-    rows::<Order>(store).await.remove("all").unwrap_or_default()
+    let row = ReadModel::<Order>::new(store.clone()).get("all").await.unwrap();
+    row.unwrap_or_default().0
 }
 
 /// The model is the fold of the log, up to its end.
-async fn assert_is_fold<P: Projection<Row = Vec<String>>>(store: &PostgresStore, projection: P) {
-    assert_eq!(rows::<P>(store).await, live(store.clone(), projection).await.unwrap());
+async fn assert_is_fold<P>(store: &PostgresStore)
+where
+    P: Projection<Key = String> + Debug + PartialEq,
+{
+    let model = ReadModel::<P>::new(store.clone());
+    let rows: Vec<_> = model.all().try_collect().await.unwrap();
+    assert_eq!(rows, model.live().await.unwrap());
     let status = store.status(Some(P::NAME)).await.unwrap().remove(0).active.unwrap();
     assert_eq!(status.checkpoint().position, store.end_of_log().await.unwrap());
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Lease, ListParked, Parked, ParkedState,
-    ProjectionSink, RowChange, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Lease, ListParked, Parked, ParkedState, ProjectionSink,
+    RowChange, SinkError, Slot,
 };
 use es_core::{
-    AppendRequest, EventStore, ExpectedVersion, Payload, Position, ReadLog, RecordedEvent,
-    StoreErrorKind,
+    AppendRequest, BoxError, EventStore, ExpectedVersion, Payload, Position, ReadLog,
+    RecordedEvent, StoreErrorKind,
 };
 use es_pgtest::{Direction, Proxy, Server, TestDatabase};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions};
@@ -62,7 +62,7 @@ impl PostgresHandler for Mail {
         &self,
         model: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         assert_eq!(model.projection(), "mail");
         let (generation, slot) = (model.generation(), Payload::of(&model.slot().as_str())?);
         for event in events {
@@ -264,7 +264,7 @@ impl PostgresHandler for Keeps {
         &self,
         model: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         for event in events {
             let place = Payload::of(&event.position.to_sequence())?;
             model.set_row("a", Some(&place)).await?;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::projection::{ApplyError, Definition, Runner};
+use es_core::projection::{Definition, Runner};
 use es_core::{
-    AppendError, EventFilter, EventStore, ReadLog, ReadStream, RecordedEvent, StoreErrorKind,
+    AppendError, BoxError, EventFilter, EventStore, ReadLog, ReadStream, RecordedEvent,
+    StoreErrorKind,
 };
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions};
@@ -73,7 +74,7 @@ impl PostgresHandler for Isolation {
         &self,
         model: &mut ModelTransaction<'_>,
         _events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         let note = "INSERT INTO public.noted VALUES ('isolation', \
                     pg_catalog.current_setting('transaction_isolation'))";
         sqlx::raw_sql(note).execute(model.connection()).await?;
@@ -96,7 +97,7 @@ async fn the_servers_settings_do_not_change_how_a_handler_is_isolated() {
         store.append(to("account/a")).await.unwrap();
         store.handle("notes", Isolation);
         let definition = Definition::handled("notes", 1, EventFilter::all());
-        let mut runner = Runner::new(store).projection(definition);
+        let mut runner = Runner::new(store).definition(definition);
         runner.catch_up().await.unwrap();
         runner.release().await;
         let noted = "SELECT string_agg(value, ' ') FROM noted";

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    ApplyError, Batch, Claim, Definition, Lease, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed,
+    SinkError, Slot,
 };
-use es_core::{Clock, EventStore, Payload, RecordedEvent, Timestamp};
+use es_core::{BoxError, Clock, EventStore, Payload, RecordedEvent, Timestamp};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
 use es_postgres::{ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
@@ -42,7 +42,7 @@ impl PostgresHandler for Effects {
         &self,
         model: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         let generation = model.generation();
         for event in events {
             let (stream, number) = self.0.effect(event)?;
@@ -122,10 +122,6 @@ impl ProjectionFixture for Projected {
 
     fn handler(&self) -> Arc<SuiteHandler> {
         self.handler.clone()
-    }
-
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        self.open_now().keep_inline(projection).await
     }
 
     async fn effects(&self) -> Vec<(String, u64)> {
@@ -217,6 +213,11 @@ impl SinkLayer for Clocked {
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.clock.set().await;
         self.sink.abandon(projection).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.clock.set().await;
+        self.sink.keep_inline(definition).await
     }
 
     async fn discard(

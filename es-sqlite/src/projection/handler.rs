@@ -6,8 +6,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use es_core::projection::{ApplyError, Lease, SinkError, Slot};
-use es_core::{Payload, RecordedEvent, StoreError, StoreErrorKind};
+use es_core::projection::{Lease, SinkError, Slot};
+use es_core::{BoxError, Payload, RecordedEvent, StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use super::{commit, read};
@@ -15,7 +15,7 @@ use crate::error::kind;
 use crate::store::SqliteStore;
 
 type Handler =
-    dyn Fn(&ModelTransaction<'_>, &[RecordedEvent]) -> Result<(), ApplyError> + Send + Sync;
+    dyn Fn(&ModelTransaction<'_>, &[RecordedEvent]) -> Result<(), BoxError> + Send + Sync;
 
 /// The handlers of a store, by projection.
 #[derive(Default)]
@@ -63,7 +63,7 @@ pub(super) fn call(
 #[derive(Debug, thiserror::Error)]
 #[error("the handler failed")]
 struct Failed {
-    source: ApplyError,
+    source: BoxError,
 }
 
 /// What is wrong with the file, if that is why a handler failed, and not an event.
@@ -100,7 +100,7 @@ impl SqliteStore {
     /// within the switch.
     ///
     /// ```
-    /// # use es_core::projection::ApplyError;
+    /// # use es_core::BoxError;
     /// # use es_sqlite::{SqliteStore, TransactionError};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -136,7 +136,7 @@ impl SqliteStore {
     pub fn handle(
         &self,
         projection: &str,
-        handler: impl Fn(&ModelTransaction<'_>, &[RecordedEvent]) -> Result<(), ApplyError>
+        handler: impl Fn(&ModelTransaction<'_>, &[RecordedEvent]) -> Result<(), BoxError>
         + Send
         + Sync
         + 'static,

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
 };
-use es_core::{PageLimit, ReadLog, StoreError, Timestamp};
+use es_core::{BoxError, PageLimit, ReadLog, StoreError, Timestamp};
 use rusqlite::Connection;
 
 use super::handler::{self, Handlers};
@@ -82,31 +82,11 @@ impl Inline {
 }
 
 impl SqliteStore {
-    /// Keeps the model of a projection within every append of this store from now on: who is answered
-    /// by an append finds its effect in the model.
-    ///
-    /// The model is first brought to the end of the log. An event that the projection, or its
-    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
-    /// projection meanwhile. What processes append that do not keep it is in the model with the next
-    /// append of one that does, and refuses that one if it cannot be taken. A switch to a model that
-    /// the same code rebuilt goes on inline; after one to other code's, that code must be given here.
-    /// [`release_inline`](es_core::projection::ProjectionSink::release_inline) ends it.
-    ///
-    /// With a handler, appends use the connection that the application's closures use, which checks
-    /// more: each costs a little more.
-    ///
-    /// # Errors
-    ///
-    /// As [`ProjectionSink::acquire`](es_core::projection::ProjectionSink::acquire),
-    /// [`NoHandler`](SinkError::NoHandler), [`Diverged`](SinkError::Diverged) if the model is of
-    /// another history than the log, and when the projection cannot take an event that is in
-    /// the log.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future leaves the projection with what it has taken, held by the appends.
-    pub async fn keep_inline(&self, projection: impl Into<Definition>) -> Result<(), SinkError> {
-        let definition = projection.into();
+    /// Keeps a projection within every append of this store from now on.
+    pub(super) async fn keep_within_appends(
+        &self,
+        definition: Definition,
+    ) -> Result<(), SinkError> {
         definition.check()?;
         if definition.has_handler() && self.handlers().of(definition.name()).is_none() {
             return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
@@ -172,7 +152,7 @@ fn rows(
     definition: &Definition,
     lease: &Lease,
     events: &[es_core::RecordedEvent],
-) -> Result<HashMap<String, es_core::Payload>, ApplyError> {
+) -> Result<HashMap<String, es_core::Payload>, BoxError> {
     let keys = definition.keys_of(events)?;
     let rows = read::load(connection, definition.name(), lease.slot, keys)?;
     Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Position, Timestamp};
 use rusqlite::Connection;
@@ -92,6 +92,17 @@ impl ProjectionSink for SqliteStore {
         self.change(move |connection, now| model::abandon(connection, &projection, now)).await?;
         self.remove_retired().await;
         Ok(())
+    }
+
+    /// What processes append that do not keep it is in the model with the next append of one that does,
+    /// and refuses that one if it cannot be taken.
+    ///
+    /// With a handler, appends use the connection that the application's closures use, which checks
+    /// more: each costs a little more.
+    ///
+    /// Dropping the future leaves the projection with what it has taken, held by the appends.
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.keep_within_appends(definition).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use es_core::projection::{ApplyError, Projection, Runner, SinkError, StopCause};
+use es_core::projection::{Definition, RawKeying, Runner, SinkError, StopCause};
 use es_core::{
     AppendError, AppendRequest, EventFilter, EventId, EventStore, ExpectedVersion, NewEvent,
     PageLimit, Payload, ReadStream, RecordedEvent, StoreError, StoreErrorKind,
@@ -40,31 +40,17 @@ pub(crate) const OPENED: u64 = 3;
 pub(crate) const WRITTEN: &str = "written";
 
 /// How many events there are of each stream, and the sum of their positions.
-pub(crate) struct Counted;
-
-impl Projection for Counted {
-    const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = (u64, u64);
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _: &str,
-        row: Option<(u64, u64)>,
-        event: &RecordedEvent,
-    ) -> Result<Option<(u64, u64)>, ApplyError> {
+fn counted() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    Definition::rows("counted", 1, all, keying, |_, row: Option<(u64, u64)>, event| {
         let (count, sum) = row.unwrap_or_default();
         Ok(Some((count + 1, sum + event.position.to_sequence())))
-    }
+    })
 }
 
 /// Who keeps the model; one after the other, under one name.
 pub(crate) fn runner(store: &SqliteStore) -> Runner {
-    Runner::new(store.clone()).holder("the one").projection(Counted)
+    Runner::new(store.clone()).holder("the one").definition(counted())
 }
 
 /// One append of a writer: one to three events of some size.

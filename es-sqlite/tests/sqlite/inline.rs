@@ -1,9 +1,9 @@
 //! Projections that are kept within the append.
 
-use es_core::projection::{ApplyError, Definition, Projection, read_row};
+use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
 use es_core::{
-    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    RecordedEvent, StoreError,
+    AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
+    ExpectedVersion, NewEvent, Payload, StoreError,
 };
 use es_sqlite::rusqlite::Error::QueryReturnedNoRows;
 use es_sqlite::{SqliteStore, TransactionError};
@@ -11,54 +11,63 @@ use serde::{Deserialize, Serialize};
 
 use crate::support::Folder;
 
-struct Counted;
+#[derive(Event)]
+enum AccountEvent {
+    Paid,
+    Ended,
+}
 
+/// How many events an account has.
 #[derive(Default, Serialize, Deserialize)]
-struct Count {
+struct Counted {
     events: u64,
 }
 
 impl Projection for Counted {
     const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = Count;
+    type Event = AccountEvent;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<Count>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<Count>, ApplyError> {
-        Ok(Some(Count { events: row.unwrap_or_default().events + 1 }))
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert_default().events += 1;
+        Ok(())
     }
+}
+
+fn counted() -> Definition {
+    Definition::of::<Counted>()
 }
 
 fn request(streams: &[&str], event_type: &str) -> AppendRequest {
     let ids = Environment::default().event_ids;
-    let event = || NewEvent::new(ids.next_id(), event_type, Payload::of(&1).unwrap());
+    let event = || NewEvent::new(ids.next_id(), event_type, Payload::of(&()).unwrap());
     let mut streams = streams.iter().map(|stream| stream.parse().unwrap());
     let first = AppendRequest::to(streams.next().unwrap(), ExpectedVersion::Any, vec![event()]);
     streams.fold(first, |request, stream| request.and(stream, ExpectedVersion::Any, vec![event()]))
 }
 
 async fn count(store: &SqliteStore, key: &str) -> Option<u64> {
-    read_row::<Counted>(store.clone(), key).await.unwrap().map(|row| row.events)
+    ReadModel::<Counted>::new(store.clone()).get(key).await.unwrap().map(|row| row.events)
 }
 
 #[tokio::test]
 async fn what_other_processes_append_is_taken_with_the_next_append() {
     let folder = Folder::new();
     let (store, other) = (folder.store().await, folder.store().await);
-    store.keep_inline(Counted).await.unwrap();
+    store.keep_inline(counted()).await.unwrap();
     other.append(request(&["account/1"], "paid")).await.unwrap();
     store.append(request(&["account/1"], "paid")).await.unwrap();
     assert_eq!(count(&store, "account/1").await, Some(2));
     // and both may keep it
-    other.keep_inline(Counted).await.unwrap();
+    other.keep_inline(counted()).await.unwrap();
     for _ in 0..3 {
         other.append(request(&["account/1"], "paid")).await.unwrap();
         store.append(request(&["account/1"], "paid")).await.unwrap();
@@ -70,7 +79,7 @@ async fn what_other_processes_append_is_taken_with_the_next_append() {
 async fn an_append_within_a_transaction_is_in_the_model_or_neither_is() {
     let folder = Folder::new();
     let store = folder.store().await;
-    store.keep_inline(Counted).await.unwrap();
+    store.keep_inline(counted()).await.unwrap();
     for (is_kept, expected) in [(false, None), (true, Some(1))] {
         let written = store.write(move |tx| {
             tx.append(request(&["account/1"], "paid"))?;
@@ -134,7 +143,7 @@ async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
         for change in ["INSERT", "UPDATE"] {
             let folder = Folder::new();
             let store = folder.store().await;
-            store.keep_inline(Counted).await.unwrap();
+            store.keep_inline(counted()).await.unwrap();
             let first = request(&["account/1"], "paid").with_key(key("first"));
             store.append(first).await.unwrap();
             folder

@@ -28,10 +28,7 @@ pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
 /// A store with three events and a handler for `mail`.
 async fn store_with(
     folder: &Folder,
-    handler: impl Fn(
-        &ModelTransaction<'_>,
-        &[RecordedEvent],
-    ) -> Result<(), es_core::projection::ApplyError>
+    handler: impl Fn(&ModelTransaction<'_>, &[RecordedEvent]) -> Result<(), es_core::BoxError>
     + Send
     + Sync
     + 'static,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, LayeredSnapshots, SinkLayer, SnapshotLayer, StoreLayer};
 use es_core::projection::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{
     AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
@@ -176,6 +176,10 @@ impl SinkLayer for Models {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.faults.with(Call::Abandon, self.inner.abandon(projection)).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        self.faults.with(Call::KeepInline, self.inner.keep_inline(definition)).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

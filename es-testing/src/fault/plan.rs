@@ -31,8 +31,8 @@ impl Call {
         use Call::*;
         match self {
             Append | SaveSnapshot | DeleteSnapshots | PruneSnapshots | Acquire | Renew
-            | Release | Report | Commit | Switch | Abandon | ReleaseInline | RequestRetry
-            | Discard => true,
+            | Release | Report | Commit | Switch | Abandon | KeepInline | ReleaseInline
+            | RequestRetry | Discard => true,
             FindAppend | ReadStream | ReadLog | EndOfLog | WaitPast | LatestSnapshot
             | ListSnapshots | LatestWithTail | Load | Rows | Parked | Status | WaitReached => false,
         }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{
-    ApplyError, BatchLimit, Claim, Definition, Projection, ProjectionSink, ProjectionStatus,
-    Rebuild, Runner, Slot, all_rows,
+    BatchLimit, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild, Runner,
+    Slot, Subscription,
 };
-use es_core::{EventFilter, EventStore, RecordedEvent, Store};
+use es_core::{EventStore, RecordedEvent, Store};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
@@ -41,26 +41,19 @@ impl TallyRow {
     }
 }
 
-impl Projection for Tally {
-    const NAME: &'static str = "tally";
-    const VERSION: u32 = 1;
-    type Row = TallyRow;
+impl Tally {
+    const NAME: &str = "tally";
 
-    fn selection(&self) -> EventFilter {
-        SuiteHandler::selection()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<TallyRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<TallyRow>, ApplyError> {
-        // tells the process that kills this one how far it is
-        let mut stdout = std::io::stdout().lock();
-        writeln!(stdout, "taken {}", event.position)?;
-        stdout.flush()?;
-        Ok(Some(row.unwrap_or_default().taken(event)))
+    fn model() -> Definition {
+        let selection = SuiteHandler::selection();
+        Definition::rows(Self::NAME, 1, selection, RawKeying::Streams, |_, row, event| {
+            // tells the process that kills this one how far it is
+            let mut stdout = std::io::stdout().lock();
+            writeln!(stdout, "taken {}", event.position)?;
+            stdout.flush()?;
+            let row: TallyRow = row.unwrap_or_default();
+            Ok(Some(row.taken(event)))
+        })
     }
 }
 
@@ -139,14 +132,14 @@ pub async fn project_until_killed(store: impl Into<Store>) {
         .holder(HOLDER)
         .lease(TIME_TO_LIVE)
         .batches(limit)
-        .projection(Tally)
-        .projection(handled());
+        .definition(Tally::model())
+        .definition(handled());
     let mut failures = 0;
     loop {
         let mut errors = Vec::new();
         errors.extend(runner.catch_up().await.err().map(|error| error.to_string()));
-        for projection in [Tally.into(), handled()] {
-            let rebuild = Rebuild::new(&store, projection);
+        for projection in [Tally::model(), handled()] {
+            let rebuild = Rebuild::definition(&store, projection);
             let rebuild = rebuild.holder(HOLDER).lease(TIME_TO_LIVE).slices(3).batches(limit);
             errors.extend(rebuild.run().await.err().map(|error| error.to_string()));
         }
@@ -160,13 +153,14 @@ pub async fn project_until_killed(store: impl Into<Store>) {
 async fn judge(store: &Store, effects: &impl AsyncFn() -> Vec<(String, u64)>) {
     let log = read_log(store.event_store()).await;
     let sink = store.capabilities().models.as_ref().expect("the store keeps models");
+    let tally = Subscription::definition(store, Tally::model());
     loop {
         // what was under way for the killed process is done or refused from now on
         let mut before = Vec::new();
-        for definition in [Tally.into(), handled()] {
+        for definition in [Tally::model(), handled()] {
             before.push(fenced(sink, &definition).await);
         }
-        let rows = all_rows(store, Tally::NAME, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = tally.rows(Slot::Active).try_collect::<Vec<_>>().await;
         let (rows, effects) = (rows.expect("the model is there"), effects().await);
         let mut after = Vec::new();
         for name in [Tally::NAME, HANDLED] {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::layer::{Layered, StoreLayer};
-use es_core::projection::{Slot, StopCause, TroubleKind, WaitError, wait_for};
+use es_core::projection::{
+    BatchLimit, FailurePolicy, ReadModel, Slot, StopCause, TroubleKind, WaitError,
+};
 use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
 use super::cut::{Side, cut};
@@ -12,21 +14,25 @@ use super::models::*;
 use super::parts::*;
 use super::{ProjectionFixture, SuiteHandler};
 use crate::fault::{Call, Faults};
-use es_core::projection::BatchLimit;
 
 pub(super) async fn every_event_has_its_effect_once(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let small = BatchLimit { rows: 2, ..BatchLimit::events(5) };
-    let mut runner =
-        runner(&store, &sink, "one").projection(Seen::new()).projection(Crossing).batches(small);
+    let mut runner = runner(&store, &sink, "one")
+        .definition(Seen::model())
+        .definition(Crossing::model())
+        .batches(small);
     caught_up(&mut runner).await;
     for round in 0..5 {
         accounts_paid(&store, &["1", "2", "3"], round * 7..=round * 7 + 6).await;
         append(&store, &typed_stream("audit", "1"), ANY, events(1..=3)).await;
         append(&store, &stream("2"), ANY, vec![typed_event(CLOSED, 0)]).await;
         caught_up(&mut runner).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
-        assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+        assert_eq!(
+            stored(&sink, "crossing", Slot::Active).await,
+            lives(&store, Crossing::model()).await
+        );
     }
     let seen = stored(&sink, "seen", Slot::Active).await;
     let all: Vec<_> = (0..35).collect();
@@ -43,21 +49,15 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
             accounts_paid(&store, &["1", "2"], at * 10..=at * 10 + 2).await;
             append(&store, &stream("p"), ANY, vec![typed_event(SuiteHandler::POISON, at)]).await;
             let cut_off = cut(&sink, at, side);
-            let mut first = runner(&store, &cut_off, "one")
-                .projection_with(
-                    Seen(poison.clone()),
-                    es_core::projection::FailurePolicy::park_key(),
-                )
-                .batches(BatchLimit::events(2));
+            let model = || Seen::failing(poison.clone()).on_failure(FailurePolicy::park_key());
+            let mut first =
+                runner(&store, &cut_off, "one").definition(model()).batches(BatchLimit::events(2));
             // whether it notices depends on how many calls it makes
             let _ = soon("a runner that is cut off comes back", first.catch_up()).await;
             drop(first);
-            let mut second = runner(&store, &sink, "one").projection_with(
-                Seen(poison.clone()),
-                es_core::projection::FailurePolicy::park_key(),
-            );
+            let mut second = runner(&store, &sink, "one").definition(model());
             caught_up(&mut second).await;
-            let mut expected = lives(&store, Seen::new()).await;
+            let mut expected = lives(&store, Seen::model()).await;
             let waiting = expected.remove("account/p").map_or(0, |row| row.numbers.len());
             let seen = stored(&sink, "seen", Slot::Active).await;
             assert_eq!(seen, expected, "cut {side:?} call {at}");
@@ -69,15 +69,15 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
     poison.heal();
     let retry = sink.request_retry("seen", Slot::Active, "account/p").await;
     assert!(retry.is_ok(), "something waits: {retry:?}");
-    let mut last = runner(&store, &sink, "one").projection(Seen(poison));
+    let mut last = runner(&store, &sink, "one").definition(Seen::failing(poison));
     caught_up(&mut last).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
 
 pub(super) async fn two_runners_double_nothing(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let mut first = runner(&store, &sink, "one").projection(Seen::new());
-    let mut second = runner(&store, &sink, "two").projection(Seen::new());
+    let mut first = runner(&store, &sink, "one").definition(Seen::model());
+    let mut second = runner(&store, &sink, "two").definition(Seen::model());
     accounts_paid(&store, &["1", "2"], 1..=3).await;
     caught_up(&mut first).await;
     match second.catch_up().await {
@@ -97,7 +97,7 @@ pub(super) async fn two_runners_double_nothing(fixture: &dyn ProjectionFixture) 
         let answer = asleep.catch_up().await;
         assert!(answer.is_err(), "who lost its lease cannot go on");
         caught_up(awake).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
     let (store, sink) = (faults.over(fixture.store()).event_store().clone(), fixture.sink());
     let reads_made = || faults.calls(Call::ReadLog) + faults.calls(Call::ReadStream);
     accounts_paid(&store, &["1", "2"], 1..=20).await;
-    let mut alone = runner(&store, &sink, "one").projection(Seen::new()).batches(few());
+    let mut alone = runner(&store, &sink, "one").definition(Seen::model()).batches(few());
     let reads = reads_made();
     caught_up(&mut alone).await;
     let by_one = reads_made() - reads;
@@ -114,8 +114,10 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
     alone.release().await;
 
     // the second begins at the start, catches up by itself, and joins the first
-    let mut both =
-        runner(&store, &sink, "one").projection(Seen::new()).projection(Crossing).batches(few());
+    let mut both = runner(&store, &sink, "one")
+        .definition(Seen::model())
+        .definition(Crossing::model())
+        .batches(few());
     caught_up(&mut both).await;
     accounts_paid(&store, &["1", "2"], 21..=40).await;
     let reads = reads_made();
@@ -125,27 +127,35 @@ pub(super) async fn projections_share_one_reading(fixture: &dyn ProjectionFixtur
         by_both <= by_one + 2,
         "two projections at one place need {by_both} reads, one alone {by_one}"
     );
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
-    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing::model()).await
+    );
 }
 
 pub(super) async fn who_is_behind_joins_without_overlap(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     // the page of the one that is behind ends within that of the other
     accounts_paid(&store, &["1", "2"], 1..=5).await;
-    let mut behind = runner(&store, &sink, "one").projection(Crossing);
+    let mut behind = runner(&store, &sink, "one").definition(Crossing::model());
     caught_up(&mut behind).await;
     behind.release().await;
     accounts_paid(&store, &["1", "2"], 6..=6).await;
-    let mut before = runner(&store, &sink, "one").projection(Seen::new());
+    let mut before = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut before).await;
     before.release().await;
     accounts_paid(&store, &["1", "2"], 7..=15).await;
-    let mut both =
-        runner(&store, &sink, "one").projection(Seen::new()).projection(Crossing).batches(few());
+    let mut both = runner(&store, &sink, "one")
+        .definition(Seen::model())
+        .definition(Crossing::model())
+        .batches(few());
     caught_up(&mut both).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
-    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing::model()).await
+    );
 }
 
 fn few() -> BatchLimit {
@@ -155,11 +165,12 @@ fn few() -> BatchLimit {
 pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=3).await;
-    let mut old = runner(&store, &sink, "one").projection(Seen::new());
+    let mut old = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut old).await;
     old.release().await;
     let before = stored(&sink, "seen", Slot::Active).await;
-    let mut new = runner(&store, &sink, "one").projection(Doubled).projection(Crossing);
+    let mut new =
+        runner(&store, &sink, "one").definition(Doubled::model()).definition(Crossing::model());
     accounts_paid(&store, &["1"], 4..=5).await;
     let error = new.catch_up().await.expect_err("the model was built by other code");
     assert_eq!(error.stopped.len(), 1, "the others go on");
@@ -169,7 +180,10 @@ pub(super) async fn a_changed_projection_is_noticed(fixture: &dyn ProjectionFixt
     let reason = cause.to_string();
     assert!(reason.contains("v1") && reason.contains("v2"), "it names both: {reason}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the model is not touched");
-    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing::model()).await
+    );
 }
 
 /// A store that was restored from elsewhere: events of this type of streams have other ids.
@@ -193,11 +207,11 @@ impl StoreLayer for Restored {
 pub(super) async fn a_restored_log_is_noticed(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=3).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Seen::model())).await;
     let before = stored(&sink, "seen", Slot::Active).await;
     let restored: Store = Arc::new(Layered(Restored(store.clone(), "account")));
     accounts_paid(&store, &["1"], 4..=4).await;
-    let mut runner = runner(&restored, &sink, "one").projection(Seen::new());
+    let mut runner = runner(&restored, &sink, "one").definition(Seen::model());
     let error = runner.catch_up().await.expect_err("the log is another one");
     let cause = &error.stopped[0].cause;
     assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
@@ -211,11 +225,11 @@ pub(super) async fn who_selected_nothing_notices_a_restored_log(fixture: &dyn Pr
         // it stands behind events that it did not select, and behind one of its own before these
         accounts_paid(&store, &["1"], 1..=before).await;
         append(&store, &typed_stream("audit", "1"), ANY, events(2..=9)).await;
-        let mut first = runner(&store, &sink, "one").projection(Seen::new());
+        let mut first = runner(&store, &sink, "one").definition(Seen::model());
         caught_up(&mut first).await;
         first.release().await;
         append(&store, &typed_stream("audit", "1"), ANY, events(10..=11)).await;
-        let mut second = runner(&restored, &sink, "one").projection(Seen::new());
+        let mut second = runner(&restored, &sink, "one").definition(Seen::model());
         let error = second.catch_up().await.expect_err("the log is another one");
         let cause = &error.stopped[0].cause;
         assert!(matches!(cause, StopCause::Diverged { .. }), "it says what is wrong: {cause}");
@@ -229,38 +243,34 @@ pub(super) async fn a_failing_store_is_waited_out(fixture: &dyn ProjectionFixtur
     for read in 1..4 {
         faults.fail(Call::ReadLog, read, StoreErrorKind::Unavailable);
     }
-    let runner = runner(&store, &sink, "one").projection(Seen::new()).batches(few());
+    let runner = runner(&store, &sink, "one").definition(Seen::model()).batches(few());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let end = end_of_log(&fixture.store()).await;
-    let reached =
-        wait_for(with_models(&store, &sink), &Seen::new().into(), end, Duration::from_secs(60))
-            .await;
+    let reached = waited(&store, &sink, &Seen::model(), end, Duration::from_secs(60)).await;
     assert!(reached.is_ok(), "a runner that runs goes on: {reached:?}");
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
     assert!(matches!(ended, Ok(Ok(()))), "stopping is no failure: {ended:?}");
     assert_eq!(
         stored(&sink, "seen", Slot::Active).await,
-        lives(&fixture.store(), Seen::new()).await
+        lives(&fixture.store(), Seen::model()).await
     );
 }
 
 pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let runner = runner(&store, &sink, "one").projection(Seen::new());
+    let runner = runner(&store, &sink, "one").definition(Seen::model());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
-    let definition = Seen::new().into();
+    let definition = Seen::model();
     for number in 1..=rounds(20, 500) {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         let place = appended.streams[0].events[0].position;
-        let wait =
-            wait_for(with_models(&store, &sink), &definition, place, Duration::from_secs(60));
+        let wait = waited(&store, &sink, &definition, place, Duration::from_secs(60));
         let reached = soon("the projection comes to what was appended", wait).await;
         assert!(reached.is_ok(), "waiting failed: {reached:?}");
-        let row =
-            es_core::projection::read_row::<Seen>(with_models(&store, &sink), "account/1").await;
+        let row = ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/1").await;
         let row = row.unwrap_or_else(|error| panic!("reading failed: {error}"));
         let last = row.and_then(|row| row.numbers.last().copied());
         assert_eq!(last, Some(number), "what was waited for is in the model");
@@ -269,9 +279,7 @@ pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
     let other = typed_stream("audit", "1");
     let appended = append(&store, &other, ANY, vec![event(1)]).await;
     let place = appended.streams[0].events[0].position;
-    let reached =
-        wait_for(with_models(&store, &sink), &Seen::new().into(), place, Duration::from_secs(60))
-            .await;
+    let reached = waited(&store, &sink, &Seen::model(), place, Duration::from_secs(60)).await;
     assert!(reached.is_ok(), "waiting failed: {reached:?}");
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
@@ -284,13 +292,11 @@ pub(super) async fn own_writes_are_read(fixture: &dyn ProjectionFixture) {
 pub(super) async fn a_wait_tells_how_far_it_is(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=2).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Seen::model())).await;
     let before = end_of_log(&store).await;
     accounts_paid(&store, &["1"], 3..=3).await;
     let end = end_of_log(&store).await;
-    match wait_for(with_models(&store, &sink), &Seen::new().into(), end, Duration::from_millis(5))
-        .await
-    {
+    match waited(&store, &sink, &Seen::model(), end, Duration::from_millis(5)).await {
         Err(WaitError::TimedOut { projection, wanted, at, holder, .. }) => {
             assert_eq!((projection.as_str(), wanted, at), ("seen", end, before));
             assert_eq!(holder.as_deref(), Some("one"));

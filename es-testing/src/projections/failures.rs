@@ -2,7 +2,6 @@
 
 use es_core::projection::{
     BatchLimit, Definition, FailurePolicy, HealthState, ListParked, Runner, Slot, TroubleKind,
-    health,
 };
 
 pub(super) use super::judged::a_row_is_judged_after_each_event;
@@ -27,7 +26,8 @@ async fn poisoned(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
 }
 
 fn parking(store: &Store, sink: &Sink, poison: &Poison) -> Runner {
-    runner(store, sink, "one").projection_with(Seen(poison.clone()), FailurePolicy::park_key())
+    runner(store, sink, "one")
+        .definition(Seen::failing(poison.clone()).on_failure(FailurePolicy::park_key()))
 }
 
 async fn stops(runner: &mut Runner) -> String {
@@ -46,8 +46,10 @@ pub(super) async fn a_poison_event_stops_without_loss(fixture: &dyn ProjectionFi
     let (store, sink) = poisoned(fixture).await;
     for limit in [BatchLimit::default(), SMALL, BatchLimit::events(1)] {
         let bad = Poison::refused(u32::MAX);
-        let mut first =
-            runner(&store, &sink, "one").projection(Seen(bad)).projection(Crossing).batches(limit);
+        let mut first = runner(&store, &sink, "one")
+            .definition(Seen::failing(bad))
+            .definition(Crossing::model())
+            .batches(limit);
         let reason = stops(&mut first).await;
         assert!(reason.contains("number 3 is poison"), "it says why: {reason}");
         let log = read_log(&store).await;
@@ -62,19 +64,19 @@ pub(super) async fn a_poison_event_stops_without_loss(fixture: &dyn ProjectionFi
         assert_eq!(seen["account/1"], numbers_of(&[1, 2]), "what stands before it is taken");
         assert_eq!(seen["account/2"], numbers_of(&[1, 2]), "and nothing that stands after it");
         let crossing = stored(&sink, "crossing", Slot::Active).await;
-        assert_eq!(crossing, lives(&store, Crossing).await, "other projections go on");
+        assert_eq!(crossing, lives(&store, Crossing::model()).await, "other projections go on");
         first.release().await;
     }
-    let mut fixed = runner(&store, &sink, "two").projection(Seen::new());
+    let mut fixed = runner(&store, &sink, "two").definition(Seen::model());
     caught_up(&mut fixed).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
 
 pub(super) async fn a_panic_is_a_failure(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=2).await;
     append(&store, &stream("1"), ANY, vec![typed_event(PANIC, 3)]).await;
-    let mut first = runner(&store, &sink, "one").projection(Seen::new());
+    let mut first = runner(&store, &sink, "one").definition(Seen::model());
     let reason = stops(&mut first).await;
     assert!(reason.contains("this is how a bug looks"), "it says why: {reason}");
     let seen = stored(&sink, "seen", Slot::Active).await;
@@ -84,16 +86,16 @@ pub(super) async fn a_panic_is_a_failure(fixture: &dyn ProjectionFixture) {
 pub(super) async fn a_failure_is_tried_again(fixture: &dyn ProjectionFixture) {
     let (store, sink) = poisoned(fixture).await;
     let policy = FailurePolicy::stop().after(no_delay(3));
-    let mut passing =
-        runner(&store, &sink, "one").projection_with(Seen(Poison::refused(3)), policy);
+    let mut passing = runner(&store, &sink, "one")
+        .definition(Seen::failing(Poison::refused(3)).on_failure(policy));
     caught_up(&mut passing).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 
     append(&store, &stream("3"), ANY, vec![poison(9)]).await;
     passing.release().await;
     let policy = FailurePolicy::park_key().after(no_delay(2));
-    let mut parking =
-        runner(&store, &sink, "one").projection_with(Seen(Poison::refused(u32::MAX)), policy);
+    let mut parking = runner(&store, &sink, "one")
+        .definition(Seen::failing(Poison::refused(u32::MAX)).on_failure(policy));
     caught_up(&mut parking).await;
     let entries = sink.parked("seen", Slot::Active, &ListParked::default()).await;
     let entries = entries.expect("the model is there");
@@ -122,8 +124,8 @@ pub(super) async fn a_parked_key_lets_others_go_on(fixture: &dyn ProjectionFixtu
         let wanted: Vec<_> = of_one.map(|event| event.event_id).collect();
         let waiting: Vec<_> = entries.iter().map(|entry| entry.event.event_id).collect();
         assert_eq!(waiting, wanted, "in the order of the log");
-        let (clock, definition) = (fixture.clock(), Definition::of(Seen(bad)));
-        let health = health(with_models(&store, &sink), &clock, &definition).await;
+        let (clock, definition) = (fixture.clock(), Seen::failing(bad));
+        let health = health(&store, &sink, &clock, &definition).await;
         let health = health.expect("store and sink answer");
         assert_eq!((health.state, health.waiting), (HealthState::Parked, count as u64));
         accounts_paid(&store, &["1", "2"], 6..=6).await;
@@ -156,19 +158,17 @@ pub(super) async fn parked_events_are_retried_in_order(fixture: &dyn ProjectionF
     append(&store, &stream("1"), ANY, events(13..=14)).await;
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, 0);
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
     append(&store, &stream("1"), ANY, events(15..=15)).await;
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
 
 pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), ANY, vec![older(1), oldest(2), older(3)]).await;
     append(&store, &stream("2"), ANY, vec![older(4)]).await;
-    let policy = FailurePolicy::park_key();
-    let mut before =
-        runner(&store, &sink, "one").projection_with(Payments::<Before>::new(), policy);
+    let mut before = runner(&store, &sink, "one").projection::<Payments<Before>>();
     caught_up(&mut before).await;
     let paid = stored(&sink, "payments", Slot::Active).await;
     assert_eq!(paid["account/1"], numbers_of(&[1]), "the key stands before the event");
@@ -176,7 +176,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     assert_eq!(number_of_waiting(&sink, "payments").await, 2);
     before.release().await;
 
-    let mut after = runner(&store, &sink, "two").projection_with(Payments::<After>::new(), policy);
+    let mut after = runner(&store, &sink, "two").projection::<Payments<After>>();
     caught_up(&mut after).await;
     assert_eq!(number_of_waiting(&sink, "payments").await, 2, "nobody asked");
     let retry = sink.request_retry("payments", Slot::Active, "account/1").await;
@@ -186,7 +186,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     assert_eq!(number_of_waiting(&sink, "payments").await, 0);
     let paid = stored(&sink, "payments", Slot::Active).await;
     assert_eq!(paid["account/1"], numbers_of(&[1, 2, 3, 5]), "what was parked is a reference");
-    assert_eq!(paid, lives(&store, Payments::<After>::new()).await);
+    assert_eq!(paid, lives(&store, Definition::of::<Payments<After>>()).await);
 }
 
 pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixture) {
@@ -206,7 +206,8 @@ pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixtur
     runner.release().await;
 
     // also in a model that is made anew, from the same or from other code
-    let rebuild = es_core::projection::Rebuild::new(with_models(&store, &sink), Seen(bad));
+    let rebuild =
+        es_core::projection::Rebuild::definition(with_models(&store, &sink), Seen::failing(bad));
     let rebuilt = rebuild.slices(2).run().await;
     assert!(rebuilt.is_ok(), "what was discarded stops nothing: {rebuilt:?}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, seen);
@@ -221,7 +222,7 @@ pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn Projec
     append(&store, &stream("1"), ANY, vec![poison(7)]).await;
     append(&store, &stream("2"), ANY, events(8..=15)).await;
     append(&store, &stream("1"), ANY, events(16..=18)).await;
-    let mut stopping = runner(&store, &sink, "one").projection(definition());
+    let mut stopping = runner(&store, &sink, "one").definition(definition());
     let reason = stops(&mut stopping).await;
     assert!(reason.contains("given poison"), "it says why: {reason}");
     let numbers = |effects: Vec<(String, u64)>| -> Vec<u64> {
@@ -231,7 +232,7 @@ pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn Projec
     assert_eq!(numbers(fixture.effects().await), before, "what stands before it is taken once");
 
     let policy = FailurePolicy::park_key();
-    let mut parking = runner(&store, &sink, "one").projection_with(definition(), policy);
+    let mut parking = runner(&store, &sink, "one").definition(definition().on_failure(policy));
     caught_up(&mut parking).await;
     let others: Vec<_> = (1..=6).chain(8..=15).collect();
     assert_eq!(numbers(fixture.effects().await), others, "other streams go on, each event once");
@@ -249,17 +250,18 @@ pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn Projec
 pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let (clock, bad) = (fixture.clock(), Poison::refused(u32::MAX));
-    let definition = Definition::of(Seen(bad.clone()));
+    let definition = Seen::failing(bad.clone());
     let ask = || async {
-        let asked = health(with_models(&store, &sink), &clock, &definition).await;
+        let asked = health(&store, &sink, &clock, &definition).await;
         asked.unwrap_or_else(|error| panic!("asking failed: {error}"))
     };
     accounts_paid(&store, &["1"], 1..=2).await;
     let asked = ask().await;
     assert_eq!((asked.state, asked.lag.events), (HealthState::NotRunning, 2));
     let environment = es_core::Environment::default().with_clock(clock.clone());
-    let mut runner =
-        runner(&store, &sink, "one").environment(environment).projection(Seen(bad.clone()));
+    let mut runner = runner(&store, &sink, "one")
+        .environment(environment)
+        .definition(Seen::failing(bad.clone()));
     caught_up(&mut runner).await;
     let asked = ask().await;
     assert_eq!((asked.state, asked.lag.events), (HealthState::Idle, 0));
@@ -283,7 +285,8 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     assert!(reason.contains(message), "{reason} / {message}");
     assert_eq!(asked.lag.events, 1);
     bad.heal();
-    let mut runner = super::models::runner(&store, &sink, "two").projection(Seen(bad.clone()));
+    let mut runner =
+        super::models::runner(&store, &sink, "two").definition(Seen::failing(bad.clone()));
     caught_up(&mut runner).await;
     assert_eq!(ask().await.state, HealthState::Idle);
     runner.release().await;

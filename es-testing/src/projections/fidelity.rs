@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use es_core::projection::{
-    ApplyError, Definition, FailurePolicy, Keying, ListParked, Projection, Rebuild, Slot,
-};
+use es_core::projection::{Definition, FailurePolicy, ListParked, RawKeying, Rebuild, Slot};
 use es_core::{
     AppendRequest, EventFilter, EventId, EventStore, Limits, NewEvent, Payload, RecordedEvent,
     StreamId, check_json,
@@ -32,56 +30,35 @@ struct Kept {
 struct Documents;
 
 impl Documents {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        Ok(vec![event.payload.decode::<Kept>()?.key])
-    }
-}
+    const NAME: &str = "documents";
 
-impl Projection for Documents {
-    const NAME: &'static str = "documents";
-    const VERSION: u32 = 1;
-    type Row = Payload;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_name(KEPT)
-    }
-
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<Payload>,
-        event: &RecordedEvent,
-    ) -> Result<Option<Payload>, ApplyError> {
-        let kept: Kept = event.payload.decode()?;
-        Ok(Some(around(row.as_ref(), &kept.value)))
+    fn model() -> Definition {
+        let keying = RawKeying::Across(Arc::new(|event: &RecordedEvent| {
+            Ok(vec![event.payload.decode::<Kept>()?.key])
+        }));
+        let kept = EventFilter::all().stored_name(KEPT);
+        let model =
+            Definition::rows(Self::NAME, 1, kept, keying, |_, row: Option<Payload>, event| {
+                let kept: Kept = event.payload.decode()?;
+                Ok(Some(around(row.as_ref(), &kept.value)))
+            });
+        model.on_failure(FailurePolicy::park_key())
     }
 }
 
 /// Each stream's event.
 struct Streams;
 
-impl Projection for Streams {
-    const NAME: &'static str = "streams";
-    const VERSION: u32 = 1;
-    type Row = EventId;
+impl Streams {
+    const NAME: &str = "streams";
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_name(KEPT)
-    }
-
-    fn apply(
-        &self,
-        key: &str,
-        row: Option<EventId>,
-        event: &RecordedEvent,
-    ) -> Result<Option<EventId>, ApplyError> {
-        assert_eq!(key, event.stream.to_string(), "a row of each stream");
-        assert_eq!(row, None, "one event of each stream");
-        Ok(Some(event.event_id))
+    fn model() -> Definition {
+        let kept = EventFilter::all().stored_name(KEPT);
+        Definition::rows(Self::NAME, 1, kept, RawKeying::Streams, |key, row, event| {
+            assert_eq!(key, event.stream.to_string(), "a row of each stream");
+            assert_eq!(row, None::<EventId>, "one event of each stream");
+            Ok(Some(event.event_id))
+        })
     }
 }
 
@@ -178,9 +155,8 @@ fn generated(rng: &mut fastrand::Rng, batch: u64) -> Option<(NewEvent, Kept)> {
 
 /// Brings both models to the end of the log.
 async fn live(store: &Arc<dyn EventStore>, sink: &Sink) {
-    let mut runner = runner(store, sink, "one")
-        .projection_with(Documents, FailurePolicy::park_key())
-        .projection(Streams);
+    let mut runner =
+        runner(store, sink, "one").definition(Documents::model()).definition(Streams::model());
     caught_up(&mut runner).await;
     runner.release().await;
 }
@@ -207,10 +183,9 @@ pub(super) async fn generated_rows_come_back_live_and_rebuilt(fixture: &dyn Proj
     }
     live(&store, &fixture.sink()).await;
     expected.check(&fixture.sink(), &when("live")).await;
-    for model in [Definition::from(Documents), Definition::from(Streams)] {
-        let rebuild = Rebuild::new(with_models(&store, &fixture.sink()), model);
-        let rebuild = rebuild.policy(FailurePolicy::park_key()).slices(3);
-        if let Err(error) = soon("a rebuild ends", rebuild.run()).await {
+    for model in [Documents::model(), Streams::model()] {
+        let rebuild = Rebuild::definition(with_models(&store, &fixture.sink()), model);
+        if let Err(error) = soon("a rebuild ends", rebuild.slices(3).run()).await {
             panic!("{}: {error}", when("rebuilt"));
         }
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    ApplyError, Batch, Definition, FailurePolicy, Keying, Lease, Projection, Rebuild, Renewal,
-    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError, wait_for,
+    Batch, Definition, FailurePolicy, Keying, Lease, Projection, RawKeying, Rebuild, Renewal,
+    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError,
 };
-use es_core::{EventFilter, RecordedEvent, StoreErrorKind};
+use es_core::{BoxError, Envelope, EventFilter, RecordedEvent, StoreErrorKind};
+use serde::{Deserialize, Serialize};
 
 use super::models::*;
 use super::parts::*;
@@ -18,37 +19,13 @@ use super::{HANDLED, ProjectionFixture, SuiteHandler};
 use crate::fault::{Call, Faults};
 
 /// One row of all accounts; poison has no key until it is healed.
-#[derive(Debug, Clone)]
-struct Keyed(Poison);
-
-impl Keyed {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        self.0.check(event)?;
+fn keyed(poison: Poison) -> Definition {
+    let keying = RawKeying::Across(Arc::new(move |event: &RecordedEvent| {
+        poison.check(event)?;
         Ok(vec!["all".to_owned()])
-    }
-}
-
-impl Projection for Keyed {
-    const NAME: &'static str = "keyed";
-    const VERSION: u32 = 1;
-    type Row = SeenRow;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
-    }
-
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<SeenRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        seen(row, event)
-    }
+    }));
+    let selection = SuiteHandler::selection();
+    Definition::rows("keyed", 1, selection, keying, |_, row, event| Ok(taken(row, event)))
 }
 
 pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn ProjectionFixture) {
@@ -57,13 +34,14 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
-    let mut stopping = runner(&store, &sink, "one").projection(Keyed(bad.clone()));
+    let mut stopping = runner(&store, &sink, "one").definition(keyed(bad.clone()));
     let error = soon("it stops", stopping.catch_up()).await.expect_err("an event has no keys");
     assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Poison, "{error}");
     assert_eq!(stored(&sink, "keyed", Slot::Active).await["all"], numbers_of(&[1, 1, 2, 2]));
 
     let policy = FailurePolicy::park_key();
-    let mut parking = runner(&store, &sink, "one").projection_with(Keyed(bad.clone()), policy);
+    let mut parking =
+        runner(&store, &sink, "one").definition(keyed(bad.clone()).on_failure(policy));
     caught_up(&mut parking).await;
     let all = async || stored(&sink, "keyed", Slot::Active).await["all"].clone();
     assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "the other stream goes on");
@@ -86,24 +64,28 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
 }
 
 /// A projection that panics when it is asked what it wants.
+#[derive(Serialize, Deserialize)]
 struct Unsure;
 
 impl Projection for Unsure {
     const NAME: &'static str = "unsure";
-    const VERSION: u32 = 1;
-    type Row = SeenRow;
+    type Event = AccountEvent;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
+    fn selection() -> EventFilter {
         panic!("this is how a bug looks")
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<SeenRow>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        Ok(row)
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
+    }
+
+    fn evolve(
+        _: &String,
+        _: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        Ok(())
     }
 }
 
@@ -113,15 +95,14 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     let handled = Definition::handled(HANDLED, 1, SuiteHandler::selection())
         .keyed_by(|_| panic!("this is how a bug looks"));
     let runner = runner(&store, &sink, "one");
-    let runner = runner.projection(handled).projection(Unsure).projection(Seen::new());
+    let runner = runner.definition(handled).projection::<Unsure>().definition(Seen::model());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
-    let definition = Seen::new().into();
+    let definition = Seen::model();
     for number in 4..=6 {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
         let place = appended.streams[0].events[0].position;
-        let wait =
-            wait_for(with_models(&store, &sink), &definition, place, Duration::from_secs(60));
+        let wait = waited(&store, &sink, &definition, place, Duration::from_secs(60));
         let reached = soon("the healthy projection goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     }
@@ -132,9 +113,9 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
     assert!(trouble.message.contains("how a bug looks"), "{trouble:?}");
     assert!(status(&sink, "unsure").await.is_none(), "what cannot be run makes no model");
-    let rebuilt = Rebuild::new(with_models(&store, &sink), Unsure).run().await;
+    let rebuilt = Rebuild::projection::<Unsure>(with_models(&store, &sink)).run().await;
     assert!(rebuilt.is_err_and(|error| error.to_string().contains("how a bug looks")));
-    let kept = fixture.keep_inline(Unsure.into()).await;
+    let kept = fixture.sink().keep_inline(Definition::of::<Unsure>()).await;
     assert!(matches!(kept, Err(SinkError::Unusable { .. })), "{kept:?}");
 }
 
@@ -142,13 +123,13 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 1)]).await;
     let bad = Poison::refused(u32::MAX);
-    let mut stopping = runner(&store, &sink, "one").projection(Seen(bad));
+    let mut stopping = runner(&store, &sink, "one").definition(Seen::failing(bad));
     let stopped = soon("it stops", stopping.catch_up()).await;
     assert!(stopped.is_err(), "an event cannot be taken");
     let end = end_of_log(&store).await;
-    let definition = Seen::new().into();
+    let definition = Seen::model();
     // far longer than any scenario may take
-    let wait = wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
+    let wait = waited(&store, &sink, &definition, end, Duration::from_secs(86_400));
     match soon("a wait for what stopped ends", wait).await {
         Err(WaitError::Stopped { projection, trouble, .. }) => {
             assert_eq!((projection.as_str(), trouble.kind()), ("seen", TroubleKind::Poison));
@@ -157,14 +138,13 @@ pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFix
     }
     // what is other code's never comes there either, nor does what cannot be run at all, though
     // nothing is wrong with the model
-    let mut healthy = runner(&store, &sink, "one").projection(Seen::new());
+    let mut healthy = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut healthy).await;
     healthy.release().await;
     accounts_paid(&store, &["1"], 2..=2).await;
     let end = end_of_log(&store).await;
-    for definition in [Definition::of(Doubled), Definition::of(Unsure)] {
-        let wait =
-            wait_for(with_models(&store, &sink), &definition, end, Duration::from_secs(86_400));
+    for definition in [Doubled::model(), Definition::of::<Unsure>()] {
+        let wait = waited(&store, &sink, &definition, end, Duration::from_secs(86_400));
         match soon("a wait for what cannot be run ends", wait).await {
             Err(WaitError::Sink(SinkError::Changed { .. } | SinkError::Unusable { .. })) => {}
             other => panic!("nobody runs it, but: {other:?}"),
@@ -176,7 +156,8 @@ pub(super) async fn trouble_of_the_store_passes(fixture: &dyn ProjectionFixture)
     let (store, sink) = (fixture.store(), fixture.sink());
     let faults = Faults::new();
     accounts_paid(&store, &["1"], 1..=2).await;
-    let mut runner = runner(&store, &behind(&faults, &store, &sink), "one").projection(Seen::new());
+    let faulty = behind(&faults, &store, &sink);
+    let mut runner = runner(&store, &faulty, "one").definition(Seen::model());
     caught_up(&mut runner).await;
     let away = |is_away: bool| {
         for call in [Call::Renew, Call::Commit] {
@@ -202,16 +183,16 @@ pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionF
     let accounts: Vec<_> = accounts.iter().map(String::as_str).collect();
     accounts_paid(&store, &accounts, 1..=3).await;
     // a shadow that is there in slices, begun by code that could be divided
-    let definition = Definition::of(Keyed(Poison::refused(0)));
+    let definition = keyed(Poison::refused(0));
     let mut claim = claim_of("keyed", "before");
     (claim.slot, claim.slices) = (Slot::Shadow, 4);
     claim.fingerprint = definition.fingerprint().to_owned();
     let lease = acquired(&sink, &claim).await;
     assert!(sink.release(&lease).await.is_ok());
-    let rebuild = Rebuild::new(with_models(&store, &sink), definition).slices(4);
+    let rebuild = Rebuild::definition(with_models(&store, &sink), definition).slices(4);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
     assert!(rebuilt.is_ok(), "{rebuilt:?}");
-    let live = lives(&store, Keyed(Poison::refused(0))).await;
+    let live = lives(&store, keyed(Poison::refused(0))).await;
     assert_eq!(stored(&sink, "keyed", Slot::Active).await, live);
 }
 
@@ -222,7 +203,7 @@ pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn Projection
     faults.fail_each(Call::Commit, Some(StoreErrorKind::Unavailable));
     (2..=5).for_each(|nth| faults.fail(Call::ReadLog, nth, StoreErrorKind::Unavailable));
     let faulty = faults.over(with_models(&store, &sink));
-    let rebuild = Rebuild::new(faulty, Seen::new()).slices(2);
+    let rebuild = Rebuild::definition(faulty, Seen::model()).slices(2);
     let rebuild = rebuild.batches(es_core::projection::BatchLimit::events(2)).backoff(no_delay(0));
     let running = tokio::spawn(rebuild.lease(Duration::from_secs(86_400)).run());
     // a few attempts later it is back
@@ -233,18 +214,19 @@ pub(super) async fn a_rebuild_waits_out_a_failing_store(fixture: &dyn Projection
     faults.fail_each(Call::Commit, None);
     let rebuilt = soon("a rebuild ends", running).await;
     assert!(matches!(rebuilt, Ok(Ok(()))), "failures that pass end nothing: {rebuilt:?}");
-    let live = lives(&store, Seen::new()).await;
+    let live = lives(&store, Seen::model()).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
 }
 
 pub(super) async fn one_name_is_one_projection(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let mut twice = runner(&store, &sink, "one").projection(Seen::new()).projection(Seen::new());
+    let mut twice =
+        runner(&store, &sink, "one").definition(Seen::model()).definition(Seen::model());
     let error = twice.catch_up().await.expect_err("a name is there twice");
     assert!(matches!(error.stopped[0].cause, StopCause::NamedTwice), "{error}");
     assert_eq!(error.stopped[0].projection, "seen");
     assert!(status(&sink, "seen").await.is_none(), "nothing was run");
-    caught_up(&mut runner(&store, &sink, "one").projection(Seen::new())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Seen::model())).await;
     assert!(status(&sink, "seen").await.is_some());
 }
 
@@ -299,24 +281,24 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
     };
     let locked: Sink = Arc::new(LayeredSink(locked));
     accounts_paid(&store, &["1"], 1..=2).await;
-    let both = runner(&store, &locked, "one").projection(Seen::new()).projection(Crossing);
+    let both =
+        runner(&store, &locked, "one").definition(Seen::model()).definition(Crossing::model());
     // leases so short that they are renewed while the other model is locked
     let both = both.lease(Duration::from_millis(300));
     let handle = both.handle();
     let running = tokio::spawn(both.run());
     let reaches = async |projection: Definition, position| {
-        let wait =
-            wait_for(with_models(&store, &sink), &projection, position, Duration::from_secs(60));
+        let wait = waited(&store, &sink, &projection, position, Duration::from_secs(60));
         let reached = soon("a projection whose model is free goes on", wait).await;
         assert!(reached.is_ok(), "{reached:?}");
     };
     let end = end_of_log(&store).await;
-    reaches(Seen::new().into(), end).await;
-    reaches(Crossing.into(), end).await;
+    reaches(Seen::model(), end).await;
+    reaches(Crossing::model(), end).await;
     lock.send_replace(false);
     for number in 3..=6 {
         let appended = append(&store, &stream("1"), ANY, vec![event(number)]).await;
-        reaches(Crossing.into(), appended.streams[0].events[0].position).await;
+        reaches(Crossing::model(), appended.streams[0].events[0].position).await;
     }
     let before = renewals.load(Ordering::SeqCst);
     let renewed = async {
@@ -330,10 +312,13 @@ pub(super) async fn a_model_that_somebody_locked_holds_up_no_other(
     assert_eq!(seen.checkpoint().position, end, "it is locked");
     lock.send_replace(true);
     let end = end_of_log(&store).await;
-    reaches(Seen::new().into(), end).await;
+    reaches(Seen::model(), end).await;
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
     assert!(matches!(ended, Ok(Ok(()))), "a lock is no failure: {ended:?}");
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
-    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing::model()).await
+    );
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, EventReference, HealthState, Lease, Rebuild,
-    RowChange, SinkError, Slot, TroubleKind, health,
+    RowChange, SinkError, Slot, TroubleKind,
 };
 use es_core::{AppendError, AppendRequest, Payload, Position};
 
-use super::models::{Crossing, PANIC, Poison, Seen, SeenRow, lives, numbers_of, runner, stored};
+use super::models::{
+    Crossing, PANIC, Poison, Seen, SeenRow, health, lives, numbers_of, runner, stored,
+};
 use super::parts::*;
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
@@ -17,8 +19,9 @@ fn to(account: &str, kind: &str, number: u64) -> AppendRequest {
     AppendRequest::to(stream(account), ANY, vec![typed_event(kind, number)])
 }
 
-async fn kept(fixture: &dyn ProjectionFixture, projection: impl Into<Definition>) {
-    let keeping = fixture.keep_inline(projection.into());
+async fn kept(fixture: &dyn ProjectionFixture, projection: Definition) {
+    let sink = fixture.sink();
+    let keeping = sink.keep_inline(projection);
     if let Err(error) = soon("a projection is kept inline", keeping).await {
         panic!("nothing keeps the projection from being kept inline, but: {error}");
     }
@@ -48,7 +51,7 @@ async fn refused(store: &Store, request: AppendRequest) {
 
 pub(super) async fn an_append_is_in_the_model_when_it_is_answered(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     accepted(&store, to("1", "paid", 1)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]));
     let elsewhere = typed_stream("audit", "1");
@@ -66,7 +69,7 @@ pub(super) async fn an_append_is_in_the_model_when_it_is_answered(fixture: &dyn 
     let reached = soon("a wait for one's own append ends", sink.wait_reached("seen", last)).await;
     assert!(reached.is_ok(), "{reached:?}");
     let clock = fixture.clock();
-    let health = health(with_models(&store, &sink), &clock, &Seen::new().into()).await;
+    let health = health(&store, &sink, &clock, &Seen::model()).await;
     assert_eq!(health.map(|health| health.state).ok(), Some(HealthState::Idle));
 }
 
@@ -80,12 +83,12 @@ pub(super) async fn what_is_in_the_log_is_taken_first(fixture: &dyn ProjectionFi
     append(&store, &stream("1"), NONE, events(1..=3)).await;
     append(&store, &stream("2"), NONE, vec![typed_event(SuiteHandler::POISON, 4)]).await;
     let poison = Poison::refused(u32::MAX);
-    let answer = fixture.keep_inline(Seen(poison.clone()).into()).await;
+    let answer = fixture.sink().keep_inline(Seen::failing(poison.clone())).await;
     assert!(matches!(answer, Err(SinkError::Store(_))), "the log has poison, but: {answer:?}");
     // and it is not kept: appends go on without it
     accepted(&store, to("2", SuiteHandler::POISON, 5)).await;
     poison.heal();
-    kept(fixture, Seen(poison)).await;
+    kept(fixture, Seen::failing(poison)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2, 3]), ("2", &[4, 5])]));
     accepted(&store, to("1", "paid", 6)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2, 3, 6]), ("2", &[4, 5])]));
@@ -95,8 +98,8 @@ pub(super) async fn an_event_that_cannot_be_taken_refuses_its_append(
     fixture: &dyn ProjectionFixture,
 ) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Crossing).await;
-    kept(fixture, Seen(Poison::refused(u32::MAX))).await;
+    kept(fixture, Crossing::model()).await;
+    kept(fixture, Seen::failing(Poison::refused(u32::MAX))).await;
     accepted(&store, to("1", "paid", 1)).await;
     let poisoned = to("1", "paid", 2).and(
         stream("2"),
@@ -113,7 +116,7 @@ pub(super) async fn an_event_that_cannot_be_taken_refuses_its_append(
 
 pub(super) async fn a_refused_append_refuses_no_other(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Seen(Poison::refused(u32::MAX))).await;
+    kept(fixture, Seen::failing(Poison::refused(u32::MAX))).await;
     let calls = (0..60).map(|number| {
         let kind = if number % 3 == 0 { SuiteHandler::POISON } else { "paid" };
         let (store, request) = (store.clone(), to(&(number % 2).to_string(), kind, number));
@@ -124,13 +127,13 @@ pub(super) async fn a_refused_append_refuses_no_other(fixture: &dyn ProjectionFi
         let is_written = soon("an append is answered", call).await.expect("it does not panic");
         assert_eq!(is_written, number % 3 != 0, "append {number}");
     }
-    assert_eq!(seen(&sink).await, lives(&store, Seen::new()).await);
+    assert_eq!(seen(&sink).await, lives(&store, Seen::model()).await);
     assert_eq!(read_log(&store).await.len(), 40);
 }
 
 pub(super) async fn a_repeat_is_taken_once(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     let request = to("1", "paid", 1).with_key(key("pay"));
     for _ in 0..3 {
         accepted(&store, request.clone()).await;
@@ -150,9 +153,9 @@ pub(super) async fn a_repeat_is_taken_once(fixture: &dyn ProjectionFixture) {
 
 pub(super) async fn no_runner_takes_what_appends_keep(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     accepted(&store, to("1", "paid", 1)).await;
-    let mut runner = runner(&store, &sink, "a runner").projection(Seen::new());
+    let mut runner = runner(&store, &sink, "a runner").definition(Seen::model());
     // however long ago it was taken, by whatever clock
     for step in [Duration::ZERO, Lease::LONGEST * 2] {
         fixture.clock().step(step);
@@ -176,7 +179,7 @@ pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn Project
         Checkpoint { position: beyond, event: Some(reference(beyond.to_sequence())) },
         Checkpoint { position: beyond, event: None },
     ];
-    let definition = Definition::from(Seen::new());
+    let definition = Seen::model();
     for place in places {
         let mut claim = claim_of("seen", "before");
         claim.fingerprint = definition.fingerprint().to_owned();
@@ -186,7 +189,7 @@ pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn Project
         let batch = Batch::moving(0, from, place.clone()).content(Content::Rows(vec![row]));
         commit(&sink, &lease, batch).await;
         assert!(sink.release(&lease).await.is_ok());
-        let answer = fixture.keep_inline(definition.clone()).await;
+        let answer = fixture.sink().keep_inline(definition.clone()).await;
         match &answer {
             Err(SinkError::Diverged { projection, .. }) => assert_eq!(projection, "seen"),
             other => panic!("{place:?} is of another log, but: {other:?}"),
@@ -194,7 +197,7 @@ pub(super) async fn a_model_of_another_history_is_not_kept(fixture: &dyn Project
         accepted(&store, to("1", "paid", 4)).await;
         assert_eq!(seen(&sink).await, rows_of(&[("1", &[7])]), "nobody writes it");
         let clock = fixture.clock();
-        let health = health(with_models(&store, &sink), &clock, &definition).await;
+        let health = health(&store, &sink, &clock, &definition).await;
         let trouble = health.map(|health| health.trouble.map(|trouble| trouble.kind()));
         assert_eq!(trouble.ok(), Some(Some(TroubleKind::Diverged)), "and whoever asks is told");
     }
@@ -206,9 +209,10 @@ fn row_of(numbers: &[u64]) -> Payload {
 
 pub(super) async fn a_switch_goes_on_within_the_append(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     accepted(&store, to("1", "paid", 1)).await;
-    let mut rebuild = Rebuild::new(with_models(&store, &sink), Seen::new()).holder("a rebuild");
+    let mut rebuild =
+        Rebuild::definition(with_models(&store, &sink), Seen::model()).holder("a rebuild");
     let filled = soon("the shadow is filled", rebuild.fill()).await;
     assert!(filled.is_ok(), "{filled:?}");
     accepted(&store, to("2", "paid", 2)).await;
@@ -225,8 +229,8 @@ pub(super) async fn a_switch_goes_on_within_the_append(fixture: &dyn ProjectionF
 
 pub(super) async fn what_appends_keep_is_the_fold_of_the_log(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    kept(fixture, Seen::new()).await;
-    kept(fixture, Crossing).await;
+    kept(fixture, Seen::model()).await;
+    kept(fixture, Crossing::model()).await;
     let writers = (0..4_u64).map(|writer| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -239,10 +243,10 @@ pub(super) async fn what_appends_keep_is_the_fold_of_the_log(fixture: &dyn Proje
     for writer in writers.collect::<Vec<_>>() {
         writer.await.expect("every append is accepted");
     }
-    assert_eq!(seen(&sink).await, lives(&store, Seen::new()).await);
+    assert_eq!(seen(&sink).await, lives(&store, Seen::model()).await);
     assert_eq!(
         stored(&sink, "crossing", Slot::Active).await,
-        lives(&store, Crossing).await,
+        lives(&store, Crossing::model()).await,
         "rows across streams are in the order of the log"
     );
     assert_eq!(checkpoint_of(&sink, "seen").await, end_of_log(&store).await);
@@ -252,7 +256,7 @@ pub(super) async fn a_handler_is_called_within_the_append(fixture: &dyn Projecti
     let store = fixture.store();
     let handled = |name: &str| Definition::handled(name, 1, SuiteHandler::selection());
     append(&store, &stream("1"), NONE, events(1..=2)).await;
-    let answer = fixture.keep_inline(handled("unknown")).await;
+    let answer = fixture.sink().keep_inline(handled("unknown")).await;
     assert!(matches!(answer, Err(SinkError::NoHandler { .. })), "no handler, but {answer:?}");
     kept(fixture, handled(HANDLED)).await;
     let request = to("1", "paid", 3).and(typed_stream("audit", "1"), ANY, vec![event(4)]);
@@ -280,21 +284,21 @@ pub(super) async fn what_appends_kept_is_left_to_a_runner(fixture: &dyn Projecti
     let (store, sink) = (fixture.store(), fixture.sink());
     let answer = soon("a release ends", sink.release_inline("seen")).await;
     assert!(matches!(answer, Err(SinkError::NoModel { .. })), "there is no model: {answer:?}");
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     let first = accepted(&store, to("1", "paid", 1)).await.position();
     released(&sink).await;
     accepted(&store, to("1", "paid", 2)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]), "an append leaves the model as it is");
     assert_eq!(checkpoint_of(&sink, "seen").await, first);
-    let mut runner = runner(&store, &sink, "a runner").projection(Seen::new());
+    let mut runner = runner(&store, &sink, "a runner").definition(Seen::model());
     let answer = soon("a runner goes on", runner.catch_up()).await;
     assert!(answer.is_ok(), "appends have let it go, but: {answer:?}");
     accepted(&store, to("2", "paid", 3)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2])]));
-    let answer = fixture.keep_inline(Seen::new().into()).await;
+    let answer = fixture.sink().keep_inline(Seen::model()).await;
     assert!(matches!(answer, Err(SinkError::Held { .. })), "the runner has it, but: {answer:?}");
     runner.release().await;
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     accepted(&store, to("2", "paid", 4)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2]), ("2", &[3, 4])]));
 }
@@ -307,7 +311,7 @@ async fn released(sink: &Sink) {
 pub(super) async fn no_lease_is_released_but_the_appends(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), NONE, events(1..=1)).await;
-    let claim = Claim::of_appends(&Seen::new().into());
+    let claim = Claim::of_appends(&Seen::model());
     let lease = acquired(&sink, &Claim { holder: "a runner".to_owned(), ..claim }).await;
     released(&sink).await;
     let answer = sink.acquire(&claim_of("seen", "another")).await;
@@ -317,7 +321,7 @@ pub(super) async fn no_lease_is_released_but_the_appends(fixture: &dyn Projectio
     );
     assert!(sink.release(&lease).await.is_ok());
     // nor is anything kept or changed by releasing again and again what appends have let go
-    kept(fixture, Seen::new()).await;
+    kept(fixture, Seen::model()).await;
     released(&sink).await;
     released(&sink).await;
     accepted(&store, to("1", "paid", 2)).await;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ApplyError, BatchLimit, FailurePolicy, ListParked, Projection, Slot};
-use es_core::{EventFilter, RecordedEvent};
+use es_core::projection::{BatchLimit, Definition, FailurePolicy, ListParked, RawKeying, Slot};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::ProjectionFixture;
 use super::models::*;
 use super::parts::*;
+use super::{ProjectionFixture, SuiteHandler};
 
 /// What cannot be stored, or would not come back, in one of the shapes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,30 +42,11 @@ struct JudgedRow {
 /// The number of the event after which the rows are bad; after the next one they are good again.
 const BAD: u64 = 2;
 
-/// One projection for each batch size.
-struct Judged<const EVENTS: usize>;
-
-impl<const EVENTS: usize> Projection for Judged<EVENTS> {
-    const NAME: &'static str = match EVENTS {
-        1 => "judged_1",
-        2 => "judged_2",
-        3 => "judged_3",
-        _ => "judged",
-    };
-    const VERSION: u32 = 1;
-    type Row = JudgedRow;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
-    }
-
-    fn apply(
-        &self,
-        key: &str,
-        row: Option<JudgedRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<JudgedRow>, ApplyError> {
-        let mut numbers = row.map(|row| row.numbers).unwrap_or_default();
+/// One model for each batch size.
+fn judged(name: &str) -> Definition {
+    let selection = SuiteHandler::selection();
+    Definition::rows(name, 1, selection, RawKeying::Streams, |key, row, event| {
+        let mut numbers = row.map(|row: JudgedRow| row.numbers).unwrap_or_default();
         numbers.push(number(event));
         let shape = match key.trim_start_matches("account/") {
             _ if number(event) != BAD => Shape::Good,
@@ -78,18 +58,18 @@ impl<const EVENTS: usize> Projection for Judged<EVENTS> {
             _ => Shape::Good,
         };
         Ok(Some(JudgedRow { numbers, shape }))
-    }
+    })
 }
 
 /// The rows, and the keys and numbers of the events that wait.
 type Outcome = (BTreeMap<String, SeenRow>, Vec<(String, u64)>);
 
-async fn outcome<const EVENTS: usize>(store: &Store, sink: &Sink) -> Outcome {
+async fn outcome(store: &Store, sink: &Sink, events: usize) -> Outcome {
+    let name = &format!("judged_{events}");
     let mut runner = runner(store, sink, "one")
-        .projection_with(Judged::<EVENTS>, FailurePolicy::park_key())
-        .batches(BatchLimit::events(EVENTS));
+        .definition(judged(name).on_failure(FailurePolicy::park_key()))
+        .batches(BatchLimit::events(events));
     caught_up(&mut runner).await;
-    let name = Judged::<EVENTS>::NAME;
     let list = ListParked { limit: 1_000, ..ListParked::default() };
     let parked = sink.parked(name, Slot::Active, &list).await;
     let parked = parked.unwrap_or_else(|error| panic!("listing what is parked failed: {error}"));
@@ -111,12 +91,8 @@ pub(super) async fn a_row_is_judged_after_each_event(fixture: &dyn ProjectionFix
         .collect();
     waiting.sort();
     let expected = (rows, waiting);
-    for (size, found) in [
-        (1, outcome::<1>(&store, &sink).await),
-        (2, outcome::<2>(&store, &sink).await),
-        (3, outcome::<3>(&store, &sink).await),
-        (1_000, outcome::<1_000>(&store, &sink).await),
-    ] {
+    for size in [1, 2, 3, 1_000] {
+        let found = outcome(&store, &sink, size).await;
         assert_eq!(found, expected, "rows, and what waits, in batches of {size}");
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
             fixture.clock().step(TTL + Duration::from_secs(1));
         }
         if random.u8(0..6) == 0 {
-            let rebuild = Rebuild::new(with_models(&store, &sink_seen), Seen::new())
+            let rebuild = Rebuild::definition(with_models(&store, &sink_seen), Seen::model())
                 .slices(random.u32(1..4))
                 .batches(limit)
                 .holder(holder);
@@ -48,8 +48,8 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
             let _ = soon("a rebuild ends", rebuild.run()).await;
         }
         let mut runner = runner(&store, &sink_seen, holder)
-            .projection(Seen::new())
-            .projection(Crossing)
+            .definition(Seen::model())
+            .definition(Crossing::model())
             .batches(limit);
         {
             let mut run = Box::pin(runner.catch_up());
@@ -59,8 +59,8 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
         }
         if random.u8(0..3) == 0 {
             let mut runner = super::models::runner(&store, &sink, holder)
-                .projection(Seen::new())
-                .projection(Crossing);
+                .definition(Seen::model())
+                .definition(Crossing::model());
             // the last call of a runner that was dropped may take a lease only now
             for attempt in 0.. {
                 fixture.clock().step(TTL + Duration::from_secs(1));
@@ -69,14 +69,14 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
                     Err(error) => assert!(attempt < 9, "{error}, {}", told()),
                 }
             }
-            let (seen, crossing) = (lives(&store, Seen::new()), lives(&store, Crossing));
+            let (seen, crossing) = (lives(&store, Seen::model()), lives(&store, Crossing::model()));
             assert_eq!(stored(&sink, "seen", Slot::Active).await, seen.await, "{}", told());
             assert_eq!(stored(&sink, "crossing", Slot::Active).await, crossing.await, "{}", told());
         }
     }
     fixture.clock().step(TTL + Duration::from_secs(1));
-    let live = lives(&store, Seen::new()).await;
-    let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new()).slices(3);
+    let live = lives(&store, Seen::model()).await;
+    let rebuild = Rebuild::definition(with_models(&store, &sink), Seen::model()).slices(3);
     let rebuilt = soon("a rebuild ends", rebuild.run()).await;
     assert!(rebuilt.is_ok(), "nothing keeps it from its end: {rebuilt:?}, ES_SEED={seed}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live, "ES_SEED={seed}");

@@ -1,15 +1,23 @@
 //! The projections that scenarios of the engine run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use es_core::projection::{ApplyError, Keying, Projection, Runner, Slot};
-use es_core::{EventFilter, RecordedEvent, Retry};
+use es_core::projection::{
+    Definition, Health, Keying, Projection, RawKeying, RowChange, Runner, SinkError, Slot,
+    Subscription, WaitError,
+};
+use es_core::{
+    BoxError, Envelope, Environment, Event, EventFilter, Payload, Position, ReadLog, RecordedEvent,
+    Retry,
+};
 use serde::{Deserialize, Serialize};
 
 use super::SuiteHandler;
 use super::parts::*;
+use crate::clock::ManualClock;
 
 /// How often poison is refused; `u32::MAX` is for ever.
 #[derive(Debug, Clone)]
@@ -24,7 +32,7 @@ impl Poison {
         self.0.store(0, Ordering::SeqCst);
     }
 
-    pub(super) fn check(&self, event: &RecordedEvent) -> Result<(), ApplyError> {
+    pub(super) fn check(&self, event: &RecordedEvent) -> Result<(), BoxError> {
         if event.event_type != *SuiteHandler::POISON {
             return Ok(());
         }
@@ -45,34 +53,51 @@ pub(super) struct SeenRow {
     pub(super) numbers: Vec<u64>,
 }
 
-/// One row for each account.
-#[derive(Debug, Clone)]
-pub(super) struct Seen(pub(super) Poison);
+/// What scenarios write into accounts.
+#[derive(Debug, Event)]
+pub(super) enum AccountEvent {
+    AmountPaidIn { number: u64 },
+    AccountClosed { number: u64 },
+    PoisonFound { number: u64 },
+}
 
-impl Seen {
-    pub(super) fn new() -> Self {
-        Self(Poison::refused(0))
+/// The rows of [`Seen`], as whoever reads them knows them.
+impl Projection for SeenRow {
+    const NAME: &'static str = "seen";
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
+    }
+
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        *row = taken(row.take(), event);
+        Ok(())
     }
 }
 
-impl Projection for Seen {
-    const NAME: &'static str = "seen";
-    const VERSION: u32 = 1;
-    type Row = SeenRow;
+/// One row for each account.
+pub(super) struct Seen;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
+impl Seen {
+    /// The model that can take whatever accounts do, but [`PANIC`].
+    pub(super) fn model() -> Definition {
+        Self::failing(Poison::refused(0))
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<SeenRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        self.0.check(event)?;
-        assert!(event.event_type != *PANIC, "this is how a bug looks");
-        seen(row, event)
+    /// The same, which cannot take poison either.
+    pub(super) fn failing(poison: Poison) -> Definition {
+        let selection = SuiteHandler::selection();
+        Definition::rows("seen", 1, selection, RawKeying::Streams, move |_, row, event| {
+            poison.check(event)?;
+            assert!(event.event_type != *PANIC, "this is how a bug looks");
+            Ok(taken(row, event))
+        })
     }
 }
 
@@ -81,80 +106,74 @@ pub(super) const PANIC: &str = "panic_found";
 /// The event type that removes a row.
 pub(super) const CLOSED: &str = "account_closed";
 
-pub(super) fn seen(
-    row: Option<SeenRow>,
-    event: &RecordedEvent,
-) -> Result<Option<SeenRow>, ApplyError> {
+/// The row after an event.
+pub(super) fn taken(row: Option<SeenRow>, event: &RecordedEvent) -> Option<SeenRow> {
     if event.event_type == *CLOSED {
-        return Ok(None);
+        return None;
     }
     let mut row = row.unwrap_or_default();
     row.numbers.push(number(event));
-    Ok(Some(row))
+    Some(row)
 }
 
 /// The same rows from newer code, which has the numbers doubled.
-#[derive(Debug, Clone)]
 pub(super) struct Doubled;
 
-impl Projection for Doubled {
-    const NAME: &'static str = "seen";
-    const VERSION: u32 = 2;
-    type Row = SeenRow;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<SeenRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        let mut row = row.unwrap_or_default();
-        row.numbers.push(number(event) * 2);
-        Ok(Some(row))
+impl Doubled {
+    pub(super) fn model() -> Definition {
+        let selection = SuiteHandler::selection();
+        Definition::rows("seen", 2, selection, RawKeying::Streams, |_, row, event| {
+            let mut row: SeenRow = row.unwrap_or_default();
+            row.numbers.push(number(event) * 2);
+            Ok(Some(row))
+        })
     }
 }
 
 /// Rows across streams: each event concerns two.
-#[derive(Debug, Clone)]
 pub(super) struct Crossing;
 
 impl Crossing {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let number = number(event);
-        // twice the same is once
-        Ok(vec![format!("of 3: {}", number % 3), "all".to_owned(), "all".to_owned()])
+    pub(super) fn model() -> Definition {
+        let keying = RawKeying::Across(Arc::new(|event: &RecordedEvent| {
+            let number = number(event);
+            // twice the same is once
+            Ok(vec![format!("of 3: {}", number % 3), "all".to_owned(), "all".to_owned()])
+        }));
+        Definition::rows("crossing", 1, EventFilter::all(), keying, |key, row, event| {
+            let number = number(event);
+            if key != "all" && key != format!("of 3: {}", number % 3) {
+                return Err(format!("number {number} does not belong to row {key}").into());
+            }
+            Ok(taken(row, event))
+        })
     }
 }
 
-impl Projection for Crossing {
-    const NAME: &'static str = "crossing";
-    const VERSION: u32 = 1;
-    type Row = SeenRow;
+fn subscription(store: &Store, sink: &Sink, model: &Definition) -> Subscription {
+    Subscription::definition(with_models(store, sink), model.clone())
+}
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
+/// Waits until a model has come to a place.
+pub(super) async fn waited(
+    store: &Store,
+    sink: &Sink,
+    model: &Definition,
+    place: Position,
+    limit: Duration,
+) -> Result<(), WaitError> {
+    subscription(store, sink, model).wait_for(place, limit).await
+}
 
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
-    }
-
-    fn apply(
-        &self,
-        key: &str,
-        row: Option<SeenRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        let number = number(event);
-        if key != "all" && key != format!("of 3: {}", number % 3) {
-            return Err(format!("number {number} does not belong to row {key}").into());
-        }
-        seen(row, event)
-    }
+/// How a model is.
+pub(super) async fn health(
+    store: &Store,
+    sink: &Sink,
+    clock: &ManualClock,
+    model: &Definition,
+) -> Result<Health, SinkError> {
+    let environment = Environment::default().with_clock(clock.clone());
+    subscription(store, sink, model).with_environment(environment).health().await
 }
 
 /// A runner that waits for nothing.
@@ -164,7 +183,7 @@ pub(super) fn runner(store: &Store, sink: &Sink, holder: &str) -> Runner {
 }
 
 pub(super) fn no_delay(retries: u32) -> Retry {
-    let none = std::time::Duration::ZERO;
+    let none = Duration::ZERO;
     Retry { retries, base: none, longest: none }
 }
 
@@ -178,14 +197,30 @@ pub(super) async fn caught_up(runner: &mut Runner) {
 /// The rows of a model of one of these projections.
 pub(super) async fn stored(sink: &Sink, name: &str, slot: Slot) -> BTreeMap<String, SeenRow> {
     let rows = model(sink, name, slot).await.into_iter();
-    rows.map(|(key, value)| (key, value.decode().expect("rows are as they were written"))).collect()
+    rows.map(|(key, value)| (key, decoded(&value))).collect()
 }
 
-pub(super) async fn lives<P: Projection>(store: &Store, projection: P) -> BTreeMap<String, P::Row> {
-    match es_core::projection::live(store.clone(), projection).await {
-        Ok(rows) => rows,
-        Err(error) => panic!("folding the log failed: {error}"),
+/// The rows to which the log folds, with each event taken by itself.
+pub(super) async fn lives(store: &Store, model: Definition) -> BTreeMap<String, SeenRow> {
+    let mut rows = HashMap::new();
+    let read = ReadLog::from_start().filter(model.selection().clone());
+    for event in read_selected(store, read).await {
+        let changes = match model.changes(std::slice::from_ref(&event), &rows) {
+            Ok(changes) => changes,
+            Err(error) => panic!("folding the log failed at {}: {error}", event.position),
+        };
+        for RowChange { key, value } in changes {
+            match value {
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(&key),
+            };
+        }
     }
+    rows.into_iter().map(|(key, value)| (key, decoded(&value))).collect()
+}
+
+fn decoded(row: &Payload) -> SeenRow {
+    row.decode().expect("rows are as they were written")
 }
 
 /// A row with these numbers.

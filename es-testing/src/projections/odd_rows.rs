@@ -1,10 +1,10 @@
 //! Rows of models that somebody, or another program, changed.
 
 use es_core::projection::{
-    ApplyError, Batch, Content, FailurePolicy, Lease, ListParked, Projection, ProjectionSink,
-    Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind, read_row,
+    Batch, Content, Definition, FailurePolicy, Keying, Lease, ListParked, Projection,
+    ProjectionSink, ReadModel, Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind,
 };
-use es_core::{EventFilter, Payload, RecordedEvent};
+use es_core::{BoxError, Envelope, Payload};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ProjectionFixture;
@@ -46,14 +46,14 @@ async fn waiting(sink: &Sink, projection: &str, key: &str) -> Vec<String> {
     waiting.expect("the model is there").into_iter().map(|entry| entry.reason).collect()
 }
 
-fn parking(store: &Store, sink: &Sink, projection: impl Projection) -> Runner {
-    runner(store, sink, "one").projection_with(projection, FailurePolicy::park_key())
+fn parking(store: &Store, sink: &Sink, model: Definition) -> Runner {
+    runner(store, sink, "one").definition(model.on_failure(FailurePolicy::park_key()))
 }
 
 pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=2).await;
-    let mut healthy = runner(&store, &sink, "one").projection(Seen::new());
+    let mut healthy = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut healthy).await;
     healthy.release().await;
     for (odd, number) in ODD.into_iter().zip(3..) {
@@ -61,13 +61,13 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
             continue;
         }
         assert_eq!(model(&sink, "seen", Slot::Active).await.len(), 2, "all rows are listed");
-        let well = read_row::<Seen>(with_models(&store, &sink), "account/2").await;
+        let well = ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/2").await;
         assert!(matches!(well, Ok(Some(_))), "the other row is read: {well:?}");
-        let told = read_row::<Seen>(with_models(&store, &sink), "account/1").await;
+        let told = ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/1").await;
         assert!(told.is_err(), "{odd} is no row, but: {told:?}");
 
         accounts_paid(&store, &["1", "2"], number..=number).await;
-        let mut stopping = runner(&store, &sink, "one").projection(Seen::new());
+        let mut stopping = runner(&store, &sink, "one").definition(Seen::model());
         let error = soon("it stops", stopping.catch_up()).await.expect_err("a row is odd");
         match &error.stopped[0].cause {
             StopCause::Row { key, .. } => assert_eq!(key, "account/1"),
@@ -79,28 +79,28 @@ pub(super) async fn one_costs_its_key_and_names_the_cure(fixture: &dyn Projectio
         let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
         assert_eq!(trouble.kind(), TroubleKind::Row, "{trouble:?}");
 
-        let mut parking = parking(&store, &sink, Seen::new());
+        let mut parking = parking(&store, &sink, Seen::model());
         caught_up(&mut parking).await;
         parking.release().await;
         let (seen, live) = (
-            read_row::<Seen>(with_models(&store, &sink), "account/2").await,
-            lives(&store, Seen::new()),
+            ReadModel::<SeenRow>::new(with_models(&store, &sink)).get("account/2").await,
+            lives(&store, Seen::model()),
         );
         assert_eq!(seen.ok().flatten().as_ref(), live.await.get("account/2"), "others go on");
         let reasons = waiting(&sink, "seen", "account/1").await;
         assert!(reasons[0].contains("row `account/1`"), "{reasons:?}");
 
-        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new());
+        let rebuild = Rebuild::definition(with_models(&store, &sink), Seen::model());
         let rebuilt = soon("a rebuild ends", rebuild.run()).await;
         assert!(rebuilt.is_ok(), "{rebuilt:?}");
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
         assert!(waiting(&sink, "seen", "account/1").await.is_empty(), "nothing waits any more");
     }
 }
 
 pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let kept = fixture.keep_inline(Seen::new().into()).await;
+    let kept = fixture.sink().keep_inline(Seen::model()).await;
     assert!(kept.is_ok(), "{kept:?}");
     let mut number = 1;
     for odd in ODD {
@@ -114,11 +114,11 @@ pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture)
         let told = chain(&refused.expect_err("a row is odd"));
         assert!(told.contains("row `account/1`") && told.contains("rebuild"), "{told}");
         accepted(&store, request("2", number + 1)).await;
-        let rebuild = Rebuild::new(with_models(&store, &sink), Seen::new());
+        let rebuild = Rebuild::definition(with_models(&store, &sink), Seen::model());
         let rebuilt = soon("a rebuild ends", rebuild.run()).await;
         assert!(rebuilt.is_ok(), "{rebuilt:?}");
         accepted(&store, request("1", number + 2)).await;
-        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+        assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
         number += 3;
     }
 }
@@ -153,36 +153,35 @@ impl<'de> Deserialize<'de> for FragileRow {
 }
 
 /// The numbers of each account.
-struct Fragile;
-
-impl Projection for Fragile {
+impl Projection for FragileRow {
     const NAME: &'static str = "fragile";
-    const VERSION: u32 = 1;
-    type Row = FragileRow;
+    const ON_FAILURE: FailurePolicy = FailurePolicy::park_key();
+    type Event = AccountEvent;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all().stored_aggregate_type("account")
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<FragileRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<FragileRow>, ApplyError> {
-        let mut row = row.unwrap_or_default();
-        row.0.push(number(event));
-        Ok(Some(row))
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert_default().0.push(number(event));
+        Ok(())
     }
 }
 
 pub(super) async fn one_with_which_its_code_panics_costs_its_key(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     let row = async |account: &str| {
-        read_row::<Fragile>(with_models(&store, &sink), &stream(account).to_string()).await
+        ReadModel::<FragileRow>::new(with_models(&store, &sink))
+            .get(&stream(account).to_string())
+            .await
     };
     accounts_paid(&store, &["1", "2"], 11..=14).await;
-    let mut parking = parking(&store, &sink, Fragile);
+    let mut parking = runner(&store, &sink, "one").projection::<FragileRow>();
     caught_up(&mut parking).await;
     for account in ["1", "2"] {
         let found = row(account).await.ok().flatten().map(|row| row.0);
@@ -196,7 +195,7 @@ pub(super) async fn one_with_which_its_code_panics_costs_its_key(fixture: &dyn P
     parking.release().await;
     assert!(fixture.spoil_row("fragile", "account/3", "[666]").await, "it is JSON");
     accounts_paid(&store, &["3", "4"], 3..=3).await;
-    let mut parking = self::parking(&store, &sink, Fragile);
+    let mut parking = runner(&store, &sink, "one").projection::<FragileRow>();
     caught_up(&mut parking).await;
     let found = row("4").await.ok().flatten().map(|row| row.0);
     assert_eq!(found, Some(vec![1, 2, 3]), "others go on");

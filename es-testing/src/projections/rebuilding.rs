@@ -8,7 +8,7 @@ use es_core::environment::SystemRuntime;
 use es_core::layer::{Layered, LayeredSink, SinkLayer, StoreLayer};
 use es_core::projection::{
     BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
-    Slot, TroubleKind, differences,
+    Slot, TroubleKind,
 };
 use es_core::{
     Environment, LogPage, Payload, Position, ReadLog, ReadStream, Runtime, StoreError,
@@ -24,7 +24,7 @@ use super::{ProjectionFixture, SuiteHandler};
 use crate::fault::{Call, Faults};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
-    Rebuild::new(with_models(store, sink), Doubled)
+    Rebuild::definition(with_models(store, sink), Doubled::model())
         .slices(3)
         .batches(BatchLimit::events(4))
         .holder("rebuild")
@@ -43,7 +43,7 @@ async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2", "3", "4", "5", "6", "7"], 1..=6).await;
     append(&store, &typed_stream("audit", "1"), ANY, events(1..=9)).await;
-    let mut runner = runner(&store, &sink, "one").projection(Seen::new());
+    let mut runner = runner(&store, &sink, "one").definition(Seen::model());
     caught_up(&mut runner).await;
     runner.release().await;
     (store, sink)
@@ -70,7 +70,7 @@ impl Runtime for Alone {
 pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
     rebuilt(rebuild_of(&store, &sink)).await;
-    let live = lives(&store, Doubled).await;
+    let live = lives(&store, Doubled::model()).await;
     assert_eq!(stored(&sink, "seen", Slot::Active).await, live);
     // with tasks of its own and without, over the same code, and in one slice
     for slices in [1, 2, 5] {
@@ -82,18 +82,21 @@ pub(super) async fn a_rebuilt_model_is_the_live_one(fixture: &dyn ProjectionFixt
     }
     // and the new code goes on with it
     accounts_paid(&store, &["1", "9"], 7..=8).await;
-    let mut runner = runner(&store, &sink, "one").projection(Doubled);
+    let mut runner = runner(&store, &sink, "one").definition(Doubled::model());
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
     // one that cannot be divided, and that never ran
-    let crossing = Rebuild::new(with_models(&store, &sink), Crossing).slices(4);
+    let crossing = Rebuild::definition(with_models(&store, &sink), Crossing::model()).slices(4);
     rebuilt(crossing.batches(BatchLimit::events(3))).await;
-    assert_eq!(stored(&sink, "crossing", Slot::Active).await, lives(&store, Crossing).await);
+    assert_eq!(
+        stored(&sink, "crossing", Slot::Active).await,
+        lives(&store, Crossing::model()).await
+    );
 }
 
 pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let live = lives(&store, Doubled).await;
+    let live = lives(&store, Doubled::model()).await;
     let mut at = 0;
     loop {
         let mut ended = 0;
@@ -115,7 +118,7 @@ pub(super) async fn a_rebuild_goes_on_after_any_cut(fixture: &dyn ProjectionFixt
 
 pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let old = runner(&store, &sink, "old").projection(Seen::new());
+    let old = runner(&store, &sink, "old").definition(Seen::model());
     let handle = old.handle();
     let is_over = Arc::new(AtomicBool::new(false));
     let runner: BoxFuture<'static, ()> = Box::pin(async move {
@@ -148,9 +151,9 @@ pub(super) async fn a_rebuild_ends_under_writers(fixture: &dyn ProjectionFixture
     };
     together("a rebuild ends while others write", [runner, writer, rebuild]).await;
     handle.stop();
-    let mut new = super::models::runner(&store, &sink, "new").projection(Doubled);
+    let mut new = super::models::runner(&store, &sink, "new").definition(Doubled::model());
     caught_up(&mut new).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 /// A sink whose active model is moved on just before the first two switches.
@@ -180,14 +183,14 @@ impl SinkLayer for Overtaken {
 
 pub(super) async fn a_switch_catches_up_with_who_moved_on(fixture: &dyn ProjectionFixture) {
     let (store, sink) = projected(fixture).await;
-    let active = runner(&store, &sink, "one").projection(Seen::new());
+    let active = runner(&store, &sink, "one").definition(Seen::model());
     let overtaken: Sink = Arc::new(LayeredSink(Overtaken {
         inner: sink.clone(),
         store: store.clone(),
         active: tokio::sync::Mutex::new((0, active)),
     }));
     rebuilt(rebuild_of(&store, &overtaken)).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn ProjectionFixture) {
@@ -197,8 +200,7 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
     let filled = soon("a shadow is filled", rebuild.fill()).await;
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     assert_eq!(stored(&sink, "seen", Slot::Active).await, before, "the old model is served");
-    let changes: Vec<_> = match differences(with_models(&store, &sink), "seen").try_collect().await
-    {
+    let changes: Vec<_> = match rebuild.differences().try_collect().await {
         Ok(changes) => changes,
         Err(error) => panic!("listing the differences failed: {error}"),
     };
@@ -215,10 +217,10 @@ pub(super) async fn the_old_model_is_served_until_the_switch(fixture: &dyn Proje
     assert!(switched.is_ok(), "nothing keeps it from switching: {switched:?}");
     assert_eq!(
         stored(&sink, "seen", Slot::Active).await,
-        lives(&store, Doubled).await,
+        lives(&store, Doubled::model()).await,
         "what was appended since is in it"
     );
-    let gone = differences(with_models(&store, &sink), "seen").try_collect::<Vec<_>>().await;
+    let gone = rebuild.differences().try_collect::<Vec<_>>().await;
     assert!(matches!(gone, Err(SinkError::NoModel { .. })), "nothing to compare, but: {gone:?}");
 }
 
@@ -245,9 +247,11 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
     append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
-    let rebuild =
-        || Rebuild::new(with_models(&store, &sink), Seen(bad.clone())).slices(2).holder("rebuild");
-    match soon("a rebuild stops", rebuild().run()).await {
+    let rebuild = |policy| {
+        let model = Seen::failing(bad.clone()).on_failure(policy);
+        Rebuild::definition(with_models(&store, &sink), model).slices(2).holder("rebuild")
+    };
+    match soon("a rebuild stops", rebuild(FailurePolicy::stop()).run()).await {
         Err(RebuildError::Stopped { projection, cause }) => {
             assert_eq!((projection.as_str(), cause.kind()), ("seen", TroubleKind::Poison));
             let reason = cause.to_string();
@@ -255,16 +259,16 @@ pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixtu
         }
         other => panic!("an event cannot be taken, but: {other:?}"),
     }
-    rebuilt(rebuild().policy(FailurePolicy::park_key())).await;
+    rebuilt(rebuild(FailurePolicy::park_key())).await;
     let seen = stored(&sink, "seen", Slot::Active).await;
     assert_eq!(seen["account/1"], numbers_of(&[1, 2]));
     assert_eq!(seen["account/2"], numbers_of(&[1, 2, 4, 5]));
     bad.heal();
     let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
     assert!(retry.is_ok(), "what was parked in the shadow is parked: {retry:?}");
-    let mut runner = runner(&store, &sink, "one").projection(Seen(bad));
+    let mut runner = runner(&store, &sink, "one").definition(Seen::failing(bad));
     caught_up(&mut runner).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::new()).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Seen::model()).await);
 }
 
 /// A store into which an empty backup was restored.
@@ -304,15 +308,15 @@ pub(super) async fn a_log_that_was_emptied_is_rebuilt(fixture: &dyn ProjectionFi
     assert!(filled.is_ok(), "nothing keeps it from its end: {filled:?}");
     left.release().await;
     let emptied: Store = Arc::new(Layered(Emptied(store.clone())));
-    let mut diverged = runner(&emptied, &sink, "one").projection(Seen::new());
+    let mut diverged = runner(&emptied, &sink, "one").definition(Seen::model());
     let error = diverged.catch_up().await.expect_err("the model is of another history");
     assert_eq!(error.stopped[0].cause.kind(), TroubleKind::Diverged, "{error}");
     // the cure that it names, by the same code and by other code
     rebuilt(rebuild_of(&emptied, &sink)).await;
     assert!(stored(&sink, "seen", Slot::Active).await.is_empty(), "there are no events");
-    caught_up(&mut runner(&emptied, &sink, "one").projection(Doubled)).await;
-    caught_up(&mut runner(&store, &sink, "one").projection(Doubled)).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    caught_up(&mut runner(&emptied, &sink, "one").definition(Doubled::model())).await;
+    caught_up(&mut runner(&store, &sink, "one").definition(Doubled::model())).await;
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn ProjectionFixture) {
@@ -328,7 +332,7 @@ pub(super) async fn a_switch_outlasts_failures_that_pass(fixture: &dyn Projectio
     faults.fail(Call::Switch, 2, StoreErrorKind::Busy);
     // at once, under another name
     rebuilt(rebuild().holder("another")).await;
-    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled).await);
+    assert_eq!(stored(&sink, "seen", Slot::Active).await, lives(&store, Doubled::model()).await);
 }
 
 pub(super) async fn its_progress_is_told(fixture: &dyn ProjectionFixture) {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use es_core::EventStore;
 use es_core::layer::{Layered, LayeredSink};
-use es_core::projection::{Definition, SinkError};
 
 use super::parts::Sink;
 use super::{ProjectionFixture, SuiteHandler};
@@ -18,7 +17,7 @@ use crate::clock::ManualClock;
 mod keeper;
 mod sinner;
 
-use keeper::Keeper;
+use keeper::{Keeper, Memory};
 use sinner::Sinner;
 
 /// What a saboteur does.
@@ -174,7 +173,7 @@ pub struct Sabotaged {
     fixture: Box<dyn ProjectionFixture>,
     saboteur: Saboteur,
     sink: Mutex<Sink>,
-    memory: Arc<keeper::Memory>,
+    memory: Arc<Memory>,
 }
 
 impl fmt::Debug for Sabotaged {
@@ -186,23 +185,27 @@ impl fmt::Debug for Sabotaged {
 impl Sabotaged {
     /// Hands the sink of a fixture to a saboteur.
     pub fn new(fixture: Box<dyn ProjectionFixture>, saboteur: Saboteur) -> Self {
-        let sink = sinning(&*fixture, saboteur, false);
-        Self { fixture, saboteur, sink: Mutex::new(sink), memory: Arc::default() }
+        let memory = Arc::default();
+        let sink = sinning(keeper(&*fixture, saboteur, &memory), fixture.clock(), false);
+        Self { fixture, saboteur, sink: Mutex::new(sink), memory }
     }
 
     fn keeper(&self) -> Keeper {
-        Keeper {
-            inner: self.fixture.store(),
-            sink: self.fixture.sink(),
-            sin: self.saboteur.sin,
-            memory: self.memory.clone(),
-        }
+        keeper(&*self.fixture, self.saboteur, &self.memory)
     }
 }
 
-fn sinning(fixture: &dyn ProjectionFixture, saboteur: Saboteur, is_reopened: bool) -> Sink {
-    let (sink, clock) = (fixture.sink(), fixture.clock());
-    Arc::new(LayeredSink(Sinner::new(sink, clock, saboteur.sin, is_reopened)))
+fn keeper(fixture: &dyn ProjectionFixture, saboteur: Saboteur, memory: &Arc<Memory>) -> Keeper {
+    Keeper {
+        inner: fixture.store(),
+        sink: fixture.sink(),
+        sin: saboteur.sin,
+        memory: memory.clone(),
+    }
+}
+
+fn sinning(keeper: Keeper, clock: ManualClock, is_reopened: bool) -> Sink {
+    Arc::new(LayeredSink(Sinner::new(keeper, clock, is_reopened)))
 }
 
 #[async_trait]
@@ -227,13 +230,6 @@ impl ProjectionFixture for Sabotaged {
         self.fixture.handler()
     }
 
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        if self.keeper().keep(&projection).await? {
-            self.fixture.keep_inline(projection).await?;
-        }
-        Ok(())
-    }
-
     async fn effects(&self) -> Vec<(String, u64)> {
         self.fixture.effects().await
     }
@@ -245,7 +241,7 @@ impl ProjectionFixture for Sabotaged {
     async fn reopen(&self) -> bool {
         let is_reopened = self.fixture.reopen().await;
         if is_reopened {
-            let sink = sinning(&*self.fixture, self.saboteur, true);
+            let sink = sinning(self.keeper(), self.fixture.clock(), true);
             *self.sink.lock().unwrap_or_else(PoisonError::into_inner) = sink;
         }
         is_reopened

@@ -2,8 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::projection::ApplyError;
-use es_core::{EventFilter, RecordedEvent};
+use es_core::{BoxError, EventFilter, RecordedEvent};
 
 use super::models;
 
@@ -30,7 +29,7 @@ impl SuiteHandler {
     /// # Panics
     ///
     /// For an event with which the suite asks for that.
-    pub fn effect(&self, event: &RecordedEvent) -> Result<(String, u64), ApplyError> {
+    pub fn effect(&self, event: &RecordedEvent) -> Result<(String, u64), BoxError> {
         assert!(event.event_type != *models::PANIC, "this is how a bug looks");
         if event.event_type == *Self::POISON && !self.is_healed.load(Ordering::SeqCst) {
             return Err("the handler was given poison".into());

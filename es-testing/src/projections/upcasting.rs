@@ -2,11 +2,11 @@
 
 use std::marker::PhantomData;
 
-use es_core::projection::{ApplyError, Projection};
-use es_core::{Event, EventFilter, Fields, NewEvent, RecordedEvent};
+use es_core::projection::{FailurePolicy, Keying, Projection};
+use es_core::{BoxError, Envelope, Event, Fields, NewEvent};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::models::SeenRow;
 use super::parts::*;
 
 /// The events as a program knows them that cannot read the oldest ones.
@@ -46,33 +46,28 @@ impl Payment for After {
 }
 
 /// The payments of each account, in order; the code is the same whatever its events are.
-#[derive(Debug, Clone)]
-pub(super) struct Payments<E>(PhantomData<E>);
-
-impl<E> Payments<E> {
-    pub(super) const fn new() -> Self {
-        Self(PhantomData)
-    }
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(super) struct Payments<E> {
+    numbers: Vec<u64>,
+    #[serde(skip)]
+    events: PhantomData<fn() -> E>,
 }
 
 impl<E: Payment> Projection for Payments<E> {
     const NAME: &'static str = "payments";
-    const VERSION: u32 = 1;
-    type Row = SeenRow;
+    const ON_FAILURE: FailurePolicy = FailurePolicy::park_key();
+    type Event = E;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::of::<E>()
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::by_metadata(|recorded| recorded.stream.to_string())
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<SeenRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<SeenRow>, ApplyError> {
-        let mut row = row.unwrap_or_default();
-        row.numbers.push(event.decode_one::<E>()?.number());
-        Ok(Some(row))
+    fn evolve(_: &String, row: &mut Option<Self>, event: &Envelope<'_, E>) -> Result<(), BoxError> {
+        let row = row.get_or_insert(Self { numbers: Vec::new(), events: PhantomData });
+        row.numbers.push(event.data.number());
+        Ok(())
     }
 }
 

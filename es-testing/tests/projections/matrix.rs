@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::projection::{Definition, ProjectionSink, SinkError, Slot, all_rows};
+use es_core::projection::{ProjectionSink, Slot};
 use es_core::{EventStore, Payload};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -13,7 +13,6 @@ use es_testing::projections::saboteur::{Sabotaged, Saboteur, all};
 use es_testing::projections::{
     HANDLED, ProjectionFixture, SCENARIOS, Scenario, SuiteHandler, run_all, run_one, spoil_through,
 };
-use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
 use super::clauses::clauses;
@@ -66,13 +65,8 @@ impl ProjectionFixture for Kept {
         self.handler.clone()
     }
 
-    async fn keep_inline(&self, projection: Definition) -> Result<(), SinkError> {
-        self.store.keep_inline(projection)
-    }
-
     async fn effects(&self) -> Vec<(String, u64)> {
-        let rows =
-            all_rows(self.store.clone(), HANDLED, Slot::Active).try_collect::<Vec<_>>().await;
+        let rows = self.store.rows(HANDLED, Slot::Active, None, usize::MAX).await;
         let rows = rows.expect("the model is there").into_iter();
         rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
     }

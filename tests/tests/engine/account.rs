@@ -69,6 +69,10 @@ pub(crate) fn accounts(store: &Arc<MemoryStore>) -> Repository<Account> {
     Repository::new(store.clone())
 }
 
+pub(crate) fn id(text: &str) -> String {
+    text.to_owned()
+}
+
 pub(crate) fn stream(text: &str) -> StreamId {
     StreamId::new("account", text).unwrap()
 }

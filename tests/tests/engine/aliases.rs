@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use es_core::projection::{ApplyError, Definition, Projection, Runner, TroubleKind};
-use es_core::{EventFilter, EventType, RecordedEvent};
+use es_core::projection::{Definition, RawKeying, Runner, TroubleKind};
+use es_core::{EventFilter, EventType};
 use es_memory::MemoryStore;
 
 mod before {
@@ -28,25 +28,12 @@ mod after {
     }
 }
 
-struct Selecting(EventFilter);
-
-impl Projection for Selecting {
-    const NAME: &'static str = "selecting";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        self.0.clone()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        Ok(Some(row.unwrap_or(0) + 1))
-    }
+/// Counts events of each stream.
+fn selecting(selection: &EventFilter) -> Definition {
+    let (selection, keying) = (selection.clone(), RawKeying::Streams);
+    Definition::rows("selecting", 1, selection, keying, |_, row, _| {
+        Ok(Some(row.unwrap_or(0_u64) + 1))
+    })
 }
 
 #[tokio::test]
@@ -62,19 +49,17 @@ async fn a_new_alias_marks_the_models_that_select_its_kind_as_changed() {
         (some(other), some(same), false),
         (all(), all(), false),
     ] {
-        let print = |filter: &EventFilter| {
-            Definition::of(Selecting(filter.clone())).fingerprint().to_owned()
-        };
+        let print = |filter: &EventFilter| selecting(filter).fingerprint().to_owned();
         assert_eq!(print(&before) != print(&after), is_changed, "{before:?}, {after:?}");
         let store = Arc::new(MemoryStore::new());
-        let caught_up = async |filter| {
-            let mut runner = Runner::new(store.clone()).projection(Selecting(filter));
+        let caught_up = async |filter: &EventFilter| {
+            let mut runner = Runner::new(store.clone()).definition(selecting(filter));
             let ended = runner.catch_up().await;
             runner.release().await;
             ended.map_err(|error| error.stopped[0].cause.kind())
         };
-        assert_eq!(caught_up(before).await, Ok(()));
+        assert_eq!(caught_up(&before).await, Ok(()));
         let expected = if is_changed { Err(TroubleKind::Changed) } else { Ok(()) };
-        assert_eq!(caught_up(after.clone()).await, expected, "{after:?}");
+        assert_eq!(caught_up(&after).await, expected, "{after:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use es_core::projection::{ApplyError, Definition, Projection};
+use es_core::projection::{Definition, RawKeying};
 use es_core::{
     Aggregate, CommandError, Event, EventError, EventFilter, EventStore, Metadata, MetadataField,
     Payload, ReadStream, RecordedEvent, Repository, SnapshotStore, Snapshotted, StreamVersion,
@@ -226,23 +226,12 @@ async fn a_state_that_would_not_come_back_is_not_kept() {
 }
 
 /// Makes the same row of each event.
-struct Makes<R>(R);
-
-impl<R> Projection for Makes<R>
+fn makes<R>(row: R) -> Definition
 where
     R: Clone + Serialize + for<'a> Deserialize<'a> + Send + Sync + 'static,
 {
-    const NAME: &'static str = "makes";
-    const VERSION: u32 = 1;
-    type Row = R;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(&self, _: &str, _: Option<R>, _: &RecordedEvent) -> Result<Option<R>, ApplyError> {
-        Ok(Some(self.0.clone()))
-    }
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    Definition::rows("makes", 1, all, keying, move |_, _, _| Ok(Some(row.clone())))
 }
 
 #[tokio::test]
@@ -252,14 +241,14 @@ async fn a_row_that_would_not_come_back_is_a_failure_of_its_event() {
     meters.by_id(&id()).decide(|_| MeterEvent::TotalReset {}).await.unwrap();
     let events = events(&store).await;
     let changes = |definition: Definition| definition.changes(&events, &HashMap::new());
-    assert!(changes(Makes(Reading::Histogram([(1, 2)].into())).into()).is_err());
-    assert!(changes(Makes(Some(f64::INFINITY)).into()).is_err());
-    assert!(changes(Makes(vec![0.5, f64::NAN]).into()).is_err());
-    assert!(changes(Makes(json!({"$serde_json::private::RawValue": "1"})).into()).is_err());
+    assert!(changes(makes(Reading::Histogram([(1, 2)].into()))).is_err());
+    assert!(changes(makes(Some(f64::INFINITY))).is_err());
+    assert!(changes(makes(vec![0.5, f64::NAN])).is_err());
+    assert!(changes(makes(json!({"$serde_json::private::RawValue": "1"}))).is_err());
     let rest = BTreeMap::from([("count".to_owned(), json!(100))]);
-    let error = changes(Makes(Meter { rest, ..Meter::default() }).into()).unwrap_err().to_string();
+    let error = changes(makes(Meter { rest, ..Meter::default() })).unwrap_err().to_string();
     assert!(error.contains("the member at `/count` stands twice"), "{error}");
-    let rows = changes(Makes(json!({"bb": 1e3, "a": null})).into()).unwrap();
+    let rows = changes(makes(json!({"bb": 1e3, "a": null}))).unwrap();
     assert_eq!(rows[0].value.as_ref().unwrap().as_str(), r#"{"a":null,"bb":1000.0}"#);
 }
 
@@ -374,7 +363,7 @@ async fn a_row_that_is_read_back_as_another_one_is_a_failure_of_its_event() {
     meters.by_id(&id()).decide(|_| MeterEvent::TotalReset {}).await.unwrap();
     let events = events(&store).await;
     let changes = |row: &str| {
-        let definition: Definition = Makes(Owner(row.to_owned())).into();
+        let definition = makes(Owner(row.to_owned()));
         definition.changes(&events, &HashMap::new())
     };
     let error = changes("x ").unwrap_err().to_string();

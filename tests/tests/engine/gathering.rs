@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use es_core::projection::{
-    ApplyError, BatchLimit, FailurePolicy, ListParked, Projection, ProjectionSink, Rebuild, Runner,
-    Slot, live,
+    BatchLimit, Definition, FailurePolicy, ListParked, ProjectionSink, RawKeying, Rebuild, Runner,
+    Slot,
 };
 use es_core::{
     AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
@@ -47,28 +47,28 @@ impl Chained {
     }
 }
 
-impl Projection for Chained {
-    const NAME: &'static str = "chained";
-    const VERSION: u32 = 1;
-    type Row = (u64, u64);
+/// The row after an event.
+fn chained(row: Option<(u64, u64)>, event: &RecordedEvent) -> (u64, u64) {
+    let (count, hash) = row.unwrap_or_default();
+    (count + 1, hash.wrapping_mul(31).wrapping_add(event.position.to_sequence()))
+}
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
+impl Chained {
+    const NAME: &str = "chained";
+
+    fn model(&self) -> Definition {
+        let (this, all) = (self.clone(), EventFilter::all());
+        Definition::rows(Self::NAME, 1, all, RawKeying::Streams, move |_, row, event| {
+            this.calls.fetch_add(1, Ordering::SeqCst);
+            if this.is_strict && event.event_type == *"poison" {
+                return Err("it is poison".into());
+            }
+            Ok(Some(chained(row, event)))
+        })
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<(u64, u64)>,
-        event: &RecordedEvent,
-    ) -> Result<Option<(u64, u64)>, ApplyError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        if self.is_strict && event.event_type == *"poison" {
-            return Err("it is poison".into());
-        }
-        let (count, hash) = row.unwrap_or_default();
-        let hash = hash.wrapping_mul(31).wrapping_add(event.position.to_sequence());
-        Ok(Some((count + 1, hash)))
+    fn parking(&self) -> Definition {
+        self.model().on_failure(FailurePolicy::park_key())
     }
 }
 
@@ -96,9 +96,7 @@ async fn filled() -> Arc<MemoryStore> {
 }
 
 fn runner(store: &Arc<MemoryStore>, projection: &Chained, limit: BatchLimit) -> Runner {
-    Runner::new(store.clone())
-        .batches(limit)
-        .projection_with(projection.clone(), FailurePolicy::park_key())
+    Runner::new(store.clone()).batches(limit).definition(projection.parking())
 }
 
 async fn rows(store: &MemoryStore) -> BTreeMap<String, (u64, u64)> {
@@ -121,8 +119,8 @@ async fn expected(store: &MemoryStore, until: Position) -> BTreeMap<String, (u64
         let page = store.read_log(&read).await.unwrap();
         for event in page.events.iter().filter(|event| event.position <= until) {
             let key = event.stream.to_string();
-            let row = Chained::default().apply(&key, rows.remove(&key), event).unwrap();
-            rows.insert(key, row.unwrap());
+            let row = chained(rows.remove(&key), event);
+            rows.insert(key, row);
         }
         if page.at_end {
             return rows;
@@ -134,7 +132,7 @@ async fn expected(store: &MemoryStore, until: Position) -> BTreeMap<String, (u64
 #[tokio::test]
 async fn many_pages_are_folded_once_whatever_bounds_a_commit() {
     let store = filled().await;
-    let whole = live(store.clone(), Chained::default()).await.unwrap();
+    let whole = expected(&store, Position::from_sequence(EVENTS)).await;
     let limits = [
         WIDE,
         BatchLimit { events: 4_500, ..WIDE },
@@ -175,8 +173,7 @@ async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
         let served = rows(&store).await;
 
         for slices in [1, 2] {
-            Rebuild::new(store.clone(), Chained::strict())
-                .policy(FailurePolicy::park_key())
+            Rebuild::definition(store.clone(), Chained::strict().parking())
                 .batches(limit)
                 .slices(slices)
                 .run()
@@ -193,7 +190,7 @@ async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
 #[tokio::test]
 async fn what_stops_a_projection_pages_later_leaves_what_stands_before_it() {
     let store = filled().await;
-    let mut runner = Runner::new(store.clone()).batches(WIDE).projection(Chained::strict());
+    let mut runner = Runner::new(store.clone()).batches(WIDE).definition(Chained::strict().model());
     let error = runner.catch_up().await.unwrap_err();
     assert!(error.to_string().contains("it is poison"), "{error}");
     let before = Position::from_sequence(POISON - 1);
@@ -258,26 +255,20 @@ impl Serialize for Few {
 }
 
 /// Counts the events of an account, and its own calls.
-#[derive(Default, Clone)]
+#[derive(Default)]
 struct Limited(Arc<AtomicU64>);
 
-impl Projection for Limited {
-    const NAME: &'static str = "limited";
-    const VERSION: u32 = 1;
-    type Row = Few;
+impl Limited {
+    const NAME: &str = "limited";
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<Few>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<Few>, ApplyError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        Ok(Some(Few(row.unwrap_or_default().0 + 1)))
+    fn model(&self) -> Definition {
+        let (calls, all) = (self.0.clone(), EventFilter::all());
+        let model = Definition::rows(Self::NAME, 1, all, RawKeying::Streams, move |_, row, _| {
+            calls.fetch_add(1, Ordering::SeqCst);
+            let Few(count) = row.unwrap_or_default();
+            Ok(Some(Few(count + 1)))
+        });
+        model.on_failure(FailurePolicy::park_key())
     }
 }
 
@@ -287,7 +278,7 @@ async fn what_cannot_be_written_is_parked_from_the_first_event_on_and_found_soon
     let projection = Limited::default();
     Runner::new(store.clone())
         .batches(WIDE)
-        .projection_with(projection.clone(), FailurePolicy::park_key())
+        .definition(projection.model())
         .catch_up()
         .await
         .unwrap();

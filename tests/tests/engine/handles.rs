@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use es_core::environment::SystemClock;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
-    ApplyError, Definition, Projection, Rebuild, RebuildError, Runner, SinkError, StopCause,
-    health, read_row,
+    Keying, Projection, ReadModel, Rebuild, RebuildError, Runner, SinkError, StopCause,
+    Subscription,
 };
 use es_core::{
-    Capabilities, EventFilter, EventStore, EventStoreExt, ReadStream, RecordedEvent, Repository,
-    Store,
+    BoxError, Capabilities, Envelope, EventStore, EventStoreExt, ReadStream, Repository, Store,
 };
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
 
 use super::account::*;
 
@@ -30,25 +29,26 @@ impl StoreLayer for Bare {
     }
 }
 
-/// Counts events by stream, under the name of its type.
-struct Counted<const SECOND: bool>;
+/// Counts the events of each account, under the name of its type.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Counted<const SECOND: bool>(u64);
 
 impl<const SECOND: bool> Projection for Counted<SECOND> {
     const NAME: &'static str = if SECOND { "second" } else { "first" };
-    const VERSION: u32 = 1;
-    type Row = u64;
+    type Event = AccountEvent;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
+    fn keying() -> Keying<Self> {
+        Keying::per_stream::<Account>()
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        Ok(Some(row.unwrap_or(0) + 1))
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert(Self(0)).0 += 1;
+        Ok(())
     }
 }
 
@@ -91,7 +91,7 @@ async fn what_a_store_cannot_do_is_told_for_each_projection() {
         }
         other => panic!("the store keeps no models, but: {other:?}"),
     };
-    let runner = || Runner::new(&bare).projection(Counted::<false>).projection(Counted::<true>);
+    let runner = || Runner::new(&bare).projection::<Counted<false>>().projection::<Counted<true>>();
     let (caught_up, run) = (runner().catch_up().await, runner().run().await);
     for ended in [caught_up, run] {
         let stopped = ended.unwrap_err().stopped;
@@ -102,17 +102,19 @@ async fn what_a_store_cannot_do_is_told_for_each_projection() {
             is_told(error, name);
         }
     }
-    match Rebuild::new(&bare, Counted::<false>).run().await {
+    match Rebuild::projection::<Counted<false>>(&bare).run().await {
         Err(RebuildError::Sink(error)) => is_told(&error, "first"),
         other => panic!("the store keeps no models, but: {other:?}"),
     }
-    let asked = health(&bare, &SystemClock, &Definition::of(Counted::<true>)).await;
+    let asked = Subscription::projection::<Counted<true>>(&bare).health().await;
     is_told(&asked.unwrap_err(), "second");
-    is_told(&read_row::<Counted<true>>(&bare, "account/a").await.unwrap_err(), "second");
+    let read = ReadModel::<Counted<true>>::new(&bare).get("a").await;
+    is_told(&read.unwrap_err(), "second");
     // with models from elsewhere it can
     let store = bare.with_models(memory);
-    Runner::new(&store).projection(Counted::<false>).catch_up().await.unwrap();
-    assert_eq!(read_row::<Counted<false>>(&store, "account/a").await.unwrap(), Some(1));
+    Runner::new(&store).projection::<Counted<false>>().catch_up().await.unwrap();
+    let read = ReadModel::<Counted<false>>::new(&store).get("a").await;
+    assert_eq!(read.unwrap(), Some(Counted(1)));
 }
 
 #[tokio::test]

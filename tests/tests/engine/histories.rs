@@ -4,39 +4,24 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use es_core::projection::{
-    ApplyError, FailurePolicy, Projection, ProjectionSink, Runner, TroubleKind,
+    Definition, FailurePolicy, ProjectionSink, RawKeying, Runner, TroubleKind,
 };
 use es_core::{
     AppendError, AppendRequest, Appended, Capabilities, Environment, EventFilter, EventStore,
     ExpectedVersion, IdempotencyKey, LogPage, NewEvent, Payload, Position, ReadLog, ReadStream,
-    RecordedEvent, Store, StoreError, StreamId, StreamPage,
+    Store, StoreError, StreamId, StreamPage,
 };
 use es_memory::MemoryStore;
 
 /// Counts events by stream.
-struct Counted;
-
-impl Projection for Counted {
-    const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        Ok(Some(row.unwrap_or(0) + 1))
-    }
+fn counted() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    Definition::rows("counted", 1, all, keying, |_, row, _| Ok(Some(row.unwrap_or(0_u64) + 1)))
+        .on_failure(FailurePolicy::park_key())
 }
 
 fn runner(store: impl Into<Store>, sink: Arc<dyn ProjectionSink>) -> Runner {
-    Runner::new(store.into().with_models(sink)).projection_with(Counted, FailurePolicy::park_key())
+    Runner::new(store.into().with_models(sink)).definition(counted())
 }
 
 async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {

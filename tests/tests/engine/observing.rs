@@ -6,12 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
-    ApplyError, Blocker, Definition, FailurePolicy, HealthState, LogBlockers, Projection, Runner,
-    health,
+    Blocker, Definition, FailurePolicy, HealthState, LogBlockers, RawKeying, Runner, Subscription,
 };
 use es_core::{
     AppendRequest, Capabilities, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent,
-    Payload, RecordedEvent, Store, StoreError,
+    Payload, Store, StoreError,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -19,28 +18,15 @@ use es_testing::ManualClock;
 use super::telemetry::{Kept, Spans};
 
 /// Counts events by account, and cannot take one of the type `poison`.
-struct Counted;
-
-impl Projection for Counted {
-    const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
+fn counted() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    let model = Definition::rows("counted", 1, all, keying, |_, row, event| {
         if event.event_type == *"poison" {
             return Err("it is poison".into());
         }
-        Ok(Some(row.unwrap_or(0) + 1))
-    }
+        Ok(Some(row.unwrap_or(0_u64) + 1))
+    });
+    model.on_failure(FailurePolicy::park_key())
 }
 
 async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
@@ -52,10 +38,15 @@ async fn append(store: &MemoryStore, stream: &str, types: &[&str]) {
     store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
 }
 
+fn subscription(store: impl Into<Store>, clock: &ManualClock) -> Subscription {
+    let environment = Environment::default().with_clock(clock.clone());
+    Subscription::definition(store, counted()).with_environment(environment)
+}
+
 fn runner(store: &MemoryStore, clock: &ManualClock) -> Runner {
     Runner::new(store.clone())
         .environment(Environment::default().with_clock(clock.clone()))
-        .projection_with(Counted, FailurePolicy::park_key())
+        .definition(counted())
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -70,7 +61,7 @@ async fn metrics_tell_what_was_taken_and_what_is_left() {
     runner.catch_up().await.unwrap();
     append(&store, "account/1", &["paid", "paid", "paid"]).await;
     clock.step(Duration::from_secs(4));
-    let asked = health(store.clone(), &clock, &Definition::of(Counted)).await.unwrap();
+    let asked = subscription(store.clone(), &clock).health().await.unwrap();
     assert_eq!((asked.lag.events, asked.waiting), (3, 2));
     let read = |name: &str| kept.read(name, "projection=counted");
     assert_eq!(read("es.projection.events"), Some(4));
@@ -131,9 +122,9 @@ async fn a_writer_that_holds_the_log_back_is_named() {
     append(&store, "account/1", &["paid"]).await;
     let mut runner = runner(&store, &clock);
     runner.catch_up().await.unwrap();
-    let definition = Definition::of(Counted);
     let held_back = Store::from(Layered(HeldBack(Arc::new(store.clone()))));
-    let ask = async || health(&held_back, &clock, &definition).await.unwrap();
+    let held_back = subscription(held_back, &clock);
+    let ask = async || held_back.health().await.unwrap();
     let asked = ask().await;
     assert_eq!(asked.state, HealthState::BlockedByWriter);
     assert_eq!(asked.state.to_string(), "blocked by a writer");
@@ -163,8 +154,8 @@ async fn the_rate_is_told_with_the_lease() {
     runner.catch_up().await.unwrap();
     let asked = handle.health().await.unwrap().remove(0);
     assert_eq!((asked.rate, asked.state), (Some(4.0), HealthState::Idle));
-    let definition = Definition::of(Counted);
-    let ask = async || health(store.clone(), &clock, &definition).await.unwrap().rate;
+    let subscription = subscription(store.clone(), &clock);
+    let ask = async || subscription.health().await.unwrap().rate;
     assert_eq!(ask().await, Some(4.0), "any process is told the same");
     clock.step(Duration::from_secs(11));
     runner.catch_up().await.unwrap();

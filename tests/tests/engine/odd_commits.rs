@@ -9,12 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    ApplyError, Batch, BatchLimit, Lease, ModelRow, Projection, ProjectionSink, Runner, SinkError,
+    Batch, BatchLimit, Definition, Lease, ModelRow, ProjectionSink, RawKeying, Runner, SinkError,
     Slot,
 };
 use es_core::{
-    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    RecordedEvent, Store, StoreError, StoreErrorKind,
+    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload, Store,
+    StoreError, StoreErrorKind,
 };
 use es_memory::MemoryStore;
 use tokio::time::{Instant, timeout};
@@ -93,30 +93,24 @@ impl SinkLayer for OddSink {
     }
 }
 
+/// The name of the model below.
+const LAST: &str = "last";
+
 /// The last place of each account; refuses what it has taken already.
-struct Last;
-
-impl Projection for Last {
-    const NAME: &'static str = "last";
-    const VERSION: u32 = 1;
-    type Row = u64;
-
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
-    }
-
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        let here = event.position.to_sequence();
-        match row.filter(|last| *last >= here) {
-            Some(_) => Err("it was taken before".into()),
-            None => Ok(Some(here)),
-        }
-    }
+fn last() -> Definition {
+    Definition::rows(
+        LAST,
+        1,
+        EventFilter::all(),
+        RawKeying::Streams,
+        |_, row: Option<u64>, event| {
+            let here = event.position.to_sequence();
+            match row.filter(|last| *last >= here) {
+                Some(_) => Err("it was taken before".into()),
+                None => Ok(Some(here)),
+            }
+        },
+    )
 }
 
 /// More than a page, so that the first one is gathered without a commit.
@@ -137,11 +131,11 @@ async fn filled() -> Arc<MemoryStore> {
 /// One of the same name takes the lease over at once.
 fn runner(store: &Arc<MemoryStore>, sink: Arc<dyn ProjectionSink>) -> Runner {
     let runner = Runner::new(Store::from(store.clone()).with_models(sink)).holder("one");
-    runner.batches(BatchLimit::events(100_000)).projection(Last)
+    runner.batches(BatchLimit::events(100_000)).definition(last())
 }
 
 async fn assert_all_taken_once(store: &MemoryStore) {
-    let status = store.status(Some(Last::NAME)).await.unwrap();
+    let status = store.status(Some(LAST)).await.unwrap();
     let active = status[0].active.as_ref().unwrap();
     assert_eq!(active.checkpoint().position.to_sequence(), EVENTS as u64);
     assert_eq!((active.events, &active.trouble), (EVENTS as u64, &None));

@@ -4,7 +4,7 @@ mod scene;
 mod sins;
 
 use es_core::layer::{Layered, scoped};
-use es_core::projection::Slot;
+use es_core::projection::{Definition, SinkError, Slot};
 use es_core::{
     AppendError, AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion,
     InvalidRequest, InvalidStreamId, Position, ReadLog, ReadStream, Store, StoreErrorKind,
@@ -25,7 +25,7 @@ async fn no_answer_to_a_tenant_has_a_byte_of_anothers() {
     methods.sort_unstable();
     methods.dedup();
     // those of the three traits, and of the streams
-    assert_eq!(methods.len(), 6 + 6 + 15 + 3 + 1, "{methods:?}");
+    assert_eq!(methods.len(), 6 + 6 + 16 + 3 + 1, "{methods:?}");
     for (method, answer) in told {
         assert!(!answer.contains(SECRET), "{method}: {answer}");
         assert!(!answer.contains("acme/"), "{method}, in the words of the store: {answer}");
@@ -90,6 +90,16 @@ async fn a_wait_ends_with_the_tenants_own_event() {
     let beyond = Position::from_sequence(100_000);
     let refused = acme.wait_past(beyond).now_or_never().unwrap().unwrap_err();
     assert_eq!(refused.kind(), StoreErrorKind::Diverged);
+}
+
+#[tokio::test]
+async fn no_projection_of_a_tenant_is_kept_within_appends() {
+    let acme = scoped(MemoryStore::new(), "acme").unwrap();
+    let totals = Definition::handled("totals", 1, EventFilter::all());
+    match models(&acme).keep_inline(totals).await {
+        Err(SinkError::Unusable { projection, .. }) => assert_eq!(projection, "totals"),
+        other => panic!("the store would keep it for all, but: {other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -5,35 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{
-    ApplyError, Projection, Rebuild, RebuildError, Runner, SinkError, TroubleKind, read_row,
+    Keying, Projection, ReadModel, Rebuild, RebuildError, Runner, SinkError, TroubleKind,
 };
 use es_core::{
-    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    RecordedEvent, Retry, StoreErrorKind,
+    AppendRequest, BoxError, Envelope, Environment, Event, EventStore, ExpectedVersion, NewEvent,
+    Payload, Retry, StoreErrorKind,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::{Call, Faults, Gate};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-struct Counted;
+#[derive(Event)]
+enum Happening {
+    Happened,
+}
+
+/// Counts the events of each stream.
+#[derive(Serialize, Deserialize)]
+struct Counted(u64);
 
 impl Projection for Counted {
     const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = u64;
+    type Event = Happening;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
+    fn keying() -> Keying<Self> {
+        Keying::<Self>::across_streams(|event| event.stream.to_string())
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        Ok(Some(row.unwrap_or(0) + 1))
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        _: &Envelope<'_, Happening>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert(Self(0)).0 += 1;
+        Ok(())
     }
 }
 
@@ -41,7 +49,7 @@ impl Projection for Counted {
 async fn stored() -> (Arc<MemoryStore>, Faults) {
     let store = Arc::new(MemoryStore::with_clock(Arc::new(ManualClock::new())));
     let ids = Environment::default().event_ids;
-    let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&1).unwrap());
+    let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&()).unwrap());
     let events = vec![event(), event(), event()];
     let request = AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, events);
     store.append(request).await.unwrap();
@@ -59,11 +67,12 @@ fn hang(faults: &Faults, call: Call) -> Gate {
 }
 
 fn runner(store: &Arc<MemoryStore>, faults: &Faults) -> Runner {
-    Runner::new(faults.over(store.clone())).holder("one").lease(LEASE).projection(Counted)
+    Runner::new(faults.over(store.clone())).holder("one").lease(LEASE).projection::<Counted>()
 }
 
 async fn counted(store: &MemoryStore) -> Option<u64> {
-    read_row::<Counted>(store.clone(), "account/1").await.ok().flatten()
+    let row = ReadModel::<Counted>::new(store.clone()).get("account/1").await;
+    row.ok().flatten().map(|row| row.0)
 }
 
 const CALLS: [Call; 4] = [Call::Acquire, Call::Renew, Call::Commit, Call::Status];
@@ -117,7 +126,10 @@ fn ends_within_grace(stopped: Instant, what: &str) {
 fn rebuild(store: &Arc<MemoryStore>, faults: &Faults) -> Rebuild {
     let backoff =
         Retry { retries: 0, base: Duration::from_millis(10), longest: Duration::from_secs(1) };
-    Rebuild::new(faults.over(store.clone()), Counted).holder("one").lease(LEASE).backoff(backoff)
+    Rebuild::projection::<Counted>(faults.over(store.clone()))
+        .holder("one")
+        .lease(LEASE)
+        .backoff(backoff)
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +189,7 @@ async fn a_rebuild_whose_lease_cannot_be_kept_ends_and_gives_it_back() {
         }
         assert!(began.elapsed() <= LEASE * 4, "{kind:?}: {:?}", began.elapsed());
         // at once, under another name
-        let another = Rebuild::new(store.clone(), Counted).holder("another");
+        let another = Rebuild::projection::<Counted>(store.clone()).holder("another");
         another.run().await.unwrap();
         assert_eq!(counted(&store).await, Some(3));
     }

@@ -8,14 +8,14 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use es_core::environment::Jitter;
-use es_core::projection::{ApplyError, Projection, Rebuild, Runner, read_row};
+use es_core::projection::{Keying, Projection, ReadModel, Rebuild, Runner};
 use es_core::{
-    Environment, EventFilter, RecordedEvent, Repository, Retry, Runtime, SnapshotStore,
-    StreamVersion,
+    BoxError, Envelope, Environment, Repository, Retry, Runtime, SnapshotStore, StreamVersion,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualRuntime;
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use super::account::*;
 
@@ -85,24 +85,25 @@ fn without_a_runtime_commands_retry_and_no_state_is_kept() {
 }
 
 /// Counts the events of each account.
-struct Counted;
+#[derive(Serialize, Deserialize)]
+struct Counted(u64);
 
 impl Projection for Counted {
     const NAME: &'static str = "counted";
-    const VERSION: u32 = 1;
-    type Row = u64;
+    type Event = AccountEvent;
+    type Key = String;
 
-    fn selection(&self) -> EventFilter {
-        EventFilter::all()
+    fn keying() -> Keying<Self> {
+        Keying::per_stream::<Account>()
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<u64>,
-        _event: &RecordedEvent,
-    ) -> Result<Option<u64>, ApplyError> {
-        Ok(Some(row.unwrap_or(0) + 1))
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert(Self(0)).0 += 1;
+        Ok(())
     }
 }
 
@@ -113,14 +114,15 @@ fn without_a_runtime_models_are_kept_and_made_anew() {
     slip_in(&store, "b", 1);
     let counted = || {
         ["a", "b"].map(|account| {
-            block_on(read_row::<Counted>(store.clone(), &format!("account/{account}"))).unwrap()
+            let row = block_on(ReadModel::<Counted>::new(store.clone()).get(account));
+            row.unwrap().map(|row| row.0)
         })
     };
-    let mut runner = Runner::new(store.clone()).holder("one").projection(Counted);
+    let mut runner = Runner::new(store.clone()).holder("one").projection::<Counted>();
     block_on(runner.catch_up()).unwrap();
     assert_eq!(counted(), [Some(5), Some(1)]);
     slip_in(&store, "b", 1);
-    let rebuild = Rebuild::new(store.clone(), Counted).slices(3);
+    let rebuild = Rebuild::projection::<Counted>(store.clone()).slices(3);
     block_on(rebuild.run()).unwrap();
     assert_eq!(counted(), [Some(5), Some(2)]);
 }

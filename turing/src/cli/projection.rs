@@ -14,7 +14,7 @@ use turing_domain::PostingId;
 use super::interrupts::Interrupts;
 use super::output::Output;
 use super::{Common, Failure, Verdict};
-use crate::read_models::{ConversationStatistics, PostingStates, RunProgress, definitions};
+use crate::read_models::{ConversationRow, PostingRow, RunRow, definitions};
 use crate::store::{Access, Store};
 
 #[derive(Debug, Args)]
@@ -122,22 +122,22 @@ struct DiscardArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Name {
     /// How each conversation does: attempts, durations, failures, tokens
-    #[value(name = ConversationStatistics::NAME)]
+    #[value(name = ConversationRow::NAME)]
     ConversationStatistics,
     /// Where each posting stands
-    #[value(name = PostingStates::NAME)]
+    #[value(name = PostingRow::NAME)]
     PostingState,
     /// How each run goes: postings, rates, failures
-    #[value(name = RunProgress::NAME)]
+    #[value(name = RunRow::NAME)]
     RunProgress,
 }
 
 impl Name {
     fn as_str(self) -> &'static str {
         match self {
-            Self::ConversationStatistics => ConversationStatistics::NAME,
-            Self::PostingState => PostingStates::NAME,
-            Self::RunProgress => RunProgress::NAME,
+            Self::ConversationStatistics => ConversationRow::NAME,
+            Self::PostingState => PostingRow::NAME,
+            Self::RunProgress => RunRow::NAME,
         }
     }
 

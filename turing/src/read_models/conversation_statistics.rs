@@ -2,24 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ApplyError, Keying, Projection};
-use es_core::{EventFilter, MetadataField, RecordedEvent, Timestamp};
+use es_core::projection::{FailurePolicy, Keying, Projection};
+use es_core::{BoxError, Envelope, EventFilter, MetadataField, RecordedEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 use turing_domain::fields::CONVERSATION_ID;
 use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};
 
-use super::{Durations, count, sum};
+use super::{Durations, POLICY, count, sum};
 
 /// The conversation as the fold of a posting reads it: also from digits in a text.
 const NOTED_CONVERSATION: MetadataField<Noted<ConversationId>> =
     MetadataField::new(CONVERSATION_ID.name());
 
-/// What was done at each conversation: attempts, durations, failures, tokens. A row has the
-/// conversation's id as its key; attempts that name no conversation are in none.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ConversationStatistics;
-
-/// The row of one conversation.
+/// What was done at a conversation: attempts, durations, failures, tokens. Attempts that name no
+/// conversation are in none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ConversationRow {
     /// Attempts that succeeded.
@@ -53,8 +49,8 @@ impl ConversationRow {
         self.completed.saturating_add(sum(self.failed.values()))
     }
 
-    fn failed(&mut self, failure_type: Noted<FailureType>, duration_ms: Noted<u64>) {
-        let failure_type = failure_type.0.unwrap_or(FailureType::Unknown);
+    fn failed(&mut self, failure_type: &Noted<FailureType>, duration_ms: Noted<u64>) {
+        let failure_type = failure_type.0.clone().unwrap_or(FailureType::Unknown);
         count(self.failed.entry(failure_type).or_default());
         self.took(duration_ms);
     }
@@ -65,13 +61,13 @@ impl ConversationRow {
         }
     }
 
-    fn take(&mut self, event: PostingEvent) {
+    fn take(&mut self, event: &PostingEvent) {
         use PostingEvent::*;
         match event {
             ScriptExecutionCompleted { duration_ms, .. }
             | HumanTaskCompleted { duration_ms, .. } => {
                 count(&mut self.completed);
-                self.took(duration_ms);
+                self.took(*duration_ms);
             }
             LlmCallCompleted {
                 duration_ms,
@@ -82,7 +78,7 @@ impl ConversationRow {
                 ..
             } => {
                 count(&mut self.completed);
-                self.took(duration_ms);
+                self.took(*duration_ms);
                 if let (Some(actor), Some(total)) = (actor_id.0, tokens.0) {
                     let used = self.tokens.entry(actor).or_default();
                     count(&mut used.calls);
@@ -90,14 +86,14 @@ impl ConversationRow {
                     let add = |sum: &mut u64, more: Noted<u64>| {
                         *sum = sum.saturating_add(more.0.unwrap_or(0));
                     };
-                    add(&mut used.prompt, prompt_tokens);
-                    add(&mut used.completion, completion_tokens);
+                    add(&mut used.prompt, *prompt_tokens);
+                    add(&mut used.completion, *completion_tokens);
                 }
             }
             ScriptExecutionFailed { failure_type, duration_ms, .. }
             | LlmCallFailed { failure_type, duration_ms, .. }
             | HumanTaskFailed { failure_type, duration_ms, .. } => {
-                self.failed(failure_type, duration_ms);
+                self.failed(failure_type, *duration_ms);
             }
             // not selected
             PostingEnteredRun { .. }
@@ -110,19 +106,17 @@ impl ConversationRow {
     }
 }
 
-impl ConversationStatistics {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        let noted = event.metadata.get(NOTED_CONVERSATION);
-        Ok(noted.and_then(|id| id.0).iter().map(ConversationId::to_string).collect())
-    }
+fn conversation_of(recorded: &RecordedEvent) -> Option<ConversationId> {
+    recorded.metadata.get(NOTED_CONVERSATION).and_then(|id| id.0)
 }
 
-impl Projection for ConversationStatistics {
+impl Projection for ConversationRow {
     const NAME: &'static str = "conversation_statistics";
-    const VERSION: u32 = 1;
-    type Row = ConversationRow;
+    const ON_FAILURE: FailurePolicy = POLICY;
+    type Event = PostingEvent;
+    type Key = ConversationId;
 
-    fn selection(&self) -> EventFilter {
+    fn selection() -> EventFilter {
         EventFilter::events([
             PostingEvent::SCRIPT_EXECUTION_COMPLETED,
             PostingEvent::SCRIPT_EXECUTION_FAILED,
@@ -134,21 +128,18 @@ impl Projection for ConversationStatistics {
         .aggregate::<Posting>()
     }
 
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
+    fn keying() -> Keying<Self> {
+        Keying::by_metadata(conversation_of)
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<ConversationRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<ConversationRow>, ApplyError> {
-        let mut row = row.unwrap_or_default();
-        for event in event.decode()? {
-            row.take(event);
-        }
+    fn evolve(
+        _: &ConversationId,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, PostingEvent>,
+    ) -> Result<(), BoxError> {
+        let row = row.get_or_insert_default();
+        row.take(&event.data);
         row.last_event = Some(event.recorded_at);
-        Ok(Some(row))
+        Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! Where each posting stands.
 
-use es_core::projection::{ApplyError, Projection};
-use es_core::{Aggregate, EventFilter, RecordedEvent, StreamVersion, Timestamp};
+use es_core::projection::{FailurePolicy, Keying, Projection};
+use es_core::{
+    Aggregate, BoxError, Envelope, EventFilter, RecordedEvent, StreamVersion, Timestamp,
+};
 use serde::{Deserialize, Serialize};
-use turing_domain::{Posting, PostingEvent};
+use turing_domain::{Posting, PostingEvent, PostingId};
 
-/// The state of each posting after its last event, as a row under the name of its stream.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PostingStates;
+use super::POLICY;
 
-/// The row of one posting.
+/// The state of a posting after its last event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PostingRow {
     /// How many events are in the state.
@@ -20,27 +20,44 @@ pub struct PostingRow {
     pub state: Posting,
 }
 
-impl Projection for PostingStates {
+impl Projection for PostingRow {
     const NAME: &'static str = "posting_state";
-    const VERSION: u32 = 1;
     const ROW_REVISION: u32 = <Posting as es_core::Snapshotted>::REVISION;
-    type Row = PostingRow;
+    const ON_FAILURE: FailurePolicy = POLICY;
+    type Event = PostingEvent;
+    type Key = PostingId;
 
-    fn selection(&self) -> EventFilter {
+    fn selection() -> EventFilter {
         EventFilter::all().aggregate::<Posting>()
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<PostingRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<PostingRow>, ApplyError> {
-        let mut state = row.map(|row| row.state).unwrap_or_default();
-        for event in event.decode::<PostingEvent>()? {
-            state.evolve(&event);
-        }
+    fn keying() -> Keying<Self> {
+        Keying::per_stream::<Posting>()
+    }
+
+    fn evolve(
+        _: &PostingId,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, PostingEvent>,
+    ) -> Result<(), BoxError> {
+        let mut state = row.take().map(|row| row.state).unwrap_or_default();
+        state.evolve(&event.data);
         let (version, last_updated) = (event.version, event.recorded_at);
-        Ok(Some(PostingRow { version, last_updated, state }))
+        *row = Some(Self { version, last_updated, state });
+        Ok(())
+    }
+}
+
+impl PostingRow {
+    /// Takes an event as it is recorded into the row of a posting, as a runner does.
+    pub(crate) fn take(
+        row: &mut Option<Self>,
+        posting: PostingId,
+        recorded: &RecordedEvent,
+    ) -> Result<(), BoxError> {
+        for event in Envelope::read(recorded)? {
+            Self::evolve(&posting, row, &event)?;
+        }
+        Ok(())
     }
 }

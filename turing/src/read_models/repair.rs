@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use es_core::projection::{
-    ApplyError, Batch, Checkpoint, Content, Definition, Lease, ListParked, ModelRow, Projection,
-    RowChange, SinkError, Slot,
+    Batch, Checkpoint, Content, Definition, Lease, ListParked, ModelRow, RowChange, SinkError, Slot,
 };
-use es_core::{EventStoreExt, Payload, Position, ReadStream, StoreError, StreamId};
+use es_core::{BoxError, EventStoreExt, Payload, Position, ReadStream, StoreError, StreamId};
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingId};
 
-use super::{PostingStates, claim};
+use super::{PostingRow, claim};
 use crate::store::Store;
 
 /// Why a row could not be made anew.
@@ -26,7 +25,7 @@ pub enum RepairError {
         position: Position,
         /// Why not.
         #[source]
-        source: ApplyError,
+        source: BoxError,
     },
     /// The sink refused, or the store failed.
     #[error(transparent)]
@@ -50,7 +49,7 @@ impl From<StoreError> for RepairError {
 /// [`SinkError::Held`] while a runner is at work, an event that cannot be taken, or a failure of the
 /// store; nothing was changed then.
 pub async fn repair_posting(store: &Store, posting: PostingId) -> Result<bool, RepairError> {
-    let definition = Definition::of(PostingStates);
+    let definition = Definition::of::<PostingRow>();
     let models = store.models()?;
     let lease = models.acquire(&claim(&definition)).await?;
     let repaired = repair(store, &lease, posting).await;
@@ -82,7 +81,7 @@ async fn repair(store: &Store, lease: &Lease, posting: PostingId) -> Result<bool
         if out.contains(&event.event_id) {
             continue;
         }
-        row = PostingStates.apply(&key, row, &event).map_err(|source| RepairError::Apply {
+        PostingRow::take(&mut row, posting, &event).map_err(|source| RepairError::Apply {
             stream: stream.clone(),
             position: event.position,
             source,

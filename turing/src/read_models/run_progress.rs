@@ -2,21 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ApplyError, Keying, Projection};
-use es_core::{Aggregate, EventFilter, RecordedEvent, Timestamp};
+use es_core::projection::{FailurePolicy, Keying, Projection};
+use es_core::{BoxError, Envelope, Event, EventFilter, Timestamp};
 use serde::{Deserialize, Serialize};
 use turing_domain::{
-    EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent, WorkflowRuns,
+    EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent, WorkflowId, WorkflowRuns,
 };
 
-use super::{count, run_of, sum};
+use super::{POLICY, count, run_of, sum};
 
-/// The progress of each run: postings, rates, failures by their type. A row has the run's id as its
-/// key.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RunProgress;
+/// What happens in a run.
+#[derive(Debug, Event)]
+#[event(union)]
+#[allow(clippy::large_enum_variant, reason = "an event lives as long as it is read")]
+pub enum RunEvent {
+    /// To a posting of it.
+    Posting(PostingEvent),
+    /// To its workflow.
+    Workflow(WorkflowEvent),
+}
 
-/// The row of one run.
+/// The progress of a run: postings, rates, failures by their type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRow {
     /// The workflow, if it was recorded.
@@ -99,21 +105,21 @@ impl RunRow {
         if minutes > 0.0 { self.completed as f64 / minutes } else { 0.0 }
     }
 
-    fn take_workflow(&mut self, stream: &str, event: WorkflowEvent) {
+    fn take_workflow(&mut self, workflow: WorkflowId, event: &WorkflowEvent) {
         match event {
             WorkflowEvent::WorkflowStarted { posting_count, .. } => {
-                self.workflow_id = Some(stream.to_owned());
+                self.workflow_id = Some(workflow.to_string());
                 self.postings = posting_count.0;
             }
             WorkflowEvent::WorkflowCompleted { .. } => self.status = RunStatus::Completed,
             WorkflowEvent::WorkflowFailed { error, .. } => {
                 self.status = RunStatus::Failed;
-                self.error = error.0;
+                self.error.clone_from(&error.0);
             }
         }
     }
 
-    fn take_posting(&mut self, event: PostingEvent) {
+    fn take_posting(&mut self, event: &PostingEvent) {
         use PostingEvent::*;
         match event {
             PostingEnteredRun { .. } => count(&mut self.entered),
@@ -123,12 +129,12 @@ impl RunRow {
             ScriptExecutionFailed { failure_type, .. }
             | LlmCallFailed { failure_type, .. }
             | HumanTaskFailed { failure_type, .. } => {
-                let failure_type = failure_type.0.unwrap_or(FailureType::Unknown);
+                let failure_type = failure_type.0.clone().unwrap_or(FailureType::Unknown);
                 count(self.failed.entry(failure_type).or_default());
             }
             RetryScheduled { .. } => count(&mut self.retries),
             PostingTerminal { reason, .. } => {
-                let reason = reason.0.unwrap_or(EndReason::Completed);
+                let reason = reason.0.clone().unwrap_or(EndReason::Completed);
                 count(self.ended.entry(reason).or_default());
             }
             BranchTaken { .. } | PathEnded { .. } | CircuitBreakerOpen { .. } => {}
@@ -136,45 +142,33 @@ impl RunRow {
     }
 }
 
-impl RunProgress {
-    fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, ApplyError> {
-        Ok(run_of(event).iter().map(RunId::to_string).collect())
-    }
-}
-
-impl Projection for RunProgress {
+impl Projection for RunRow {
     const NAME: &'static str = "run_progress";
-    const VERSION: u32 = 1;
-    type Row = RunRow;
+    const ON_FAILURE: FailurePolicy = POLICY;
+    type Event = RunEvent;
+    type Key = RunId;
 
-    fn selection(&self) -> EventFilter {
+    fn selection() -> EventFilter {
         EventFilter::all().aggregate::<Posting>().aggregate::<WorkflowRuns>()
     }
 
-    fn keying(&self) -> Keying<Self> {
-        Keying::Across(Self::keys)
+    fn keying() -> Keying<Self> {
+        Keying::by_metadata(run_of)
     }
 
-    fn apply(
-        &self,
-        _key: &str,
-        row: Option<RunRow>,
-        event: &RecordedEvent,
-    ) -> Result<Option<RunRow>, ApplyError> {
-        let mut row = row.unwrap_or_else(|| RunRow::new(event.recorded_at));
-        match event.stream.aggregate_type() {
-            WorkflowRuns::TYPE => {
-                for of_workflow in event.decode()? {
-                    row.take_workflow(event.stream.aggregate_id(), of_workflow);
-                }
-            }
-            _ => {
-                for of_posting in event.decode()? {
-                    row.take_posting(of_posting);
-                }
+    fn evolve(
+        _: &RunId,
+        row: &mut Option<Self>,
+        event: &Envelope<'_, RunEvent>,
+    ) -> Result<(), BoxError> {
+        let row = row.get_or_insert_with(|| Self::new(event.recorded_at));
+        match &event.data {
+            RunEvent::Posting(of_posting) => row.take_posting(of_posting),
+            RunEvent::Workflow(of_workflow) => {
+                row.take_workflow(event.aggregate_id::<WorkflowRuns>()?, of_workflow);
             }
         }
         row.last_event = event.recorded_at;
-        Ok(Some(row))
+        Ok(())
     }
 }

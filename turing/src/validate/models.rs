@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use es_core::projection::{
-    GenerationStatus, ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, all_rows,
+    GenerationStatus, ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, Subscription,
     check_history,
 };
 use es_core::{
@@ -16,7 +16,7 @@ use turing_domain::{Posting, PostingEvent, PostingId};
 
 use super::{FindingSeverity, StoreFinding, usable_id};
 use crate::proposal::{command, quoted};
-use crate::read_models::PostingStates;
+use crate::read_models::PostingRow;
 use crate::store::Store;
 
 /// Compares the read model of postings with their events, as far as it has come: rows that differ,
@@ -29,14 +29,14 @@ use crate::store::Store;
 ///
 /// When the store fails.
 pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
-    let name = PostingStates::NAME;
+    let states = Subscription::projection::<PostingRow>(&store.events);
     let Some(mut model) = active(store).await? else {
         // what was never filled does not differ
         return Ok(Vec::new());
     };
     let (rows, parked, from, to) = loop {
         let parked = parked(store).await?;
-        let rows = all_rows(&store.events, name, Slot::Active).try_collect::<Vec<_>>().await?;
+        let rows = states.rows(Slot::Active).try_collect::<Vec<_>>().await?;
         let Some(now) = active(store).await? else { return Ok(Vec::new()) };
         if now.generation == model.generation {
             break (rows, parked, model.checkpoint().position, now.checkpoint().position);
@@ -76,7 +76,7 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
 
 /// The model that is read, if there is one.
 async fn active(store: &Store) -> Result<Option<GenerationStatus>, SinkError> {
-    let status = store.models()?.status(Some(PostingStates::NAME)).await?;
+    let status = store.models()?.status(Some(PostingRow::NAME)).await?;
     Ok(status.into_iter().next().and_then(|status| status.active))
 }
 
@@ -93,7 +93,7 @@ async fn parked(store: &Store) -> Result<Parked, SinkError> {
     let mut out = Parked::default();
     let mut list = ListParked::default();
     loop {
-        let page = store.models()?.parked(PostingStates::NAME, Slot::Active, &list).await?;
+        let page = store.models()?.parked(PostingRow::NAME, Slot::Active, &list).await?;
         let Some(last) = page.last() else { return Ok(out) };
         list.after = Some(last.id());
         for entry in page {
@@ -118,7 +118,7 @@ async fn fold(
     let (mut folded, mut stuck) = (BTreeMap::new(), BTreeSet::new());
     let mut before: BTreeMap<String, Vec<Option<Payload>>> = BTreeMap::new();
     let payload = |row: &_| Payload::of(row).ok();
-    let read = ReadLog::from_start().filter(PostingStates.selection());
+    let read = ReadLog::from_start().filter(PostingRow::selection());
     let mut events = store.events.log(read);
     while let Some(event) = events.try_next().await? {
         if event.position > to {
@@ -128,16 +128,19 @@ async fn fold(
         if discarded.contains(&event.event_id) || stuck.contains(&key) {
             continue;
         }
-        if event.decode::<PostingEvent>().is_err() {
-            // told of the events already
+        let posting = event.aggregate_id::<Posting>();
+        let (Ok(posting), Ok(_)) = (posting, event.decode::<PostingEvent>()) else {
+            // told of the stream, or of the events, already
             stuck.insert(key);
             continue;
-        }
-        let row = folded.remove(&key);
+        };
+        let mut row = folded.remove(&key);
         if event.position > from {
             before.entry(key.clone()).or_default().push(row.as_ref().and_then(payload));
         }
-        if let Ok(Some(row)) = PostingStates.apply(&key, row, &event) {
+        if PostingRow::take(&mut row, posting, &event).is_ok()
+            && let Some(row) = row
+        {
             folded.insert(key, row);
         }
     }
@@ -153,7 +156,7 @@ fn waiting_finding(key: &str, (count, first): &(u64, ParkedEvent)) -> StoreFindi
         "{count} of its events, the first of them at {}, are parked and not in the row: {}",
         first.event.position, first.reason
     );
-    let repair = command(format_args!("projection retry {} {}", PostingStates::NAME, quoted(key)));
+    let repair = command(format_args!("projection retry {} {}", PostingRow::NAME, quoted(key)));
     StoreFinding { repair: Some(repair), ..row_finding("projection_stale", key, &detail) }
 }
 
@@ -189,7 +192,7 @@ fn rebuild(name: &str) -> String {
 
 fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
     let (aggregate_type, id) = key.split_once('/').unwrap_or((key, ""));
-    let repair = format!("projection rebuild {} --posting {}", PostingStates::NAME, quoted(id));
+    let repair = format!("projection rebuild {} --posting {}", PostingRow::NAME, quoted(id));
     StoreFinding {
         kind: kind.to_owned(),
         severity: FindingSeverity::Error,
@@ -207,7 +210,8 @@ fn row_finding(kind: &str, key: &str, detail: &str) -> StoreFinding {
 /// When the store fails.
 pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
     let mut findings = Vec::new();
-    let mut rows = all_rows(&store.events, P::NAME, Slot::Active);
+    let model = Subscription::projection::<P>(&store.events);
+    let mut rows = model.rows(Slot::Active);
     loop {
         let row = match rows.try_next().await {
             Ok(Some(row)) => row,
@@ -215,7 +219,7 @@ pub async fn validate_rows<P: Projection>(store: &Store) -> Result<Vec<StoreFind
             Ok(None) | Err(SinkError::NoModel { .. }) => return Ok(findings),
             Err(error) => return Err(error),
         };
-        if let Err(error) = row.value.decode::<P::Row>() {
+        if let Err(error) = row.value.decode::<P>() {
             findings.push(StoreFinding {
                 kind: "row_unreadable".to_owned(),
                 severity: FindingSeverity::Error,

@@ -1,12 +1,12 @@
 //! Which error an append gets from a projection that is kept within it: clause 16 of
 //! [`ProjectionSink`](crate::projection::ProjectionSink).
 
-use crate::error::{StoreError, StoreErrorKind};
-use crate::projection::{ApplyError, Definition, SinkError};
+use crate::error::{BoxError, StoreError, StoreErrorKind};
+use crate::projection::{Definition, SinkError};
 
 /// The refusal of an append by a projection that cannot take its event; what the projection, or its
 /// handler, said is the cause.
-pub fn inline_refusal(definition: &Definition, error: ApplyError) -> StoreError {
+pub fn inline_refusal(definition: &Definition, error: BoxError) -> StoreError {
     let text = format!("inline projection `{}` cannot take an event", definition.name());
     StoreError::new(StoreErrorKind::Other, text).caused_by_any(error)
 }

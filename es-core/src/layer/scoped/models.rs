@@ -8,8 +8,8 @@ use super::names::Scope;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::projection::{
-    Batch, Claim, Content, GenerationStatus, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Content, Definition, GenerationStatus, Lease, ListParked, ModelRow, Parked,
+    ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use crate::stream::InvalidStreamId;
 
@@ -108,6 +108,11 @@ impl ProjectionSink for Models {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.inner.abandon(&self.name(projection)).await.map_err(self.error())
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        let reason = "the store keeps it for all within its appends, or not at all".to_owned();
+        Err(SinkError::Unusable { projection: definition.name().to_owned(), reason })
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

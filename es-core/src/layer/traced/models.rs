@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::call::Call;
 use crate::layer::SinkLayer;
 use crate::projection::{
-    Batch, Claim, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 
 pub(super) struct Models {
@@ -55,6 +55,11 @@ impl SinkLayer for Models {
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.call("abandon", projection).made(self.inner.abandon(projection)).await
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        let call = self.call("keep_inline", definition.name());
+        call.made(self.inner.keep_inline(definition)).await
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

@@ -7,9 +7,9 @@ use futures_core::stream::BoxStream;
 use futures_util::stream::{Peekable, StreamExt, try_unfold};
 
 use crate::payload::Payload;
-use crate::store::Store;
 
-use super::super::{ModelRow, SinkError, Slot, all_rows};
+use super::super::{ModelRow, SinkError, Slot, rows_after};
+use super::Rebuild;
 
 /// A row that the active model and the shadow do not have alike.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,18 +24,22 @@ pub struct RowDifference {
 
 type Rows<'a> = Pin<Box<Peekable<BoxStream<'a, Result<ModelRow, SinkError>>>>>;
 
-/// The rows in which the shadow differs from the active model, in the order of keys, byte by byte,
-/// with the memory of two pages.
-///
-/// While writers go on, a difference may be that the two have not come equally far.
-pub fn differences<'a>(
-    store: impl Into<Store>,
-    projection: &'a str,
-) -> BoxStream<'a, Result<RowDifference, SinkError>> {
-    let store = store.into();
-    let rows = |slot| -> Rows<'a> { Box::pin(all_rows(&store, projection, slot).peekable()) };
-    let start = (rows(Slot::Active), rows(Slot::Shadow));
-    Box::pin(try_unfold(start, |(mut old, mut new)| async move {
+impl Rebuild {
+    /// The rows in which the shadow differs from the active model, in the order of keys, byte by byte,
+    /// with the memory of two pages.
+    ///
+    /// While writers go on, a difference may be that the two have not come equally far.
+    pub fn differences(&self) -> BoxStream<'_, Result<RowDifference, SinkError>> {
+        differing(self.rows(Slot::Active), self.rows(Slot::Shadow))
+    }
+
+    fn rows(&self, slot: Slot) -> Rows<'_> {
+        Box::pin(rows_after(&self.store, self.definition.name(), slot, None).peekable())
+    }
+}
+
+fn differing<'a>(old: Rows<'a>, new: Rows<'a>) -> BoxStream<'a, Result<RowDifference, SinkError>> {
+    Box::pin(try_unfold((old, new), |(mut old, mut new)| async move {
         loop {
             let order = match (old.as_mut().peek().await, new.as_mut().peek().await) {
                 (None, None) => return Ok(None),

@@ -3,7 +3,7 @@
 use crate::environment::within;
 
 use super::super::worker::{GRACE, Worker};
-use super::super::{Claim, Lease, Renewal, SinkError, Slicing, Slot};
+use super::super::{Claim, Lease, Renewal, SinkError, Slot};
 use super::slice::Slice;
 use super::{Held, Rebuild, RebuildError};
 
@@ -11,13 +11,11 @@ impl Rebuild {
     pub(super) async fn acquire(&self) -> Result<Held, RebuildError> {
         self.definition.check()?;
         let sink = self.sink()?;
-        let slices = match self.definition.slicing() {
-            Slicing::ByStream => self.slices,
-            Slicing::Whole => 1,
-        };
+        let is_by_stream = self.definition.is_by_stream();
+        let slices = if is_by_stream { self.slices } else { 1 };
         let claim = Claim { slices, ..self.claim(Slot::Shadow, self.definition.fingerprint()) };
         let mut lease = sink.acquire(&claim).await?;
-        if self.definition.slicing() == Slicing::Whole && lease.checkpoints.len() > 1 {
+        if !is_by_stream && lease.checkpoints.len() > 1 {
             // begun by code that could be sliced: its slices would overwrite each other's rows
             sink.release(&lease).await?;
             sink.abandon(self.definition.name()).await?;
@@ -47,7 +45,7 @@ impl Rebuild {
             worker.limit = self.limit;
             worker.check_log().await.map_err(|halt| self.stopped(halt))?;
             worker.forget_passed_trouble().await?;
-            slices.push(Slice::new(worker, count, self.policy));
+            slices.push(Slice::new(worker, count));
         }
         Ok(Held { lease, slices })
     }

@@ -12,7 +12,7 @@ use crate::store::EventStore;
 use crate::stream::slice_of;
 
 use super::super::worker::{Parking, Worker};
-use super::super::{Checkpoint, FailurePolicy, LastResort, StopCause};
+use super::super::{Checkpoint, LastResort, StopCause};
 use super::Watch;
 
 /// A page of the log, for all slices.
@@ -51,14 +51,13 @@ impl Page {
 pub(super) struct Slice {
     worker: Worker,
     count: u32,
-    policy: FailurePolicy,
     /// The event that could not be taken, and how often it was tried.
     attempts: Option<(EventId, u32)>,
 }
 
 impl Slice {
-    pub(super) fn new(worker: Worker, count: u32, policy: FailurePolicy) -> Self {
-        Self { worker, count, policy, attempts: None }
+    pub(super) fn new(worker: Worker, count: u32) -> Self {
+        Self { worker, count, attempts: None }
     }
 
     pub(super) fn checkpoint(&self) -> &Checkpoint {
@@ -129,12 +128,13 @@ impl Slice {
                     let tried = self.attempts.filter(|(last, _)| *last == id);
                     let attempts = tried.map_or(0, |(_, attempts)| attempts).saturating_add(1);
                     self.attempts = Some((id, attempts));
-                    let retry = self.policy.retry;
+                    let policy = self.worker.definition.policy();
+                    let retry = policy.retry;
                     if attempts <= retry.retries {
                         let environment = &self.worker.environment;
                         let delay = retry.delay(attempts, environment.jitter.fraction());
                         environment.runtime.sleep(delay).await;
-                    } else if self.policy.then == LastResort::Stop {
+                    } else if policy.then == LastResort::Stop {
                         return Err(cause);
                     }
                 }
@@ -145,6 +145,6 @@ impl Slice {
     }
 
     fn parking(&self) -> Parking {
-        self.policy.parking(self.attempts)
+        self.worker.definition.policy().parking(self.attempts)
     }
 }

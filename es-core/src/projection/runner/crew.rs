@@ -11,7 +11,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::environment::{Runtime, within};
 
-use super::super::{Definition, FailurePolicy};
+use super::super::Definition;
 use super::Member;
 
 /// A member's work; it comes back with it.
@@ -35,20 +35,19 @@ pub(super) struct Crew {
 /// What is known of a member wherever it is.
 struct Seat {
     definition: Definition,
-    policy: FailurePolicy,
     /// How often the sink answered it, as its worker counts.
     answers: Arc<AtomicU64>,
 }
 
 impl Seat {
     fn member(&self) -> Member {
-        Member::new(self.definition.clone(), self.policy, self.answers.clone())
+        Member::new(self.definition.clone(), self.answers.clone())
     }
 }
 
 impl Crew {
-    pub(super) fn add(&mut self, definition: Definition, policy: FailurePolicy) {
-        let seat = Seat { definition, policy, answers: Arc::default() };
+    pub(super) fn add(&mut self, definition: Definition) {
+        let seat = Seat { definition, answers: Arc::default() };
         self.at_hand.insert(self.seats.len(), seat.member());
         self.seats.push(seat);
     }

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::timestamp::Timestamp;
 
 use super::super::rate::Rate;
-use super::super::{Definition, Health, SinkError, health};
+use super::super::{Definition, Health, SinkError, health_of};
 
 /// Stops, wakes and watches a [`Runner`](super::Runner); a clone is a handle to the same runner.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl RunnerHandle {
         let clock = self.0.shared().clock.clone();
         let mut all = Vec::with_capacity(definitions.len());
         for definition in definitions {
-            all.push(health(&self.0.store, &*clock, &definition).await?);
+            all.push(health_of(&self.0.store, &*clock, &definition).await?);
         }
         Ok(all)
     }

@@ -11,15 +11,14 @@ use crate::envelope::{EventId, RecordedEvent};
 
 use super::super::worker::{Worker, chain};
 use super::super::{
-    Checkpoint, Claim, Definition, FailurePolicy, LastResort, Renewal, SinkError, Slot, StopCause,
-    TroubleKind, models, telemetry,
+    Checkpoint, Claim, Definition, LastResort, Renewal, SinkError, Slot, StopCause, TroubleKind,
+    models, telemetry,
 };
 use super::{Means, Stopped};
 
 /// A projection, what it works with, and what keeps it from working.
 pub(super) struct Member {
     pub(super) definition: Definition,
-    policy: FailurePolicy,
     worker: Option<Worker>,
     /// Why it goes on only after somebody did something about it.
     stopped: Option<StopCause>,
@@ -57,14 +56,9 @@ impl Wait {
 }
 
 impl Member {
-    pub(super) fn new(
-        definition: Definition,
-        policy: FailurePolicy,
-        answers: Arc<AtomicU64>,
-    ) -> Self {
+    pub(super) fn new(definition: Definition, answers: Arc<AtomicU64>) -> Self {
         Self {
             definition,
-            policy,
             worker: None,
             stopped: None,
             trouble: None,
@@ -209,7 +203,7 @@ impl Member {
         to: &Checkpoint,
         is_last: bool,
     ) -> bool {
-        let parking = self.policy.parking(self.attempts);
+        let parking = self.definition.policy().parking(self.attempts);
         let Some(worker) = &mut self.worker else { return true };
         let selection = self.definition.selection();
         let selected = if events.iter().all(|event| selection.accepts(event)) {
@@ -292,15 +286,16 @@ impl Member {
         let before = self.attempts.filter(|(id, _)| *id == event);
         let attempts = before.map_or(0, |(_, attempts)| attempts).saturating_add(1);
         self.attempts = Some((event, attempts));
-        if attempts <= self.policy.retry.retries {
+        let policy = self.definition.policy();
+        if attempts <= policy.retry.retries {
             if let Some(worker) = &self.worker {
                 // shown to operators if it arrives; the retry does not depend on it
                 let _ = worker.sink.report(&worker.lease, Some(&cause.told())).await;
             }
             let fraction = means.environment.jitter.fraction();
-            let delay = self.policy.retry.delay(attempts, fraction);
+            let delay = policy.retry.delay(attempts, fraction);
             self.wait = Some(Wait::Retry(means.after(delay)));
-        } else if self.policy.then == LastResort::Stop {
+        } else if policy.then == LastResort::Stop {
             self.stop(cause).await;
         }
     }

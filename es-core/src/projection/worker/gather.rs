@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::envelope::RecordedEvent;
 use crate::environment::breathe;
+use crate::error::BoxError;
 use crate::payload::Payload;
 
 use super::super::definition::Kind;
 use super::super::fold::{Fold, OpenRows};
-use super::super::{ApplyError, Batch, BatchLimit, Checkpoint, Content, SinkError, StopCause};
+use super::super::{Batch, BatchLimit, Checkpoint, Content, SinkError, StopCause};
 use super::Worker;
 use super::group::Group;
 
@@ -61,7 +62,7 @@ impl Gathered {
         &mut self,
         keys: Vec<String>,
         mut stored: HashMap<String, Payload>,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         for key in keys {
             let row = stored.remove(&key);
             self.rows.add(key, row)?;
@@ -69,7 +70,7 @@ impl Gathered {
         Ok(())
     }
 
-    fn take(&mut self, group: &Group<'_>) -> Result<(), ApplyError> {
+    fn take(&mut self, group: &Group<'_>) -> Result<(), BoxError> {
         for (event, keys) in group.iter() {
             self.bytes += event.payload.as_str().len();
             for key in keys {
@@ -89,8 +90,8 @@ enum Trouble {
     Halt(StopCause),
 }
 
-impl From<ApplyError> for Trouble {
-    fn from(_: ApplyError) -> Self {
+impl From<BoxError> for Trouble {
+    fn from(_: BoxError) -> Self {
         Self::NeedsCare
     }
 }

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use es_core::StoreErrorKind;
-use es_core::projection::Definition;
 use es_postgres::sqlx::{self, AssertSqlSafe};
 use es_postgres::{IdType, ModelTransaction, PostgresHandler};
 
@@ -20,7 +19,7 @@ impl PostgresHandler for Notes {
         &self,
         model: &mut ModelTransaction<'_>,
         events: &[RecordedEvent],
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), BoxError> {
         for event in events {
             sqlx::query("INSERT INTO public.notes (stream) VALUES ($1)")
                 .bind(event.stream.to_string())
@@ -42,7 +41,7 @@ async fn noting(then: &'static str) -> (TestDatabase, PostgresStore) {
     run(&database, table).await;
     let store = open(&database).await;
     store.handle("notes", Notes(then));
-    store.keep_inline(Definition::handled("notes", 1, Order.selection())).await.unwrap();
+    store.keep_inline(Definition::handled("notes", 1, accounts())).await.unwrap();
     (database, store)
 }
 

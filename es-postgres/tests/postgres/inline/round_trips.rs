@@ -19,10 +19,10 @@ async fn proxied() -> (TestDatabase, Proxy, PostgresStore) {
 async fn an_append_costs_what_the_documentation_says() {
     let (_database, proxy, store) = proxied().await;
     let mut round_trips = Vec::new();
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     for number in 0..6 {
         if number == 3 {
-            store.keep_inline(Again).await.unwrap();
+            store.keep_inline(Definition::of::<Again>()).await.unwrap();
         }
         proxy.reset();
         store.append(to("account/a")).await.unwrap();
@@ -36,7 +36,7 @@ async fn an_append_costs_what_the_documentation_says() {
 async fn appends_that_wait_share_a_transaction() {
     const CALLERS: u64 = 200;
     let (_database, proxy, store) = proxied().await;
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     store.append(to("account/a")).await.unwrap();
     proxy.reset();
     let appends = (0..CALLERS).map(|number| {
@@ -47,7 +47,7 @@ async fn appends_that_wait_share_a_transaction() {
         append.await.unwrap().unwrap();
     }
     assert!(proxy.syncs() <= CALLERS, "{} round trips", proxy.syncs());
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn an_append_that_is_cut_at_any_message_is_in_the_model_or_not_written() {
     let (database, proxy, store) = proxied().await;
     // it looks on through no proxy
     let witness = open(&database).await;
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let stream = || "account/a".parse().unwrap();
     let (mut lost, mut unknown) = (0, 0);
     for direction in [Direction::ToServer, Direction::ToClient] {
@@ -76,7 +76,7 @@ async fn an_append_that_is_cut_at_any_message_is_in_the_model_or_not_written() {
             }
             assert!(answer.is_err() || is_written);
             store.append(request).await.unwrap();
-            assert_is_fold(&witness, Order).await;
+            assert_is_fold::<Order>(&witness).await;
         }
     }
     assert!(lost > 20 && unknown > 0, "{lost} cuts, {unknown} of unknown outcome");

@@ -78,7 +78,7 @@ async fn the_model_is_the_fold_of_the_log_whoever_writes() {
     let (one, two, stranger) =
         (open(&database).await, open(&database).await, open(&database).await);
     for store in [&one, &two] {
-        store.keep_inline(Order).await.unwrap();
+        store.keep_inline(Definition::of::<Order>()).await.unwrap();
     }
     let raw: Vec<_> = (0..2).map(|id| tokio::spawn(write_raw(database.clone(), id))).collect();
     let mut tasks = JoinSet::new();
@@ -98,17 +98,17 @@ async fn the_model_is_the_fold_of_the_log_whoever_writes() {
         store.close().await;
     }
     let judge = open(&database).await;
-    judge.keep_inline(Order).await.unwrap();
+    judge.keep_inline(Definition::of::<Order>()).await.unwrap();
     judge.append(to("account/last")).await.unwrap();
-    assert_is_fold(&judge, Order).await;
+    assert_is_fold::<Order>(&judge).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_that_keep_different_projections_do_not_hinder_one_another() {
     let database = database(IdType::Text).await;
     let (one, two) = (open(&database).await, open(&database).await);
-    one.keep_inline(Order).await.unwrap();
-    two.keep_inline(Again).await.unwrap();
+    one.keep_inline(Definition::of::<Order>()).await.unwrap();
+    two.keep_inline(Definition::of::<Again>()).await.unwrap();
     let mut tasks = JoinSet::new();
     for store in [&one, &two] {
         append_by_tasks(&mut tasks, store, rounds(20));
@@ -120,9 +120,9 @@ async fn processes_that_keep_different_projections_do_not_hinder_one_another() {
     one.close().await;
     two.close().await;
     let judge = open(&database).await;
-    judge.keep_inline(Again).await.unwrap();
+    judge.keep_inline(Definition::of::<Again>()).await.unwrap();
     judge.append(to("account/last")).await.unwrap();
-    assert_is_fold(&judge, Again).await;
-    judge.keep_inline(Order).await.unwrap();
-    assert_is_fold(&judge, Order).await;
+    assert_is_fold::<Again>(&judge).await;
+    judge.keep_inline(Definition::of::<Order>()).await.unwrap();
+    assert_is_fold::<Order>(&judge).await;
 }

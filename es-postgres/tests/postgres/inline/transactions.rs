@@ -12,7 +12,7 @@ use crate::support::{database, events, open, to, told};
 async fn an_append_in_a_transaction_is_in_the_model_or_neither_is() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut session = session(&database).await;
     execute(&mut session, "BEGIN").await;
     store.append_in(&mut session, to("account/1")).await.unwrap();
@@ -34,14 +34,14 @@ async fn an_append_in_a_transaction_is_in_the_model_or_neither_is() {
     execute(&mut session, "COMMIT").await;
     let order = ["account/raw@1", "account/raw@2", "account/1@1", "account/1@2"];
     assert_eq!(taken(&store).await, order);
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
 async fn a_transaction_that_does_not_see_what_others_commit_is_refused() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut one = session(&database).await;
     for level in ["REPEATABLE READ", "SERIALIZABLE"] {
         execute(&mut one, &format!("BEGIN ISOLATION LEVEL {level}")).await;
@@ -54,7 +54,7 @@ async fn a_transaction_that_does_not_see_what_others_commit_is_refused() {
     assert!(!error.is_outcome_unknown(), "{error:?}");
     assert!(told(&error).contains("SAVEPOINT"), "{error:?}");
     assert!(taken(&store).await.is_empty());
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn who_has_written_before_it_wants_the_models_gets_them() {
     let database = database(IdType::Text).await;
     let (store, other) = (open(&database).await, open(&database).await);
     for keeps in [&store, &other] {
-        keeps.keep_inline(Order).await.unwrap();
+        keeps.keep_inline(Definition::of::<Order>()).await.unwrap();
     }
     let mut session = session(&database).await;
     execute(&mut session, "BEGIN").await;
@@ -74,14 +74,14 @@ async fn who_has_written_before_it_wants_the_models_gets_them() {
     execute(&mut session, "COMMIT").await;
     soon("the append goes on", appending).await.unwrap().unwrap();
     assert_eq!(taken(&store).await, ["account/raw@1", "account/1@1", "account/2@1"]);
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
 async fn another_failure_of_the_store_is_told_as_such() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut session = session(&database).await;
     let runs = "UPDATE execution_events_projection_models
                 SET holder = 'a runner', expires_at = now() + INTERVAL '10 minutes'";

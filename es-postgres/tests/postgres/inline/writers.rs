@@ -21,7 +21,7 @@ async fn an_append_does_not_pass_an_open_writer() {
     let database = database(IdType::Text).await;
     let (store, hasty) = (open(&database).await, another(&database, hasty).await);
     for keeps in [&store, &hasty] {
-        keeps.keep_inline(Order).await.unwrap();
+        keeps.keep_inline(Definition::of::<Order>()).await.unwrap();
     }
     let mut writer = session(&database).await;
     execute(&mut writer, "BEGIN; SET LOCAL application_name = 'a foreign writer'").await;
@@ -31,7 +31,7 @@ async fn an_append_does_not_pass_an_open_writer() {
     assert_eq!(error.kind(), StoreErrorKind::Busy);
     let name = format!("session {} (a foreign writer)", pid(&mut writer).await);
     assert!(error.to_string().contains(&name), "{error}");
-    let Err(SinkError::Store(error)) = hasty.keep_inline(Again).await else {
+    let Err(SinkError::Store(error)) = hasty.keep_inline(Definition::of::<Again>()).await else {
         panic!("the end of the log cannot be told");
     };
     assert_eq!(error.kind(), StoreErrorKind::Busy);
@@ -54,14 +54,14 @@ async fn an_append_does_not_pass_an_open_writer() {
         soon("the append goes on", append).await.unwrap();
     }
     assert_eq!(taken(&store).await.len(), 3);
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
 async fn who_waits_for_the_append_is_let_go_first() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     let mut writer = session(&database).await;
     execute(&mut writer, "BEGIN").await;
     insert(&mut writer, "a", 1..=1).await;
@@ -76,7 +76,7 @@ async fn who_waits_for_the_append_is_let_go_first() {
     execute(&mut writer, "COMMIT").await;
     soon("the append goes on", appending).await.unwrap().unwrap();
     assert_eq!(taken(&store).await, ["account/a@1", "account/b@1", "account/b@2"]);
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn a_prepared_transaction_is_not_passed() {
     let database = database(IdType::Text).await;
     let (store, hasty) = (open(&database).await, another(&database, hasty).await);
     for keeps in [&store, &hasty] {
-        keeps.keep_inline(Order).await.unwrap();
+        keeps.keep_inline(Definition::of::<Order>()).await.unwrap();
     }
     let mut writer = session(&database).await;
     execute(&mut writer, "BEGIN").await;
@@ -106,20 +106,20 @@ async fn a_prepared_transaction_is_not_passed() {
 async fn what_others_write_is_taken_with_the_next_append_or_refuses_it() {
     let database = database(IdType::Text).await;
     let (store, other) = (open(&database).await, open(&database).await);
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     other.append(to("account/1")).await.unwrap();
     let mut writer = session(&database).await;
     insert(&mut writer, "2", 1..=3).await;
     store.append(to("account/3")).await.unwrap();
     assert_eq!(taken(&store).await.len(), 5);
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
     // both may keep it
-    other.keep_inline(Order).await.unwrap();
+    other.keep_inline(Definition::of::<Order>()).await.unwrap();
     for _ in 0..3 {
         other.append(to("account/1")).await.unwrap();
         store.append(to("account/1")).await.unwrap();
     }
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
     insert(&mut writer, "poison", 1..=1).await;
     let error = store_error(store.append(to("account/1")).await);
     assert!(told(&error).contains("this is poison"), "{error:?}");
@@ -130,7 +130,7 @@ async fn an_append_waits_for_who_holds_the_model() {
     let database = database(IdType::Text).await;
     let (store, hasty) = (open(&database).await, another(&database, hasty).await);
     for keeps in [&store, &hasty] {
-        keeps.keep_inline(Order).await.unwrap();
+        keeps.keep_inline(Definition::of::<Order>()).await.unwrap();
     }
     let mut holder = session(&database).await;
     let hold = "BEGIN; SELECT FROM execution_events_projection_models FOR UPDATE";
@@ -150,21 +150,21 @@ async fn an_append_waits_for_who_holds_the_model() {
     assert_eq!(written, 0);
     execute(&mut holder, "COMMIT").await;
     soon("the append goes on", append).await.unwrap();
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
 }
 
 #[tokio::test]
 async fn a_switch_by_another_process_goes_on_with_the_next_append() {
     let database = database(IdType::Text).await;
     let (store, other) = (open(&database).await, open(&database).await);
-    store.keep_inline(Order).await.unwrap();
+    store.keep_inline(Definition::of::<Order>()).await.unwrap();
     store.append(to("account/1")).await.unwrap();
-    let mut rebuild = Rebuild::new(other, Order);
+    let mut rebuild = Rebuild::projection::<Order>(other);
     rebuild.fill().await.unwrap();
     store.append(to("account/1")).await.unwrap();
     rebuild.switch().await.unwrap();
     store.append(to("account/1")).await.unwrap();
-    assert_is_fold(&store, Order).await;
+    assert_is_fold::<Order>(&store).await;
     let status = store.status(Some("order")).await.unwrap().remove(0).active.unwrap();
     assert_eq!(status.holder.unwrap().name, "the append");
 }

@@ -64,7 +64,7 @@ impl Keeper {
 
     async fn project(&self, definition: &Definition) -> Result<(), StoreError> {
         let runner = Runner::new(with_models(&self.inner, &self.sink)).holder(Claim::APPENDS);
-        let mut runner = runner.projection(definition.clone());
+        let mut runner = runner.definition(definition.clone());
         let projected = runner.catch_up().await;
         projected.map_err(|error| StoreError::new(StoreErrorKind::Other, error.to_string()))
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::SinkLayer;
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Holder, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Holder, Lease, ListParked, ModelRow, Parked,
+    ParkedId, ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
 };
 use es_core::{Clock, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
 
 use super::super::parts::Sink;
-use super::Sin;
+use super::{Keeper, Sin};
 use crate::clock::ManualClock;
 
 mod bends;
@@ -25,6 +25,7 @@ use bends::rounded;
 /// A healthy sink and one sin.
 pub(super) struct Sinner {
     inner: Sink,
+    keeper: Keeper,
     clock: ManualClock,
     sin: Sin,
     /// True in the first acquisition after a reopening.
@@ -45,11 +46,12 @@ struct Memory {
 }
 
 impl Sinner {
-    pub(super) fn new(inner: Sink, clock: ManualClock, sin: Sin, is_reopened: bool) -> Self {
+    pub(super) fn new(keeper: Keeper, clock: ManualClock, is_reopened: bool) -> Self {
         Self {
-            inner,
+            inner: keeper.sink.clone(),
+            sin: keeper.sin,
+            keeper,
             clock,
-            sin,
             is_reopened: AtomicBool::new(is_reopened),
             is_switching: AtomicBool::new(false),
             memory: Mutex::default(),
@@ -275,6 +277,13 @@ impl SinkLayer for Sinner {
             }
             answer => answer,
         }
+    }
+
+    async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
+        if self.keeper.keep(&definition).await? {
+            self.inner.keep_inline(definition).await?;
+        }
+        Ok(())
     }
 
     async fn release_inline(&self, projection: &str) -> Result<(), SinkError> {

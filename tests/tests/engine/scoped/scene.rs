@@ -5,8 +5,8 @@ use std::sync::Arc;
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::layer::scoped;
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Lease, ListParked, Parked, ParkedId, ParkedState,
-    ProjectionSink, Renewal, RowChange, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, ListParked, Parked, ParkedId,
+    ParkedState, ProjectionSink, Renewal, RowChange, Slot,
 };
 use es_core::{
     AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion, IdempotencyKey,
@@ -189,6 +189,8 @@ impl Scene {
         ask!("commit", models.commit(lease, &batch));
         ask!("switch", models.switch(lease));
         ask!("abandon", models.abandon("totals"));
+        let totals = Definition::handled("totals", 1, EventFilter::all());
+        ask!("keep_inline", models.keep_inline(totals));
         ask!("release_inline", models.release_inline("totals"));
         ask!("load", models.load("totals", active, &["own".to_owned()]));
         ask!("rows", models.rows("totals", active, None, 100));

@@ -1,7 +1,6 @@
 //! `turing projection list`.
 
-use es_core::environment::SystemClock;
-use es_core::projection::{Health, HealthState, Lag, TroubleKind, health};
+use es_core::projection::{Health, HealthState, Lag, Subscription, TroubleKind};
 use serde::Serialize;
 use serde_json::json;
 
@@ -30,8 +29,8 @@ pub(super) async fn execute(
     let mut listed = Vec::with_capacity(NAMES.len());
     for name in NAMES {
         let definition = definitions.iter().find(|definition| definition.name() == name);
-        let health = match definition {
-            Some(it) => Some(health(&store.events, &SystemClock, it).await?),
+        let health = match definition.cloned() {
+            Some(it) => Some(Subscription::definition(&store.events, it).health().await?),
             None => None,
         };
         listed.push((name, health));

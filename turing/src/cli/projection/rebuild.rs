@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use es_core::Difference;
-use es_core::projection::{Rebuild, RebuildError, RowDifference, Watch, differences};
+use es_core::projection::{Rebuild, RebuildError, RowDifference, Watch};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 use turing_domain::PostingId;
@@ -47,7 +47,7 @@ pub(super) async fn execute(
     let slices = args.slices.unwrap_or(processors);
     let mut rebuild = rebuild(store, args.name.definition(store)?, slices);
     fill(&mut rebuild, name).await?;
-    let differing: Vec<RowDifference> = differences(&store.events, name).try_collect().await?;
+    let differing: Vec<RowDifference> = rebuild.differences().try_collect().await?;
     if args.switch {
         rebuild.switch().await?;
     } else {

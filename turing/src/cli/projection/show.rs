@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ModelRow, Projection, SinkError, Slot, all_rows};
+use es_core::projection::{ModelRow, Projection, SinkError, Slot, Subscription};
 use es_core::{Aggregate, Payload};
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -12,9 +12,7 @@ use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
 use super::{Name, ShowArgs};
 use crate::proposal::command;
-use crate::read_models::{
-    ConversationRow, ConversationStatistics, PostingRow, PostingStates, RunProgress, RunRow,
-};
+use crate::read_models::{ConversationRow, PostingRow, RunRow};
 use crate::store::Store;
 
 pub(super) async fn execute(
@@ -23,11 +21,11 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
-    args.name.definition(store)?;
+    let model = Subscription::definition(&store.events, args.name.definition(store)?);
     let key = args.key.as_ref().map(|key| key_of(args.name, key));
     let found = match &key {
         Some(key) => store.models()?.load(name, Slot::Active, std::slice::from_ref(key)).await,
-        None => all_rows(&store.events, name, Slot::Active).try_collect().await,
+        None => model.rows(Slot::Active).try_collect().await,
     };
     let mut found = match found {
         Err(SinkError::NoModel { .. }) => {
@@ -75,7 +73,7 @@ fn natural(key: &str) -> (&str, u64, &str) {
     }
 }
 
-fn read<P: Projection>(row: &Payload) -> Result<P::Row, serde_json::Error> {
+fn read<P: Projection>(row: &Payload) -> Result<P, serde_json::Error> {
     row.decode()
 }
 
@@ -96,7 +94,7 @@ fn shown_as_json(name: Name, row: &ModelRow) -> Result<Shown, serde_json::Error>
     };
     match name {
         Name::ConversationStatistics => {
-            let row = read::<ConversationStatistics>(&row.value)?;
+            let row = read::<ConversationRow>(&row.value)?;
             add(Payload::of(&row)?)?;
             add(Payload::from(json!({
                 "durations": {
@@ -106,9 +104,9 @@ fn shown_as_json(name: Name, row: &ModelRow) -> Result<Shown, serde_json::Error>
                 },
             })))?;
         }
-        Name::PostingState => add(Payload::of(&read::<PostingStates>(&row.value)?)?)?,
+        Name::PostingState => add(Payload::of(&read::<PostingRow>(&row.value)?)?)?,
         Name::RunProgress => {
-            let row = read::<RunProgress>(&row.value)?;
+            let row = read::<RunRow>(&row.value)?;
             add(Payload::of(&row)?)?;
             add(json!({ "open": row.open(), "per_minute": row.per_minute() }).into())?;
         }
@@ -135,10 +133,10 @@ fn tell(name: Name, found: &[ModelRow], output: &mut Output) {
     for ModelRow { key, value } in found {
         let row = match name {
             Name::ConversationStatistics => {
-                read::<ConversationStatistics>(value).map(|row| conversation(key, &row))
+                read::<ConversationRow>(value).map(|row| conversation(key, &row))
             }
-            Name::PostingState => read::<PostingStates>(value).map(|row| posting(key, &row)),
-            Name::RunProgress => read::<RunProgress>(value).map(|row| run(key, &row)),
+            Name::PostingState => read::<PostingRow>(value).map(|row| posting(key, &row)),
+            Name::RunProgress => read::<RunRow>(value).map(|row| run(key, &row)),
         };
         match row {
             Ok(row) => listed.add_row(row),

@@ -1,0 +1,44 @@
+//! Events recorded without a store, as a store gives them back.
+
+use std::collections::HashMap;
+
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::{
+    Event, EventVersion, Metadata, Position, RecordedEvent, StreamId, StreamVersion, Timestamp,
+};
+
+use crate::laws::chain;
+
+/// A log that gives each event its places.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    last: u64,
+    versions: HashMap<StreamId, u64>,
+}
+
+impl Log {
+    /// The event as the next one of its stream, written in the form that any store may give back, at
+    /// the beginning of 1970.
+    pub(crate) fn record<E: Event>(
+        &mut self,
+        stream: &StreamId,
+        event: &E,
+    ) -> Result<RecordedEvent, String> {
+        let kind = event.event_type();
+        let mut metadata = Metadata::new();
+        let payload = event.encode(&mut metadata).map_err(|error| chain(&error))?;
+        metadata.event_version = Some(EventVersion::new(kind.schema_version));
+        let version = self.versions.entry(stream.clone()).or_default();
+        (*version, self.last) = (*version + 1, self.last + 1);
+        Ok(RecordedEvent {
+            event_id: UuidV7Ids.next_id(),
+            stream: stream.clone(),
+            version: StreamVersion::new(*version),
+            position: Position::from_sequence(self.last),
+            event_type: kind.name.into(),
+            payload: payload.canonical().unwrap_or(payload),
+            metadata,
+            recorded_at: Timestamp::EPOCH,
+        })
+    }
+}
