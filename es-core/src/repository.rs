@@ -139,7 +139,7 @@ impl<A: Aggregate> Repository<A> {
     /// [`runtime`](Environment::runtime): where that has none, they are read, and none is kept. No
     /// command waits for them. A thousand wait at most, for all clones together; what is more, what
     /// cannot be saved within two seconds, and what waits behind that, is dropped, which costs a
-    /// longer replay and nothing else.
+    /// longer replay and nothing else. Each repository has its own, with its clones.
     #[must_use]
     pub fn snapshot_every(mut self, every: u64) -> Self
     where

@@ -8,8 +8,10 @@
 //! first page says how many pages its file has. If that fits as well, a log with pages of projections
 //! or snapshots alone is not told from the file's own.
 
+mod pages;
+
 use std::fs::{self, File};
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use es_core::{StoreError, StoreErrorKind};
@@ -133,54 +135,30 @@ impl Alone {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let read = || -> rusqlite::Result<Option<(i32, u32)>> {
+        let read = || -> rusqlite::Result<Option<(i32, [u32; 2])>> {
             let file = Connection::open_with_flags(immutable(path), flags)?;
             let number = |statement| file.query_row(statement, [], |row| row.get::<_, i32>(0));
             if i64::from(number(sql::APPLICATION_ID)?) != APPLICATION_ID {
                 return Ok(None);
             }
-            let pages = file.pragma_query_value(None, "page_count", |row| row.get(0))?;
-            Ok(Some((number(sql::SCHEMA_COOKIE)?, pages)))
+            let [pages, page_bytes] = ["page_count", "page_size"]
+                .map(|pragma| file.pragma_query_value(None, pragma, |row| row.get::<_, u32>(0)));
+            Ok(Some((number(sql::SCHEMA_COOKIE)?, [pages?, page_bytes?])))
         };
-        let before = Steady::of(path);
+        let before = pages::header(path);
         let found = match read() {
             Err(error) if is_damage(&error) => None,
             read => read.map_err(|error| store_error("opening", path, error))?,
         };
-        Ok(found.map(|(cookie, pages)| {
-            // whoever has the store open may have begun another log meanwhile
-            let steady = before.filter(|before| Steady::of(path).as_ref() == Some(before));
-            Self { cookie, is_of_another_size: steady.is_some_and(|log| log.pages != pages) }
+        Ok(found.map(|(cookie, [pages, page_bytes])| {
+            // it has the log in sight that the file was read beside, or there is no answer
+            let by_log = before.and_then(|header| pages::count(path, &header));
+            // there may be more behind the end that the file names, which the log then counts
+            let length = fs::metadata(path).map_or(0, |file| file.len());
+            let there = length.div_ceil(u64::from(page_bytes.max(1)));
+            let is_other = |by_log: u32| by_log != pages && u64::from(by_log) != there;
+            Self { cookie, is_of_another_size: by_log.is_some_and(is_other) }
         }))
-    }
-}
-
-/// A log in which the file neither grows nor shrinks: it lacks the first page, which has their number.
-#[derive(Debug, PartialEq, Eq)]
-struct Steady {
-    salts: [u8; 8],
-    pages: u32,
-}
-
-impl Steady {
-    /// `None` if the log is another one, has nothing that counts, or cannot be read.
-    fn of(path: &Path) -> Option<Self> {
-        let mut log = BufReader::new(File::open(write_ahead_log(path)).ok()?);
-        let mut header = [0; 32];
-        log.read_exact(&mut header).ok()?;
-        let number = |bytes: &[u8]| bytes.try_into().map(u32::from_be_bytes).ok();
-        let (page_bytes, salts) = (number(&header[8..12])?, header[16..24].try_into().ok()?);
-        let (mut page, mut pages) = ([0; 24], None);
-        while log.read_exact(&mut page).is_ok() && page[8..16] == salts {
-            let (page, commit) = (number(&page[..4])?, number(&page[4..8])?);
-            if page == 1 {
-                return None;
-            }
-            // only what ends a transaction has it
-            pages = (commit > 0).then_some(commit).or(pages);
-            log.seek_relative(page_bytes.into()).ok()?;
-        }
-        pages.map(|pages| Self { salts, pages })
     }
 }
 

@@ -132,10 +132,10 @@ impl Rebuild {
     }
 
     /// Divides the work by streams into this many slices, each a task of its own where the
-    /// environment's runtime has tasks; a projection that cannot be divided has one. A rebuild that
-    /// is resumed keeps its slices.
+    /// environment's runtime has tasks: 1,024 at most. A projection that cannot be divided has one. A
+    /// rebuild that is resumed keeps its slices.
     pub fn slices(mut self, slices: u32) -> Self {
-        self.slices = slices.max(1);
+        self.slices = slices.clamp(1, 1024);
         self
     }
 

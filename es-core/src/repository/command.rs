@@ -147,8 +147,8 @@ impl<'r, A: Aggregate, F, Ev, R> Command<'r, A, F, Ev, R> {
 
     /// Metadata for every event of this command, where the event itself sets none.
     ///
-    /// Where nobody says what the events belong to (no event, command, repository or cause has a
-    /// `correlation_id`), they get the id of the first of them.
+    /// An event of which nobody says what it belongs to (neither itself nor the command, repository or
+    /// cause) gets the `correlation_id` of the first event of the append; that one gets its own id.
     ///
     /// Fields that an earlier call set are kept if they are absent in `metadata`.
     pub fn metadata(mut self, mut metadata: Metadata) -> Self {

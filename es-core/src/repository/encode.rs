@@ -2,7 +2,7 @@
 
 use super::error::ExecuteError;
 use crate::append::InvalidRequest;
-use crate::envelope::{EventId, NewEvent};
+use crate::envelope::NewEvent;
 use crate::environment::Environment;
 use crate::event::{DecodeError, EncodeError, Event, EventType, StoredEvent};
 use crate::metadata::{EventVersion, Metadata};
@@ -39,8 +39,8 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
 }
 
 /// Turns decided events into storable ones: ids, schema versions, and metadata from `base`. Where
-/// nobody names a correlation, it is the id of the append's first event, which `root` passes on from
-/// one list of events to the next.
+/// nobody names a correlation, it is that of the append's first event, or the id of that if it has
+/// none; `root` passes it on from one list of events to the next.
 ///
 /// Each is read back at once, in the form that every store may give back, and written again: an event
 /// that was acknowledged must never make its aggregate unreadable, what it says must not be lost, and
@@ -49,7 +49,7 @@ impl<R> From<EncodeFailure> for ExecuteError<R> {
 pub(crate) fn encode_events<E: Event>(
     events: &[E],
     mut base: Metadata,
-    root: &mut Option<EventId>,
+    root: &mut Option<String>,
     environment: &Environment,
 ) -> Result<Encoded<E>, EncodeFailure> {
     let mut encoded = Encoded { new: Vec::new(), stored: Vec::new() };
@@ -58,9 +58,12 @@ pub(crate) fn encode_events<E: Event>(
         let mut own = Metadata::default();
         let written = event.encode(&mut own).map_err(EncodeFailure::Encode)?;
         let event_id = environment.event_ids.next_id();
-        let root = root.get_or_insert(event_id);
+        let root = root.get_or_insert_with(|| {
+            let named = own.correlation_id.clone().or_else(|| base.correlation_id.clone());
+            named.unwrap_or_else(|| event_id.to_string())
+        });
         if !base.has("correlation_id") {
-            base.correlation_id = Some(root.to_string());
+            base.correlation_id = Some(root.clone());
         }
         // in the words of the append, which refuses the same
         let payload = written.canonical().map_err(|problem| {

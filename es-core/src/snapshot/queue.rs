@@ -40,6 +40,8 @@ struct State {
     is_served: bool,
     /// Since that was asked last.
     is_all_saved: bool,
+    /// Whether it was told that some find no room.
+    is_told: bool,
 }
 
 enum Job {
@@ -63,13 +65,24 @@ impl SnapshotQueue {
     }
 
     fn holding(store: Arc<dyn SnapshotStore>, capacity: usize) -> Self {
-        let state = State { jobs: VecDeque::new(), is_served: false, is_all_saved: true };
+        let state =
+            State { jobs: VecDeque::new(), is_served: false, is_all_saved: true, is_told: false };
         Self(Arc::new(Shared { store, capacity, state: Mutex::new(state) }))
     }
 
-    /// Whether a snapshot that is offered now would be taken.
+    /// Whether a snapshot that is offered now would be taken; tells once of those that are not.
     pub(crate) fn has_room(&self) -> bool {
-        self.0.state().jobs.len() < self.0.capacity
+        let mut state = self.0.state();
+        let has_room = state.jobs.len() < self.0.capacity;
+        if !has_room && !std::mem::replace(&mut state.is_told, true) {
+            let waiting = self.0.capacity;
+            tracing::warn!(
+                waiting,
+                "snapshots come faster than they are saved, or the runtime that saves them stands \
+                 still; those that find no room are dropped"
+            );
+        }
+        has_room
     }
 
     /// Hands a snapshot over; answers whether it is going to be saved.

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::aggregate::{Aggregate, stream_of};
 use crate::append::{Appended, InvalidRequest};
-use crate::envelope::{EventId, NewEvent};
+use crate::envelope::NewEvent;
 use crate::environment::Environment;
 use crate::metadata::Metadata;
 use crate::read::ReadStream;
@@ -113,7 +113,7 @@ pub struct Evolving<'a> {
 pub struct Encoding<'a> {
     pub(super) base: &'a Metadata,
     /// The first event of all members.
-    pub(super) root: Option<EventId>,
+    pub(super) root: Option<String>,
     pub(super) environment: &'a Environment,
     pub(super) lists: Vec<Vec<NewEvent>>,
 }

@@ -24,7 +24,8 @@ use crate::wait::{Wake, watch_file};
 use crate::write_ahead_log::{remove_empty_log, write_ahead_log};
 use crate::writer::Writer;
 
-/// Opens all connections and starts the threads; if that fails, no log is left that it has made.
+/// Opens all connections and starts the threads; if that fails, no empty log is left that
+/// it has made.
 pub(super) fn open(config: SqliteConfig) -> Result<Shared, StoreError> {
     let config = with_absolute_path(config)?;
     let connections = open_to_write(&config)?;

@@ -240,3 +240,39 @@ fn what_cannot_be_looked_at_is_no_log_that_is_to_be_removed() {
         assert!(text.contains("store.db-wal cannot be looked at"), "{text}");
     }
 }
+
+/// Beside each way in which the number of pages is told.
+#[test]
+fn a_healthy_log_is_not_taken_for_that_of_a_longer_file() {
+    // a transaction of a process that was killed before it counted, over whose beginning another one
+    // was written
+    let left_behind: fn(&Folder) = |folder| {
+        let mut log = folder.write_ahead_log();
+        let salts = log[16..24].to_vec();
+        for bytes in [&7_u32.to_be_bytes()[..], &99_u32.to_be_bytes(), &salts, &[0; 8], &[0; 4096]]
+        {
+            log.extend_from_slice(bytes);
+        }
+        fs::write(folder.path().with_file_name(LOG), log).unwrap();
+    };
+    let nothing: fn(&Folder) = |_| {};
+    // as a program makes it that gives files room in chunks
+    let room: fn(&Folder) = |folder| {
+        let file = fs::File::options().write(true).open(folder.path()).unwrap();
+        file.set_len(file.metadata().unwrap().len() + 3 * 4096).unwrap();
+    };
+    for (before, after) in [(nothing, nothing), (nothing, left_behind), (room, nothing)] {
+        for mode in MODES {
+            let folder = closed();
+            before(&folder);
+            let other = folder.connection();
+            other.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
+            // neither grows the file nor writes its first page
+            other.execute_batch("UPDATE sqlite_sequence SET seq = seq + 1").unwrap();
+            drop(other);
+            assert_eq!(folder.commits(), 1);
+            after(&folder);
+            mode.open(&folder).unwrap_or_else(|error| panic!("{mode:?}: {error:?}"));
+        }
+    }
+}

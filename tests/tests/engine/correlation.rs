@@ -92,7 +92,7 @@ async fn a_unit_of_work_begins_one_correlation_for_all_its_members() {
     for (_, found) in a.iter().chain(&b) {
         assert_eq!(*found, correlation);
     }
-    // one member's repository says what its events belong to, which is not said of the others
+    // what the first member's repository says is what all of the append belongs to
     let own = accounts.with_metadata(correlated("c-2"));
     let pair = (Member::of(&own, id("c")), Member::<Account>::new(id("d")));
     let decided =
@@ -100,7 +100,7 @@ async fn a_unit_of_work_begins_one_correlation_for_all_its_members() {
     decided.await.unwrap();
     let (c, d) = (correlations(&store, "c").await, correlations(&store, "d").await);
     assert_eq!(c[0].1.as_deref(), Some("c-2"));
-    assert_eq!(d[0].1, Some(c[0].0.to_string()));
+    assert_eq!(d[0].1.as_deref(), Some("c-2"));
 }
 
 #[derive(es_core::Event, Debug, Clone, PartialEq)]
@@ -145,6 +145,15 @@ async fn whoever_says_a_correlation_is_believed() {
     let decided = [filed(Some("of the event")), filed(None)];
     folders.record(&id("f"), |_| decided.clone()).await.unwrap();
     assert_eq!(folders.load(&id("f")).await.unwrap().state.0, decided);
+
+    // what the first event says is said of those that say nothing
+    let unit = UnitOfWork::new(store.clone());
+    let pair = (Member::of(&folders, id("g")), Member::<Account>::new(id("h")));
+    let decided = unit.decide(pair, |(_, account)| {
+        Ok::<_, TooLittle>((vec![filed(Some("of the event"))], vec![account.deposit(1)?]))
+    });
+    decided.await.unwrap();
+    assert_eq!(correlations(&store, "h").await[0].1.as_deref(), Some("of the event"));
 }
 
 #[tokio::test]
