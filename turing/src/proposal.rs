@@ -15,6 +15,11 @@ pub(crate) fn name_store(url: &StoreUrl) {
     let _ = NAMED.set(url.in_shell());
 }
 
+/// Whether the store that was named ends with the process.
+pub(crate) fn is_in_memory() -> bool {
+    NAMED.get().is_some_and(|store| *store == StoreUrl::Memory.in_shell())
+}
+
 /// A command of this program.
 pub(crate) fn command(words: impl Display) -> String {
     on_store(words, NAMED.get().map(String::as_str))
@@ -50,6 +55,7 @@ mod tests {
             ("sqlite:turing.db", "sqlite:turing.db"),
             ("sqlite:///srv/my jobs/t.db", "'sqlite:/srv/my jobs/t.db'"),
             ("sqlite:it's.db", r"'sqlite:it'\''s.db'"),
+            ("sqlite:////srv/t.db", "sqlite:////srv/t.db"),
             ("memory:", "memory:"),
             ("postgres://u@h:5433/d", "postgres://u@h:5433/d"),
             ("postgres://u:canary@h:5433/d", "postgres://u:PASSWORD@h:5433/d"),
@@ -60,6 +66,8 @@ mod tests {
         ];
         for (given, named) in table {
             let url: StoreUrl = given.parse().unwrap();
+            let again = url.to_string().parse();
+            assert!(!given.starts_with("sqlite") || again.as_ref() == Ok(&url), "{again:?}");
             let proposed = command_on(&url, format_args!("run show {}", 7));
             assert_eq!(proposed, format!("turing run show 7 --store {named}"));
         }

@@ -122,7 +122,7 @@ fn a_run_in_progress_is_finished_by_what_is_proposed() {
         let resume = "turing run resume --workflow 'my flow.toml'";
         scene.proposes(&run, 6, resume);
         let retry = ["run", "retry", "--workflow", "my flow.toml"];
-        scene.proposes(&retry, 6, "turing run resume --workflow FILE");
+        scene.proposes(&retry, 6, "turing run resume --workflow 'my flow.toml'");
         scene.workspace.file("go", "");
         // as it is proposed, in a shell
         let told = scene.ask(&run).expect_code(6).stderr;

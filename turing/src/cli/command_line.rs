@@ -12,6 +12,7 @@ use super::output::{Output, Unprinted};
 use super::telling::{drain, tell_error};
 use super::{Cli, Command, Verdict};
 use crate::proposal::name_store;
+use crate::store::StoreUrl;
 
 /// What is asked for, and of which store, if it is of one.
 pub(super) fn parse() -> Result<(Command, Option<String>), clap::Error> {
@@ -66,6 +67,15 @@ fn with_cure(mut error: clap::Error) -> clap::Error {
     if error.kind() == ErrorKind::ArgumentConflict {
         let cure = "give the one that is meant, without the other".into();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![cure]));
+    }
+    // an address without its option may have a password
+    if let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg)
+        && let Some((scheme, _)) = argument.split_once("://").filter(|(_, rest)| rest.contains('@'))
+    {
+        let shown = argument
+            .parse()
+            .map_or_else(|_| format!("{scheme}://..."), |url: StoreUrl| url.to_string());
+        error.insert(ContextKind::InvalidArg, ContextValue::String(shown));
     }
     error
 }

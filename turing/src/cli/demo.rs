@@ -7,6 +7,7 @@ use super::call::{Call, GO_ON, Work};
 use super::interrupts::Interrupts;
 use super::output::Output;
 use super::postings::tell_refused;
+use super::telling::tell_times;
 use super::{Failure, Verdict};
 use crate::demo::{DEFINITION, POSTINGS, write_to};
 use crate::postings::PostingSource;
@@ -20,6 +21,8 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let DemoArgs { files, call, how } = args;
+    tell_times();
+    interrupts.before()?;
     call.pace.snapshot_interval()?;
     let failed = |folder: &Path, source| Failure::DemoFiles { folder: folder.to_owned(), source };
     let temporary = match files {

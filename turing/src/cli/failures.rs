@@ -4,7 +4,7 @@ use turing_domain::{ConversationId, EndReason, FailureType, RunId};
 
 use super::output::Output;
 use crate::account::{FailedPosting, FrequentError, RunAccount};
-use crate::proposal::command;
+use crate::proposal::{command, is_in_memory};
 
 /// Prints each posting that ended otherwise than as completed, and of what.
 pub(super) fn tell_failed(account: &RunAccount, output: &mut Output) {
@@ -53,8 +53,11 @@ pub(super) fn tell_errors(
         let text: String = std::iter::once(what).chain(last_line).collect();
         output.hanging(&format!("  {many}{at}: "), &text);
     }
-    let show = command(format_args!("run show {run_id} --failed"));
-    output.line(format_args!("\n`{show}` tells of each posting"));
+    // of a store in memory nothing is left to be shown
+    if !is_in_memory() {
+        let show = command(format_args!("run show {run_id} --failed"));
+        output.line(format_args!("\n`{show}` tells of each posting"));
+    }
 }
 
 /// A failure in words; how the posting ended only where that says more.

@@ -148,7 +148,7 @@ fn tell_gaps(report: &Report, output: &mut Output) {
         (count, true) => output.line(format_args!(
             "\n{count} of the postings that are counted as open were not looked at: some of them \
              may have ended before; `{}` tells",
-            command("run show")
+            command(format_args!("run show {}", report.run_id))
         )),
     }
 }
@@ -225,7 +225,7 @@ fn tell_report(report: &Report, workflow: &Workflow, output: &mut Output) {
     if report.is_continued {
         output.line(format_args!(
             "  time, events and attempts are those since the run was continued; `{}` has all\n",
-            command("run show")
+            command(format_args!("run show {run_id}"))
         ));
     }
     let before = match report.completed_before {

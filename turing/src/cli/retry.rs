@@ -13,7 +13,7 @@ use super::telling::tell;
 use crate::account::{Status, account_of, is_of};
 use crate::left_out::{LeftOut, named};
 use crate::postings::PostingInput;
-use crate::proposal::command;
+use crate::proposal::{command, quoted};
 use crate::run::{Intake, StepError};
 use crate::store::Store;
 
@@ -35,9 +35,10 @@ pub(super) async fn failed_postings(
     let account = account_of(store, run_id, Some(call.definition.workflow.id)).await?;
     let run_id = account.run_id;
     if account.status == Status::InProgress {
+        let file = quoted(call.definition.path.display());
         let what = format!(
             "run {run_id} is in progress; finish it with `{}`, or with the command that began it",
-            command("run resume --workflow FILE")
+            command(format_args!("run resume --workflow {file}"))
         );
         return Err(Failure::InTheWay { what });
     }

@@ -164,7 +164,7 @@ async fn retry(
         let again = format!("run retry {run_id} --workflow {}", quoted(workflow.display()));
         Ok(Work { intake, how, go_on: format!("to go on: {}", command(again)) })
     };
-    call.run(Access::Write, output, take, as_told).await
+    call.run(Access::Existing, output, take, as_told).await
 }
 
 async fn resume(

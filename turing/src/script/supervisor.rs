@@ -174,6 +174,13 @@ fn spawn(request: &Request, [input, output, errors]: Streams) -> io::Result<Chil
                 tries += 1;
                 sleep(BUSY_PAUSE);
             }
+            // so the system calls a descriptor beyond the limit that is the script's
+            Err(error)
+                if request.descriptors.is_some()
+                    && Errno::from_io_error(&error) == Some(Errno::BADF) =>
+            {
+                break Err(Errno::MFILE.into());
+            }
             started => break started,
         }
     };
