@@ -13,6 +13,7 @@ mod draft;
 mod error;
 mod known;
 mod members;
+mod prepared;
 mod run;
 
 /// So many members are read side by side.
@@ -25,3 +26,4 @@ pub use draft::Draft;
 pub use error::{CommandError, EventError};
 pub(crate) use known::{Known, Snapshots, load_stream};
 pub use members::{Member, Members};
+pub use prepared::{NotAppended, Prepared};

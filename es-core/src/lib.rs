@@ -14,6 +14,7 @@
 //! | decide over several, see what was just recorded, answer a value | [`transact`], [`Draft`] |
 //! | say what I know of an aggregate: that it is new, that it exists, its version | [`Member::expecting`], [`Member::if_match`] |
 //! | send a command twice safely, retry conflicts otherwise | [`Decision::idempotency_key`], [`Decision::retry`] |
+//! | write my own rows and what was decided in one transaction | [`Decision::prepare`] |
 //! | answer HTTP | [`CommandError::kind`], [`ErrorKind::http_status`], [`Member::if_match`], [`StreamVersion::etag`] |
 //! | let one event cause the next command | [`Decision::caused_by`], [`Decided::cause`] |
 //! | record who asked, for which tenant | [`Decision::metadata`], [`MetadataField`], [`derive@Event`] |
@@ -91,7 +92,8 @@ pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
 pub use error::{BoxError, ErrorKind, StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use execution::{
-    CommandError, Decided, Decision, Draft, EventError, Member, Members, transact,
+    CommandError, Decided, Decision, Draft, EventError, Member, Members, NotAppended, Prepared,
+    transact,
 };
 pub use ext::EventStoreExt;
 pub use limits::Limits;

@@ -13,7 +13,6 @@ use futures_util::stream::{iter, try_unfold};
 use futures_util::{StreamExt, TryStreamExt};
 
 use crate::aggregate::{Aggregate, IdOf};
-use crate::append::Appended;
 use crate::envelope::{Cause, RecordedEvent};
 use crate::environment::Environment;
 use crate::event::Decoded;
@@ -275,15 +274,14 @@ impl<A: Aggregate> Repository<A> {
         }
     }
 
-    /// Takes what was appended into what is known, and has the state kept if it is time to.
-    pub(crate) fn take_in(&self, known: &mut Known<A>, events: &[A::Event], appended: &Appended) {
-        let part = appended.stream(&known.stream);
-        let Some(last) = part.and_then(|part| part.events.last()) else { return };
-        let before = known.version;
-        known.append(events, last);
-        if let Some(snapshots) = self.snapshots() {
+    /// Keeps it in memory, and has the store keep it if it is time to since `before`.
+    pub(crate) fn keep(&self, before: StreamVersion, known: &Known<A>) {
+        if known.version > before
+            && let Some(snapshots) = self.snapshots()
+        {
             snapshots.keep(before, known, self.environment().clock.now());
         }
+        self.remember(known);
     }
 
     /// The events of an aggregate, oldest first, each with what was recorded beside it: of a stored

@@ -153,6 +153,10 @@ impl PostgresStore {
         &self.shared.appender
     }
 
+    pub(crate) fn identity(&self) -> &StoreIdentity {
+        &self.shared.identity
+    }
+
     /// Writes what waits, closes all connections and refuses every other call from now on, on every
     /// handle.
     ///
@@ -243,7 +247,7 @@ impl EventStore for PostgresStore {
     }
 
     fn capabilities(self: Arc<Self>) -> Capabilities {
-        let capabilities = Capabilities::of(self.shared.identity.clone(), "postgresql");
+        let capabilities = Capabilities::of(self.identity().clone(), "postgresql");
         capabilities.snapshots(self.clone()).models(self.clone()).blockers(self)
     }
 }

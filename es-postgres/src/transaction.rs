@@ -1,6 +1,6 @@
 //! Appends within a transaction of the application.
 
-use es_core::{AppendError, AppendRequest, Appended};
+use es_core::{AppendError, AppendRequest, Appended, Decided, Members, NotAppended, Prepared};
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -85,5 +85,77 @@ impl PostgresStore {
         // the commit is somebody else's: the log is looked at until the transaction has ended
         appender.log.appended();
         answer
+    }
+    /// Appends what a decision has made ready within a transaction of the application: the typed form
+    /// of [`append_in`](Self::append_in), whose rules it follows.
+    ///
+    /// Roll back after an error, so that the application's rows are not written without the events, or
+    /// twice. After one that passes the whole is done again, with a decision that is prepared anew:
+    ///
+    /// ```no_run
+    /// # use es_core::{Aggregate, Event, Repository};
+    /// # #[derive(Event)]
+    /// # enum OrderEvent { OrderPaid { cents: u64 } }
+    /// # #[derive(Clone, Default)]
+    /// # struct Order { paid: u64 }
+    /// # impl Aggregate for Order {
+    /// #     const TYPE: &'static str = "order";
+    /// #     type Id = String;
+    /// #     type Event = OrderEvent;
+    /// #     fn evolve(&mut self, OrderEvent::OrderPaid { cents }: &OrderEvent) { self.paid += cents; }
+    /// # }
+    /// # impl Order {
+    /// #     fn pay(&self, cents: u64) -> Result<OrderEvent, &'static str> {
+    /// #         match self.paid {
+    /// #             0 => Ok(OrderEvent::OrderPaid { cents }),
+    /// #             _ => Err("the order is paid already"),
+    /// #         }
+    /// #     }
+    /// # }
+    /// # async fn example(
+    /// #     postgres: es_postgres::PostgresStore,
+    /// #     pool: sqlx::PgPool,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// let orders = Repository::<Order>::new(postgres.clone());
+    /// let mut attempts = 0;
+    /// let paid = loop {
+    ///     let decision = orders.by_id("o-1").decide(|order| order.pay(700));
+    ///     let prepared = decision.idempotency_key("payment/p-17").prepare().await?;
+    ///     let mut tx = pool.begin().await?;
+    ///     sqlx::query("INSERT INTO mail (text) VALUES ('o-1 is paid')").execute(&mut *tx).await?;
+    ///     match postgres.append_prepared_in(&mut tx, prepared).await {
+    ///         Err(error) if attempts < 3 && error.is_transient() => {
+    ///             tx.rollback().await?;
+    ///             attempts += 1;
+    ///         }
+    ///         appended => {
+    ///             let paid = appended?;
+    ///             tx.commit().await?;
+    ///             break paid;
+    ///         }
+    ///     }
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`NotAppended`]. A decision of another store, which one that was opened a second time is,
+    /// or of a tenant of this one, is refused.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`append_in`](Self::append_in).
+    pub async fn append_prepared_in<M: Members, T>(
+        &self,
+        connection: &mut PgConnection,
+        prepared: Prepared<M, T>,
+    ) -> Result<Decided<M, T>, NotAppended> {
+        let appended = match prepared.request_for(self.identity())?.cloned() {
+            Some(request) => Some(self.append_in(connection, request).await?),
+            None => None,
+        };
+        prepared.finish(appended)
     }
 }

@@ -147,10 +147,10 @@ impl SqliteStore {
         W: FnOnce(&mut SqliteTransaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (limits, clock) = (self.shared.config.limits, self.shared.config.clock.clone());
-        let inline = Arc::clone(self.inline());
+        let (identity, inline) = (self.shared.identity.clone(), Arc::clone(self.inline()));
         self.writes()?
             .write_alone(move |connection| {
-                work(&mut SqliteTransaction::new(connection, limits, clock, inline))
+                work(&mut SqliteTransaction::new(connection, identity, limits, clock, inline))
             })
             .await
     }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use es_core::environment::Clock;
-use es_core::{AppendError, AppendRequest, Appended, Limits, StoreError, StoreErrorKind};
+use es_core::{
+    AppendError, AppendRequest, Appended, Decided, Limits, Members, NotAppended, Prepared,
+    StoreError, StoreErrorKind, StoreIdentity,
+};
 use rusqlite::{Connection, Error, ffi};
 
 use crate::append::{CheckedAppend, append};
@@ -17,6 +20,7 @@ const ENDED: &str = "a statement before has ended the transaction, nothing of it
 /// [`SqliteStore::write`](crate::SqliteStore::write).
 pub struct SqliteTransaction<'a> {
     connection: &'a Connection,
+    identity: StoreIdentity,
     limits: Limits,
     clock: Arc<dyn Clock>,
     inline: Arc<Inline>,
@@ -33,11 +37,12 @@ impl fmt::Debug for SqliteTransaction<'_> {
 impl<'a> SqliteTransaction<'a> {
     pub(crate) fn new(
         connection: &'a Connection,
+        identity: StoreIdentity,
         limits: Limits,
         clock: Arc<dyn Clock>,
         inline: Arc<Inline>,
     ) -> Self {
-        Self { connection, limits, clock, inline }
+        Self { connection, identity, limits, clock, inline }
     }
 
     /// The connection, for statements on the application's own tables.
@@ -84,6 +89,74 @@ impl<'a> SqliteTransaction<'a> {
         let checked = CheckedAppend::new(request, &self.limits)?;
         append(self.connection, &checked, self.clock.now(), &self.inline)
     }
+
+    /// Writes what a decision has made ready in this transaction: the typed form of
+    /// [`append`](Self::append).
+    ///
+    /// Pass an error on, so that the application's rows are not written without the events, or twice.
+    /// After one that passes the whole is done again, with a decision that is prepared anew:
+    ///
+    /// ```
+    /// # use es_core::{Aggregate, Event, Repository};
+    /// # use es_sqlite::{SqliteStore, TransactionError};
+    /// # #[derive(Event)]
+    /// # enum OrderEvent { OrderPaid { cents: u64 } }
+    /// # #[derive(Clone, Default)]
+    /// # struct Order { paid: u64 }
+    /// # impl Aggregate for Order {
+    /// #     const TYPE: &'static str = "order";
+    /// #     type Id = String;
+    /// #     type Event = OrderEvent;
+    /// #     fn evolve(&mut self, OrderEvent::OrderPaid { cents }: &OrderEvent) { self.paid += cents; }
+    /// # }
+    /// # impl Order {
+    /// #     fn pay(&self, cents: u64) -> Result<OrderEvent, &'static str> {
+    /// #         match self.paid {
+    /// #             0 => Ok(OrderEvent::OrderPaid { cents }),
+    /// #             _ => Err("the order is paid already"),
+    /// #         }
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let sqlite = SqliteStore::open(folder.path().join("orders.db")).await?;
+    /// # sqlite
+    /// #     .write(|tx| {
+    /// #         tx.execute("CREATE TABLE mail (text TEXT)", [])?;
+    /// #         Ok::<_, TransactionError>(())
+    /// #     })
+    /// #     .await?;
+    /// let orders = Repository::<Order>::new(sqlite.clone());
+    /// let mut attempts = 0;
+    /// let paid = loop {
+    ///     let decision = orders.by_id("o-1").decide(|order| order.pay(700));
+    ///     let prepared = decision.idempotency_key("payment/p-17").prepare().await?;
+    ///     let written = sqlite.write(move |tx| {
+    ///         tx.execute("INSERT INTO mail (text) VALUES (?1)", ["o-1 is paid"])?;
+    ///         Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
+    ///     });
+    ///     match written.await {
+    ///         Err(error) if attempts < 3 && error.is_transient() => attempts += 1,
+    ///         written => break written?,
+    ///     }
+    /// };
+    /// assert_eq!(paid.state.paid, 700);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`NotAppended`]. A decision of another store, or of a tenant of this one, is refused.
+    pub fn append_prepared<M: Members, T>(
+        &mut self,
+        prepared: Prepared<M, T>,
+    ) -> Result<Decided<M, T>, NotAppended> {
+        let request = prepared.request_for(&self.identity)?.cloned();
+        let appended = request.map(|request| self.append(request)).transpose()?;
+        prepared.finish(appended)
+    }
 }
 
 /// An error for closures that use the application's tables and append events; any other error type
@@ -94,10 +167,25 @@ pub enum TransactionError {
     /// An append was refused.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// A prepared decision was refused.
+    #[error(transparent)]
+    NotAppended(#[from] NotAppended),
     /// The store failed, for instance to commit.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// One of the application's statements failed.
     #[error("a statement of the application failed")]
     Sqlite(#[from] rusqlite::Error),
+}
+
+impl TransactionError {
+    /// True if the same may succeed when all of it is done again, with decisions that are prepared
+    /// anew: nothing of it was written, and what was in its way passes.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NotAppended(error) => error.is_transient(),
+            Self::Append(AppendError::Store(error)) | Self::Store(error) => error.is_transient(),
+            Self::Append(_) | Self::Sqlite(_) => false,
+        }
+    }
 }

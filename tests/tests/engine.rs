@@ -17,6 +17,7 @@ mod engine {
     mod kinds;
     mod observing;
     mod odd_commits;
+    mod prepared;
     mod replay;
     mod scoped;
     mod sinks;

@@ -30,10 +30,11 @@ pub enum InvalidRequest {
         stream: StreamId,
     },
     /// A member of a decision is of a repository with another store than the first of them, whose
-    /// events, snapshots and versions are not those that the decision reads and writes.
+    /// events, snapshots and versions are not those that the decision reads and writes; or a decision
+    /// was prepared for another store, or for a tenant of it, than the one that is to append it.
     #[error(
-        "stream {stream} is of a repository with another store than the first member of the \
-         decision; open the store once, and make all repositories with handles of it"
+        "stream {stream} is of a repository with another store than the one that is written; open \
+         the store once, and make all repositories with handles of it"
     )]
     OtherStore {
         /// The stream.

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use super::decided::Decided;
 use super::error::CommandError;
 use super::members::Members;
+use super::prepared::Prepared;
 use crate::append::{IdempotencyKey, InvalidRequest};
 use crate::envelope::Cause;
 use crate::metadata::Metadata;
@@ -150,6 +151,21 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// used up, the answer is that the outcome is unknown.
     pub fn retry(self, retry: Retry) -> Self {
         Self { retry: Some(retry), ..self }
+    }
+
+    /// Does all but the append, which is then done within a transaction of the application's own: its
+    /// rows and the events are written together or not at all.
+    ///
+    /// `SqliteTransaction::append_prepared` and `PostgresStore::append_prepared_in` append it; both
+    /// show the whole loop. It is done once, whatever [`retry`](Self::retry) says, because only the
+    /// application can repeat its own statements. Under a key that was recorded before nothing is
+    /// decided, and appending it is the error [`NotAppended::Repeated`](crate::NotAppended::Repeated).
+    ///
+    /// # Errors
+    ///
+    /// As those of the decision when it is awaited, but for those of the append.
+    pub async fn prepare(self) -> Result<Prepared<M, T>, CommandError<R>> {
+        self.prepared().await
     }
 }
 

@@ -5,7 +5,8 @@ mod kept;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
-use crate::envelope::{EventId, EventReceipt, RecordedEvent};
+use crate::append::Appended;
+use crate::envelope::{EventId, RecordedEvent};
 use crate::read::{ReadStream, StreamPage};
 use crate::repository::{LoadError, Loaded, decode};
 use crate::store::EventStore;
@@ -58,8 +59,10 @@ impl<A: Aggregate> Known<A> {
         Ok(())
     }
 
-    /// Takes in what was appended just now; `last` is the newest of the events.
-    pub(crate) fn append(&mut self, events: &[A::Event], last: &EventReceipt) {
+    /// Takes in what was appended just now.
+    pub(crate) fn append(&mut self, events: &[A::Event], appended: &Appended) {
+        let part = appended.stream(&self.stream);
+        let Some(last) = part.and_then(|part| part.events.last()) else { return };
         let state = Arc::make_mut(&mut self.state);
         for event in events {
             state.evolve(event);

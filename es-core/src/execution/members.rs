@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 use crate::read::{PageLimit, ReadStream};
 use crate::repository::{EncodeFailure, LoadError, Repository};
 use crate::retry::Retry;
-use crate::store::Store;
+use crate::store::{Store, StoreIdentity};
 use crate::stream::StreamId;
 use crate::version::{Conflict, ExpectedVersion, StreamVersion};
 
@@ -158,6 +158,8 @@ pub struct First {
 pub struct Finishing<'a> {
     /// What was written now.
     pub(super) appended: Option<&'a Appended>,
+    /// False if it may still be rolled back: then nobody may keep the states.
+    pub(super) is_certain: bool,
 }
 
 impl Naming {
@@ -203,6 +205,12 @@ impl Naming {
     /// Where they are, if there are any.
     pub(super) fn store(&self) -> Option<&Store> {
         self.context.as_ref().map(|first| &first.store)
+    }
+
+    /// Which store that is, with the first of their streams.
+    pub(super) fn home(&self) -> Option<(StreamId, StoreIdentity)> {
+        let identity = &self.store()?.capabilities().identity;
+        Some((self.members.first()?.stream.clone(), identity.clone()))
     }
 
     pub(super) fn environment(&self) -> Cow<'_, Environment> {

@@ -9,6 +9,7 @@ use super::decided::Decided;
 use super::decision::Decision;
 use super::error::CommandError;
 use super::members::{Encoding, Finishing, First, Members, Naming, Seats, Wanted};
+use super::prepared::Prepared;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
 };
@@ -18,12 +19,12 @@ use crate::error::StoreError;
 use crate::retry::Retry;
 
 /// What was decided, and is not written yet.
-struct Made<M: Members, T> {
-    events: M::Events,
-    reply: T,
-    cause: Option<Cause>,
+pub(super) struct Made<M: Members, T> {
+    pub(super) events: M::Events,
+    pub(super) reply: T,
+    pub(super) cause: Option<Cause>,
     /// `None` if there is nothing to write.
-    request: Option<AppendRequest>,
+    pub(super) request: Option<AppendRequest>,
 }
 
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
@@ -43,6 +44,28 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             }
         };
         attempts.judge(result)
+    }
+
+    /// Does all but the append, once.
+    pub(super) async fn prepared(self) -> Result<Prepared<M, T>, CommandError<R>> {
+        let naming = self.named().map_err(CommandError::Invalid)?;
+        let environment = naming.environment();
+        let attempts = Attempts::new(Retry::NONE, self.key.is_some(), &environment);
+        let mut known = None;
+        let mut is_repeat = self.look(&naming, &attempts, &mut known).await?.is_some();
+        let mut made = None;
+        if !is_repeat {
+            let known = known.expect("members are loaded before they are decided on");
+            let done = self.make(&naming, &environment, &known).await;
+            let may_be_own = done.as_ref().is_err_and(CommandError::may_be_its_own_effect);
+            is_repeat = may_be_own && self.first_result(&naming).await?.is_some();
+            if !is_repeat {
+                made = Some((known, done?));
+            }
+        }
+        let key = || self.key().cloned().expect("nothing is repeated without a key");
+        let made = made.ok_or_else(key);
+        Ok(Prepared { home: naming.home(), made, members: self.members })
     }
 
     /// The members by their names, if all that was said is something that can be asked for.
@@ -132,7 +155,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             _ => None,
         };
         let known = known.take().expect("it was there before the append");
-        let finishing = Finishing { appended: appended.as_ref() };
+        let finishing = Finishing { appended: appended.as_ref(), is_certain: true };
         let (state, version) = self.members.finish(known, &events, &finishing);
         Ok(Decided { state, version, events, reply: Some(reply), appended, cause })
     }
@@ -166,7 +189,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let mut first = First { appended, cause: None };
         let events = self.members.recorded(&mut first).await?;
         let First { appended, cause } = first;
-        let (state, version) = self.members.finish(now, &events, &Finishing { appended: None });
+        let finishing = Finishing { appended: None, is_certain: true };
+        let (state, version) = self.members.finish(now, &events, &finishing);
         Ok(Decided { state, version, events, reply: None, appended: Some(appended), cause })
     }
 

@@ -24,6 +24,7 @@ mod migrations;
 mod old_store;
 mod panics;
 mod plans;
+mod prepared;
 mod projections;
 mod raw_rows;
 mod raw_sql;

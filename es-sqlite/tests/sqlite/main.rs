@@ -18,6 +18,7 @@ mod migrations;
 mod network;
 mod old_store;
 mod plans;
+mod prepared;
 mod processes;
 mod projections;
 mod raw_rows;

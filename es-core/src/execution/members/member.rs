@@ -230,10 +230,13 @@ impl<A: Aggregate> Members for Member<A> {
         events: &Vec<A::Event>,
         done: &Finishing<'_>,
     ) -> (A, StreamVersion) {
+        let before = known.version;
         if let Some(appended) = done.appended {
-            self.repository.take_in(&mut known, events, appended);
+            known.append(events, appended);
         }
-        self.repository.remember(&known);
+        if done.is_certain {
+            self.repository.keep(before, &known);
+        }
         let Loaded { state, version, .. } = known.into_loaded();
         (state, version)
     }

@@ -1,0 +1,166 @@
+//! Decisions that are prepared, and appended by somebody else.
+
+use es_core::layer::scoped;
+use es_core::{
+    AppendError, CommandError, Decided, EventStore, ExpectedVersion, InvalidRequest, Members,
+    NotAppended, PageLimit, Prepared, Repository, SnapshotStore, Store, StreamVersion, transact,
+};
+use es_memory::MemoryStore;
+use es_testing::fault::{Call, Faults};
+
+use super::account::*;
+
+/// What a backend does within a transaction.
+async fn append<M: Members, T>(
+    store: &MemoryStore,
+    prepared: Prepared<M, T>,
+) -> Result<Decided<M, T>, NotAppended> {
+    let identity = Store::from(store.clone()).capabilities().identity.clone();
+    let appended = match prepared.request_for(&identity)?.cloned() {
+        Some(request) => Some(store.append(request).await?),
+        None => None,
+    };
+    prepared.finish(appended)
+}
+
+#[tokio::test]
+async fn what_is_prepared_is_written_by_its_append_only() {
+    let store = store();
+    let accounts = accounts(&store);
+    slip_in(&store, "a", 100);
+    let both = (accounts.by_id("a"), accounts.by_id("b"));
+    let decision = transact(both, |(a, b)| {
+        a.record(a.withdraw(30)?);
+        b.record(b.deposit(30)?);
+        Ok::<_, TooLittle>(a.balance)
+    });
+    let prepared = decision.prepare().await.unwrap();
+    assert_eq!(prepared.reply(), Some(&70));
+    assert_eq!(events(&store, "b").await.len(), 0);
+    let moved = append(&store, prepared).await.unwrap();
+    let balances = (moved.state.0.balance, moved.state.1.balance);
+    assert_eq!((balances, moved.reply), ((70, 30), Some(70)));
+    assert_eq!(moved.version, (StreamVersion::new(2), StreamVersion::new(1)));
+    assert_eq!(moved.position(), store.end_of_log().await.unwrap());
+    assert_eq!(accounts.load("b").await.unwrap().state, moved.state.1);
+
+    let nothing = accounts.by_id("a").decide(|_| None::<AccountEvent>).prepare().await.unwrap();
+    let nothing = append(&store, nothing).await.unwrap();
+    assert!(nothing.appended.is_none() && nothing.state.balance == 70);
+    let refused = accounts.by_id("a").decide(|account| account.withdraw(71)).prepare().await;
+    assert!(matches!(refused, Err(CommandError::Rejected(TooLittle { balance: 70 }))));
+    let stale = accounts.by_id("a").expecting(StreamVersion::new(1));
+    let refused = stale.decide(|account| account.deposit(1)).prepare().await;
+    assert!(matches!(refused, Err(CommandError::PreconditionFailed(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_repeat_is_refused_whenever_it_is_noticed() {
+    let store = store();
+    let accounts = accounts(&store);
+    slip_in(&store, "a", 100);
+    let withdraw =
+        || accounts.by_id("a").decide(|account| account.withdraw(100)).idempotency_key("w-1");
+    let first = withdraw().prepare().await.unwrap();
+    let racing = withdraw().prepare().await.unwrap();
+    append(&store, first).await.unwrap();
+    // by now there is nothing left to withdraw
+    let later = withdraw().prepare().await.unwrap();
+    assert_eq!((racing.reply(), later.reply()), (Some(&()), None));
+    for repeat in [racing, later] {
+        let refused = append(&store, repeat).await.unwrap_err();
+        assert!(!refused.is_transient());
+        let NotAppended::Repeated { key } = refused else { panic!("{refused:?}") };
+        assert_eq!(key.as_str(), "w-1");
+    }
+    assert_eq!(events(&store, "a").await.len(), 2);
+    let repeated = withdraw().await.unwrap();
+    assert!(repeated.is_repeat());
+    assert_eq!(repeated.events, [MoneyWithdrawn { cents: 100 }]);
+}
+
+#[tokio::test]
+async fn a_conflict_passes_unless_it_must_not_exist() {
+    let store = store();
+    let accounts = accounts(&store);
+    let member = || accounts.by_id("a");
+    let known = member().decide(|account| account.deposit(1)).prepare().await.unwrap();
+    let new = member().expecting(ExpectedVersion::NoStream);
+    let new = new.decide(|account| account.deposit(1)).prepare().await.unwrap();
+    slip_in(&store, "a", 5);
+    for (prepared, passes) in [(known, true), (new, false)] {
+        let refused = append(&store, prepared).await.unwrap_err();
+        assert!(matches!(refused, NotAppended::Append(AppendError::Conflict(_))), "{refused:?}");
+        assert_eq!(refused.is_transient(), passes);
+    }
+    let again = member().decide(|account| account.deposit(1)).prepare().await.unwrap();
+    assert_eq!(append(&store, again).await.unwrap().state.balance, 6);
+}
+
+#[tokio::test]
+async fn another_store_and_a_tenant_are_refused() {
+    let store = store();
+    let tenant = scoped(store.clone(), "acme").unwrap();
+    for home in [Store::from(MemoryStore::new()), tenant.clone()] {
+        let theirs = Repository::<Account>::new(home);
+        for cents in [Some(1), None] {
+            let decision = move |_: &Account| cents.map(|cents| MoneyDeposited { cents });
+            let prepared = theirs.by_id("a").decide(decision).prepare().await.unwrap();
+            let refused = append(&store, prepared).await.unwrap_err();
+            let NotAppended::Append(AppendError::Invalid(InvalidRequest::OtherStore { stream })) =
+                &refused
+            else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(stream.to_string(), "account/a");
+        }
+    }
+    // a store around this one is this one
+    let around = Repository::<Account>::new(Faults::new().over(store.clone()));
+    let prepared = around.by_id("a").decide(|account| account.deposit(1)).prepare().await.unwrap();
+    assert!(prepared.request_for(&tenant.capabilities().identity).is_err());
+    append(&store, prepared).await.unwrap();
+    assert_eq!(events(&store, "a").await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_cache_is_not_fed() {
+    let store = store();
+    let counted = Faults::new();
+    let accounts = Repository::<Account>::new(counted.over(store.clone()))
+        .with_page_limit(PageLimit::events(1))
+        .with_cache(10);
+    let prepared = async |expected: u64| {
+        let before = counted.calls(Call::ReadStream);
+        let deposit = accounts.by_id("a").decide(|account| account.deposit(1));
+        let prepared = deposit.prepare().await.unwrap();
+        assert_eq!(counted.calls(Call::ReadStream) - before, expected);
+        prepared
+    };
+    for reads in [1, 1, 2, 3] {
+        append(&store, prepared(reads).await).await.unwrap();
+    }
+    // what is read for its own sake is known from then on
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 4);
+    let fifth = append(&store, prepared(1).await).await.unwrap();
+    assert_eq!(fifth.state.balance, 5);
+    assert_eq!(append(&store, prepared(2).await).await.unwrap().state.balance, 6);
+}
+
+#[tokio::test]
+async fn the_snapshots_are_not_fed() {
+    let store = store();
+    let accounts = accounts(&store).snapshot_every(1);
+    let deposit = || accounts.by_id("a").decide(|account| account.deposit(1));
+    let kept = async || {
+        assert!(accounts.flush_snapshots().await);
+        let kept = store.latest_snapshot(&stream("a"), StreamVersion::MAX).await;
+        kept.unwrap().map(|snapshot| snapshot.version.as_u64())
+    };
+    append(&store, deposit().prepare().await.unwrap()).await.unwrap();
+    assert_eq!(kept().await, None);
+    deposit().await.unwrap();
+    assert_eq!(kept().await, Some(2));
+    append(&store, deposit().prepare().await.unwrap()).await.unwrap();
+    assert_eq!(kept().await, Some(2));
+}
