@@ -84,7 +84,7 @@ enum Command {
     /// and `run resume` look at a run, repeat what failed in it, and go on with it as it began.
     #[command(after_help = exit_codes())]
     Run(RunArgs),
-    /// Look after the read models: list, run, show, rebuild, repair.
+    /// Look after the read models: list, run, show, rebuild, and what they could not take.
     Projection(projection::ProjectionArgs),
     /// List the runs of all workflows.
     Runs(Common),
