@@ -61,6 +61,8 @@ mod store;
 pub mod environment;
 mod ext;
 pub mod projection;
+#[expect(dead_code, unreachable_pub, reason = "nothing calls reactions yet")]
+mod reaction;
 pub mod replay;
 pub mod repository;
 mod retry;
