@@ -9,6 +9,8 @@ use crate::envelope::{Cause, RecordedEvent};
 use crate::projection::FailurePolicy;
 use crate::retry::Retry;
 
+mod window;
+
 /// Where a reaction begins when it runs for the first time. Afterwards it goes on from where it was,
 /// whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
