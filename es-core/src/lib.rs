@@ -70,6 +70,8 @@ mod execution;
 mod ext;
 pub mod layer;
 pub mod projection;
+#[expect(dead_code, unreachable_pub, reason = "nothing calls reactions yet")]
+mod reaction;
 pub mod replay;
 pub mod repository;
 mod retry;
