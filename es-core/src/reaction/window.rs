@@ -284,7 +284,8 @@ impl Window {
         self.slots.values().find_map(Slot::holds_back).unwrap_or(&self.reached)
     }
 
-    fn has_news(&self) -> bool {
+    /// True if a commit would tell the store anything.
+    pub(super) fn has_news(&self) -> bool {
         *self.checkpoint() != self.committed || self.slots.values().any(Slot::changes_entry)
     }
 
