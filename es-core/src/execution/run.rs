@@ -16,7 +16,6 @@ use crate::envelope::Cause;
 use crate::environment::Environment;
 use crate::error::StoreError;
 use crate::retry::Retry;
-use crate::stream::StreamId;
 
 /// What was decided, and is not written yet.
 struct Made<M: Members, T> {
@@ -83,10 +82,10 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             Err(error) if error.is_outcome_unknown() => return,
             Err(_) => None,
         };
-        let written = appended.map_or(&[][..], |appended| &appended.streams);
-        let is_written = |stream: &StreamId| written.iter().any(|part| part.stream == *stream);
-        let streams = naming.streams().into_iter();
-        occasion.untouched(key, streams.filter(|stream| !is_written(stream)));
+        let untouched = naming.streams().into_iter().filter(|stream| {
+            appended.is_none_or(|it| it.streams.iter().all(|part| part.stream != **stream))
+        });
+        occasion.untouched(key, untouched);
     }
 
     fn key(&self) -> Option<&IdempotencyKey> {
