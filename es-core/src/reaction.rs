@@ -152,15 +152,23 @@ impl<R: Reaction> React for Reacting<R> {
         attempt: u32,
     ) -> BoxFuture<'static, Result<(), BoxError>> {
         Box::pin(async move {
-            let mut deliveries = Vec::with_capacity(1);
-            for one in self.parts.read::<R::Event>(&event)? {
-                let recorded = event.clone();
-                deliveries.push(Delivery::new(R::NAME, recorded, one.data, one.part, attempt)?);
-            }
-            for delivery in &deliveries {
+            for delivery in &deliveries::<R>(&self.parts, &event, attempt)? {
                 self.reaction.react(delivery).await?;
             }
             Ok(())
         })
     }
+}
+
+/// What a reaction is called with for a recorded event, one after the other.
+pub(crate) fn deliveries<R: Reaction>(
+    parts: &Parts,
+    recorded: &RecordedEvent,
+    attempt: u32,
+) -> Result<Vec<Delivery<R::Event>>, BoxError> {
+    let mut all = Vec::with_capacity(1);
+    for event in parts.read::<R::Event>(recorded)? {
+        all.push(Delivery::new(R::NAME, recorded.clone(), event.data, event.part, attempt)?);
+    }
+    Ok(all)
 }
