@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use es_core::{
     Aggregate, BoxError, CommandError, Delivery, Event, InvalidRequest, Reaction, Repository,
-    Start, Store,
+    Start, Store, StreamId,
 };
 use es_memory::MemoryStore;
 use es_testing::reaction::react;
@@ -107,8 +107,11 @@ impl Reaction for Fulfilment {
         match &event.data {
             ShopEvent::Order(OrderPlaced { sku, count }) => {
                 let order = event.aggregate_id::<Order>()?;
-                let reserve =
-                    || self.stocks.by_id(sku).decide(|stock: &Stock| stock.reserve(&order, *count));
+                let of = &order;
+                let reserve = || {
+                    let stock = self.stocks.by_id(sku);
+                    stock.decide(move |stock: &Stock| stock.reserve(of, *count))
+                };
                 match self.way {
                     Way::Right => drop(reserve().reacting_to(event).await?),
                     Way::WithoutKey => drop(reserve().caused_by(event).await?),
@@ -118,7 +121,7 @@ impl Reaction for Fulfilment {
                         let Err(CommandError::Invalid(refusal)) = second else {
                             return Err("the second decision was not refused".into());
                         };
-                        let stream = format!("stock/{sku}").parse()?;
+                        let stream: StreamId = format!("stock/{sku}").parse()?;
                         assert_eq!(refusal, InvalidRequest::KeyTwice { stream });
                     }
                     Way::TwiceInSteps => {
@@ -194,14 +197,14 @@ async fn what_was_looked_at_is_known() {
 #[tokio::test]
 async fn other_events_fail() {
     let (store, fulfilment) = shop(Way::Right);
-    let text = told(async {
+    let check = async {
         react(&store, &fulfilment)
             .given::<Stock>("a", [StockDelivered { count: 5 }])
             .given::<Order>("o-1", [placed("a", 3)])
             .then::<Stock>("a", [reserved(2)])
             .await;
-    });
-    let text = text.await;
+    };
+    let text = told(check).await;
     assert!(text.contains("`fulfilment` did something else to stock/a"), "{text}");
     assert!(text.contains("count: 2") && text.contains("count: 3"), "{text}");
 }
@@ -209,7 +212,7 @@ async fn other_events_fail() {
 #[tokio::test]
 async fn a_decision_without_the_key_is_found() {
     let (store, fulfilment) = shop(Way::WithoutKey);
-    let text = told(async {
+    let check = async {
         react(&store, &fulfilment)
             .given::<Stock>("a", [StockDelivered { count: 9 }])
             .given::<Order>("o-1", [placed("a", 3)])
@@ -217,8 +220,8 @@ async fn a_decision_without_the_key_is_found() {
             .await
             .again()
             .await;
-    });
-    let text = text.await;
+    };
+    let text = told(check).await;
     assert!(text.contains("decide with `reacting_to`"), "{text}");
     assert!(text.contains("stock/a: stock_reserved"), "{text}");
 }
@@ -243,13 +246,13 @@ async fn a_second_decision_on_a_stream_needs_a_step() {
 #[tokio::test]
 async fn a_call_that_fails_says_for_what() {
     let (store, fulfilment) = shop(Way::Failing);
-    let text = told(async {
+    let check = async {
         react(&store, &fulfilment)
             .given::<Order>("o-1", [placed("a", 3)])
             .then::<Stock>("a", [])
             .await;
-    });
-    let text = text.await;
+    };
+    let text = told(check).await;
     assert!(text.starts_with("`fulfilment` failed at `order/o-1: order_placed"), "{text}");
     assert!(text.ends_with("it cannot be reached"), "{text}");
 }
