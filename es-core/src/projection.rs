@@ -66,6 +66,7 @@
 //! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
 //! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
+//! | do something when something happened | [`Reaction`](crate::Reaction), [`Runner::reaction`] |
 
 use std::sync::Arc;
 
