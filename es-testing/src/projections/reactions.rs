@@ -16,7 +16,7 @@ mod given;
 mod kept;
 mod subject;
 
-pub use subject::Subject;
+pub use subject::{Bend, Subject};
 use subject::{FromBeginning, FromNow, Narrow};
 
 /// What has a reaction called: the engine, or something that does it wrong.

@@ -22,14 +22,14 @@ use crate::support::Matrix;
 const HARMLESS: &[(&str, &str)] = &[];
 
 /// A memory store that outlives its reopening.
-struct Kept {
+pub(crate) struct Kept {
     store: MemoryStore,
     clock: ManualClock,
     handler: Arc<SuiteHandler>,
 }
 
 impl Kept {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = ManualClock::new();
         let store = MemoryStore::with_clock(Arc::new(clock.clone()));
         let handler = Arc::new(SuiteHandler::default());

@@ -4,8 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::projection::FailurePolicy;
-use es_core::{BoxError, Delivery, EventFilter, Reaction, ReactionPolicy, Start};
+use es_core::{
+    BoxError, Delivery, EventFilter, EventId, Reaction, ReactionPolicy, RecordedEvent, Start,
+};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
@@ -22,6 +25,21 @@ pub(super) const NAME: &str = "reacting";
 type Act =
     dyn for<'a> Fn(&'a Delivery<AccountEvent>) -> BoxFuture<'a, Result<(), BoxError>> + Send + Sync;
 
+/// What is wrong with how it is called, for who tests the scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bend {
+    /// A call has succeeded before it ended.
+    AnswersAtOnce,
+    /// A call that failed has succeeded.
+    SwallowsFailures,
+    /// Each event is given twice.
+    Twice,
+    /// What is given has an id that no event has.
+    Invents,
+    /// No two calls have one key.
+    KeyOfTheCall,
+}
+
 /// What is reacted with; clones are the same.
 #[derive(Clone)]
 pub struct Subject {
@@ -29,6 +47,7 @@ pub struct Subject {
     policy: ReactionPolicy,
     lease: Duration,
     is_narrow: bool,
+    bend: Option<Bend>,
     act: Arc<Act>,
     calls: Arc<Mutex<Calls>>,
     begun: watch::Sender<usize>,
@@ -77,6 +96,7 @@ impl Subject {
             policy: ReactionPolicy::default().on_failure(failure),
             lease: TTL,
             is_narrow: false,
+            bend: None,
             act: Arc::new(act),
             calls: Arc::default(),
             begun: watch::Sender::new(0),
@@ -96,16 +116,26 @@ impl Subject {
         })
     }
 
-    pub(super) fn starting(self, start: Start) -> Self {
+    /// The same, beginning elsewhere.
+    #[must_use]
+    pub fn starting(self, start: Start) -> Self {
         Self { start, ..self }
     }
 
-    pub(super) fn policy(self, change: impl FnOnce(ReactionPolicy) -> ReactionPolicy) -> Self {
+    /// The same under another policy.
+    #[must_use]
+    pub fn policy(self, change: impl FnOnce(ReactionPolicy) -> ReactionPolicy) -> Self {
         Self { policy: change(self.policy), ..self }
     }
 
     pub(super) fn leased(self, lease: Duration) -> Self {
         Self { lease, ..self }
+    }
+
+    /// The same, called wrongly.
+    #[must_use]
+    pub fn bent(self, bend: Bend) -> Self {
+        Self { bend: Some(bend), ..self }
     }
 
     /// The same from other code, which wants less.
@@ -172,6 +202,35 @@ impl Subject {
     }
 
     async fn called(&self, event: &Delivery<AccountEvent>) -> Result<(), BoxError> {
+        let Some(bend) = self.bend else { return self.noted(event).await };
+        let made_anew = |name: &str, event_id: EventId| {
+            let recorded = RecordedEvent { event_id, ..RecordedEvent::clone(event) };
+            let data = recorded.decode_one()?;
+            Ok::<_, BoxError>(Delivery::of(name, recorded, data)?)
+        };
+        match bend {
+            Bend::AnswersAtOnce => {
+                let (subject, event) = (self.clone(), made_anew(NAME, event.event_id)?);
+                tokio::spawn(async move { subject.noted(&event).await });
+                Ok(())
+            }
+            Bend::SwallowsFailures => {
+                let _ = self.noted(event).await;
+                Ok(())
+            }
+            Bend::Twice => {
+                self.noted(event).await?;
+                self.noted(event).await
+            }
+            Bend::Invents => self.noted(&made_anew(NAME, UuidV7Ids.next_id())?).await,
+            Bend::KeyOfTheCall => {
+                let name = format!("{NAME}-{}", self.count());
+                self.noted(&made_anew(&name, event.event_id)?).await
+            }
+        }
+    }
+
+    async fn noted(&self, event: &Delivery<AccountEvent>) -> Result<(), BoxError> {
         let stream = event.stream.to_string();
         {
             let mut calls = self.calls();
