@@ -205,7 +205,7 @@ impl Subject {
         let Some(bend) = self.bend else { return self.noted(event).await };
         let made_anew = |name: &str, event_id: EventId| {
             let recorded = RecordedEvent { event_id, ..RecordedEvent::clone(event) };
-            let data = recorded.decode_one()?;
+            let data = recorded.decode_one::<AccountEvent>()?;
             Ok::<_, BoxError>(Delivery::of(name, recorded, data)?)
         };
         match bend {
