@@ -54,8 +54,9 @@ impl Runner {
         }
     }
 
-    /// The end of the log, or the error of all who want to come there.
-    async fn end_of_log(&self, store: &Store) -> Result<Position, RunnerError> {
+    /// The end of the log, or the error of all who want to come there. A runner cannot be shared with
+    /// the thread that polls it, so it is borrowed whole.
+    async fn end_of_log(&mut self, store: &Store) -> Result<Position, RunnerError> {
         store.end_of_log().await.map_err(|error| {
             let stopped = self
                 .names()

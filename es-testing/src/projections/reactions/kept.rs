@@ -73,7 +73,7 @@ pub(super) async fn a_long_call_keeps_its_lease(
     fixture: &dyn ProjectionFixture,
     reactors: &dyn Reactors,
 ) {
-    const LEASE: Duration = Duration::from_millis(60);
+    const LEASE: Duration = Duration::from_millis(300);
     let (store, sink) = (fixture.store(), fixture.sink());
     let subject = Subject::hanging_at("1", 1).leased(LEASE);
     let kept = async {
