@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::future::{Either, select};
@@ -39,6 +40,8 @@ struct Of {
     reaction: Arc<dyn React>,
     start: Start,
     policy: ReactionPolicy,
+    /// How many calls began.
+    calls: AtomicU64,
 }
 
 /// How long a reactor works.
@@ -58,6 +61,7 @@ impl Reactor {
             definition,
             start: R::START,
             policy: reaction.policy(),
+            calls: AtomicU64::new(0),
             reaction: Arc::new(Reacting { reaction, parts }),
         };
         Self {
@@ -76,6 +80,11 @@ impl Reactor {
 
     pub(crate) fn name(&self) -> &str {
         self.of.definition.name()
+    }
+
+    /// How many calls began since ever.
+    pub(crate) fn calls(&self) -> u64 {
+        self.of.calls.load(Ordering::Relaxed)
     }
 
     /// Works; answers why it does not go on, if it does not. A stop lets calls end for as long as a

@@ -4,11 +4,9 @@ use futures_util::future::{Either, FutureExt, join, join_all, select};
 
 use crate::environment::within;
 use crate::error::{StoreError, StoreErrorKind};
-use crate::position::Position;
 use crate::reaction::{Goal, Reactor};
-use crate::store::Store;
 
-use super::{Member, Runner, RunnerError, Stopped};
+use super::{Member, Runner, RunnerError};
 
 impl Runner {
     /// Brings every projection and reaction to the end of the log, and deals with parked events that
@@ -34,9 +32,9 @@ impl Runner {
         if self.reactors.is_empty() {
             return self.catch_up_crew().await;
         }
-        let (store, means) = (self.store.clone(), self.means());
+        let means = self.means();
         loop {
-            let before = self.end_of_log(&store).await?;
+            let calls: u64 = self.reactors.iter().map(Reactor::calls).sum();
             let mut call = Call::with_reactors(self);
             let reacting = call.reactors.iter_mut();
             let reacting = reacting.map(|reactor| reactor.attend(&means, Goal::EndOfLog));
@@ -48,21 +46,11 @@ impl Runner {
                 return Err(RunnerError { stopped });
             }
             // who came to the end first has not seen what others recorded
-            if self.signals.is_stopped() || self.end_of_log(&store).await? == before {
+            let is_quiet = self.reactors.iter().map(Reactor::calls).sum::<u64>() == calls;
+            if is_quiet || self.signals.is_stopped() {
                 return Ok(());
             }
         }
-    }
-
-    /// The end of the log, or the error of all who want to come there. A runner cannot be shared with
-    /// the thread that polls it, so it is borrowed whole.
-    async fn end_of_log(&mut self, store: &Store) -> Result<Position, RunnerError> {
-        store.end_of_log().await.map_err(|error| {
-            let stopped = self
-                .names()
-                .map(|name| Stopped { projection: name.to_owned(), cause: error.clone().into() });
-            RunnerError { stopped: stopped.collect() }
-        })
     }
 
     /// Brings every projection to the end of the log.

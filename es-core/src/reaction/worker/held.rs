@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
@@ -191,6 +192,7 @@ impl Held {
         while !means.signals.is_stopped()
             && let Some(attempt) = self.window.next(means.now())
         {
+            self.of.calls.fetch_add(1, Ordering::Relaxed);
             self.calls.push(self.of.call(means, attempt));
         }
     }

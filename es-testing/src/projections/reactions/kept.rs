@@ -20,6 +20,11 @@ async fn reached(sink: &Sink) -> Position {
     active.expect("the reaction has run").checkpoint().position
 }
 
+/// The place of the last event.
+async fn last(store: &Store) -> Position {
+    read_log(store).await.last().map_or(Position::START, |event| event.position)
+}
+
 pub(super) async fn a_checkpoint_follows_the_effect(
     fixture: &dyn ProjectionFixture,
     reactors: &dyn Reactors,
@@ -34,7 +39,7 @@ pub(super) async fn a_checkpoint_follows_the_effect(
     let next = Subject::sound();
     next.caught_up(fixture, reactors, "one").await;
     assert!(next.given("1").ends_with(&[2, 3, 4, 5]), "whoever comes next makes the call again");
-    assert_eq!(reached(&sink).await, end_of_log(&store).await);
+    assert!(reached(&sink).await >= last(&store).await, "it has come to the end");
 }
 
 pub(super) async fn two_runners_take_turns(
@@ -61,7 +66,7 @@ pub(super) async fn two_runners_take_turns(
     };
     first.beside(fixture, reactors, "a lease that has expired is taken over", overtaken).await;
     assert_eq!(second.given("1"), [3, 4], "what was not committed is given again");
-    assert_eq!(reached(&sink).await, end_of_log(&store).await);
+    assert!(reached(&sink).await >= last(&store).await, "it has come to the end");
     let before = first.count();
     let answer = reactors.attend(&both, "one", first.clone(), false);
     let answer = soon("who was overtaken is answered", answer).await;
