@@ -26,6 +26,7 @@
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::snapshot_every`], [`Repository::with_cache`] |
 //! | keep read models | [`projection`] |
+//! | do something when something happened: commands, effects outside | [`Reaction`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | give a store to all of these | [`Store`] |
 //! | put something around a store | [`layer`] |
@@ -71,6 +72,7 @@ mod execution;
 mod ext;
 pub mod layer;
 pub mod projection;
+mod reaction;
 pub mod replay;
 pub mod repository;
 mod retry;
@@ -100,6 +102,7 @@ pub use limits::Limits;
 pub use metadata::{EventVersion, Metadata, MetadataField};
 pub use payload::{Payload, RoundTripError};
 pub use position::{Position, PositionError};
+pub use reaction::{Delivery, Reaction, ReactionPolicy, Start};
 pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
 pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
 pub use repository::SnapshotChecks;

@@ -1,14 +1,17 @@
-//! What the code of the derives calls; no part of the public interface.
+//! What the code of the derives and es-testing call; no part of the public interface.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 pub use serde;
 
+use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
 use crate::event::{DecodeError, Decoded, EncodeError, Event, StoredEvent};
 use crate::metadata::Metadata;
 use crate::payload::{Payload, readable};
+use crate::projection::Parts;
+use crate::reaction::{Delivery, Reaction};
 use crate::upcast::Fields;
 use serde::Serialize;
 use serde::de::value::MapAccessDeserializer;
@@ -148,6 +151,13 @@ pub fn unknown_type<E: Event>(event_type: &str) -> DecodeError {
 /// True if `E` reads what is stored under this name.
 pub fn reads<E: Event>(event_type: &str) -> bool {
     E::TYPES.iter().any(|kind| kind.is_named(event_type)) || E::RETIRED.contains(&event_type)
+}
+
+/// What a reaction is called with for a recorded event, as a runner calls it for the first time.
+pub fn deliveries<R: Reaction>(
+    recorded: &RecordedEvent,
+) -> Result<Vec<Delivery<R::Event>>, BoxError> {
+    crate::reaction::deliveries::<R>(&Parts::of::<R::Event>(&R::selection()), recorded, 1)
 }
 
 /// How many elements the lists have together.

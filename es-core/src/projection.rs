@@ -66,6 +66,7 @@
 //! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
 //! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
+//! | do something when something happened | [`Reaction`](crate::Reaction), [`Runner::reaction`] |
 
 use std::sync::Arc;
 
@@ -97,7 +98,7 @@ mod signal;
 mod sink;
 mod status;
 mod stop;
-mod telemetry;
+pub(crate) mod telemetry;
 mod typed;
 mod waiting;
 mod worker;
@@ -108,6 +109,7 @@ pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
 pub use definition::{Definition, RawKeying};
 pub use error::SinkError;
+pub(crate) use fold::panic_text;
 pub(crate) use health::health_of;
 pub use health::{Blocker, Health, HealthState, Lag, LogBlockers};
 pub use history::{check_active_model, check_history};
@@ -118,13 +120,16 @@ pub use model::{LiveError, ReadModel};
 pub use parked::{ListParked, Parked, ParkedId, ParkedState};
 pub use policy::{BatchLimit, FailurePolicy, LastResort};
 pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch};
+pub(crate) use runner::Means;
 pub use runner::{Runner, RunnerError, RunnerHandle, Stopped};
 pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
+pub(crate) use typed::Parts;
 pub use waiting::WaitError;
 pub(crate) use waiting::waited_for;
+pub(crate) use worker::{chain, forget_passed_trouble};
 
 /// The row of a read model: a pure fold of events, which every backend can store.
 ///

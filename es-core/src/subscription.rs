@@ -13,9 +13,10 @@ use crate::projection::{
     Definition, Health, ListParked, ModelRow, Parked, ParkedId, Projection, ProjectionSink,
     ProjectionStatus, SinkError, Slot, WaitError, health_of, models, rows_after, waited_for,
 };
+use crate::reaction::Reaction;
 use crate::store::Store;
 
-/// One projection, as its store keeps it.
+/// One projection or reaction, as its store keeps it.
 ///
 /// ```
 /// # use es_core::projection::{Projection, Subscription};
@@ -52,6 +53,12 @@ impl Subscription {
     /// That of a projection. Nothing is read.
     pub fn projection<P: Projection>(store: impl Into<Store>) -> Self {
         Self::definition(store, Definition::of::<P>())
+    }
+
+    /// That of a reaction: its events are parked by stream, under the stream's name (`order/o-1`).
+    /// Nothing is read.
+    pub fn reaction<R: Reaction>(store: impl Into<Store>) -> Self {
+        Self::definition(store, Definition::reaction::<R>())
     }
 
     /// That of what a tool or a suite has defined.
@@ -144,8 +151,10 @@ impl Subscription {
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As there; a reaction is refused ([`SinkError::Unusable`]).
     pub async fn keep_inline(&self) -> Result<(), SinkError> {
+        let fingerprint = self.definition.fingerprint();
+        self.definition.check_projection(fingerprint, "no append can wait for it")?;
         self.models()?.keep_inline(self.definition.clone()).await
     }
 

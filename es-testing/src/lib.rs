@@ -21,4 +21,5 @@ pub use runtime::ManualRuntime;
 pub mod golden;
 pub mod laws;
 pub mod projection;
+pub mod reaction;
 pub mod spec;

@@ -43,6 +43,8 @@ mod judged;
 mod laws;
 mod lease;
 mod parking;
+#[doc(hidden)]
+pub mod reactions;
 mod rebuild;
 mod rebuilding;
 mod upcasting;
@@ -235,6 +237,27 @@ macro_rules! for_each_projection_scenario {
                 }
                 fidelity {
                     generated_rows_come_back_live_and_rebuilt,
+                }
+                reactions {
+                    every_event_is_given_after_any_cut,
+                    what_is_not_committed_is_not_given,
+                    a_stream_is_in_order,
+                    other_streams_go_on,
+                    a_stream_goes_on_while_another_hangs,
+                    calls_are_bounded,
+                    the_start_is_recorded,
+                    now_on_an_empty_log,
+                    keyed_commands_are_done_once,
+                    a_second_command_on_a_stream_needs_a_step,
+                    a_failing_event_is_parked_and_retried,
+                    a_discarded_event_is_not_given,
+                    a_hanging_call_is_dropped,
+                    a_checkpoint_follows_the_effect,
+                    two_runners_take_turns,
+                    a_long_call_keeps_its_lease,
+                    health_tells_the_truth,
+                    a_rebuild_repeats_nothing,
+                    other_code_goes_on,
                 }
                 laws {
                     rebuilt_is_live_is_live_with_restarts,

@@ -5,5 +5,7 @@
 mod clauses;
 #[path = "projections/matrix.rs"]
 mod matrix;
+#[path = "projections/reactors.rs"]
+mod reactors;
 #[path = "support/matrix.rs"]
 mod support;

@@ -29,6 +29,16 @@ pub enum InvalidRequest {
         /// The stream.
         stream: StreamId,
     },
+    /// A reaction decides twice about one event on a stream under one key: the second decision would
+    /// be answered as a repeat of the first, and never be carried out.
+    #[error(
+        "the reaction has decided on stream {stream} under the same key already; name each further \
+         decision with `reacting_to_step`"
+    )]
+    KeyTwice {
+        /// The stream.
+        stream: StreamId,
+    },
     /// A member of a decision is of a repository with another store than the first of them, whose
     /// events, snapshots and versions are not those that the decision reads and writes; or a decision
     /// was prepared for another store, or for a tenant of it, than the one that is to append it.
@@ -135,7 +145,10 @@ impl InvalidRequest {
             Self::TooManyEvents { .. }
             | Self::TooLarge { .. }
             | Self::Content { problem: ContentProblem::TooLarge { .. }, .. } => ErrorKind::TooLarge,
-            Self::OtherStore { .. } | Self::DraftsMoved | Self::EventsAnswered => ErrorKind::Broken,
+            Self::OtherStore { .. }
+            | Self::KeyTwice { .. }
+            | Self::DraftsMoved
+            | Self::EventsAnswered => ErrorKind::Broken,
             _ => ErrorKind::Invalid,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::IntoFuture;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
@@ -12,6 +13,7 @@ use super::prepared::Prepared;
 use crate::append::{IdempotencyKey, InvalidRequest};
 use crate::envelope::Cause;
 use crate::metadata::Metadata;
+use crate::reaction::{Delivery, Occasion};
 use crate::repository::set_cause;
 use crate::retry::Retry;
 
@@ -80,6 +82,7 @@ where
         key: None,
         metadata: Metadata::default(),
         retry: None,
+        occasion: None,
     }
 }
 
@@ -103,6 +106,8 @@ pub struct Decision<'d, M: Members, T, R> {
     pub(super) metadata: Metadata,
     /// Else that of the first member's repository.
     pub(super) retry: Option<Retry>,
+    /// What a reaction was called for that decides.
+    pub(super) occasion: Option<Arc<Occasion>>,
 }
 
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
@@ -128,6 +133,31 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         set_cause(&mut self.metadata, cause.into());
         self
+    }
+
+    /// Says that it is what a reaction does about an event: the event is its
+    /// [cause](Self::caused_by), and its [key](Self::idempotency_key) is [`Delivery::key`], so that it
+    /// is carried out once, however often the reaction is called.
+    ///
+    /// A second decision of one call on the same stream would be taken for a repeat of the first, and
+    /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step).
+    pub fn reacting_to<E>(self, delivery: &Delivery<E>) -> Self {
+        self.reacting(delivery, Ok(delivery.key().clone()))
+    }
+
+    /// The same for one of several decisions about an event: the key has `/<step>` behind it. Name
+    /// what is done (`refund`), and never how often.
+    pub fn reacting_to_step<E>(self, delivery: &Delivery<E>, step: &str) -> Self {
+        self.reacting(delivery, delivery.occasion().step(step))
+    }
+
+    fn reacting<E>(
+        self,
+        delivery: &Delivery<E>,
+        key: Result<IdempotencyKey, InvalidRequest>,
+    ) -> Self {
+        let occasion = Some(delivery.occasion().clone());
+        Self { key: Some(key), occasion, ..self.caused_by(delivery) }
     }
 
     /// Metadata for every event of this decision, where the event itself sets none; it stands before
@@ -180,6 +210,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> IntoFuture for Decision<'d
 
 impl<M: Members, T, R> fmt::Debug for Decision<'_, M, T, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Decision").field("key", &self.key).finish_non_exhaustive()
+        let mut told = f.debug_struct("Decision");
+        told.field("key", &self.key).field("occasion", &self.occasion).finish_non_exhaustive()
     }
 }

@@ -30,12 +30,19 @@ pub(super) struct Made<M: Members, T> {
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     pub(super) async fn run(self) -> Result<Decided<M, T>, CommandError<R>> {
         let naming = self.named().map_err(CommandError::Invalid)?;
+        self.begin(&naming).map_err(CommandError::Invalid)?;
+        let done = self.carried_out(&naming).await;
+        self.end(&naming, &done);
+        done
+    }
+
+    async fn carried_out(&self, naming: &Naming) -> Result<Decided<M, T>, CommandError<R>> {
         let environment = naming.environment();
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
         let mut known = None;
         let result = loop {
-            match self.attempt(&naming, &attempts, &mut known).await {
+            match self.attempt(naming, &attempts, &mut known).await {
                 Err(error) => match attempts.next(error).await {
                     Ok(()) => {}
                     Err(last) => break Err(last),
@@ -79,6 +86,29 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let mut naming = Naming::default();
         self.members.name(&mut naming)?;
         Ok(naming)
+    }
+
+    /// Refuses what the reaction that decides would take for a repeat of another decision of its own.
+    fn begin(&self, naming: &Naming) -> Result<(), InvalidRequest> {
+        match (&self.occasion, self.key()) {
+            (Some(occasion), Some(key)) => occasion.begin(key, &naming.streams()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells the reaction that decides which streams can take another decision under the key.
+    fn end(&self, naming: &Naming, done: &Result<Decided<M, T>, CommandError<R>>) {
+        let (Some(occasion), Some(key)) = (&self.occasion, self.key()) else { return };
+        let appended = match done {
+            Ok(decided) => decided.appended.as_ref(),
+            // it may have written
+            Err(error) if error.is_outcome_unknown() => return,
+            Err(_) => None,
+        };
+        let untouched = naming.streams().into_iter().filter(|stream| {
+            appended.is_none_or(|it| it.streams.iter().all(|part| part.stream != **stream))
+        });
+        occasion.untouched(key, untouched);
     }
 
     fn key(&self) -> Option<&IdempotencyKey> {

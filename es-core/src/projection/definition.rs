@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::append::IdempotencyKey;
 use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
 use crate::payload::Payload;
+use crate::reaction::Reaction;
 use crate::read::EventFilter;
 
 use super::fold::{Fold, Row, Typed, check_key, guarded};
@@ -127,6 +129,38 @@ impl Definition {
     {
         let fingerprint = fingerprint(name, version, Some(1), &selection);
         Self::folding(name, fingerprint, selection, Typed::new(keying, evolve))
+    }
+
+    /// The definition of a reaction: a model that has no rows of events. It does not change with the
+    /// selection, so that new kinds of events are reacted to from where the reaction stands.
+    pub(crate) fn reaction<R: Reaction>() -> Self {
+        let (selection, panicked) = match guarded(|| Ok(R::selection())) {
+            Ok(selection) => (selection, None),
+            Err(error) => (EventFilter::all(), Some(chain(&*error))),
+        };
+        let is_name = (1..=Self::REACTION_NAME_BYTES).contains(&R::NAME.len())
+            && IdempotencyKey::new(R::NAME).is_ok();
+        let misnamed = (!is_name).then(|| {
+            let max = Self::REACTION_NAME_BYTES;
+            format!("a reaction's name has 1 to {max} bytes without control characters")
+        });
+        let fold = Typed::<()>::new(RawKeying::Streams, |_, _, _| {
+            Err("a reaction has no rows that events could be folded into".into())
+        });
+        let fingerprint = reaction_fingerprint(R::NAME);
+        let definition = Self::folding(R::NAME, fingerprint, selection, fold);
+        Self { problem: panicked.or(misnamed).map(Into::into), ..definition }
+    }
+
+    const REACTION_NAME_BYTES: usize = 100;
+
+    /// Refuses what a reaction cannot do; the model of its name has this fingerprint.
+    pub(crate) fn check_projection(&self, fingerprint: &str, what: &str) -> Result<(), SinkError> {
+        if fingerprint != reaction_fingerprint(&self.name) {
+            return Ok(());
+        }
+        let (projection, reason) = (self.name.to_string(), format!("it is a reaction, and {what}"));
+        Err(SinkError::Unusable { projection, reason })
     }
 
     fn folding<R: Row>(
@@ -294,6 +328,10 @@ impl Definition {
             }
         }
     }
+}
+
+fn reaction_fingerprint(name: &str) -> String {
+    format!("{name} reaction")
 }
 
 fn fingerprint(name: &str, version: u32, rows: Option<u32>, selection: &EventFilter) -> String {

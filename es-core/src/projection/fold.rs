@@ -264,10 +264,11 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, BoxError>) -> Result<T
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> BoxError {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("no text");
-    format!("the projection panicked: {text}").into()
+    format!("the projection panicked: {}", panic_text(panic)).into()
+}
+
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::{Either, join, join_all, select};
 
-use crate::environment::{Environment, within};
-use crate::error::{StoreError, StoreErrorKind};
+use crate::environment::Environment;
+use crate::reaction::{Goal, Reaction, Reactor};
 use crate::read::{LogPage, ReadLog};
 use crate::retry::Retry;
 use crate::store::Store;
@@ -14,6 +14,7 @@ use crate::store::Store;
 use super::worker::GRACE;
 use super::{BatchLimit, Definition, Lease, Projection, StopCause};
 
+mod catch_up;
 mod crew;
 mod handle;
 mod member;
@@ -23,10 +24,10 @@ use crew::Crew;
 pub use handle::RunnerHandle;
 use handle::Signals;
 use member::Member;
-use round::Means;
+pub(crate) use round::Means;
 
 /// Keeps the models of some projections up to date, with one reading of the log for all that stand
-/// at the same place.
+/// at the same place, and has reactions called, each with a reading of its own.
 ///
 /// A projection that is behind catches up by itself, a page in each round, and then joins the
 /// others. Each has a checkpoint, a lease and a failure policy of its own; one that stops, or whose
@@ -42,6 +43,7 @@ pub struct Runner {
     environment: Environment,
     settings: Settings,
     crew: Crew,
+    reactors: Vec<Reactor>,
     signals: Arc<Signals>,
     /// How often it was asked to look at once.
     wakes: u64,
@@ -54,17 +56,17 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// What holds for all projections of a runner.
 #[derive(Debug, Clone)]
-struct Settings {
-    holder: String,
-    time_to_live: Duration,
+pub(crate) struct Settings {
+    pub(crate) holder: String,
+    pub(crate) time_to_live: Duration,
     limit: BatchLimit,
     /// Delays after failures of the store.
-    backoff: Retry,
+    pub(crate) backoff: Retry,
 }
 
 impl Settings {
     /// For how long an end waits for a store that does not answer.
-    fn grace(&self) -> Duration {
+    pub(crate) fn grace(&self) -> Duration {
         self.time_to_live.min(GRACE)
     }
 
@@ -74,14 +76,14 @@ impl Settings {
     }
 
     /// After how long without any answer nobody waits any more: by then others may have the leases.
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         self.time_to_live * 3
     }
 }
 
 impl std::fmt::Debug for Runner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.crew.names();
+        let names: Vec<_> = self.names().collect();
         f.debug_struct("Runner")
             .field("holder", &self.settings.holder)
             .field("projections", &names)
@@ -93,7 +95,7 @@ impl std::fmt::Debug for Runner {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", stopped.iter().map(|stopped| stopped.to_string()).collect::<Vec<_>>().join("; "))]
 pub struct RunnerError {
-    /// The projections that stopped.
+    /// The projections and reactions that stopped.
     pub stopped: Vec<Stopped>,
 }
 
@@ -125,13 +127,21 @@ impl Runner {
             },
         };
         let signals = Arc::new(Signals::new(store.clone()));
-        let crew = Crew::default();
-        Self { store, environment, settings, crew, signals, wakes: 0, ahead: None }
+        let (crew, reactors) = (Crew::default(), Vec::new());
+        Self { store, environment, settings, crew, reactors, signals, wakes: 0, ahead: None }
     }
 
     /// Adds a projection. A runner that has two of one name does not run.
     pub fn projection<P: Projection>(self) -> Self {
         self.definition(Definition::of::<P>())
+    }
+
+    /// Adds a reaction. A runner that has two of one name, or a projection of that name, does not run.
+    pub fn reaction<R: Reaction>(mut self, reaction: R) -> Self {
+        let reactor = Reactor::new(reaction);
+        self.signals.add(reactor.definition());
+        self.reactors.push(reactor);
+        self
     }
 
     /// Adds what a tool or a suite has defined.
@@ -186,8 +196,9 @@ impl Runner {
     }
 
     /// Runs until the handle stops it, and then gives its leases back; or until every projection
-    /// has stopped. A store that does not answer delays the end by two seconds at most, or by the
-    /// time of a lease: then the leases expire.
+    /// and reaction has stopped. A store that does not answer delays the end by two seconds at most,
+    /// or by the time of a lease: then the leases expire. Calls of reactions get as long to end first;
+    /// those that do not are made again by who comes next.
     ///
     /// A failing store, and a lease that somebody else has, are waited out.
     /// A projection that stopped at an event stays so; its health says why, and a new runner tries
@@ -195,12 +206,40 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// When every projection stopped by itself, and when two have one name.
+    /// When every projection and reaction stopped by itself, and when two have one name.
     ///
     /// # Cancellation
     ///
     /// Dropping the future loses nothing; its leases expire.
-    pub async fn run(self) -> Result<(), RunnerError> {
+    pub async fn run(mut self) -> Result<(), RunnerError> {
+        self.check_names()?;
+        let (means, mut reactors) = (self.means(), std::mem::take(&mut self.reactors));
+        if reactors.is_empty() {
+            return self.run_crew().await;
+        }
+        let count = reactors.len();
+        let reacting = reactors.iter_mut().map(|reactor| reactor.attend(&means, Goal::Stop));
+        let projecting = async {
+            // without projections there is nobody to wait for
+            if self.crew.len() == 0 {
+                Err(Vec::new())
+            } else {
+                self.run_crew().await.map_err(|it| it.stopped)
+            }
+        };
+        let (projected, reacted) = join(projecting, join_all(reacting)).await;
+        let reacted: Vec<_> = reacted.into_iter().flatten().collect();
+        match projected {
+            Err(mut stopped) if reacted.len() == count => {
+                stopped.extend(reacted);
+                Err(RunnerError { stopped })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the projections.
+    async fn run_crew(self) -> Result<(), RunnerError> {
         let (signals, grace) = (self.signals.clone(), self.settings.grace());
         let runtime = self.environment.runtime.clone();
         let work = std::pin::pin!(self.work());
@@ -215,7 +254,6 @@ impl Runner {
     }
 
     async fn work(mut self) -> Result<(), RunnerError> {
-        self.check_names()?;
         while !self.signals.is_stopped() {
             let is_at_end = self.round().await;
             let stopped: Vec<_> = self.crew.members().filter_map(Member::stopped).collect();
@@ -230,8 +268,12 @@ impl Runner {
         Ok(())
     }
 
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.crew.names().into_iter().chain(self.reactors.iter().map(Reactor::name))
+    }
+
     fn check_names(&self) -> Result<(), RunnerError> {
-        let names = self.crew.names();
+        let names: Vec<_> = self.names().collect();
         let twice = names.iter().enumerate();
         let twice = twice.filter(|(index, name)| names[..*index].contains(*name));
         let stopped: Vec<_> = twice
@@ -241,119 +283,5 @@ impl Runner {
             })
             .collect();
         if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) }
-    }
-
-    /// Brings every projection to the end of the log, and deals with parked events that are due; for
-    /// tests and for programs that do not stay.
-    ///
-    /// The leases are kept, for further calls; see [`release`](Self::release). If the handle stops the
-    /// runner meanwhile, it ends with what it has taken until then, two seconds later at most.
-    ///
-    /// # Errors
-    ///
-    /// When a projection stopped, when the store failed, or when a lease cannot be had; also when
-    /// store and sink have not answered anything for three times the time of a lease, as which the
-    /// time of a commit counts. The others have come to the end. A further call tries again what was
-    /// not stopped by an event.
-    ///
-    /// # Cancellation
-    ///
-    /// Dropping the future ends what it has under way, and loses nothing: a further call goes on
-    /// where the models are.
-    pub async fn catch_up(&mut self) -> Result<(), RunnerError> {
-        self.check_names()?;
-        self.signals.wake();
-        // what was read for an earlier call may not be all that there is
-        self.ahead = None;
-        let (signals, settings) = (self.signals.clone(), self.settings.clone());
-        let runtime = self.environment.runtime.clone();
-        let call = Call(self);
-        let ended = {
-            let work = std::pin::pin!(call.0.caught_up());
-            let silent = std::pin::pin!(signals.silent_for(&*runtime, settings.patience()));
-            let late = std::pin::pin!(signals.stopped_for(&*runtime, settings.grace()));
-            match select(work, select(silent, late)).await {
-                Either::Left((ended, _)) => Some(ended),
-                Either::Right(_) => None,
-            }
-        };
-        let Some(ended) = ended else { return call.0.hung() };
-        ended
-    }
-
-    async fn caught_up(&mut self) -> Result<(), RunnerError> {
-        let runtime = self.environment.runtime.clone();
-        let mut silent = (0, runtime.now());
-        loop {
-            if !self.round().await {
-                continue;
-            }
-            if self.signals.is_stopped() {
-                self.crew.all(|member| member.flushed().boxed()).await;
-                return Ok(());
-            }
-            // the leases want to be renewed meanwhile
-            let soon = runtime.now() + self.settings.time_to_live / 3;
-            if !self.crew.is_whole() {
-                let answers = self.crew.answers_to_late();
-                if answers != silent.0 || self.crew.next_until(&*runtime, soon).await {
-                    silent = (answers, runtime.now());
-                    self.signals.answered();
-                } else if runtime.since(silent.1) >= self.settings.patience() {
-                    return self.hung();
-                }
-                continue;
-            }
-            if let Some(at) = self.crew.members().filter_map(Member::next_retry).min() {
-                runtime.sleep_until(at.min(soon)).await;
-                continue;
-            }
-            let failed = self.crew.members_mut().filter_map(Member::take_trouble);
-            let stopped: Vec<_> = failed.collect();
-            return if stopped.is_empty() { Ok(()) } else { Err(RunnerError { stopped }) };
-        }
-    }
-
-    /// Gives up what does not answer: leases expire, and what was not committed is taken again.
-    fn hung(&mut self) -> Result<(), RunnerError> {
-        let hung = self.crew.dismiss();
-        // if it is the store, nobody is away
-        let is_hung = |seat: &usize| hung.is_empty() || hung.contains(seat);
-        let seats: Vec<_> = self.crew.seats().into_iter().filter(is_hung).collect();
-        if hung.is_empty() || self.signals.is_stopped() {
-            self.crew.members_mut().for_each(Member::abandon);
-        }
-        if self.signals.is_stopped() {
-            return Ok(());
-        }
-        let text = format!("store and sink have not answered for {:?}", self.settings.patience());
-        let error = StoreError::new(StoreErrorKind::Unavailable, text);
-        let stopped = seats.iter().filter_map(|seat| self.crew.get(*seat));
-        let stopped = stopped
-            .map(|member| member.stopped().unwrap_or_else(|| member.because(error.clone().into())));
-        Err(RunnerError { stopped: stopped.collect() })
-    }
-
-    /// Gives the leases back, so that others can go on at once. A store that does not answer is
-    /// waited for as long as by [`run`](Self::run).
-    pub async fn release(&mut self) {
-        let grace = self.settings.grace();
-        let runtime = self.environment.runtime.clone();
-        let call = Call(self);
-        let released = call.0.crew.all(|member| member.released().boxed());
-        if within(&*runtime, grace, released).await.is_none() {
-            call.0.crew.dismiss();
-            call.0.crew.members_mut().for_each(Member::abandon);
-        }
-    }
-}
-
-/// A call that members work for. What they have under way ends with it: else the runner would keep a
-/// commit that nobody polls, and with it the locks of whoever comes next.
-struct Call<'a>(&'a mut Runner);
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.0.crew.dismiss();
     }
 }

@@ -86,7 +86,7 @@ impl StopCause {
     }
 
     /// As it is reported to the sink.
-    pub(super) fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         Trouble::text(self.kind(), &super::worker::chain(self))
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::Span;
 
 /// The span of one batch.
-pub(super) fn batch_span(projection: &str, events: usize) -> Span {
+pub(crate) fn batch_span(projection: &str, events: usize) -> Span {
     tracing::info_span!(
         "process",
         otel.kind = "consumer",
@@ -18,7 +18,7 @@ pub(super) fn batch_span(projection: &str, events: usize) -> Span {
 }
 
 /// Counts what one batch did.
-pub(super) fn batch(projection: &str, events: u64, took: Duration) {
+pub(crate) fn batch(projection: &str, events: u64, took: Duration) {
     let projection = projection.to_owned();
     metrics::counter!("es.projection.events", "projection" => projection.clone()).increment(events);
     metrics::histogram!("es.projection.batch.duration", "projection" => projection)
@@ -26,12 +26,12 @@ pub(super) fn batch(projection: &str, events: u64, took: Duration) {
 }
 
 /// Counts what did not succeed.
-pub(super) fn failure(projection: &str) {
+pub(crate) fn failure(projection: &str) {
     metrics::counter!("es.projection.failures", "projection" => projection.to_owned()).increment(1);
 }
 
 /// Shows how far behind a projection is, and how many parked events wait.
-pub(super) fn lag(projection: &str, events: u64, seconds: f64, waiting: u64) {
+pub(crate) fn lag(projection: &str, events: u64, seconds: f64, waiting: u64) {
     let projection = projection.to_owned();
     metrics::gauge!("es.projection.lag.events", "projection" => projection.clone())
         .set(events as f64);

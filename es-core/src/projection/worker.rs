@@ -106,18 +106,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Clears what cannot be so any more: whoever has the lease has reached the store, and knows the log.
+    /// Clears what cannot be so any more.
     pub(super) async fn forget_passed_trouble(&self) -> Result<(), SinkError> {
-        let status = self.sink.status(Some(self.definition.name())).await?.into_iter().next();
-        let model = status.and_then(|status| match self.lease.slot {
-            Slot::Active => status.active,
-            Slot::Shadow => status.shadow,
-        });
-        let trouble = model.and_then(|model| model.trouble);
-        if trouble.is_some_and(|trouble| trouble.has_passed()) {
-            self.sink.report(&self.lease, None).await?;
-        }
-        Ok(())
+        forget_passed_trouble(&*self.sink, &self.lease).await
     }
 
     /// Takes the events, which are all that the projection selects from where it stands up to `to`.
@@ -346,12 +337,30 @@ impl Plan {
     }
 }
 
+/// Clears, of the model of a lease, what cannot be so any more: whoever has the lease has reached the
+/// store, and knows the log.
+pub(crate) async fn forget_passed_trouble(
+    sink: &dyn ProjectionSink,
+    lease: &Lease,
+) -> Result<(), SinkError> {
+    let status = sink.status(Some(&lease.projection)).await?.into_iter().next();
+    let model = status.and_then(|status| match lease.slot {
+        Slot::Active => status.active,
+        Slot::Shadow => status.shadow,
+    });
+    let trouble = model.and_then(|model| model.trouble);
+    if trouble.is_some_and(|trouble| trouble.has_passed()) {
+        sink.report(lease, None).await?;
+    }
+    Ok(())
+}
+
 /// For how long an end waits for a store that does not answer: a lease that is not given back
 /// expires.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// An error and its causes in one line.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -37,7 +37,8 @@ pub(crate) fn clauses() -> BTreeMap<u32, BTreeSet<String>> {
 }
 
 /// The areas that are about the engine over a sink.
-const OF_THE_ENGINE: [&str; 6] = ["engine", "failures", "guards", "odd_rows", "rebuilding", "laws"];
+const OF_THE_ENGINE: [&str; 7] =
+    ["engine", "failures", "guards", "odd_rows", "rebuilding", "reactions", "laws"];
 
 #[test]
 fn the_contract_names_the_scenarios_and_no_others() {

@@ -139,7 +139,7 @@ async fn every_saboteur_is_caught_and_every_scenario_catches_one() {
     let matrix = Matrix {
         saboteurs: saboteurs.collect(),
         describe: |saboteur| format!("{} breaks {:?}", saboteur.name, saboteur.clause),
-        scenarios: SCENARIOS,
+        scenarios: SCENARIOS.iter().collect(),
         name: Scenario::full_name,
         harmless: HARMLESS,
     };

@@ -14,7 +14,7 @@ pub(crate) struct Matrix<S, Scenario: 'static> {
     /// Each with the scenarios that its clause names.
     pub(crate) saboteurs: Vec<(S, Vec<&'static Scenario>)>,
     pub(crate) describe: fn(&S) -> String,
-    pub(crate) scenarios: &'static [Scenario],
+    pub(crate) scenarios: Vec<&'static Scenario>,
     pub(crate) name: fn(&Scenario) -> String,
     /// The scenarios that catch no saboteur, and why none can be made.
     pub(crate) harmless: &'static [(&'static str, &'static str)],
@@ -59,7 +59,7 @@ where
             "these saboteurs are caught by no scenario that their clause names: {escaped:#?}"
         );
 
-        let others = scenarios.iter().filter(|scenario| !catching.contains(&name(scenario)));
+        let others = scenarios.into_iter().filter(|scenario| !catching.contains(&name(scenario)));
         let idle = side_by_side(others.map(|scenario| {
             let saboteurs: Vec<_> =
                 saboteurs.iter().map(|(saboteur, _)| saboteur.clone()).collect();

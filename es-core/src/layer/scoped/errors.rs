@@ -46,6 +46,7 @@ impl Scope {
             NoEvents { stream } => NoEvents { stream: self.named(&stream) },
             StreamTwice { stream } => StreamTwice { stream: self.named(&stream) },
             OtherStore { stream } => OtherStore { stream: self.named(&stream) },
+            KeyTwice { stream } => KeyTwice { stream: self.named(&stream) },
             IdOfOtherType { stream, wanted } => {
                 IdOfOtherType { stream: self.named(&stream), wanted }
             }

@@ -11,6 +11,11 @@ impl Rebuild {
     pub(super) async fn acquire(&self) -> Result<Held, RebuildError> {
         self.definition.check()?;
         let sink = self.sink()?;
+        let status = sink.status(Some(self.definition.name())).await?.into_iter().next();
+        if let Some(active) = status.and_then(|status| status.active) {
+            // it would become the active model, and the reaction would begin anew
+            self.definition.check_projection(&active.fingerprint, "no rebuild repeats it")?;
+        }
         let is_by_stream = self.definition.is_by_stream();
         let slices = if is_by_stream { self.slices } else { 1 };
         let claim = Claim { slices, ..self.claim(Slot::Shadow, self.definition.fingerprint()) };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::environment::{Clock, Runtime, SystemClock};
 use crate::store::Store;
@@ -39,7 +39,7 @@ impl RunnerHandle {
         self.0.wake();
     }
 
-    /// How the runner's projections are; the same that any process is told.
+    /// How the runner's projections and reactions are; the same that any process is told.
     ///
     /// # Errors
     ///
@@ -57,10 +57,12 @@ impl RunnerHandle {
 }
 
 /// What a runner and its handles share.
-pub(super) struct Signals {
+pub(crate) struct Signals {
     is_stopped: AtomicBool,
     is_woken: AtomicBool,
     call: Notify,
+    /// Told to each reaction when the runner is woken.
+    wakes: watch::Sender<()>,
     end: Notify,
     /// How often store or sink answered.
     answers: AtomicU64,
@@ -80,6 +82,7 @@ impl Signals {
             is_stopped: AtomicBool::new(false),
             is_woken: AtomicBool::new(false),
             call: Notify::new(),
+            wakes: watch::Sender::new(()),
             end: Notify::new(),
             answers: AtomicU64::new(0),
             store,
@@ -101,24 +104,30 @@ impl Signals {
     }
 
     /// Notes what a batch took from `began` to now.
-    pub(super) fn count(&self, projection: &str, events: u64, began: Timestamp, now: Timestamp) {
+    pub(crate) fn count(&self, projection: &str, events: u64, began: Timestamp, now: Timestamp) {
         if let Some((_, rate)) = self.shared().projections.get_mut(projection) {
             rate.count(events, began, now);
         }
     }
 
     /// At which rate this runner took events lately.
-    pub(super) fn rate(&self, projection: &str, now: Timestamp) -> Option<f64> {
+    pub(crate) fn rate(&self, projection: &str, now: Timestamp) -> Option<f64> {
         self.shared().projections.get(projection).and_then(|(_, rate)| rate.per_second(now))
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::SeqCst)
     }
 
     pub(super) fn wake(&self) {
         self.is_woken.store(true, Ordering::SeqCst);
         self.call.notify_one();
+        self.wakes.send_replace(());
+    }
+
+    /// Ends a wait for a change whenever the runner is woken from now on.
+    pub(crate) fn woken(&self) -> watch::Receiver<()> {
+        self.wakes.subscribe()
     }
 
     pub(super) fn take_wake(&self) -> bool {
@@ -144,13 +153,13 @@ impl Signals {
     }
 
     /// Waits until a call to stop was so long ago.
-    pub(super) async fn stopped_for(&self, runtime: &dyn Runtime, grace: Duration) {
+    pub(crate) async fn stopped_for(&self, runtime: &dyn Runtime, grace: Duration) {
         self.stopped().await;
         runtime.sleep(grace).await;
     }
 
     /// Waits for a call to stop.
-    async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         // before the question, so that no call falls between it and the wait
         let called = self.end.notified();
         if !self.is_stopped() {

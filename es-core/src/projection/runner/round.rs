@@ -22,14 +22,7 @@ impl Runner {
         breathe().await;
         let is_woken = self.signals.take_wake();
         self.wakes += u64::from(is_woken);
-        let Self { store, environment, settings, signals, .. } = &*self;
-        let means = Arc::new(Means {
-            store: store.clone(),
-            environment: environment.clone(),
-            settings: settings.clone(),
-            signals: signals.clone(),
-            wakes: self.wakes,
-        });
+        let means = Arc::new(self.means());
         // who came back until now takes part
         self.crew.take_rejoined();
         let mut pending = self.crew.seats();
@@ -61,6 +54,18 @@ impl Runner {
         is_at_end
             && !self.crew.take_rejoined()
             && self.crew.members().all(|member| !member.is_left_behind())
+    }
+
+    /// What whoever works for the runner works with.
+    pub(super) fn means(&self) -> Means {
+        let Self { store, environment, settings, signals, wakes, .. } = self;
+        Means {
+            store: store.clone(),
+            environment: environment.clone(),
+            settings: settings.clone(),
+            signals: signals.clone(),
+            wakes: *wakes,
+        }
     }
 
     /// Has these do something, each as long as it takes; the others wait for a moment.
@@ -197,25 +202,25 @@ impl Runner {
 }
 
 /// What the parts of a runner work with.
-pub(super) struct Means {
-    pub(super) store: Store,
-    pub(super) environment: Environment,
-    pub(super) settings: Settings,
-    pub(super) signals: Arc<Signals>,
+pub(crate) struct Means {
+    pub(crate) store: Store,
+    pub(crate) environment: Environment,
+    pub(crate) settings: Settings,
+    pub(crate) signals: Arc<Signals>,
     /// How often it was asked to look at once.
     pub(super) wakes: u64,
 }
 
 impl Means {
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.environment.runtime.now()
     }
 
-    pub(super) fn after(&self, delay: Duration) -> Instant {
+    pub(crate) fn after(&self, delay: Duration) -> Instant {
         self.environment.runtime.after(delay)
     }
 
-    pub(super) fn since(&self, then: Instant) -> Duration {
+    pub(crate) fn since(&self, then: Instant) -> Duration {
         self.environment.runtime.since(then)
     }
 }

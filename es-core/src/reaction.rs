@@ -1,0 +1,174 @@
+//! Reactions: what is done when something happened, at least once for each event, in the order of its
+//! stream.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::envelope::RecordedEvent;
+use crate::error::BoxError;
+use crate::event::Event;
+use crate::projection::Parts;
+use crate::read::EventFilter;
+
+mod delivery;
+mod policy;
+mod window;
+mod worker;
+
+pub use delivery::Delivery;
+pub(crate) use delivery::Occasion;
+pub use policy::{ReactionPolicy, Start};
+pub(crate) use worker::{Goal, Reactor};
+
+/// What is done when something happened: a command that follows from an event, or an effect outside.
+///
+/// It is called at least once for each event that it selects, in the order of its stream, by a
+/// [`Runner`](crate::projection::Runner). What it has reacted to is kept in the store under its name,
+/// so it goes on where it was, and no rebuild repeats anything.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use es_core::{Aggregate, BoxError, Event, Repository};
+/// # use es_core::{Delivery, Reaction, ReactionPolicy, Start};
+/// # #[derive(Event)]
+/// # enum OrderEvent { OrderPlaced { sku: String, count: u32 }, OrderRefused }
+/// # use OrderEvent::*;
+/// # #[derive(Clone, Default)]
+/// # struct Order;
+/// # impl Aggregate for Order {
+/// #     const TYPE: &'static str = "order";
+/// #     type Id = String;
+/// #     type Event = OrderEvent;
+/// #     fn evolve(&mut self, _: &OrderEvent) {}
+/// # }
+/// # #[derive(Event)]
+/// # enum StockEvent { StockReserved { order: String, count: u32 } }
+/// # use StockEvent::*;
+/// # #[derive(Clone, Default)]
+/// # struct Stock;
+/// # impl Aggregate for Stock {
+/// #     const TYPE: &'static str = "stock";
+/// #     type Id = String;
+/// #     type Event = StockEvent;
+/// #     fn evolve(&mut self, _: &StockEvent) {}
+/// # }
+/// # impl Stock {
+/// #     fn reserve(&self, order: &str, count: u32) -> StockEvent {
+/// #         StockReserved { order: order.to_owned(), count }
+/// #     }
+/// # }
+/// struct Reservations {
+///     stocks: Repository<Stock>,
+/// }
+///
+/// impl Reaction for Reservations {
+///     const NAME: &'static str = "reservations";
+///     const START: Start = Start::Now;
+///     type Event = OrderEvent;
+///
+///     async fn react(&self, event: &Delivery<OrderEvent>) -> Result<(), BoxError> {
+///         if let OrderPlaced { sku, count } = &event.data {
+///             let order = event.aggregate_id::<Order>()?;
+///             let reserve = self.stocks.by_id(sku).decide(|stock| stock.reserve(&order, *count));
+///             reserve.reacting_to(event).await?;
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// **A refusal from which something follows is an event.** Let `reserve` record `StockReserved` or
+/// `ReservationRefused`: either is recorded under the reaction's key, so that a repeat gets the first
+/// answer and does not try again with other stock, and what follows from the refusal is a reaction to
+/// that event. A rejection (`Err`) is recorded nowhere, is tried again as the
+/// [policy](ReactionPolicy) says, and is then parked: it is for callers who are told.
+///
+/// What calls something outside hands [`Delivery::key`] on, by which the receiver can tell a repeat.
+///
+/// # Contract
+///
+/// 1. It may be called again for an event for which it was called, also after it succeeded, also at
+///    the same time by a process that was overtaken. Decisions with
+///    [`reacting_to`](crate::Decision::reacting_to), and effects that get the key, are done once.
+/// 2. It decides by the event and by states that it loads, never by what an earlier call left in
+///    memory.
+/// 3. Dropping its future at any await is harmless: it happens at a time-out, and when the lease is
+///    lost.
+pub trait Reaction: Send + Sync + 'static {
+    /// The name, unique in its store, among projections, too, and never used again for another
+    /// meaning; 1 to 100 bytes. Under another name all of history is new to it.
+    const NAME: &'static str;
+
+    /// Where it begins when it runs for the first time.
+    const START: Start;
+
+    /// What happens: the events of one aggregate, or a union of several.
+    type Event: Event;
+
+    /// Does what follows from an event. Of an event that stands for several, each that is selected
+    /// comes by itself, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// When it is to be called again; a panic and a call that takes too long are the same.
+    fn react(
+        &self,
+        event: &Delivery<Self::Event>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send;
+
+    /// Which events it is called for: all of [`Event`](Self::Event) unless it is overridden. It may
+    /// change: from where the reaction stands the new ones come, and nothing of before.
+    fn selection() -> EventFilter {
+        EventFilter::of::<Self::Event>()
+    }
+
+    /// How many calls are made at once, how long each may take, and what follows a failure.
+    fn policy(&self) -> ReactionPolicy {
+        ReactionPolicy::default()
+    }
+}
+
+/// A reaction without its type, as the engine calls it.
+pub(crate) trait React: Send + Sync {
+    /// Does what follows from all that a recorded event stands for.
+    fn react(
+        self: Arc<Self>,
+        event: RecordedEvent,
+        attempt: u32,
+    ) -> BoxFuture<'static, Result<(), BoxError>>;
+}
+
+/// A type of its own: for the reaction itself `react` would be a method of two traits.
+struct Reacting<R> {
+    reaction: R,
+    parts: Parts,
+}
+
+impl<R: Reaction> React for Reacting<R> {
+    fn react(
+        self: Arc<Self>,
+        event: RecordedEvent,
+        attempt: u32,
+    ) -> BoxFuture<'static, Result<(), BoxError>> {
+        Box::pin(async move {
+            for delivery in &deliveries::<R>(&self.parts, &event, attempt)? {
+                self.reaction.react(delivery).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What a reaction is called with for a recorded event, one after the other.
+pub(crate) fn deliveries<R: Reaction>(
+    parts: &Parts,
+    recorded: &RecordedEvent,
+    attempt: u32,
+) -> Result<Vec<Delivery<R::Event>>, BoxError> {
+    let mut all = Vec::with_capacity(1);
+    for event in parts.read::<R::Event>(recorded)? {
+        all.push(Delivery::new(R::NAME, recorded.clone(), event.data, event.part, attempt)?);
+    }
+    Ok(all)
+}

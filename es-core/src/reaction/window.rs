@@ -1,0 +1,376 @@
+//! Which event a reaction is given next, and how far its checkpoint may move: no time, no calls, no
+//! store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use crate::envelope::{EventId, RecordedEvent};
+use crate::projection::{Batch, Checkpoint, LastResort, Parked};
+use crate::read::PageLimit;
+use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
+
+use super::ReactionPolicy;
+
+#[cfg(test)]
+mod laws;
+mod slot;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
+
+use slot::{Lane, Origin, Slot, State};
+
+/// The events that a reaction has read and that no commit has passed.
+///
+/// Whoever works with it tells what was read, what ended and what was committed, and asks what is to
+/// be done. Events of a stream are given one after the other, retries included, those of other streams
+/// meanwhile. Behind an event that is parked all later ones of its stream wait, untried, until the
+/// store lists none of it any more.
+///
+/// Who lost the lease drops the window, and with it all that it knows; the next one goes on from what
+/// was committed. Word of an event for which no call is under way is ignored.
+#[derive(Debug)]
+pub(super) struct Window {
+    policy: ReactionPolicy,
+    /// All that is held, numbered as it came.
+    slots: BTreeMap<u64, Slot>,
+    next_number: u64,
+    /// The streams that have an event to be given, or are parked.
+    streams: HashMap<StreamId, Lane>,
+    /// First of their streams, to be given as soon as others have ended.
+    ready: BTreeSet<u64>,
+    /// First of their streams, to be given from then on.
+    retries: BTreeSet<(Instant, u64)>,
+    in_flight: HashMap<EventId, u64>,
+    /// Parked streams of which the store may list something to be given.
+    due: BTreeSet<StreamId>,
+    /// Up to where the log was read.
+    reached: Checkpoint,
+    committed: Checkpoint,
+    /// Payloads of what is held.
+    bytes: usize,
+    is_committing: bool,
+    /// How many commits began: a list from before one is old.
+    commits: u64,
+    is_stopping: bool,
+}
+
+/// One call of the reaction that is to be made.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) event: RecordedEvent,
+    /// From 1; those before it was parked count.
+    pub(super) number: u32,
+}
+
+/// What follows a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterFailure {
+    Again(Instant),
+    Park,
+    /// Nothing is given any more, and the checkpoint does not pass the event.
+    Stop,
+}
+
+/// A parked stream of which the waiting entries are to be listed.
+#[derive(Debug)]
+pub(super) struct Due {
+    pub(super) stream: StreamId,
+    commits: u64,
+}
+
+/// What is to be committed: the batch as it is, or with rows added.
+#[derive(Debug)]
+pub(super) struct Commit {
+    pub(super) batch: Batch,
+    /// What it is about.
+    numbers: Vec<u64>,
+}
+
+impl Window {
+    /// The most events that are held, those included that wait for a commit: so many are given again
+    /// after a crash.
+    pub(super) const EVENTS: usize = 1_000;
+    /// With so many bytes of payloads nothing more is read.
+    pub(super) const BYTES: usize = 16 * 1024 * 1024;
+
+    /// A window that goes on from a checkpoint; `parked` are the streams under which entries wait.
+    pub(super) fn new(
+        policy: ReactionPolicy,
+        committed: Checkpoint,
+        parked: impl IntoIterator<Item = StreamId>,
+    ) -> Self {
+        Self {
+            policy,
+            slots: BTreeMap::new(),
+            next_number: 0,
+            streams: parked.into_iter().map(|stream| (stream, Lane::parked())).collect(),
+            ready: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            in_flight: HashMap::new(),
+            due: BTreeSet::new(),
+            reached: committed.clone(),
+            committed,
+            bytes: 0,
+            is_committing: false,
+            commits: 0,
+            is_stopping: false,
+        }
+    }
+
+    /// How much may be read now.
+    pub(super) fn room(&self) -> Option<PageLimit> {
+        let events = Self::EVENTS.saturating_sub(self.slots.len());
+        let bytes = Self::BYTES.saturating_sub(self.bytes).min(PageLimit::default().bytes);
+        (events > 0 && bytes > 0).then_some(PageLimit { events, bytes })
+    }
+
+    /// Takes all selected events of the log from where it was read to up to `to`.
+    pub(super) fn push(&mut self, events: Vec<RecordedEvent>, to: Checkpoint) {
+        for event in events {
+            let before = std::mem::replace(&mut self.reached, Checkpoint::at(&event));
+            let stream = event.stream.clone();
+            let number = self.hold(event, Origin::Log(before));
+            let lane = self.streams.entry(stream).or_default();
+            if lane.is_parked {
+                if let Some(slot) = self.slots.get_mut(&number) {
+                    slot.state = State::Behind;
+                }
+                continue;
+            }
+            if lane.queue.is_empty() {
+                self.ready.insert(number);
+            }
+            lane.queue.push_back(number);
+        }
+        self.reached = to;
+    }
+
+    /// The next call that is to be made; it is under way from then on.
+    pub(super) fn next(&mut self, now: Instant) -> Option<Attempt> {
+        while let Some(&(at, number)) = self.retries.first()
+            && at <= now
+        {
+            self.retries.pop_first();
+            self.ready.insert(number);
+        }
+        if self.is_stopping || self.in_flight.len() >= self.policy.concurrency.max(1) {
+            return None;
+        }
+        let number = self.ready.pop_first()?;
+        let slot = self.slots.get_mut(&number)?;
+        slot.attempts = slot.attempts.saturating_add(1);
+        self.in_flight.insert(slot.event.event_id, number);
+        Some(Attempt { event: slot.event.clone(), number: slot.attempt() })
+    }
+
+    /// When the next retry is due.
+    pub(super) fn next_retry(&self) -> Option<Instant> {
+        self.retries.first().map(|(at, _)| *at)
+    }
+
+    /// The call for this event succeeded. False if none is under way.
+    pub(super) fn answered(&mut self, id: EventId) -> bool {
+        let Some(number) = self.in_flight.remove(&id) else { return false };
+        let Some(slot) = self.slots.get_mut(&number) else { return false };
+        slot.state = State::Answered;
+        let stream = &slot.event.stream;
+        let Some(lane) = self.streams.get_mut(stream) else { return false };
+        lane.queue.pop_front();
+        if lane.is_parked {
+            lane.outcomes += 1;
+        }
+        if let Some(next) = lane.queue.front() {
+            self.ready.insert(*next);
+        } else if lane.is_parked {
+            // more may wait in the store
+            self.due.insert(stream.clone());
+        } else {
+            self.streams.remove(stream);
+        }
+        true
+    }
+
+    /// The call for this event failed, for whatever reason. `fraction` is from 0 to 1 and spreads the
+    /// delay, after which `after` tells what time it is. `None` if no call is under way.
+    pub(super) fn failed(
+        &mut self,
+        id: EventId,
+        reason: String,
+        fraction: f64,
+        after: impl FnOnce(Duration) -> Instant,
+    ) -> Option<AfterFailure> {
+        let number = self.in_flight.remove(&id)?;
+        let slot = self.slots.get_mut(&number)?;
+        let policy = self.policy.failure;
+        if slot.attempts <= policy.retry.retries {
+            let at = after(policy.retry.delay(slot.attempts, fraction));
+            self.retries.insert((at, number));
+            return Some(AfterFailure::Again(at));
+        }
+        // who asked for another attempt at what is parked did not ask for a stop
+        if policy.then == LastResort::Stop && matches!(slot.origin, Origin::Log(_)) {
+            self.stop();
+            return Some(AfterFailure::Stop);
+        }
+        slot.state = State::Failed(reason);
+        let lane = self.streams.get_mut(&slot.event.stream)?;
+        lane.is_parked = true;
+        lane.outcomes += 1;
+        for behind in std::mem::take(&mut lane.queue).into_iter().skip(1) {
+            match self.slots.get_mut(&behind) {
+                Some(slot) if matches!(slot.origin, Origin::Log(_)) => slot.state = State::Behind,
+                // its entry waits as before
+                _ => drop(self.remove(behind)),
+            }
+        }
+        Some(AfterFailure::Park)
+    }
+
+    /// Takes what a renewal of the lease told of parked streams; no commit may end between the two.
+    pub(super) fn renewed(&mut self, due: impl IntoIterator<Item = StreamId>) {
+        for stream in due {
+            // else it is dealt with already, and the store has not heard of it
+            if self.is_quiet(&stream) {
+                self.due.insert(stream);
+            }
+        }
+    }
+
+    /// A parked stream of which the waiting entries are to be listed, from the first, as many as there
+    /// is [room](Self::room) for, and given to [`take_back`](Self::take_back).
+    pub(super) fn due(&self) -> Option<Due> {
+        if self.is_stopping || self.is_committing || self.room().is_none() {
+            return None;
+        }
+        let stream = self.due.iter().find(|stream| self.is_quiet(stream))?.clone();
+        Some(Due { stream, commits: self.commits })
+    }
+
+    /// Takes the first waiting entries of a stream, with their events, to be given again. If there are
+    /// none, the stream is parked no longer. False if a commit began since the list was asked for: it
+    /// is to be asked for again.
+    pub(super) fn take_back(&mut self, due: &Due, waiting: Vec<(Parked, RecordedEvent)>) -> bool {
+        let is_old = self.is_committing || due.commits != self.commits;
+        if is_old || !self.is_quiet(&due.stream) || !self.due.remove(&due.stream) {
+            return false;
+        }
+        let mut lane = Lane { is_parked: !waiting.is_empty(), ..Lane::default() };
+        for (entry, event) in waiting {
+            let number = self.hold(event, Origin::Store(entry));
+            lane.queue.push_back(number);
+        }
+        if !lane.is_parked {
+            for (number, slot) in &mut self.slots {
+                if slot.event.stream == due.stream && matches!(slot.state, State::Behind) {
+                    slot.state = State::Open;
+                    lane.queue.push_back(*number);
+                }
+            }
+        }
+        if let Some(first) = lane.queue.front() {
+            self.ready.insert(*first);
+            self.streams.insert(due.stream.clone(), lane);
+        } else {
+            self.streams.remove(&due.stream);
+        }
+        true
+    }
+
+    /// Just before the lowest event that is neither answered nor to be parked.
+    pub(super) fn checkpoint(&self) -> &Checkpoint {
+        self.slots.values().find_map(Slot::holds_back).unwrap_or(&self.reached)
+    }
+
+    /// True if a commit would tell the store anything.
+    pub(super) fn has_news(&self) -> bool {
+        *self.checkpoint() != self.committed || self.slots.values().any(Slot::changes_entry)
+    }
+
+    /// True if a commit is worth its while before its time has come: half of what may be held can be
+    /// passed, or nothing can be given without it.
+    pub(super) fn wants_commit(&self) -> bool {
+        let gives_nothing = self.is_stopping || self.ready.is_empty();
+        let is_stuck = gives_nothing && (self.in_flight.is_empty() || self.room().is_none());
+        let passed = self.slots.values().take_while(|slot| slot.holds_back().is_none());
+        (is_stuck || passed.count() >= Self::EVENTS / 2) && !self.is_committing && self.has_news()
+    }
+
+    /// What is to be committed now: the checkpoint, what is parked before it, and what became of
+    /// entries of the store. `None` if that is nothing, or as long as a commit is under way.
+    ///
+    /// One that may not have arrived is tried again as it is, or the window is dropped.
+    pub(super) fn commit(&mut self, at: Timestamp) -> Option<Commit> {
+        if self.is_committing || !self.has_news() {
+            return None;
+        }
+        let mut batch = Batch::moving(0, self.committed.clone(), self.checkpoint().clone());
+        let (mut numbers, mut is_before) = (Vec::new(), true);
+        for (number, slot) in &self.slots {
+            is_before &= slot.holds_back().is_none();
+            match (&slot.origin, &slot.state) {
+                (Origin::Log(_), _) if !is_before => continue,
+                (_, State::Open) => continue,
+                (Origin::Log(_), State::Answered) => {}
+                (Origin::Store(entry), State::Answered) => batch.unpark.push(entry.id()),
+                (_, State::Failed(reason)) => batch.park.push(slot.parked(reason, false, at)),
+                (_, State::Behind) => {
+                    let reason = "waits behind an earlier event of its stream";
+                    batch.park.push(slot.parked(reason, true, at));
+                }
+            }
+            batch.events += u64::from(matches!(slot.origin, Origin::Log(_)));
+            numbers.push(*number);
+        }
+        self.is_committing = true;
+        self.commits += 1;
+        Some(Commit { batch, numbers })
+    }
+
+    /// The commit is in the store.
+    pub(super) fn committed(&mut self, commit: Commit) {
+        self.is_committing = false;
+        self.committed = commit.batch.to;
+        for number in commit.numbers {
+            let Some(slot) = self.remove(number) else { continue };
+            if slot.is_outcome()
+                && let Some(lane) = self.streams.get_mut(&slot.event.stream)
+            {
+                lane.outcomes = lane.outcomes.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Gives nothing any more; what is under way may end.
+    pub(super) fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    /// True if nothing is under way, to be given, or to be listed; there may be something to commit.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+            && self.ready.is_empty()
+            && self.retries.is_empty()
+            && self.due.is_empty()
+    }
+
+    fn is_quiet(&self, stream: &StreamId) -> bool {
+        self.streams.get(stream).is_some_and(Lane::is_quiet)
+    }
+
+    fn hold(&mut self, event: RecordedEvent, origin: Origin) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
+        self.slots.insert(number, Slot { event, origin, attempts: 0, state: State::Open });
+        number
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Slot> {
+        let slot = self.slots.remove(&number)?;
+        self.bytes = self.bytes.saturating_sub(slot.event.payload.as_str().len());
+        Some(slot)
+    }
+}

@@ -1,0 +1,97 @@
+//! What a window holds: events, and streams of them.
+
+use std::collections::VecDeque;
+
+use crate::envelope::RecordedEvent;
+use crate::projection::{Checkpoint, Parked, ParkedState};
+use crate::timestamp::Timestamp;
+
+/// One event.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) event: RecordedEvent,
+    pub(super) origin: Origin,
+    /// How often it was given since it is held.
+    pub(super) attempts: u32,
+    pub(super) state: State,
+}
+
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// It was read; the checkpoint just before it.
+    Log(Checkpoint),
+    /// It was parked; the entry of the store.
+    Store(Parked),
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    /// To be given, or given and not ended.
+    Open,
+    Answered,
+    /// No attempt is left: it is to be parked.
+    Failed(String),
+    /// Untried: it is to be parked behind an earlier event of its stream.
+    Behind,
+}
+
+/// One stream. As long as it is parked, only what was taken back is in its queue.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// What is to be given, in order; for the first a call may be under way.
+    pub(super) queue: VecDeque<u64>,
+    pub(super) is_parked: bool,
+    /// How much became of its parked events that is not committed.
+    pub(super) outcomes: usize,
+}
+
+impl Slot {
+    /// The checkpoint that must not be passed because of this event.
+    pub(super) fn holds_back(&self) -> Option<&Checkpoint> {
+        match (&self.origin, &self.state) {
+            (Origin::Log(before), State::Open) => Some(before),
+            _ => None,
+        }
+    }
+
+    /// True if an entry of the store is to be changed, wherever the checkpoint is.
+    pub(super) fn changes_entry(&self) -> bool {
+        matches!(self.origin, Origin::Store(_)) && !matches!(self.state, State::Open)
+    }
+
+    /// True if the store must hear of it before waiting entries of the stream are listed again.
+    pub(super) fn is_outcome(&self) -> bool {
+        matches!(self.state, State::Failed(_)) || self.changes_entry()
+    }
+
+    /// The number of the last attempt.
+    pub(super) fn attempt(&self) -> u32 {
+        let before = match &self.origin {
+            Origin::Log(_) => 0,
+            Origin::Store(entry) => entry.attempts,
+        };
+        before.saturating_add(self.attempts)
+    }
+
+    pub(super) fn parked(&self, reason: &str, is_due: bool, at: Timestamp) -> Parked {
+        Parked {
+            event: (&self.event).into(),
+            key: self.event.stream.to_string(),
+            reason: reason.to_owned(),
+            attempts: self.attempt(),
+            parked_at: at,
+            state: ParkedState::Waiting { is_due },
+        }
+    }
+}
+
+impl Lane {
+    pub(super) fn parked() -> Self {
+        Self { is_parked: true, ..Self::default() }
+    }
+
+    /// True if it is parked, and the store knows all but what joined it.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_parked && self.queue.is_empty() && self.outcomes == 0
+    }
+}

@@ -1,0 +1,351 @@
+//! A log, what a store keeps of a reaction, and who works with the window between them; it asserts
+//! what must hold at each step.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::envelope::{EventId, RecordedEvent};
+use crate::position::Position;
+use crate::projection::{Checkpoint, FailurePolicy, Parked, ParkedState};
+use crate::retry::Retry;
+use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
+
+use super::super::ReactionPolicy;
+use super::{AfterFailure, Attempt, Commit, Due, Window};
+
+mod checks;
+mod kept;
+
+use kept::{Kept, extend};
+pub(super) use kept::{log_of, place};
+
+/// What may happen.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// So many events are read.
+    Read(usize),
+    /// So many calls are begun.
+    Start(usize),
+    /// One of the calls ends, well or not.
+    End(usize, bool),
+    /// So many milliseconds pass.
+    Wait(u64),
+    /// A commit begins, or the one that began arrives.
+    Commit,
+    /// The lease is renewed.
+    Renew,
+    /// What waits is listed, so much of it, or what was listed is taken back.
+    List(usize),
+    /// Somebody asks for another attempt.
+    Retry(usize),
+    /// Somebody discards what waits.
+    Discard(usize),
+    /// The lease is lost; a commit that is under way arrives, or does not.
+    Lose(bool),
+    /// Word of a call that there is not.
+    Stray,
+}
+
+/// What happened since the window began.
+struct Seen {
+    began: Position,
+    /// How much of the log was read.
+    read: usize,
+    reached: Checkpoint,
+    calls: Vec<Attempt>,
+    answered: HashSet<u64>,
+    retry_at: HashMap<u64, Instant>,
+    /// How often an event was given since it was read or taken back, and before it was parked.
+    tries: HashMap<u64, (u32, u32)>,
+    /// The last event of a stream that was given.
+    last: HashMap<StreamId, u64>,
+    parked: HashSet<StreamId>,
+    taken_back: HashMap<StreamId, VecDeque<u64>>,
+    commit: Option<Commit>,
+    commits: usize,
+    listed: Option<(Due, usize, Vec<Parked>)>,
+}
+
+impl Seen {
+    fn new(log: &[RecordedEvent], kept: &Kept) -> Self {
+        let began = kept.checkpoint.position;
+        Self {
+            began,
+            read: log.iter().filter(|event| event.position <= began).count(),
+            reached: kept.checkpoint.clone(),
+            calls: Vec::new(),
+            answered: HashSet::new(),
+            retry_at: HashMap::new(),
+            tries: HashMap::new(),
+            last: HashMap::new(),
+            parked: kept.first().into_keys().collect(),
+            taken_back: HashMap::new(),
+            commit: None,
+            commits: 0,
+            listed: None,
+        }
+    }
+}
+
+pub(super) struct World {
+    policy: ReactionPolicy,
+    log: Vec<RecordedEvent>,
+    now: Instant,
+    kept: Kept,
+    /// What was answered since ever.
+    ever: HashSet<u64>,
+    window: Window,
+    seen: Seen,
+}
+
+impl World {
+    pub(super) fn new(streams: &[usize], concurrency: usize, retries: u32) -> Self {
+        let (base, longest) = (Duration::from_millis(10), Duration::from_millis(40));
+        let failure = FailurePolicy::park_key().after(Retry { retries, base, longest });
+        let policy = ReactionPolicy::default().concurrency(concurrency).on_failure(failure);
+        let kept = Kept { checkpoint: Checkpoint::START, parked: BTreeMap::new() };
+        let log = log_of(streams);
+        Self {
+            policy,
+            now: Instant::now(),
+            ever: HashSet::new(),
+            window: Window::new(policy, Checkpoint::START, []),
+            seen: Seen::new(&log, &kept),
+            kept,
+            log,
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        match step {
+            Step::Read(count) => self.read(count),
+            Step::Start(count) => self.start(count),
+            Step::End(which, is_well) => self.end(which, is_well),
+            Step::Wait(millis) => self.now += Duration::from_millis(millis),
+            Step::Commit if self.seen.commit.is_some() => self.finish_commit(),
+            Step::Commit => {
+                self.begin_commit();
+            }
+            Step::Renew => self.renew(),
+            Step::List(_) if self.seen.listed.is_some() => self.take_back(),
+            Step::List(count) => self.list(count),
+            Step::Retry(which) => self.ask_for_retry(which),
+            Step::Discard(which) => self.discard(which),
+            Step::Lose(arrives) => self.lose(arrives),
+            Step::Stray => self.stray(),
+        }
+        self.check();
+    }
+
+    /// Goes on until nothing is left to be done; from now on all calls succeed.
+    pub(super) fn settle(&mut self) {
+        let mut turns = 0;
+        while self.turn() {
+            self.check();
+            turns += 1;
+            assert!(turns < 10_000, "it never comes to rest: {:?}", self.window);
+        }
+        assert!(self.window.is_idle());
+        assert_eq!(self.kept.checkpoint, self.seen.reached);
+        for event in &self.log {
+            let (place, is_parked) = (place(event), self.kept.parked.contains_key(&place(event)));
+            assert!(is_parked || self.ever.contains(&place), "{place} was lost");
+            let is_new = event.position > self.seen.began;
+            assert!(!is_new || is_parked || self.seen.answered.contains(&place), "{place}: again");
+        }
+        for entry in self.kept.first().values() {
+            assert!(entry.attempts > 0, "{entry:?} waits behind nothing");
+        }
+    }
+
+    /// Begins anew and asks for another attempt at all that waits: nothing is left then, and all
+    /// streams go on.
+    pub(super) fn mend(&mut self) {
+        self.lose(true);
+        self.settle();
+        (0..self.kept.first().len()).for_each(|which| self.ask_for_retry(which));
+        self.settle();
+        assert_eq!(self.kept.first(), BTreeMap::new());
+        assert!(self.seen.parked.is_empty(), "{:?}", self.seen.parked);
+        extend(&mut self.log, &[0, 1, 2, 3]);
+        self.settle();
+        assert_eq!(self.kept.first(), BTreeMap::new());
+    }
+
+    fn turn(&mut self) -> bool {
+        self.read(usize::MAX);
+        self.start(usize::MAX);
+        if !self.seen.calls.is_empty() {
+            self.end(0, true);
+        } else if let Some(at) = self.window.next_retry() {
+            self.now = self.now.max(at);
+        } else if self.seen.commit.is_some() {
+            self.finish_commit();
+        } else if self.seen.listed.is_some() {
+            self.take_back();
+        } else {
+            self.renew();
+            self.list(3);
+            if self.seen.listed.is_none() {
+                // nothing else is left to be done
+                let is_wanted = self.window.wants_commit();
+                assert_eq!(self.begin_commit(), is_wanted);
+                return is_wanted;
+            }
+        }
+        true
+    }
+
+    fn read(&mut self, count: usize) {
+        let room = self.window.room().unwrap().events;
+        let rest = &self.log[self.seen.read..];
+        let events = rest[..count.min(room).min(rest.len())].to_vec();
+        let Some(last) = events.last() else { return };
+        // what follows was looked at and is not selected
+        let position = Position::from_sequence(place(last) + 5);
+        let to = Checkpoint { position, event: Some(last.into()) };
+        self.seen.read += events.len();
+        self.seen.reached = to.clone();
+        self.window.push(events, to);
+    }
+
+    fn start(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(attempt) = self.window.next(self.now) else {
+                return self.check_rest();
+            };
+            self.check_start(&attempt);
+            self.seen.calls.push(attempt);
+        }
+    }
+
+    fn end(&mut self, which: usize, is_well: bool) {
+        let seen = &mut self.seen;
+        if seen.calls.is_empty() {
+            return;
+        }
+        let Attempt { event, number } = seen.calls.swap_remove(which % seen.calls.len());
+        let place = place(&event);
+        if is_well {
+            assert!(self.window.answered(event.event_id));
+            assert!(!self.window.answered(event.event_id), "it has ended");
+            seen.answered.insert(place);
+            self.ever.insert(place);
+            if let Some(queue) = seen.taken_back.get_mut(&event.stream) {
+                assert_eq!(queue.pop_front(), Some(place));
+            }
+            return;
+        }
+        let now = self.now;
+        let reason = format!("attempt {number}");
+        let after = self.window.failed(event.event_id, reason, 0.5, |delay| now + delay);
+        let (tries, retry) = (seen.tries[&place].0, self.policy.failure.retry);
+        if tries <= retry.retries {
+            let at = now + retry.delay(tries, 0.5);
+            assert_eq!(after, Some(AfterFailure::Again(at)));
+            seen.retry_at.insert(place, at);
+        } else {
+            assert_eq!(after, Some(AfterFailure::Park));
+            seen.taken_back.remove(&event.stream);
+            seen.parked.insert(event.stream);
+        }
+    }
+
+    /// True if there was something to commit.
+    fn begin_commit(&mut self) -> bool {
+        let is_wanted = self.window.wants_commit();
+        let Some(commit) = self.window.commit(Timestamp::EPOCH) else {
+            assert!(!is_wanted);
+            return false;
+        };
+        self.check_commit(&commit);
+        self.seen.commits += 1;
+        self.seen.commit = Some(commit);
+        true
+    }
+
+    fn finish_commit(&mut self) {
+        let Some(commit) = self.seen.commit.take() else { return };
+        if self.kept.commit(&commit) {
+            self.window.committed(commit);
+        } else {
+            // as a worker that knows something old
+            self.lose(false);
+        }
+    }
+
+    fn renew(&mut self) {
+        let first = self.kept.first().into_iter();
+        let due = first.filter(|(_, entry)| entry.state == ParkedState::Waiting { is_due: true });
+        self.window.renewed(due.map(|(stream, _)| stream));
+    }
+
+    fn list(&mut self, count: usize) {
+        let Some(due) = self.window.due() else { return };
+        assert!(self.seen.parked.contains(&due.stream));
+        let is_asked_for = |entry: &Parked| entry.state == ParkedState::Waiting { is_due: true };
+        assert!(self.kept.first().get(&due.stream).is_none_or(is_asked_for), "{due:?}");
+        let key = due.stream.to_string();
+        let waiting = self.kept.waiting().filter(|entry| entry.key == key);
+        let waiting = waiting.take(count).cloned().collect();
+        self.seen.listed = Some((due, self.seen.commits, waiting));
+    }
+
+    fn take_back(&mut self) {
+        let seen = &mut self.seen;
+        let Some((due, commits, entries)) = seen.listed.take() else { return };
+        let is_new = seen.commit.is_none() && commits == seen.commits;
+        let find = |entry: &Parked| self.log.iter().find(|event| entry.event.is_of(event));
+        let waiting = entries.iter().map(|entry| (entry.clone(), find(entry).unwrap().clone()));
+        assert_eq!(self.window.take_back(&due, waiting.collect()), is_new);
+        if !is_new {
+            return;
+        }
+        if entries.is_empty() {
+            seen.parked.remove(&due.stream);
+            seen.taken_back.remove(&due.stream);
+            return;
+        }
+        let places = entries.iter().map(|entry| entry.event.position.to_sequence());
+        for (place, entry) in places.clone().zip(&entries) {
+            seen.tries.insert(place, (0, entry.attempts));
+        }
+        seen.taken_back.insert(due.stream, places.collect());
+    }
+
+    fn ask_for_retry(&mut self, which: usize) {
+        let first = self.kept.first();
+        let Some(entry) = first.values().nth(which % first.len().max(1)) else { return };
+        let place = entry.event.position.to_sequence();
+        self.kept.parked.get_mut(&place).unwrap().state = ParkedState::Waiting { is_due: true };
+    }
+
+    fn discard(&mut self, which: usize) {
+        let listed = self.seen.listed.iter().flat_map(|(_, _, entries)| entries);
+        let listed = listed.map(|entry| entry.event.position.to_sequence());
+        let taken_back = self.seen.taken_back.values().flatten().copied();
+        let busy: HashSet<_> = listed.chain(taken_back).collect();
+        let free = self.kept.waiting().map(|entry| entry.event.position.to_sequence());
+        let free: Vec<_> = free.filter(|place| !busy.contains(place)).collect();
+        let Some(place) = free.get(which % free.len().max(1)) else { return };
+        let state = ParkedState::Discarded { reason: "sold".to_owned(), at: Timestamp::EPOCH };
+        self.kept.parked.get_mut(place).unwrap().state = state;
+    }
+
+    fn lose(&mut self, arrives: bool) {
+        if let Some(commit) = self.seen.commit.take().filter(|_| arrives) {
+            self.kept.commit(&commit);
+        }
+        self.seen = Seen::new(&self.log, &self.kept);
+        let parked = self.kept.first().into_keys();
+        self.window = Window::new(self.policy, self.kept.checkpoint.clone(), parked);
+    }
+
+    fn stray(&mut self) {
+        let id = EventId::from_uuid(uuid::Uuid::from_u128(1));
+        assert!(!self.window.answered(id));
+        let after = self.window.failed(id, String::new(), 0.0, |_| unreachable!("no call"));
+        assert_eq!(after, None);
+    }
+}

@@ -1,0 +1,78 @@
+//! What is looked at when the lease was taken: the log, where to begin, and what is parked.
+
+use serde::Serialize;
+
+use super::super::Start;
+use super::super::window::Window;
+use super::held::Held;
+use crate::error::StoreError;
+use crate::payload::Payload;
+use crate::position::Position;
+use crate::projection::{
+    Batch, Checkpoint, Content, ListParked, Means, RowChange, Slot, StopCause, check_history,
+    forget_passed_trouble,
+};
+use crate::read::{PageLimit, ReadLog};
+use crate::store::Store;
+
+/// The key of the one row that a reaction has.
+const START: &str = "start";
+
+/// Where it began.
+#[derive(Serialize)]
+struct Began {
+    from: &'static str,
+    position: Position,
+}
+
+impl Held {
+    pub(super) async fn begin(&mut self, means: &Means) -> Result<(), StopCause> {
+        let (of, sink, lease) = (self.of.clone(), self.sink.clone(), self.lease.clone());
+        let (name, here) = (of.definition.name(), self.reached.clone());
+        self.asked(means, check_history(&*means.store, name, &here)).await?;
+        self.asked(means, forget_passed_trouble(&*sink, &lease)).await?;
+        let key = [START.to_owned()];
+        let row = self.asked(means, sink.load(name, Slot::Active, &key)).await?;
+        if row.is_empty() {
+            self.begin_for_the_first_time(means).await?;
+        }
+        let mut list = ListParked { waiting_only: true, ..ListParked::default() };
+        let mut streams = Vec::new();
+        loop {
+            let page = self.asked(means, sink.parked(name, Slot::Active, &list)).await?;
+            let Some(last) = page.last() else { break };
+            list.after = Some(last.id());
+            for entry in &page {
+                streams.push(self.stream(&entry.key)?);
+            }
+        }
+        self.window = Window::new(of.policy, self.reached.clone(), streams);
+        Ok(())
+    }
+
+    /// Records where it begins, so that this is decided once: also by two at the same time, of which
+    /// one loses the lease, and also on an empty log, where the place alone says nothing.
+    async fn begin_for_the_first_time(&mut self, means: &Means) -> Result<(), StopCause> {
+        let (sink, lease, here) = (self.sink.clone(), self.lease.clone(), self.reached.clone());
+        let (from, to) = match self.of.start {
+            Start::Beginning => ("beginning", here.clone()),
+            Start::Now => ("now", self.asked(means, end_of(&means.store)).await?),
+        };
+        let value = Payload::of(&Began { from, position: to.position });
+        let value = value.expect("a word and a place are JSON");
+        let rows = vec![RowChange { key: START.to_owned(), value: Some(value) }];
+        let batch = Batch::moving(0, here, to.clone()).content(Content::Rows(rows));
+        self.asked(means, sink.commit(&lease, &batch)).await?;
+        self.reached = to;
+        Ok(())
+    }
+}
+
+/// Behind the last event that can be seen.
+async fn end_of(store: &Store) -> Result<Checkpoint, StoreError> {
+    let end = store.end_of_log().await?;
+    // that event is read, because by it the log is known again
+    let before = Position::from_sequence(end.to_sequence().saturating_sub(1));
+    let read = ReadLog::after(before).limit(PageLimit::events(1));
+    Ok(Checkpoint::START.after(&store.read_log(&read).await?))
+}

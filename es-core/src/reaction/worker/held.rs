@@ -1,0 +1,390 @@
+//! The holder of a reaction's lease, at work.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+use tracing::Instrument;
+
+use super::super::window::{AfterFailure, Attempt, Due, Window};
+use super::Of;
+use crate::envelope::EventReference;
+use crate::environment::within;
+use crate::error::{StoreError, StoreErrorKind};
+use crate::projection::{
+    Checkpoint, Lease, ListParked, Means, ProjectionSink, Renewal, Slot, StopCause, chain,
+    check_history, panic_text, telemetry,
+};
+use crate::read::{PageLimit, ReadLog};
+use crate::stream::StreamId;
+
+/// What is there as long as the lease is.
+pub(super) struct Held {
+    pub(super) of: Arc<Of>,
+    pub(super) sink: Arc<dyn ProjectionSink>,
+    pub(super) lease: Lease,
+    pub(super) window: Window,
+    calls: FuturesUnordered<BoxFuture<'static, Ended>>,
+    /// Up to where the log was read.
+    pub(super) reached: Checkpoint,
+    /// Ends when there is more to be read; `None` if there may be now.
+    more: Option<BoxFuture<'static, Result<(), StoreError>>>,
+    renewed_at: Option<Instant>,
+    committed_at: Instant,
+    has_committed: bool,
+    /// The event that it is to stop before.
+    poison: Option<StopCause>,
+}
+
+/// A call that ended.
+struct Ended {
+    event: EventReference,
+    outcome: Result<(), String>,
+}
+
+/// What was waited for.
+enum First {
+    Ended(Ended),
+    More(Result<(), StoreError>),
+    Called,
+    Time,
+}
+
+/// After so long what was answered is committed, however little it is.
+const COMMIT_AFTER: Duration = Duration::from_secs(1);
+
+/// The most parked events that are read again at once.
+const LISTED: usize = 100;
+
+/// The failure of a store that does not answer.
+pub(super) fn silent(means: &Means) -> StopCause {
+    let text = format!("store and sink have not answered for {:?}", means.settings.patience());
+    StoreError::new(StoreErrorKind::Unavailable, text).into()
+}
+
+/// The next call that ends; pending as long as none is under way.
+async fn next_of(calls: &mut FuturesUnordered<BoxFuture<'static, Ended>>) -> Ended {
+    match calls.next().await {
+        Some(ended) => ended,
+        None => std::future::pending().await,
+    }
+}
+
+impl Of {
+    /// One call: an error, a panic and a time-out are the same failure.
+    fn call(&self, means: &Means, attempt: Attempt) -> BoxFuture<'static, Ended> {
+        let Attempt { event, number } = attempt;
+        let reference = EventReference::from(&event);
+        let (reaction, runtime) = (self.reaction.clone(), means.environment.runtime.clone());
+        let timeout = self.policy.timeout;
+        let span = telemetry::batch_span(self.definition.name(), 1);
+        let call = async move { within(&*runtime, timeout, reaction.react(event, number)).await };
+        let call = AssertUnwindSafe(call).catch_unwind();
+        let ended = async move {
+            let outcome = match call.await {
+                Ok(Some(Ok(()))) => Ok(()),
+                Ok(Some(Err(error))) => Err(chain(&*error)),
+                Ok(None) => Err(format!("the call took longer than {timeout:?}")),
+                Err(panic) => Err(format!("the reaction panicked: {}", panic_text(&*panic))),
+            };
+            Ended { event: reference, outcome }
+        };
+        ended.instrument(span).boxed()
+    }
+}
+
+impl Held {
+    pub(super) fn new(
+        of: Arc<Of>,
+        sink: Arc<dyn ProjectionSink>,
+        lease: Lease,
+        means: &Means,
+    ) -> Self {
+        let reached = lease.checkpoints.first().cloned().unwrap_or_default();
+        Self {
+            window: Window::new(of.policy, reached.clone(), []),
+            of,
+            sink,
+            lease,
+            calls: FuturesUnordered::new(),
+            reached,
+            more: None,
+            renewed_at: None,
+            committed_at: means.now(),
+            has_committed: false,
+            poison: None,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.of.definition.name()
+    }
+
+    /// True if the store took anything since the lease was taken.
+    pub(super) fn has_committed(&self) -> bool {
+        self.has_committed
+    }
+
+    /// The lease; calls that are under way are dropped.
+    pub(super) fn into_lease(self) -> (Arc<dyn ProjectionSink>, Lease) {
+        (self.sink, self.lease)
+    }
+
+    /// Looks at once for parked events that are due, and whether there is more to be read.
+    pub(super) fn look_again(&mut self) {
+        (self.renewed_at, self.more) = (None, None);
+    }
+
+    /// What can be done without waiting for a call.
+    pub(super) async fn turn(&mut self, means: &Means) -> Result<(), StopCause> {
+        let third = means.settings.time_to_live / 3;
+        if self.renewed_at.is_none_or(|at| means.since(at) >= third) {
+            self.renew(means).await?;
+        }
+        let is_late = means.since(self.committed_at) >= COMMIT_AFTER;
+        if self.window.wants_commit() || is_late {
+            self.commit(means).await?;
+        }
+        if self.poison.is_some() && self.calls.is_empty() {
+            self.commit(means).await?;
+        }
+        if self.calls.is_empty()
+            && let Some(poison) = self.poison.take()
+        {
+            return Err(poison);
+        }
+        if let Some(due) = self.window.due() {
+            self.list(means, due).await?;
+        }
+        if self.wants_page()
+            && let Some(limit) = self.window.room()
+        {
+            self.read(means, limit).await?;
+        }
+        self.start(means);
+        Ok(())
+    }
+
+    fn wants_page(&self) -> bool {
+        self.more.is_none() && self.poison.is_none() && self.window.room().is_some()
+    }
+
+    /// True if another turn does something at once.
+    pub(super) fn has_more_to_do(&self) -> bool {
+        self.window.wants_commit()
+            || self.window.due().is_some()
+            || self.wants_page()
+            || self.poison.is_some() && self.calls.is_empty()
+    }
+
+    /// True if nothing is unread, under way, to be given or to be committed.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.more.is_some() && self.window.is_idle() && !self.window.has_news()
+    }
+
+    /// Begins the calls that may begin.
+    fn start(&mut self, means: &Means) {
+        while !means.signals.is_stopped()
+            && let Some(attempt) = self.window.next(means.now())
+        {
+            self.of.calls.fetch_add(1, Ordering::Relaxed);
+            self.calls.push(self.of.call(means, attempt));
+        }
+    }
+
+    fn ended(&mut self, means: &Means, ended: Ended) {
+        let Ended { event, outcome } = ended;
+        let Err(reason) = outcome else {
+            self.window.answered(event.event_id);
+            return;
+        };
+        let reaction = self.name();
+        telemetry::failure(reaction);
+        tracing::warn!(reaction, event = %event.event_id, %reason, "a call failed");
+        let fraction = means.environment.jitter.fraction();
+        let told = reason.clone();
+        let after = self.window.failed(event.event_id, told, fraction, |delay| means.after(delay));
+        if after == Some(AfterFailure::Stop) {
+            let key = event.stream.to_string();
+            self.poison.get_or_insert(StopCause::Poison { event, key, reason });
+        }
+    }
+
+    /// Does something while calls go on.
+    async fn beside<T>(&mut self, means: &Means, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            self.start(means);
+            let ended = {
+                let next = pin!(next_of(&mut self.calls));
+                match select(work.as_mut(), next).await {
+                    Either::Left((done, _)) => return done,
+                    Either::Right((ended, _)) => ended,
+                }
+            };
+            self.ended(means, ended);
+        }
+    }
+
+    /// Asks the store while calls go on, as long as it is worth waiting.
+    pub(super) async fn asked<T, E: Into<StopCause>>(
+        &mut self,
+        means: &Means,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, StopCause> {
+        let runtime = &*means.environment.runtime;
+        let answer = within(runtime, means.settings.patience(), work);
+        let answer = self.beside(means, answer).await;
+        answer.ok_or_else(|| silent(means))?.map_err(Into::into)
+    }
+
+    async fn renew(&mut self, means: &Means) -> Result<(), StopCause> {
+        let rate = means.signals.rate(self.name(), means.environment.clock.now());
+        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
+        let (of, sink, lease) = (self.of.clone(), self.sink.clone(), self.lease.clone());
+        let renewed = self.asked(means, sink.renew(&lease, &renewal)).await?;
+        // at the first renewal it was looked at just now
+        if self.renewed_at.is_some() {
+            let here = self.reached.clone();
+            let name = of.definition.name();
+            self.asked(means, check_history(&*means.store, name, &here)).await?;
+        }
+        self.renewed_at = Some(means.now());
+        let due: Result<Vec<_>, _> = renewed.due.iter().map(|key| self.stream(key)).collect();
+        self.window.renewed(due?);
+        Ok(())
+    }
+
+    /// The stream that something is parked under.
+    pub(super) fn stream(&self, key: &str) -> Result<StreamId, StoreError> {
+        key.parse().map_err(|error: crate::stream::InvalidStreamId| {
+            let text =
+                format!("reading under what events of reaction `{}` are parked", self.name());
+            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
+        })
+    }
+
+    /// Commits what there is to be committed.
+    pub(super) async fn commit(&mut self, means: &Means) -> Result<(), StopCause> {
+        let began = means.now();
+        self.committed_at = began;
+        let clock = means.environment.clock.clone();
+        let since = clock.now();
+        let Some(commit) = self.window.commit(since) else { return Ok(()) };
+        let (sink, lease) = (self.sink.clone(), self.lease.clone());
+        self.asked(means, sink.commit(&lease, &commit.batch)).await?;
+        let (name, events) = (self.name(), commit.batch.events);
+        telemetry::batch(name, events, means.since(began));
+        means.signals.count(name, events, since, clock.now());
+        self.has_committed = true;
+        self.window.committed(commit);
+        Ok(())
+    }
+
+    /// Has what waits under a parked stream given again.
+    async fn list(&mut self, means: &Means, due: Due) -> Result<(), StopCause> {
+        let Some(room) = self.window.room() else { return Ok(()) };
+        let mut list = ListParked::waiting(&due.stream.to_string());
+        list.limit = room.events.min(LISTED);
+        let (of, sink) = (self.of.clone(), self.sink.clone());
+        let listed = sink.parked(of.definition.name(), Slot::Active, &list);
+        let entries = self.asked(means, listed).await?;
+        let (mut waiting, mut bytes) = (Vec::with_capacity(entries.len()), 0);
+        for entry in entries {
+            let found = self.asked(means, entry.event.find(&*means.store)).await?;
+            let Some(event) = found else {
+                return Err(StopCause::Diverged { event: entry.event });
+            };
+            bytes += event.payload.as_str().len();
+            waiting.push((entry, event));
+            if bytes > room.bytes {
+                break;
+            }
+        }
+        self.window.take_back(&due, waiting);
+        Ok(())
+    }
+
+    async fn read(&mut self, means: &Means, limit: PageLimit) -> Result<(), StopCause> {
+        let selection = self.of.definition.selection().clone();
+        let read = ReadLog::after(self.reached.position).filter(selection).limit(limit);
+        let page = self.asked(means, means.store.read_log(&read)).await?;
+        let to = self.reached.after(&page);
+        if page.at_end {
+            let (store, end) = (means.store.clone(), page.next);
+            self.more = Some(Box::pin(async move { store.wait_past(end).await }));
+        }
+        self.window.push(page.events, to.clone());
+        self.reached = to;
+        Ok(())
+    }
+
+    /// Waits until there may be something to do.
+    pub(super) async fn wait(&mut self, means: &Means, woken: &mut watch::Receiver<()>) {
+        let runtime = &means.environment.runtime;
+        let third = means.settings.time_to_live / 3;
+        let mut until = self.renewed_at.map_or_else(|| means.now(), |at| at + third);
+        if self.window.has_news() {
+            until = until.min(self.committed_at + COMMIT_AFTER);
+        }
+        if let Some(retry) = self.window.next_retry() {
+            until = until.min(retry);
+        }
+        let has_room = self.window.room().is_some();
+        let first = {
+            let more = &mut self.more;
+            let ended = pin!(next_of(&mut self.calls));
+            let more = pin!(async {
+                match more {
+                    Some(more) if has_room => more.await,
+                    _ => std::future::pending().await,
+                }
+            });
+            let stopped = pin!(means.signals.stopped());
+            let called = pin!(woken.changed());
+            let others = select(select(called, stopped), runtime.sleep_until(until));
+            match select(select(ended, more), others).await {
+                Either::Left((Either::Left((ended, _)), _)) => First::Ended(ended),
+                Either::Left((Either::Right((more, _)), _)) => First::More(more),
+                Either::Right((Either::Left((Either::Left(_), _)), _)) => First::Called,
+                Either::Right(_) => First::Time,
+            }
+        };
+        match first {
+            First::Ended(ended) => self.ended(means, ended),
+            // reading tells of a log that is another one
+            First::More(Err(error)) if error.kind() != StoreErrorKind::Diverged => {
+                // another wait that fails is followed by a pause, not by a hot loop
+                self.more = Some(runtime.sleep(third).map(Ok).boxed());
+            }
+            First::More(_) => self.more = None,
+            First::Called => self.renewed_at = None,
+            First::Time => {}
+        }
+    }
+
+    /// Lets calls end for a while, and commits what came of them; the others are made again by who
+    /// comes next.
+    pub(super) async fn settle(&mut self, means: &Means) {
+        self.window.stop();
+        let (runtime, grace) = (means.environment.runtime.clone(), means.settings.grace());
+        let calls = async {
+            while !self.calls.is_empty() {
+                let ended = next_of(&mut self.calls).await;
+                self.ended(means, ended);
+            }
+        };
+        within(&*runtime, grace, calls).await;
+        self.calls.clear();
+        let committed = self.commit(means);
+        if let Some(Err(error)) = within(&*runtime, grace, committed).await {
+            let (reaction, reason) = (self.name(), chain(&error));
+            tracing::warn!(reaction, %reason, "what was answered last is called for again");
+        }
+    }
+}
