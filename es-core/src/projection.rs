@@ -64,6 +64,7 @@
 //! | see what a rebuild would change | [`Rebuild::differences`] |
 //! | know whether it is well | [`Subscription::health`], [`RunnerHandle::health`] |
 //! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
+//! | have it in a table of my own, for any SQL | [`TableProjection`], [`derive@TableRow`], [`Table`] |
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
 //! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
 
@@ -97,6 +98,7 @@ mod signal;
 mod sink;
 mod status;
 mod stop;
+mod table;
 mod telemetry;
 mod typed;
 mod waiting;
@@ -108,6 +110,7 @@ pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
 pub use definition::{Definition, RawKeying};
 pub use error::SinkError;
+pub use es_macros::TableRow;
 pub(crate) use health::health_of;
 pub use health::{Blocker, Health, HealthState, Lag, LogBlockers};
 pub use history::{check_active_model, check_history};
@@ -123,6 +126,10 @@ pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
+pub use table::{
+    Changes, Column, Json, RowError, SqlColumn, SqlType, SqlValue, SqlValues, Table, TableChange,
+    TableProjection, TableRead, TableRow, TableSchema, TableSet, Which,
+};
 pub use waiting::WaitError;
 pub(crate) use waiting::waited_for;
 

@@ -11,7 +11,8 @@ use crate::environment::Environment;
 use crate::position::Position;
 use crate::projection::{
     Definition, Health, ListParked, ModelRow, Parked, ParkedId, Projection, ProjectionSink,
-    ProjectionStatus, SinkError, Slot, WaitError, health_of, models, rows_after, waited_for,
+    ProjectionStatus, SinkError, Slot, TableProjection, WaitError, health_of, models, rows_after,
+    waited_for,
 };
 use crate::store::Store;
 
@@ -52,6 +53,11 @@ impl Subscription {
     /// That of a projection. Nothing is read.
     pub fn projection<P: Projection>(store: impl Into<Store>) -> Self {
         Self::definition(store, Definition::of::<P>())
+    }
+
+    /// That of a projection into tables. Nothing is read.
+    pub fn table<P: TableProjection>(store: impl Into<Store>) -> Self {
+        Self::definition(store, Definition::table::<P>())
     }
 
     /// That of what a tool or a suite has defined.

@@ -12,7 +12,7 @@ use crate::retry::Retry;
 use crate::store::Store;
 
 use super::worker::GRACE;
-use super::{BatchLimit, Definition, Lease, Projection, StopCause};
+use super::{BatchLimit, Definition, Lease, Projection, StopCause, TableProjection};
 
 mod crew;
 mod handle;
@@ -132,6 +132,11 @@ impl Runner {
     /// Adds a projection. A runner that has two of one name does not run.
     pub fn projection<P: Projection>(self) -> Self {
         self.definition(Definition::of::<P>())
+    }
+
+    /// Adds a projection into tables.
+    pub fn table<P: TableProjection>(self) -> Self {
+        self.definition(Definition::table::<P>())
     }
 
     /// Adds what a tool or a suite has defined.

@@ -91,10 +91,10 @@ fn evolved<P: Projection>(
 
 /// Which parts of split events a selection names: those of the kinds in it, by their own names; all
 /// if it names no kind.
-struct Parts(Option<BTreeSet<&'static str>>);
+pub(super) struct Parts(Option<BTreeSet<&'static str>>);
 
 impl Parts {
-    fn of<E: Event>(selection: &EventFilter) -> Self {
+    pub(super) fn of<E: Event>(selection: &EventFilter) -> Self {
         let is_split = E::TYPES.iter().any(|kind| !kind.part_of.is_empty());
         let is_named = |name: &str| selection.event_types.iter().any(|named| *named == *name);
         let kinds = E::TYPES
@@ -105,7 +105,7 @@ impl Parts {
     }
 
     /// The events that a recorded one stands for, as far as the selection names them.
-    fn read<'e, E: Event>(
+    pub(super) fn read<'e, E: Event>(
         &self,
         recorded: &'e RecordedEvent,
     ) -> Result<impl Iterator<Item = Envelope<'e, E>>, DecodeError> {

@@ -66,6 +66,10 @@ pub(super) fn commit(
         }
         Content::Events(events) if events.is_empty() => Ok(()),
         Content::Events(events) => handle(events),
+        _ => {
+            let reason = "the store keeps no tables".to_owned();
+            Err(SinkError::Unusable { projection: lease.projection.clone(), reason })
+        }
     }
 }
 

@@ -68,6 +68,7 @@ impl Rebuild {
             slices: 1,
             holder: self.holder.clone(),
             time_to_live: self.time_to_live,
+            tables: self.definition.tables(),
         }
     }
 

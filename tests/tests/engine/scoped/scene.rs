@@ -43,6 +43,7 @@ fn claim(projection: &str, holder: &str) -> Claim {
         slices: 1,
         holder: holder.to_owned(),
         time_to_live: Lease::LONGEST,
+        tables: Default::default(),
     }
 }
 
