@@ -119,6 +119,20 @@ impl TableChange {
         }
     }
 
+    /// The SQL in it.
+    pub(super) fn sql(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (rows, set) = match self {
+            Self::Upsert { set, .. } => (None, *set),
+            Self::Update { rows, set, .. } => (Some(rows), Some(*set)),
+            Self::Delete { rows, .. } => (Some(rows), None),
+        };
+        let filter = match rows {
+            Some(Which::Where(filter)) => Some(*filter),
+            _ => None,
+        };
+        set.into_iter().chain(filter)
+    }
+
     /// All values in it.
     pub(super) fn values(&self) -> impl Iterator<Item = &SqlValue> {
         let (key, values) = match self {

@@ -63,12 +63,43 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
         );
         return Err(text.into());
     }
+    if let Some(odd) = change.sql().find(|sql| !is_closed(sql)) {
+        let text = format!(
+            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, or leaves a \
+             parenthesis or a text open",
+            table.name
+        );
+        return Err(text.into());
+    }
     match change.values().find_map(|value| Some((value.sql_type(), value.problem()?))) {
         Some((of, problem)) => {
             Err(format!("{of} for table `{}` cannot be stored: {problem}", table.name).into())
         }
         None => Ok(()),
     }
+}
+
+/// True if nothing in the SQL of a change ends what stands around it, which names the model.
+fn is_closed(sql: &str) -> bool {
+    let (mut depth, mut text_until) = (0_u32, None);
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (text_until, c) {
+            (Some(end), c) if c == end => text_until = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => text_until = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => match depth.checked_sub(1) {
+                Some(outer) => depth = outer,
+                None => return false,
+            },
+            (None, ';' | '\0') => return false,
+            (None, '-') if chars.peek() == Some(&'-') => return false,
+            (None, '/') if chars.peek() == Some(&'*') => return false,
+            _ => {}
+        }
+    }
+    depth == 0 && text_until.is_none()
 }
 
 /// The tables, as they stand in a fingerprint.

@@ -183,6 +183,38 @@ fn what_no_store_carries_out_fails_the_event() {
     refused(&Definition::table::<ShelfRow>(), &removed, "no shelf is removed");
 }
 
+/// A projection whose SQL goes beyond its place.
+struct Breaks<const N: usize>;
+
+const BREAKS: [&str; 5] =
+    ["true) OR (true", "true); COMMIT; SELECT (1", "true --", "owner = '", "(true"];
+
+impl<const N: usize> TableProjection for Breaks<N> {
+    type Event = ShelfEvent;
+    type Tables = ShelfRow;
+
+    fn project(_: &Envelope<'_, ShelfEvent>, rows: &mut Changes) -> Result<(), BoxError> {
+        rows.update_where::<ShelfRow>("owner = 'o''hara (jr)'", "pages = (1 - 1) / 2", ());
+        rows.delete_where::<ShelfRow>(BREAKS[N], ());
+        Ok(())
+    }
+}
+
+#[test]
+fn sql_that_goes_beyond_its_place_fails_the_event() {
+    let removed = recorded("shelf_removed", "{}");
+    let definitions = [
+        Definition::table::<Breaks<0>>(),
+        Definition::table::<Breaks<1>>(),
+        Definition::table::<Breaks<2>>(),
+        Definition::table::<Breaks<3>>(),
+        Definition::table::<Breaks<4>>(),
+    ];
+    for (definition, sql) in definitions.iter().zip(BREAKS) {
+        refused(definition, &removed, &format!("`{sql}` for table `shelves`"));
+    }
+}
+
 #[test]
 fn tables_that_cannot_be_made_are_refused() {
     let column = |name, sql_type, is_key| Column { name, sql_type, is_key };
