@@ -236,9 +236,8 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
     assert_ne!(cookie(), made);
     let odd = Definition::table::<WithTexts>();
-    let answer =
-        store.acquire(&Claim { projection: "others".to_owned(), ..claim(&odd, Slot::Active) });
-    let Err(SinkError::Unusable { reason, .. }) = answer.await else {
+    let others = Claim { projection: "others".to_owned(), ..claim(&odd, Slot::Active) };
+    let Err(SinkError::Unusable { reason, .. }) = store.acquire(&others).await else {
         panic!("a column of another type was taken");
     };
     assert!(reason.contains("column `cents`"), "{reason}");
