@@ -29,9 +29,10 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
         let column = column(ty);
         quote!(#column::into_value(self.#ident))
     });
-    let fields = columns.iter().map(
-        |Column { ident, name, .. }| quote!(#ident: #es::__private::column(&mut values, #name)?),
-    );
+    let fields = columns.iter().map(|Column { ident, name, ty, .. }| {
+        let read = quote_spanned!(ty.span()=> #es::__private::column::<#ty>);
+        quote!(#ident: #read(&mut values, #name)?)
+    });
     quote! {
         #[automatically_derived]
         impl #es::projection::TableRow for #ident {

@@ -30,7 +30,7 @@ use super::{SqlValue, SqlValues, TableProjection, TableRow};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Table<T, P = T> {
+pub struct Table<T: TableRow, P: TableProjection = T> {
     store: Store,
     row: PhantomData<fn() -> (T, P)>,
 }
