@@ -122,4 +122,6 @@ mod derive_examples {
     struct Event;
     #[doc = include_str!("../../macros/src/aggregate_id.md")]
     struct AggregateId;
+    #[doc = include_str!("../../macros/src/table_row.md")]
+    struct TableRow;
 }

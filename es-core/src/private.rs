@@ -5,12 +5,13 @@ use std::marker::PhantomData;
 
 pub use serde;
 
+use crate::aggregate::AggregateId;
 use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
 use crate::event::{DecodeError, Decoded, EncodeError, Event, StoredEvent};
 use crate::metadata::Metadata;
 use crate::payload::{Payload, readable};
-use crate::projection::Parts;
+use crate::projection::{Parts, RowError, SqlColumn, SqlValue};
 use crate::reaction::{Delivery, Reaction};
 use crate::upcast::Fields;
 use serde::Serialize;
@@ -43,6 +44,20 @@ pub fn set_metadata<T: Serialize>(
         _ => metadata.set_document(field, value),
     }
     Ok(())
+}
+
+/// The next value of a row, as a field of this name.
+pub fn column<T: SqlColumn>(
+    values: &mut std::vec::IntoIter<SqlValue>,
+    name: &str,
+) -> Result<T, RowError> {
+    let value = values.next().ok_or_else(|| RowError::new("it is not there"));
+    value.and_then(T::from_value).map_err(|error| error.in_column(name))
+}
+
+pub fn id_of_column<I: AggregateId>(value: SqlValue) -> Result<I, RowError> {
+    let text = String::from_value(value)?;
+    I::parse(&text).map_err(|error| RowError::new(error.to_string()))
 }
 
 /// Reads a payload of any version up to `current`; `upcasters` begin with the one from version 1.

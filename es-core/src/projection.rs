@@ -64,6 +64,7 @@
 //! | see what a rebuild would change | [`Rebuild::differences`] |
 //! | know whether it is well | [`Subscription::health`], [`RunnerHandle::health`] |
 //! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
+//! | have it in a table of my own, for any SQL | [`TableProjection`], [`derive@TableRow`], [`Table`] |
 //! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
 //! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
 //! | do something when something happened | [`Reaction`](crate::Reaction), [`Runner::reaction`] |
@@ -98,6 +99,7 @@ mod signal;
 mod sink;
 mod status;
 mod stop;
+mod table;
 pub(crate) mod telemetry;
 mod typed;
 mod waiting;
@@ -109,6 +111,7 @@ pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
 pub use definition::{Definition, RawKeying};
 pub use error::SinkError;
+pub use es_macros::TableRow;
 pub(crate) use fold::panic_text;
 pub(crate) use health::health_of;
 pub use health::{Blocker, Health, HealthState, Lag, LogBlockers};
@@ -126,6 +129,10 @@ pub use signal::CommitSignal;
 pub use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
+pub use table::{
+    Changes, Column, Json, RowError, SqlColumn, SqlType, SqlValue, SqlValues, Table, TableChange,
+    TableProjection, TableRead, TableRow, TableSchema, TableSet, Which,
+};
 pub(crate) use typed::Parts;
 pub use waiting::WaitError;
 pub(crate) use waiting::waited_for;

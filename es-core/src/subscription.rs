@@ -11,7 +11,8 @@ use crate::environment::Environment;
 use crate::position::Position;
 use crate::projection::{
     Definition, Health, ListParked, ModelRow, Parked, ParkedId, Projection, ProjectionSink,
-    ProjectionStatus, SinkError, Slot, WaitError, health_of, models, rows_after, waited_for,
+    ProjectionStatus, SinkError, Slot, TableProjection, WaitError, health_of, models, rows_after,
+    waited_for,
 };
 use crate::reaction::Reaction;
 use crate::store::Store;
@@ -59,6 +60,11 @@ impl Subscription {
     /// Nothing is read.
     pub fn reaction<R: Reaction>(store: impl Into<Store>) -> Self {
         Self::definition(store, Definition::reaction::<R>())
+    }
+
+    /// That of a projection into tables. Nothing is read.
+    pub fn table<P: TableProjection>(store: impl Into<Store>) -> Self {
+        Self::definition(store, Definition::table::<P>())
     }
 
     /// That of what a tool or a suite has defined.

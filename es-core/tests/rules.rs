@@ -173,6 +173,7 @@ fn claim(slot: Slot, holder: &str) -> Claim {
         slices: 3,
         holder: holder.to_owned(),
         time_to_live: Duration::from_secs(30),
+        tables: Default::default(),
     }
 }
 

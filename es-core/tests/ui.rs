@@ -7,6 +7,7 @@ fn the_derives_refuse_what_cannot_be_stored_and_say_what_to_do() {
     cases.compile_fail("tests/ui/metadata/*.rs");
     cases.compile_fail("tests/ui/aggregate_id/*.rs");
     cases.compile_fail("tests/ui/projection/*.rs");
+    cases.compile_fail("tests/ui/table/*.rs");
     cases.pass("tests/ui/pass/*.rs");
 }
 

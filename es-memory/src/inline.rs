@@ -59,7 +59,7 @@ impl MemoryStore {
             .collect();
         let taken = batches.and_then(|batches| {
             for ((_, lease), batch) in inline.iter_mut().zip(batches) {
-                // nothing of this can be refused: the lease never ends, the rows are checked
+                // nothing of this can be refused: the lease never ends, the rows and the changes are checked
                 projections.commit(lease, &batch, now)?;
                 lease.checkpoints[0] = batch.to;
             }
@@ -106,17 +106,22 @@ impl Projections {
         let to = events.last().map_or_else(|| from.clone(), Checkpoint::at);
         let selected = events.iter().filter(|event| definition.selection().accepts(event));
         let selected: Vec<_> = selected.cloned().collect();
-        let changes = match definition.has_handler() {
-            true => self.handled(lease, &selected)?,
-            false => {
-                let keys = definition.keys_of(&selected)?;
-                let model = &self.model(definition.name(), lease.slot)?.rows;
-                let row = |key: &String| Some((key.clone(), model.get(key)?.clone()));
-                let rows: HashMap<_, _> = keys.iter().filter_map(row).collect();
-                definition.changes(&selected, &rows)?
-            }
+        let content = if definition.has_handler() {
+            Content::Rows(self.handled(lease, &selected)?)
+        } else if definition.has_tables() {
+            let changes = definition.table_changes(&selected)?;
+            // on a copy: another projection may refuse the append yet
+            let mut after = self.model(definition.name(), lease.slot)?.tables.clone();
+            after.apply(definition.name(), &changes)?;
+            Content::Tables(changes)
+        } else {
+            let keys = definition.keys_of(&selected)?;
+            let model = &self.model(definition.name(), lease.slot)?.rows;
+            let row = |key: &String| Some((key.clone(), model.get(key)?.clone()));
+            let rows: HashMap<_, _> = keys.iter().filter_map(row).collect();
+            Content::Rows(definition.changes(&selected, &rows)?)
         };
-        let mut batch = Batch::moving(0, from, to).content(Content::Rows(changes));
+        let mut batch = Batch::moving(0, from, to).content(content);
         batch.events = selected.len() as u64;
         Ok(batch)
     }

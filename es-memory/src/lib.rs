@@ -25,6 +25,7 @@ mod log;
 mod projections;
 mod sink;
 mod store;
+mod tables;
 
 pub use projections::Rows;
 pub use store::MemoryStore;

@@ -12,6 +12,8 @@ use es_core::projection::{
 };
 use es_core::{BoxError, Payload, Position, RecordedEvent, Timestamp};
 
+use crate::tables::Tables;
+
 /// The rows of one model, by key.
 pub type Rows = BTreeMap<String, Payload>;
 
@@ -62,6 +64,7 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     pub(crate) rows: Rows,
+    pub(crate) tables: Tables,
     /// By position and key.
     pub(crate) parked: BTreeMap<(u64, String), Parked>,
     events: u64,
@@ -138,6 +141,8 @@ impl Projections {
                 Model { generation: entry.create(), ..model }
             }
         };
+        let contents = entry.contents.get_mut(&model.generation);
+        contents.expect("each model has contents").tables.make(&claim.tables);
         let lease = model.lease(claim);
         *entry.models.slot_mut(claim.slot) = Some(model);
         Ok(lease)
@@ -208,6 +213,15 @@ impl Projections {
                         None => model.rows.remove(&change.key),
                     };
                 }
+            }
+            Content::Tables(changes) => {
+                let mut tables = model.tables.clone();
+                tables.apply(projection, changes)?;
+                model.tables = tables;
+            }
+            _ => {
+                let reason = "the store in memory does not know what to do with it".to_owned();
+                return Err(SinkError::Unusable { projection: projection.clone(), reason });
             }
         }
         for id in &batch.unpark {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
     Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
 };
 use es_core::{BoxError, Position, RecordedEvent};
 
@@ -117,6 +117,17 @@ impl ProjectionSink for MemoryStore {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = rows.range::<str, _>((start, Bound::Unbounded));
         Ok(rest.take(limit.max(1)).map(row).collect())
+    }
+
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        let mut projections = self.projections();
+        projections.model(projection, slot)?.tables.rows(projection, table, read)
     }
 
     async fn parked(

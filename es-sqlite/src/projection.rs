@@ -8,6 +8,7 @@ mod read;
 mod retired;
 mod row;
 mod sink;
+mod tables;
 
 pub(crate) use handler::Handlers;
 pub use handler::ModelTransaction;

@@ -1,4 +1,5 @@
-//! Every statement of the store, each in a file of its own.
+//! Every statement of the store, each in a file of its own. Those of tables of projections are
+//! templates.
 
 /// Declares the statements by the names of their files.
 macro_rules! statements {
@@ -78,5 +79,18 @@ statements! {
     SCHEMA_VERSION = "schema_version";
     SEQUENCE = "sequence";
     STREAM_VERSION = "stream_version";
+    TABLE_ADD_COLUMN = "table_add_column";
+    TABLE_COLUMNS = "table_columns";
+    TABLE_CREATE = "table_create";
+    TABLE_CREATE_INDEX = "table_create_index";
+    TABLE_CREATE_VIEW = "table_create_view";
+    TABLE_DELETE = "table_delete";
+    TABLE_DROP_VIEW = "table_drop_view";
+    TABLE_NEXT_ROWS = "table_next_rows";
+    TABLE_OBJECT = "table_object";
+    TABLE_REMOVE_ROWS = "table_remove_rows";
+    TABLE_ROWS = "table_rows";
+    TABLE_UPDATE = "table_update";
+    TABLE_UPSERT = "table_upsert";
     UNDO_REQUEST = "undo_request";
 }

@@ -41,6 +41,7 @@ pub fn claim() -> Claim {
         slices: 1,
         holder: "the past".to_owned(),
         time_to_live: Duration::from_secs(1),
+        tables: Default::default(),
     }
 }
 

@@ -127,6 +127,7 @@ fn claim(projection: &str) -> Claim {
         slices: 1,
         holder: "one".to_owned(),
         time_to_live: Lease::LONGEST,
+        tables: Default::default(),
     }
 }
 

@@ -1,4 +1,6 @@
-//! What the derives read: the enum and the newtype, without the syntax around them.
+//! What the derives read: the enum, the newtype and the row, without the syntax around them.
+
+mod table;
 
 use proc_macro2::Ident;
 use syn::{Attribute, Data, DataEnum, DeriveInput, Fields, LitStr, Path, Type};
@@ -7,6 +9,8 @@ use crate::attr::{self, EnumAttrs, VariantAttrs};
 use crate::errors::Errors;
 use crate::path::CratePath;
 use crate::tense::snake_case;
+
+pub(crate) use table::{Column, Table};
 
 /// An enum of events.
 pub(crate) struct EventEnum {

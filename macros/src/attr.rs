@@ -1,6 +1,8 @@
-//! The attributes: `#[event(...)]` on enums, variants and fields, and the serde ones that concern us.
+//! The attributes: `#[event(...)]` on enums, variants and fields, the serde ones that concern us, and
+//! `#[table(...)]` on rows.
 
 mod enums;
+mod tables;
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
@@ -13,6 +15,7 @@ use crate::errors::Errors;
 use crate::path::CratePath;
 
 pub(crate) use enums::{EnumAttrs, Split};
+pub(crate) use tables::{TableAttrs, is_key};
 
 /// The keys of one variant.
 #[derive(Default)]

@@ -2,12 +2,13 @@
 
 mod aggregate_id;
 mod event;
+mod table_row;
 mod union;
 
 use proc_macro2::TokenStream;
 use syn::DeriveInput;
 
-use crate::ast::{EventEnum, EventUnion, Newtype};
+use crate::ast::{EventEnum, EventUnion, Newtype, Table};
 use crate::attr::EnumAttrs;
 use crate::errors::Errors;
 use crate::valid;
@@ -40,4 +41,16 @@ pub(crate) fn aggregate_id(input: &DeriveInput) -> syn::Result<TokenStream> {
     let newtype = Newtype::read(input, &mut errors);
     let newtype = errors.finish(newtype)?;
     Ok(newtype.map(|newtype| aggregate_id::expand(&newtype)).unwrap_or_default())
+}
+
+/// The `TableRow` of a struct.
+pub(crate) fn table_row(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let mut errors = Errors::default();
+    valid::no_generics(input, "a row of a table", &mut errors);
+    let table = Table::read(input, &mut errors);
+    if let Some(table) = &table {
+        valid::table(table, &mut errors);
+    }
+    let table = errors.finish(table)?;
+    Ok(table.map(|table| table_row::expand(&table)).unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{DeriveInput, parse_quote};
 
-use crate::attr::{EnumAttrs, crate_of_id};
+use crate::attr::{EnumAttrs, TableAttrs, crate_of_id};
 use crate::errors::Errors;
 
 /// The errors, and an `Event` without kinds.
@@ -49,6 +49,27 @@ pub(crate) fn aggregate_id(input: &DeriveInput, error: &syn::Error) -> TokenStre
         }
     };
     implement(input, error, &quote!(#es::AggregateId), &body)
+}
+
+/// The errors, and a `TableRow` of which there are no values.
+pub(crate) fn table_row(input: &DeriveInput, error: &syn::Error) -> TokenStream {
+    let es = TableAttrs::read(&input.attrs, &mut Errors::default()).es_core;
+    let body = quote! {
+        const SCHEMA: #es::projection::TableSchema =
+            #es::projection::TableSchema { name: "", columns: &[], indexes: &[] };
+        type Key = ();
+
+        fn into_values(self) -> ::std::vec::Vec<#es::projection::SqlValue> {
+            ::core::unreachable!()
+        }
+
+        fn from_values(
+            _: ::std::vec::Vec<#es::projection::SqlValue>,
+        ) -> ::core::result::Result<Self, #es::projection::RowError> {
+            ::core::unreachable!()
+        }
+    };
+    implement(input, error, &quote!(#es::projection::TableRow), &body)
 }
 
 fn implement(

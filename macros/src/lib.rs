@@ -27,3 +27,10 @@ pub fn aggregate_id(input: TokenStream) -> TokenStream {
         .unwrap_or_else(|error| fallback::aggregate_id(&input, &error))
         .into()
 }
+
+#[doc = include_str!("table_row.md")]
+#[proc_macro_derive(TableRow, attributes(table))]
+pub fn table_row(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand::table_row(&input).unwrap_or_else(|error| fallback::table_row(&input, &error)).into()
+}

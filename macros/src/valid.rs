@@ -1,5 +1,7 @@
 //! The rules that concern an enum as a whole; those of single attributes are in `attr`.
 
+mod table;
+
 use std::collections::HashMap;
 
 use proc_macro2::{Ident, TokenStream};
@@ -9,6 +11,8 @@ use syn::{DeriveInput, LitStr};
 use crate::ast::{EventEnum, EventUnion, Name, Place, Shape, Variant};
 use crate::errors::Errors;
 use crate::tense;
+
+pub(crate) use table::table;
 
 /// How many missing upcasters are named at most.
 const NAMED: usize = 5;

@@ -88,6 +88,7 @@ pub(crate) fn claim(definition: &Definition) -> Claim {
         slices: 1,
         holder: holder(),
         time_to_live: Duration::from_secs(10),
+        tables: definition.tables(),
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::position::Position;
 use crate::projection::{
     Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
 };
 
 /// The methods of [`ProjectionSink`], each as the inner sink has it unless the layer says else;
@@ -81,6 +81,17 @@ pub trait SinkLayer: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<ModelRow>, SinkError> {
         self.inner().rows(projection, slot, after, limit).await
+    }
+
+    /// See [`ProjectionSink::table_rows`].
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        self.inner().table_rows(projection, slot, table, read).await
     }
 
     /// See [`ProjectionSink::parked`].
@@ -184,6 +195,16 @@ impl<L: SinkLayer> ProjectionSink for LayeredSink<L> {
         limit: usize,
     ) -> Result<Vec<ModelRow>, SinkError> {
         self.0.rows(projection, slot, after, limit).await
+    }
+
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        self.0.table_rows(projection, slot, table, read).await
     }
 
     async fn parked(

@@ -3,7 +3,7 @@
 use crate::envelope::RecordedEvent;
 use crate::payload::Payload;
 
-use super::{Checkpoint, Parked, ParkedId};
+use super::{Checkpoint, Parked, ParkedId, TableChange};
 
 /// One row of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +25,15 @@ pub struct RowChange {
 
 /// What a batch does to the model.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Content {
     /// The engine has folded; the sink stores rows. Each key stands at most once.
     Rows(Vec<RowChange>),
     /// The sink gives the events, in this order, to the handler that was registered with it for the
     /// projection, within the transaction of the commit.
     Events(Vec<RecordedEvent>),
+    /// The sink carries these changes out, in this order, within the transaction of the commit.
+    Tables(Vec<TableChange>),
 }
 
 impl Content {
@@ -39,6 +42,7 @@ impl Content {
         match self {
             Self::Rows(rows) => rows.is_empty(),
             Self::Events(events) => events.is_empty(),
+            Self::Tables(changes) => changes.is_empty(),
         }
     }
 }

@@ -15,9 +15,13 @@ use crate::reaction::Reaction;
 use crate::read::EventFilter;
 
 use super::fold::{Fold, Row, Typed, check_key, guarded};
+use super::table::{self, Project, TypedProject};
 use super::typed::Asked;
 use super::worker::chain;
-use super::{FailurePolicy, Projection, RowChange, SinkError};
+use super::{
+    FailurePolicy, Projection, RowChange, SinkError, TableChange, TableProjection, TableSchema,
+    TableSet,
+};
 
 /// What the engine must know of a projection: its name, its fingerprint, its selection, and how an
 /// event gets into the model. Cloning is cheap.
@@ -40,6 +44,8 @@ pub(super) enum Kind {
     Fold(Arc<dyn Fold>),
     /// The sink calls its handler; the function tells the key that an event is parked under.
     Handler(Arc<KeyOf>),
+    /// The sink carries changes of tables out.
+    Tables(Arc<dyn Project>),
 }
 
 /// Which rows an event concerns, by their keys as texts.
@@ -67,8 +73,8 @@ impl fmt::Debug for RawKeying {
 type KeyOf = dyn Fn(&RecordedEvent) -> Result<String, BoxError> + Send + Sync;
 
 impl Kind {
-    /// The keys of the rows that an event concerns, or the one under which a handler's event is
-    /// parked. Never panics.
+    /// The keys of the rows that an event concerns, or the one under which an event is parked that is
+    /// for a handler or for tables. Never panics.
     pub(super) fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError> {
         match self {
             Self::Fold(fold) => fold.keys(event),
@@ -77,6 +83,7 @@ impl Kind {
                 check_key(&key)?;
                 Ok(vec![key])
             }
+            Self::Tables(_) => Ok(vec![event.stream.to_string()]),
         }
     }
 }
@@ -103,7 +110,8 @@ impl Definition {
                 (EventFilter::all(), fold, Some(problem))
             }
         };
-        let fingerprint = fingerprint(P::NAME, P::VERSION, Some(P::ROW_REVISION), &selection);
+        let form = format!("rows {}", P::ROW_REVISION);
+        let fingerprint = fingerprint(P::NAME, P::VERSION, &form, &selection);
         let definition = Self::folding(P::NAME, fingerprint, selection, fold);
         Self { policy: P::ON_FAILURE, problem, ..definition }
     }
@@ -127,7 +135,7 @@ impl Definition {
     where
         R: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let fingerprint = fingerprint(name, version, Some(1), &selection);
+        let fingerprint = fingerprint(name, version, "rows 1", &selection);
         Self::folding(name, fingerprint, selection, Typed::new(keying, evolve))
     }
 
@@ -180,6 +188,33 @@ impl Definition {
         }
     }
 
+    /// The definition of a projection into tables. Its events are parked by stream, and a rebuild takes
+    /// it in one slice.
+    ///
+    /// One whose selection panics, or whose tables cannot be made, is defined and refused as others
+    /// are: see [`check`](Self::check).
+    pub fn table<P: TableProjection>() -> Self {
+        let tables: Arc<[TableSchema]> = <P::Tables as TableSet>::schemas().into();
+        let asked = guarded(|| {
+            table::problem(&tables)?;
+            Ok(P::selection())
+        });
+        let (selection, problem) = match asked {
+            Ok(selection) => (selection, None),
+            Err(error) => (EventFilter::all(), Some(Arc::from(chain(&*error)))),
+        };
+        let form = format!("tables [{}]", table::described(&tables));
+        Self {
+            name: P::NAME.into(),
+            fingerprint: fingerprint(P::NAME, P::VERSION, &form, &selection).into(),
+            kind: Kind::Tables(Arc::new(TypedProject::<P>::new(tables, &selection))),
+            selection: Arc::new(selection),
+            is_by_stream: false,
+            policy: P::ON_FAILURE,
+            problem,
+        }
+    }
+
     /// The definition of a projection whose handler is registered with the sink under this name.
     ///
     /// Its events are parked by stream, and a rebuild takes it in one slice; see
@@ -187,7 +222,7 @@ impl Definition {
     pub fn handled(name: &str, version: u32, selection: EventFilter) -> Self {
         Self {
             name: name.into(),
-            fingerprint: fingerprint(name, version, None, &selection).into(),
+            fingerprint: fingerprint(name, version, "handler", &selection).into(),
             selection: Arc::new(selection),
             is_by_stream: false,
             policy: FailurePolicy::stop(),
@@ -228,7 +263,8 @@ impl Definition {
     ///
     /// # Errors
     ///
-    /// [`SinkError::Unusable`] if it panicked when it was asked what it wants.
+    /// [`SinkError::Unusable`] if it panicked when it was asked what it wants, or if its tables cannot
+    /// be made.
     pub fn check(&self) -> Result<(), SinkError> {
         let Some(problem) = &self.problem else { return Ok(()) };
         let (projection, reason) = (self.name.to_string(), problem.to_string());
@@ -247,7 +283,7 @@ impl Definition {
     }
 
     /// What a model must carry so that this code goes on with it: name, version, revision of the
-    /// rows, and selection.
+    /// rows or the tables, and selection.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -255,6 +291,14 @@ impl Definition {
     /// Which events it takes.
     pub fn selection(&self) -> &EventFilter {
         &self.selection
+    }
+
+    /// The tables that it writes, for a [`Claim`](super::Claim); most projections have none.
+    pub fn tables(&self) -> Arc<[TableSchema]> {
+        match &self.kind {
+            Kind::Tables(project) => project.tables().clone(),
+            Kind::Fold(_) | Kind::Handler(_) => Arc::default(),
+        }
     }
 
     /// What becomes of an event that cannot be taken.
@@ -275,11 +319,33 @@ impl Definition {
         matches!(self.kind, Kind::Handler(_))
     }
 
+    /// True if it writes tables, so that there are no rows to be folded.
+    pub fn has_tables(&self) -> bool {
+        matches!(self.kind, Kind::Tables(_))
+    }
+
+    /// What the events change in its tables; they must be selected ones.
+    ///
+    /// # Errors
+    ///
+    /// When the projection cannot take one of the events, and for one without tables.
+    pub fn table_changes(&self, events: &[RecordedEvent]) -> Result<Vec<TableChange>, BoxError> {
+        let Kind::Tables(project) = &self.kind else {
+            return Err(format!("projection `{}` has no tables", self.name).into());
+        };
+        let mut changes = Vec::new();
+        for event in events {
+            changes.extend(project.project(event)?);
+        }
+        Ok(changes)
+    }
+
     /// The keys of the rows that the events concern, each once.
     ///
     /// # Errors
     ///
-    /// When the keys of an event are none, and for a projection with a handler, which has no rows.
+    /// When the keys of an event are none, and for a projection with a handler or with tables, which
+    /// has no rows.
     pub fn keys_of(&self, events: &[RecordedEvent]) -> Result<Vec<String>, BoxError> {
         let fold = self.fold()?;
         let mut all = BTreeSet::new();
@@ -323,8 +389,8 @@ impl Definition {
     fn fold(&self) -> Result<&dyn Fold, BoxError> {
         match &self.kind {
             Kind::Fold(fold) => Ok(&**fold),
-            Kind::Handler(_) => {
-                Err(format!("projection `{}` has a handler and no rows", self.name).into())
+            Kind::Handler(_) | Kind::Tables(_) => {
+                Err(format!("projection `{}` has no rows", self.name).into())
             }
         }
     }
@@ -334,11 +400,10 @@ fn reaction_fingerprint(name: &str) -> String {
     format!("{name} reaction")
 }
 
-fn fingerprint(name: &str, version: u32, rows: Option<u32>, selection: &EventFilter) -> String {
+fn fingerprint(name: &str, version: u32, form: &str, selection: &EventFilter) -> String {
     let list = |names: Vec<&str>| if names.is_empty() { "*".to_owned() } else { names.join(", ") };
     let streams = list(selection.aggregate_types.iter().map(String::as_str).collect());
     let events = list(selection.event_types.iter().map(|name| name.as_str()).collect());
-    let rows = rows.map_or_else(|| "handler".to_owned(), |revision| format!("rows {revision}"));
     let ids = selection.id_prefix.as_ref().map(|prefix| format!(" [{prefix}*]"));
-    format!("{name} v{version} {rows} [{streams}] [{events}]{}", ids.unwrap_or_default())
+    format!("{name} v{version} {form} [{streams}] [{events}]{}", ids.unwrap_or_default())
 }

@@ -131,6 +131,15 @@ pub enum SinkError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The database refused a change of a table, for the sake of the event that it is of.
+    #[error("a change of the tables of projection `{projection}` was refused")]
+    Refused {
+        /// The projection.
+        projection: String,
+        /// Why.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
     /// The log is not the one that the model was made of.
     #[error(
         "the model of projection `{projection}` was made of another history than the log holds: \

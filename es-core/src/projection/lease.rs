@@ -1,9 +1,10 @@
 //! Who may write a model.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Checkpoint, Definition};
+use super::{Checkpoint, Definition, TableSchema};
 
 /// Which of the two models that a projection may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +47,9 @@ pub struct Claim {
     /// After how long without [`renew`](super::ProjectionSink::renew) others may take the lease; more
     /// than [`Lease::LONGEST`] counts as that.
     pub time_to_live: Duration,
+    /// The tables that it will write, which are made if they are not there; most projections have
+    /// none.
+    pub tables: Arc<[TableSchema]>,
 }
 
 impl Claim {
@@ -62,6 +66,7 @@ impl Claim {
             slices: 1,
             holder: Self::APPENDS.to_owned(),
             time_to_live: Self::FOR_EVER,
+            tables: definition.tables(),
         }
     }
 
@@ -88,6 +93,8 @@ pub struct Lease {
     pub epoch: u64,
     /// How far each slice of the model has come.
     pub checkpoints: Vec<Checkpoint>,
+    /// The tables of the claim.
+    pub tables: Arc<[TableSchema]>,
 }
 
 impl Lease {

@@ -9,7 +9,8 @@ use crate::retry::Retry;
 use crate::store::Store;
 
 use super::{
-    BatchLimit, Definition, Lease, Projection, ProjectionSink, SinkError, StopCause, models,
+    BatchLimit, Definition, Lease, Projection, ProjectionSink, SinkError, StopCause,
+    TableProjection, models,
 };
 
 mod differences;
@@ -108,6 +109,11 @@ impl Rebuild {
     /// [`Projection::ON_FAILURE`] says.
     pub fn projection<P: Projection>(store: impl Into<Store>) -> Self {
         Self::definition(store, Definition::of::<P>())
+    }
+
+    /// A rebuild of a projection into tables, in one slice.
+    pub fn table<P: TableProjection>(store: impl Into<Store>) -> Self {
+        Self::definition(store, Definition::table::<P>())
     }
 
     /// A rebuild of what a tool or a suite has defined, in one slice.

@@ -12,7 +12,7 @@ use crate::retry::Retry;
 use crate::store::Store;
 
 use super::worker::GRACE;
-use super::{BatchLimit, Definition, Lease, Projection, StopCause};
+use super::{BatchLimit, Definition, Lease, Projection, StopCause, TableProjection};
 
 mod catch_up;
 mod crew;
@@ -142,6 +142,11 @@ impl Runner {
         self.signals.add(reactor.definition());
         self.reactors.push(reactor);
         self
+    }
+
+    /// Adds a projection into tables.
+    pub fn table<P: TableProjection>(self) -> Self {
+        self.definition(Definition::table::<P>())
     }
 
     /// Adds what a tool or a suite has defined.

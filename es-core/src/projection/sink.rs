@@ -6,7 +6,7 @@ use crate::position::Position;
 
 use super::{
     Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionStatus,
-    Renewal, Renewed, SinkError, Slot,
+    Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
 };
 
 /// A place for the models of projections, with their checkpoints and what was parked.
@@ -67,6 +67,11 @@ use super::{
 ///    the answer is [`Handler`](SinkError::Handler). Without a handler it is
 ///    [`NoHandler`](SinkError::NoHandler). (`handlers::a_handler_takes_events_in_order`,
 ///    `handlers::a_failing_handler_writes_nothing`, `handlers::a_panicking_handler_writes_nothing`, `handlers::an_unknown_handler_is_refused`)
+///    [`Content::Tables`](super::Content::Tables) is carried out in order, within the transaction of
+///    the commit, on the rows of the lease's generation and no others; a shadow's are not seen by who
+///    reads the active model. If a change is refused, nothing of the batch is written, and the answer
+///    is [`Refused`](SinkError::Refused). A sink that keeps no tables, or not these changes, answers
+///    [`Unusable`](SinkError::Unusable).
 /// 8. What was committed is there after the sink was closed and opened again, if it is durable.
 ///    (`durability::models_and_checkpoints_survive_reopening`)
 ///
@@ -170,8 +175,9 @@ pub trait ProjectionSink: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SinkError::LeaseLost`], [`SinkError::ParkedChanged`], [`SinkError::Handler`],
-    /// [`SinkError::NoHandler`], or a failure of the store.
+    /// [`SinkError::LeaseLost`], [`SinkError::ParkedChanged`], [`SinkError::Refused`],
+    /// [`SinkError::Unusable`], [`SinkError::Handler`], [`SinkError::NoHandler`], or a failure of the
+    /// store.
     ///
     /// # Cancellation
     ///
@@ -252,6 +258,24 @@ pub trait ProjectionSink: Send + Sync + 'static {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<ModelRow>, SinkError>;
+
+    /// Rows of a table, each the values of its columns in their order; of a list, an empty page is the
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::NoModel`], [`SinkError::Unusable`] if the model has no such table, or a failure of
+    /// the store.
+    async fn table_rows(
+        &self,
+        projection: &str,
+        _slot: Slot,
+        _table: &TableSchema,
+        _read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        let reason = "the store keeps no tables".to_owned();
+        Err(SinkError::Unusable { projection: projection.to_owned(), reason })
+    }
 
     /// One page of the parked events. An empty page is the end.
     ///

@@ -23,6 +23,7 @@ mod group;
 mod handled;
 mod poison;
 mod retry;
+mod tables;
 
 use gather::Gathered;
 use group::Group;
@@ -144,8 +145,8 @@ impl Worker {
             while !rest.is_empty() {
                 let later = match kind {
                     Kind::Fold(_) => rest.split_off(&self.limit, |_| false),
-                    // its keys are no rows
-                    Kind::Handler(_) => rest.split_off(&self.limit, |_| true),
+                    // the keys are no rows
+                    Kind::Handler(_) | Kind::Tables(_) => rest.split_off(&self.limit, |_| true),
                 };
                 let end = match rest.last() {
                     Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),
@@ -154,6 +155,7 @@ impl Worker {
                 match kind {
                     Kind::Fold(fold) => self.fold(&**fold, &rest, &end).await?,
                     Kind::Handler(_) => self.hand_over(rest, &end).await?,
+                    Kind::Tables(project) => self.project(&**project, rest, &end).await?,
                 }
                 rest = later;
             }

@@ -115,6 +115,7 @@ impl Kept {
                 slices,
                 holder: HOLDERS[holder].to_owned(),
                 time_to_live: Duration::from_secs(seconds),
+                tables: Default::default(),
             }),
             Step::Commit { back, slice, further, strays } => {
                 let lease = self.lease(back);

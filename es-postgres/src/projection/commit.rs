@@ -30,6 +30,12 @@ pub(super) fn lost(lease: &Lease) -> SinkError {
     SinkError::LeaseLost { projection: lease.projection.clone() }
 }
 
+/// The refusal of a projection into tables, which this store does not keep yet.
+pub(super) fn no_tables(projection: &str) -> SinkError {
+    let reason = "the store keeps no tables".to_owned();
+    SinkError::Unusable { projection: projection.to_owned(), reason }
+}
+
 impl Projections {
     /// Writes rows: one statement.
     pub(super) async fn commit_rows(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
@@ -48,7 +54,7 @@ impl Projections {
         let commit = async move {
             match &batch.content {
                 Content::Events(events) => this.commit_handled(&lease, &batch, events).await,
-                Content::Rows(_) => this.commit_rows(&lease, &batch).await,
+                _ => this.commit_rows(&lease, &batch).await,
             }
         };
         self.connections.own(WRITING, commit).await?
@@ -175,7 +181,7 @@ impl Projections {
         let stream = event.map(|event| &event.stream);
         let mut changes: Vec<&RowChange> = match &batch.content {
             Content::Rows(changes) => changes.iter().collect(),
-            Content::Events(_) => Vec::new(),
+            _ => Vec::new(),
         };
         // in one order for all, so that two slices which share a row against the rule do not wait
         // for one another

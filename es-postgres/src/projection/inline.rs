@@ -13,6 +13,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
 use super::Projections;
+use super::commit::no_tables;
 use super::model::{CHANGING, no_model, only};
 use crate::connection::Bound;
 use crate::error::{is_lost, unknown_unless_refused};
@@ -340,6 +341,9 @@ impl PostgresStore {
         let (name, projections) = (definition.name(), self.projections());
         if definition.has_handler() {
             projections.handlers.of(name)?;
+        }
+        if definition.has_tables() {
+            return Err(no_tables(name));
         }
         check_active_model(self, self, name).await?;
         // a page for each transaction, so that appends wait for no more than that

@@ -96,6 +96,7 @@ impl Projections {
             generation: generation.max(0).unsigned_abs(),
             epoch: epoch.max(0).unsigned_abs(),
             checkpoints,
+            tables: claim.tables.clone(),
         };
         // somebody was faster between the two statements
         if lease.checkpoints.is_empty() { Err(lost(&lease)) } else { Ok(lease) }

@@ -13,7 +13,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::time::timeout;
 
-use super::commit::{lost, number, text};
+use super::commit::{lost, no_tables, number, text};
 use super::model::{CHANGING, microseconds, no_model};
 use super::{Projections, row};
 use crate::connection::{Bound, Doing};
@@ -77,6 +77,9 @@ impl Projections {
 #[async_trait]
 impl ProjectionSink for PostgresStore {
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        if !claim.tables.is_empty() {
+            return Err(no_tables(&claim.projection));
+        }
         let lease = self.projections().acquire(claim).await?;
         self.projections().commits.give();
         Ok(lease)
@@ -135,6 +138,7 @@ impl ProjectionSink for PostgresStore {
                 this.commit_events(lease, batch).await?;
             }
             Content::Events(_) | Content::Rows(_) => this.commit_rows(lease, batch).await?,
+            _ => return Err(no_tables(&lease.projection)),
         }
         this.commits.give();
         Ok(())

@@ -94,6 +94,7 @@ async fn what_stands_beside_a_function_is_not_meant() {
         slices: 1,
         holder: "one".to_owned(),
         time_to_live: Duration::from_secs(30),
+        tables: Default::default(),
     };
     let active = store.acquire(&claim(Slot::Active, "old")).await.unwrap();
     let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };

@@ -17,6 +17,7 @@ fn claim(slot: Slot, fingerprint: &str) -> Claim {
         slices: 2,
         holder: "a test".to_owned(),
         time_to_live: Duration::from_secs(600),
+        tables: Default::default(),
     }
 }
 

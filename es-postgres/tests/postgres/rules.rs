@@ -175,6 +175,7 @@ impl Both {
             slices: self.rng.u32(0..4),
             holder: holder.to_owned(),
             time_to_live: self.time(),
+            tables: Default::default(),
         }
     }
 

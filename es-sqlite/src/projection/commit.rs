@@ -7,6 +7,7 @@ use es_core::{Payload, RecordedEvent, StoreError, Timestamp};
 use rusqlite::{Connection, Params, params};
 
 use super::read::models;
+use super::tables;
 use crate::error::Doing;
 use crate::row::time_text;
 use crate::sql;
@@ -66,6 +67,11 @@ pub(super) fn commit(
         }
         Content::Events(events) if events.is_empty() => Ok(()),
         Content::Events(events) => handle(events),
+        Content::Tables(changes) => tables::apply(connection, lease, changes),
+        _ => {
+            let reason = "the store does not know what to do with a batch".to_owned();
+            Err(SinkError::Unusable { projection: lease.projection.clone(), reason })
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use es_core::{BoxError, PageLimit, ReadLog, StoreError, Timestamp};
 use rusqlite::Connection;
 
 use super::handler::{self, Handlers};
-use super::{commit, model, read};
+use super::{commit, model, read, tables};
 use crate::read::read_log;
 use crate::store::SqliteStore;
 
@@ -96,6 +96,7 @@ impl SqliteStore {
             // a page for each transaction, so that appends wait for no more than that
             let (taken, inline) = (definition.clone(), Arc::clone(self.inline()));
             let is_at_end = self.advance(move |connection, now| {
+                tables::make(connection, taken.name(), &taken.tables())?;
                 let is_at_end = take_page(connection, &inline.handlers, &taken, now)?;
                 if is_at_end {
                     inline.forget(taken.name());
@@ -124,26 +125,27 @@ fn take_page(
     let to = from.after(&page);
     let (mut batch, dealt_with) = (Batch::moving(0, from, to), page.events.len());
     batch.events = dealt_with as u64;
-    batch.content = match definition.has_handler() {
-        true => Content::Events(page.events),
-        false => {
-            let refused = |error| inline_refusal(definition, error);
-            let rows = rows(connection, definition, &lease, &page.events).map_err(refused)?;
-            Content::Rows(definition.changes(&page.events, &rows).map_err(refused)?)
-        }
+    let refused = |error| inline_refusal(definition, error);
+    batch.content = if definition.has_handler() {
+        Content::Events(page.events)
+    } else if definition.has_tables() {
+        Content::Tables(definition.table_changes(&page.events).map_err(refused)?)
+    } else {
+        let rows = rows(connection, definition, &lease, &page.events).map_err(refused)?;
+        Content::Rows(definition.changes(&page.events, &rows).map_err(refused)?)
     };
-    commit::commit(connection, &lease, &batch, now, |events| {
+    let committed = commit::commit(connection, &lease, &batch, now, |events| {
         let found = handlers.of(&lease.projection);
         let found =
             found.ok_or_else(|| SinkError::NoHandler { projection: lease.projection.clone() })?;
-        match handler::call(&*found, connection, &lease, events) {
-            Err(error @ SinkError::Handler { .. }) => {
-                Err(inline_refusal(definition, error.into()).into())
-            }
-            called => called,
+        handler::call(&*found, connection, &lease, events)
+    });
+    match committed {
+        Err(error @ (SinkError::Handler { .. } | SinkError::Refused { .. })) => {
+            Err(refused(error.into()).into())
         }
-    })?;
-    Ok(page.at_end)
+        committed => committed.map(|()| page.at_end),
+    }
 }
 
 /// The rows that the events concern, as they are.

@@ -1,10 +1,13 @@
 //! Removing what is left of models that are served no longer, a part at a time.
 
+use std::sync::Arc;
+
 use es_core::StoreError;
-use es_core::projection::SinkError;
+use es_core::projection::{SinkError, TableSchema};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::commit::{WRITING, execute};
+use super::tables;
 use crate::error::Doing;
 use crate::sql;
 use crate::store::SqliteStore;
@@ -20,11 +23,19 @@ const LARGE: [(&str, &str); 2] = [
 ];
 
 impl SqliteStore {
-    /// Removes what belongs to no model. Whatever fails is left to the next who comes: nobody reads
-    /// these rows, and their generation is never used again.
-    pub(super) async fn remove_retired(&self) {
+    /// Removes what belongs to no model, also of these tables. Whatever fails is left to the next who
+    /// comes: nobody reads these rows, and their generation is never used again.
+    pub(super) async fn remove_retired(&self, tables: &[TableSchema]) {
+        let tables = tables.iter().map(tables::removal);
+        let large = LARGE.iter().map(|(next, part)| ((*next).to_owned(), (*part).to_owned()));
+        let large: Arc<[_]> = large.chain(tables).collect();
         let removed = async {
-            while self.change(|connection, _| Ok(remove_part(connection)?)).await? {}
+            loop {
+                let large = Arc::clone(&large);
+                if !self.change(move |connection, _| Ok(remove_part(connection, &large)?)).await? {
+                    break;
+                }
+            }
             Ok::<_, SinkError>(())
         };
         if let Err(error) = removed.await {
@@ -34,8 +45,8 @@ impl SqliteStore {
 }
 
 /// Removes a part; answers whether there was one.
-fn remove_part(connection: &Connection) -> Result<bool, StoreError> {
-    for (next, part) in LARGE {
+fn remove_part(connection: &Connection, large: &[(String, String)]) -> Result<bool, StoreError> {
+    for (next, part) in large {
         let mut after = 0;
         while let Some((generation, has_model)) = next_after(connection, next, after)? {
             if !has_model {

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
     Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
 };
 use es_core::{Position, Timestamp};
 use rusqlite::Connection;
 
-use super::{commit, handler, model, read};
+use super::{commit, handler, model, read, tables};
 use crate::store::SqliteStore;
 
 impl SqliteStore {
@@ -43,7 +43,16 @@ impl SqliteStore {
 impl ProjectionSink for SqliteStore {
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
         let claim = claim.clone();
-        self.advance(move |connection, now| model::acquire(connection, &claim, now)).await
+        let lease = self.advance(move |connection, now| {
+            let lease = model::acquire(connection, &claim, now)?;
+            tables::make(connection, &lease.projection, &lease.tables)?;
+            Ok(lease)
+        });
+        let lease = lease.await?;
+        if !lease.tables.is_empty() {
+            self.remove_retired(&lease.tables).await;
+        }
+        Ok(lease)
     }
 
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
@@ -77,20 +86,21 @@ impl ProjectionSink for SqliteStore {
     }
 
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
-        let (lease, inline) = (lease.clone(), Arc::clone(self.inline()));
+        let (held, inline) = (lease.clone(), Arc::clone(self.inline()));
         self.advance(move |connection, now| {
-            model::switch(connection, &lease)?;
-            inline.adopt(connection, &lease.projection, now)
+            model::switch(connection, &held)?;
+            inline.adopt(connection, &held.projection, now)
         })
         .await?;
-        self.remove_retired().await;
+        self.remove_retired(&lease.tables).await;
         Ok(())
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         let projection = projection.to_owned();
         self.change(move |connection, now| model::abandon(connection, &projection, now)).await?;
-        self.remove_retired().await;
+        // rows of tables are left to the next claim, which knows them
+        self.remove_retired(&[]).await;
         Ok(())
     }
 
@@ -136,6 +146,20 @@ impl ProjectionSink for SqliteStore {
         let (projection, after) = (projection.to_owned(), after.unwrap_or_default().to_owned());
         self.read_as("rows", move |connection| {
             read::rows(connection, &projection, slot, &after, limit)
+        })
+        .await
+    }
+
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        let (projection, table, read) = (projection.to_owned(), table.clone(), read.clone());
+        self.read_as("table_rows", move |connection| {
+            tables::rows(connection, &projection, slot, &table, &read)
         })
         .await
     }

@@ -28,5 +28,6 @@ mod schema;
 mod statements;
 mod store;
 mod support;
+mod tables;
 mod transactions;
 mod wants;

@@ -22,6 +22,7 @@ pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
         slices: 1,
         holder: "one".to_owned(),
         time_to_live: Duration::from_secs(30),
+        tables: Default::default(),
     }
 }
 

@@ -54,6 +54,7 @@ pub(super) async fn what_is_named_is_there(fixture: &dyn Fixture) {
         slices: 1,
         holder: "one".to_owned(),
         time_to_live: Duration::from_secs(30),
+        tables: Default::default(),
     };
     let lease = named.acquire(&claim).await.expect("nobody has the model");
     let row = &written[2].payload;

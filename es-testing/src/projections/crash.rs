@@ -198,6 +198,7 @@ async fn fenced(sink: &Arc<dyn ProjectionSink>, definition: &Definition) -> Proj
         slices: 1,
         holder: HOLDER.to_owned(),
         time_to_live: TIME_TO_LIVE,
+        tables: Default::default(),
     };
     sink.acquire(&claim).await.expect("the lease is the campaign's");
     let status = sink.status(Some(definition.name())).await.expect("the sink answers");

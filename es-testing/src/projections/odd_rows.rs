@@ -26,8 +26,14 @@ pub async fn spoil_through(sink: &dyn ProjectionSink, projection: &str, key: &st
     let change = RowChange { key: key.to_owned(), value: Some(value) };
     let batch = Batch::moving(0, stands.clone(), stands).content(Content::Rows(vec![change]));
     let (projection, generation) = (projection.to_owned(), active.generation);
-    let mut lease =
-        Lease { projection, slot: Slot::Active, generation, epoch: 0, checkpoints: Vec::new() };
+    let mut lease = Lease {
+        projection,
+        slot: Slot::Active,
+        generation,
+        epoch: 0,
+        checkpoints: Vec::new(),
+        tables: Default::default(),
+    };
     // whoever has the lease keeps it, and notices nothing
     let mut written = sink.commit(&lease, &batch).await;
     while let Err(SinkError::LeaseLost { .. }) = written {

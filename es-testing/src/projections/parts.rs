@@ -43,6 +43,7 @@ pub(super) fn claim_of(projection: &str, holder: &str) -> Claim {
         slices: 1,
         holder: holder.to_owned(),
         time_to_live: TTL,
+        tables: Default::default(),
     }
 }
 

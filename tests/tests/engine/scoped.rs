@@ -25,7 +25,7 @@ async fn no_answer_to_a_tenant_has_a_byte_of_anothers() {
     methods.sort_unstable();
     methods.dedup();
     // those of the three traits, and of the streams
-    assert_eq!(methods.len(), 6 + 6 + 16 + 3 + 1, "{methods:?}");
+    assert_eq!(methods.len(), 6 + 6 + 17 + 3 + 1, "{methods:?}");
     for (method, answer) in told {
         assert!(!answer.contains(SECRET), "{method}: {answer}");
         assert!(!answer.contains("acme/"), "{method}, in the words of the store: {answer}");

@@ -40,6 +40,7 @@ fn claim(holder: &str) -> Claim {
         slices: 1,
         holder: holder.to_owned(),
         time_to_live: Lease::LONGEST,
+        tables: Default::default(),
     }
 }
 

@@ -143,6 +143,7 @@ impl Model {
             generation: self.generation,
             epoch: self.epoch,
             checkpoints: self.checkpoints.clone(),
+            tables: claim.tables.clone(),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::projection::SinkError;
 use crate::stream::StreamId;
 use crate::version::Conflict;
 
-/// What a handler said, without its causes.
+/// What a handler said, or why a change was refused, without its causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Said(String);
@@ -95,6 +95,10 @@ impl Scope {
             Handler { projection, source } => {
                 let source = Arc::new(Said(source.to_string()));
                 Handler { projection: own(projection), source }
+            }
+            Refused { projection, source } => {
+                let source = Arc::new(Said(source.to_string()));
+                Refused { projection: own(projection), source }
             }
             Diverged { projection, found } => Diverged { projection: own(projection), found },
             Store(error) => Store(self.failure(&error)),

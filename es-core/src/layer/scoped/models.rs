@@ -9,7 +9,8 @@ use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::projection::{
     Batch, Claim, Content, Definition, GenerationStatus, Lease, ListParked, ModelRow, Parked,
-    ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue,
+    TableRead, TableSchema,
 };
 use crate::stream::InvalidStreamId;
 
@@ -49,7 +50,7 @@ impl Models {
         }
         match &mut stored.content {
             // rows have the keys that the projection gives them
-            Content::Rows(_) => {}
+            Content::Rows(_) | Content::Tables(_) => {}
             Content::Events(events) => {
                 for event in events {
                     event.stream = self.scope.stored(&event.stream)?;
@@ -74,9 +75,18 @@ impl Models {
     }
 }
 
+fn no_tables(projection: &str) -> SinkError {
+    let reason = "a tenant has no tables of its own".to_owned();
+    SinkError::Unusable { projection: projection.to_owned(), reason }
+}
+
 #[async_trait]
 impl ProjectionSink for Models {
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        if !claim.tables.is_empty() {
+            // rows of all tenants would stand under one name
+            return Err(no_tables(&claim.projection));
+        }
         let stored = Claim { projection: self.name(&claim.projection), ..claim.clone() };
         let lease = self.inner.acquire(&stored).await.map_err(self.error())?;
         Ok(self.own_lease(lease))
@@ -136,6 +146,16 @@ impl ProjectionSink for Models {
         limit: usize,
     ) -> Result<Vec<ModelRow>, SinkError> {
         self.inner.rows(&self.name(projection), slot, after, limit).await.map_err(self.error())
+    }
+
+    async fn table_rows(
+        &self,
+        projection: &str,
+        _: Slot,
+        _: &TableSchema,
+        _: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        Err(no_tables(projection))
     }
 
     async fn parked(

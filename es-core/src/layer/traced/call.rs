@@ -124,6 +124,7 @@ impl ErrorType for SinkError {
             Self::NoHandler { .. } => "no_handler",
             Self::Unusable { .. } => "unusable",
             Self::Handler { .. } => "handler",
+            Self::Refused { .. } => "refused",
             Self::Diverged { .. } => "diverged",
             Self::Store(error) => error.error_type(),
         }

@@ -8,7 +8,7 @@ use super::call::Call;
 use crate::layer::SinkLayer;
 use crate::projection::{
     Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
 };
 
 pub(super) struct Models {
@@ -86,6 +86,17 @@ impl SinkLayer for Models {
     ) -> Result<Vec<ModelRow>, SinkError> {
         let call = self.call("rows", projection);
         call.answers(self.inner.rows(projection, slot, after, limit), Vec::len).await
+    }
+
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        let call = self.call("table_rows", projection);
+        call.answers(self.inner.table_rows(projection, slot, table, read), Vec::len).await
     }
 
     async fn parked(

@@ -1,10 +1,11 @@
 //! What a switch would change.
 
 use std::cmp::Ordering;
+use std::future::ready;
 use std::pin::Pin;
 
 use futures_core::stream::BoxStream;
-use futures_util::stream::{Peekable, StreamExt, try_unfold};
+use futures_util::stream::{Peekable, StreamExt, once, try_unfold};
 
 use crate::payload::Payload;
 
@@ -28,8 +29,14 @@ impl Rebuild {
     /// The rows in which the shadow differs from the active model, in the order of keys, byte by byte,
     /// with the memory of two pages.
     ///
-    /// While writers go on, a difference may be that the two have not come equally far.
+    /// While writers go on, a difference may be that the two have not come equally far. Of tables it is
+    /// [`SinkError::Unusable`].
     pub fn differences(&self) -> BoxStream<'_, Result<RowDifference, SinkError>> {
+        if self.definition.has_tables() {
+            let projection = self.definition.name().to_owned();
+            let reason = "tables are not compared; ask the database".to_owned();
+            return once(ready(Err(SinkError::Unusable { projection, reason }))).boxed();
+        }
         differing(self.rows(Slot::Active), self.rows(Slot::Shadow))
     }
 

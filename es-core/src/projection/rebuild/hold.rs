@@ -73,6 +73,7 @@ impl Rebuild {
             slices: 1,
             holder: self.holder.clone(),
             time_to_live: self.time_to_live,
+            tables: self.definition.tables(),
         }
     }
 

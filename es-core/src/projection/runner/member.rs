@@ -320,6 +320,7 @@ impl Member {
             slices: 1,
             holder: means.settings.holder.clone(),
             time_to_live: means.settings.time_to_live,
+            tables: self.definition.tables(),
         }
     }
 

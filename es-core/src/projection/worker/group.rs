@@ -34,8 +34,14 @@ impl<'a> Group<'a> {
     }
 
     /// The first half, and the rest.
-    pub(super) fn halves(mut self) -> (Self, Self) {
-        let rest = self.events.split_off(self.events.len() / 2);
+    pub(super) fn halves(self) -> (Self, Self) {
+        let half = self.events.len() / 2;
+        self.split_at(half)
+    }
+
+    /// So many, and the rest.
+    pub(super) fn split_at(mut self, count: usize) -> (Self, Self) {
+        let rest = self.events.split_off(count);
         (self, Self { events: rest })
     }
 

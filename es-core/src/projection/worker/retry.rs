@@ -81,6 +81,28 @@ impl Worker {
                 }
                 Ok(false)
             }
+            Kind::Tables(project) => {
+                for (entry, event) in entries.iter().zip(&events) {
+                    let entry = std::slice::from_ref(entry);
+                    let failed = match project.project(event) {
+                        Err(error) => chain(&*error),
+                        Ok(changes) => {
+                            let content = Content::Tables(changes);
+                            match self.settle(entry, 1, None, content).await {
+                                Err(SinkError::Refused { source, .. }) => chain(&*source),
+                                answer => {
+                                    answer?;
+                                    continue;
+                                }
+                            }
+                        }
+                    };
+                    let nothing = Content::Tables(Vec::new());
+                    self.settle(entry, 0, Some(failed), nothing).await?;
+                    return Ok(true);
+                }
+                Ok(false)
+            }
         }
     }
 

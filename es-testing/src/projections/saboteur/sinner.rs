@@ -238,6 +238,7 @@ impl SinkLayer for Sinner {
                     slices: 1,
                     holder: "nobody".to_owned(),
                     time_to_live: Duration::ZERO,
+                    tables: Default::default(),
                 };
                 let newest = self.inner.acquire(&claim).await?;
                 self.memory().leases.insert((lease.projection.clone(), Slot::Active), newest);
@@ -255,6 +256,7 @@ impl SinkLayer for Sinner {
                         slices: 1,
                         holder: Claim::APPENDS.to_owned(),
                         time_to_live: Duration::ZERO,
+                        tables: Default::default(),
                     };
                     let lost = self.inner.acquire(&claim).await?;
                     self.inner.release(&lost).await?;

@@ -6,7 +6,7 @@ use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::layer::scoped;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, Lease, ListParked, Parked, ParkedId,
-    ParkedState, ProjectionSink, Renewal, RowChange, Slot,
+    ParkedState, ProjectionSink, Renewal, RowChange, Slot, TableRead, TableSchema,
 };
 use es_core::{
     AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion, IdempotencyKey,
@@ -43,6 +43,7 @@ fn claim(projection: &str, holder: &str) -> Claim {
         slices: 1,
         holder: holder.to_owned(),
         time_to_live: Lease::LONGEST,
+        tables: Default::default(),
     }
 }
 
@@ -194,6 +195,9 @@ impl Scene {
         ask!("release_inline", models.release_inline("totals"));
         ask!("load", models.load("totals", active, &["own".to_owned()]));
         ask!("rows", models.rows("totals", active, None, 100));
+        let table = TableSchema { name: "totals", columns: &[], indexes: &[] };
+        let read = TableRead::Key(Vec::new());
+        ask!("table_rows", models.table_rows("totals", active, &table, &read));
         ask!("parked", models.parked("totals", active, &ListParked::default()));
         ask!("request_retry", models.request_retry("totals", active, "own waits"));
         let entry = ParkedId { position: Position::START, key: "own".to_owned() };

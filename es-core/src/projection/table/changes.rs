@@ -1,0 +1,146 @@
+//! What becomes of rows, as data.
+
+use super::{SqlValue, SqlValues, TableRow, TableSchema};
+
+/// The changes of an event, in their order.
+///
+/// `set` and `filter` are SQL with `$1`, `$2` .. for the values; as they are `&'static str`, nothing
+/// of an event gets into the text of a statement. They name columns and nothing else: the model that
+/// is written is the library's to say.
+#[derive(Debug, Default)]
+pub struct Changes(Vec<TableChange>);
+
+impl Changes {
+    /// Writes the row, whether there is one under its key or not.
+    pub fn upsert<T: TableRow>(&mut self, row: T) {
+        let (table, values) = (&T::SCHEMA, row.into_values());
+        self.0.push(TableChange::Upsert { table, values, set: None });
+    }
+
+    /// Writes the row if there is none under its key; else changes that as `set` says, which names the
+    /// row that is there by the table, and the new one by `excluded`:
+    /// `cents = totals.cents + excluded.cents`.
+    pub fn insert_or_update<T: TableRow>(&mut self, row: T, set: &'static str) {
+        let (table, values) = (&T::SCHEMA, row.into_values());
+        self.0.push(TableChange::Upsert { table, values, set: Some(set) });
+    }
+
+    /// Changes the row under the key as `set` says. A row that is not there fails the event.
+    pub fn update<T: TableRow>(
+        &mut self,
+        key: impl Into<T::Key>,
+        set: &'static str,
+        values: impl SqlValues,
+    ) {
+        let rows = Which::Key(key.into().into_values());
+        let (table, values) = (&T::SCHEMA, values.into_values());
+        self.0.push(TableChange::Update { table, rows, set, values });
+    }
+
+    /// Removes the row under the key, if there is one.
+    pub fn delete<T: TableRow>(&mut self, key: impl Into<T::Key>) {
+        let rows = Which::Key(key.into().into_values());
+        self.0.push(TableChange::Delete { table: &T::SCHEMA, rows, values: Vec::new() });
+    }
+
+    /// Changes all rows that fit as `set` says, which counts the same `$1`, `$2` .. as `filter`.
+    pub fn update_where<T: TableRow>(
+        &mut self,
+        filter: &'static str,
+        set: &'static str,
+        values: impl SqlValues,
+    ) {
+        let (rows, values) = (Which::Where(filter), values.into_values());
+        self.0.push(TableChange::Update { table: &T::SCHEMA, rows, set, values });
+    }
+
+    /// Removes all rows that fit.
+    pub fn delete_where<T: TableRow>(&mut self, filter: &'static str, values: impl SqlValues) {
+        let (rows, values) = (Which::Where(filter), values.into_values());
+        self.0.push(TableChange::Delete { table: &T::SCHEMA, rows, values });
+    }
+
+    pub(super) fn into_changes(self) -> Vec<TableChange> {
+        self.0
+    }
+}
+
+/// What becomes of rows of a table.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum TableChange {
+    /// A row is written.
+    Upsert {
+        /// The table.
+        table: &'static TableSchema,
+        /// The values of its columns, in their order.
+        values: Vec<SqlValue>,
+        /// How a row that is there is changed instead; `None` if all of it is replaced.
+        set: Option<&'static str>,
+    },
+    /// Rows are changed.
+    Update {
+        /// The table.
+        table: &'static TableSchema,
+        /// Its rows; one by its key must be there.
+        rows: Which,
+        /// How they are changed.
+        set: &'static str,
+        /// What `$1`, `$2` .. stand for.
+        values: Vec<SqlValue>,
+    },
+    /// Rows are removed.
+    Delete {
+        /// The table.
+        table: &'static TableSchema,
+        /// Its rows.
+        rows: Which,
+        /// What `$1`, `$2` .. stand for.
+        values: Vec<SqlValue>,
+    },
+}
+
+/// The rows that are changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Which {
+    /// The one under this key.
+    Key(Vec<SqlValue>),
+    /// Those for which this SQL is true.
+    Where(&'static str),
+}
+
+impl TableChange {
+    /// The table of which it changes rows.
+    pub fn table(&self) -> &'static TableSchema {
+        match self {
+            Self::Upsert { table, .. }
+            | Self::Update { table, .. }
+            | Self::Delete { table, .. } => table,
+        }
+    }
+
+    /// The SQL in it.
+    pub(super) fn sql(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let (rows, set) = match self {
+            Self::Upsert { set, .. } => (None, *set),
+            Self::Update { rows, set, .. } => (Some(rows), Some(*set)),
+            Self::Delete { rows, .. } => (Some(rows), None),
+        };
+        let filter = match rows {
+            Some(Which::Where(filter)) => Some(*filter),
+            _ => None,
+        };
+        set.into_iter().chain(filter)
+    }
+
+    /// All values in it.
+    pub(super) fn values(&self) -> impl Iterator<Item = &SqlValue> {
+        let (key, values) = match self {
+            Self::Upsert { values, .. } => (None, values),
+            Self::Update { rows: Which::Key(key), values, .. }
+            | Self::Delete { rows: Which::Key(key), values, .. } => (Some(key), values),
+            Self::Update { values, .. } | Self::Delete { values, .. } => (None, values),
+        };
+        key.into_iter().flatten().chain(values)
+    }
+}

@@ -1,0 +1,148 @@
+//! A projection into tables without its type, and what its tables must be.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::envelope::RecordedEvent;
+use crate::error::BoxError;
+use crate::read::EventFilter;
+
+use super::super::fold::guarded;
+use super::super::typed::Parts;
+use super::{Changes, Column, SqlType, TableChange, TableProjection, TableSchema};
+
+/// What becomes of tables.
+pub(in super::super) trait Project: Send + Sync {
+    fn tables(&self) -> &Arc<[TableSchema]>;
+
+    /// What an event changes. Never panics.
+    fn project(&self, event: &RecordedEvent) -> Result<Vec<TableChange>, BoxError>;
+}
+
+/// The projection `P`.
+pub(in super::super) struct TypedProject<P> {
+    tables: Arc<[TableSchema]>,
+    parts: Parts,
+    projection: PhantomData<fn() -> P>,
+}
+
+impl<P: TableProjection> TypedProject<P> {
+    pub(in super::super) fn new(tables: Arc<[TableSchema]>, selection: &EventFilter) -> Self {
+        Self { tables, parts: Parts::of::<P::Event>(selection), projection: PhantomData }
+    }
+}
+
+impl<P: TableProjection> Project for TypedProject<P> {
+    fn tables(&self) -> &Arc<[TableSchema]> {
+        &self.tables
+    }
+
+    fn project(&self, event: &RecordedEvent) -> Result<Vec<TableChange>, BoxError> {
+        let changes = guarded(|| {
+            let mut rows = Changes::default();
+            for event in self.parts.read::<P::Event>(event)? {
+                P::project(&event, &mut rows)?;
+            }
+            Ok(rows.into_changes())
+        })?;
+        for change in &changes {
+            check(&self.tables, change)?;
+        }
+        Ok(changes)
+    }
+}
+
+/// Refuses a change that no store carries out, or not each alike.
+fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
+    let table = change.table();
+    if !tables.contains(table) {
+        let text = format!(
+            "table `{}` is none of the projection's; add the type of its rows to `type Tables`",
+            table.name
+        );
+        return Err(text.into());
+    }
+    if let Some(odd) = change.sql().find(|sql| !is_closed(sql)) {
+        let text = format!(
+            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, or leaves a \
+             parenthesis or a text open",
+            table.name
+        );
+        return Err(text.into());
+    }
+    match change.values().find_map(|value| Some((value.sql_type(), value.problem()?))) {
+        Some((of, problem)) => {
+            Err(format!("{of} for table `{}` cannot be stored: {problem}", table.name).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// True if nothing in the SQL of a change ends what stands around it, which names the model.
+fn is_closed(sql: &str) -> bool {
+    let (mut depth, mut text_until) = (0_u32, None);
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (text_until, c) {
+            (Some(end), c) if c == end => text_until = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"') => text_until = Some(c),
+            (None, '(') => depth += 1,
+            (None, ')') => match depth.checked_sub(1) {
+                Some(outer) => depth = outer,
+                None => return false,
+            },
+            (None, ';' | '\0') => return false,
+            (None, '-') if chars.peek() == Some(&'-') => return false,
+            (None, '/') if chars.peek() == Some(&'*') => return false,
+            _ => {}
+        }
+    }
+    depth == 0 && text_until.is_none()
+}
+
+/// The tables, as they stand in a fingerprint.
+pub(in super::super) fn described(tables: &[TableSchema]) -> String {
+    let table = |table: &TableSchema| {
+        let columns = table.columns.iter().map(|column| {
+            let key = if column.is_key { " key" } else { "" };
+            format!("{} {}{key}", column.name, column.sql_type)
+        });
+        format!("{}({})", table.name, columns.collect::<Vec<_>>().join(", "))
+    };
+    tables.iter().map(table).collect::<Vec<_>>().join(", ")
+}
+
+/// Refuses tables that cannot be made; for rows that are derived, most of this is said sooner.
+pub(in super::super) fn problem(tables: &[TableSchema]) -> Result<(), BoxError> {
+    let mut names = BTreeSet::new();
+    for table in tables {
+        if !names.insert(table.name) {
+            return Err(format!("two tables have the name `{}`", table.name).into());
+        }
+        let columns = table.columns.iter().map(|column| column.name);
+        let is_kept = |name: &&str| !is_name(name) || *name == "generation";
+        if let Some(name) = std::iter::once(table.name).chain(columns).find(is_kept) {
+            let text = format!("`{name}` of table `{}` cannot be a name there", table.name);
+            return Err(text.into());
+        }
+        if table.key().next().is_none() {
+            return Err(format!("table `{}` has no key", table.name).into());
+        }
+        let is_vague = |of: SqlType| matches!(of, SqlType::Float | SqlType::Json);
+        if let Some(column) = table.key().find(|column| is_vague(column.sql_type)) {
+            let Column { name, sql_type, .. } = column;
+            let text = format!("`{name}`, {sql_type}, cannot be in the key of `{}`", table.name);
+            return Err(text.into());
+        }
+    }
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    const MAX_BYTES: usize = 40;
+    name.len() <= MAX_BYTES
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}

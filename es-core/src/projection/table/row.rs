@@ -1,0 +1,81 @@
+//! A row of a table, and what its table is like.
+
+use super::{SqlType, SqlValue, SqlValues};
+
+/// A row of a table; `#[derive(TableRow)]` makes one of a struct.
+pub trait TableRow: Sized + Send + Sync + 'static {
+    /// The table.
+    const SCHEMA: TableSchema;
+
+    /// What tells one row from another: the type of the key's column, or a tuple of them.
+    type Key: SqlValues;
+
+    /// The values of the columns, in their order.
+    fn into_values(self) -> Vec<SqlValue>;
+
+    /// The row with these values, in the order of the columns.
+    ///
+    /// # Errors
+    ///
+    /// [`RowError`] when they are none of this type.
+    fn from_values(values: Vec<SqlValue>) -> Result<Self, RowError>;
+}
+
+/// What a table is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSchema {
+    /// Its name, which is that of the view over the model that is served.
+    pub name: &'static str,
+    /// Its columns, in the order of the fields.
+    pub columns: &'static [Column],
+    /// Its indexes, each by the names of its columns.
+    pub indexes: &'static [&'static [&'static str]],
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What stands in it.
+    pub sql_type: SqlType,
+    /// True if it tells one row from another.
+    pub is_key: bool,
+}
+
+impl TableSchema {
+    /// The columns that tell one row from another.
+    pub fn key(&self) -> impl Iterator<Item = &'static Column> + use<> {
+        self.columns.iter().filter(|column| column.is_key)
+    }
+
+    /// The key of a row with these values.
+    pub fn key_of(&self, row: &[SqlValue]) -> Vec<SqlValue> {
+        let key = self.columns.iter().zip(row).filter(|(column, _)| column.is_key);
+        key.map(|(_, value)| value.clone()).collect()
+    }
+}
+
+/// Values that are no row of the wanted type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RowError(String);
+
+impl RowError {
+    /// The error with this text, which says what does not fit.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The error of a value that is of another type.
+    pub fn other_type(wanted: SqlType, found: &SqlValue) -> Self {
+        match found {
+            SqlValue::Null(_) => Self(format!("no value where {wanted} is wanted")),
+            found => Self(format!("{} where {wanted} is wanted", found.sql_type())),
+        }
+    }
+
+    pub(crate) fn in_column(self, column: &str) -> Self {
+        Self(format!("column `{column}`: {}", self.0))
+    }
+}

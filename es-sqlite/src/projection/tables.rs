@@ -1,0 +1,189 @@
+//! Tables of projections: changes of rows, and reading them.
+
+use std::sync::Arc;
+
+use es_core::projection::{
+    Lease, SinkError, Slot, SqlValue, TableChange, TableRead, TableSchema, Which,
+};
+use es_core::{StoreError, StoreErrorKind};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Error, Statement, params_from_iter};
+
+use super::commit::{WRITING, limit, number};
+use super::read;
+use crate::error::{Doing, Said, kind};
+use crate::sql;
+
+mod make;
+mod text;
+mod value;
+
+pub(super) use make::make;
+use text::Names;
+
+/// Why a change is not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("no row of `{0}` has this key, so there is nothing to be updated")]
+    NoRow(&'static str),
+    #[error("the statement has other parameters than $1 to ${0}")]
+    Parameters(usize),
+    #[error("a change is of a kind that this store does not know")]
+    Unknown,
+    #[error(transparent)]
+    Sqlite(#[from] Error),
+}
+
+/// Carries changes out within a transaction that is rolled back if this fails.
+pub(super) fn apply(
+    connection: &Connection,
+    lease: &Lease,
+    changes: &[TableChange],
+) -> Result<(), SinkError> {
+    for change in changes {
+        let table = change.table();
+        if !lease.tables.contains(table) {
+            return Err(unusable(&lease.projection, none_of(table)));
+        }
+        match apply_one(connection, number(lease.generation), change) {
+            Ok(()) => {}
+            // the file is to blame, and not the event
+            Err(Problem::Sqlite(error)) if kind(&error) != StoreErrorKind::Other => {
+                Err::<(), _>(error).doing(connection, WRITING)?;
+            }
+            Err(Problem::Sqlite(error)) => return Err(refused(lease, Said(error))),
+            Err(problem @ Problem::Unknown) => {
+                return Err(unusable(&lease.projection, problem.to_string()));
+            }
+            Err(problem) => return Err(refused(lease, problem)),
+        }
+    }
+    Ok(())
+}
+
+fn apply_one(
+    connection: &Connection,
+    generation: i64,
+    change: &TableChange,
+) -> Result<(), Problem> {
+    let names = Names::of(change.table());
+    match change {
+        TableChange::Upsert { values, set, .. } => {
+            let replace = names.replace_all();
+            let set = match set {
+                Some(set) => *set,
+                None => &*replace,
+            };
+            let text = names.fill(sql::TABLE_UPSERT, &[("set", set)]);
+            let values = values.iter().map(value::stored);
+            let values = std::iter::once(Value::Integer(generation)).chain(values);
+            connection.prepare_cached(&text)?.execute(params_from_iter(values))?;
+        }
+        TableChange::Update { rows, set, values, .. } => {
+            let filter = names.filter(rows);
+            let text = names.fill(sql::TABLE_UPDATE, &[("set", *set), ("filter", &*filter)]);
+            let changed = execute(connection, &text, generation, rows, values)?;
+            if changed == 0 && matches!(rows, Which::Key(_)) {
+                return Err(Problem::NoRow(change.table().name));
+            }
+        }
+        TableChange::Delete { rows, values, .. } => {
+            let filter = names.filter(rows);
+            let text = names.fill(sql::TABLE_DELETE, &[("filter", &*filter)]);
+            execute(connection, &text, generation, rows, values)?;
+        }
+        _ => return Err(Problem::Unknown),
+    }
+    Ok(())
+}
+
+/// Runs a statement with named parameters: all that it has must be given, and all that are given it
+/// must have.
+fn execute(
+    connection: &Connection,
+    text: &str,
+    generation: i64,
+    rows: &Which,
+    values: &[SqlValue],
+) -> Result<usize, Problem> {
+    let mut statement = connection.prepare_cached(text)?;
+    let key = match rows {
+        Which::Key(key) => key.as_slice(),
+        Which::Where(_) => &[],
+    };
+    statement.raw_bind_parameter(":generation", generation)?;
+    bind(&mut statement, ":key", key)?;
+    bind(&mut statement, "$", values)?;
+    if statement.parameter_count() != 1 + key.len() + values.len() {
+        return Err(Problem::Parameters(values.len()));
+    }
+    Ok(statement.raw_execute()?)
+}
+
+fn bind(statement: &mut Statement<'_>, name: &str, values: &[SqlValue]) -> Result<(), Problem> {
+    for (index, value) in (1..).zip(values) {
+        let name = format!("{name}{index}");
+        statement.raw_bind_parameter(name.as_str(), value::stored(value))?;
+    }
+    Ok(())
+}
+
+/// Rows of a table in the model of a projection.
+pub(super) fn rows(
+    connection: &Connection,
+    projection: &str,
+    slot: Slot,
+    table: &TableSchema,
+    read: &TableRead,
+) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+    let generation = read::generation(connection, projection, slot)?;
+    if !make::is_there(connection, table)? {
+        return Err(unusable(projection, none_of(table)));
+    }
+    let names = Names::of(table);
+    let (key, most) = match read {
+        TableRead::Key(key) => (key.as_slice(), 1),
+        TableRead::Rows { after, limit: most } => {
+            (after.as_deref().unwrap_or_default(), limit(*most))
+        }
+    };
+    let filter = match read {
+        TableRead::Rows { after: None, .. } => "true".to_owned(),
+        TableRead::Rows { .. } => names.compared(">"),
+        TableRead::Key(_) => names.compared("="),
+    };
+    let text = names.fill(sql::TABLE_ROWS, &[("filter", &*filter)]);
+    let values = [Value::Integer(generation), Value::Integer(most)];
+    let values = values.into_iter().chain(key.iter().map(value::stored));
+    let found = read::all(connection, &text, params_from_iter(values), |row| {
+        let columns = table.columns.iter().enumerate();
+        let values = columns.map(|(index, column)| {
+            let stored = row.row.get_ref(index).doing(connection, "reading a table in")?;
+            value::read(column.sql_type, stored).ok_or_else(|| {
+                let text =
+                    format!("column `{}` of table `{}` cannot be read", column.name, table.name);
+                StoreError::new(StoreErrorKind::Corrupt, text)
+            })
+        });
+        values.collect()
+    });
+    Ok(found?)
+}
+
+/// How the next generation in a table is found, and how a part of it is removed.
+pub(super) fn removal(table: &TableSchema) -> (String, String) {
+    let names = Names::of(table);
+    (names.fill(sql::TABLE_NEXT_ROWS, &[]), names.fill(sql::TABLE_REMOVE_ROWS, &[]))
+}
+
+fn none_of(table: &TableSchema) -> String {
+    format!("the model has no table `{}`", table.name)
+}
+
+fn refused(lease: &Lease, source: impl std::error::Error + Send + Sync + 'static) -> SinkError {
+    SinkError::Refused { projection: lease.projection.clone(), source: Arc::new(source) }
+}
+
+fn unusable(projection: &str, reason: String) -> SinkError {
+    SinkError::Unusable { projection: projection.to_owned(), reason }
+}

@@ -1,0 +1,139 @@
+//! Making the tables, indexes and views of a projection where they are not there.
+
+use es_core::StoreError;
+use es_core::projection::{Column, SinkError, TableSchema};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::super::commit::WRITING;
+use super::text::{Names, models, quoted, sql_type};
+use super::unusable;
+use crate::error::Doing;
+use crate::sql;
+
+/// A column that is there.
+struct Found {
+    name: String,
+    sql_type: String,
+    /// Its place in the key, from 1; 0 if it is not in it.
+    key: i64,
+}
+
+/// Makes what is missing, in the transaction of the claim.
+pub(in super::super) fn make(
+    connection: &Connection,
+    projection: &str,
+    tables: &[TableSchema],
+) -> Result<(), SinkError> {
+    for table in tables {
+        let names = Names::of(table);
+        let found = columns(connection, table)?;
+        if found.is_empty() {
+            let definitions: Vec<_> = table.columns.iter().map(definition).collect();
+            let definitions = definitions.join(",\n    ");
+            run(connection, &names.fill(sql::TABLE_CREATE, &[("definitions", &*definitions)]))?;
+        } else {
+            let missing = missing(table, &found).map_err(|reason| unusable(projection, reason))?;
+            for column in missing {
+                let added = definition(column);
+                run(connection, &names.fill(sql::TABLE_ADD_COLUMN, &[("definitions", &*added)]))?;
+            }
+        }
+        for index in table.indexes {
+            let name = quoted(&format!("{}_{}", table.name, index.join("_")));
+            let columns: Vec<_> = index.iter().map(|column| quoted(column)).collect();
+            let columns = columns.join(", ");
+            let parts = [("index", &*name), ("columns", &*columns)];
+            run(connection, &names.fill(sql::TABLE_CREATE_INDEX, &parts))?;
+        }
+        view(connection, projection, table, &names)?;
+    }
+    Ok(())
+}
+
+/// True if the table was made.
+pub(super) fn is_there(connection: &Connection, table: &TableSchema) -> Result<bool, StoreError> {
+    Ok(!columns(connection, table)?.is_empty())
+}
+
+/// Makes the view, in place of one that has other columns.
+fn view(
+    connection: &Connection,
+    projection: &str,
+    table: &TableSchema,
+    names: &Names<'_>,
+) -> Result<(), SinkError> {
+    let columns = table.columns.iter().map(|column| format!("t.{}", quoted(column.name)));
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    let literal = format!("'{}'", projection.replace('\'', "''"));
+    let wanted =
+        names.fill(sql::TABLE_CREATE_VIEW, &[("columns", &*columns), ("projection", &*literal)]);
+    let found: Option<(String, Option<String>)> = connection
+        .prepare_cached(sql::TABLE_OBJECT)
+        .and_then(|mut statement| {
+            statement.query_row([table.name], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+        .doing(connection, WRITING)?;
+    match found {
+        None => {}
+        Some((_, Some(text))) if wanted.trim_end().ends_with(&*text) => return Ok(()),
+        Some((kind, Some(text))) if kind == "view" && text.contains(&quoted(&models(table))) => {
+            run(connection, &names.fill(sql::TABLE_DROP_VIEW, &[]))?;
+        }
+        Some((kind, _)) => {
+            let reason = format!(
+                "the store has a {kind} `{}` of the application's; give the table another name",
+                table.name
+            );
+            return Err(unusable(projection, reason));
+        }
+    }
+    Ok(run(connection, &wanted)?)
+}
+
+fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
+    connection.execute(statement, []).map(drop).doing(connection, WRITING)
+}
+
+fn columns(connection: &Connection, table: &TableSchema) -> Result<Vec<Found>, StoreError> {
+    let found = |row: &rusqlite::Row<'_>| {
+        Ok(Found { name: row.get(0)?, sql_type: row.get(1)?, key: row.get(2)? })
+    };
+    connection
+        .prepare_cached(sql::TABLE_COLUMNS)
+        .and_then(|mut statement| statement.query_map([models(table)], found)?.collect())
+        .doing(connection, WRITING)
+}
+
+fn definition(column: &Column) -> String {
+    let null = if column.is_key { " NOT NULL" } else { "" };
+    format!("{} {}{null}", quoted(column.name), sql_type(column.sql_type))
+}
+
+/// The columns that are to be added to those that are there.
+fn missing<'a>(table: &'a TableSchema, found: &[Found]) -> Result<Vec<&'a Column>, String> {
+    let mut key: Vec<_> = found.iter().filter(|column| column.key > 0).collect();
+    key.sort_by_key(|column| column.key);
+    let there = key.iter().map(|column| column.name.as_str());
+    if !there.eq(std::iter::once("generation").chain(table.key().map(|column| column.name))) {
+        return Err(format!(
+            "table `{}` is there with another key; give it another name",
+            models(table)
+        ));
+    }
+    let mut missing = Vec::new();
+    for column in table.columns {
+        match found.iter().find(|there| there.name == column.name) {
+            None => missing.push(column),
+            Some(there) if there.sql_type != sql_type(column.sql_type) => {
+                return Err(format!(
+                    "column `{}` of table `{}` is there as {}; give it another name",
+                    column.name,
+                    models(table),
+                    there.sql_type
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(missing)
+}

@@ -1,0 +1,2 @@
+-- a view of other columns
+DROP VIEW {table}

@@ -1,0 +1,330 @@
+//! Tables of projections in a file.
+
+use std::time::Duration;
+
+use es_core::projection::{
+    Batch, Changes, Checkpoint, Claim, Content, Definition, Json, ProjectionSink, Rebuild, Runner,
+    SinkError, Slot, SqlValue, Table, TableChange, TableProjection, TableRead, TableRow, Which,
+};
+use es_core::{
+    Aggregate, AggregateId, BoxError, Envelope, Event, EventStore, Repository, Timestamp,
+};
+use es_sqlite::SqliteStore;
+
+use crate::support::Folder;
+use OrderEvent::*;
+
+#[derive(Debug, Clone, PartialEq, AggregateId)]
+struct OrderId(String);
+
+impl From<&str> for OrderId {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+#[derive(Debug, Clone, Event)]
+enum OrderEvent {
+    OrderPlaced { customer: String },
+    LineAdded { cents: i64 },
+    OrderPaid,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Order;
+
+impl Aggregate for Order {
+    const TYPE: &'static str = "order";
+    type Id = OrderId;
+    type Event = OrderEvent;
+
+    fn evolve(&mut self, _: &OrderEvent) {}
+}
+
+#[derive(Debug, Clone, PartialEq, TableRow)]
+#[table(name = "open_orders", index(customer))]
+struct OpenOrder {
+    #[table(key)]
+    id: OrderId,
+    customer: Option<String>,
+    cents: i64,
+}
+
+impl TableProjection for OpenOrder {
+    type Event = OrderEvent;
+    type Tables = Self;
+
+    fn project(event: &Envelope<'_, OrderEvent>, rows: &mut Changes) -> Result<(), BoxError> {
+        let id = event.aggregate_id::<Order>()?;
+        match &event.data {
+            OrderPlaced { customer } => {
+                rows.upsert(Self { id, customer: Some(customer.clone()), cents: 0 });
+            }
+            // a parameter that stands twice, and not in the order of its number
+            LineAdded { cents } => {
+                let set = "cents = cents + $2 + $1 * ($2 - $2)";
+                rows.update::<Self>(id, set, (1_i64, *cents));
+            }
+            OrderPaid => rows.delete::<Self>(id),
+        }
+        Ok(())
+    }
+}
+
+/// The same table, with a field more.
+#[derive(Debug, Clone, PartialEq, TableRow)]
+#[table(name = "open_orders", index(customer), index(lines))]
+struct WithLines {
+    #[table(key)]
+    id: OrderId,
+    customer: Option<String>,
+    cents: i64,
+    lines: i64,
+}
+
+impl TableProjection for WithLines {
+    type Event = OrderEvent;
+    type Tables = Self;
+
+    fn project(event: &Envelope<'_, OrderEvent>, rows: &mut Changes) -> Result<(), BoxError> {
+        let id = event.aggregate_id::<Order>()?;
+        let row = Self { id, customer: None, cents: 0, lines: 1 };
+        rows.insert_or_update(row, "lines = open_orders.lines + excluded.lines");
+        rows.update_where::<Self>("lines > $1", "customer = $2", (1_i64, "many".to_owned()));
+        Ok(())
+    }
+}
+
+/// The same table, with a column of another type.
+#[derive(Debug, TableRow)]
+#[table(name = "open_orders")]
+struct WithTexts {
+    #[table(key)]
+    id: OrderId,
+    cents: String,
+}
+
+impl TableProjection for WithTexts {
+    type Event = OrderEvent;
+    type Tables = Self;
+
+    fn project(_: &Envelope<'_, OrderEvent>, _: &mut Changes) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+async fn record(store: &SqliteStore, id: &str, event: OrderEvent) {
+    let orders = Repository::<Order>::new(store.clone());
+    orders.by_id(id).decide(|_| event.clone()).await.unwrap();
+}
+
+async fn store_with_orders(folder: &Folder) -> SqliteStore {
+    let store = folder.store().await;
+    record(&store, "o-1", OrderPlaced { customer: "anna".to_owned() }).await;
+    record(&store, "o-2", OrderPlaced { customer: "o'hara".to_owned() }).await;
+    record(&store, "o-1", LineAdded { cents: 5 }).await;
+    record(&store, "o-1", LineAdded { cents: 7 }).await;
+    store
+}
+
+fn order(id: &str, customer: &str, cents: i64) -> OpenOrder {
+    OpenOrder { id: id.into(), customer: Some(customer.to_owned()), cents }
+}
+
+async fn all(store: &SqliteStore) -> Vec<OpenOrder> {
+    let read = TableRead::Rows { after: None, limit: 10 };
+    let name = OpenOrder::NAME;
+    let rows = store.table_rows(name, Slot::Active, &OpenOrder::SCHEMA, &read).await.unwrap();
+    rows.into_iter().map(|row| OpenOrder::from_values(row).unwrap()).collect()
+}
+
+fn claim(definition: &Definition, slot: Slot) -> Claim {
+    Claim {
+        projection: definition.name().to_owned(),
+        fingerprint: definition.fingerprint().to_owned(),
+        slot,
+        slices: 1,
+        holder: "one".to_owned(),
+        time_to_live: Duration::from_secs(30),
+        tables: definition.tables(),
+    }
+}
+
+#[tokio::test]
+async fn rows_are_read_by_type_and_by_any_sql() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    let mut runner = Runner::new(store.clone()).table::<OpenOrder>();
+    runner.catch_up().await.unwrap();
+    let table = Table::<OpenOrder>::new(store.clone());
+    assert_eq!(table.get("o-1").await.unwrap(), Some(order("o-1", "anna", 12)));
+    assert_eq!(table.get("o-3").await.unwrap(), None);
+    assert_eq!(all(&store).await, [order("o-1", "anna", 12), order("o-2", "o'hara", 0)]);
+    let after = Some(vec![SqlValue::Text("o-1".to_owned())]);
+    let read = TableRead::Rows { after, limit: 10 };
+    let name = OpenOrder::NAME;
+    let rows = store.table_rows(name, Slot::Active, &OpenOrder::SCHEMA, &read).await.unwrap();
+    assert_eq!(rows, [order("o-2", "o'hara", 0).into_values()]);
+    let sql = "SELECT id FROM open_orders WHERE customer = 'anna' AND cents > 10";
+    let id: String = folder.connection().query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(id, "o-1");
+    record(&store, "o-1", OrderPaid).await;
+    runner.catch_up().await.unwrap();
+    assert_eq!(all(&store).await, [order("o-2", "o'hara", 0)]);
+}
+
+#[tokio::test]
+async fn a_rebuild_is_not_seen_before_its_switch_and_leaves_nothing() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    Runner::new(store.clone()).table::<OpenOrder>().catch_up().await.unwrap();
+    let mut rebuild = Rebuild::table::<WithLines>(store.clone());
+    rebuild.fill().await.unwrap();
+    assert_eq!(all(&store).await.len(), 2);
+    let lines = |sql: &str| -> Vec<Option<i64>> {
+        let connection = folder.connection();
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    assert_eq!(lines("SELECT lines FROM open_orders ORDER BY id"), [None, None]);
+    rebuild.run().await.unwrap();
+    assert_eq!(lines("SELECT lines FROM open_orders ORDER BY id"), [Some(3), Some(1)]);
+    let many = Table::<WithLines>::new(store.clone()).get("o-1").await.unwrap().unwrap();
+    assert_eq!(many.customer.as_deref(), Some("many"));
+    assert_eq!(lines("SELECT count(*) FROM open_orders_models"), [Some(2)]);
+}
+
+#[tokio::test]
+async fn a_refused_change_writes_nothing() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let lease =
+        store.acquire(&claim(&Definition::table::<OpenOrder>(), Slot::Active)).await.unwrap();
+    let table = &OpenOrder::SCHEMA;
+    let upsert =
+        || TableChange::Upsert { table, values: order("o-1", "anna", 1).into_values(), set: None };
+    let update = |rows, set| TableChange::Update { table, rows, set, values: Vec::new() };
+    let nobody = || Which::Key(vec![SqlValue::Text("o-9".to_owned())]);
+    for odd in [
+        update(nobody(), "cents = 1"),
+        update(Which::Where("cents = $1"), "cents = 1"),
+        update(Which::Where("true"), "cents = 'many'"),
+        update(Which::Where("no_such_column"), "cents = 1"),
+    ] {
+        let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START)
+            .content(Content::Tables(vec![upsert(), odd.clone()]));
+        let answer = store.commit(&lease, &batch).await;
+        assert!(matches!(answer, Err(SinkError::Refused { .. })), "{odd:?}: {answer:?}");
+        assert!(all(&store).await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_claim_makes_what_is_missing_and_nothing_else() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let cookie = || -> i64 {
+        folder.connection().query_row("PRAGMA schema_version", [], |row| row.get(0)).unwrap()
+    };
+    let first = Definition::table::<OpenOrder>();
+    store.acquire(&claim(&first, Slot::Active)).await.unwrap();
+    let made = cookie();
+    store.acquire(&claim(&first, Slot::Active)).await.unwrap();
+    assert_eq!(cookie(), made);
+    let second = Definition::table::<WithLines>();
+    store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
+    assert_ne!(cookie(), made);
+    let odd = Definition::table::<WithTexts>();
+    let others = Claim { projection: "others".to_owned(), ..claim(&odd, Slot::Active) };
+    let Err(SinkError::Unusable { reason, .. }) = store.acquire(&others).await else {
+        panic!("a column of another type was taken");
+    };
+    assert!(reason.contains("column `cents`"), "{reason}");
+}
+
+#[tokio::test]
+async fn tables_are_kept_within_the_append() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    store.keep_inline(Definition::table::<OpenOrder>()).await.unwrap();
+    assert_eq!(all(&store).await, [order("o-1", "anna", 12), order("o-2", "o'hara", 0)]);
+    record(&store, "o-2", LineAdded { cents: 4 }).await;
+    assert_eq!(all(&store).await[1], order("o-2", "o'hara", 4));
+    // there is no such row
+    let end = store.end_of_log().await.unwrap();
+    let orders = Repository::<Order>::new(store.clone());
+    let refused = orders.by_id("o-9").decide(|_| LineAdded { cents: 1 }).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(store.end_of_log().await.unwrap(), end);
+}
+
+/// Every type of column.
+#[derive(Debug, Clone, PartialEq, TableRow)]
+#[table(name = "samples")]
+struct Sample {
+    #[table(key)]
+    number: i64,
+    #[table(key)]
+    flag: bool,
+    small: u32,
+    ratio: f64,
+    text: String,
+    bytes: Vec<u8>,
+    at: Timestamp,
+    event: Option<es_core::EventId>,
+    tags: Json<Vec<String>>,
+}
+
+impl TableProjection for Sample {
+    type Event = OrderEvent;
+    type Tables = Self;
+
+    fn project(_: &Envelope<'_, OrderEvent>, _: &mut Changes) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_were() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let samples = [
+        Sample {
+            number: i64::MIN,
+            flag: false,
+            small: u32::MAX,
+            ratio: 0.1,
+            text: "ü'\"".to_owned(),
+            bytes: vec![0, 255],
+            at: Timestamp::from_micros(1_764_000_000_000_001),
+            event: Some(es_core::EventId::stand_in(es_core::Position::from_sequence(7))),
+            tags: Json(vec!["a".to_owned()]),
+        },
+        Sample {
+            number: i64::MAX,
+            flag: true,
+            small: 0,
+            ratio: f64::MIN_POSITIVE,
+            text: String::new(),
+            bytes: Vec::new(),
+            at: Timestamp::from_micros(0),
+            event: None,
+            tags: Json(Vec::new()),
+        },
+    ];
+    let lease = store.acquire(&claim(&Definition::table::<Sample>(), Slot::Active)).await.unwrap();
+    let table = &Sample::SCHEMA;
+    let changes = samples.iter().map(|sample| {
+        let values = sample.clone().into_values();
+        TableChange::Upsert { table, values, set: None }
+    });
+    let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START)
+        .content(Content::Tables(changes.collect()));
+    store.commit(&lease, &batch).await.unwrap();
+    let table = Table::<Sample>::new(store.clone());
+    for sample in samples {
+        let key = (sample.number, sample.flag);
+        assert_eq!(table.get(key).await.unwrap(), Some(sample));
+    }
+}
