@@ -52,7 +52,7 @@ enum Refusal {
     #[error("the account is not open")]
     NotOpen,
     #[error("the balance of {balance} is not enough")]
-    NotEnough { balance: u64 },
+    Overdrawn { balance: u64 },
     #[error("the balance is {balance}; withdraw it first")]
     NotEmpty { balance: u64 },
 }
@@ -68,7 +68,7 @@ impl Account {
 
     fn withdraw(&self, cents: u64) -> Result<AccountEvent, Refusal> {
         match self.balance()? {
-            balance if balance < cents => Err(Refusal::NotEnough { balance }),
+            balance if balance < cents => Err(Refusal::Overdrawn { balance }),
             _ => Ok(MoneyWithdrawn { cents }),
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     fn money_is_withdrawn_only_where_there_is_enough_of_it() {
         let given = || given::<Account>([AccountOpened, MoneyDeposited { cents: 100 }]);
         given().when(|account| account.withdraw(100)).then([MoneyWithdrawn { cents: 100 }]);
-        let refusal = Refusal::NotEnough { balance: 100 };
+        let refusal = Refusal::Overdrawn { balance: 100 };
         given().when(|account| account.withdraw(101)).then_rejected(refusal);
         given().when(Account::close).then_rejected(Refusal::NotEmpty { balance: 100 });
     }

@@ -16,7 +16,6 @@ use es_testing::projections::{
 use futures_util::future::BoxFuture;
 
 struct Memory {
-    store: MemoryStore,
     /// What the suite is given.
     seen: Store,
     /// With what the names of its projections begin in the store.
@@ -41,7 +40,7 @@ fn seen(prefix: &'static str, through: impl FnOnce(MemoryStore) -> Store) -> Mem
         }
         Ok(())
     });
-    Memory { seen: through(store.clone()), store, prefix, clock, handler }
+    Memory { seen: through(store), prefix, clock, handler }
 }
 
 async fn memory() -> Memory {

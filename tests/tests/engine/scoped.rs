@@ -43,7 +43,8 @@ async fn no_answer_to_a_tenant_has_a_byte_of_anothers() {
 
 #[tokio::test]
 async fn who_keeps_tenants_apart_badly_is_caught() {
-    let saboteurs: [(&str, fn(Store, Store) -> Store); 4] = [
+    type Sabotage = fn(Store, Store) -> Store;
+    let saboteurs: [(&str, Sabotage); 4] = [
         ("does not filter the log", |acme, base| Layered(ShowsAll(acme, base)).into()),
         ("tells the last event as it is", |acme, base| Layered(TellsAnyLast(acme, base)).into()),
         ("does not end its prefix", |acme, base| Layered(EndsNoPrefix(acme, base)).into()),

@@ -172,7 +172,7 @@ async fn nothing_that_somebody_wrote_is_told() {
     store.read_log(&ReadLog::from_start()).await.unwrap();
 
     let snapshots: Arc<dyn SnapshotStore> = store.capabilities().snapshots.clone().unwrap();
-    let newest = appended.streams[0].events[2].clone();
+    let newest = appended.streams[0].events[2];
     let snapshot = Snapshot {
         stream: stream.clone(),
         version: newest.version,
