@@ -15,6 +15,7 @@ mod known;
 mod members;
 mod prepared;
 mod run;
+mod telemetry;
 
 /// So many members are read side by side.
 const AT_ONCE: usize = 16;

@@ -8,6 +8,7 @@ mod engine {
     mod answers;
     mod cached;
     mod canonical;
+    mod command_faults;
     mod commands;
     mod correlation;
     mod decoded;
@@ -18,6 +19,7 @@ mod engine {
     mod observing;
     mod odd_commits;
     mod prepared;
+    mod recorded_content;
     mod replay;
     mod scoped;
     mod sinks;

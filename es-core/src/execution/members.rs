@@ -117,6 +117,8 @@ struct Context {
     store: Store,
     environment: Environment,
     retry: Retry,
+    /// The type of all of them; `None` if they are of several.
+    aggregate: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -169,16 +171,17 @@ impl Naming {
         stream: StreamId,
         expected: ExpectedVersion,
     ) -> Result<(), InvalidRequest> {
-        match &self.context {
+        match &mut self.context {
             Some(first) if !first.store.is(repository.store()) => {
                 return Err(InvalidRequest::OtherStore { stream });
             }
-            Some(_) => {}
+            Some(first) => first.aggregate = first.aggregate.filter(|it| *it == A::TYPE),
             None => {
                 self.context = Some(Context {
                     store: repository.store().clone(),
                     environment: repository.environment().clone(),
                     retry: repository.retry(),
+                    aggregate: Some(A::TYPE),
                 });
             }
         }
@@ -218,6 +221,11 @@ impl Naming {
             Some(first) => Cow::Borrowed(&first.environment),
             None => Cow::Owned(Environment::default()),
         }
+    }
+
+    /// The type of all of them, if there is one only.
+    pub(super) fn aggregate(&self) -> Option<&'static str> {
+        self.context.as_ref()?.aggregate
     }
 
     pub(super) fn retry(&self) -> Retry {

@@ -3,6 +3,7 @@
 use std::any::TypeId;
 
 use futures_util::future::{try_join, try_join_all};
+use tracing::Instrument;
 
 use super::AT_ONCE;
 use super::decided::Decided;
@@ -10,6 +11,7 @@ use super::decision::Decision;
 use super::error::CommandError;
 use super::members::{Encoding, Finishing, First, Members, Naming, Seats, Wanted};
 use super::prepared::Prepared;
+use super::telemetry::Telemetry;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
 };
@@ -31,12 +33,19 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     pub(super) async fn run(self) -> Result<Decided<M, T>, CommandError<R>> {
         let naming = self.named().map_err(CommandError::Invalid)?;
         self.begin(&naming).map_err(CommandError::Invalid)?;
-        let done = self.carried_out(&naming).await;
+        let telemetry = Telemetry::new(naming.aggregate());
+        let work = self.carried_out(&naming).instrument(telemetry.span());
+        let (done, retries) = work.await;
+        telemetry.end(retries, &done);
         self.end(&naming, &done);
         done
     }
 
-    async fn carried_out(&self, naming: &Naming) -> Result<Decided<M, T>, CommandError<R>> {
+    /// The answer, after so many retries.
+    async fn carried_out(
+        &self,
+        naming: &Naming,
+    ) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
         let environment = naming.environment();
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
@@ -50,7 +59,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
                 done => break done,
             }
         };
-        attempts.judge(result)
+        let retries = attempts.made;
+        (attempts.judge(result), retries)
     }
 
     /// Does all but the append, once.

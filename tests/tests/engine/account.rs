@@ -7,6 +7,7 @@ use es_core::{
     NewEvent, Payload, ReadStream, RecordedEvent, Repository, Snapshotted, StreamId,
 };
 use es_memory::MemoryStore;
+use es_testing::fault::Faults;
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
@@ -88,4 +89,11 @@ pub(crate) fn slip_in(store: &Arc<MemoryStore>, account: &str, cents: u64) {
     let event = NewEvent::new(event_id, "money_deposited", payload);
     let request = AppendRequest::to(stream(account), ExpectedVersion::Any, vec![event]);
     store.append(request).now_or_never().expect("a memory store never waits").unwrap();
+}
+
+/// A store, what has its calls fail, and the accounts in it.
+pub(crate) fn faulty() -> (Arc<MemoryStore>, Faults, Repository<Account>) {
+    let (memory, faults) = (store(), Faults::new());
+    let accounts = Repository::new(faults.over(memory.clone()));
+    (memory, faults, accounts)
 }
