@@ -14,6 +14,7 @@ mod engine {
     mod gathering;
     mod handles;
     mod histories;
+    mod import;
     mod kinds;
     mod observing;
     mod odd_commits;
