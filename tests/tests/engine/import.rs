@@ -205,10 +205,10 @@ async fn another_history_under_the_same_versions_is_refused() {
         (vec![first.clone(), second.clone()], KeyDifference::EventCount),
         (vec![first, second, third, deposit(20, 4)], KeyDifference::EventCount),
     ] {
-        let refused = account.import(other).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::KeyReused);
-        let CommandError::KeyReused { key, stream, difference } = refused else {
-            panic!("{refused:?}");
+        let error = account.import(other).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::KeyReused);
+        let CommandError::KeyReused { key, stream, difference } = error else {
+            panic!("{error:?}")
         };
         assert_eq!((key.as_str(), stream.to_string().as_str()), ("import/2", "account/a"));
         assert_eq!(difference, expected);
@@ -275,8 +275,8 @@ async fn a_stream_that_exists_is_refused_unless_its_version_is_expected() {
         assert_eq!(refused.to_string(), "account/a exists already, at version 1");
         assert!(!refused.is_transient());
     }
-    let stale = account.clone().expecting(StreamVersion::new(9)).import(history()).await;
-    let stale = stale.unwrap_err();
+    let stale = account.clone().expecting(StreamVersion::new(9));
+    let stale = stale.import(history()).await.unwrap_err();
     assert_eq!(stale.kind(), ErrorKind::Stale);
     assert_eq!(stale.to_string(), "account/a is at version 1, not at 9 any more; look at it again");
     let absent = accounts.by_id("b").expecting(StreamVersion::FIRST).import(history()).await;
@@ -308,17 +308,12 @@ async fn history_is_never_put_behind_what_it_does_not_follow() {
     faults.overtake(2, AppendRequest::to(stream("a"), Any, vec![other]));
     // the second time finds what the other writer left
     for _ in 0..2 {
-        let overtaken = accounts.by_id("a").import(history()).await.unwrap_err();
-        let CommandError::PreconditionFailed(conflict) = &overtaken else {
-            panic!("{overtaken:?}");
-        };
-        assert_eq!((conflict.expected, conflict.actual.as_u64()), (exactly(1), 2));
+        let error = accounts.by_id("a").import(history()).await.unwrap_err();
+        let CommandError::PreconditionFailed(conflict) = &error else { panic!("{error:?}") };
+        assert_eq!(conflict.expected, ExpectedVersion::Exact(StreamVersion::FIRST));
+        assert_eq!(conflict.actual, StreamVersion::new(2));
         assert_eq!(events(&memory, "a").await.len(), 2);
     }
-}
-
-fn exactly(version: u64) -> ExpectedVersion {
-    ExpectedVersion::Exact(StreamVersion::new(version))
 }
 
 #[tokio::test]
@@ -327,10 +322,8 @@ async fn a_time_that_is_still_to_come_is_refused_until_it_has_come() {
     let store = Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())));
     let account = accounts(&store).by_id("a");
     let (now, ahead) = (clock.now(), clock.now().plus(Duration::from_micros(1)));
-    let history = || {
-        let times = [now, ahead, at(0)];
-        times.map(|time| Imported::new(MoneyDeposited { cents: 1 }, time))
-    };
+    let of = |time| Imported::new(MoneyDeposited { cents: 1 }, time);
+    let history = || [now, ahead, at(0)].map(of);
     let refused = account.import(history()).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
     let CommandError::Invalid(refused) = refused else { panic!("{refused:?}") };
