@@ -9,7 +9,7 @@
 //! | I want to … | look at |
 //! |---|---|
 //! | define an aggregate and its events | [`Aggregate`], [`derive@Event`], [`derive@AggregateId`] |
-//! | read names of the past, import history with its times | [`derive@Event`], [`AppendRequest::recorded_at`] |
+//! | read names of the past, import history with its times | [`derive@Event`], [`Member::import`] |
 //! | decide over one aggregate | [`Repository::by_id`], [`Member::decide`] |
 //! | decide over several, see what was just recorded, answer a value | [`transact`], [`Draft`] |
 //! | say what I know of an aggregate: that it is new, that it exists, its version | [`Member::expecting`], [`Member::if_match`] |
@@ -94,8 +94,8 @@ pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
 pub use error::{BoxError, ErrorKind, StoreError, StoreErrorKind};
 pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
 pub use execution::{
-    CommandError, Decided, Decision, Draft, EventError, Member, Members, NotAppended, Prepared,
-    transact,
+    CommandError, Decided, Decision, Draft, EventError, Imported, Member, Members, NotAppended,
+    Prepared, transact,
 };
 pub use ext::EventStoreExt;
 pub use limits::Limits;

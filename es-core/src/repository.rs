@@ -28,7 +28,7 @@ use crate::version::StreamVersion;
 
 pub(crate) use check::Sampling;
 pub use check::SnapshotChecks;
-pub(crate) use encode::{EncodeFailure, Encoded, encode_events};
+pub(crate) use encode::{EncodeFailure, Encoded, encode_event, encode_events};
 pub(crate) use loaded::decode;
 pub use loaded::{LoadError, Loaded};
 

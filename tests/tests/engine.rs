@@ -15,6 +15,7 @@ mod engine {
     mod gathering;
     mod handles;
     mod histories;
+    mod import;
     mod kinds;
     mod observing;
     mod odd_commits;

@@ -111,6 +111,15 @@ pub enum InvalidRequest {
         /// The time by the store's clock.
         now: Timestamp,
     },
+    /// An import goes on after whatever is there, so that nobody could tell it from its repeat.
+    #[error(
+        "an import to stream {stream} goes on after whatever is there; expect the version after which \
+         it begins, or that the stream does not exist"
+    )]
+    ImportWithoutVersion {
+        /// The stream.
+        stream: StreamId,
+    },
     /// The header `If-Match` is neither `*` nor a version.
     #[error(
         "`{header}` is no version; send `*`, or the entity tag that was answered, such as \"3\""
@@ -147,6 +156,7 @@ impl InvalidRequest {
             | Self::Content { problem: ContentProblem::TooLarge { .. }, .. } => ErrorKind::TooLarge,
             Self::OtherStore { .. }
             | Self::KeyTwice { .. }
+            | Self::ImportWithoutVersion { .. }
             | Self::DraftsMoved
             | Self::EventsAnswered => ErrorKind::Broken,
             _ => ErrorKind::Invalid,

@@ -41,8 +41,8 @@ pub enum CommandError<R> {
     /// A decided event cannot be stored as what it is.
     #[error(transparent)]
     Event(EventError),
-    /// The source of event ids gave one that is in the store already.
-    #[error("event id {event_id} is in the store already; the source of event ids repeats itself")]
+    /// The source of event ids, or an import, gave one that is in the store already.
+    #[error("event id {event_id} is in the store already; whoever gives event ids repeats itself")]
     DuplicateEvent {
         /// The id.
         event_id: EventId,

@@ -262,8 +262,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     }
 }
 
-/// The attempts of one decision, and what is known when it is given up.
-struct Attempts<'e> {
+/// The attempts of one decision or of one append of an import, and what is known when it is given up.
+pub(super) struct Attempts<'e> {
     retry: Retry,
     /// Under an idempotency key a lost answer can be asked for again.
     is_keyed: bool,
@@ -274,13 +274,13 @@ struct Attempts<'e> {
 }
 
 impl<'e> Attempts<'e> {
-    fn new(retry: Retry, is_keyed: bool, environment: &'e Environment) -> Self {
+    pub(super) fn new(retry: Retry, is_keyed: bool, environment: &'e Environment) -> Self {
         Self { retry, is_keyed, environment, made: 0, unknown: None }
     }
 
     /// Waits before the next attempt if `error` allows one and one is left; else gives the error
     /// back.
-    async fn next<R>(&mut self, error: CommandError<R>) -> Result<(), CommandError<R>> {
+    pub(super) async fn next<R>(&mut self, error: CommandError<R>) -> Result<(), CommandError<R>> {
         // what was read or certainly not written can be tried again without a key, too
         let again = error.is_transient() || self.is_keyed && error.is_outcome_unknown();
         if !again || self.made >= self.retry.retries {
@@ -300,7 +300,10 @@ impl<'e> Attempts<'e> {
     }
 
     /// The result, where a failure of the store after a lost answer is that lost answer still.
-    fn judge<T, R>(self, result: Result<T, CommandError<R>>) -> Result<T, CommandError<R>> {
+    pub(super) fn judge<T, R>(
+        self,
+        result: Result<T, CommandError<R>>,
+    ) -> Result<T, CommandError<R>> {
         match (result, self.unknown) {
             (Err(CommandError::Store(_)), Some(unknown)) => Err(CommandError::Store(unknown)),
             (result, _) => result,

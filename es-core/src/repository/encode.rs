@@ -1,7 +1,7 @@
 //! From decided events to storable ones.
 
 use crate::append::InvalidRequest;
-use crate::envelope::NewEvent;
+use crate::envelope::{EventId, NewEvent};
 use crate::environment::Environment;
 use crate::event::{Event, EventType, StoredEvent};
 use crate::execution::EventError;
@@ -28,14 +28,7 @@ impl From<EventError> for EncodeFailure {
     }
 }
 
-/// Turns decided events into storable ones: ids, schema versions, and metadata from `base`. Where
-/// nobody names a correlation, it is that of the append's first event, or the id of that if it has
-/// none; `root` passes it on from one list of events to the next.
-///
-/// Each is read back at once, in the form that every store may give back, and written again: an event
-/// that was acknowledged must never make its aggregate unreadable, what it says must not be lost, and
-/// the state that a command answers with must be the one that a load gives. The payload is stored in
-/// that form, too.
+/// Turns decided events into storable ones, each as [`encode_event`] does, with metadata from `base`.
 pub(crate) fn encode_events<E: Event>(
     events: &[E],
     mut base: Metadata,
@@ -44,29 +37,48 @@ pub(crate) fn encode_events<E: Event>(
 ) -> Result<Encoded<E>, EncodeFailure> {
     let mut encoded = Encoded { new: Vec::new(), stored: Vec::new() };
     for event in events {
-        let kind = event.event_type();
-        let mut own = Metadata::default();
-        let written = event.encode(&mut own).map_err(EventError::Encode)?;
-        let event_id = environment.event_ids.next_id();
-        let root = root.get_or_insert_with(|| {
-            let named = own.correlation_id.clone().or_else(|| base.correlation_id.clone());
-            named.unwrap_or_else(|| event_id.to_string())
-        });
-        if !base.has("correlation_id") {
-            base.correlation_id = Some(root.clone());
-        }
-        // in the words of the append, which refuses the same
-        let payload = written.canonical().map_err(|problem| {
-            let (event_type, part) = (kind.name.to_owned(), "payload");
-            EncodeFailure::Invalid(InvalidRequest::Content { event_type, event_id, part, problem })
-        })?;
-        let metadata = filled(own.clone(), kind, &base);
-        let stored = read_back::<E>(kind, &payload, &metadata)?;
-        check_unchanged(&stored, (&written, own), &metadata, &base)?;
+        let (new, stored) = encode_event(event, None, &mut base, root, environment)?;
+        encoded.new.push(new);
         encoded.stored.push(stored);
-        encoded.new.push(NewEvent::new(event_id, kind.name, payload).with_metadata(metadata));
     }
     Ok(encoded)
+}
+
+/// Turns an event into a storable one: its id, which is a new one unless it is given, its schema
+/// version, and metadata from `base`. Where nobody names a correlation, it is that of the append's
+/// first event, or the id of that if it has none; `root` passes it on from one event to the next.
+///
+/// It is read back at once, in the form that every store may give back, and written again: an event
+/// that was acknowledged must never make its aggregate unreadable, what it says must not be lost, and
+/// the state that a command answers with must be the one that a load gives. The payload is stored in
+/// that form, too.
+pub(crate) fn encode_event<E: Event>(
+    event: &E,
+    event_id: Option<EventId>,
+    base: &mut Metadata,
+    root: &mut Option<String>,
+    environment: &Environment,
+) -> Result<(NewEvent, E), EncodeFailure> {
+    let kind = event.event_type();
+    let mut own = Metadata::default();
+    let written = event.encode(&mut own).map_err(EventError::Encode)?;
+    let event_id = event_id.unwrap_or_else(|| environment.event_ids.next_id());
+    let root = root.get_or_insert_with(|| {
+        let named = own.correlation_id.clone().or_else(|| base.correlation_id.clone());
+        named.unwrap_or_else(|| event_id.to_string())
+    });
+    if !base.has("correlation_id") {
+        base.correlation_id = Some(root.clone());
+    }
+    // in the words of the append, which refuses the same
+    let payload = written.canonical().map_err(|problem| {
+        let (event_type, part) = (kind.name.to_owned(), "payload");
+        EncodeFailure::Invalid(InvalidRequest::Content { event_type, event_id, part, problem })
+    })?;
+    let metadata = filled(own.clone(), kind, base);
+    let stored = read_back::<E>(kind, &payload, &metadata)?;
+    check_unchanged(&stored, (&written, own), &metadata, base)?;
+    Ok((NewEvent::new(event_id, kind.name, payload).with_metadata(metadata), stored))
 }
 
 /// The metadata of an event, with what its command adds.

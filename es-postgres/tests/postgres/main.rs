@@ -17,6 +17,7 @@ mod held_back;
 mod held_up;
 mod histories;
 mod huge_rows;
+mod import;
 mod inline;
 mod language;
 mod looks;

@@ -10,6 +10,7 @@ mod failures;
 mod files;
 mod growth;
 mod histories;
+mod import;
 mod inline;
 mod listener;
 mod long_reads;

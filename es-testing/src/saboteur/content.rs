@@ -119,6 +119,10 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             })
         }),
         of_events("takes_its_own_clock_for_an_import", 13, |healthy| OwnClock(healthy.events)),
+        of_events("records_what_follows_an_import_at_its_time", 13, |healthy| LastTime {
+            store: healthy.events,
+            imported: Mutex::default(),
+        }),
         of_events("sorts_by_time", 13, |healthy| {
             Mangled::new(healthy.events, |log| {
                 let positions: Vec<_> = log.iter().map(|event| event.position).collect();
@@ -155,6 +159,28 @@ impl StoreLayer for OwnClock {
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         let parts = request.clone().into_streams();
         self.0.append(of_parts_now(&request, parts)).await
+    }
+}
+
+/// Writes what comes after an import as if it was of the same time.
+struct LastTime {
+    store: Store,
+    imported: Mutex<Option<Timestamp>>,
+}
+
+#[async_trait]
+impl StoreLayer for LastTime {
+    fn inner(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let before = std::mem::replace(&mut *locked(&self.imported), request.original_time());
+        let request = match before {
+            Some(time) if request.original_time().is_none() => request.recorded_at(time),
+            _ => request,
+        };
+        self.store.append(request).await
     }
 }
 

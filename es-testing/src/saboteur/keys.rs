@@ -38,6 +38,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             ignored: |difference| difference == KeyDifference::Streams,
         }),
         comparing("compares_event_ids", |a, b| event_ids(a).eq(event_ids(b))),
+        comparing("compares_times", |a, b| a.original_time() == b.original_time()),
         comparing("compares_metadata", |a, b| {
             let all = |request: &AppendRequest| -> Vec<_> {
                 let events = request.streams().iter().flat_map(|part| part.events.clone());

@@ -24,9 +24,9 @@ use crate::version::{ExpectedVersion, StreamVersion};
 /// [`Repository::by_id`] makes it. Nothing is read before a decision is awaited, and one member can be
 /// decided on as often as one likes.
 pub struct Member<A: Aggregate> {
-    repository: Repository<A>,
-    stream: Result<StreamId, InvalidStreamId>,
-    expected: Result<ExpectedVersion, InvalidRequest>,
+    pub(in super::super) repository: Repository<A>,
+    pub(in super::super) stream: Result<StreamId, InvalidStreamId>,
+    pub(in super::super) expected: Result<ExpectedVersion, InvalidRequest>,
 }
 
 impl<A: Aggregate> Member<A> {

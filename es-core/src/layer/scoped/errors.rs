@@ -47,6 +47,7 @@ impl Scope {
             StreamTwice { stream } => StreamTwice { stream: self.named(&stream) },
             OtherStore { stream } => OtherStore { stream: self.named(&stream) },
             KeyTwice { stream } => KeyTwice { stream: self.named(&stream) },
+            ImportWithoutVersion { stream } => ImportWithoutVersion { stream: self.named(&stream) },
             IdOfOtherType { stream, wanted } => {
                 IdOfOtherType { stream: self.named(&stream), wanted }
             }
