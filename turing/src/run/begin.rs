@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use es_core::aggregate::stream_of;
 use es_core::{CommandError, EventId, EventStoreExt, Metadata, ReadStream, Repository, Timestamp};
-use futures_util::{StreamExt, pin_mut};
+use futures_util::TryStreamExt;
 use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
     Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
@@ -205,10 +205,8 @@ async fn started_event(
 ) -> Result<Option<(EventId, Timestamp)>, RunError> {
     let stream =
         stream_of::<WorkflowRuns>(&workflow).map_err(|error| RunError::load(error.into()))?;
-    let events = runs.store().events(ReadStream::new(stream).backwards());
-    pin_mut!(events);
-    while let Some(recorded) = events.next().await {
-        let recorded = recorded?;
+    let mut events = runs.store().events(ReadStream::new(stream).backwards());
+    while let Some(recorded) = events.try_next().await? {
         if let Ok(WorkflowEvent::WorkflowStarted { run_id: found, .. }) =
             recorded.decode_one::<WorkflowEvent>()
             && found.0 == Some(run_id)
