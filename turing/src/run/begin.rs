@@ -174,12 +174,8 @@ async fn start_run(
         }
         executed => executed.map_err(RunError::record)?,
     };
-    let receipt = executed.appended.and_then(|appended| {
-        let first = appended.streams.first()?.events.first()?;
-        Some(first.event_id)
-    });
-    Ok(Ok(match receipt {
-        Some(event_id) => Some(event_id),
+    Ok(Ok(match executed.cause() {
+        Some(started) => Some(started.event_id),
         // it was recorded before, and the answer was lost
         None => started_event(runs, workflow_id, run_id).await?.map(|(event_id, _)| event_id),
     }))

@@ -290,7 +290,7 @@ impl Record<'_> {
             let breaker_opened = ActorBreaker::opened(breaker.recorded());
             let failure = Failure { breaker_opened, ..failure.clone() };
             posting.record(posting.fail(workflow, &failure)?);
-            Ok::<_, PostingRejection>(())
+            Ok::<_, PostingRejection>(breaker_opened.is_some())
         });
         let recorded = decision
             .idempotency_key(self.key()?)
@@ -307,7 +307,7 @@ impl Record<'_> {
             }
             _ => Vec::new(),
         };
-        let opens = !is_repeat && ActorBreaker::opened(calls).is_some();
+        let opens = recorded.reply == Some(true);
         // a breaker that opened before is met only now
         let seen = if opens { seen } else { shared.clocks.moment() };
         let (state, breaker) = recorded.state;
