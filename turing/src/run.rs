@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use es_core::{Environment, EventId, Repository};
+use es_core::{Environment, EventId, Repository, Retry};
 use tokio::sync::watch;
 use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowRuns};
 
@@ -75,6 +75,9 @@ use starts::Starts;
 
 /// One in so many kept states that loads begin at is folded again, and compared.
 const SNAPSHOT_CHECKS: NonZeroU64 = NonZeroU64::new(100).expect("100 is not 0");
+
+/// How often what a run records meets another writer before it gives up.
+const RETRY: Retry = Retry::times(5);
 
 /// How a request to run ended.
 #[derive(Debug)]
@@ -183,7 +186,8 @@ pub async fn run(
     let began = clocks.timer.now();
     let runs =
         Repository::<WorkflowRuns>::new(store.events.clone()).with_environment(environment.clone());
-    let postings = Repository::<Posting>::new(store.events.clone())
+    let postings = Repository::<Posting>::new(&store.events)
+        .with_retry(RETRY)
         .with_environment(environment.clone())
         .snapshot_every(options.snapshot_interval.get())
         .checked_one_in(SNAPSHOT_CHECKS);
@@ -209,8 +213,10 @@ pub async fn run(
     }
     observer.run_begins(run_id, intake.postings.len(), begun.is_continued);
 
-    let conversations = Repository::new(store.events.clone()).with_environment(environment.clone());
-    let actors = Repository::new(store.events.clone()).with_environment(environment.clone());
+    let conversations = Repository::new(&store.events).with_retry(RETRY);
+    let conversations = conversations.with_environment(environment.clone());
+    let actors = Repository::new(&store.events).with_retry(RETRY);
+    let actors = actors.with_environment(environment.clone());
     let policy = definition.workflow.circuit_breaker;
     let breakers = Breakers::new(actors, policy, clocks.clone(), notifier.clone());
     let shared = Shared {

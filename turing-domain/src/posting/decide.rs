@@ -1,9 +1,9 @@
 //! What follows from what a posting is told.
 
-mod plan;
+mod follow;
 mod record;
 
-use es_core::Timestamp;
+use es_core::{Draft, Timestamp};
 
 use crate::definition::{Actor, Conversation, On, Workflow};
 use crate::ids::{ConversationId, RunId};
@@ -13,7 +13,7 @@ use crate::posting::event::PostingEvent;
 use crate::posting::rejection::PostingRejection;
 use crate::posting::run::{Outcome, PostingRun};
 use crate::posting::state::Posting;
-use plan::{Plan, Timing};
+use follow::{Timing, end, repeat_or_route, route};
 use record::{completed, failed};
 
 /// What can be done next for a posting.
@@ -100,10 +100,10 @@ impl Posting {
             return Err(PostingRejection::UnstorableOutput);
         }
         let actor = actor_of(workflow, conversation)?;
-        let mut plan = Plan::new(workflow, run);
-        plan.record(completed(actor, conversation, completion));
-        plan.route(conversation, On::Success, &completion.output)?;
-        Ok(plan.end(conversation.id))
+        let mut run = Draft::new(run.clone());
+        run.record(completed(actor, conversation, completion));
+        route(&mut run, workflow, conversation, On::Success, &completion.output)?;
+        Ok(end(run, conversation.id))
     }
 
     /// Records a failure and what follows from it: a repeat, or the failure rules.
@@ -120,23 +120,25 @@ impl Posting {
     ) -> Result<Vec<PostingEvent>, PostingRejection> {
         let (run, conversation) = self.attempted(workflow, failure.attempt)?;
         let actor = actor_of(workflow, conversation)?;
-        let mut plan = Plan::new(workflow, run);
-        plan.record(failed(actor, conversation, failure));
+        let mut run = Draft::new(run.clone());
+        run.record(failed(actor, conversation, failure));
         if let Some(failure_count) = failure.breaker_opened {
-            plan.record(PostingEvent::CircuitBreakerOpen {
+            run.record(PostingEvent::CircuitBreakerOpen {
                 actor_id: actor.id.into(),
                 failure_count: failure_count.into(),
                 conversation_id: conversation.id.into(),
                 run_id: run.run_id().into(),
             });
         }
-        plan.repeat_or_route(
+        repeat_or_route(
+            &mut run,
+            workflow,
             conversation,
             failure.attempt.retries,
             &failure.failure_type,
             Timing { now: failure.now, jitter: failure.jitter, retry_after: failure.retry_after },
         )?;
-        Ok(plan.end(conversation.id))
+        Ok(end(run, conversation.id))
     }
 
     /// Goes on from results that another program recorded without what follows from them.
@@ -159,17 +161,19 @@ impl Posting {
         for id in run.open().keys() {
             conversation_in(workflow, *id)?;
         }
-        let mut plan = Plan::new(workflow, run);
+        let mut draft = Draft::new(run.clone());
         let mut last = None;
         for (id, finished) in run.finished() {
             let conversation = conversation_in(workflow, *id)?;
             match &finished.outcome {
                 Outcome::Completed => {
                     let output = self.usable_output(*id).unwrap_or_default();
-                    plan.route(conversation, On::Success, &output)?;
+                    route(&mut draft, workflow, conversation, On::Success, &output)?;
                 }
                 Outcome::Failed(failure_type) => {
-                    plan.repeat_or_route(
+                    repeat_or_route(
+                        &mut draft,
+                        workflow,
                         conversation,
                         finished.retries,
                         failure_type,
@@ -180,7 +184,7 @@ impl Posting {
             last = Some(*id);
         }
         Ok(match last {
-            Some(last) => plan.end(last),
+            Some(last) => end(draft, last),
             None => Vec::new(),
         })
     }

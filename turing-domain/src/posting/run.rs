@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use es_core::Timestamp;
+use es_core::{Aggregate, Timestamp};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::ids::{ConversationId, RunId, WorkflowId};
+use crate::ids::{ConversationId, PostingId, RunId, WorkflowId};
 use crate::names::{EndReason, FailureType};
 use crate::posting::command::Attempt;
 use crate::posting::event::PostingEvent;
+use crate::posting::state::Posting;
 
 /// A posting's way through one run.
+///
+/// An aggregate of its own over the posting's stream: a decision takes a [`Draft`](es_core::Draft) of
+/// it, which copies nothing that the other runs of the posting have left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PostingRun {
     run_id: RunId,
@@ -59,11 +64,12 @@ pub enum Outcome {
     Failed(FailureType),
 }
 
-impl PostingRun {
-    pub(super) fn new(run_id: RunId, workflow_id: WorkflowId, entry: ConversationId) -> Self {
-        let mut run = Self {
-            run_id,
-            workflow_id,
+impl Default for PostingRun {
+    /// Before the posting has entered a run: its ids are those of none.
+    fn default() -> Self {
+        Self {
+            run_id: RunId(Uuid::nil()),
+            workflow_id: WorkflowId(0),
             open: BTreeMap::new(),
             finished: BTreeMap::new(),
             completed: Vec::new(),
@@ -71,11 +77,11 @@ impl PostingRun {
             runs_by_conversation: BTreeMap::new(),
             iterations: BTreeMap::new(),
             ended_paths: BTreeMap::new(),
-        };
-        run.enter(entry);
-        run
+        }
     }
+}
 
+impl PostingRun {
     /// The run's id.
     pub fn run_id(&self) -> RunId {
         self.run_id
@@ -133,8 +139,14 @@ impl PostingRun {
             retries: position.retries,
         })
     }
+}
 
-    pub(super) fn evolve(&mut self, event: &PostingEvent) {
+impl Aggregate for PostingRun {
+    const TYPE: &'static str = Posting::TYPE;
+    type Id = PostingId;
+    type Event = PostingEvent;
+
+    fn evolve(&mut self, event: &PostingEvent) {
         use PostingEvent::*;
         match event {
             ScriptExecutionCompleted { conversation_id, run_id, output, .. }
@@ -181,10 +193,16 @@ impl PostingRun {
                 self.open.clear();
                 self.finished.clear();
             }
-            PostingEnteredRun { .. } | CircuitBreakerOpen { .. } => {}
+            PostingEnteredRun { run_id, workflow_id, entry_conversation_id } => {
+                *self = Self { run_id: *run_id, workflow_id: *workflow_id, ..Self::default() };
+                self.enter(*entry_conversation_id);
+            }
+            CircuitBreakerOpen { .. } => {}
         }
     }
+}
 
+impl PostingRun {
     /// The conversation of an event, if the event is of this run. An event that names no run is.
     fn own(
         &self,

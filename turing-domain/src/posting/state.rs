@@ -132,10 +132,10 @@ impl Aggregate for Posting {
                 }
                 self.terminal = Some(terminal);
             }
-            PostingEnteredRun { run_id, workflow_id, entry_conversation_id } => {
+            PostingEnteredRun { .. } => {
                 self.is_terminal = false;
                 self.terminal = None;
-                self.run = Some(PostingRun::new(*run_id, *workflow_id, *entry_conversation_id));
+                self.run = Some(PostingRun::default());
             }
             CircuitBreakerOpen { .. }
             | BranchTaken { .. }

@@ -1,7 +1,11 @@
 //! `turing actor`: circuit breakers, which belong to actors.
 
+use std::convert::Infallible;
+
 use clap::{Args, Subcommand};
-use es_core::{CommandError, Repository, Retry, StoreError, StoreErrorKind};
+use es_core::{
+    CommandError, ExpectedVersion, Repository, Retry, StoreError, StoreErrorKind, transact,
+};
 use turing_domain::{ActorBreaker, ActorId};
 
 use super::events::nothing;
@@ -41,14 +45,15 @@ pub(super) async fn execute(args: ActorArgs, output: &mut Output) -> Result<Verd
 
 async fn reset(store: &Store, args: &StreamArgs, output: &mut Output) -> Result<Verdict, Failure> {
     let (id, actor) = (args.id, ActorId(args.id));
-    let actors = Repository::<ActorBreaker>::new(store.events.clone());
-    let loaded = actors.load(&actor).await?;
-    if loaded.existing().is_none() {
-        return Err(nothing(args));
-    }
-    let failures = loaded.state.failure_count();
-    let reset = actors.by_id(&actor).decide(ActorBreaker::reset);
+    let actors = Repository::<ActorBreaker>::new(&store.events);
+    let known = actors.by_id(&actor).expecting(ExpectedVersion::StreamExists);
+    let reset = transact(known, |breaker| {
+        let failures = breaker.failure_count();
+        breaker.record(breaker.reset());
+        Ok::<_, Infallible>(failures)
+    });
     let reset = reset.retry(Retry::times(20)).await.map_err(|error| match error {
+        CommandError::PreconditionFailed(_) => nothing(args),
         CommandError::Store(error) => Failure::Store(error),
         CommandError::Load(error) => Failure::Load(error),
         other => {
@@ -56,7 +61,7 @@ async fn reset(store: &Store, args: &StreamArgs, output: &mut Output) -> Result<
             Failure::Store(StoreError::new(StoreErrorKind::Busy, text).caused_by(other))
         }
     })?;
-    let is_reset = !reset.events.is_empty();
+    let (is_reset, failures) = (!reset.events.is_empty(), reset.reply.unwrap_or_default());
     match (args.common.json, is_reset) {
         (true, _) => output.json(&serde_json::json!({ "actor": id, "reset": is_reset })),
         (false, true) => output.line(format_args!(

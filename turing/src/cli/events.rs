@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use es_core::{EventStoreExt, Payload, ReadStream, RecordedEvent, StreamId, StreamVersion};
-use futures_util::{TryStreamExt, pin_mut};
+use futures_util::TryStreamExt;
 use serde_json::json;
 use serde_json::value::RawValue;
 use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};
@@ -20,8 +20,7 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let stream = stream_of(args)?;
-    let events = store.events.events(ReadStream::new(stream.clone()));
-    pin_mut!(events);
+    let mut events = store.events.events(ReadStream::new(stream.clone()));
     let mut version = StreamVersion::EMPTY;
     while let Some(event) = events.try_next().await? {
         tell_gap(&stream, version.next(), event.version);

@@ -8,7 +8,7 @@ mod show;
 
 use clap::{Args, Subcommand, ValueEnum};
 use es_core::Position;
-use es_core::projection::{Definition, Projection};
+use es_core::projection::{Definition, Projection, Subscription};
 use turing_domain::PostingId;
 
 use super::interrupts::Interrupts;
@@ -146,6 +146,11 @@ impl Name {
         let found = definitions(store).into_iter().find(|it| it.name() == self.as_str());
         found.ok_or(Failure::KeptByDatabase { name: self.as_str() })
     }
+
+    /// The same, to watch and mend it.
+    fn subscription(self, store: &Store) -> Result<Subscription, Failure> {
+        Ok(Subscription::definition(&store.events, self.definition(store)?))
+    }
 }
 
 impl ProjectionArgs {
@@ -199,8 +204,8 @@ pub(super) async fn execute(
 }
 
 /// Who has the model that is served.
-async fn holder(store: &Store, name: &str) -> Result<Option<String>, Failure> {
-    let status = store.models()?.status(Some(name)).await?.into_iter().next();
-    let holder = status.and_then(|status| status.active).and_then(|active| active.holder);
+async fn holder(model: &Subscription) -> Result<Option<String>, Failure> {
+    let active = model.status().await?.and_then(|status| status.active);
+    let holder = active.and_then(|active| active.holder);
     Ok(holder.map(|holder| holder.name))
 }

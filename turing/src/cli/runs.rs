@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use es_core::{DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
-use futures_util::{TryStreamExt, pin_mut};
+use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::json;
 use turing_domain::fields::WORKFLOW_NAME;
@@ -82,8 +82,7 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let filter = EventFilter::all().aggregate::<WorkflowRuns>();
-    let events = store.events.log(ReadLog::from_start().filter(filter));
-    pin_mut!(events);
+    let mut events = store.events.log(ReadLog::from_start().filter(filter));
     let (mut runs, mut left_out): (Vec<Row>, Vec<LeftOut>) = Default::default();
     while let Some(recorded) = events.try_next().await? {
         // runs are listed as far as they can be read

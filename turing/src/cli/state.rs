@@ -7,7 +7,7 @@ use es_core::{
     Aggregate, EventStoreExt, Loaded, Moment, ReadStream, Repository, StateDifference, StreamId,
     StreamVersion, Timestamp,
 };
-use futures_util::{TryStreamExt, pin_mut};
+use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::json;
 use turing_domain::{
@@ -169,8 +169,7 @@ async fn not_yet(store: &Store, args: &StateArgs, moment: Moment) -> Result<Fail
 /// When the first event was recorded, if there is one.
 async fn first_event(store: &Store, args: &StateArgs) -> Result<Option<Timestamp>, Failure> {
     let read = ReadStream::new(stream_of(&args.stream)?).to_version(StreamVersion::FIRST);
-    let events = store.events.events(read);
-    pin_mut!(events);
+    let mut events = store.events.events(read);
     Ok(events.try_next().await?.map(|event| event.recorded_at))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use es_core::aggregate::stream_of;
 use es_core::{CommandError, EventId, EventStoreExt, Metadata, ReadStream, Repository, Timestamp};
-use futures_util::{StreamExt, pin_mut};
+use futures_util::TryStreamExt;
 use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{
     Posting, RunId, RunStart, Workflow, WorkflowEvent, WorkflowId, WorkflowRejection, WorkflowRuns,
@@ -174,12 +174,8 @@ async fn start_run(
         }
         executed => executed.map_err(RunError::record)?,
     };
-    let receipt = executed.appended.and_then(|appended| {
-        let first = appended.streams.first()?.events.first()?;
-        Some(first.event_id)
-    });
-    Ok(Ok(match receipt {
-        Some(event_id) => Some(event_id),
+    Ok(Ok(match executed.cause() {
+        Some(started) => Some(started.event_id),
         // it was recorded before, and the answer was lost
         None => started_event(runs, workflow_id, run_id).await?.map(|(event_id, _)| event_id),
     }))
@@ -205,10 +201,8 @@ async fn started_event(
 ) -> Result<Option<(EventId, Timestamp)>, RunError> {
     let stream =
         stream_of::<WorkflowRuns>(&workflow).map_err(|error| RunError::load(error.into()))?;
-    let events = runs.store().events(ReadStream::new(stream).backwards());
-    pin_mut!(events);
-    while let Some(recorded) = events.next().await {
-        let recorded = recorded?;
+    let mut events = runs.store().events(ReadStream::new(stream).backwards());
+    while let Some(recorded) = events.try_next().await? {
         if let Ok(WorkflowEvent::WorkflowStarted { run_id: found, .. }) =
             recorded.decode_one::<WorkflowEvent>()
             && found.0 == Some(run_id)

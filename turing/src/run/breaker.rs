@@ -125,8 +125,7 @@ impl Breakers {
         let (policy, waited_out) = (&self.policy, Some(status));
         let actors = self.actors.by_id(&actor);
         let claim = actors.decide(|breaker| breaker.let_one_through(policy, waited_out, now.wall));
-        let claim = claim.idempotency_key(key).metadata(metadata);
-        match claim.retry(Retry::times(5)).await {
+        match claim.idempotency_key(key).metadata(metadata).await {
             Ok(claimed) => {
                 self.remember(actor, claimed.state, now);
                 Ok(true)

@@ -1,17 +1,14 @@
 //! Bringing every posting into the run, or finding where it stands in it.
 
+use std::future::ready;
 use std::sync::Arc;
 
-use es_core::aggregate::stream_of;
-use es_core::{
-    Aggregate, CommandError, Decided, EventId, EventStoreExt, LoadError, Member, ReadStream,
-    Repository, Retry,
-};
+use es_core::{CommandError, Decided, Draft, EventId, LoadError, Member, Repository};
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::{
-    ConversationId, Posting, PostingEvent, PostingId, PostingRejection, RunId, RunStatus,
-    WorkflowId, WorkflowRejection, WorkflowRuns,
+    ConversationId, Posting, PostingId, PostingRejection, RunId, RunStatus, WorkflowId,
+    WorkflowRejection, WorkflowRuns,
 };
 
 use super::apart::Done;
@@ -143,17 +140,15 @@ async fn try_enter(
     let workflow = &shared.definition.workflow;
     let enter = |state: &Posting| match over {
         Some(over) if state.run().is_some_and(|run| run.run_id() == over) => {
-            let mut events = state.abandon_run(over)?;
-            let mut released = state.clone();
-            events.iter().for_each(|event| released.evolve(event));
-            events.extend(released.enter_run(workflow, shared.run_id)?);
-            Ok(events)
+            let mut released = Draft::new(state.clone());
+            released.record(released.abandon_run(over)?);
+            released.record(released.enter_run(workflow, shared.run_id)?);
+            Ok(released.into_recorded())
         }
         _ => state.enter_run(workflow, shared.run_id),
     };
     let metadata = shared.metadata(posting, shared.started_by);
-    let entering = shared.postings.by_id(&posting).decide(enter).metadata(metadata);
-    entering.retry(Retry::times(5)).await
+    shared.postings.by_id(&posting).decide(enter).metadata(metadata).await
 }
 
 /// Whether a run has ended, or is not known to its workflow.
@@ -180,7 +175,6 @@ async fn settle(
             .by_id(&posting)
             .decide(|state| state.settle(&shared.definition.workflow, seen.wall, jitter))
             .metadata(shared.metadata(posting, None))
-            .retry(Retry::times(5))
             .await
             .map_err(|error| StepError::of(posting, error))?;
         state = settled.state;
@@ -194,20 +188,12 @@ async fn causes_in(
     shared: &Shared,
     posting: PostingId,
 ) -> Result<Vec<(ConversationId, EventId)>, RunError> {
-    let stream = stream_of::<Posting>(&posting).map_err(|error| RunError::load(error.into()))?;
-    let events = shared.store.events.events(ReadStream::new(stream.clone()));
-    events
-        .map_err(RunError::Store)
-        .try_filter_map(|recorded| {
-            let decoded = recorded.decode_one::<PostingEvent>().map_err(|source| {
-                let (stream, version) = (recorded.stream.clone(), recorded.version);
-                let source = LoadError::Decode { stream, version, source };
-                RunError::Step(StepError::Load { posting, source })
-            });
-            let cause =
-                decoded.map(|event| opened(&event).map(|opened| (opened, recorded.event_id)));
-            std::future::ready(cause)
-        })
-        .try_collect()
-        .await
+    let history = shared.postings.history(&posting).map_err(|error| match error {
+        LoadError::Store(error) => RunError::Store(error),
+        source => StepError::Load { posting, source }.into(),
+    });
+    let causes = history.try_filter_map(|(recorded, event)| {
+        ready(Ok(opened(&event).map(|opened| (opened, recorded.event_id))))
+    });
+    causes.try_collect().await
 }

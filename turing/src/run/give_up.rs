@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use es_core::{EventFilter, EventStoreExt, Metadata, ReadLog, Repository, Retry};
+use es_core::{EventFilter, EventStoreExt, Metadata, ReadLog, Repository};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::RUN_ID;
@@ -12,7 +12,7 @@ use turing_domain::{
 };
 
 use super::patience::Patience;
-use super::{Left, Preparation, RunError, StepError};
+use super::{Left, Preparation, RETRY, RunError, StepError};
 use crate::store::Store;
 
 /// A run that was given up, and what was done in it.
@@ -51,7 +51,7 @@ pub(super) async fn give_up(
     patience: &Patience,
 ) -> Result<GivenUp, RunError> {
     let run_id = run.run_id;
-    let postings = Repository::<Posting>::new(store.events.clone());
+    let postings = Repository::<Posting>::new(&store.events).with_retry(RETRY);
     let mut gave_up = GivenUp {
         run_id,
         postings: run.posting_count,
@@ -133,7 +133,5 @@ async fn release(
         false => Ok(Vec::new()),
     };
     let released = postings.by_id(&posting).decide(release).metadata(metadata);
-    let released =
-        released.retry(Retry::times(5)).await.map_err(|error| StepError::of(posting, error))?;
-    Ok(released.state)
+    Ok(released.await.map_err(|error| StepError::of(posting, error))?.state)
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::{
-    Aggregate, Appended, CommandError, EventId, IdempotencyKey, LoadError, Metadata, Retry,
-    transact,
+    Aggregate, Appended, CommandError, Decided, EventId, IdempotencyKey, LoadError, Member,
+    Metadata, Retry, transact,
 };
 use serde_json::{Map, Value};
 use tokio::task::JoinError;
@@ -23,10 +23,8 @@ use super::{RunError, Shared, StepError};
 use crate::breakers::LastFailure;
 use crate::lock::Standing;
 
-/// How often recording a result meets another writer before it gives up.
-const RETRY: Retry = Retry::times(5);
-
-/// The same for a failure, whose append meets every other failure of the same actor.
+/// How often recording a failure meets another writer before it gives up: its append meets every other
+/// failure of the same actor.
 const RETRY_WITH_ACTOR: Retry = Retry::times(30);
 
 /// How an attempt ended.
@@ -206,33 +204,50 @@ impl Record<'_> {
         Ok(Moved { causes: Vec::new(), state, result: None, duration: Duration::ZERO })
     }
 
+    /// Records for the posting alone; `None` if another process was faster.
+    async fn alone(
+        &self,
+        decide: impl Fn(&Posting) -> Result<Vec<PostingEvent>, PostingRejection> + Send + Sync,
+    ) -> Result<Option<Decided<Member<Posting>>>, RunError> {
+        let &Self { shared, posting, attempt, .. } = self;
+        let recorded = shared
+            .postings
+            .by_id(&posting)
+            .decide(decide)
+            .idempotency_key(self.key()?)
+            .metadata(shared.metadata(posting, self.cause))
+            .await;
+        let recorded = match recorded {
+            Err(CommandError::KeyReused { .. }) => return Ok(None),
+            recorded => recorded.map_err(|error| StepError::of(posting, error))?,
+        };
+        check_moved(posting, attempt, recorded.is_repeat(), &recorded.state)?;
+        Ok(Some(recorded))
+    }
+
+    /// What is known now that it is recorded.
+    fn moved(
+        &self,
+        recorded: Decided<Member<Posting>>,
+        result: AttemptResult,
+        duration: Duration,
+    ) -> Moved {
+        let Decided { state, events, appended, .. } = recorded;
+        self.shared.count(events.len());
+        let causes = appended.map_or_else(Vec::new, |appended| opened_by(&events, &appended));
+        Moved { causes, state, result: Some(result), duration }
+    }
+
     async fn completed(
         self,
         completion: &Completion,
         duration: Duration,
     ) -> Result<Moved, RunError> {
-        let Self { shared, posting, attempt, .. } = self;
-        let workflow = &shared.definition.workflow;
-        let executed = shared
-            .postings
-            .by_id(&posting)
-            .decide(|posting| posting.complete(workflow, completion))
-            .idempotency_key(self.key()?)
-            .metadata(shared.metadata(posting, self.cause))
-            .retry(RETRY)
-            .await;
-        let executed = match executed {
-            Err(CommandError::KeyReused { .. }) => return self.elsewhere().await,
-            executed => executed.map_err(|error| StepError::of(posting, error))?,
-        };
-        check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
-        shared.breakers.succeeded(self.actor, shared.run_metadata()).await?;
-        shared.count(executed.events.len());
-        let causes = match &executed.appended {
-            Some(appended) => opened_by(&executed.events, appended),
-            None => Vec::new(),
-        };
-        Ok(Moved { causes, state: executed.state, result: Some(Ok(())), duration })
+        let workflow = &self.shared.definition.workflow;
+        let recorded = self.alone(|posting| posting.complete(workflow, completion)).await?;
+        let Some(recorded) = recorded else { return self.elsewhere().await };
+        self.shared.breakers.succeeded(self.actor, self.shared.run_metadata()).await?;
+        Ok(self.moved(recorded, Ok(()), duration))
     }
 
     async fn failed(self, failure: &Failure, duration: Duration) -> Result<Moved, RunError> {
@@ -248,32 +263,10 @@ impl Record<'_> {
                 recorded => return recorded,
             }
         }
-        let Self { shared, posting, attempt, .. } = self;
-        let workflow = &shared.definition.workflow;
-        let executed = shared
-            .postings
-            .by_id(&posting)
-            .decide(|posting| posting.fail(workflow, failure))
-            .idempotency_key(self.key()?)
-            .metadata(shared.metadata(posting, self.cause))
-            .retry(RETRY)
-            .await;
-        let executed = match executed {
-            Err(CommandError::KeyReused { .. }) => return self.elsewhere().await,
-            executed => executed.map_err(|error| StepError::of(posting, error))?,
-        };
-        check_moved(posting, attempt, executed.is_repeat(), &executed.state)?;
-        shared.count(executed.events.len());
-        let causes = match &executed.appended {
-            Some(appended) => opened_by(&executed.events, appended),
-            None => Vec::new(),
-        };
-        Ok(Moved {
-            causes,
-            state: executed.state,
-            result: Some(Err(failure.failure_type.clone())),
-            duration,
-        })
+        let workflow = &self.shared.definition.workflow;
+        let recorded = self.alone(|posting| posting.fail(workflow, failure)).await?;
+        let Some(recorded) = recorded else { return self.elsewhere().await };
+        Ok(self.moved(recorded, Err(failure.failure_type.clone()), duration))
     }
 
     /// The posting's failure and the actor's are one append, so that the breaker counts each
@@ -297,7 +290,7 @@ impl Record<'_> {
             let breaker_opened = ActorBreaker::opened(breaker.recorded());
             let failure = Failure { breaker_opened, ..failure.clone() };
             posting.record(posting.fail(workflow, &failure)?);
-            Ok::<_, PostingRejection>(())
+            Ok::<_, PostingRejection>(breaker_opened.is_some())
         });
         let recorded = decision
             .idempotency_key(self.key()?)
@@ -314,7 +307,7 @@ impl Record<'_> {
             }
             _ => Vec::new(),
         };
-        let opens = !is_repeat && ActorBreaker::opened(calls).is_some();
+        let opens = recorded.reply == Some(true);
         // a breaker that opened before is met only now
         let seen = if opens { seen } else { shared.clocks.moment() };
         let (state, breaker) = recorded.state;

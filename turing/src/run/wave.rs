@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::{CommandError, IdempotencyKey, LoadError, Metadata, Retry};
+use es_core::{CommandError, IdempotencyKey, LoadError, Metadata};
 use tokio::task::{JoinError, JoinSet};
 use turing_domain::fields::RUN_ID;
 use turing_domain::{ActorId, ConversationId, ConversationRejection, PostingId, WaveCompletion};
@@ -292,7 +292,7 @@ impl Shared {
     ) -> Result<Option<String>, RunError> {
         let waves = self.conversations.by_id(&conversation);
         let begun = waves.decide(|waves| waves.start_wave(conversation, self.run_id, as_u32(size)));
-        match begun.metadata(self.run_metadata()).retry(Retry::times(5)).await {
+        match begun.metadata(self.run_metadata()).await {
             Err(CommandError::Load(error @ LoadError::Decode { .. })) => Ok(Some(told(&error))),
             begun => {
                 self.count(begun.map_err(RunError::record)?.events.len());
@@ -305,7 +305,7 @@ impl Shared {
     async fn end_wave(&self, ended: &WaveCompletion) -> Result<(), RunError> {
         let waves = self.conversations.by_id(&ended.conversation_id);
         let ending = waves.decide(|waves| waves.complete_wave(ended));
-        match ending.metadata(self.run_metadata()).retry(Retry::times(5)).await {
+        match ending.metadata(self.run_metadata()).await {
             // told when it began, or when the next one begins
             Err(CommandError::Load(LoadError::Decode { .. })) => return Ok(()),
             // somebody else ran the workflow while the lock was lost, and ended it

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use es_core::{
     Aggregate, EventStore, EventStoreExt, ReadLog, RecordedEvent, StoreError, StreamId, Timestamp,
 };
-use futures_util::{TryStreamExt, pin_mut};
+use futures_util::TryStreamExt;
 use serde_json::Value;
 use turing_domain::{
     ActorBreaker, ActorEvent, ConversationEvent, ConversationWaves, Posting, PostingEvent,
@@ -31,8 +31,7 @@ pub(crate) const UNREADABLE_TIME_KIND: &str = "time_unreadable";
 /// When the store fails.
 pub async fn validate_log(events: &dyn EventStore) -> Result<Vec<StoreFinding>, StoreError> {
     let mut streams: BTreeMap<StreamId, Seen> = BTreeMap::new();
-    let log = events.log(ReadLog::from_start());
-    pin_mut!(log);
+    let mut log = events.log(ReadLog::from_start());
     while let Some(event) = log.try_next().await? {
         streams.entry(event.stream.clone()).or_default().take(&event);
     }

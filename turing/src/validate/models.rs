@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use es_core::projection::{
-    GenerationStatus, ListParked, Parked as ParkedEvent, Projection, SinkError, Slot, Subscription,
+    GenerationStatus, Parked as ParkedEvent, Projection, SinkError, Slot, Subscription,
     check_history,
 };
 use es_core::{
@@ -30,14 +30,14 @@ use crate::store::Store;
 /// When the store fails.
 pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>, SinkError> {
     let states = Subscription::projection::<PostingRow>(&store.events);
-    let Some(mut model) = active(store).await? else {
+    let Some(mut model) = active(&states).await? else {
         // what was never filled does not differ
         return Ok(Vec::new());
     };
     let (rows, parked, from, to) = loop {
-        let parked = parked(store).await?;
+        let parked = parked(&states).await?;
         let rows = states.rows(Slot::Active).try_collect::<Vec<_>>().await?;
-        let Some(now) = active(store).await? else { return Ok(Vec::new()) };
+        let Some(now) = active(&states).await? else { return Ok(Vec::new()) };
         if now.generation == model.generation {
             break (rows, parked, model.checkpoint().position, now.checkpoint().position);
         }
@@ -75,9 +75,8 @@ pub async fn validate_posting_states(store: &Store) -> Result<Vec<StoreFinding>,
 }
 
 /// The model that is read, if there is one.
-async fn active(store: &Store) -> Result<Option<GenerationStatus>, SinkError> {
-    let status = store.models()?.status(Some(PostingRow::NAME)).await?;
-    Ok(status.into_iter().next().and_then(|status| status.active))
+async fn active(states: &Subscription) -> Result<Option<GenerationStatus>, SinkError> {
+    Ok(states.status().await?.and_then(|status| status.active))
 }
 
 /// What is not in the rows.
@@ -89,21 +88,17 @@ struct Parked {
     waiting: BTreeMap<String, (u64, ParkedEvent)>,
 }
 
-async fn parked(store: &Store) -> Result<Parked, SinkError> {
+async fn parked(states: &Subscription) -> Result<Parked, SinkError> {
     let mut out = Parked::default();
-    let mut list = ListParked::default();
-    loop {
-        let page = store.models()?.parked(PostingRow::NAME, Slot::Active, &list).await?;
-        let Some(last) = page.last() else { return Ok(out) };
-        list.after = Some(last.id());
-        for entry in page {
-            if entry.is_waiting() {
-                out.waiting.entry(entry.key.clone()).or_insert((0, entry)).0 += 1;
-            } else {
-                out.discarded.insert(entry.event.event_id);
-            }
+    let mut parked = states.parked();
+    while let Some(entry) = parked.try_next().await? {
+        if entry.is_waiting() {
+            out.waiting.entry(entry.key.clone()).or_insert((0, entry)).0 += 1;
+        } else {
+            out.discarded.insert(entry.event.event_id);
         }
     }
+    Ok(out)
 }
 
 /// What the rows may be while the model goes on from one position to another, without the events that

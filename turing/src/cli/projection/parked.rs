@@ -1,13 +1,14 @@
 //! `turing projection parked`, `retry` and `discard`.
 
 use es_core::projection::{ListParked, Parked, ParkedId, ParkedState, SinkError, Slot};
+use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::super::output::{Output, rows, shown, table};
 use super::super::{Failure, Verdict};
+use super::run::once;
 use super::{DiscardArgs, KeyArgs, OneArgs, holder};
 use crate::proposal::command;
-use crate::read_models::runner;
 use crate::store::Store;
 
 pub(super) async fn list(
@@ -16,19 +17,12 @@ pub(super) async fn list(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
-    args.name.definition(store)?;
-    let mut all: Vec<Parked> = Vec::new();
-    let mut list = ListParked::default();
-    loop {
-        let page = match store.models()?.parked(name, Slot::Active, &list).await {
-            // what was never filled has nothing parked
-            Err(SinkError::NoModel { .. }) => Vec::new(),
-            page => page?,
-        };
-        let Some(last) = page.last() else { break };
-        list.after = Some(last.id());
-        all.extend(page);
-    }
+    let model = args.name.subscription(store)?;
+    let all = match model.parked().try_collect::<Vec<_>>().await {
+        // what was never filled has nothing parked
+        Err(SinkError::NoModel { .. }) => Vec::new(),
+        all => all?,
+    };
     if args.common.json {
         output.json(&all.iter().map(as_json).collect::<Vec<_>>());
     } else if all.is_empty() {
@@ -92,14 +86,11 @@ pub(super) async fn retry(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let (name, key) = (args.name.as_str(), args.key.as_str());
-    let definition = args.name.definition(store)?;
-    store.models()?.request_retry(name, Slot::Active, key).await?;
-    let holder = holder(store, name).await?;
+    let model = args.name.subscription(store)?;
+    model.retry(key).await?;
+    let holder = holder(&model).await?;
     if holder.is_none() {
-        let mut runner = runner(store, [definition]);
-        let done = runner.catch_up().await;
-        runner.release().await;
-        done?;
+        once(store, vec![args.name.definition(store)?]).await?;
     }
     let waiting = ListParked::waiting(key);
     let waits = !store.models()?.parked(name, Slot::Active, &waiting).await?.is_empty();
@@ -126,18 +117,14 @@ pub(super) async fn discard(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let KeyArgs { name, key, common } = &args.of;
-    let definition = name.definition(store)?;
-    let name = name.as_str();
+    let model = name.subscription(store)?;
     let entry = ParkedId { position: args.position, key: key.clone() };
-    store.models()?.discard(name, Slot::Active, &entry, &args.reason).await?;
+    model.discard(&entry, &args.reason).await?;
     // who waited behind it is due now
-    if holder(store, name).await?.is_none() {
-        let mut runner = runner(store, [definition]);
-        let done = runner.catch_up().await;
-        runner.release().await;
-        done?;
+    if holder(&model).await?.is_none() {
+        once(store, vec![name.definition(store)?]).await?;
     }
-    let (key, position) = (shown(key, 80), args.position);
+    let (name, key, position) = (name.as_str(), shown(key, 80), args.position);
     match common.json {
         true => output.json(&json!({ "read_model": name, "key": key, "discarded": position })),
         false => output.line(format_args!("{name} goes without {position} under {key}")),

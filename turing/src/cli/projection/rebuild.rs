@@ -155,14 +155,13 @@ pub(super) async fn switch(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
-    let definition = args.name.definition(store)?;
-    let status = store.models()?.status(Some(name)).await?.into_iter().next();
+    let status = args.name.subscription(store)?.status().await?;
     if status.is_none_or(|status| status.shadow.is_none()) {
         let rebuild = command(format_args!("projection rebuild {name}"));
         let what = format!("{name} has no rebuilt model; make one: {rebuild}");
         return Err(Failure::NotFound { what });
     }
-    rebuild(store, definition, 1).switch().await?;
+    rebuild(store, args.name.definition(store)?, 1).switch().await?;
     match args.common.json {
         true => output.json(&json!({ "read_model": name, "switched": true })),
         false => output.line(format_args!("the rebuilt {name} is served")),

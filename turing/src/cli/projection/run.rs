@@ -36,7 +36,7 @@ pub(super) async fn execute(
     Ok(Verdict::Well)
 }
 
-async fn once(store: &Store, wanted: Vec<Definition>) -> Result<(), Failure> {
+pub(super) async fn once(store: &Store, wanted: Vec<Definition>) -> Result<(), Failure> {
     let mut runner = runner(store, wanted);
     let done = runner.catch_up().await;
     runner.release().await;
@@ -72,8 +72,8 @@ pub(super) async fn release(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
-    args.name.definition(store)?;
-    match store.models()?.release_inline(name).await {
+    let model = args.name.subscription(store)?;
+    match model.release_inline().await {
         Err(SinkError::NoModel { .. }) => {
             let fill = command(format_args!("projection run --once {name}"));
             let what = format!("{name} was never filled; to fill it: {fill}");
@@ -81,7 +81,7 @@ pub(super) async fn release(
         }
         released => released?,
     }
-    let holder = holder(store, name).await?;
+    let holder = holder(&model).await?;
     match (args.common.json, &holder) {
         (true, _) => output.json(&json!({ "read_model": name, "holder": holder })),
         (false, Some(holder)) => output

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ModelRow, Projection, SinkError, Slot, Subscription};
+use es_core::projection::{ModelRow, Projection, SinkError, Slot};
 use es_core::{Aggregate, Payload};
 use futures_util::TryStreamExt;
 use serde_json::json;
@@ -21,7 +21,7 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Verdict, Failure> {
     let name = args.name.as_str();
-    let model = Subscription::definition(&store.events, args.name.definition(store)?);
+    let model = args.name.subscription(store)?;
     let key = args.key.as_ref().map(|key| key_of(args.name, key));
     let found = match &key {
         Some(key) => store.models()?.load(name, Slot::Active, std::slice::from_ref(key)).await,
