@@ -42,10 +42,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     }
 
     /// The answer, after so many retries.
-    async fn carried_out(
-        &self,
-        naming: &Naming,
-    ) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
+    async fn carried_out(&self, naming: &Naming) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
         let environment = naming.environment();
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);

@@ -176,6 +176,7 @@ impl Reactor {
             slices: 1,
             holder: means.settings.holder.clone(),
             time_to_live: means.settings.time_to_live,
+            tables: Arc::default(),
         };
         let runtime = &*means.environment.runtime;
         let acquired = within(runtime, means.settings.patience(), sink.acquire(&claim)).await;

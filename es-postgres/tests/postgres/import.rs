@@ -9,7 +9,7 @@ use crate::support::{database, open, value};
 enum OrderEvent {
     OrderPlaced { cents: u64 },
     OrderPaid,
-    OrderShipped { carrier: String },
+    ParcelShipped { carrier: String },
 }
 use OrderEvent::*;
 
@@ -27,7 +27,7 @@ impl Aggregate for Order {
 }
 
 fn events() -> [OrderEvent; 3] {
-    [OrderPlaced { cents: 700 }, OrderPaid, OrderShipped { carrier: "DHL".to_owned() }]
+    [OrderPlaced { cents: 700 }, OrderPaid, ParcelShipped { carrier: "DHL".to_owned() }]
 }
 
 /// The second and third event are of one time.
@@ -60,7 +60,7 @@ async fn the_row_of_an_imported_event_is_that_of_a_decided_one_but_for_its_time(
     let expected = [
         format!(r#"{id}1|order|o-1|1|order_placed|{{"cents": 700}}|{id}1|1.0|{first}|import/1"#),
         format!("{id}2|order|o-1|2|order_paid|{{}}|{id}2|1.0|{second}|import/2"),
-        format!("{id}3|order|o-1|3|order_shipped|{carrier}|{id}2|1.0|{second}"),
+        format!("{id}3|order|o-1|3|parcel_shipped|{carrier}|{id}2|1.0|{second}"),
     ];
     // the second time it is there already
     for _ in 0..2 {

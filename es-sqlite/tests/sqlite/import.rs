@@ -11,7 +11,7 @@ use crate::support::Folder;
 enum OrderEvent {
     OrderPlaced { cents: u64 },
     OrderPaid,
-    OrderShipped { carrier: String },
+    ParcelShipped { carrier: String },
 }
 use OrderEvent::*;
 
@@ -45,7 +45,7 @@ fn in_euros(payload: &mut es_core::Fields) {
 fn today(old: OldEvent) -> Vec<OrderEvent> {
     match old {
         OldEvent::OrderPlaced { euros } => vec![OrderPlaced { cents: euros * 100 }],
-        OldEvent::OrderPaidAndShipped { by } => vec![OrderPaid, OrderShipped { carrier: by }],
+        OldEvent::OrderPaidAndShipped { by } => vec![OrderPaid, ParcelShipped { carrier: by }],
     }
 }
 
@@ -102,7 +102,7 @@ async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_the
     let expected = [
         format!(r#"{id}1|order|o-1|1|order_placed|{first}|{{"cents":700}}|{id}1|1.0"#),
         format!(r#"{id}2|order|o-1|2|order_paid|{second}|{{}}|{id}2|1.0"#),
-        format!(r#"{id}3|order|o-1|3|order_shipped|{second}|{{"carrier":"DHL"}}|{id}2|1.0"#),
+        format!(r#"{id}3|order|o-1|3|parcel_shipped|{second}|{{"carrier":"DHL"}}|{id}2|1.0"#),
     ];
     assert_eq!(stored(), expected);
     let keys = "SELECT idempotency_key FROM idempotency_keys ORDER BY first_position";
@@ -114,7 +114,7 @@ async fn names_of_elsewhere_are_read_and_todays_are_stored_with_the_times_of_the
     assert_eq!(stored(), expected);
     let now = again.load("o-1").await.unwrap().state;
     let carrier = "DHL".to_owned();
-    assert_eq!(now.0, [OrderPlaced { cents: 700 }, OrderPaid, OrderShipped { carrier }]);
+    assert_eq!(now.0, [OrderPlaced { cents: 700 }, OrderPaid, ParcelShipped { carrier }]);
 
     // but for ids and times, and what is made of them, a decision stores the same
     let decided = again.by_id("o-2").decide(|_| now.0.clone());

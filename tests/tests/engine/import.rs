@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use es_core::ExpectedVersion::{Any, NoStream, StreamExists};
 use es_core::append::KeyDifference;
-use es_core::environment::EventIds;
+use es_core::environment::{Clock, EventIds};
 use es_core::layer::{scoped, traced};
 use es_core::{
     AppendRequest, CommandError, Environment, ErrorKind, EventError, EventId, EventStore,
