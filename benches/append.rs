@@ -10,7 +10,7 @@ type Input = fn(&mut Workload, u64, usize) -> AppendRequest;
 fn one_caller(criterion: &mut Criterion, operation: &str, all: &[usize], input: Input) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group(operation);
-    for backend in Backend::ALL {
+    for backend in Backend::EMBEDDED {
         for size in sizes(all) {
             group.throughput(Throughput::Elements(size as u64));
             group.bench_function(BenchmarkId::new(backend.name(), size), |bencher| {
@@ -39,7 +39,7 @@ fn many_callers(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("append_concurrently");
     group.throughput(Throughput::Elements(CALLERS as u64));
-    for backend in Backend::ALL {
+    for backend in Backend::EMBEDDED {
         group.bench_function(BenchmarkId::new(backend.name(), CALLERS), |bencher| {
             bencher.to_async(&runtime).iter_custom(async |count| {
                 let opened = backend.open().await;

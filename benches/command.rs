@@ -22,7 +22,7 @@ fn one_caller(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("command");
     group.throughput(Throughput::Elements(1));
-    for backend in Backend::ALL {
+    for backend in Backend::EMBEDDED {
         group.bench_function(BenchmarkId::new(backend.name(), 1), |bencher| {
             bencher.to_async(&runtime).iter_custom(async |count| {
                 let opened = backend.open().await;
@@ -44,7 +44,7 @@ fn many_callers(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group("command_concurrently");
     group.throughput(Throughput::Elements(CALLERS as u64));
-    for backend in Backend::ALL {
+    for backend in Backend::EMBEDDED {
         group.bench_function(BenchmarkId::new(backend.name(), CALLERS), |bencher| {
             bencher.to_async(&runtime).iter_custom(async |count| {
                 let opened = backend.open().await;

@@ -17,7 +17,7 @@ const TAIL: u64 = 5;
 fn each_size(criterion: &mut Criterion, operation: &str, read: impl AsyncFn(&Opened, usize)) {
     let runtime = runtime();
     let mut group = criterion.benchmark_group(operation);
-    for backend in Backend::ALL {
+    for backend in Backend::EMBEDDED {
         for size in sizes(&[10, 100, 1_000, 10_000]) {
             let opened = OnceCell::new();
             group.throughput(Throughput::Elements(size as u64));

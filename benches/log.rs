@@ -35,7 +35,7 @@ fn log(criterion: &mut Criterion) {
     let runtime = runtime();
     let events = if is_measured() { 100 } else { 2 };
     let all = events * usize::try_from(POSTINGS).expect("it is small");
-    for backend in Backend::ALL {
+    for backend in Backend::EMBEDDED {
         let opened = runtime.block_on(filled(backend, POSTINGS, events));
         let mut group = criterion.benchmark_group("log_pages");
         group.throughput(Throughput::Elements(all as u64));

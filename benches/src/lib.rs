@@ -2,6 +2,7 @@
 //!
 //! See `README.md` for how to run them and what they found.
 
+pub mod harness;
 mod posting;
 pub mod rounds;
 mod run;

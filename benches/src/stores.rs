@@ -5,8 +5,11 @@ use std::sync::Arc;
 use es_core::{AppendRequest, ExpectedVersion, Payload, ReadStream, Repository, Snapshot};
 use es_core::{SnapshotStore, Snapshotted, Store, StreamVersion, Timestamp};
 use es_memory::MemoryStore;
+use es_pgtest::{Server, TestDatabase};
+use es_postgres::{Migrations, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use crate::posting::Posting;
 use crate::workload::Workload;
@@ -18,33 +21,52 @@ pub enum Backend {
     Memory,
     /// es-sqlite with `Synchronous::Full`, in the system's temporary folder.
     Sqlite,
+    /// es-postgres on a server of its own, with every safety switched on, as production has it.
+    Postgres,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Sqlite, Self::Postgres];
+
+    /// Those within the process.
+    pub const EMBEDDED: [Self; 2] = [Self::Memory, Self::Sqlite];
 
     /// Its name in the names of benches.
     pub fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         }
     }
 
     /// A new, empty store.
     pub async fn open(self) -> Opened {
         match self {
-            Self::Memory => Opened { store: MemoryStore::new().into(), sqlite: None },
+            Self::Memory => Opened::of(MemoryStore::new(), Kept::Nothing),
             Self::Sqlite => {
                 let folder = tempfile::tempdir().expect("there is a temporary folder");
                 let config = SqliteConfig::new(folder.path().join("bench.db"))
                     .synchronous(Synchronous::Full);
                 let store = SqliteStore::open(config).await.expect("a store can be made there");
-                Opened { store: store.clone().into(), sqlite: Some((store, folder)) }
+                Opened::of(store.clone(), Kept::Sqlite(store, folder))
             }
+            Self::Postgres => Box::pin(on_postgres()).await,
         }
     }
+}
+
+async fn on_postgres() -> Opened {
+    let safe = [("fsync", "on"), ("full_page_writes", "on"), ("synchronous_commit", "on")];
+    // starting it blocks a thread for seconds
+    let server = spawn_blocking(move || Server::private(&safe)).await.expect("a server starts");
+    let database = server.database().await;
+    let config = PostgresConfig::new(database.options());
+    let migrated = Migrations::of_store(config.names()).apply(&config).await;
+    migrated.expect("the database is new");
+    let store = PostgresStore::open(config).await.expect("it holds a store");
+    Opened::of(store.clone(), Kept::Postgres(store, database))
 }
 
 /// A store, and what must be kept or closed with it.
@@ -52,14 +74,29 @@ impl Backend {
 pub struct Opened {
     /// The store.
     pub store: Store,
-    sqlite: Option<(SqliteStore, TempDir)>,
+    kept: Kept,
+}
+
+/// What goes when a store is closed.
+#[derive(Debug)]
+enum Kept {
+    Nothing,
+    Sqlite(SqliteStore, TempDir),
+    Postgres(PostgresStore, TestDatabase),
 }
 
 impl Opened {
-    /// Ends the store's threads and removes its file, so that the next bench runs alone.
+    fn of(store: impl Into<Store>, kept: Kept) -> Self {
+        Self { store: store.into(), kept }
+    }
+
+    /// Ends the store's threads or connections, and removes its file or server, so that the next bench
+    /// runs alone.
     pub async fn close(self) {
-        if let Some((store, _folder)) = self.sqlite {
-            store.close().await;
+        match self.kept {
+            Kept::Nothing => {}
+            Kept::Sqlite(store, _folder) => store.close().await,
+            Kept::Postgres(store, _database) => store.close().await,
         }
     }
 

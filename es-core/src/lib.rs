@@ -12,7 +12,7 @@
 //! | read names of the past, import history with its times | [`derive@Event`], [`Member::import`] |
 //! | decide over one aggregate | [`Repository::by_id`], [`Member::decide`] |
 //! | decide over several, see what was just recorded, answer a value | [`transact`], [`Draft`] |
-//! | say what I know of an aggregate: that it is new, that it exists, its version | [`Member::expecting`], [`Member::if_match`] |
+//! | say what I know of an aggregate: that it is new, that it exists, its version (optimistic concurrency) | [`Member::expecting`], [`Member::if_match`] |
 //! | send a command twice safely, retry conflicts otherwise | [`Decision::idempotency_key`], [`Decision::retry`] |
 //! | write my own rows and what was decided in one transaction | [`Decision::prepare`] |
 //! | answer HTTP | [`CommandError::kind`], [`ErrorKind::http_status`], [`Member::if_match`], [`StreamVersion::etag`] |
@@ -25,14 +25,15 @@
 //! | select events of the log | [`EventFilter`] |
 //! | follow everything that happens | [`EventStoreExt::tail`], [`EventStoreExt::tail_pages`] |
 //! | load long streams quickly | [`Repository::snapshot_every`], [`Repository::with_cache`] |
-//! | keep read models | [`projection`] |
-//! | do something when something happened: commands, effects outside | [`Reaction`] |
+//! | keep read models (CQRS) | [`projection`] |
+//! | do something when something happened: commands, effects outside (saga, process manager, outbox) | [`Reaction`] |
 //! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
 //! | give a store to all of these | [`Store`] |
 //! | put something around a store | [`layer`] |
 //! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink), [`backend`] |
 //!
-//! A whole aggregate with its test is in the repository's README. This crate knows no database:
+//! A whole aggregate with its test is in the repository's README, `examples` has a shop over all of
+//! this, and `docs/choosing.md` says what to use for what. This crate knows no database:
 //! stores are crates of their own, such as es-memory and es-sqlite.
 
 // the derives name their crate from outside

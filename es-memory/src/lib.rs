@@ -29,8 +29,3 @@ mod tables;
 
 pub use projections::Rows;
 pub use store::MemoryStore;
-
-/// The examples of the repository's README, so that they are compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -56,6 +56,7 @@ fn dependencies_point_one_way() {
         ("es-tests", &[]),
         ("es-renamed", &["es-core"]),
         ("es-benches", &["es-core", "es-memory", "es-pgtest", "es-postgres", "es-sqlite"]),
+        ("es-examples", &["es-core"]),
     ]);
     let metadata = metadata();
     let ours: BTreeSet<_> =
@@ -155,11 +156,12 @@ fn no_example_is_left_unchecked() {
 
 #[test]
 fn statements_live_in_sql_files() {
-    // a keyword at the beginning of a string literal, in code that is not a test
+    // a keyword at the beginning of a string literal, in code that is neither test nor example
     let keywords = ["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "CREATE ", "DROP "];
     for path in files(&[".rs"]) {
         let name = shown(&path);
-        if name.contains("tests") || name.starts_with("es-testing") || name.starts_with("benches") {
+        let is_shown = ["es-testing", "benches", "examples"].iter().any(|it| name.starts_with(it));
+        if name.contains("tests") || is_shown {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
@@ -218,14 +220,79 @@ fn tests_wait_for_conditions_and_not_for_time() {
     }
 }
 
+/// The text without what stands before each line.
+fn unindented(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", line.trim_start())).collect()
+}
+
+/// The blocks of Rust in a page.
+fn blocks(page: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if line == "```rust" {
+            let block: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push(unindented(&block.join("\n")));
+        }
+    }
+    blocks
+}
+
 #[test]
-fn the_readme_shows_the_example_that_runs() {
-    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
-    let example = read("es-memory/examples/counter.rs");
-    assert!(
-        read("README.md").contains(&example),
-        "copy es-memory/examples/counter.rs to README.md"
-    );
-    assert!(example.lines().count() <= 40);
-    assert!(read("es-memory/examples/bank.rs").lines().count() <= 150);
+fn readme_and_guide_show_code_that_runs() {
+    // their blocks are run as they stand
+    const RUN: [&str; 2] = ["docs/evolution.md", "docs/postgresql.md"];
+    let is_example = |path: &PathBuf| {
+        let name = shown(path);
+        name.starts_with("examples/") || name.starts_with("es-memory/examples/")
+    };
+    let examples: Vec<_> = files(&[".rs"]).into_iter().filter(is_example).collect();
+    let examples = examples.iter().map(|path| unindented(&fs::read_to_string(path).unwrap()));
+    let examples: Vec<_> = examples.collect();
+    let mut shown_blocks = 0;
+    for path in files(&[".md"]) {
+        let name = shown(&path);
+        let is_guide = name.strip_prefix("docs/").is_some_and(|page| !page.contains('/'));
+        if name != "README.md" && !is_guide || RUN.contains(&name.as_str()) {
+            continue;
+        }
+        for block in blocks(&fs::read_to_string(&path).unwrap()) {
+            let is_run = examples.iter().any(|example| example.contains(&block));
+            assert!(is_run, "{name} shows what is in no example; copy it from there:\n{block}");
+            shown_blocks += 1;
+        }
+    }
+    assert!(shown_blocks > 5, "only {shown_blocks} blocks were found");
+}
+
+/// How many lines an example has from the one that begins with `from` to the end of what begins with
+/// `to`.
+fn lines_of(example: &str, from: &str, to: &str) -> usize {
+    let text = fs::read_to_string(root().join("examples").join(example)).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let next = |start: usize, begin: &str| {
+        let found = lines[start..].iter().position(|line| line.starts_with(begin));
+        start + found.unwrap_or_else(|| panic!("{example} has no line that begins with `{begin}`"))
+    };
+    let first = next(0, from);
+    next(next(first, to), "}") - first + 1
+}
+
+#[test]
+fn examples_are_as_short_as_they_are_said_to_be() {
+    for (example, most) in [("counter", 40), ("bank", 150)] {
+        let path = root().join("es-memory/examples").join(example).with_extension("rs");
+        let lines = fs::read_to_string(path).unwrap().lines().count();
+        assert!(lines <= most, "{example} has {lines} lines");
+    }
+    for (example, from, to, most) in [
+        ("projection.rs", "impl Projection", "impl Projection", 20),
+        ("table.rs", "#[derive(TableRow", "impl TableProjection", 25),
+        ("reaction.rs", "#[derive(Event)]", "impl Reaction", 40),
+        ("http.rs", "async fn pay", "impl IntoResponse for Problem", 40),
+        ("bench.rs", "async fn paying", "async fn paying", 10),
+    ] {
+        let lines = lines_of(example, from, to);
+        assert!(lines <= most, "what {example} shows has {lines} lines, and may have {most}");
+    }
 }

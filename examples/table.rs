@@ -1,0 +1,103 @@
+//! A read model in a table of one's own, for any SQL: `cargo run -p es-examples --example table`.
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
+
+use es_core::projection::{Changes, Runner, Table, TableProjection, TableRow};
+use es_core::{BoxError, Envelope, Repository, Store};
+use es_examples::OrderEvent::{self, *};
+use es_examples::{Order, OrderId};
+use es_sqlite::{SqliteStore, TransactionError};
+
+#[derive(TableRow, Debug, PartialEq)]
+#[table(name = "open_orders", index(customer))]
+struct OpenOrder {
+    #[table(key)]
+    id: OrderId,
+    customer: String,
+    due: u32,
+}
+
+impl TableProjection for OpenOrder {
+    type Event = OrderEvent;
+    type Tables = Self;
+    fn project(event: &Envelope<OrderEvent>, rows: &mut Changes) -> Result<(), BoxError> {
+        let id = event.aggregate_id::<Order>()?;
+        match &event.data {
+            OrderPlaced { customer, cents, .. } => {
+                rows.upsert(Self { id, customer: customer.clone(), due: *cents })
+            }
+            OrderPaid { cents } => rows.update::<Self>(id, "due = due - $1", *cents),
+            OrderRefused { .. } | OrderShipped | OrderCancelled { .. } => rows.delete::<Self>(id),
+            OrderConfirmed => {}
+        }
+        Ok(())
+    }
+}
+
+/// Three orders, of which one is cancelled and one is paid in part.
+async fn orders_in(store: &Store) -> Result<(), BoxError> {
+    let orders = Repository::<Order>::new(store);
+    for (id, customer, cents) in [("o-1", "anna", 700), ("o-2", "anna", 50), ("o-3", "ben", 350)] {
+        let place = |order: &Order| order.place(customer, "bread", 1, cents);
+        orders.by_id(id).decide(place).await?;
+    }
+    orders.by_id("o-1").decide(|order| order.pay(200)).await?;
+    orders.by_id("o-2").decide(Order::cancel).await?;
+    // or tokio::spawn(runner.run()), for as long as the program lives
+    Runner::new(store).table::<OpenOrder>().catch_up().await?;
+    Ok(())
+}
+
+/// Any SQL, over the view of the rows that are served.
+async fn owed_by(sqlite: &SqliteStore, customer: &str) -> Result<i64, TransactionError> {
+    let customer = customer.to_owned();
+    let owed = sqlite.read(move |connection| {
+        let sum = "SELECT coalesce(sum(due), 0) FROM open_orders WHERE customer = ?1";
+        let owed = connection.query_row(sum, [customer], |row| row.get(0))?;
+        Ok::<_, TransactionError>(owed)
+    });
+    owed.await
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let folder = tempfile::tempdir()?;
+    let sqlite = SqliteStore::open(folder.path().join("shop.db")).await?;
+    let store = Store::from(sqlite.clone());
+    orders_in(&store).await?;
+    println!("{:?}", Table::<OpenOrder>::new(&store).get("o-1").await?);
+    println!("anna owes {}", owed_by(&sqlite, "anna").await?);
+    sqlite.close().await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use es_core::projection::Rebuild;
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    fn open(id: &str, customer: &str, due: u32) -> OpenOrder {
+        OpenOrder { id: id.into(), customer: customer.to_owned(), due }
+    }
+
+    async fn rows(store: &Store) -> Vec<OpenOrder> {
+        Table::<OpenOrder>::new(store).all().try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_open_stands_in_the_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
+        let store = Store::from(sqlite.clone());
+        orders_in(&store).await.unwrap();
+        let expected = [open("o-1", "anna", 500), open("o-3", "ben", 350)];
+        assert_eq!(rows(&store).await, expected);
+        assert_eq!(owed_by(&sqlite, "anna").await.unwrap(), 500);
+        assert_eq!(owed_by(&sqlite, "carla").await.unwrap(), 0);
+
+        Rebuild::table::<OpenOrder>(&store).run().await.unwrap();
+        assert_eq!(rows(&store).await, expected);
+        sqlite.close().await;
+    }
+}
