@@ -7,6 +7,7 @@ use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 
 /// Everything that a stored name has become.
+#[allow(clippy::enum_variant_names, reason = "the names of events are whole")]
 #[derive(Event, Debug, Clone, PartialEq)]
 #[event(retired("order_flagged"))]
 #[event(split("order_paid_and_shipped" => pay_and_ship: OrderPaid, OrderShipped))]
@@ -65,6 +66,7 @@ impl Aggregate for Order {
 mod first_year {
     use es_core::{Aggregate, Event};
 
+    #[allow(clippy::enum_variant_names, reason = "the names of events are whole")]
     #[derive(Event, Debug)]
     pub(crate) enum OrderEvent {
         OrderPlaced { euros: u64 },

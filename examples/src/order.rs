@@ -259,7 +259,7 @@ mod tests {
         ]
     }
 
-    #[derive(Debug)]
+    #[derive(Debug, Clone)]
     enum Command {
         Place { count: u32, cents: u32 },
         Confirm,
