@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use es_core::projection::CommitSignal;
 
-use crate::connection::Connections;
-use crate::sql::Statements;
+use crate::connection::{Connections, Connector};
+use crate::sql::{Statements, TableTemplates};
 
 mod commit;
 mod handler;
@@ -16,6 +16,7 @@ mod reached;
 mod retired;
 mod row;
 mod sink;
+mod tables;
 
 use handler::Handlers;
 pub use handler::{ModelTransaction, PostgresHandler};
@@ -27,26 +28,34 @@ use reached::Reached;
 pub(crate) struct Projections {
     /// Each call takes one of these, and none while it holds one.
     pub(crate) connections: Connections,
+    /// Makes tables, on a connection of its own.
+    maker: Connector,
     statements: Arc<Statements>,
+    templates: TableTemplates,
     handlers: Handlers,
     commits: CommitSignal,
     reached: Reached,
     pub(crate) inline: Inline,
     is_persistent: bool,
-    /// How long an append waits for writers that its models cannot pass.
+    /// How long an append waits for writers that its models cannot pass, and a claim for whoever is at
+    /// the tables that it makes or changes.
     patience: Duration,
 }
 
 impl Projections {
     pub(crate) fn new(
         connections: Connections,
+        maker: Connector,
         statements: Arc<Statements>,
+        templates: TableTemplates,
         is_persistent: bool,
         patience: Duration,
     ) -> Self {
         Self {
             connections,
+            maker,
             statements,
+            templates,
             handlers: Handlers::default(),
             commits: CommitSignal::new(),
             reached: Reached::default(),

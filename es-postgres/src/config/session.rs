@@ -63,14 +63,28 @@ impl PostgresConfig {
         match self.session {
             Session::Pooled => self.plain_options(),
             Session::Own => {
-                let of_steps = |(name, value)| match (name, patience) {
-                    ("statement_timeout", Patience::AtMost(_)) => (name, "0".to_owned()),
-                    _ => (name, value),
-                };
-                let bounds = self.bounds(patience).into_iter().map(of_steps);
+                let bounds = self.bounds_of_steps(patience).into_iter();
                 self.options.clone().options(bounds.chain(fixed()))
             }
         }
+    }
+
+    /// How a transaction on such a connection begins.
+    pub(crate) fn begin_migrating(&self, patience: Patience) -> SqlStr {
+        match self.session {
+            Session::Own => self.begin(patience),
+            Session::Pooled => {
+                let meaning = MEANING.map(|(name, value)| (name, value.to_owned()));
+                self.begin_with_all(self.bounds_of_steps(patience).into_iter().chain(meaning))
+            }
+        }
+    }
+
+    fn bounds_of_steps(&self, patience: Patience) -> [(&'static str, String); 3] {
+        self.bounds(patience).map(|(name, value)| match (name, patience) {
+            ("statement_timeout", Patience::AtMost(_)) => (name, "0".to_owned()),
+            _ => (name, value),
+        })
     }
 
     /// The options of a connection of the store's own.
