@@ -18,7 +18,7 @@ mod apply;
 mod lock;
 
 pub(crate) use apply::{MOMENT, PAUSE};
-pub(crate) use lock::{crc32, lock_key};
+pub(crate) use lock::lock_key;
 
 pub(crate) const LOOKING: &str = "looking at the schema";
 

@@ -6,7 +6,7 @@ pub(crate) fn lock_key(database: &str) -> i64 {
 }
 
 /// The cyclic redundancy check of 32 bits, as in ISO 3309.
-pub(crate) fn crc32(text: &str) -> u32 {
+fn crc32(text: &str) -> u32 {
     let mut crc = u32::MAX;
     for byte in text.bytes() {
         crc ^= u32::from(byte);

@@ -38,5 +38,6 @@ mod snapshot_table;
 mod snapshots;
 mod standbys;
 mod stopped;
+mod tables;
 mod trackers;
 mod wake_ups;

@@ -6,7 +6,7 @@ use sqlx::{Error, PgConnection, Row};
 
 use super::super::Projections;
 use super::super::model::only;
-use super::text::{Names, definition, index_name, listed, literal, models, quoted, sql_type};
+use super::text::{Names, definition, listed, literal, models, quoted, sql_type};
 use super::unusable;
 use crate::connection::{Bound, Doing};
 use crate::sql::{Statement, TableTemplates};
@@ -100,7 +100,7 @@ impl Found {
             }
         }
         for columns in table.indexes {
-            let name = index_name(table, columns);
+            let name = format!("{}_{}", table.name, columns.join("_"));
             if !self.indexes.contains(&name) {
                 let (name, columns) = (quoted(&name), listed(columns.iter().copied()));
                 let parts = [("index", &*name), ("columns", &*columns)];

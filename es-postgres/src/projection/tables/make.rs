@@ -107,22 +107,29 @@ impl Projections {
         for statement in &missing {
             // it may take long, as a step of a migration may
             let statement = sqlx::query(statement.sql()).persistent(false);
-            let done = statement.execute(&mut *connection).await;
-            done.map_err(|error| self.not_made(claim, &missing, error))?;
+            match statement.execute(&mut *connection).await {
+                Err(error) if has_code(&error, "42501") => {
+                    return Err(not_allowed(claim, &missing).into());
+                }
+                done => done.map_err(|error| SinkError::from(self.maker.failure(MAKING, error)))?,
+            };
+        }
+        if !missing.is_empty() {
+            // who grants what is not theirs is warned only
+            let left = self.missing_within(connection, &claim.projection, &claim.tables).await?;
+            if !left.is_empty() {
+                return Err(not_allowed(claim, &left).into());
+            }
         }
         Ok(lease)
     }
+}
 
-    fn not_made(&self, claim: &Claim, missing: &[Statement], error: sqlx::Error) -> SinkError {
-        if has_code(&error, "42501") {
-            let reason = format!(
-                "its tables are not as it needs them, and this login may not make them so; let the \
-                 owner of the store's tables run this, which `PostgresStore::table_script` prints, \
-                 too:\n{}",
-                script(missing)
-            );
-            return unusable(&claim.projection, reason);
-        }
-        self.maker.failure(MAKING, error).into()
-    }
+fn not_allowed(claim: &Claim, missing: &[Statement]) -> SinkError {
+    let reason = format!(
+        "its tables are not as it needs them, and this login may not make them so; let the owner of \
+         the store's tables run this, which `PostgresStore::table_script` prints, too:\n{}",
+        script(missing)
+    );
+    unusable(&claim.projection, reason)
 }

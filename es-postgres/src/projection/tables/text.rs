@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use es_core::projection::{Column, SqlType, TableSchema, Which};
 
-use crate::migrate::crc32;
 use crate::sql::Statement;
 
 /// A name as SQL writes it.
@@ -20,17 +19,6 @@ pub(super) fn literal(text: &str) -> String {
 /// The table in which the rows of all models of a table are.
 pub(super) fn models(table: &TableSchema) -> String {
     format!("{}_models", table.name)
-}
-
-/// The name of an index; the server would cut a longer one.
-pub(super) fn index_name(table: &TableSchema, columns: &[&str]) -> String {
-    const BYTES: usize = 63;
-    let name = format!("{}_{}", table.name, columns.join("_"));
-    if name.len() <= BYTES {
-        return name;
-    }
-    let begin: String = name.chars().take(BYTES - 9).collect();
-    format!("{begin}_{:08x}", crc32(&name))
 }
 
 /// Names in quotes, one after the other.
@@ -146,17 +134,5 @@ mod tests {
         let found = parameters("a = $2 + $1 * ($2 - $10) OR b = '$3 \"' OR \"c$4\" = $");
         assert_eq!(found, BTreeSet::from([1, 2, 10]));
         assert_eq!(places(3, 2), "$3, $4");
-    }
-
-    #[test]
-    fn names_of_indexes_are_what_the_server_keeps() {
-        let long = "a".repeat(40);
-        let table = TableSchema { name: "orders", columns: &[], indexes: &[] };
-        assert_eq!(index_name(&table, &["customer", "day"]), "orders_customer_day");
-        let (one, other) = ([long.as_str(), "one"], [long.as_str(), "two"]);
-        let (one, other) =
-            (index_name(&table, &one.repeat(2)), index_name(&table, &other.repeat(2)));
-        assert_eq!((one.len(), other.len()), (63, 63));
-        assert_ne!(one, other);
     }
 }
