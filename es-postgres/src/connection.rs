@@ -22,7 +22,6 @@ pub(crate) use lending::{Connections, Rows};
 
 use crate::config::{Patience, PostgresConfig};
 use crate::error::{is_about_standby, is_lost, standby, store_error};
-use crate::migrate::MOMENT;
 use crate::sql::{Statement, Statements};
 
 /// A connection that was not used for so long is tried before it is relied on: a server that was
@@ -139,14 +138,7 @@ impl Connector {
     /// For connections that look at a schema or, a moment at a time, migrate it.
     pub(crate) fn migrating(config: &PostgresConfig, patience: Patience) -> Self {
         let options = config.migrating_options(patience);
-        let begin = config.begin_migrating(patience);
-        Self { first: None, begin, ..Self::with(config, patience, options) }
-    }
-
-    /// The same for tables that projections ask for, as long as these are connected.
-    pub(crate) fn making(&self, config: &PostgresConfig) -> Self {
-        let (losses, is_over) = (Arc::clone(&self.losses), self.is_over.clone());
-        Self { losses, is_over, ..Self::migrating(config, Patience::AtMost(MOMENT)) }
+        Self { first: None, ..Self::with(config, patience, options) }
     }
 
     fn with(config: &PostgresConfig, patience: Patience, options: PgConnectOptions) -> Self {

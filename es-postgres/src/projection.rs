@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::CommitSignal;
+use sqlx::SqlStr;
 
-use crate::connection::{Connections, Connector};
+use crate::connection::Connections;
 use crate::sql::{Statements, TableTemplates};
 
 mod commit;
@@ -28,8 +29,8 @@ use reached::Reached;
 pub(crate) struct Projections {
     /// Each call takes one of these, and none while it holds one.
     pub(crate) connections: Connections,
-    /// Makes tables, on a connection of its own.
-    maker: Connector,
+    /// How a transaction begins that makes tables.
+    begin_making: SqlStr,
     statements: Arc<Statements>,
     templates: TableTemplates,
     handlers: Handlers,
@@ -45,7 +46,7 @@ pub(crate) struct Projections {
 impl Projections {
     pub(crate) fn new(
         connections: Connections,
-        maker: Connector,
+        begin_making: SqlStr,
         statements: Arc<Statements>,
         templates: TableTemplates,
         is_persistent: bool,
@@ -53,7 +54,7 @@ impl Projections {
     ) -> Self {
         Self {
             connections,
-            maker,
+            begin_making,
             statements,
             templates,
             handlers: Handlers::default(),

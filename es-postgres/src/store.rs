@@ -89,7 +89,7 @@ impl PostgresStore {
             .map(|channel| Announcer::start(&runtime, relaxed, Arc::clone(&statements), channel));
         let projections = Arc::new(Projections::new(
             Connections::new(Arc::clone(&connector), &runtime, config.projectors),
-            connector.making(&config),
+            config.begin_making(),
             Arc::clone(&statements),
             TableTemplates::new(&config.layout),
             config.is_persistent(),

@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::{PostgresConfig, Session};
+use crate::migrate::MOMENT;
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -69,15 +70,10 @@ impl PostgresConfig {
         }
     }
 
-    /// How a transaction on such a connection begins.
-    pub(crate) fn begin_migrating(&self, patience: Patience) -> SqlStr {
-        match self.session {
-            Session::Own => self.begin(patience),
-            Session::Pooled => {
-                let meaning = MEANING.map(|(name, value)| (name, value.to_owned()));
-                self.begin_with_all(self.bounds_of_steps(patience).into_iter().chain(meaning))
-            }
-        }
+    /// How a transaction of the store's own begins that makes tables, as a step of a migration does.
+    pub(crate) fn begin_making(&self) -> SqlStr {
+        let bounds = self.bounds_of_steps(Patience::AtMost(MOMENT)).into_iter();
+        self.begin_with_all(bounds.chain(MEANING.map(|(name, value)| (name, value.to_owned()))))
     }
 
     fn bounds_of_steps(&self, patience: Patience) -> [(&'static str, String); 3] {

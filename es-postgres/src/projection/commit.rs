@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use es_core::StoreError;
 use es_core::projection::{Batch, Content, Lease, Parked, ParkedState, RowChange, SinkError};
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
@@ -60,8 +59,7 @@ impl Projections {
             if connector.in_time(transaction.rollback()).await.is_err() {
                 return Err(error);
             }
-            let is_held_up = matches!(&error, SinkError::Store(error) if is_held_up(error));
-            let error = match is_held_up {
+            let error = match is_held_up(&error) {
                 true => {
                     let by = connector.lock_holder(&mut connection, Wanted::ToWrite).await;
                     connector.held_up(WRITING, by.as_ref()).into()
@@ -227,8 +225,8 @@ impl Projections {
 }
 
 /// True if another session has held what was needed for too long.
-fn is_held_up(error: &StoreError) -> bool {
-    sql_state(error) == Some("55P03")
+pub(super) fn is_held_up(error: &SinkError) -> bool {
+    matches!(error, SinkError::Store(error) if sql_state(error) == Some("55P03"))
 }
 
 fn slice(batch: &Batch) -> i32 {

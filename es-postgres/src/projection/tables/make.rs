@@ -5,13 +5,14 @@ use std::sync::Arc;
 use es_core::StoreErrorKind;
 use es_core::projection::{Claim, Lease, SinkError};
 use sqlx::{Connection, PgConnection, Row};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::super::Projections;
+use super::super::commit::is_held_up;
 use super::super::model::only;
 use super::script::script;
 use super::unusable;
-use crate::connection::{Doing, FAREWELL, Wanted};
+use crate::connection::{Doing, Wanted};
 use crate::error::has_code;
 use crate::migrate::{PAUSE, lock_key};
 use crate::sql::Statement;
@@ -44,49 +45,47 @@ impl Projections {
     }
 
     async fn make_in_moments(&self, claim: &Claim) -> Result<Lease, SinkError> {
-        let (maker, since) = (&self.maker, Instant::now());
+        let since = Instant::now();
         loop {
-            let mut connection = maker.connect().await?;
-            let made = self.make_once(&mut connection, claim).await;
-            let busy = match &made {
-                Err(Failed { error: SinkError::Store(error), wanted })
-                    if error.kind() == StoreErrorKind::Busy =>
+            match self.make_once(claim).await {
+                Err(SinkError::Store(error))
+                    if error.kind() == StoreErrorKind::Busy && since.elapsed() < self.patience =>
                 {
-                    Some(maker.lock_holder(&mut connection, *wanted).await)
+                    sleep(PAUSE).await;
                 }
-                _ => None,
-            };
-            // the server notices in any case
-            let _ = timeout(FAREWELL, connection.close()).await;
-            let Some(by) = busy else { return made.map_err(|failed| failed.error) };
-            if since.elapsed() >= self.patience {
-                return Err(maker.held_up(MAKING, by.as_ref()).into());
+                made => return made,
             }
-            sleep(PAUSE).await;
         }
     }
 
-    /// Does it unless somebody is in the way.
-    async fn make_once(
-        &self,
-        connection: &mut PgConnection,
-        claim: &Claim,
-    ) -> Result<Lease, Failed> {
-        let maker = &self.maker;
-        let failure = |error| SinkError::from(maker.failure(MAKING, error));
-        let begun = maker.in_time(connection.begin_with(maker.begin())).await;
+    /// Does it unless somebody is in the way, who is named then.
+    async fn make_once(&self, claim: &Claim) -> Result<Lease, SinkError> {
+        let connector = self.connections.connector();
+        let failure = |error| SinkError::from(connector.failure(MAKING, error));
+        let mut loan = self.connections.loan(MAKING).await?;
+        let mut connection = loan.take().await?;
+        let begun = connector.in_time(connection.begin_with(self.begin_making.clone())).await;
         let mut transaction = begun.map_err(failure)?;
-        match self.make_within(&mut transaction, claim).await {
+        let Failed { error, wanted } = match self.make_within(&mut transaction, claim).await {
             Ok(lease) => {
-                maker.in_time(transaction.commit()).await.map_err(failure)?;
-                Ok(lease)
+                connector.in_time(transaction.commit()).await.map_err(failure)?;
+                loan.keep(connection);
+                return Ok(lease);
             }
-            Err(failed) => {
-                // whoever is in the way is asked for on this connection
-                let _ = maker.in_time(transaction.rollback()).await;
-                Err(failed)
-            }
+            Err(failed) => failed,
+        };
+        if connector.in_time(transaction.rollback()).await.is_err() {
+            return Err(error);
         }
+        let error = match is_held_up(&error) {
+            true => {
+                let by = connector.lock_holder(&mut connection, wanted).await;
+                connector.held_up(MAKING, by.as_ref()).into()
+            }
+            false => error,
+        };
+        loan.keep(connection);
+        Err(error)
     }
 
     async fn make_within(
@@ -94,6 +93,7 @@ impl Projections {
         connection: &mut PgConnection,
         claim: &Claim,
     ) -> Result<Lease, Failed> {
+        let failure = |error| SinkError::from(self.connections.failure(MAKING, error));
         let database = sqlx::query(self.statements.table_database.sql());
         let rows = self.rows_within(connection, database).await?;
         let database: String =
@@ -111,7 +111,7 @@ impl Projections {
                 Err(error) if has_code(&error, "42501") => {
                     return Err(not_allowed(claim, &missing).into());
                 }
-                done => done.map_err(|error| SinkError::from(self.maker.failure(MAKING, error)))?,
+                done => done.map_err(failure)?,
             };
         }
         if !missing.is_empty() {
