@@ -180,10 +180,10 @@ impl ProjectionSink for PostgresStore {
     ///
     /// All appends that keep a projection are written one after the other, in all processes: each
     /// transaction holds the models until it is committed. It has five round trips, and for each
-    /// projection five more and the handler's own, or one for each change of a table; appends that wait share a transaction.
-    /// [`append_in`](Self::append_in) holds the models until the application commits,
-    /// and needs the isolation level `READ COMMITTED`. Keep what must be read at once, and leave the
-    /// rest to a [`Runner`](es_core::projection::Runner).
+    /// projection five more and the handler's own, or four more and one for each change of a table;
+    /// appends that wait share a transaction. [`append_in`](Self::append_in) holds the models until the
+    /// application commits, and needs the isolation level `READ COMMITTED`. Keep what must be read at
+    /// once, and leave the rest to a [`Runner`](es_core::projection::Runner).
     async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
         self.keep_within_appends(definition).await
     }
