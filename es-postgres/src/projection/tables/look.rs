@@ -108,7 +108,9 @@ impl Found {
             }
         }
         if let Some(columns) = self.view_to_make(table)? {
-            let (columns, projection) = (listed(columns), literal(projection));
+            let columns = columns.into_iter().map(|column| format!("t.{}", quoted(column)));
+            let (columns, projection) =
+                (columns.collect::<Vec<_>>().join(", "), literal(projection));
             let parts = [("columns", &*columns), ("projection", &*projection)];
             statements.push(names.fill(&templates.table_create_view, &parts));
         }

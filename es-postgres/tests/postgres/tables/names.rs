@@ -4,7 +4,7 @@ use es_postgres::{Layout, Migrations};
 
 use super::*;
 
-/// Names that are words of SQL.
+/// Names that are words of SQL, and one that the table of models has, too.
 #[derive(Debug, Clone, PartialEq, TableRow)]
 #[table(name = "order", index(user))]
 struct Words {
@@ -13,6 +13,7 @@ struct Words {
     #[table(key)]
     group: i64,
     user: String,
+    slot: i64,
 }
 
 impl TableProjection for Words {
@@ -25,7 +26,7 @@ impl TableProjection for Words {
         match &event.data {
             OrderPlaced { customer } => {
                 rows.upsert(OpenOrder { id: limit.clone(), customer: None, cents: 0 });
-                rows.upsert(Self { limit, group: 1, user: customer.clone() });
+                rows.upsert(Self { limit, group: 1, user: customer.clone(), slot: 0 });
             }
             LineAdded { cents } => {
                 let set = "\"user\" = \"user\" || $1";
