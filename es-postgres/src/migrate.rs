@@ -15,6 +15,10 @@ use crate::identifier::Identifier;
 use crate::sql::{Statement, fill};
 
 mod apply;
+mod lock;
+
+pub(crate) use apply::{MOMENT, PAUSE};
+pub(crate) use lock::lock_key;
 
 pub(crate) const LOOKING: &str = "looking at the schema";
 

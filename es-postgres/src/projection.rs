@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::CommitSignal;
+use sqlx::SqlStr;
 
 use crate::connection::Connections;
-use crate::sql::Statements;
+use crate::sql::{Statements, TableTemplates};
 
 mod commit;
 mod handler;
@@ -16,6 +17,7 @@ mod reached;
 mod retired;
 mod row;
 mod sink;
+mod tables;
 
 use handler::Handlers;
 pub use handler::{ModelTransaction, PostgresHandler};
@@ -27,26 +29,34 @@ use reached::Reached;
 pub(crate) struct Projections {
     /// Each call takes one of these, and none while it holds one.
     pub(crate) connections: Connections,
+    /// How a transaction begins that makes tables.
+    begin_making: SqlStr,
     statements: Arc<Statements>,
+    templates: TableTemplates,
     handlers: Handlers,
     commits: CommitSignal,
     reached: Reached,
     pub(crate) inline: Inline,
     is_persistent: bool,
-    /// How long an append waits for writers that its models cannot pass.
+    /// How long an append waits for writers that its models cannot pass, and a claim for whoever is at
+    /// the tables that it makes or changes.
     patience: Duration,
 }
 
 impl Projections {
     pub(crate) fn new(
         connections: Connections,
+        begin_making: SqlStr,
         statements: Arc<Statements>,
+        templates: TableTemplates,
         is_persistent: bool,
         patience: Duration,
     ) -> Self {
         Self {
             connections,
+            begin_making,
             statements,
+            templates,
             handlers: Handlers::default(),
             commits: CommitSignal::new(),
             reached: Reached::default(),

@@ -11,9 +11,27 @@ use crate::config::Layout;
 pub(crate) struct Statement(Arc<str>);
 
 impl Statement {
-    /// The text. The only way in is [`fill`], whose names cannot change a statement.
+    /// The text. The only ways in are [`fill`], whose names cannot change a statement, and
+    /// [`with`](Self::with).
     pub(crate) fn sql(&self) -> SqlStr {
         AssertSqlSafe(Arc::clone(&self.0)).into_sql_str()
+    }
+
+    /// A template with a part in each of its places: names in quotes, numbers of parameters, and the
+    /// SQL of changes, which is a part of the program.
+    pub(crate) fn with(&self, parts: &[(&str, &str)]) -> Self {
+        let mut text = String::new();
+        let mut rest = &*self.0;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (name, behind) = behind.split_once('}').expect("a template closes its places");
+            let part = parts.iter().find(|(of, _)| *of == name);
+            let (_, part) = part.expect("a template has no place that nothing is for");
+            text.push_str(before);
+            text.push_str(part);
+            rest = behind;
+        }
+        text.push_str(rest);
+        Self(text.into())
     }
 }
 
@@ -127,7 +145,26 @@ statements! {
     read_stream_backwards
     read_stream_forwards
     save_snapshot
+    table_database
+    table_lock
+    table_look
     used_event_ids
+}
+
+statements! {
+    /// The templates of statements on tables of projections, for one table each.
+    TableTemplates:
+    table_add_column
+    table_create
+    table_create_index
+    table_create_view
+    table_delete
+    table_grant
+    table_next_rows
+    table_remove_rows
+    table_rows
+    table_update
+    table_upsert
 }
 
 statements! {
@@ -160,6 +197,21 @@ mod tests {
         SnapshotTable { aggregate_type, table, id, version, event, schema, state, taken_at }
     }
 
+    /// A table of a projection whose names are words of SQL.
+    const AWKWARD_PARTS: [(&str, &str); 11] = [
+        ("models", "\"user_models\""),
+        ("table", "\"user\""),
+        ("key", "\"limit\""),
+        ("columns", "\"limit\""),
+        ("definitions", "\"limit\" TEXT COLLATE \"C\" NOT NULL"),
+        ("index", "\"user_limit\""),
+        ("projection", "'o''hara'"),
+        ("values", "$1, $2"),
+        ("set", "\"limit\" = 'a'"),
+        ("filter", "TRUE"),
+        ("generation", "$1"),
+    ];
+
     #[tokio::test]
     async fn every_statement_prepares_on_a_migrated_database() {
         let database = Server::shared().database().await;
@@ -180,6 +232,22 @@ mod tests {
                 let prepared = (&mut connection).prepare(statement.sql()).await;
                 assert!(prepared.is_ok(), "{name} with {ids:?}: {:?}", prepared.err());
             }
+            let templates = TableTemplates::new(&layout);
+            let making = [
+                &templates.table_create,
+                &templates.table_create_index,
+                &templates.table_create_view,
+                &templates.table_grant,
+            ];
+            for template in making {
+                let statement = sqlx::raw_sql(template.with(&AWKWARD_PARTS).sql());
+                statement.execute(&mut connection).await.unwrap();
+            }
+            for (name, template) in templates.all() {
+                let statement = template.with(&AWKWARD_PARTS);
+                let prepared = (&mut connection).prepare(statement.sql()).await;
+                assert!(prepared.is_ok(), "{name} with {ids:?}: {:?}", prepared.err());
+            }
         }
     }
 
@@ -188,7 +256,8 @@ mod tests {
         let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql")).unwrap();
         let layout = Layout { snapshots: Some(awkward_table()), ..Layout::default() };
         let statements = (Statements::new(&layout), TableStatements::new(&layout));
-        let all = statements.0.all().into_iter().chain(statements.1.all());
+        let templates = TableTemplates::new(&layout);
+        let all = statements.0.all().into_iter().chain(statements.1.all()).chain(templates.all());
         let mut declared: Vec<_> = all.map(|(name, _)| name).collect();
         // these are no statements on a store's tables
         declared.extend([

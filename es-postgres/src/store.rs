@@ -20,7 +20,7 @@ use crate::inspect::check_store;
 use crate::log::{Announcer, Log};
 use crate::projection::Projections;
 use crate::read::Reader;
-use crate::sql::Statements;
+use crate::sql::{Statements, TableTemplates};
 use crate::writer::{Lane, Writer, lane};
 
 /// An event store in a PostgreSQL database; cloning gives another handle to the same store.
@@ -89,7 +89,9 @@ impl PostgresStore {
             .map(|channel| Announcer::start(&runtime, relaxed, Arc::clone(&statements), channel));
         let projections = Arc::new(Projections::new(
             Connections::new(Arc::clone(&connector), &runtime, config.projectors),
+            config.begin_making(),
             Arc::clone(&statements),
+            TableTemplates::new(&config.layout),
             config.is_persistent(),
             config.lock_timeout,
         ));

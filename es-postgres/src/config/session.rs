@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::{PostgresConfig, Session};
+use crate::migrate::MOMENT;
 
 /// When an append is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -63,14 +64,23 @@ impl PostgresConfig {
         match self.session {
             Session::Pooled => self.plain_options(),
             Session::Own => {
-                let of_steps = |(name, value)| match (name, patience) {
-                    ("statement_timeout", Patience::AtMost(_)) => (name, "0".to_owned()),
-                    _ => (name, value),
-                };
-                let bounds = self.bounds(patience).into_iter().map(of_steps);
+                let bounds = self.bounds_of_steps(patience).into_iter();
                 self.options.clone().options(bounds.chain(fixed()))
             }
         }
+    }
+
+    /// How a transaction of the store's own begins that makes tables, as a step of a migration does.
+    pub(crate) fn begin_making(&self) -> SqlStr {
+        let bounds = self.bounds_of_steps(Patience::AtMost(MOMENT)).into_iter();
+        self.begin_with_all(bounds.chain(MEANING.map(|(name, value)| (name, value.to_owned()))))
+    }
+
+    fn bounds_of_steps(&self, patience: Patience) -> [(&'static str, String); 3] {
+        self.bounds(patience).map(|(name, value)| match (name, patience) {
+            ("statement_timeout", Patience::AtMost(_)) => (name, "0".to_owned()),
+            _ => (name, value),
+        })
     }
 
     /// The options of a connection of the store's own.

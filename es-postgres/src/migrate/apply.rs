@@ -14,8 +14,9 @@ use crate::inspect::{check_positions, check_server};
 
 /// How long a step waits for a table that it needs for itself. Whoever comes after it waits with it, also
 /// to read, so it waits no longer, lets them pass, and begins again.
-const MOMENT: Duration = Duration::from_millis(200);
-const PAUSE: Duration = Duration::from_millis(300);
+pub(crate) const MOMENT: Duration = Duration::from_millis(200);
+/// How long it lets them pass.
+pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
 /// Why steps were not applied, and what was wanted then.
 struct Failed {

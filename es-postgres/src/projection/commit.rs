@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use es_core::RecordedEvent;
 use es_core::projection::{Batch, Content, Lease, Parked, ParkedState, RowChange, SinkError};
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
@@ -11,10 +10,10 @@ use sqlx::{Connection, PgConnection, Row};
 
 use super::Projections;
 use super::handler::{ModelTransaction, call};
-use crate::connection::{Bound, Doing};
-use crate::error::{database_error, is_lost, unknown_unless_refused};
+use crate::connection::{Bound, Doing, Wanted};
+use crate::error::{database_error, is_lost, sql_state, unknown_unless_refused};
 
-const WRITING: Doing<'static> = Doing("writing a projection", None);
+pub(super) const WRITING: Doing<'static> = Doing("writing a projection", None);
 
 /// A number as PostgreSQL keeps it.
 pub(super) fn number(number: u64) -> i64 {
@@ -30,12 +29,6 @@ pub(super) fn lost(lease: &Lease) -> SinkError {
     SinkError::LeaseLost { projection: lease.projection.clone() }
 }
 
-/// The refusal of a projection into tables, which this store does not keep yet.
-pub(super) fn no_tables(projection: &str) -> SinkError {
-    let reason = "the store keeps no tables".to_owned();
-    SinkError::Unusable { projection: projection.to_owned(), reason }
-}
-
 impl Projections {
     /// Writes rows: one statement.
     pub(super) async fn commit_rows(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
@@ -43,53 +36,37 @@ impl Projections {
         self.judge(lease, &rows)
     }
 
-    /// Gives events to the handler, within a transaction that it shares with the statement that writes
-    /// the rest.
-    pub(super) async fn commit_events(
+    /// Carries changes of tables out, or gives events to the handler, within a transaction that it shares
+    /// with the statement that writes the rest.
+    pub(super) async fn commit_within(
         self: &Arc<Self>,
         lease: &Lease,
         batch: &Batch,
     ) -> Result<(), SinkError> {
         let (this, lease, batch) = (Arc::clone(self), lease.clone(), batch.clone());
-        let commit = async move {
-            match &batch.content {
-                Content::Events(events) => this.commit_handled(&lease, &batch, events).await,
-                _ => this.commit_rows(&lease, &batch).await,
-            }
-        };
+        let commit = async move { this.commit_together(&lease, &batch).await };
         self.connections.own(WRITING, commit).await?
     }
 
-    async fn commit_handled(
-        &self,
-        lease: &Lease,
-        batch: &Batch,
-        events: &[RecordedEvent],
-    ) -> Result<(), SinkError> {
-        let handler = self.handlers.of(&lease.projection)?;
+    async fn commit_together(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         let mut loan = self.connections.loan(WRITING).await?;
         let mut connection = loan.take().await?;
         let connector = self.connections.connector();
         let unsent = |error| SinkError::from(connector.failure(WRITING, error));
         let mut transaction =
             connector.in_time(connection.begin_with(connector.begin())).await.map_err(unsent)?;
-        let work = async |connection: &mut PgConnection| {
-            let within = self.lock(lease, batch, connection).await?;
-            let mut model = ModelTransaction {
-                connection: &mut *connection,
-                lease,
-                statements: &self.statements,
-                is_persistent: self.is_persistent,
-            };
-            call(&*handler, connector, &mut model, events).await?;
-            let statement = self.bind(lease, batch, Some(within)).persistent(self.is_persistent);
-            let row = connector.in_time(statement.fetch_all(&mut *connection)).await;
-            self.judge(lease, &row.map_err(|error| self.spoiled(lease, error))?)
-        };
-        if let Err(error) = work(&mut transaction).await {
-            if connector.in_time(transaction.rollback()).await.is_ok() {
-                loan.keep(connection);
+        if let Err(error) = self.write_together(&mut transaction, lease, batch).await {
+            if connector.in_time(transaction.rollback()).await.is_err() {
+                return Err(error);
             }
+            let error = match is_held_up(&error) {
+                true => {
+                    let by = connector.lock_holder(&mut connection, Wanted::ToWrite).await;
+                    connector.held_up(WRITING, by.as_ref()).into()
+                }
+                false => error,
+            };
+            loan.keep(connection);
             return Err(error);
         }
         match connector.in_time(transaction.commit()).await {
@@ -101,8 +78,41 @@ impl Projections {
                 if !is_lost(&error) {
                     loan.keep(connection);
                 }
-                Err(self.spoiled_by_constraint(lease, error))
+                Err(self.spoiled_by_constraint(lease, batch, error))
             }
+        }
+    }
+
+    /// Changes of tables come after the checkpoint, whose statement judges the lease; what a handler
+    /// does comes before.
+    async fn write_together(
+        &self,
+        connection: &mut PgConnection,
+        lease: &Lease,
+        batch: &Batch,
+    ) -> Result<(), SinkError> {
+        let connector = self.connections.connector();
+        let within = match &batch.content {
+            Content::Events(events) => {
+                let handler = self.handlers.of(&lease.projection)?;
+                let within = self.lock(lease, batch, connection).await?;
+                let mut model = ModelTransaction {
+                    connection: &mut *connection,
+                    lease,
+                    statements: &self.statements,
+                    is_persistent: self.is_persistent,
+                };
+                call(&*handler, connector, &mut model, events).await?;
+                Some(within)
+            }
+            _ => None,
+        };
+        let statement = self.bind(lease, batch, within).persistent(self.is_persistent);
+        let row = connector.in_time(statement.fetch_all(&mut *connection)).await;
+        self.judge(lease, &row.map_err(|error| self.spoiled(lease, error))?)?;
+        match &batch.content {
+            Content::Tables(changes) => self.apply(connection, lease, changes).await,
+            _ => Ok(()),
         }
     }
 
@@ -142,12 +152,16 @@ impl Projections {
         self.connections.failure(WRITING, error).into()
     }
 
-    /// A constraint that is checked at the end is the handler's: the store has none.
-    fn spoiled_by_constraint(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
+    /// A constraint that is checked at the end is the handler's, or the table's: the store has none.
+    fn spoiled_by_constraint(&self, lease: &Lease, batch: &Batch, error: sqlx::Error) -> SinkError {
         if database_error(&error).is_some_and(|error| error.code().starts_with("23")) {
-            return SinkError::Handler {
-                projection: lease.projection.clone(),
-                source: std::sync::Arc::new(error),
+            let projection = lease.projection.clone();
+            return match &batch.content {
+                Content::Tables(_) => {
+                    let source = Arc::new(self.connections.failure(WRITING, error));
+                    SinkError::Refused { projection, source }
+                }
+                _ => SinkError::Handler { projection, source: Arc::new(error) },
             };
         }
         unknown_unless_refused(WRITING, &self.connections.connector().place, error).into()
@@ -208,6 +222,11 @@ impl Projections {
             .bind(batch.unpark.iter().map(|id| id.key.as_str()).bind_iter());
         bind_parked(query, &batch.park).bind(within)
     }
+}
+
+/// True if another session has held what was needed for too long.
+pub(super) fn is_held_up(error: &SinkError) -> bool {
+    matches!(error, SinkError::Store(error) if sql_state(error) == Some("55P03"))
 }
 
 fn slice(batch: &Batch) -> i32 {

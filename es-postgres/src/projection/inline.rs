@@ -13,7 +13,6 @@ use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 
 use super::Projections;
-use super::commit::no_tables;
 use super::model::{CHANGING, no_model, only};
 use crate::connection::Bound;
 use crate::error::{is_lost, unknown_unless_refused};
@@ -124,15 +123,23 @@ impl Projections {
         connection: &mut PgConnection,
         definition: &Definition,
     ) -> Result<Lease, SinkError> {
-        let claim = Claim::of_appends(definition);
-        let rows = self.rows_within(connection, self.bind_claim(&claim)).await?;
-        let claimed = self.claimed(&claim, &rows)?;
+        self.claim_in(connection, &Claim::of_appends(definition)).await
+    }
+
+    /// Claims a model within a transaction.
+    pub(super) async fn claim_in(
+        &self,
+        connection: &mut PgConnection,
+        claim: &Claim,
+    ) -> Result<Lease, SinkError> {
+        let rows = self.rows_within(connection, self.bind_claim(claim)).await?;
+        let claimed = self.claimed(claim, &rows)?;
         let rows = self.rows_within(connection, self.bind_checkpoints(claimed)).await?;
-        self.leased(&claim, claimed, &rows)
+        self.leased(claim, claimed, &rows)
     }
 
     /// The rows of a statement within a transaction.
-    async fn rows_within(
+    pub(super) async fn rows_within(
         &self,
         connection: &mut PgConnection,
         statement: Bound<'_>,
@@ -342,10 +349,11 @@ impl PostgresStore {
         if definition.has_handler() {
             projections.handlers.of(name)?;
         }
-        if definition.has_tables() {
-            return Err(no_tables(name));
-        }
         check_active_model(self, self, name).await?;
+        if definition.has_tables() {
+            // no append has the time, nor needs the right
+            projections.acquire(&Claim::of_appends(&definition)).await?;
+        }
         // a page for each transaction, so that appends wait for no more than that
         let end = self.appender().log.look().await?;
         while projections.advance(&definition, Some(end)).await? {}

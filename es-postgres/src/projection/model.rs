@@ -102,7 +102,10 @@ impl Projections {
         if lease.checkpoints.is_empty() { Err(lost(&lease)) } else { Ok(lease) }
     }
 
-    pub(super) async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
+    pub(super) async fn acquire(self: &Arc<Self>, claim: &Claim) -> Result<Lease, SinkError> {
+        if !self.missing(&claim.projection, &claim.tables).await?.is_empty() {
+            return self.claim_and_make(claim).await;
+        }
         // who takes it twice has it
         let rows = self.connections.rows(CHANGING, || self.bind_claim(claim)).await?;
         let claimed = self.claimed(claim, &rows)?;

@@ -1,7 +1,11 @@
 //! Removing retired models, a part at a time.
 
+use std::time::Duration;
+
 use es_core::StoreError;
+use es_core::projection::TableSchema;
 use sqlx::Row;
+use tokio::time::Instant;
 
 use super::Projections;
 use super::model::CHANGING;
@@ -11,12 +15,46 @@ use crate::connection::Bound;
 const PART: i64 = 10_000;
 
 impl Projections {
-    /// Removes what is left of retired models. Whatever fails is left to the next who comes: nobody
-    /// reads these rows.
-    pub(super) async fn remove_retired(&self) {
-        if let Err(error) = self.try_remove_retired().await {
-            tracing::debug!(%error, "a retired model was not removed altogether");
+    /// Removes what is left of retired models, also in these tables. Whatever fails is left to the next
+    /// who comes: nobody reads these rows.
+    pub(super) async fn remove_retired(&self, tables: &[TableSchema]) {
+        let removed = async {
+            self.try_remove_retired().await?;
+            self.try_remove_rows(tables, Duration::MAX).await
+        };
+        tell(removed.await);
+    }
+
+    /// Removes what no model has of the rows of these tables, for so long at most.
+    pub(super) async fn remove_rows(&self, tables: &[TableSchema], time: Duration) {
+        tell(self.try_remove_rows(tables, time).await);
+    }
+
+    async fn try_remove_rows(
+        &self,
+        tables: &[TableSchema],
+        time: Duration,
+    ) -> Result<(), StoreError> {
+        let began = Instant::now();
+        for table in tables {
+            let [next, part] = self.removal(table);
+            let mut after = 0_i64;
+            loop {
+                let rows =
+                    self.connections.rows(CHANGING, || sqlx::query(next.sql()).bind(after)).await?;
+                let Some(row) = rows.first() else { break };
+                let (generation, has_model): (i64, bool) =
+                    self.read(CHANGING, || Ok((row.try_get(0)?, row.try_get(1)?)))?;
+                let part = || sqlx::query(part.sql()).bind(generation).bind(PART);
+                while !has_model && self.number(part).await?.is_some_and(|count| count > 0) {
+                    if began.elapsed() >= time {
+                        return Ok(());
+                    }
+                }
+                after = generation;
+            }
         }
+        Ok(())
     }
 
     async fn try_remove_retired(&self) -> Result<(), StoreError> {
@@ -60,5 +98,11 @@ impl Projections {
     ) -> Result<Option<i64>, StoreError> {
         let rows = self.connections.rows(CHANGING, statement).await?;
         self.read(CHANGING, || rows.first().map(|row| row.try_get(0)).transpose())
+    }
+}
+
+fn tell(removed: Result<(), StoreError>) {
+    if let Err(error) = removed {
+        tracing::debug!(%error, "a retired model was not removed altogether");
     }
 }

@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
     Batch, Claim, Content, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead,
+    TableSchema,
 };
 use es_core::{Position, StoreError, StoreErrorKind};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::time::timeout;
 
-use super::commit::{lost, no_tables, number, text};
+use super::commit::{lost, number, text};
 use super::model::{CHANGING, microseconds, no_model};
 use super::{Projections, row};
 use crate::connection::{Bound, Doing};
@@ -24,7 +25,8 @@ const READING: Doing<'static> = Doing("reading a projection", None);
 /// How long giving back a lease may take, which who stops waits for.
 const RELEASING: Duration = Duration::from_secs(2);
 
-fn limit(limit: usize) -> i64 {
+/// How many rows a page may have.
+pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit.max(1)).unwrap_or(i64::MAX)
 }
 
@@ -35,7 +37,7 @@ fn bind_lease<'q>(statement: Bound<'q>, lease: &Lease) -> Bound<'q> {
 impl Projections {
     /// What a statement answers that has no row if there is no model, and an empty one if there is
     /// nothing in it.
-    async fn of_model<T>(
+    pub(super) async fn of_model<T>(
         &self,
         projection: &str,
         slot: Slot,
@@ -76,12 +78,14 @@ impl Projections {
 /// Leases expire by the server's clock.
 #[async_trait]
 impl ProjectionSink for PostgresStore {
+    /// Tables that are not there are made, if the login may; else the answer is
+    /// [`Unusable`](SinkError::Unusable) with the script that makes them, which is that of
+    /// [`table_script`](Self::table_script).
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
-        if !claim.tables.is_empty() {
-            return Err(no_tables(&claim.projection));
-        }
         let lease = self.projections().acquire(claim).await?;
         self.projections().commits.give();
+        // a large model leaves most of the lease's time to who has it
+        self.projections().remove_rows(&lease.tables, claim.lasts_for() / 4).await;
         Ok(lease)
     }
 
@@ -130,15 +134,18 @@ impl ProjectionSink for PostgresStore {
     }
 
     /// Rows are written by one statement, in one round trip once it is prepared; the events of a
-    /// handler in a transaction with three more than the handler's own.
+    /// handler in a transaction with three more than the handler's own, and changes of tables in one
+    /// with three more than there are changes.
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         let this = self.projections();
         match &batch.content {
-            Content::Events(events) if !events.is_empty() => {
-                this.commit_events(lease, batch).await?;
+            content if content.is_empty() => this.commit_rows(lease, batch).await?,
+            Content::Rows(_) => this.commit_rows(lease, batch).await?,
+            Content::Events(_) | Content::Tables(_) => this.commit_within(lease, batch).await?,
+            _ => {
+                let reason = "the store does not know what to do with a batch".to_owned();
+                return Err(SinkError::Unusable { projection: lease.projection.clone(), reason });
             }
-            Content::Events(_) | Content::Rows(_) => this.commit_rows(lease, batch).await?,
-            _ => return Err(no_tables(&lease.projection)),
         }
         this.commits.give();
         Ok(())
@@ -147,13 +154,14 @@ impl ProjectionSink for PostgresStore {
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
         self.projections().switch(lease).await?;
         self.projections().commits.give();
-        self.projections().remove_retired().await;
+        self.projections().remove_retired(&lease.tables).await;
         Ok(())
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
         self.projections().abandon(projection).await?;
-        self.projections().remove_retired().await;
+        // rows of tables are left to the next claim, which knows them
+        self.projections().remove_retired(&[]).await;
         Ok(())
     }
 
@@ -172,10 +180,10 @@ impl ProjectionSink for PostgresStore {
     ///
     /// All appends that keep a projection are written one after the other, in all processes: each
     /// transaction holds the models until it is committed. It has five round trips, and for each
-    /// projection five more and the handler's own; appends that wait share a transaction.
-    /// [`append_in`](Self::append_in) holds the models until the application commits,
-    /// and needs the isolation level `READ COMMITTED`. Keep what must be read at once, and leave the
-    /// rest to a [`Runner`](es_core::projection::Runner).
+    /// projection five more and the handler's own, or four more and one for each change of a table;
+    /// appends that wait share a transaction. [`append_in`](Self::append_in) holds the models until the
+    /// application commits, and needs the isolation level `READ COMMITTED`. Keep what must be read at
+    /// once, and leave the rest to a [`Runner`](es_core::projection::Runner).
     async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
         self.keep_within_appends(definition).await
     }
@@ -208,6 +216,16 @@ impl ProjectionSink for PostgresStore {
         let bind = |statement: Bound<'static>| statement.bind(after.to_owned()).bind(limit(most));
         let statement = &this.statements.projection_rows;
         this.of_model(projection, slot, statement, bind, row::model_row).await
+    }
+
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        self.projections().table_rows(projection, slot, table, read).await
     }
 
     async fn parked(

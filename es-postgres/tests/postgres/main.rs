@@ -39,5 +39,6 @@ mod snapshot_table;
 mod snapshots;
 mod standbys;
 mod stopped;
+mod tables;
 mod trackers;
 mod wake_ups;

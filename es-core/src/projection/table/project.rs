@@ -65,8 +65,8 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     }
     if let Some(odd) = change.sql().find(|sql| !is_closed(sql)) {
         let text = format!(
-            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, or leaves a \
-             parenthesis or a text open",
+            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, leaves a \
+             parenthesis or a text open, or has a text of the form `$$..$$` or `E'..'`",
             table.name
         );
         return Err(text.into());
@@ -82,11 +82,16 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
 /// True if nothing in the SQL of a change ends what stands around it, which names the model.
 fn is_closed(sql: &str) -> bool {
     let (mut depth, mut text_until) = (0_u32, None);
+    let (mut before, mut last) = (' ', ' ');
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let mut chars = sql.chars().peekable();
     while let Some(c) = chars.next() {
         match (text_until, c) {
             (Some(end), c) if c == end => text_until = None,
             (Some(_), _) => {}
+            // PostgreSQL's other texts end in another way
+            (None, '\'') if matches!(last, 'e' | 'E') && !is_word(before) => return false,
+            (None, '$') if !chars.peek().is_some_and(|next| next.is_ascii_digit()) => return false,
             (None, '\'' | '"') => text_until = Some(c),
             (None, '(') => depth += 1,
             (None, ')') => match depth.checked_sub(1) {
@@ -98,6 +103,7 @@ fn is_closed(sql: &str) -> bool {
             (None, '/') if chars.peek() == Some(&'*') => return false,
             _ => {}
         }
+        (before, last) = (last, c);
     }
     depth == 0 && text_until.is_none()
 }

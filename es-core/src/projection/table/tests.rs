@@ -186,15 +186,23 @@ fn what_no_store_carries_out_fails_the_event() {
 /// A projection whose SQL goes beyond its place.
 struct Breaks<const N: usize>;
 
-const BREAKS: [&str; 5] =
-    ["true) OR (true", "true); COMMIT; SELECT (1", "true --", "owner = '", "(true"];
+const BREAKS: [&str; 7] = [
+    "true) OR (true",
+    "true); COMMIT; SELECT (1",
+    "true --",
+    "owner = '",
+    "(true",
+    "owner = $x$($x$) OR (true AND owner = $x$)$x$",
+    "owner = E'\\'' OR owner = '",
+];
 
 impl<const N: usize> TableProjection for Breaks<N> {
     type Event = ShelfEvent;
     type Tables = ShelfRow;
 
     fn project(_: &Envelope<'_, ShelfEvent>, rows: &mut Changes) -> Result<(), BoxError> {
-        rows.update_where::<ShelfRow>("owner = 'o''hara (jr)'", "pages = (1 - 1) / 2", ());
+        let fits = "owner = 'o''hara (jr)' OR owner LIKE'$e'";
+        rows.update_where::<ShelfRow>(fits, "pages = (1 - 1) / 2", ());
         rows.delete_where::<ShelfRow>(BREAKS[N], ());
         Ok(())
     }
@@ -209,6 +217,8 @@ fn sql_that_goes_beyond_its_place_fails_the_event() {
         Definition::table::<Breaks<2>>(),
         Definition::table::<Breaks<3>>(),
         Definition::table::<Breaks<4>>(),
+        Definition::table::<Breaks<5>>(),
+        Definition::table::<Breaks<6>>(),
     ];
     for (definition, sql) in definitions.iter().zip(BREAKS) {
         refused(definition, &removed, &format!("`{sql}` for table `shelves`"));

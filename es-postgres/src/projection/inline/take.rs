@@ -33,7 +33,7 @@ impl Projections {
         let within = match held.definition.has_handler() && !events.is_empty() {
             true => Some(self.hand_over(connection, held, &batch, &events).await?),
             false => {
-                batch.content = self.folded(connection, held, &events).await?;
+                batch.content = self.content(connection, held, &events).await?;
                 None
             }
         };
@@ -49,6 +49,10 @@ impl Projections {
             self.judge(&held.lease, &rows)
         });
         written.map_err(|error| told(&held.definition, error))?;
+        if let Content::Tables(changes) = &batch.content {
+            let applied = self.apply(connection, &held.lease, changes).await;
+            applied.map_err(|error| told(&held.definition, error))?;
+        }
         held.lease.checkpoints = vec![to];
         Ok(())
     }
@@ -97,8 +101,8 @@ impl Projections {
         Ok(LogPage { events, next, last, at_end: !is_full && next >= to })
     }
 
-    /// What the events do to the rows.
-    async fn folded(
+    /// What the events do to the model.
+    async fn content(
         &self,
         connection: &mut PgConnection,
         held: &Held,
@@ -109,6 +113,9 @@ impl Projections {
             return Ok(Content::Rows(Vec::new()));
         }
         let refused = |error| inline_refusal(definition, error);
+        if definition.has_tables() {
+            return Ok(Content::Tables(definition.table_changes(events).map_err(refused)?));
+        }
         let keys = definition.keys_of(events).map_err(refused)?;
         let statement = sqlx::query(self.statements.projection_load.sql())
             .bind(lease.projection.clone())
@@ -145,10 +152,12 @@ impl Projections {
     }
 }
 
-/// A handler's failure as the append's.
+/// A handler's failure, or a change that is refused, as the append's.
 fn told(definition: &Definition, error: SinkError) -> SinkError {
     match error {
-        SinkError::Handler { .. } => inline_refusal(definition, error.into()).into(),
+        SinkError::Handler { .. } | SinkError::Refused { .. } => {
+            inline_refusal(definition, error.into()).into()
+        }
         other => other,
     }
 }

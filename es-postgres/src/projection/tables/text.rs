@@ -1,0 +1,138 @@
+//! The texts of statements on a table, from their templates.
+
+use std::collections::BTreeSet;
+
+use es_core::projection::{Column, SqlType, TableSchema, Which};
+
+use crate::sql::Statement;
+
+/// A name as SQL writes it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text as SQL writes it.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// The table in which the rows of all models of a table are.
+pub(super) fn models(table: &TableSchema) -> String {
+    format!("{}_models", table.name)
+}
+
+/// Names in quotes, one after the other.
+pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// What the templates ask for.
+pub(super) struct Names<'a> {
+    table: &'a TableSchema,
+    key: Vec<String>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(table: &'a TableSchema) -> Self {
+        Self { table, key: table.key().map(|column| quoted(column.name)).collect() }
+    }
+
+    /// The statement, with these parts before the names of the table.
+    pub(super) fn fill(&self, template: &Statement, parts: &[(&str, &str)]) -> Statement {
+        let columns = self.table.columns.iter().map(|column| column.name);
+        let own = [
+            ("models", quoted(&models(self.table))),
+            ("table", quoted(self.table.name)),
+            ("key", self.key.join(", ")),
+            ("columns", listed(columns)),
+        ];
+        let own = own.iter().map(|(name, part)| (*name, part.as_str()));
+        template.with(&parts.iter().copied().chain(own).collect::<Vec<_>>())
+    }
+
+    /// How a row that is there becomes the new one.
+    pub(super) fn replace_all(&self) -> String {
+        let others = self.table.columns.iter().filter(|column| !column.is_key);
+        let set = others.map(|column| quoted(column.name));
+        let set: Vec<_> = set.map(|column| format!("{column} = excluded.{column}")).collect();
+        match set.is_empty() {
+            true => "generation = excluded.generation".to_owned(),
+            false => set.join(", "),
+        }
+    }
+
+    /// The rows that a change is for; parameters of the key begin with this number.
+    pub(super) fn filter(&self, rows: &Which, first: usize) -> String {
+        match rows {
+            Which::Where(filter) => (*filter).to_owned(),
+            Which::Key(_) => self.compared("=", first),
+        }
+    }
+
+    /// The key, compared with the parameters from this number on.
+    pub(super) fn compared(&self, operator: &str, first: usize) -> String {
+        format!("({}) {operator} ({})", self.key.join(", "), places(first, self.key.len()))
+    }
+}
+
+/// So many parameters, from this number on.
+pub(super) fn places(first: usize, count: usize) -> String {
+    let places = (first..first + count).map(|number| format!("${number}"));
+    places.collect::<Vec<_>>().join(", ")
+}
+
+/// The numbers of the parameters in the SQL of a change.
+pub(super) fn parameters(sql: &str) -> BTreeSet<usize> {
+    let (mut found, mut text_until) = (BTreeSet::new(), None);
+    for (at, c) in sql.char_indices() {
+        match text_until {
+            Some(end) if c == end => text_until = None,
+            Some(_) => {}
+            None if matches!(c, '\'' | '"') => text_until = Some(c),
+            None if c == '$' => {
+                let digits = sql[at + 1..].split(|c: char| !c.is_ascii_digit()).next();
+                found.extend(digits.and_then(|digits| digits.parse::<usize>().ok()));
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// A column as a statement that makes it says.
+pub(super) fn definition(column: &Column) -> String {
+    let is_text = column.sql_type == SqlType::Text;
+    let key = match (column.is_key, is_text) {
+        // in the order of its bytes, whatever the database's language
+        (true, true) => " COLLATE \"C\" NOT NULL",
+        (true, false) => " NOT NULL",
+        (false, _) => "",
+    };
+    format!("{} {}{key}", quoted(column.name), sql_type(column.sql_type).to_uppercase())
+}
+
+/// The type of a column, as the server's catalogue names it.
+pub(super) fn sql_type(of: SqlType) -> &'static str {
+    match of {
+        SqlType::Bool => "boolean",
+        SqlType::Int => "bigint",
+        SqlType::Float => "double precision",
+        SqlType::Bytes => "bytea",
+        SqlType::Time => "timestamp with time zone",
+        SqlType::Uuid => "uuid",
+        SqlType::Json => "jsonb",
+        _ => "text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_found_outside_of_texts() {
+        let found = parameters("a = $2 + $1 * ($2 - $10) OR b = '$3 \"' OR \"c$4\" = $");
+        assert_eq!(found, BTreeSet::from([1, 2, 10]));
+        assert_eq!(places(3, 2), "$3, $4");
+    }
+}

@@ -1,0 +1,3 @@
+-- an index of such a table
+CREATE INDEX {index}
+ON "{schema}".{models} (generation, {columns})

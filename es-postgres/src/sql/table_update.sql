@@ -1,0 +1,8 @@
+-- $1, $2 .. as the change has them, then the generation and the key
+UPDATE "{schema}".{models} AS {table}
+SET
+    {set}
+WHERE {table}.generation = {generation}
+    AND (
+        {filter}
+    )
