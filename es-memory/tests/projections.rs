@@ -79,6 +79,10 @@ impl ProjectionFixture for Memory {
         effects.map(named).collect()
     }
 
+    fn takes_sql(&self) -> bool {
+        false
+    }
+
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
         spoil_through(&*self.sink(), projection, key, value).await;
         true
@@ -89,19 +93,21 @@ impl ProjectionFixture for Memory {
     }
 }
 
-es_testing::projection_suite!(memory, lacks: [durability]);
+es_testing::projection_suite!(memory, lacks: [durability, sql]);
 
 mod through_layers {
     use super::layered;
 
-    es_testing::projection_suite!(layered, lacks: [durability]);
+    es_testing::projection_suite!(layered, lacks: [durability, sql]);
 }
 
 #[path = "support/neighbour.rs"]
 mod neighbour;
 
-/// What is not asked of a tenant beside what is kept within appends, and why.
-const NOT_A_TENANTS: [(&str, &str); 2] = [
+/// What is not asked of a tenant beside what is kept within appends or in tables, and why.
+const NOT_A_TENANTS: [(&str, &str); 4] = [
+    ("failures::a_panic_is_a_failure", "a tenant has no tables"),
+    ("failures::a_refused_batch_is_halved", "a tenant has no tables"),
     ("odd_rows::one_refuses_its_own_appends", "a tenant's projections are not kept within appends"),
     (
         "fidelity::generated_rows_come_back_live_and_rebuilt",
@@ -115,7 +121,7 @@ async fn a_tenant_has_models_of_its_own_beside_others() {
     for scenario in SCENARIOS {
         let name = scenario.full_name();
         let is_listed = NOT_A_TENANTS.iter().any(|(not_asked, _)| *not_asked == name);
-        if is_listed || scenario.concern == "inline" {
+        if is_listed || ["inline", "tables"].contains(&scenario.concern) {
             left.extend(is_listed.then_some(name));
             continue;
         }
@@ -126,11 +132,15 @@ async fn a_tenant_has_models_of_its_own_beside_others() {
             })
         };
         let outcome = run_one(&factory, scenario, TimeLimits::default()).await;
-        let is_kept = matches!(outcome, Outcome::Kept | Outcome::Lacking(Ability::Durability));
+        let is_kept = match &outcome {
+            Outcome::Kept => true,
+            Outcome::Lacking(ability) => [Ability::Durability, Ability::Sql].contains(ability),
+            _ => false,
+        };
         assert!(is_kept, "{name} is {outcome}");
         asked += 1;
     }
     assert_eq!(left.len(), NOT_A_TENANTS.len(), "each of them is a scenario");
-    let inline = SCENARIOS.iter().filter(|scenario| scenario.concern == "inline").count();
-    assert_eq!(asked, SCENARIOS.len() - left.len() - inline);
+    let others = SCENARIOS.iter().filter(|one| ["inline", "tables"].contains(&one.concern)).count();
+    assert_eq!(asked, SCENARIOS.len() - left.len() - others);
 }

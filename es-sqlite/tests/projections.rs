@@ -2,15 +2,19 @@
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use es_core::projection::ProjectionSink;
 use es_core::{EventStore, StoreError};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use es_testing::ManualClock;
-use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+use es_testing::contract::{Ability, Outcome, TimeLimits};
+use es_testing::projections::saboteur::{Sabotaged, all};
+use es_testing::projections::{HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_one};
 use tempfile::TempDir;
 
 struct Sqlite {
@@ -103,9 +107,13 @@ impl ProjectionFixture for Sqlite {
         effects.unwrap().map(Result::unwrap).map(|(s, n)| (s, n.unsigned_abs())).collect()
     }
 
+    fn takes_sql(&self) -> bool {
+        true
+    }
+
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
         let connection = Connection::open(self.path()).unwrap();
-        connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
         let update = "UPDATE projection_rows SET value = ?3 WHERE key = ?2 AND generation =
             (SELECT generation FROM projection_models WHERE projection = ?1 AND slot = 'active')";
         connection.execute(update, (projection, key, value)).unwrap() == 1
@@ -119,6 +127,33 @@ impl ProjectionFixture for Sqlite {
 }
 
 es_testing::projection_suite!(sqlite);
+
+type Made = Pin<Box<dyn Future<Output = Box<dyn ProjectionFixture>> + Send>>;
+
+/// Those of the other scenarios are caught in memory, which takes no SQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_of_sql_catches_a_saboteur() {
+    let limits =
+        TimeLimits { step: Duration::from_millis(2_500), scenario: Duration::from_secs(20) };
+    for scenario in SCENARIOS.iter().filter(|one| one.ability == Some(Ability::Sql)) {
+        let mut caught = Vec::new();
+        // the clause of changes of tables
+        for saboteur in all().into_iter().filter(|saboteur| saboteur.clause == 7) {
+            let factory = move || -> Made {
+                Box::pin(async move {
+                    let sabotaged = Sabotaged::new(Box::new(sqlite().await), saboteur);
+                    Box::new(sabotaged) as Box<dyn ProjectionFixture>
+                })
+            };
+            match run_one(&factory, scenario, limits).await {
+                Outcome::Kept => {}
+                Outcome::Lacking(ability) => panic!("the fixture has {ability:?}"),
+                Outcome::Broken(_) | Outcome::Overdue(_) => caught.push(saboteur),
+            }
+        }
+        assert!(!caught.is_empty(), "{} catches nobody", scenario.full_name());
+    }
+}
 
 /// Names the file to this program, when it runs as a child that is killed.
 const CHILD: &str = "ES_SQLITE_PROJECTOR";

@@ -47,6 +47,8 @@ pub enum Ability {
     Durability,
     /// The backend keeps snapshots.
     Snapshots,
+    /// Changes of tables may be SQL.
+    Sql,
 }
 
 /// One promise of the contract and the check of it.

@@ -19,6 +19,7 @@
 //! | [`snapshots_equal_replay`] | a state that is not kept completely |
 //! | [`rows_round_trip`] | a row of a projection that is not stored as it is; called for each projection |
 //! | [`projection()`] | a projection that is not pure, that refuses an event, or that a rebuild makes otherwise; called for each projection, with a store |
+//! | [`table`] | the same of a projection into tables |
 //!
 //! The number of cases is 256, or `PROPTEST_CASES`.
 //!
@@ -53,6 +54,7 @@ mod rows;
 mod series;
 mod stack;
 mod suite;
+mod tables;
 mod violation;
 
 #[doc(hidden)]
@@ -71,6 +73,7 @@ pub use self::rows::{in_streams_of, rows_round_trip};
 pub use self::series::{decided_history, series, series_given};
 #[doc(hidden)]
 pub use self::stack::__on_a_large_stack;
+pub use self::tables::table;
 pub use self::violation::LawViolation;
 pub(crate) use self::violation::{chain, no_panic, one};
 

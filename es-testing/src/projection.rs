@@ -1,4 +1,4 @@
-//! Given, then: the rows of a projection, without a store.
+//! Given, then: the rows of a projection, without a store; those of tables, in one.
 //!
 //! ```
 //! use es_core::projection::{Keying, Projection};
@@ -56,7 +56,11 @@
 //!     .then_rows([("anna".to_owned(), CustomerTotals { orders: 2, cents: 750 })]);
 //! ```
 //!
-//! For whatever may happen there is [`laws::projection`](fn@crate::laws::projection).
+//! What a projection changes in tables takes a store that understands it: [`given_in`]. For whatever may
+//! happen there are [`laws::projection`](fn@crate::laws::projection) and
+//! [`laws::table`](crate::laws::table).
+
+mod tables;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Debug, Write};
@@ -64,28 +68,82 @@ use std::marker::PhantomData;
 use std::slice;
 
 use es_core::projection::{Definition, Projection, RowChange};
-use es_core::{Aggregate, IdOf, Payload, RecordedEvent, StreamId};
+use es_core::{Aggregate, Event, IdOf, Payload, RecordedEvent, StreamId};
 
+pub use self::tables::{GivenIn, given_in};
 use crate::laws::chain;
 use crate::recorded::Log;
 
 /// What has happened, in the order of the log.
 #[must_use = "nothing is checked before `then_rows`"]
 pub struct Given<P: Projection> {
-    log: Log,
-    events: Vec<RecordedEvent>,
+    happened: Happened,
     projection: PhantomData<fn() -> P>,
 }
 
 impl<P: Projection> Debug for Given<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Given").field(&self.events).finish()
+        f.debug_tuple("Given").field(&self.happened.events).finish()
     }
 }
 
 /// Begins with an empty log.
 pub fn given<P: Projection>() -> Given<P> {
-    Given { log: Log::default(), events: Vec::new(), projection: PhantomData }
+    Given { happened: Happened::default(), projection: PhantomData }
+}
+
+#[derive(Default)]
+struct Happened {
+    log: Log,
+    events: Vec<RecordedEvent>,
+}
+
+impl Happened {
+    /// Adds events of an aggregate, as those of the projection.
+    #[track_caller]
+    fn add<A: Aggregate, E: Event>(
+        &mut self,
+        id: &(impl IdOf<A::Id> + ?Sized),
+        events: impl IntoIterator<Item = A::Event>,
+    ) where
+        A::Event: Into<E>,
+    {
+        let stream = match StreamId::new(A::TYPE, &id.id_text()) {
+            Ok(stream) => stream,
+            Err(error) => panic!("the id names no stream: {error}"),
+        };
+        for event in events {
+            match self.log.record::<E>(&stream, &event.into()) {
+                Ok(recorded) => self.events.push(recorded),
+                Err(error) => panic!("an event cannot be written: {error}"),
+            }
+        }
+    }
+
+    /// What `what` says, and the events in lines.
+    fn told(&self, what: &str) -> String {
+        let mut told = what.to_owned();
+        let given: Vec<_> = self.events.iter().map(shown).collect();
+        tell(&mut told, "given", "event", &given, &given);
+        told
+    }
+
+    /// Fails, because the rows are not the expected ones.
+    #[track_caller]
+    fn others(&self, expected: &[String], actual: Result<Vec<String>, String>) -> ! {
+        let mut told = self.told("these are not the rows");
+        match actual {
+            Ok(found) => {
+                tell(&mut told, "expected", "row", expected, &found);
+                tell(&mut told, "actual", "row", &found, expected);
+            }
+            Err(error) => {
+                tell(&mut told, "expected", "row", expected, expected);
+                told.push_str(&format!("\n   actual: {error}"));
+            }
+        }
+        panic!("{told}");
+    }
 }
 
 impl<P: Projection> Given<P> {
@@ -104,16 +162,7 @@ impl<P: Projection> Given<P> {
     where
         A::Event: Into<P::Event>,
     {
-        let stream = match StreamId::new(A::TYPE, &id.id_text()) {
-            Ok(stream) => stream,
-            Err(error) => panic!("the id names no stream: {error}"),
-        };
-        for event in events {
-            match self.log.record::<P::Event>(&stream, &event.into()) {
-                Ok(recorded) => self.events.push(recorded),
-                Err(error) => panic!("an event cannot be written: {error}"),
-            }
-        }
+        self.happened.add::<A, P::Event>(id, events);
         self
     }
 
@@ -133,7 +182,7 @@ impl<P: Projection> Given<P> {
         let keying = P::keying();
         let expected = rows.into_iter().map(|(key, row)| (keying.stored_key(&key), row));
         let expected: BTreeMap<_, _> = expected.collect();
-        let found = folded::<P>(&self.events);
+        let found = folded::<P>(&self.happened.events);
         if found.as_ref() == Ok(&expected) {
             return;
         }
@@ -144,22 +193,7 @@ impl<P: Projection> Given<P> {
             });
             shown.collect()
         };
-        let expected = lines(&expected);
-        let mut told = "these are not the rows".to_owned();
-        let given: Vec<_> = self.events.iter().map(shown).collect();
-        tell(&mut told, "given", "event", &given, &given);
-        match found {
-            Ok(found) => {
-                let found = lines(&found);
-                tell(&mut told, "expected", "row", &expected, &found);
-                tell(&mut told, "actual", "row", &found, &expected);
-            }
-            Err(error) => {
-                tell(&mut told, "expected", "row", &expected, &expected);
-                told.push_str(&format!("\n   actual: {error}"));
-            }
-        }
-        panic!("{told}");
+        self.happened.others(&lines(&expected), found.as_ref().map(lines).map_err(Clone::clone));
     }
 }
 

@@ -25,6 +25,7 @@ mod cut;
 mod models;
 mod odd_rows;
 pub mod saboteur;
+mod suite;
 mod suite_handler;
 
 pub use odd_rows::spoil_through;
@@ -47,6 +48,8 @@ mod parking;
 pub mod reactions;
 mod rebuild;
 mod rebuilding;
+mod sql;
+mod tables;
 mod upcasting;
 mod watching;
 
@@ -72,6 +75,10 @@ pub trait ProjectionFixture: Send + Sync + 'static {
 
     /// What the handler wrote into its own place, in the order in which it was written.
     async fn effects(&self) -> Vec<(String, u64)>;
+
+    /// Whether changes of tables may be SQL: updates, and changes of all rows that fit a filter. Rows
+    /// that are written and removed by their keys every sink takes that has tables.
+    fn takes_sql(&self) -> bool;
 
     /// Writes a text in the place of the value of a row that an active model has, past every program.
     /// False if the backend can hold no such text: then nothing was done.
@@ -140,6 +147,19 @@ macro_rules! for_each_projection_scenario {
                     a_panicking_handler_writes_nothing,
                     an_unknown_handler_is_refused,
                 }
+                tables {
+                    changes_take_effect_in_order,
+                    a_refused_change_writes_nothing,
+                    an_update_of_nothing_is_refused,
+                    a_sink_without_tables_says_so,
+                    values_come_back_as_they_were,
+                    claiming_twice_makes_nothing_new,
+                    a_row_can_get_another_field,
+                    generations_do_not_mix,
+                    a_switch_serves_the_new_rows_at_once,
+                    an_abandoned_generation_is_gone,
+                    changes_survive_any_cut,
+                }
                 parking {
                     entries_are_listed_in_order,
                     an_entry_is_replaced,
@@ -190,6 +210,7 @@ macro_rules! for_each_projection_scenario {
                     parked_events_are_retried_through_an_upcaster,
                     a_discarded_event_is_left_out,
                     a_failing_batch_is_halved_for_a_handler,
+                    a_refused_batch_is_halved,
                     health_tells_the_truth,
                     a_row_is_judged_after_each_event,
                 }
@@ -232,6 +253,8 @@ macro_rules! for_each_projection_scenario {
                     what_appends_keep_is_the_fold_of_the_log,
                     a_handler_is_called_within_the_append,
                     a_panicking_handler_refuses_its_append,
+                    tables_are_kept_within_the_append,
+                    a_refused_change_refuses_its_append,
                     what_appends_kept_is_left_to_a_runner,
                     no_lease_is_released_but_the_appends,
                 }
@@ -268,6 +291,14 @@ macro_rules! for_each_projection_scenario {
                     models_and_checkpoints_survive_reopening,
                 }
             }
+            sql {
+                sql {
+                    updates_and_filters_change_what_they_say,
+                    a_filter_changes_its_own_model_only,
+                    a_statement_that_fails_writes_nothing,
+                    an_event_is_counted_once_after_any_cut,
+                }
+            }
         }
     };
 }
@@ -276,11 +307,13 @@ macro_rules! scenario_list {
     ({}
         always { $($concern:ident { $($name:ident,)+ })* }
         durability { $($d_concern:ident { $($d_name:ident,)+ })* }
+        sql { $($s_concern:ident { $($s_name:ident,)+ })* }
     ) => {
         /// Every scenario, in the order of the list.
         pub static SCENARIOS: &[Scenario] = &[
             $($(scenario_list!(@one $concern $name None),)+)*
             $($(scenario_list!(@one $d_concern $d_name Some(Ability::Durability)),)+)*
+            $($(scenario_list!(@one $s_concern $s_name Some(Ability::Sql)),)+)*
         ];
     };
     (@one $concern:ident $name:ident $ability:expr) => {
@@ -294,71 +327,3 @@ macro_rules! scenario_list {
 }
 
 for_each_projection_scenario!(scenario_list {});
-
-/// Makes one test of each scenario of the projections, over the fixtures that a function makes.
-///
-/// The argument is an `async fn() -> impl ProjectionFixture`. A backend that is not durable says so:
-/// `projection_suite!(memory, lacks: [durability])`.
-#[macro_export]
-macro_rules! projection_suite {
-    ($factory:path) => {
-        $crate::__projection_suite!($factory, true, []);
-    };
-    ($factory:path, lacks: [durability]) => {
-        $crate::__projection_suite!($factory, false,
-            [#[ignore = "this backend is not durable"]]);
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __projection_suite {
-    ($factory:path, $is_durable:literal, $durability:tt) => {
-        fn projection_fixture() -> ::std::pin::Pin<
-            ::std::boxed::Box<
-                dyn ::std::future::Future<
-                        Output = ::std::boxed::Box<dyn $crate::projections::ProjectionFixture>,
-                    > + Send,
-            >,
-        > {
-            ::std::boxed::Box::pin(async {
-                ::std::boxed::Box::new($factory().await)
-                    as ::std::boxed::Box<dyn $crate::projections::ProjectionFixture>
-            })
-        }
-
-        #[test]
-        fn the_fixture_lacks_what_the_suite_says() {
-            $crate::projections::check_abilities(&projection_fixture, $is_durable);
-        }
-
-        $crate::for_each_projection_scenario!($crate::__projection_tests { $durability });
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __projection_tests {
-    ({ $durability:tt } always { $($always:tt)* } durability { $($durable:tt)* }) => {
-        $crate::__projection_tests!(@concerns [] $($always)*);
-        $crate::__projection_tests!(@concerns $durability $($durable)*);
-    };
-    (@concerns $attribute:tt $($concern:ident $names:tt)*) => {
-        $($crate::__projection_tests!(@concern $attribute $concern $names);)*
-    };
-    (@concern $attribute:tt $concern:ident { $($name:ident,)+ }) => {
-        mod $concern {
-            $($crate::__projection_tests!(@test $attribute $concern $name);)+
-        }
-    };
-    (@test [$($attribute:tt)*] $concern:ident $name:ident) => {
-        #[test]
-        $($attribute)*
-        fn $name() {
-            $crate::projections::check(
-                &super::projection_fixture,
-                concat!(stringify!($concern), "::", stringify!($name)),
-            );
-        }
-    };
-}

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    Event, EventVersion, Metadata, Position, RecordedEvent, StreamId, StreamVersion, Timestamp,
+    AppendRequest, Event, EventVersion, ExpectedVersion, Metadata, NewEvent, Position,
+    RecordedEvent, StreamId, StreamVersion, Timestamp,
 };
 
 use crate::laws::chain;
@@ -41,4 +42,11 @@ impl Log {
             recorded_at: Timestamp::EPOCH,
         })
     }
+}
+
+/// The request that has a store record the event, whatever its stream holds there.
+pub(crate) fn request(event: RecordedEvent) -> AppendRequest {
+    let RecordedEvent { event_id, stream, event_type, payload, metadata, .. } = event;
+    let event = NewEvent::new(event_id, event_type.as_str(), payload).with_metadata(metadata);
+    AppendRequest::to(stream, ExpectedVersion::Any, vec![event])
 }

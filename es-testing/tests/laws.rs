@@ -12,6 +12,8 @@ mod projection;
 mod rows;
 #[path = "laws/storable.rs"]
 mod storable;
+#[path = "laws/tables.rs"]
+mod tables;
 #[path = "laws/union.rs"]
 mod union;
 

@@ -1,5 +1,8 @@
 //! Given, then: what passes, what fails, and what a failure tells.
 
+#[path = "projection/tables.rs"]
+mod tables;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use es_core::projection::{Keying, Projection};

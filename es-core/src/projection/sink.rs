@@ -71,7 +71,13 @@ use super::{
 ///    the commit, on the rows of the lease's generation and no others; a shadow's are not seen by who
 ///    reads the active model. If a change is refused, nothing of the batch is written, and the answer
 ///    is [`Refused`](SinkError::Refused). A sink that keeps no tables, or not these changes, answers
-///    [`Unusable`](SinkError::Unusable).
+///    [`Unusable`](SinkError::Unusable). (`tables::changes_take_effect_in_order`,
+///    `tables::a_refused_change_writes_nothing`, `tables::an_update_of_nothing_is_refused`,
+///    `tables::a_sink_without_tables_says_so`, `tables::values_come_back_as_they_were`,
+///    `tables::claiming_twice_makes_nothing_new`, `tables::a_row_can_get_another_field`,
+///    `tables::generations_do_not_mix`, `tables::changes_survive_any_cut`,
+///    `sql::updates_and_filters_change_what_they_say`, `sql::a_filter_changes_its_own_model_only`,
+///    `sql::a_statement_that_fails_writes_nothing`, `sql::an_event_is_counted_once_after_any_cut`)
 /// 8. What was committed is there after the sink was closed and opened again, if it is durable.
 ///    (`durability::models_and_checkpoints_survive_reopening`)
 ///
@@ -102,10 +108,11 @@ use super::{
 ///     [`NotCaughtUp`](SinkError::NotCaughtUp) unless all slices stand at one position which is not
 ///     before the active model's. (`rebuild::a_switch_replaces_the_model_in_one_step`,
 ///     `rebuild::no_switch_before_the_shadow_has_caught_up`,
-///     `rebuild::no_switch_while_slices_differ`, `rebuild::the_old_lease_ends_with_a_switch`)
+///     `rebuild::no_switch_while_slices_differ`, `rebuild::the_old_lease_ends_with_a_switch`,
+///     `tables::a_switch_serves_the_new_rows_at_once`)
 /// 13. [`abandon`](Self::abandon) removes a shadow, and is refused with
 ///     [`RebuildRunning`](SinkError::RebuildRunning) while it is held.
-///     (`rebuild::an_abandoned_shadow_is_gone`)
+///     (`rebuild::an_abandoned_shadow_is_gone`, `tables::an_abandoned_generation_is_gone`)
 ///
 /// **Watching**
 ///
@@ -121,7 +128,7 @@ use super::{
 /// **Inline**
 ///
 /// 16. [`keep_inline`](Self::keep_inline) keeps a projection within the appends of the store, be it
-///     rows or a handler. Who is answered by an append, or by the repeat of one, finds its effect in the model,
+///     rows, tables or a handler. Who is answered by an append, or by the repeat of one, finds its effect in the model,
 ///     once, and all of the log before it in its order. An event that cannot be taken refuses its
 ///     append, and no other, and nothing is written; also where it panics. The lease is the appends', until a switch to
 ///     other code's model. A model of another history than the log is refused with
@@ -134,7 +141,8 @@ use super::{
 ///     `inline::a_switch_goes_on_within_the_append`,
 ///     `inline::what_appends_keep_is_the_fold_of_the_log`,
 ///     `inline::a_handler_is_called_within_the_append`,
-///     `inline::a_panicking_handler_refuses_its_append`, `odd_rows::one_refuses_its_own_appends`)
+///     `inline::a_panicking_handler_refuses_its_append`, `inline::tables_are_kept_within_the_append`,
+///     `inline::a_refused_change_refuses_its_append`, `odd_rows::one_refuses_its_own_appends`)
 /// 17. [`release_inline`](Self::release_inline) ends that: appends of this store leave the model as
 ///     it is from then on, and any holder can take it, from where it stands. Nobody's lease ends but
 ///     the appends'. (`inline::what_appends_kept_is_left_to_a_runner`,

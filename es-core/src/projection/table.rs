@@ -73,9 +73,10 @@ pub use value::{Json, SqlColumn, SqlType, SqlValue, SqlValues};
 /// # Contract
 ///
 /// 1. `project` is pure: the same event gives the same changes, in any process. It is called outside
-///    of the transaction, and again for what is tried again.
+///    of the transaction, and again for what is tried again. (`es_testing::laws::table`)
 /// 2. It fails for an event that it cannot take, and for nothing else. So does a statement that the
 ///    database refuses for the event's sake, such as an update of a row that is not there.
+///    (`failures::a_panic_is_a_failure`, `failures::a_refused_batch_is_halved`)
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no projection into tables",
     note = "implement `TableProjection` for it; where it is a row of a projection over several \

@@ -134,6 +134,10 @@ impl ProjectionFixture for Projected {
         rows.into_iter().map(|(stream, number)| (stream, number.unsigned_abs())).collect()
     }
 
+    fn takes_sql(&self) -> bool {
+        true
+    }
+
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
         if Payload::parse(value.to_owned()).is_err() {
             return false;

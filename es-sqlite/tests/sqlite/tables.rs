@@ -10,6 +10,7 @@ use es_core::{
     Aggregate, AggregateId, BoxError, Envelope, Event, EventStore, Repository, Timestamp,
 };
 use es_sqlite::SqliteStore;
+use es_testing::projection::given_in;
 
 use crate::support::Folder;
 use OrderEvent::*;
@@ -171,6 +172,25 @@ async fn rows_are_read_by_type_and_by_any_sql() {
     record(&store, "o-1", OrderPaid).await;
     runner.catch_up().await.unwrap();
     assert_eq!(all(&store).await, [order("o-2", "o'hara", 0)]);
+}
+
+#[tokio::test]
+async fn rows_are_those_of_what_was_given() {
+    let folder = Folder::new();
+    let placed = OrderPlaced { customer: "anna".to_owned() };
+    given_in::<OpenOrder>(folder.store().await)
+        .events::<Order>("o-1", [placed, LineAdded { cents: 5 }])
+        .then_rows([order("o-1", "anna", 5)])
+        .await
+        .events::<Order>("o-1", [LineAdded { cents: 7 }])
+        .then_rows([order("o-1", "anna", 12)])
+        .await
+        .events::<Order>("o-1", [OrderPaid])
+        .then_rows([] as [OpenOrder; 0])
+        .await
+        .events::<Order>("o-9", [LineAdded { cents: 1 }])
+        .then_refused("nothing to be updated")
+        .await;
 }
 
 #[tokio::test]

@@ -5,10 +5,7 @@ use std::fmt::Debug;
 use std::slice;
 
 use es_core::projection::{BatchLimit, Definition, Projection, ReadModel, Rebuild, Runner};
-use es_core::{
-    AppendRequest, Envelope, ExpectedVersion, NewEvent, Payload, ReadLog, RecordedEvent, Store,
-    StreamId,
-};
+use es_core::{Envelope, Event, Payload, ReadLog, RecordedEvent, Store, StreamId};
 use futures_util::TryStreamExt;
 use proptest::strategy::Strategy;
 use tokio::runtime::Builder;
@@ -16,7 +13,7 @@ use tokio::runtime::Builder;
 use super::any_history;
 use super::violation::{LawViolation, chain, for_all};
 use crate::projection::{read, take};
-use crate::recorded::Log;
+use crate::recorded::{Log, request};
 
 /// The numbers of slices in which each model is rebuilt.
 const SLICES: [u32; 4] = [1, 2, 3, 7];
@@ -100,7 +97,7 @@ async fn checked<P>(store: &Store, history: &[(StreamId, P::Event)]) -> Result<(
 where
     P: Projection + Debug + PartialEq,
 {
-    let ran = written_and_taken::<P>(store, history).await;
+    let ran = written_and_taken(store, &Definition::of::<P>(), history).await;
     let expected = judged::<P>(&log(store).await?)?;
     // an event that cannot be taken is told of by now
     ran?;
@@ -118,36 +115,32 @@ where
 
 /// Appends the events, and brings the model to their end after every few of them, each time by a new
 /// runner and in commits of another size.
-async fn written_and_taken<P: Projection>(
+pub(super) async fn written_and_taken<E: Event>(
     store: &Store,
-    history: &[(StreamId, P::Event)],
+    definition: &Definition,
+    history: &[(StreamId, E)],
 ) -> Result<(), String> {
     let mut log = Log::default();
-    let mut ran = taken::<P>(store, 1).await;
+    let mut ran = taken(store, definition, 1).await;
     for (events, part) in (1..).zip(history.chunks(3)) {
         for (stream, event) in part {
-            let RecordedEvent { event_id, event_type, payload, metadata, .. } =
-                log.record(stream, event)?;
-            let event = NewEvent::new(event_id, event_type.as_str(), payload);
-            let events = vec![event.with_metadata(metadata)];
-            let request = AppendRequest::to(stream.clone(), ExpectedVersion::Any, events);
-            let appended = store.append(request).await;
+            let appended = store.append(request(log.record(stream, event)?)).await;
             appended.map_err(|error| format!("the store takes no event: {}", chain(&error)))?;
         }
-        ran = ran.and(taken::<P>(store, events).await);
+        ran = ran.and(taken(store, definition, events).await);
     }
     ran
 }
 
-async fn taken<P: Projection>(store: &Store, events: usize) -> Result<(), String> {
-    let runner = Runner::new(store).projection::<P>();
+async fn taken(store: &Store, definition: &Definition, events: usize) -> Result<(), String> {
+    let runner = Runner::new(store).definition(definition.clone());
     let mut runner = runner.batches(BatchLimit::events(events));
     let ran = runner.catch_up().await;
     runner.release().await;
     ran.map_err(|error| chain(&error))
 }
 
-async fn log(store: &Store) -> Result<Vec<RecordedEvent>, String> {
+pub(super) async fn log(store: &Store) -> Result<Vec<RecordedEvent>, String> {
     let (mut events, mut read) = (Vec::new(), ReadLog::from_start());
     loop {
         let page = store.read_log(&read).await.map_err(|error| chain(&error))?;

@@ -7,6 +7,7 @@ use es_core::projection::{
 pub(super) use super::judged::a_row_is_judged_after_each_event;
 use super::models::*;
 use super::parts::*;
+use super::tables::entries::{ENTRIES, Entries, entries, entries_in};
 use super::upcasting::{After, Before, Payments, older, oldest};
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
@@ -81,6 +82,12 @@ pub(super) async fn a_panic_is_a_failure(fixture: &dyn ProjectionFixture) {
     assert!(reason.contains("this is how a bug looks"), "it says why: {reason}");
     let seen = stored(&sink, "seen", Slot::Active).await;
     assert_eq!(seen["account/1"], numbers_of(&[1, 2]), "what stands before it is taken");
+    // so it is where tables are kept
+    let mut second = runner(&store, &sink, "one").definition(Definition::table::<Entries>());
+    let reason = stops(&mut second).await;
+    assert!(reason.contains("this is how a bug looks"), "it says why: {reason}");
+    let log = read_log(&store).await;
+    assert_eq!(entries(&sink, Slot::Active).await, entries_in(&log[..2]));
 }
 
 pub(super) async fn a_failure_is_tried_again(fixture: &dyn ProjectionFixture) {
@@ -245,6 +252,36 @@ pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn Projec
     let all: Vec<_> = others.into_iter().chain([7, 16, 17, 18]).collect();
     assert_eq!(numbers(fixture.effects().await), all, "in order, each event once");
     assert_eq!(number_of_waiting(&sink, HANDLED).await, 0);
+}
+
+pub(super) async fn a_refused_batch_is_halved(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), ANY, events(1..=6)).await;
+    append(&store, &stream("1"), ANY, vec![poison(7)]).await;
+    append(&store, &stream("2"), ANY, events(8..=15)).await;
+    append(&store, &stream("1"), ANY, events(16..=18)).await;
+    let log = read_log(&store).await;
+    let mut stopping = runner(&store, &sink, "one").definition(Definition::table::<Entries>());
+    let reason = stops(&mut stopping).await;
+    assert!(reason.contains("cannot be taken under key `account/1`"), "it says why: {reason}");
+    let before = entries_in(&log[..6]);
+    assert_eq!(entries(&sink, Slot::Active).await, before, "what stands before it is taken");
+
+    let policy = FailurePolicy::park_key();
+    let parking = Definition::table::<Entries>().on_failure(policy);
+    let mut parking = runner(&store, &sink, "one").definition(parking);
+    caught_up(&mut parking).await;
+    let others = log.iter().filter(|event| event.stream == stream("2") || number(event) < 7);
+    assert_eq!(entries(&sink, Slot::Active).await, entries_in(others), "other streams go on");
+    assert_eq!(number_of_waiting(&sink, ENTRIES).await, 4, "the event and three that follow it");
+
+    let healed = Definition::table::<Entries<true>>().on_failure(policy);
+    let mut healed = runner(&store, &sink, "one").definition(healed);
+    let retry = sink.request_retry(ENTRIES, Slot::Active, "account/1").await;
+    assert!(retry.is_ok(), "something waits: {retry:?}");
+    caught_up(&mut healed).await;
+    assert_eq!(entries(&sink, Slot::Active).await, entries_in(&log));
+    assert_eq!(number_of_waiting(&sink, ENTRIES).await, 0);
 }
 
 pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {

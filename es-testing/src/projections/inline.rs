@@ -10,10 +10,14 @@ use es_core::projection::{
 use es_core::{AppendError, AppendRequest, Payload, Position};
 
 use super::models::{
-    Crossing, PANIC, Poison, Seen, SeenRow, health, lives, numbers_of, runner, stored,
+    CLOSED, Crossing, PANIC, Poison, Seen, SeenRow, health, lives, numbers_of, runner, stored,
 };
 use super::parts::*;
+use super::tables::entries::{Entries, entries, entries_in};
 use super::{HANDLED, ProjectionFixture, SuiteHandler};
+
+/// The event type of which tables have the entries.
+const PAID: &str = "amount_paid_in";
 
 fn to(account: &str, kind: &str, number: u64) -> AppendRequest {
     AppendRequest::to(stream(account), ANY, vec![typed_event(kind, number)])
@@ -277,6 +281,35 @@ pub(super) async fn a_panicking_handler_refuses_its_append(fixture: &dyn Project
         accepted(&store, to("1", "paid", number)).await;
         assert_eq!(fixture.effects().await.len() as u64, number, "it is handed over");
         refused(&store, to("1", PANIC, 9)).await;
+    }
+}
+
+pub(super) async fn tables_are_kept_within_the_append(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    append(&store, &stream("1"), NONE, events(1..=2)).await;
+    kept(fixture, Definition::table::<Entries>()).await;
+    assert_eq!(entries(&sink, Slot::Active).await, entries_in(&read_log(&store).await));
+    let request = to("1", PAID, 3).and(typed_stream("audit", "1"), ANY, vec![event(4)]);
+    accepted(&store, request.and(stream("2"), ANY, events(5..=6))).await;
+    let log = read_log(&store).await;
+    let seen = entries(&sink, Slot::Active).await;
+    assert_eq!(seen, entries_in(&log), "each event is in the table, and no other");
+    assert_eq!(seen.len(), 5);
+    accepted(&store, to("1", CLOSED, 2)).await;
+    assert_eq!(entries(&sink, Slot::Active).await, entries_in(&read_log(&store).await));
+}
+
+pub(super) async fn a_refused_change_refuses_its_append(fixture: &dyn ProjectionFixture) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    kept(fixture, Definition::table::<Entries>()).await;
+    for number in 1..=3 {
+        accepted(&store, to("1", PAID, number)).await;
+        let seen = entries(&sink, Slot::Active).await;
+        assert_eq!(seen.len() as u64, number, "it is in the table");
+        let failing = to("1", PAID, 9).and(stream("2"), ANY, vec![poison(9)]);
+        refused(&store, failing).await;
+        refused(&store, to("1", PANIC, 9)).await;
+        assert_eq!(entries(&sink, Slot::Active).await, seen, "nothing of it was carried out");
     }
 }
 

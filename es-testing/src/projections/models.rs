@@ -59,6 +59,7 @@ pub(super) enum AccountEvent {
     AmountPaidIn { number: u64 },
     AccountClosed { number: u64 },
     PoisonFound { number: u64 },
+    PanicFound { number: u64 },
 }
 
 /// The rows of [`Seen`], as whoever reads them knows them.

@@ -15,6 +15,9 @@ pub async fn run_one(
     limits: TimeLimits,
 ) -> Outcome {
     let fixture = factory().await;
+    if scenario.ability == Some(Ability::Sql) && !fixture.takes_sql() {
+        return Outcome::Lacking(Ability::Sql);
+    }
     if scenario.ability == Some(Ability::Durability) && !fixture.reopen().await {
         return Outcome::Lacking(Ability::Durability);
     }
@@ -48,13 +51,19 @@ pub fn check(factory: Factory<'_>, name: &str) {
     }
 }
 
-/// Checks that a fixture is durable exactly if its suite says so.
+/// Checks that a fixture lacks exactly the abilities that its suite was declared without.
 #[doc(hidden)]
-pub fn check_abilities(factory: Factory<'_>, is_durable: bool) {
+pub fn check_abilities(factory: Factory<'_>, lacking: &[Ability]) {
     block_on(async {
+        let fixture = factory().await;
         assert_eq!(
-            factory().await.reopen().await,
-            is_durable,
+            !fixture.takes_sql(),
+            lacking.contains(&Ability::Sql),
+            "the suite and the fixture disagree on whether changes of tables may be SQL"
+        );
+        assert_eq!(
+            !fixture.reopen().await,
+            lacking.contains(&Ability::Durability),
             "the suite and the fixture disagree on whether the backend is durable"
         );
     });

@@ -50,6 +50,15 @@ pub enum Sin {
     HandsOverBackwards,
     TakesEventsWithoutAHandler,
     DiesWithItsHandler,
+    CarriesOutBackwards,
+    DropsTheLastChange,
+    CarriesOutAfterTheCommit,
+    WritesIntoTheActiveGeneration,
+    SkipsRefusedChanges,
+    TakesAnUpdateOfNothing,
+    TakesChangesWithoutTables,
+    DiesOfARefusedChange,
+    MakesTablesAnew,
     ForgetsOnReopening,
     ForgetsParkedFollowers,
     KeepsParkedFirst,
@@ -67,6 +76,7 @@ pub enum Sin {
     SwitchesWhileSlicesDiffer,
     CommitsToTheOldModel,
     AbandonsWhatIsHeld,
+    AbandonsNothing,
     CountsNothing,
     ShowsExpiredHolders,
     ForgetsTheRate,
@@ -130,6 +140,15 @@ pub fn all() -> Vec<Saboteur> {
         (7, Sin::HandsOverBackwards),
         (7, Sin::TakesEventsWithoutAHandler),
         (7, Sin::DiesWithItsHandler),
+        (7, Sin::CarriesOutBackwards),
+        (7, Sin::DropsTheLastChange),
+        (7, Sin::CarriesOutAfterTheCommit),
+        (7, Sin::WritesIntoTheActiveGeneration),
+        (7, Sin::SkipsRefusedChanges),
+        (7, Sin::TakesAnUpdateOfNothing),
+        (7, Sin::TakesChangesWithoutTables),
+        (7, Sin::DiesOfARefusedChange),
+        (7, Sin::MakesTablesAnew),
         (8, Sin::ForgetsOnReopening),
         (9, Sin::ForgetsParkedFollowers),
         (9, Sin::KeepsParkedFirst),
@@ -147,6 +166,7 @@ pub fn all() -> Vec<Saboteur> {
         (12, Sin::SwitchesWhileSlicesDiffer),
         (12, Sin::CommitsToTheOldModel),
         (13, Sin::AbandonsWhatIsHeld),
+        (13, Sin::AbandonsNothing),
         (14, Sin::CountsNothing),
         (14, Sin::ShowsExpiredHolders),
         (14, Sin::ForgetsTheRate),
@@ -232,6 +252,10 @@ impl ProjectionFixture for Sabotaged {
 
     async fn effects(&self) -> Vec<(String, u64)> {
         self.fixture.effects().await
+    }
+
+    fn takes_sql(&self) -> bool {
+        self.fixture.takes_sql()
     }
 
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {

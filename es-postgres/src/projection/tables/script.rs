@@ -45,7 +45,8 @@ impl PostgresStore {
     pub async fn table_script<P: TableProjection>(&self) -> Result<String, SinkError> {
         let definition = Definition::table::<P>();
         definition.check()?;
-        let missing = self.projections().missing(definition.name(), &definition.tables());
-        Ok(script(&missing.await?))
+        let tables = definition.tables();
+        let missing = self.projections().missing(definition.name(), &tables).await?;
+        Ok(script(&missing))
     }
 }

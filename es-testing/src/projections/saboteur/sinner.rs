@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::SinkLayer;
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Holder, Lease, ListParked, ModelRow, Parked,
-    ParkedId, ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Holder, Lease, ListParked, ModelRow, ParkedId,
+    ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot, SqlValue, TableRead,
+    TableSchema,
 };
 use es_core::{Clock, Position, StoreError, StoreErrorKind};
 use tokio::task::yield_now;
@@ -186,14 +187,21 @@ impl SinkLayer for Sinner {
                 return Err(SinkError::LeaseLost { projection: lease.projection });
             }
         }
-        if matches!(
-            self.sin,
-            Sin::MovesTheCheckpointBeforeTheModel | Sin::MovesTheModelBeforeTheCheckpoint
-        ) {
-            return self.halved(&lease, batch).await;
+        match (self.sin, &batch.content) {
+            (Sin::MovesTheCheckpointBeforeTheModel | Sin::MovesTheModelBeforeTheCheckpoint, _)
+            | (Sin::CarriesOutAfterTheCommit, Content::Tables(_)) => {
+                return self.halved(&lease, batch).await;
+            }
+            (Sin::WritesIntoTheActiveGeneration, Content::Tables(_)) => {
+                return self.misplaced(&lease, batch).await;
+            }
+            _ => {}
         }
         let batch = self.twisted(&lease, batch).await?;
         match self.inner.commit(&lease, &batch).await {
+            Err(SinkError::Refused { source, .. }) if self.sin == Sin::DiesOfARefusedChange => {
+                panic!("{source}")
+            }
             Err(SinkError::Handler { source, .. })
                 if self.sin == Sin::DiesWithItsHandler && source.to_string().contains("panic") =>
             {
@@ -229,36 +237,15 @@ impl SinkLayer for Sinner {
             }
             (Sin::CommitsToTheOldModel, Ok(())) => {
                 // a lease of its own on the new active model, for who has the old one
-                let status = self.inner.status(Some(&lease.projection)).await?.into_iter().next();
-                let fingerprint = status.and_then(|status| status.active);
-                let claim = Claim {
-                    projection: lease.projection.clone(),
-                    fingerprint: fingerprint.map(|it| it.fingerprint).unwrap_or_default(),
-                    slot: Slot::Active,
-                    slices: 1,
-                    holder: "nobody".to_owned(),
-                    time_to_live: Duration::ZERO,
-                    tables: Default::default(),
-                };
-                let newest = self.inner.acquire(&claim).await?;
+                let active = self.active(&lease.projection).await?;
+                let newest = self.passing(lease, active, "nobody").await?;
                 self.memory().leases.insert((lease.projection.clone(), Slot::Active), newest);
                 Ok(())
             }
             (Sin::LosesTheModelAtASwitch, Ok(())) => {
-                let status = self.inner.status(Some(&lease.projection)).await?.into_iter().next();
-                let active = status.and_then(|status| status.active);
-                let active = active.filter(|active| active.holder.is_some());
-                if let Some(active) = active {
-                    let claim = Claim {
-                        projection: lease.projection.clone(),
-                        fingerprint: active.fingerprint,
-                        slot: Slot::Active,
-                        slices: 1,
-                        holder: Claim::APPENDS.to_owned(),
-                        time_to_live: Duration::ZERO,
-                        tables: Default::default(),
-                    };
-                    let lost = self.inner.acquire(&claim).await?;
+                let active = self.active(&lease.projection).await?;
+                if active.as_ref().is_some_and(|active| active.holder.is_some()) {
+                    let lost = self.passing(lease, active, Claim::APPENDS).await?;
                     self.inner.release(&lost).await?;
                 }
                 Ok(())
@@ -268,6 +255,9 @@ impl SinkLayer for Sinner {
     }
 
     async fn abandon(&self, projection: &str) -> Result<(), SinkError> {
+        if self.sin == Sin::AbandonsNothing {
+            return Ok(());
+        }
         match self.inner.abandon(projection).await {
             Err(SinkError::RebuildRunning { .. }) if self.sin == Sin::AbandonsWhatIsHeld => {
                 let key = (projection.to_owned(), Slot::Shadow);
@@ -341,6 +331,18 @@ impl SinkLayer for Sinner {
         Ok(rows)
     }
 
+    async fn table_rows(
+        &self,
+        projection: &str,
+        slot: Slot,
+        table: &TableSchema,
+        read: &TableRead,
+    ) -> Result<Vec<Vec<SqlValue>>, SinkError> {
+        let slot = self.shared(slot);
+        let rows = self.inner.table_rows(projection, slot, table, read).await?;
+        Ok(self.seen(projection, slot, rows))
+    }
+
     async fn discard(
         &self,
         projection: &str,
@@ -350,15 +352,6 @@ impl SinkLayer for Sinner {
     ) -> Result<(), SinkError> {
         let reason = if self.sin == Sin::ForgetsWhy { "" } else { reason };
         self.inner.discard(projection, slot, entry, reason).await
-    }
-
-    async fn parked(
-        &self,
-        projection: &str,
-        slot: Slot,
-        list: &ListParked,
-    ) -> Result<Vec<Parked>, SinkError> {
-        self.inner.parked(projection, slot, list).await
     }
 
     async fn status(&self, projection: Option<&str>) -> Result<Vec<ProjectionStatus>, SinkError> {

@@ -1,9 +1,13 @@
 //! How the sins are committed with the means of a healthy sink.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Lease, ListParked, ModelRow, ParkedState, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, GenerationStatus, Lease, ListParked, ModelRow, ParkedState,
+    SinkError, Slot, SqlValue, TableChange, Which,
 };
-use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind};
+use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind, Timestamp};
 use tokio::task::yield_now;
 
 use super::super::Sin;
@@ -29,6 +33,33 @@ impl Sinner {
         Ok(model.map(|model| model.checkpoints).unwrap_or_default())
     }
 
+    pub(super) async fn active(
+        &self,
+        projection: &str,
+    ) -> Result<Option<GenerationStatus>, SinkError> {
+        let status = self.inner.status(Some(projection)).await?.into_iter().next();
+        Ok(status.and_then(|status| status.active))
+    }
+
+    /// A lease of the active model for this holder, which lasts for no time.
+    pub(super) async fn passing(
+        &self,
+        lease: &Lease,
+        active: Option<GenerationStatus>,
+        holder: &str,
+    ) -> Result<Lease, SinkError> {
+        let claim = Claim {
+            projection: lease.projection.clone(),
+            fingerprint: active.map(|it| it.fingerprint).unwrap_or_default(),
+            slot: Slot::Active,
+            slices: 1,
+            holder: holder.to_owned(),
+            time_to_live: Duration::ZERO,
+            tables: lease.tables.clone(),
+        };
+        self.inner.acquire(&claim).await
+    }
+
     /// The rows, of which some sins do not like every one.
     pub(super) fn checked(&self, rows: Vec<ModelRow>) -> Result<Vec<ModelRow>, SinkError> {
         let is_odd = |row: &ModelRow| row.value.unreadable_because().is_some();
@@ -36,6 +67,26 @@ impl Sinner {
             return Err(StoreError::new(StoreErrorKind::Corrupt, "a row cannot be read").into());
         }
         Ok(rows)
+    }
+
+    /// The rows of a table, as some sins show them.
+    pub(super) fn seen(
+        &self,
+        projection: &str,
+        slot: Slot,
+        mut rows: Vec<Vec<SqlValue>>,
+    ) -> Vec<Vec<SqlValue>> {
+        let key = (projection.to_owned(), slot);
+        let is_claimed_again = self.memory().leases.get(&key).is_some_and(|it| it.epoch > 1);
+        if self.sin == Sin::MakesTablesAnew && is_claimed_again
+            || self.is_switching.load(Ordering::SeqCst)
+        {
+            rows.clear();
+        }
+        if self.sin == Sin::RoundsNumbers {
+            rows.iter_mut().flatten().for_each(round);
+        }
+        rows
     }
 
     /// The claim under which the inner sink does what it should refuse.
@@ -134,6 +185,8 @@ impl Sinner {
                 rows.retain(|row| row.value.is_some());
             }
             (Sin::HandsOverBackwards, Content::Events(events)) => events.reverse(),
+            (Sin::CarriesOutBackwards, Content::Tables(changes)) => changes.reverse(),
+            (Sin::DropsTheLastChange, Content::Tables(changes)) => drop(changes.pop()),
             (Sin::ForgetsParkedFollowers, _) => batch.park.retain(|entry| entry.attempts > 0),
             (Sin::KeepsParkedFirst, _) => {
                 let list = ListParked::default();
@@ -164,6 +217,19 @@ impl Sinner {
         self.inner.commit(lease, &second).await
     }
 
+    /// Writes the changes of a shadow into the model that is served, if this one's lease is known.
+    pub(super) async fn misplaced(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let key = (lease.projection.clone(), Slot::Active);
+        let served = self.memory().leases.get(&key).cloned();
+        let served = served.filter(|served| served.generation != lease.generation);
+        let Some(served) = served else { return self.inner.commit(lease, batch).await };
+        let here = self.checkpoints(&lease.projection, Slot::Active).await?;
+        let here = here.into_iter().next().unwrap_or_default();
+        let changing = Batch::moving(0, here.clone(), here).content(batch.content.clone());
+        self.inner.commit(&served, &changing).await?;
+        self.inner.commit(lease, &batch.clone().content(Content::Tables(Vec::new()))).await
+    }
+
     pub(super) async fn wrong_after(
         &self,
         lease: &Lease,
@@ -176,6 +242,20 @@ impl Sinner {
             | (Sin::TakesEventsWithoutAHandler, SinkError::NoHandler { .. }) => {
                 batch.content = Content::Events(Vec::new());
             }
+            (Sin::SkipsRefusedChanges, SinkError::Refused { .. })
+            | (Sin::TakesChangesWithoutTables, SinkError::Unusable { .. }) => {
+                batch.content = Content::Tables(Vec::new());
+            }
+            (
+                Sin::TakesAnUpdateOfNothing,
+                SinkError::Refused { .. } | SinkError::Unusable { .. },
+            ) => {
+                let Content::Tables(changes) = &mut batch.content else { return Err(refusal) };
+                let is_update = |change: &TableChange| {
+                    matches!(change, TableChange::Update { rows: Which::Key(_), .. })
+                };
+                changes.retain(|change| !is_update(change));
+            }
             (Sin::TakesOutWhatIsGone, SinkError::ParkedChanged { .. }) => batch.unpark.clear(),
             _ => return Err(refusal),
         }
@@ -187,4 +267,14 @@ impl Sinner {
 pub(super) fn rounded(row: &Payload) -> Payload {
     let value = row.decode::<serde_json::Value>();
     value.and_then(|value| Payload::of(&value)).unwrap_or_else(|_| row.clone())
+}
+
+/// The same for a value of a table, and moments to the millisecond.
+fn round(value: &mut SqlValue) {
+    match value {
+        SqlValue::Float(number) => *number = number.round(),
+        SqlValue::Time(at) => *at = Timestamp::from_micros(at.as_micros() / 1_000 * 1_000),
+        SqlValue::Json(document) => *document = rounded(document),
+        _ => {}
+    }
 }
