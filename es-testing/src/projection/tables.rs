@@ -167,7 +167,7 @@ impl<P: TableProjection> GivenIn<P> {
         // what waits is in no row, and would be told by nobody
         let definition = Definition::table::<P>().on_failure(FailurePolicy::stop());
         let mut runner = Runner::new(&self.store).definition(definition);
-        let ran = runner.catch_up().await;
+        let ran = Box::pin(runner.catch_up()).await;
         runner.release().await;
         ran
     }
