@@ -30,6 +30,7 @@ mod engine {
     mod telemetry;
     mod time_travel;
     mod traced;
+    mod twins;
     mod typed_rows;
     mod units;
     mod waiting;

@@ -62,7 +62,7 @@ impl<M: Members, T> Prepared<M, T> {
     /// [`NotAppended::Repeated`] if the append was a repeat.
     pub fn finish(self, appended: Option<Appended>) -> Result<Decided<M, T>, NotAppended> {
         let (known, made) = self.made.map_err(|key| NotAppended::Repeated { key })?;
-        let Made { events, reply, cause, request } = made;
+        let Made { events, reply, cause, request, .. } = made;
         if appended.as_ref().is_some_and(|appended| appended.repeated)
             && let Some(key) = request.as_ref().and_then(AppendRequest::idempotency_key)
         {

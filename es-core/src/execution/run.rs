@@ -27,6 +27,8 @@ pub(super) struct Made<M: Members, T> {
     pub(super) cause: Option<Cause>,
     /// `None` if there is nothing to write.
     pub(super) request: Option<AppendRequest>,
+    /// Whether each member gets an event, so that the append looks for the key under each.
+    reaches_all: bool,
 }
 
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
@@ -42,10 +44,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     }
 
     /// The answer, after so many retries.
-    async fn carried_out(
-        &self,
-        naming: &Naming,
-    ) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
+    async fn carried_out(&self, naming: &Naming) -> (Result<Decided<M, T>, CommandError<R>>, u32) {
         let environment = naming.environment();
         let retry = self.retry.unwrap_or_else(|| naming.retry());
         let mut attempts = Attempts::new(retry, self.key.is_some(), &environment);
@@ -69,19 +68,10 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let environment = naming.environment();
         let attempts = Attempts::new(Retry::NONE, self.key.is_some(), &environment);
         let mut known = None;
-        let mut is_repeat = self.look(&naming, &attempts, &mut known).await?.is_some();
-        let mut made = None;
-        if !is_repeat {
-            let known = known.expect("members are loaded before they are decided on");
-            let done = self.make(&naming, &environment, &known).await;
-            let may_be_own = done.as_ref().is_err_and(CommandError::may_be_its_own_effect);
-            is_repeat = may_be_own && self.first_result(&naming).await?.is_some();
-            if !is_repeat {
-                made = Some((known, done?));
-            }
-        }
-        let key = || self.key().cloned().expect("nothing is repeated without a key");
-        let made = made.ok_or_else(key);
+        let made = match self.decided(&naming, &attempts, &mut known).await? {
+            Ok(made) => Ok((known.expect("members are loaded before they are decided on"), made)),
+            Err(_) => Err(self.key().cloned().expect("nothing is repeated without a key")),
+        };
         Ok(Prepared { home: naming.home(), made, members: self.members })
     }
 
@@ -133,16 +123,40 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         attempts: &Attempts<'_>,
         known: &mut Option<M::Known>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        if let Some(first) = self.look(naming, attempts, known).await? {
-            return self.repeated(known.as_ref(), first).await;
-        }
-        let done = self.decided(naming, attempts.environment, known).await;
+        let done = match self.decided(naming, attempts, known).await? {
+            Ok(made) => self.append(naming, known, made).await,
+            Err(first) => return self.repeated(known.as_ref(), first).await,
+        };
         if done.as_ref().is_err_and(CommandError::may_be_its_own_effect)
             && let Some(first) = self.first_result(naming).await?
         {
             return self.repeated(known.as_ref(), first).await;
         }
         done
+    }
+
+    /// What is decided on the members as they are; else the first result, if the key has recorded one.
+    async fn decided(
+        &self,
+        naming: &Naming,
+        attempts: &Attempts<'_>,
+        known: &mut Option<M::Known>,
+    ) -> Result<Result<Made<M, T>, Appended>, CommandError<R>> {
+        if let Some(first) = self.look(naming, attempts, known).await? {
+            return Ok(Err(first));
+        }
+        let loaded = known.as_ref().expect("members are loaded before they are decided on");
+        let made = self.make(naming, attempts.environment, loaded).await;
+        // what was loaded may be younger than the look-up, and have in it what the key has recorded
+        // since; where each member gets an event, the append finds that
+        let is_open = match &made {
+            Ok(made) => !made.reaches_all,
+            Err(error) => error.may_be_its_own_effect(),
+        };
+        if is_open && let Some(first) = self.first_result(naming).await? {
+            return Ok(Err(first));
+        }
+        Ok(Ok(made?))
     }
 
     /// Loads the members, unless the key has recorded a result.
@@ -174,15 +188,14 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         Ok(self.members.load(before, Wanted::ToDecide).await?)
     }
 
-    /// Decides, and appends.
-    async fn decided(
+    /// Appends what was decided.
+    async fn append(
         &self,
         naming: &Naming,
-        environment: &Environment,
         known: &mut Option<M::Known>,
+        made: Made<M, T>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        let loaded = known.as_ref().expect("members are loaded before they are decided on");
-        let Made { events, reply, cause, request } = self.make(naming, environment, loaded).await?;
+        let Made { events, reply, cause, request, .. } = made;
         let appended = match (naming.store(), request) {
             (Some(store), Some(request)) => match store.append(request).await {
                 Ok(appended) if appended.repeated => {
@@ -215,8 +228,9 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let events = self.members.encode(drafts, &mut encoding)?;
         let (cause, lists) = (encoding.cause(), encoding.into_lists());
         naming.check_absent::<R>(&lists).await?;
+        let reaches_all = lists.iter().all(|events| !events.is_empty());
         let request = naming.request(&seats, lists, self.key());
-        Ok(Made { events, reply, cause, request })
+        Ok(Made { events, reply, cause, request, reaches_all })
     }
 
     /// The answer to a repeat: the first result, its events, and the states as they are now.
