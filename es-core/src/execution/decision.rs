@@ -115,11 +115,21 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// events, and the states of now. The key is given as text, or made before.
     ///
     /// It is recorded under each stream that gets events, and looked up under each member's before
-    /// the decision is run. So the key alone says that it is the same command: another one on the
+    /// anything is written. So the key alone says that it is the same command: another one on the
     /// stream under a key that was used is answered with the first one's events, too. Make it of
     /// what is done (`payment/p-17`, the id of a message) and never of when. A decision without
     /// events records no key. A recorded append that touched streams of other aggregates is another
     /// command, which is an error; one that touched some of these members only is taken for the same.
+    ///
+    /// **Which streams it is about must follow from the request, or from the event, alone.** One that is
+    /// picked by what was loaded (the warehouse that has most) may be another one when the command
+    /// comes again, where nothing is recorded, and it is done twice. Record such a choice as an event
+    /// first, and act on that. A decision may choose among its members by their states: whichever it
+    /// wrote, a repeat finds it; only two that run at the same moment, and write none in common, do not
+    /// see each other.
+    ///
+    /// All keys of a stream are of one name space, in which those of reactions begin with `reaction/`.
+    /// Put a word of your own before what comes from outside, such as `http/pay/`.
     pub fn idempotency_key<K>(self, key: K) -> Self
     where
         K: TryInto<IdempotencyKey, Error: Into<InvalidRequest>>,
