@@ -33,7 +33,7 @@ pub enum InvalidRequest {
     /// be answered as a repeat of the first, and never be carried out.
     #[error(
         "the reaction has decided on stream {stream} under the same key already; name each further \
-         decision with `reacting_to_step`"
+         decision with `reacting_to_step`, and leave it to the next call to repeat one"
     )]
     KeyTwice {
         /// The stream.

@@ -97,7 +97,7 @@ type Decide<'d, M, T, R> =
 /// # Cancellation
 ///
 /// Dropping the future before it is done leaves the outcome unknown, as a lost answer does: with an
-/// idempotency key the same decision can be sent again.
+/// idempotency key the same decision can be sent again; within a reaction the next call does that.
 #[must_use = "a decision does nothing unless it is awaited"]
 pub struct Decision<'d, M: Members, T, R> {
     pub(super) members: M,
@@ -150,7 +150,10 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// is carried out once, however often the reaction is called.
     ///
     /// A second decision of one call on the same stream would be taken for a repeat of the first, and
-    /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step).
+    /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step). So one whose
+    /// answer was lost is not sent again in the same call: the next call does it. What is
+    /// [prepared](Self::prepare) counts from its append on, and may be prepared again before; if its
+    /// transaction fails later than that, let the reaction fail, too.
     pub fn reacting_to<E>(self, delivery: &Delivery<E>) -> Self {
         self.reacting(delivery, Ok(delivery.key().clone()))
     }

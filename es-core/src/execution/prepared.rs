@@ -1,11 +1,13 @@
 //! A decision that is ready to be appended, in a transaction of the application's own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::decided::Decided;
 use super::members::{Finishing, Members};
 use super::run::Made;
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest};
+use crate::reaction::Occasion;
 use crate::store::StoreIdentity;
 use crate::stream::StreamId;
 use crate::version::ExpectedVersion;
@@ -23,6 +25,25 @@ pub struct Prepared<M: Members, T = ()> {
     pub(super) home: Option<(StreamId, StoreIdentity)>,
     /// What was decided on what; else the key that has recorded a result already.
     pub(super) made: Result<(M::Known, Made<M, T>), IdempotencyKey>,
+    pub(super) reacting: Option<Reacting>,
+}
+
+/// A reaction that has decided on these streams: once it is appended, it decides on none of them again
+/// under this key.
+pub(super) struct Reacting {
+    pub(super) occasion: Arc<Occasion>,
+    pub(super) key: IdempotencyKey,
+    pub(super) streams: Vec<StreamId>,
+}
+
+impl Reacting {
+    fn note(&self) -> Result<(), InvalidRequest> {
+        self.occasion.begin(&self.key, &Vec::from_iter(&self.streams))
+    }
+
+    pub(super) fn forget(&self) {
+        self.occasion.untouched(&self.key, &self.streams);
+    }
 }
 
 impl<M: Members, T> Prepared<M, T> {
@@ -59,9 +80,13 @@ impl<M: Members, T> Prepared<M, T> {
     ///
     /// # Errors
     ///
-    /// [`NotAppended::Repeated`] if the append was a repeat.
+    /// [`NotAppended::Repeated`] if the append was a repeat; [`InvalidRequest::KeyTwice`] if the reaction
+    /// that decides has had another decision appended since.
     pub fn finish(self, appended: Option<Appended>) -> Result<Decided<M, T>, NotAppended> {
         let (known, made) = self.made.map_err(|key| NotAppended::Repeated { key })?;
+        if let Some(reacting) = &self.reacting {
+            reacting.note().map_err(AppendError::from)?;
+        }
         let Made { events, reply, cause, request, .. } = made;
         if appended.as_ref().is_some_and(|appended| appended.repeated)
             && let Some(key) = request.as_ref().and_then(AppendRequest::idempotency_key)

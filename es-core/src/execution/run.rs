@@ -10,7 +10,7 @@ use super::decided::Decided;
 use super::decision::Decision;
 use super::error::CommandError;
 use super::members::{Encoding, Finishing, First, Members, Naming, Seats, Wanted};
-use super::prepared::Prepared;
+use super::prepared::{Prepared, Reacting};
 use super::telemetry::Telemetry;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
@@ -65,14 +65,31 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// Does all but the append, once.
     pub(super) async fn prepared(self) -> Result<Prepared<M, T>, CommandError<R>> {
         let naming = self.named().map_err(CommandError::Invalid)?;
+        self.begin(&naming).map_err(CommandError::Invalid)?;
         let environment = naming.environment();
         let attempts = Attempts::new(Retry::NONE, self.key.is_some(), &environment);
         let mut known = None;
-        let made = match self.decided(&naming, &attempts, &mut known).await? {
+        let done = self.decided(&naming, &attempts, &mut known).await;
+        let reacting = self.reacting_over(&naming);
+        let can_be_prepared_again = match &done {
+            Ok(made) => made.is_ok(),
+            Err(error) => error.is_transient(),
+        };
+        if can_be_prepared_again && let Some(reacting) = &reacting {
+            reacting.forget();
+        }
+        let made = match done? {
             Ok(made) => Ok((known.expect("members are loaded before they are decided on"), made)),
             Err(_) => Err(self.key().cloned().expect("nothing is repeated without a key")),
         };
-        Ok(Prepared { home: naming.home(), made, members: self.members })
+        Ok(Prepared { home: naming.home(), made, members: self.members, reacting })
+    }
+
+    /// The reaction that decides, if one does.
+    fn reacting_over(&self, naming: &Naming) -> Option<Reacting> {
+        let (occasion, key) = (self.occasion.clone()?, self.key()?.clone());
+        let streams = naming.streams().into_iter().cloned().collect();
+        Some(Reacting { occasion, key, streams })
     }
 
     /// The members by their names, if all that was said is something that can be asked for.

@@ -2,8 +2,9 @@
 
 use es_core::layer::scoped;
 use es_core::{
-    AppendError, CommandError, Decided, EventStore, ExpectedVersion, InvalidRequest, Members,
-    NotAppended, PageLimit, Prepared, Repository, SnapshotStore, Store, StreamVersion, transact,
+    AppendError, CommandError, Decided, Delivery, EventStore, ExpectedVersion, InvalidRequest,
+    Members, NotAppended, PageLimit, Prepared, Repository, SnapshotStore, Store, StreamVersion,
+    transact,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
@@ -163,4 +164,55 @@ async fn the_snapshots_are_not_fed() {
     assert_eq!(kept().await, Some(2));
     append(&store, deposit().prepare().await.unwrap()).await.unwrap();
     assert_eq!(kept().await, Some(2));
+}
+
+#[tokio::test]
+async fn a_reaction_has_one_decision_on_a_stream_under_one_key_prepared_or_not() {
+    let store = store();
+    let accounts = accounts(&store);
+    slip_in(&store, "e", 1);
+    let event = events(&store, "e").await.remove(0);
+    let call = |reaction: &str| Delivery::of(reaction, event.clone(), ()).unwrap();
+    let deposit =
+        |cents: u64| accounts.by_id("a").decide(move |account: &Account| account.deposit(cents));
+    let is_twice = |refused: &CommandError<TooLittle>| {
+        matches!(refused, CommandError::Invalid(InvalidRequest::KeyTwice { .. }))
+    };
+
+    let first = call("awaited");
+    deposit(1).reacting_to(&first).await.unwrap();
+    let second = deposit(2).reacting_to(&first).prepare().await.unwrap_err();
+    assert!(is_twice(&second), "{second:?}");
+
+    let first = call("prepared");
+    let overtaken = deposit(1).reacting_to(&first).prepare().await.unwrap();
+    slip_in(&store, "a", 1);
+    assert!(append(&store, overtaken).await.unwrap_err().is_transient());
+    let again = deposit(1).reacting_to(&first).prepare().await.unwrap();
+    append(&store, again).await.unwrap();
+    // and so at the next call, which finds it done
+    let next = call("prepared");
+    let repeat = deposit(1).reacting_to(&next).prepare().await.unwrap();
+    let repeat = append(&store, repeat).await.unwrap_err();
+    assert!(matches!(repeat, NotAppended::Repeated { .. }), "{repeat:?}");
+    for call in [&first, &next] {
+        let second = deposit(2).reacting_to(call).prepare().await.unwrap_err();
+        assert!(is_twice(&second), "{second:?}");
+        let second = deposit(2).reacting_to(call).await.unwrap_err();
+        assert!(is_twice(&second), "{second:?}");
+    }
+    deposit(2).reacting_to_step(&first, "second").await.unwrap();
+
+    // two that are ready at once: the second is no repeat of the first
+    let call = call("both");
+    let first = deposit(1).reacting_to(&call).prepare().await.unwrap();
+    let second = deposit(1).reacting_to(&call).prepare().await.unwrap();
+    append(&store, first).await.unwrap();
+    let refused = append(&store, second).await.unwrap_err();
+    let refused = matches!(
+        refused,
+        NotAppended::Append(AppendError::Invalid(InvalidRequest::KeyTwice { .. }))
+    );
+    assert!(refused);
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 1 + 1 + 1 + 2 + 1);
 }
