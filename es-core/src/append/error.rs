@@ -8,7 +8,7 @@ use crate::envelope::EventId;
 use crate::error::{ErrorKind, StoreError};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
-use crate::version::Conflict;
+use crate::version::{Conflict, ExpectedVersion};
 
 /// A request that no backend would take; nothing was written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -145,11 +145,22 @@ impl InvalidRequest {
             Self::TooManyEvents { .. }
             | Self::TooLarge { .. }
             | Self::Content { problem: ContentProblem::TooLarge { .. }, .. } => ErrorKind::TooLarge,
+            // what no caller can help
             Self::OtherStore { .. }
             | Self::KeyTwice { .. }
+            | Self::EventIdTwice { .. }
+            | Self::EventType { .. }
             | Self::DraftsMoved
             | Self::EventsAnswered => ErrorKind::Broken,
-            _ => ErrorKind::Invalid,
+            Self::NoStreams
+            | Self::NoEvents { .. }
+            | Self::StreamTwice { .. }
+            | Self::Content { .. }
+            | Self::Key { .. }
+            | Self::TimeAhead { .. }
+            | Self::IfMatch { .. }
+            | Self::IdOfOtherType { .. }
+            | Self::Stream(_) => ErrorKind::Invalid,
         }
     }
 }
@@ -191,6 +202,23 @@ pub enum AppendError {
     /// The store failed; see [`StoreError::is_outcome_unknown`].
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl AppendError {
+    /// What it means for whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflict(conflict) => match conflict.expected {
+                ExpectedVersion::NoStream | ExpectedVersion::StreamExists => conflict.kind(),
+                // the version is what the writer has seen, so others were faster
+                ExpectedVersion::Any | ExpectedVersion::Exact(_) => ErrorKind::Conflict,
+            },
+            Self::DuplicateEvent { .. } => ErrorKind::Broken,
+            Self::KeyReused { .. } => ErrorKind::KeyReused,
+            Self::Invalid(invalid) => invalid.kind(),
+            Self::Store(error) => error.kind().into(),
+        }
+    }
 }
 
 /// In what a request differs from the one that first used its idempotency key.

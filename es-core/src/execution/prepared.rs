@@ -7,10 +7,10 @@ use super::decided::Decided;
 use super::members::{Finishing, Members};
 use super::run::Made;
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest};
+use crate::error::ErrorKind;
 use crate::reaction::Occasion;
 use crate::store::StoreIdentity;
 use crate::stream::StreamId;
-use crate::version::ExpectedVersion;
 
 /// A decision that was carried out up to its append: loaded, decided, encoded and read back.
 ///
@@ -125,16 +125,22 @@ pub enum NotAppended {
 }
 
 impl NotAppended {
-    /// True if the decision may succeed when it is prepared again, in another transaction: after a
-    /// conflict, or after a failure that passes and certainly wrote nothing.
-    pub fn is_transient(&self) -> bool {
+    /// What it means for whoever asked. `Repeated` is [`AlreadyExists`](ErrorKind::AlreadyExists).
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            // what must not exist and does was not read, and is no matter of having been slow
-            Self::Append(AppendError::Conflict(conflict)) => {
-                conflict.expected != ExpectedVersion::NoStream
-            }
-            Self::Append(AppendError::Store(error)) => error.is_transient(),
-            Self::Append(_) | Self::Repeated { .. } => false,
+            // who was quicker under the same key may have been the same command
+            Self::Append(AppendError::KeyReused { .. }) => ErrorKind::Conflict,
+            Self::Append(error) => error.kind(),
+            Self::Repeated { .. } => ErrorKind::AlreadyExists,
         }
+    }
+
+    /// True if the whole is to be done again, with a decision that is prepared anew, in another
+    /// transaction: after a conflict, or after a failure that passes and certainly wrote nothing.
+    ///
+    /// A conflict is also a [`KeyReused`](AppendError::KeyReused) of the append: prepared again, the
+    /// decision looks whether the key names the same command, which was quicker, or another one.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Conflict | ErrorKind::Unavailable)
     }
 }

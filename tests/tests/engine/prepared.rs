@@ -81,6 +81,36 @@ async fn a_repeat_is_refused_whenever_it_is_noticed() {
 }
 
 #[tokio::test]
+async fn who_was_slower_than_the_same_command_is_told_so_when_preparing_again() {
+    let store = store();
+    let accounts = accounts(&store);
+    // it decides on what it sees, so the other one has recorded something else under the key
+    let more = |account: &Account| account.deposit(account.balance + 1);
+    let deposit = || accounts.by_id("a").decide(more).idempotency_key("k");
+    let slower = deposit().prepare().await.unwrap();
+    slip_in(&store, "a", 3);
+    deposit().await.unwrap();
+    let refused = append(&store, slower).await.unwrap_err();
+    assert!(matches!(refused, NotAppended::Append(AppendError::KeyReused { .. })), "{refused:?}");
+    assert!(refused.is_transient());
+    let again = append(&store, deposit().prepare().await.unwrap()).await.unwrap_err();
+    assert!(matches!(again, NotAppended::Repeated { .. }) && !again.is_transient(), "{again:?}");
+
+    // another command under the key is told as such
+    let alone = || accounts.by_id("a").decide(more).idempotency_key("both");
+    let slower = alone().prepare().await.unwrap();
+    let both = transact((accounts.by_id("a"), accounts.by_id("b")), |(a, b)| {
+        a.record(a.deposit(1)?);
+        b.record(b.deposit(1)?);
+        Ok::<_, TooLittle>(())
+    });
+    both.idempotency_key("both").await.unwrap();
+    assert!(append(&store, slower).await.unwrap_err().is_transient());
+    let refused = alone().prepare().await.unwrap_err();
+    assert!(matches!(refused, CommandError::KeyReused { .. }), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_conflict_passes_unless_it_must_not_exist() {
     let store = store();
     let accounts = accounts(&store);
