@@ -204,6 +204,11 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// application can repeat its own statements. Under a key that was recorded before nothing is
     /// decided, and appending it is the error [`NotAppended::Repeated`](crate::NotAppended::Repeated).
     ///
+    /// A decision without events records no key. Where rows stand beside it, look at
+    /// [`Prepared::events`] before they are written: they would be written each time it is sent. And
+    /// what concerns one stream within one transaction is one decision, by [`transact`]: of two that
+    /// were prepared, the first one's append is a conflict for the second, each time again.
+    ///
     /// # Errors
     ///
     /// As those of the decision when it is awaited, but for those of the append.

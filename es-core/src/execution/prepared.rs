@@ -52,6 +52,14 @@ impl<M: Members, T> Prepared<M, T> {
         self.made.as_ref().ok().map(|(_, made)| &made.reply)
     }
 
+    /// The events that were decided, in the shape of the members; `None` as in [`reply`](Self::reply).
+    ///
+    /// Where there are none, nothing records the key, and what stands beside them in the transaction is
+    /// written each time it is sent.
+    pub fn events(&self) -> Option<&M::Events> {
+        self.made.as_ref().ok().map(|(_, made)| &made.events)
+    }
+
     /// For backends, before they append: what to append to this store, as it is and within the
     /// transaction; `None` if there is nothing to append.
     ///

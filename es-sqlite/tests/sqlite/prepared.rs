@@ -3,7 +3,7 @@
 use es_core::layer::scoped;
 use es_core::{
     Aggregate, AppendError, ErrorKind, Event, EventStore, InvalidRequest, NotAppended, Repository,
-    SnapshotStore, Snapshotted, Store, StreamVersion,
+    SnapshotStore, Snapshotted, Store, StreamVersion, transact,
 };
 use es_sqlite::rusqlite::{self, ffi};
 use es_sqlite::{SqliteStore, SqliteTransaction, TransactionError};
@@ -162,6 +162,39 @@ async fn who_was_slower_than_the_same_command_is_told_so_when_preparing_again() 
     }
     assert_eq!(kinds, [ErrorKind::Conflict, ErrorKind::AlreadyExists]);
     assert_eq!(mails(&sqlite).await, 0);
+}
+
+#[tokio::test]
+async fn what_concerns_one_stream_in_a_transaction_is_one_decision() {
+    let (_folder, sqlite, orders) = with_order().await;
+    let order = orders.by_id("o-1");
+    let end = sqlite.end_of_log().await.unwrap();
+    // the second finds the first in its way, however often it is done again
+    for _ in 0..3 {
+        let adding = order.decide(|_| ItemAdded { cents: 50 }).prepare().await.unwrap();
+        let paying = order.decide(Order::pay).prepare().await.unwrap();
+        let written = sqlite.write(move |tx| {
+            mail(tx, "o-1 is paid")?;
+            tx.append_prepared(adding)?;
+            Ok::<_, TransactionError>(tx.append_prepared(paying)?)
+        });
+        let refused = written.await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    }
+    assert_eq!((mails(&sqlite).await, sqlite.end_of_log().await.unwrap()), (0, end));
+    let both = transact((order, orders.by_id("o-2")), |(order, next)| {
+        next.record(ItemAdded { cents: 50 });
+        order.record(ItemAdded { cents: 50 });
+        order.record(order.pay()?);
+        Ok::<_, &str>(())
+    });
+    let both = both.idempotency_key("payment/p-17").prepare().await.unwrap();
+    let written = sqlite.write(move |tx| {
+        mail(tx, "o-1 is paid")?;
+        Ok::<_, TransactionError>(tx.append_prepared(both)?)
+    });
+    assert_eq!(written.await.unwrap().state, (Order { due: 0 }, Order { due: 50 }));
+    assert_eq!(mails(&sqlite).await, 1);
 }
 
 #[tokio::test]

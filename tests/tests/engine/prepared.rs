@@ -37,6 +37,9 @@ async fn what_is_prepared_is_written_by_its_append_only() {
     });
     let prepared = decision.prepare().await.unwrap();
     assert_eq!(prepared.reply(), Some(&70));
+    let (withdrawn, deposited) = prepared.events().unwrap();
+    assert_eq!(withdrawn, &[MoneyWithdrawn { cents: 30 }]);
+    assert_eq!(deposited, &[MoneyDeposited { cents: 30 }]);
     assert_eq!(events(&store, "b").await.len(), 0);
     let moved = append(&store, prepared).await.unwrap();
     let balances = (moved.state.0.balance, moved.state.1.balance);
@@ -46,6 +49,7 @@ async fn what_is_prepared_is_written_by_its_append_only() {
     assert_eq!(accounts.load("b").await.unwrap().state, moved.state.1);
 
     let nothing = accounts.by_id("a").decide(|_| None::<AccountEvent>).prepare().await.unwrap();
+    assert_eq!(nothing.events(), Some(&vec![]));
     let nothing = append(&store, nothing).await.unwrap();
     assert!(nothing.appended.is_none() && nothing.state.balance == 70);
     let refused = accounts.by_id("a").decide(|account| account.withdraw(71)).prepare().await;
@@ -68,6 +72,7 @@ async fn a_repeat_is_refused_whenever_it_is_noticed() {
     // by now there is nothing left to withdraw
     let later = withdraw().prepare().await.unwrap();
     assert_eq!((racing.reply(), later.reply()), (Some(&()), None));
+    assert!(racing.events().is_some() && later.events().is_none());
     for repeat in [racing, later] {
         let refused = append(&store, repeat).await.unwrap_err();
         assert!(!refused.is_transient());
