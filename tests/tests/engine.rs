@@ -16,6 +16,7 @@ mod engine {
     mod handles;
     mod histories;
     mod kinds;
+    mod meanings;
     mod observing;
     mod odd_commits;
     mod prepared;
