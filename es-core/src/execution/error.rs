@@ -11,6 +11,9 @@ use crate::version::{Conflict, ExpectedVersion};
 
 /// Why a decision was not carried out; nothing was written unless
 /// [`is_outcome_unknown`](Self::is_outcome_unknown) holds.
+///
+/// That is of the call: a repeat whose states cannot be read is an error, too, though what its key
+/// names was written the first time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError<R> {

@@ -330,11 +330,22 @@ impl<'e> Attempts<'e> {
         Ok(())
     }
 
-    /// The result, where a failure of the store after a lost answer is that lost answer still.
+    /// The result. After a lost answer, an error that says nothing of what the key recorded is that lost
+    /// answer still.
     fn judge<T, R>(self, result: Result<T, CommandError<R>>) -> Result<T, CommandError<R>> {
-        match (result, self.unknown) {
-            (Err(CommandError::Store(_)), Some(unknown)) => Err(CommandError::Store(unknown)),
-            (result, _) => result,
-        }
+        let Some(unknown) = self.unknown else { return result };
+        result.map_err(|error| match error {
+            // looked up after it, and not found
+            CommandError::Rejected(_)
+            | CommandError::PreconditionFailed(_)
+            | CommandError::Conflict(_)
+            | CommandError::KeyReused { .. } => error,
+            CommandError::Load(error) => CommandError::Store(unknown.caused_by(error)),
+            CommandError::Event(error) => CommandError::Store(unknown.caused_by(error)),
+            CommandError::Invalid(error) => CommandError::Store(unknown.caused_by(error)),
+            CommandError::DuplicateEvent { .. } | CommandError::Store(_) => {
+                CommandError::Store(unknown)
+            }
+        })
     }
 }
