@@ -123,8 +123,11 @@ pub enum InvalidRequest {
     /// knows to which stream its events belong.
     #[error("the decision moved its drafts; record events in each where it stands")]
     DraftsMoved,
-    /// A decision over drafts answered with events, which nobody would write.
-    #[error("the decision answers with events and records none; record them in the drafts")]
+    /// A decision over drafts answers with events, alone, several, or in a `Result`; nobody writes what is
+    /// answered.
+    #[error(
+        "the decision answers with events; record them in the drafts, and answer something else"
+    )]
     EventsAnswered,
     /// The store keeps ids of another kind only.
     #[error("stream {stream} cannot be kept here: this store's aggregate ids are {wanted}")]

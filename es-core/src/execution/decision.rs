@@ -21,6 +21,10 @@ use crate::retry::Retry;
 /// shape, records events in them, sees what it has just recorded, and answers a value of its own.
 /// All of its events are written, or none.
 ///
+/// What is answered is not recorded, so an answer of the type that
+/// [`Member::decide`](crate::Member::decide) takes for events (one, a list of them, a `Result` of these)
+/// is refused as [`InvalidRequest::EventsAnswered`]; events that stand deeper within one are not noticed.
+///
 /// Like any decision it is pure, and run again after a conflict. Only members that get events are
 /// written and so checked: one that was only looked at may have changed meanwhile. Members are of one
 /// store, and of different streams: two lines of an order with the same article are one member.

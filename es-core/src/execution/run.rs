@@ -1,7 +1,5 @@
 //! Carrying a decision out, as often as it may be tried.
 
-use std::any::TypeId;
-
 use futures_util::future::{try_join, try_join_all};
 use tracing::Instrument;
 
@@ -9,7 +7,7 @@ use super::AT_ONCE;
 use super::decided::Decided;
 use super::decision::Decision;
 use super::error::CommandError;
-use super::members::{Encoding, Finishing, First, Members, Naming, Seats, Wanted};
+use super::members::{Encoding, Finishing, First, Members, Naming, Reply, Seats, Wanted};
 use super::prepared::{Prepared, Reacting};
 use super::telemetry::Telemetry;
 use crate::append::{
@@ -94,7 +92,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
 
     /// The members by their names, if all that was said is something that can be asked for.
     fn named(&self) -> Result<Naming, InvalidRequest> {
-        if M::is_event(TypeId::of::<T>()) {
+        if M::is_event(Reply::of::<T>()) {
             return Err(InvalidRequest::EventsAnswered);
         }
         if let Some(Err(invalid)) = &self.key {
