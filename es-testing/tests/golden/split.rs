@@ -126,7 +126,7 @@ enum OrderEvent {
     OrderShipped { carrier: String },
 }
 
-fn close(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+fn close(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     let carrier = old.get("carrier").ok_or("there is no carrier")?;
     Ok(vec![OrderEvent::OrderPaid, OrderEvent::OrderShipped { carrier }])
 }
@@ -165,7 +165,7 @@ enum AcmeEvent {
     OrderClosed { by: String },
 }
 
-fn close_order(old: &Fields) -> Result<Vec<AcmeEvent>, BoxError> {
+fn close_order(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<AcmeEvent>, BoxError> {
     let by = old.get("by").ok_or("nobody closed it")?;
     Ok(vec![AcmeEvent::OrderClosed { by }])
 }

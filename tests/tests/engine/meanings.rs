@@ -6,7 +6,8 @@ use std::sync::Arc;
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
     Aggregate, AppendRequest, BoxError, Event, EventStore, ExpectedVersion, Fields, NewEvent,
-    Payload, ReadStream, Repository, Snapshot, SnapshotStore, Snapshotted, StreamId, Timestamp,
+    Payload, ReadStream, Repository, Snapshot, SnapshotStore, Snapshotted, StoredEvent, StreamId,
+    Timestamp,
 };
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ enum SplitEvent {
 order!(Split, SplitEvent);
 
 impl SplitEvent {
-    fn both(_: &Fields) -> Result<Vec<Self>, BoxError> {
+    fn both(_: &Fields, _: &StoredEvent<'_>) -> Result<Vec<Self>, BoxError> {
         Ok(vec![Self::OrderPlaced, Self::OrderPaid])
     }
 }
@@ -72,7 +73,7 @@ enum OtherwiseEvent {
 order!(Otherwise, OtherwiseEvent);
 
 impl OtherwiseEvent {
-    fn twice(_: &Fields) -> Result<Vec<Self>, BoxError> {
+    fn twice(_: &Fields, _: &StoredEvent<'_>) -> Result<Vec<Self>, BoxError> {
         Ok(vec![Self::OrderPlaced, Self::OrderPlaced])
     }
 }
