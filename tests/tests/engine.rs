@@ -30,6 +30,7 @@ mod engine {
     mod tails;
     mod telemetry;
     mod time_travel;
+    mod told;
     mod traced;
     mod twins;
     mod typed_rows;

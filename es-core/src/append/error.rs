@@ -23,8 +23,8 @@ pub enum InvalidRequest {
         /// The stream.
         stream: StreamId,
     },
-    /// The append names a stream twice.
-    #[error("the append names stream {stream} twice; put its events together")]
+    /// The append, or the decision, names a stream twice.
+    #[error("stream {stream} is named twice; put what concerns it together")]
     StreamTwice {
         /// The stream.
         stream: StreamId,
@@ -44,7 +44,7 @@ pub enum InvalidRequest {
     /// was prepared for another store, or for a tenant of it, than the one that is to append it.
     #[error(
         "stream {stream} is of a repository with another store than the one that is written; open \
-         the store once, and make all repositories with handles of it"
+         the store once, and make all repositories with handles of it, a tenant's with that tenant's"
     )]
     OtherStore {
         /// The stream.

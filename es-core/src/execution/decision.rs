@@ -98,6 +98,12 @@ type Decide<'d, M, T, R> =
 ///
 /// It borrows no repository. To run one in a task of its own, spawn `decision.into_future()`.
 ///
+/// Each that is awaited is a span `es.decision` of `tracing`, at the level of debugging, with the fields
+/// `es.aggregate.type` (of all members, if they have one), `es.decision.attempts` and
+/// `es.decision.outcome`: `written`, `nothing`, `repeat`, `rejected`, `precondition_failed`, `conflict` or
+/// `failed`. By type and outcome it is counted in `es.decisions` of the `metrics` facade, by type its
+/// retries in `es.decision.retries`.
+///
 /// # Cancellation
 ///
 /// Dropping the future before it is done leaves the outcome unknown, as a lost answer does: with an
