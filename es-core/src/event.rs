@@ -235,8 +235,11 @@ pub enum DecodeError {
 }
 
 /// Reads a recorded event as `E`: [`Event::decode`], and a refusal of a metadata field
-/// `event_version` that is no version.
+/// `event_version` that is no version. Whatever is stored under a retired name is nothing.
 pub(crate) fn decode_recorded<E: Event>(event: &RecordedEvent) -> Result<Decoded<E>, DecodeError> {
+    if E::RETIRED.contains(&event.event_type.as_str()) {
+        return Ok(Decoded::Nothing);
+    }
     if let Some(reason) = event.payload.unreadable_because() {
         let event_type = crate::stream::shown(event.event_type.as_str());
         return Err(DecodeError::Unreadable { event_type, reason: reason.to_owned() });

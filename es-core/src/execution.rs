@@ -18,7 +18,7 @@ mod prepared;
 mod run;
 mod telemetry;
 
-/// So many members are read side by side.
+/// So many members of one list are read side by side.
 const AT_ONCE: usize = 16;
 
 pub(crate) use cache::Cache;

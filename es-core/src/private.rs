@@ -21,8 +21,9 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAcce
 /// Makes a payload of one version one of the next.
 pub type Upcaster = fn(&mut Fields);
 
-/// Makes of the payload of one event those that it stands for.
-pub type Splitter<E> = fn(&Fields) -> Result<Vec<E>, BoxError>;
+/// Makes of one event, of which it gets the fields of the payload and all that is stored, those that it
+/// stands for.
+pub type Splitter<E> = fn(&Fields, &StoredEvent<'_>) -> Result<Vec<E>, BoxError>;
 
 pub fn payload_of<T: Serialize>(
     event_type: &'static str,
@@ -100,7 +101,7 @@ pub fn split<E: Event>(
         schema_version,
         source,
     })?;
-    let events = splitter(&fields).and_then(|events| {
+    let events = splitter(&fields, stored).and_then(|events| {
         let mut kinds = events.iter().map(E::event_type);
         let other = kinds.find(|kind| !kind.part_of.contains(&stored.event_type));
         match other {

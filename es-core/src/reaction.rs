@@ -92,7 +92,9 @@ pub(crate) use worker::{Goal, Reactor};
 ///    the same time by a process that was overtaken. Decisions with
 ///    [`reacting_to`](crate::Decision::reacting_to), and effects that get the key, are done once.
 /// 2. It decides by the event and by states that it loads, never by what an earlier call left in
-///    memory.
+///    memory. Which streams a decision is about follows from the event alone: keys are recorded under
+///    streams, so one that is picked by what was loaded may be another one at the next call, and what
+///    is done there is done twice. Record such a choice as an event first, and react to that.
 /// 3. Dropping its future at any await is harmless: it happens at a time-out, and when the lease is
 ///    lost.
 pub trait Reaction: Send + Sync + 'static {

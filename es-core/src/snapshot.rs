@@ -3,6 +3,8 @@
 mod prune;
 mod queue;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,15 +28,37 @@ pub(crate) use queue::SnapshotQueue;
 ///
 /// `es_testing::laws` checks that snapshot + tail equals full replay at every prefix.
 pub trait Snapshotted: Aggregate + Serialize + DeserializeOwned {
-    /// To be raised whenever the state's shape or the meaning of `evolve` changes: kept states of
-    /// other revisions are ignored and replayed over.
+    /// To be raised whenever the state's shape or the meaning of `evolve` changes, and whenever a stored
+    /// event is read as another one than before: by a changed upcaster or function that splits, or as
+    /// an alias of another kind. Kept states of other revisions are ignored and replayed over.
     const REVISION: u32;
 
-    /// What a kept state must carry to be used: the revision, and all event types with their
-    /// schema versions, so that a state that knew fewer events is not used either.
+    /// What a kept state must carry to be used: the revision, all event types with their schema
+    /// versions, so that a state that knew fewer events is not used either, and the names that are
+    /// retired or were split, if there are any.
     fn fingerprint() -> String {
-        let events: Vec<_> = Self::Event::TYPES.iter().map(ToString::to_string).collect();
-        format!("{} r{} [{}]", Self::TYPE, Self::REVISION, events.join(", "))
+        let kinds = Self::Event::TYPES;
+        let list = |names: Vec<String>| format!("[{}]", names.join(", "));
+        let events = list(kinds.iter().map(ToString::to_string).collect());
+        let mut fingerprint = format!("{} r{} {events}", Self::TYPE, Self::REVISION);
+        let retired = Self::Event::RETIRED;
+        if !retired.is_empty() {
+            fingerprint += " retired ";
+            fingerprint += &list(retired.iter().map(ToString::to_string).collect());
+        }
+        let mut split = BTreeMap::<_, Vec<_>>::new();
+        for kind in kinds {
+            for name in kind.part_of {
+                split.entry(*name).or_default().push(kind.name);
+            }
+        }
+        if !split.is_empty() {
+            let split =
+                split.into_iter().map(|(name, parts)| format!("{name} = {}", parts.join(" + ")));
+            fingerprint += " split ";
+            fingerprint += &list(split.collect());
+        }
+        fingerprint
     }
 }
 

@@ -5,6 +5,7 @@ mod difference;
 use serde::Serialize;
 
 use crate::aggregate::{Aggregate, IdOf};
+use crate::error::ErrorKind;
 use crate::payload::Payload;
 use crate::repository::{LoadError, Loaded, Repository};
 use crate::stream::StreamId;
@@ -69,6 +70,16 @@ pub enum DifferenceError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl DifferenceError {
+    /// What it means for whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Load(error) => error.kind(),
+            Self::Json { .. } => ErrorKind::Broken,
+        }
+    }
 }
 
 impl<A: Aggregate> Repository<A> {

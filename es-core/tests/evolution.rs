@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use es_core::{
     BoxError, DecodeError, Decoded, Event, EventFilter, EventName, EventType, Fields, Metadata,
-    Payload, StoredEvent, assert_distinct_event_types,
+    MetadataField, Payload, StoredEvent, assert_distinct_event_types,
 };
 
 /// Everything that a stored name may become.
@@ -37,9 +37,12 @@ pub enum OrderEvent {
 }
 use OrderEvent::{OrderLost, OrderPaid, OrderPlaced, OrderShipped};
 
-fn place_and_pay(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+/// Who placed an order.
+const CUSTOMER: MetadataField<String> = MetadataField::new("customer");
+
+fn place_and_pay(old: &Fields, stored: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     let cents = old.get("cents").ok_or("there is no sum")?;
-    let placed = OrderPlaced { cents, customer: None };
+    let placed = OrderPlaced { cents, customer: stored.metadata.get(CUSTOMER) };
     match old.get("paid") {
         None | Some(true) => Ok(vec![placed, OrderPaid]),
         Some(false) => Ok(vec![placed]),
@@ -47,9 +50,14 @@ fn place_and_pay(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
 }
 
 impl OrderEvent {
-    fn close(old: &Fields) -> Result<Vec<Self>, BoxError> {
+    /// Up to version 6 there was one carrier only.
+    fn close(old: &Fields, stored: &StoredEvent<'_>) -> Result<Vec<Self>, BoxError> {
         match &*old.get::<String>("how").ok_or("nobody says how")? {
-            "shipped" => Ok(vec![OrderPaid, OrderShipped { carrier: "DHL".to_owned() }]),
+            "shipped" => {
+                let only = (stored.schema_version <= 6).then(|| "DHL".to_owned());
+                let carrier = only.or_else(|| old.get("carrier")).ok_or("nobody says by whom")?;
+                Ok(vec![OrderPaid, OrderShipped { carrier }])
+            }
             "lost" => Ok(vec![OrderPaid, OrderLost]),
             _ => Ok(Vec::new()),
         }
@@ -122,6 +130,27 @@ fn a_split_name_stands_for_its_parts_in_their_order() {
     assert_eq!(orders("com.acme.v1.Closed", 1, r#"{"how": "not"}"#), Ok(none));
     let shipped = Decoded::Several(vec![OrderPaid, OrderShipped { carrier: "DHL".to_owned() }]);
     assert_eq!(orders("com.acme.v1.Closed", 1, r#"{"how": "shipped"}"#), Ok(shipped));
+}
+
+#[test]
+fn a_function_that_splits_sees_the_version_and_the_metadata() {
+    let shipped = |version, payload| {
+        let by = |event: OrderEvent| match event {
+            OrderShipped { carrier } => Some(carrier),
+            _ => None,
+        };
+        let read = orders("com.acme.v1.Closed", version, payload)?;
+        Ok::<_, String>(read.into_iter().find_map(by))
+    };
+    assert_eq!(shipped(6, r#"{"how": "shipped", "carrier": "UPS"}"#), Ok(Some("DHL".to_owned())));
+    assert_eq!(shipped(7, r#"{"how": "shipped", "carrier": "UPS"}"#), Ok(Some("UPS".to_owned())));
+    assert!(shipped(7, r#"{"how": "shipped"}"#).is_err());
+
+    let payload = Payload::parse(r#"{"cents": 7, "paid": false}"#.to_owned()).unwrap();
+    let metadata = Metadata::new().with(CUSTOMER, "anna".to_owned());
+    let stored = StoredEvent::new("order_placed_and_paid", 1, payload.as_raw(), &metadata);
+    let placed = OrderPlaced { cents: 7, customer: Some("anna".to_owned()) };
+    assert_eq!(OrderEvent::decode(stored).unwrap(), Decoded::Several(vec![placed]));
 }
 
 #[test]

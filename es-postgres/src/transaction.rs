@@ -86,6 +86,7 @@ impl PostgresStore {
         appender.log.appended();
         answer
     }
+
     /// Appends what a decision has made ready within a transaction of the application: the typed form
     /// of [`append_in`](Self::append_in), whose rules it follows.
     ///

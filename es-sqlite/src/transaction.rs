@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use es_core::environment::Clock;
 use es_core::{
-    AppendError, AppendRequest, Appended, Decided, Limits, Members, NotAppended, Prepared,
-    StoreError, StoreErrorKind, StoreIdentity,
+    AppendError, AppendRequest, Appended, Decided, ErrorKind, Limits, Members, NotAppended,
+    Prepared, StoreError, StoreErrorKind, StoreIdentity,
 };
 use rusqlite::{Connection, Error, ffi};
 
 use crate::append::{CheckedAppend, append};
+use crate::error::kind;
 use crate::projection::Inline;
 
 /// Why nothing more is written in a transaction.
@@ -179,6 +180,16 @@ pub enum TransactionError {
 }
 
 impl TransactionError {
+    /// What it means for whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Append(error) => error.kind(),
+            Self::NotAppended(error) => error.kind(),
+            Self::Store(error) => error.kind().into(),
+            Self::Sqlite(error) => kind(error).into(),
+        }
+    }
+
     /// True if the same may succeed when all of it is done again, with decisions that are prepared
     /// anew: nothing of it was written, and what was in its way passes.
     pub fn is_transient(&self) -> bool {

@@ -22,9 +22,11 @@
 //!   `order_placed.v1.never-stored`, whose text may say why.
 //! - Each name that was split has at least one file, because only a file runs the function that splits
 //!   it. Files of retired names stay, and must stand for nothing.
+//! - In the name of a file, what some system does not take there is `%` and its number: events that
+//!   another store calls `acme/order-closed` are in `acme%2Forder-closed.v1.json`.
 //!
-//! That a file can be read does not tell that the upcaster puts the right values in place: compare
-//! what [`read`] answers for it with the event that you expect.
+//! That a file can be read does not tell that the upcaster, or the function that splits, puts the right
+//! values in place: compare what [`read`] and [`read_all`] answer for it with what you expect.
 //!
 //! ```
 //! use es_core::Event;
@@ -121,10 +123,27 @@ pub fn write_missing<E: Event>(
 ///
 /// Why the file cannot be read, or that it stands for none or for several.
 pub fn read<E: Event>(folder: impl AsRef<Path>, file: &str) -> Result<E, Mismatch> {
-    let folder = folder.as_ref();
+    read_as(folder.as_ref(), file, one)
+}
+
+/// All events that one golden file stands for, to compare them with what a function that splits should
+/// make of it.
+///
+/// # Errors
+///
+/// Why the file cannot be read.
+pub fn read_all<E: Event>(folder: impl AsRef<Path>, file: &str) -> Result<Vec<E>, Mismatch> {
+    read_as(folder.as_ref(), file, |read| Ok(read.into_iter().collect()))
+}
+
+fn read_as<E: Event, T>(
+    folder: &Path,
+    file: &str,
+    taken: impl FnOnce(Decoded<E>) -> Result<T, String>,
+) -> Result<T, Mismatch> {
     let read = match file.parse() {
         Ok(file) => decoded(folder, &file)
-            .and_then(one)
+            .and_then(taken)
             .map_err(|error| format!("{file} cannot be read: {error}")),
         Err(()) => Err(not_golden(file)),
     };

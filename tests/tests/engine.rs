@@ -17,6 +17,7 @@ mod engine {
     mod histories;
     mod import;
     mod kinds;
+    mod meanings;
     mod observing;
     mod odd_commits;
     mod prepared;
@@ -30,7 +31,9 @@ mod engine {
     mod tails;
     mod telemetry;
     mod time_travel;
+    mod told;
     mod traced;
+    mod twins;
     mod typed_rows;
     mod units;
     mod waiting;

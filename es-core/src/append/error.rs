@@ -8,7 +8,7 @@ use crate::envelope::EventId;
 use crate::error::{ErrorKind, StoreError};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
-use crate::version::Conflict;
+use crate::version::{Conflict, ExpectedVersion};
 
 /// A request that no backend would take; nothing was written.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -23,8 +23,8 @@ pub enum InvalidRequest {
         /// The stream.
         stream: StreamId,
     },
-    /// The append names a stream twice.
-    #[error("the append names stream {stream} twice; put its events together")]
+    /// The append, or the decision, names a stream twice.
+    #[error("stream {stream} is named twice; put what concerns it together")]
     StreamTwice {
         /// The stream.
         stream: StreamId,
@@ -33,7 +33,7 @@ pub enum InvalidRequest {
     /// be answered as a repeat of the first, and never be carried out.
     #[error(
         "the reaction has decided on stream {stream} under the same key already; name each further \
-         decision with `reacting_to_step`"
+         decision with `reacting_to_step`, and leave it to the next call to repeat one"
     )]
     KeyTwice {
         /// The stream.
@@ -44,7 +44,7 @@ pub enum InvalidRequest {
     /// was prepared for another store, or for a tenant of it, than the one that is to append it.
     #[error(
         "stream {stream} is of a repository with another store than the one that is written; open \
-         the store once, and make all repositories with handles of it"
+         the store once, and make all repositories with handles of it, a tenant's with that tenant's"
     )]
     OtherStore {
         /// The stream.
@@ -132,8 +132,11 @@ pub enum InvalidRequest {
     /// knows to which stream its events belong.
     #[error("the decision moved its drafts; record events in each where it stands")]
     DraftsMoved,
-    /// A decision over drafts answered with events, which nobody would write.
-    #[error("the decision answers with events and records none; record them in the drafts")]
+    /// A decision over drafts answers with events, alone, several, or in a `Result`; nobody writes what is
+    /// answered.
+    #[error(
+        "the decision answers with events; record them in the drafts, and answer something else"
+    )]
     EventsAnswered,
     /// The store keeps ids of another kind only.
     #[error("stream {stream} cannot be kept here: this store's aggregate ids are {wanted}")]
@@ -154,12 +157,23 @@ impl InvalidRequest {
             Self::TooManyEvents { .. }
             | Self::TooLarge { .. }
             | Self::Content { problem: ContentProblem::TooLarge { .. }, .. } => ErrorKind::TooLarge,
+            // what no caller can help
             Self::OtherStore { .. }
             | Self::KeyTwice { .. }
             | Self::ImportWithoutVersion { .. }
+            | Self::EventIdTwice { .. }
+            | Self::EventType { .. }
             | Self::DraftsMoved
             | Self::EventsAnswered => ErrorKind::Broken,
-            _ => ErrorKind::Invalid,
+            Self::NoStreams
+            | Self::NoEvents { .. }
+            | Self::StreamTwice { .. }
+            | Self::Content { .. }
+            | Self::Key { .. }
+            | Self::TimeAhead { .. }
+            | Self::IfMatch { .. }
+            | Self::IdOfOtherType { .. }
+            | Self::Stream(_) => ErrorKind::Invalid,
         }
     }
 }
@@ -201,6 +215,23 @@ pub enum AppendError {
     /// The store failed; see [`StoreError::is_outcome_unknown`].
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl AppendError {
+    /// What it means for whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Conflict(conflict) => match conflict.expected {
+                ExpectedVersion::NoStream | ExpectedVersion::StreamExists => conflict.kind(),
+                // the version is what the writer has seen, so others were faster
+                ExpectedVersion::Any | ExpectedVersion::Exact(_) => ErrorKind::Conflict,
+            },
+            Self::DuplicateEvent { .. } => ErrorKind::Broken,
+            Self::KeyReused { .. } => ErrorKind::KeyReused,
+            Self::Invalid(invalid) => invalid.kind(),
+            Self::Store(error) => error.kind().into(),
+        }
+    }
 }
 
 /// In what a request differs from the one that first used its idempotency key.

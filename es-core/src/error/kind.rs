@@ -2,6 +2,7 @@
 
 use super::StoreErrorKind;
 use crate::projection::SinkError;
+use crate::version::{Conflict, ExpectedVersion, StreamVersion};
 
 /// What an error means for whoever asked, whichever error it is: what an interface makes its answer of.
 ///
@@ -25,7 +26,7 @@ pub enum ErrorKind {
     Rejected,
     /// It should exist, or be at a version, and there is nothing.
     NotFound,
-    /// It should not exist, and does.
+    /// It should not exist, and does; or what is prepared was done before.
     AlreadyExists,
     /// It is at another version than was expected.
     Stale,
@@ -73,6 +74,19 @@ impl From<StoreErrorKind> for ErrorKind {
             StoreErrorKind::OutcomeUnknown => Self::OutcomeUnknown,
             StoreErrorKind::Full => Self::Full,
             _ => Self::Broken,
+        }
+    }
+}
+
+impl Conflict {
+    /// What it means for whoever said what the stream is like; who was overtaken was told nothing.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self.expected {
+            ExpectedVersion::NoStream | ExpectedVersion::Exact(StreamVersion::EMPTY) => {
+                ErrorKind::AlreadyExists
+            }
+            _ if self.actual.is_empty() => ErrorKind::NotFound,
+            _ => ErrorKind::Stale,
         }
     }
 }

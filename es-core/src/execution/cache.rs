@@ -35,18 +35,21 @@ impl<A: Aggregate> Cache<A> {
     }
 
     pub(crate) fn get(&self, stream: &StreamId) -> Option<Known<A>> {
-        let mut entries = self.entries();
-        let known = entries.known.get(stream)?.1.clone();
-        entries.put(known.clone());
-        Some(known)
+        let known = self.entries().get(stream);
+        let counter = match known {
+            Some(_) => metrics::counter!("es.state_cache.hits", "es.aggregate.type" => A::TYPE),
+            None => metrics::counter!("es.state_cache.misses", "es.aggregate.type" => A::TYPE),
+        };
+        counter.increment(1);
+        known
     }
 
     /// Keeps what is known in place of what was known before.
     pub(crate) fn put(&self, known: &Known<A>) {
-        if known.version.is_empty() {
-            return;
-        }
         let mut entries = self.entries();
+        if known.version.is_empty() {
+            return entries.remove(&known.stream);
+        }
         entries.put(known.clone());
         if entries.turns.len() > self.capacity
             && let Some((_, stream)) = entries.turns.pop_first()
@@ -56,7 +59,19 @@ impl<A: Aggregate> Cache<A> {
     }
 }
 
-impl<A> Entries<A> {
+impl<A: Aggregate> Entries<A> {
+    fn get(&mut self, stream: &StreamId) -> Option<Known<A>> {
+        let known = self.known.get(stream)?.1.clone();
+        self.put(known.clone());
+        Some(known)
+    }
+
+    fn remove(&mut self, stream: &StreamId) {
+        if let Some((turn, _)) = self.known.remove(stream) {
+            self.turns.remove(&turn);
+        }
+    }
+
     fn put(&mut self, known: Known<A>) {
         self.turn += 1;
         let stream = known.stream.clone();

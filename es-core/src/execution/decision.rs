@@ -21,6 +21,10 @@ use crate::retry::Retry;
 /// shape, records events in them, sees what it has just recorded, and answers a value of its own.
 /// All of its events are written, or none.
 ///
+/// What is answered is not recorded, so an answer of the type that
+/// [`Member::decide`](crate::Member::decide) takes for events (one, a list of them, a `Result` of these)
+/// is refused as [`InvalidRequest::EventsAnswered`]; events that stand deeper within one are not noticed.
+///
 /// Like any decision it is pure, and run again after a conflict. Only members that get events are
 /// written and so checked: one that was only looked at may have changed meanwhile. Members are of one
 /// store, and of different streams: two lines of an order with the same article are one member.
@@ -94,10 +98,16 @@ type Decide<'d, M, T, R> =
 ///
 /// It borrows no repository. To run one in a task of its own, spawn `decision.into_future()`.
 ///
+/// Each that is awaited is a span `es.decision` of `tracing`, at the level of debugging, with the fields
+/// `es.aggregate.type` (of all members, if they have one), `es.decision.attempts` and
+/// `es.decision.outcome`: `written`, `nothing`, `repeat`, `rejected`, `precondition_failed`, `conflict` or
+/// `failed`. By type and outcome it is counted in `es.decisions` of the `metrics` facade, by type its
+/// retries in `es.decision.retries`.
+///
 /// # Cancellation
 ///
 /// Dropping the future before it is done leaves the outcome unknown, as a lost answer does: with an
-/// idempotency key the same decision can be sent again.
+/// idempotency key the same decision can be sent again; within a reaction the next call does that.
 #[must_use = "a decision does nothing unless it is awaited"]
 pub struct Decision<'d, M: Members, T, R> {
     pub(super) members: M,
@@ -115,11 +125,21 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// events, and the states of now. The key is given as text, or made before.
     ///
     /// It is recorded under each stream that gets events, and looked up under each member's before
-    /// the decision is run. So the key alone says that it is the same command: another one on the
+    /// anything is written. So the key alone says that it is the same command: another one on the
     /// stream under a key that was used is answered with the first one's events, too. Make it of
     /// what is done (`payment/p-17`, the id of a message) and never of when. A decision without
     /// events records no key. A recorded append that touched streams of other aggregates is another
     /// command, which is an error; one that touched some of these members only is taken for the same.
+    ///
+    /// **Which streams it is about must follow from the request, or from the event, alone.** One that is
+    /// picked by what was loaded (the warehouse that has most) may be another one when the command
+    /// comes again, where nothing is recorded, and it is done twice. Record such a choice as an event
+    /// first, and act on that. A decision may choose among its members by their states: whichever it
+    /// wrote, a repeat finds it; only two that run at the same moment, and write none in common, do not
+    /// see each other.
+    ///
+    /// All keys of a stream are of one name space, in which those of reactions begin with `reaction/`.
+    /// Put a word of your own before what comes from outside, such as `http/pay/`.
     pub fn idempotency_key<K>(self, key: K) -> Self
     where
         K: TryInto<IdempotencyKey, Error: Into<InvalidRequest>>,
@@ -140,7 +160,10 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// is carried out once, however often the reaction is called.
     ///
     /// A second decision of one call on the same stream would be taken for a repeat of the first, and
-    /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step).
+    /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step). So one whose
+    /// answer was lost is not sent again in the same call: the next call does it. What is
+    /// [prepared](Self::prepare) counts from its append on, and may be prepared again before; if its
+    /// transaction fails later than that, let the reaction fail, too.
     pub fn reacting_to<E>(self, delivery: &Delivery<E>) -> Self {
         self.reacting(delivery, Ok(delivery.key().clone()))
     }
@@ -190,6 +213,11 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// show the whole loop. It is done once, whatever [`retry`](Self::retry) says, because only the
     /// application can repeat its own statements. Under a key that was recorded before nothing is
     /// decided, and appending it is the error [`NotAppended::Repeated`](crate::NotAppended::Repeated).
+    ///
+    /// A decision without events records no key. Where rows stand beside it, look at
+    /// [`Prepared::events`] before they are written: they would be written each time it is sent. And
+    /// what concerns one stream within one transaction is one decision, by [`transact`]: of two that
+    /// were prepared, the first one's append is a conflict for the second, each time again.
     ///
     /// # Errors
     ///

@@ -7,10 +7,13 @@ use crate::event::{DecodeError, EncodeError};
 use crate::repository::{EncodeFailure, LoadError};
 use crate::stream::StreamId;
 use crate::time_travel::Difference;
-use crate::version::{Conflict, ExpectedVersion, StreamVersion};
+use crate::version::{Conflict, ExpectedVersion};
 
 /// Why a decision was not carried out; nothing was written unless
 /// [`is_outcome_unknown`](Self::is_outcome_unknown) holds.
+///
+/// That is of the call: a repeat whose states cannot be read is an error, too, though what its key
+/// names was written the first time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError<R> {
@@ -153,13 +156,7 @@ impl<R> CommandError<R> {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Rejected(_) => ErrorKind::Rejected,
-            Self::PreconditionFailed(conflict) => match conflict.expected {
-                ExpectedVersion::NoStream | ExpectedVersion::Exact(StreamVersion::EMPTY) => {
-                    ErrorKind::AlreadyExists
-                }
-                _ if conflict.actual.is_empty() => ErrorKind::NotFound,
-                _ => ErrorKind::Stale,
-            },
+            Self::PreconditionFailed(conflict) => conflict.kind(),
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::KeyReused { .. } => ErrorKind::KeyReused,
             Self::Invalid(invalid) => invalid.kind(),

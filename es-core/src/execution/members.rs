@@ -3,7 +3,7 @@
 mod member;
 mod shapes;
 
-use std::any::TypeId;
+use std::any::{TypeId, type_name};
 use std::borrow::Cow;
 
 use futures_util::future::BoxFuture;
@@ -81,10 +81,10 @@ pub trait Members: Send + Sync + 'static + private::Sealed {
         done: &Finishing<'_>,
     ) -> (Self::State, Self::Version);
 
-    /// Whether the type is that of an event of a member, or of several: then it is no answer, because
-    /// nobody would record them.
+    /// Whether it is an event of a member, or several: then it is no answer, because nobody would
+    /// record them.
     #[doc(hidden)]
-    fn is_event(reply: TypeId) -> bool;
+    fn is_event(reply: Reply) -> bool;
 }
 
 mod private {
@@ -101,6 +101,14 @@ pub enum Wanted {
     ToDecide,
     /// All of them, as they are now.
     Now,
+}
+
+/// The type of what a decision answers.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct Reply {
+    id: TypeId,
+    name: &'static str,
 }
 
 /// Members being named, one after the other in their order.
@@ -162,6 +170,27 @@ pub struct Finishing<'a> {
     pub(super) appended: Option<&'a Appended>,
     /// False if it may still be rolled back: then nobody may keep the states.
     pub(super) is_certain: bool,
+}
+
+impl Reply {
+    pub(super) fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>(), name: type_name::<T>() }
+    }
+
+    /// Whether it is what [`decide`](crate::Member::decide) takes for events of this type.
+    fn is_events<E: 'static>(self) -> bool {
+        let begins = |name: &str, rest: &str| {
+            name.strip_suffix(rest).is_some_and(|begin| self.name.starts_with(begin))
+        };
+        let ids = [TypeId::of::<E>(), TypeId::of::<Vec<E>>(), TypeId::of::<Option<E>>()];
+        // an array may be of any length, and an error of any type, so these are told by their names
+        ids.contains(&self.id)
+            || begins(type_name::<[E; 0]>(), "0]")
+            || begins(type_name::<Result<E, ()>>(), "()>")
+            || begins(type_name::<Result<Vec<E>, ()>>(), "()>")
+            || begins(type_name::<Result<Option<E>, ()>>(), "()>")
+            || begins(type_name::<Result<[E; 0], ()>>(), "0], ()>")
+    }
 }
 
 impl Naming {

@@ -1,14 +1,16 @@
 //! A decision that is ready to be appended, in a transaction of the application's own.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::decided::Decided;
 use super::members::{Finishing, Members};
 use super::run::Made;
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest};
+use crate::error::ErrorKind;
+use crate::reaction::Occasion;
 use crate::store::StoreIdentity;
 use crate::stream::StreamId;
-use crate::version::ExpectedVersion;
 
 /// A decision that was carried out up to its append: loaded, decided, encoded and read back.
 ///
@@ -23,12 +25,39 @@ pub struct Prepared<M: Members, T = ()> {
     pub(super) home: Option<(StreamId, StoreIdentity)>,
     /// What was decided on what; else the key that has recorded a result already.
     pub(super) made: Result<(M::Known, Made<M, T>), IdempotencyKey>,
+    pub(super) reacting: Option<Reacting>,
+}
+
+/// A reaction that has decided on these streams: once it is appended, it decides on none of them again
+/// under this key.
+pub(super) struct Reacting {
+    pub(super) occasion: Arc<Occasion>,
+    pub(super) key: IdempotencyKey,
+    pub(super) streams: Vec<StreamId>,
+}
+
+impl Reacting {
+    fn note(&self) -> Result<(), InvalidRequest> {
+        self.occasion.begin(&self.key, &Vec::from_iter(&self.streams))
+    }
+
+    pub(super) fn forget(&self) {
+        self.occasion.untouched(&self.key, &self.streams);
+    }
 }
 
 impl<M: Members, T> Prepared<M, T> {
     /// What the decision answered; `None` if its key is recorded already, so that nothing was decided.
     pub fn reply(&self) -> Option<&T> {
         self.made.as_ref().ok().map(|(_, made)| &made.reply)
+    }
+
+    /// The events that were decided, in the shape of the members; `None` as in [`reply`](Self::reply).
+    ///
+    /// Where there are none, nothing records the key, and what stands beside them in the transaction is
+    /// written each time it is sent.
+    pub fn events(&self) -> Option<&M::Events> {
+        self.made.as_ref().ok().map(|(_, made)| &made.events)
     }
 
     /// For backends, before they append: what to append to this store, as it is and within the
@@ -59,10 +88,14 @@ impl<M: Members, T> Prepared<M, T> {
     ///
     /// # Errors
     ///
-    /// [`NotAppended::Repeated`] if the append was a repeat.
+    /// [`NotAppended::Repeated`] if the append was a repeat; [`InvalidRequest::KeyTwice`] if the reaction
+    /// that decides has had another decision appended since.
     pub fn finish(self, appended: Option<Appended>) -> Result<Decided<M, T>, NotAppended> {
         let (known, made) = self.made.map_err(|key| NotAppended::Repeated { key })?;
-        let Made { events, reply, cause, request } = made;
+        if let Some(reacting) = &self.reacting {
+            reacting.note().map_err(AppendError::from)?;
+        }
+        let Made { events, reply, cause, request, .. } = made;
         if appended.as_ref().is_some_and(|appended| appended.repeated)
             && let Some(key) = request.as_ref().and_then(AppendRequest::idempotency_key)
         {
@@ -100,16 +133,22 @@ pub enum NotAppended {
 }
 
 impl NotAppended {
-    /// True if the decision may succeed when it is prepared again, in another transaction: after a
-    /// conflict, or after a failure that passes and certainly wrote nothing.
-    pub fn is_transient(&self) -> bool {
+    /// What it means for whoever asked. `Repeated` is [`AlreadyExists`](ErrorKind::AlreadyExists).
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            // what must not exist and does was not read, and is no matter of having been slow
-            Self::Append(AppendError::Conflict(conflict)) => {
-                conflict.expected != ExpectedVersion::NoStream
-            }
-            Self::Append(AppendError::Store(error)) => error.is_transient(),
-            Self::Append(_) | Self::Repeated { .. } => false,
+            // who was quicker under the same key may have been the same command
+            Self::Append(AppendError::KeyReused { .. }) => ErrorKind::Conflict,
+            Self::Append(error) => error.kind(),
+            Self::Repeated { .. } => ErrorKind::AlreadyExists,
         }
+    }
+
+    /// True if the whole is to be done again, with a decision that is prepared anew, in another
+    /// transaction: after a conflict, or after a failure that passes and certainly wrote nothing.
+    ///
+    /// A conflict is also a [`KeyReused`](AppendError::KeyReused) of the append: prepared again, the
+    /// decision looks whether the key names the same command, which was quicker, or another one.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Conflict | ErrorKind::Unavailable)
     }
 }

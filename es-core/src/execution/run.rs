@@ -1,7 +1,5 @@
 //! Carrying a decision out, as often as it may be tried.
 
-use std::any::TypeId;
-
 use futures_util::future::{try_join, try_join_all};
 use tracing::Instrument;
 
@@ -9,8 +7,8 @@ use super::AT_ONCE;
 use super::decided::Decided;
 use super::decision::Decision;
 use super::error::CommandError;
-use super::members::{Encoding, Finishing, First, Members, Naming, Seats, Wanted};
-use super::prepared::Prepared;
+use super::members::{Encoding, Finishing, First, Members, Naming, Reply, Seats, Wanted};
+use super::prepared::{Prepared, Reacting};
 use super::telemetry::Telemetry;
 use crate::append::{
     AppendError, AppendRequest, Appended, IdempotencyKey, InvalidRequest, KeyDifference,
@@ -27,6 +25,8 @@ pub(super) struct Made<M: Members, T> {
     pub(super) cause: Option<Cause>,
     /// `None` if there is nothing to write.
     pub(super) request: Option<AppendRequest>,
+    /// Whether each member gets an event, so that the append looks for the key under each.
+    reaches_all: bool,
 }
 
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
@@ -63,28 +63,36 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// Does all but the append, once.
     pub(super) async fn prepared(self) -> Result<Prepared<M, T>, CommandError<R>> {
         let naming = self.named().map_err(CommandError::Invalid)?;
+        self.begin(&naming).map_err(CommandError::Invalid)?;
         let environment = naming.environment();
         let attempts = Attempts::new(Retry::NONE, self.key.is_some(), &environment);
         let mut known = None;
-        let mut is_repeat = self.look(&naming, &attempts, &mut known).await?.is_some();
-        let mut made = None;
-        if !is_repeat {
-            let known = known.expect("members are loaded before they are decided on");
-            let done = self.make(&naming, &environment, &known).await;
-            let may_be_own = done.as_ref().is_err_and(CommandError::may_be_its_own_effect);
-            is_repeat = may_be_own && self.first_result(&naming).await?.is_some();
-            if !is_repeat {
-                made = Some((known, done?));
-            }
+        let done = self.decided(&naming, &attempts, &mut known).await;
+        let reacting = self.reacting_over(&naming);
+        let can_be_prepared_again = match &done {
+            Ok(made) => made.is_ok(),
+            Err(error) => error.is_transient(),
+        };
+        if can_be_prepared_again && let Some(reacting) = &reacting {
+            reacting.forget();
         }
-        let key = || self.key().cloned().expect("nothing is repeated without a key");
-        let made = made.ok_or_else(key);
-        Ok(Prepared { home: naming.home(), made, members: self.members })
+        let made = match done? {
+            Ok(made) => Ok((known.expect("members are loaded before they are decided on"), made)),
+            Err(_) => Err(self.key().cloned().expect("nothing is repeated without a key")),
+        };
+        Ok(Prepared { home: naming.home(), made, members: self.members, reacting })
+    }
+
+    /// The reaction that decides, if one does.
+    fn reacting_over(&self, naming: &Naming) -> Option<Reacting> {
+        let (occasion, key) = (self.occasion.clone()?, self.key()?.clone());
+        let streams = naming.streams().into_iter().cloned().collect();
+        Some(Reacting { occasion, key, streams })
     }
 
     /// The members by their names, if all that was said is something that can be asked for.
     fn named(&self) -> Result<Naming, InvalidRequest> {
-        if M::is_event(TypeId::of::<T>()) {
+        if M::is_event(Reply::of::<T>()) {
             return Err(InvalidRequest::EventsAnswered);
         }
         if let Some(Err(invalid)) = &self.key {
@@ -130,16 +138,40 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         attempts: &Attempts<'_>,
         known: &mut Option<M::Known>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        if let Some(first) = self.look(naming, attempts, known).await? {
-            return self.repeated(known.as_ref(), first).await;
-        }
-        let done = self.decided(naming, attempts.environment, known).await;
+        let done = match self.decided(naming, attempts, known).await? {
+            Ok(made) => self.append(naming, known, made).await,
+            Err(first) => return self.repeated(known.as_ref(), first).await,
+        };
         if done.as_ref().is_err_and(CommandError::may_be_its_own_effect)
             && let Some(first) = self.first_result(naming).await?
         {
             return self.repeated(known.as_ref(), first).await;
         }
         done
+    }
+
+    /// What is decided on the members as they are; else the first result, if the key has recorded one.
+    async fn decided(
+        &self,
+        naming: &Naming,
+        attempts: &Attempts<'_>,
+        known: &mut Option<M::Known>,
+    ) -> Result<Result<Made<M, T>, Appended>, CommandError<R>> {
+        if let Some(first) = self.look(naming, attempts, known).await? {
+            return Ok(Err(first));
+        }
+        let loaded = known.as_ref().expect("members are loaded before they are decided on");
+        let made = self.make(naming, attempts.environment, loaded).await;
+        // what was loaded may be younger than the look-up, and have in it what the key has recorded
+        // since; where each member gets an event, the append finds that
+        let is_open = match &made {
+            Ok(made) => !made.reaches_all,
+            Err(error) => error.may_be_its_own_effect(),
+        };
+        if is_open && let Some(first) = self.first_result(naming).await? {
+            return Ok(Err(first));
+        }
+        Ok(Ok(made?))
     }
 
     /// Loads the members, unless the key has recorded a result.
@@ -171,15 +203,14 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         Ok(self.members.load(before, Wanted::ToDecide).await?)
     }
 
-    /// Decides, and appends.
-    async fn decided(
+    /// Appends what was decided.
+    async fn append(
         &self,
         naming: &Naming,
-        environment: &Environment,
         known: &mut Option<M::Known>,
+        made: Made<M, T>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        let loaded = known.as_ref().expect("members are loaded before they are decided on");
-        let Made { events, reply, cause, request } = self.make(naming, environment, loaded).await?;
+        let Made { events, reply, cause, request, .. } = made;
         let appended = match (naming.store(), request) {
             (Some(store), Some(request)) => match store.append(request).await {
                 Ok(appended) if appended.repeated => {
@@ -212,8 +243,9 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         let events = self.members.encode(drafts, &mut encoding)?;
         let (cause, lists) = (encoding.cause(), encoding.into_lists());
         naming.check_absent::<R>(&lists).await?;
+        let reaches_all = lists.iter().all(|events| !events.is_empty());
         let request = naming.request(&seats, lists, self.key());
-        Ok(Made { events, reply, cause, request })
+        Ok(Made { events, reply, cause, request, reaches_all })
     }
 
     /// The answer to a repeat: the first result, its events, and the states as they are now.
@@ -296,14 +328,25 @@ impl<'e> Attempts<'e> {
         Ok(())
     }
 
-    /// The result, where a failure of the store after a lost answer is that lost answer still.
+    /// The result. After a lost answer, an error that says nothing of what the key recorded is that lost
+    /// answer still.
     pub(super) fn judge<T, R>(
         self,
         result: Result<T, CommandError<R>>,
     ) -> Result<T, CommandError<R>> {
-        match (result, self.unknown) {
-            (Err(CommandError::Store(_)), Some(unknown)) => Err(CommandError::Store(unknown)),
-            (result, _) => result,
-        }
+        let Some(unknown) = self.unknown else { return result };
+        result.map_err(|error| match error {
+            // looked up after it, and not found
+            CommandError::Rejected(_)
+            | CommandError::PreconditionFailed(_)
+            | CommandError::Conflict(_)
+            | CommandError::KeyReused { .. } => error,
+            CommandError::Load(error) => CommandError::Store(unknown.caused_by(error)),
+            CommandError::Event(error) => CommandError::Store(unknown.caused_by(error)),
+            CommandError::Invalid(error) => CommandError::Store(unknown.caused_by(error)),
+            CommandError::DuplicateEvent { .. } | CommandError::Store(_) => {
+                CommandError::Store(unknown)
+            }
+        })
     }
 }

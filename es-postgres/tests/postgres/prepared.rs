@@ -2,7 +2,7 @@
 
 use es_core::layer::scoped;
 use es_core::{
-    Aggregate, AppendError, Event, EventStore, InvalidRequest, NotAppended, Repository,
+    Aggregate, AppendError, ErrorKind, Event, EventStore, InvalidRequest, NotAppended, Repository,
     SnapshotStore, Snapshotted, Store, StreamVersion,
 };
 use es_pgtest::TestDatabase;
@@ -129,6 +129,31 @@ async fn a_repeat_is_an_error_that_undoes_what_was_written_beside_it() {
     }
     assert_eq!(mails(&database).await, 1);
     assert_eq!(pay().await.unwrap().events, [OrderPaid { cents: 700 }]);
+}
+
+#[tokio::test]
+async fn who_was_slower_than_the_same_command_is_told_so_when_preparing_again() {
+    let (database, postgres, orders) = with_order().await;
+    let mut session = session(&database).await;
+    let pay = || orders.by_id("o-1").decide(Order::pay).idempotency_key("payment/p-17");
+    let slower = pay().prepare().await.unwrap();
+    add(&orders, 50).await;
+    // of 750, so the contents under the key differ
+    pay().await.unwrap();
+    let mut kinds = Vec::new();
+    let mut next = Some(slower);
+    while let Some(prepared) = next.take() {
+        let mut tx = session.begin().await.unwrap();
+        mail(&mut tx).await;
+        let refused = postgres.append_prepared_in(&mut tx, prepared).await.unwrap_err();
+        tx.rollback().await.unwrap();
+        kinds.push(refused.kind());
+        if refused.is_transient() {
+            next = Some(pay().prepare().await.unwrap());
+        }
+    }
+    assert_eq!(kinds, [ErrorKind::Conflict, ErrorKind::AlreadyExists]);
+    assert_eq!(mails(&database).await, 0);
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use es_core::layer::scoped;
 use es_core::{
-    Aggregate, AppendError, Event, EventStore, InvalidRequest, NotAppended, Repository,
-    SnapshotStore, Snapshotted, Store, StreamVersion,
+    Aggregate, AppendError, ErrorKind, Event, EventStore, InvalidRequest, NotAppended, Repository,
+    SnapshotStore, Snapshotted, Store, StreamVersion, transact,
 };
+use es_sqlite::rusqlite::{self, ffi};
 use es_sqlite::{SqliteStore, SqliteTransaction, TransactionError};
 use serde::{Deserialize, Serialize};
 
@@ -136,6 +137,75 @@ async fn a_repeat_undoes_what_was_written_beside_it() {
     }
     assert_eq!(mails(&sqlite).await, 1);
     assert_eq!(pay().await.unwrap().events, [OrderPaid { cents: 700 }]);
+}
+
+#[tokio::test]
+async fn who_was_slower_than_the_same_command_is_told_so_when_preparing_again() {
+    let (_folder, sqlite, orders) = with_order().await;
+    let pay = || orders.by_id("o-1").decide(Order::pay).idempotency_key("payment/p-17");
+    let slower = pay().prepare().await.unwrap();
+    add(&orders, 50).await;
+    // of 750, so the contents under the key differ
+    pay().await.unwrap();
+    let mut kinds = Vec::new();
+    let mut next = Some(slower);
+    while let Some(prepared) = next.take() {
+        let written = sqlite.write(move |tx| {
+            mail(tx, "o-1 is paid")?;
+            Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
+        });
+        let refused = written.await.unwrap_err();
+        kinds.push(refused.kind());
+        if refused.is_transient() {
+            next = Some(pay().prepare().await.unwrap());
+        }
+    }
+    assert_eq!(kinds, [ErrorKind::Conflict, ErrorKind::AlreadyExists]);
+    assert_eq!(mails(&sqlite).await, 0);
+}
+
+#[tokio::test]
+async fn what_concerns_one_stream_in_a_transaction_is_one_decision() {
+    let (_folder, sqlite, orders) = with_order().await;
+    let order = orders.by_id("o-1");
+    let end = sqlite.end_of_log().await.unwrap();
+    // the second finds the first in its way, however often it is done again
+    for _ in 0..3 {
+        let adding = order.decide(|_| ItemAdded { cents: 50 }).prepare().await.unwrap();
+        let paying = order.decide(Order::pay).prepare().await.unwrap();
+        let written = sqlite.write(move |tx| {
+            mail(tx, "o-1 is paid")?;
+            tx.append_prepared(adding)?;
+            Ok::<_, TransactionError>(tx.append_prepared(paying)?)
+        });
+        let refused = written.await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+    }
+    assert_eq!((mails(&sqlite).await, sqlite.end_of_log().await.unwrap()), (0, end));
+    let both = transact((order, orders.by_id("o-2")), |(order, next)| {
+        next.record(ItemAdded { cents: 50 });
+        order.record(ItemAdded { cents: 50 });
+        order.record(order.pay()?);
+        Ok::<_, &str>(())
+    });
+    let both = both.idempotency_key("payment/p-17").prepare().await.unwrap();
+    let written = sqlite.write(move |tx| {
+        mail(tx, "o-1 is paid")?;
+        Ok::<_, TransactionError>(tx.append_prepared(both)?)
+    });
+    assert_eq!(written.await.unwrap().state, (Order { due: 0 }, Order { due: 50 }));
+    assert_eq!(mails(&sqlite).await, 1);
+}
+
+#[tokio::test]
+async fn what_a_statement_of_the_application_is_refused_for_has_a_kind() {
+    let (_folder, sqlite, _) = with_order().await;
+    let refused = sqlite.write(|tx| mail(tx, "")).await.unwrap_err();
+    assert!(matches!(refused, TransactionError::Sqlite(_)), "{refused:?}");
+    assert_eq!(refused.kind(), ErrorKind::Broken);
+    let held = ffi::Error::new(ffi::SQLITE_BUSY);
+    let held = TransactionError::from(rusqlite::Error::SqliteFailure(held, None));
+    assert_eq!(held.kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]

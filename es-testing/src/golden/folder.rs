@@ -1,6 +1,7 @@
 //! The files of a folder, and the versions that they leave out.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::Path;
 use std::str::FromStr;
 use std::{fmt, fs, io};
@@ -45,9 +46,10 @@ impl Files {
         let split: BTreeSet<_> = kinds.iter().flat_map(|kind| kind.part_of).collect();
         for name in split {
             if !self.stored.iter().any(|file| file.event_type == **name) {
+                let event_type = (*name).to_owned();
+                let file = FileName { event_type, version: 1, ending: None };
                 gaps.push(format!(
-                    "`{name}` is split but no golden file shows it; put a stored one at \
-                     {name}.v1.json"
+                    "`{name}` is split but no golden file shows it; put a stored one at {file}"
                 ));
             }
         }
@@ -78,7 +80,8 @@ impl Files {
     }
 }
 
-/// `<event type>.v<version>.json`, or with one more part before `.json`.
+/// `<event type>.v<version>.json`, or with one more part before `.json`. What no file may be called on
+/// every system stands for itself in the event type as `%` and its number, such as `%2F`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FileName {
     pub(super) event_type: String,
@@ -114,7 +117,7 @@ impl FileName {
 
     /// The name of the file that marks this version as never stored.
     fn mark(&self) -> String {
-        format!("{}.v{}.never-stored", self.event_type, self.version)
+        format!("{}.v{}.never-stored", Escaped(&self.event_type), self.version)
     }
 
     fn shows(&self, kind: &EventType, version: u32) -> bool {
@@ -138,7 +141,7 @@ impl FileName {
 
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.v{}", self.event_type, self.version)?;
+        write!(f, "{}.v{}", Escaped(&self.event_type), self.version)?;
         if let Some(ending) = &self.ending {
             write!(f, ".{ending}")?;
         }
@@ -160,9 +163,34 @@ impl FromStr for FileName {
                 None => (rest, None),
             };
             let version = version.parse().ok()?;
-            Some(Self { event_type: event_type.to_owned(), version, ending })
+            Some(Self { event_type: unescaped(event_type)?, version, ending })
         });
-        // `v01` would be a second name of version 1
+        // `v01` would be a second name of version 1, as `%61` of `a`
         file.filter(|file| file.to_string() == name).ok_or(())
     }
+}
+
+/// A stored name within that of a file.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| match char {
+            '%' | '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => {
+                write!(f, "%{:02X}", u32::from(char))
+            }
+            char => f.write_char(char),
+        })
+    }
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut name = parts.next()?.to_owned();
+    for part in parts {
+        let (number, rest) = part.split_at_checked(2)?;
+        name.push(u8::from_str_radix(number, 16).ok()?.into());
+        name.push_str(rest);
+    }
+    Some(name)
 }

@@ -136,8 +136,8 @@ where
 
 /// Reading takes any JSON in any version without a panic, reads the current version under every
 /// name of the kind, and refuses version 0, later versions and unknown names. A retired name is
-/// nothing, whatever is stored under it; a name that was split is read in every version from 1, as
-/// events of its own parts.
+/// nothing, whatever is stored under it; a name that was split is never read in version 0, and what it
+/// is read as are events of its own parts.
 ///
 /// Payloads and metadata are those of generated events with parts replaced, removed and added, so
 /// that upcasters get input that nearly fits.

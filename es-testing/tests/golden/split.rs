@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{problem, write};
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum BillEvent {
     BillSent,
     BillPaid,
@@ -87,6 +87,11 @@ fn a_retired_name_is_read_as_nothing_and_of_a_split_one_each_part_is_folded() {
     check_aggregate::<Bill>(folder.path(), [BillSent, BillPaid]).unwrap();
     assert_eq!(FOLDED.take(), ["bill_paid", "bill_sent", "bill_sent", "bill_paid"]);
 
+    let all = |name| golden::read_all::<BillEvent>(folder.path(), name).unwrap();
+    assert_eq!(all("bill_flagged.v1.json"), []);
+    assert_eq!(all("bill_sent_and_paid.v1.json"), [BillSent, BillPaid], "in their order");
+    assert_eq!(all("bill_paid.v1.json"), [BillPaid]);
+
     for (name, events) in [("bill_flagged", 0), ("bill_sent_and_paid", 2)] {
         let read = golden::read::<BillEvent>(folder.path(), &format!("{name}.v1.json"));
         let error = read.unwrap_err().to_string();
@@ -121,7 +126,7 @@ enum OrderEvent {
     OrderShipped { carrier: String },
 }
 
-fn close(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+fn close(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     let carrier = old.get("carrier").ok_or("there is no carrier")?;
     Ok(vec![OrderEvent::OrderPaid, OrderEvent::OrderShipped { carrier }])
 }
@@ -150,4 +155,41 @@ fn the_versions_of_a_split_name_are_not_those_of_its_parts() {
     fs::remove_file(folder.path().join("bill_sent.v1.never-stored")).unwrap();
     let problem = problem(compare(folder.path(), [BillSent, BillPaid]));
     assert!(problem.contains("`bill_sent` is at version 2 but no golden file shows"), "{problem}");
+}
+
+/// Names that are no file's as they are.
+#[derive(Event, Debug, PartialEq)]
+#[event(retired("acme:order*flagged?"))]
+#[event(split("acme/order%closed" => close_order: OrderClosed))]
+enum AcmeEvent {
+    OrderClosed { by: String },
+}
+
+fn close_order(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<AcmeEvent>, BoxError> {
+    let by = old.get("by").ok_or("nobody closed it")?;
+    Ok(vec![AcmeEvent::OrderClosed { by }])
+}
+
+#[test]
+fn a_name_that_no_file_may_have_is_escaped_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let closed = || AcmeEvent::OrderClosed { by: "anna".to_owned() };
+    let missing = write_missing(folder.path(), [closed()]);
+    let file = "acme%2Forder%25closed.v1.json";
+    let expected = format!(
+        "`acme/order%closed` is split but no golden file shows it; put a stored one at {file}"
+    );
+    assert_eq!(problem(missing), expected);
+    write(folder.path(), file, &json!({"payload": {"by": "anna"}, "metadata": {}}));
+    let flagged = "acme%3Aorder%2Aflagged%3F.v1.json";
+    write(folder.path(), flagged, &json!({"payload": {}, "metadata": {}}));
+    compare(folder.path(), [closed()]).unwrap();
+    assert_eq!(golden::read_all::<AcmeEvent>(folder.path(), file).unwrap(), [closed()]);
+
+    // one name has one file
+    for odd in ["acme%2forder%25closed.v1.json", "%6Frder_closed.v1.json", "a%+Fb.v1.json"] {
+        write(folder.path(), odd, &json!({"payload": {"by": "anna"}, "metadata": {}}));
+        assert!(problem(compare(folder.path(), [closed()])).starts_with(odd), "{odd}");
+        fs::remove_file(folder.path().join(odd)).unwrap();
+    }
 }

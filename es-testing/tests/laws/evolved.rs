@@ -17,7 +17,7 @@ enum OrderEvent {
     OrderPaid,
 }
 
-fn place_and_pay(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+fn place_and_pay(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     let cents = old.get("cents").ok_or("there is no sum")?;
     Ok(vec![OrderEvent::OrderPlaced { cents }, OrderEvent::OrderPaid])
 }
@@ -42,7 +42,7 @@ fn a_function_that_splits_and_trusts_its_input_is_found() {
         OrderPaid,
     }
 
-    fn make(old: &Fields) -> Result<Vec<Trusting>, BoxError> {
+    fn make(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<Trusting>, BoxError> {
         old.get::<u64>("cents").expect("an order has a sum");
         Ok(vec![Trusting::OrderPaid])
     }

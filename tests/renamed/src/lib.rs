@@ -1,7 +1,7 @@
 //! Events and ids of a crate to which es-core is `shop`, or hidden in a module of its own: nothing that
 //! the derives write may name `es_core`, nor serde, which is no dependency of it.
 
-use shop::{BoxError, Fields};
+use shop::{BoxError, Fields, StoredEvent};
 
 /// A facade, as a crate has it that others derive by.
 pub mod facade {
@@ -33,7 +33,7 @@ pub enum OrderEvent {
     NoteAdded(String),
 }
 
-fn place_and_pay(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+fn place_and_pay(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     let cents = old.get("cents").ok_or("there is no sum")?;
     let placed = OrderEvent::OrderPlaced { cents, customer: None, told: false };
     Ok(vec![placed, OrderEvent::OrderPaid])

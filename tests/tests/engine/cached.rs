@@ -1,5 +1,7 @@
 //! States in memory change no answer, and save reading.
 
+use std::future::IntoFuture;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use es_core::{
@@ -8,6 +10,7 @@ use es_core::{
 };
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
+use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::account::*;
@@ -84,6 +87,48 @@ async fn who_was_used_least_recently_goes_first() {
     }
     let none = two.with_cache(0);
     assert_eq!([reads(&none, "c").await, reads(&none, "c").await], [unknown; 2]);
+}
+
+#[tokio::test]
+async fn what_a_restored_store_does_not_have_is_forgotten() {
+    let swapped = Arc::new(Swapped(Mutex::new(MemoryStore::new())));
+    let counted = Faults::new();
+    let accounts = Repository::<Account>::new(counted.over(swapped.clone())).with_cache(10);
+    accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
+    *swapped.0.lock().unwrap() = MemoryStore::new();
+    let mut reads = Vec::new();
+    for _ in 0..2 {
+        let before = counted.calls(Call::ReadStream);
+        assert_eq!(accounts.load("a").await.unwrap().state.balance, 0);
+        reads.push(counted.calls(Call::ReadStream) - before);
+    }
+    assert_eq!(reads, [2, 1], "from its last event, and from the first");
+}
+
+#[tokio::test]
+async fn who_creates_what_is_there_by_now_begins_at_what_is_known() {
+    let store = store();
+    let (counted, accounts) = counted(&store);
+    let accounts = accounts.with_cache(10);
+    let create = |cents| {
+        let new = accounts.by_id("a").expecting(ExpectedVersion::NoStream);
+        new.decide(move |_| MoneyDeposited { cents }).idempotency_key("k")
+    };
+    let before = AtomicU64::new(0);
+    let new = accounts.by_id("a").expecting(ExpectedVersion::NoStream);
+    let slower = new.decide(|_| {
+        let twin = create(1).into_future().now_or_never().expect("a memory store never waits");
+        assert!(!twin.unwrap().is_repeat());
+        (0..4).for_each(|_| slip_in(&store, "a", 1));
+        accounts.load("a").now_or_never().expect("a memory store never waits").unwrap();
+        before.store(counted.calls(Call::ReadStream), Ordering::Relaxed);
+        MoneyDeposited { cents: 1 }
+    });
+    let slower = slower.idempotency_key("k").await.unwrap();
+    assert!(slower.is_repeat());
+    assert_eq!((slower.state.balance, slower.version.as_u64()), (5, 5));
+    let reads = counted.calls(Call::ReadStream) - before.load(Ordering::Relaxed);
+    assert_eq!(reads, 2, "the last known event, and that of the first time");
 }
 
 #[derive(Debug, Clone)]

@@ -1,8 +1,14 @@
 //! Commands over a store whose calls fail: what is answered, and what was done.
 
 use std::future::IntoFuture;
+use std::sync::Arc;
 
-use es_core::{Retry, StoreErrorKind};
+use es_core::environment::{EventIds, Jitter, UuidV7Ids};
+use es_core::{
+    AppendRequest, CommandError, Environment, ErrorKind, EventStore, ExpectedVersion, NewEvent,
+    Payload, Retry, StoreErrorKind,
+};
+use es_memory::MemoryStore;
 use es_testing::fault::Call;
 use futures_util::FutureExt;
 
@@ -19,6 +25,38 @@ async fn a_lost_answer_stays_unknown_when_asking_again_fails() {
     assert_eq!(events(&memory, "a").await.len(), 1, "it was written");
     assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
     assert_eq!(faults.calls(Call::FindAppend), 4, "each failed look-up used up one attempt");
+}
+
+/// While it waits before the next attempt, a newer program appends an event that this one cannot read.
+#[derive(Debug)]
+struct NewerProgram(Arc<MemoryStore>);
+
+impl Jitter for NewerProgram {
+    fn fraction(&self) -> f64 {
+        let payload = Payload::of(&()).unwrap();
+        let event = NewEvent::new(UuidV7Ids.next_id(), "account_renamed", payload);
+        let request = AppendRequest::to(stream("a"), ExpectedVersion::Any, vec![event]);
+        self.0.append(request).now_or_never().expect("a memory store never waits").unwrap();
+        0.0
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_stays_unknown_when_what_it_left_cannot_be_read() {
+    let (memory, faults, accounts) = faulty();
+    let environment = Environment::default().with_jitter(NewerProgram(memory.clone()));
+    let accounts = accounts.with_environment(environment);
+    let deposit = || accounts.by_id("a").decide(|account| account.deposit(5));
+    faults.lose_answer(Call::Append, 1);
+    let error = deposit().idempotency_key("k").retry(Retry::times(1)).await.unwrap_err();
+    assert_eq!(events(&memory, "a").await.len(), 2, "it was written");
+    assert!(error.is_outcome_unknown() && !error.is_transient(), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "event 2 of account/a cannot be read");
+    // who asks later is told that it cannot be read, and no more
+    let error = deposit().idempotency_key("k").await.unwrap_err();
+    assert!(matches!(error, CommandError::Load(_)) && !error.is_outcome_unknown(), "{error:?}");
 }
 
 #[tokio::test]

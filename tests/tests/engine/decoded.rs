@@ -107,6 +107,28 @@ async fn a_load_takes_each_part_and_counts_stored_events() {
 }
 
 #[tokio::test]
+async fn a_retired_event_makes_nothing_unreadable_whatever_is_stored() {
+    let (store, orders) = stored().await;
+    let stream = es_core::aggregate::stream_of::<Order>(&id()).unwrap();
+    let odd = async |name: &str| {
+        let event_id = Environment::default().event_ids.next_id();
+        let mut event = NewEvent::new(event_id, name, Payload::of(&[7]).unwrap());
+        event.metadata.set_document("event_version", Payload::of("2024-05").unwrap());
+        let request = AppendRequest::to(stream.clone(), ExpectedVersion::Any, vec![event]);
+        store.append(request).await.unwrap();
+    };
+    odd("order_flagged").await;
+    let loaded = orders.load(&id()).await.unwrap();
+    assert_eq!((loaded.version, loaded.state.0.len()), (StreamVersion::new(4), 3));
+    orders.by_id(&id()).decide(|_| OrderPaid).await.unwrap();
+    let history: Vec<_> = orders.history(&id()).try_collect().await.unwrap();
+    assert_eq!(history.len(), 4);
+    // and an event that means something is not guessed at
+    odd("order_paid").await;
+    assert!(orders.load(&id()).await.is_err());
+}
+
+#[tokio::test]
 async fn a_history_has_each_part_with_what_was_recorded() {
     let (_, orders) = stored().await;
     let history: Vec<_> = orders.history(&id()).try_collect().await.unwrap();

@@ -1,9 +1,12 @@
 //! What errors mean for whoever asked, as an interface tells it.
 
 use es_core::ExpectedVersion::{NoStream, StreamExists};
+use es_core::append::KeyDifference;
+use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    AppendRequest, CommandError, Environment, ErrorKind, EventStore, ExpectedVersion, NewEvent,
-    Payload, Repository, Retry, StoreErrorKind, StreamVersion, transact,
+    AppendError, AppendRequest, CommandError, Conflict, Environment, ErrorKind, EventId,
+    EventStore, ExpectedVersion, IdempotencyKey, InvalidRequest, Moment, NewEvent, NotAppended,
+    Payload, Repository, Retry, StoreError, StoreErrorKind, StreamVersion, transact,
 };
 use es_testing::fault::{Call, Faults};
 
@@ -69,6 +72,76 @@ async fn every_error_of_a_command_has_a_kind_and_a_status() {
     is(accounts.by_id("odd").decide(deposit).await.unwrap_err(), ErrorKind::Broken, 500);
     assert_eq!(accounts.load("odd").await.unwrap_err().kind(), ErrorKind::Broken);
     assert_eq!(accounts.load("").await.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn an_append_has_a_kind_and_so_has_what_is_prepared() {
+    let conflict = |expected, actual| {
+        let actual = StreamVersion::new(actual);
+        AppendError::from(Conflict { stream: stream("a"), expected, actual })
+    };
+    let key = IdempotencyKey::new("k").unwrap();
+    let failed = |kind| AppendError::from(StoreError::new(kind, "planned"));
+    let reused = AppendError::KeyReused {
+        key: key.clone(),
+        stream: stream("a"),
+        difference: KeyDifference::Payload,
+    };
+    let seen = ExpectedVersion::Exact(StreamVersion::new(1));
+    for (error, kind, prepared, is_transient) in [
+        (conflict(NoStream, 1), ErrorKind::AlreadyExists, ErrorKind::AlreadyExists, false),
+        (conflict(StreamExists, 0), ErrorKind::NotFound, ErrorKind::NotFound, false),
+        (conflict(seen, 2), ErrorKind::Conflict, ErrorKind::Conflict, true),
+        (conflict(seen, 0), ErrorKind::Conflict, ErrorKind::Conflict, true),
+        // which of both it is, is told when it is prepared again
+        (reused, ErrorKind::KeyReused, ErrorKind::Conflict, true),
+        (InvalidRequest::NoStreams.into(), ErrorKind::Invalid, ErrorKind::Invalid, false),
+        (failed(StoreErrorKind::Busy), ErrorKind::Unavailable, ErrorKind::Unavailable, true),
+        (failed(StoreErrorKind::Full), ErrorKind::Full, ErrorKind::Full, false),
+        (
+            failed(StoreErrorKind::OutcomeUnknown),
+            ErrorKind::OutcomeUnknown,
+            ErrorKind::OutcomeUnknown,
+            false,
+        ),
+    ] {
+        assert_eq!(error.kind(), kind, "{error}");
+        let refused = NotAppended::from(error);
+        assert_eq!((refused.kind(), refused.is_transient()), (prepared, is_transient), "{refused}");
+    }
+    let repeated = NotAppended::Repeated { key };
+    assert_eq!((repeated.kind().http_status(), repeated.is_transient()), (409, false));
+}
+
+#[tokio::test]
+async fn a_comparison_of_states_has_a_kind() {
+    let accounts = accounts(&store());
+    let error = accounts.difference("", Moment::Start, Moment::Now).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_source_of_ids_that_repeats_itself_is_the_programs_mistake() {
+    #[derive(Debug)]
+    struct One(EventId);
+    impl EventIds for One {
+        fn next_id(&self) -> EventId {
+            self.0
+        }
+    }
+    let store = store();
+    let one = Environment::default().with_event_ids(One(UuidV7Ids.next_id()));
+    let accounts = accounts(&store).with_environment(one);
+    let deposit = |count| {
+        let deposits = vec![MoneyDeposited { cents: 1 }; count];
+        accounts.by_id("a").decide(move |_| deposits.clone())
+    };
+    let within_an_append = deposit(2).await.unwrap_err();
+    deposit(1).await.unwrap();
+    let within_the_store = deposit(1).await.unwrap_err();
+    for error in [within_an_append, within_the_store] {
+        assert_eq!(error.kind(), ErrorKind::Broken, "{error}");
+    }
 }
 
 #[tokio::test]

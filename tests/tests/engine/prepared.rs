@@ -2,8 +2,9 @@
 
 use es_core::layer::scoped;
 use es_core::{
-    AppendError, CommandError, Decided, EventStore, ExpectedVersion, InvalidRequest, Members,
-    NotAppended, PageLimit, Prepared, Repository, SnapshotStore, Store, StreamVersion, transact,
+    AppendError, CommandError, Decided, Delivery, EventStore, ExpectedVersion, InvalidRequest,
+    Members, NotAppended, PageLimit, Prepared, Repository, SnapshotStore, Store, StreamVersion,
+    transact,
 };
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
@@ -36,6 +37,9 @@ async fn what_is_prepared_is_written_by_its_append_only() {
     });
     let prepared = decision.prepare().await.unwrap();
     assert_eq!(prepared.reply(), Some(&70));
+    let (withdrawn, deposited) = prepared.events().unwrap();
+    assert_eq!(withdrawn, &[MoneyWithdrawn { cents: 30 }]);
+    assert_eq!(deposited, &[MoneyDeposited { cents: 30 }]);
     assert_eq!(events(&store, "b").await.len(), 0);
     let moved = append(&store, prepared).await.unwrap();
     let balances = (moved.state.0.balance, moved.state.1.balance);
@@ -45,6 +49,7 @@ async fn what_is_prepared_is_written_by_its_append_only() {
     assert_eq!(accounts.load("b").await.unwrap().state, moved.state.1);
 
     let nothing = accounts.by_id("a").decide(|_| None::<AccountEvent>).prepare().await.unwrap();
+    assert_eq!(nothing.events(), Some(&vec![]));
     let nothing = append(&store, nothing).await.unwrap();
     assert!(nothing.appended.is_none() && nothing.state.balance == 70);
     let refused = accounts.by_id("a").decide(|account| account.withdraw(71)).prepare().await;
@@ -67,6 +72,7 @@ async fn a_repeat_is_refused_whenever_it_is_noticed() {
     // by now there is nothing left to withdraw
     let later = withdraw().prepare().await.unwrap();
     assert_eq!((racing.reply(), later.reply()), (Some(&()), None));
+    assert!(racing.events().is_some() && later.events().is_none());
     for repeat in [racing, later] {
         let refused = append(&store, repeat).await.unwrap_err();
         assert!(!refused.is_transient());
@@ -77,6 +83,36 @@ async fn a_repeat_is_refused_whenever_it_is_noticed() {
     let repeated = withdraw().await.unwrap();
     assert!(repeated.is_repeat());
     assert_eq!(repeated.events, [MoneyWithdrawn { cents: 100 }]);
+}
+
+#[tokio::test]
+async fn who_was_slower_than_the_same_command_is_told_so_when_preparing_again() {
+    let store = store();
+    let accounts = accounts(&store);
+    // it decides on what it sees, so the other one has recorded something else under the key
+    let more = |account: &Account| account.deposit(account.balance + 1);
+    let deposit = || accounts.by_id("a").decide(more).idempotency_key("k");
+    let slower = deposit().prepare().await.unwrap();
+    slip_in(&store, "a", 3);
+    deposit().await.unwrap();
+    let refused = append(&store, slower).await.unwrap_err();
+    assert!(matches!(refused, NotAppended::Append(AppendError::KeyReused { .. })), "{refused:?}");
+    assert!(refused.is_transient());
+    let again = append(&store, deposit().prepare().await.unwrap()).await.unwrap_err();
+    assert!(matches!(again, NotAppended::Repeated { .. }) && !again.is_transient(), "{again:?}");
+
+    // another command under the key is told as such
+    let alone = || accounts.by_id("a").decide(more).idempotency_key("both");
+    let slower = alone().prepare().await.unwrap();
+    let both = transact((accounts.by_id("a"), accounts.by_id("b")), |(a, b)| {
+        a.record(a.deposit(1)?);
+        b.record(b.deposit(1)?);
+        Ok::<_, TooLittle>(())
+    });
+    both.idempotency_key("both").await.unwrap();
+    assert!(append(&store, slower).await.unwrap_err().is_transient());
+    let refused = alone().prepare().await.unwrap_err();
+    assert!(matches!(refused, CommandError::KeyReused { .. }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -163,4 +199,55 @@ async fn the_snapshots_are_not_fed() {
     assert_eq!(kept().await, Some(2));
     append(&store, deposit().prepare().await.unwrap()).await.unwrap();
     assert_eq!(kept().await, Some(2));
+}
+
+#[tokio::test]
+async fn a_reaction_has_one_decision_on_a_stream_under_one_key_prepared_or_not() {
+    let store = store();
+    let accounts = accounts(&store);
+    slip_in(&store, "e", 1);
+    let event = events(&store, "e").await.remove(0);
+    let call = |reaction: &str| Delivery::of(reaction, event.clone(), ()).unwrap();
+    let deposit =
+        |cents: u64| accounts.by_id("a").decide(move |account: &Account| account.deposit(cents));
+    let is_twice = |refused: &CommandError<TooLittle>| {
+        matches!(refused, CommandError::Invalid(InvalidRequest::KeyTwice { .. }))
+    };
+
+    let first = call("awaited");
+    deposit(1).reacting_to(&first).await.unwrap();
+    let second = deposit(2).reacting_to(&first).prepare().await.unwrap_err();
+    assert!(is_twice(&second), "{second:?}");
+
+    let first = call("prepared");
+    let overtaken = deposit(1).reacting_to(&first).prepare().await.unwrap();
+    slip_in(&store, "a", 1);
+    assert!(append(&store, overtaken).await.unwrap_err().is_transient());
+    let again = deposit(1).reacting_to(&first).prepare().await.unwrap();
+    append(&store, again).await.unwrap();
+    // and so at the next call, which finds it done
+    let next = call("prepared");
+    let repeat = deposit(1).reacting_to(&next).prepare().await.unwrap();
+    let repeat = append(&store, repeat).await.unwrap_err();
+    assert!(matches!(repeat, NotAppended::Repeated { .. }), "{repeat:?}");
+    for call in [&first, &next] {
+        let second = deposit(2).reacting_to(call).prepare().await.unwrap_err();
+        assert!(is_twice(&second), "{second:?}");
+        let second = deposit(2).reacting_to(call).await.unwrap_err();
+        assert!(is_twice(&second), "{second:?}");
+    }
+    deposit(2).reacting_to_step(&first, "second").await.unwrap();
+
+    // two that are ready at once: the second is no repeat of the first
+    let call = call("both");
+    let first = deposit(1).reacting_to(&call).prepare().await.unwrap();
+    let second = deposit(1).reacting_to(&call).prepare().await.unwrap();
+    append(&store, first).await.unwrap();
+    let refused = append(&store, second).await.unwrap_err();
+    let refused = matches!(
+        refused,
+        NotAppended::Append(AppendError::Invalid(InvalidRequest::KeyTwice { .. }))
+    );
+    assert!(refused);
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 1 + 1 + 1 + 2 + 1);
 }

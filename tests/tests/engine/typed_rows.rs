@@ -9,7 +9,7 @@ use es_core::projection::{
 };
 use es_core::{
     AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
-    ExpectedVersion, Fields, NewEvent, Payload, ReadLog, RecordedEvent,
+    ExpectedVersion, Fields, NewEvent, Payload, ReadLog, RecordedEvent, StoredEvent,
 };
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
@@ -152,7 +152,7 @@ enum BillEvent {
     BillPaid,
 }
 
-fn settled(_: &Fields) -> Result<Vec<BillEvent>, BoxError> {
+fn settled(_: &Fields, _: &StoredEvent<'_>) -> Result<Vec<BillEvent>, BoxError> {
     Ok(vec![BillEvent::BillSent, BillEvent::BillPaid])
 }
 

@@ -220,16 +220,41 @@ async fn drafts_that_are_moved_and_events_that_are_answered_are_refused() {
     });
     let refused = swapped.await.unwrap_err();
     assert!(matches!(refused, CommandError::Invalid(InvalidRequest::DraftsMoved)), "{refused:?}");
-    // events that are answered are not recorded
-    let answered = transact(accounts.by_id("a"), |account| account.deposit(1));
-    let refused = answered.await.unwrap_err();
-    let is_told = matches!(refused, CommandError::Invalid(InvalidRequest::EventsAnswered));
-    assert!(is_told, "{refused:?}");
+    assert_eq!(balances(&accounts).await, (100, 0));
+}
+
+#[tokio::test]
+async fn events_that_are_answered_in_whatever_shape_are_refused() {
+    let (_, accounts) = funded();
+    let one = MoneyDeposited { cents: 1 };
+    is_refused(&accounts, one.clone()).await;
+    is_refused(&accounts, vec![one.clone()]).await;
+    is_refused(&accounts, Some(one.clone())).await;
+    is_refused(&accounts, [one.clone()]).await;
+    is_refused(&accounts, [const { MoneyDeposited { cents: 1 } }; 40]).await;
+    // of a function that refuses, and was not asked with `?`
+    let rich = Account { balance: 9 };
+    is_refused(&accounts, rich.withdraw(1).map_err(|_| "too little")).await;
+    is_refused(&accounts, Ok::<_, String>(vec![one.clone()])).await;
+    is_refused(&accounts, Ok::<_, ()>(Some(one.clone()))).await;
+    is_refused(&accounts, Ok::<_, &str>([one.clone(), one.clone()])).await;
     let answered = transact(both(&accounts), |(a, _)| a.deposit(1).map(|event| vec![event]));
     let refused = answered.await.unwrap_err();
     let is_told = matches!(refused, CommandError::Invalid(InvalidRequest::EventsAnswered));
     assert!(is_told, "{refused:?}");
+    // what is told about events is an answer
+    let told = transact(accounts.by_id("a"), move |_| Ok::<_, TooLittle>((1, one.clone())));
+    assert!(told.await.unwrap().reply.is_some());
+    let told = transact(accounts.by_id("a"), |_| Ok::<_, TooLittle>(Ok::<u64, TooLittle>(1)));
+    assert_eq!(told.await.unwrap().reply, Some(Ok(1)));
     assert_eq!(balances(&accounts).await, (100, 0));
+}
+
+async fn is_refused<T: Clone + Send + Sync + 'static>(accounts: &Repository<Account>, reply: T) {
+    let refused = transact(accounts.by_id("a"), move |_| Ok::<_, TooLittle>(reply.clone())).await;
+    let Err(CommandError::Invalid(InvalidRequest::EventsAnswered)) = refused else {
+        panic!("`{}` is no answer", std::any::type_name::<T>());
+    };
 }
 
 #[tokio::test]

@@ -1,12 +1,11 @@
 //! One aggregate in a decision.
 
-use std::any::TypeId;
 use std::fmt;
 
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
-use super::{Encoding, Finishing, First, Members, Naming, Seats, Wanted, private};
+use super::{Encoding, Finishing, First, Members, Naming, Reply, Seats, Wanted, private};
 use crate::aggregate::{Aggregate, Outcome};
 use crate::append::InvalidRequest;
 use crate::envelope::Cause;
@@ -241,10 +240,8 @@ impl<A: Aggregate> Members for Member<A> {
         (state, version)
     }
 
-    fn is_event(reply: TypeId) -> bool {
-        reply == TypeId::of::<A::Event>()
-            || reply == TypeId::of::<Vec<A::Event>>()
-            || reply == TypeId::of::<Option<A::Event>>()
+    fn is_event(reply: Reply) -> bool {
+        reply.is_events::<A::Event>()
     }
 }
 

@@ -1,10 +1,8 @@
 //! Several members: lists and tuples.
 
-use std::any::TypeId;
-
 use futures_util::future::{BoxFuture, try_join, try_join_all, try_join3, try_join4};
 
-use super::{Encoding, Finishing, First, Members, Naming, Seats, Wanted, private};
+use super::{Encoding, Finishing, First, Members, Naming, Reply, Seats, Wanted, private};
 use crate::append::InvalidRequest;
 use crate::execution::AT_ONCE;
 use crate::repository::{EncodeFailure, LoadError};
@@ -78,7 +76,7 @@ impl<M: Members> Members for Vec<M> {
         members.map(|((member, known), events)| member.finish(known, events, done)).unzip()
     }
 
-    fn is_event(reply: TypeId) -> bool {
+    fn is_event(reply: Reply) -> bool {
         M::is_event(reply)
     }
 }
@@ -136,7 +134,7 @@ macro_rules! tuple_of_members {
                 (($(parts.$at.0,)+), ($(parts.$at.1,)+))
             }
 
-            fn is_event(reply: TypeId) -> bool {
+            fn is_event(reply: Reply) -> bool {
                 $($member::is_event(reply))||+
             }
         }

@@ -1,4 +1,4 @@
-use es_core::{BoxError, Event, Fields};
+use es_core::{BoxError, Event, Fields, StoredEvent};
 
 #[derive(Event)]
 #[event(retired("order_lost"))]
@@ -12,7 +12,7 @@ enum OrderEvent {
     OrderPaid,
 }
 
-fn make(_: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+fn make(_: &Fields, _: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     Ok(Vec::new())
 }
 
