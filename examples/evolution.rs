@@ -2,7 +2,7 @@
 //! `cargo run -p es-examples --example evolution`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::{Aggregate, BoxError, Event, Fields, Repository, Store};
+use es_core::{Aggregate, BoxError, Event, Fields, Repository, Store, StoredEvent};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 
@@ -37,7 +37,7 @@ fn in_cents(payload: &mut Fields) {
 }
 
 /// One stored event stands for two.
-fn pay_and_ship(old: &Fields) -> Result<Vec<OrderEvent>, BoxError> {
+fn pay_and_ship(old: &Fields, _: &StoredEvent<'_>) -> Result<Vec<OrderEvent>, BoxError> {
     let carrier = old.get("carrier").ok_or("there is no carrier")?;
     Ok(vec![OrderPaid, OrderShipped { carrier }])
 }

@@ -37,7 +37,7 @@ impl Projection for CustomerTotals {
 
 async fn totals_of(store: &Store, customer: &str) -> Result<Option<CustomerTotals>, BoxError> {
     // or tokio::spawn(runner.run()), for as long as the program lives
-    Runner::new(store).projection::<CustomerTotals>().catch_up().await?;
+    Runner::new(store).projection::<CustomerTotals>().once().await?;
     Ok(ReadModel::<CustomerTotals>::new(store).get(customer).await?)
 }
 

@@ -43,7 +43,7 @@ async fn orders_in(store: &Store) -> Result<(), BoxError> {
     orders.by_id("o-1").decide(|order| order.pay(200)).await?;
     orders.by_id("o-2").decide(Order::cancel).await?;
     // or tokio::spawn(runner.run()), for as long as the program lives
-    Runner::new(store).table::<OpenOrder>().catch_up().await?;
+    Runner::new(store).table::<OpenOrder>().once().await?;
     Ok(())
 }
 

@@ -55,7 +55,7 @@ async fn main() -> Result<(), BoxError> {
         let orders = Repository::<Order>::new(scoped(&store, tenant)?);
         orders.by_id("o-1").decide(|order| order.pay(cents)).await?;
     }
-    Runner::new(&store).projection::<Sales>().catch_up().await?;
+    Runner::new(&store).projection::<Sales>().once().await?;
     println!("acme has sold {:?}", ReadModel::<Sales>::new(&store).get("acme").await?);
     Ok(())
 }
@@ -97,7 +97,7 @@ mod tests {
             let orders = Repository::<Order>::new(scoped(&store, tenant).unwrap());
             orders.by_id("o-1").decide(|order| order.pay(cents)).await.unwrap();
         }
-        Runner::new(&store).projection::<Sales>().catch_up().await.unwrap();
+        Runner::new(&store).projection::<Sales>().once().await.unwrap();
         let sales = ReadModel::<Sales>::new(&store);
         assert_eq!(sales.get("acme").await.unwrap(), Some(Sales { cents: 700 }));
         assert_eq!(sales.get("bolt").await.unwrap(), Some(Sales { cents: 50 }));

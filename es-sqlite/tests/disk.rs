@@ -42,15 +42,19 @@ async fn lose_power(start: Start, synchronous: Synchronous) {
     let mut chance = fastrand::Rng::with_seed(plan.seed);
     let run = Run::of(&plan);
     let (calls, images) = (&run.calls, rounds(250, 5_000));
+    // all over it, and where a backup was just acknowledged, of which the disk then keeps nothing more
+    // than it must
+    let backups = (1..=calls.len()).filter(|cut| told::is_backup(&calls[cut - 1]));
+    let cuts = (0..=images).map(|image| (image * calls.len() / images, false));
+    let cuts: Vec<_> = cuts.chain(backups.map(|cut| (cut, true))).collect();
     let whole = left(&run.files(), "the run itself").await.log;
     let (mut lost, mut broken, mut backups) = (0, 0, 0);
     let mut judged = Judged::new();
-    for image in 0..=images {
-        let cut = image * calls.len() / images;
+    for (cut, keeps_least) in cuts {
         let what = format!("{plan:?}, power lost after call {cut} of {}", calls.len());
         let folder = tempfile::tempdir().unwrap();
         // one loss keeps much, another little
-        let kept = chance.f64();
+        let kept = if keeps_least { 0.0 } else { chance.f64() };
         image::disk_after(&run.before, &calls[..cut], kept, &mut chance, folder.path());
         let told = Told::of_calls(&calls[..cut]);
         backups += judge_backups(folder.path(), &whole, &told, &mut judged, &what).await;

@@ -59,6 +59,12 @@ impl Told {
     }
 }
 
+/// Whether the call notes that a backup was acknowledged.
+pub(crate) fn is_backup(call: &Call) -> bool {
+    let is_noted = |data: &[u8]| data.starts_with(b"backup ");
+    call.file == program::NOTES && matches!(&call.did, Did::Write { data, .. } if is_noted(data))
+}
+
 /// Where the program notes what it is told.
 #[derive(Clone)]
 pub(crate) struct Notes(Arc<Inner>);

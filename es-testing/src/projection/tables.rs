@@ -166,10 +166,7 @@ impl<P: TableProjection> GivenIn<P> {
         self.written = self.happened.events.len();
         // what waits is in no row, and would be told by nobody
         let definition = Definition::table::<P>().on_failure(FailurePolicy::stop());
-        let mut runner = Runner::new(&self.store).definition(definition);
-        let ran = Box::pin(runner.catch_up()).await;
-        runner.release().await;
-        ran
+        Box::pin(Runner::new(&self.store).definition(definition).once()).await
     }
 
     async fn rows<T: TableRow>(&self) -> Result<Vec<T>, String> {

@@ -9,11 +9,29 @@ use crate::reaction::{Goal, Reactor};
 use super::{Member, Runner, RunnerError};
 
 impl Runner {
+    /// Brings every projection and reaction to the end of the log, and gives the leases back, so that
+    /// whoever comes next can go on at once: [`catch_up`](Self::catch_up), then
+    /// [`release`](Self::release).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`catch_up`](Self::catch_up).
+    ///
+    /// # Cancellation
+    ///
+    /// As that of [`catch_up`](Self::catch_up); the leases end with their time.
+    pub async fn once(mut self) -> Result<(), RunnerError> {
+        let caught_up = self.catch_up().await;
+        self.release().await;
+        caught_up
+    }
+
     /// Brings every projection and reaction to the end of the log, and deals with parked events that
     /// are due; for tests and for programs that do not stay. What reactions record meanwhile is dealt
     /// with, too, by all.
     ///
-    /// The leases are kept, for further calls; see [`release`](Self::release). If the handle stops the
+    /// The leases are kept, for further calls; a runner that is dropped with them keeps others away
+    /// until their time is over, so see [`release`](Self::release), or [`once`](Self::once). If the handle stops the
     /// runner meanwhile, it ends with what it has taken until then, two seconds later at most.
     ///
     /// # Errors
