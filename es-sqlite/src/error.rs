@@ -291,13 +291,8 @@ mod tests {
     #[test]
     fn damage_is_met_however_deep_it_is_told() {
         let failed = |code| Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-        let mail = Definition::rows::<()>(
-            "mail",
-            1,
-            EventFilter::all(),
-            RawKeying::Streams,
-            |_, row, _| Ok(row),
-        );
+        let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+        let mail = Definition::rows::<()>("mail", 1, all, keying, |_, row, _| Ok(row));
         for (code, is_damage) in
             [(rusqlite::ffi::SQLITE_CORRUPT, true), (rusqlite::ffi::SQLITE_FULL, false)]
         {

@@ -33,13 +33,8 @@ mod tests {
     #[test]
     fn a_refusal_names_the_projection_and_its_cause_is_what_that_said() {
         let said = || StoreError::new(StoreErrorKind::Corrupt, "row 7 is none");
-        let mail = Definition::rows::<()>(
-            "mail",
-            1,
-            EventFilter::all(),
-            RawKeying::Streams,
-            |_, row, _| Ok(row),
-        );
+        let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+        let mail = Definition::rows::<()>("mail", 1, all, keying, |_, row, _| Ok(row));
         let refusal = inline_refusal(&mail, said().into());
         assert_eq!(refusal.to_string(), "inline projection `mail` cannot take an event");
         assert_eq!(refusal.kind(), StoreErrorKind::Other);
