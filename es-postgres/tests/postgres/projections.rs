@@ -117,7 +117,8 @@ async fn a_commit_that_is_cut_at_any_message_is_whole_or_not_there() {
             let stands = lease.checkpoints[0].position.to_sequence();
             let rows = store.rows("mail", Slot::Active, None, 10).await.unwrap();
             let noted = value::<Option<i64>>(&database, "SELECT max(place) FROM notes").await;
-            let newest = noted.map_or(0, i64::unsigned_abs).max(rows[0].value.decode().unwrap());
+            let kept: u64 = rows[0].value.decode().unwrap();
+            let newest = kept.max(noted.map_or(0, i64::unsigned_abs));
             assert_eq!(newest, stands, "model and checkpoint agree");
             match answer {
                 Ok(()) => assert_eq!(stands, before + 1),
