@@ -7,37 +7,21 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use es_core::EventStore;
 use es_core::projection::ProjectionSink;
-use es_core::{EventStore, StoreError};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use es_testing::ManualClock;
 use es_testing::contract::{Ability, Outcome, TimeLimits};
 use es_testing::projections::saboteur::{Sabotaged, all};
-use es_testing::projections::{HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, run_one};
+use es_testing::projections::{ProjectionFixture, SCENARIOS, run_one};
 use tempfile::TempDir;
 
 struct Sqlite {
     store: Mutex<SqliteStore>,
     config: SqliteConfig,
     clock: ManualClock,
-    handler: Arc<SuiteHandler>,
     folder: TempDir,
-}
-
-async fn opened(config: &SqliteConfig, suite: &Arc<SuiteHandler>) -> SqliteStore {
-    let (store, suite) = (SqliteStore::open(config.clone()).await.unwrap(), suite.clone());
-    store.handle(HANDLED, move |model, events| {
-        let mut insert = model.connection().prepare_cached(
-            "INSERT INTO effects (generation, stream, number) VALUES (?1, ?2, ?3)",
-        )?;
-        for event in events {
-            let (stream, number) = suite.effect(event)?;
-            insert.execute((model.generation(), stream, i64::try_from(number)?))?;
-        }
-        Ok(())
-    });
-    store
 }
 
 async fn sqlite() -> Sqlite {
@@ -47,24 +31,8 @@ async fn sqlite() -> Sqlite {
     let config = SqliteConfig::new(folder.path().join("store.db"))
         .synchronous(Synchronous::Off)
         .clock(Arc::new(clock.clone()));
-    let handler = Arc::new(SuiteHandler::default());
-    let store = opened(&config, &handler).await;
-    let table = "CREATE TABLE effects (
-                     place INTEGER PRIMARY KEY AUTOINCREMENT,
-                     generation INTEGER NOT NULL
-                         REFERENCES projection_models (generation) ON DELETE CASCADE,
-                     stream TEXT NOT NULL,
-                     number INTEGER NOT NULL
-                 );
-                 CREATE INDEX effects_generation ON effects (generation)";
-    store
-        .write(move |tx| {
-            tx.connection().execute_batch(table).unwrap();
-            Ok::<_, StoreError>(())
-        })
-        .await
-        .unwrap();
-    Sqlite { store: Mutex::new(store), config, clock, handler, folder }
+    let store = SqliteStore::open(config.clone()).await.unwrap();
+    Sqlite { store: Mutex::new(store), config, clock, folder }
 }
 
 impl Sqlite {
@@ -91,22 +59,6 @@ impl ProjectionFixture for Sqlite {
         self.clock.clone()
     }
 
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.handler.clone()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        let connection = Connection::open(self.path()).unwrap();
-        let mut select = connection
-            .prepare(
-                "SELECT stream, number FROM effects JOIN projection_models USING (generation)
-                 WHERE projection = 'handled' AND slot = 'active' ORDER BY place",
-            )
-            .unwrap();
-        let effects = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
-        effects.unwrap().map(Result::unwrap).map(|(s, n)| (s, n.unsigned_abs())).collect()
-    }
-
     fn takes_sql(&self) -> bool {
         true
     }
@@ -121,7 +73,8 @@ impl ProjectionFixture for Sqlite {
 
     async fn reopen(&self) -> bool {
         self.open_now().close().await;
-        *self.store.lock().unwrap() = opened(&self.config, &self.handler).await;
+        let reopened = SqliteStore::open(self.config.clone()).await.unwrap();
+        *self.store.lock().unwrap() = reopened;
         true
     }
 }
@@ -163,7 +116,7 @@ const CHILD: &str = "ES_SQLITE_PROJECTOR";
 async fn projector_that_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
-    let store = opened(&config, &Arc::new(SuiteHandler::default())).await;
+    let store = SqliteStore::open(config).await.unwrap();
     es_testing::projections::crash::project_until_killed(store).await;
 }
 
@@ -172,13 +125,12 @@ async fn projector_kills_campaign() {
     let fixture = sqlite().await;
     // the child's time is the system's
     let config = SqliteConfig::new(fixture.path()).synchronous(Synchronous::Off);
-    let store = opened(&config, &fixture.handler).await;
+    let store = SqliteStore::open(config).await.unwrap();
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "projector_that_is_killed", "--nocapture"]);
         command.env(CHILD, fixture.path());
         command
     };
-    let effects = async || fixture.effects().await;
-    es_testing::projections::crash::campaign(store, child, effects).await;
+    es_testing::projections::crash::campaign(store, child).await;
 }

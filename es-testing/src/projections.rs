@@ -26,11 +26,9 @@ mod models;
 mod odd_rows;
 pub mod saboteur;
 mod suite;
-mod suite_handler;
 
 pub use odd_rows::spoil_through;
 pub use run::{check, check_abilities, run_all, run_one};
-pub use suite_handler::SuiteHandler;
 
 mod commit;
 mod durability;
@@ -38,7 +36,6 @@ mod engine;
 mod failures;
 mod fidelity;
 mod guards;
-mod handlers;
 mod inline;
 mod judged;
 mod laws;
@@ -53,9 +50,6 @@ mod tables;
 mod upcasting;
 mod watching;
 
-/// The name of the projection whose handler a fixture registers.
-pub const HANDLED: &str = "handled";
-
 /// One freshly made, empty store with its sink, and what a scenario must know about it.
 ///
 /// A fixture is made for one scenario and dropped after it. A scenario uses it from several tasks.
@@ -69,12 +63,6 @@ pub trait ProjectionFixture: Send + Sync + 'static {
 
     /// The clock by which events are recorded and leases expire.
     fn clock(&self) -> ManualClock;
-
-    /// What the handler of [`HANDLED`] does; see [`SuiteHandler`].
-    fn handler(&self) -> Arc<SuiteHandler>;
-
-    /// What the handler wrote into its own place, in the order in which it was written.
-    async fn effects(&self) -> Vec<(String, u64)>;
 
     /// Whether changes of tables may be SQL: updates, and changes of all rows that fit a filter. Rows
     /// that are written and removed by their keys every sink takes that has tables.
@@ -141,12 +129,6 @@ macro_rules! for_each_projection_scenario {
                     rows_are_listed_in_key_order,
                     projections_do_not_mix,
                 }
-                handlers {
-                    a_handler_takes_events_in_order,
-                    a_failing_handler_writes_nothing,
-                    a_panicking_handler_writes_nothing,
-                    an_unknown_handler_is_refused,
-                }
                 tables {
                     changes_take_effect_in_order,
                     a_refused_change_writes_nothing,
@@ -209,7 +191,6 @@ macro_rules! for_each_projection_scenario {
                     parked_events_are_retried_in_order,
                     parked_events_are_retried_through_an_upcaster,
                     a_discarded_event_is_left_out,
-                    a_failing_batch_is_halved_for_a_handler,
                     a_refused_batch_is_halved,
                     health_tells_the_truth,
                     a_row_is_judged_after_each_event,
@@ -251,8 +232,6 @@ macro_rules! for_each_projection_scenario {
                     a_model_of_another_history_is_not_kept,
                     a_switch_goes_on_within_the_append,
                     what_appends_keep_is_the_fold_of_the_log,
-                    a_handler_is_called_within_the_append,
-                    a_panicking_handler_refuses_its_append,
                     tables_are_kept_within_the_append,
                     a_refused_change_refuses_its_append,
                     what_appends_kept_is_left_to_a_runner,

@@ -11,15 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::projection::{
-    BatchLimit, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild, Runner,
-    Slot, Subscription,
+    BatchLimit, Changes, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild,
+    Runner, Slot, Subscription, TableProjection, TableRow,
 };
-use es_core::{EventStore, RecordedEvent, Store};
+use es_core::{BoxError, Envelope, EventFilter, EventStore, RecordedEvent, Store};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
+use super::models::{AccountEvent, accounts};
 use super::parts::{ANY, append, event, number, read_log, rounds, stream};
-use super::{HANDLED, SuiteHandler};
+use super::tables::entries::{int, of_accounts, table};
 
 /// Whose leases these are: a child takes those of the one before it at once.
 const HOLDER: &str = "campaign";
@@ -45,7 +46,7 @@ impl Tally {
     const NAME: &str = "tally";
 
     fn model() -> Definition {
-        let selection = SuiteHandler::selection();
+        let selection = accounts();
         Definition::rows(Self::NAME, 1, selection, RawKeying::Streams, |_, row, event| {
             // tells the process that kills this one how far it is
             let mut stdout = std::io::stdout().lock();
@@ -57,24 +58,48 @@ impl Tally {
     }
 }
 
-fn handled() -> Definition {
-    Definition::handled(HANDLED, 1, SuiteHandler::selection())
+/// The same fold, by a database.
+#[derive(TableRow)]
+#[table(name = "tallies")]
+struct TallyEntry {
+    #[table(key)]
+    account: String,
+    events: i64,
+    digest: i64,
+}
+
+impl TableProjection for TallyEntry {
+    type Event = AccountEvent;
+    type Tables = Self;
+
+    fn project(event: &Envelope<'_, AccountEvent>, rows: &mut Changes) -> Result<(), BoxError> {
+        let (account, digest) = (event.stream.to_string(), int(number(event)));
+        rows.insert_or_update(
+            Self { account, events: 1, digest },
+            "events = tallies.events + excluded.events,
+             digest = (tallies.digest * 31 + excluded.digest) % 1000000007",
+        );
+        Ok(())
+    }
+
+    fn selection() -> EventFilter {
+        of_accounts()
+    }
+}
+
+fn models() -> [Definition; 2] {
+    [Tally::model(), Definition::table::<TallyEntry>()]
 }
 
 /// Starts a child, appends while it projects, kills it after some of what it does, and judges the
 /// models; again and again, 12 times, or 200 with `ES_CAMPAIGN=full`.
 ///
-/// `child` makes the command. `effects` answers what the handler of [`HANDLED`] wrote for its active
-/// model, as [`ProjectionFixture::effects`](super::ProjectionFixture::effects) does.
+/// `child` makes the command.
 ///
 /// # Panics
 ///
 /// When a model is not the fold of the log, or a child ends by itself.
-pub async fn campaign(
-    store: impl Into<Store>,
-    child: impl Fn() -> Command,
-    effects: impl AsyncFn() -> Vec<(String, u64)>,
-) {
+pub async fn campaign(store: impl Into<Store>, child: impl Fn() -> Command) {
     let store = store.into();
     let events = store.event_store();
     let seed = fastrand::u64(..);
@@ -107,7 +132,7 @@ pub async fn campaign(
             "seed {seed}: a child ended: {status}"
         );
         steps += taken;
-        judge(&store, &effects).await;
+        judge(&store).await;
         assert!(kill < 8 || steps > 0, "seed {seed}: nothing was projected");
     }
 }
@@ -128,17 +153,13 @@ async fn append_some(store: &Arc<dyn EventStore>, numbers: Vec<u64>) {
 pub async fn project_until_killed(store: impl Into<Store>) {
     let store = store.into();
     let limit = if fastrand::bool() { BatchLimit::events(7) } else { BatchLimit::default() };
-    let mut runner = Runner::new(&store)
-        .holder(HOLDER)
-        .lease(TIME_TO_LIVE)
-        .batches(limit)
-        .definition(Tally::model())
-        .definition(handled());
+    let runner = Runner::new(&store).holder(HOLDER).lease(TIME_TO_LIVE).batches(limit);
+    let mut runner = models().into_iter().fold(runner, Runner::definition);
     let mut failures = 0;
     loop {
         let mut errors = Vec::new();
         errors.extend(runner.catch_up().await.err().map(|error| error.to_string()));
-        for projection in [Tally::model(), handled()] {
+        for projection in models() {
             let rebuild = Rebuild::definition(&store, projection);
             let rebuild = rebuild.holder(HOLDER).lease(TIME_TO_LIVE).slices(3).batches(limit);
             errors.extend(rebuild.run().await.err().map(|error| error.to_string()));
@@ -150,41 +171,42 @@ pub async fn project_until_killed(store: impl Into<Store>) {
 }
 
 /// Checks that the active models are the folds of the log up to their checkpoints.
-async fn judge(store: &Store, effects: &impl AsyncFn() -> Vec<(String, u64)>) {
+async fn judge(store: &Store) {
     let log = read_log(store.event_store()).await;
     let sink = store.capabilities().models.as_ref().expect("the store keeps models");
     let tally = Subscription::definition(store, Tally::model());
     loop {
         // what was under way for the killed process is done or refused from now on
         let mut before = Vec::new();
-        for definition in [Tally::model(), handled()] {
+        for definition in models() {
             before.push(fenced(sink, &definition).await);
         }
         let rows = tally.rows(Slot::Active).try_collect::<Vec<_>>().await;
-        let (rows, effects) = (rows.expect("the model is there"), effects().await);
+        let rows = rows.expect("the model is there").into_iter();
+        let rows = rows.map(|row| (row.key, row.value.decode().expect("as written")));
+        let entries = table::<TallyEntry>(sink, TallyEntry::NAME, Slot::Active).await.into_iter();
+        let entries = entries.map(|TallyEntry { account, events, digest }| {
+            (account, TallyRow { events: events.unsigned_abs(), digest: digest.unsigned_abs() })
+        });
+        let found: [BTreeMap<String, TallyRow>; 2] = [rows.collect(), entries.collect()];
         let mut after = Vec::new();
-        for name in [Tally::NAME, HANDLED] {
-            after.extend(sink.status(Some(name)).await.expect("the sink answers"));
+        for definition in models() {
+            after.extend(sink.status(Some(definition.name())).await.expect("the sink answers"));
         }
         if before != after {
             // but for a switch, which needs another lease
             continue;
         }
-        let upto = |index: usize| {
-            let active = after[index].active.as_ref().expect("the model is there");
+        for (found, status) in found.into_iter().zip(after) {
+            let active = status.active.as_ref().expect("the model is there");
             let place = active.checkpoint().position;
-            log.iter().filter(move |event| event.position <= place)
-        };
-        let mut tally: BTreeMap<String, TallyRow> = BTreeMap::new();
-        for event in upto(0) {
-            let row = tally.entry(event.stream.to_string()).or_default();
-            *row = std::mem::take(row).taken(event);
+            let mut tally: BTreeMap<String, TallyRow> = BTreeMap::new();
+            for event in log.iter().take_while(|event| event.position <= place) {
+                let row = tally.entry(event.stream.to_string()).or_default();
+                *row = std::mem::take(row).taken(event);
+            }
+            assert_eq!(found, tally, "{} is the fold of the log", status.projection);
         }
-        let found = rows.into_iter().map(|row| (row.key, row.value.decode().expect("as written")));
-        assert_eq!(found.collect::<BTreeMap<String, TallyRow>>(), tally, "rows are the fold");
-        let expected: Vec<_> =
-            upto(1).map(|event| (event.stream.to_string(), number(event))).collect();
-        assert_eq!(effects, expected, "the handler took each event once, in order");
         return;
     }
 }
@@ -198,7 +220,7 @@ async fn fenced(sink: &Arc<dyn ProjectionSink>, definition: &Definition) -> Proj
         slices: 1,
         holder: HOLDER.to_owned(),
         time_to_live: TIME_TO_LIVE,
-        tables: Default::default(),
+        tables: definition.tables(),
     };
     sink.acquire(&claim).await.expect("the lease is the campaign's");
     let status = sink.status(Some(definition.name())).await.expect("the sink answers");

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use es_core::EventStore;
 use es_core::layer::{Layered, LayeredSink};
 
+use super::ProjectionFixture;
 use super::parts::Sink;
-use super::{ProjectionFixture, SuiteHandler};
 use crate::clock::ManualClock;
 
 mod keeper;
@@ -46,10 +46,6 @@ pub enum Sin {
     LoadsOtherSlots,
     MixesProjections,
     FailsAtOddRows,
-    SkipsPoison,
-    HandsOverBackwards,
-    TakesEventsWithoutAHandler,
-    DiesWithItsHandler,
     CarriesOutBackwards,
     DropsTheLastChange,
     CarriesOutAfterTheCommit,
@@ -136,10 +132,6 @@ pub fn all() -> Vec<Saboteur> {
         (6, Sin::LoadsOtherSlots),
         (6, Sin::MixesProjections),
         (6, Sin::FailsAtOddRows),
-        (7, Sin::SkipsPoison),
-        (7, Sin::HandsOverBackwards),
-        (7, Sin::TakesEventsWithoutAHandler),
-        (7, Sin::DiesWithItsHandler),
         (7, Sin::CarriesOutBackwards),
         (7, Sin::DropsTheLastChange),
         (7, Sin::CarriesOutAfterTheCommit),
@@ -244,14 +236,6 @@ impl ProjectionFixture for Sabotaged {
 
     fn clock(&self) -> ManualClock {
         self.fixture.clock()
-    }
-
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.fixture.handler()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        self.fixture.effects().await
     }
 
     fn takes_sql(&self) -> bool {

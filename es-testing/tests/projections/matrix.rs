@@ -1,17 +1,17 @@
 //! The suite against saboteurs of a memory store.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::projection::{ProjectionSink, Slot};
-use es_core::{EventStore, Payload};
+use es_core::EventStore;
+use es_core::projection::ProjectionSink;
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::contract::{Ability, Outcome, TimeLimits};
 use es_testing::projections::saboteur::{Sabotaged, Saboteur, all};
 use es_testing::projections::{
-    HANDLED, ProjectionFixture, SCENARIOS, Scenario, SuiteHandler, run_all, run_one, spoil_through,
+    ProjectionFixture, SCENARIOS, Scenario, run_all, run_one, spoil_through,
 };
 use futures_util::future::BoxFuture;
 
@@ -25,25 +25,13 @@ const HARMLESS: &[(&str, &str)] = &[];
 pub(crate) struct Kept {
     store: MemoryStore,
     clock: ManualClock,
-    handler: Arc<SuiteHandler>,
 }
 
 impl Kept {
     pub(crate) fn new() -> Self {
         let clock = ManualClock::new();
         let store = MemoryStore::with_clock(Arc::new(clock.clone()));
-        let handler = Arc::new(SuiteHandler::default());
-        let (suite, written) = (handler.clone(), Mutex::new(0_u64));
-        store.handle(HANDLED, move |rows, events| {
-            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-            for event in events {
-                let effect = suite.effect(event)?;
-                *written += 1;
-                rows.insert(format!("{:09}", *written), Payload::of(&effect)?);
-            }
-            Ok(())
-        });
-        Self { store, clock, handler }
+        Self { store, clock }
     }
 }
 
@@ -59,16 +47,6 @@ impl ProjectionFixture for Kept {
 
     fn clock(&self) -> ManualClock {
         self.clock.clone()
-    }
-
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.handler.clone()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        let rows = self.store.rows(HANDLED, Slot::Active, None, usize::MAX).await;
-        let rows = rows.expect("the model is there").into_iter();
-        rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
     }
 
     fn takes_sql(&self) -> bool {
