@@ -29,10 +29,14 @@ pub struct ReactionPolicy {
 }
 
 impl Default for ReactionPolicy {
-    /// 16 streams at once, 30 s an attempt, 5 retries from 200 ms to 30 s, then the stream is parked.
+    /// 16 streams at once, 30 s an attempt, 14 retries, then the stream is parked.
+    ///
+    /// The longest delay before a retry grows from 200 ms to 30 s. By chance each is a part of that, so
+    /// that an event is given up after two minutes, as a rule, and after four at most, in which the
+    /// time of its calls is not counted: a receiver may be away for a minute, and nothing is parked.
     fn default() -> Self {
         let retry = Retry {
-            retries: 5,
+            retries: 14,
             base: Duration::from_millis(200),
             longest: Duration::from_secs(30),
         };
@@ -76,9 +80,15 @@ mod tests {
     fn a_policy_is_patient_unless_it_is_told_otherwise() {
         let policy = ReactionPolicy::default();
         assert_eq!((policy.concurrency, policy.timeout), (16, Duration::from_secs(30)));
-        assert_eq!((policy.failure.retry.retries, policy.failure.then), (5, LastResort::ParkKey));
-        let delays = [1, 2, 9].map(|retry| policy.failure.retry.delay(retry, 1.0).as_millis());
-        assert_eq!(delays, [200, 400, 30_000]);
+        assert_eq!(policy.failure.then, LastResort::ParkKey);
+        let retry = policy.failure.retry;
+        let delays = [1, 2, 8, 9].map(|number| retry.delay(number, 1.0).as_millis());
+        assert_eq!(delays, [200, 400, 25_600, 30_000]);
+        let in_all = |fraction| {
+            let delays = (1..=retry.retries).map(|number| retry.delay(number, fraction));
+            delays.sum::<Duration>().as_secs()
+        };
+        assert_eq!((in_all(0.5), in_all(1.0)), (115, 231));
 
         let policy = policy.concurrency(0).timeout(Duration::from_secs(1));
         let policy = policy.on_failure(FailurePolicy::stop());
