@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use crate::envelope::{EventId, RecordedEvent};
-use crate::projection::{Batch, Checkpoint, LastResort, Parked};
+use crate::projection::{Batch, Checkpoint, LastResort, Parked, ParkedId};
 use crate::read::PageLimit;
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
@@ -63,6 +63,8 @@ pub(super) struct Attempt {
     pub(super) event: RecordedEvent,
     /// From 1; those before it was parked count.
     pub(super) number: u32,
+    /// The entry that it is of, if it is parked: only as long as that waits, the call is to be made.
+    pub(super) entry: Option<ParkedId>,
 }
 
 /// What follows a failure.
@@ -74,7 +76,7 @@ pub(super) enum AfterFailure {
     Stop,
 }
 
-/// A parked stream of which the waiting entries are to be listed.
+/// A parked stream of which the first waiting entry is to be looked up.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) stream: StreamId,
@@ -163,7 +165,8 @@ impl Window {
         let slot = self.slots.get_mut(&number)?;
         slot.attempts = slot.attempts.saturating_add(1);
         self.in_flight.insert(slot.event.event_id, number);
-        Some(Attempt { event: slot.event.clone(), number: slot.attempt() })
+        let entry = slot.origin.entry().map(Parked::id);
+        Some(Attempt { event: slot.event.clone(), number: slot.attempt(), entry })
     }
 
     /// When the next retry is due.
@@ -193,6 +196,13 @@ impl Window {
         true
     }
 
+    /// The call for this event was not made: its entry does not wait any more, or nobody could say. So
+    /// the store is to be asked what waits. False if none is under way.
+    pub(super) fn not_given(&mut self, id: EventId) -> bool {
+        let number = self.in_flight.remove(&id);
+        number.is_some_and(|number| self.let_go(number))
+    }
+
     /// The call for this event failed, for whatever reason. `fraction` is from 0 to 1 and spreads the
     /// delay, after which `after` tells what time it is. `None` if no call is under way.
     pub(super) fn failed(
@@ -220,10 +230,8 @@ impl Window {
         lane.is_parked = true;
         lane.outcomes += 1;
         for behind in std::mem::take(&mut lane.queue).into_iter().skip(1) {
-            match self.slots.get_mut(&behind) {
-                Some(slot) if matches!(slot.origin, Origin::Log(_)) => slot.state = State::Behind,
-                // its entry waits as before
-                _ => drop(self.remove(behind)),
+            if let Some(slot) = self.slots.get_mut(&behind) {
+                slot.state = State::Behind;
             }
         }
         Some(AfterFailure::Park)
@@ -239,8 +247,8 @@ impl Window {
         }
     }
 
-    /// A parked stream of which the waiting entries are to be listed, from the first, as many as there
-    /// is [room](Self::room) for, and given to [`take_back`](Self::take_back).
+    /// A parked stream of which the first waiting entry is to be looked up, and given to
+    /// [`take_back`](Self::take_back).
     pub(super) fn due(&self) -> Option<Due> {
         if self.is_stopping || self.is_committing || self.room().is_none() {
             return None;
@@ -249,16 +257,17 @@ impl Window {
         Some(Due { stream, commits: self.commits })
     }
 
-    /// Takes the first waiting entries of a stream, with their events, to be given again. If there are
-    /// none, the stream is parked no longer. False if a commit began since the list was asked for: it
-    /// is to be asked for again.
-    pub(super) fn take_back(&mut self, due: &Due, waiting: Vec<(Parked, RecordedEvent)>) -> bool {
+    /// Takes the first waiting entry of a stream, with its event, to be given again: one at a time, so
+    /// that what became of it is in the store before the next is looked up. If there is none, the
+    /// stream is parked no longer. False if a commit began since it was asked for: it is to be asked
+    /// for again.
+    pub(super) fn take_back(&mut self, due: &Due, first: Option<(Parked, RecordedEvent)>) -> bool {
         let is_old = self.is_committing || due.commits != self.commits;
         if is_old || !self.is_quiet(&due.stream) || !self.due.remove(&due.stream) {
             return false;
         }
-        let mut lane = Lane { is_parked: !waiting.is_empty(), ..Lane::default() };
-        for (entry, event) in waiting {
+        let mut lane = Lane { is_parked: first.is_some(), ..Lane::default() };
+        if let Some((entry, event)) = first {
             let number = self.hold(event, Origin::Store(entry));
             lane.queue.push_back(number);
         }
@@ -290,12 +299,15 @@ impl Window {
     }
 
     /// True if a commit is worth its while before its time has come: half of what may be held can be
-    /// passed, or nothing can be given without it.
+    /// passed, nothing can be given without it, or something became of an entry of the store.
     pub(super) fn wants_commit(&self) -> bool {
         let gives_nothing = self.is_stopping || self.ready.is_empty();
         let is_stuck = gives_nothing && (self.in_flight.is_empty() || self.room().is_none());
         let passed = self.slots.values().take_while(|slot| slot.holds_back().is_none());
-        (is_stuck || passed.count() >= Self::EVENTS / 2) && !self.is_committing && self.has_news()
+        let is_worth_it = is_stuck
+            || passed.count() >= Self::EVENTS / 2
+            || self.slots.values().any(Slot::changes_entry);
+        is_worth_it && !self.is_committing && self.has_news()
     }
 
     /// What is to be committed now: the checkpoint, what is parked before it, and what became of
@@ -315,7 +327,11 @@ impl Window {
                 (_, State::Open) => continue,
                 (Origin::Log(_), State::Answered) => {}
                 (Origin::Store(entry), State::Answered) => batch.unpark.push(entry.id()),
-                (_, State::Failed(reason)) => batch.park.push(slot.parked(reason, false, at)),
+                (origin, State::Failed(reason)) => {
+                    // an entry is replaced only if it waits still
+                    batch.unpark.extend(origin.entry().map(Parked::id));
+                    batch.park.push(slot.parked(reason, false, at));
+                }
                 (_, State::Behind) => {
                     let reason = "waits behind an earlier event of its stream";
                     batch.park.push(slot.parked(reason, true, at));
@@ -343,6 +359,21 @@ impl Window {
         }
     }
 
+    /// The commit was refused, because these entries do not wait any more: they are let go, and the
+    /// rest can be committed. False if it was about none of them.
+    pub(super) fn refused(&mut self, commit: Commit, gone: &[ParkedId]) -> bool {
+        self.is_committing = false;
+        let mut numbers = commit.numbers;
+        numbers.retain(|number| {
+            let entry = self.slots.get(number).and_then(|slot| slot.origin.entry());
+            entry.is_some_and(|entry| gone.contains(&entry.id()))
+        });
+        for number in &numbers {
+            self.let_go(*number);
+        }
+        !numbers.is_empty()
+    }
+
     /// Gives nothing any more; what is under way may end.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
@@ -358,6 +389,17 @@ impl Window {
 
     fn is_quiet(&self, stream: &StreamId) -> bool {
         self.streams.get(stream).is_some_and(Lane::is_quiet)
+    }
+
+    /// Forgets an entry of the store, and has the store asked what waits in its stream.
+    fn let_go(&mut self, number: u64) -> bool {
+        let Some(slot) = self.remove(number) else { return false };
+        if let Some(lane) = self.streams.get_mut(&slot.event.stream) {
+            lane.queue.clear();
+            lane.outcomes = lane.outcomes.saturating_sub(usize::from(slot.is_outcome()));
+        }
+        self.due.insert(slot.event.stream);
+        true
     }
 
     fn hold(&mut self, event: RecordedEvent, origin: Origin) -> u64 {

@@ -16,7 +16,9 @@ use crate::projection::{
 };
 
 mod begin;
+mod call;
 mod held;
+mod parked;
 
 use held::Held;
 

@@ -101,6 +101,7 @@ scenarios! {
         a_second_command_on_a_stream_needs_a_step,
         a_failing_event_is_parked_and_retried,
         a_discarded_event_is_not_given,
+        a_discard_outlasts_an_attempt,
         a_hanging_call_is_dropped,
     }
     kept {

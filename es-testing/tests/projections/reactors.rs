@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    Claim, Lease, ModelRow, ProjectionSink, Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, Lease, ModelRow, ProjectionSink, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{Start, Store};
 use es_testing::projections::reactions::{Bend, Engine, OVER_ANY, Reacting, Reactors, Subject};
@@ -33,6 +33,8 @@ enum Sin {
     TakesNoLease,
     /// It neither keeps its lease nor hears of what is to be tried again.
     NeverRenews,
+    /// It parks again what was discarded meanwhile.
+    UndoesDiscards,
     /// Its place is that of one version of its code, as a projection's is.
     BelongsToItsCode,
 }
@@ -57,6 +59,7 @@ const SINS: &[(Sin, &[&str])] = &[
     (Sin::NeverDrops, &["a_hanging_call_is_dropped"]),
     (Sin::TakesNoLease, &["two_runners_take_turns"]),
     (Sin::NeverRenews, &["a_long_call_keeps_its_lease", "a_discarded_event_is_not_given"]),
+    (Sin::UndoesDiscards, &["a_discard_outlasts_an_attempt"]),
     (Sin::BelongsToItsCode, &["a_rebuild_repeats_nothing", "other_code_goes_on"]),
 ];
 
@@ -91,6 +94,14 @@ impl SinkLayer for Lying {
             Sin::NeverRenews => Ok(Renewed::default()),
             _ => self.inner.renew(lease, renewal).await,
         }
+    }
+
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let mut batch = batch.clone();
+        if self.sin == Sin::UndoesDiscards {
+            batch.unpark.retain(|id| batch.park.iter().all(|entry| entry.id() != *id));
+        }
+        self.inner.commit(lease, &batch).await
     }
 
     async fn load(

@@ -35,7 +35,7 @@ pub(super) enum State {
     Behind,
 }
 
-/// One stream. As long as it is parked, only what was taken back is in its queue.
+/// One stream. As long as it is parked, only the entry that was taken back is in its queue.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// What is to be given, in order; for the first a call may be under way.
@@ -43,6 +43,16 @@ pub(super) struct Lane {
     pub(super) is_parked: bool,
     /// How much became of its parked events that is not committed.
     pub(super) outcomes: usize,
+}
+
+impl Origin {
+    /// The entry of the store.
+    pub(super) fn entry(&self) -> Option<&Parked> {
+        match self {
+            Self::Log(_) => None,
+            Self::Store(entry) => Some(entry),
+        }
+    }
 }
 
 impl Slot {
@@ -56,7 +66,7 @@ impl Slot {
 
     /// True if an entry of the store is to be changed, wherever the checkpoint is.
     pub(super) fn changes_entry(&self) -> bool {
-        matches!(self.origin, Origin::Store(_)) && !matches!(self.state, State::Open)
+        self.origin.entry().is_some() && !matches!(self.state, State::Open)
     }
 
     /// True if the store must hear of it before waiting entries of the stream are listed again.
@@ -66,10 +76,7 @@ impl Slot {
 
     /// The number of the last attempt.
     pub(super) fn attempt(&self) -> u32 {
-        let before = match &self.origin {
-            Origin::Log(_) => 0,
-            Origin::Store(entry) => entry.attempts,
-        };
+        let before = self.origin.entry().map_or(0, |entry| entry.attempts);
         before.saturating_add(self.attempts)
     }
 

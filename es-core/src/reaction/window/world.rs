@@ -1,10 +1,11 @@
 //! A log, what a store keeps of a reaction, and who works with the window between them; it asserts
 //! what must hold at each step.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::envelope::{EventId, RecordedEvent};
+use crate::environment::{Runtime, SystemRuntime};
 use crate::position::Position;
 use crate::projection::{Checkpoint, FailurePolicy, Parked, ParkedState};
 use crate::retry::Retry;
@@ -35,11 +36,11 @@ pub(super) enum Step {
     Commit,
     /// The lease is renewed.
     Renew,
-    /// What waits is listed, so much of it, or what was listed is taken back.
-    List(usize),
+    /// What waits first in a stream is looked up, or what was found is taken back.
+    List,
     /// Somebody asks for another attempt.
     Retry(usize),
-    /// Somebody discards what waits.
+    /// Somebody discards what waits, whatever is done about it at the time.
     Discard(usize),
     /// The lease is lost; a commit that is under way arrives, or does not.
     Lose(bool),
@@ -61,10 +62,11 @@ struct Seen {
     /// The last event of a stream that was given.
     last: HashMap<StreamId, u64>,
     parked: HashSet<StreamId>,
-    taken_back: HashMap<StreamId, VecDeque<u64>>,
+    /// The parked event of a stream that is to be given.
+    taken_back: HashMap<StreamId, u64>,
     commit: Option<Commit>,
     commits: usize,
-    listed: Option<(Due, usize, Vec<Parked>)>,
+    listed: Option<(Due, usize, Option<Parked>)>,
 }
 
 impl Seen {
@@ -108,7 +110,7 @@ impl World {
         let log = log_of(streams);
         Self {
             policy,
-            now: Instant::now(),
+            now: SystemRuntime.now(),
             ever: HashSet::new(),
             window: Window::new(policy, Checkpoint::START, []),
             seen: Seen::new(&log, &kept),
@@ -128,8 +130,8 @@ impl World {
                 self.begin_commit();
             }
             Step::Renew => self.renew(),
-            Step::List(_) if self.seen.listed.is_some() => self.take_back(),
-            Step::List(count) => self.list(count),
+            Step::List if self.seen.listed.is_some() => self.take_back(),
+            Step::List => self.list(),
             Step::Retry(which) => self.ask_for_retry(which),
             Step::Discard(which) => self.discard(which),
             Step::Lose(arrives) => self.lose(arrives),
@@ -186,7 +188,7 @@ impl World {
             self.take_back();
         } else {
             self.renew();
-            self.list(3);
+            self.list();
             if self.seen.listed.is_none() {
                 // nothing else is left to be done
                 let is_wanted = self.window.wants_commit();
@@ -215,9 +217,33 @@ impl World {
             let Some(attempt) = self.window.next(self.now) else {
                 return self.check_rest();
             };
-            self.check_start(&attempt);
-            self.seen.calls.push(attempt);
+            if self.is_to_be_given(&attempt) {
+                self.check_start(&attempt);
+                self.seen.calls.push(attempt);
+            }
         }
+    }
+
+    /// Asks, as a worker does just before a call, whether what is parked waits still.
+    fn is_to_be_given(&mut self, attempt: &Attempt) -> bool {
+        let Some(entry) = &attempt.entry else { return true };
+        let first = self.kept.waiting().find(|it| it.key == entry.key);
+        let waits = first.is_some_and(|first| first.id() == *entry);
+        if !waits {
+            let place = place(&attempt.event);
+            assert!(self.kept.is_discarded(place), "{place} is given, which is not parked");
+            assert!(self.window.not_given(attempt.event.event_id));
+            self.let_go(place);
+        }
+        waits
+    }
+
+    /// Forgets what was taken back and does not wait any more.
+    fn let_go(&mut self, place: u64) {
+        let seen = &mut self.seen;
+        seen.taken_back.retain(|_, taken_back| *taken_back != place);
+        seen.retry_at.remove(&place);
+        seen.answered.remove(&place);
     }
 
     fn end(&mut self, which: usize, is_well: bool) {
@@ -225,16 +251,15 @@ impl World {
         if seen.calls.is_empty() {
             return;
         }
-        let Attempt { event, number } = seen.calls.swap_remove(which % seen.calls.len());
+        let Attempt { event, number, .. } = seen.calls.swap_remove(which % seen.calls.len());
         let place = place(&event);
         if is_well {
             assert!(self.window.answered(event.event_id));
             assert!(!self.window.answered(event.event_id), "it has ended");
             seen.answered.insert(place);
             self.ever.insert(place);
-            if let Some(queue) = seen.taken_back.get_mut(&event.stream) {
-                assert_eq!(queue.pop_front(), Some(place));
-            }
+            let taken_back = seen.taken_back.remove(&event.stream);
+            assert!(taken_back.is_none_or(|taken_back| taken_back == place));
             return;
         }
         let now = self.now;
@@ -267,12 +292,14 @@ impl World {
 
     fn finish_commit(&mut self) {
         let Some(commit) = self.seen.commit.take() else { return };
-        if self.kept.commit(&commit) {
+        let gone = self.kept.gone(&commit);
+        if gone.is_empty() {
+            self.kept.commit(&commit);
             self.window.committed(commit);
-        } else {
-            // as a worker that knows something old
-            self.lose(false);
+            return;
         }
+        assert!(self.window.refused(commit, &gone));
+        gone.iter().for_each(|id| self.let_go(id.position.to_sequence()));
     }
 
     fn renew(&mut self) {
@@ -281,37 +308,32 @@ impl World {
         self.window.renewed(due.map(|(stream, _)| stream));
     }
 
-    fn list(&mut self, count: usize) {
+    fn list(&mut self) {
         let Some(due) = self.window.due() else { return };
         assert!(self.seen.parked.contains(&due.stream));
+        let first = self.kept.first().remove(&due.stream);
         let is_asked_for = |entry: &Parked| entry.state == ParkedState::Waiting { is_due: true };
-        assert!(self.kept.first().get(&due.stream).is_none_or(is_asked_for), "{due:?}");
-        let key = due.stream.to_string();
-        let waiting = self.kept.waiting().filter(|entry| entry.key == key);
-        let waiting = waiting.take(count).cloned().collect();
-        self.seen.listed = Some((due, self.seen.commits, waiting));
+        assert!(first.as_ref().is_none_or(is_asked_for), "{due:?}");
+        self.seen.listed = Some((due, self.seen.commits, first));
     }
 
     fn take_back(&mut self) {
         let seen = &mut self.seen;
-        let Some((due, commits, entries)) = seen.listed.take() else { return };
+        let Some((due, commits, first)) = seen.listed.take() else { return };
         let is_new = seen.commit.is_none() && commits == seen.commits;
         let find = |entry: &Parked| self.log.iter().find(|event| entry.event.is_of(event));
-        let waiting = entries.iter().map(|entry| (entry.clone(), find(entry).unwrap().clone()));
-        assert_eq!(self.window.take_back(&due, waiting.collect()), is_new);
+        let found = first.as_ref().map(|entry| (entry.clone(), find(entry).unwrap().clone()));
+        assert_eq!(self.window.take_back(&due, found), is_new);
         if !is_new {
             return;
         }
-        if entries.is_empty() {
+        let Some(entry) = first else {
             seen.parked.remove(&due.stream);
-            seen.taken_back.remove(&due.stream);
             return;
-        }
-        let places = entries.iter().map(|entry| entry.event.position.to_sequence());
-        for (place, entry) in places.clone().zip(&entries) {
-            seen.tries.insert(place, (0, entry.attempts));
-        }
-        seen.taken_back.insert(due.stream, places.collect());
+        };
+        let place = entry.event.position.to_sequence();
+        seen.tries.insert(place, (0, entry.attempts));
+        assert_eq!(seen.taken_back.insert(due.stream, place), None);
     }
 
     fn ask_for_retry(&mut self, which: usize) {
@@ -322,19 +344,16 @@ impl World {
     }
 
     fn discard(&mut self, which: usize) {
-        let listed = self.seen.listed.iter().flat_map(|(_, _, entries)| entries);
-        let listed = listed.map(|entry| entry.event.position.to_sequence());
-        let taken_back = self.seen.taken_back.values().flatten().copied();
-        let busy: HashSet<_> = listed.chain(taken_back).collect();
-        let free = self.kept.waiting().map(|entry| entry.event.position.to_sequence());
-        let free: Vec<_> = free.filter(|place| !busy.contains(place)).collect();
-        let Some(place) = free.get(which % free.len().max(1)) else { return };
+        let waiting = self.kept.waiting().map(|entry| entry.event.position.to_sequence());
+        let waiting: Vec<_> = waiting.collect();
+        let Some(place) = waiting.get(which % waiting.len().max(1)) else { return };
         let state = ParkedState::Discarded { reason: "sold".to_owned(), at: Timestamp::EPOCH };
         self.kept.parked.get_mut(place).unwrap().state = state;
     }
 
     fn lose(&mut self, arrives: bool) {
-        if let Some(commit) = self.seen.commit.take().filter(|_| arrives) {
+        let commit = self.seen.commit.take().filter(|_| arrives);
+        if let Some(commit) = commit.filter(|commit| self.kept.gone(commit).is_empty()) {
             self.kept.commit(&commit);
         }
         self.seen = Seen::new(&self.log, &self.kept);
@@ -344,7 +363,7 @@ impl World {
 
     fn stray(&mut self) {
         let id = EventId::from_uuid(uuid::Uuid::from_u128(1));
-        assert!(!self.window.answered(id));
+        assert!(!self.window.answered(id) && !self.window.not_given(id));
         let after = self.window.failed(id, String::new(), 0.0, |_| unreachable!("no call"));
         assert_eq!(after, None);
     }

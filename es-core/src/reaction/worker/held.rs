@@ -1,6 +1,5 @@
 //! The holder of a reaction's lease, at work.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,16 +8,15 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
-use tracing::Instrument;
 
-use super::super::window::{AfterFailure, Attempt, Due, Window};
+use super::super::window::{AfterFailure, Window};
 use super::Of;
-use crate::envelope::EventReference;
+use super::call::{Ended, Outcome};
 use crate::environment::within;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::projection::{
-    Checkpoint, Lease, ListParked, Means, ProjectionSink, Renewal, Slot, StopCause, chain,
-    check_history, panic_text, telemetry,
+    Checkpoint, Lease, Means, ProjectionSink, Renewal, SinkError, StopCause, chain, check_history,
+    telemetry,
 };
 use crate::read::{PageLimit, ReadLog};
 use crate::stream::StreamId;
@@ -41,12 +39,6 @@ pub(super) struct Held {
     poison: Option<StopCause>,
 }
 
-/// A call that ended.
-struct Ended {
-    event: EventReference,
-    outcome: Result<(), String>,
-}
-
 /// What was waited for.
 enum First {
     Ended(Ended),
@@ -57,9 +49,6 @@ enum First {
 
 /// After so long what was answered is committed, however little it is.
 const COMMIT_AFTER: Duration = Duration::from_secs(1);
-
-/// The most parked events that are read again at once.
-const LISTED: usize = 100;
 
 /// The failure of a store that does not answer.
 pub(super) fn silent(means: &Means) -> StopCause {
@@ -72,29 +61,6 @@ async fn next_of(calls: &mut FuturesUnordered<BoxFuture<'static, Ended>>) -> End
     match calls.next().await {
         Some(ended) => ended,
         None => std::future::pending().await,
-    }
-}
-
-impl Of {
-    /// One call: an error, a panic and a time-out are the same failure.
-    fn call(&self, means: &Means, attempt: Attempt) -> BoxFuture<'static, Ended> {
-        let Attempt { event, number } = attempt;
-        let reference = EventReference::from(&event);
-        let (reaction, runtime) = (self.reaction.clone(), means.environment.runtime.clone());
-        let timeout = self.policy.timeout;
-        let span = telemetry::batch_span(self.definition.name(), 1);
-        let call = async move { within(&*runtime, timeout, reaction.react(event, number)).await };
-        let call = AssertUnwindSafe(call).catch_unwind();
-        let ended = async move {
-            let outcome = match call.await {
-                Ok(Some(Ok(()))) => Ok(()),
-                Ok(Some(Err(error))) => Err(chain(&*error)),
-                Ok(None) => Err(format!("the call took longer than {timeout:?}")),
-                Err(panic) => Err(format!("the reaction panicked: {}", panic_text(&*panic))),
-            };
-            Ended { event: reference, outcome }
-        };
-        ended.instrument(span).boxed()
     }
 }
 
@@ -193,15 +159,22 @@ impl Held {
             && let Some(attempt) = self.window.next(means.now())
         {
             self.of.calls.fetch_add(1, Ordering::Relaxed);
-            self.calls.push(self.of.call(means, attempt));
+            self.calls.push(self.of.call(means, &self.sink, attempt));
         }
     }
 
     fn ended(&mut self, means: &Means, ended: Ended) {
         let Ended { event, outcome } = ended;
-        let Err(reason) = outcome else {
-            self.window.answered(event.event_id);
-            return;
+        let reason = match outcome {
+            Outcome::Failed(reason) => reason,
+            Outcome::Done => {
+                self.window.answered(event.event_id);
+                return;
+            }
+            Outcome::NotGiven => {
+                self.window.not_given(event.event_id);
+                return;
+            }
         };
         let reaction = self.name();
         telemetry::failure(reaction);
@@ -275,38 +248,26 @@ impl Held {
         self.committed_at = began;
         let clock = means.environment.clock.clone();
         let since = clock.now();
-        let Some(commit) = self.window.commit(since) else { return Ok(()) };
-        let (sink, lease) = (self.sink.clone(), self.lease.clone());
-        self.asked(means, sink.commit(&lease, &commit.batch)).await?;
-        let (name, events) = (self.name(), commit.batch.events);
-        telemetry::batch(name, events, means.since(began));
-        means.signals.count(name, events, since, clock.now());
-        self.has_committed = true;
-        self.window.committed(commit);
-        Ok(())
-    }
-
-    /// Has what waits under a parked stream given again.
-    async fn list(&mut self, means: &Means, due: Due) -> Result<(), StopCause> {
-        let Some(room) = self.window.room() else { return Ok(()) };
-        let mut list = ListParked::waiting(&due.stream.to_string());
-        list.limit = room.events.min(LISTED);
-        let (of, sink) = (self.of.clone(), self.sink.clone());
-        let listed = sink.parked(of.definition.name(), Slot::Active, &list);
-        let entries = self.asked(means, listed).await?;
-        let (mut waiting, mut bytes) = (Vec::with_capacity(entries.len()), 0);
-        for entry in entries {
-            let found = self.asked(means, entry.event.find(&*means.store)).await?;
-            let Some(event) = found else {
-                return Err(StopCause::Diverged { event: entry.event });
-            };
-            bytes += event.payload.as_str().len();
-            waiting.push((entry, event));
-            if bytes > room.bytes {
-                break;
+        while let Some(commit) = self.window.commit(since) {
+            let (sink, lease) = (self.sink.clone(), self.lease.clone());
+            match self.asked(means, sink.commit(&lease, &commit.batch)).await {
+                Ok(()) => {}
+                Err(StopCause::Sink(SinkError::ParkedChanged { projection })) => {
+                    let gone = self.gone(means, &commit.batch.unpark).await?;
+                    if self.window.refused(commit, &gone) {
+                        continue;
+                    }
+                    return Err(SinkError::ParkedChanged { projection }.into());
+                }
+                Err(cause) => return Err(cause),
             }
+            let (name, events) = (self.name(), commit.batch.events);
+            telemetry::batch(name, events, means.since(began));
+            means.signals.count(name, events, since, clock.now());
+            self.has_committed = true;
+            self.window.committed(commit);
+            break;
         }
-        self.window.take_back(&due, waiting);
         Ok(())
     }
 

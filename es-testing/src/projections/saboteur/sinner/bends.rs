@@ -135,6 +135,7 @@ impl Sinner {
             }
             (Sin::HandsOverBackwards, Content::Events(events)) => events.reverse(),
             (Sin::ForgetsParkedFollowers, _) => batch.park.retain(|entry| entry.attempts > 0),
+            (Sin::TakesOutLast, _) => batch.park.retain(|it| !batch.unpark.contains(&it.id())),
             (Sin::KeepsParkedFirst, _) => {
                 let list = ListParked::default();
                 let there = self.inner.parked(&lease.projection, lease.slot, &list).await?;
