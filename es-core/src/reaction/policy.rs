@@ -24,12 +24,23 @@ pub struct ReactionPolicy {
     pub concurrency: usize,
     /// How long one attempt may take before it is dropped, and has failed.
     pub timeout: Duration,
+    /// How many events are held at once, from the first that is not done on, those included that are;
+    /// fewer than 2 count as 2. So many are given again after a crash, at most.
+    ///
+    /// Where so many are held, nothing is read until the first has ended: other streams stand still, for
+    /// [`timeout`](Self::timeout) at most. If it failed it is set aside: it is parked, with all of its
+    /// stream, as one that is due, and is tried from there as the policy says while the others go on. So
+    /// long-lasting failures hold up nobody, and are seen in health and in
+    /// [`parked`](crate::projection::Subscription::parked). A policy that ends with
+    /// [`Stop`](crate::projection::LastResort::Stop) sets nothing aside, and lets the others stand still
+    /// for as long as it tries.
+    pub ahead: usize,
     /// What is done after a failure.
     pub failure: FailurePolicy,
 }
 
 impl Default for ReactionPolicy {
-    /// 16 streams at once, 30 s an attempt, 14 retries, then the stream is parked.
+    /// 16 streams at once, 30 s an attempt, 1,000 events ahead, 14 retries, then the stream is parked.
     ///
     /// The longest delay before a retry grows from 200 ms to 30 s. By chance each is a part of that, so
     /// that an event is given up after two minutes, as a rule, and after four at most, in which the
@@ -43,6 +54,7 @@ impl Default for ReactionPolicy {
         Self {
             concurrency: 16,
             timeout: Duration::from_secs(30),
+            ahead: 1_000,
             failure: FailurePolicy::park_key().after(retry),
         }
     }
@@ -63,6 +75,13 @@ impl ReactionPolicy {
         self
     }
 
+    /// Replaces how many events are held at once; fewer than 2 count as 2.
+    #[must_use]
+    pub const fn ahead(mut self, events: usize) -> Self {
+        self.ahead = if events < 2 { 2 } else { events };
+        self
+    }
+
     /// Replaces what is done after a failure.
     #[must_use]
     pub const fn on_failure(mut self, policy: FailurePolicy) -> Self {
@@ -80,6 +99,7 @@ mod tests {
     fn a_policy_is_patient_unless_it_is_told_otherwise() {
         let policy = ReactionPolicy::default();
         assert_eq!((policy.concurrency, policy.timeout), (16, Duration::from_secs(30)));
+        assert_eq!((policy.ahead, policy.ahead(1).ahead, policy.ahead(9).ahead), (1_000, 2, 9));
         assert_eq!(policy.failure.then, LastResort::ParkKey);
         let retry = policy.failure.retry;
         let delays = [1, 2, 8, 9].map(|number| retry.delay(number, 1.0).as_millis());

@@ -8,10 +8,10 @@ use crate::envelope::{EventId, RecordedEvent};
 use crate::projection::{Batch, Checkpoint, LastResort, Parked, ParkedId};
 use crate::read::PageLimit;
 use crate::stream::StreamId;
-use crate::timestamp::Timestamp;
 
 use super::ReactionPolicy;
 
+mod commits;
 #[cfg(test)]
 mod laws;
 mod slot;
@@ -27,7 +27,8 @@ use slot::{Lane, Origin, Slot, State};
 /// Whoever works with it tells what was read, what ended and what was committed, and asks what is to
 /// be done. Events of a stream are given one after the other, retries included, those of other streams
 /// meanwhile. Behind an event that is parked all later ones of its stream wait, untried, until the
-/// store lists none of it any more.
+/// store lists none of it any more. It holds so many events, and what has failed and keeps more from
+/// being read is parked before its time.
 ///
 /// Who lost the lease drops the window, and with it all that it knows; the next one goes on from what
 /// was committed. Word of an event for which no call is under way is ignored.
@@ -92,9 +93,6 @@ pub(super) struct Commit {
 }
 
 impl Window {
-    /// The most events that are held, those included that wait for a commit: so many are given again
-    /// after a crash.
-    pub(super) const EVENTS: usize = 1_000;
     /// With so many bytes of payloads nothing more is read.
     pub(super) const BYTES: usize = 16 * 1024 * 1024;
 
@@ -122,9 +120,14 @@ impl Window {
         }
     }
 
+    /// The most events that are held, those included that wait for a commit.
+    fn most(&self) -> usize {
+        self.policy.ahead.max(2)
+    }
+
     /// How much may be read now.
     pub(super) fn room(&self) -> Option<PageLimit> {
-        let events = Self::EVENTS.saturating_sub(self.slots.len());
+        let events = self.most().saturating_sub(self.slots.len());
         let bytes = Self::BYTES.saturating_sub(self.bytes).min(PageLimit::default().bytes);
         (events > 0 && bytes > 0).then_some(PageLimit { events, bytes })
     }
@@ -148,6 +151,7 @@ impl Window {
             lane.queue.push_back(number);
         }
         self.reached = to;
+        self.make_room();
     }
 
     /// The next call that is to be made; it is under way from then on.
@@ -164,6 +168,7 @@ impl Window {
         let number = self.ready.pop_first()?;
         let slot = self.slots.get_mut(&number)?;
         slot.attempts = slot.attempts.saturating_add(1);
+        slot.state = State::Open;
         self.in_flight.insert(slot.event.event_id, number);
         let entry = slot.origin.entry().map(Parked::id);
         Some(Attempt { event: slot.event.clone(), number: slot.attempt(), entry })
@@ -193,6 +198,7 @@ impl Window {
         } else {
             self.streams.remove(stream);
         }
+        self.make_room();
         true
     }
 
@@ -214,10 +220,13 @@ impl Window {
     ) -> Option<AfterFailure> {
         let number = self.in_flight.remove(&id)?;
         let slot = self.slots.get_mut(&number)?;
+        slot.failure = Some(reason);
         let policy = self.policy.failure;
         if slot.attempts <= policy.retry.retries {
             let at = after(policy.retry.delay(slot.attempts, fraction));
+            slot.state = State::Again(at);
             self.retries.insert((at, number));
+            self.make_room();
             return Some(AfterFailure::Again(at));
         }
         // who asked for another attempt at what is parked did not ask for a stop
@@ -225,8 +234,20 @@ impl Window {
             self.stop();
             return Some(AfterFailure::Stop);
         }
-        slot.state = State::Failed(reason);
-        let lane = self.streams.get_mut(&slot.event.stream)?;
+        self.park(number, false);
+        self.make_room();
+        Some(AfterFailure::Park)
+    }
+
+    /// Has an event parked that has failed, and behind it all of its stream.
+    fn park(&mut self, number: u64, is_due: bool) {
+        let Some(slot) = self.slots.get_mut(&number) else { return };
+        if let State::Again(at) = slot.state {
+            self.retries.remove(&(at, number));
+            self.ready.remove(&number);
+        }
+        slot.state = State::Failed { is_due };
+        let Some(lane) = self.streams.get_mut(&slot.event.stream) else { return };
         lane.is_parked = true;
         lane.outcomes += 1;
         for behind in std::mem::take(&mut lane.queue).into_iter().skip(1) {
@@ -234,7 +255,25 @@ impl Window {
                 slot.state = State::Behind;
             }
         }
-        Some(AfterFailure::Park)
+    }
+
+    /// If nothing can be read because of an event that waits for its next attempt, it is set aside: it
+    /// is parked, as due, and tried from there. One whose first attempt has not ended may well succeed.
+    fn make_room(&mut self) {
+        if self.is_stopping || self.policy.failure.then == LastResort::Stop {
+            return;
+        }
+        while self.room().is_none()
+            && let Some(number) = self.first_to_fail()
+        {
+            self.park(number, true);
+        }
+    }
+
+    /// The lowest event that holds the checkpoint back, if it waits for its next attempt.
+    fn first_to_fail(&self) -> Option<u64> {
+        let (number, slot) = self.slots.iter().find(|(_, slot)| slot.holds_back().is_some())?;
+        matches!(slot.state, State::Again(_)).then_some(*number)
     }
 
     /// Takes what a renewal of the lease told of parked streams; no commit may end between the two.
@@ -254,7 +293,10 @@ impl Window {
             return None;
         }
         let stream = self.due.iter().find(|stream| self.is_quiet(stream))?.clone();
-        Some(Due { stream, commits: self.commits })
+        // what fails for long must not keep everything else from being read
+        let taken_back = self.slots.values().filter(|slot| slot.origin.entry().is_some());
+        let is_open = taken_back.count() < self.most() / 2;
+        is_open.then_some(Due { stream, commits: self.commits })
     }
 
     /// Takes the first waiting entry of a stream, with its event, to be given again: one at a time, so
@@ -285,93 +327,8 @@ impl Window {
         } else {
             self.streams.remove(&due.stream);
         }
+        self.make_room();
         true
-    }
-
-    /// Just before the lowest event that is neither answered nor to be parked.
-    pub(super) fn checkpoint(&self) -> &Checkpoint {
-        self.slots.values().find_map(Slot::holds_back).unwrap_or(&self.reached)
-    }
-
-    /// True if a commit would tell the store anything.
-    pub(super) fn has_news(&self) -> bool {
-        *self.checkpoint() != self.committed || self.slots.values().any(Slot::changes_entry)
-    }
-
-    /// True if a commit is worth its while before its time has come: half of what may be held can be
-    /// passed, nothing can be given without it, or something became of an entry of the store.
-    pub(super) fn wants_commit(&self) -> bool {
-        let gives_nothing = self.is_stopping || self.ready.is_empty();
-        let is_stuck = gives_nothing && (self.in_flight.is_empty() || self.room().is_none());
-        let passed = self.slots.values().take_while(|slot| slot.holds_back().is_none());
-        let is_worth_it = is_stuck
-            || passed.count() >= Self::EVENTS / 2
-            || self.slots.values().any(Slot::changes_entry);
-        is_worth_it && !self.is_committing && self.has_news()
-    }
-
-    /// What is to be committed now: the checkpoint, what is parked before it, and what became of
-    /// entries of the store. `None` if that is nothing, or as long as a commit is under way.
-    ///
-    /// One that may not have arrived is tried again as it is, or the window is dropped.
-    pub(super) fn commit(&mut self, at: Timestamp) -> Option<Commit> {
-        if self.is_committing || !self.has_news() {
-            return None;
-        }
-        let mut batch = Batch::moving(0, self.committed.clone(), self.checkpoint().clone());
-        let (mut numbers, mut is_before) = (Vec::new(), true);
-        for (number, slot) in &self.slots {
-            is_before &= slot.holds_back().is_none();
-            match (&slot.origin, &slot.state) {
-                (Origin::Log(_), _) if !is_before => continue,
-                (_, State::Open) => continue,
-                (Origin::Log(_), State::Answered) => {}
-                (Origin::Store(entry), State::Answered) => batch.unpark.push(entry.id()),
-                (origin, State::Failed(reason)) => {
-                    // an entry is replaced only if it waits still
-                    batch.unpark.extend(origin.entry().map(Parked::id));
-                    batch.park.push(slot.parked(reason, false, at));
-                }
-                (_, State::Behind) => {
-                    let reason = "waits behind an earlier event of its stream";
-                    batch.park.push(slot.parked(reason, true, at));
-                }
-            }
-            batch.events += u64::from(matches!(slot.origin, Origin::Log(_)));
-            numbers.push(*number);
-        }
-        self.is_committing = true;
-        self.commits += 1;
-        Some(Commit { batch, numbers })
-    }
-
-    /// The commit is in the store.
-    pub(super) fn committed(&mut self, commit: Commit) {
-        self.is_committing = false;
-        self.committed = commit.batch.to;
-        for number in commit.numbers {
-            let Some(slot) = self.remove(number) else { continue };
-            if slot.is_outcome()
-                && let Some(lane) = self.streams.get_mut(&slot.event.stream)
-            {
-                lane.outcomes = lane.outcomes.saturating_sub(1);
-            }
-        }
-    }
-
-    /// The commit was refused, because these entries do not wait any more: they are let go, and the
-    /// rest can be committed. False if it was about none of them.
-    pub(super) fn refused(&mut self, commit: Commit, gone: &[ParkedId]) -> bool {
-        self.is_committing = false;
-        let mut numbers = commit.numbers;
-        numbers.retain(|number| {
-            let entry = self.slots.get(number).and_then(|slot| slot.origin.entry());
-            entry.is_some_and(|entry| gone.contains(&entry.id()))
-        });
-        for number in &numbers {
-            self.let_go(*number);
-        }
-        !numbers.is_empty()
     }
 
     /// Gives nothing any more; what is under way may end.
@@ -406,7 +363,8 @@ impl Window {
         let number = self.next_number;
         self.next_number += 1;
         self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
-        self.slots.insert(number, Slot { event, origin, attempts: 0, state: State::Open });
+        let slot = Slot { event, origin, attempts: 0, failure: None, state: State::Open };
+        self.slots.insert(number, slot);
         number
     }
 

@@ -92,6 +92,7 @@ scenarios! {
         a_stream_is_in_order,
         other_streams_go_on,
         a_stream_goes_on_while_another_hangs,
+        what_fails_for_long_holds_up_no_other,
         calls_are_bounded,
         the_start_is_recorded,
         now_on_an_empty_log,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    Batch, Claim, Lease, ModelRow, ProjectionSink, Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, FailurePolicy, LastResort, Lease, ModelRow, ProjectionSink, Renewal, Renewed,
+    SinkError, Slot,
 };
 use es_core::{Start, Store};
 use es_testing::projections::reactions::{Bend, Engine, OVER_ANY, Reacting, Reactors, Subject};
@@ -29,6 +30,8 @@ enum Sin {
     AllAtOnce,
     /// It waits for a call for ever.
     NeverDrops,
+    /// It tries what fails, however long that takes, before all else.
+    SetsNothingAside,
     /// Others do not keep it out.
     TakesNoLease,
     /// It neither keeps its lease nor hears of what is to be tried again.
@@ -57,6 +60,7 @@ const SINS: &[(Sin, &[&str])] = &[
     (Sin::OneAtATime, &["other_streams_go_on", "a_stream_goes_on_while_another_hangs"]),
     (Sin::AllAtOnce, &["calls_are_bounded"]),
     (Sin::NeverDrops, &["a_hanging_call_is_dropped"]),
+    (Sin::SetsNothingAside, &["what_fails_for_long_holds_up_no_other"]),
     (Sin::TakesNoLease, &["two_runners_take_turns"]),
     (Sin::NeverRenews, &["a_long_call_keeps_its_lease", "a_discarded_event_is_not_given"]),
     (Sin::UndoesDiscards, &["a_discard_outlasts_an_attempt"]),
@@ -132,6 +136,9 @@ impl Reactors for Misled {
             Sin::OneAtATime => subject.policy(|policy| policy.concurrency(1)),
             Sin::AllAtOnce => subject.policy(|policy| policy.concurrency(usize::MAX)),
             Sin::NeverDrops => subject.policy(|policy| policy.timeout(Duration::MAX)),
+            Sin::SetsNothingAside => subject.policy(|policy| {
+                policy.on_failure(FailurePolicy { then: LastResort::Stop, ..policy.failure })
+            }),
             _ => subject,
         };
         let inner = store.capabilities().models.clone().expect("the fixture keeps models");

@@ -21,15 +21,21 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// How many events are held: so few that it matters, or more than there are.
+fn any_bound() -> impl Strategy<Value = usize> {
+    prop_oneof![2_usize..10, Just(1_000)]
+}
+
 proptest! {
     #[test]
     fn every_event_is_given_in_its_order_and_nothing_is_passed_before_it_is_settled(
         streams in prop::collection::vec(0_usize..4, 1..40),
         concurrency in 1_usize..4,
         retries in 0_u32..3,
+        ahead in any_bound(),
         steps in prop::collection::vec(any_step(), 0..200),
     ) {
-        let mut world = World::new(&streams, concurrency, retries);
+        let mut world = World::new(&streams, concurrency, retries, ahead);
         for step in steps {
             world.step(step);
         }
@@ -42,10 +48,11 @@ proptest! {
         streams in prop::collection::vec(0_usize..4, 1..40),
         concurrency in 1_usize..4,
         retries in 0_u32..3,
+        ahead in any_bound(),
         steps in prop::collection::vec(any_step(), 0..100),
         arrives in any::<bool>(),
     ) {
-        let mut world = World::new(&streams, concurrency, retries);
+        let mut world = World::new(&streams, concurrency, retries, ahead);
         for step in steps {
             world.step(step);
         }

@@ -1,6 +1,7 @@
 //! What a window holds: events, and streams of them.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::envelope::RecordedEvent;
 use crate::projection::{Checkpoint, Parked, ParkedState};
@@ -13,6 +14,8 @@ pub(super) struct Slot {
     pub(super) origin: Origin,
     /// How often it was given since it is held.
     pub(super) attempts: u32,
+    /// Why the last attempt failed, if one did.
+    pub(super) failure: Option<String>,
     pub(super) state: State,
 }
 
@@ -28,9 +31,13 @@ pub(super) enum Origin {
 pub(super) enum State {
     /// To be given, or given and not ended.
     Open,
+    /// It failed, and is to be given again from then on.
+    Again(Instant),
     Answered,
-    /// No attempt is left: it is to be parked.
-    Failed(String),
+    /// It failed, and is to be parked: as due, if attempts are left.
+    Failed {
+        is_due: bool,
+    },
     /// Untried: it is to be parked behind an earlier event of its stream.
     Behind,
 }
@@ -59,19 +66,19 @@ impl Slot {
     /// The checkpoint that must not be passed because of this event.
     pub(super) fn holds_back(&self) -> Option<&Checkpoint> {
         match (&self.origin, &self.state) {
-            (Origin::Log(before), State::Open) => Some(before),
+            (Origin::Log(before), State::Open | State::Again(_)) => Some(before),
             _ => None,
         }
     }
 
     /// True if an entry of the store is to be changed, wherever the checkpoint is.
     pub(super) fn changes_entry(&self) -> bool {
-        self.origin.entry().is_some() && !matches!(self.state, State::Open)
+        self.origin.entry().is_some() && !matches!(self.state, State::Open | State::Again(_))
     }
 
     /// True if the store must hear of it before waiting entries of the stream are listed again.
     pub(super) fn is_outcome(&self) -> bool {
-        matches!(self.state, State::Failed(_)) || self.changes_entry()
+        matches!(self.state, State::Failed { .. }) || self.changes_entry()
     }
 
     /// The number of the last attempt.
@@ -80,7 +87,10 @@ impl Slot {
         before.saturating_add(self.attempts)
     }
 
-    pub(super) fn parked(&self, reason: &str, is_due: bool, at: Timestamp) -> Parked {
+    /// The entry for it; one that was never tried waits behind another.
+    pub(super) fn parked(&self, is_due: bool, at: Timestamp) -> Parked {
+        let reason = self.failure.as_deref();
+        let reason = reason.unwrap_or("waits behind an earlier event of its stream");
         Parked {
             event: (&self.event).into(),
             key: self.event.stream.to_string(),

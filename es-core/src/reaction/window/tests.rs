@@ -4,6 +4,7 @@ use crate::payload::Payload;
 use crate::position::Position;
 use crate::projection::{FailurePolicy, ParkedState};
 use crate::retry::Retry;
+use crate::timestamp::Timestamp;
 
 use super::world::{log_of, place};
 use super::*;
@@ -64,7 +65,7 @@ fn take_back(window: &mut Window, first: Option<&RecordedEvent>, attempts: u32) 
 
 #[test]
 fn a_thousand_events_are_held_and_half_of_them_are_worth_a_commit() {
-    let streams: Vec<_> = (0..Window::EVENTS).map(|number| number % 7).collect();
+    let streams: Vec<_> = (0..1_000).map(|number| number % 7).collect();
     let log = log_of(&streams);
     let (mut window, now) = (window_of(ReactionPolicy::default(), &log), Instant::now());
     assert_eq!(window.room(), None);
@@ -159,6 +160,64 @@ fn what_is_parked_is_committed_when_the_checkpoint_passes_it() {
     assert_eq!(failed.state, ParkedState::Waiting { is_due: false });
     assert_eq!((behind.event.position, behind.attempts), (log[2].position, 0));
     assert_eq!(behind.state, ParkedState::Waiting { is_due: true });
+}
+
+#[test]
+fn what_fails_and_keeps_all_else_from_being_read_is_set_aside() {
+    let log = log_of(&[0, 0, 1, 2, 3]);
+    for then in [LastResort::ParkKey, LastResort::Stop] {
+        let failure = FailurePolicy { then, retry: TWICE };
+        let mut window = Window::new(policy(2, failure).ahead(4), Checkpoint::START, []);
+        let now = Instant::now();
+        window.push(log[..4].to_vec(), Checkpoint::at(&log[3]));
+        assert_eq!(given(&mut window, now), [10, 30]);
+        assert!(window.answered(log[2].event_id));
+        assert_eq!(given(&mut window, now), [40]);
+        assert!(window.answered(log[3].event_id));
+        assert!(window.room().is_none() && !window.wants_commit(), "it may well succeed");
+        let at = now + Duration::from_millis(10);
+        assert_eq!(fail(&mut window, &log[0], now), AfterFailure::Again(at));
+        if then == LastResort::Stop {
+            assert!(!window.has_news());
+            assert_eq!(given(&mut window, at), [10]);
+            continue;
+        }
+        assert!(window.next(at).is_none() && window.wants_commit());
+        assert_eq!(window.next_retry(), None);
+        let aside = window.commit(Timestamp::EPOCH).unwrap();
+        assert_eq!((aside.batch.events, &aside.batch.to), (4, &Checkpoint::at(&log[3])));
+        let [first, behind] = &aside.batch.park[..] else { panic!("{aside:?}") };
+        assert_eq!((&*first.reason, first.attempts), ("no connection", 1));
+        assert_eq!((behind.event.position, behind.attempts), (log[1].position, 0));
+        for entry in [first, behind] {
+            assert_eq!(entry.state, ParkedState::Waiting { is_due: true });
+        }
+        window.committed(aside);
+        window.push(log[4..].to_vec(), end_of(&log));
+        window.renewed([log[0].stream.clone()]);
+        take_back(&mut window, Some(&log[0]), 1);
+        assert_eq!(given(&mut window, now), [50, 10]);
+    }
+}
+
+#[test]
+fn what_was_taken_back_leaves_half_of_the_room() {
+    let log = log_of(&[0, 1, 2, 3, 4, 5]);
+    let streams: Vec<_> = log[..3].iter().map(|event| event.stream.clone()).collect();
+    let policy = policy(2, FailurePolicy::park_key().after(TWICE)).ahead(4);
+    let mut window = Window::new(policy, Checkpoint::at(&log[2]), streams.clone());
+    let now = Instant::now();
+    window.renewed(streams);
+    take_back(&mut window, Some(&log[0]), 1);
+    take_back(&mut window, Some(&log[1]), 1);
+    assert!(window.due().is_none() && !window.is_idle());
+    assert_eq!(window.room().unwrap().events, 2);
+    assert_eq!(given(&mut window, now), [10, 20]);
+    assert!(window.answered(log[0].event_id));
+    assert_eq!(commit(&mut window), (vec![], vec![10]));
+    take_back(&mut window, None, 0);
+    take_back(&mut window, Some(&log[2]), 1);
+    assert_eq!(given(&mut window, now), [30]);
 }
 
 #[test]

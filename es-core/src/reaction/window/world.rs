@@ -61,6 +61,8 @@ struct Seen {
     tries: HashMap<u64, (u32, u32)>,
     /// The last event of a stream that was given.
     last: HashMap<StreamId, u64>,
+    /// What was parked before its time.
+    aside: HashSet<u64>,
     parked: HashSet<StreamId>,
     /// The parked event of a stream that is to be given.
     taken_back: HashMap<StreamId, u64>,
@@ -81,6 +83,7 @@ impl Seen {
             retry_at: HashMap::new(),
             tries: HashMap::new(),
             last: HashMap::new(),
+            aside: HashSet::new(),
             parked: kept.first().into_keys().collect(),
             taken_back: HashMap::new(),
             commit: None,
@@ -102,10 +105,11 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(streams: &[usize], concurrency: usize, retries: u32) -> Self {
+    pub(super) fn new(streams: &[usize], concurrency: usize, retries: u32, ahead: usize) -> Self {
         let (base, longest) = (Duration::from_millis(10), Duration::from_millis(40));
         let failure = FailurePolicy::park_key().after(Retry { retries, base, longest });
-        let policy = ReactionPolicy::default().concurrency(concurrency).on_failure(failure);
+        let policy = ReactionPolicy::default().concurrency(concurrency).ahead(ahead);
+        let policy = policy.on_failure(failure);
         let kept = Kept { checkpoint: Checkpoint::START, parked: BTreeMap::new() };
         let log = log_of(streams);
         Self {
@@ -200,9 +204,9 @@ impl World {
     }
 
     fn read(&mut self, count: usize) {
-        let room = self.window.room().unwrap().events;
+        let Some(room) = self.window.room() else { return };
         let rest = &self.log[self.seen.read..];
-        let events = rest[..count.min(room).min(rest.len())].to_vec();
+        let events = rest[..count.min(room.events).min(rest.len())].to_vec();
         let Some(last) = events.last() else { return };
         // what follows was looked at and is not selected
         let position = Position::from_sequence(place(last) + 5);
@@ -210,6 +214,21 @@ impl World {
         self.seen.read += events.len();
         self.seen.reached = to.clone();
         self.window.push(events, to);
+        self.set_aside();
+    }
+
+    /// Notes what the window has set aside: what waits for its next attempt and keeps all else from
+    /// being read.
+    fn set_aside(&mut self) {
+        while self.window.room().is_none() {
+            let Some(lowest) = self.open().next() else { return };
+            let (place, stream) = (place(lowest), lowest.stream.clone());
+            if self.seen.retry_at.remove(&place).is_none() {
+                return;
+            }
+            self.seen.aside.insert(place);
+            self.seen.parked.insert(stream);
+        }
     }
 
     fn start(&mut self, count: usize) {
@@ -247,6 +266,11 @@ impl World {
     }
 
     fn end(&mut self, which: usize, is_well: bool) {
+        self.ended(which, is_well);
+        self.set_aside();
+    }
+
+    fn ended(&mut self, which: usize, is_well: bool) {
         let seen = &mut self.seen;
         if seen.calls.is_empty() {
             return;
@@ -333,7 +357,9 @@ impl World {
         };
         let place = entry.event.position.to_sequence();
         seen.tries.insert(place, (0, entry.attempts));
+        seen.aside.remove(&place);
         assert_eq!(seen.taken_back.insert(due.stream, place), None);
+        self.set_aside();
     }
 
     fn ask_for_retry(&mut self, which: usize) {

@@ -14,6 +14,8 @@ impl World {
         let beside = seen.calls.iter().find(|call| call.event.stream == event.stream);
         assert!(beside.is_none(), "{place} is given beside {beside:?}");
         assert!(seen.calls.len() < self.policy.concurrency);
+        let is_parked = seen.parked.contains(&event.stream);
+        assert_eq!(attempt.entry.is_some(), is_parked, "{place}: {attempt:?}");
         assert!(!self.kept.is_discarded(place), "{place} is given, which was discarded");
         let earlier = self.log.iter().filter(|it| it.stream == event.stream);
         for earlier in earlier.filter(|it| it.version < event.version).map(super::place) {
@@ -77,7 +79,8 @@ impl World {
             let is_tried = entry.attempts > 0;
             assert!(entry.event.position <= batch.to.position);
             assert!(seen.parked.contains(&entry.event.stream), "{entry:?}");
-            assert_eq!(entry.state, ParkedState::Waiting { is_due: !is_tried });
+            let is_due = !is_tried || seen.aside.contains(&place);
+            assert_eq!(entry.state, ParkedState::Waiting { is_due });
             assert!(!is_tried || entry.reason == format!("attempt {}", entry.attempts));
             let (tries, before) = seen.tries.get(&place).copied().unwrap_or_default();
             assert_eq!(entry.attempts, before + tries);
