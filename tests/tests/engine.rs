@@ -20,6 +20,7 @@ mod engine {
     mod odd_commits;
     mod prepared;
     mod recorded_content;
+    mod reactions;
     mod replay;
     mod scoped;
     mod sinks;

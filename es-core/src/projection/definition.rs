@@ -330,8 +330,15 @@ impl Definition {
     }
 }
 
+/// What the fingerprint of a reaction ends with, and no other.
+const OF_REACTION: &str = " reaction";
+
 fn reaction_fingerprint(name: &str) -> String {
-    format!("{name} reaction")
+    format!("{name}{OF_REACTION}")
+}
+
+pub(super) fn is_of_reaction(fingerprint: &str) -> bool {
+    fingerprint.ends_with(OF_REACTION)
 }
 
 fn fingerprint(name: &str, version: u32, rows: Option<u32>, selection: &EventFilter) -> String {

@@ -137,7 +137,7 @@ impl Window {
         for event in events {
             let before = std::mem::replace(&mut self.reached, Checkpoint::at(&event));
             let stream = event.stream.clone();
-            let number = self.hold(event, Origin::Log(before));
+            let number = self.hold(Slot::new(event, Origin::Log(before)));
             let lane = self.streams.entry(stream).or_default();
             if lane.is_parked {
                 if let Some(slot) = self.slots.get_mut(&number) {
@@ -167,11 +167,12 @@ impl Window {
         }
         let number = self.ready.pop_first()?;
         let slot = self.slots.get_mut(&number)?;
+        let event = slot.event.clone()?;
         slot.attempts = slot.attempts.saturating_add(1);
         slot.state = State::Open;
-        self.in_flight.insert(slot.event.event_id, number);
+        self.in_flight.insert(event.event_id, number);
         let entry = slot.origin.entry().map(Parked::id);
-        Some(Attempt { event: slot.event.clone(), number: slot.attempt(), entry })
+        Some(Attempt { event, number: slot.attempt(), entry })
     }
 
     /// When the next retry is due.
@@ -184,7 +185,7 @@ impl Window {
         let Some(number) = self.in_flight.remove(&id) else { return false };
         let Some(slot) = self.slots.get_mut(&number) else { return false };
         slot.state = State::Answered;
-        let stream = &slot.event.stream;
+        let stream = &slot.of.stream;
         let Some(lane) = self.streams.get_mut(stream) else { return false };
         lane.queue.pop_front();
         if lane.is_parked {
@@ -247,7 +248,7 @@ impl Window {
             self.ready.remove(&number);
         }
         slot.state = State::Failed { is_due };
-        let Some(lane) = self.streams.get_mut(&slot.event.stream) else { return };
+        let Some(lane) = self.streams.get_mut(&slot.of.stream) else { return };
         lane.is_parked = true;
         lane.outcomes += 1;
         for behind in std::mem::take(&mut lane.queue).into_iter().skip(1) {
@@ -299,30 +300,40 @@ impl Window {
         is_open.then_some(Due { stream, commits: self.commits })
     }
 
-    /// Takes the first waiting entry of a stream, with its event, to be given again: one at a time, so
-    /// that what became of it is in the store before the next is looked up. If there is none, the
-    /// stream is parked no longer. False if a commit began since it was asked for: it is to be asked
-    /// for again.
-    pub(super) fn take_back(&mut self, due: &Due, first: Option<(Parked, RecordedEvent)>) -> bool {
+    /// Takes the first waiting entry of a stream, with its event if the log holds it, to be given again:
+    /// one at a time, so that what became of it is in the store before the next is looked up. If there
+    /// is none, the stream is parked no longer. False if a commit began since it was asked for: it is to
+    /// be asked for again.
+    pub(super) fn take_back(
+        &mut self,
+        due: &Due,
+        first: Option<(Parked, Option<RecordedEvent>)>,
+    ) -> bool {
         let is_old = self.is_committing || due.commits != self.commits;
         if is_old || !self.is_quiet(&due.stream) || !self.due.remove(&due.stream) {
             return false;
         }
         let mut lane = Lane { is_parked: first.is_some(), ..Lane::default() };
-        if let Some((entry, event)) = first {
-            let number = self.hold(event, Origin::Store(entry));
-            lane.queue.push_back(number);
-        }
-        if !lane.is_parked {
-            for (number, slot) in &mut self.slots {
-                if slot.event.stream == due.stream && matches!(slot.state, State::Behind) {
-                    slot.state = State::Open;
-                    lane.queue.push_back(*number);
+        match first {
+            Some((entry, Some(event))) => {
+                let number = self.hold(Slot::new(event, Origin::Store(entry)));
+                lane.queue.push_back(number);
+            }
+            Some((entry, None)) => {
+                self.hold(Slot::lost(entry));
+                lane.outcomes = 1;
+            }
+            None => {
+                for (number, slot) in &mut self.slots {
+                    if slot.of.stream == due.stream && matches!(slot.state, State::Behind) {
+                        slot.state = State::Open;
+                        lane.queue.push_back(*number);
+                    }
                 }
             }
         }
-        if let Some(first) = lane.queue.front() {
-            self.ready.insert(*first);
+        self.ready.extend(lane.queue.front());
+        if lane.is_parked || !lane.queue.is_empty() {
             self.streams.insert(due.stream.clone(), lane);
         } else {
             self.streams.remove(&due.stream);
@@ -351,26 +362,25 @@ impl Window {
     /// Forgets an entry of the store, and has the store asked what waits in its stream.
     fn let_go(&mut self, number: u64) -> bool {
         let Some(slot) = self.remove(number) else { return false };
-        if let Some(lane) = self.streams.get_mut(&slot.event.stream) {
+        if let Some(lane) = self.streams.get_mut(&slot.of.stream) {
             lane.queue.clear();
             lane.outcomes = lane.outcomes.saturating_sub(usize::from(slot.is_outcome()));
         }
-        self.due.insert(slot.event.stream);
+        self.due.insert(slot.of.stream);
         true
     }
 
-    fn hold(&mut self, event: RecordedEvent, origin: Origin) -> u64 {
+    fn hold(&mut self, slot: Slot) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
-        let slot = Slot { event, origin, attempts: 0, failure: None, state: State::Open };
+        self.bytes = self.bytes.saturating_add(slot.bytes());
         self.slots.insert(number, slot);
         number
     }
 
     fn remove(&mut self, number: u64) -> Option<Slot> {
         let slot = self.slots.remove(&number)?;
-        self.bytes = self.bytes.saturating_sub(slot.event.payload.as_str().len());
+        self.bytes = self.bytes.saturating_sub(slot.bytes());
         Some(slot)
     }
 }

@@ -67,7 +67,7 @@ impl Window {
         for number in commit.numbers {
             let Some(slot) = self.remove(number) else { continue };
             if slot.is_outcome()
-                && let Some(lane) = self.streams.get_mut(&slot.event.stream)
+                && let Some(lane) = self.streams.get_mut(&slot.of.stream)
             {
                 lane.outcomes = lane.outcomes.saturating_sub(1);
             }

@@ -16,6 +16,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         4 => Just(Step::List),
         3 => (0_usize..4).prop_map(Step::Retry),
         2 => (0_usize..64).prop_map(Step::Discard),
+        1 => (0_usize..64).prop_map(Step::Forget),
         1 => any::<bool>().prop_map(Step::Lose),
         1 => Just(Step::Stray),
     ]

@@ -3,14 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::envelope::RecordedEvent;
+use crate::envelope::{EventReference, RecordedEvent};
 use crate::projection::{Checkpoint, Parked, ParkedState};
 use crate::timestamp::Timestamp;
 
 /// One event.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) event: RecordedEvent,
+    pub(super) of: EventReference,
+    /// `None` if the log does not hold it.
+    pub(super) event: Option<RecordedEvent>,
     pub(super) origin: Origin,
     /// How often it was given since it is held.
     pub(super) attempts: u32,
@@ -63,6 +65,28 @@ impl Origin {
 }
 
 impl Slot {
+    /// One that is to be given.
+    pub(super) fn new(event: RecordedEvent, origin: Origin) -> Self {
+        let of = EventReference::from(&event);
+        Self { of, event: Some(event), origin, attempts: 0, failure: None, state: State::Open }
+    }
+
+    /// The entry of an event that cannot be given: its attempt has failed.
+    pub(super) fn lost(entry: Parked) -> Self {
+        let of = entry.event.clone();
+        let failure = format!(
+            "the log does not hold event {} at {} (version {} of {}); discard it",
+            of.event_id, of.position, of.version, of.stream
+        );
+        let (origin, state) = (Origin::Store(entry), State::Failed { is_due: false });
+        Self { of, event: None, origin, attempts: 1, failure: Some(failure), state }
+    }
+
+    /// The size of its payload.
+    pub(super) fn bytes(&self) -> usize {
+        self.event.as_ref().map_or(0, |event| event.payload.as_str().len())
+    }
+
     /// The checkpoint that must not be passed because of this event.
     pub(super) fn holds_back(&self) -> Option<&Checkpoint> {
         match (&self.origin, &self.state) {
@@ -92,8 +116,8 @@ impl Slot {
         let reason = self.failure.as_deref();
         let reason = reason.unwrap_or("waits behind an earlier event of its stream");
         Parked {
-            event: (&self.event).into(),
-            key: self.event.stream.to_string(),
+            event: self.of.clone(),
+            key: self.of.stream.to_string(),
             reason: reason.to_owned(),
             attempts: self.attempt(),
             parked_at: at,

@@ -60,7 +60,7 @@ fn take_back(window: &mut Window, first: Option<&RecordedEvent>, attempts: u32) 
         state: ParkedState::Waiting { is_due: true },
     };
     let due = window.due().unwrap();
-    assert!(window.take_back(&due, first.map(|event| (entry(event), event.clone()))));
+    assert!(window.take_back(&due, first.map(|event| (entry(event), Some(event.clone())))));
 }
 
 #[test]
@@ -160,6 +160,28 @@ fn what_is_parked_is_committed_when_the_checkpoint_passes_it() {
     assert_eq!(failed.state, ParkedState::Waiting { is_due: false });
     assert_eq!((behind.event.position, behind.attempts), (log[2].position, 0));
     assert_eq!(behind.state, ParkedState::Waiting { is_due: true });
+}
+
+#[test]
+fn what_the_log_does_not_hold_fails_and_stops_nothing() {
+    let log = log_of(&[0, 0, 1]);
+    let stream = log[0].stream.clone();
+    let stop = FailurePolicy::stop();
+    let mut window = Window::new(policy(1, stop), Checkpoint::at(&log[1]), [stream.clone()]);
+    let now = Instant::now();
+    window.push(log[2..].to_vec(), end_of(&log));
+    window.renewed([stream]);
+    let (due, first) =
+        (window.due().unwrap(), Slot::new(log[0].clone(), Origin::Log(end_of(&log))));
+    assert!(window.take_back(&due, Some((first.parked(true, Timestamp::EPOCH), None))));
+    assert_eq!(given(&mut window, now), [30]);
+    let commit = window.commit(Timestamp::EPOCH).unwrap();
+    let [entry] = &commit.batch.park[..] else { panic!("{commit:?}") };
+    assert!(entry.reason.contains("(version 1 of thing/0); discard it"), "{}", entry.reason);
+    assert_eq!((entry.attempts, &entry.state), (1, &ParkedState::Waiting { is_due: false }));
+    assert_eq!(commit.batch.unpark, [entry.id()], "it is replaced only if it waits");
+    window.committed(commit);
+    assert!(window.due().is_none(), "somebody must decide");
 }
 
 #[test]

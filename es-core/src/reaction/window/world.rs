@@ -18,7 +18,7 @@ use super::{AfterFailure, Attempt, Commit, Due, Window};
 mod checks;
 mod kept;
 
-use kept::{Kept, extend};
+use kept::{Kept, at, extend};
 pub(super) use kept::{log_of, place};
 
 /// What may happen.
@@ -42,6 +42,8 @@ pub(super) enum Step {
     Retry(usize),
     /// Somebody discards what waits, whatever is done about it at the time.
     Discard(usize),
+    /// The log loses an event that is parked.
+    Forget(usize),
     /// The lease is lost; a commit that is under way arrives, or does not.
     Lose(bool),
     /// Word of a call that there is not.
@@ -100,6 +102,8 @@ pub(super) struct World {
     kept: Kept,
     /// What was answered since ever.
     ever: HashSet<u64>,
+    /// What the log does not hold any more.
+    lost: HashSet<u64>,
     window: Window,
     seen: Seen,
 }
@@ -116,6 +120,7 @@ impl World {
             policy,
             now: SystemRuntime.now(),
             ever: HashSet::new(),
+            lost: HashSet::new(),
             window: Window::new(policy, Checkpoint::START, []),
             seen: Seen::new(&log, &kept),
             kept,
@@ -138,6 +143,10 @@ impl World {
             Step::List => self.list(),
             Step::Retry(which) => self.ask_for_retry(which),
             Step::Discard(which) => self.discard(which),
+            Step::Forget(which) => {
+                let place = self.waiting(which);
+                self.lost.extend(place);
+            }
             Step::Lose(arrives) => self.lose(arrives),
             Step::Stray => self.stray(),
         }
@@ -165,11 +174,17 @@ impl World {
         }
     }
 
-    /// Begins anew and asks for another attempt at all that waits: nothing is left then, and all
-    /// streams go on.
+    /// Begins anew, discards what cannot be given, and asks for another attempt at all else that waits:
+    /// nothing is left then, and all streams go on.
     pub(super) fn mend(&mut self) {
         self.lose(true);
         self.settle();
+        loop {
+            let lost = self.kept.waiting().map(at).find(|at| self.lost.contains(at));
+            let Some(lost) = lost else { break };
+            self.kept.discard(lost);
+            self.settle();
+        }
         (0..self.kept.first().len()).for_each(|which| self.ask_for_retry(which));
         self.settle();
         assert_eq!(self.kept.first(), BTreeMap::new());
@@ -345,8 +360,12 @@ impl World {
         let seen = &mut self.seen;
         let Some((due, commits, first)) = seen.listed.take() else { return };
         let is_new = seen.commit.is_none() && commits == seen.commits;
+        let held = |entry: &Parked| !self.lost.contains(&at(entry));
         let find = |entry: &Parked| self.log.iter().find(|event| entry.event.is_of(event));
-        let found = first.as_ref().map(|entry| (entry.clone(), find(entry).unwrap().clone()));
+        let found = first.as_ref().map(|entry| {
+            let event = find(entry).filter(|_| held(entry));
+            (entry.clone(), event.cloned())
+        });
         assert_eq!(self.window.take_back(&due, found), is_new);
         if !is_new {
             return;
@@ -355,10 +374,12 @@ impl World {
             seen.parked.remove(&due.stream);
             return;
         };
-        let place = entry.event.position.to_sequence();
-        seen.tries.insert(place, (0, entry.attempts));
+        let (place, is_lost) = (at(&entry), self.lost.contains(&at(&entry)));
+        seen.tries.insert(place, (u32::from(is_lost), entry.attempts));
         seen.aside.remove(&place);
-        assert_eq!(seen.taken_back.insert(due.stream, place), None);
+        if !is_lost {
+            assert_eq!(seen.taken_back.insert(due.stream, place), None);
+        }
         self.set_aside();
     }
 
@@ -370,11 +391,15 @@ impl World {
     }
 
     fn discard(&mut self, which: usize) {
-        let waiting = self.kept.waiting().map(|entry| entry.event.position.to_sequence());
-        let waiting: Vec<_> = waiting.collect();
-        let Some(place) = waiting.get(which % waiting.len().max(1)) else { return };
-        let state = ParkedState::Discarded { reason: "sold".to_owned(), at: Timestamp::EPOCH };
-        self.kept.parked.get_mut(place).unwrap().state = state;
+        if let Some(place) = self.waiting(which) {
+            self.kept.discard(place);
+        }
+    }
+
+    /// The place of one of all that waits.
+    fn waiting(&self, which: usize) -> Option<u64> {
+        let waiting: Vec<_> = self.kept.waiting().map(at).collect();
+        waiting.get(which % waiting.len().max(1)).copied()
     }
 
     fn lose(&mut self, arrives: bool) {

@@ -19,7 +19,6 @@ use crate::projection::{
     telemetry,
 };
 use crate::read::{PageLimit, ReadLog};
-use crate::stream::StreamId;
 
 /// What is there as long as the lease is.
 pub(super) struct Held {
@@ -228,18 +227,9 @@ impl Held {
             self.asked(means, check_history(&*means.store, name, &here)).await?;
         }
         self.renewed_at = Some(means.now());
-        let due: Result<Vec<_>, _> = renewed.due.iter().map(|key| self.stream(key)).collect();
-        self.window.renewed(due?);
+        let due: Vec<_> = self.streams(&renewed.due).collect();
+        self.window.renewed(due);
         Ok(())
-    }
-
-    /// The stream that something is parked under.
-    pub(super) fn stream(&self, key: &str) -> Result<StreamId, StoreError> {
-        key.parse().map_err(|error: crate::stream::InvalidStreamId| {
-            let text =
-                format!("reading under what events of reaction `{}` are parked", self.name());
-            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
-        })
     }
 
     /// Commits what there is to be committed.

@@ -5,6 +5,7 @@ use super::held::Held;
 use crate::projection::{
     ListParked, Means, Parked, ParkedId, ProjectionSink, SinkError, Slot, StopCause,
 };
+use crate::stream::StreamId;
 
 /// The first that waits under a key.
 async fn first_waiting(
@@ -53,14 +54,27 @@ impl Held {
         let first = match self.asked(means, asked).await? {
             None => None,
             Some(entry) => {
-                let found = self.asked(means, entry.event.find(&*means.store)).await?;
-                let Some(event) = found else {
-                    return Err(StopCause::Diverged { event: entry.event });
-                };
+                let event = self.asked(means, entry.event.find(&*means.store)).await?;
                 Some((entry, event))
             }
         };
         self.window.take_back(&due, first);
         Ok(())
+    }
+
+    /// The streams that something is parked under. What is no stream's name is somebody's who changed
+    /// the entry: no event of this reaction waits behind it, and it waits until it is discarded.
+    pub(super) fn streams<'k>(
+        &self,
+        keys: impl IntoIterator<Item = &'k String>,
+    ) -> impl Iterator<Item = StreamId> {
+        let reaction = self.name();
+        keys.into_iter().filter_map(move |key| {
+            let stream: Result<StreamId, _> = key.parse();
+            if stream.is_err() {
+                tracing::warn!(reaction, %key, "what is parked under no stream is not given");
+            }
+            stream.ok()
+        })
     }
 }

@@ -6,7 +6,7 @@ use crate::envelope::{EventId, RecordedEvent};
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
-use crate::projection::{Checkpoint, Parked, ParkedId};
+use crate::projection::{Checkpoint, Parked, ParkedId, ParkedState};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
@@ -15,6 +15,11 @@ use super::super::Commit;
 
 pub(in super::super) fn place(event: &RecordedEvent) -> u64 {
     event.position.to_sequence()
+}
+
+/// The place of the event of an entry.
+pub(super) fn at(entry: &Parked) -> u64 {
+    entry.event.position.to_sequence()
 }
 
 /// An event for each of these streams, in this order, at the positions 10, 20, 30 ...
@@ -57,6 +62,11 @@ impl Kept {
         self.parked.get(&place).is_some_and(|entry| !entry.is_waiting())
     }
 
+    pub(super) fn discard(&mut self, place: u64) {
+        let state = ParkedState::Discarded { reason: "sold".to_owned(), at: Timestamp::EPOCH };
+        self.parked.get_mut(&place).unwrap().state = state;
+    }
+
     /// The first waiting entry of each stream.
     pub(super) fn first(&self) -> BTreeMap<StreamId, Parked> {
         let mut first = BTreeMap::new();
@@ -80,7 +90,7 @@ impl Kept {
             assert!(waited.is_some_and(|entry| entry.is_waiting()), "{id:?}");
         }
         for entry in &batch.park {
-            let place = entry.event.position.to_sequence();
+            let place = at(entry);
             // else what somebody decided meanwhile would be undone
             assert_eq!(self.parked.insert(place, entry.clone()), None, "{place} is replaced");
         }
