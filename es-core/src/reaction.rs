@@ -93,8 +93,9 @@ pub(crate) use worker::{Goal, Reactor};
 ///    [`reacting_to`](crate::Decision::reacting_to), and effects that get the key, are done once.
 /// 2. It decides by the event and by states that it loads, never by what an earlier call left in
 ///    memory.
-/// 3. Dropping its future at any await is harmless: it happens at a time-out, and when the lease is
-///    lost.
+/// 3. Dropping its future at any await is harmless: it happens at a time-out, when the lease is lost or
+///    runs out because the store fails for that long, and when the runner ends or a call to catch up
+///    fails.
 pub trait Reaction: Send + Sync + 'static {
     /// The name, unique in its store, among projections, too, and never used again for another
     /// meaning; 1 to 100 bytes. Under another name all of history is new to it.

@@ -17,7 +17,9 @@ use crate::projection::{
 
 mod begin;
 mod call;
+mod commit;
 mod held;
+mod outage;
 mod parked;
 
 use held::Held;
@@ -156,7 +158,12 @@ impl Reactor {
             if means.signals.is_stopped() {
                 return Ok(());
             }
-            held.turn(means).await?;
+            if let Err(cause) = held.turn(means).await {
+                // who catches up is told at once
+                if goal == Goal::EndOfLog || !held.waits_out(means, &cause).await {
+                    return Err(cause);
+                }
+            }
             if held.has_more_to_do() {
                 continue;
             }
@@ -179,11 +186,11 @@ impl Reactor {
             holder: means.settings.holder.clone(),
             time_to_live: means.settings.time_to_live,
         };
-        let runtime = &*means.environment.runtime;
+        let (runtime, asked_at) = (&*means.environment.runtime, means.now());
         let acquired = within(runtime, means.settings.patience(), sink.acquire(&claim)).await;
         let lease = acquired.ok_or_else(|| held::silent(means))??;
         // whatever is found, there is a lease by now, to tell of it and to be given back
-        let held = self.held.insert(Held::new(of, sink, lease, means));
+        let held = self.held.insert(Held::new(of, sink, lease, asked_at));
         held.begin(means).await
     }
 

@@ -1,20 +1,27 @@
 //! Reactions over a store that fails, is late, or has lost something. Time is tokio's, which passes at
 //! once where everybody waits.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
-    FailurePolicy, ListParked, Parked, ProjectionSink, Runner, Slot, TroubleKind,
+    FailurePolicy, HealthState, ListParked, Parked, ProjectionSink, Runner, Slot, Subscription,
+    TroubleKind,
 };
 use es_core::{
-    BoxError, Delivery, EventStore, Reaction, ReactionPolicy, ReadStream, Start, Store, StoreError,
-    StreamPage,
+    BoxError, Delivery, EventStore, Reaction, ReactionPolicy, ReadStream, Retry, Start, Store,
+    StoreError, StoreErrorKind, StreamPage,
 };
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
+use es_testing::fault::{Call, Faults, Gate};
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::account::*;
 
@@ -137,4 +144,130 @@ async fn a_reaction_to_another_history_is_told_what_it_can_do() {
     let text = stopped[0].cause.to_string();
     assert!(text.contains("give the reaction another name"), "{text}");
     assert_eq!(doing.calls("b"), [], "it is not called");
+}
+
+/// The time of a runner's leases.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Waits for a permit with what is paid to `slow`, and does all else at once.
+fn waiting_for(gate: &Arc<Semaphore>) -> Doing {
+    let gate = gate.clone();
+    Doing::new(parking().timeout(LEASE * 360), move |event| {
+        let gate = (event.stream.aggregate_id() == "slow").then(|| gate.clone());
+        Box::pin(async move {
+            if let Some(gate) = gate {
+                gate.acquire().await?.forget();
+            }
+            Ok(())
+        })
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_cuts_no_call_off_as_long_as_the_lease_lasts() {
+    type Fail = fn(&Faults, Call);
+    let away: Fail = |faults, call| faults.fail_each(call, Some(StoreErrorKind::Unavailable));
+    let lost: Fail = |faults, call| (1..=3).for_each(|nth| faults.lose_answer(call, nth));
+    for (call, fail) in [
+        (Call::Renew, away),
+        (Call::ReadStream, away),
+        (Call::ReadLog, away),
+        (Call::Commit, away),
+        (Call::Renew, lost),
+        (Call::Commit, lost),
+    ] {
+        let (store, faults, gate) = (stored(), Faults::new(), Arc::new(Semaphore::new(0)));
+        let doing = waiting_for(&gate);
+        slip_in(&store, "quick", 1);
+        slip_in(&store, "slow", 1);
+        let mut run = pin!(runner(faults.over(store.clone()), &doing).run());
+        assert!(timeout(LEASE / 100, run.as_mut()).await.is_err(), "{call:?}: it stays");
+        assert_eq!(doing.calls("slow"), [(1, 1)], "{call:?}");
+        fail(&faults, call);
+        slip_in(&store, "quick", 1);
+        assert!(timeout(LEASE / 2, run.as_mut()).await.is_err(), "{call:?}: it stays");
+        faults.fail_each(call, None);
+        gate.add_permits(1);
+        assert!(timeout(LEASE, run.as_mut()).await.is_err(), "{call:?}: it stays");
+        assert_eq!(doing.calls("slow"), [(1, 1)], "{call:?}: a call was cut off");
+        assert_eq!(doing.calls("quick"), [(1, 1), (2, 1)], "{call:?}: each is made once");
+        let status = store.status(Some(Doing::NAME)).await.unwrap().remove(0);
+        let active = status.active.unwrap();
+        let end = store.end_of_log().await.unwrap();
+        assert!(active.checkpoint().position >= end, "{call:?}: it has come to the end");
+        assert_eq!(active.trouble, None, "{call:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_have_lost_the_lease_begins_no_call() {
+    let (store, faults, gate) = (stored(), Faults::new(), Gate::new());
+    // each call takes a second
+    let doing = Doing::new(parking().concurrency(1), |_| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(())
+        })
+    });
+    for account in 0..60 {
+        slip_in(&store, &account.to_string(), 1);
+    }
+    // the first tells where it begins
+    faults.delay(Call::Commit, 2, gate.clone());
+    let mut run = pin!(runner(faults.over(store.clone()), &doing).run());
+    let begun = || doing.begun.lock().unwrap().len();
+    assert!(timeout(LEASE + Duration::from_secs(1), run.as_mut()).await.is_err());
+    let before = begun();
+    assert!((5..=11).contains(&before), "one a second, as long as the lease lasts: {before}");
+    assert!(timeout(LEASE, run.as_mut()).await.is_err());
+    assert_eq!(begun(), before, "whoever has the lease now gives them");
+    gate.open();
+    assert!(timeout(LEASE, run.as_mut()).await.is_err());
+    assert!(begun() > before, "nobody has taken it, so it goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_is_told_and_forgotten() {
+    let (store, faults, healed) = (stored(), Faults::new(), Arc::new(AtomicBool::new(false)));
+    let second = Duration::from_secs(1);
+    let retry = Retry { retries: 1_000, base: second, longest: second };
+    let seen = healed.clone();
+    let policy = ReactionPolicy::default().on_failure(FailurePolicy::park_key().after(retry));
+    let doing = Doing::new(policy, move |_| {
+        let fails = !seen.load(Ordering::SeqCst);
+        Box::pin(async move { if fails { Err("it is away".into()) } else { Ok(()) } })
+    });
+    slip_in(&store, "a", 1);
+    let mut run = pin!(runner(faults.over(store.clone()), &doing).run());
+    let subscription = Subscription::reaction::<Doing>(store.clone());
+    let trouble = async || subscription.health().await.unwrap().trouble;
+    assert!(timeout(second * 3, run.as_mut()).await.is_err());
+    let told = trouble().await.unwrap();
+    assert_eq!(told.kind(), TroubleKind::Poison);
+    assert!(told.message.contains("under key `account/a`: it is away"), "{told:?}");
+    healed.store(true, Ordering::SeqCst);
+    assert!(timeout(second * 3, run.as_mut()).await.is_err());
+    assert_eq!(trouble().await, None);
+    faults.fail_each(Call::ReadLog, Some(StoreErrorKind::Busy));
+    slip_in(&store, "a", 1);
+    assert!(timeout(second * 3, run.as_mut()).await.is_err());
+    assert_eq!(trouble().await.unwrap().kind(), TroubleKind::Store);
+    faults.fail_each(Call::ReadLog, None);
+    assert!(timeout(second * 6, run.as_mut()).await.is_err());
+    let health = subscription.health().await.unwrap();
+    assert_eq!((health.trouble, health.lag.events), (None, 0));
+    assert_ne!(health.state, HealthState::Stalled);
+}
+
+#[tokio::test]
+async fn catching_up_gives_what_follows_the_only_parked_event_that_was_discarded() {
+    let (store, doing) = (stored(), failing_for("p"));
+    let mut runner = runner(store.clone(), &doing);
+    slip_in(&store, "p", 1);
+    runner.catch_up().await.unwrap();
+    let entry = parked(&store).await.remove(0);
+    store.discard(Doing::NAME, Slot::Active, &entry.id(), "by hand").await.unwrap();
+    slip_in(&store, "p", 1);
+    runner.catch_up().await.unwrap();
+    assert_eq!(doing.calls("p"), [(1, 1), (2, 1)]);
 }

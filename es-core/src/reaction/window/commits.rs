@@ -2,6 +2,7 @@
 
 use super::slot::{Origin, Slot, State};
 use super::{Commit, Window};
+use crate::envelope::EventReference;
 use crate::projection::{Batch, Checkpoint, Parked, ParkedId};
 use crate::timestamp::Timestamp;
 
@@ -9,6 +10,12 @@ impl Window {
     /// Just before the lowest event that is neither answered nor to be parked.
     pub(in crate::reaction) fn checkpoint(&self) -> &Checkpoint {
         self.slots.values().find_map(Slot::holds_back).unwrap_or(&self.reached)
+    }
+
+    /// The event that holds the checkpoint back, and why its last attempt failed, if one did.
+    pub(in crate::reaction) fn trouble(&self) -> Option<(&EventReference, &str)> {
+        let slot = self.slots.values().find(|slot| slot.holds_back().is_some())?;
+        Some((&slot.of, slot.failure.as_deref()?))
     }
 
     /// True if a commit would tell the store anything.

@@ -124,8 +124,11 @@ fn one_stream_waits_for_its_retry_and_the_others_go_on() {
     let (mut window, now) = (window_of(policy, &log), Instant::now());
     assert_eq!(given(&mut window, now), [10, 30]);
     let at = now + Duration::from_millis(10);
+    assert_eq!(window.trouble(), None);
     assert_eq!(fail(&mut window, &log[0], now), AfterFailure::Again(at));
     assert_eq!(window.next_retry(), Some(at));
+    let trouble = window.trouble().map(|(event, reason)| (event.position, reason));
+    assert_eq!(trouble, Some((log[0].position, "no connection")));
     assert!(window.answered(log[2].event_id));
     assert_eq!(given(&mut window, now), [40]);
     let again = window.next(at).unwrap();

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use es_core::projection::{
-    Definition, HealthState, ListParked, RawKeying, Rebuild, RebuildError, SinkError, Slot,
-    Subscription,
+    Definition, FailurePolicy, HealthState, ListParked, RawKeying, Rebuild, RebuildError,
+    SinkError, Slot, Subscription, TroubleKind,
 };
-use es_core::{Environment, Position};
+use es_core::{Environment, Position, Retry};
 
 use super::super::ProjectionFixture;
 use super::super::models::{CLOSED, accounts_paid, taken};
@@ -123,6 +123,20 @@ pub(super) async fn health_tells_the_truth(
         let fails = number(event) == 2;
         Box::pin(async move { if fails { Err("it fails".into()) } else { Ok(()) } })
     });
+    let hour = Duration::from_secs(3_600);
+    let patient = FailurePolicy::park_key().after(Retry { retries: 9, base: hour, longest: hour });
+    let told = async {
+        loop {
+            if let Some(trouble) = health().await.trouble {
+                return trouble;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let trying = failing.clone().policy(|policy| policy.on_failure(patient));
+    let told = trying.beside(fixture, reactors, "what is tried again is told", told).await;
+    assert_eq!(told.kind(), TroubleKind::Poison, "{told:?}");
+    assert!(told.message.contains("it fails"), "{told:?}");
     failing.caught_up(fixture, reactors, "one").await;
     let parked = health().await;
     assert_eq!((parked.state, parked.waiting, parked.lag.events), (HealthState::Parked, 2, 0));
