@@ -197,14 +197,8 @@ async fn an_event_that_another_process_took_meanwhile_stops_nothing() {
     assert_all_taken_once(&store).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_is_discarded_while_it_is_tried_again_stays_so() {
-    let store = Arc::new(MemoryStore::new());
-    let ids = Environment::default().event_ids;
-    let event = |kind: &str| NewEvent::new(ids.next_id(), kind, Payload::of(&()).unwrap());
-    let events = ["poison", "paid", "paid"].map(event).into();
-    let stream = "account/1".parse().unwrap();
-    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+/// The last place of each account; parks what it cannot take.
+fn stubborn() -> Definition {
     let (all, keying) = (EventFilter::all(), RawKeying::Streams);
     let definition = Definition::rows(LAST, 1, all, keying, |_, _: Option<u64>, event| {
         match event.event_type == *"poison" {
@@ -212,10 +206,28 @@ async fn what_is_discarded_while_it_is_tried_again_stays_so() {
             false => Ok(Some(event.position.to_sequence())),
         }
     });
-    let definition = definition.on_failure(FailurePolicy::park_key());
+    definition.on_failure(FailurePolicy::park_key())
+}
+
+async fn happened(store: &MemoryStore, types: &[&str]) {
+    let ids = Environment::default().event_ids;
+    let event = |kind: &&str| NewEvent::new(ids.next_id(), kind, Payload::of(&()).unwrap());
+    let (stream, events) = ("account/1".parse().unwrap(), types.iter().map(event).collect());
+    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+}
+
+async fn rows(store: &MemoryStore) -> Vec<u64> {
+    let rows = store.rows(LAST, Slot::Active, None, 9).await.unwrap();
+    rows.iter().map(|row| row.value.decode().unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_while_it_is_tried_again_stays_so() {
+    let store = Arc::new(MemoryStore::new());
+    happened(&store, &["poison", "paid", "paid"]).await;
     let runner = |sink: Arc<dyn ProjectionSink>| {
         let store = Store::from(store.clone()).with_models(sink);
-        Runner::new(store).holder("one").definition(definition.clone())
+        Runner::new(store).holder("one").definition(stubborn())
     };
     runner(store.clone()).catch_up().await.unwrap();
     store.request_retry(LAST, Slot::Active, "account/1").await.unwrap();
@@ -226,7 +238,18 @@ async fn what_is_discarded_while_it_is_tried_again_stays_so() {
         ParkedState::Discarded { reason, .. } => assert_eq!(reason, "by hand"),
         waiting => panic!("it was discarded, but: {waiting:?}"),
     }
-    let rows = store.rows(LAST, Slot::Active, None, 9).await.unwrap();
-    let rows: Vec<u64> = rows.iter().map(|row| row.value.decode().unwrap()).collect();
-    assert_eq!(rows, [3], "what waited behind it is taken");
+    assert_eq!(rows(&store).await, [3], "what waited behind it is taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn catching_up_takes_what_follows_the_only_parked_event_that_was_discarded() {
+    let store = Arc::new(MemoryStore::new());
+    happened(&store, &["poison"]).await;
+    let mut runner = Runner::new(store.clone()).definition(stubborn());
+    runner.catch_up().await.unwrap();
+    let parked = store.parked(LAST, Slot::Active, &ListParked::default()).await.unwrap();
+    store.discard(LAST, Slot::Active, &parked[0].id(), "by hand").await.unwrap();
+    happened(&store, &["paid"]).await;
+    runner.catch_up().await.unwrap();
+    assert_eq!(rows(&store).await, [2]);
 }
