@@ -93,17 +93,17 @@ impl Definition {
     /// One whose selection or keying panics is defined, and refused wherever it is to be run: see
     /// [`check`](Self::check).
     pub fn of<P: Projection>() -> Self {
-        let (selection, fold, problem) = match Asked::<P>::ask() {
-            Ok(asked) => (asked.selection.clone(), asked.fold(), None),
+        let (said, selection, fold, problem) = match Asked::<P>::ask() {
+            Ok(asked) => (asked.said.clone(), asked.selection.clone(), asked.fold(), None),
             Err(error) => {
                 let problem: Arc<str> = chain(&*error).into();
                 let told = problem.to_string();
                 let fold =
                     Typed::<P>::new(RawKeying::Streams, move |_, _, _| Err(told.clone().into()));
-                (EventFilter::all(), fold, Some(problem))
+                (EventFilter::all(), EventFilter::all(), fold, Some(problem))
             }
         };
-        let fingerprint = fingerprint(P::NAME, P::VERSION, Some(P::ROW_REVISION), &selection);
+        let fingerprint = fingerprint(P::NAME, P::VERSION, Some(P::ROW_REVISION), &said);
         let definition = Self::folding(P::NAME, fingerprint, selection, fold);
         Self { policy: P::ON_FAILURE, problem, ..definition }
     }
