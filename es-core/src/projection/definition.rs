@@ -152,6 +152,18 @@ impl Definition {
         Self { problem: panicked.or(misnamed).map(Into::into), ..definition }
     }
 
+    /// What else a reaction asks for; if it panics, it gets the default, and is refused where it is to
+    /// be run.
+    pub(crate) fn asked<T: Default>(&mut self, ask: impl FnOnce() -> T) -> T {
+        match guarded(|| Ok(ask())) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.problem.get_or_insert_with(|| chain(&*error).into());
+                T::default()
+            }
+        }
+    }
+
     const REACTION_NAME_BYTES: usize = 100;
 
     /// Refuses what a reaction cannot do; the model of its name has this fingerprint.

@@ -59,12 +59,13 @@ pub(crate) enum Goal {
 
 impl Reactor {
     pub(crate) fn new<R: Reaction>(reaction: R) -> Self {
-        let definition = Definition::reaction::<R>();
+        let mut definition = Definition::reaction::<R>();
+        let policy = definition.asked(|| reaction.policy());
         let parts = Parts::of::<R::Event>(definition.selection());
         let of = Of {
             definition,
             start: R::START,
-            policy: reaction.policy(),
+            policy,
             calls: AtomicU64::new(0),
             reaction: Arc::new(Reacting { reaction, parts }),
         };

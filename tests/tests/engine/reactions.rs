@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
-    FailurePolicy, HealthState, ListParked, Parked, ProjectionSink, Runner, Slot, Subscription,
-    TroubleKind,
+    FailurePolicy, HealthState, ListParked, Parked, ProjectionSink, Runner, SinkError, Slot,
+    StopCause, Subscription, TroubleKind,
 };
 use es_core::{
     BoxError, Delivery, EventStore, Reaction, ReactionPolicy, ReadStream, Retry, Start, Store,
@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::account::*;
+use super::telemetry::Kept;
 
 /// What is done in a call.
 type Act =
@@ -270,4 +271,54 @@ async fn catching_up_gives_what_follows_the_only_parked_event_that_was_discarded
     slip_in(&store, "p", 1);
     runner.catch_up().await.unwrap();
     assert_eq!(doing.calls("p"), [(1, 1), (2, 1)]);
+}
+
+/// Cannot say how it is to be called.
+struct Undecided;
+
+impl Reaction for Undecided {
+    const NAME: &'static str = "undecided";
+    const START: Start = Start::Now;
+    type Event = AccountEvent;
+
+    async fn react(&self, _: &Delivery<AccountEvent>) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    fn policy(&self) -> ReactionPolicy {
+        panic!("no policy")
+    }
+}
+
+#[tokio::test]
+async fn a_reaction_that_panics_when_it_is_asked_stops_no_other() {
+    let (store, doing) = (stored(), failing_for("nobody"));
+    slip_in(&store, "a", 1);
+    let mut runner = runner(store.clone(), &doing).reaction(Undecided);
+    let stopped = runner.catch_up().await.unwrap_err().stopped;
+    let [stopped] = &stopped[..] else { panic!("one of them can be called: {stopped:?}") };
+    match &stopped.cause {
+        StopCause::Sink(SinkError::Unusable { projection, reason }) => {
+            assert_eq!(projection, Undecided::NAME);
+            assert!(reason.contains("no policy"), "{reason}");
+        }
+        other => panic!("it cannot say its policy, but: {other}"),
+    }
+    assert_eq!(doing.calls("a"), [(1, 1)]);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn metrics_tell_how_long_calls_take() {
+    let kept = Kept::default();
+    let _guard = metrics::set_default_local_recorder(&kept);
+    let (store, doing) = (stored(), failing_for("p"));
+    for account in ["a", "b", "p"] {
+        slip_in(&store, account, 1);
+    }
+    runner(store.clone(), &doing).catch_up().await.unwrap();
+    let read = |name: &str| kept.read(name, "projection=doing");
+    assert_eq!(read("es.projection.events"), Some(3));
+    assert_eq!(read("es.reaction.call.duration"), Some(3));
+    assert_eq!(read("es.projection.failures"), Some(1));
+    assert_eq!(read("es.projection.batch.duration"), None, "it has no batches");
 }

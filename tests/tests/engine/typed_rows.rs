@@ -224,6 +224,41 @@ async fn of_a_split_event_each_part_that_is_selected_finds_the_rows_that_it_name
     assert_eq!(definition.fingerprint(), "parts v1 rows 1 [*] [bill_sent, bill_settled]");
 }
 
+/// Cannot say which rows it has.
+#[derive(Debug, Serialize, Deserialize)]
+struct Keyless;
+
+impl Projection for Keyless {
+    const NAME: &'static str = "keyless";
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn keying() -> Keying<Self> {
+        panic!("no keys")
+    }
+
+    fn evolve(
+        _: &String,
+        _: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_projection_that_panics_is_told_by_whatever_is_asked_of_its_model() {
+    let model = ReadModel::<Keyless>::new(store());
+    let (one, all) = (model.get("a").await, model.all().try_collect::<Vec<_>>().await);
+    let from = model.all_from(&id("a")).try_collect::<Vec<_>>().await;
+    for told in [one.map(drop), all.map(drop), from.map(drop)] {
+        match told {
+            Err(SinkError::Unusable { reason, .. }) => assert!(reason.contains("no keys")),
+            other => panic!("it cannot say its keys, but: {other:?}"),
+        }
+    }
+}
+
 /// Counts what was paid in.
 #[derive(Serialize, Deserialize)]
 struct Deposits(u64);

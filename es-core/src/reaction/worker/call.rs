@@ -48,6 +48,7 @@ impl Of {
                     return Ended { event: reference, outcome: Outcome::NotGiven };
                 }
             }
+            let began = runtime.now();
             let call = async { within(&*runtime, timeout, reaction.react(event, number)).await };
             let outcome = match AssertUnwindSafe(call).catch_unwind().await {
                 Ok(Some(Ok(()))) => Outcome::Done,
@@ -57,6 +58,7 @@ impl Of {
                     Outcome::Failed(format!("the reaction panicked: {}", panic_text(&*panic)))
                 }
             };
+            telemetry::call(&name, runtime.since(began));
             Ended { event: reference, outcome }
         };
         ended.instrument(span).boxed()

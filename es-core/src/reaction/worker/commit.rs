@@ -21,8 +21,7 @@ enum Said {
 impl Held {
     /// Commits what there is to be committed. What fails and may pass is kept, to be tried again.
     pub(super) async fn commit(&mut self, means: &Means) -> Result<(), StopCause> {
-        let began = means.now();
-        self.committed_at = began;
+        self.committed_at = means.now();
         let clock = means.environment.clock.clone();
         let since = clock.now();
         loop {
@@ -34,7 +33,7 @@ impl Held {
             match self.said(means, &pending).await {
                 Ok(Said::Written) => {
                     let (name, batch) = (self.name(), &pending.commit.batch);
-                    telemetry::batch(name, batch.events, means.since(began));
+                    telemetry::reacted(name, batch.events);
                     means.signals.count(name, batch.events, since, clock.now());
                     self.has_committed = true;
                     self.told = None;
