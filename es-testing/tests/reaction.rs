@@ -197,6 +197,26 @@ async fn what_was_looked_at_is_known() {
 }
 
 #[tokio::test]
+async fn what_it_did_before_something_is_given_is_not_passed_over() {
+    let (store, fulfilment) = shop(Way::Right);
+    let (store, fulfilment) = (&store, &fulfilment);
+    let check = move |expected: Vec<StockEvent>| async move {
+        react(store, fulfilment)
+            .given::<Stock>("a", [StockDelivered { count: 9 }])
+            .given::<Order>("o-1", [placed("a", 3)])
+            .then::<Order>("o-1", [])
+            .await
+            .given::<Stock>("a", [StockDelivered { count: 1 }])
+            .then::<Stock>("a", expected)
+            .await;
+    };
+    check(vec![reserved(3)]).await;
+    // what is in the store by now is not reacted to, nor told
+    let text = told(check(vec![])).await;
+    assert!(text.contains("`fulfilment` did something else to stock/a"), "{text}");
+}
+
+#[tokio::test]
 async fn other_events_fail() {
     let (store, fulfilment) = shop(Way::Right);
     let check = async {
