@@ -174,17 +174,15 @@ impl World {
         }
     }
 
-    /// Begins anew, discards what cannot be given, and asks for another attempt at all else that waits:
+    /// Discards what cannot be given, begins anew, and asks for another attempt at all else that waits:
     /// nothing is left then, and all streams go on.
     pub(super) fn mend(&mut self) {
+        let waiting: Vec<_> = self.kept.waiting().map(at).collect();
+        for lost in waiting.iter().filter(|at| self.lost.contains(*at)) {
+            self.kept.discard(*lost);
+        }
         self.lose(true);
         self.settle();
-        loop {
-            let lost = self.kept.waiting().map(at).find(|at| self.lost.contains(at));
-            let Some(lost) = lost else { break };
-            self.kept.discard(lost);
-            self.settle();
-        }
         (0..self.kept.first().len()).for_each(|which| self.ask_for_retry(which));
         self.settle();
         assert_eq!(self.kept.first(), BTreeMap::new());
