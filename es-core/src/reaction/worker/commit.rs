@@ -36,7 +36,6 @@ impl Held {
                     telemetry::reacted(name, batch.events);
                     means.signals.count(name, batch.events, since, clock.now());
                     self.has_committed = true;
-                    self.told = None;
                     // what was parked may be the first of its stream, and due
                     self.is_to_renew |= !batch.park.is_empty();
                     self.window.committed(pending.commit);
@@ -63,7 +62,11 @@ impl Held {
         let (sink, lease) = (self.sink.clone(), self.lease.clone());
         let batch = &pending.commit.batch;
         match self.asked(means, sink.commit(&lease, batch)).await {
-            Ok(()) => Ok(Said::Written),
+            Ok(()) => {
+                // it clears what operators were told
+                self.told = None;
+                Ok(Said::Written)
+            }
             Err(StopCause::Sink(SinkError::LeaseLost { projection })) if pending.is_in_doubt => {
                 // so it is refused if it has arrived before
                 if self.has_moved(means, batch).await? {
