@@ -19,8 +19,8 @@ mod engine {
     mod observing;
     mod odd_commits;
     mod prepared;
-    mod recorded_content;
     mod reactions;
+    mod recorded_content;
     mod replay;
     mod scoped;
     mod sinks;

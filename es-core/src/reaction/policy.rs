@@ -27,10 +27,10 @@ pub struct ReactionPolicy {
     /// How many events are held at once, from the first that is not done on, those included that are;
     /// fewer than 2 count as 2. So many are given again after a crash, at most.
     ///
-    /// Where so many are held, nothing is read until the first has ended: other streams stand still, for
-    /// [`timeout`](Self::timeout) at most. If it failed it is set aside: it is parked, with all of its
-    /// stream, as one that is due, and is tried from there as the policy says while the others go on. So
-    /// long-lasting failures hold up nobody, and are seen in health and in
+    /// Where so many are held, nothing is read until the first of them has ended: other streams stand
+    /// still, for the [`timeout`](Self::timeout) of its attempt at most. If it failed it is set aside: it
+    /// is parked, with all of its stream, as one that is due, and is tried from there as the policy says
+    /// while the others go on. So what fails for long holds up nobody, and is seen in health and in
     /// [`parked`](crate::projection::Subscription::parked). A policy that ends with
     /// [`Stop`](crate::projection::LastResort::Stop) sets nothing aside, and lets the others stand still
     /// for as long as it tries.
@@ -44,7 +44,8 @@ impl Default for ReactionPolicy {
     ///
     /// The longest delay before a retry grows from 200 ms to 30 s. By chance each is a part of that, so
     /// that an event is given up after two minutes, as a rule, and after four at most, in which the
-    /// time of its calls is not counted: a receiver may be away for a minute, and nothing is parked.
+    /// time of its calls is not counted: a receiver may be away for a minute, and nobody has to ask for
+    /// another attempt.
     fn default() -> Self {
         let retry = Retry {
             retries: 14,
