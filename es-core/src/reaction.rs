@@ -95,8 +95,9 @@ pub(crate) use worker::{Goal, Reactor};
 ///    memory. Which streams a decision is about follows from the event alone: keys are recorded under
 ///    streams, so one that is picked by what was loaded may be another one at the next call, and what
 ///    is done there is done twice. Record such a choice as an event first, and react to that.
-/// 3. Dropping its future at any await is harmless: it happens at a time-out, and when the lease is
-///    lost.
+/// 3. Dropping its future at any await is harmless: it happens at a time-out, when the lease is lost or
+///    runs out because the store fails for that long, and when the runner ends or a call to catch up
+///    fails.
 pub trait Reaction: Send + Sync + 'static {
     /// The name, unique in its store, among projections, too, and never used again for another
     /// meaning; 1 to 100 bytes. Under another name all of history is new to it.

@@ -133,7 +133,30 @@ impl Subscription {
     }
 
     /// Asks whoever runs it for another attempt at what waits under a key, as
-    /// [`parked`](Self::parked) tells it.
+    /// [`parked`](Self::parked) tells it. After an outage that parked much, all of it is asked for:
+    ///
+    /// ```
+    /// # use std::collections::BTreeSet;
+    /// # use es_core::projection::{SinkError, Subscription};
+    /// # use futures_util::TryStreamExt;
+    /// # async fn example(subscription: Subscription) -> Result<(), SinkError> {
+    /// let mut keys = BTreeSet::new();
+    /// let mut parked = subscription.parked();
+    /// while let Some(entry) = parked.try_next().await? {
+    ///     if entry.is_waiting() {
+    ///         keys.insert(entry.key);
+    ///     }
+    /// }
+    /// for key in keys {
+    ///     match subscription.retry(&key).await {
+    ///         // somebody dealt with it meanwhile
+    ///         Ok(()) | Err(SinkError::NothingParked { .. }) => {}
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

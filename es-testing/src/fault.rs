@@ -15,8 +15,8 @@ use self::plan::{Fault, Plan};
 /// The failures of a healthy store, planned call by call; a clone is a handle to the same plan.
 ///
 /// It is for tests of code that uses a store: what does it do when the disk is full, when the answer
-/// is lost, when somebody else was quicker? What of the store is events, snapshots and models fails;
-/// a state and the events that follow it are still one call where they were, which is
+/// is lost, when somebody else was quicker? What of the store is events, snapshots, models and blockers
+/// fails; a state and the events that follow it are still one call where they were, which is
 /// [`Call::LatestWithTail`].
 ///
 /// ```
@@ -44,7 +44,8 @@ use self::plan::{Fault, Plan};
 #[derive(Debug, Clone, Default)]
 pub struct Faults(Arc<Mutex<Plan>>);
 
-/// A call that may fail: every method of the three traits.
+/// A call that may fail: every method of the three traits, and of
+/// [`LogBlockers`](es_core::projection::LogBlockers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each has the name of its method")]
@@ -80,6 +81,8 @@ pub enum Call {
     Discard,
     Status,
     WaitReached,
+    // of `LogBlockers`
+    Blocker,
 }
 
 /// Where calls wait until a test opens it, for good; clones are the same one.
@@ -126,6 +129,11 @@ impl Faults {
     ///
     /// For an append, [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown) is the request that was lost
     /// on its way; [`lose_answer`](Self::lose_answer) is the other half.
+    ///
+    /// # Panics
+    ///
+    /// With 0, which is no call.
+    #[track_caller]
     pub fn fail(&self, call: Call, nth: u64, kind: StoreErrorKind) {
         self.plan().add(call, nth, Fault::Fails(kind));
     }
@@ -165,6 +173,11 @@ impl Faults {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// With 0, which is no call.
+    #[track_caller]
     pub fn lose_answer(&self, call: Call, nth: u64) {
         self.plan().add(call, nth, Fault::LosesTheAnswer);
     }
@@ -191,14 +204,30 @@ impl Faults {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// With 0, which is no call.
+    #[track_caller]
     pub fn overtake(&self, nth: u64, first: AppendRequest) {
         self.plan().add(Call::Append, nth, Fault::IsOvertaken(first));
     }
 
     /// Lets a call wait before anything is done, until the gate is open; 1 is the next call of its
     /// kind.
+    ///
+    /// # Panics
+    ///
+    /// With 0, which is no call.
+    #[track_caller]
     pub fn delay(&self, call: Call, nth: u64, gate: Gate) {
         self.plan().add(call, nth, Fault::IsDelayed(gate));
+    }
+
+    /// The calls that a failure, a delay or a faster writer is planned for, and that were not made yet: a
+    /// test that ends with some left has not tested what it planned.
+    pub fn left(&self) -> Vec<Call> {
+        self.plan().left()
     }
 
     /// How many calls of this kind there were, those that failed included.

@@ -67,13 +67,13 @@
 //! # }
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug};
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::{
-    Aggregate, AppendRequest, Event, EventStoreExt, EventVersion, ExpectedVersion, IdOf, Metadata,
-    NewEvent, Position, Reaction, ReadLog, ReadStream, RecordedEvent, Store, StreamId,
+    Aggregate, AppendRequest, Event, EventId, EventStoreExt, EventVersion, ExpectedVersion, IdOf,
+    Metadata, NewEvent, Position, Reaction, ReadLog, ReadStream, RecordedEvent, Store, StreamId,
     StreamVersion,
 };
 use futures_util::TryStreamExt;
@@ -91,8 +91,10 @@ pub struct Reacted<'a, R> {
     places: Option<(Position, Position)>,
     /// What is to happen before the reaction is called.
     pending: Vec<(StreamId, Vec<NewEvent>)>,
-    /// Up to where each stream is known.
+    /// Up to where each stream was looked at.
     known: HashMap<StreamId, StreamVersion>,
+    /// What was given, and is expected of nobody.
+    given: HashSet<EventId>,
 }
 
 impl<R: Reaction> Debug for Reacted<'_, R> {
@@ -107,7 +109,8 @@ impl<R: Reaction> Debug for Reacted<'_, R> {
 /// Begins with the store as it is; what is in it already is not reacted to.
 #[must_use = "nothing is checked before `then`"]
 pub fn react<'a, R: Reaction>(store: &'a Store, reaction: &'a R) -> Reacted<'a, R> {
-    Reacted { store, reaction, places: None, pending: Vec::new(), known: HashMap::new() }
+    let (known, given) = (HashMap::new(), HashSet::new());
+    Reacted { store, reaction, places: None, pending: Vec::new(), known, given }
 }
 
 impl<R: Reaction> Reacted<'_, R> {
@@ -132,7 +135,8 @@ impl<R: Reaction> Reacted<'_, R> {
     }
 
     /// Then the reaction was called for all that happened, for what it caused, too, and these are the
-    /// events that the aggregate with this id got since it was looked at last, and no others.
+    /// events that the aggregate with this id got since it was looked at last, but for those that were
+    /// given, and no others.
     ///
     /// # Panics
     ///
@@ -146,7 +150,7 @@ impl<R: Reaction> Reacted<'_, R> {
         A::Event: Debug + PartialEq,
     {
         let (stream, expected) = (stream_of::<A>(id), Vec::from_iter(expected));
-        self.settle().await;
+        let (began, _) = self.settle().await;
         let known = self.known.entry(stream.clone()).or_insert(StreamVersion::EMPTY);
         let read = ReadStream::new(stream.clone()).from_version(known.next());
         let recorded: Vec<_> =
@@ -154,6 +158,9 @@ impl<R: Reaction> Reacted<'_, R> {
         let mut found = Vec::new();
         for event in &recorded {
             *known = event.version;
+            if event.position <= began || self.given.contains(&event.event_id) {
+                continue;
+            }
             found.extend(sound("reading an event", event.decode::<A::Event>()));
         }
         assert!(
@@ -212,8 +219,7 @@ impl<R: Reaction> Reacted<'_, R> {
             }
             let request = AppendRequest::to(stream, ExpectedVersion::Any, events);
             for part in sound("writing what is given", self.store.append(request).await).streams {
-                let Some(last) = part.events.last() else { continue };
-                self.known.insert(part.stream, last.version);
+                self.given.extend(part.events.iter().map(|event| event.event_id));
             }
         }
         let (mut read, mut calls) = (ReadLog::after(reached).filter(R::selection()), 0);

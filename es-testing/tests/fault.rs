@@ -275,3 +275,19 @@ async fn one_plan_is_for_all_stores_that_it_is_over() {
     assert_eq!(models.status(None).await.unwrap().len(), 1);
     assert_eq!(faults.calls(Call::Status), 1);
 }
+
+#[tokio::test]
+async fn what_was_not_reached_is_told() {
+    let (faults, store) = faulty();
+    faults.fail(Call::ReadLog, 1, StoreErrorKind::Busy);
+    faults.delay(Call::Append, 2, Gate::new());
+    store.read_log(&ReadLog::from_start()).await.unwrap_err();
+    store.append(request(ExpectedVersion::Any)).await.unwrap();
+    assert_eq!(faults.left(), [Call::Append]);
+}
+
+#[test]
+#[should_panic(expected = "calls are counted from 1")]
+fn a_call_that_is_none_is_refused() {
+    Faults::new().fail(Call::Append, 0, StoreErrorKind::Busy);
+}

@@ -1,12 +1,14 @@
 //! React, given, then, again: what passes, and what fails.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 
 use es_core::{
     Aggregate, BoxError, CommandError, Delivery, Event, InvalidRequest, Reaction, Repository,
-    Start, Store, StreamId,
+    Retry, Start, Store, StoreErrorKind, StreamId, transact,
 };
 use es_memory::MemoryStore;
+use es_testing::fault::{Call, Faults};
 use es_testing::reaction::react;
 use futures_util::FutureExt;
 
@@ -195,6 +197,26 @@ async fn what_was_looked_at_is_known() {
 }
 
 #[tokio::test]
+async fn what_it_did_before_something_is_given_is_not_passed_over() {
+    let (store, fulfilment) = shop(Way::Right);
+    let (store, fulfilment) = (&store, &fulfilment);
+    let check = move |expected: Vec<StockEvent>| async move {
+        react(store, fulfilment)
+            .given::<Stock>("a", [StockDelivered { count: 9 }])
+            .given::<Order>("o-1", [placed("a", 3)])
+            .then::<Order>("o-1", [])
+            .await
+            .given::<Stock>("a", [StockDelivered { count: 1 }])
+            .then::<Stock>("a", expected)
+            .await;
+    };
+    check(vec![reserved(3)]).await;
+    // what is in the store by now is not reacted to, nor told
+    let text = told(check(vec![])).await;
+    assert!(text.contains("`fulfilment` did something else to stock/a"), "{text}");
+}
+
+#[tokio::test]
 async fn other_events_fail() {
     let (store, fulfilment) = shop(Way::Right);
     let check = async {
@@ -255,4 +277,98 @@ async fn a_call_that_fails_says_for_what() {
     let text = told(check).await;
     assert!(text.starts_with("`fulfilment` failed at `order/o-1: order_placed"), "{text}");
     assert!(text.ends_with("it cannot be reached"), "{text}");
+}
+
+/// What a call decides first.
+#[derive(Clone, Copy, PartialEq)]
+enum First {
+    Nothing,
+    Refusal,
+    /// Something on another stream, with the article as the other member, which is the last one or not.
+    Elsewhere {
+        is_last: bool,
+    },
+    /// The same, and the store fails.
+    InVain,
+}
+
+/// Decides twice on an article under one key.
+struct Twice {
+    stocks: Repository<Stock>,
+    first: First,
+}
+
+impl Reaction for Twice {
+    const NAME: &'static str = "twice";
+    const START: Start = Start::Now;
+    type Event = OrderEvent;
+
+    async fn react(&self, event: &Delivery<OrderEvent>) -> Result<(), BoxError> {
+        let OrderPlaced { sku, count } = &event.data else { return Ok(()) };
+        let order = &event.aggregate_id::<Order>()?;
+        let stock = || self.stocks.by_id(sku);
+        let reserve = || stock().decide(move |stock: &Stock| stock.reserve(order, *count));
+        match self.first {
+            First::Nothing => {
+                let nothing = stock().decide(|_: &Stock| None::<StockEvent>);
+                nothing.reacting_to(event).await?;
+            }
+            First::Refusal => {
+                let refusal = stock().decide(|_: &Stock| Err::<StockEvent, _>("it is short"));
+                let refused = refusal.reacting_to(event).await;
+                assert!(matches!(refused, Err(CommandError::Rejected("it is short"))));
+            }
+            First::Elsewhere { is_last } => {
+                let other = self.stocks.by_id("other");
+                let both = if is_last { (other, stock()) } else { (stock(), other) };
+                let unit = transact(both, move |(one, two)| {
+                    let other = if is_last { one } else { two };
+                    other.record(StockDelivered { count: 1 });
+                    Ok::<_, Infallible>(())
+                });
+                unit.reacting_to(event).await?;
+            }
+            First::InVain => {
+                if reserve().retry(Retry::NONE).reacting_to(event).await.is_err() {
+                    reserve().reacting_to(event).await?;
+                }
+                return Ok(());
+            }
+        }
+        match reserve().reacting_to(event).await {
+            Err(CommandError::Invalid(InvalidRequest::KeyTwice { .. })) => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(_) => Err("the second decision was not refused".into()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_decision_is_refused_whatever_came_of_the_first() {
+    let elsewhere = [false, true].map(|is_last| First::Elsewhere { is_last });
+    for first in [First::Nothing, First::Refusal].into_iter().chain(elsewhere) {
+        let store = Store::from(MemoryStore::new());
+        let twice = Twice { stocks: Repository::new(&store), first };
+        react(&store, &twice)
+            .given::<Order>("o-1", [placed("a", 3)])
+            .then::<Stock>("a", [])
+            .await
+            .again()
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_decision_that_was_not_carried_out_is_sent_again() {
+    let (store, faults) = (Store::from(MemoryStore::new()), Faults::new());
+    faults.fail(Call::Append, 1, StoreErrorKind::Unavailable);
+    let stocks = Repository::new(faults.over(&store));
+    let twice = Twice { stocks, first: First::InVain };
+    react(&store, &twice)
+        .given::<Order>("o-1", [placed("a", 3)])
+        .then::<Stock>("a", [ReservationRefused { order: "o-1".to_owned(), count: 3 }])
+        .await
+        .again()
+        .await;
+    assert_eq!(faults.calls(Call::Append), 2);
 }

@@ -21,6 +21,7 @@ mod engine {
     mod observing;
     mod odd_commits;
     mod prepared;
+    mod reactions;
     mod recorded_content;
     mod replay;
     mod scoped;

@@ -111,19 +111,14 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         }
     }
 
-    /// Tells the reaction that decides which streams can take another decision under the key.
+    /// Tells the reaction that decides whether the same decision may be sent again in this call: after
+    /// a failure that passes and has certainly written nothing. Whatever else came of it, another one
+    /// would be found by this one's look-up when the reaction is called again.
     fn end(&self, naming: &Naming, done: &Result<Decided<M, T>, CommandError<R>>) {
         let (Some(occasion), Some(key)) = (&self.occasion, self.key()) else { return };
-        let appended = match done {
-            Ok(decided) => decided.appended.as_ref(),
-            // it may have written
-            Err(error) if error.is_outcome_unknown() => return,
-            Err(_) => None,
-        };
-        let untouched = naming.streams().into_iter().filter(|stream| {
-            appended.is_none_or(|it| it.streams.iter().all(|part| part.stream != **stream))
-        });
-        occasion.untouched(key, untouched);
+        if done.as_ref().is_err_and(CommandError::is_transient) {
+            occasion.untouched(key, naming.streams());
+        }
     }
 
     fn key(&self) -> Option<&IdempotencyKey> {

@@ -1,5 +1,6 @@
 //! One tenant of a store: its streams, its log, its models, and no others.
 
+mod blockers;
 mod errors;
 mod models;
 mod names;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::blockers::Blockers;
 use self::models::Models;
 use self::names::Scope;
 use self::snapshots::Snapshots;
@@ -46,6 +48,7 @@ use crate::version::StreamVersion;
 /// - Positions are those of the one log: they compare, and their gaps tell how much others write. So is
 ///   the end of the log, which is told as it is, and a place of any event of the store is one of the
 ///   log.
+/// - That a session holds the log back is told, and for how long, but not which.
 /// - Event ids are unique in the store. Idempotency keys belong to streams, and so to the tenant.
 /// - What is within a transaction of the backend's own goes past this: it has the names of the store.
 ///   A tenant's [prepared](crate::Prepared) decision is refused there.
@@ -145,6 +148,7 @@ impl EventStore for Events {
                 .snapshots
                 .map(|inner| Arc::new(Snapshots { inner, scope: scope() }) as _),
             models: own.models.map(|inner| Arc::new(Models { inner, scope: scope() }) as _),
+            blockers: own.blockers.map(|inner| Arc::new(Blockers { inner, scope: scope() }) as _),
             ..own
         }
     }

@@ -32,7 +32,8 @@ use crate::stream::StreamId;
 /// | `db.collection.name` | the aggregate type, if the call is of one only; the projection |
 /// | `db.operation.batch.size` | how many events are written, if more than one |
 /// | `db.response.returned_rows` | how many events, snapshots or rows are answered |
-/// | `error.type` | the kind of the refusal or failure, such as `conflict`, `busy` |
+/// | `error.type` | the kind of the refusal or failure, such as `conflict`, `busy`; `cancelled`, if whoever called did not wait for the answer |
+/// | `otel.status_code` | `ERROR`, if there is an `error.type` |
 ///
 /// The metrics are those of the `metrics` facade:
 ///

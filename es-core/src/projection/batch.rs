@@ -57,7 +57,8 @@ pub struct Batch {
     pub content: Content,
     /// Entries that are added, or replaced if they exist.
     pub park: Vec<Parked>,
-    /// Waiting entries that are removed, because their events are in the model now.
+    /// Waiting entries that are removed, because their events are in the model now, or replaced by
+    /// those that are parked.
     pub unpark: Vec<ParkedId>,
 }
 

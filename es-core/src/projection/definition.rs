@@ -91,18 +91,18 @@ impl Definition {
     /// One whose selection or keying panics is defined, and refused wherever it is to be run: see
     /// [`check`](Self::check).
     pub fn of<P: Projection>() -> Self {
-        let (selection, fold, problem) = match Asked::<P>::ask() {
-            Ok(asked) => (asked.selection.clone(), asked.fold(), None),
+        let (said, selection, fold, problem) = match Asked::<P>::ask() {
+            Ok(asked) => (asked.said.clone(), asked.selection.clone(), asked.fold(), None),
             Err(error) => {
                 let problem: Arc<str> = chain(&*error).into();
                 let told = problem.to_string();
                 let fold =
                     Typed::<P>::new(RawKeying::Streams, move |_, _, _| Err(told.clone().into()));
-                (EventFilter::all(), fold, Some(problem))
+                (EventFilter::all(), EventFilter::all(), fold, Some(problem))
             }
         };
         let form = format!("rows {}", P::ROW_REVISION);
-        let fingerprint = fingerprint(P::NAME, P::VERSION, &form, &selection);
+        let fingerprint = fingerprint(P::NAME, P::VERSION, &form, &said);
         let definition = Self::folding(P::NAME, fingerprint, selection, fold);
         Self { policy: P::ON_FAILURE, problem, ..definition }
     }
@@ -149,6 +149,18 @@ impl Definition {
         let fingerprint = reaction_fingerprint(R::NAME);
         let definition = Self::folding(R::NAME, fingerprint, selection, fold);
         Self { problem: panicked.or(misnamed).map(Into::into), ..definition }
+    }
+
+    /// What else a reaction asks for; if it panics, it gets the default, and is refused where it is to
+    /// be run.
+    pub(crate) fn asked<T: Default>(&mut self, ask: impl FnOnce() -> T) -> T {
+        match guarded(|| Ok(ask())) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.problem.get_or_insert_with(|| chain(&*error).into());
+                T::default()
+            }
+        }
     }
 
     const REACTION_NAME_BYTES: usize = 100;
@@ -342,8 +354,15 @@ impl Definition {
     }
 }
 
+/// What the fingerprint of a reaction ends with, and no other.
+const OF_REACTION: &str = " reaction";
+
 fn reaction_fingerprint(name: &str) -> String {
-    format!("{name} reaction")
+    format!("{name}{OF_REACTION}")
+}
+
+pub(super) fn is_of_reaction(fingerprint: &str) -> bool {
+    fingerprint.ends_with(OF_REACTION)
 }
 
 fn fingerprint(name: &str, version: u32, form: &str, selection: &EventFilter) -> String {

@@ -6,6 +6,7 @@ use crate::error::{BoxError, StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::timestamp::Timestamp;
 
+use super::definition::is_of_reaction;
 use super::{Claim, Slot};
 
 /// A row of a model that is none of the projection's, or that cannot be written again as it is:
@@ -62,8 +63,8 @@ pub enum SinkError {
     },
     /// The model was built by other code.
     #[error(
-        "projection `{projection}` was built as `{stored}` and this program has `{offered}`; \
-         rebuild it"
+        "projection `{projection}` was built as `{stored}` and this program has `{offered}`; {}",
+        how_it_changes(.stored, .offered)
     )]
     Changed {
         /// The projection.
@@ -128,7 +129,8 @@ pub enum SinkError {
     /// The log is not the one that the model was made of.
     #[error(
         "the model of projection `{projection}` was made of another history than the log holds: \
-         {found}; open the store again and rebuild the projection"
+         {found}; open the store again and rebuild the projection, or give the reaction another \
+         name, under which it begins anew"
     )]
     Diverged {
         /// The projection.
@@ -162,6 +164,15 @@ impl SinkError {
     /// True if a commit may have been written. Acquiring the lease again tells whether it was.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_outcome_unknown())
+    }
+}
+
+/// What to do about a model that was built by other code.
+fn how_it_changes(stored: &str, offered: &str) -> &'static str {
+    if is_of_reaction(stored) || is_of_reaction(offered) {
+        "no reaction is rebuilt, and nothing takes its place: give one of the two another name"
+    } else {
+        "rebuild it"
     }
 }
 

@@ -89,7 +89,11 @@ impl<P: Projection> ReadModel<P> {
     ///
     /// Rows that are committed meanwhile are included if the reader has not passed them.
     pub fn all(&self) -> BoxStream<'_, Result<(P::Key, P), SinkError>> {
-        self.typed(self.subscription.rows(Slot::Active))
+        let rows = once(async move {
+            self.subscription.check()?;
+            Ok::<_, SinkError>(self.subscription.rows(Slot::Active))
+        });
+        self.typed(rows.try_flatten().boxed())
     }
 
     /// The rows from this key on.

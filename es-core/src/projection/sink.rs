@@ -80,8 +80,10 @@ use super::{
 /// 9. Parked entries are listed as [`ListParked`] says, and are kept until a commit names them in
 ///    `unpark`; an entry with the same id replaces the earlier one. A commit that names one which
 ///    does not wait is refused with [`ParkedChanged`](SinkError::ParkedChanged), and nothing of it
-///    is written. (`parking::entries_are_listed_in_order`, `parking::an_entry_is_replaced`,
-///    `parking::taking_out_what_does_not_wait_is_refused`)
+///    is written. One that is named in `unpark` and in `park` is replaced, if it waits.
+///    (`parking::entries_are_listed_in_order`, `parking::an_entry_is_replaced`,
+///    `parking::taking_out_what_does_not_wait_is_refused`,
+///    `parking::what_was_discarded_is_not_replaced`)
 /// 10. [`request_retry`](Self::request_retry) makes the first waiting entry of the key due.
 ///     [`discard`](Self::discard) keeps the entry, with the reason and the time, as one that does not wait.
 ///     Neither needs a lease. [`renew`](Self::renew) tells the keys whose first waiting entry is due.

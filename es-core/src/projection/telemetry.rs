@@ -25,6 +25,18 @@ pub(crate) fn batch(projection: &str, events: u64, took: Duration) {
         .record(took.as_secs_f64());
 }
 
+/// Counts what a reaction has passed.
+pub(crate) fn reacted(reaction: &str, events: u64) {
+    metrics::counter!("es.projection.events", "projection" => reaction.to_owned())
+        .increment(events);
+}
+
+/// Tells how long one call of a reaction took.
+pub(crate) fn call(reaction: &str, took: Duration) {
+    metrics::histogram!("es.reaction.call.duration", "projection" => reaction.to_owned())
+        .record(took.as_secs_f64());
+}
+
 /// Counts what did not succeed.
 pub(crate) fn failure(projection: &str) {
     metrics::counter!("es.projection.failures", "projection" => projection.to_owned()).increment(1);

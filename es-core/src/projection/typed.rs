@@ -14,6 +14,9 @@ use super::{Keying, Projection, RawKeying, RowKey};
 
 /// What a projection wants, and how its rows are told and evolve; asked for once.
 pub(super) struct Asked<P: Projection> {
+    /// What it says that it wants, which is what its fingerprint tells.
+    pub(super) said: EventFilter,
+    /// What it wants: of rows per stream only those of the aggregate.
     pub(super) selection: EventFilter,
     pub(super) keying: Keying<P>,
 }
@@ -22,11 +25,12 @@ impl<P: Projection> Asked<P> {
     /// Asks; a panic is a failure.
     pub(super) fn ask() -> Result<Self, BoxError> {
         guarded(|| {
-            let (mut selection, keying) = (P::selection(), P::keying());
+            let (said, keying) = (P::selection(), P::keying());
+            let mut selection = said.clone();
             if let Form::Stream(aggregate_type) = keying.form {
                 selection.aggregate_types = BTreeSet::from([aggregate_type.to_owned()]);
             }
-            Ok(Self { selection, keying })
+            Ok(Self { said, selection, keying })
         })
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Worker {
     pub(super) done: u64,
     /// The keys under which events wait.
     parked: HashSet<String>,
+    /// Whether something was parked that is due if it is the first of its key.
+    pub(super) may_be_due: bool,
     /// The events that were given up, by key.
     discarded: HashSet<(EventId, String)>,
 }
@@ -78,6 +80,7 @@ impl Worker {
             answers: Arc::default(),
             done: 0,
             parked: HashSet::new(),
+            may_be_due: false,
             discarded: HashSet::new(),
         };
         let mut list = ListParked::default();
@@ -315,6 +318,8 @@ impl Worker {
         committed?;
         self.done += batch.events;
         self.checkpoint = batch.to;
+        let is_due = ParkedState::Waiting { is_due: true };
+        self.may_be_due |= batch.park.iter().any(|entry| entry.state == is_due);
         self.parked.extend(batch.park.into_iter().map(|entry| entry.key));
         Ok(())
     }

@@ -41,7 +41,7 @@ impl<E> Delivery<E> {
             key.push_str(&format!("#{part}"));
         }
         let key = IdempotencyKey::new(&key)?;
-        let occasion = Occasion { recorded, key, attempt, written: Mutex::default() };
+        let occasion = Occasion { recorded, key, attempt, decided: Mutex::default() };
         Ok(Self { data, part, occasion: Arc::new(occasion) })
     }
 
@@ -82,8 +82,8 @@ pub(crate) struct Occasion {
     recorded: RecordedEvent,
     key: IdempotencyKey,
     attempt: u32,
-    /// Which streams this attempt has written, is writing or may have written, and under which keys.
-    written: Mutex<HashSet<(StreamId, IdempotencyKey)>>,
+    /// Which streams this attempt has decided on, and under which keys, whatever came of it.
+    decided: Mutex<HashSet<(StreamId, IdempotencyKey)>>,
 }
 
 impl Occasion {
@@ -96,36 +96,37 @@ impl Occasion {
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest::KeyTwice`] if another decision of the attempt is or may be recorded under the
-    /// key of one of them: this one would be answered as its repeat, and never be carried out.
+    /// [`InvalidRequest::KeyTwice`] if the attempt has decided on one of them under the key before. Of
+    /// the two one at most is recorded there, and at the next attempt it is the answer to both; so this
+    /// holds also where the first wrote nothing, and is the same whatever the states are.
     pub(crate) fn begin(
         &self,
         key: &IdempotencyKey,
         streams: &[&StreamId],
     ) -> Result<(), InvalidRequest> {
-        let mut written = self.written();
+        let mut decided = self.decided();
         let pairs: Vec<_> = streams.iter().map(|stream| ((*stream).clone(), key.clone())).collect();
-        if let Some((stream, _)) = pairs.iter().find(|pair| written.contains(*pair)) {
+        if let Some((stream, _)) = pairs.iter().find(|pair| decided.contains(*pair)) {
             return Err(InvalidRequest::KeyTwice { stream: stream.clone() });
         }
-        written.extend(pairs);
+        decided.extend(pairs);
         Ok(())
     }
 
-    /// Notes that the decision certainly wrote nothing to these streams.
+    /// Notes that the decision over these streams was not carried out, and may be sent again.
     pub(crate) fn untouched<'a>(
         &self,
         key: &IdempotencyKey,
         streams: impl IntoIterator<Item = &'a StreamId>,
     ) {
-        let mut written = self.written();
+        let mut decided = self.decided();
         for stream in streams {
-            written.remove(&(stream.clone(), key.clone()));
+            decided.remove(&(stream.clone(), key.clone()));
         }
     }
 
-    fn written(&self) -> MutexGuard<'_, HashSet<(StreamId, IdempotencyKey)>> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    fn decided(&self) -> MutexGuard<'_, HashSet<(StreamId, IdempotencyKey)>> {
+        self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_written_once_under_a_key() {
+    fn a_stream_is_decided_on_once_under_a_key() {
         let delivery = Delivery::of("fulfilment", recorded(), ()).unwrap();
         let occasion = delivery.occasion();
         let order: StreamId = "order/1".parse().unwrap();
@@ -199,6 +200,6 @@ mod tests {
         assert_eq!(step.to_string(), format!("{}/refund", delivery.key()));
         occasion.begin(&step, &[&order]).expect("it is another key");
         occasion.untouched(delivery.key(), [&order]);
-        occasion.begin(delivery.key(), &[&order]).expect("nothing was written");
+        occasion.begin(delivery.key(), &[&order]).expect("it was not carried out");
     }
 }

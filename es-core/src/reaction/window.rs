@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use crate::envelope::{EventId, RecordedEvent};
-use crate::projection::{Batch, Checkpoint, LastResort, Parked};
+use crate::projection::{Batch, Checkpoint, LastResort, Parked, ParkedId};
 use crate::read::PageLimit;
 use crate::stream::StreamId;
-use crate::timestamp::Timestamp;
 
 use super::ReactionPolicy;
 
+mod commits;
 #[cfg(test)]
 mod laws;
 mod slot;
@@ -27,7 +27,8 @@ use slot::{Lane, Origin, Slot, State};
 /// Whoever works with it tells what was read, what ended and what was committed, and asks what is to
 /// be done. Events of a stream are given one after the other, retries included, those of other streams
 /// meanwhile. Behind an event that is parked all later ones of its stream wait, untried, until the
-/// store lists none of it any more.
+/// store lists none of it any more. It holds so many events, and what has failed and keeps more from
+/// being read is parked before its time.
 ///
 /// Who lost the lease drops the window, and with it all that it knows; the next one goes on from what
 /// was committed. Word of an event for which no call is under way is ignored.
@@ -63,6 +64,8 @@ pub(super) struct Attempt {
     pub(super) event: RecordedEvent,
     /// From 1; those before it was parked count.
     pub(super) number: u32,
+    /// The entry that it is of, if it is parked: only as long as that waits, the call is to be made.
+    pub(super) entry: Option<ParkedId>,
 }
 
 /// What follows a failure.
@@ -74,7 +77,7 @@ pub(super) enum AfterFailure {
     Stop,
 }
 
-/// A parked stream of which the waiting entries are to be listed.
+/// A parked stream of which the first waiting entry is to be looked up.
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) stream: StreamId,
@@ -90,9 +93,6 @@ pub(super) struct Commit {
 }
 
 impl Window {
-    /// The most events that are held, those included that wait for a commit: so many are given again
-    /// after a crash.
-    pub(super) const EVENTS: usize = 1_000;
     /// With so many bytes of payloads nothing more is read.
     pub(super) const BYTES: usize = 16 * 1024 * 1024;
 
@@ -120,9 +120,14 @@ impl Window {
         }
     }
 
+    /// The most events that are held, those included that wait for a commit.
+    fn most(&self) -> usize {
+        self.policy.ahead.max(2)
+    }
+
     /// How much may be read now.
     pub(super) fn room(&self) -> Option<PageLimit> {
-        let events = Self::EVENTS.saturating_sub(self.slots.len());
+        let events = self.most().saturating_sub(self.slots.len());
         let bytes = Self::BYTES.saturating_sub(self.bytes).min(PageLimit::default().bytes);
         (events > 0 && bytes > 0).then_some(PageLimit { events, bytes })
     }
@@ -132,7 +137,7 @@ impl Window {
         for event in events {
             let before = std::mem::replace(&mut self.reached, Checkpoint::at(&event));
             let stream = event.stream.clone();
-            let number = self.hold(event, Origin::Log(before));
+            let number = self.hold(Slot::new(event, Origin::Log(before)));
             let lane = self.streams.entry(stream).or_default();
             if lane.is_parked {
                 if let Some(slot) = self.slots.get_mut(&number) {
@@ -146,6 +151,7 @@ impl Window {
             lane.queue.push_back(number);
         }
         self.reached = to;
+        self.make_room();
     }
 
     /// The next call that is to be made; it is under way from then on.
@@ -161,9 +167,12 @@ impl Window {
         }
         let number = self.ready.pop_first()?;
         let slot = self.slots.get_mut(&number)?;
+        let event = slot.event.clone()?;
         slot.attempts = slot.attempts.saturating_add(1);
-        self.in_flight.insert(slot.event.event_id, number);
-        Some(Attempt { event: slot.event.clone(), number: slot.attempt() })
+        slot.state = State::Open;
+        self.in_flight.insert(event.event_id, number);
+        let entry = slot.origin.entry().map(Parked::id);
+        Some(Attempt { event, number: slot.attempt(), entry })
     }
 
     /// When the next retry is due.
@@ -176,7 +185,7 @@ impl Window {
         let Some(number) = self.in_flight.remove(&id) else { return false };
         let Some(slot) = self.slots.get_mut(&number) else { return false };
         slot.state = State::Answered;
-        let stream = &slot.event.stream;
+        let stream = &slot.of.stream;
         let Some(lane) = self.streams.get_mut(stream) else { return false };
         lane.queue.pop_front();
         if lane.is_parked {
@@ -190,7 +199,15 @@ impl Window {
         } else {
             self.streams.remove(stream);
         }
+        self.make_room();
         true
+    }
+
+    /// The call for this event was not made: its entry does not wait any more, or nobody could say. So
+    /// the store is to be asked what waits. False if none is under way.
+    pub(super) fn not_given(&mut self, id: EventId) -> bool {
+        let number = self.in_flight.remove(&id);
+        number.is_some_and(|number| self.let_go(number))
     }
 
     /// The call for this event failed, for whatever reason. `fraction` is from 0 to 1 and spreads the
@@ -204,10 +221,13 @@ impl Window {
     ) -> Option<AfterFailure> {
         let number = self.in_flight.remove(&id)?;
         let slot = self.slots.get_mut(&number)?;
+        slot.failure = Some(reason);
         let policy = self.policy.failure;
         if slot.attempts <= policy.retry.retries {
             let at = after(policy.retry.delay(slot.attempts, fraction));
+            slot.state = State::Again(at);
             self.retries.insert((at, number));
+            self.make_room();
             return Some(AfterFailure::Again(at));
         }
         // who asked for another attempt at what is parked did not ask for a stop
@@ -215,18 +235,46 @@ impl Window {
             self.stop();
             return Some(AfterFailure::Stop);
         }
-        slot.state = State::Failed(reason);
-        let lane = self.streams.get_mut(&slot.event.stream)?;
+        self.park(number, false);
+        self.make_room();
+        Some(AfterFailure::Park)
+    }
+
+    /// Has an event parked that has failed, and behind it all of its stream.
+    fn park(&mut self, number: u64, is_due: bool) {
+        let Some(slot) = self.slots.get_mut(&number) else { return };
+        if let State::Again(at) = slot.state {
+            self.retries.remove(&(at, number));
+            self.ready.remove(&number);
+        }
+        slot.state = State::Failed { is_due };
+        let Some(lane) = self.streams.get_mut(&slot.of.stream) else { return };
         lane.is_parked = true;
         lane.outcomes += 1;
         for behind in std::mem::take(&mut lane.queue).into_iter().skip(1) {
-            match self.slots.get_mut(&behind) {
-                Some(slot) if matches!(slot.origin, Origin::Log(_)) => slot.state = State::Behind,
-                // its entry waits as before
-                _ => drop(self.remove(behind)),
+            if let Some(slot) = self.slots.get_mut(&behind) {
+                slot.state = State::Behind;
             }
         }
-        Some(AfterFailure::Park)
+    }
+
+    /// If nothing can be read because of an event that waits for its next attempt, it is set aside: it
+    /// is parked, as due, and tried from there. One whose first attempt has not ended may well succeed.
+    fn make_room(&mut self) {
+        if self.is_stopping || self.policy.failure.then == LastResort::Stop {
+            return;
+        }
+        while self.room().is_none()
+            && let Some(number) = self.first_to_fail()
+        {
+            self.park(number, true);
+        }
+    }
+
+    /// The lowest event that holds the checkpoint back, if it waits for its next attempt.
+    fn first_to_fail(&self) -> Option<u64> {
+        let (number, slot) = self.slots.iter().find(|(_, slot)| slot.holds_back().is_some())?;
+        matches!(slot.state, State::Again(_)).then_some(*number)
     }
 
     /// Takes what a renewal of the lease told of parked streams; no commit may end between the two.
@@ -239,108 +287,59 @@ impl Window {
         }
     }
 
-    /// A parked stream of which the waiting entries are to be listed, from the first, as many as there
-    /// is [room](Self::room) for, and given to [`take_back`](Self::take_back).
+    /// A parked stream of which the first waiting entry is to be looked up, and given to
+    /// [`take_back`](Self::take_back).
     pub(super) fn due(&self) -> Option<Due> {
         if self.is_stopping || self.is_committing || self.room().is_none() {
             return None;
         }
         let stream = self.due.iter().find(|stream| self.is_quiet(stream))?.clone();
-        Some(Due { stream, commits: self.commits })
+        // what fails for long must not keep everything else from being read
+        let taken_back = self.slots.values().filter(|slot| slot.origin.entry().is_some());
+        let is_open = taken_back.count() < self.most() / 2;
+        is_open.then_some(Due { stream, commits: self.commits })
     }
 
-    /// Takes the first waiting entries of a stream, with their events, to be given again. If there are
-    /// none, the stream is parked no longer. False if a commit began since the list was asked for: it
-    /// is to be asked for again.
-    pub(super) fn take_back(&mut self, due: &Due, waiting: Vec<(Parked, RecordedEvent)>) -> bool {
+    /// Takes the first waiting entry of a stream, with its event if the log holds it, to be given again:
+    /// one at a time, so that what became of it is in the store before the next is looked up. If there
+    /// is none, the stream is parked no longer. False if a commit began since it was asked for: it is to
+    /// be asked for again.
+    pub(super) fn take_back(
+        &mut self,
+        due: &Due,
+        first: Option<(Parked, Option<RecordedEvent>)>,
+    ) -> bool {
         let is_old = self.is_committing || due.commits != self.commits;
         if is_old || !self.is_quiet(&due.stream) || !self.due.remove(&due.stream) {
             return false;
         }
-        let mut lane = Lane { is_parked: !waiting.is_empty(), ..Lane::default() };
-        for (entry, event) in waiting {
-            let number = self.hold(event, Origin::Store(entry));
-            lane.queue.push_back(number);
-        }
-        if !lane.is_parked {
-            for (number, slot) in &mut self.slots {
-                if slot.event.stream == due.stream && matches!(slot.state, State::Behind) {
-                    slot.state = State::Open;
-                    lane.queue.push_back(*number);
+        let mut lane = Lane { is_parked: first.is_some(), ..Lane::default() };
+        match first {
+            Some((entry, Some(event))) => {
+                let number = self.hold(Slot::new(event, Origin::Store(entry)));
+                lane.queue.push_back(number);
+            }
+            Some((entry, None)) => {
+                self.hold(Slot::lost(entry));
+                lane.outcomes = 1;
+            }
+            None => {
+                for (number, slot) in &mut self.slots {
+                    if slot.of.stream == due.stream && matches!(slot.state, State::Behind) {
+                        slot.state = State::Open;
+                        lane.queue.push_back(*number);
+                    }
                 }
             }
         }
-        if let Some(first) = lane.queue.front() {
-            self.ready.insert(*first);
+        self.ready.extend(lane.queue.front());
+        if lane.is_parked || !lane.queue.is_empty() {
             self.streams.insert(due.stream.clone(), lane);
         } else {
             self.streams.remove(&due.stream);
         }
+        self.make_room();
         true
-    }
-
-    /// Just before the lowest event that is neither answered nor to be parked.
-    pub(super) fn checkpoint(&self) -> &Checkpoint {
-        self.slots.values().find_map(Slot::holds_back).unwrap_or(&self.reached)
-    }
-
-    /// True if a commit would tell the store anything.
-    pub(super) fn has_news(&self) -> bool {
-        *self.checkpoint() != self.committed || self.slots.values().any(Slot::changes_entry)
-    }
-
-    /// True if a commit is worth its while before its time has come: half of what may be held can be
-    /// passed, or nothing can be given without it.
-    pub(super) fn wants_commit(&self) -> bool {
-        let gives_nothing = self.is_stopping || self.ready.is_empty();
-        let is_stuck = gives_nothing && (self.in_flight.is_empty() || self.room().is_none());
-        let passed = self.slots.values().take_while(|slot| slot.holds_back().is_none());
-        (is_stuck || passed.count() >= Self::EVENTS / 2) && !self.is_committing && self.has_news()
-    }
-
-    /// What is to be committed now: the checkpoint, what is parked before it, and what became of
-    /// entries of the store. `None` if that is nothing, or as long as a commit is under way.
-    ///
-    /// One that may not have arrived is tried again as it is, or the window is dropped.
-    pub(super) fn commit(&mut self, at: Timestamp) -> Option<Commit> {
-        if self.is_committing || !self.has_news() {
-            return None;
-        }
-        let mut batch = Batch::moving(0, self.committed.clone(), self.checkpoint().clone());
-        let (mut numbers, mut is_before) = (Vec::new(), true);
-        for (number, slot) in &self.slots {
-            is_before &= slot.holds_back().is_none();
-            match (&slot.origin, &slot.state) {
-                (Origin::Log(_), _) if !is_before => continue,
-                (_, State::Open) => continue,
-                (Origin::Log(_), State::Answered) => {}
-                (Origin::Store(entry), State::Answered) => batch.unpark.push(entry.id()),
-                (_, State::Failed(reason)) => batch.park.push(slot.parked(reason, false, at)),
-                (_, State::Behind) => {
-                    let reason = "waits behind an earlier event of its stream";
-                    batch.park.push(slot.parked(reason, true, at));
-                }
-            }
-            batch.events += u64::from(matches!(slot.origin, Origin::Log(_)));
-            numbers.push(*number);
-        }
-        self.is_committing = true;
-        self.commits += 1;
-        Some(Commit { batch, numbers })
-    }
-
-    /// The commit is in the store.
-    pub(super) fn committed(&mut self, commit: Commit) {
-        self.is_committing = false;
-        self.committed = commit.batch.to;
-        for number in commit.numbers {
-            let Some(slot) = self.remove(number) else { continue };
-            if slot.is_outcome()
-                && let Some(lane) = self.streams.get_mut(&slot.event.stream)
-            {
-                lane.outcomes = lane.outcomes.saturating_sub(1);
-            }
-        }
     }
 
     /// Gives nothing any more; what is under way may end.
@@ -360,17 +359,28 @@ impl Window {
         self.streams.get(stream).is_some_and(Lane::is_quiet)
     }
 
-    fn hold(&mut self, event: RecordedEvent, origin: Origin) -> u64 {
+    /// Forgets an entry of the store, and has the store asked what waits in its stream.
+    fn let_go(&mut self, number: u64) -> bool {
+        let Some(slot) = self.remove(number) else { return false };
+        if let Some(lane) = self.streams.get_mut(&slot.of.stream) {
+            lane.queue.clear();
+            lane.outcomes = lane.outcomes.saturating_sub(usize::from(slot.is_outcome()));
+        }
+        self.due.insert(slot.of.stream);
+        true
+    }
+
+    fn hold(&mut self, slot: Slot) -> u64 {
         let number = self.next_number;
         self.next_number += 1;
-        self.bytes = self.bytes.saturating_add(event.payload.as_str().len());
-        self.slots.insert(number, Slot { event, origin, attempts: 0, state: State::Open });
+        self.bytes = self.bytes.saturating_add(slot.bytes());
+        self.slots.insert(number, slot);
         number
     }
 
     fn remove(&mut self, number: u64) -> Option<Slot> {
         let slot = self.slots.remove(&number)?;
-        self.bytes = self.bytes.saturating_sub(slot.event.payload.as_str().len());
+        self.bytes = self.bytes.saturating_sub(slot.bytes());
         Some(slot)
     }
 }

@@ -16,7 +16,11 @@ use crate::projection::{
 };
 
 mod begin;
+mod call;
+mod commit;
 mod held;
+mod outage;
+mod parked;
 
 use held::Held;
 
@@ -55,12 +59,13 @@ pub(crate) enum Goal {
 
 impl Reactor {
     pub(crate) fn new<R: Reaction>(reaction: R) -> Self {
-        let definition = Definition::reaction::<R>();
+        let mut definition = Definition::reaction::<R>();
+        let policy = definition.asked(|| reaction.policy());
         let parts = Parts::of::<R::Event>(definition.selection());
         let of = Of {
             definition,
             start: R::START,
-            policy: reaction.policy(),
+            policy,
             calls: AtomicU64::new(0),
             reaction: Arc::new(Reacting { reaction, parts }),
         };
@@ -154,7 +159,12 @@ impl Reactor {
             if means.signals.is_stopped() {
                 return Ok(());
             }
-            held.turn(means).await?;
+            if let Err(cause) = held.turn(means).await {
+                // who catches up is told at once
+                if goal == Goal::EndOfLog || !held.waits_out(means, &cause).await {
+                    return Err(cause);
+                }
+            }
             if held.has_more_to_do() {
                 continue;
             }
@@ -178,11 +188,11 @@ impl Reactor {
             time_to_live: means.settings.time_to_live,
             tables: Arc::default(),
         };
-        let runtime = &*means.environment.runtime;
+        let (runtime, asked_at) = (&*means.environment.runtime, means.now());
         let acquired = within(runtime, means.settings.patience(), sink.acquire(&claim)).await;
         let lease = acquired.ok_or_else(|| held::silent(means))??;
         // whatever is found, there is a lease by now, to tell of it and to be given back
-        let held = self.held.insert(Held::new(of, sink, lease, means));
+        let held = self.held.insert(Held::new(of, sink, lease, asked_at));
         held.begin(means).await
     }
 

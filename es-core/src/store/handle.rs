@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::{Capabilities, EventStore};
+use crate::layer::{Layered, StoreLayer};
 use crate::projection::ProjectionSink;
 use crate::snapshot::SnapshotStore;
 
@@ -32,7 +33,6 @@ use crate::snapshot::SnapshotStore;
 #[derive(Clone)]
 pub struct Store(Arc<Parts>);
 
-#[derive(Clone)]
 struct Parts {
     events: Arc<dyn EventStore>,
     /// Asked once.
@@ -40,7 +40,8 @@ struct Parts {
 }
 
 impl Store {
-    /// The store as it was given, with its events only in sight.
+    /// The store as it was given, with its events only in sight. What is made of it again, a layer around
+    /// it included, keeps snapshots and models where this handle does.
     pub fn event_store(&self) -> &Arc<dyn EventStore> {
         &self.0.events
     }
@@ -53,23 +54,44 @@ impl Store {
     /// The same store, with its snapshots kept elsewhere; the events that follow one are then read by
     /// a call of their own.
     #[must_use]
-    pub fn with_snapshots(mut self, elsewhere: Arc<dyn SnapshotStore>) -> Self {
-        let capabilities = &mut Arc::make_mut(&mut self.0).capabilities;
-        capabilities.snapshots = Some(elsewhere);
-        capabilities.reads_tails = false;
-        self
+    pub fn with_snapshots(self, elsewhere: Arc<dyn SnapshotStore>) -> Self {
+        let own = self.capabilities().clone();
+        self.able_to(Capabilities { snapshots: Some(elsewhere), reads_tails: false, ..own })
     }
 
     /// The same store, with its models kept elsewhere.
     #[must_use]
-    pub fn with_models(mut self, elsewhere: Arc<dyn ProjectionSink>) -> Self {
-        Arc::make_mut(&mut self.0).capabilities.models = Some(elsewhere);
-        self
+    pub fn with_models(self, elsewhere: Arc<dyn ProjectionSink>) -> Self {
+        let own = self.capabilities().clone();
+        self.able_to(Capabilities { models: Some(elsewhere), ..own })
+    }
+
+    fn able_to(self, capabilities: Capabilities) -> Self {
+        let events = self.0.events.clone();
+        let events = Arc::new(Layered(Able { events, capabilities: capabilities.clone() }));
+        Self(Arc::new(Parts { events, capabilities }))
     }
 
     /// Whether both are handles of one opened store.
     pub fn is(&self, other: &Self) -> bool {
         self.capabilities().identity == other.capabilities().identity
+    }
+}
+
+/// A store that can do other things beside its events than by itself; whoever is around it asks for
+/// them as for a store's own.
+struct Able {
+    events: Arc<dyn EventStore>,
+    capabilities: Capabilities,
+}
+
+impl StoreLayer for Able {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.events
+    }
+
+    fn capabilities(&self, _: Capabilities) -> Capabilities {
+        self.capabilities.clone()
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, LayeredSnapshots, SinkLayer, SnapshotLayer, StoreLayer};
 use es_core::projection::{
-    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot,
+    Batch, Blocker, Claim, Definition, Lease, ListParked, LogBlockers, ModelRow, Parked, ParkedId,
+    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
 };
 use es_core::{
     AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
@@ -42,6 +42,18 @@ struct Snapshots {
 struct Models {
     inner: Arc<dyn ProjectionSink>,
     faults: Faults,
+}
+
+struct Blockers {
+    inner: Arc<dyn LogBlockers>,
+    faults: Faults,
+}
+
+#[async_trait]
+impl LogBlockers for Blockers {
+    async fn blocker(&self) -> Result<Option<Blocker>, StoreError> {
+        self.faults.with(Call::Blocker, self.inner.blocker()).await
+    }
 }
 
 #[async_trait]
@@ -89,6 +101,8 @@ impl StoreLayer for Events {
         // those of the handle, which may name others than its events do
         let mut all = self.store.capabilities().clone();
         let (of_snapshots, of_models) = (self.faults.clone(), self.faults.clone());
+        let faults = self.faults.clone();
+        all.blockers = all.blockers.map(|inner| Arc::new(Blockers { inner, faults }) as _);
         all.snapshots = all.snapshots.map(|inner| {
             Arc::new(LayeredSnapshots(Snapshots { inner, faults: of_snapshots })) as _
         });

@@ -34,7 +34,8 @@ impl Call {
             | Release | Report | Commit | Switch | Abandon | KeepInline | ReleaseInline
             | RequestRetry | Discard => true,
             FindAppend | ReadStream | ReadLog | EndOfLog | WaitPast | LatestSnapshot
-            | ListSnapshots | LatestWithTail | Load | Rows | Parked | Status | WaitReached => false,
+            | ListSnapshots | LatestWithTail | Load | Rows | Parked | Status | WaitReached
+            | Blocker => false,
         }
     }
 }
@@ -48,9 +49,16 @@ impl Plan {
         self.made.get(&call).copied().unwrap_or(0)
     }
 
+    #[track_caller]
     pub(super) fn add(&mut self, call: Call, nth: u64, fault: Fault) {
+        assert!(nth > 0, "calls are counted from 1, so nothing befalls {call:?} number 0");
         let nth = self.calls(call) + nth;
         self.faults.push((call, nth, fault));
+    }
+
+    /// The calls that something is planned for, and that were not made yet.
+    pub(super) fn left(&self) -> Vec<Call> {
+        self.faults.iter().map(|(call, ..)| *call).collect()
     }
 
     pub(super) fn fail_each(&mut self, call: Call, kind: Option<StoreErrorKind>) {

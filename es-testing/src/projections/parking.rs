@@ -79,6 +79,26 @@ pub(super) async fn taking_out_what_does_not_wait_is_refused(fixture: &dyn Proje
     assert_eq!(rows(&sink, Slot::Active).await, pairs(&[("a", 1), ("q", 12)]));
 }
 
+pub(super) async fn what_was_discarded_is_not_replaced(fixture: &dyn ProjectionFixture) {
+    let (sink, lease) = some_parked(fixture).await;
+    let again = |number, key| {
+        let mut batch = unpark(14, vec![id(number, key)], vec![]);
+        batch.park = vec![parked(number, key, 2)];
+        batch
+    };
+    commit(&sink, &lease, again(11, "p")).await;
+    let entries = listed(&sink, Slot::Active, &ListParked::waiting("p")).await;
+    assert_eq!(entries.first(), Some(&parked(11, "p", 2)), "one that waits is replaced");
+    assert_eq!(entries.len(), 3, "and stays one entry");
+    let discarded = sink.discard("totals", Slot::Active, &id(12, "q"), "sold twice").await;
+    assert!(discarded.is_ok(), "it waits: {discarded:?}");
+    let before = listed(&sink, Slot::Active, &ListParked::default()).await;
+    let answer = sink.commit(&lease, &again(12, "q")).await;
+    assert!(matches!(answer, Err(SinkError::ParkedChanged { .. })), "but: {answer:?}");
+    let after = listed(&sink, Slot::Active, &ListParked::default()).await;
+    assert_eq!(after, before, "what was decided stays");
+}
+
 pub(super) async fn a_retry_makes_the_key_due(fixture: &dyn ProjectionFixture) {
     let (sink, lease) = some_parked(fixture).await;
     assert_eq!(due(&sink, &lease).await, [""; 0], "what failed is not due by itself");

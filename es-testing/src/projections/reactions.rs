@@ -92,6 +92,7 @@ scenarios! {
         a_stream_is_in_order,
         other_streams_go_on,
         a_stream_goes_on_while_another_hangs,
+        what_fails_for_long_holds_up_no_other,
         calls_are_bounded,
         the_start_is_recorded,
         now_on_an_empty_log,
@@ -101,6 +102,7 @@ scenarios! {
         a_second_command_on_a_stream_needs_a_step,
         a_failing_event_is_parked_and_retried,
         a_discarded_event_is_not_given,
+        a_discard_outlasts_an_attempt,
         a_hanging_call_is_dropped,
     }
     kept {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    Claim, Lease, ModelRow, ProjectionSink, Renewal, Renewed, SinkError, Slot,
+    Batch, Claim, FailurePolicy, LastResort, Lease, ModelRow, ProjectionSink, Renewal, Renewed,
+    SinkError, Slot,
 };
 use es_core::{Start, Store};
 use es_testing::projections::reactions::{Bend, Engine, OVER_ANY, Reacting, Reactors, Subject};
@@ -29,10 +30,14 @@ enum Sin {
     AllAtOnce,
     /// It waits for a call for ever.
     NeverDrops,
+    /// It tries what fails, however long that takes, before all else.
+    SetsNothingAside,
     /// Others do not keep it out.
     TakesNoLease,
     /// It neither keeps its lease nor hears of what is to be tried again.
     NeverRenews,
+    /// It parks again what was discarded meanwhile.
+    UndoesDiscards,
     /// Its place is that of one version of its code, as a projection's is.
     BelongsToItsCode,
 }
@@ -55,8 +60,10 @@ const SINS: &[(Sin, &[&str])] = &[
     (Sin::OneAtATime, &["other_streams_go_on", "a_stream_goes_on_while_another_hangs"]),
     (Sin::AllAtOnce, &["calls_are_bounded"]),
     (Sin::NeverDrops, &["a_hanging_call_is_dropped"]),
+    (Sin::SetsNothingAside, &["what_fails_for_long_holds_up_no_other"]),
     (Sin::TakesNoLease, &["two_runners_take_turns"]),
     (Sin::NeverRenews, &["a_long_call_keeps_its_lease", "a_discarded_event_is_not_given"]),
+    (Sin::UndoesDiscards, &["a_discard_outlasts_an_attempt"]),
     (Sin::BelongsToItsCode, &["a_rebuild_repeats_nothing", "other_code_goes_on"]),
 ];
 
@@ -93,6 +100,14 @@ impl SinkLayer for Lying {
         }
     }
 
+    async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
+        let mut batch = batch.clone();
+        if self.sin == Sin::UndoesDiscards {
+            batch.unpark.retain(|id| batch.park.iter().all(|entry| entry.id() != *id));
+        }
+        self.inner.commit(lease, &batch).await
+    }
+
     async fn load(
         &self,
         projection: &str,
@@ -121,6 +136,9 @@ impl Reactors for Misled {
             Sin::OneAtATime => subject.policy(|policy| policy.concurrency(1)),
             Sin::AllAtOnce => subject.policy(|policy| policy.concurrency(usize::MAX)),
             Sin::NeverDrops => subject.policy(|policy| policy.timeout(Duration::MAX)),
+            Sin::SetsNothingAside => subject.policy(|policy| {
+                policy.on_failure(FailurePolicy { then: LastResort::Stop, ..policy.failure })
+            }),
             _ => subject,
         };
         let inner = store.capabilities().models.clone().expect("the fixture keeps models");

@@ -29,6 +29,15 @@ impl StoreLayer for Bare {
     }
 }
 
+/// A layer that says nothing of what a store can do.
+struct Around(Arc<dyn EventStore>);
+
+impl StoreLayer for Around {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.0
+    }
+}
+
 /// Counts the events of each account, under the name of its type.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Counted<const SECOND: bool>(u64);
@@ -129,4 +138,26 @@ async fn commands_go_on_where_no_states_are_kept() {
     assert!(accounts.flush_snapshots().await);
     let kept = es_core::SnapshotStore::list_snapshots(&*memory, None, 10).await.unwrap();
     assert_eq!(kept, [], "nothing was given to be kept");
+}
+
+#[tokio::test]
+async fn a_layer_keeps_models_and_snapshots_where_the_handle_under_it_does() {
+    let (memory, elsewhere) = (store(), store());
+    slip_in(&memory, "a", 1);
+    let handle = Store::from(memory.clone()).with_models(elsewhere.clone());
+    let handle = handle.with_snapshots(elsewhere.clone());
+    let layered = Store::from(Layered(Around(handle.event_store().clone())));
+    assert!(layered.is(&handle) && layered.is(&Store::from(memory.clone())));
+    Runner::new(&layered).projection::<Counted<false>>().catch_up().await.unwrap();
+    let read = ReadModel::<Counted<false>>::new(elsewhere.clone()).get("a").await;
+    assert_eq!(read.unwrap(), Some(Counted(1)));
+    let read = ReadModel::<Counted<false>>::new(memory.clone()).get("a").await;
+    assert!(matches!(read, Err(SinkError::NoModel { .. })), "{read:?}");
+    let accounts = Repository::<Account>::new(&layered).snapshot_every(1);
+    accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
+    assert!(accounts.flush_snapshots().await);
+    for (kept, count) in [(&elsewhere, 1), (&memory, 0)] {
+        let kept = es_core::SnapshotStore::list_snapshots(&**kept, None, 10).await.unwrap();
+        assert_eq!(kept.len(), count);
+    }
 }

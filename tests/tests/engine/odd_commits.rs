@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use es_core::layer::{LayeredSink, SinkLayer};
 use es_core::projection::{
-    Batch, BatchLimit, Definition, Lease, ModelRow, ProjectionSink, RawKeying, Runner, SinkError,
-    Slot,
+    Batch, BatchLimit, Definition, FailurePolicy, Lease, ListParked, ModelRow, ParkedState,
+    ProjectionSink, RawKeying, Runner, SinkError, Slot,
 };
 use es_core::{
     AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload, Store,
@@ -28,6 +28,8 @@ enum Odd {
     Unanswered,
     /// Before its rows are read, another process takes the lease and commits all there is.
     Overtaken,
+    /// Just before what was parked is parked again, somebody discards it.
+    Discarded,
 }
 
 /// A memory store of which commits are odd.
@@ -76,6 +78,14 @@ impl SinkLayer for OddSink {
                 Ok(())
             }
             Odd::Overtaken => self.inner.commit(lease, batch).await,
+            Odd::Discarded => {
+                for entry in batch.park.iter().map(|entry| entry.id()) {
+                    let (name, slot) = (&lease.projection, lease.slot);
+                    // what is new does not wait yet
+                    let _ = self.inner.discard(name, slot, &entry, "by hand").await;
+                }
+                self.inner.commit(lease, batch).await
+            }
         }
     }
 
@@ -185,4 +195,61 @@ async fn an_event_that_another_process_took_meanwhile_stops_nothing() {
     runner(&store, sink.clone()).catch_up().await.unwrap();
     assert!(sink.0.commits() > 0, "it had to ask whether it was believed");
     assert_all_taken_once(&store).await;
+}
+
+/// The last place of each account; parks what it cannot take.
+fn stubborn() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    let definition = Definition::rows(LAST, 1, all, keying, |_, _: Option<u64>, event| {
+        match event.event_type == *"poison" {
+            true => Err("it is poison".into()),
+            false => Ok(Some(event.position.to_sequence())),
+        }
+    });
+    definition.on_failure(FailurePolicy::park_key())
+}
+
+async fn happened(store: &MemoryStore, types: &[&str]) {
+    let ids = Environment::default().event_ids;
+    let event = |kind: &&str| NewEvent::new(ids.next_id(), kind, Payload::of(&()).unwrap());
+    let (stream, events) = ("account/1".parse().unwrap(), types.iter().map(event).collect());
+    store.append(AppendRequest::to(stream, ExpectedVersion::Any, events)).await.unwrap();
+}
+
+async fn rows(store: &MemoryStore) -> Vec<u64> {
+    let rows = store.rows(LAST, Slot::Active, None, 9).await.unwrap();
+    rows.iter().map(|row| row.value.decode().unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_discarded_while_it_is_tried_again_stays_so() {
+    let store = Arc::new(MemoryStore::new());
+    happened(&store, &["poison", "paid", "paid"]).await;
+    let runner = |sink: Arc<dyn ProjectionSink>| {
+        let store = Store::from(store.clone()).with_models(sink);
+        Runner::new(store).holder("one").definition(stubborn())
+    };
+    runner(store.clone()).catch_up().await.unwrap();
+    store.request_retry(LAST, Slot::Active, "account/1").await.unwrap();
+    runner(OddSink::new(&store, Odd::Discarded)).catch_up().await.unwrap();
+    let parked = store.parked(LAST, Slot::Active, &ListParked::default()).await.unwrap();
+    let [entry] = &parked[..] else { panic!("all but the first are taken, but: {parked:?}") };
+    match &entry.state {
+        ParkedState::Discarded { reason, .. } => assert_eq!(reason, "by hand"),
+        waiting => panic!("it was discarded, but: {waiting:?}"),
+    }
+    assert_eq!(rows(&store).await, [3], "what waited behind it is taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn catching_up_takes_what_follows_the_only_parked_event_that_was_discarded() {
+    let store = Arc::new(MemoryStore::new());
+    happened(&store, &["poison"]).await;
+    let mut runner = Runner::new(store.clone()).definition(stubborn());
+    runner.catch_up().await.unwrap();
+    let parked = store.parked(LAST, Slot::Active, &ListParked::default()).await.unwrap();
+    store.discard(LAST, Slot::Active, &parked[0].id(), "by hand").await.unwrap();
+    happened(&store, &["paid"]).await;
+    runner.catch_up().await.unwrap();
+    assert_eq!(rows(&store).await, [2]);
 }

@@ -14,8 +14,10 @@ use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use futures_util::{FutureExt, TryStreamExt};
 
-use self::scene::{SECRET, Scene, event, fill, key, models, order, scene, snapshots, totals};
-use self::sins::{EndsNoPrefix, ShowsAll, TakesRawNames, TellsAnyLast};
+use self::scene::{
+    SECRET, Scene, blocker, event, fill, key, models, order, scene, snapshots, totals,
+};
+use self::sins::{EndsNoPrefix, NamesBlockers, ShowsAll, TakesRawNames, TellsAnyLast};
 
 #[tokio::test]
 async fn no_answer_to_a_tenant_has_a_byte_of_anothers() {
@@ -44,17 +46,26 @@ async fn no_answer_to_a_tenant_has_a_byte_of_anothers() {
 #[tokio::test]
 async fn who_keeps_tenants_apart_badly_is_caught() {
     type Sabotage = fn(Store, Store) -> Store;
-    let saboteurs: [(&str, Sabotage); 4] = [
+    let saboteurs: [(&str, Sabotage); 5] = [
         ("does not filter the log", |acme, base| Layered(ShowsAll(acme, base)).into()),
         ("tells the last event as it is", |acme, base| Layered(TellsAnyLast(acme, base)).into()),
         ("does not end its prefix", |acme, base| Layered(EndsNoPrefix(acme, base)).into()),
         ("takes raw names", |acme, base| Layered(TakesRawNames(acme, base)).into()),
+        ("names other sessions", |acme, base| Layered(NamesBlockers(acme, base)).into()),
     ];
     for (sin, sabotage) in saboteurs {
         let scene = scene().await;
         let sinner = sabotage(scene.acme.clone(), scene.base.clone());
         assert!(!scene.breaches(&sinner).await.is_empty(), "who {sin} is not caught");
     }
+}
+
+#[tokio::test]
+async fn that_the_log_is_held_back_is_told_and_by_whom_is_not() {
+    let scene = scene().await;
+    let (own, all) = (blocker(&scene.acme).await, blocker(&scene.base).await);
+    assert_eq!((own.session.as_str(), own.open_for), ("another session", all.open_for));
+    assert!(all.session.contains(SECRET) && all.open_for.is_some(), "{all:?}");
 }
 
 #[tokio::test]

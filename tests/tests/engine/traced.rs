@@ -14,7 +14,8 @@ use es_core::{
     Store, StoreErrorKind, StreamId, StreamVersion, Timestamp,
 };
 use es_memory::MemoryStore;
-use es_testing::fault::{Call, Faults};
+use es_testing::fault::{Call, Faults, Gate};
+use futures_util::FutureExt;
 
 use super::account::*;
 use super::telemetry::{Fields, Kept, Spans};
@@ -62,6 +63,9 @@ fn only(spans: &Spans, operation: &str) -> Fields {
     span
 }
 
+/// What exporters look at.
+const STATUS: (&str, &str) = ("otel.status_code", "ERROR");
+
 fn fields(fields: &[(&str, &str)]) -> Fields {
     fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -78,11 +82,15 @@ async fn each_call_is_a_span_and_a_duration_with_the_names_of_open_telemetry() {
     store.append(request("a", ExpectedVersion::NoStream, 2)).await.unwrap();
     let span = only(&spans, "append");
     assert_eq!(span, fields(&[of_accounts, ("db.operation.batch.size", "2")]));
+    let failed = |error| fields(&[of_accounts, ("error.type", error), STATUS]);
     store.append(request("a", ExpectedVersion::NoStream, 1)).await.unwrap_err();
-    assert_eq!(only(&spans, "append"), fields(&[of_accounts, ("error.type", "conflict")]));
+    assert_eq!(only(&spans, "append"), failed("conflict"));
     faults.fail(Call::Append, 1, StoreErrorKind::Busy);
     store.append(request("a", ExpectedVersion::Any, 1)).await.unwrap_err();
-    assert_eq!(only(&spans, "append"), fields(&[of_accounts, ("error.type", "busy")]));
+    assert_eq!(only(&spans, "append"), failed("busy"));
+    faults.delay(Call::Append, 1, Gate::new());
+    assert!(store.append(request("a", ExpectedVersion::Any, 1)).now_or_never().is_none());
+    assert_eq!(only(&spans, "append"), failed("cancelled"));
     let other = StreamId::new("audit", "1").unwrap();
     let event = NewEvent::new(UuidV7Ids.next_id(), "looked_at", Payload::of(&1).unwrap());
     let both = request("a", ExpectedVersion::Any, 1).and(other, ExpectedVersion::Any, vec![event]);
@@ -115,6 +123,7 @@ async fn each_call_is_a_span_and_a_duration_with_the_names_of_open_telemetry() {
     assert_eq!(read("append", ""), Some(3));
     assert_eq!(read("append", ",error.type=conflict"), Some(1));
     assert_eq!(read("append", ",error.type=busy"), Some(1));
+    assert_eq!(read("append", ",error.type=cancelled"), Some(1));
     assert_eq!(read("read_log", ""), Some(2));
     assert_eq!(read("wait_past", ""), None);
     let written = kept.read("es.append.events", "db.system.name=es.memory");
@@ -143,7 +152,7 @@ async fn snapshots_and_models_are_traced_too() {
     assert_eq!(only(&spans, "acquire"), fields(&[of_totals]));
     let refused = models.acquire(&claim("two")).await;
     assert!(matches!(refused, Err(SinkError::Held { .. })), "{refused:?}");
-    assert_eq!(only(&spans, "acquire"), fields(&[of_totals, ("error.type", "held")]));
+    assert_eq!(only(&spans, "acquire"), fields(&[of_totals, ("error.type", "held"), STATUS]));
     let here = lease.checkpoints[0].clone();
     let mut batch = Batch::moving(0, here.clone(), here);
     batch.events = 7;

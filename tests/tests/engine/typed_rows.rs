@@ -8,7 +8,7 @@ use es_core::projection::{
     Definition, FailurePolicy, Keying, Projection, ReadModel, Runner, SinkError, Subscription,
 };
 use es_core::{
-    AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
+    Aggregate, AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
     ExpectedVersion, Fields, NewEvent, Payload, ReadLog, RecordedEvent, StoredEvent,
 };
 use es_memory::MemoryStore;
@@ -222,4 +222,81 @@ async fn of_a_split_event_each_part_that_is_selected_finds_the_rows_that_it_name
     assert_eq!(rows::<Parts<BY_NAME>>(std::slice::from_ref(flagged)), [nothing]);
     let definition = Definition::of::<Parts<SENT_ONLY>>();
     assert_eq!(definition.fingerprint(), "parts v1 rows 1 [*] [bill_sent, bill_settled]");
+}
+
+/// Cannot say which rows it has.
+#[derive(Debug, Serialize, Deserialize)]
+struct Keyless;
+
+impl Projection for Keyless {
+    const NAME: &'static str = "keyless";
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn keying() -> Keying<Self> {
+        panic!("no keys")
+    }
+
+    fn evolve(
+        _: &String,
+        _: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_projection_that_panics_is_told_by_whatever_is_asked_of_its_model() {
+    let model = ReadModel::<Keyless>::new(store());
+    let (one, all) = (model.get("a").await, model.all().try_collect::<Vec<_>>().await);
+    let from = model.all_from(&id("a")).try_collect::<Vec<_>>().await;
+    for told in [one.map(drop), all.map(drop), from.map(drop)] {
+        match told {
+            Err(SinkError::Unusable { reason, .. }) => assert!(reason.contains("no keys")),
+            other => panic!("it cannot say its keys, but: {other:?}"),
+        }
+    }
+}
+
+/// Counts what was paid in.
+#[derive(Serialize, Deserialize)]
+struct Deposits(u64);
+
+impl Projection for Deposits {
+    const NAME: &'static str = "deposits";
+    type Event = AccountEvent;
+    type Key = String;
+
+    fn selection() -> EventFilter {
+        EventFilter::events([AccountEvent::MONEY_DEPOSITED]).aggregate::<Account>()
+    }
+
+    fn keying() -> Keying<Self> {
+        Keying::per_stream::<Account>()
+    }
+
+    fn evolve(
+        _: &String,
+        row: &mut Option<Self>,
+        _: &Envelope<'_, AccountEvent>,
+    ) -> Result<(), BoxError> {
+        row.get_or_insert(Self(0)).0 += 1;
+        Ok(())
+    }
+}
+
+/// By these words models are known that older programs made: a projection without a word on streams
+/// told none, though each stream had a row.
+#[test]
+fn a_fingerprint_tells_the_selection_as_it_was_written() {
+    let (balance, deposits) = (Definition::of::<Balance>(), Definition::of::<Deposits>());
+    let events = "[money_deposited, money_withdrawn]";
+    assert_eq!(balance.fingerprint(), format!("balance v1 rows 1 [*] {events}"));
+    assert_eq!(deposits.fingerprint(), "deposits v1 rows 1 [account] [money_deposited]");
+    // what is read is that of the aggregate, said or not
+    for definition in [balance, deposits] {
+        let streams = definition.selection().aggregate_types.iter();
+        assert_eq!(streams.collect::<Vec<_>>(), [Account::TYPE]);
+    }
 }

@@ -1,5 +1,7 @@
 //! One call: its span, and how long it took.
 
+use std::time::Instant;
+
 use metrics::Label;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
@@ -27,6 +29,7 @@ impl Call {
             db.operation.batch.size = Empty,
             db.response.returned_rows = Empty,
             error.r#type = Empty,
+            otel.status_code = Empty,
         );
         Self { system, operation, span }
     }
@@ -55,22 +58,11 @@ impl Call {
         self,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let began = SystemRuntime.now();
-        let answer = work.instrument(self.span.clone()).await;
-        let took = SystemRuntime.now().duration_since(began);
-        let error = answer.as_ref().err().map(ErrorType::error_type);
-        if let Some(error) = error {
-            self.span.record("error.type", error);
-        }
-        let labels = [
-            Some(("db.system.name", self.system)),
-            Some(("db.operation.name", self.operation)),
-            error.map(|error| ("error.type", error)),
-        ];
-        let labels = labels.into_iter().flatten();
-        let labels: Vec<_> =
-            labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
-        metrics::histogram!("db.client.operation.duration", labels).record(took.as_secs_f64());
+        let span = self.span.clone();
+        let mut call = UnderWay { call: self, began: SystemRuntime.now(), is_ended: false };
+        let answer = work.instrument(span).await;
+        call.is_ended = true;
+        call.tell(answer.as_ref().err().map(ErrorType::error_type));
         answer
     }
 
@@ -84,6 +76,41 @@ impl Call {
         let answer = self.made(work).await?;
         span.record("db.response.returned_rows", rows(&answer) as u64);
         Ok(answer)
+    }
+}
+
+/// A call that was begun; that its caller dropped it is told, too.
+struct UnderWay {
+    call: Call,
+    began: Instant,
+    is_ended: bool,
+}
+
+impl UnderWay {
+    fn tell(&self, error: Option<&'static str>) {
+        let took = SystemRuntime.now().duration_since(self.began);
+        let Call { system, operation, span } = &self.call;
+        if let Some(error) = error {
+            span.record("error.type", error);
+            span.record("otel.status_code", "ERROR");
+        }
+        let labels = [
+            Some(("db.system.name", *system)),
+            Some(("db.operation.name", *operation)),
+            error.map(|error| ("error.type", error)),
+        ];
+        let labels = labels.into_iter().flatten();
+        let labels: Vec<_> =
+            labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
+        metrics::histogram!("db.client.operation.duration", labels).record(took.as_secs_f64());
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            self.tell(Some("cancelled"));
+        }
     }
 }
 

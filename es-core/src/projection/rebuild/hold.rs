@@ -11,11 +11,7 @@ impl Rebuild {
     pub(super) async fn acquire(&self) -> Result<Held, RebuildError> {
         self.definition.check()?;
         let sink = self.sink()?;
-        let status = sink.status(Some(self.definition.name())).await?.into_iter().next();
-        if let Some(active) = status.and_then(|status| status.active) {
-            // it would become the active model, and the reaction would begin anew
-            self.definition.check_projection(&active.fingerprint, "no rebuild repeats it")?;
-        }
+        self.check_no_reaction().await?;
         let is_by_stream = self.definition.is_by_stream();
         let slices = if is_by_stream { self.slices } else { 1 };
         let claim = Claim { slices, ..self.claim(Slot::Shadow, self.definition.fingerprint()) };
@@ -53,6 +49,15 @@ impl Rebuild {
             slices.push(Slice::new(worker, count));
         }
         Ok(Held { lease, slices })
+    }
+
+    /// Refuses what has the name of a reaction: it would become the active model, and the reaction
+    /// would begin anew.
+    pub(super) async fn check_no_reaction(&self) -> Result<(), SinkError> {
+        let status = self.sink()?.status(Some(self.definition.name())).await?.into_iter().next();
+        let Some(active) = status.and_then(|status| status.active) else { return Ok(()) };
+        let what = "no rebuild repeats it; under another name it begins anew";
+        self.definition.check_projection(&active.fingerprint, what)
     }
 
     /// True if a slice of the shadow is of another history than the log.

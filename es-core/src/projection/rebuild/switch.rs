@@ -22,7 +22,12 @@ impl Rebuild {
             breathe().await;
             self.fill().await?;
             let Some(held) = &self.held else { continue };
-            match self.sink()?.switch(&held.lease).await {
+            // a reaction of this name may have begun since
+            let switched = match self.check_no_reaction().await {
+                Ok(()) => self.sink()?.switch(&held.lease).await,
+                Err(refusal) => Err(refusal),
+            };
+            match switched {
                 Ok(()) => {
                     self.held = None;
                     return Ok(());

@@ -218,6 +218,10 @@ impl Member {
         let taken = worker.advance(&selected, to, is_last).instrument(span).await;
         let has_come = worker.reached().position >= to.position;
         let is_committed = worker.checkpoint.position > before || worker.is_committed();
+        if std::mem::take(&mut worker.may_be_due) {
+            // what stood before it may have been discarded
+            self.renewed_at = None;
+        }
         let done = worker.done - done;
         telemetry::batch(self.definition.name(), done, means.since(started));
         if !selected.is_empty() || done > 0 {

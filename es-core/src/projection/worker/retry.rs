@@ -137,6 +137,8 @@ impl Worker {
             let attempts = entry.attempts.saturating_add(1);
             let state = ParkedState::Waiting { is_due: false };
             let parked_at = self.environment.clock.now();
+            // it is replaced only if it waits still: somebody may have discarded it meanwhile
+            batch.unpark.push(entry.id());
             batch.park.push(Parked { reason, attempts, parked_at, state, ..entry.clone() });
         }
         self.commit(batch).await

@@ -13,12 +13,18 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (0_u64..30).prop_map(Step::Wait),
         6 => Just(Step::Commit),
         3 => Just(Step::Renew),
-        4 => (1_usize..4).prop_map(Step::List),
+        4 => Just(Step::List),
         3 => (0_usize..4).prop_map(Step::Retry),
-        1 => (0_usize..64).prop_map(Step::Discard),
+        2 => (0_usize..64).prop_map(Step::Discard),
+        1 => (0_usize..64).prop_map(Step::Forget),
         1 => any::<bool>().prop_map(Step::Lose),
         1 => Just(Step::Stray),
     ]
+}
+
+/// How many events are held: so few that it matters, or more than there are.
+fn any_bound() -> impl Strategy<Value = usize> {
+    prop_oneof![2_usize..10, Just(1_000)]
 }
 
 proptest! {
@@ -27,9 +33,10 @@ proptest! {
         streams in prop::collection::vec(0_usize..4, 1..40),
         concurrency in 1_usize..4,
         retries in 0_u32..3,
+        ahead in any_bound(),
         steps in prop::collection::vec(any_step(), 0..200),
     ) {
-        let mut world = World::new(&streams, concurrency, retries);
+        let mut world = World::new(&streams, concurrency, retries, ahead);
         for step in steps {
             world.step(step);
         }
@@ -42,10 +49,11 @@ proptest! {
         streams in prop::collection::vec(0_usize..4, 1..40),
         concurrency in 1_usize..4,
         retries in 0_u32..3,
+        ahead in any_bound(),
         steps in prop::collection::vec(any_step(), 0..100),
         arrives in any::<bool>(),
     ) {
-        let mut world = World::new(&streams, concurrency, retries);
+        let mut world = World::new(&streams, concurrency, retries, ahead);
         for step in steps {
             world.step(step);
         }

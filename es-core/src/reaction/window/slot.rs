@@ -1,18 +1,23 @@
 //! What a window holds: events, and streams of them.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
-use crate::envelope::RecordedEvent;
+use crate::envelope::{EventReference, RecordedEvent};
 use crate::projection::{Checkpoint, Parked, ParkedState};
 use crate::timestamp::Timestamp;
 
 /// One event.
 #[derive(Debug)]
 pub(super) struct Slot {
-    pub(super) event: RecordedEvent,
+    pub(super) of: EventReference,
+    /// `None` if the log does not hold it.
+    pub(super) event: Option<RecordedEvent>,
     pub(super) origin: Origin,
     /// How often it was given since it is held.
     pub(super) attempts: u32,
+    /// Why the last attempt failed, if one did.
+    pub(super) failure: Option<String>,
     pub(super) state: State,
 }
 
@@ -28,14 +33,18 @@ pub(super) enum Origin {
 pub(super) enum State {
     /// To be given, or given and not ended.
     Open,
+    /// It failed, and is to be given again from then on.
+    Again(Instant),
     Answered,
-    /// No attempt is left: it is to be parked.
-    Failed(String),
+    /// It failed, and is to be parked: as due, if attempts are left.
+    Failed {
+        is_due: bool,
+    },
     /// Untried: it is to be parked behind an earlier event of its stream.
     Behind,
 }
 
-/// One stream. As long as it is parked, only what was taken back is in its queue.
+/// One stream. As long as it is parked, only the entry that was taken back is in its queue.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// What is to be given, in order; for the first a call may be under way.
@@ -45,38 +54,70 @@ pub(super) struct Lane {
     pub(super) outcomes: usize,
 }
 
+impl Origin {
+    /// The entry of the store.
+    pub(super) fn entry(&self) -> Option<&Parked> {
+        match self {
+            Self::Log(_) => None,
+            Self::Store(entry) => Some(entry),
+        }
+    }
+}
+
 impl Slot {
+    /// One that is to be given.
+    pub(super) fn new(event: RecordedEvent, origin: Origin) -> Self {
+        let of = EventReference::from(&event);
+        Self { of, event: Some(event), origin, attempts: 0, failure: None, state: State::Open }
+    }
+
+    /// The entry of an event that cannot be given: its attempt has failed.
+    pub(super) fn lost(entry: Parked) -> Self {
+        let of = entry.event.clone();
+        let failure = format!(
+            "the log does not hold event {} at {} (version {} of {}); discard it",
+            of.event_id, of.position, of.version, of.stream
+        );
+        let (origin, state) = (Origin::Store(entry), State::Failed { is_due: false });
+        Self { of, event: None, origin, attempts: 1, failure: Some(failure), state }
+    }
+
+    /// The size of its payload.
+    pub(super) fn bytes(&self) -> usize {
+        self.event.as_ref().map_or(0, |event| event.payload.as_str().len())
+    }
+
     /// The checkpoint that must not be passed because of this event.
     pub(super) fn holds_back(&self) -> Option<&Checkpoint> {
         match (&self.origin, &self.state) {
-            (Origin::Log(before), State::Open) => Some(before),
+            (Origin::Log(before), State::Open | State::Again(_)) => Some(before),
             _ => None,
         }
     }
 
     /// True if an entry of the store is to be changed, wherever the checkpoint is.
     pub(super) fn changes_entry(&self) -> bool {
-        matches!(self.origin, Origin::Store(_)) && !matches!(self.state, State::Open)
+        self.origin.entry().is_some() && !matches!(self.state, State::Open | State::Again(_))
     }
 
     /// True if the store must hear of it before waiting entries of the stream are listed again.
     pub(super) fn is_outcome(&self) -> bool {
-        matches!(self.state, State::Failed(_)) || self.changes_entry()
+        matches!(self.state, State::Failed { .. }) || self.changes_entry()
     }
 
     /// The number of the last attempt.
     pub(super) fn attempt(&self) -> u32 {
-        let before = match &self.origin {
-            Origin::Log(_) => 0,
-            Origin::Store(entry) => entry.attempts,
-        };
+        let before = self.origin.entry().map_or(0, |entry| entry.attempts);
         before.saturating_add(self.attempts)
     }
 
-    pub(super) fn parked(&self, reason: &str, is_due: bool, at: Timestamp) -> Parked {
+    /// The entry for it; one that was never tried waits behind another.
+    pub(super) fn parked(&self, is_due: bool, at: Timestamp) -> Parked {
+        let reason = self.failure.as_deref();
+        let reason = reason.unwrap_or("waits behind an earlier event of its stream");
         Parked {
-            event: (&self.event).into(),
-            key: self.event.stream.to_string(),
+            event: self.of.clone(),
+            key: self.of.stream.to_string(),
             reason: reason.to_owned(),
             attempts: self.attempt(),
             parked_at: at,

@@ -1,10 +1,11 @@
 //! A log, what a store keeps of a reaction, and who works with the window between them; it asserts
 //! what must hold at each step.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::envelope::{EventId, RecordedEvent};
+use crate::environment::{Runtime, SystemRuntime};
 use crate::position::Position;
 use crate::projection::{Checkpoint, FailurePolicy, Parked, ParkedState};
 use crate::retry::Retry;
@@ -17,7 +18,7 @@ use super::{AfterFailure, Attempt, Commit, Due, Window};
 mod checks;
 mod kept;
 
-use kept::{Kept, extend};
+use kept::{Kept, at, extend};
 pub(super) use kept::{log_of, place};
 
 /// What may happen.
@@ -35,12 +36,14 @@ pub(super) enum Step {
     Commit,
     /// The lease is renewed.
     Renew,
-    /// What waits is listed, so much of it, or what was listed is taken back.
-    List(usize),
+    /// What waits first in a stream is looked up, or what was found is taken back.
+    List,
     /// Somebody asks for another attempt.
     Retry(usize),
-    /// Somebody discards what waits.
+    /// Somebody discards what waits, whatever is done about it at the time.
     Discard(usize),
+    /// The log loses an event that is parked.
+    Forget(usize),
     /// The lease is lost; a commit that is under way arrives, or does not.
     Lose(bool),
     /// Word of a call that there is not.
@@ -60,11 +63,14 @@ struct Seen {
     tries: HashMap<u64, (u32, u32)>,
     /// The last event of a stream that was given.
     last: HashMap<StreamId, u64>,
+    /// What was parked before its time.
+    aside: HashSet<u64>,
     parked: HashSet<StreamId>,
-    taken_back: HashMap<StreamId, VecDeque<u64>>,
+    /// The parked event of a stream that is to be given.
+    taken_back: HashMap<StreamId, u64>,
     commit: Option<Commit>,
     commits: usize,
-    listed: Option<(Due, usize, Vec<Parked>)>,
+    listed: Option<(Due, usize, Option<Parked>)>,
 }
 
 impl Seen {
@@ -79,6 +85,7 @@ impl Seen {
             retry_at: HashMap::new(),
             tries: HashMap::new(),
             last: HashMap::new(),
+            aside: HashSet::new(),
             parked: kept.first().into_keys().collect(),
             taken_back: HashMap::new(),
             commit: None,
@@ -95,21 +102,25 @@ pub(super) struct World {
     kept: Kept,
     /// What was answered since ever.
     ever: HashSet<u64>,
+    /// What the log does not hold any more.
+    lost: HashSet<u64>,
     window: Window,
     seen: Seen,
 }
 
 impl World {
-    pub(super) fn new(streams: &[usize], concurrency: usize, retries: u32) -> Self {
+    pub(super) fn new(streams: &[usize], concurrency: usize, retries: u32, ahead: usize) -> Self {
         let (base, longest) = (Duration::from_millis(10), Duration::from_millis(40));
         let failure = FailurePolicy::park_key().after(Retry { retries, base, longest });
-        let policy = ReactionPolicy::default().concurrency(concurrency).on_failure(failure);
+        let policy = ReactionPolicy::default().concurrency(concurrency).ahead(ahead);
+        let policy = policy.on_failure(failure);
         let kept = Kept { checkpoint: Checkpoint::START, parked: BTreeMap::new() };
         let log = log_of(streams);
         Self {
             policy,
-            now: Instant::now(),
+            now: SystemRuntime.now(),
             ever: HashSet::new(),
+            lost: HashSet::new(),
             window: Window::new(policy, Checkpoint::START, []),
             seen: Seen::new(&log, &kept),
             kept,
@@ -128,10 +139,14 @@ impl World {
                 self.begin_commit();
             }
             Step::Renew => self.renew(),
-            Step::List(_) if self.seen.listed.is_some() => self.take_back(),
-            Step::List(count) => self.list(count),
+            Step::List if self.seen.listed.is_some() => self.take_back(),
+            Step::List => self.list(),
             Step::Retry(which) => self.ask_for_retry(which),
             Step::Discard(which) => self.discard(which),
+            Step::Forget(which) => {
+                let place = self.waiting(which);
+                self.lost.extend(place);
+            }
             Step::Lose(arrives) => self.lose(arrives),
             Step::Stray => self.stray(),
         }
@@ -159,9 +174,13 @@ impl World {
         }
     }
 
-    /// Begins anew and asks for another attempt at all that waits: nothing is left then, and all
-    /// streams go on.
+    /// Discards what cannot be given, begins anew, and asks for another attempt at all else that waits:
+    /// nothing is left then, and all streams go on.
     pub(super) fn mend(&mut self) {
+        let waiting: Vec<_> = self.kept.waiting().map(at).collect();
+        for lost in waiting.iter().filter(|at| self.lost.contains(*at)) {
+            self.kept.discard(*lost);
+        }
         self.lose(true);
         self.settle();
         (0..self.kept.first().len()).for_each(|which| self.ask_for_retry(which));
@@ -186,7 +205,7 @@ impl World {
             self.take_back();
         } else {
             self.renew();
-            self.list(3);
+            self.list();
             if self.seen.listed.is_none() {
                 // nothing else is left to be done
                 let is_wanted = self.window.wants_commit();
@@ -198,9 +217,9 @@ impl World {
     }
 
     fn read(&mut self, count: usize) {
-        let room = self.window.room().unwrap().events;
+        let Some(room) = self.window.room() else { return };
         let rest = &self.log[self.seen.read..];
-        let events = rest[..count.min(room).min(rest.len())].to_vec();
+        let events = rest[..count.min(room.events).min(rest.len())].to_vec();
         let Some(last) = events.last() else { return };
         // what follows was looked at and is not selected
         let position = Position::from_sequence(place(last) + 5);
@@ -208,6 +227,21 @@ impl World {
         self.seen.read += events.len();
         self.seen.reached = to.clone();
         self.window.push(events, to);
+        self.set_aside();
+    }
+
+    /// Notes what the window has set aside: what waits for its next attempt and keeps all else from
+    /// being read.
+    fn set_aside(&mut self) {
+        while self.window.room().is_none() {
+            let Some(lowest) = self.open().next() else { return };
+            let (place, stream) = (place(lowest), lowest.stream.clone());
+            if self.seen.retry_at.remove(&place).is_none() {
+                return;
+            }
+            self.seen.aside.insert(place);
+            self.seen.parked.insert(stream);
+        }
     }
 
     fn start(&mut self, count: usize) {
@@ -215,26 +249,54 @@ impl World {
             let Some(attempt) = self.window.next(self.now) else {
                 return self.check_rest();
             };
-            self.check_start(&attempt);
-            self.seen.calls.push(attempt);
+            if self.is_to_be_given(&attempt) {
+                self.check_start(&attempt);
+                self.seen.calls.push(attempt);
+            }
         }
     }
 
+    /// Asks, as a worker does just before a call, whether what is parked waits still.
+    fn is_to_be_given(&mut self, attempt: &Attempt) -> bool {
+        let Some(entry) = &attempt.entry else { return true };
+        let first = self.kept.waiting().find(|it| it.key == entry.key);
+        let waits = first.is_some_and(|first| first.id() == *entry);
+        if !waits {
+            let place = place(&attempt.event);
+            assert!(self.kept.is_discarded(place), "{place} is given, which is not parked");
+            assert!(self.window.not_given(attempt.event.event_id));
+            self.let_go(place);
+        }
+        waits
+    }
+
+    /// Forgets what was taken back and does not wait any more.
+    fn let_go(&mut self, place: u64) {
+        let seen = &mut self.seen;
+        seen.taken_back.retain(|_, taken_back| *taken_back != place);
+        seen.retry_at.remove(&place);
+        seen.answered.remove(&place);
+    }
+
     fn end(&mut self, which: usize, is_well: bool) {
+        self.ended(which, is_well);
+        self.set_aside();
+    }
+
+    fn ended(&mut self, which: usize, is_well: bool) {
         let seen = &mut self.seen;
         if seen.calls.is_empty() {
             return;
         }
-        let Attempt { event, number } = seen.calls.swap_remove(which % seen.calls.len());
+        let Attempt { event, number, .. } = seen.calls.swap_remove(which % seen.calls.len());
         let place = place(&event);
         if is_well {
             assert!(self.window.answered(event.event_id));
             assert!(!self.window.answered(event.event_id), "it has ended");
             seen.answered.insert(place);
             self.ever.insert(place);
-            if let Some(queue) = seen.taken_back.get_mut(&event.stream) {
-                assert_eq!(queue.pop_front(), Some(place));
-            }
+            let taken_back = seen.taken_back.remove(&event.stream);
+            assert!(taken_back.is_none_or(|taken_back| taken_back == place));
             return;
         }
         let now = self.now;
@@ -267,12 +329,14 @@ impl World {
 
     fn finish_commit(&mut self) {
         let Some(commit) = self.seen.commit.take() else { return };
-        if self.kept.commit(&commit) {
+        let gone = self.kept.gone(&commit);
+        if gone.is_empty() {
+            self.kept.commit(&commit);
             self.window.committed(commit);
-        } else {
-            // as a worker that knows something old
-            self.lose(false);
+            return;
         }
+        assert!(self.window.refused(commit, &gone));
+        gone.iter().for_each(|id| self.let_go(id.position.to_sequence()));
     }
 
     fn renew(&mut self) {
@@ -281,37 +345,40 @@ impl World {
         self.window.renewed(due.map(|(stream, _)| stream));
     }
 
-    fn list(&mut self, count: usize) {
+    fn list(&mut self) {
         let Some(due) = self.window.due() else { return };
         assert!(self.seen.parked.contains(&due.stream));
+        let first = self.kept.first().remove(&due.stream);
         let is_asked_for = |entry: &Parked| entry.state == ParkedState::Waiting { is_due: true };
-        assert!(self.kept.first().get(&due.stream).is_none_or(is_asked_for), "{due:?}");
-        let key = due.stream.to_string();
-        let waiting = self.kept.waiting().filter(|entry| entry.key == key);
-        let waiting = waiting.take(count).cloned().collect();
-        self.seen.listed = Some((due, self.seen.commits, waiting));
+        assert!(first.as_ref().is_none_or(is_asked_for), "{due:?}");
+        self.seen.listed = Some((due, self.seen.commits, first));
     }
 
     fn take_back(&mut self) {
         let seen = &mut self.seen;
-        let Some((due, commits, entries)) = seen.listed.take() else { return };
+        let Some((due, commits, first)) = seen.listed.take() else { return };
         let is_new = seen.commit.is_none() && commits == seen.commits;
+        let held = |entry: &Parked| !self.lost.contains(&at(entry));
         let find = |entry: &Parked| self.log.iter().find(|event| entry.event.is_of(event));
-        let waiting = entries.iter().map(|entry| (entry.clone(), find(entry).unwrap().clone()));
-        assert_eq!(self.window.take_back(&due, waiting.collect()), is_new);
+        let found = first.as_ref().map(|entry| {
+            let event = find(entry).filter(|_| held(entry));
+            (entry.clone(), event.cloned())
+        });
+        assert_eq!(self.window.take_back(&due, found), is_new);
         if !is_new {
             return;
         }
-        if entries.is_empty() {
+        let Some(entry) = first else {
             seen.parked.remove(&due.stream);
-            seen.taken_back.remove(&due.stream);
             return;
+        };
+        let (place, is_lost) = (at(&entry), self.lost.contains(&at(&entry)));
+        seen.tries.insert(place, (u32::from(is_lost), entry.attempts));
+        seen.aside.remove(&place);
+        if !is_lost {
+            assert_eq!(seen.taken_back.insert(due.stream, place), None);
         }
-        let places = entries.iter().map(|entry| entry.event.position.to_sequence());
-        for (place, entry) in places.clone().zip(&entries) {
-            seen.tries.insert(place, (0, entry.attempts));
-        }
-        seen.taken_back.insert(due.stream, places.collect());
+        self.set_aside();
     }
 
     fn ask_for_retry(&mut self, which: usize) {
@@ -322,19 +389,20 @@ impl World {
     }
 
     fn discard(&mut self, which: usize) {
-        let listed = self.seen.listed.iter().flat_map(|(_, _, entries)| entries);
-        let listed = listed.map(|entry| entry.event.position.to_sequence());
-        let taken_back = self.seen.taken_back.values().flatten().copied();
-        let busy: HashSet<_> = listed.chain(taken_back).collect();
-        let free = self.kept.waiting().map(|entry| entry.event.position.to_sequence());
-        let free: Vec<_> = free.filter(|place| !busy.contains(place)).collect();
-        let Some(place) = free.get(which % free.len().max(1)) else { return };
-        let state = ParkedState::Discarded { reason: "sold".to_owned(), at: Timestamp::EPOCH };
-        self.kept.parked.get_mut(place).unwrap().state = state;
+        if let Some(place) = self.waiting(which) {
+            self.kept.discard(place);
+        }
+    }
+
+    /// The place of one of all that waits.
+    fn waiting(&self, which: usize) -> Option<u64> {
+        let waiting: Vec<_> = self.kept.waiting().map(at).collect();
+        waiting.get(which % waiting.len().max(1)).copied()
     }
 
     fn lose(&mut self, arrives: bool) {
-        if let Some(commit) = self.seen.commit.take().filter(|_| arrives) {
+        let commit = self.seen.commit.take().filter(|_| arrives);
+        if let Some(commit) = commit.filter(|commit| self.kept.gone(commit).is_empty()) {
             self.kept.commit(&commit);
         }
         self.seen = Seen::new(&self.log, &self.kept);
@@ -344,7 +412,7 @@ impl World {
 
     fn stray(&mut self) {
         let id = EventId::from_uuid(uuid::Uuid::from_u128(1));
-        assert!(!self.window.answered(id));
+        assert!(!self.window.answered(id) && !self.window.not_given(id));
         let after = self.window.failed(id, String::new(), 0.0, |_| unreachable!("no call"));
         assert_eq!(after, None);
     }

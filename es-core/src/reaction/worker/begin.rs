@@ -42,9 +42,7 @@ impl Held {
             let page = self.asked(means, sink.parked(name, Slot::Active, &list)).await?;
             let Some(last) = page.last() else { break };
             list.after = Some(last.id());
-            for entry in &page {
-                streams.push(self.stream(&entry.key)?);
-            }
+            streams.extend(self.streams(page.iter().map(|entry| &entry.key)));
         }
         self.window = Window::new(of.policy, self.reached.clone(), streams);
         Ok(())

@@ -1,6 +1,5 @@
 //! The holder of a reaction's lease, at work.
 
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,19 +8,18 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
-use tracing::Instrument;
 
-use super::super::window::{AfterFailure, Attempt, Due, Window};
+use super::super::window::{AfterFailure, Window};
 use super::Of;
-use crate::envelope::EventReference;
+use super::call::{Ended, Outcome};
+use super::commit::Pending;
+use super::outage::Outage;
 use crate::environment::within;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::projection::{
-    Checkpoint, Lease, ListParked, Means, ProjectionSink, Renewal, Slot, StopCause, chain,
-    check_history, panic_text, telemetry,
+    Checkpoint, Lease, Means, ProjectionSink, Renewal, StopCause, chain, check_history, telemetry,
 };
 use crate::read::{PageLimit, ReadLog};
-use crate::stream::StreamId;
 
 /// What is there as long as the lease is.
 pub(super) struct Held {
@@ -34,17 +32,22 @@ pub(super) struct Held {
     pub(super) reached: Checkpoint,
     /// Ends when there is more to be read; `None` if there may be now.
     more: Option<BoxFuture<'static, Result<(), StoreError>>>,
-    renewed_at: Option<Instant>,
-    committed_at: Instant,
-    has_committed: bool,
+    /// When the lease was asked for last: from then on it lasts.
+    leased_at: Instant,
+    /// Whether it was renewed since it was taken.
+    has_renewed: bool,
+    /// Whether it is to be renewed at once, because something may be due.
+    pub(super) is_to_renew: bool,
+    pub(super) committed_at: Instant,
+    pub(super) has_committed: bool,
+    /// What the store has not answered to.
+    pub(super) pending: Option<Pending>,
+    /// The store fails, and that is waited out.
+    pub(super) outage: Option<Outage>,
+    /// What operators were told, as far as no commit has cleared it.
+    pub(super) told: Option<String>,
     /// The event that it is to stop before.
     poison: Option<StopCause>,
-}
-
-/// A call that ended.
-struct Ended {
-    event: EventReference,
-    outcome: Result<(), String>,
 }
 
 /// What was waited for.
@@ -57,9 +60,6 @@ enum First {
 
 /// After so long what was answered is committed, however little it is.
 const COMMIT_AFTER: Duration = Duration::from_secs(1);
-
-/// The most parked events that are read again at once.
-const LISTED: usize = 100;
 
 /// The failure of a store that does not answer.
 pub(super) fn silent(means: &Means) -> StopCause {
@@ -75,35 +75,12 @@ async fn next_of(calls: &mut FuturesUnordered<BoxFuture<'static, Ended>>) -> End
     }
 }
 
-impl Of {
-    /// One call: an error, a panic and a time-out are the same failure.
-    fn call(&self, means: &Means, attempt: Attempt) -> BoxFuture<'static, Ended> {
-        let Attempt { event, number } = attempt;
-        let reference = EventReference::from(&event);
-        let (reaction, runtime) = (self.reaction.clone(), means.environment.runtime.clone());
-        let timeout = self.policy.timeout;
-        let span = telemetry::batch_span(self.definition.name(), 1);
-        let call = async move { within(&*runtime, timeout, reaction.react(event, number)).await };
-        let call = AssertUnwindSafe(call).catch_unwind();
-        let ended = async move {
-            let outcome = match call.await {
-                Ok(Some(Ok(()))) => Ok(()),
-                Ok(Some(Err(error))) => Err(chain(&*error)),
-                Ok(None) => Err(format!("the call took longer than {timeout:?}")),
-                Err(panic) => Err(format!("the reaction panicked: {}", panic_text(&*panic))),
-            };
-            Ended { event: reference, outcome }
-        };
-        ended.instrument(span).boxed()
-    }
-}
-
 impl Held {
     pub(super) fn new(
         of: Arc<Of>,
         sink: Arc<dyn ProjectionSink>,
         lease: Lease,
-        means: &Means,
+        leased_at: Instant,
     ) -> Self {
         let reached = lease.checkpoints.first().cloned().unwrap_or_default();
         Self {
@@ -114,9 +91,14 @@ impl Held {
             calls: FuturesUnordered::new(),
             reached,
             more: None,
-            renewed_at: None,
-            committed_at: means.now(),
+            leased_at,
+            has_renewed: false,
+            is_to_renew: true,
+            committed_at: leased_at,
             has_committed: false,
+            pending: None,
+            outage: None,
+            told: None,
             poison: None,
         }
     }
@@ -137,17 +119,32 @@ impl Held {
 
     /// Looks at once for parked events that are due, and whether there is more to be read.
     pub(super) fn look_again(&mut self) {
-        (self.renewed_at, self.more) = (None, None);
+        (self.is_to_renew, self.more, self.outage) = (true, None, None);
+    }
+
+    /// True if nobody else can have the lease: it lasts at least from when it was asked for.
+    pub(super) fn has_lease(&self, means: &Means) -> bool {
+        means.since(self.leased_at) < means.settings.time_to_live
     }
 
     /// What can be done without waiting for a call.
     pub(super) async fn turn(&mut self, means: &Means) -> Result<(), StopCause> {
-        let third = means.settings.time_to_live / 3;
-        if self.renewed_at.is_none_or(|at| means.since(at) >= third) {
+        if self.outage.as_ref().is_some_and(|outage| outage.lasts(means)) {
+            self.start(means);
+            return Ok(());
+        }
+        self.step(means).await?;
+        self.outage = None;
+        self.tell(means).await;
+        Ok(())
+    }
+
+    async fn step(&mut self, means: &Means) -> Result<(), StopCause> {
+        if self.is_to_renew || means.since(self.leased_at) >= means.settings.time_to_live / 3 {
             self.renew(means).await?;
         }
         let is_late = means.since(self.committed_at) >= COMMIT_AFTER;
-        if self.window.wants_commit() || is_late {
+        if self.pending.is_some() || self.window.wants_commit() || is_late {
             self.commit(means).await?;
         }
         if self.poison.is_some() && self.calls.is_empty() {
@@ -176,32 +173,43 @@ impl Held {
 
     /// True if another turn does something at once.
     pub(super) fn has_more_to_do(&self) -> bool {
-        self.window.wants_commit()
+        let has_more = self.is_to_renew
+            || self.window.wants_commit()
             || self.window.due().is_some()
             || self.wants_page()
-            || self.poison.is_some() && self.calls.is_empty()
+            || self.poison.is_some() && self.calls.is_empty();
+        has_more && self.outage.is_none()
     }
 
     /// True if nothing is unread, under way, to be given or to be committed.
     pub(super) fn is_at_end(&self) -> bool {
-        self.more.is_some() && self.window.is_idle() && !self.window.has_news()
+        let is_idle = self.more.is_some() && self.window.is_idle() && !self.window.has_news();
+        is_idle && !self.is_to_renew
     }
 
-    /// Begins the calls that may begin.
+    /// Begins the calls that may begin: none when others may have the lease.
     fn start(&mut self, means: &Means) {
         while !means.signals.is_stopped()
+            && self.has_lease(means)
             && let Some(attempt) = self.window.next(means.now())
         {
             self.of.calls.fetch_add(1, Ordering::Relaxed);
-            self.calls.push(self.of.call(means, attempt));
+            self.calls.push(self.of.call(means, &self.sink, attempt));
         }
     }
 
     fn ended(&mut self, means: &Means, ended: Ended) {
         let Ended { event, outcome } = ended;
-        let Err(reason) = outcome else {
-            self.window.answered(event.event_id);
-            return;
+        let reason = match outcome {
+            Outcome::Failed(reason) => reason,
+            Outcome::Done => {
+                self.window.answered(event.event_id);
+                return;
+            }
+            Outcome::NotGiven => {
+                self.window.not_given(event.event_id);
+                return;
+            }
         };
         let reaction = self.name();
         telemetry::failure(reaction);
@@ -216,7 +224,7 @@ impl Held {
     }
 
     /// Does something while calls go on.
-    async fn beside<T>(&mut self, means: &Means, work: impl Future<Output = T>) -> T {
+    pub(super) async fn beside<T>(&mut self, means: &Means, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         loop {
             self.start(means);
@@ -247,66 +255,18 @@ impl Held {
         let rate = means.signals.rate(self.name(), means.environment.clock.now());
         let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
         let (of, sink, lease) = (self.of.clone(), self.sink.clone(), self.lease.clone());
+        let asked_at = means.now();
         let renewed = self.asked(means, sink.renew(&lease, &renewal)).await?;
+        self.leased_at = asked_at;
         // at the first renewal it was looked at just now
-        if self.renewed_at.is_some() {
+        if self.has_renewed {
             let here = self.reached.clone();
             let name = of.definition.name();
             self.asked(means, check_history(&*means.store, name, &here)).await?;
         }
-        self.renewed_at = Some(means.now());
-        let due: Result<Vec<_>, _> = renewed.due.iter().map(|key| self.stream(key)).collect();
-        self.window.renewed(due?);
-        Ok(())
-    }
-
-    /// The stream that something is parked under.
-    pub(super) fn stream(&self, key: &str) -> Result<StreamId, StoreError> {
-        key.parse().map_err(|error: crate::stream::InvalidStreamId| {
-            let text =
-                format!("reading under what events of reaction `{}` are parked", self.name());
-            StoreError::new(StoreErrorKind::Corrupt, text).caused_by(error)
-        })
-    }
-
-    /// Commits what there is to be committed.
-    pub(super) async fn commit(&mut self, means: &Means) -> Result<(), StopCause> {
-        let began = means.now();
-        self.committed_at = began;
-        let clock = means.environment.clock.clone();
-        let since = clock.now();
-        let Some(commit) = self.window.commit(since) else { return Ok(()) };
-        let (sink, lease) = (self.sink.clone(), self.lease.clone());
-        self.asked(means, sink.commit(&lease, &commit.batch)).await?;
-        let (name, events) = (self.name(), commit.batch.events);
-        telemetry::batch(name, events, means.since(began));
-        means.signals.count(name, events, since, clock.now());
-        self.has_committed = true;
-        self.window.committed(commit);
-        Ok(())
-    }
-
-    /// Has what waits under a parked stream given again.
-    async fn list(&mut self, means: &Means, due: Due) -> Result<(), StopCause> {
-        let Some(room) = self.window.room() else { return Ok(()) };
-        let mut list = ListParked::waiting(&due.stream.to_string());
-        list.limit = room.events.min(LISTED);
-        let (of, sink) = (self.of.clone(), self.sink.clone());
-        let listed = sink.parked(of.definition.name(), Slot::Active, &list);
-        let entries = self.asked(means, listed).await?;
-        let (mut waiting, mut bytes) = (Vec::with_capacity(entries.len()), 0);
-        for entry in entries {
-            let found = self.asked(means, entry.event.find(&*means.store)).await?;
-            let Some(event) = found else {
-                return Err(StopCause::Diverged { event: entry.event });
-            };
-            bytes += event.payload.as_str().len();
-            waiting.push((entry, event));
-            if bytes > room.bytes {
-                break;
-            }
-        }
-        self.window.take_back(&due, waiting);
+        (self.has_renewed, self.is_to_renew) = (true, false);
+        let due: Vec<_> = self.streams(&renewed.due).collect();
+        self.window.renewed(due);
         Ok(())
     }
 
@@ -328,11 +288,16 @@ impl Held {
     pub(super) async fn wait(&mut self, means: &Means, woken: &mut watch::Receiver<()>) {
         let runtime = &means.environment.runtime;
         let third = means.settings.time_to_live / 3;
-        let mut until = self.renewed_at.map_or_else(|| means.now(), |at| at + third);
-        if self.window.has_news() {
-            until = until.min(self.committed_at + COMMIT_AFTER);
-        }
-        if let Some(retry) = self.window.next_retry() {
+        let mut until = match &self.outage {
+            Some(outage) => outage.until,
+            None if self.window.has_news() => {
+                (self.leased_at + third).min(self.committed_at + COMMIT_AFTER)
+            }
+            None => self.leased_at + third,
+        };
+        if self.has_lease(means)
+            && let Some(retry) = self.window.next_retry()
+        {
             until = until.min(retry);
         }
         let has_room = self.window.room().is_some();
@@ -363,7 +328,7 @@ impl Held {
                 self.more = Some(runtime.sleep(third).map(Ok).boxed());
             }
             First::More(_) => self.more = None,
-            First::Called => self.renewed_at = None,
+            First::Called => self.is_to_renew = true,
             First::Time => {}
         }
     }
@@ -381,7 +346,11 @@ impl Held {
         };
         within(&*runtime, grace, calls).await;
         self.calls.clear();
-        let committed = self.commit(means);
+        let committed = async {
+            // what was not answered, and then what came since
+            self.commit(means).await?;
+            self.commit(means).await
+        };
         if let Some(Err(error)) = within(&*runtime, grace, committed).await {
             let (reaction, reason) = (self.name(), chain(&error));
             tracing::warn!(reaction, %reason, "what was answered last is called for again");

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use es_core::projection::{FailurePolicy, ListParked, Parked, Slot};
+use es_core::projection::{FailurePolicy, ListParked, Parked, ParkedState, Slot};
 use es_core::{
     Aggregate, AppendRequest, BoxError, CommandError, Delivery, InvalidRequest, Repository,
 };
+use tokio::sync::Semaphore;
 
 use super::super::ProjectionFixture;
 use super::super::cut::{Side, cut};
-use super::super::models::{AccountEvent, accounts_paid};
+use super::super::models::{AccountEvent, accounts_paid, no_delay};
 use super::super::parts::*;
 use super::subject::NAME;
 use super::{Reactors, Subject};
@@ -115,6 +116,10 @@ async fn parked(sink: &Sink) -> Vec<Parked> {
     }
 }
 
+async fn parked_under(sink: &Sink, key: &str) -> Vec<Parked> {
+    parked(sink).await.into_iter().filter(|entry| entry.key == key).collect()
+}
+
 /// The versions and attempts of what waits.
 async fn waiting(sink: &Sink) -> Vec<(u64, u32)> {
     let waiting = parked(sink).await.into_iter().filter(Parked::is_waiting);
@@ -166,6 +171,56 @@ pub(super) async fn a_discarded_event_is_not_given(
     assert_eq!(subject.given("p")[before..], [2, 3], "it goes on without it");
     assert!(waiting(&sink).await.is_empty(), "nothing waits any more");
     assert_eq!(parked(&sink).await.len(), 1, "the record stays");
+}
+
+pub(super) async fn a_discard_outlasts_an_attempt(
+    fixture: &dyn ProjectionFixture,
+    reactors: &dyn Reactors,
+) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    for (account, retries) in [("p", 0), ("q", 2)] {
+        let gate = Arc::new(Semaphore::new(0));
+        let held = gate.clone();
+        let subject = Subject::new(move |event| {
+            let is_it = event.stream.aggregate_id() == account && number(event) == 1;
+            let gate = (is_it && event.attempt() > retries + 1).then(|| held.clone());
+            Box::pin(async move {
+                if let Some(gate) = gate {
+                    gate.acquire().await?.forget();
+                }
+                if is_it { Err("it is poison".into()) } else { Ok(()) }
+            })
+        });
+        let subject = subject
+            .policy(|policy| policy.on_failure(FailurePolicy::park_key().after(no_delay(retries))));
+        accounts_paid(&store, &[account], 1..=4).await;
+        subject.caught_up(fixture, reactors, "one").await;
+        let key = stream(account).to_string();
+        let waiting = parked_under(&sink, &key).await;
+        assert_eq!(waiting.len(), 4, "all of its stream waits: {waiting:?}");
+        let retry = sink.request_retry(NAME, Slot::Active, &key).await;
+        assert!(retry.is_ok(), "something waits: {retry:?}");
+        let decided = async {
+            subject.until(|it| it.attempts(account, 1).contains(&(retries + 2))).await;
+            // the one whose call is under way, and one behind it
+            for entry in [&waiting[0], &waiting[2]] {
+                let discarded = sink.discard(NAME, Slot::Active, &entry.id(), "by hand").await;
+                assert!(discarded.is_ok(), "it waits: {discarded:?}");
+            }
+            gate.add_permits(100);
+            subject.until(|it| it.given(account).contains(&4)).await;
+        };
+        subject.beside(fixture, reactors, "the stream goes on", decided).await;
+        subject.caught_up(fixture, reactors, "one").await;
+        let attempts = Vec::from_iter(1..=retries + 2);
+        assert_eq!(subject.attempts(account, 1), attempts, "what was discarded is not given");
+        assert!(!subject.given(account).contains(&3), "what was discarded is not given");
+        let at = es_core::Clock::now(&fixture.clock());
+        let state = ParkedState::Discarded { reason: "by hand".to_owned(), at };
+        let left = parked_under(&sink, &key).await.into_iter();
+        let left: Vec<_> = left.map(|entry| (entry.event.version.as_u64(), entry.state)).collect();
+        assert_eq!(left, [(1, state.clone()), (3, state)], "the records stay, and nothing waits");
+    }
 }
 
 pub(super) async fn a_hanging_call_is_dropped(

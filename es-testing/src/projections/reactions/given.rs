@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use es_core::{AppendRequest, Start};
+use es_core::projection::{FailurePolicy, ListParked, ParkedState, Slot};
+use es_core::{AppendRequest, Retry, Start};
 use tokio::sync::Semaphore;
 
 use super::super::ProjectionFixture;
 use super::super::cut::{Side, cut};
 use super::super::models::accounts_paid;
 use super::super::parts::*;
+use super::subject::NAME;
 use super::{Reactors, Subject};
 
 pub(super) async fn every_event_is_given_after_any_cut(
@@ -111,6 +115,37 @@ pub(super) async fn a_stream_goes_on_while_another_hangs(
         subject.until(|it| it.given("2") == [1, 2, 3]).await;
     };
     subject.beside(fixture, reactors, "what comes later is given", later).await;
+}
+
+pub(super) async fn what_fails_for_long_holds_up_no_other(
+    fixture: &dyn ProjectionFixture,
+    reactors: &dyn Reactors,
+) {
+    let (store, sink) = (fixture.store(), fixture.sink());
+    let healed = Arc::new(AtomicBool::new(false));
+    let seen = healed.clone();
+    let hour = Duration::from_secs(3_600);
+    let patient = FailurePolicy::park_key().after(Retry { retries: 9, base: hour, longest: hour });
+    let subject = Subject::new(move |event| {
+        let fails = event.stream.aggregate_id() == "1" && !seen.load(Ordering::SeqCst);
+        Box::pin(async move { if fails { Err("it is away".into()) } else { Ok(()) } })
+    });
+    let subject = subject.policy(|policy| policy.ahead(4).on_failure(patient));
+    let others = async {
+        // more than are held at once
+        accounts_paid(&store, &["1", "2"], 1..=10).await;
+        subject.until(|it| it.given("2").contains(&10)).await;
+    };
+    subject.beside(fixture, reactors, "other streams go on", others).await;
+    assert_eq!(BTreeSet::from_iter(subject.given("1")), BTreeSet::from([1]), "the others wait");
+    let parked = sink.parked(NAME, Slot::Active, &ListParked::waiting("account/1")).await;
+    let parked = parked.unwrap_or_else(|error| panic!("listing what is parked failed: {error}"));
+    let first = parked.first().expect("who asks finds what is set aside");
+    assert_eq!((first.event.version, &*first.reason), (version(1), "it is away"));
+    assert_eq!(first.state, ParkedState::Waiting { is_due: true }, "nobody has to ask for it");
+    healed.store(true, Ordering::SeqCst);
+    subject.caught_up(fixture, reactors, "one").await;
+    assert!(subject.given("1").ends_with(&Vec::from_iter(1..=10)), "in order, from its first");
 }
 
 pub(super) async fn calls_are_bounded(fixture: &dyn ProjectionFixture, reactors: &dyn Reactors) {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use es_core::projection::{
-    Definition, HealthState, ListParked, RawKeying, Rebuild, RebuildError, SinkError, Slot,
-    Subscription,
+    Definition, FailurePolicy, HealthState, ListParked, RawKeying, Rebuild, RebuildError,
+    SinkError, Slot, Subscription, TroubleKind,
 };
-use es_core::{Environment, Position};
+use es_core::{Environment, Position, Retry};
 
 use super::super::ProjectionFixture;
 use super::super::models::{CLOSED, accounts, accounts_paid, taken};
@@ -122,6 +122,20 @@ pub(super) async fn health_tells_the_truth(
         let fails = number(event) == 2;
         Box::pin(async move { if fails { Err("it fails".into()) } else { Ok(()) } })
     });
+    let hour = Duration::from_secs(3_600);
+    let patient = FailurePolicy::park_key().after(Retry { retries: 9, base: hour, longest: hour });
+    let told = async {
+        loop {
+            if let Some(trouble) = health().await.trouble {
+                return trouble;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let trying = failing.clone().policy(|policy| policy.on_failure(patient));
+    let told = trying.beside(fixture, reactors, "what is tried again is told", told).await;
+    assert_eq!(told.kind(), TroubleKind::Poison, "{told:?}");
+    assert!(told.message.contains("it fails"), "{told:?}");
     failing.caught_up(fixture, reactors, "one").await;
     let parked = health().await;
     assert_eq!((parked.state, parked.waiting, parked.lag.events), (HealthState::Parked, 2, 0));
@@ -145,23 +159,31 @@ pub(super) async fn a_rebuild_repeats_nothing(
     let both = with_models(&store, &sink);
     let subject = Subject::sound();
     accounts_paid(&store, &["1"], 1..=3).await;
-    subject.caught_up(fixture, reactors, "one").await;
     let selection = accounts();
     let projection = Definition::rows(NAME, 1, selection, RawKeying::Streams, |_, row, event| {
         Ok(taken(row, event))
     });
+    let mut early = Rebuild::definition(&both, projection.clone());
+    let filled = soon("a rebuild is answered", early.fill()).await;
+    assert!(filled.is_ok(), "nothing has this name yet: {filled:?}");
+    subject.caught_up(fixture, reactors, "one").await;
+    let switched = soon("a switch is answered", early.switch()).await;
     let rebuilt = Rebuild::definition(&both, projection.clone()).run();
-    match soon("a rebuild is answered", rebuilt).await {
-        Err(RebuildError::Sink(SinkError::Unusable { projection, .. })) => {
-            assert_eq!(projection, NAME);
+    let rebuilt = soon("a rebuild is answered", rebuilt).await;
+    for refused in [switched, rebuilt] {
+        match refused {
+            Err(RebuildError::Sink(SinkError::Unusable { projection, .. })) => {
+                assert_eq!(projection, NAME);
+            }
+            other => panic!("what has a reaction's name must not be rebuilt, but: {other:?}"),
         }
-        other => panic!("what has a reaction's name must not be rebuilt, but: {other:?}"),
     }
     let kept = Subscription::reaction::<FromBeginning>(&both).keep_inline().await;
     assert!(matches!(kept, Err(SinkError::Unusable { .. })), "no append calls it: {kept:?}");
     let mut runner = super::super::models::runner(&store, &sink, "one").definition(projection);
     let changed = soon("a runner is answered", runner.catch_up()).await;
-    assert!(changed.is_err(), "a projection of its name is other code");
+    let changed = changed.expect_err("a projection of its name is other code").to_string();
+    assert!(changed.contains("give one of the two another name"), "it names the cure: {changed}");
     append(&store, &stream("1"), ANY, vec![typed_event(CLOSED, 4)]).await;
     subject.caught_up(fixture, reactors, "one").await;
     assert_eq!(subject.given("1"), [1, 2, 3, 4], "each was given once");

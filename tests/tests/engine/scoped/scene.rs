@@ -1,17 +1,21 @@
 //! Tenants that have everything that a store keeps, and a search for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::layer::scoped;
+use es_core::layer::{Layered, StoreLayer, scoped};
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, ListParked, Parked, ParkedId,
-    ParkedState, ProjectionSink, RawKeying, Renewal, RowChange, Slot, TableRead, TableSchema,
+    Batch, Blocker, Checkpoint, Claim, Content, Definition, Lease, ListParked, LogBlockers, Parked,
+    ParkedId, ParkedState, ProjectionSink, RawKeying, Renewal, RowChange, Slot, TableRead,
+    TableSchema,
 };
 use es_core::{
-    AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion, IdempotencyKey,
-    Metadata, NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream, RecordedEvent, Snapshot,
-    SnapshotStore, Store, StreamId, StreamVersion, Timestamp,
+    AppendRequest, Capabilities, EventFilter, EventReference, EventStore, EventStoreExt,
+    ExpectedVersion, IdempotencyKey, Metadata, NewEvent, PageLimit, Payload, Position, ReadLog,
+    ReadStream, RecordedEvent, Snapshot, SnapshotStore, Store, StoreError, StreamId, StreamVersion,
+    Timestamp,
 };
 use es_memory::MemoryStore;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
@@ -105,6 +109,35 @@ fn parked(mark: &str) -> impl FnMut(((&str, bool), &RecordedEvent)) -> Parked {
     }
 }
 
+/// Somebody else's session, which holds the log back.
+struct Importer;
+
+#[async_trait]
+impl LogBlockers for Importer {
+    async fn blocker(&self) -> Result<Option<Blocker>, StoreError> {
+        let (session, description) = (format!("pid of {SECRET}"), format!("user `{SECRET}`"));
+        Ok(Some(Blocker { session, description, open_for: Some(Duration::from_secs(9)) }))
+    }
+}
+
+/// A store that knows of this.
+struct HeldBack(Arc<dyn EventStore>);
+
+impl StoreLayer for HeldBack {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        &self.0
+    }
+
+    fn capabilities(&self, inner: Capabilities) -> Capabilities {
+        inner.blockers(Arc::new(Importer))
+    }
+}
+
+pub(super) async fn blocker(store: &Store) -> Blocker {
+    let blockers = store.capabilities().blockers.clone().unwrap();
+    blockers.blocker().await.unwrap().unwrap()
+}
+
 /// The tenant, and the store, in which tenants of nearly its name have as much, and so has nobody.
 pub(super) struct Scene {
     pub(super) base: Store,
@@ -114,7 +147,7 @@ pub(super) struct Scene {
 }
 
 pub(super) async fn scene() -> Scene {
-    let base = Store::from(MemoryStore::new());
+    let base = Store::from(Layered(HeldBack(Arc::new(MemoryStore::new()))));
     let acme = scoped(&base, "acme").unwrap();
     for other in ["acme2", "acm", "zyx"] {
         fill(&scoped(&base, other).unwrap(), SECRET).await;
@@ -211,6 +244,7 @@ impl Scene {
         ask!("wait_reached", models.wait_reached("totals", Position::START));
         ask!("release", models.release(lease));
         told.push(("capabilities", format!("{:?}", acme.capabilities())));
+        told.push(("capabilities", format!("{:?}", blocker(acme).await)));
         told
     }
 

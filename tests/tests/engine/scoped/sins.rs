@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::layer::StoreLayer;
-use es_core::{EventStore, LogPage, ReadLog, ReadStream, Store, StoreError, StreamId, StreamPage};
+use es_core::{
+    Capabilities, EventStore, LogPage, ReadLog, ReadStream, Store, StoreError, StreamId, StreamPage,
+};
 
 /// Does not filter the log.
 pub(super) struct ShowsAll(pub(super) Store, pub(super) Store);
@@ -17,6 +19,21 @@ pub(super) struct EndsNoPrefix(pub(super) Store, pub(super) Store);
 
 /// Lets a stream through that is named as the store names it.
 pub(super) struct TakesRawNames(pub(super) Store, pub(super) Store);
+
+/// Names the session of somebody else that holds the log back.
+pub(super) struct NamesBlockers(pub(super) Store, pub(super) Store);
+
+impl StoreLayer for NamesBlockers {
+    fn inner(&self) -> &Arc<dyn EventStore> {
+        self.0.event_store()
+    }
+
+    fn capabilities(&self, inner: Capabilities) -> Capabilities {
+        let mut own = inner.through_a_layer();
+        own.blockers = self.1.capabilities().blockers.clone();
+        own
+    }
+}
 
 #[async_trait]
 impl StoreLayer for ShowsAll {

@@ -14,6 +14,8 @@ impl World {
         let beside = seen.calls.iter().find(|call| call.event.stream == event.stream);
         assert!(beside.is_none(), "{place} is given beside {beside:?}");
         assert!(seen.calls.len() < self.policy.concurrency);
+        let is_parked = seen.parked.contains(&event.stream);
+        assert_eq!(attempt.entry.is_some(), is_parked, "{place}: {attempt:?}");
         assert!(!self.kept.is_discarded(place), "{place} is given, which was discarded");
         let earlier = self.log.iter().filter(|it| it.stream == event.stream);
         for earlier in earlier.filter(|it| it.version < event.version).map(super::place) {
@@ -35,7 +37,7 @@ impl World {
         if seen.calls.len() >= self.policy.concurrency {
             return;
         }
-        let taken_back = seen.taken_back.values().filter_map(|queue| queue.front().copied());
+        let taken_back = seen.taken_back.values().copied();
         for first in self.open().map(place).chain(taken_back) {
             let is_given = seen.calls.iter().any(|call| place(&call.event) == first);
             let is_later = seen.retry_at.get(&first).is_some_and(|at| *at > self.now);
@@ -77,13 +79,18 @@ impl World {
             let is_tried = entry.attempts > 0;
             assert!(entry.event.position <= batch.to.position);
             assert!(seen.parked.contains(&entry.event.stream), "{entry:?}");
-            assert_eq!(entry.state, ParkedState::Waiting { is_due: !is_tried });
-            assert!(!is_tried || entry.reason == format!("attempt {}", entry.attempts));
+            let is_due = !is_tried || seen.aside.contains(&place);
+            assert_eq!(entry.state, ParkedState::Waiting { is_due });
+            let is_lost = self.lost.contains(&place);
+            let reason = format!("attempt {}", entry.attempts);
+            assert!(!is_tried || is_lost || entry.reason == reason, "{entry:?}");
             let (tries, before) = seen.tries.get(&place).copied().unwrap_or_default();
             assert_eq!(entry.attempts, before + tries);
         }
         for id in &batch.unpark {
-            assert!(seen.answered.contains(&id.position.to_sequence()), "{id:?} is taken out");
+            let has_failed = batch.park.iter().any(|entry| entry.id() == *id);
+            let is_answered = seen.answered.contains(&id.position.to_sequence());
+            assert!(has_failed != is_answered, "{id:?} is taken out: {batch:?}");
         }
     }
 
@@ -100,9 +107,8 @@ impl World {
                 assert!((before..lowest).contains(&checkpoint), "{checkpoint} of {lowest}");
             }
         }
-        let is_busy = seen.taken_back.values().any(|queue| !queue.is_empty());
         if self.window.is_idle() {
-            assert!(lowest.is_none() && !is_busy && seen.calls.is_empty());
+            assert!(lowest.is_none() && seen.taken_back.is_empty() && seen.calls.is_empty());
         }
         let retries = seen.retry_at.values().filter(|at| **at > self.now);
         if let Some(next) = retries.min() {

@@ -6,7 +6,7 @@ use crate::envelope::{EventId, RecordedEvent};
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::position::Position;
-use crate::projection::{Checkpoint, Parked};
+use crate::projection::{Checkpoint, Parked, ParkedId, ParkedState};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 use crate::version::StreamVersion;
@@ -15,6 +15,11 @@ use super::super::Commit;
 
 pub(in super::super) fn place(event: &RecordedEvent) -> u64 {
     event.position.to_sequence()
+}
+
+/// The place of the event of an entry.
+pub(super) fn at(entry: &Parked) -> u64 {
+    entry.event.position.to_sequence()
 }
 
 /// An event for each of these streams, in this order, at the positions 10, 20, 30 ...
@@ -57,6 +62,11 @@ impl Kept {
         self.parked.get(&place).is_some_and(|entry| !entry.is_waiting())
     }
 
+    pub(super) fn discard(&mut self, place: u64) {
+        let state = ParkedState::Discarded { reason: "sold".to_owned(), at: Timestamp::EPOCH };
+        self.parked.get_mut(&place).unwrap().state = state;
+    }
+
     /// The first waiting entry of each stream.
     pub(super) fn first(&self) -> BTreeMap<StreamId, Parked> {
         let mut first = BTreeMap::new();
@@ -66,21 +76,24 @@ impl Kept {
         first
     }
 
-    /// False if somebody discarded what was to be taken out.
-    pub(super) fn commit(&mut self, commit: &Commit) -> bool {
+    /// What the commit is to take out and does not wait any more: then it is refused.
+    pub(super) fn gone(&self, commit: &Commit) -> Vec<ParkedId> {
+        let is_gone = |id: &&ParkedId| self.is_discarded(id.position.to_sequence());
+        commit.batch.unpark.iter().filter(is_gone).cloned().collect()
+    }
+
+    pub(super) fn commit(&mut self, commit: &Commit) {
         let batch = &commit.batch;
         assert_eq!(batch.from, self.checkpoint);
-        let mut taken_out = batch.unpark.iter().map(|id| id.position.to_sequence());
-        if taken_out.any(|place| self.is_discarded(place)) {
-            return false;
-        }
         for id in &batch.unpark {
-            assert!(self.parked.remove(&id.position.to_sequence()).is_some(), "{id:?}");
+            let waited = self.parked.remove(&id.position.to_sequence());
+            assert!(waited.is_some_and(|entry| entry.is_waiting()), "{id:?}");
         }
         for entry in &batch.park {
-            self.parked.insert(entry.event.position.to_sequence(), entry.clone());
+            let place = at(entry);
+            // else what somebody decided meanwhile would be undone
+            assert_eq!(self.parked.insert(place, entry.clone()), None, "{place} is replaced");
         }
         self.checkpoint = batch.to.clone();
-        true
     }
 }

@@ -187,6 +187,7 @@ impl Sinner {
             (Sin::CarriesOutBackwards, Content::Tables(changes)) => changes.reverse(),
             (Sin::DropsTheLastChange, Content::Tables(changes)) => drop(changes.pop()),
             (Sin::ForgetsParkedFollowers, _) => batch.park.retain(|entry| entry.attempts > 0),
+            (Sin::TakesOutLast, _) => batch.park.retain(|it| !batch.unpark.contains(&it.id())),
             (Sin::KeepsParkedFirst, _) => {
                 let list = ListParked::default();
                 let there = self.inner.parked(&lease.projection, lease.slot, &list).await?;
