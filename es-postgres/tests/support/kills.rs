@@ -6,9 +6,12 @@ use std::sync::Arc;
 use es_postgres::PostgresConfig;
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::sqlx::postgres::PgConnectOptions;
-use es_testing::projections::{ProjectionFixture, SuiteHandler, crash};
+use es_testing::projections::{ProjectionFixture, SuiteHandler};
 
 use super::projections::{Projected, opened};
+
+#[path = "../../../es-testing/tests/support/crash.rs"]
+mod crash;
 
 /// Names the server to this program, when it runs as a child that is killed.
 const CHILD: &str = "ES_POSTGRES_PROJECTOR";

@@ -16,7 +16,7 @@ use super::super::SuiteHandler;
 use super::super::models::{AccountEvent, no_delay};
 use super::super::parts::{TTL, number, with_models};
 use super::{ProjectionFixture, Reactors};
-use crate::contract::run::soon;
+use crate::suite::soon;
 
 /// The name of the reaction.
 pub(super) const NAME: &str = "reacting";
