@@ -65,7 +65,6 @@
 //! | know whether it is well | [`Subscription::health`], [`RunnerHandle::health`] |
 //! | deal with events that it could not take | [`Projection::ON_FAILURE`], [`Subscription::parked`] |
 //! | have it in a table of my own, for any SQL | [`TableProjection`], [`derive@TableRow`], [`Table`] |
-//! | run my own statements in the transaction of the commit | [`Definition::handled`] and the backend |
 //! | keep a model within the transaction of the append | [`Subscription::keep_inline`] |
 //! | do something when something happened | [`Reaction`](crate::Reaction), [`Runner::reaction`] |
 

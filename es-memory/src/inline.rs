@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use es_core::backend::rules::{inline_failure, inline_refusal};
 use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, RowChange, SinkError, check_active_model,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
 };
 use es_core::{AppendError, BoxError, RecordedEvent, Timestamp};
 
@@ -22,9 +22,6 @@ impl MemoryStore {
         // the log first, as appends do
         let log = self.log();
         let mut projections = self.projections();
-        if definition.has_handler() && !projections.handlers.contains_key(definition.name()) {
-            return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
-        }
         let mut lease = projections.acquire(&Claim::of_appends(&definition), self.now())?;
         let here = lease.checkpoints[0].position;
         let rest: Vec<_> =
@@ -106,9 +103,7 @@ impl Projections {
         let to = events.last().map_or_else(|| from.clone(), Checkpoint::at);
         let selected = events.iter().filter(|event| definition.selection().accepts(event));
         let selected: Vec<_> = selected.cloned().collect();
-        let content = if definition.has_handler() {
-            Content::Rows(self.handled(lease, &selected)?)
-        } else if definition.has_tables() {
+        let content = if definition.has_tables() {
             let changes = definition.table_changes(&selected)?;
             // on a copy: another projection may refuse the append yet
             let mut after = self.model(definition.name(), lease.slot)?.tables.clone();
@@ -124,29 +119,6 @@ impl Projections {
         let mut batch = Batch::moving(0, from, to).content(content);
         batch.events = selected.len() as u64;
         Ok(batch)
-    }
-
-    /// What the handler does to the rows, on a copy: another projection may refuse the append yet.
-    fn handled(
-        &mut self,
-        lease: &Lease,
-        events: &[RecordedEvent],
-    ) -> Result<Vec<RowChange>, BoxError> {
-        let projection = &lease.projection;
-        let handler = self.handlers.get(projection).cloned();
-        let handler =
-            handler.ok_or_else(|| SinkError::NoHandler { projection: projection.clone() })?;
-        let before = &self.model(projection, lease.slot)?.rows;
-        let mut after = before.clone();
-        if !events.is_empty() {
-            handler.call(&mut after, events)?;
-        }
-        let removed = before.keys().filter(|key| !after.contains_key(*key));
-        let removed = removed.map(|key| RowChange { key: key.clone(), value: None });
-        let set = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
-        let set =
-            set.map(|(key, value)| RowChange { key: key.clone(), value: Some(value.clone()) });
-        Ok(removed.chain(set).collect())
     }
 
     fn take(

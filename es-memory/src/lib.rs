@@ -27,5 +27,4 @@ mod sink;
 mod store;
 mod tables;
 
-pub use projections::Rows;
 pub use store::MemoryStore;

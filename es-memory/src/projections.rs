@@ -1,52 +1,20 @@
 //! The models of projections and the rules of committing, without any locking.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use es_core::backend::rules::{Acquired, Model, Models};
 use es_core::projection::{
     Batch, Claim, Content, Definition, GenerationStatus, Lease, Parked, ParkedId, ParkedState,
     ProjectionStatus, Renewal, SinkError, Slot, Trouble,
 };
-use es_core::{BoxError, Payload, Position, RecordedEvent, Timestamp};
+use es_core::{Payload, Position, Timestamp};
 
 use crate::tables::Tables;
-
-/// The rows of one model, by key.
-pub type Rows = BTreeMap<String, Payload>;
-
-/// What a handler does with events.
-type HandlerFn = dyn Fn(&mut Rows, &[RecordedEvent]) -> Result<(), BoxError> + Send + Sync;
-
-/// A function that takes events into the rows of a model; see
-/// [`MemoryStore::handle`](crate::MemoryStore::handle).
-#[derive(Clone)]
-pub(crate) struct Handler(pub(crate) Arc<HandlerFn>);
-
-impl Handler {
-    /// Calls it; a panic of it is a failure.
-    pub(crate) fn call(&self, rows: &mut Rows, events: &[RecordedEvent]) -> Result<(), BoxError> {
-        catch_unwind(AssertUnwindSafe(|| self.0(rows, events))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-            Err(format!("the handler panicked: {text}").into())
-        })
-    }
-}
-
-impl fmt::Debug for Handler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handler")
-    }
-}
 
 /// All projections of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Projections {
     entries: BTreeMap<String, Entry>,
-    pub(crate) handlers: HashMap<String, Handler>,
     /// The projections that are kept within the append, and their leases.
     pub(crate) inline: Vec<(Definition, Lease)>,
 }
@@ -63,7 +31,8 @@ struct Entry {
 /// What is in one model.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
-    pub(crate) rows: Rows,
+    /// By key.
+    pub(crate) rows: BTreeMap<String, Payload>,
     pub(crate) tables: Tables,
     /// By position and key.
     pub(crate) parked: BTreeMap<(u64, String), Parked>,
@@ -185,7 +154,6 @@ impl Projections {
         now: Timestamp,
     ) -> Result<(), SinkError> {
         let projection = &lease.projection;
-        let handler = self.handlers.get(projection).cloned();
         let Entry { models, contents, .. } = self.entry(projection);
         models.commit(lease, batch.slice, batch.from.position)?;
         let checkpoint = &mut models.leased_mut(lease)?.checkpoints[batch.slice as usize];
@@ -195,17 +163,6 @@ impl Projections {
         }
         // the last thing that can fail; it works on a copy
         match &batch.content {
-            Content::Events(events) if !events.is_empty() => {
-                let handler = handler
-                    .ok_or_else(|| SinkError::NoHandler { projection: projection.clone() })?;
-                let mut rows = model.rows.clone();
-                handler.call(&mut rows, events).map_err(|error| SinkError::Handler {
-                    projection: projection.clone(),
-                    source: error.into(),
-                })?;
-                model.rows = rows;
-            }
-            Content::Events(_) => {}
             Content::Rows(changes) => {
                 for change in changes {
                     match &change.value {

@@ -1,34 +1,20 @@
 //! The store as a place for the models of projections.
 
 use std::ops::Bound;
-use std::sync::{Arc, MutexGuard};
+use std::sync::MutexGuard;
 
 use async_trait::async_trait;
+use es_core::Position;
 use es_core::environment::SystemRuntime;
 use es_core::projection::{
     Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
     ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
 };
-use es_core::{BoxError, Position, RecordedEvent};
 
-use crate::projections::{Handler, Projections, Rows};
+use crate::projections::Projections;
 use crate::store::MemoryStore;
 
 impl MemoryStore {
-    /// Registers the function that takes the events of a projection defined by
-    /// [`Definition::handled`](es_core::projection::Definition::handled); it replaces an earlier one.
-    ///
-    /// The function runs under the store's lock, within the commit: it must not call the store. What
-    /// it did is undone if it fails.
-    pub fn handle(
-        &self,
-        projection: &str,
-        handler: impl Fn(&mut Rows, &[RecordedEvent]) -> Result<(), BoxError> + Send + Sync + 'static,
-    ) {
-        let handler = Handler(Arc::new(handler));
-        self.projections().handlers.insert(projection.to_owned(), handler);
-    }
-
     /// Changes the projections, then wakes who waits for one.
     fn change<T>(
         &self,
@@ -40,8 +26,8 @@ impl MemoryStore {
     }
 
     pub(crate) fn projections(&self) -> MutexGuard<'_, Projections> {
-        // the only writes under this lock cannot panic half-way: all checks precede them, and a
-        // handler works on a copy
+        // the only writes under this lock cannot panic half-way: all checks precede them, and changes
+        // of tables are made to a copy
         self.shared().projections.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,52 +1,36 @@
 //! The suite of projections over the in-memory store: as it is, through layers, and as one tenant
 //! of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use es_core::layer::traced;
-use es_core::projection::{ProjectionSink, Slot};
-use es_core::{EventStore, Payload, Store};
+use es_core::projection::ProjectionSink;
+use es_core::{EventStore, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::Faults;
-use es_testing::projections::{HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, spoil_through};
+use es_testing::projections::{ProjectionFixture, SCENARIOS, spoil_through};
 use es_testing::suite::{Scenario, failures};
 
 struct Memory {
     /// What the suite is given.
     seen: Store,
-    /// With what the names of its projections begin in the store.
-    prefix: &'static str,
     clock: ManualClock,
-    handler: Arc<SuiteHandler>,
 }
 
-fn seen(prefix: &'static str, through: impl FnOnce(MemoryStore) -> Store) -> Memory {
+fn seen(through: impl FnOnce(MemoryStore) -> Store) -> Memory {
     let clock = ManualClock::new();
     let store = MemoryStore::with_clock(Arc::new(clock.clone()));
-    let handler = Arc::new(SuiteHandler::default());
-    let suite = handler.clone();
-    let written = Mutex::new(0_u64);
-    store.handle(&format!("{prefix}{HANDLED}"), move |rows, events| {
-        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-        for event in events {
-            let effect = suite.effect(event)?;
-            // what a failed call counted stays counted: the numbers grow, and may have gaps
-            *written += 1;
-            rows.insert(format!("{:09}", *written), Payload::of(&effect)?);
-        }
-        Ok(())
-    });
-    Memory { seen: through(store), prefix, clock, handler }
+    Memory { seen: through(store), clock }
 }
 
 async fn memory() -> Memory {
-    seen("", Store::from)
+    seen(Store::from)
 }
 
 /// Through layers that change nothing.
 async fn layered() -> Memory {
-    seen("", |store| traced(Faults::new().over(store)))
+    seen(|store| traced(Faults::new().over(store)))
 }
 
 #[async_trait::async_trait]
@@ -61,19 +45,6 @@ impl ProjectionFixture for Memory {
 
     fn manual_clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
-    }
-
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.handler.clone()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        let rows = self.sink().rows(HANDLED, Slot::Active, None, usize::MAX).await;
-        let rows = rows.expect("the model is there").into_iter();
-        let effects = rows.map(|row| row.value.decode().expect("the handler wrote it"));
-        // a handler is given the names of the store
-        let named = |(stream, number): (String, u64)| (stream.replacen(self.prefix, "", 1), number);
-        effects.map(named).collect()
     }
 
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
@@ -106,7 +77,7 @@ async fn a_tenant_has_models_of_its_own_beside_others() {
         one.full_name() != NOT_A_TENANTS
             && !one.needs.iter().any(|name| NO_TENANT_HAS.contains(name))
     };
-    let acme = |_| async { seen("acme/", |store| neighbour::tenant_of(&store)) };
+    let acme = |_| async { seen(|store| neighbour::tenant_of(&store)) };
     assert_eq!(failures::<dyn ProjectionFixture, _>(acme, is_asked).await, [""; 0]);
     assert!(SCENARIOS.iter().any(|one| one.full_name() == NOT_A_TENANTS));
 }

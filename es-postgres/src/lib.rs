@@ -52,8 +52,8 @@
 //! other processes are noticed by polling, one statement for all who wait. Changes of tables
 //! ([`TableProjection`](es_core::projection::TableProjection)) are carried out within the transaction
 //! of the commit; the tables are made by whoever claims the model, or by a script
-//! ([`PostgresStore::table_script`]). A [`PostgresHandler`] writes tables of the application's own
-//! there. All calls share [`projectors`](PostgresConfig::projectors) connections.
+//! ([`PostgresStore::table_script`]). All calls share [`projectors`](PostgresConfig::projectors)
+//! connections.
 //!
 //! # Encryption
 //!
@@ -93,7 +93,6 @@ pub use config::{
 pub use error::{sql_state, store_error};
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;
-pub use projection::{ModelTransaction, PostgresHandler};
 pub use store::PostgresStore;
 
 #[cfg(doctest)]

@@ -10,7 +10,6 @@ use crate::connection::Connections;
 use crate::sql::{Statements, TableTemplates};
 
 mod commit;
-mod handler;
 mod inline;
 mod model;
 mod reached;
@@ -19,8 +18,6 @@ mod row;
 mod sink;
 mod tables;
 
-use handler::Handlers;
-pub use handler::{ModelTransaction, PostgresHandler};
 use inline::Inline;
 pub(crate) use inline::Undone;
 use reached::Reached;
@@ -33,7 +30,6 @@ pub(crate) struct Projections {
     begin_making: SqlStr,
     statements: Arc<Statements>,
     templates: TableTemplates,
-    handlers: Handlers,
     commits: CommitSignal,
     reached: Reached,
     pub(crate) inline: Inline,
@@ -57,7 +53,6 @@ impl Projections {
             begin_making,
             statements,
             templates,
-            handlers: Handlers::default(),
             commits: CommitSignal::new(),
             reached: Reached::default(),
             inline: Inline::default(),

@@ -121,22 +121,18 @@ statements! {
     projection_commit
     projection_discard
     projection_load
-    projection_lock
     projection_parked
     projection_parked_of_key
     projection_reached
     projection_release
     projection_remove_model
     projection_remove_parked
-    projection_remove_row
     projection_remove_rows
     projection_renew
     projection_report
     projection_request_retry
     projection_retired
-    projection_row
     projection_rows
-    projection_set_row
     projection_status
     projection_switch
     raise_watermark

@@ -23,5 +23,5 @@ async fn projector_that_is_killed() {
 async fn projector_kills_campaign() {
     let fixture = own().await;
     let options = fixture.database().options();
-    support::kills::campaign(&fixture, options, |config| config).await;
+    support::kills::campaign(options, |config| config).await;
 }

@@ -28,6 +28,6 @@ async fn projector_kills_campaign() {
     let pooler = TransactionPooler::start(Server::shared()).await;
     let options = pooler.options(database.name());
     let config = PostgresConfig::new(options.clone()).session(Session::Pooled);
-    let fixture = Projected::open(database, config, pooler).await;
-    support::kills::campaign(&fixture, options, |config| config.session(Session::Pooled)).await;
+    let _fixture = Projected::open(database, config, pooler).await;
+    support::kills::campaign(options, |config| config.session(Session::Pooled)).await;
 }

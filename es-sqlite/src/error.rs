@@ -256,7 +256,7 @@ pub(crate) fn poisoned(path: &Path, cause: StoreError) -> StoreError {
 mod tests {
     use es_core::EventFilter;
     use es_core::backend::rules::inline_refusal;
-    use es_core::projection::Definition;
+    use es_core::projection::{Definition, RawKeying};
 
     use super::*;
 
@@ -291,7 +291,8 @@ mod tests {
     #[test]
     fn damage_is_met_however_deep_it_is_told() {
         let failed = |code| Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
-        let mail = Definition::handled("mail", 1, EventFilter::all());
+        let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+        let mail = Definition::rows::<()>("mail", 1, all, keying, |_, row, _| Ok(row));
         for (code, is_damage) in
             [(rusqlite::ffi::SQLITE_CORRUPT, true), (rusqlite::ffi::SQLITE_FULL, false)]
         {

@@ -40,11 +40,12 @@
 //! # Projections
 //!
 //! The store is a [`ProjectionSink`](es_core::projection::ProjectionSink). Each commit is a
-//! transaction of its own on the writing thread, a handler's statements included
-//! ([`SqliteStore::handle`]); the view `projection_active_rows` shows what is served. A switch
-//! takes the replaced model out of the way; its rows are removed afterwards, a part at a time, and
-//! appends go on between the parts. Who waits for a projection is woken by commits of this process
-//! at once, and by those of others as for the log.
+//! transaction of its own on the writing thread, changes of tables
+//! ([`TableProjection`](es_core::projection::TableProjection)) included; the view
+//! `projection_active_rows` shows what is served. A switch takes the replaced model out of the way;
+//! its rows are removed afterwards, a part at a time, and appends go on between the parts. Who waits
+//! for a projection is woken by commits of this process at once, and by those of others as for the
+//! log.
 //!
 //! There is no store in memory: SQLite's has neither write-ahead log nor independent readers. Use
 //! es-memory.
@@ -116,6 +117,5 @@ pub use checkpoint::WriteAheadLog;
 pub use config::{SqliteConfig, Synchronous};
 pub use error::store_error;
 pub use open_reads::OpenRead;
-pub use projection::ModelTransaction;
 pub use store::{SqliteStore, backup};
 pub use transaction::{SqliteTransaction, TransactionError};

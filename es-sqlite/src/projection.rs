@@ -1,7 +1,6 @@
 //! The store as a place for the models of projections.
 
 mod commit;
-mod handler;
 mod inline;
 mod model;
 mod read;
@@ -10,6 +9,4 @@ mod row;
 mod sink;
 mod tables;
 
-pub(crate) use handler::Handlers;
-pub use handler::ModelTransaction;
 pub(crate) use inline::Inline;

@@ -18,7 +18,7 @@ use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::history::{History, Newest, newest};
 use crate::open_reads::OpenReads;
-use crate::projection::{Handlers, Inline};
+use crate::projection::Inline;
 use crate::queue::Queue;
 use crate::read;
 use crate::reader::Read;
@@ -55,7 +55,6 @@ struct Shared {
     wake: Arc<Wake>,
     poison: Arc<OnceLock<StoreError>>,
     history: Arc<History>,
-    handlers: Arc<Handlers>,
     inline: Arc<Inline>,
     /// The thread that ends after all others; `None` when it was waited for.
     last: tokio::sync::Mutex<Option<Thread>>,
@@ -221,10 +220,6 @@ impl SqliteStore {
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.shared.config.clock)
-    }
-
-    pub(crate) fn handlers(&self) -> &Handlers {
-        &self.shared.handlers
     }
 
     pub(crate) fn inline(&self) -> &Arc<Inline> {

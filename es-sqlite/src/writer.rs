@@ -161,8 +161,7 @@ impl Writer {
     fn begin_on(&self, is_alone: bool, until: Instant) -> Result<&Connection, StoreError> {
         let WriteConnections { checked, application, gate } = &self.connections;
         gate.watch();
-        // handlers are the application's, as closures are
-        if !is_alone && !self.inline.has_handlers() {
+        if !is_alone {
             self.begin_write(checked, until)?;
             match self.has_other_triggers(checked) {
                 Ok(false) => return Ok(checked),

@@ -11,11 +11,11 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use es_core::{EventStore, StoreError};
+use es_core::EventStore;
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use es_testing::ManualClock;
-use es_testing::projections::{HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler};
+use es_testing::projections::{ProjectionFixture, SCENARIOS};
 use es_testing::suite::{Outcome, TimeLimits, run_one};
 use saboteur::{Sabotaged, all};
 use tempfile::TempDir;
@@ -24,23 +24,7 @@ struct Sqlite {
     store: Mutex<SqliteStore>,
     config: SqliteConfig,
     clock: ManualClock,
-    handler: Arc<SuiteHandler>,
     folder: TempDir,
-}
-
-async fn opened(config: &SqliteConfig, suite: &Arc<SuiteHandler>) -> SqliteStore {
-    let (store, suite) = (SqliteStore::open(config.clone()).await.unwrap(), suite.clone());
-    store.handle(HANDLED, move |model, events| {
-        let mut insert = model.connection().prepare_cached(
-            "INSERT INTO effects (generation, stream, number) VALUES (?1, ?2, ?3)",
-        )?;
-        for event in events {
-            let (stream, number) = suite.effect(event)?;
-            insert.execute((model.generation(), stream, i64::try_from(number)?))?;
-        }
-        Ok(())
-    });
-    store
 }
 
 async fn sqlite() -> Sqlite {
@@ -50,24 +34,8 @@ async fn sqlite() -> Sqlite {
     let config = SqliteConfig::new(folder.path().join("store.db"))
         .synchronous(Synchronous::Off)
         .clock(Arc::new(clock.clone()));
-    let handler = Arc::new(SuiteHandler::default());
-    let store = opened(&config, &handler).await;
-    let table = "CREATE TABLE effects (
-                     place INTEGER PRIMARY KEY AUTOINCREMENT,
-                     generation INTEGER NOT NULL
-                         REFERENCES projection_models (generation) ON DELETE CASCADE,
-                     stream TEXT NOT NULL,
-                     number INTEGER NOT NULL
-                 );
-                 CREATE INDEX effects_generation ON effects (generation)";
-    store
-        .write(move |tx| {
-            tx.connection().execute_batch(table).unwrap();
-            Ok::<_, StoreError>(())
-        })
-        .await
-        .unwrap();
-    Sqlite { store: Mutex::new(store), config, clock, handler, folder }
+    let store = SqliteStore::open(config.clone()).await.unwrap();
+    Sqlite { store: Mutex::new(store), config, clock, folder }
 }
 
 impl Sqlite {
@@ -90,22 +58,6 @@ impl ProjectionFixture for Sqlite {
         Some(self.clock.clone())
     }
 
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.handler.clone()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        let connection = Connection::open(self.path()).unwrap();
-        let mut select = connection
-            .prepare(
-                "SELECT stream, number FROM effects JOIN projection_models USING (generation)
-                 WHERE projection = 'handled' AND slot = 'active' ORDER BY place",
-            )
-            .unwrap();
-        let effects = select.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
-        effects.unwrap().map(Result::unwrap).map(|(s, n)| (s, n.unsigned_abs())).collect()
-    }
-
     fn takes_sql(&self) -> bool {
         true
     }
@@ -120,7 +72,8 @@ impl ProjectionFixture for Sqlite {
 
     async fn reopen(&self) -> bool {
         self.open_now().close().await;
-        *self.store.lock().unwrap() = opened(&self.config, &self.handler).await;
+        let reopened = SqliteStore::open(self.config.clone()).await.unwrap();
+        *self.store.lock().unwrap() = reopened;
         true
     }
 }
@@ -153,7 +106,7 @@ const CHILD: &str = "ES_SQLITE_PROJECTOR";
 async fn projector_that_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
-    let store = opened(&config, &Arc::new(SuiteHandler::default())).await;
+    let store = SqliteStore::open(config).await.unwrap();
     crash::project_until_killed(store).await;
 }
 
@@ -162,13 +115,12 @@ async fn projector_kills_campaign() {
     let fixture = sqlite().await;
     // the child's time is the system's
     let config = SqliteConfig::new(fixture.path()).synchronous(Synchronous::Off);
-    let store = opened(&config, &fixture.handler).await;
+    let store = SqliteStore::open(config).await.unwrap();
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "projector_that_is_killed", "--nocapture"]);
         command.env(CHILD, fixture.path());
         command
     };
-    let effects = async || fixture.effects().await;
-    crash::campaign(store, child, effects).await;
+    crash::campaign(store, child).await;
 }

@@ -18,10 +18,8 @@ mod parts;
 mod cut;
 mod models;
 mod odd_rows;
-mod suite_handler;
 
 pub use odd_rows::spoil_through;
-pub use suite_handler::SuiteHandler;
 
 mod commit;
 mod durability;
@@ -29,7 +27,6 @@ mod engine;
 mod failures;
 mod fidelity;
 mod guards;
-mod handlers;
 mod inline;
 mod judged;
 mod laws;
@@ -43,9 +40,6 @@ mod sql;
 mod tables;
 mod upcasting;
 mod watching;
-
-/// The name of the projection whose handler a fixture registers.
-pub const HANDLED: &str = "handled";
 
 /// One freshly made, empty store with its sink, and what a scenario must know about it.
 ///
@@ -64,12 +58,6 @@ pub trait ProjectionFixture: Send + Sync + 'static {
     fn manual_clock(&self) -> Option<ManualClock> {
         None
     }
-
-    /// What the handler of [`HANDLED`] does; see [`SuiteHandler`].
-    fn handler(&self) -> Arc<SuiteHandler>;
-
-    /// What the handler wrote into its own place, in the order in which it was written.
-    async fn effects(&self) -> Vec<(String, u64)>;
 
     /// Whether changes of tables may be SQL: updates, and changes of all rows that fit a filter. Rows
     /// that are written and removed by their keys every sink takes that has tables.
@@ -159,12 +147,6 @@ macro_rules! for_each_projection_scenario {
                     rows_are_listed_in_key_order,
                     projections_do_not_mix,
                 }
-                handlers {
-                    a_handler_takes_events_in_order,
-                    a_failing_handler_writes_nothing,
-                    a_panicking_handler_writes_nothing,
-                    an_unknown_handler_is_refused,
-                }
                 tables {
                     changes_take_effect_in_order needs ["tables"],
                     a_refused_change_writes_nothing needs ["tables"],
@@ -227,7 +209,6 @@ macro_rules! for_each_projection_scenario {
                     parked_events_are_retried_in_order,
                     parked_events_are_retried_through_an_upcaster,
                     a_discarded_event_is_left_out,
-                    a_failing_batch_is_halved_for_a_handler,
                     a_refused_batch_is_halved needs ["tables"],
                     health_tells_the_truth needs ["clock"],
                     a_row_is_judged_after_each_event,
@@ -269,8 +250,6 @@ macro_rules! for_each_projection_scenario {
                     a_model_of_another_history_is_not_kept needs ["clock", "inline"],
                     a_switch_goes_on_within_the_append needs ["inline"],
                     what_appends_keep_is_the_fold_of_the_log needs ["inline"],
-                    a_handler_is_called_within_the_append needs ["inline"],
-                    a_panicking_handler_refuses_its_append needs ["inline"],
                     tables_are_kept_within_the_append needs ["inline", "tables"],
                     a_refused_change_refuses_its_append needs ["inline", "tables"],
                     what_appends_kept_is_left_to_a_runner needs ["inline"],

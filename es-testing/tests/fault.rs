@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::projection::{
-    Batch, Claim, Definition, Lease, ListParked, ParkedId, ProjectionSink, Renewal, SinkError, Slot,
+    Batch, Claim, Definition, Lease, ListParked, ParkedId, ProjectionSink, RawKeying, Renewal,
+    SinkError, Slot,
 };
 use es_core::{
     AppendError, AppendRequest, EventFilter, ExpectedVersion, IdempotencyKey, NewEvent, PageLimit,
@@ -150,7 +151,8 @@ async fn each_call(store: &Store) -> Vec<(Call, Option<StoreErrorKind>)> {
         state: Payload::of(&1).unwrap(),
         taken_at: Timestamp::EPOCH,
     };
-    let unhandled = Definition::handled("unhandled", 1, EventFilter::all());
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    let kept = Definition::rows::<()>("kept", 1, all, keying, |_, row, _| Ok(row));
     let list = ListParked::default();
     let renewal = Renewal::lasting(Lease::LONGEST);
     let newest = StreamVersion::MAX;
@@ -186,7 +188,7 @@ async fn each_call(store: &Store) -> Vec<(Call, Option<StoreErrorKind>)> {
         (Call::Commit, Box::pin(models.commit(&lease, &batch).map(of_sink))),
         (Call::Switch, Box::pin(models.switch(&lease).map(of_sink))),
         (Call::Abandon, Box::pin(models.abandon("totals").map(of_sink))),
-        (Call::KeepInline, Box::pin(models.keep_inline(unhandled).map(of_sink))),
+        (Call::KeepInline, Box::pin(models.keep_inline(kept).map(of_sink))),
         (Call::ReleaseInline, Box::pin(models.release_inline("totals").map(of_sink))),
         (Call::Load, Box::pin(models.load("totals", slot, &[]).map(of_sink))),
         (Call::Rows, Box::pin(models.rows("totals", slot, None, 1).map(of_sink))),

@@ -48,8 +48,7 @@ use crate::version::StreamVersion;
 ///   log.
 /// - Event ids are unique in the store. Idempotency keys belong to streams, and so to the tenant.
 /// - What is within a transaction of the backend's own goes past this: it has the names of the store.
-///   So have the events that a handler is given. A tenant's [prepared](crate::Prepared) decision is
-///   refused there.
+///   A tenant's [prepared](crate::Prepared) decision is refused there.
 /// - No projection of a tenant is kept within the appends of the store, which keep it for all or not
 ///   at all.
 /// - A page of a tenant is looked for among the events of all. `docs/tenants.md` says when a schema

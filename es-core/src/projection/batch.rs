@@ -1,6 +1,5 @@
 //! What one commit writes.
 
-use crate::envelope::RecordedEvent;
 use crate::payload::Payload;
 
 use super::{Checkpoint, Parked, ParkedId, TableChange};
@@ -29,9 +28,6 @@ pub struct RowChange {
 pub enum Content {
     /// The engine has folded; the sink stores rows. Each key stands at most once.
     Rows(Vec<RowChange>),
-    /// The sink gives the events, in this order, to the handler that was registered with it for the
-    /// projection, within the transaction of the commit.
-    Events(Vec<RecordedEvent>),
     /// The sink carries these changes out, in this order, within the transaction of the commit.
     Tables(Vec<TableChange>),
 }
@@ -41,7 +37,6 @@ impl Content {
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Rows(rows) => rows.is_empty(),
-            Self::Events(events) => events.is_empty(),
             Self::Tables(changes) => changes.is_empty(),
         }
     }

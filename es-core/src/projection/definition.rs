@@ -14,7 +14,7 @@ use crate::payload::Payload;
 use crate::reaction::Reaction;
 use crate::read::EventFilter;
 
-use super::fold::{Fold, Row, Typed, check_key, guarded};
+use super::fold::{Fold, Row, Typed, guarded};
 use super::table::{self, Project, TypedProject};
 use super::typed::Asked;
 use super::worker::chain;
@@ -42,8 +42,6 @@ pub struct Definition {
 pub(super) enum Kind {
     /// The engine folds rows.
     Fold(Arc<dyn Fold>),
-    /// The sink calls its handler; the function tells the key that an event is parked under.
-    Handler(Arc<KeyOf>),
     /// The sink carries changes of tables out.
     Tables(Arc<dyn Project>),
 }
@@ -70,19 +68,12 @@ impl fmt::Debug for RawKeying {
     }
 }
 
-type KeyOf = dyn Fn(&RecordedEvent) -> Result<String, BoxError> + Send + Sync;
-
 impl Kind {
     /// The keys of the rows that an event concerns, or the one under which an event is parked that is
-    /// for a handler or for tables. Never panics.
+    /// for tables. Never panics.
     pub(super) fn keys(&self, event: &RecordedEvent) -> Result<Vec<String>, BoxError> {
         match self {
             Self::Fold(fold) => fold.keys(event),
-            Self::Handler(key) => {
-                let key = guarded(|| key(event))?;
-                check_key(&key)?;
-                Ok(vec![key])
-            }
             Self::Tables(_) => Ok(vec![event.stream.to_string()]),
         }
     }
@@ -215,43 +206,6 @@ impl Definition {
         }
     }
 
-    /// The definition of a projection whose handler is registered with the sink under this name.
-    ///
-    /// Its events are parked by stream, and a rebuild takes it in one slice; see
-    /// [`keyed_by`](Self::keyed_by) and [`sliced`](Self::sliced).
-    pub fn handled(name: &str, version: u32, selection: EventFilter) -> Self {
-        Self {
-            name: name.into(),
-            fingerprint: fingerprint(name, version, "handler", &selection).into(),
-            selection: Arc::new(selection),
-            is_by_stream: false,
-            policy: FailurePolicy::stop(),
-            problem: None,
-            kind: Kind::Handler(Arc::new(|event| Ok(event.stream.to_string()))),
-        }
-    }
-
-    /// Replaces the key under which a handler's event is parked; a projection of rows keeps its own.
-    /// An event of which it cannot be told is one that the projection cannot take.
-    #[must_use]
-    pub fn keyed_by(
-        mut self,
-        key: impl Fn(&RecordedEvent) -> Result<String, BoxError> + Send + Sync + 'static,
-    ) -> Self {
-        if let Kind::Handler(of) = &mut self.kind {
-            *of = Arc::new(key);
-        }
-        self
-    }
-
-    /// Lets a rebuild divide the work of a handler by streams; how that of rows is divided follows from
-    /// their keys.
-    #[must_use]
-    pub fn sliced(mut self) -> Self {
-        self.is_by_stream |= self.has_handler();
-        self
-    }
-
     /// Replaces what becomes of an event that cannot be taken.
     #[must_use]
     pub fn on_failure(mut self, policy: FailurePolicy) -> Self {
@@ -297,7 +251,7 @@ impl Definition {
     pub fn tables(&self) -> Arc<[TableSchema]> {
         match &self.kind {
             Kind::Tables(project) => project.tables().clone(),
-            Kind::Fold(_) | Kind::Handler(_) => Arc::default(),
+            Kind::Fold(_) => Arc::default(),
         }
     }
 
@@ -314,11 +268,6 @@ impl Definition {
 
 /// For backends, to keep a model within the transaction of an append.
 impl Definition {
-    /// True if a handler takes the events, so that there are no rows to be folded.
-    pub fn has_handler(&self) -> bool {
-        matches!(self.kind, Kind::Handler(_))
-    }
-
     /// True if it writes tables, so that there are no rows to be folded.
     pub fn has_tables(&self) -> bool {
         matches!(self.kind, Kind::Tables(_))
@@ -344,8 +293,7 @@ impl Definition {
     ///
     /// # Errors
     ///
-    /// When the keys of an event are none, and for a projection with a handler or with tables, which
-    /// has no rows.
+    /// When the keys of an event are none, and for a projection with tables, which has no rows.
     pub fn keys_of(&self, events: &[RecordedEvent]) -> Result<Vec<String>, BoxError> {
         let fold = self.fold()?;
         let mut all = BTreeSet::new();
@@ -389,9 +337,7 @@ impl Definition {
     fn fold(&self) -> Result<&dyn Fold, BoxError> {
         match &self.kind {
             Kind::Fold(fold) => Ok(&**fold),
-            Kind::Handler(_) | Kind::Tables(_) => {
-                Err(format!("projection `{}` has no rows", self.name).into())
-            }
+            Kind::Tables(_) => Err(format!("projection `{}` has no rows", self.name).into()),
         }
     }
 }

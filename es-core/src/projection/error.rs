@@ -108,12 +108,6 @@ pub enum SinkError {
         /// The projection.
         projection: String,
     },
-    /// The sink has no handler for the projection.
-    #[error("no handler is registered for projection `{projection}`; register it with the store")]
-    NoHandler {
-        /// The projection.
-        projection: String,
-    },
     /// The projection cannot be run as it is.
     #[error("projection `{projection}` cannot be run: {reason}")]
     Unusable {
@@ -121,15 +115,6 @@ pub enum SinkError {
         projection: String,
         /// Why not.
         reason: String,
-    },
-    /// The handler failed.
-    #[error("the handler of projection `{projection}` failed")]
-    Handler {
-        /// The projection.
-        projection: String,
-        /// What the handler said.
-        #[source]
-        source: Arc<dyn std::error::Error + Send + Sync>,
     },
     /// The database refused a change of a table, for the sake of the event that it is of.
     #[error("a change of the tables of projection `{projection}` was refused")]

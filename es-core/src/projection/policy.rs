@@ -45,8 +45,8 @@ impl FailurePolicy {
         Self { retry: Retry::NONE, then: LastResort::ParkKey }
     }
 
-    /// Tries again before the last resort. Useful for handlers, which may fail for passing reasons;
-    /// a pure fold fails the same way again.
+    /// Tries again before the last resort. Useful where a database may refuse a change of a table for
+    /// a passing reason; a pure fold fails the same way again.
     #[must_use]
     pub const fn after(mut self, retry: Retry) -> Self {
         self.retry = retry;

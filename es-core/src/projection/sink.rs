@@ -61,13 +61,7 @@ use super::{
 ///    (`commit::rows_come_back_as_committed`, `commit::rows_are_listed_in_key_order`,
 ///    `commit::projections_do_not_mix`, `fidelity::generated_rows_come_back_live_and_rebuilt`,
 ///    `odd_rows::one_costs_its_key_and_names_the_cure`)
-/// 7. [`Content::Events`](super::Content::Events) are given to the handler of the projection, in
-///    order, within the transaction of the commit. Where a handler writes into tables of its own, the
-///    sink tells it the generation, so that a shadow gets others than the active model. If it fails, or panics, nothing of the batch is written and
-///    the answer is [`Handler`](SinkError::Handler). Without a handler it is
-///    [`NoHandler`](SinkError::NoHandler). (`handlers::a_handler_takes_events_in_order`,
-///    `handlers::a_failing_handler_writes_nothing`, `handlers::a_panicking_handler_writes_nothing`, `handlers::an_unknown_handler_is_refused`)
-///    [`Content::Tables`](super::Content::Tables) is carried out in order, within the transaction of
+/// 7. [`Content::Tables`](super::Content::Tables) is carried out in order, within the transaction of
 ///    the commit, on the rows of the lease's generation and no others; a shadow's are not seen by who
 ///    reads the active model. If a change is refused, nothing of the batch is written, and the answer
 ///    is [`Refused`](SinkError::Refused). A sink that keeps no tables, or not these changes, answers
@@ -128,7 +122,7 @@ use super::{
 /// **Inline**
 ///
 /// 16. [`keep_inline`](Self::keep_inline) keeps a projection within the appends of the store, be it
-///     rows, tables or a handler. Who is answered by an append, or by the repeat of one, finds its effect in the model,
+///     rows or tables. Who is answered by an append, or by the repeat of one, finds its effect in the model,
 ///     once, and all of the log before it in its order. An event that cannot be taken refuses its
 ///     append, and no other, and nothing is written; also where it panics. The lease is the appends', until a switch to
 ///     other code's model. A model of another history than the log is refused with
@@ -140,9 +134,8 @@ use super::{
 ///     `inline::a_model_of_another_history_is_not_kept`,
 ///     `inline::a_switch_goes_on_within_the_append`,
 ///     `inline::what_appends_keep_is_the_fold_of_the_log`,
-///     `inline::a_handler_is_called_within_the_append`,
-///     `inline::a_panicking_handler_refuses_its_append`, `inline::tables_are_kept_within_the_append`,
-///     `inline::a_refused_change_refuses_its_append`, `odd_rows::one_refuses_its_own_appends`)
+///     `inline::tables_are_kept_within_the_append`, `inline::a_refused_change_refuses_its_append`,
+///     `odd_rows::one_refuses_its_own_appends`)
 /// 17. [`release_inline`](Self::release_inline) ends that: appends of this store leave the model as
 ///     it is from then on, and any holder can take it, from where it stands. Nobody's lease ends but
 ///     the appends'. (`inline::what_appends_kept_is_left_to_a_runner`,
@@ -184,8 +177,7 @@ pub trait ProjectionSink: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`SinkError::LeaseLost`], [`SinkError::ParkedChanged`], [`SinkError::Refused`],
-    /// [`SinkError::Unusable`], [`SinkError::Handler`], [`SinkError::NoHandler`], or a failure of the
-    /// store.
+    /// [`SinkError::Unusable`], or a failure of the store.
     ///
     /// # Cancellation
     ///
@@ -209,16 +201,15 @@ pub trait ProjectionSink: Send + Sync + 'static {
     /// Keeps the model of a projection within every append of this store from now on: who is answered
     /// by an append finds its effect in the model.
     ///
-    /// The model is first brought to the end of the log. An event that the projection, or its
-    /// handler, cannot take refuses its append, and nothing is written. No runner can take the
-    /// projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
+    /// The model is first brought to the end of the log. An event that the projection cannot take
+    /// refuses its append, and nothing is written. No runner can take the projection meanwhile. A switch to a model that the same code rebuilt goes on inline; after one
     /// to other code's, that code must be given here.
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), [`SinkError::Unusable`], [`SinkError::NoHandler`],
-    /// [`SinkError::Diverged`] if the model is of another history than the log, and when the
-    /// projection cannot take an event that is in the log.
+    /// As [`acquire`](Self::acquire), [`SinkError::Unusable`], [`SinkError::Diverged`] if the model
+    /// is of another history than the log, and when the projection cannot take an event that is in the
+    /// log.
     ///
     /// # Cancellation
     ///

@@ -66,8 +66,7 @@ impl StopCause {
             Self::Row { .. } => TroubleKind::Row,
             Self::Diverged { .. } | Self::Sink(SinkError::Diverged { .. }) => TroubleKind::Diverged,
             Self::Sink(SinkError::Changed { .. }) => TroubleKind::Changed,
-            Self::Sink(SinkError::NoHandler { .. } | SinkError::Unusable { .. })
-            | Self::NamedTwice => TroubleKind::Unusable,
+            Self::Sink(SinkError::Unusable { .. }) | Self::NamedTwice => TroubleKind::Unusable,
             Self::Sink(SinkError::Store(error))
                 if error.kind() == crate::StoreErrorKind::Diverged =>
             {

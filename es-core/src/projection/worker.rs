@@ -20,7 +20,6 @@ use super::{
 
 mod gather;
 mod group;
-mod handled;
 mod poison;
 mod retry;
 mod tables;
@@ -146,7 +145,7 @@ impl Worker {
                 let later = match kind {
                     Kind::Fold(_) => rest.split_off(&self.limit, |_| false),
                     // the keys are no rows
-                    Kind::Handler(_) | Kind::Tables(_) => rest.split_off(&self.limit, |_| true),
+                    Kind::Tables(_) => rest.split_off(&self.limit, |_| true),
                 };
                 let end = match rest.last() {
                     Some(last) if !later.is_empty() || refused.is_some() => Checkpoint::at(last),
@@ -154,7 +153,6 @@ impl Worker {
                 };
                 match kind {
                     Kind::Fold(fold) => self.fold(&**fold, &rest, &end).await?,
-                    Kind::Handler(_) => self.hand_over(rest, &end).await?,
                     Kind::Tables(project) => self.project(&**project, rest, &end).await?,
                 }
                 rest = later;

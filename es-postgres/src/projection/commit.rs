@@ -9,7 +9,6 @@ use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, Row};
 
 use super::Projections;
-use super::handler::{ModelTransaction, call};
 use crate::connection::{Bound, Doing, Wanted};
 use crate::error::{database_error, is_lost, sql_state, unknown_unless_refused};
 
@@ -32,12 +31,12 @@ pub(super) fn lost(lease: &Lease) -> SinkError {
 impl Projections {
     /// Writes rows: one statement.
     pub(super) async fn commit_rows(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
-        let rows = self.connections.once(WRITING, self.bind(lease, batch, None)).await?;
+        let rows = self.connections.once(WRITING, self.bind(lease, batch)).await?;
         self.judge(lease, &rows)
     }
 
-    /// Carries changes of tables out, or gives events to the handler, within a transaction that it shares
-    /// with the statement that writes the rest.
+    /// Carries changes of tables out within a transaction that they share with the statement that writes
+    /// the rest.
     pub(super) async fn commit_within(
         self: &Arc<Self>,
         lease: &Lease,
@@ -55,7 +54,7 @@ impl Projections {
         let unsent = |error| SinkError::from(connector.failure(WRITING, error));
         let mut transaction =
             connector.in_time(connection.begin_with(connector.begin())).await.map_err(unsent)?;
-        if let Err(error) = self.write_together(&mut transaction, lease, batch).await {
+        if let Err(error) = self.write_within(&mut transaction, lease, batch).await {
             if connector.in_time(transaction.rollback()).await.is_err() {
                 return Err(error);
             }
@@ -78,119 +77,50 @@ impl Projections {
                 if !is_lost(&error) {
                     loan.keep(connection);
                 }
-                Err(self.spoiled_by_constraint(lease, batch, error))
+                Err(self.spoiled_by_constraint(lease, error))
             }
         }
     }
 
-    /// Changes of tables come after the checkpoint, whose statement judges the lease; what a handler
-    /// does comes before.
-    async fn write_together(
+    /// Writes a batch within a transaction: first the checkpoint, whose statement judges the lease, and
+    /// then changes of tables.
+    pub(super) async fn write_within(
         &self,
         connection: &mut PgConnection,
         lease: &Lease,
         batch: &Batch,
     ) -> Result<(), SinkError> {
         let connector = self.connections.connector();
-        let within = match &batch.content {
-            Content::Events(events) => {
-                let handler = self.handlers.of(&lease.projection)?;
-                let within = self.lock(lease, batch, connection).await?;
-                let mut model = ModelTransaction {
-                    connection: &mut *connection,
-                    lease,
-                    statements: &self.statements,
-                    is_persistent: self.is_persistent,
-                };
-                call(&*handler, connector, &mut model, events).await?;
-                Some(within)
-            }
-            _ => None,
-        };
-        let statement = self.bind(lease, batch, within).persistent(self.is_persistent);
-        let row = connector.in_time(statement.fetch_all(&mut *connection)).await;
-        self.judge(lease, &row.map_err(|error| self.spoiled(lease, error))?)?;
+        let statement = self.bind(lease, batch).persistent(self.is_persistent);
+        let rows = connector.in_time(statement.fetch_all(&mut *connection)).await;
+        self.judge(lease, &rows.map_err(|error| connector.failure(WRITING, error))?)?;
         match &batch.content {
             Content::Tables(changes) => self.apply(connection, lease, changes).await,
             _ => Ok(()),
         }
     }
 
-    /// Locks the model and the slice, so that the handler sees what nobody changes meanwhile; answers
-    /// the transaction.
-    pub(super) async fn lock(
-        &self,
-        lease: &Lease,
-        batch: &Batch,
-        connection: &mut PgConnection,
-    ) -> Result<String, SinkError> {
-        let statement = sqlx::query(self.statements.projection_lock.sql())
-            .bind(number(lease.generation))
-            .bind(number(lease.epoch))
-            .bind(lease.slot.as_str())
-            .bind(slice(batch))
-            .bind(number(batch.from.position.to_sequence()))
-            .persistent(self.is_persistent);
-        let connector = self.connections.connector();
-        let read = async {
-            let row = statement.fetch_optional(connection).await?;
-            row.map(|row| row.try_get(0)).transpose()
-        };
-        let within = connector.in_time(read).await;
-        within.map_err(|error| connector.failure(WRITING, error))?.ok_or_else(|| lost(lease))
-    }
-
-    /// A handler went on after a statement that has failed, or the statement itself failed.
-    pub(super) fn spoiled(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
-        if database_error(&error).is_some_and(|error| error.code() == "25P02") {
-            let text = "a statement of the handler failed, and the handler went on";
-            return SinkError::Handler {
-                projection: lease.projection.clone(),
-                source: std::sync::Arc::from(Box::from(text)),
-            };
-        }
-        self.connections.failure(WRITING, error).into()
-    }
-
-    /// A constraint that is checked at the end is the handler's, or the table's: the store has none.
-    fn spoiled_by_constraint(&self, lease: &Lease, batch: &Batch, error: sqlx::Error) -> SinkError {
+    /// A constraint that is checked at the end is a table's: the store has none.
+    fn spoiled_by_constraint(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
         if database_error(&error).is_some_and(|error| error.code().starts_with("23")) {
-            let projection = lease.projection.clone();
-            return match &batch.content {
-                Content::Tables(_) => {
-                    let source = Arc::new(self.connections.failure(WRITING, error));
-                    SinkError::Refused { projection, source }
-                }
-                _ => SinkError::Handler { projection, source: Arc::new(error) },
-            };
+            let source = Arc::new(self.connections.failure(WRITING, error));
+            return SinkError::Refused { projection: lease.projection.clone(), source };
         }
         unknown_unless_refused(WRITING, &self.connections.connector().place, error).into()
     }
 
-    pub(super) fn judge(&self, lease: &Lease, rows: &[PgRow]) -> Result<(), SinkError> {
+    fn judge(&self, lease: &Lease, rows: &[PgRow]) -> Result<(), SinkError> {
         let outcome = rows.first().ok_or(sqlx::Error::RowNotFound);
         let outcome = outcome.and_then(|row| row.try_get::<i32, _>(0));
         match outcome.map_err(|error| self.connections.failure(WRITING, error))? {
             0 => Ok(()),
             2 => Err(SinkError::ParkedChanged { projection: lease.projection.clone() }),
-            3 => {
-                let text = "the handler ended the transaction; leave that to the store";
-                Err(SinkError::Handler {
-                    projection: lease.projection.clone(),
-                    source: std::sync::Arc::from(Box::from(text)),
-                })
-            }
             _ => Err(lost(lease)),
         }
     }
 
     /// The statement with all arguments.
-    pub(super) fn bind(
-        &self,
-        lease: &Lease,
-        batch: &Batch,
-        within: Option<String>,
-    ) -> Bound<'static> {
+    fn bind(&self, lease: &Lease, batch: &Batch) -> Bound<'static> {
         let event = batch.to.event.as_ref();
         let stream = event.map(|event| &event.stream);
         let mut changes: Vec<&RowChange> = match &batch.content {
@@ -220,7 +150,7 @@ impl Projections {
             .bind(removed.map(|row| row.key.as_str()).bind_iter())
             .bind(batch.unpark.iter().map(|id| number(id.position.to_sequence())).bind_iter())
             .bind(batch.unpark.iter().map(|id| id.key.as_str()).bind_iter());
-        bind_parked(query, &batch.park).bind(within)
+        bind_parked(query, &batch.park)
     }
 }
 

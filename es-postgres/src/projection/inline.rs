@@ -346,9 +346,6 @@ impl PostgresStore {
     ) -> Result<(), SinkError> {
         definition.check()?;
         let (name, projections) = (definition.name(), self.projections());
-        if definition.has_handler() {
-            projections.handlers.of(name)?;
-        }
         check_active_model(self, self, name).await?;
         if definition.has_tables() {
             // no append has the time, nor needs the right

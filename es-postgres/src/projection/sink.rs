@@ -133,15 +133,14 @@ impl ProjectionSink for PostgresStore {
         }
     }
 
-    /// Rows are written by one statement, in one round trip once it is prepared; the events of a
-    /// handler in a transaction with three more than the handler's own, and changes of tables in one
-    /// with three more than there are changes.
+    /// Rows are written by one statement, in one round trip once it is prepared; changes of tables in a
+    /// transaction with three more than there are changes.
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         let this = self.projections();
         match &batch.content {
             content if content.is_empty() => this.commit_rows(lease, batch).await?,
             Content::Rows(_) => this.commit_rows(lease, batch).await?,
-            Content::Events(_) | Content::Tables(_) => this.commit_within(lease, batch).await?,
+            Content::Tables(_) => this.commit_within(lease, batch).await?,
             _ => {
                 let reason = "the store does not know what to do with a batch".to_owned();
                 return Err(SinkError::Unusable { projection: lease.projection.clone(), reason });
@@ -180,8 +179,8 @@ impl ProjectionSink for PostgresStore {
     ///
     /// All appends that keep a projection are written one after the other, in all processes: each
     /// transaction holds the models until it is committed. It has five round trips, and for each
-    /// projection five more and the handler's own, or four more and one for each change of a table;
-    /// appends that wait share a transaction. [`append_in`](Self::append_in) holds the models until the
+    /// projection five more, or four more and one for each change of a table; appends that wait share
+    /// a transaction. [`append_in`](Self::append_in) holds the models until the
     /// application commits, and needs the isolation level `READ COMMITTED`. Keep what must be read at
     /// once, and leave the rest to a [`Runner`](es_core::projection::Runner).
     async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {

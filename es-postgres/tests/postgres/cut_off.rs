@@ -1,43 +1,23 @@
 //! What a program held that was cut off from the server within a transaction is free soon: the
 //! server ends it. `config::session` says how soon by default.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, ProjectionSink, RowChange,
 };
-use es_core::{BoxError, EventFilter, EventStore, Payload, ReadLog, RecordedEvent};
+use es_core::{EventStore, Payload, Position};
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::ConnectOptions;
-use es_postgres::{
-    IdType, ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore, Session,
-};
+use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 
+use crate::notes::{Note, noting};
 use crate::support::sessions::{execute, log_after};
 use crate::support::waiting::{soon, until};
 use crate::support::{database, open, run, to, value};
 
-/// Cuts its program off from the server at the event of the stream `last`.
-struct CutsOff(Arc<Proxy>);
-
-#[async_trait]
-impl PostgresHandler for CutsOff {
-    async fn handle(
-        &self,
-        _: &mut ModelTransaction<'_>,
-        events: &[RecordedEvent],
-    ) -> Result<(), BoxError> {
-        if events.iter().any(|event| event.stream.aggregate_id() == "last") {
-            self.0.black_hole();
-        }
-        Ok(())
-    }
-}
-
-async fn behind(database: &TestDatabase, kind: Session) -> (Arc<Proxy>, PostgresStore) {
-    let proxy = Arc::new(Proxy::start(Server::shared()).await);
+async fn behind(database: &TestDatabase, kind: Session) -> (Proxy, PostgresStore) {
+    let proxy = Proxy::start(Server::shared()).await;
     let config = PostgresConfig::new(proxy.options(database.name()))
         .session(kind)
         .idle_timeout(Duration::from_millis(500))
@@ -50,13 +30,14 @@ async fn an_append_that_keeps_a_model_lets_the_log_go() {
     for kind in [Session::Own, Session::Pooled] {
         let database = database(IdType::Text).await;
         let (proxy, stops) = behind(&database, kind).await;
-        stops.handle("cut", CutsOff(Arc::clone(&proxy)));
-        stops.keep_inline(Definition::handled("cut", 1, EventFilter::all())).await.unwrap();
+        stops.keep_inline(Definition::table::<Note>()).await.unwrap();
         stops.append(to("account/first")).await.unwrap();
+        run(&database, &gated("notes_models")).await;
         let stopped = tokio::spawn({
             let stops = stops.clone();
             async move { stops.append(to("account/last")).await }
         });
+        cut_off_within_a_statement(&database, &proxy).await;
         the_log_goes_on(&database, 1).await;
         stopped.abort();
     }
@@ -119,7 +100,7 @@ async fn a_transaction_of_the_applications_own_lets_the_log_go_when_it_says_so()
 }
 
 fn claim() -> Claim {
-    let definition = Definition::handled("cut", 1, EventFilter::all());
+    let definition = Definition::table::<Note>();
     Claim { holder: "one".to_owned(), ..Claim::of_appends(&definition) }
 }
 
@@ -133,35 +114,26 @@ async fn the_model_is_free(database: &TestDatabase) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_with_a_handler_lets_the_model_go() {
-    for kind in [Session::Own, Session::Pooled] {
+async fn a_commit_lets_the_model_go() {
+    let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
+    let (rows, tables) = (Content::Rows(vec![row]), Content::Tables(vec![noting(1)]));
+    for (kind, table, content) in [
+        // without a pooling proxy rows are written by one statement, and no transaction stands
+        (Session::Pooled, "execution_events_projection_rows", rows),
+        (Session::Pooled, "notes_models", tables.clone()),
+        (Session::Own, "notes_models", tables),
+    ] {
         let database = database(IdType::Text).await;
         let (proxy, stops) = behind(&database, kind).await;
-        stops.handle("cut", CutsOff(Arc::clone(&proxy)));
-        stops.append(to("account/last")).await.unwrap();
-        let events = stops.read_log(&ReadLog::from_start()).await.unwrap().events;
         let lease = stops.acquire(&claim()).await.unwrap();
+        run(&database, &gated(table)).await;
         let stopped = tokio::spawn(async move {
-            let batch = Batch::moving(0, Checkpoint::START, Checkpoint::at(&events[0]));
-            stops.commit(&lease, &batch.content(Content::Events(events))).await
+            let to = Checkpoint { position: Position::from_sequence(1), event: None };
+            let batch = Batch::moving(0, Checkpoint::START, to).content(content);
+            stops.commit(&lease, &batch).await
         });
+        cut_off_within_a_statement(&database, &proxy).await;
         the_model_is_free(&database).await;
         stopped.abort();
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_commit_of_rows_behind_a_pooling_proxy_lets_the_model_go() {
-    let database = database(IdType::Text).await;
-    run(&database, &gated("execution_events_projection_rows")).await;
-    let (proxy, stops) = behind(&database, Session::Pooled).await;
-    let lease = stops.acquire(&claim()).await.unwrap();
-    let stopped = tokio::spawn(async move {
-        let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };
-        let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START);
-        stops.commit(&lease, &batch.content(Content::Rows(vec![row]))).await
-    });
-    cut_off_within_a_statement(&database, &proxy).await;
-    the_model_is_free(&database).await;
-    stopped.abort();
 }

@@ -4,17 +4,15 @@
 use std::fmt::Debug;
 
 use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
-use es_core::{
-    AppendError, BoxError, Envelope, Event, EventFilter, EventStore, RecordedEvent, StoreError,
-};
+use es_core::{AppendError, BoxError, Envelope, Event, EventFilter, EventStore, StoreError};
 use es_pgtest::TestDatabase;
 use es_postgres::{PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
-mod handlers;
 mod round_trips;
 mod storm;
+mod tables;
 mod transactions;
 mod writers;
 

@@ -22,6 +22,7 @@ mod inline;
 mod language;
 mod looks;
 mod migrations;
+mod notes;
 mod old_store;
 mod panics;
 mod plans;

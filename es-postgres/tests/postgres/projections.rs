@@ -1,25 +1,21 @@
-//! What the suite cannot know of models in PostgreSQL: handlers, round trips, lost connections, and
-//! other processes.
+//! What the suite cannot know of models in PostgreSQL: round trips, lost connections, and other
+//! processes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Lease, ListParked, Parked, ParkedState, ProjectionSink,
-    RowChange, SinkError, Slot,
+    RowChange, SinkError, Slot, TableRow,
 };
-use es_core::{
-    AppendRequest, BoxError, EventStore, ExpectedVersion, Payload, Position, ReadLog,
-    RecordedEvent, StoreErrorKind,
-};
+use es_core::{Payload, Position, StoreErrorKind};
 use es_pgtest::{Direction, Proxy, Server, TestDatabase};
-use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions};
-use es_postgres::{IdType, ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
+use es_postgres::sqlx::{self, ConnectOptions};
+use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
-use crate::support::{database, events, open, run, to, value};
+use crate::notes::{Note, noting};
+use crate::support::{database, open, value};
 
-const ANY: ExpectedVersion = ExpectedVersion::Any;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn claim(slot: Slot, version: u32) -> Claim {
@@ -44,164 +40,6 @@ fn row(key: &str, value: u64) -> RowChange {
 
 fn rows(from: u64, to: u64, rows: Vec<RowChange>) -> Batch {
     Batch::moving(0, place(from), place(to)).content(Content::Rows(rows))
-}
-
-fn handing(events: &[RecordedEvent]) -> Batch {
-    let to = Checkpoint::at(events.last().unwrap());
-    Batch::moving(0, Checkpoint::START, to).content(Content::Events(events.to_vec()))
-}
-
-/// Notes each event in a table, and then runs a statement, whose failure it answers or hides.
-struct Mail {
-    then: &'static str,
-    hides: bool,
-}
-
-#[async_trait]
-impl PostgresHandler for Mail {
-    async fn handle(
-        &self,
-        model: &mut ModelTransaction<'_>,
-        events: &[RecordedEvent],
-    ) -> Result<(), BoxError> {
-        assert_eq!(model.projection(), "mail");
-        let (generation, slot) = (model.generation(), Payload::of(&model.slot().as_str())?);
-        for event in events {
-            sqlx::query("INSERT INTO public.mail (generation, event_id) VALUES ($1, $2)")
-                .bind(generation)
-                .bind(event.event_id.as_uuid())
-                .execute(model.connection())
-                .await?;
-            assert_eq!(model.row("last").await?.is_some(), event.version.as_u64() > 1);
-            model.set_row("last", Some(&slot)).await?;
-            model.set_row("never there", None).await?;
-        }
-        assert!(self.then != "panic", "no mail today");
-        match sqlx::raw_sql(AssertSqlSafe(self.then)).execute(model.connection()).await {
-            Err(error) if !self.hides => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-}
-
-const MAIL: &str = "
-    CREATE TABLE mail (
-        generation BIGINT NOT NULL
-            REFERENCES execution_events_projection_models (generation) ON DELETE CASCADE,
-        event_id UUID NOT NULL,
-        PRIMARY KEY (generation, event_id)
-    );
-    CREATE VIEW mail_now AS
-        SELECT event_id FROM mail JOIN execution_events_projection_models USING (generation)
-        WHERE projection = 'mail' AND slot = 'active'";
-
-/// A store with three events, a table and a handler for `mail`.
-async fn with_mail(then: &'static str, hides: bool) -> (TestDatabase, PostgresStore, Batch) {
-    let database = database(IdType::Text).await;
-    run(&database, MAIL).await;
-    let store = open(&database).await;
-    for _ in 0..3 {
-        store.append(to("account/a")).await.unwrap();
-    }
-    let events = store.read_log(&ReadLog::from_start()).await.unwrap().events;
-    store.handle("mail", Mail { then, hides });
-    (database, store, handing(&events))
-}
-
-async fn count(database: &TestDatabase, table: &str) -> i64 {
-    value(database, &format!("SELECT count(*) FROM {table}")).await
-}
-
-/// Nothing of the commit is there.
-async fn assert_nothing(database: &TestDatabase, store: &PostgresStore) {
-    let status = store.status(Some("mail")).await.unwrap().remove(0).active.unwrap();
-    assert_eq!(status.checkpoint(), &Checkpoint::START);
-    assert_eq!(store.rows("mail", Slot::Active, None, 10).await.unwrap(), []);
-    assert_eq!(count(database, "mail").await, 0);
-}
-
-#[tokio::test]
-async fn a_table_of_the_application_is_rebuilt_beside_the_one_that_is_served() {
-    let (database, store, batch) = with_mail("", false).await;
-    let active = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    store.commit(&active, &batch).await.unwrap();
-    let shadow = store.acquire(&claim(Slot::Shadow, 2)).await.unwrap();
-    assert_eq!((count(&database, "mail").await, count(&database, "mail_now").await), (3, 3));
-    store.commit(&shadow, &batch).await.unwrap();
-    assert_eq!((count(&database, "mail").await, count(&database, "mail_now").await), (6, 3));
-    let last = store.load("mail", Slot::Shadow, &["last".to_owned()]).await.unwrap();
-    assert_eq!(last[0].value, Payload::of(&"shadow").unwrap());
-    store.switch(&shadow).await.unwrap();
-    assert_eq!((count(&database, "mail").await, count(&database, "mail_now").await), (3, 3));
-    assert_eq!(count(&database, "execution_events_projection_active").await, 1);
-}
-
-#[tokio::test]
-async fn a_handler_that_fails_or_panics_commits_nothing() {
-    for (then, told) in [("SELECT 'refused here'::int", "refused here"), ("panic", "no mail today")]
-    {
-        let (database, store, batch) = with_mail(then, false).await;
-        let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-        let Err(SinkError::Handler { source, .. }) = store.commit(&lease, &batch).await else {
-            panic!("{then} is the handler's failure")
-        };
-        assert!(source.to_string().contains(told), "{source}");
-        assert_nothing(&database, &store).await;
-    }
-}
-
-#[tokio::test]
-async fn a_handler_that_hides_a_failure_commits_nothing() {
-    let (database, store, batch) = with_mail("SELECT 1/0", true).await;
-    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    let answer = store.commit(&lease, &batch).await;
-    assert!(matches!(answer, Err(SinkError::Handler { .. })), "{answer:?}");
-    assert_nothing(&database, &store).await;
-}
-
-#[tokio::test]
-async fn a_handler_that_ends_the_transaction_moves_no_checkpoint() {
-    for then in ["ROLLBACK", "COMMIT", "COMMIT; BEGIN"] {
-        let (_database, store, batch) = with_mail(then, true).await;
-        let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-        let answer = store.commit(&lease, &batch).await;
-        assert!(matches!(answer, Err(SinkError::Handler { .. })), "{then}: {answer:?}");
-        let status = store.status(Some("mail")).await.unwrap().remove(0).active.unwrap();
-        assert_eq!(status.checkpoint(), &Checkpoint::START, "{then}");
-        // and the connection is as good as before
-        let others = Claim { projection: "others".to_owned(), ..claim(Slot::Active, 1) };
-        let others = store.acquire(&others).await.unwrap();
-        store.commit(&others, &rows(0, 1, vec![row("a", 1)])).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_constraint_that_is_checked_at_the_end_is_the_handlers_failure() {
-    let (database, store, batch) = with_mail("", false).await;
-    let once =
-        "ALTER TABLE mail ADD CONSTRAINT once UNIQUE (generation) DEFERRABLE INITIALLY DEFERRED";
-    run(&database, once).await;
-    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    let answer = store.commit(&lease, &batch).await;
-    assert!(matches!(answer, Err(SinkError::Handler { .. })), "{answer:?}");
-    assert_nothing(&database, &store).await;
-}
-
-#[tokio::test]
-async fn what_the_server_is_to_blame_for_is_no_poison() {
-    let (database, store, batch) =
-        with_mail("SELECT pg_terminate_backend(pg_backend_pid())", false).await;
-    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    let Err(SinkError::Store(error)) = store.commit(&lease, &batch).await else {
-        panic!("the connection was lost");
-    };
-    assert!(error.is_transient() && !error.is_outcome_unknown(), "{error}");
-    assert_nothing(&database, &store).await;
-    run(&database, "DROP TABLE mail CASCADE").await;
-    let Err(SinkError::Store(error)) = store.commit(&lease, &batch).await else {
-        panic!("the table is missing");
-    };
-    assert_eq!(error.kind(), StoreErrorKind::NotAStore);
 }
 
 /// A store behind a proxy, which it uses for projections with one connection.
@@ -256,38 +94,18 @@ async fn a_commit_of_rows_is_one_round_trip_once_prepared() {
     assert_eq!(parked[0].reason, "it \u{fffd}failed", "the server holds no U+0000");
 }
 
-/// Keeps the place of the last event in a row.
-struct Keeps;
-
-#[async_trait]
-impl PostgresHandler for Keeps {
-    async fn handle(
-        &self,
-        model: &mut ModelTransaction<'_>,
-        events: &[RecordedEvent],
-    ) -> Result<(), BoxError> {
-        for event in events {
-            let place = Payload::of(&event.position.to_sequence())?;
-            model.set_row("a", Some(&place)).await?;
-        }
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn a_commit_that_is_cut_at_any_message_is_whole_or_not_there() {
-    let (_database, proxy, store, _) = proxied().await;
-    store.handle("mail", Keeps);
-    store.append(AppendRequest::to("account/a".parse().unwrap(), ANY, events(100))).await.unwrap();
-    let log = store.read_log(&ReadLog::from_start()).await.unwrap().events;
-    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+    let (database, proxy, store, _) = proxied().await;
+    let claim = Claim { tables: [Note::SCHEMA].into(), ..claim(Slot::Active, 1) };
+    let lease = store.acquire(&claim).await.unwrap();
     store.commit(&lease, &rows(0, 1, vec![row("a", 1)])).await.unwrap();
     let (mut before, mut lost, mut unknown) = (1, 0, 0);
     for direction in [Direction::ToServer, Direction::ToClient] {
-        for (message, is_handled) in (1..=12).flat_map(|n| [(n, false), (n, true)]) {
-            let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-            let content = match is_handled {
-                true => Content::Events(vec![log[usize::try_from(before).unwrap()].clone()]),
+        for (message, is_table) in (1..=12).flat_map(|n| [(n, false), (n, true)]) {
+            let lease = store.acquire(&claim).await.unwrap();
+            let content = match is_table {
+                true => Content::Tables(vec![noting(before + 1)]),
                 false => Content::Rows(vec![row("a", before + 1)]),
             };
             let batch = rows(before, before + 1, vec![]).content(content);
@@ -295,10 +113,13 @@ async fn a_commit_that_is_cut_at_any_message_is_whole_or_not_there() {
             let answer = store.commit(&lease, &batch).await;
             proxy.reset();
             // the next lease tells what became of it
-            let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
+            let lease = store.acquire(&claim).await.unwrap();
             let stands = lease.checkpoints[0].position.to_sequence();
             let rows = store.rows("mail", Slot::Active, None, 10).await.unwrap();
-            assert_eq!(rows[0].value, Payload::of(&stands).unwrap(), "model and checkpoint agree");
+            let noted = value::<Option<i64>>(&database, "SELECT max(place) FROM notes").await;
+            let kept: u64 = rows[0].value.decode().unwrap();
+            let newest = kept.max(noted.map_or(0, i64::unsigned_abs));
+            assert_eq!(newest, stands, "model and checkpoint agree");
             match answer {
                 Ok(()) => assert_eq!(stands, before + 1),
                 Err(SinkError::Store(error)) => {

@@ -2,19 +2,14 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use es_core::projection::{Definition, Runner};
-use es_core::{
-    AppendError, BoxError, EventFilter, EventStore, ReadLog, ReadStream, RecordedEvent,
-    StoreErrorKind,
-};
+use es_core::projection::{Changes, Runner, TableProjection};
+use es_core::{AppendError, BoxError, Envelope, EventStore, ReadLog, ReadStream, StoreErrorKind};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions};
-use es_postgres::{
-    IdType, ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore, Session, Synchronous,
-};
+use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};
 use tokio::runtime::Builder;
 
+use crate::notes::{Note, Written};
 use crate::support::sessions::{execute, insert, session};
 use crate::support::waiting::{is_pending, soon, until};
 use crate::support::{database, open, run, to, value};
@@ -65,42 +60,37 @@ async fn the_servers_settings_do_not_change_what_an_append_promises() {
     }
 }
 
-/// Notes the isolation of the transaction that it is called in.
+/// Notes the isolation of the transaction that it is written in.
 struct Isolation;
 
-#[async_trait]
-impl PostgresHandler for Isolation {
-    async fn handle(
-        &self,
-        model: &mut ModelTransaction<'_>,
-        _events: &[RecordedEvent],
-    ) -> Result<(), BoxError> {
-        let note = "INSERT INTO public.noted VALUES ('isolation', \
-                    pg_catalog.current_setting('transaction_isolation'))";
-        sqlx::raw_sql(note).execute(model.connection()).await?;
+impl TableProjection for Isolation {
+    type Event = Written;
+    type Tables = Note;
+
+    fn project(event: &Envelope<'_, Written>, rows: &mut Changes) -> Result<(), BoxError> {
+        let place = i64::try_from(event.position.to_sequence())?;
+        rows.upsert(Note { place, stream: String::new() });
+        let set = "stream = pg_catalog.current_setting('transaction_isolation')";
+        rows.update::<Note>(place, set, ());
         Ok(())
     }
 }
 
 #[tokio::test]
-async fn the_servers_settings_do_not_change_how_a_handler_is_isolated() {
+async fn the_servers_settings_do_not_change_how_tables_are_isolated() {
     for kind in [Session::Own, Session::Pooled] {
         let database = database(IdType::Text).await;
         let name = database.name();
-        let setup = format!(
-            "CREATE TABLE noted (name TEXT, value TEXT);
-             ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'"
-        );
-        run(&database, &setup).await;
+        let isolation =
+            format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'");
+        run(&database, &isolation).await;
         let config = PostgresConfig::new(database.options()).session(kind);
         let store = PostgresStore::open(config).await.unwrap();
         store.append(to("account/a")).await.unwrap();
-        store.handle("notes", Isolation);
-        let definition = Definition::handled("notes", 1, EventFilter::all());
-        let mut runner = Runner::new(store).definition(definition);
+        let mut runner = Runner::new(store).table::<Isolation>();
         runner.catch_up().await.unwrap();
         runner.release().await;
-        let noted = "SELECT string_agg(value, ' ') FROM noted";
+        let noted = "SELECT stream FROM notes";
         assert_eq!(value::<String>(&database, noted).await, "read committed", "{kind:?}");
     }
 }

@@ -1,14 +1,10 @@
 //! Projectors that are killed, in each mode of the store.
 
 use std::process::Command;
-use std::sync::Arc;
 
-use es_postgres::PostgresConfig;
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::sqlx::postgres::PgConnectOptions;
-use es_testing::projections::{ProjectionFixture, SuiteHandler};
-
-use super::projections::{Projected, opened};
+use es_postgres::{PostgresConfig, PostgresStore};
 
 #[path = "../../../es-testing/tests/support/crash.rs"]
 mod crash;
@@ -20,14 +16,12 @@ const CHILD: &str = "ES_POSTGRES_PROJECTOR";
 pub(crate) async fn project_as_child(mode: impl FnOnce(PostgresConfig) -> PostgresConfig) {
     let Ok(url) = std::env::var(CHILD) else { return };
     let options: PgConnectOptions = url.parse().expect("the campaign gave an address");
-    let config = mode(PostgresConfig::new(options));
-    let store = opened(&config, &Arc::new(SuiteHandler::default())).await;
+    let store = PostgresStore::open(mode(PostgresConfig::new(options))).await.unwrap();
     crash::project_until_killed(store).await;
 }
 
 /// Kills children that connect with `options`; the test of theirs is `projector_that_is_killed`.
 pub(crate) async fn campaign(
-    fixture: &Projected,
     options: PgConnectOptions,
     mode: impl FnOnce(PostgresConfig) -> PostgresConfig,
 ) {
@@ -38,7 +32,6 @@ pub(crate) async fn campaign(
         command.args(["--exact", "projector_that_is_killed", "--nocapture"]).env(CHILD, &url);
         command
     };
-    let config = mode(PostgresConfig::new(options));
-    let store = opened(&config, &fixture.handler()).await;
-    crash::campaign(store, child, async || fixture.effects().await).await;
+    let store = PostgresStore::open(mode(PostgresConfig::new(options))).await.unwrap();
+    crash::campaign(store, child).await;
 }

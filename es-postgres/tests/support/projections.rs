@@ -9,72 +9,30 @@ use es_core::projection::{
     Batch, Claim, Definition, Lease, ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed,
     SinkError, Slot,
 };
-use es_core::{BoxError, Clock, EventStore, Payload, RecordedEvent, Timestamp};
+use es_core::{Clock, EventStore, Payload, Timestamp};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
-use es_postgres::{ModelTransaction, PostgresConfig, PostgresHandler, PostgresStore};
+use es_postgres::{PostgresConfig, PostgresStore};
 use es_testing::ManualClock;
-use es_testing::projections::{HANDLED, ProjectionFixture, SuiteHandler};
+use es_testing::projections::ProjectionFixture;
 
 use super::run;
 
-/// The server's clock is replaced by a row, and the handler has a table.
+/// The server's clock is replaced by a row.
 const SETUP: &str = "
     CREATE TABLE public.manual_clock (now TIMESTAMPTZ NOT NULL);
     INSERT INTO public.manual_clock VALUES ('2000-01-01');
     CREATE OR REPLACE FUNCTION public.execution_events_projection_now() RETURNS TIMESTAMPTZ
-    LANGUAGE sql VOLATILE AS 'SELECT now FROM public.manual_clock';
-    CREATE TABLE public.effects (
-        place BIGINT GENERATED ALWAYS AS IDENTITY,
-        generation BIGINT NOT NULL
-            REFERENCES public.execution_events_projection_models (generation) ON DELETE CASCADE,
-        stream TEXT NOT NULL,
-        number BIGINT NOT NULL
-    );
-    CREATE INDEX ON public.effects (generation)";
-
-/// Writes what the suite says, through the connection of the commit.
-struct Effects(Arc<SuiteHandler>);
-
-#[async_trait]
-impl PostgresHandler for Effects {
-    async fn handle(
-        &self,
-        model: &mut ModelTransaction<'_>,
-        events: &[RecordedEvent],
-    ) -> Result<(), BoxError> {
-        let generation = model.generation();
-        for event in events {
-            let (stream, number) = self.0.effect(event)?;
-            let insert =
-                "INSERT INTO public.effects (generation, stream, number) VALUES ($1, $2, $3)";
-            sqlx::query(insert)
-                .bind(generation)
-                .bind(stream)
-                .bind(i64::try_from(number)?)
-                .persistent(false)
-                .execute(model.connection())
-                .await?;
-        }
-        Ok(())
-    }
-}
+    LANGUAGE sql VOLATILE AS 'SELECT now FROM public.manual_clock'";
 
 /// A store with models in a database of its own.
 pub(crate) struct Projected {
     open: Mutex<PostgresStore>,
     config: PostgresConfig,
     clock: Arc<ServerClock>,
-    handler: Arc<SuiteHandler>,
     database: TestDatabase,
     /// What must live as long as the store, such as a proxy.
     _kept: Box<dyn Any + Send + Sync>,
-}
-
-pub(crate) async fn opened(config: &PostgresConfig, handler: &Arc<SuiteHandler>) -> PostgresStore {
-    let store = PostgresStore::open(config.clone()).await.unwrap();
-    store.handle(HANDLED, Effects(handler.clone()));
-    store
 }
 
 impl Projected {
@@ -91,9 +49,8 @@ impl Projected {
             clock: manual,
             server: tokio::sync::Mutex::new((connection, Timestamp::EPOCH)),
         };
-        let handler = Arc::new(SuiteHandler::default());
-        let open = Mutex::new(opened(&config, &handler).await);
-        Self { open, config, clock: Arc::new(clock), handler, database, _kept: Box::new(kept) }
+        let open = Mutex::new(PostgresStore::open(config.clone()).await.unwrap());
+        Self { open, config, clock: Arc::new(clock), database, _kept: Box::new(kept) }
     }
 
     pub(crate) fn database(&self) -> &TestDatabase {
@@ -120,20 +77,6 @@ impl ProjectionFixture for Projected {
         Some(self.clock.clock.clone())
     }
 
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.handler.clone()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        let mut connection = PgConnection::connect_with(&self.database.options()).await.unwrap();
-        let select = "SELECT stream, number FROM public.effects
-                      JOIN public.execution_events_projection_models USING (generation)
-                      WHERE projection = 'handled' AND slot = 'active' ORDER BY place";
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as(select).fetch_all(&mut connection).await.unwrap();
-        rows.into_iter().map(|(stream, number)| (stream, number.unsigned_abs())).collect()
-    }
-
     fn takes_sql(&self) -> bool {
         true
     }
@@ -153,7 +96,7 @@ impl ProjectionFixture for Projected {
 
     async fn reopen(&self) -> bool {
         self.open_now().close().await;
-        let reopened = opened(&self.config, &self.handler).await;
+        let reopened = PostgresStore::open(self.config.clone()).await.unwrap();
         *self.open.lock().unwrap() = reopened;
         true
     }

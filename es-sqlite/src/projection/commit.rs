@@ -3,7 +3,7 @@
 use es_core::projection::{
     Batch, Checkpoint, Content, EventReference, Lease, Parked, ParkedId, ParkedState, SinkError,
 };
-use es_core::{Payload, RecordedEvent, StoreError, Timestamp};
+use es_core::{Payload, StoreError, Timestamp};
 use rusqlite::{Connection, Params, params};
 
 use super::read::models;
@@ -42,7 +42,6 @@ pub(super) fn commit(
     lease: &Lease,
     batch: &Batch,
     now: Timestamp,
-    handle: impl FnOnce(&[RecordedEvent]) -> Result<(), SinkError>,
 ) -> Result<(), SinkError> {
     let models = models(connection, &lease.projection, &[lease.slot])?;
     models.commit(lease, batch.slice, batch.from.position)?;
@@ -65,8 +64,6 @@ pub(super) fn commit(
             }
             Ok(())
         }
-        Content::Events(events) if events.is_empty() => Ok(()),
-        Content::Events(events) => handle(events),
         Content::Tables(changes) => tables::apply(connection, lease, changes),
         _ => {
             let reason = "the store does not know what to do with a batch".to_owned();
@@ -94,7 +91,7 @@ fn move_slice(connection: &Connection, generation: i64, batch: &Batch) -> Result
 }
 
 /// Sets a row, or removes it.
-pub(super) fn write_row(
+fn write_row(
     connection: &Connection,
     generation: i64,
     key: &str,

@@ -10,33 +10,21 @@ use es_core::projection::{
 use es_core::{BoxError, PageLimit, ReadLog, StoreError, Timestamp};
 use rusqlite::Connection;
 
-use super::handler::{self, Handlers};
 use super::{commit, model, read, tables};
 use crate::read::read_log;
 use crate::store::SqliteStore;
 
 /// The projections of a store that are kept within the append.
-pub(crate) struct Inline {
-    kept: Mutex<Vec<Definition>>,
-    handlers: Arc<Handlers>,
-}
+#[derive(Default)]
+pub(crate) struct Inline(Mutex<Vec<Definition>>);
 
 impl Inline {
-    pub(crate) fn new(handlers: Arc<Handlers>) -> Self {
-        Self { kept: Mutex::default(), handlers }
-    }
-
     fn all(&self) -> MutexGuard<'_, Vec<Definition>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all().is_empty()
-    }
-
-    /// True if an append runs statements of the application.
-    pub(crate) fn has_handlers(&self) -> bool {
-        self.all().iter().any(Definition::has_handler)
     }
 
     /// Keeps it no longer.
@@ -49,7 +37,7 @@ impl Inline {
     pub(crate) fn take(&self, connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
         for definition in self.all().iter() {
             let taken = loop {
-                match take_page(connection, &self.handlers, definition, now) {
+                match take_page(connection, definition, now) {
                     Ok(true) => break Ok(()),
                     Ok(false) => {}
                     // a switch has made the model another code's, whose business it is now
@@ -88,16 +76,13 @@ impl SqliteStore {
         definition: Definition,
     ) -> Result<(), SinkError> {
         definition.check()?;
-        if definition.has_handler() && self.handlers().of(definition.name()).is_none() {
-            return Err(SinkError::NoHandler { projection: definition.name().to_owned() });
-        }
         check_active_model(self, self, definition.name()).await?;
         loop {
             // a page for each transaction, so that appends wait for no more than that
             let (taken, inline) = (definition.clone(), Arc::clone(self.inline()));
             let is_at_end = self.advance(move |connection, now| {
                 tables::make(connection, taken.name(), &taken.tables())?;
-                let is_at_end = take_page(connection, &inline.handlers, &taken, now)?;
+                let is_at_end = take_page(connection, &taken, now)?;
                 if is_at_end {
                     inline.forget(taken.name());
                     inline.all().push(taken);
@@ -114,7 +99,6 @@ impl SqliteStore {
 /// Takes a page of the log; true if there is no more.
 fn take_page(
     connection: &Connection,
-    handlers: &Handlers,
     definition: &Definition,
     now: Timestamp,
 ) -> Result<bool, SinkError> {
@@ -126,24 +110,14 @@ fn take_page(
     let (mut batch, dealt_with) = (Batch::moving(0, from, to), page.events.len());
     batch.events = dealt_with as u64;
     let refused = |error| inline_refusal(definition, error);
-    batch.content = if definition.has_handler() {
-        Content::Events(page.events)
-    } else if definition.has_tables() {
+    batch.content = if definition.has_tables() {
         Content::Tables(definition.table_changes(&page.events).map_err(refused)?)
     } else {
         let rows = rows(connection, definition, &lease, &page.events).map_err(refused)?;
         Content::Rows(definition.changes(&page.events, &rows).map_err(refused)?)
     };
-    let committed = commit::commit(connection, &lease, &batch, now, |events| {
-        let found = handlers.of(&lease.projection);
-        let found =
-            found.ok_or_else(|| SinkError::NoHandler { projection: lease.projection.clone() })?;
-        handler::call(&*found, connection, &lease, events)
-    });
-    match committed {
-        Err(error @ (SinkError::Handler { .. } | SinkError::Refused { .. })) => {
-            Err(refused(error.into()).into())
-        }
+    match commit::commit(connection, &lease, &batch, now) {
+        Err(error @ SinkError::Refused { .. }) => Err(refused(error.into()).into()),
         committed => committed.map(|()| page.at_end),
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn checkpoints(
     all(connection, sql::PROJECTION_CHECKPOINTS, [generation], read)
 }
 
-pub(super) fn row(
+fn row(
     connection: &Connection,
     generation: i64,
     key: &str,

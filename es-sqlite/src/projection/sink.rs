@@ -11,7 +11,7 @@ use es_core::projection::{
 use es_core::{Position, Timestamp};
 use rusqlite::Connection;
 
-use super::{commit, handler, model, read, tables};
+use super::{commit, model, read, tables};
 use crate::store::SqliteStore;
 
 impl SqliteStore {
@@ -75,14 +75,7 @@ impl ProjectionSink for SqliteStore {
 
     async fn commit(&self, lease: &Lease, batch: &Batch) -> Result<(), SinkError> {
         let (lease, batch) = (lease.clone(), batch.clone());
-        let found = self.handlers().of(&lease.projection);
-        self.advance(move |connection, now| {
-            commit::commit(connection, &lease, &batch, now, |events| match &found {
-                Some(found) => handler::call(&**found, connection, &lease, events),
-                None => Err(SinkError::NoHandler { projection: lease.projection.clone() }),
-            })
-        })
-        .await
+        self.advance(move |connection, now| commit::commit(connection, &lease, &batch, now)).await
     }
 
     async fn switch(&self, lease: &Lease) -> Result<(), SinkError> {
@@ -106,9 +99,6 @@ impl ProjectionSink for SqliteStore {
 
     /// What processes append that do not keep it is in the model with the next append of one that does,
     /// and refuses that one if it cannot be taken.
-    ///
-    /// With a handler, appends use the connection that the application's closures use, which checks
-    /// more: each costs a little more.
     ///
     /// Dropping the future leaves the projection with what it has taken, held by the appends.
     async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {

@@ -16,7 +16,6 @@ use crate::history::{History, newest};
 use crate::network::warn_of_network;
 use crate::open::{WriteConnections, open_to_read, open_to_write};
 use crate::open_reads::OpenReads;
-use crate::projection::{Handlers, Inline};
 use crate::queue::{Queue, Waiting};
 use crate::read;
 use crate::reader::{self, Read, do_reads};
@@ -53,7 +52,6 @@ fn start(
         &watcher,
     )?);
     let (reads, waiting) = Queue::new(reader::QUEUE.min(config.queue), config.path.clone());
-    let handlers = Arc::<Handlers>::default();
     let mut shared = Shared {
         identity: StoreIdentity::new(),
         config,
@@ -64,8 +62,7 @@ fn start(
         wake,
         poison,
         history,
-        inline: Arc::new(Inline::new(Arc::clone(&handlers))),
-        handlers,
+        inline: Arc::default(),
         last: Default::default(),
     };
     let path = shared.config.path.clone();

@@ -1,9 +1,11 @@
 //! Projections that are kept within the append.
 
-use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
+use es_core::projection::{
+    Changes, Definition, Keying, Projection, ProjectionSink, ReadModel, TableProjection, TableRow,
+};
 use es_core::{
-    AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
-    ExpectedVersion, NewEvent, Payload, StoreError,
+    AppendRequest, BoxError, Envelope, Environment, Event, EventStore, ExpectedVersion, NewEvent,
+    Payload,
 };
 use es_sqlite::rusqlite::Error::QueryReturnedNoRows;
 use es_sqlite::{SqliteStore, TransactionError};
@@ -14,7 +16,6 @@ use crate::support::Folder;
 #[derive(Event)]
 enum AccountEvent {
     Paid,
-    Ended,
 }
 
 /// How many events an account has.
@@ -38,6 +39,26 @@ impl Projection for Counted {
         _: &Envelope<'_, AccountEvent>,
     ) -> Result<(), BoxError> {
         row.get_or_insert_default().events += 1;
+        Ok(())
+    }
+}
+
+/// The same in a table.
+#[derive(TableRow)]
+#[table(name = "account_counts")]
+struct Count {
+    #[table(key)]
+    account: String,
+    events: i64,
+}
+
+impl TableProjection for Count {
+    type Event = AccountEvent;
+    type Tables = Self;
+
+    fn project(event: &Envelope<'_, AccountEvent>, rows: &mut Changes) -> Result<(), BoxError> {
+        let account = event.stream.to_string();
+        rows.insert_or_update(Self { account, events: 1 }, "events = account_counts.events + 1");
         Ok(())
     }
 }
@@ -90,60 +111,18 @@ async fn an_append_within_a_transaction_is_in_the_model_or_neither_is() {
     }
 }
 
-/// Appends run on a connection without foreign keys and triggers unless a handler needs them.
-#[tokio::test]
-async fn a_handler_has_the_connection_of_the_application() {
-    let folder = Folder::new();
-    let store = folder.store().await;
-    let tables = "CREATE TABLE accounts (name TEXT PRIMARY KEY);
-        INSERT INTO accounts VALUES ('account/1');
-        CREATE TABLE payments (account TEXT NOT NULL REFERENCES accounts (name));
-        CREATE TABLE noted (account TEXT NOT NULL);
-        CREATE TRIGGER note AFTER INSERT ON payments BEGIN
-            INSERT INTO noted VALUES (NEW.account);
-        END";
-    let made = store.write(move |tx| {
-        tx.connection().execute_batch(tables).unwrap();
-        Ok::<_, StoreError>(())
-    });
-    made.await.unwrap();
-    store.handle("payments", |model, events| {
-        for event in events {
-            let pay = "INSERT INTO payments VALUES (?1)";
-            model.connection().execute(pay, [event.stream.to_string()])?;
-            if event.event_type == *"ended" {
-                model.connection().execute_batch("ROLLBACK")?;
-            }
-        }
-        Ok(())
-    });
-    store.keep_inline(Definition::handled("payments", 1, EventFilter::all())).await.unwrap();
-    store.append(request(&["account/1"], "paid")).await.unwrap();
-    let end = store.end_of_log().await.unwrap();
-    // one that there is no account for, and one that ends the transaction
-    for refused in [request(&["account/2"], "paid"), request(&["account/1"], "ended")] {
-        store.append(refused).await.unwrap_err();
-        assert_eq!(store.end_of_log().await.unwrap(), end, "nothing was written");
-    }
-    store.append(request(&["account/1"], "paid")).await.unwrap();
-    let counted = store.write(|tx| {
-        let count = "SELECT (SELECT count(*) FROM payments), (SELECT count(*) FROM noted)";
-        let count = tx.connection().query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        Ok::<(i64, i64), StoreError>(count.unwrap())
-    });
-    assert_eq!(counted.await.unwrap(), (2, 2));
-}
-
 /// Appends check no triggers by themselves; those of the application run all the same.
 #[tokio::test]
 async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
     let tables = ["execution_events", "idempotency_keys"];
-    let models = ["projection_slices", "projection_models", "projection_rows"];
+    let models =
+        ["projection_slices", "projection_models", "projection_rows", "account_counts_models"];
     for table in tables.into_iter().chain(models) {
         for change in ["INSERT", "UPDATE"] {
             let folder = Folder::new();
             let store = folder.store().await;
             store.keep_inline(counted()).await.unwrap();
+            store.keep_inline(Definition::table::<Count>()).await.unwrap();
             let first = request(&["account/1"], "paid").with_key(key("first"));
             store.append(first).await.unwrap();
             folder
@@ -162,7 +141,7 @@ async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
             let is_inserted = change == "INSERT";
             let is_expected = match table {
                 "execution_events" | "idempotency_keys" => is_inserted,
-                "projection_rows" => true,
+                "projection_rows" | "account_counts_models" => true,
                 _ => !is_inserted,
             };
             assert_eq!(noted > 0, is_expected, "{change} on {table}");

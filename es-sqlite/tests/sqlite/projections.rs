@@ -1,4 +1,4 @@
-//! What the suite cannot know of models in a file: handlers, their tables, and other processes.
+//! What the suite cannot know of models in a file: what is removed of them, and other processes.
 
 use std::time::Duration;
 
@@ -6,9 +6,8 @@ use es_core::projection::{
     Batch, Checkpoint, Claim, Content, ListParked, Parked, ParkedState, ProjectionSink, RowChange,
     SinkError, Slot,
 };
-use es_core::{EventStore, Payload, Position, ReadLog, RecordedEvent, StoreError, StoreErrorKind};
-use es_sqlite::rusqlite::{self, ffi};
-use es_sqlite::{ModelTransaction, SqliteConfig, SqliteStore};
+use es_core::{EventStore, Payload, Position, ReadLog, StoreErrorKind};
+use es_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::support::{Folder, append_one, event, waits};
 
@@ -26,77 +25,9 @@ pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
     }
 }
 
-/// A store with three events and a handler for `mail`.
-async fn store_with(
-    folder: &Folder,
-    handler: impl Fn(&ModelTransaction<'_>, &[RecordedEvent]) -> Result<(), es_core::BoxError>
-    + Send
-    + Sync
-    + 'static,
-) -> (SqliteStore, Vec<RecordedEvent>) {
-    let store = folder.store().await;
-    for output in ["a", "b", "c"] {
-        append_one(&store, "posting/1", event(output)).await;
-    }
-    let events = store.read_log(&ReadLog::from_start()).await.unwrap().events;
-    store.handle("mail", handler);
-    (store, events)
-}
-
-fn handing(from: &Checkpoint, events: &[RecordedEvent]) -> Batch {
-    let to = Checkpoint::at(events.last().unwrap());
-    Batch::moving(0, from.clone(), to).content(Content::Events(events.to_vec()))
-}
-
-const MAIL: &str = "
-    CREATE TABLE mail (
-        generation INTEGER NOT NULL REFERENCES projection_models (generation) ON DELETE CASCADE,
-        event_id TEXT NOT NULL,
-        PRIMARY KEY (generation, event_id)
-    );
-    CREATE VIEW mail_now AS
-        SELECT event_id FROM mail JOIN projection_models USING (generation)
-        WHERE projection = 'mail' AND slot = 'active'";
-
 fn count(folder: &Folder, table: &str) -> i64 {
     let statement = format!("SELECT count(*) FROM {table}");
     folder.connection().query_row(&statement, [], |row| row.get(0)).unwrap()
-}
-
-#[tokio::test]
-async fn a_table_of_the_application_is_rebuilt_beside_the_one_that_is_served() {
-    let folder = Folder::new();
-    let (store, events) = store_with(&folder, |model, events| {
-        assert_eq!(model.projection(), "mail");
-        for event in events {
-            let values = (model.generation(), event.event_id.to_string());
-            let statement = "INSERT INTO mail (generation, event_id) VALUES (?1, ?2)";
-            model.connection().execute(statement, values)?;
-            let value = Payload::of(&model.slot().as_str())?;
-            assert_eq!(model.row("last")?.is_some(), event.version.as_u64() > 1);
-            model.set_row("last", Some(&value))?;
-            model.set_row("never there", None)?;
-        }
-        Ok(())
-    })
-    .await;
-    let made = store.write(|tx| {
-        tx.connection().execute_batch(MAIL).unwrap();
-        Ok::<_, StoreError>(())
-    });
-    made.await.unwrap();
-
-    let active = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    store.commit(&active, &handing(&Checkpoint::START, &events[..2])).await.unwrap();
-    let shadow = store.acquire(&claim(Slot::Shadow, 2)).await.unwrap();
-    store.commit(&shadow, &handing(&Checkpoint::START, &events)).await.unwrap();
-    assert_eq!((count(&folder, "mail"), count(&folder, "mail_now")), (5, 2));
-    let last = store.load("mail", Slot::Shadow, &["last".to_owned()]).await.unwrap();
-    assert_eq!(last[0].value, Payload::of(&"shadow").unwrap());
-
-    store.switch(&shadow).await.unwrap();
-    assert_eq!((count(&folder, "mail"), count(&folder, "mail_now")), (3, 3));
-    assert_eq!(count(&folder, "projection_active_rows"), 1);
 }
 
 #[tokio::test]
@@ -155,64 +86,6 @@ async fn what_is_left_of_a_model_is_removed_by_the_next_who_comes() {
     }
     store.abandon("mail").await.unwrap();
     assert_eq!(count(&folder, "projection_rows"), 0);
-}
-
-#[tokio::test]
-async fn a_handler_that_panics_has_failed_and_the_store_goes_on() {
-    let folder = Folder::new();
-    let (store, events) = store_with(&folder, |model, events| {
-        model.set_row("half", Some(&Payload::of(&1)?))?;
-        assert!(events.is_empty(), "no mail today");
-        Ok(())
-    })
-    .await;
-    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    let failed = store.commit(&lease, &handing(&Checkpoint::START, &events)).await;
-    let Err(SinkError::Handler { source, .. }) = failed else {
-        panic!("the handler panics, but the answer is {failed:?}")
-    };
-    assert!(source.to_string().contains("no mail today"), "{source}");
-    assert_eq!(store.rows("mail", Slot::Active, None, 10).await.unwrap(), []);
-    append_one(&store, "posting/1", event("d")).await;
-}
-
-#[tokio::test]
-async fn what_the_file_is_to_blame_for_is_no_poison() {
-    let folder = Folder::new();
-    let (store, events) = store_with(&folder, |model, events| {
-        let code = if events.len() == 3 { ffi::SQLITE_FULL } else { ffi::SQLITE_CONSTRAINT };
-        model.set_row("half", Some(&Payload::of(&1)?))?;
-        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None).into())
-    })
-    .await;
-    let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-    match store.commit(&lease, &handing(&Checkpoint::START, &events)).await {
-        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Full),
-        other => panic!("the file is full, but: {other:?}"),
-    }
-    let refused = store.commit(&lease, &handing(&Checkpoint::START, &events[..2])).await;
-    assert!(matches!(refused, Err(SinkError::Handler { .. })), "{refused:?}");
-    assert_eq!(store.rows("mail", Slot::Active, None, 10).await.unwrap(), []);
-}
-
-#[tokio::test]
-async fn a_handler_cannot_commit_or_undo_the_transaction() {
-    for statement in ["COMMIT", "ROLLBACK"] {
-        let folder = Folder::new();
-        let (store, events) = store_with(&folder, move |model, _| {
-            model.set_row("half", Some(&Payload::of(&1)?))?;
-            // whatever comes of it
-            let _ = model.connection().execute_batch(statement);
-            Ok(())
-        })
-        .await;
-        let lease = store.acquire(&claim(Slot::Active, 1)).await.unwrap();
-        let answer = store.commit(&lease, &handing(&Checkpoint::START, &events)).await;
-        let reached = store.status(Some("mail")).await.unwrap().remove(0).active.unwrap();
-        let rows = store.rows("mail", Slot::Active, None, 10).await.unwrap();
-        assert!(answer.is_err(), "{statement} ended the transaction: {answer:?}");
-        assert_eq!((reached.checkpoint(), rows.len()), (&Checkpoint::START, 0), "{statement}");
-    }
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use es_core::projection::{
     SinkError, Slot, SqlValue, Table, TableChange, TableProjection, TableRead, TableRow, Which,
 };
 use es_core::{
-    Aggregate, AggregateId, BoxError, Envelope, Event, EventStore, Repository, Timestamp,
+    Aggregate, AggregateId, BoxError, Envelope, Event, EventStore, Repository, StoreErrorKind,
+    Timestamp,
 };
 use es_sqlite::SqliteStore;
 use es_testing::projection::given_in;
@@ -231,6 +232,8 @@ async fn a_refused_change_writes_nothing() {
         update(Which::Where("cents = $1"), "cents = 1"),
         update(Which::Where("true"), "cents = 'many'"),
         update(Which::Where("no_such_column"), "cents = 1"),
+        update(Which::Where("true); COMMIT; SELECT (1"), "cents = 1"),
+        update(Which::Where("true); ROLLBACK; SELECT (1"), "cents = 1"),
     ] {
         let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START)
             .content(Content::Tables(vec![upsert(), odd.clone()]));
@@ -238,6 +241,33 @@ async fn a_refused_change_writes_nothing() {
         assert!(matches!(answer, Err(SinkError::Refused { .. })), "{odd:?}: {answer:?}");
         assert!(all(&store).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_the_file_is_to_blame_for_is_no_poison() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let lease =
+        store.acquire(&claim(&Definition::table::<OpenOrder>(), Slot::Active)).await.unwrap();
+    // where no number is left SQLite says that the file is full
+    let full = "CREATE TABLE counted (number INTEGER PRIMARY KEY AUTOINCREMENT);
+        INSERT INTO counted VALUES (9223372036854775807);
+        CREATE TRIGGER count_orders AFTER INSERT ON open_orders_models BEGIN
+            INSERT INTO counted VALUES (NULL);
+        END";
+    folder.connection().execute_batch(full).unwrap();
+    let values = order("o-1", "anna", 1).into_values();
+    let change = TableChange::Upsert { table: &OpenOrder::SCHEMA, values, set: None };
+    let batch = Batch::moving(0, Checkpoint::START, Checkpoint::START)
+        .content(Content::Tables(vec![change]));
+    match store.commit(&lease, &batch).await {
+        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Full),
+        other => panic!("the file is full, but: {other:?}"),
+    }
+    assert!(all(&store).await.is_empty());
+    folder.connection().execute_batch("DROP TRIGGER count_orders").unwrap();
+    store.commit(&lease, &batch).await.unwrap();
+    assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
 }
 
 #[tokio::test]

@@ -9,10 +9,10 @@ use es_core::projection::{
 };
 use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
+use super::ProjectionFixture;
 use super::cut::{Side, cut};
 use super::models::*;
 use super::parts::*;
-use super::{ProjectionFixture, SuiteHandler};
 use crate::fault::{Call, Faults};
 
 pub(super) async fn every_event_has_its_effect_once(fixture: &dyn ProjectionFixture) {
@@ -47,7 +47,7 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
     for at in 0..CALLS {
         for side in [Side::Before, Side::After] {
             accounts_paid(&store, &["1", "2"], at * 10..=at * 10 + 2).await;
-            append(&store, &stream("p"), ANY, vec![typed_event(SuiteHandler::POISON, at)]).await;
+            append(&store, &stream("p"), ANY, vec![typed_event(POISON, at)]).await;
             let cut_off = cut(&sink, at, side);
             let model = || Seen::failing(poison.clone()).on_failure(FailurePolicy::park_key());
             let mut first =

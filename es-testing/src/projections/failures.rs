@@ -4,17 +4,17 @@ use es_core::projection::{
     BatchLimit, Definition, FailurePolicy, HealthState, ListParked, Runner, Slot, TroubleKind,
 };
 
+use super::ProjectionFixture;
 pub(super) use super::judged::a_row_is_judged_after_each_event;
 use super::models::*;
 use super::parts::*;
 use super::tables::entries::{ENTRIES, Entries, entries, entries_in};
 use super::upcasting::{After, Before, Payments, older, oldest};
-use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
 const SMALL: BatchLimit = BatchLimit { events: 3, bytes: usize::MAX, rows: usize::MAX };
 
 fn poison(number: u64) -> es_core::NewEvent {
-    typed_event(SuiteHandler::POISON, number)
+    typed_event(POISON, number)
 }
 
 /// Two accounts, in the first of which the third of five events is poison.
@@ -220,38 +220,6 @@ pub(super) async fn a_discarded_event_is_left_out(fixture: &dyn ProjectionFixtur
     assert_eq!(stored(&sink, "seen", Slot::Active).await, seen);
     let entries = sink.parked("seen", Slot::Active, &ListParked::default()).await;
     assert_eq!(entries.expect("the model is there").len(), 1, "the record is kept");
-}
-
-pub(super) async fn a_failing_batch_is_halved_for_a_handler(fixture: &dyn ProjectionFixture) {
-    let (store, sink) = (fixture.store(), fixture.sink());
-    let definition = || Definition::handled(HANDLED, 1, SuiteHandler::selection());
-    append(&store, &stream("1"), ANY, events(1..=6)).await;
-    append(&store, &stream("1"), ANY, vec![poison(7)]).await;
-    append(&store, &stream("2"), ANY, events(8..=15)).await;
-    append(&store, &stream("1"), ANY, events(16..=18)).await;
-    let mut stopping = runner(&store, &sink, "one").definition(definition());
-    let reason = stops(&mut stopping).await;
-    assert!(reason.contains("given poison"), "it says why: {reason}");
-    let numbers = |effects: Vec<(String, u64)>| -> Vec<u64> {
-        effects.into_iter().map(|(_, number)| number).collect()
-    };
-    let before: Vec<_> = (1..=6).collect();
-    assert_eq!(numbers(fixture.effects().await), before, "what stands before it is taken once");
-
-    let policy = FailurePolicy::park_key();
-    let mut parking = runner(&store, &sink, "one").definition(definition().on_failure(policy));
-    caught_up(&mut parking).await;
-    let others: Vec<_> = (1..=6).chain(8..=15).collect();
-    assert_eq!(numbers(fixture.effects().await), others, "other streams go on, each event once");
-    assert_eq!(number_of_waiting(&sink, HANDLED).await, 4, "the event and three that follow it");
-
-    fixture.handler().heal();
-    let retry = sink.request_retry(HANDLED, Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
-    caught_up(&mut parking).await;
-    let all: Vec<_> = others.into_iter().chain([7, 16, 17, 18]).collect();
-    assert_eq!(numbers(fixture.effects().await), all, "in order, each event once");
-    assert_eq!(number_of_waiting(&sink, HANDLED).await, 0);
 }
 
 pub(super) async fn a_refused_batch_is_halved(fixture: &dyn ProjectionFixture) {

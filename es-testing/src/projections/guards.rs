@@ -13,9 +13,9 @@ use es_core::projection::{
 use es_core::{BoxError, Envelope, EventFilter, RecordedEvent, StoreErrorKind};
 use serde::{Deserialize, Serialize};
 
+use super::ProjectionFixture;
 use super::models::*;
 use super::parts::*;
-use super::{HANDLED, ProjectionFixture, SuiteHandler};
 use crate::fault::{Call, Faults};
 
 /// One row of all accounts; poison has no key until it is healed.
@@ -24,14 +24,14 @@ fn keyed(poison: Poison) -> Definition {
         poison.check(event)?;
         Ok(vec!["all".to_owned()])
     }));
-    let selection = SuiteHandler::selection();
+    let selection = accounts();
     Definition::rows("keyed", 1, selection, keying, |_, row, event| Ok(taken(row, event)))
 }
 
 pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=2).await;
-    append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
+    append(&store, &stream("1"), ANY, vec![typed_event(POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
     let mut stopping = runner(&store, &sink, "one").definition(keyed(bad.clone()));
@@ -63,6 +63,14 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
     assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5, 3, 4, 5, 6]), "nothing is lost");
 }
 
+/// The same, with a panic for the keys.
+fn panicking() -> Definition {
+    let keys =
+        |_: &RecordedEvent| -> Result<Vec<String>, BoxError> { panic!("this is how a bug looks") };
+    let keying = RawKeying::Across(Arc::new(keys));
+    Definition::rows("panicking", 1, accounts(), keying, |_, row, event| Ok(taken(row, event)))
+}
+
 /// A projection that panics when it is asked what it wants.
 #[derive(Serialize, Deserialize)]
 struct Unsure;
@@ -92,10 +100,8 @@ impl Projection for Unsure {
 pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1"], 1..=3).await;
-    let handled = Definition::handled(HANDLED, 1, SuiteHandler::selection())
-        .keyed_by(|_| panic!("this is how a bug looks"));
-    let runner = runner(&store, &sink, "one");
-    let runner = runner.definition(handled).projection::<Unsure>().definition(Seen::model());
+    let runner = runner(&store, &sink, "one").definition(panicking());
+    let runner = runner.projection::<Unsure>().definition(Seen::model());
     let handle = runner.handle();
     let running = tokio::spawn(runner.run());
     let definition = Seen::model();
@@ -109,7 +115,7 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
     handle.stop();
     let ended = soon("a stopped runner ends", running).await;
     assert!(matches!(ended, Ok(Ok(()))), "no panic reaches the runner: {ended:?}");
-    let active = status(&sink, HANDLED).await.and_then(|status| status.active);
+    let active = status(&sink, "panicking").await.and_then(|status| status.active);
     let trouble = active.and_then(|active| active.trouble).expect("it says what is wrong");
     assert!(trouble.message.contains("how a bug looks"), "{trouble:?}");
     assert!(status(&sink, "unsure").await.is_none(), "what cannot be run makes no model");
@@ -121,7 +127,7 @@ pub(super) async fn a_panic_stops_no_other_projection(fixture: &dyn ProjectionFi
 
 pub(super) async fn a_wait_for_what_stopped_says_why(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 1)]).await;
+    append(&store, &stream("1"), ANY, vec![typed_event(POISON, 1)]).await;
     let bad = Poison::refused(u32::MAX);
     let mut stopping = runner(&store, &sink, "one").definition(Seen::failing(bad));
     let stopped = soon("it stops", stopping.catch_up()).await;

@@ -9,12 +9,13 @@ use es_core::projection::{
 };
 use es_core::{AppendError, AppendRequest, Payload, Position};
 
+use super::ProjectionFixture;
 use super::models::{
-    CLOSED, Crossing, PANIC, Poison, Seen, SeenRow, health, lives, numbers_of, runner, stored,
+    CLOSED, Crossing, PANIC, POISON, Poison, Seen, SeenRow, health, lives, numbers_of, runner,
+    stored,
 };
 use super::parts::*;
 use super::tables::entries::{Entries, entries, entries_in};
-use super::{HANDLED, ProjectionFixture, SuiteHandler};
 
 /// The event type of which tables have the entries.
 const PAID: &str = "amount_paid_in";
@@ -85,12 +86,12 @@ async fn checkpoint_of(sink: &Sink, projection: &str) -> Position {
 pub(super) async fn what_is_in_the_log_is_taken_first(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), NONE, events(1..=3)).await;
-    append(&store, &stream("2"), NONE, vec![typed_event(SuiteHandler::POISON, 4)]).await;
+    append(&store, &stream("2"), NONE, vec![typed_event(POISON, 4)]).await;
     let poison = Poison::refused(u32::MAX);
     let answer = fixture.sink().keep_inline(Seen::failing(poison.clone())).await;
     assert!(matches!(answer, Err(SinkError::Store(_))), "the log has poison, but: {answer:?}");
     // and it is not kept: appends go on without it
-    accepted(&store, to("2", SuiteHandler::POISON, 5)).await;
+    accepted(&store, to("2", POISON, 5)).await;
     poison.heal();
     kept(fixture, Seen::failing(poison)).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1, 2, 3]), ("2", &[4, 5])]));
@@ -105,11 +106,7 @@ pub(super) async fn an_event_that_cannot_be_taken_refuses_its_append(
     kept(fixture, Crossing::model()).await;
     kept(fixture, Seen::failing(Poison::refused(u32::MAX))).await;
     accepted(&store, to("1", "paid", 1)).await;
-    let poisoned = to("1", "paid", 2).and(
-        stream("2"),
-        ANY,
-        vec![event(3), typed_event(SuiteHandler::POISON, 4)],
-    );
+    let poisoned = to("1", "paid", 2).and(stream("2"), ANY, vec![event(3), typed_event(POISON, 4)]);
     refused(&store, poisoned).await;
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]), "nothing of it was taken");
     let crossing = stored(&sink, "crossing", Slot::Active).await;
@@ -122,7 +119,7 @@ pub(super) async fn a_refused_append_refuses_no_other(fixture: &dyn ProjectionFi
     let (store, sink) = (fixture.store(), fixture.sink());
     kept(fixture, Seen::failing(Poison::refused(u32::MAX))).await;
     let calls = (0..60).map(|number| {
-        let kind = if number % 3 == 0 { SuiteHandler::POISON } else { "paid" };
+        let kind = if number % 3 == 0 { POISON } else { "paid" };
         let (store, request) = (store.clone(), to(&(number % 2).to_string(), kind, number));
         tokio::spawn(async move { store.append(request).await.is_ok() })
     });
@@ -256,34 +253,6 @@ pub(super) async fn what_appends_keep_is_the_fold_of_the_log(fixture: &dyn Proje
     assert_eq!(checkpoint_of(&sink, "seen").await, end_of_log(&store).await);
 }
 
-pub(super) async fn a_handler_is_called_within_the_append(fixture: &dyn ProjectionFixture) {
-    let store = fixture.store();
-    let handled = |name: &str| Definition::handled(name, 1, SuiteHandler::selection());
-    append(&store, &stream("1"), NONE, events(1..=2)).await;
-    let answer = fixture.sink().keep_inline(handled("unknown")).await;
-    assert!(matches!(answer, Err(SinkError::NoHandler { .. })), "no handler, but {answer:?}");
-    kept(fixture, handled(HANDLED)).await;
-    let request = to("1", "paid", 3).and(typed_stream("audit", "1"), ANY, vec![event(4)]);
-    accepted(&store, request.and(stream("2"), ANY, vec![event(5)])).await;
-    let effects: Vec<u64> = fixture.effects().await.into_iter().map(|(_, it)| it).collect();
-    assert_eq!(effects, [1, 2, 3, 5], "each event was handed over once, in order");
-    refused(&store, to("1", "paid", 6).and(stream("2"), ANY, vec![poison(7)])).await;
-    assert_eq!(fixture.effects().await.len(), 4, "what a refused append did is undone");
-    fixture.handler().heal();
-    accepted(&store, AppendRequest::to(stream("2"), ANY, vec![poison(7)])).await;
-    assert_eq!(fixture.effects().await.len(), 5, "and taken once it can be");
-}
-
-pub(super) async fn a_panicking_handler_refuses_its_append(fixture: &dyn ProjectionFixture) {
-    let store = fixture.store();
-    kept(fixture, Definition::handled(HANDLED, 1, SuiteHandler::selection())).await;
-    for number in 1..=3 {
-        accepted(&store, to("1", "paid", number)).await;
-        assert_eq!(fixture.effects().await.len() as u64, number, "it is handed over");
-        refused(&store, to("1", PANIC, 9)).await;
-    }
-}
-
 pub(super) async fn tables_are_kept_within_the_append(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), NONE, events(1..=2)).await;
@@ -362,5 +331,5 @@ pub(super) async fn no_lease_is_released_but_the_appends(fixture: &dyn Projectio
 }
 
 fn poison(number: u64) -> es_core::NewEvent {
-    typed_event(SuiteHandler::POISON, number)
+    typed_event(POISON, number)
 }

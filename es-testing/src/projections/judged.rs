@@ -6,9 +6,9 @@ use es_core::projection::{BatchLimit, Definition, FailurePolicy, ListParked, Raw
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::ProjectionFixture;
 use super::models::*;
 use super::parts::*;
-use super::{ProjectionFixture, SuiteHandler};
 
 /// What cannot be stored, or would not come back, in one of the shapes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ const BAD: u64 = 2;
 
 /// One model for each batch size.
 fn judged(name: &str) -> Definition {
-    let selection = SuiteHandler::selection();
+    let selection = accounts();
     Definition::rows(name, 1, selection, RawKeying::Streams, |key, row, event| {
         let mut numbers = row.map(|row: JudgedRow| row.numbers).unwrap_or_default();
         numbers.push(number(event));

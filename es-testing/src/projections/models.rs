@@ -15,7 +15,6 @@ use es_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::SuiteHandler;
 use super::parts::*;
 use crate::clock::ManualClock;
 
@@ -33,7 +32,7 @@ impl Poison {
     }
 
     pub(super) fn check(&self, event: &RecordedEvent) -> Result<(), BoxError> {
-        if event.event_type != *SuiteHandler::POISON {
+        if event.event_type != *POISON {
             return Ok(());
         }
         let left = self.0.load(Ordering::SeqCst);
@@ -93,7 +92,7 @@ impl Seen {
 
     /// The same, which cannot take poison either.
     pub(super) fn failing(poison: Poison) -> Definition {
-        let selection = SuiteHandler::selection();
+        let selection = accounts();
         Definition::rows("seen", 1, selection, RawKeying::Streams, move |_, row, event| {
             poison.check(event)?;
             assert!(event.event_type != *PANIC, "this is how a bug looks");
@@ -102,6 +101,13 @@ impl Seen {
     }
 }
 
+/// Whatever happens to accounts.
+pub(super) fn accounts() -> EventFilter {
+    EventFilter::all().stored_aggregate_type("account")
+}
+
+/// The event type that cannot be taken until it is [healed](Poison::heal).
+pub(super) const POISON: &str = "poison_found";
 /// The event type at which [`Seen`] panics.
 pub(super) const PANIC: &str = "panic_found";
 /// The event type that removes a row.
@@ -122,7 +128,7 @@ pub(super) struct Doubled;
 
 impl Doubled {
     pub(super) fn model() -> Definition {
-        let selection = SuiteHandler::selection();
+        let selection = accounts();
         Definition::rows("seen", 2, selection, RawKeying::Streams, |_, row, event| {
             let mut row: SeenRow = row.unwrap_or_default();
             row.numbers.push(number(event) * 2);

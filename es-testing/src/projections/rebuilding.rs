@@ -17,10 +17,10 @@ use es_core::{
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 
+use super::ProjectionFixture;
 use super::cut::{Side, cut};
 use super::models::*;
 use super::parts::*;
-use super::{ProjectionFixture, SuiteHandler};
 use crate::fault::{Call, Faults};
 
 fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
@@ -244,7 +244,7 @@ pub(super) async fn a_second_rebuild_is_refused(fixture: &dyn ProjectionFixture)
 pub(super) async fn poison_is_parked_in_the_shadow(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
     accounts_paid(&store, &["1", "2"], 1..=2).await;
-    append(&store, &stream("1"), ANY, vec![typed_event(SuiteHandler::POISON, 3)]).await;
+    append(&store, &stream("1"), ANY, vec![typed_event(POISON, 3)]).await;
     accounts_paid(&store, &["1", "2"], 4..=5).await;
     let bad = Poison::refused(u32::MAX);
     let rebuild = |policy| {

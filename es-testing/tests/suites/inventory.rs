@@ -71,25 +71,6 @@ fn scenario<F: ?Sized + 'static>(suite: &str, one: &Scenario<F>) -> String {
     format!("scenario {suite} {}{needs}{}", one.full_name(), one.needs.join(" "))
 }
 
-/// The tests of what an application does within a commit, which every backend has its own of.
-fn tests_of_handlers() -> Vec<String> {
-    let mut found = Vec::new();
-    for (path, text) in sources("tests") {
-        let within = path.strip_prefix(root()).unwrap();
-        let package = within.iter().next().unwrap().to_string_lossy().into_owned();
-        let lines: Vec<_> = text.lines().map(str::trim).collect();
-        for pair in lines.windows(2) {
-            let is_test = pair[0].starts_with("#[") && pair[0].contains("test");
-            let Some((_, name)) = pair[1].split_once("fn ").filter(|_| is_test) else { continue };
-            let name = name.split('(').next().unwrap_or_default();
-            if name.contains("handler") {
-                found.push(format!("test {package} {name}"));
-            }
-        }
-    }
-    found
-}
-
 /// What there is.
 fn in_the_code() -> BTreeSet<String> {
     let clauses = sources("src").into_iter().flat_map(|(_, text)| clauses_in(&text));
@@ -108,7 +89,6 @@ fn in_the_code() -> BTreeSet<String> {
         all.push(format!("saboteur ProjectionSink {:02} {:?}", one.clause, one.sin));
     }
     all.extend(saboteur::harmless().iter().map(|one| format!("harmless {}", one.name)));
-    all.extend(tests_of_handlers());
     let count = all.len();
     let all = BTreeSet::from_iter(all);
     assert_eq!(all.len(), count, "each has a name of its own");

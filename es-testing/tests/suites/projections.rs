@@ -3,15 +3,14 @@
 mod reactors;
 pub(crate) mod saboteur;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::projection::{ProjectionSink, Slot};
-use es_core::{EventStore, Payload};
+use es_core::EventStore;
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
-use es_testing::projections::{HANDLED, ProjectionFixture, SCENARIOS, SuiteHandler, spoil_through};
+use es_testing::projections::{ProjectionFixture, SCENARIOS, spoil_through};
 use es_testing::suite::{Outcome, Scenario, TimeLimits, failures, run_one};
 
 use self::saboteur::{Sabotaged, Saboteur, all};
@@ -25,25 +24,13 @@ const HARMLESS: &[(&str, &str)] = &[];
 pub(crate) struct Kept {
     store: MemoryStore,
     clock: ManualClock,
-    handler: Arc<SuiteHandler>,
 }
 
 impl Kept {
     pub(crate) fn new() -> Self {
         let clock = ManualClock::new();
         let store = MemoryStore::with_clock(Arc::new(clock.clone()));
-        let handler = Arc::new(SuiteHandler::default());
-        let (suite, written) = (handler.clone(), Mutex::new(0_u64));
-        store.handle(HANDLED, move |rows, events| {
-            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-            for event in events {
-                let effect = suite.effect(event)?;
-                *written += 1;
-                rows.insert(format!("{:09}", *written), Payload::of(&effect)?);
-            }
-            Ok(())
-        });
-        Self { store, clock, handler }
+        Self { store, clock }
     }
 }
 
@@ -55,16 +42,6 @@ impl ProjectionFixture for Kept {
 
     fn manual_clock(&self) -> Option<ManualClock> {
         Some(self.clock.clone())
-    }
-
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.handler.clone()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        let rows = self.store.rows(HANDLED, Slot::Active, None, usize::MAX).await;
-        let rows = rows.expect("the model is there").into_iter();
-        rows.map(|row| row.value.decode().expect("the handler wrote it")).collect()
     }
 
     async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {

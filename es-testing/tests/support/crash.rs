@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::projection::{
-    BatchLimit, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild, Runner,
-    Slot,
+    BatchLimit, Changes, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild,
+    Runner, Slot, TableProjection, TableRead, TableRow,
 };
 use es_core::{
-    AppendRequest, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload, ReadLog,
-    RecordedEvent, Store, StreamId,
+    AppendRequest, BoxError, Envelope, Event, EventFilter, EventStore, ExpectedVersion, Metadata,
+    NewEvent, ReadLog, RecordedEvent, Store, StreamId,
 };
-use es_testing::projections::HANDLED;
 use es_testing::suite::rounds;
 use serde::{Deserialize, Serialize};
 
@@ -27,18 +26,10 @@ use serde::{Deserialize, Serialize};
 const HOLDER: &str = "campaign";
 const TIME_TO_LIVE: Duration = Duration::from_secs(30);
 
-/// What events have as their payload.
-#[derive(Serialize, Deserialize)]
-struct Numbered {
-    number: u64,
-}
-
-fn number(event: &RecordedEvent) -> u64 {
-    event.payload.decode::<Numbered>().expect("the campaign wrote it").number
-}
-
-fn selection() -> EventFilter {
-    EventFilter::all().stored_aggregate_type("account")
+/// What is written.
+#[derive(Event)]
+enum Paid {
+    AmountPaidIn { number: u64 },
 }
 
 /// A fold by which an event that is missing, twice or out of order shows.
@@ -52,7 +43,8 @@ struct TallyRow {
 
 impl TallyRow {
     fn taken(self, event: &RecordedEvent) -> Self {
-        let digest = self.digest.wrapping_mul(31).wrapping_add(number(event)) % 1_000_000_007;
+        let Paid::AmountPaidIn { number } = event.decode_one().expect("the campaign wrote it");
+        let digest = self.digest.wrapping_mul(31).wrapping_add(number) % 1_000_000_007;
         Self { events: self.events + 1, digest }
     }
 }
@@ -61,7 +53,8 @@ impl Tally {
     const NAME: &str = "tally";
 
     fn model() -> Definition {
-        Definition::rows(Self::NAME, 1, selection(), RawKeying::Streams, |_, row, event| {
+        let selection = EventFilter::of::<Paid>();
+        Definition::rows(Self::NAME, 1, selection, RawKeying::Streams, |_, row, event| {
             // tells the process that kills this one how far it is
             let mut stdout = std::io::stdout().lock();
             writeln!(stdout, "taken {}", event.position)?;
@@ -72,24 +65,45 @@ impl Tally {
     }
 }
 
-fn handled() -> Definition {
-    Definition::handled(HANDLED, 1, selection())
+/// The same fold, by a database.
+#[derive(TableRow)]
+#[table(name = "tallies")]
+struct TallyEntry {
+    #[table(key)]
+    account: String,
+    events: i64,
+    digest: i64,
+}
+
+impl TableProjection for TallyEntry {
+    type Event = Paid;
+    type Tables = Self;
+
+    fn project(event: &Envelope<'_, Paid>, rows: &mut Changes) -> Result<(), BoxError> {
+        let Paid::AmountPaidIn { number } = event.data;
+        let (account, digest) = (event.stream.to_string(), i64::try_from(number)?);
+        rows.insert_or_update(
+            Self { account, events: 1, digest },
+            "events = tallies.events + excluded.events,
+             digest = (tallies.digest * 31 + excluded.digest) % 1000000007",
+        );
+        Ok(())
+    }
+}
+
+fn models() -> [Definition; 2] {
+    [Tally::model(), Definition::table::<TallyEntry>()]
 }
 
 /// Starts a child, appends while it projects, kills it after some of what it does, and judges the
 /// models; again and again, 12 times, or 200 with `ES_CAMPAIGN=full`.
 ///
-/// `child` makes the command. `effects` answers what the handler of [`HANDLED`] wrote for its active
-/// model, as [`ProjectionFixture::effects`](es_testing::projections::ProjectionFixture::effects) does.
+/// `child` makes the command.
 ///
 /// # Panics
 ///
 /// When a model is not the fold of the log, or a child ends by itself.
-pub(crate) async fn campaign(
-    store: impl Into<Store>,
-    child: impl Fn() -> Command,
-    effects: impl AsyncFn() -> Vec<(String, u64)>,
-) {
+pub(crate) async fn campaign(store: impl Into<Store>, child: impl Fn() -> Command) {
     let store = store.into();
     let events = store.event_store();
     let seed = fastrand::u64(..);
@@ -122,7 +136,7 @@ pub(crate) async fn campaign(
             "seed {seed}: a child ended: {status}"
         );
         steps += taken;
-        judge(&store, &effects).await;
+        judge(&store).await;
         assert!(kill < 8 || steps > 0, "seed {seed}: nothing was projected");
     }
 }
@@ -130,9 +144,10 @@ pub(crate) async fn campaign(
 /// Appends events with these numbers to a few streams.
 async fn append_some(store: &Arc<dyn EventStore>, numbers: Vec<u64>) {
     for number in numbers {
+        let event = Paid::AmountPaidIn { number };
+        let payload = event.encode(&mut Metadata::new()).expect("a number is JSON");
+        let event = NewEvent::new(UuidV7Ids.next_id(), event.event_type().name, payload);
         let stream = StreamId::new("account", &(number % 7).to_string());
-        let payload = Payload::of(&Numbered { number }).expect("a number is JSON");
-        let event = NewEvent::new(UuidV7Ids.next_id(), "amount_paid_in", payload);
         let stream = stream.expect("a number is an id");
         let request = AppendRequest::to(stream, ExpectedVersion::Any, vec![event]);
         store.append(request).await.expect("a store that is open takes an event");
@@ -160,17 +175,13 @@ async fn read_log(store: &Arc<dyn EventStore>) -> Vec<RecordedEvent> {
 pub(crate) async fn project_until_killed(store: impl Into<Store>) {
     let store = store.into();
     let limit = if fastrand::bool() { BatchLimit::events(7) } else { BatchLimit::default() };
-    let mut runner = Runner::new(&store)
-        .holder(HOLDER)
-        .lease(TIME_TO_LIVE)
-        .batches(limit)
-        .definition(Tally::model())
-        .definition(handled());
+    let runner = Runner::new(&store).holder(HOLDER).lease(TIME_TO_LIVE).batches(limit);
+    let mut runner = models().into_iter().fold(runner, Runner::definition);
     let mut failures = 0;
     loop {
         let mut errors = Vec::new();
         errors.extend(runner.catch_up().await.err().map(|error| error.to_string()));
-        for projection in [Tally::model(), handled()] {
+        for projection in models() {
             let rebuild = Rebuild::definition(&store, projection);
             let rebuild = rebuild.holder(HOLDER).lease(TIME_TO_LIVE).slices(3).batches(limit);
             errors.extend(rebuild.run().await.err().map(|error| error.to_string()));
@@ -182,40 +193,45 @@ pub(crate) async fn project_until_killed(store: impl Into<Store>) {
 }
 
 /// Checks that the active models are the folds of the log up to their checkpoints.
-async fn judge(store: &Store, effects: &impl AsyncFn() -> Vec<(String, u64)>) {
+async fn judge(store: &Store) {
     let log = read_log(store.event_store()).await;
     let sink = store.capabilities().models.as_ref().expect("the store keeps models");
     loop {
         // what was under way for the killed process is done or refused from now on
         let mut before = Vec::new();
-        for definition in [Tally::model(), handled()] {
+        for definition in models() {
             before.push(fenced(sink, &definition).await);
         }
-        let rows = sink.rows(Tally::NAME, Slot::Active, None, 1_000_000).await;
-        let (rows, effects) = (rows.expect("the model is there"), effects().await);
+        let rows = sink.rows(Tally::NAME, Slot::Active, None, 1_000).await;
+        let rows = rows.expect("the model is there").into_iter();
+        let rows = rows.map(|row| (row.key, row.value.decode().expect("as written")));
+        let all = TableRead::Rows { after: None, limit: 1_000 };
+        let (name, table) = (TallyEntry::NAME, &TallyEntry::SCHEMA);
+        let entries = sink.table_rows(name, Slot::Active, table, &all).await;
+        let entries = entries.expect("the table is there").into_iter().map(|values| {
+            let entry = TallyEntry::from_values(values).expect("as written");
+            let (events, digest) = (entry.events.unsigned_abs(), entry.digest.unsigned_abs());
+            (entry.account, TallyRow { events, digest })
+        });
+        let found: [BTreeMap<String, TallyRow>; 2] = [rows.collect(), entries.collect()];
         let mut after = Vec::new();
-        for name in [Tally::NAME, HANDLED] {
-            after.extend(sink.status(Some(name)).await.expect("the sink answers"));
+        for definition in models() {
+            after.extend(sink.status(Some(definition.name())).await.expect("the sink answers"));
         }
         if before != after {
             // but for a switch, which needs another lease
             continue;
         }
-        let upto = |index: usize| {
-            let active = after[index].active.as_ref().expect("the model is there");
+        for (found, status) in found.into_iter().zip(after) {
+            let active = status.active.as_ref().expect("the model is there");
             let place = active.checkpoint().position;
-            log.iter().filter(move |event| event.position <= place)
-        };
-        let mut tally: BTreeMap<String, TallyRow> = BTreeMap::new();
-        for event in upto(0) {
-            let row = tally.entry(event.stream.to_string()).or_default();
-            *row = std::mem::take(row).taken(event);
+            let mut tally: BTreeMap<String, TallyRow> = BTreeMap::new();
+            for event in log.iter().take_while(|event| event.position <= place) {
+                let row = tally.entry(event.stream.to_string()).or_default();
+                *row = std::mem::take(row).taken(event);
+            }
+            assert_eq!(found, tally, "{} is the fold of the log", status.projection);
         }
-        let found = rows.into_iter().map(|row| (row.key, row.value.decode().expect("as written")));
-        assert_eq!(found.collect::<BTreeMap<String, TallyRow>>(), tally, "rows are the fold");
-        let expected: Vec<_> =
-            upto(1).map(|event| (event.stream.to_string(), number(event))).collect();
-        assert_eq!(effects, expected, "the handler took each event once, in order");
         return;
     }
 }
@@ -229,7 +245,7 @@ async fn fenced(sink: &Arc<dyn ProjectionSink>, definition: &Definition) -> Proj
         slices: 1,
         holder: HOLDER.to_owned(),
         time_to_live: TIME_TO_LIVE,
-        tables: Default::default(),
+        tables: definition.tables(),
     };
     sink.acquire(&claim).await.expect("the lease is the campaign's");
     let status = sink.status(Some(definition.name())).await.expect("the sink answers");

@@ -4,7 +4,7 @@ mod scene;
 mod sins;
 
 use es_core::layer::{Layered, scoped};
-use es_core::projection::{Definition, SinkError, Slot};
+use es_core::projection::{SinkError, Slot};
 use es_core::{
     AppendError, AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion,
     InvalidRequest, InvalidStreamId, Position, ReadLog, ReadStream, Store, StoreErrorKind,
@@ -14,7 +14,7 @@ use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use futures_util::{FutureExt, TryStreamExt};
 
-use self::scene::{SECRET, Scene, event, fill, key, models, order, scene, snapshots};
+use self::scene::{SECRET, Scene, event, fill, key, models, order, scene, snapshots, totals};
 use self::sins::{EndsNoPrefix, ShowsAll, TakesRawNames, TellsAnyLast};
 
 #[tokio::test]
@@ -96,8 +96,7 @@ async fn a_wait_ends_with_the_tenants_own_event() {
 #[tokio::test]
 async fn no_projection_of_a_tenant_is_kept_within_appends() {
     let acme = scoped(MemoryStore::new(), "acme").unwrap();
-    let totals = Definition::handled("totals", 1, EventFilter::all());
-    match models(&acme).keep_inline(totals).await {
+    match models(&acme).keep_inline(totals()).await {
         Err(SinkError::Unusable { projection, .. }) => assert_eq!(projection, "totals"),
         other => panic!("the store would keep it for all, but: {other:?}"),
     }

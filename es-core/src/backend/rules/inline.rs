@@ -4,8 +4,8 @@
 use crate::error::{BoxError, StoreError, StoreErrorKind};
 use crate::projection::{Definition, SinkError};
 
-/// The refusal of an append by a projection that cannot take its event; what the projection, or its
-/// handler, said is the cause.
+/// The refusal of an append by a projection that cannot take its event; what the projection said is
+/// the cause.
 pub fn inline_refusal(definition: &Definition, error: BoxError) -> StoreError {
     let text = format!("inline projection `{}` cannot take an event", definition.name());
     StoreError::new(StoreErrorKind::Other, text).caused_by_any(error)
@@ -27,12 +27,14 @@ mod tests {
     use std::error::Error;
 
     use super::*;
+    use crate::projection::RawKeying;
     use crate::read::EventFilter;
 
     #[test]
     fn a_refusal_names_the_projection_and_its_cause_is_what_that_said() {
         let said = || StoreError::new(StoreErrorKind::Corrupt, "row 7 is none");
-        let mail = Definition::handled("mail", 1, EventFilter::all());
+        let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+        let mail = Definition::rows::<()>("mail", 1, all, keying, |_, row, _| Ok(row));
         let refusal = inline_refusal(&mail, said().into());
         assert_eq!(refusal.to_string(), "inline projection `mail` cannot take an event");
         assert_eq!(refusal.kind(), StoreErrorKind::Other);

@@ -9,7 +9,7 @@ use crate::projection::SinkError;
 use crate::stream::StreamId;
 use crate::version::Conflict;
 
-/// What a handler said, or why a change was refused, without its causes.
+/// Why a change was refused, without its causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Said(String);
@@ -91,12 +91,7 @@ impl Scope {
             NoModel { projection, slot } => NoModel { projection: own(projection), slot },
             NothingParked { projection, key } => NothingParked { projection: own(projection), key },
             ParkedChanged { projection } => ParkedChanged { projection: own(projection) },
-            NoHandler { projection } => NoHandler { projection: own(projection) },
             Unusable { projection, reason } => Unusable { projection: own(projection), reason },
-            Handler { projection, source } => {
-                let source = Arc::new(Said(source.to_string()));
-                Handler { projection: own(projection), source }
-            }
             Refused { projection, source } => {
                 let source = Arc::new(Said(source.to_string()));
                 Refused { projection: own(projection), source }

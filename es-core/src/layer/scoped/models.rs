@@ -8,9 +8,9 @@ use super::names::Scope;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::position::Position;
 use crate::projection::{
-    Batch, Claim, Content, Definition, GenerationStatus, Lease, ListParked, ModelRow, Parked,
-    ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue,
-    TableRead, TableSchema,
+    Batch, Claim, Definition, GenerationStatus, Lease, ListParked, ModelRow, Parked, ParkedId,
+    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead,
+    TableSchema,
 };
 use crate::stream::InvalidStreamId;
 
@@ -47,15 +47,6 @@ impl Models {
         stored.to = self.scope.stored_checkpoint(&own.to);
         for entry in &mut stored.park {
             entry.event = self.scope.stored_reference(&entry.event)?;
-        }
-        match &mut stored.content {
-            // rows have the keys that the projection gives them
-            Content::Rows(_) | Content::Tables(_) => {}
-            Content::Events(events) => {
-                for event in events {
-                    event.stream = self.scope.stored(&event.stream)?;
-                }
-            }
         }
         Ok(stored)
     }

@@ -66,21 +66,6 @@ impl Worker {
                 self.settle(entries, taken, failed.clone(), content).await?;
                 Ok(failed.is_some())
             }
-            Kind::Handler(_) => {
-                for (entry, event) in entries.iter().zip(events) {
-                    let entries = std::slice::from_ref(entry);
-                    let content = Content::Events(vec![event]);
-                    match self.settle(entries, 1, None, content).await {
-                        Err(SinkError::Handler { source, .. }) => {
-                            let (failed, nothing) = (chain(&*source), Content::Events(Vec::new()));
-                            self.settle(entries, 0, Some(failed), nothing).await?;
-                            return Ok(true);
-                        }
-                        answer => answer?,
-                    }
-                }
-                Ok(false)
-            }
             Kind::Tables(project) => {
                 for (entry, event) in entries.iter().zip(&events) {
                     let entry = std::slice::from_ref(entry);

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use es_core::backend::rules::inline_refusal;
-use es_core::projection::{Batch, Checkpoint, Content, Definition, SinkError};
-use es_core::{LogPage, PageLimit, Payload, Position, RecordedEvent, StoreError, StoreErrorKind};
+use es_core::projection::{Batch, Checkpoint, Content, SinkError};
+use es_core::{LogPage, PageLimit, Payload, Position, RecordedEvent};
 use futures_util::TryStreamExt;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
-use super::super::handler::{ModelTransaction, call};
 use super::super::{Projections, row};
 use super::{CHANGING, Held};
 use crate::projection::commit::number;
@@ -30,29 +29,12 @@ impl Projections {
         let events = page.events;
         let mut batch = Batch::moving(0, from, to.clone());
         batch.events = events.len() as u64;
-        let within = match held.definition.has_handler() && !events.is_empty() {
-            true => Some(self.hand_over(connection, held, &batch, &events).await?),
-            false => {
-                batch.content = self.content(connection, held, &events).await?;
-                None
-            }
-        };
-        let is_handled = within.is_some();
-        let statement = self.bind(&held.lease, &batch, within).persistent(self.is_persistent);
-        let rows =
-            self.connections.connector().in_time(statement.fetch_all(&mut *connection)).await;
-        let rows = rows.map_err(|error| self.spoiled(&held.lease, error));
-        let written = rows.and_then(|rows| {
-            if is_handled && rows.first().is_some_and(|row| row.try_get(0).ok() == Some(3_i32)) {
-                return Err(ended(&held.definition));
-            }
-            self.judge(&held.lease, &rows)
-        });
-        written.map_err(|error| told(&held.definition, error))?;
-        if let Content::Tables(changes) = &batch.content {
-            let applied = self.apply(connection, &held.lease, changes).await;
-            applied.map_err(|error| told(&held.definition, error))?;
-        }
+        batch.content = self.content(connection, held, &events).await?;
+        let written = self.write_within(connection, &held.lease, &batch).await;
+        written.map_err(|error| match error {
+            SinkError::Refused { .. } => inline_refusal(&held.definition, error.into()).into(),
+            other => other,
+        })?;
         held.lease.checkpoints = vec![to];
         Ok(())
     }
@@ -129,45 +111,4 @@ impl Projections {
         }
         Ok(Content::Rows(definition.changes(events, &rows).map_err(refused)?))
     }
-
-    /// Gives the events to the handler; answers the transaction in which it began.
-    async fn hand_over(
-        &self,
-        connection: &mut PgConnection,
-        held: &Held,
-        batch: &Batch,
-        events: &[RecordedEvent],
-    ) -> Result<String, SinkError> {
-        let Held { definition, lease } = held;
-        let handler = self.handlers.of(definition.name())?;
-        let within = self.lock(lease, batch, connection).await?;
-        let mut model = ModelTransaction {
-            connection,
-            lease,
-            statements: &self.statements,
-            is_persistent: self.is_persistent,
-        };
-        let called = call(&*handler, self.connections.connector(), &mut model, events).await;
-        called.map(|()| within).map_err(|error| told(definition, error))
-    }
-}
-
-/// A handler's failure, or a change that is refused, as the append's.
-fn told(definition: &Definition, error: SinkError) -> SinkError {
-    match error {
-        SinkError::Handler { .. } | SinkError::Refused { .. } => {
-            inline_refusal(definition, error.into()).into()
-        }
-        other => other,
-    }
-}
-
-/// The events may be committed, by a handler that had no business to.
-fn ended(definition: &Definition) -> SinkError {
-    let text = format!(
-        "the handler of inline projection `{}` ended the transaction of the append, which may be \
-         written or not; leave that to the store",
-        definition.name()
-    );
-    StoreError::new(StoreErrorKind::OutcomeUnknown, text).into()
 }

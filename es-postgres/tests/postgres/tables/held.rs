@@ -89,6 +89,13 @@ async fn what_the_server_is_to_blame_for_is_no_poison() {
     let lease = claimed(&store).await;
     let from = lease.checkpoints[0].clone();
     let batch = Batch::moving(0, from.clone(), from).content(Content::Tables(vec![placing("o-9")]));
+    // one that loses its connection
+    let rows = Which::Where("pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())");
+    let lost = TableChange::Delete { table: &OpenOrder::SCHEMA, rows, values: Vec::new() };
+    let lost = batch.clone().content(Content::Tables(vec![lost]));
+    let error = failed(store.commit(&lease, &lost).await);
+    assert!(error.is_transient() && !error.is_outcome_unknown(), "{error:?}");
+    assert_eq!(all(&store).await.len(), 2);
     run(&database, "DROP TABLE open_orders_models CASCADE").await;
     assert_eq!(failed(store.commit(&lease, &batch).await).kind(), StoreErrorKind::NotAStore);
     let read = Table::<OpenOrder>::new(store.clone()).get("o-1").await;

@@ -9,11 +9,10 @@ use es_core::projection::{
 use es_core::{Environment, Position};
 
 use super::super::ProjectionFixture;
-use super::super::models::{CLOSED, accounts_paid, taken};
+use super::super::models::{CLOSED, accounts, accounts_paid, taken};
 use super::super::parts::*;
 use super::subject::{FromBeginning, NAME};
 use super::{Reactors, Subject};
-use crate::projections::SuiteHandler;
 
 async fn reached(sink: &Sink) -> Position {
     let active = status(sink, NAME).await.and_then(|status| status.active);
@@ -147,7 +146,7 @@ pub(super) async fn a_rebuild_repeats_nothing(
     let subject = Subject::sound();
     accounts_paid(&store, &["1"], 1..=3).await;
     subject.caught_up(fixture, reactors, "one").await;
-    let selection = SuiteHandler::selection();
+    let selection = accounts();
     let projection = Definition::rows(NAME, 1, selection, RawKeying::Streams, |_, row, event| {
         Ok(taken(row, event))
     });

@@ -12,8 +12,7 @@ use es_core::{
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::super::SuiteHandler;
-use super::super::models::{AccountEvent, no_delay};
+use super::super::models::{AccountEvent, accounts, no_delay};
 use super::super::parts::{TTL, number, with_models};
 use super::{ProjectionFixture, Reactors};
 use crate::suite::soon;
@@ -305,9 +304,9 @@ macro_rules! reactions {
 
 reactions! {
     /// Begins with what comes.
-    FromNow Now SuiteHandler::selection();
+    FromNow Now accounts();
     /// Begins with the first event.
-    FromBeginning Beginning SuiteHandler::selection();
+    FromBeginning Beginning accounts();
     /// Begins with the first event, and wants payments only.
     Narrow Beginning EventFilter::events([AccountEvent::AMOUNT_PAID_IN]);
 }

@@ -6,7 +6,7 @@ use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::layer::scoped;
 use es_core::projection::{
     Batch, Checkpoint, Claim, Content, Definition, Lease, ListParked, Parked, ParkedId,
-    ParkedState, ProjectionSink, Renewal, RowChange, Slot, TableRead, TableSchema,
+    ParkedState, ProjectionSink, RawKeying, Renewal, RowChange, Slot, TableRead, TableSchema,
 };
 use es_core::{
     AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion, IdempotencyKey,
@@ -45,6 +45,11 @@ fn claim(projection: &str, holder: &str) -> Claim {
         time_to_live: Lease::LONGEST,
         tables: Default::default(),
     }
+}
+
+pub(super) fn totals() -> Definition {
+    let (all, keying) = (EventFilter::all(), RawKeying::Streams);
+    Definition::rows::<()>("totals", 1, all, keying, |_, row, _| Ok(row))
 }
 
 pub(super) fn snapshots(store: &Store) -> Arc<dyn SnapshotStore> {
@@ -190,8 +195,7 @@ impl Scene {
         ask!("commit", models.commit(lease, &batch));
         ask!("switch", models.switch(lease));
         ask!("abandon", models.abandon("totals"));
-        let totals = Definition::handled("totals", 1, EventFilter::all());
-        ask!("keep_inline", models.keep_inline(totals));
+        ask!("keep_inline", models.keep_inline(totals()));
         ask!("release_inline", models.release_inline("totals"));
         ask!("load", models.load("totals", active, &["own".to_owned()]));
         ask!("rows", models.rows("totals", active, None, 100));

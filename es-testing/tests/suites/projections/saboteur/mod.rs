@@ -12,7 +12,7 @@ use es_core::EventStore;
 use es_core::layer::{Layered, LayeredSink};
 use es_core::projection::ProjectionSink;
 use es_testing::ManualClock;
-use es_testing::projections::{ProjectionFixture, SuiteHandler};
+use es_testing::projections::ProjectionFixture;
 
 mod keeper;
 mod sinner;
@@ -48,10 +48,6 @@ pub(crate) enum Sin {
     LoadsOtherSlots,
     MixesProjections,
     FailsAtOddRows,
-    SkipsPoison,
-    HandsOverBackwards,
-    TakesEventsWithoutAHandler,
-    DiesWithItsHandler,
     CarriesOutBackwards,
     DropsTheLastChange,
     CarriesOutAfterTheCommit,
@@ -138,10 +134,6 @@ pub(crate) fn all() -> Vec<Saboteur> {
         (6, Sin::LoadsOtherSlots),
         (6, Sin::MixesProjections),
         (6, Sin::FailsAtOddRows),
-        (7, Sin::SkipsPoison),
-        (7, Sin::HandsOverBackwards),
-        (7, Sin::TakesEventsWithoutAHandler),
-        (7, Sin::DiesWithItsHandler),
         (7, Sin::CarriesOutBackwards),
         (7, Sin::DropsTheLastChange),
         (7, Sin::CarriesOutAfterTheCommit),
@@ -248,14 +240,6 @@ impl ProjectionFixture for Sabotaged {
 
     fn manual_clock(&self) -> Option<ManualClock> {
         self.fixture.manual_clock()
-    }
-
-    fn handler(&self) -> Arc<SuiteHandler> {
-        self.fixture.handler()
-    }
-
-    async fn effects(&self) -> Vec<(String, u64)> {
-        self.fixture.effects().await
     }
 
     fn takes_sql(&self) -> bool {

@@ -201,11 +201,6 @@ impl SinkLayer for Sinner {
             Err(SinkError::Refused { source, .. }) if self.sin == Sin::DiesOfARefusedChange => {
                 panic!("{source}")
             }
-            Err(SinkError::Handler { source, .. })
-                if self.sin == Sin::DiesWithItsHandler && source.to_string().contains("panic") =>
-            {
-                panic!("{source}")
-            }
             Err(refusal) => self.wrong_after(&lease, &batch, refusal).await,
             Ok(()) => Ok(()),
         }

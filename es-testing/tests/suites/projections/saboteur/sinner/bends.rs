@@ -184,7 +184,6 @@ impl Sinner {
             (Sin::KeepsRemovedRows, Content::Rows(rows)) => {
                 rows.retain(|row| row.value.is_some());
             }
-            (Sin::HandsOverBackwards, Content::Events(events)) => events.reverse(),
             (Sin::CarriesOutBackwards, Content::Tables(changes)) => changes.reverse(),
             (Sin::DropsTheLastChange, Content::Tables(changes)) => drop(changes.pop()),
             (Sin::ForgetsParkedFollowers, _) => batch.park.retain(|entry| entry.attempts > 0),
@@ -238,10 +237,6 @@ impl Sinner {
     ) -> Result<(), SinkError> {
         let mut batch = batch.clone();
         match (self.sin, &refusal) {
-            (Sin::SkipsPoison, SinkError::Handler { .. })
-            | (Sin::TakesEventsWithoutAHandler, SinkError::NoHandler { .. }) => {
-                batch.content = Content::Events(Vec::new());
-            }
             (Sin::SkipsRefusedChanges, SinkError::Refused { .. })
             | (Sin::TakesChangesWithoutTables, SinkError::Unusable { .. }) => {
                 batch.content = Content::Tables(Vec::new());

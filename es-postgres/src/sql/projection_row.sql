@@ -1,5 +1,0 @@
--- $1 generation, $2 key
-SELECT r.key, r.value
-FROM "{schema}"."{events}_projection_rows" r
-WHERE r.generation = $1
-    AND r.key = $2
