@@ -228,4 +228,4 @@ async fn ints() -> Store {
     Store::open(config, view, database).await
 }
 
-es_testing::contract_suite!(ints);
+es_testing::contract_suite!(v1, ints);

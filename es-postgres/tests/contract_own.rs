@@ -10,4 +10,4 @@ async fn own() -> Store {
     Store::open(PostgresConfig::new(database.options()), itself, database).await
 }
 
-es_testing::contract_suite!(own);
+es_testing::contract_suite!(v1, own);

@@ -14,4 +14,4 @@ async fn pooled() -> Store {
     Store::open(config, itself, (database, pooler)).await
 }
 
-es_testing::contract_suite!(pooled);
+es_testing::contract_suite!(v1, pooled);

@@ -14,4 +14,4 @@ async fn table() -> Store {
     Store::open(config, itself, database).await
 }
 
-es_testing::contract_suite!(table);
+es_testing::contract_suite!(v1, table);

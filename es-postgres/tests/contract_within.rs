@@ -57,4 +57,4 @@ async fn within() -> Store {
     Store::open(config, view, database).await
 }
 
-es_testing::contract_suite!(within);
+es_testing::contract_suite!(v1, within);

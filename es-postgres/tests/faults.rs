@@ -17,20 +17,9 @@ mod storm;
 #[path = "faults/transactions.rs"]
 mod transactions;
 
-/// A count, by whether this is a full campaign.
-pub(crate) fn rounds(quick: u64, full: u64) -> u64 {
-    match std::env::var("ES_CAMPAIGN").as_deref() {
-        Ok("full") => full,
-        _ => quick,
-    }
-}
-
 /// The seed of this run, told so that it can be given again.
 pub(crate) fn seed() -> u64 {
-    let seed = match std::env::var("ES_SEED") {
-        Ok(seed) => seed.parse().expect("ES_SEED is a number"),
-        Err(_) => fastrand::u64(..),
-    };
+    let seed = es_testing::suite::seed();
     println!("ES_SEED={seed}");
     seed
 }

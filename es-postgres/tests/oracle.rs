@@ -19,6 +19,7 @@ use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
+use es_testing::suite::{rounds, seed};
 use support::{database, value};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -45,13 +46,6 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn add(&self, what: &AtomicU64, count: u64) {
         what.fetch_add(count, Ordering::Relaxed);
-    }
-}
-
-fn seed() -> u64 {
-    match std::env::var("ES_SEED") {
-        Ok(seed) => seed.parse().expect("ES_SEED is a number"),
-        Err(_) => fastrand::u64(..),
     }
 }
 
@@ -102,8 +96,7 @@ async fn loss_oracle_of_shared_transactions_campaign() {
 
 #[expect(clippy::print_stdout, reason = "a campaign tells what it has done")]
 async fn campaign(how: Writing) {
-    let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|campaign| campaign == "full");
-    let wanted = if is_full { 40_000 } else { 6_000 };
+    let wanted = rounds(6_000, 40_000);
     let seed = seed();
     println!("ES_SEED={seed}");
     let database = database(IdType::Text).await;

@@ -11,7 +11,7 @@ async fn own() -> Projected {
     Projected::open(database, config, ()).await
 }
 
-es_testing::projection_suite!(own);
+es_testing::projection_suite!(v1, own);
 
 /// What a child of the campaign does; nothing unless it was started by it.
 #[tokio::test]

@@ -14,7 +14,7 @@ async fn pooled() -> Projected {
     Projected::open(database, config, pooler).await
 }
 
-es_testing::projection_suite!(pooled);
+es_testing::projection_suite!(v1, pooled);
 
 /// What a child of the campaign does; nothing unless it was started by it.
 #[tokio::test]

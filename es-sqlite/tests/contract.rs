@@ -3,9 +3,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use es_core::{EventStore, Limits, SnapshotStore};
+use es_core::{EventStore, SnapshotStore};
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
-use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
 use tempfile::TempDir;
 
@@ -52,16 +51,8 @@ impl Fixture for Sqlite {
         Some(self.open_now())
     }
 
-    fn clock(&self) -> ManualClock {
-        self.clock.clone()
-    }
-
-    fn limits(&self) -> Limits {
-        Limits::default()
-    }
-
-    fn write_order(&self) -> WriteOrder {
-        WriteOrder::Serial
+    fn manual_clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clone())
     }
 
     async fn reopen(&self) -> bool {
@@ -72,7 +63,7 @@ impl Fixture for Sqlite {
     }
 }
 
-es_testing::contract_suite!(sqlite);
+es_testing::contract_suite!(v1, sqlite);
 
 /// With the least of everything that calls could keep from each other.
 mod narrow {
@@ -82,7 +73,7 @@ mod narrow {
         opened(|config| config.queue(1).readers(1)).await
     }
 
-    es_testing::contract_suite!(narrow);
+    es_testing::contract_suite!(v1, narrow);
 }
 
 /// As stores that must survive a loss of power: each commit is flushed.
@@ -94,7 +85,7 @@ mod full {
         opened(|config| config.synchronous(Synchronous::Full)).await
     }
 
-    es_testing::contract_suite!(full);
+    es_testing::contract_suite!(v1, full);
 }
 
 /// Only checkpoints are flushed.
@@ -106,5 +97,5 @@ mod normal {
         opened(|config| config.synchronous(Synchronous::Normal)).await
     }
 
-    es_testing::contract_suite!(normal);
+    es_testing::contract_suite!(v1, normal);
 }

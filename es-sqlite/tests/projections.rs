@@ -1,20 +1,23 @@
 //! The suite of projections over the SQLite store.
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
+#[path = "../../es-testing/tests/support/crash.rs"]
+mod crash;
+#[path = "../../es-testing/tests/suites/projections/saboteur/mod.rs"]
+mod saboteur;
+
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use es_core::EventStore;
-use es_core::projection::ProjectionSink;
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use es_testing::ManualClock;
-use es_testing::contract::{Ability, Outcome, TimeLimits};
-use es_testing::projections::saboteur::{Sabotaged, all};
-use es_testing::projections::{ProjectionFixture, SCENARIOS, run_one};
+use es_testing::projections::{ProjectionFixture, SCENARIOS};
+use es_testing::suite::{Outcome, TimeLimits, run_one};
+use saboteur::{Sabotaged, all};
 use tempfile::TempDir;
 
 struct Sqlite {
@@ -51,12 +54,8 @@ impl ProjectionFixture for Sqlite {
         Arc::new(self.open_now())
     }
 
-    fn sink(&self) -> Arc<dyn ProjectionSink> {
-        Arc::new(self.open_now())
-    }
-
-    fn clock(&self) -> ManualClock {
-        self.clock.clone()
+    fn manual_clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clone())
     }
 
     fn takes_sql(&self) -> bool {
@@ -79,29 +78,20 @@ impl ProjectionFixture for Sqlite {
     }
 }
 
-es_testing::projection_suite!(sqlite);
-
-type Made = Pin<Box<dyn Future<Output = Box<dyn ProjectionFixture>> + Send>>;
+es_testing::projection_suite!(v1, sqlite);
 
 /// Those of the other scenarios are caught in memory, which takes no SQL.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_of_sql_catches_a_saboteur() {
     let limits =
         TimeLimits { step: Duration::from_millis(2_500), scenario: Duration::from_secs(20) };
-    for scenario in SCENARIOS.iter().filter(|one| one.ability == Some(Ability::Sql)) {
+    for scenario in SCENARIOS.iter().filter(|one| one.needs.contains(&"sql")) {
         let mut caught = Vec::new();
         // the clause of changes of tables
         for saboteur in all().into_iter().filter(|saboteur| saboteur.clause == 7) {
-            let factory = move || -> Made {
-                Box::pin(async move {
-                    let sabotaged = Sabotaged::new(Box::new(sqlite().await), saboteur);
-                    Box::new(sabotaged) as Box<dyn ProjectionFixture>
-                })
-            };
-            match run_one(&factory, scenario, limits).await {
-                Outcome::Kept => {}
-                Outcome::Lacking(ability) => panic!("the fixture has {ability:?}"),
-                Outcome::Broken(_) | Outcome::Overdue(_) => caught.push(saboteur),
+            let sabotaged = async { Sabotaged::new(sqlite().await, saboteur) };
+            if run_one(sabotaged, scenario, limits).await != Outcome::Kept {
+                caught.push(saboteur);
             }
         }
         assert!(!caught.is_empty(), "{} catches nobody", scenario.full_name());
@@ -117,7 +107,7 @@ async fn projector_that_is_killed() {
     let Some(path) = std::env::var_os(CHILD) else { return };
     let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
     let store = SqliteStore::open(config).await.unwrap();
-    es_testing::projections::crash::project_until_killed(store).await;
+    crash::project_until_killed(store).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,5 +122,5 @@ async fn projector_kills_campaign() {
         command.env(CHILD, fixture.path());
         command
     };
-    es_testing::projections::crash::campaign(store, child).await;
+    crash::campaign(store, child).await;
 }

@@ -7,12 +7,9 @@
 //!
 //! `ES_CAMPAIGN=full` makes the storms and races many times longer.
 
-use futures_util::future::BoxFuture;
-
 use crate::fixture::Fixture;
 
 pub(crate) mod parts;
-pub(crate) mod run;
 
 mod append;
 mod batch;
@@ -36,48 +33,13 @@ mod tailing;
 mod units;
 mod versions;
 
-pub use run::{Factory, Outcome, TimeLimits, Verdict, run_all, run_one};
-#[doc(hidden)]
-pub use run::{check, check_abilities};
-
-/// Something that a backend may visibly lack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ability {
-    /// What was acknowledged is there after the store was closed and opened again.
-    Durability,
-    /// The backend keeps snapshots.
-    Snapshots,
-    /// Changes of tables may be SQL.
-    Sql,
-}
-
-/// One promise of the contract and the check of it.
-#[derive(Debug)]
-pub struct Scenario {
-    /// The part of the contract, such as `append`.
-    pub concern: &'static str,
-    /// The promise as a sentence, such as `first_event_gets_version_one`.
-    pub name: &'static str,
-    /// What a backend must have so that the promise concerns it.
-    pub ability: Option<Ability>,
-    run: for<'a> fn(&'a dyn Fixture) -> BoxFuture<'a, ()>,
-}
-
-impl Scenario {
-    /// The name as it stands in the contract: `concern::name`.
-    pub fn full_name(&self) -> String {
-        format!("{}::{}", self.concern, self.name)
-    }
-}
-
-/// The single list of the scenarios; hands it to another macro.
+/// The single list of the scenarios.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! for_each_scenario {
-    ($($callback:ident)::+ { $($arguments:tt)* }) => {
-        $($callback)::+! {
-            { $($arguments)* }
-            always {
+    ($arguments:tt) => {
+        $crate::__suite! {
+            $arguments {
                 append {
                     first_event_gets_version_one,
                     versions_are_dense,
@@ -125,8 +87,8 @@ macro_rules! for_each_scenario {
                     an_unknown_stream_is_empty,
                     streams_do_not_mix,
                     a_page_tells_the_version_of_its_stream,
-                    until_is_the_prefix_before_the_first_later_event,
-                    a_clock_that_steps_back_changes_no_order,
+                    until_is_the_prefix_before_the_first_later_event needs ["clock"],
+                    a_clock_that_steps_back_changes_no_order needs ["clock"],
                     pages_keep_their_limits,
                     a_large_event_still_comes,
                     pages_join_without_gap_or_overlap,
@@ -165,9 +127,9 @@ macro_rules! for_each_scenario {
                     generated_names_come_back_or_are_refused,
                     large_payloads_come_back,
                     generated_documents_come_back_or_are_refused,
-                    recorded_at_is_the_store_clock,
-                    an_import_keeps_its_time,
-                    a_time_ahead_is_refused,
+                    recorded_at_is_the_store_clock needs ["clock"],
+                    an_import_keeps_its_time needs ["clock"],
+                    a_time_ahead_is_refused needs ["clock"],
                 }
                 limits {
                     a_refused_request_writes_nothing,
@@ -184,143 +146,45 @@ macro_rules! for_each_scenario {
                     handles_are_one_store,
                     what_is_named_is_there,
                 }
-            }
-            durability {
                 durability {
-                    everything_is_there_after_reopening,
-                    positions_go_on_after_reopening,
-                    keys_survive_reopening,
-                    event_ids_stay_used_after_reopening,
+                    everything_is_there_after_reopening needs ["durability"],
+                    positions_go_on_after_reopening needs ["durability"],
+                    keys_survive_reopening needs ["durability"],
+                    event_ids_stay_used_after_reopening needs ["durability"],
                 }
-            }
-            snapshots {
                 snapshots {
-                    the_latest_comes_back_equal,
-                    an_upper_bound_selects_an_older_one,
-                    the_same_version_is_replaced,
-                    a_late_older_one_hides_nothing,
-                    streams_do_not_mix,
-                    deleting_removes_those_of_one_stream,
-                    events_do_not_change,
-                    pruning_keeps_the_newest,
-                    every_one_is_listed_once,
-                    the_tail_comes_with_the_latest,
-                    what_is_loaded_equals_replay_at_every_version,
-                    those_of_another_history_are_not_used,
-                    generated_states_come_back_or_are_refused,
+                    the_latest_comes_back_equal needs ["snapshots"],
+                    an_upper_bound_selects_an_older_one needs ["snapshots"],
+                    the_same_version_is_replaced needs ["snapshots"],
+                    a_late_older_one_hides_nothing needs ["snapshots"],
+                    streams_do_not_mix needs ["snapshots"],
+                    deleting_removes_those_of_one_stream needs ["snapshots"],
+                    events_do_not_change needs ["snapshots"],
+                    pruning_keeps_the_newest needs ["snapshots"],
+                    every_one_is_listed_once needs ["snapshots"],
+                    the_tail_comes_with_the_latest needs ["snapshots"],
+                    what_is_loaded_equals_replay_at_every_version needs ["snapshots"],
+                    those_of_another_history_are_not_used needs ["snapshots"],
+                    generated_states_come_back_or_are_refused needs ["snapshots"],
                 }
             }
         }
     };
 }
 
-macro_rules! scenario_list {
-    ({}
-        always { $($concern:ident { $($name:ident,)+ })* }
-        durability { $($d_concern:ident { $($d_name:ident,)+ })* }
-        snapshots { $($s_concern:ident { $($s_name:ident,)+ })* }
-    ) => {
-        /// Every scenario, in the order of the list.
-        pub static SCENARIOS: &[Scenario] = &[
-            $($(scenario_list!(@one $concern $name None),)+)*
-            $($(scenario_list!(@one $d_concern $d_name Some(Ability::Durability)),)+)*
-            $($(scenario_list!(@one $s_concern $s_name Some(Ability::Snapshots)),)+)*
-        ];
-    };
-    (@one $concern:ident $name:ident $ability:expr) => {
-        Scenario {
-            concern: stringify!($concern),
-            name: stringify!($name),
-            ability: $ability,
-            run: |fixture| Box::pin($concern::$name(fixture)),
-        }
-    };
-}
+for_each_scenario!({ scenarios pub dyn Fixture });
 
-for_each_scenario!(scenario_list {});
-
-/// Makes one test of each scenario of the contract, over the fixtures that a function makes.
+/// Makes one test of each scenario of the contract, over the fixtures that a function makes, an
+/// `async fn() -> impl Fixture`.
 ///
-/// The argument is an `async fn() -> impl Fixture`. An ability that the backend does not have is
-/// named; its scenarios then show up as ignored:
-/// `contract_suite!(memory, lacks: [durability])`. A test of its own checks that the fixture says
-/// the same.
+/// The version is the newest whose scenarios the backend passes; see [`suite`](crate::suite). What the
+/// backend has not is named: `contract_suite!(v1, memory, lacks: ["durability"])`. Scenarios that need
+/// it show up as ignored, with that name, and a test of its own checks that the fixture says the same.
 #[macro_export]
 macro_rules! contract_suite {
-    ($factory:path) => {
-        $crate::__contract_suite!($factory, [] [] []);
-    };
-    ($factory:path, lacks: [durability]) => {
-        $crate::__contract_suite!($factory, [Durability]
-            [#[ignore = "this backend is not durable"]] []);
-    };
-    ($factory:path, lacks: [snapshots]) => {
-        $crate::__contract_suite!($factory, [Snapshots]
-            [] [#[ignore = "this backend has no snapshots"]]);
-    };
-    ($factory:path, lacks: [durability, snapshots]) => {
-        $crate::__contract_suite!($factory, [Durability, Snapshots]
-            [#[ignore = "this backend is not durable"]]
-            [#[ignore = "this backend has no snapshots"]]);
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __contract_suite {
-    ($factory:path, [$($lacking:ident),*] [$($durability:tt)*] [$($snapshots:tt)*]) => {
-        fn contract_fixture() -> ::std::pin::Pin<::std::boxed::Box<
-            dyn ::std::future::Future<Output = ::std::boxed::Box<dyn $crate::Fixture>> + Send,
-        >> {
-            ::std::boxed::Box::pin(async {
-                ::std::boxed::Box::new($factory().await) as ::std::boxed::Box<dyn $crate::Fixture>
-            })
-        }
-
-        mod abilities {
-            #[test]
-            fn the_fixture_lacks_what_the_suite_says() {
-                $crate::contract::check_abilities(
-                    &super::contract_fixture,
-                    &[$($crate::contract::Ability::$lacking),*],
-                );
-            }
-        }
-
-        $crate::for_each_scenario!($crate::__contract_tests {
-            [$($durability)*] [$($snapshots)*]
+    ($version:ident, $factory:path $(, lacks: [$($lacking:tt),* $(,)?])?) => {
+        $crate::for_each_scenario!({
+            tests $version dyn $crate::Fixture, $factory, [$($($lacking),*)?]
         });
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __contract_tests {
-    ({ $durability:tt $snapshots:tt }
-        always { $($always:tt)* }
-        durability { $($durable:tt)* }
-        snapshots { $($snapshot:tt)* }
-    ) => {
-        $crate::__contract_tests!(@concerns [] $($always)*);
-        $crate::__contract_tests!(@concerns $durability $($durable)*);
-        $crate::__contract_tests!(@concerns $snapshots $($snapshot)*);
-    };
-    (@concerns $attribute:tt $($concern:ident $names:tt)*) => {
-        $($crate::__contract_tests!(@concern $attribute $concern $names);)*
-    };
-    (@concern $attribute:tt $concern:ident { $($name:ident,)+ }) => {
-        mod $concern {
-            $($crate::__contract_tests!(@test $attribute $concern $name);)+
-        }
-    };
-    (@test [$($attribute:tt)*] $concern:ident $name:ident) => {
-        #[test]
-        $($attribute)*
-        fn $name() {
-            $crate::contract::check(
-                &super::contract_fixture,
-                concat!(stringify!($concern), "::", stringify!($name)),
-            );
-        }
     };
 }

@@ -1,25 +1,34 @@
 #![doc = include_str!("../README.md")]
 
-// for authors of backends
-pub mod checker;
-mod clock;
-pub mod contract;
-pub mod fault;
-mod fixture;
-pub mod old_store;
-pub mod projections;
-pub mod raw_rows;
-mod recorded;
-mod runtime;
-pub mod saboteur;
-
-pub use clock::ManualClock;
-pub use fixture::Fixture;
-pub use runtime::ManualRuntime;
-
 // for authors of domains
+mod clock;
+pub mod fault;
 pub mod golden;
 pub mod laws;
 pub mod projection;
 pub mod reaction;
+mod recorded;
+mod runtime;
 pub mod spec;
+
+pub use clock::ManualClock;
+pub use runtime::ManualRuntime;
+
+// for authors of backends
+#[cfg(feature = "backend")]
+pub mod checker;
+#[cfg(feature = "backend")]
+pub mod contract;
+#[cfg(feature = "backend")]
+mod fixture;
+#[cfg(feature = "backend")]
+pub mod old_store;
+#[cfg(feature = "backend")]
+pub mod projections;
+#[cfg(feature = "backend")]
+pub mod raw_rows;
+#[cfg(feature = "backend")]
+pub mod suite;
+
+#[cfg(feature = "backend")]
+pub use fixture::Fixture;

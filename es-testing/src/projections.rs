@@ -3,32 +3,23 @@
 //!
 //! A backend enrols with [`projection_suite!`](crate::projection_suite). Each scenario is a function
 //! over a [`ProjectionFixture`] whose name is the promise that it checks.
-//!
-//! `ES_CAMPAIGN=full` makes the laws and races many times longer.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use es_core::EventStore;
-use es_core::projection::ProjectionSink;
-use futures_util::future::BoxFuture;
+use es_core::projection::{ProjectionSink, SinkError};
 
 use crate::clock::ManualClock;
-use crate::contract::Ability;
+use crate::suite::{Scenario, Suite};
 
 mod parts;
-mod run;
-
-pub mod crash;
 
 mod cut;
 mod models;
 mod odd_rows;
-pub mod saboteur;
-mod suite;
 
 pub use odd_rows::spoil_through;
-pub use run::{check, check_abilities, run_all, run_one};
 
 mod commit;
 mod durability;
@@ -59,66 +50,93 @@ pub trait ProjectionFixture: Send + Sync + 'static {
     fn store(&self) -> Arc<dyn EventStore>;
 
     /// The sink as it is open now.
-    fn sink(&self) -> Arc<dyn ProjectionSink>;
+    fn sink(&self) -> Arc<dyn ProjectionSink> {
+        self.store().capabilities().models.expect("the store keeps models")
+    }
 
-    /// The clock by which events are recorded and leases expire.
-    fn clock(&self) -> ManualClock;
+    /// The clock by which events are recorded and leases expire, or `None` if a test cannot set it.
+    fn manual_clock(&self) -> Option<ManualClock> {
+        None
+    }
 
     /// Whether changes of tables may be SQL: updates, and changes of all rows that fit a filter. Rows
     /// that are written and removed by their keys every sink takes that has tables.
-    fn takes_sql(&self) -> bool;
+    fn takes_sql(&self) -> bool {
+        false
+    }
 
     /// Writes a text in the place of the value of a row that an active model has, past every program.
     /// False if the backend can hold no such text: then nothing was done.
-    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool;
+    async fn spoil_row(&self, _projection: &str, _key: &str, _value: &str) -> bool {
+        false
+    }
 
     /// Closes store and sink and opens the same data again, as a restarted process would. False if
     /// the backend is not durable: then nothing was done.
-    async fn reopen(&self) -> bool;
-}
-
-/// Makes a fixture for one scenario.
-pub type Factory<'a> = &'a (dyn Fn() -> BoxFuture<'static, Box<dyn ProjectionFixture>> + Sync);
-
-/// One promise and the check of it.
-#[derive(Debug)]
-pub struct Scenario {
-    /// The part of the contract, such as `commit`.
-    pub concern: &'static str,
-    /// The promise as a sentence.
-    pub name: &'static str,
-    /// What a backend must have so that the promise concerns it.
-    pub ability: Option<Ability>,
-    run: for<'a> fn(&'a dyn ProjectionFixture) -> BoxFuture<'a, ()>,
-}
-
-impl Scenario {
-    /// The name as it stands in the contract: `concern::name`.
-    pub fn full_name(&self) -> String {
-        format!("{}::{}", self.concern, self.name)
+    async fn reopen(&self) -> bool {
+        false
     }
 }
 
-/// The single list of the scenarios; hands it to another macro.
+impl dyn ProjectionFixture + '_ {
+    fn clock(&self) -> ManualClock {
+        self.manual_clock().expect("a scenario that needs the clock says so")
+    }
+}
+
+impl<T: ProjectionFixture> From<T> for Box<dyn ProjectionFixture> {
+    fn from(fixture: T) -> Self {
+        Box::new(fixture)
+    }
+}
+
+#[async_trait]
+impl Suite for dyn ProjectionFixture {
+    fn scenarios() -> &'static [Scenario<Self>] {
+        SCENARIOS
+    }
+
+    async fn has(&self, capability: &str) -> bool {
+        match capability {
+            "clock" => self.manual_clock().is_some(),
+            "durability" => self.reopen().await,
+            "inline" => {
+                let kept = self.sink().keep_inline(models::Seen::model()).await;
+                !matches!(kept, Err(SinkError::Unusable { .. }))
+            }
+            "spoiling" => {
+                parts::started(self).await;
+                self.spoil_row("totals", "a", "{\"n\": 2}").await
+            }
+            "sql" => self.takes_sql(),
+            "tables" => {
+                let claim = tables::entries::table_claim::<tables::entries::Entry>("one");
+                !matches!(self.sink().acquire(&claim).await, Err(SinkError::Unusable { .. }))
+            }
+            other => unreachable!("no scenario needs `{other}`"),
+        }
+    }
+}
+
+/// The single list of the scenarios.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! for_each_projection_scenario {
-    ($($callback:ident)::+ { $($arguments:tt)* }) => {
-        $($callback)::+! {
-            { $($arguments)* }
-            always {
+    ($arguments:tt) => {
+        $crate::__suite! {
+            $arguments {
                 lease {
                     the_first_claim_creates_the_model,
                     another_fingerprint_is_refused,
-                    a_second_holder_is_refused_by_name,
-                    an_expired_lease_is_taken_over,
-                    a_renewed_lease_is_not_taken,
+                    a_second_holder_is_refused_by_name needs ["clock"],
+                    an_expired_lease_is_taken_over needs ["clock"],
+                    a_renewed_lease_is_not_taken needs ["clock"],
                     a_released_lease_is_free,
                     the_same_holder_takes_over_at_once,
-                    a_lost_lease_changes_nothing,
-                    an_expired_lease_commits_until_it_is_taken,
-                    none_lasts_longer_than_the_longest,
-                    one_of_a_clock_that_was_ahead_keeps_nobody_out,
+                    a_lost_lease_changes_nothing needs ["clock"],
+                    an_expired_lease_commits_until_it_is_taken needs ["clock"],
+                    none_lasts_longer_than_the_longest needs ["clock"],
+                    one_of_a_clock_that_was_ahead_keeps_nobody_out needs ["clock"],
                 }
                 commit {
                     model_and_checkpoint_move_together,
@@ -130,17 +148,17 @@ macro_rules! for_each_projection_scenario {
                     projections_do_not_mix,
                 }
                 tables {
-                    changes_take_effect_in_order,
-                    a_refused_change_writes_nothing,
-                    an_update_of_nothing_is_refused,
+                    changes_take_effect_in_order needs ["tables"],
+                    a_refused_change_writes_nothing needs ["tables"],
+                    an_update_of_nothing_is_refused needs ["tables"],
                     a_sink_without_tables_says_so,
-                    values_come_back_as_they_were,
-                    claiming_twice_makes_nothing_new,
-                    a_row_can_get_another_field,
-                    generations_do_not_mix,
-                    a_switch_serves_the_new_rows_at_once,
-                    an_abandoned_generation_is_gone,
-                    changes_survive_any_cut,
+                    values_come_back_as_they_were needs ["tables"],
+                    claiming_twice_makes_nothing_new needs ["tables"],
+                    a_row_can_get_another_field needs ["tables"],
+                    generations_do_not_mix needs ["tables"],
+                    a_switch_serves_the_new_rows_at_once needs ["tables"],
+                    an_abandoned_generation_is_gone needs ["tables"],
+                    changes_survive_any_cut needs ["tables"],
                 }
                 parking {
                     entries_are_listed_in_order,
@@ -148,13 +166,13 @@ macro_rules! for_each_projection_scenario {
                     taking_out_what_does_not_wait_is_refused,
                     what_was_discarded_is_not_replaced,
                     a_retry_makes_the_key_due,
-                    a_discarded_entry_stays_as_a_record,
+                    a_discarded_entry_stays_as_a_record needs ["clock"],
                     who_followed_a_discarded_entry_is_due,
                 }
                 rebuild {
                     a_shadow_grows_beside_the_active_model,
                     a_second_rebuild_is_refused_by_name,
-                    a_rebuild_is_resumed,
+                    a_rebuild_is_resumed needs ["clock"],
                     a_shadow_of_other_code_is_replaced,
                     discarded_entries_are_taken_over,
                     a_switch_replaces_the_model_in_one_step,
@@ -164,9 +182,9 @@ macro_rules! for_each_projection_scenario {
                     an_abandoned_shadow_is_gone,
                 }
                 watching {
-                    the_status_is_true,
-                    a_rate_lasts_as_long_as_its_lease,
-                    a_commit_clears_the_trouble,
+                    the_status_is_true needs ["clock"],
+                    a_rate_lasts_as_long_as_its_lease needs ["clock"],
+                    a_commit_clears_the_trouble needs ["clock"],
                     a_report_of_nothing_clears_the_trouble,
                     a_wait_ends_with_the_commit,
                     a_switch_ends_a_wait,
@@ -174,7 +192,7 @@ macro_rules! for_each_projection_scenario {
                 engine {
                     every_event_has_its_effect_once,
                     a_runner_goes_on_after_any_cut,
-                    two_runners_double_nothing,
+                    two_runners_double_nothing needs ["clock"],
                     projections_share_one_reading,
                     who_is_behind_joins_without_overlap,
                     a_changed_projection_is_noticed,
@@ -186,14 +204,14 @@ macro_rules! for_each_projection_scenario {
                 }
                 failures {
                     a_poison_event_stops_without_loss,
-                    a_panic_is_a_failure,
+                    a_panic_is_a_failure needs ["tables"],
                     a_failure_is_tried_again,
-                    a_parked_key_lets_others_go_on,
+                    a_parked_key_lets_others_go_on needs ["clock"],
                     parked_events_are_retried_in_order,
                     parked_events_are_retried_through_an_upcaster,
                     a_discarded_event_is_left_out,
-                    a_refused_batch_is_halved,
-                    health_tells_the_truth,
+                    a_refused_batch_is_halved needs ["tables"],
+                    health_tells_the_truth needs ["clock"],
                     a_row_is_judged_after_each_event,
                 }
                 guards {
@@ -207,9 +225,9 @@ macro_rules! for_each_projection_scenario {
                     a_model_that_somebody_locked_holds_up_no_other,
                 }
                 odd_rows {
-                    one_costs_its_key_and_names_the_cure,
-                    one_refuses_its_own_appends,
-                    one_with_which_its_code_panics_costs_its_key,
+                    one_costs_its_key_and_names_the_cure needs ["spoiling"],
+                    one_refuses_its_own_appends needs ["inline", "spoiling"],
+                    one_with_which_its_code_panics_costs_its_key needs ["spoiling"],
                 }
                 rebuilding {
                     a_rebuilt_model_is_the_live_one,
@@ -219,24 +237,24 @@ macro_rules! for_each_projection_scenario {
                     the_old_model_is_served_until_the_switch,
                     a_second_rebuild_is_refused,
                     poison_is_parked_in_the_shadow,
-                    its_progress_is_told,
+                    its_progress_is_told needs ["clock"],
                     a_log_that_was_emptied_is_rebuilt,
                     a_switch_outlasts_failures_that_pass,
                 }
                 inline {
-                    an_append_is_in_the_model_when_it_is_answered,
-                    what_is_in_the_log_is_taken_first,
-                    an_event_that_cannot_be_taken_refuses_its_append,
-                    a_refused_append_refuses_no_other,
-                    a_repeat_is_taken_once,
-                    no_runner_takes_what_appends_keep,
-                    a_model_of_another_history_is_not_kept,
-                    a_switch_goes_on_within_the_append,
-                    what_appends_keep_is_the_fold_of_the_log,
-                    tables_are_kept_within_the_append,
-                    a_refused_change_refuses_its_append,
-                    what_appends_kept_is_left_to_a_runner,
-                    no_lease_is_released_but_the_appends,
+                    an_append_is_in_the_model_when_it_is_answered needs ["clock", "inline"],
+                    what_is_in_the_log_is_taken_first needs ["inline"],
+                    an_event_that_cannot_be_taken_refuses_its_append needs ["inline"],
+                    a_refused_append_refuses_no_other needs ["inline"],
+                    a_repeat_is_taken_once needs ["inline"],
+                    no_runner_takes_what_appends_keep needs ["clock", "inline"],
+                    a_model_of_another_history_is_not_kept needs ["clock", "inline"],
+                    a_switch_goes_on_within_the_append needs ["inline"],
+                    what_appends_keep_is_the_fold_of_the_log needs ["inline"],
+                    tables_are_kept_within_the_append needs ["inline", "tables"],
+                    a_refused_change_refuses_its_append needs ["inline", "tables"],
+                    what_appends_kept_is_left_to_a_runner needs ["inline"],
+                    no_lease_is_released_but_the_appends needs ["inline"],
                 }
                 fidelity {
                     generated_rows_come_back_live_and_rebuilt,
@@ -258,54 +276,42 @@ macro_rules! for_each_projection_scenario {
                     a_discard_outlasts_an_attempt,
                     a_hanging_call_is_dropped,
                     a_checkpoint_follows_the_effect,
-                    two_runners_take_turns,
-                    a_long_call_keeps_its_lease,
-                    health_tells_the_truth,
+                    two_runners_take_turns needs ["clock"],
+                    a_long_call_keeps_its_lease needs ["clock"],
+                    health_tells_the_truth needs ["clock"],
                     a_rebuild_repeats_nothing,
                     other_code_goes_on,
                 }
                 laws {
-                    rebuilt_is_live_is_live_with_restarts,
+                    rebuilt_is_live_is_live_with_restarts needs ["clock"],
                 }
-            }
-            durability {
                 durability {
-                    models_and_checkpoints_survive_reopening,
+                    models_and_checkpoints_survive_reopening needs ["durability"],
                 }
-            }
-            sql {
                 sql {
-                    updates_and_filters_change_what_they_say,
-                    a_filter_changes_its_own_model_only,
-                    a_statement_that_fails_writes_nothing,
-                    an_event_is_counted_once_after_any_cut,
+                    updates_and_filters_change_what_they_say needs ["sql"],
+                    a_filter_changes_its_own_model_only needs ["sql"],
+                    a_statement_that_fails_writes_nothing needs ["sql"],
+                    an_event_is_counted_once_after_any_cut needs ["sql"],
                 }
             }
         }
     };
 }
 
-macro_rules! scenario_list {
-    ({}
-        always { $($concern:ident { $($name:ident,)+ })* }
-        durability { $($d_concern:ident { $($d_name:ident,)+ })* }
-        sql { $($s_concern:ident { $($s_name:ident,)+ })* }
-    ) => {
-        /// Every scenario, in the order of the list.
-        pub static SCENARIOS: &[Scenario] = &[
-            $($(scenario_list!(@one $concern $name None),)+)*
-            $($(scenario_list!(@one $d_concern $d_name Some(Ability::Durability)),)+)*
-            $($(scenario_list!(@one $s_concern $s_name Some(Ability::Sql)),)+)*
-        ];
-    };
-    (@one $concern:ident $name:ident $ability:expr) => {
-        Scenario {
-            concern: stringify!($concern),
-            name: stringify!($name),
-            ability: $ability,
-            run: |fixture| Box::pin($concern::$name(fixture)),
-        }
+for_each_projection_scenario!({ scenarios pub dyn ProjectionFixture });
+
+/// Makes one test of each scenario of the projections, over the fixtures that a function makes, an
+/// `async fn() -> impl ProjectionFixture`.
+///
+/// Version and abilities are those of [`contract_suite!`](crate::contract_suite):
+/// `projection_suite!(v1, memory, lacks: ["durability", "sql"])`.
+#[macro_export]
+macro_rules! projection_suite {
+    ($version:ident, $factory:path $(, lacks: [$($lacking:tt),* $(,)?])?) => {
+        $crate::for_each_projection_scenario!({
+            tests $version dyn $crate::projections::ProjectionFixture, $factory,
+            [$($($lacking),*)?]
+        });
     };
 }
-
-for_each_projection_scenario!(scenario_list {});

@@ -15,7 +15,7 @@ use crate::contract::documents::document;
 
 /// How many rows a campaign writes: few, or 20,000 with `ES_CAMPAIGN=full`.
 pub fn rows() -> u64 {
-    crate::contract::parts::rounds(300, 20_000)
+    crate::suite::rounds(300, 20_000)
 }
 
 /// An odd JSON text, or any document of the grammar that the contract's campaigns write.

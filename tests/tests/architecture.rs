@@ -260,7 +260,8 @@ fn readme_and_guide_show_code_that_runs() {
     const RUN: [&str; 2] = ["docs/evolution.md", "docs/postgresql.md"];
     let is_example = |path: &PathBuf| {
         let name = shown(path);
-        name.starts_with("examples/") || name.starts_with("es-memory/examples/")
+        let folders = ["examples/", "es-memory/examples/", "es-testing/examples/"];
+        folders.iter().any(|folder| name.starts_with(folder))
     };
     let examples: Vec<_> = files(&[".rs"]).into_iter().filter(is_example).collect();
     let examples = examples.iter().map(|path| unindented(&fs::read_to_string(path).unwrap()));

@@ -10,11 +10,12 @@ use es_core::{
 };
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use es_testing::checker::{AppendCall, AppendOutcome, History, Span, WriteOrder};
+use es_testing::suite::rounds;
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
+use crate::seed;
 use crate::support::{database, events, key, open};
-use crate::{rounds, seed};
 
 /// Where the child finds its database, which child it is, and at which append it goes on.
 const TASK: &str = "ES_FAULTS_CLIENT";

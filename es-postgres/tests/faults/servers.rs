@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use es_pgtest::Server;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
+use es_testing::suite::rounds;
 
+use crate::seed;
 use crate::storm::Storm;
 use crate::support::{database_on, open};
-use crate::{rounds, seed};
 
 async fn stores(database: &es_pgtest::TestDatabase) -> [PostgresStore; 2] {
     let config = PostgresConfig::new(database.options()).connect_timeout(Duration::from_secs(2));

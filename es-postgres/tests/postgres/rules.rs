@@ -13,6 +13,7 @@ use es_core::{Clock, Position};
 use es_postgres::{IdType, PostgresConfig};
 use es_testing::ManualClock;
 use es_testing::projections::ProjectionFixture;
+use es_testing::suite::{rounds, seed};
 use fastrand::Rng;
 
 use crate::support::database;
@@ -253,16 +254,14 @@ impl Both {
 
 #[tokio::test]
 async fn one_sequence_is_answered_by_the_functions_as_by_the_rules() {
-    let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|campaign| campaign == "full");
-    let seed =
-        std::env::var("ES_SEED").map_or_else(|_| fastrand::u64(..), |it| it.parse().unwrap());
+    let seed = seed();
     println!("ES_SEED={seed}");
     let database = database(IdType::Text).await;
     let config = PostgresConfig::new(database.options());
     let server = Projected::open(database, config, ()).await;
     let mut both = Both {
         sink: server.sink(),
-        clock: server.clock(),
+        clock: server.manual_clock().unwrap(),
         models: Models::default(),
         newest_generation: 0,
         leases: Vec::new(),
@@ -273,7 +272,7 @@ async fn one_sequence_is_answered_by_the_functions_as_by_the_rules() {
     both.release_inline().await;
     let claim = Claim { slot: Slot::Active, ..both.claim() };
     both.acquire(&claim).await;
-    for _ in 0..if is_full { 20_000 } else { 1_000 } {
+    for _ in 0..rounds(1_000, 20_000) {
         both.step().await;
     }
     let calls = ["create", "take", "replace", "commit", "renew", "switch", "abandon"];

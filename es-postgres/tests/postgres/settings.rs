@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 
-use es_pgtest::{SETTINGS, Server};
+use es_pgtest::{SETTINGS, Server, TestDatabase};
 use es_postgres::{IdType, Migrations, PostgresConfig};
 use es_testing::Fixture;
-use es_testing::contract::{self, Outcome, TimeLimits};
-use es_testing::projections::{self, ProjectionFixture};
+use es_testing::projections::ProjectionFixture;
+use es_testing::suite::{Scenario, failures, rounds, seed};
 use fastrand::Rng;
-use futures_util::future::BoxFuture;
 
 use crate::support::fixture::{Store, itself};
 use crate::support::projections::Projected;
@@ -62,47 +61,38 @@ async fn migrations_make_the_same_under_any_settings() {
     }
 }
 
+/// A database that is set so, with an empty store.
+async fn set_to(settings: &str) -> TestDatabase {
+    let database = database(IdType::Text).await;
+    run(&database, settings).await;
+    database
+}
+
+fn is_of_values<F: ?Sized + 'static>(scenario: &Scenario<F>) -> bool {
+    scenario.concern == "fidelity" || scenario.name.contains("generated")
+}
+
 /// The fidelity campaign under settings that are chosen by chance, all of them now and then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_campaign() {
-    let is_full = std::env::var("ES_CAMPAIGN").is_ok_and(|campaign| campaign == "full");
-    let seed =
-        std::env::var("ES_SEED").map_or_else(|_| fastrand::u64(..), |it| it.parse().unwrap());
+    let seed = seed();
     let mut rng = Rng::with_seed(seed);
     // at full counts each round writes hundreds of thousands of documents
-    for _ in 0..if is_full { 1 } else { 3 } {
+    for _ in 0..rounds(3, 1) {
         let settings = chosen(&mut rng);
-        let set = settings.clone();
-        let store = move || {
-            let set = set.clone();
-            Box::pin(async move {
-                let database = database(IdType::Text).await;
-                run(&database, &set).await;
-                let config = PostgresConfig::new(database.options());
-                Box::new(Store::open(config, itself, database).await) as Box<dyn Fixture>
-            }) as BoxFuture<'static, _>
+        let told = format!("ES_SEED={seed}, {settings}");
+        let store = |_| async {
+            let database = set_to(&settings).await;
+            Store::open(PostgresConfig::new(database.options()), itself, database).await
         };
-        let is_of_values =
-            |name: &str| name.starts_with("fidelity::") || name.contains("generated");
-        for scenario in contract::SCENARIOS.iter().filter(|it| is_of_values(&it.full_name())) {
-            let outcome = contract::run_one(&store, scenario, TimeLimits::default()).await;
-            let name = scenario.full_name();
-            assert_eq!(outcome, Outcome::Kept, "{name}, ES_SEED={seed}, {settings}");
-        }
-        let set = settings.clone();
-        let projected = move || {
-            let set = set.clone();
-            Box::pin(async move {
-                let database = database(IdType::Text).await;
-                run(&database, &set).await;
-                let config = PostgresConfig::new(database.options());
-                Box::new(Projected::open(database, config, ()).await) as Box<dyn ProjectionFixture>
-            }) as BoxFuture<'static, _>
+        let failed = failures::<dyn Fixture, _>(store, is_of_values).await;
+        assert_eq!(failed, [""; 0], "{told}");
+        let projected = |_| async {
+            let database = set_to(&settings).await;
+            let config = PostgresConfig::new(database.options());
+            Projected::open(database, config, ()).await
         };
-        for scenario in projections::SCENARIOS.iter().filter(|it| is_of_values(&it.full_name())) {
-            let outcome = projections::run_one(&projected, scenario, TimeLimits::default()).await;
-            let name = scenario.full_name();
-            assert_eq!(outcome, Outcome::Kept, "{name}, ES_SEED={seed}, {settings}");
-        }
+        let failed = failures::<dyn ProjectionFixture, _>(projected, is_of_values).await;
+        assert_eq!(failed, [""; 0], "{told}");
     }
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
-use es_core::{EventStore, Limits, SnapshotStore};
+use es_core::{EventStore, SnapshotStore};
 use es_postgres::{PostgresConfig, PostgresStore};
 use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
@@ -62,12 +62,8 @@ impl Fixture for Store {
         Some(self.open_now().view.1)
     }
 
-    fn clock(&self) -> ManualClock {
-        self.clock.clone()
-    }
-
-    fn limits(&self) -> Limits {
-        Limits::default()
+    fn manual_clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clone())
     }
 
     fn write_order(&self) -> WriteOrder {

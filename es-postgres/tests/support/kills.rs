@@ -5,7 +5,9 @@ use std::process::Command;
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::{PostgresConfig, PostgresStore};
-use es_testing::projections::crash;
+
+#[path = "../../../es-testing/tests/support/crash.rs"]
+mod crash;
 
 /// Names the server to this program, when it runs as a child that is killed.
 const CHILD: &str = "ES_POSTGRES_PROJECTOR";

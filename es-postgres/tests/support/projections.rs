@@ -73,8 +73,8 @@ impl ProjectionFixture for Projected {
         Arc::new(LayeredSink(Clocked { sink, clock: self.clock.clone() }))
     }
 
-    fn clock(&self) -> ManualClock {
-        self.clock.clock.clone()
+    fn manual_clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clock.clone())
     }
 
     fn takes_sql(&self) -> bool {

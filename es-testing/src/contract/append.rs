@@ -3,7 +3,6 @@
 use es_core::{AppendError, AppendRequest, NewEvent, ReadStream, RecordedEvent};
 
 use super::parts::*;
-use super::run::soon;
 use crate::fixture::Fixture;
 
 pub(super) async fn first_event_gets_version_one(fixture: &dyn Fixture) {

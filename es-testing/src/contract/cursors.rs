@@ -7,7 +7,6 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 
 use super::parts::*;
-use super::run::soon;
 use crate::fixture::Fixture;
 
 fn refused<T>(answer: Result<T, StoreError>, what: &str) {

@@ -3,7 +3,6 @@
 use es_core::{AppendError, AppendRequest, NewEvent, Position, ReadLog};
 
 use super::parts::*;
-use super::run::soon;
 use crate::fixture::Fixture;
 
 async fn reopened(fixture: &dyn Fixture) -> Store {
@@ -18,7 +17,7 @@ pub(super) async fn everything_is_there_after_reopening(fixture: &dyn Fixture) {
     for round in 0..3 {
         let store = reopened(fixture).await;
         assert_eq!(read_log(&store).await, before, "the log is as it was before reopening");
-        fixture.clock().step(std::time::Duration::from_secs(7));
+        fixture.let_pass(std::time::Duration::from_secs(7));
         append(&store, &a, exactly(round * 3), events(1..=2)).await;
         let unit = AppendRequest::to(b.clone(), exactly(round), vec![event(3)]).and(
             a.clone(),

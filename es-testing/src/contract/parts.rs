@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
-use super::run::soon;
+pub(crate) use crate::suite::{rounds, seed, soon};
 
 pub(crate) type Store = Arc<dyn EventStore>;
 
@@ -186,23 +186,6 @@ pub(crate) fn conflict(answer: Result<Appended, AppendError>, why: &str) -> Conf
         Err(AppendError::Conflict(conflict)) => conflict,
         Err(error) => panic!("{why}: the answer must be a conflict, but is: {error}"),
         Ok(_) => panic!("{why}: the answer must be a conflict, but the append was accepted"),
-    }
-}
-
-/// A number of repetitions, by whether this is a full campaign.
-pub(crate) fn rounds(quick: u64, full: u64) -> u64 {
-    match std::env::var("ES_CAMPAIGN").as_deref() {
-        Err(_) | Ok("") => quick,
-        Ok("full") => full,
-        Ok(other) => panic!("ES_CAMPAIGN is `{other}`; leave it unset or set it to `full`"),
-    }
-}
-
-/// What a random scenario begins with: chosen by chance, or by `ES_SEED` to repeat it.
-pub(crate) fn seed() -> u64 {
-    match std::env::var("ES_SEED") {
-        Ok(seed) => seed.parse().expect("ES_SEED is a number"),
-        Err(_) => fastrand::u64(..),
     }
 }
 

@@ -7,9 +7,8 @@ use futures_util::stream;
 
 use super::parts::{
     ANY, NONE, Store, accepted, append, end_of_log, event, events, holds, key, page, polled, read,
-    read_log, stream as named,
+    read_log, soon, stream as named,
 };
-use super::run::soon;
 use crate::fixture::Fixture;
 
 /// More than any store has connections, threads or turns by default.

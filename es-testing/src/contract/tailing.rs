@@ -8,7 +8,6 @@ use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 
 use super::parts::*;
-use super::run::soon;
 use crate::fault::{Call, Faults};
 use crate::fixture::Fixture;
 

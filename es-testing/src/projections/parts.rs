@@ -12,7 +12,6 @@ use serde_json::json;
 
 use super::ProjectionFixture;
 pub(super) use crate::contract::parts::*;
-pub(super) use crate::contract::run::soon;
 use crate::fault::Faults;
 
 pub(super) type Sink = Arc<dyn ProjectionSink>;

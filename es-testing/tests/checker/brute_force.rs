@@ -378,10 +378,7 @@ pub(crate) fn history(calls: &[Call], log: &[usize]) -> Made {
 
 #[test]
 fn the_checker_agrees_with_a_search_through_all_orders() {
-    let base = match std::env::var("ES_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => fastrand::u64(..),
-    };
+    let base = es_testing::suite::seed();
     let (mut right, mut wrong) = (0, 0);
     for round in 0..20_000 {
         let seed = base.wrapping_add(round);

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::super::models::{AccountEvent, accounts, no_delay};
 use super::super::parts::{TTL, number, with_models};
 use super::{ProjectionFixture, Reactors};
-use crate::contract::run::soon;
+use crate::suite::soon;
 
 /// The name of the reaction.
 pub(super) const NAME: &str = "reacting";

@@ -1,0 +1,226 @@
+//! Sins against what is kept: payloads, metadata, names, time.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use es_core::layer::StoreLayer;
+use es_core::{
+    AppendError, AppendRequest, Appended, Payload, RecordedEvent, StreamAppend, StreamId, Timestamp,
+};
+use serde_json::Value;
+
+use super::appends::{Rewrites, locked, of_parts_now};
+use super::mangled::Mangled;
+use super::respelled::respelling;
+use super::{Saboteur, Store, of_events};
+
+pub(super) fn saboteurs() -> Vec<Saboteur> {
+    vec![
+        rewriting("reads_numbers_as_doubles", |part| {
+            payloads(part, |value| match value {
+                Value::Number(number) => {
+                    let double = number.as_f64().and_then(serde_json::Number::from_f64);
+                    double.map_or(Value::Null, Value::Number)
+                }
+                other => other,
+            });
+        }),
+        rewriting("trims_strings", |part| {
+            payloads(part, |value| match value {
+                Value::String(text) => text.trim().into(),
+                other => other,
+            });
+        }),
+        rewriting("drops_null_fields", |part| {
+            payloads(part, |value| match value {
+                Value::Object(fields) => {
+                    fields.into_iter().filter(|(_, value)| !value.is_null()).collect()
+                }
+                other => other,
+            });
+        }),
+        rewriting("forgets_which_numbers_are_floats", |part| {
+            for event in &mut part.events {
+                if let Ok(payload) = Payload::from_stored(event.payload.as_str()) {
+                    event.payload = payload;
+                }
+            }
+        }),
+        respelling("gives_back_floats_with_an_exponent", |document| {
+            let whole = document.as_str().strip_suffix(".0");
+            let respelled = whole.and_then(|whole| Payload::parse(format!("{whole}e0")).ok());
+            respelled.unwrap_or_else(|| document.clone())
+        }),
+        rewriting("reads_numbers_in_metadata_as_doubles", |part| {
+            for event in &mut part.events {
+                let written = event.metadata.clone();
+                for (name, value) in written.documents() {
+                    if let Ok(number) = value.decode::<f64>()
+                        && let Ok(double) = Payload::of(&number)
+                    {
+                        event.metadata.set_document(name, double);
+                    }
+                }
+            }
+        }),
+        rewriting("drops_free_metadata", |part| {
+            for event in &mut part.events {
+                let written = event.metadata.clone();
+                for (name, _) in written.documents() {
+                    event.metadata.set_document(name, Value::Null);
+                }
+            }
+        }),
+        rewriting("drops_the_cause", |part| {
+            for event in &mut part.events {
+                event.metadata.causation_id = None;
+            }
+        }),
+        rewriting("cuts_large_payloads", |part| {
+            const KEPT: usize = 10_000;
+            for event in &mut part.events {
+                if let Ok(Value::String(text)) = event.payload.decode::<Value>() {
+                    let cut: String = text.chars().take(KEPT).collect();
+                    if let Ok(cut) = Payload::of(&cut) {
+                        event.payload = cut;
+                    }
+                }
+            }
+        }),
+        rewriting("cuts_long_event_types", |part| {
+            const KEPT: usize = 63;
+            for event in &mut part.events {
+                if let Some(cut) = event.event_type.as_str().get(..KEPT) {
+                    event.event_type = cut.into();
+                }
+            }
+        }),
+        rewriting("takes_ids_of_either_case_for_one", |part| rename(part, str::to_lowercase)),
+        rewriting("drops_blanks_after_ids", |part| rename(part, |id| id.trim_end().to_owned())),
+        rewriting("takes_digits_for_a_number", |part| {
+            rename(part, |id| {
+                id.parse::<i64>().map_or_else(|_| id.to_owned(), |number| number.to_string())
+            });
+        }),
+        timing("takes_the_time_of_another_clock", || {
+            Box::new(|time| time.plus(Duration::from_secs(3_600)))
+        }),
+        timing("keeps_milliseconds", || {
+            Box::new(|time| Timestamp::from_micros(time.as_micros() / 1_000 * 1_000))
+        }),
+        timing("never_lets_time_step_back", || {
+            let latest = Mutex::new(Timestamp::from_micros(i64::MIN));
+            Box::new(move |time| {
+                let mut latest = locked(&latest);
+                *latest = time.max(*latest);
+                *latest
+            })
+        }),
+        of_events("takes_its_own_clock_for_an_import", 13, |healthy| OwnClock(healthy.events)),
+        of_events("records_what_follows_an_import_at_its_time", 13, |healthy| LastTime {
+            store: healthy.events,
+            imported: Mutex::default(),
+        }),
+        of_events("sorts_by_time", 13, |healthy| {
+            Mangled::new(healthy.events, |log| {
+                let positions: Vec<_> = log.iter().map(|event| event.position).collect();
+                log.sort_by_key(|event| event.recorded_at);
+                for (event, position) in log.iter_mut().zip(positions) {
+                    event.position = position;
+                }
+            })
+        }),
+    ]
+}
+
+fn rewriting(name: &'static str, rewrite: fn(&mut StreamAppend)) -> Saboteur {
+    of_events(name, 12, move |healthy| Rewrites { store: healthy.events, rewrite })
+}
+
+/// Writes to the stream whose id this function answers.
+fn rename(part: &mut StreamAppend, rename: fn(&str) -> String) {
+    let id = rename(part.stream.aggregate_id());
+    if let Ok(stream) = StreamId::new(part.stream.aggregate_type(), &id) {
+        part.stream = stream;
+    }
+}
+
+/// Writes what is imported as if it happened now.
+struct OwnClock(Store);
+
+#[async_trait]
+impl StoreLayer for OwnClock {
+    fn inner(&self) -> &Store {
+        &self.0
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let parts = request.clone().into_streams();
+        self.0.append(of_parts_now(&request, parts)).await
+    }
+}
+
+/// Writes what comes after an import as if it was of the same time.
+struct LastTime {
+    store: Store,
+    imported: Mutex<Option<Timestamp>>,
+}
+
+#[async_trait]
+impl StoreLayer for LastTime {
+    fn inner(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let before = std::mem::replace(&mut *locked(&self.imported), request.original_time());
+        let request = match before {
+            Some(time) if request.original_time().is_none() => request.recorded_at(time),
+            _ => request,
+        };
+        self.store.append(request).await
+    }
+}
+
+type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;
+
+/// Shows the times of the log, in its order, as this function has them.
+fn timing(name: &'static str, retime: fn() -> Retime) -> Saboteur {
+    of_events(name, 13, move |healthy| {
+        Mangled::new(healthy.events, move |log: &mut Vec<RecordedEvent>| {
+            let retime = retime();
+            for event in log {
+                event.recorded_at = retime(event.recorded_at);
+            }
+        })
+    })
+}
+
+/// Rewrites every value of every payload, from the inside.
+fn payloads(part: &mut StreamAppend, rewrite: fn(Value) -> Value) {
+    for event in &mut part.events {
+        // what has no value, such as U+0000 that is to be refused, stays as it is
+        if let Ok(value) = event.payload.decode::<Value>() {
+            let before = value.clone();
+            let after = deep(value, rewrite);
+            if after != before
+                && let Ok(payload) = Payload::of(&after)
+            {
+                event.payload = payload;
+            }
+        }
+    }
+}
+
+fn deep(value: Value, rewrite: fn(Value) -> Value) -> Value {
+    let inner = match value {
+        Value::Array(items) => items.into_iter().map(|item| deep(item, rewrite)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter();
+            fields.map(|(name, value)| (name, deep(value, rewrite))).collect()
+        }
+        other => other,
+    };
+    rewrite(inner)
+}
