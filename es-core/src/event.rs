@@ -1,15 +1,27 @@
-//! What a kind of event is: its stored names, its encoding, its older versions.
+//! Events: their kinds, what is stored of them, and how they are read.
+//!
+//! A kind of event has stored names, an encoding and older versions, all of which the derive writes.
 
 mod decoded;
 mod distinct;
 
 use serde_json::value::RawValue;
 
-use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
-use crate::metadata::Metadata;
-use crate::payload::Payload;
 
+pub use crate::assert_distinct_event_types;
+pub use crate::envelope::{Cause, Envelope, EventId, EventName, RecordedEvent};
+pub use crate::metadata::{EventVersion, Metadata, MetadataField};
+pub use crate::payload::{Payload, RoundTripError};
+// what is met in the fields of an event and seldom made
+#[doc(no_inline)]
+pub use crate::position::Position;
+pub use crate::read::EventFilter;
+#[doc(no_inline)]
+pub use crate::stream::StreamId;
+#[doc(no_inline)]
+pub use crate::timestamp::Timestamp;
+pub use crate::upcast::Fields;
 pub use decoded::Decoded;
 pub use distinct::are_distinct;
 

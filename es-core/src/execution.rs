@@ -21,6 +21,17 @@ mod telemetry;
 /// So many members are read side by side.
 const AT_ONCE: usize = 16;
 
+pub use crate::aggregate::{IdOf, IntoEvents, InvalidAggregateId, Outcome, fold, stream_of};
+pub use crate::append::IdempotencyKey;
+pub use crate::error::ErrorKind;
+// what is met in errors and seldom made
+#[doc(no_inline)]
+pub use crate::error::{StoreError, StoreErrorKind};
+pub use crate::repository::{LoadError, Loaded, Repository, SnapshotChecks};
+pub use crate::retry::Retry;
+pub use crate::snapshot::Snapshotted;
+pub use crate::time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
+pub use crate::version::{Conflict, ExpectedVersion, StreamVersion};
 pub(crate) use cache::Cache;
 pub use decided::Decided;
 pub use decision::{Decision, transact};
