@@ -1,12 +1,12 @@
 //! One call: its span, and how long it took.
 
-use metrics::Label;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::append::AppendError;
 use crate::environment::{Runtime, SystemRuntime};
 use crate::error::StoreError;
+use crate::measure;
 use crate::projection::SinkError;
 
 pub(super) struct Call {
@@ -67,10 +67,8 @@ impl Call {
             Some(("db.operation.name", self.operation)),
             error.map(|error| ("error.type", error)),
         ];
-        let labels = labels.into_iter().flatten();
-        let labels: Vec<_> =
-            labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
-        metrics::histogram!("db.client.operation.duration", labels).record(took.as_secs_f64());
+        let labels = labels.into_iter().flatten().map(|(name, value)| (name, value.into()));
+        measure::record("db.client.operation.duration", labels, took.as_secs_f64());
         answer
     }
 
