@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -52,7 +52,10 @@ fn dependencies_point_one_way() {
         ("es-pgtest", &[]),
         ("es-testing", &["es-core"]),
         ("turing-domain", &["es-core"]),
-        ("turing", &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"]),
+        (
+            "turing-workflows",
+            &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"],
+        ),
         ("es-tests", &[]),
         ("es-renamed", &["es-core"]),
         ("es-benches", &["es-core", "es-memory", "es-pgtest", "es-postgres", "es-sqlite"]),
@@ -101,6 +104,94 @@ fn the_core_knows_no_database_and_the_domain_no_store() {
             assert!(!depends.contains(*name), "{} depends on {name}", package.name);
         }
     }
+}
+
+/// The packages that are published, in an order in which they can be.
+const PUBLISHED: [&str; 8] = [
+    "es-macros",
+    "es-core",
+    "es-memory",
+    "es-testing",
+    "es-sqlite",
+    "es-postgres",
+    "turing-domain",
+    "turing-workflows",
+];
+
+#[test]
+fn published_packages_stand_alone_and_say_what_they_are() {
+    let metadata = metadata();
+    let ours = metadata.workspace_packages();
+    let is_ours = |name: &str| ours.iter().any(|package| package.name.as_str() == name);
+    for package in &ours {
+        let name = package.name.as_str();
+        let Some(place) = PUBLISHED.iter().position(|published| *published == name) else {
+            assert_eq!(package.publish, Some(Vec::new()), "{name} is published");
+            continue;
+        };
+        assert_eq!(package.publish, None, "{name} is not published");
+        assert!(package.description.is_some(), "{name} has no description");
+        assert!((1..=5).contains(&package.keywords.len()), "{name} has not 1 to 5 keywords");
+        assert!(!package.categories.is_empty(), "{name} has no category");
+        let readme = package.readme.as_ref().map(|readme| readme.as_str());
+        assert_eq!(readme, Some("README.md"), "{name} has no README of its own");
+        for dependency in package.dependencies.iter().filter(|it| is_ours(&it.name)) {
+            let has_version = dependency.req.to_string() != "*";
+            let is_before = PUBLISHED[..place].contains(&dependency.name.as_str());
+            match dependency.kind {
+                // cargo leaves them out, so that nothing goes round in a circle
+                DependencyKind::Development => {
+                    assert!(!has_version, "{name} tests with a version of {}", dependency.name);
+                }
+                _ => assert!(
+                    has_version && is_before,
+                    "{name} cannot be published with {} as it depends on it",
+                    dependency.name
+                ),
+            }
+        }
+    }
+}
+
+/// The files that a source includes, as they are written; of one whose name is put together, the
+/// beginning.
+fn included(text: &str) -> Vec<&str> {
+    let calls = ["include_str!(", "include_bytes!(", "include!("];
+    let found = calls.iter().flat_map(|call| text.split(call).skip(1));
+    let arguments = found.map(|rest| rest.trim_start().trim_start_matches("concat!("));
+    arguments
+        .filter_map(|argument| argument.trim_start().strip_prefix('"')?.split('"').next())
+        .collect()
+}
+
+#[test]
+fn no_published_source_reaches_out_of_its_package() {
+    assert_eq!(included("a(include_str!(\n  \"../b.sql\"))"), ["../b.sql"]);
+    let metadata = metadata();
+    let (sources, mut seen) = (files(&[".rs"]), 0);
+    for package in metadata.workspace_packages() {
+        if !PUBLISHED.contains(&package.name.as_str()) {
+            continue;
+        }
+        let folder = package.manifest_path.parent().unwrap().as_std_path();
+        let own = sources.iter().filter(|path| {
+            path.starts_with(folder.join("src")) || **path == folder.join("build.rs")
+        });
+        for path in own {
+            let text = fs::read_to_string(path).unwrap();
+            for name in included(&text) {
+                let within = path.parent().unwrap().strip_prefix(folder).unwrap();
+                let mut depth = within.components().count();
+                for part in Path::new(name).components() {
+                    let is_up = part == Component::ParentDir;
+                    assert!(!is_up || depth > 0, "{} includes {name} of elsewhere", shown(path));
+                    depth = if is_up { depth - 1 } else { depth + 1 };
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} included files were found");
 }
 
 #[test]
@@ -240,6 +331,7 @@ fn blocks(page: &str) -> Vec<String> {
 
 #[test]
 fn readme_and_guide_show_code_that_runs() {
+    const FRONT_PAGES: [&str; 2] = ["README.md", "es-core/README.md"];
     // their blocks are run as they stand
     const RUN: [&str; 2] = ["docs/evolution.md", "docs/postgresql.md"];
     let is_example = |path: &PathBuf| {
@@ -253,7 +345,8 @@ fn readme_and_guide_show_code_that_runs() {
     for path in files(&[".md"]) {
         let name = shown(&path);
         let is_guide = name.strip_prefix("docs/").is_some_and(|page| !page.contains('/'));
-        if name != "README.md" && !is_guide || RUN.contains(&name.as_str()) {
+        let is_shown = is_guide || FRONT_PAGES.contains(&name.as_str());
+        if !is_shown || RUN.contains(&name.as_str()) {
             continue;
         }
         for block in blocks(&fs::read_to_string(&path).unwrap()) {
