@@ -13,17 +13,24 @@ pub use crate::assert_distinct_event_types;
 pub use crate::envelope::{Cause, Envelope, EventId, EventName, RecordedEvent};
 pub use crate::metadata::{EventVersion, Metadata, MetadataField};
 pub use crate::payload::{Payload, RoundTripError};
-// what is met in the fields of an event and seldom made
+pub use crate::read::EventFilter;
+pub use crate::upcast::Fields;
+pub use decoded::Decoded;
+pub use distinct::are_distinct;
+
+// of `backend`: what is met in an event, and how events are read
+#[doc(no_inline)]
+pub use crate::content::{ContentProblem, check_json};
+#[doc(no_inline)]
+pub use crate::ext::EventStoreExt;
 #[doc(no_inline)]
 pub use crate::position::Position;
-pub use crate::read::EventFilter;
+#[doc(no_inline)]
+pub use crate::read::{ReadLog, ReadStream};
 #[doc(no_inline)]
 pub use crate::stream::StreamId;
 #[doc(no_inline)]
 pub use crate::timestamp::Timestamp;
-pub use crate::upcast::Fields;
-pub use decoded::Decoded;
-pub use distinct::are_distinct;
 
 /// One kind of event: its stored name and the schema version that is written now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

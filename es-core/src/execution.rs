@@ -24,9 +24,6 @@ const AT_ONCE: usize = 16;
 pub use crate::aggregate::{IdOf, IntoEvents, InvalidAggregateId, Outcome, fold, stream_of};
 pub use crate::append::IdempotencyKey;
 pub use crate::error::ErrorKind;
-// what is met in errors and seldom made
-#[doc(no_inline)]
-pub use crate::error::{StoreError, StoreErrorKind};
 pub use crate::repository::{LoadError, Loaded, Repository, SnapshotChecks};
 pub use crate::retry::Retry;
 pub use crate::snapshot::Snapshotted;
@@ -41,3 +38,9 @@ pub use import::Imported;
 pub(crate) use known::{Known, Snapshots, load_stream};
 pub use members::{Member, Members};
 pub use prepared::{NotAppended, Prepared};
+
+// of `backend`: what is met in answers and errors
+#[doc(no_inline)]
+pub use crate::append::{Appended, InvalidRequest};
+#[doc(no_inline)]
+pub use crate::error::{StoreError, StoreErrorKind};

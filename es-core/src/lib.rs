@@ -34,9 +34,9 @@
 //! [`Decision::prepare`]: execution::Decision::prepare
 //! [`Decision::retry`]: execution::Decision::retry
 //! [`EventFilter`]: event::EventFilter
-//! [`EventStoreExt::events`]: backend::EventStoreExt::events
-//! [`EventStoreExt::tail_pages`]: backend::EventStoreExt::tail_pages
-//! [`EventStoreExt::tail`]: backend::EventStoreExt::tail
+//! [`EventStoreExt::events`]: event::EventStoreExt::events
+//! [`EventStoreExt::tail_pages`]: event::EventStoreExt::tail_pages
+//! [`EventStoreExt::tail`]: event::EventStoreExt::tail
 //! [`Member::decide`]: execution::Member::decide
 //! [`Member::expecting`]: execution::Member::expecting
 //! [`Member::if_match`]: execution::Member::if_match
