@@ -215,6 +215,23 @@ fn the_core_waits_and_spawns_by_its_environment() {
 }
 
 #[test]
+fn only_tools_of_turing_know_the_contract_of_backends() {
+    // what looks at the log, models and kept states as they are stored
+    let tools = ["store", "read_models", "validate", "cli/projection", "cli/snapshot"];
+    for path in files(&[".rs"]) {
+        let name = shown(&path);
+        let is_domain =
+            ["turing-domain/src/", "examples/src/"].iter().any(|it| name.starts_with(it));
+        let in_turing = name.strip_prefix("turing/src/");
+        if !is_domain && in_turing.is_none_or(|it| tools.iter().any(|tool| it.starts_with(tool))) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("es_core::backend"), "{name} knows the contract of backends");
+    }
+}
+
+#[test]
 fn every_dependency_has_an_allowed_licence() {
     let deny: toml::Table =
         toml::from_str(&fs::read_to_string(root().join("deny.toml")).unwrap()).unwrap();
