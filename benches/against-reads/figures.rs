@@ -114,14 +114,14 @@ async fn keep(store: &Store, posting: i64, size: usize) -> Result<(), Failure> {
     let loaded = repository.load_at(&PostingId(i32::try_from(posting)?), version).await?;
     let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
     let page = store.events.read_stream(&read).await?;
-    let snapshot = Snapshot {
-        stream: loaded.stream,
-        version: loaded.version,
-        last_event: page.events[0].event_id,
-        schema: Posting::fingerprint(),
-        state: Payload::of(&loaded.state)?,
-        taken_at: Timestamp::EPOCH,
-    };
+    let snapshot = Snapshot::new(
+        loaded.stream,
+        loaded.version,
+        page.events[0].event_id,
+        Posting::fingerprint(),
+        Payload::of(&loaded.state)?,
+        Timestamp::EPOCH,
+    );
     Ok(store.snapshots()?.save_snapshot(snapshot).await?)
 }
 

@@ -106,14 +106,14 @@ impl Opened {
         let loaded = repository.load_at(&posting, version).await.expect("it can be read");
         let read = ReadStream::new(loaded.stream.clone()).from_version(version).to_version(version);
         let page = self.store.read_stream(&read).await.expect("it can be read");
-        let snapshot = Snapshot {
-            stream: loaded.stream,
-            version: loaded.version,
-            last_event: page.events[0].event_id,
-            schema: Posting::fingerprint(),
-            state: Payload::of(&loaded.state).expect("a map of texts is JSON"),
-            taken_at: Timestamp::EPOCH,
-        };
+        let snapshot = Snapshot::new(
+            loaded.stream,
+            loaded.version,
+            page.events[0].event_id,
+            Posting::fingerprint(),
+            Payload::of(&loaded.state).expect("a map of texts is JSON"),
+            Timestamp::EPOCH,
+        );
         self.snapshots().save_snapshot(snapshot).await.expect("it can be saved");
     }
 

@@ -99,6 +99,7 @@ impl PartialEq<&str> for EventName {
 
 /// An event that is not stored yet.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct NewEvent {
     /// Its identity, chosen by the writer.
     pub event_id: EventId,
@@ -116,6 +117,13 @@ impl NewEvent {
         Self { event_id, event_type: event_type.into(), payload, metadata: Metadata::default() }
     }
 
+    /// Replaces the identity.
+    #[must_use]
+    pub fn with_id(mut self, event_id: EventId) -> Self {
+        self.event_id = event_id;
+        self
+    }
+
     /// Replaces the metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
@@ -126,6 +134,7 @@ impl NewEvent {
 
 /// An event as a store returns it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RecordedEvent {
     /// Its identity.
     pub event_id: EventId,
@@ -147,6 +156,18 @@ pub struct RecordedEvent {
 }
 
 impl RecordedEvent {
+    /// For backends: the event as it is recorded in a stream, at its places and its time.
+    pub fn new(
+        event: NewEvent,
+        stream: StreamId,
+        version: StreamVersion,
+        position: Position,
+        recorded_at: Timestamp,
+    ) -> Self {
+        let NewEvent { event_id, event_type, payload, metadata } = event;
+        Self { event_id, stream, version, position, event_type, payload, metadata, recorded_at }
+    }
+
     /// True if the event is of this kind, or has a part that is, under whichever of its names it is
     /// stored.
     pub fn is(&self, kind: EventType) -> bool {

@@ -1,17 +1,36 @@
-//! What a kind of event is: its stored names, its encoding, its older versions.
+//! Events: their kinds, what is stored of them, and how they are read.
+//!
+//! A kind of event has stored names, an encoding and older versions, all of which the derive writes.
 
 mod decoded;
 mod distinct;
 
 use serde_json::value::RawValue;
 
-use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
-use crate::metadata::Metadata;
-use crate::payload::Payload;
 
+pub use crate::assert_distinct_event_types;
+pub use crate::envelope::{Cause, Envelope, EventId, EventName, RecordedEvent};
+pub use crate::metadata::{EventVersion, Metadata, MetadataField};
+pub use crate::payload::{Payload, RoundTripError};
+pub use crate::read::EventFilter;
+pub use crate::upcast::Fields;
 pub use decoded::Decoded;
 pub use distinct::are_distinct;
+
+// of `backend`: what is met in an event, and how events are read
+#[doc(no_inline)]
+pub use crate::content::{ContentProblem, check_json};
+#[doc(no_inline)]
+pub use crate::ext::EventStoreExt;
+#[doc(no_inline)]
+pub use crate::position::Position;
+#[doc(no_inline)]
+pub use crate::read::{ReadLog, ReadStream};
+#[doc(no_inline)]
+pub use crate::stream::StreamId;
+#[doc(no_inline)]
+pub use crate::timestamp::Timestamp;
 
 /// One kind of event: its stored name and the schema version that is written now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

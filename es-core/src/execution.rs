@@ -21,6 +21,14 @@ mod telemetry;
 /// So many members of one list are read side by side.
 const AT_ONCE: usize = 16;
 
+pub use crate::aggregate::{IdOf, IntoEvents, InvalidAggregateId, Outcome, fold, stream_of};
+pub use crate::append::IdempotencyKey;
+pub use crate::error::ErrorKind;
+pub use crate::repository::{LoadError, Loaded, Repository, SnapshotChecks};
+pub use crate::retry::Retry;
+pub use crate::snapshot::Snapshotted;
+pub use crate::time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
+pub use crate::version::{Conflict, ExpectedVersion, StreamVersion};
 pub(crate) use cache::Cache;
 pub use decided::Decided;
 pub use decision::{Decision, transact};
@@ -30,3 +38,9 @@ pub use import::Imported;
 pub(crate) use known::{Known, Snapshots, load_stream};
 pub use members::{Member, Members};
 pub use prepared::{NotAppended, Prepared};
+
+// of `backend`: what is met in answers and errors
+#[doc(no_inline)]
+pub use crate::append::{Appended, InvalidRequest};
+#[doc(no_inline)]
+pub use crate::error::{StoreError, StoreErrorKind};

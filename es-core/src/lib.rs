@@ -1,10 +1,6 @@
-//! Event sourcing: the typed programming model, the store contract and the engine.
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
 //!
-//! ```text
-//! command ─► Repository ─► decide ─► append ─► EventStore ─► tail ─► whoever follows
-//!                ▲  load: snapshot + events + upcasters
-//!                └──────── conflict: read what is new, decide again
-//! ```
+//! # I want to …
 //!
 //! | I want to … | look at |
 //! |---|---|
@@ -27,19 +23,40 @@
 //! | load long streams quickly | [`Repository::snapshot_every`], [`Repository::with_cache`] |
 //! | keep read models (CQRS) | [`projection`] |
 //! | do something when something happened: commands, effects outside (saga, process manager, outbox) | [`Reaction`] |
-//! | replace time, ids, chance, or what waits and runs beside | [`Environment`] |
+//! | replace time, ids, chance, or what waits and runs beside | [`environment`] |
 //! | give a store to all of these | [`Store`] |
 //! | put something around a store | [`layer`] |
-//! | write a backend | [`EventStore`], [`SnapshotStore`], [`ProjectionSink`](projection::ProjectionSink), [`backend`] |
+//! | write a backend | [`backend`] |
 //!
-//! A whole aggregate with its test is in the repository's README, `examples` has a shop over all of
-//! this, and `docs/choosing.md` says what to use for what. This crate knows no database:
-//! stores are crates of their own, such as es-memory and es-sqlite.
+//! [`Decision::caused_by`]: execution::Decision::caused_by
+//! [`Decision::idempotency_key`]: execution::Decision::idempotency_key
+//! [`Decision::metadata`]: execution::Decision::metadata
+//! [`Decision::prepare`]: execution::Decision::prepare
+//! [`Decision::retry`]: execution::Decision::retry
+//! [`EventFilter`]: event::EventFilter
+//! [`EventStoreExt::events`]: event::EventStoreExt::events
+//! [`EventStoreExt::tail_pages`]: event::EventStoreExt::tail_pages
+//! [`EventStoreExt::tail`]: event::EventStoreExt::tail
+//! [`Member::decide`]: execution::Member::decide
+//! [`Member::expecting`]: execution::Member::expecting
+//! [`Member::if_match`]: execution::Member::if_match
+//! [`Member::import`]: execution::Member::import
+//! [`MetadataField`]: event::MetadataField
+//! [`Moment`]: execution::Moment
+//! [`Replay`]: replay::Replay
+//! [`StreamVersion::etag`]: execution::StreamVersion::etag
 
 // the derives name their crate from outside
 extern crate self as es_core;
 
-pub use es_macros::{AggregateId, Event};
+#[cfg(feature = "derive")]
+#[cfg_attr(not(doctest), doc = include_str!("derive/aggregate_id.md"))]
+#[doc(inline)]
+pub use es_macros::AggregateId;
+#[cfg(feature = "derive")]
+#[cfg_attr(not(doctest), doc = include_str!("derive/event.md"))]
+#[doc(inline)]
+pub use es_macros::Event;
 
 // the programming model
 pub mod aggregate;
@@ -69,11 +86,12 @@ mod store;
 
 // the engine
 pub mod environment;
-mod execution;
+pub mod execution;
 mod ext;
 pub mod layer;
+mod measure;
 pub mod projection;
-mod reaction;
+pub mod reaction;
 pub mod replay;
 pub mod repository;
 mod retry;
@@ -117,12 +135,13 @@ pub use timestamp::{Timestamp, TimestampError};
 pub use upcast::Fields;
 pub use version::{Conflict, ExpectedVersion, StreamVersion};
 
+// not where they are shown, so that they run once
 #[cfg(doctest)]
 mod derive_examples {
-    #[doc = include_str!("../../macros/src/event.md")]
+    #[doc = include_str!("derive/event.md")]
     struct Event;
-    #[doc = include_str!("../../macros/src/aggregate_id.md")]
+    #[doc = include_str!("derive/aggregate_id.md")]
     struct AggregateId;
-    #[doc = include_str!("../../macros/src/table_row.md")]
+    #[doc = include_str!("derive/table_row.md")]
     struct TableRow;
 }

@@ -74,42 +74,45 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::envelope::Envelope;
-use crate::error::BoxError;
 use crate::event::Event;
 use crate::read::EventFilter;
 use crate::store::Store;
 
-mod batch;
-mod checkpoint;
-mod definition;
-mod error;
+pub(crate) mod batch;
+pub(crate) mod checkpoint;
+pub(crate) mod definition;
+pub(crate) mod error;
 mod fold;
-mod health;
-mod history;
+pub(crate) mod health;
+pub(crate) mod history;
 mod keying;
-mod lease;
+pub(crate) mod lease;
 mod model;
-mod parked;
+pub(crate) mod parked;
 mod policy;
 mod rate;
 mod rebuild;
 mod runner;
-mod signal;
-mod sink;
+pub(crate) mod signal;
+pub(crate) mod sink;
 mod status;
 mod stop;
-mod table;
+pub(crate) mod table;
 pub(crate) mod telemetry;
 mod typed;
 mod waiting;
 mod worker;
 
 pub use crate::envelope::EventReference;
+pub use crate::error::BoxError;
 pub use crate::subscription::Subscription;
 pub use batch::{Batch, Content, ModelRow, RowChange};
 pub use checkpoint::Checkpoint;
 pub use definition::{Definition, RawKeying};
 pub use error::SinkError;
+#[cfg(feature = "derive")]
+#[cfg_attr(not(doctest), doc = include_str!("derive/table_row.md"))]
+#[doc(inline)]
 pub use es_macros::TableRow;
 pub(crate) use fold::panic_text;
 pub(crate) use health::health_of;

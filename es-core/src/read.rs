@@ -27,6 +27,7 @@ pub enum Direction {
 /// that a large event cannot stop a reader. A store that has looked at thousands of events may end a
 /// page earlier; whether more follow is told by the page, never by its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PageLimit {
     /// The largest number of events; 0 counts as 1.
     pub events: usize,
@@ -37,15 +38,21 @@ pub struct PageLimit {
 impl Default for PageLimit {
     /// 500 events and 4 MiB.
     fn default() -> Self {
-        Self { events: 500, bytes: 4 * 1024 * 1024 }
+        Self::events(500)
     }
 }
 
 impl PageLimit {
-    /// At most this many events.
+    /// At most this many events, and 4 MiB.
     #[must_use]
-    pub fn events(events: usize) -> Self {
-        Self { events, ..Self::default() }
+    pub const fn events(events: usize) -> Self {
+        Self { events, bytes: 4 * 1024 * 1024 }
+    }
+
+    /// At most so many bytes of payloads.
+    #[must_use]
+    pub const fn bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
     }
 }
 
@@ -89,6 +96,7 @@ impl PageBuilder {
 
 /// A page of one stream.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ReadStream {
     /// The stream.
     pub stream: StreamId,
@@ -171,6 +179,7 @@ impl ReadStream {
 
 /// Part of a stream, in the order that was asked for.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StreamPage {
     /// The events.
     pub events: Vec<RecordedEvent>,
@@ -178,6 +187,13 @@ pub struct StreamPage {
     pub stream_version: StreamVersion,
     /// True if the page's limit cut the answer off: more events follow.
     pub has_more: bool,
+}
+
+impl StreamPage {
+    /// For backends: these events of a stream that is at this version.
+    pub fn new(events: Vec<RecordedEvent>, stream_version: StreamVersion, has_more: bool) -> Self {
+        Self { events, stream_version, has_more }
+    }
 }
 
 /// Which events of the log a reader wants; an empty set means all.
@@ -278,6 +294,7 @@ impl EventFilter {
 
 /// A page of the log, in position order.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ReadLog {
     /// Only events after this place.
     pub after: Position,
@@ -315,6 +332,7 @@ impl ReadLog {
 
 /// Part of the log.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct LogPage {
     /// The wanted events, in position order.
     pub events: Vec<RecordedEvent>,
@@ -330,6 +348,18 @@ pub struct LogPage {
     /// acknowledged may stand behind that end for a while: see clause 10 of
     /// [`EventStore`](crate::EventStore).
     pub at_end: bool,
+}
+
+impl LogPage {
+    /// For backends: these events, and where to go on; see the fields.
+    pub fn new(
+        events: Vec<RecordedEvent>,
+        next: Position,
+        last: Option<EventReference>,
+        at_end: bool,
+    ) -> Self {
+        Self { events, next, last, at_end }
+    }
 }
 
 #[cfg(test)]

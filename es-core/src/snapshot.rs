@@ -64,6 +64,7 @@ pub trait Snapshotted: Aggregate + Serialize + DeserializeOwned {
 
 /// The state of an aggregate after the first `version` events of its stream.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// The stream.
     pub stream: StreamId,
@@ -81,6 +82,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A state of the stream's first `version` events, of which `last_event` is the last.
+    pub fn new(
+        stream: StreamId,
+        version: StreamVersion,
+        last_event: EventId,
+        schema: impl Into<String>,
+        state: Payload,
+        taken_at: Timestamp,
+    ) -> Self {
+        Self { stream, version, last_event, schema: schema.into(), state, taken_at }
+    }
+
     /// Whether the state ends with this very event, and so is of its history.
     pub fn ends_with(&self, event: &RecordedEvent) -> bool {
         (&self.stream, self.version, self.last_event)

@@ -166,15 +166,7 @@ fn steps_by_chance_meet_every_answer() {
 
 /// A claim of 30 seconds; of the shadow in three slices.
 fn claim(slot: Slot, holder: &str) -> Claim {
-    Claim {
-        projection: "orders".to_owned(),
-        fingerprint: "orders v1".to_owned(),
-        slot,
-        slices: 3,
-        holder: holder.to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: Default::default(),
-    }
+    Claim::new("orders", "orders v1", slot, holder, Duration::from_secs(30)).slices(3)
 }
 
 /// An active model at 5 and a shadow at these places, with their leases.
@@ -215,8 +207,8 @@ fn only_the_lease_of_the_shadow_switches_to_it() {
 #[test]
 fn a_shadow_of_other_code_is_replaced_by_one_in_the_slices_of_the_claim() {
     let (kept, _, shadow) = with_shadow([1, 2, 3]);
-    let other = Claim { fingerprint: "orders v2".to_owned(), ..claim(Slot::Shadow, "two") };
-    let other = Claim { slices: 0, ..other };
+    let mut other = claim(Slot::Shadow, "two").slices(0);
+    other.fingerprint = "orders v2".to_owned();
     let Ok(Acquired::Created { model, retired }) = kept.models.acquire(&other, kept.now) else {
         panic!("its own holder may replace it");
     };

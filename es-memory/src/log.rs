@@ -60,11 +60,8 @@ impl Log {
             Direction::Forwards => fill(&mut page, wanted.iter().map(event)),
             Direction::Backwards => fill(&mut page, wanted.iter().rev().map(event)),
         };
-        StreamPage {
-            events: page.into_events(),
-            stream_version: StreamVersion::new(places.len() as u64),
-            has_more: count < wanted.len(),
-        }
+        let version = StreamVersion::new(places.len() as u64);
+        StreamPage::new(page.into_events(), version, count < wanted.len())
     }
 
     /// The newest snapshot of a stream at or below a version.
@@ -129,16 +126,10 @@ impl Log {
         let mut version = self.version(stream);
         for event in events {
             version = version.next();
-            recorded.push(RecordedEvent {
-                event_id: event.event_id,
-                stream: stream.clone(),
-                version,
-                position: Position::from_sequence((self.events.len() + recorded.len()) as u64 + 1),
-                event_type: event.event_type,
-                payload: event.payload,
-                metadata: event.metadata,
-                recorded_at,
-            });
+            let before = (self.events.len() + recorded.len()) as u64;
+            let position = Position::from_sequence(before + 1);
+            let stream = stream.clone();
+            recorded.push(RecordedEvent::new(event, stream, version, position, recorded_at));
         }
     }
 

@@ -116,13 +116,13 @@ impl EventStore for MemoryStore {
             if !page.admits(event.payload.as_str().len()) {
                 let last = page.last().map(EventReference::from);
                 let next = page.last().map_or(read.after, |last| last.position);
-                return Ok(LogPage { events: page.into_events(), next, last, at_end: false });
+                return Ok(LogPage::new(page.into_events(), next, last, false));
             }
             page.push(event.clone());
         }
         let in_view = rest.iter().rfind(|event| read.filter.shows(&event.stream));
         let last = in_view.map(EventReference::from);
-        Ok(LogPage { events: page.into_events(), next: log.end(), last, at_end: true })
+        Ok(LogPage::new(page.into_events(), log.end(), last, true))
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {

@@ -1,21 +1,4 @@
-//! The PostgreSQL store of es-core.
-//!
-//! ```no_run
-//! use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, ReadLog};
-//! use es_postgres::{Migrations, PostgresConfig, PostgresStore};
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let config: PostgresConfig = "postgres://user@localhost/events".parse()?;
-//! Migrations::of_store(config.names()).apply(&config).await?;
-//! let store = PostgresStore::open(config).await?;
-//! let id: EventId = "0193a1d4-0000-7000-8000-000000000001".parse()?;
-//! let event = NewEvent::new(id, "posting_terminal", Payload::parse("{}".to_owned())?);
-//! let request = AppendRequest::to("posting/12345".parse()?, ExpectedVersion::NoStream, vec![event]);
-//! store.append(request).await?;
-//! let page = store.read_log(&ReadLog::from_start()).await?;
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # Appends
 //!
@@ -94,7 +77,3 @@ pub use error::{sql_state, store_error};
 pub use identifier::{Identifier, InvalidIdentifier};
 pub use migrate::Migrations;
 pub use store::PostgresStore;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/postgresql.md")]
-struct Manual;

@@ -142,8 +142,7 @@ impl Reader {
     pub(crate) async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
         let stream = &read.stream;
         if !is_possible(self.ids, stream) {
-            let stream_version = StreamVersion::EMPTY;
-            return Ok(StreamPage { events: Vec::new(), stream_version, has_more: false });
+            return Ok(StreamPage::new(Vec::new(), StreamVersion::EMPTY, false));
         }
         let to = match read.until {
             Some(instant) => read.to.min(self.version_until(stream, instant).await?),
@@ -213,7 +212,7 @@ impl Reader {
         };
         if end.to_sequence() <= read.after.to_sequence() {
             self.check_cursor(read.after, end).await?;
-            return Ok(LogPage { events: Vec::new(), next: read.after, last: None, at_end: true });
+            return Ok(LogPage::new(Vec::new(), read.after, None, true));
         }
         let doing = Doing("reading the log", None);
         let bound = |most, is_whole| self.bind_log(read, end, most, is_whole);
@@ -240,7 +239,7 @@ impl Reader {
         };
         let events = filling.page.into_events();
         self.sizes.learn(&events);
-        Ok(LogPage { events, next: reached, last, at_end })
+        Ok(LogPage::new(events, reached, last, at_end))
     }
 
     /// That a cursor which is not before the known end is one of this log.

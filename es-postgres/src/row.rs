@@ -1,7 +1,7 @@
 //! Rows as events.
 
 use es_core::{
-    EventId, EventReference, Metadata, Payload, Position, RecordedEvent, StoreError,
+    EventId, EventReference, Metadata, NewEvent, Payload, Position, RecordedEvent, StoreError,
     StoreErrorKind, StreamId, StreamVersion, Timestamp,
 };
 use sqlx::error::BoxDynError;
@@ -130,23 +130,21 @@ impl<'a> EventRow<'a> {
             (None, Some(payload)) => payload,
             (name, _) => Payload::unreadable(&self.unreadable(name.unwrap_or("event_data"))),
         };
-        Ok(RecordedEvent {
-            event_id: event_id.map_or_else(|| EventId::stand_in(position), EventId::from_uuid),
-            stream,
-            version: version(number.unwrap_or(0)),
-            position,
-            event_type: event_type.unwrap_or_default().into(),
-            payload,
-            metadata: metadata.unwrap_or_default(),
-            recorded_at: self.get::<Instant>(column::CREATED_AT, "created_at")?.0,
-        })
+        let event_id = event_id.map_or_else(|| EventId::stand_in(position), EventId::from_uuid);
+        let event = NewEvent::new(event_id, event_type.unwrap_or_default(), payload)
+            .with_metadata(metadata.unwrap_or_default());
+        let recorded_at = self.get::<Instant>(column::CREATED_AT, "created_at")?.0;
+        let version = version(number.unwrap_or(0));
+        Ok(RecordedEvent::new(event, stream, version, position, recorded_at))
     }
 
     /// The event of a row that was read without what it says, because that is too large.
     pub(crate) fn bare_event(self, stream: Option<&StreamId>) -> Result<RecordedEvent, StoreError> {
         let reason = self.unreadable("event_data or metadata");
         let reason = format!("{reason}: its text is too large for the server to send");
-        Ok(RecordedEvent { payload: Payload::unreadable(&reason), ..self.event(stream)? })
+        let mut event = self.event(stream)?;
+        event.payload = Payload::unreadable(&reason);
+        Ok(event)
     }
 
     fn get<T: Decode<'a, Postgres> + Type<Postgres>>(

@@ -64,14 +64,14 @@ impl Reader {
         };
         let read = || -> Result<Snapshot, sqlx::Error> {
             let state: JsonText<'_> = row.try_get(3)?;
-            Ok(Snapshot {
-                stream: stream.clone(),
-                version: StreamVersion::new(row.try_get::<i64, _>(0)?.max(0).unsigned_abs()),
-                last_event: EventId::from_uuid(row.try_get(4)?),
-                schema: row.try_get(1)?,
-                state: payload(state)?,
-                taken_at: row.try_get::<Instant, _>(2)?.0,
-            })
+            Ok(Snapshot::new(
+                stream.clone(),
+                StreamVersion::new(row.try_get::<i64, _>(0)?.max(0).unsigned_abs()),
+                EventId::from_uuid(row.try_get(4)?),
+                row.try_get::<String, _>(1)?,
+                payload(state)?,
+                row.try_get::<Instant, _>(2)?.0,
+            ))
         };
         read().map(Some).map_err(|error| corrupt(stream, self.place(), error))
     }
@@ -212,8 +212,7 @@ impl Reader {
         };
         let statement = || bind_stream(sqlx::query(which.sql()), self.ids, stream);
         if statement().is_none() {
-            let stream_version = StreamVersion::EMPTY;
-            let tail = StreamPage { events: Vec::new(), stream_version, has_more: false };
+            let tail = StreamPage::new(Vec::new(), StreamVersion::EMPTY, false);
             return Ok(SnapshotAndTail { snapshot: None, tail });
         }
         let most = self.sizes.page_of(limit);
@@ -266,14 +265,14 @@ fn corrupt(stream: &StreamId, place: &str, error: sqlx::Error) -> StoreError {
 /// The snapshot in a row of the statement that reads its tail as well.
 fn with_tail(row: &PgRow, stream: &StreamId) -> Result<Snapshot, sqlx::Error> {
     let state: JsonText<'_> = row.try_get(6)?;
-    Ok(Snapshot {
-        stream: stream.clone(),
-        version: crate::row::version(row.try_get(2)?),
-        last_event: EventId::from_uuid(row.try_get(1)?),
-        schema: row.try_get(3)?,
-        state: payload(state)?,
-        taken_at: row.try_get::<Instant, _>(4)?.0,
-    })
+    Ok(Snapshot::new(
+        stream.clone(),
+        crate::row::version(row.try_get(2)?),
+        EventId::from_uuid(row.try_get(1)?),
+        row.try_get::<String, _>(3)?,
+        payload(state)?,
+        row.try_get::<Instant, _>(4)?.0,
+    ))
 }
 
 fn payload(state: JsonText<'_>) -> Result<Payload, sqlx::Error> {

@@ -79,13 +79,13 @@ impl Numbered {
             if !page.admits(event.payload.as_str().len()) {
                 let next = page.last().map_or(read.after, |last| last.position);
                 let last = page.last().map(EventReference::from);
-                return Ok(LogPage { events: page.into_events(), next, last, at_end: false });
+                return Ok(LogPage::new(page.into_events(), next, last, false));
             }
             page.push(event.clone());
         }
         let last = rest.iter().rfind(|event| read.filter.shows(&event.stream));
         let last = last.map(EventReference::from);
-        Ok(LogPage { events: page.into_events(), next: after, last, at_end: true })
+        Ok(LogPage::new(page.into_events(), after, last, true))
     }
 
     fn named_events(&self, mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
@@ -135,18 +135,22 @@ impl EventStore for Numbered {
     }
 
     async fn read_stream(&self, read: &ReadStream) -> Result<StreamPage, StoreError> {
-        let read = ReadStream { stream: self.number(&read.stream), ..read.clone() };
-        let page = self.store.read_stream(&read).await?;
-        Ok(StreamPage { events: self.named_events(page.events), ..page })
+        let mut read = read.clone();
+        read.stream = self.number(&read.stream);
+        let mut page = self.store.read_stream(&read).await?;
+        page.events = self.named_events(page.events);
+        Ok(page)
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         if read.filter.id_prefix.is_some() {
             return self.page_of_names(read).await;
         }
-        let page = self.store.read_log(read).await?;
-        let last = page.last.map(|last| EventReference { stream: self.name(&last.stream), ..last });
-        Ok(LogPage { events: self.named_events(page.events), last, ..page })
+        let mut page = self.store.read_log(read).await?;
+        let named =
+            |last: EventReference| EventReference { stream: self.name(&last.stream), ..last };
+        (page.events, page.last) = (self.named_events(page.events), page.last.map(named));
+        Ok(page)
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
@@ -172,12 +176,12 @@ impl SnapshotStore for Numbered {
         up_to: StreamVersion,
     ) -> Result<Option<Snapshot>, StoreError> {
         let found = self.store.latest_snapshot(&self.number(stream), up_to).await?;
-        Ok(found.map(|snapshot| Snapshot { stream: stream.clone(), ..snapshot }))
+        Ok(found.map(|snapshot| of(stream, snapshot)))
     }
 
     async fn save_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
         let stream = self.number(&snapshot.stream);
-        self.store.save_snapshot(Snapshot { stream, ..snapshot }).await
+        self.store.save_snapshot(of(&stream, snapshot)).await
     }
 
     async fn delete_snapshots(&self, stream: &StreamId) -> Result<(), StoreError> {
@@ -210,11 +214,17 @@ impl SnapshotStore for Numbered {
         limit: PageLimit,
     ) -> Result<Option<SnapshotAndTail>, StoreError> {
         let found = self.store.latest_with_tail(&self.number(stream), up_to, limit).await?;
-        Ok(found.map(|SnapshotAndTail { snapshot, tail }| SnapshotAndTail {
-            snapshot: snapshot.map(|found| Snapshot { stream: stream.clone(), ..found }),
-            tail: StreamPage { events: self.named_events(tail.events), ..tail },
+        Ok(found.map(|SnapshotAndTail { snapshot, mut tail }| {
+            tail.events = self.named_events(tail.events);
+            SnapshotAndTail { snapshot: snapshot.map(|found| of(stream, found)), tail }
         }))
     }
+}
+
+/// The snapshot as one of this stream.
+fn of(stream: &StreamId, mut snapshot: Snapshot) -> Snapshot {
+    snapshot.stream = stream.clone();
+    snapshot
 }
 
 async fn ints() -> Store {

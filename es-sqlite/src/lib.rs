@@ -1,23 +1,4 @@
-//! The embedded durable store of es-core, on SQLite.
-//!
-//! ```
-//! use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, Payload, ReadLog};
-//! use es_sqlite::SqliteStore;
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let folder = tempfile::tempdir()?;
-//! # let path = folder.path().join("turing.db");
-//! let store = SqliteStore::open(path).await?;
-//! let id: EventId = "0193a1d4-0000-7000-8000-000000000001".parse()?;
-//! let event = NewEvent::new(id, "posting_terminal", Payload::parse("{}".to_owned())?);
-//! let request = AppendRequest::to("posting/12345".parse()?, ExpectedVersion::NoStream, vec![event]);
-//! store.append(request).await?;
-//! assert_eq!(store.read_log(&ReadLog::from_start()).await?.events.len(), 1);
-//! store.close().await;
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! # Threads
 //!

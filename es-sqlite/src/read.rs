@@ -73,7 +73,7 @@ pub(crate) fn read_stream(
         page.push(row.event(Some(&read.stream)));
         Ok(true)
     })?;
-    Ok(StreamPage { events: page.into_events(), stream_version, has_more })
+    Ok(StreamPage::new(page.into_events(), stream_version, has_more))
 }
 
 /// The version before the first event that was recorded later than `instant`.
@@ -130,7 +130,7 @@ pub(crate) fn read_log(connection: &Connection, read: &ReadLog) -> Result<LogPag
         None if in_view == read.after => None,
         None => reference_at(connection, in_view)?,
     };
-    Ok(LogPage { events: page.into_events(), next, last, at_end })
+    Ok(LogPage::new(page.into_events(), next, last, at_end))
 }
 
 /// The event at a place of the log.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use es_core::{EventFilter, EventId, Metadata, Payload, Position, RecordedEvent};
+use es_core::{EventFilter, EventId, Metadata, NewEvent, Payload, Position, RecordedEvent};
 use es_core::{StreamId, StreamVersion, Timestamp};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
@@ -95,21 +95,21 @@ impl<'a> EventRow<'a> {
         };
         let position = self.position();
         let time = self.text(column::CREATED_AT).and_then(|text| parse_time(text).ok());
-        RecordedEvent {
-            event_id: event_id.unwrap_or_else(|| EventId::stand_in(position)),
-            stream: stream.unwrap_or_else(|| {
-                StreamId::stand_in(
-                    &self.shown(column::AGGREGATE_TYPE),
-                    &self.shown(column::AGGREGATE_ID),
-                )
-            }),
-            version: StreamVersion::new(version.unwrap_or(0)),
+        let event_id = event_id.unwrap_or_else(|| EventId::stand_in(position));
+        let event = NewEvent::new(event_id, &self.shown(column::EVENT_TYPE), payload);
+        let stream = stream.unwrap_or_else(|| {
+            StreamId::stand_in(
+                &self.shown(column::AGGREGATE_TYPE),
+                &self.shown(column::AGGREGATE_ID),
+            )
+        });
+        RecordedEvent::new(
+            event.with_metadata(metadata.unwrap_or_default()),
+            stream,
+            StreamVersion::new(version.unwrap_or(0)),
             position,
-            event_type: (&*self.shown(column::EVENT_TYPE)).into(),
-            payload,
-            metadata: metadata.unwrap_or_default(),
-            recorded_at: time.unwrap_or(Timestamp::from_micros(i64::MIN)),
-        }
+            time.unwrap_or(Timestamp::from_micros(i64::MIN)),
+        )
     }
 
     fn value(&self, index: usize) -> ValueRef<'a> {

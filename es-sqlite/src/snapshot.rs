@@ -38,14 +38,14 @@ pub(crate) fn latest(
             format!("the snapshot of {stream} at version {version} cannot be read"),
         )
     };
-    Ok(Some(Snapshot {
-        stream: stream.clone(),
-        version: StreamVersion::new(version.max(0).unsigned_abs()),
-        last_event: last_event.parse::<EventId>().map_err(|error| corrupt().caused_by(error))?,
+    Ok(Some(Snapshot::new(
+        stream.clone(),
+        StreamVersion::new(version.max(0).unsigned_abs()),
+        last_event.parse::<EventId>().map_err(|error| corrupt().caused_by(error))?,
         schema,
-        state: Payload::from_stored(&state).map_err(|error| corrupt().caused_by(error))?,
-        taken_at: parse_time(&taken_at).map_err(|error| corrupt().caused_by(error))?,
-    }))
+        Payload::from_stored(&state).map_err(|error| corrupt().caused_by(error))?,
+        parse_time(&taken_at).map_err(|error| corrupt().caused_by(error))?,
+    )))
 }
 
 /// Keeps a snapshot, in place of one of the same version.

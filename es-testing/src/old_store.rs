@@ -34,15 +34,7 @@ pub const PARKED: [&str; 2] = ["later", "never"];
 
 /// What the projection is told to be.
 pub fn claim() -> Claim {
-    Claim {
-        projection: "mail".to_owned(),
-        fingerprint: "mail v1".to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: "the past".to_owned(),
-        time_to_live: Duration::from_secs(1),
-        tables: Default::default(),
-    }
+    Claim::new("mail", "mail v1", Slot::Active, "the past", Duration::from_secs(1))
 }
 
 fn payload(text: &str) -> Payload {

@@ -31,16 +31,11 @@ impl Log {
         metadata.event_version = Some(EventVersion::new(kind.schema_version));
         let version = self.versions.entry(stream.clone()).or_default();
         (*version, self.last) = (*version + 1, self.last + 1);
-        Ok(RecordedEvent {
-            event_id: UuidV7Ids.next_id(),
-            stream: stream.clone(),
-            version: StreamVersion::new(*version),
-            position: Position::from_sequence(self.last),
-            event_type: kind.name.into(),
-            payload: payload.canonical().unwrap_or(payload),
-            metadata,
-            recorded_at: Timestamp::EPOCH,
-        })
+        let payload = payload.canonical().unwrap_or(payload);
+        let event = NewEvent::new(UuidV7Ids.next_id(), kind.name, payload).with_metadata(metadata);
+        let (version, position) =
+            (StreamVersion::new(*version), Position::from_sequence(self.last));
+        Ok(RecordedEvent::new(event, stream.clone(), version, position, Timestamp::EPOCH))
     }
 }
 

@@ -121,15 +121,7 @@ fn of_sink<T>(answer: Result<T, SinkError>) -> Option<StoreErrorKind> {
 }
 
 fn claim(projection: &str) -> Claim {
-    Claim {
-        projection: projection.to_owned(),
-        fingerprint: "v1".to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Lease::LONGEST,
-        tables: Default::default(),
-    }
+    Claim::new(projection, "v1", Slot::Active, "one", Lease::LONGEST)
 }
 
 /// Makes each call of the three once.
@@ -143,14 +135,14 @@ async fn each_call(store: &Store) -> Vec<(Call, Option<StoreErrorKind>)> {
     let batch = Batch::moving(0, lease.checkpoints[0].clone(), lease.checkpoints[0].clone());
     let entry = ParkedId { position: Position::START, key: "k".to_owned() };
     let (stream, key) = (stream(), IdempotencyKey::new("k").unwrap());
-    let snapshot = Snapshot {
-        stream: stream.clone(),
-        version: StreamVersion::FIRST,
-        last_event: UuidV7Ids.next_id(),
-        schema: "1".to_owned(),
-        state: Payload::of(&1).unwrap(),
-        taken_at: Timestamp::EPOCH,
-    };
+    let snapshot = Snapshot::new(
+        stream.clone(),
+        StreamVersion::FIRST,
+        UuidV7Ids.next_id(),
+        "1",
+        Payload::of(&1).unwrap(),
+        Timestamp::EPOCH,
+    );
     let (all, keying) = (EventFilter::all(), RawKeying::Streams);
     let kept = Definition::rows::<()>("kept", 1, all, keying, |_, row, _| Ok(row));
     let list = ListParked::default();

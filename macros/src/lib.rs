@@ -1,4 +1,5 @@
-//! Implementation detail of es-core, which re-exports these derives and documents how to use them.
+#![doc = include_str!("../README.md")]
+#![allow(missing_docs, reason = "es-core documents the derives, where it exports them")]
 
 mod ast;
 mod attr;
@@ -12,14 +13,12 @@ mod valid;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-#[doc = include_str!("event.md")]
 #[proc_macro_derive(Event, attributes(event, serde))]
 pub fn event(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::event(&input).unwrap_or_else(|error| fallback::event(&input, &error)).into()
 }
 
-#[doc = include_str!("aggregate_id.md")]
 #[proc_macro_derive(AggregateId, attributes(aggregate_id))]
 pub fn aggregate_id(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -28,7 +27,6 @@ pub fn aggregate_id(input: TokenStream) -> TokenStream {
         .into()
 }
 
-#[doc = include_str!("table_row.md")]
 #[proc_macro_derive(TableRow, attributes(table))]
 pub fn table_row(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

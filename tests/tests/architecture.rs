@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -52,7 +52,10 @@ fn dependencies_point_one_way() {
         ("es-pgtest", &[]),
         ("es-testing", &["es-core"]),
         ("turing-domain", &["es-core"]),
-        ("turing", &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"]),
+        (
+            "turing-workflows",
+            &["es-core", "es-memory", "es-postgres", "es-sqlite", "turing-domain"],
+        ),
         ("es-tests", &[]),
         ("es-renamed", &["es-core"]),
         ("es-benches", &["es-core", "es-memory", "es-pgtest", "es-postgres", "es-sqlite"]),
@@ -103,6 +106,94 @@ fn the_core_knows_no_database_and_the_domain_no_store() {
     }
 }
 
+/// The packages that are published, in an order in which they can be.
+const PUBLISHED: [&str; 8] = [
+    "es-macros",
+    "es-core",
+    "es-memory",
+    "es-testing",
+    "es-sqlite",
+    "es-postgres",
+    "turing-domain",
+    "turing-workflows",
+];
+
+#[test]
+fn published_packages_stand_alone_and_say_what_they_are() {
+    let metadata = metadata();
+    let ours = metadata.workspace_packages();
+    let is_ours = |name: &str| ours.iter().any(|package| package.name.as_str() == name);
+    for package in &ours {
+        let name = package.name.as_str();
+        let Some(place) = PUBLISHED.iter().position(|published| *published == name) else {
+            assert_eq!(package.publish, Some(Vec::new()), "{name} is published");
+            continue;
+        };
+        assert_eq!(package.publish, None, "{name} is not published");
+        assert!(package.description.is_some(), "{name} has no description");
+        assert!((1..=5).contains(&package.keywords.len()), "{name} has not 1 to 5 keywords");
+        assert!(!package.categories.is_empty(), "{name} has no category");
+        let readme = package.readme.as_ref().map(|readme| readme.as_str());
+        assert_eq!(readme, Some("README.md"), "{name} has no README of its own");
+        for dependency in package.dependencies.iter().filter(|it| is_ours(&it.name)) {
+            let has_version = dependency.req.to_string() != "*";
+            let is_before = PUBLISHED[..place].contains(&dependency.name.as_str());
+            match dependency.kind {
+                // cargo leaves them out, so that nothing goes round in a circle
+                DependencyKind::Development => {
+                    assert!(!has_version, "{name} tests with a version of {}", dependency.name);
+                }
+                _ => assert!(
+                    has_version && is_before,
+                    "{name} cannot be published with {} as it depends on it",
+                    dependency.name
+                ),
+            }
+        }
+    }
+}
+
+/// The files that a source includes, as they are written; of one whose name is put together, the
+/// beginning.
+fn included(text: &str) -> Vec<&str> {
+    let calls = ["include_str!(", "include_bytes!(", "include!("];
+    let found = calls.iter().flat_map(|call| text.split(call).skip(1));
+    let arguments = found.map(|rest| rest.trim_start().trim_start_matches("concat!("));
+    arguments
+        .filter_map(|argument| argument.trim_start().strip_prefix('"')?.split('"').next())
+        .collect()
+}
+
+#[test]
+fn no_published_source_reaches_out_of_its_package() {
+    assert_eq!(included("a(include_str!(\n  \"../b.sql\"))"), ["../b.sql"]);
+    let metadata = metadata();
+    let (sources, mut seen) = (files(&[".rs"]), 0);
+    for package in metadata.workspace_packages() {
+        if !PUBLISHED.contains(&package.name.as_str()) {
+            continue;
+        }
+        let folder = package.manifest_path.parent().unwrap().as_std_path();
+        let own = sources.iter().filter(|path| {
+            path.starts_with(folder.join("src")) || **path == folder.join("build.rs")
+        });
+        for path in own {
+            let text = fs::read_to_string(path).unwrap();
+            for name in included(&text) {
+                let within = path.parent().unwrap().strip_prefix(folder).unwrap();
+                let mut depth = within.components().count();
+                for part in Path::new(name).components() {
+                    let is_up = part == Component::ParentDir;
+                    assert!(!is_up || depth > 0, "{} includes {name} of elsewhere", shown(path));
+                    depth = if is_up { depth - 1 } else { depth + 1 };
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} included files were found");
+}
+
 #[test]
 fn the_core_waits_and_spawns_by_its_environment() {
     let foreign = ["tokio::time", "tokio::task", "tokio::spawn", "tokio::runtime", "Instant::now"];
@@ -136,6 +227,24 @@ fn the_core_waits_and_spawns_by_its_environment() {
                 && foreign.iter().any(|foreign| line.contains(foreign));
             assert!(!is_foreign, "{name}:{} goes past the environment's runtime", number + 1);
         }
+    }
+}
+
+#[test]
+fn only_tools_of_turing_know_the_contract_of_backends() {
+    // what looks at the log, models and kept states as they are stored
+    let tools = ["store", "read_models", "validate", "cli/projection", "cli/snapshot"];
+    for path in files(&[".rs"]) {
+        let name = shown(&path);
+        let is_domain =
+            ["turing-domain/src/", "examples/src/"].iter().any(|it| name.starts_with(it));
+        let in_turing = name.strip_prefix("turing/src/");
+        let is_tool = in_turing.is_none_or(|it| tools.iter().any(|tool| it.starts_with(tool)));
+        if is_tool && !is_domain || name.ends_with("/tests.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("es_core::backend"), "{name} knows the contract of backends");
     }
 }
 
@@ -256,6 +365,7 @@ fn blocks(page: &str) -> Vec<String> {
 
 #[test]
 fn readme_and_guide_show_code_that_runs() {
+    const FRONT_PAGES: [&str; 2] = ["README.md", "es-core/README.md"];
     // their blocks are run as they stand
     const RUN: [&str; 2] = ["docs/evolution.md", "docs/postgresql.md"];
     let is_example = |path: &PathBuf| {
@@ -270,7 +380,8 @@ fn readme_and_guide_show_code_that_runs() {
     for path in files(&[".md"]) {
         let name = shown(&path);
         let is_guide = name.strip_prefix("docs/").is_some_and(|page| !page.contains('/'));
-        if name != "README.md" && !is_guide || RUN.contains(&name.as_str()) {
+        let is_shown = is_guide || FRONT_PAGES.contains(&name.as_str());
+        if !is_shown || RUN.contains(&name.as_str()) {
             continue;
         }
         for block in blocks(&fs::read_to_string(&path).unwrap()) {

@@ -1,12 +1,9 @@
-//! The Turing domain: posting, workflow, conversation and actor as pure decisions and folds.
+#![doc = include_str!("../README.md")]
 //!
 //! A [`Workflow`] definition says which conversations there are and what follows them. A
 //! [`Posting`] travels through it: [`Posting::ready`] says what can be executed, the application
 //! executes it, and [`Posting::complete`] or [`Posting::fail`] answers with the events that record
 //! the result and everything that follows from it.
-//!
-//! Nothing here knows a store, a clock or chance: what a decision needs of them stands in what it
-//! is told.
 
 // numbers of events are anybody's: arithmetic on them must not end the program
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
@@ -31,7 +28,12 @@ mod duration;
 pub mod posting;
 pub mod workflow;
 
-es_core::assert_distinct_event_types!(PostingEvent, WorkflowEvent, ConversationEvent, ActorEvent);
+es_core::event::assert_distinct_event_types!(
+    PostingEvent,
+    WorkflowEvent,
+    ConversationEvent,
+    ActorEvent
+);
 
 pub use actor::{ActorBreaker, ActorEvent, BreakerRejection, BreakerStatus};
 pub use check::{Place, Problem, ProblemKind, Severity, check, check_with_data};

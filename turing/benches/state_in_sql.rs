@@ -1,6 +1,6 @@
 //! What the state of postings in SQL costs: an append with and without its trigger, and rebuilds.
 //!
-//! `cargo bench -p turing --bench state_in_sql`; only ratios of one run mean anything.
+//! `cargo bench -p turing-workflows --bench state_in_sql`; only ratios of one run mean anything.
 #![allow(clippy::unwrap_used, reason = "a broken assumption must end the measurement")]
 #![allow(clippy::print_stdout, reason = "what it finds is printed")]
 

@@ -6,8 +6,8 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat, Utc};
 use es_core::aggregate::stream_of;
 use es_core::{
-    EventFilter, EventStore, EventStoreExt, LoadError, ReadLog, ReadStream, RecordedEvent,
-    Repository, Store, StoreError, Timestamp,
+    EventFilter, EventStoreExt, LoadError, ReadLog, ReadStream, RecordedEvent, Repository, Store,
+    StoreError, Timestamp,
 };
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -95,7 +95,7 @@ pub async fn open_breaker(
     let (mut calls, mut last_failure) = (store.events(read), None);
     while let Some(call) = calls.try_next().await? {
         if let Ok(ActorEvent::ActorCallFailed { failure_type, .. }) = call.decode_one() {
-            let told = told_by_posting(&**store, &call).await?;
+            let told = told_by_posting(store, &call).await?;
             last_failure = told.or(Some(LastFailure { failure_type, error: String::new() }));
             break;
         }
@@ -106,7 +106,7 @@ pub async fn open_breaker(
 
 /// What the posting of a failed call tells of it: an actor's events have the kind of failure only.
 async fn told_by_posting(
-    store: &dyn EventStore,
+    store: &Store,
     call: &RecordedEvent,
 ) -> Result<Option<LastFailure>, LoadError> {
     use PostingEvent::{HumanTaskFailed, LlmCallFailed, ScriptExecutionFailed};

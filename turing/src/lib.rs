@@ -1,8 +1,4 @@
-//! Turing: a workflow system whose whole execution state is event sourced.
-//!
-//! This is the application: it reads workflow definitions and postings, executes actors, and
-//! records every fact through `turing-domain` in a store of `es-core`. The `turing` binary is a
-//! thin shell over it.
+#![doc = include_str!("../README.md")]
 
 // what comes in
 pub mod definition;

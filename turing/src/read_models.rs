@@ -65,7 +65,7 @@ const POLICY: FailurePolicy = FailurePolicy::park_key();
 
 /// The bounds of a commit. Larger than usual, because a row is written anew by each commit that it
 /// is in: a wave takes all its postings a step further, so a small commit has a row for each event.
-const BATCH: BatchLimit = BatchLimit { events: 100_000, bytes: 32 * 1024 * 1024, rows: 20_000 };
+const BATCH: BatchLimit = BatchLimit::events(100_000).bytes(32 * 1024 * 1024).rows(20_000);
 
 /// Keeps read models up to date. Its name in leases is that of this process and no other's.
 pub fn runner(store: &Store, definitions: impl IntoIterator<Item = Definition>) -> Runner {
@@ -81,15 +81,7 @@ pub fn rebuild(store: &Store, definition: Definition, slices: u32) -> Rebuild {
 
 /// What this process asks for to write the model that is served, for a moment.
 pub(crate) fn claim(definition: &Definition) -> Claim {
-    Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: holder(),
-        time_to_live: Duration::from_secs(10),
-        tables: definition.tables(),
-    }
+    Claim::of(definition, Slot::Active, holder(), Duration::from_secs(10))
 }
 
 fn holder() -> String {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::known::Known;
 use crate::aggregate::Aggregate;
+use crate::measure;
 use crate::stream::StreamId;
 
 /// So many aggregates; who was used least recently goes first.
@@ -36,11 +37,9 @@ impl<A: Aggregate> Cache<A> {
 
     pub(crate) fn get(&self, stream: &StreamId) -> Option<Known<A>> {
         let known = self.entries().get(stream);
-        let counter = match known {
-            Some(_) => metrics::counter!("es.state_cache.hits", "es.aggregate.type" => A::TYPE),
-            None => metrics::counter!("es.state_cache.misses", "es.aggregate.type" => A::TYPE),
-        };
-        counter.increment(1);
+        let is_hit = known.is_some();
+        let name = if is_hit { "es.state_cache.hits" } else { "es.state_cache.misses" };
+        measure::count(name, [("es.aggregate.type", A::TYPE.into())], 1);
         known
     }
 

@@ -1,12 +1,12 @@
 //! What a decision tells of itself: a span, and counters.
 
-use metrics::Label;
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::decided::Decided;
 use super::error::CommandError;
 use super::members::Members;
+use crate::measure::{self, Label};
 
 const AGGREGATE_TYPE: &str = "es.aggregate.type";
 const OUTCOME: &str = "es.decision.outcome";
@@ -50,13 +50,11 @@ impl Telemetry {
         };
         self.span.record("es.decision.attempts", u64::from(retries) + 1);
         self.span.record(OUTCOME, outcome);
-        let aggregate = self.aggregate.map(|it| Label::from_static_parts(AGGREGATE_TYPE, it));
+        let aggregate: Option<Label> = self.aggregate.map(|it| (AGGREGATE_TYPE, it.into()));
         if retries > 0 {
-            let labels: Vec<_> = aggregate.clone().into_iter().collect();
-            metrics::counter!("es.decision.retries", labels).increment(retries.into());
+            measure::count("es.decision.retries", aggregate.clone(), retries.into());
         }
-        let outcome = Label::from_static_parts(OUTCOME, outcome);
-        let labels: Vec<_> = aggregate.into_iter().chain([outcome]).collect();
-        metrics::counter!("es.decisions", labels).increment(1);
+        let labels = aggregate.into_iter().chain([(OUTCOME, outcome.into())]);
+        measure::count("es.decisions", labels, 1);
     }
 }

@@ -14,6 +14,7 @@ use self::snapshots::Snapshots;
 use super::{Layered, LayeredSink, LayeredSnapshots, StoreLayer};
 use crate::append::{AppendError, AppendRequest, Appended, IdempotencyKey};
 use crate::error::StoreError;
+use crate::measure;
 use crate::position::Position;
 use crate::read::{LogPage, ReadLog, ReadStream, StreamPage};
 use crate::store::{Capabilities, EventStore, Store};
@@ -76,7 +77,7 @@ impl StoreLayer for Events {
         let appended = call.made(self.0.append(request)).await?;
         if !appended.repeated {
             let system = self.0.capabilities().system;
-            metrics::counter!("es.append.events", "db.system.name" => system).increment(count);
+            measure::count("es.append.events", [("db.system.name", system.into())], count);
         }
         Ok(appended)
     }

@@ -44,6 +44,7 @@ impl Content {
 
 /// One atomic step of a model.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Batch {
     /// The slice of the model, from 0.
     pub slice: u32,

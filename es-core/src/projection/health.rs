@@ -18,6 +18,7 @@ use super::{
 
 /// What a projection does, or what keeps it from doing it; the first that is true, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum HealthState {
     /// Something must be done about it: see [`Health::trouble`].
     Stalled,
@@ -71,6 +72,7 @@ impl Lag {
 
 /// How a projection is.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Health {
     /// Its name.
     pub projection: String,
@@ -197,7 +199,7 @@ async fn lag(
     position: Position,
 ) -> Result<Lag, StoreError> {
     let mut lag = Lag { is_exact: true, ..Lag::default() };
-    let limit = PageLimit { events: 1_000, ..PageLimit::default() };
+    let limit = PageLimit::events(1_000);
     let mut read = ReadLog::after(position).filter(definition.selection().clone()).limit(limit);
     loop {
         let page = store.read_log(&read).await?;

@@ -33,6 +33,7 @@ impl fmt::Display for Slot {
 
 /// What a holder asks for when it wants to write a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Claim {
     /// The projection.
     pub projection: String,
@@ -56,18 +57,52 @@ impl Claim {
     /// Who holds the models that are kept within appends, in every process.
     pub const APPENDS: &'static str = "the append";
 
+    /// A claim of a model in one slice and without tables.
+    pub fn new(
+        projection: impl Into<String>,
+        fingerprint: impl Into<String>,
+        slot: Slot,
+        holder: impl Into<String>,
+        time_to_live: Duration,
+    ) -> Self {
+        Self {
+            projection: projection.into(),
+            fingerprint: fingerprint.into(),
+            slot,
+            slices: 1,
+            holder: holder.into(),
+            time_to_live,
+            tables: Arc::default(),
+        }
+    }
+
+    /// A claim of the model of this projection, with its tables.
+    pub fn of(
+        definition: &Definition,
+        slot: Slot,
+        holder: impl Into<String>,
+        time_to_live: Duration,
+    ) -> Self {
+        Self::new(definition.name(), definition.fingerprint(), slot, holder, time_to_live)
+            .tables(definition.tables())
+    }
+
+    /// In how many slices a new shadow is filled.
+    #[must_use]
+    pub fn slices(self, slices: u32) -> Self {
+        Self { slices, ..self }
+    }
+
+    /// The tables that will be written.
+    #[must_use]
+    pub fn tables(self, tables: impl Into<Arc<[TableSchema]>>) -> Self {
+        Self { tables: tables.into(), ..self }
+    }
+
     /// What a backend asks for to keep a projection within its appends: the lease is that of the
     /// appends of all processes, and never ends by itself.
     pub fn of_appends(definition: &Definition) -> Self {
-        Self {
-            projection: definition.name().to_owned(),
-            fingerprint: definition.fingerprint().to_owned(),
-            slot: Slot::Active,
-            slices: 1,
-            holder: Self::APPENDS.to_owned(),
-            time_to_live: Self::FOR_EVER,
-            tables: definition.tables(),
-        }
+        Self::of(definition, Slot::Active, Self::APPENDS, Self::FOR_EVER)
     }
 
     /// Longer than any store lives, on any clock.
@@ -82,6 +117,7 @@ impl Claim {
 
 /// The right to write one model, until somebody else takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lease {
     /// The projection.
     pub projection: String,
@@ -98,6 +134,18 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// For backends: what such a claim is given, of the model of this generation.
+    pub fn new(claim: &Claim, generation: u64, epoch: u64, checkpoints: Vec<Checkpoint>) -> Self {
+        Self {
+            projection: claim.projection.clone(),
+            slot: claim.slot,
+            generation,
+            epoch,
+            checkpoints,
+            tables: Arc::clone(&claim.tables),
+        }
+    }
+
     /// The longest time that a lease lasts without a renewal, unless it is that of the appends: 10
     /// minutes.
     pub const LONGEST: Duration = Duration::from_secs(10 * 60);

@@ -20,6 +20,7 @@ pub struct FailurePolicy {
 
 /// What is done with an event that cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LastResort {
     /// The projection stops before the event, and says so.
     Stop,
@@ -69,6 +70,7 @@ impl FailurePolicy {
 /// How much one commit may hold. It ends at whichever bound comes first, but holds at least one
 /// event. Many pages of the log go into one, until there are no more or two seconds have passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BatchLimit {
     /// The largest number of events.
     pub events: usize,
@@ -83,7 +85,7 @@ pub struct BatchLimit {
 impl Default for BatchLimit {
     /// 500 events, 4 MiB, 1,000 rows.
     fn default() -> Self {
-        Self { events: 500, bytes: 4 * 1024 * 1024, rows: 1_000 }
+        Self::events(500)
     }
 }
 
@@ -97,9 +99,21 @@ impl BatchLimit {
         PageLimit { events, bytes: self.bytes.min(PageLimit::default().bytes) }
     }
 
-    /// At most this many events.
+    /// At most this many events, 4 MiB and 1,000 rows.
     #[must_use]
-    pub fn events(events: usize) -> Self {
-        Self { events, ..Self::default() }
+    pub const fn events(events: usize) -> Self {
+        Self { events, bytes: 4 * 1024 * 1024, rows: 1_000 }
+    }
+
+    /// At most so many bytes, of events and of rows.
+    #[must_use]
+    pub const fn bytes(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// At most so many rows.
+    #[must_use]
+    pub const fn rows(self, rows: usize) -> Self {
+        Self { rows, ..self }
     }
 }

@@ -4,6 +4,12 @@ use std::time::Duration;
 
 use tracing::Span;
 
+use crate::measure::{self, Label};
+
+fn of(projection: &str) -> [Label; 1] {
+    [("projection", projection.to_owned().into())]
+}
+
 /// The span of one batch.
 pub(crate) fn batch_span(projection: &str, events: usize) -> Span {
     tracing::info_span!(
@@ -19,34 +25,28 @@ pub(crate) fn batch_span(projection: &str, events: usize) -> Span {
 
 /// Counts what one batch did.
 pub(crate) fn batch(projection: &str, events: u64, took: Duration) {
-    let projection = projection.to_owned();
-    metrics::counter!("es.projection.events", "projection" => projection.clone()).increment(events);
-    metrics::histogram!("es.projection.batch.duration", "projection" => projection)
-        .record(took.as_secs_f64());
+    measure::count("es.projection.events", of(projection), events);
+    measure::record("es.projection.batch.duration", of(projection), took.as_secs_f64());
 }
 
 /// Counts what a reaction has passed.
 pub(crate) fn reacted(reaction: &str, events: u64) {
-    metrics::counter!("es.projection.events", "projection" => reaction.to_owned())
-        .increment(events);
+    measure::count("es.projection.events", of(reaction), events);
 }
 
 /// Tells how long one call of a reaction took.
 pub(crate) fn call(reaction: &str, took: Duration) {
-    metrics::histogram!("es.reaction.call.duration", "projection" => reaction.to_owned())
-        .record(took.as_secs_f64());
+    measure::record("es.reaction.call.duration", of(reaction), took.as_secs_f64());
 }
 
 /// Counts what did not succeed.
 pub(crate) fn failure(projection: &str) {
-    metrics::counter!("es.projection.failures", "projection" => projection.to_owned()).increment(1);
+    measure::count("es.projection.failures", of(projection), 1);
 }
 
 /// Shows how far behind a projection is, and how many parked events wait.
 pub(crate) fn lag(projection: &str, events: u64, seconds: f64, waiting: u64) {
-    let projection = projection.to_owned();
-    metrics::gauge!("es.projection.lag.events", "projection" => projection.clone())
-        .set(events as f64);
-    metrics::gauge!("es.projection.lag.seconds", "projection" => projection.clone()).set(seconds);
-    metrics::gauge!("es.projection.parked", "projection" => projection).set(waiting as f64);
+    measure::gauge("es.projection.lag.events", of(projection), events as f64);
+    measure::gauge("es.projection.lag.seconds", of(projection), seconds);
+    measure::gauge("es.projection.parked", of(projection), waiting as f64);
 }

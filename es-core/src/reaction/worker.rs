@@ -179,15 +179,9 @@ impl Reactor {
         let of = self.of.clone();
         of.definition.check()?;
         let sink = models(&means.store, of.definition.name())?.clone();
-        let claim = Claim {
-            projection: of.definition.name().to_owned(),
-            fingerprint: of.definition.fingerprint().to_owned(),
-            slot: Slot::Active,
-            slices: 1,
-            holder: means.settings.holder.clone(),
-            time_to_live: means.settings.time_to_live,
-            tables: Arc::default(),
-        };
+        let settings = &means.settings;
+        let claim =
+            Claim::of(&of.definition, Slot::Active, &*settings.holder, settings.time_to_live);
         let (runtime, asked_at) = (&*means.environment.runtime, means.now());
         let acquired = within(runtime, means.settings.patience(), sink.acquire(&claim)).await;
         let lease = acquired.ok_or_else(|| held::silent(means))??;

@@ -108,15 +108,11 @@ impl Kept {
 
     pub(crate) fn step(&mut self, step: &Step) -> Result<(), SinkError> {
         match *step {
-            Step::Acquire { slot, code, holder, slices, seconds } => self.acquire(&Claim {
-                projection: "orders".to_owned(),
-                fingerprint: format!("orders v{code}"),
-                slot,
-                slices,
-                holder: HOLDERS[holder].to_owned(),
-                time_to_live: Duration::from_secs(seconds),
-                tables: Default::default(),
-            }),
+            Step::Acquire { slot, code, holder, slices, seconds } => {
+                let (fingerprint, time) = (format!("orders v{code}"), Duration::from_secs(seconds));
+                let claim = Claim::new("orders", fingerprint, slot, HOLDERS[holder], time);
+                self.acquire(&claim.slices(slices))
+            }
             Step::Commit { back, slice, further, strays } => {
                 let lease = self.lease(back);
                 let model = self.models.slot(lease.slot);

@@ -90,14 +90,8 @@ impl Projections {
     ) -> Result<Lease, SinkError> {
         let read = || rows.iter().map(row::checkpoint_row).collect();
         let checkpoints: Vec<Checkpoint> = self.read(CHANGING, read)?;
-        let lease = Lease {
-            projection: claim.projection.clone(),
-            slot: claim.slot,
-            generation: generation.max(0).unsigned_abs(),
-            epoch: epoch.max(0).unsigned_abs(),
-            checkpoints,
-            tables: claim.tables.clone(),
-        };
+        let (generation, epoch) = (generation.max(0).unsigned_abs(), epoch.max(0).unsigned_abs());
+        let lease = Lease::new(claim, generation, epoch, checkpoints);
         // somebody was faster between the two statements
         if lease.checkpoints.is_empty() { Err(lost(&lease)) } else { Ok(lease) }
     }

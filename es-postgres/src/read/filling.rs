@@ -132,7 +132,7 @@ impl OfStream {
         let (events, has_more) = self.filling.end();
         sizes.learn(&events);
         let stream_version = StreamVersion::new(self.version.max(0).unsigned_abs());
-        StreamPage { events, stream_version, has_more }
+        StreamPage::new(events, stream_version, has_more)
     }
 }
 

@@ -100,8 +100,9 @@ async fn a_transaction_of_the_applications_own_lets_the_log_go_when_it_says_so()
 }
 
 fn claim() -> Claim {
-    let definition = Definition::table::<Note>();
-    Claim { holder: "one".to_owned(), ..Claim::of_appends(&definition) }
+    let mut claim = Claim::of_appends(&Definition::table::<Note>());
+    claim.holder = "one".to_owned();
+    claim
 }
 
 /// Whoever takes the lease waits for the row of the model.

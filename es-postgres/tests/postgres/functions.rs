@@ -87,14 +87,8 @@ async fn what_stands_beside_a_function_is_not_meant() {
     execute(&mut slow, "COMMIT").await;
     assert_eq!(positions_after(&store, 0).await.len(), 4);
     run(&database, "SELECT execution_events_raise_watermark()").await;
-    let claim = |slot, fingerprint: &str| Claim {
-        projection: "mail".to_owned(),
-        fingerprint: fingerprint.to_owned(),
-        slot,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: Default::default(),
+    let claim = |slot, fingerprint: &str| {
+        Claim::new("mail", fingerprint, slot, "one", Duration::from_secs(30))
     };
     let active = store.acquire(&claim(Slot::Active, "old")).await.unwrap();
     let row = RowChange { key: "a".to_owned(), value: Some(Payload::of(&1).unwrap()) };

@@ -175,7 +175,7 @@ async fn a_locked_table_of_snapshots_holds_up_no_reader() {
         let (state, taken_at) = (newest.payload.clone(), newest.recorded_at);
         saving.spawn(async move {
             let schema = "1".to_owned();
-            let snapshot = Snapshot { stream, version, last_event, schema, state, taken_at };
+            let snapshot = Snapshot::new(stream, version, last_event, schema, state, taken_at);
             store.save_snapshot(snapshot).await
         });
     }

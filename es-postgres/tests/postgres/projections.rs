@@ -19,15 +19,7 @@ use crate::support::{database, open, value};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn claim(slot: Slot, version: u32) -> Claim {
-    Claim {
-        projection: "mail".to_owned(),
-        fingerprint: format!("mail v{version}"),
-        slot,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: Default::default(),
-    }
+    Claim::new("mail", format!("mail v{version}"), slot, "one", Duration::from_secs(30))
 }
 
 fn place(number: u64) -> Checkpoint {
@@ -172,12 +164,13 @@ async fn closing_ends_the_wait_for_a_projection() {
 async fn slices_are_committed_beside_one_another() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    let shadow = Claim { slices: 2, ..claim(Slot::Shadow, 2) };
+    let shadow = claim(Slot::Shadow, 2).slices(2);
     let lease = store.acquire(&shadow).await.unwrap();
     // somebody is in the middle of a commit of the first slice
     let mut other = database.options().connect().await.unwrap();
     hold_slice(&mut other).await;
-    let second = Batch { slice: 1, ..rows(0, 1, vec![row("b", 1)]) };
+    let mut second = rows(0, 1, vec![row("b", 1)]);
+    second.slice = 1;
     tokio::time::timeout(PATIENCE, store.commit(&lease, &second)).await.unwrap().unwrap();
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     store.commit(&lease, &rows(0, 1, vec![row("a", 1)])).await.unwrap();
@@ -187,7 +180,8 @@ async fn slices_are_committed_beside_one_another() {
 async fn who_wants_the_lease_waits_for_a_commit_that_is_under_way() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
-    let expired = Claim { time_to_live: Duration::ZERO, ..claim(Slot::Active, 1) };
+    let mut expired = claim(Slot::Active, 1);
+    expired.time_to_live = Duration::ZERO;
     let lease = store.acquire(&expired).await.unwrap();
     let batch = rows(0, 1, vec![row("a", 1)]);
     let mut other = database.options().connect().await.unwrap();

@@ -10,15 +10,7 @@ use crate::support::sessions::{execute, session};
 use crate::support::{database, run, to, value};
 
 fn claim(slot: Slot, fingerprint: &str) -> Claim {
-    Claim {
-        projection: "large".to_owned(),
-        fingerprint: fingerprint.to_owned(),
-        slot,
-        slices: 2,
-        holder: "a test".to_owned(),
-        time_to_live: Duration::from_secs(600),
-        tables: Default::default(),
-    }
+    Claim::new("large", fingerprint, slot, "a test", Duration::from_secs(600)).slices(2)
 }
 
 /// Notes how many rows each statement removes.

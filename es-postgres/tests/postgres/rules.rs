@@ -169,15 +169,9 @@ impl Both {
     fn claim(&mut self) -> Claim {
         let slot = SLOTS[self.rng.usize(0..2)];
         let holder = ["one", "two", Claim::APPENDS][self.rng.usize(0..3)];
-        Claim {
-            projection: PROJECTION.to_owned(),
-            fingerprint: format!("judged twice v{}", self.rng.u32(1..3)),
-            slot,
-            slices: self.rng.u32(0..4),
-            holder: holder.to_owned(),
-            time_to_live: self.time(),
-            tables: Default::default(),
-        }
+        let fingerprint = format!("judged twice v{}", self.rng.u32(1..3));
+        let slices = self.rng.u32(0..4);
+        Claim::new(PROJECTION, fingerprint, slot, holder, self.time()).slices(slices)
     }
 
     fn time(&mut self) -> Duration {
@@ -270,7 +264,8 @@ async fn one_sequence_is_answered_by_the_functions_as_by_the_rules() {
     };
     both.abandon().await;
     both.release_inline().await;
-    let claim = Claim { slot: Slot::Active, ..both.claim() };
+    let mut claim = both.claim();
+    claim.slot = Slot::Active;
     both.acquire(&claim).await;
     for _ in 0..rounds(1_000, 20_000) {
         both.step().await;

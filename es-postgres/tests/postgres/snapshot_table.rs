@@ -27,14 +27,14 @@ async fn meters(ids: IdType) -> (TestDatabase, PostgresStore) {
 }
 
 fn snapshot(stream: &str, version: u64) -> Snapshot {
-    Snapshot {
-        stream: stream.parse().unwrap(),
-        version: StreamVersion::new(version),
-        last_event: format!("0193a1d4-0000-7000-8000-{version:012}").parse().unwrap(),
-        schema: "meter r1".to_owned(),
-        state: Payload::parse(format!(r#"{{"units":{version}}}"#)).unwrap(),
-        taken_at: Timestamp::from_micros(1_763_546_400_123_456),
-    }
+    Snapshot::new(
+        stream.parse().unwrap(),
+        StreamVersion::new(version),
+        format!("0193a1d4-0000-7000-8000-{version:012}").parse().unwrap(),
+        "meter r1",
+        Payload::parse(format!(r#"{{"units":{version}}}"#)).unwrap(),
+        Timestamp::from_micros(1_763_546_400_123_456),
+    )
 }
 
 async fn listed(store: &PostgresStore, limit: usize) -> Vec<String> {

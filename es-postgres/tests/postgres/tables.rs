@@ -156,15 +156,7 @@ async fn all(store: &PostgresStore) -> Vec<OpenOrder> {
 }
 
 fn claim(definition: &Definition, slot: Slot) -> Claim {
-    Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: definition.tables(),
-    }
+    Claim::of(definition, slot, "one", Duration::from_secs(30))
 }
 
 async fn claimed(store: &PostgresStore) -> Lease {
@@ -320,7 +312,8 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     claimed(&store).await;
     assert_eq!(made().await, second);
     let odd = Definition::table::<WithTexts>();
-    let others = Claim { projection: "others".to_owned(), ..claim(&odd, Slot::Active) };
+    let mut others = claim(&odd, Slot::Active);
+    others.projection = "others".to_owned();
     let reason = unusable(store.acquire(&others).await);
     assert!(reason.contains("column `cents`"), "{reason}");
     assert_eq!(store.status(Some("others")).await.unwrap(), []);
@@ -332,7 +325,8 @@ async fn who_claims_at_once_makes_them_once() {
     let definition = Definition::table::<OpenOrder>();
     let claims = (0..4).map(|number| {
         let config = PostgresConfig::new(database.options());
-        let claim = Claim { holder: format!("{number}"), ..claim(&definition, Slot::Active) };
+        let mut claim = claim(&definition, Slot::Active);
+        claim.holder = number.to_string();
         async move { PostgresStore::open(config).await.unwrap().acquire(&claim).await }
     });
     let answers = futures_util::future::join_all(claims).await;

@@ -280,14 +280,14 @@ async fn a_snapshot_for_which_there_is_no_room_takes_no_append_with_it() {
         .unwrap();
     let blocked = Blocked::new(&store).await;
     let before = queued(&store, request("posting/1", ExpectedVersion::Any)).await;
-    let mut large = Box::pin(store.save_snapshot(Snapshot {
-        stream: stream("posting/1"),
-        version: StreamVersion::FIRST,
-        last_event: UuidV7Ids.next_id(),
-        schema: "s".into(),
-        state: Payload::of(&"x".repeat(400_000)).unwrap(),
-        taken_at: Timestamp::EPOCH,
-    }));
+    let mut large = Box::pin(store.save_snapshot(Snapshot::new(
+        stream("posting/1"),
+        StreamVersion::FIRST,
+        UuidV7Ids.next_id(),
+        "s",
+        Payload::of(&"x".repeat(400_000)).unwrap(),
+        Timestamp::EPOCH,
+    )));
     assert!(waits(&mut large).await);
     let after = queued(&store, request("posting/2", ExpectedVersion::Any)).await;
     blocked.release().await;

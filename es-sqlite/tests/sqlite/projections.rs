@@ -14,15 +14,7 @@ use crate::support::{Folder, append_one, event, waits};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn claim(slot: Slot, version: u32) -> Claim {
-    Claim {
-        projection: "mail".to_owned(),
-        fingerprint: format!("mail v{version}"),
-        slot,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: Default::default(),
-    }
+    Claim::new("mail", format!("mail v{version}"), slot, "one", Duration::from_secs(30))
 }
 
 fn count(folder: &Folder, table: &str) -> i64 {

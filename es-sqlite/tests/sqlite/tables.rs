@@ -141,15 +141,7 @@ async fn all(store: &SqliteStore) -> Vec<OpenOrder> {
 }
 
 fn claim(definition: &Definition, slot: Slot) -> Claim {
-    Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: definition.tables(),
-    }
+    Claim::of(definition, slot, "one", Duration::from_secs(30))
 }
 
 #[tokio::test]
@@ -286,7 +278,8 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
     assert_ne!(cookie(), made);
     let odd = Definition::table::<WithTexts>();
-    let others = Claim { projection: "others".to_owned(), ..claim(&odd, Slot::Active) };
+    let mut others = claim(&odd, Slot::Active);
+    others.projection = "others".to_owned();
     let Err(SinkError::Unusable { reason, .. }) = store.acquire(&others).await else {
         panic!("a column of another type was taken");
     };

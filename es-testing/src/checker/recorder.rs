@@ -81,7 +81,7 @@ impl Recorder {
             requests.map(|part| part.stream.clone()).collect()
         };
         for stream in streams {
-            let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
+            let all = PageLimit::events(usize::MAX).bytes(usize::MAX);
             watched.read_stream(&ReadStream::new(stream).limit(all)).await?;
         }
         watched.end_of_log().await?;

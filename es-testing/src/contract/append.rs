@@ -1,6 +1,6 @@
 //! Single appends: versions, ids, acknowledgement, cancellation.
 
-use es_core::{AppendError, AppendRequest, NewEvent, ReadStream, RecordedEvent};
+use es_core::{AppendError, AppendRequest, ReadStream, RecordedEvent};
 
 use super::parts::*;
 use crate::fixture::Fixture;
@@ -53,7 +53,7 @@ pub(super) async fn a_used_event_id_is_refused(fixture: &dyn Fixture) {
     let first = event(1);
     append(&store, &account, NONE, vec![first.clone()]).await;
     let before = read_log(&store).await;
-    let again = |number| NewEvent { event_id: first.event_id, ..event(number) };
+    let again = |number| event(number).with_id(first.event_id);
     let requests = [
         ("in the same stream", AppendRequest::to(account.clone(), exactly(1), vec![again(2)])),
         ("in another stream", AppendRequest::to(other.clone(), NONE, vec![again(2)])),

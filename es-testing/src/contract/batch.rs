@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::{AppendError, AppendRequest, NewEvent, ReadStream};
+use es_core::{AppendError, AppendRequest, ReadStream};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(super) async fn a_refused_batch_leaves_nothing(fixture: &dyn Fixture) {
     let first = event(1);
     append(&store, &account, NONE, vec![first.clone()]).await;
     let mut batch = events(2..=4);
-    batch.push(NewEvent { event_id: first.event_id, ..event(5) });
+    batch.push(event(5).with_id(first.event_id));
     let answer = store.append(AppendRequest::to(account.clone(), exactly(1), batch)).await;
     assert!(
         matches!(answer, Err(AppendError::DuplicateEvent { .. })),

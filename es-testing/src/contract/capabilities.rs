@@ -31,14 +31,14 @@ pub(super) async fn what_is_named_is_there(fixture: &dyn Fixture) {
     assert_eq!(named.snapshots.is_some(), own.is_some(), "it names snapshots if it has any");
     if let (Some(named), Some(own)) = (named.snapshots, own) {
         for (saved, found, event) in [(&named, &own, &written[1]), (&own, &named, &written[2])] {
-            let snapshot = Snapshot {
-                stream: account.clone(),
-                version: event.version,
-                last_event: event.event_id,
-                schema: "1".to_owned(),
-                state: event.payload.clone(),
-                taken_at: event.recorded_at,
-            };
+            let snapshot = Snapshot::new(
+                account.clone(),
+                event.version,
+                event.event_id,
+                "1",
+                event.payload.clone(),
+                event.recorded_at,
+            );
             let answer = saved.save_snapshot(snapshot.clone()).await;
             assert!(answer.is_ok(), "a snapshot can be kept: {answer:?}");
             let latest = found.latest_snapshot(&account, StreamVersion::MAX).await;
@@ -47,15 +47,8 @@ pub(super) async fn what_is_named_is_there(fixture: &dyn Fixture) {
         }
     }
     let (Some(named), Some(again)) = (named.models, again.models) else { return };
-    let claim = Claim {
-        projection: "named".to_owned(),
-        fingerprint: "named v1".to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: "one".to_owned(),
-        time_to_live: Duration::from_secs(30),
-        tables: Default::default(),
-    };
+    let time = Duration::from_secs(30);
+    let claim = Claim::new("named", "named v1", Slot::Active, "one", time);
     let lease = named.acquire(&claim).await.expect("nobody has the model");
     let row = &written[2].payload;
     let change = RowChange { key: "1".to_owned(), value: Some(row.clone()) };

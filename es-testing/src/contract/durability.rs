@@ -1,6 +1,6 @@
 //! What is there after the store was closed and opened again.
 
-use es_core::{AppendError, AppendRequest, NewEvent, Position, ReadLog};
+use es_core::{AppendError, AppendRequest, Position, ReadLog};
 
 use super::parts::*;
 use crate::fixture::Fixture;
@@ -80,7 +80,7 @@ pub(super) async fn event_ids_stay_used_after_reopening(fixture: &dyn Fixture) {
     append(&store, &stream("1"), NONE, vec![used.clone()]).await;
     drop(store);
     let store = reopened(fixture).await;
-    let again = NewEvent { event_id: used.event_id, ..event(2) };
+    let again = event(2).with_id(used.event_id);
     let answer = store.append(AppendRequest::to(stream("2"), NONE, vec![again])).await;
     assert!(
         matches!(answer, Err(AppendError::DuplicateEvent { .. })),

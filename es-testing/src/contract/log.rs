@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use es_core::{AppendRequest, NewEvent, PageLimit, Position, ReadLog, RecordedEvent};
+use es_core::{AppendRequest, PageLimit, Position, ReadLog, RecordedEvent};
 
 use super::parts::*;
 use crate::fixture::Fixture;
@@ -128,7 +128,7 @@ pub(super) async fn a_position_is_never_reused(fixture: &dyn Fixture) {
         }
         let stale = AppendRequest::to(account.clone(), NONE, events(1..=3));
         conflict(store.append(stale).await, "the stream exists");
-        let used = NewEvent { event_id: first.event_id, ..event(1) };
+        let used = event(1).with_id(first.event_id);
         let duplicate = AppendRequest::to(account.clone(), ANY, vec![event(1), used]);
         assert!(store.append(duplicate).await.is_err(), "a used event id must be refused");
         let nothing = AppendRequest::to(account.clone(), ANY, Vec::new());
@@ -153,10 +153,10 @@ pub(super) async fn pages_keep_their_limits(fixture: &dyn Fixture) {
         (PageLimit::events(0), 1),
         (PageLimit::events(1), 1),
         (PageLimit::events(5), 5),
-        (PageLimit { events: 100, bytes: 1 }, 1),
-        (PageLimit { events: 100, bytes: size * 3 }, 3),
-        (PageLimit { events: 100, bytes: size * 5 - 1 }, 4),
-        (PageLimit { events: 2, bytes: size * 5 }, 2),
+        (PageLimit::events(100).bytes(1), 1),
+        (PageLimit::events(100).bytes(size * 3), 3),
+        (PageLimit::events(100).bytes(size * 5 - 1), 4),
+        (PageLimit::events(2).bytes(size * 5), 2),
     ];
     for (limit, count) in cases {
         let page = log_page(&store, &ReadLog::from_start().limit(limit)).await;

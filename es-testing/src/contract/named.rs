@@ -158,14 +158,14 @@ async fn check_log(chance: &mut Chance, store: &Store, after: Position, batch: &
 }
 
 fn kept(written: &Written) -> Snapshot {
-    Snapshot {
-        stream: written.stream.clone(),
-        version: StreamVersion::FIRST,
-        last_event: written.event.event_id,
-        schema: written.stream.aggregate_id().to_owned(),
-        state: payload(&json!(written.event.event_id.to_string())),
-        taken_at: Timestamp::from_micros(1_763_546_400_123_456),
-    }
+    Snapshot::new(
+        written.stream.clone(),
+        StreamVersion::FIRST,
+        written.event.event_id,
+        written.stream.aggregate_id(),
+        payload(&json!(written.event.event_id.to_string())),
+        Timestamp::from_micros(1_763_546_400_123_456),
+    )
 }
 
 async fn check_snapshots(snapshots: &Arc<dyn SnapshotStore>, batch: &[Written], seed: u64) {

@@ -25,7 +25,7 @@ pub(crate) const ANY: ExpectedVersion = ExpectedVersion::Any;
 pub(crate) const NONE: ExpectedVersion = ExpectedVersion::NoStream;
 
 /// More events than any scenario writes.
-pub(crate) const ONE_PAGE: PageLimit = PageLimit { events: 1_000_000, bytes: usize::MAX };
+pub(crate) const ONE_PAGE: PageLimit = PageLimit::events(1_000_000).bytes(usize::MAX);
 
 pub(crate) fn exactly(version: u64) -> ExpectedVersion {
     ExpectedVersion::Exact(StreamVersion::new(version))

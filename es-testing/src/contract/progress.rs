@@ -63,14 +63,14 @@ pub(super) async fn a_call_that_is_not_polled_holds_up_nobody(fixture: &dyn Fixt
         ];
         if let Some(snapshots) = &snapshots {
             calls.push(Box::pin(async {
-                let snapshot = Snapshot {
-                    stream: read_of.clone(),
-                    version: newest.version,
-                    last_event: newest.event_id,
-                    schema: "1".to_owned(),
-                    state: newest.payload.clone(),
-                    taken_at: newest.recorded_at,
-                };
+                let snapshot = Snapshot::new(
+                    read_of.clone(),
+                    newest.version,
+                    newest.event_id,
+                    "1",
+                    newest.payload.clone(),
+                    newest.recorded_at,
+                );
                 snapshots.save_snapshot(snapshot).await.expect("a snapshot can be kept");
             }));
             calls.push(Box::pin(async {

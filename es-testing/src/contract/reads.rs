@@ -62,7 +62,7 @@ pub(super) async fn an_unknown_stream_is_empty(fixture: &dyn Fixture) {
         unknown.until(Timestamp::EPOCH),
     ];
     for read in reads {
-        let empty = StreamPage { events: Vec::new(), stream_version: version(0), has_more: false };
+        let empty = StreamPage::new(Vec::new(), version(0), false);
         assert_eq!(page(&store, &read).await, empty, "a stream that nobody wrote to is empty");
     }
 }
@@ -215,7 +215,7 @@ pub(super) async fn pages_keep_their_limits(fixture: &dyn Fixture) {
     for (bytes, count) in
         [(size * 3, 3), (size * 3 + size / 2, 3), (size * 4 - 1, 3), (size * 7, 7)]
     {
-        let limit = PageLimit { events: 100, bytes };
+        let limit = PageLimit::events(100).bytes(bytes);
         let found = page(&store, &whole.clone().limit(limit)).await;
         assert_eq!(found.events.len(), count, "events of {size} bytes in a page of {bytes} bytes");
         assert_eq!(found.has_more, count < 7, "whether more follow a page of {bytes} bytes");
@@ -230,7 +230,7 @@ pub(super) async fn pages_keep_their_limits(fixture: &dyn Fixture) {
 pub(super) async fn a_large_event_still_comes(fixture: &dyn Fixture) {
     let (store, account) = (fixture.store(), stream("1"));
     append(&store, &account, NONE, events(1..=3)).await;
-    let limit = PageLimit { events: 10, bytes: 1 };
+    let limit = PageLimit::events(10).bytes(1);
     let mut next = Some(ReadStream::new(account).limit(limit));
     let mut found = Vec::new();
     while let Some(read) = next.filter(|_| found.len() < 9) {

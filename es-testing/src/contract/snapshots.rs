@@ -23,18 +23,15 @@ fn snapshots(fixture: &dyn Fixture) -> Snapshots {
 }
 
 fn snapshot(stream: &StreamId, at: u64, note: &str) -> Snapshot {
-    Snapshot {
-        stream: stream.clone(),
-        version: version(at),
-        last_event: format!("0193a1d4-0000-7000-8{:03x}-{at:012x}", note.len())
-            .parse()
-            .expect("the id is one"),
-        schema: format!("schema of {note}: \"é\""),
-        state: payload(
-            &json!({"note": note, "total": 9_007_199_254_740_993_u64, "of": [at, null]}),
-        ),
-        taken_at: Timestamp::from_micros(1_763_546_400_123_456 + at as i64),
-    }
+    let id = format!("0193a1d4-0000-7000-8{:03x}-{at:012x}", note.len());
+    Snapshot::new(
+        stream.clone(),
+        version(at),
+        id.parse().expect("the id is one"),
+        format!("schema of {note}: \"é\""),
+        payload(&json!({"note": note, "total": 9_007_199_254_740_993_u64, "of": [at, null]})),
+        Timestamp::from_micros(1_763_546_400_123_456 + at as i64),
+    )
 }
 
 async fn save(snapshots: &Snapshots, snapshot: &Snapshot) {
@@ -327,9 +324,9 @@ pub(super) async fn generated_states_come_back_or_are_refused(fixture: &dyn Fixt
     append(&fixture.store(), &account, NONE, events(1..=1)).await;
     for _ in 0..rounds(300, 100_000) {
         let text = document(&mut rng);
-        let state = Payload::parse(text.clone())
+        let mut state = snapshot(&account, 1, "generated");
+        state.state = Payload::parse(text.clone())
             .unwrap_or_else(|error| panic!("seed {seed}: {text}: {error}"));
-        let state = Snapshot { state, ..snapshot(&account, 1, "generated") };
         let answer = snapshots.save_snapshot(state.clone()).await;
         match state.check() {
             Ok(()) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::{AppendError, AppendRequest, NewEvent, RecordedEvent};
+use es_core::{AppendError, AppendRequest, RecordedEvent};
 use futures_util::future::BoxFuture;
 
 use super::parts::*;
@@ -25,7 +25,7 @@ pub(super) async fn all_streams_or_none(fixture: &dyn Fixture) {
         conflict(answer, "one stream of the unit is not as expected");
         assert_eq!(read_log(&store).await, before, "a refused unit must write to no stream");
     }
-    let used = NewEvent { event_id: before[0].event_id, ..event(3) };
+    let used = event(3).with_id(before[0].event_id);
     let request = AppendRequest::to(payer.clone(), exactly(2), vec![event(3)]).and(
         payee.clone(),
         exactly(1),

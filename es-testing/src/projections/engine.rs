@@ -17,7 +17,7 @@ use crate::fault::{Call, Faults};
 
 pub(super) async fn every_event_has_its_effect_once(fixture: &dyn ProjectionFixture) {
     let (store, sink) = (fixture.store(), fixture.sink());
-    let small = BatchLimit { rows: 2, ..BatchLimit::events(5) };
+    let small = BatchLimit::events(5).rows(2);
     let mut runner = runner(&store, &sink, "one")
         .definition(Seen::model())
         .definition(Crossing::model())

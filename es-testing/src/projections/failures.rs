@@ -11,7 +11,7 @@ use super::parts::*;
 use super::tables::entries::{ENTRIES, Entries, entries, entries_in};
 use super::upcasting::{After, Before, Payments, older, oldest};
 
-const SMALL: BatchLimit = BatchLimit { events: 3, bytes: usize::MAX, rows: usize::MAX };
+const SMALL: BatchLimit = BatchLimit::events(3).bytes(usize::MAX).rows(usize::MAX);
 
 fn poison(number: u64) -> es_core::NewEvent {
     typed_event(POISON, number)

@@ -34,8 +34,8 @@ pub(super) async fn rebuilt_is_live_is_live_with_restarts(fixture: &dyn Projecti
             _ => cut(&sink, random.u64(0..12), side),
         };
         let holder = if random.bool() { "one" } else { "two" };
-        let limit =
-            BatchLimit { rows: random.usize(1..4), ..BatchLimit::events(random.usize(1..9)) };
+        let rows = random.usize(1..4);
+        let limit = BatchLimit::events(random.usize(1..9)).rows(rows);
         if random.u8(0..4) == 0 {
             fixture.clock().step(TTL + Duration::from_secs(1));
         }

@@ -1,7 +1,7 @@
 //! Rows of models that somebody, or another program, changed.
 
 use es_core::projection::{
-    Batch, Content, Definition, FailurePolicy, Keying, Lease, ListParked, Projection,
+    Batch, Claim, Content, Definition, FailurePolicy, Keying, Lease, ListParked, Projection,
     ProjectionSink, ReadModel, Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind,
 };
 use es_core::{BoxError, Envelope, Payload};
@@ -25,15 +25,8 @@ pub async fn spoil_through(sink: &dyn ProjectionSink, projection: &str, key: &st
     let stands = active.checkpoint().clone();
     let change = RowChange { key: key.to_owned(), value: Some(value) };
     let batch = Batch::moving(0, stands.clone(), stands).content(Content::Rows(vec![change]));
-    let (projection, generation) = (projection.to_owned(), active.generation);
-    let mut lease = Lease {
-        projection,
-        slot: Slot::Active,
-        generation,
-        epoch: 0,
-        checkpoints: Vec::new(),
-        tables: Default::default(),
-    };
+    let claim = Claim::new(projection, "", Slot::Active, "", TTL);
+    let mut lease = Lease::new(&claim, active.generation, 0, Vec::new());
     // whoever has the lease keeps it, and notices nothing
     let mut written = sink.commit(&lease, &batch).await;
     while let Err(SinkError::LeaseLost { .. }) = written {

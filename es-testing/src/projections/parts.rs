@@ -35,21 +35,14 @@ pub(super) fn claim(holder: &str) -> Claim {
 }
 
 pub(super) fn claim_of(projection: &str, holder: &str) -> Claim {
-    Claim {
-        projection: projection.to_owned(),
-        fingerprint: format!("{projection} v1"),
-        slot: Slot::Active,
-        slices: 1,
-        holder: holder.to_owned(),
-        time_to_live: TTL,
-        tables: Default::default(),
-    }
+    Claim::new(projection, format!("{projection} v1"), Slot::Active, holder, TTL)
 }
 
 /// A claim of a shadow of `totals`, of other code.
 pub(super) fn shadow(holder: &str, slices: u32) -> Claim {
-    let fingerprint = "totals v2".to_owned();
-    Claim { slot: Slot::Shadow, slices, fingerprint, ..claim(holder) }
+    let mut claim = claim(holder).slices(slices);
+    (claim.slot, claim.fingerprint) = (Slot::Shadow, "totals v2".to_owned());
+    claim
 }
 
 pub(super) async fn acquired(sink: &Sink, claim: &Claim) -> Lease {

@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use super::ProjectionFixture;
 use super::parts::*;
 
-fn of_slice(slice: u32, batch: Batch) -> Batch {
-    Batch { slice, ..batch }
+fn of_slice(slice: u32, mut batch: Batch) -> Batch {
+    batch.slice = slice;
+    batch
 }
 
 pub(super) async fn a_shadow_grows_beside_the_active_model(fixture: &dyn ProjectionFixture) {

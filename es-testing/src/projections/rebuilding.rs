@@ -281,16 +281,12 @@ impl StoreLayer for Emptied {
     }
 
     async fn read_stream(&self, _: &ReadStream) -> Result<StreamPage, StoreError> {
-        let stream_version = StreamVersion::EMPTY;
-        Ok(StreamPage { events: Vec::new(), stream_version, has_more: false })
+        Ok(StreamPage::new(Vec::new(), StreamVersion::EMPTY, false))
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         match read.after {
-            Position::START => {
-                let (events, next) = (Vec::new(), Position::START);
-                Ok(LogPage { events, next, last: None, at_end: true })
-            }
+            Position::START => Ok(LogPage::new(Vec::new(), Position::START, None, true)),
             cursor => Err(StoreError::beyond_the_end(cursor, Position::START)),
         }
     }

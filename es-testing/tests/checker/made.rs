@@ -47,16 +47,9 @@ pub(crate) fn log(events: &[(&str, u64)]) -> Vec<RecordedEvent> {
         let version = versions.entry(name).or_default();
         *version += 1;
         let new = event(*number);
-        log.push(RecordedEvent {
-            event_id: new.event_id,
-            stream: stream(name),
-            version: StreamVersion::new(*version),
-            position: Position::from_sequence(10 * (index as u64 + 1)),
-            event_type: new.event_type,
-            payload: new.payload,
-            metadata: new.metadata,
-            recorded_at: Timestamp::EPOCH,
-        });
+        let (version, position) =
+            (StreamVersion::new(*version), Position::from_sequence(10 * (index as u64 + 1)));
+        log.push(RecordedEvent::new(new, stream(name), version, position, Timestamp::EPOCH));
     }
     log
 }
@@ -70,15 +63,10 @@ pub(crate) fn answer(request: &AppendRequest, log: &[RecordedEvent], repeated: b
             .iter()
             .map(|new| {
                 let found = log.iter().find(|event| event.event_id == new.event_id);
-                let recorded = found.cloned().unwrap_or_else(|| RecordedEvent {
-                    event_id: new.event_id,
-                    stream: part.stream.clone(),
-                    version: StreamVersion::new(77),
-                    position: Position::from_sequence(77),
-                    event_type: new.event_type.clone(),
-                    payload: new.payload.clone(),
-                    metadata: new.metadata.clone(),
-                    recorded_at: Timestamp::EPOCH,
+                let recorded = found.cloned().unwrap_or_else(|| {
+                    let (version, position) = (StreamVersion::new(77), Position::from_sequence(77));
+                    let stream = part.stream.clone();
+                    RecordedEvent::new(new.clone(), stream, version, position, Timestamp::EPOCH)
                 });
                 recorded.receipt()
             })
@@ -133,23 +121,17 @@ impl Made {
     /// A reader of a whole stream that saw its first events.
     pub(crate) fn read(self, span: Span, name: &str, version: u64) -> Self {
         let mine = self.0.log.iter().filter(|event| event.stream == stream(name));
-        let page = StreamPage {
-            events: mine.take(version as usize).cloned().collect(),
-            stream_version: StreamVersion::new(version),
-            has_more: false,
-        };
+        let events = mine.take(version as usize).cloned().collect();
+        let page = StreamPage::new(events, StreamVersion::new(version), false);
         self.saw(span, Seen::Stream(ReadStream::new(stream(name)), page))
     }
 
     /// A reader of the log that saw its first events as the whole log.
     pub(crate) fn read_log(self, span: Span, count: usize) -> Self {
         let events = self.0.log[..count].to_vec();
-        let page = LogPage {
-            next: events.last().map_or(Position::START, |event| event.position),
-            last: events.last().map(Into::into),
-            events,
-            at_end: true,
-        };
+        let next = events.last().map_or(Position::START, |event| event.position);
+        let last = events.last().map(Into::into);
+        let page = LogPage::new(events, next, last, true);
         self.saw(span, Seen::Log(ReadLog::from_start(), page))
     }
 

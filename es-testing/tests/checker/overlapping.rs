@@ -197,7 +197,7 @@ fn a_later_append_holds_back_nothing_that_was_looked_at() {
 fn who_reads_beyond_the_end_is_told_nothing() {
     let beyond = |next: u64| {
         let after = Position::from_sequence(next);
-        let page = LogPage { events: Vec::new(), next: after, last: None, at_end: true };
+        let page = LogPage::new(Vec::new(), after, None, true);
         slow_and_fast().saw(span(20, 21), Seen::Log(ReadLog::after(after), page))
     };
     beyond(20).read(span(22, 23), "a", 0).is_right();

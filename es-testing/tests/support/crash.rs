@@ -238,15 +238,7 @@ async fn judge(store: &Store) {
 
 /// Takes the lease of the active model, and answers its status.
 async fn fenced(sink: &Arc<dyn ProjectionSink>, definition: &Definition) -> ProjectionStatus {
-    let claim = Claim {
-        projection: definition.name().to_owned(),
-        fingerprint: definition.fingerprint().to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: HOLDER.to_owned(),
-        time_to_live: TIME_TO_LIVE,
-        tables: definition.tables(),
-    };
+    let claim = Claim::of(definition, Slot::Active, HOLDER, TIME_TO_LIVE);
     sink.acquire(&claim).await.expect("the lease is the campaign's");
     let status = sink.status(Some(definition.name())).await.expect("the sink answers");
     status.into_iter().next().expect("it was acquired")

@@ -28,7 +28,12 @@ const ACCOUNTS: u64 = 7;
 const POISON: u64 = 8_500;
 
 /// A commit may hold the whole log.
-const WIDE: BatchLimit = BatchLimit { events: 100_000, bytes: 64 * 1024 * 1024, rows: 1_000 };
+const WIDE: BatchLimit = up_to(100_000);
+
+/// A commit is bounded by its events only.
+const fn up_to(events: usize) -> BatchLimit {
+    BatchLimit::events(events).bytes(64 * 1024 * 1024).rows(1_000)
+}
 
 /// A hash over the places of an account's events, in their order; it counts its calls.
 #[derive(Default, Clone)]
@@ -133,13 +138,7 @@ async fn expected(store: &MemoryStore, until: Position) -> BTreeMap<String, (u64
 async fn many_pages_are_folded_once_whatever_bounds_a_commit() {
     let store = filled().await;
     let whole = expected(&store, Position::from_sequence(EVENTS)).await;
-    let limits = [
-        WIDE,
-        BatchLimit { events: 4_500, ..WIDE },
-        BatchLimit { events: 1, ..WIDE },
-        BatchLimit { rows: 3, ..WIDE },
-        BatchLimit { bytes: 10_000, ..WIDE },
-    ];
+    let limits = [WIDE, up_to(4_500), up_to(1), WIDE.rows(3), WIDE.bytes(10_000)];
     for limit in limits {
         let store = filled().await;
         let projection = Chained::default();
@@ -153,7 +152,7 @@ async fn many_pages_are_folded_once_whatever_bounds_a_commit() {
 #[tokio::test]
 async fn what_fails_pages_later_is_parked_as_if_each_page_stood_alone() {
     let mut models = Vec::new();
-    for limit in [WIDE, BatchLimit { events: 100, ..WIDE }] {
+    for limit in [WIDE, up_to(100)] {
         let store = filled().await;
         let projection = Chained::strict();
         runner(&store, &projection, limit).catch_up().await.unwrap();
@@ -201,9 +200,8 @@ async fn what_stops_a_projection_pages_later_leaves_what_stands_before_it() {
 #[tokio::test]
 async fn a_catching_up_that_is_dropped_anywhere_is_taken_up_where_it_committed() {
     let polls = [1, 2, 5, 9, 14, 20, 27, 35, 50, 80];
-    for (limit, polls) in polls
-        .iter()
-        .flat_map(|polls| [WIDE, BatchLimit { events: 1_500, ..WIDE }].map(|limit| (limit, *polls)))
+    for (limit, polls) in
+        polls.iter().flat_map(|polls| [WIDE, up_to(1_500)].map(|limit| (limit, *polls)))
     {
         let store = filled().await;
         let mut runner = runner(&store, &Chained::default(), limit);

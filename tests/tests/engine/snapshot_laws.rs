@@ -108,14 +108,14 @@ async fn play(steps: &[Step], every: u64, page: usize, is_own: bool) {
             }
             Step::Delete => snapshots.delete_snapshots(&stream("a")).await.unwrap(),
             Step::Garbage { version } => {
-                let garbage = Snapshot {
-                    stream: stream("a"),
-                    version: StreamVersion::new(*version),
-                    last_event: UuidV7Ids.next_id(),
-                    schema: Counted::fingerprint(),
-                    state: Payload::of(&["?"]).unwrap(),
-                    taken_at: Timestamp::EPOCH,
-                };
+                let garbage = Snapshot::new(
+                    stream("a"),
+                    StreamVersion::new(*version),
+                    UuidV7Ids.next_id(),
+                    Counted::fingerprint(),
+                    Payload::of(&["?"]).unwrap(),
+                    Timestamp::EPOCH,
+                );
                 snapshots.save_snapshot(garbage).await.unwrap();
             }
         }

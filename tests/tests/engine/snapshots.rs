@@ -41,7 +41,7 @@ pub(super) async fn keep(store: &MemoryStore, version: u64, schema: String, stat
     let read = ReadStream::new(stream("a")).from_version(version).to_version(version);
     let page = store.read_stream(&read).await.unwrap();
     let last_event = page.events.first().map_or_else(|| UuidV7Ids.next_id(), |last| last.event_id);
-    let snapshot = Snapshot { stream: stream("a"), version, last_event, schema, state, taken_at };
+    let snapshot = Snapshot::new(stream("a"), version, last_event, schema, state, taken_at);
     store.save_snapshot(snapshot).await.unwrap();
 }
 
@@ -293,14 +293,14 @@ async fn pruning_all_streams_keeps_the_newest_of_each() {
     // more than are listed at once
     for number in 0..700_u64 {
         for version in 1..=number % 4 {
-            let snapshot = Snapshot {
-                stream: stream(&number.to_string()),
-                version: StreamVersion::new(version),
-                last_event: UuidV7Ids.next_id(),
-                schema: String::new(),
-                state: Payload::of("").unwrap(),
-                taken_at: Timestamp::EPOCH,
-            };
+            let snapshot = Snapshot::new(
+                stream(&number.to_string()),
+                StreamVersion::new(version),
+                UuidV7Ids.next_id(),
+                "",
+                Payload::of("").unwrap(),
+                Timestamp::EPOCH,
+            );
             store.save_snapshot(snapshot).await.unwrap();
         }
     }

@@ -34,15 +34,7 @@ fn request(id: &str, expected: ExpectedVersion, count: usize) -> AppendRequest {
 }
 
 fn claim(holder: &str) -> Claim {
-    Claim {
-        projection: "totals".to_owned(),
-        fingerprint: "v1".to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: holder.to_owned(),
-        time_to_live: Lease::LONGEST,
-        tables: Default::default(),
-    }
+    Claim::new("totals", "v1", Slot::Active, holder, Lease::LONGEST)
 }
 
 /// The only span since the last look, without what all have.
@@ -182,14 +174,14 @@ async fn nothing_that_somebody_wrote_is_told() {
 
     let snapshots: Arc<dyn SnapshotStore> = store.capabilities().snapshots.clone().unwrap();
     let newest = appended.streams[0].events[2];
-    let snapshot = Snapshot {
-        stream: stream.clone(),
-        version: newest.version,
-        last_event: newest.event_id,
-        schema: Account::fingerprint(),
-        state: Payload::of(SECRET).unwrap(),
-        taken_at: Timestamp::EPOCH,
-    };
+    let snapshot = Snapshot::new(
+        stream.clone(),
+        newest.version,
+        newest.event_id,
+        Account::fingerprint(),
+        Payload::of(SECRET).unwrap(),
+        Timestamp::EPOCH,
+    );
     snapshots.save_snapshot(snapshot).await.unwrap();
     snapshots.latest_snapshot(&stream, StreamVersion::MAX).await.unwrap().unwrap();
     let page = PageLimit::default();

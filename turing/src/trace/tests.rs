@@ -1,6 +1,6 @@
 //! The tree, whatever causes whatever.
 
-use es_core::{Payload, Position, StreamVersion, Timestamp};
+use es_core::{NewEvent, Payload, Position, StreamVersion, Timestamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -12,18 +12,11 @@ fn id_of(number: usize) -> EventId {
 
 /// Event `number` with a cause of this number.
 fn event(number: usize, cause: Option<usize>) -> RecordedEvent {
-    let mut metadata = es_core::Metadata::new();
-    metadata.causation_id = cause.map(id_of);
-    RecordedEvent {
-        event_id: id_of(number),
-        stream: "posting/1".parse().unwrap(),
-        version: StreamVersion::new(number as u64 + 1),
-        position: Position::from_sequence(number as u64 + 1),
-        event_type: "posting_terminal".into(),
-        payload: Payload::of(&()).unwrap(),
-        metadata,
-        recorded_at: Timestamp::EPOCH,
-    }
+    let mut new = NewEvent::new(id_of(number), "posting_terminal", Payload::of(&()).unwrap());
+    new.metadata.causation_id = cause.map(id_of);
+    let place = number as u64 + 1;
+    let (version, position) = (StreamVersion::new(place), Position::from_sequence(place));
+    RecordedEvent::new(new, "posting/1".parse().unwrap(), version, position, Timestamp::EPOCH)
 }
 
 /// The tree of events with these causes, as numbers with depths.

@@ -175,16 +175,15 @@ mod tests {
     use super::*;
 
     fn recorded(version: u64, micros: i64) -> RecordedEvent {
-        RecordedEvent {
-            event_id: EventId::from_uuid(es_postgres::sqlx::types::Uuid::from_u128(1)),
-            stream: StreamId::new("posting", "1").unwrap(),
-            version: StreamVersion::new(version),
-            position: Position::from_sequence(version),
-            event_type: "posting_terminal".into(),
-            payload: Payload::of(&serde_json::json!({})).unwrap(),
-            metadata: es_core::Metadata::default(),
-            recorded_at: Timestamp::from_micros(micros),
-        }
+        let id = EventId::from_uuid(es_postgres::sqlx::types::Uuid::from_u128(1));
+        let payload = Payload::of(&serde_json::json!({})).unwrap();
+        RecordedEvent::new(
+            NewEvent::new(id, "posting_terminal", payload),
+            StreamId::new("posting", "1").unwrap(),
+            StreamVersion::new(version),
+            Position::from_sequence(version),
+            Timestamp::from_micros(micros),
+        )
     }
 
     fn kinds(events: &[RecordedEvent]) -> Vec<String> {
@@ -212,7 +211,8 @@ mod tests {
         let text = r#"{"output":{"$serde_json::private::RawValue":"{\"a\":1}"}}"#;
         for event_type in ["llm_call_completed", "script_execution_completed"] {
             let payload = Payload::parse(text.to_owned()).unwrap();
-            let event = RecordedEvent { event_type: event_type.into(), payload, ..recorded(1, 0) };
+            let mut event = recorded(1, 0);
+            (event.event_type, event.payload) = (event_type.into(), payload);
             assert_eq!(kinds(&[event]), ["event_unreadable"]);
         }
     }

@@ -137,14 +137,7 @@ impl Model {
 
     /// The lease that was given to this claim.
     pub fn lease(&self, claim: &Claim) -> Lease {
-        Lease {
-            projection: claim.projection.clone(),
-            slot: claim.slot,
-            generation: self.generation,
-            epoch: self.epoch,
-            checkpoints: self.checkpoints.clone(),
-            tables: claim.tables.clone(),
-        }
+        Lease::new(claim, self.generation, self.epoch, self.checkpoints.clone())
     }
 
     fn is_under(&self, lease: &Lease) -> bool {

@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use metrics::Label;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::append::AppendError;
 use crate::environment::{Runtime, SystemRuntime};
 use crate::error::StoreError;
+use crate::measure;
 use crate::projection::SinkError;
 
 pub(super) struct Call {
@@ -99,10 +99,8 @@ impl UnderWay {
             Some(("db.operation.name", *operation)),
             error.map(|error| ("error.type", error)),
         ];
-        let labels = labels.into_iter().flatten();
-        let labels: Vec<_> =
-            labels.map(|(name, value)| Label::from_static_parts(name, value)).collect();
-        metrics::histogram!("db.client.operation.duration", labels).record(took.as_secs_f64());
+        let labels = labels.into_iter().flatten().map(|(name, value)| (name, value.into()));
+        measure::record("db.client.operation.duration", labels, took.as_secs_f64());
     }
 }
 

@@ -317,15 +317,8 @@ impl Member {
     }
 
     fn claim(&self, means: &Means) -> Claim {
-        Claim {
-            projection: self.definition.name().to_owned(),
-            fingerprint: self.definition.fingerprint().to_owned(),
-            slot: Slot::Active,
-            slices: 1,
-            holder: means.settings.holder.clone(),
-            time_to_live: means.settings.time_to_live,
-            tables: self.definition.tables(),
-        }
+        let settings = &means.settings;
+        Claim::of(&self.definition, Slot::Active, &*settings.holder, settings.time_to_live)
     }
 
     /// Commits what was gathered; what cannot be is taken again by whoever comes next.

@@ -80,7 +80,7 @@ impl Projections {
             Some(last) => (last.position, Some(last.into())),
             None => (reached.position.unwrap_or(to), reached.event),
         };
-        Ok(LogPage { events, next, last, at_end: !is_full && next >= to })
+        Ok(LogPage::new(events, next, last, !is_full && next >= to))
     }
 
     /// What the events do to the model.

@@ -57,14 +57,14 @@ fn folded<const REVISION: u32>(id: &str, version: u64) -> Account<REVISION> {
 async fn keep<const REVISION: u32>(fixture: &dyn Fixture, id: &str, at: &[u64]) {
     let (events, snapshots) = (read(&fixture.store(), &stream(id)).await, snapshots(fixture));
     for at in at {
-        let saved = snapshots.save_snapshot(Snapshot {
-            stream: stream(id),
-            version: version(*at),
-            last_event: events[*at as usize - 1].event_id,
-            schema: Account::<REVISION>::fingerprint(),
-            state: Payload::of(&folded::<REVISION>(id, *at)).expect("the state is JSON"),
-            taken_at: Timestamp::EPOCH,
-        });
+        let saved = snapshots.save_snapshot(Snapshot::new(
+            stream(id),
+            version(*at),
+            events[*at as usize - 1].event_id,
+            Account::<REVISION>::fingerprint(),
+            Payload::of(&folded::<REVISION>(id, *at)).expect("the state is JSON"),
+            Timestamp::EPOCH,
+        ));
         assert!(saved.await.is_ok(), "saving a snapshot succeeds");
     }
 }
@@ -121,14 +121,14 @@ pub(in super::super) async fn what_is_loaded_equals_replay_at_every_version(fixt
     // of a history that is no more
     let mut newer = folded::<2>("A", 15);
     newer.numbers.push(7);
-    let newer = Snapshot {
-        stream: stream("A"),
-        version: version(16),
-        last_event: new_id(),
-        schema: Account::<2>::fingerprint(),
-        state: Payload::of(&newer).expect("the state is JSON"),
-        taken_at: Timestamp::EPOCH,
-    };
+    let newer = Snapshot::new(
+        stream("A"),
+        version(16),
+        new_id(),
+        Account::<2>::fingerprint(),
+        Payload::of(&newer).expect("the state is JSON"),
+        Timestamp::EPOCH,
+    );
     assert!(snapshots.save_snapshot(newer).await.is_ok(), "saving a snapshot succeeds");
     check("with one that is newer than its stream").await;
     assert!(snapshots.delete_snapshots(&stream("A")).await.is_ok(), "deleting succeeds");
@@ -156,14 +156,14 @@ pub(in super::super) async fn those_of_another_history_are_not_used(fixture: &dy
         (16, own[14].event_id),
         (1_000, new_id()),
     ] {
-        let foreign = Snapshot {
-            stream: stream("a"),
-            version: version(at),
+        let foreign = Snapshot::new(
+            stream("a"),
+            version(at),
             last_event,
-            schema: Account::<1>::fingerprint(),
-            state: Payload::of(&foreign).expect("the state is JSON"),
-            taken_at: Timestamp::EPOCH,
-        };
+            Account::<1>::fingerprint(),
+            Payload::of(&foreign).expect("the state is JSON"),
+            Timestamp::EPOCH,
+        );
         assert!(snapshots.save_snapshot(foreign).await.is_ok(), "saving a snapshot succeeds");
         let when = format!("with a state of another history at {at}");
         check::<1>(&store, &snapshots, &when).await;

@@ -203,7 +203,8 @@ impl Subject {
     async fn called(&self, event: &Delivery<AccountEvent>) -> Result<(), BoxError> {
         let Some(bend) = self.bend else { return self.noted(event).await };
         let made_anew = |name: &str, event_id: EventId| {
-            let recorded = RecordedEvent { event_id, ..RecordedEvent::clone(event) };
+            let mut recorded = RecordedEvent::clone(event);
+            recorded.event_id = event_id;
             let data = recorded.decode_one::<AccountEvent>()?;
             Ok::<_, BoxError>(Delivery::of(name, recorded, data)?)
         };

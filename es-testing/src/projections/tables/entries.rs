@@ -146,13 +146,14 @@ pub(super) fn moved_on(account: &str, number: i64) -> TableChange {
 
 /// A claim of the active model of a table's projection.
 pub(in super::super) fn table_claim<T: TableRow>(holder: &str) -> Claim {
-    Claim { tables: [T::SCHEMA].into(), ..claim_of(T::SCHEMA.name, holder) }
+    claim_of(T::SCHEMA.name, holder).tables([T::SCHEMA])
 }
 
 /// A claim of a shadow of it, of other code.
 pub(in super::super) fn table_shadow<T: TableRow>(holder: &str) -> Claim {
-    let fingerprint = format!("{} v2", T::SCHEMA.name);
-    Claim { slot: Slot::Shadow, fingerprint, ..table_claim::<T>(holder) }
+    let mut claim = table_claim::<T>(holder);
+    (claim.slot, claim.fingerprint) = (Slot::Shadow, format!("{} v2", T::SCHEMA.name));
+    claim
 }
 
 pub(in super::super) fn changing(from: u64, to: u64, changes: Vec<TableChange>) -> Batch {

@@ -85,7 +85,7 @@ impl State {
 
     /// Takes over what was written since the last time.
     fn take(&mut self) -> Result<(), StoreError> {
-        let all = PageLimit { events: usize::MAX, bytes: usize::MAX };
+        let all = PageLimit::events(usize::MAX).bytes(usize::MAX);
         let page = at_once(self.store.read_log(&ReadLog::after(self.taken).limit(all)))?;
         self.taken = page.next;
         for mut event in page.events {
@@ -262,13 +262,13 @@ impl EventStore for SlowStore {
             if !page.admits(event.payload.as_str().len()) {
                 let next = page.last().map_or(read.after, |last| last.position);
                 let last = page.last().map(EventReference::from);
-                return Ok(LogPage { events: page.into_events(), next, last, at_end: false });
+                return Ok(LogPage::new(page.into_events(), next, last, false));
             }
             page.push(event.clone());
         }
         let in_view = rest.iter().rfind(|event| read.filter.shows(&event.stream));
         let last = in_view.map(EventReference::from);
-        Ok(LogPage { events: page.into_events(), next: end, last, at_end: true })
+        Ok(LogPage::new(page.into_events(), end, last, true))
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {

@@ -40,15 +40,7 @@ pub(super) fn key(mark: &str) -> IdempotencyKey {
 }
 
 fn claim(projection: &str, holder: &str) -> Claim {
-    Claim {
-        projection: projection.to_owned(),
-        fingerprint: "v1".to_owned(),
-        slot: Slot::Active,
-        slices: 1,
-        holder: holder.to_owned(),
-        time_to_live: Lease::LONGEST,
-        tables: Default::default(),
-    }
+    Claim::new(projection, "v1", Slot::Active, holder, Lease::LONGEST)
 }
 
 pub(super) fn totals() -> Definition {
@@ -71,14 +63,9 @@ pub(super) async fn fill(store: &Store, mark: &str) -> (Vec<RecordedEvent>, Leas
     let request = AppendRequest::to(stream.clone(), ExpectedVersion::NoStream, events);
     store.append(request.with_key(key(mark))).await.unwrap();
     let written = store.read_stream(&ReadStream::new(stream.clone())).await.unwrap().events;
-    let snapshot = Snapshot {
-        stream,
-        version: written[2].version,
-        last_event: written[2].event_id,
-        schema: mark.to_owned(),
-        state: Payload::of(mark).unwrap(),
-        taken_at: Timestamp::EPOCH,
-    };
+    let (last, state) = (&written[2], Payload::of(mark).unwrap());
+    let snapshot =
+        Snapshot::new(stream, last.version, last.event_id, mark, state, Timestamp::EPOCH);
     snapshots(store).save_snapshot(snapshot).await.unwrap();
     let models = models(store);
     let lease = models.acquire(&claim("totals", &format!("{mark}-holder"))).await.unwrap();

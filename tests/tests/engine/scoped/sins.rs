@@ -53,8 +53,9 @@ impl StoreLayer for TellsAnyLast {
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
-        let last = self.1.read_log(read).await?.last;
-        Ok(LogPage { last, ..self.0.read_log(read).await? })
+        let mut page = self.0.read_log(read).await?;
+        page.last = self.1.read_log(read).await?.last;
+        Ok(page)
     }
 }
 

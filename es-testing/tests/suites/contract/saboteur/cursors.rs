@@ -30,8 +30,7 @@ impl StoreLayer for ReadsOn {
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
         if read.after > self.0.end_of_log().await? {
-            let next = read.after;
-            return Ok(LogPage { events: Vec::new(), next, last: None, at_end: true });
+            return Ok(LogPage::new(Vec::new(), read.after, None, true));
         }
         self.0.read_log(read).await
     }

@@ -13,7 +13,7 @@ use es_core::{
 use super::Store;
 
 /// More than any log of a scenario holds.
-pub(super) const ALL: PageLimit = PageLimit { events: usize::MAX, bytes: usize::MAX };
+pub(super) const ALL: PageLimit = PageLimit::events(usize::MAX).bytes(usize::MAX);
 
 /// The whole log of a healthy store.
 pub(super) async fn whole_log(store: &Store) -> Result<Vec<RecordedEvent>, StoreError> {
@@ -29,14 +29,14 @@ pub(super) fn log_page(log: &[RecordedEvent], read: &ReadLog) -> LogPage {
         if !page.admits(event.payload.as_str().len()) {
             let next = page.last().map_or(read.after, |last| last.position);
             let last = page.last().map(EventReference::from);
-            return LogPage { events: page.into_events(), next, last, at_end: false };
+            return LogPage::new(page.into_events(), next, last, false);
         }
         page.push(event.clone());
     }
     let in_view =
         |event: &&RecordedEvent| event.position > read.after && read.filter.shows(&event.stream);
     let last = log.iter().rfind(in_view).map(EventReference::from);
-    LogPage { events: page.into_events(), next: end.merge(read.after), last, at_end: true }
+    LogPage::new(page.into_events(), end.merge(read.after), last, true)
 }
 
 /// A true page of these events, which are the wanted ones of a stream, oldest first.
@@ -57,7 +57,7 @@ pub(super) fn stream_page(
         page.push(event.clone());
         count += 1;
     }
-    StreamPage { events: page.into_events(), stream_version, has_more: count < wanted.len() }
+    StreamPage::new(page.into_events(), stream_version, count < wanted.len())
 }
 
 type Mangle = Box<dyn Fn(&mut Vec<RecordedEvent>) + Send + Sync>;

@@ -141,7 +141,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             latest: |snapshots, stream, up_to| {
                 Box::pin(async move {
                     let found = snapshots.latest_snapshot(&folded(&stream), up_to).await?;
-                    Ok(found.map(|found| Snapshot { stream, ..found }))
+                    Ok(found.map(|found| of(stream, found)))
                 })
             },
             delete: |sinner, stream| {
@@ -259,6 +259,12 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
     ]
 }
 
+/// The snapshot as one of this stream.
+fn of(stream: StreamId, mut snapshot: Snapshot) -> Snapshot {
+    snapshot.stream = stream;
+    snapshot
+}
+
 fn folded(stream: &StreamId) -> StreamId {
     let lower = stream.aggregate_id().to_lowercase();
     StreamId::new(stream.aggregate_type(), &lower).unwrap_or_else(|_| stream.clone())
@@ -306,7 +312,7 @@ pub(super) fn elsewhere(healthy: &Healthy) -> Option<Snapshots> {
         latest: |snapshots, stream, up_to| {
             Box::pin(async move {
                 let found = snapshots.latest_snapshot(&of_another_store(&stream), up_to).await?;
-                Ok(found.map(|found| Snapshot { stream, ..found }))
+                Ok(found.map(|found| of(stream, found)))
             })
         },
         save: |sinner, mut snapshot| {

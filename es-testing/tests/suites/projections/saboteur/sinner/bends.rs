@@ -48,16 +48,10 @@ impl Sinner {
         active: Option<GenerationStatus>,
         holder: &str,
     ) -> Result<Lease, SinkError> {
-        let claim = Claim {
-            projection: lease.projection.clone(),
-            fingerprint: active.map(|it| it.fingerprint).unwrap_or_default(),
-            slot: Slot::Active,
-            slices: 1,
-            holder: holder.to_owned(),
-            time_to_live: Duration::ZERO,
-            tables: lease.tables.clone(),
-        };
-        self.inner.acquire(&claim).await
+        let fingerprint = active.map(|it| it.fingerprint).unwrap_or_default();
+        let claim =
+            Claim::new(&lease.projection, fingerprint, Slot::Active, holder, Duration::ZERO);
+        self.inner.acquire(&claim.tables(lease.tables.clone())).await
     }
 
     /// The rows, of which some sins do not like every one.
