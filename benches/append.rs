@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use es_benches::{Backend, CALLERS, Workload, concurrently, runtime, sizes, timed};
-use es_core::AppendRequest;
+use es_core::backend::AppendRequest;
 
 /// Makes the nth append of a number of events.
 type Input = fn(&mut Workload, u64, usize) -> AppendRequest;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use criterion::Criterion;
 use es_benches::{Workload, runtime, timed};
-use es_core::{AppendError, AppendRequest, Appended, EventStore};
+use es_core::backend::{AppendError, AppendRequest, Appended, EventStore};
 use es_memory::MemoryStore;
 
 /// An append, as far as the store is concerned.

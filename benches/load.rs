@@ -5,7 +5,9 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use es_benches::{Backend, Opened, Posting, Workload, filled, runtime, sizes};
-use es_core::{ReadStream, Repository, StreamVersion};
+use es_core::Repository;
+use es_core::backend::ReadStream;
+use es_core::execution::StreamVersion;
 
 /// Streams of the store, so that the one that is read does not lie in the log alone.
 const POSTINGS: i64 = 4;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use es_benches::{Backend, filled, is_measured, runtime, sizes};
-use es_core::{EventStore, EventStoreExt, PageLimit, ReadLog};
+use es_core::backend::{EventStore, EventStoreExt, PageLimit, ReadLog};
 use futures_util::TryStreamExt;
 
 const POSTINGS: i64 = 100;

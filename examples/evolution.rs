@@ -2,7 +2,8 @@
 //! `cargo run -p es-examples --example evolution`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::{Aggregate, BoxError, Event, Fields, Repository, Store, StoredEvent};
+use es_core::event::{Fields, StoredEvent};
+use es_core::{Aggregate, BoxError, Event, Repository, Store};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 
@@ -117,7 +118,7 @@ async fn main() -> Result<(), BoxError> {
 
 #[cfg(test)]
 mod tests {
-    use es_core::{EventFilter, EventStoreExt, ReadLog};
+    use es_core::event::{EventFilter, EventStoreExt, ReadLog};
     use es_testing::golden;
 
     use super::*;

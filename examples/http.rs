@@ -112,7 +112,7 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use axum::http::header::CONTENT_TYPE;
-    use es_core::StoreErrorKind;
+    use es_core::execution::StoreErrorKind;
     use es_testing::fault::{Call, Faults};
     use tower::ServiceExt;
 

@@ -2,7 +2,8 @@
 //! `cargo run -p es-examples --example own_transaction`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::{BoxError, Decided, Member, Repository};
+use es_core::execution::Member;
+use es_core::{BoxError, Decided, Repository};
 use es_examples::{Order, OrderId};
 use es_sqlite::{SqliteStore, TransactionError};
 
@@ -69,7 +70,8 @@ async fn main() -> Result<(), BoxError> {
 
 #[cfg(test)]
 mod tests {
-    use es_core::{EventStore, NotAppended};
+    use es_core::backend::EventStore;
+    use es_core::execution::NotAppended;
     use es_examples::OrderEvent::OrderPaid;
     use es_pgtest::Server;
     use es_postgres::sqlx::{self, PgPool};

@@ -1,8 +1,8 @@
 //! A read model, its tests and its laws: `cargo run -p es-examples --example projection`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::projection::{Keying, Projection, ReadModel, Runner};
-use es_core::{BoxError, Envelope, Repository, Store};
+use es_core::projection::{Keying, ReadModel};
+use es_core::{BoxError, Envelope, Projection, Repository, Runner, Store};
 use es_examples::Order;
 use es_examples::OrderEvent::{self, *};
 use es_memory::MemoryStore;

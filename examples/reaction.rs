@@ -2,8 +2,8 @@
 //! `cargo run -p es-examples --example reaction`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::projection::Runner;
-use es_core::{BoxError, Delivery, Event, Reaction, Repository, Start, Store};
+use es_core::reaction::{Delivery, Start};
+use es_core::{BoxError, Event, Reaction, Repository, Runner, Store};
 use es_examples::OrderEvent::{self, *};
 use es_examples::StockEvent::{self, *};
 use es_examples::{Order, Stock};

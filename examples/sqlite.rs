@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use es_core::ExpectedVersion::NoStream;
-use es_core::projection::{Keying, Projection, ReadModel, Runner};
-use es_core::{Aggregate, BoxError, Envelope, Repository, Store};
+use es_core::projection::{Keying, ReadModel};
+use es_core::{Aggregate, BoxError, Envelope, Projection, Repository, Runner, Store};
 use es_examples::{Order, OrderEvent, OrderId};
 use es_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,8 @@ async fn main() -> Result<(), BoxError> {
 
 #[cfg(test)]
 mod tests {
-    use es_core::{CommandError, EventStoreExt, ReadLog};
+    use es_core::CommandError;
+    use es_core::event::{EventStoreExt, ReadLog};
     use es_examples::Refusal;
     use futures_util::TryStreamExt;
 

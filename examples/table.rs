@@ -1,8 +1,8 @@
 //! A read model in a table of one's own, for any SQL: `cargo run -p es-examples --example table`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::projection::{Changes, Runner, Table, TableProjection, TableRow};
-use es_core::{BoxError, Envelope, Repository, Store};
+use es_core::projection::{Changes, Table, TableRow};
+use es_core::{BoxError, Envelope, Repository, Runner, Store, TableProjection};
 use es_examples::OrderEvent::{self, *};
 use es_examples::{Order, OrderId};
 use es_sqlite::{SqliteStore, TransactionError};

@@ -3,8 +3,8 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use es_core::layer::scoped;
-use es_core::projection::{Keying, Projection, ReadModel, Runner};
-use es_core::{BoxError, Envelope, Repository, Store};
+use es_core::projection::{Keying, ReadModel};
+use es_core::{BoxError, Envelope, Projection, Repository, Runner, Store};
 use es_examples::Order;
 use es_examples::OrderEvent::{self, *};
 use es_memory::MemoryStore;
@@ -62,7 +62,7 @@ async fn main() -> Result<(), BoxError> {
 
 #[cfg(test)]
 mod tests {
-    use es_core::{EventStoreExt, ReadLog, RecordedEvent};
+    use es_core::event::{EventStoreExt, ReadLog, RecordedEvent};
     use futures_util::TryStreamExt;
 
     use super::*;

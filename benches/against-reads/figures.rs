@@ -5,11 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use es_benches::Workload;
-use es_core::projection::{Projection, Slot};
-use es_core::{
-    AppendRequest, ExpectedVersion, NewEvent, Payload, ReadStream, Repository, Snapshot,
-    Snapshotted, StreamVersion, Timestamp,
-};
+use es_core::backend::{AppendRequest, NewEvent, ReadStream, Slot, Snapshot, Timestamp};
+use es_core::event::Payload;
+use es_core::execution::{Snapshotted, StreamVersion};
+use es_core::{ExpectedVersion, Projection, Repository};
 use turing::read_models::{PostingRow, runner};
 use turing::store::Store;
 use turing_domain::{Posting, PostingId};
@@ -196,7 +195,7 @@ pub(crate) async fn on_sqlite(template: &Template, sizes: &Sizes) -> Result<(), 
         let postings = postings(number, size);
         let first = *postings.start();
         models::fill(store, postings.clone(), size).await?;
-        let mut runner = runner(store, [es_core::projection::Definition::of::<PostingRow>()]);
+        let mut runner = runner(store, [es_core::backend::Definition::of::<PostingRow>()]);
         runner.catch_up().await?;
         runner.release().await;
 

@@ -4,8 +4,8 @@ use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use es_benches::Workload;
-use es_core::projection::{Definition, Projection, Slot};
-use es_core::{AppendRequest, ExpectedVersion};
+use es_core::backend::{AppendRequest, Definition, Slot};
+use es_core::{ExpectedVersion, Projection};
 use turing::read_models::{ConversationRow, PostingRow, RunRow, rebuild, runner};
 use turing::store::Store;
 

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use es_core::NewEvent;
+use es_core::backend::NewEvent;
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::PostgresConfig;
 use es_postgres::sqlx::postgres::PgConnection;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use es_benches::rounds::{Round, Rounds, Unit};
-use es_core::{Repository, StreamVersion};
+use es_core::Repository;
+use es_core::execution::StreamVersion;
 use es_pgtest::Server;
 use turing::read_models::PostingRow;
 use turing::store::Store;

@@ -3,7 +3,8 @@
 use std::fmt::{self, Debug};
 use std::time::{Duration, Instant};
 
-use es_core::{Aggregate, ExpectedVersion, Outcome, Repository};
+use es_core::execution::Outcome;
+use es_core::{Aggregate, ExpectedVersion, Repository};
 
 use crate::stores::Backend;
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Event, Snapshotted};
+use es_core::execution::Snapshotted;
+use es_core::{Aggregate, Event};
 use serde::{Deserialize, Serialize};
 
 /// What happens to a posting.

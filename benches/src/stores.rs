@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use es_core::{AppendRequest, ExpectedVersion, Payload, ReadStream, Repository, Snapshot};
-use es_core::{SnapshotStore, Snapshotted, Store, StreamVersion, Timestamp};
+use es_core::backend::{AppendRequest, ReadStream, Snapshot, SnapshotStore, Timestamp};
+use es_core::event::Payload;
+use es_core::execution::{Snapshotted, StreamVersion};
+use es_core::{ExpectedVersion, Repository, Store};
 use es_memory::MemoryStore;
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::{Migrations, PostgresConfig, PostgresStore};

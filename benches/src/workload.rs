@@ -1,8 +1,9 @@
 //! Seeded events: the same seed gives the same events.
 
-use es_core::aggregate::stream_of;
-use es_core::{AppendRequest, Event, EventId, EventVersion, ExpectedVersion, IdempotencyKey};
-use es_core::{Metadata, NewEvent, StreamId, StreamVersion};
+use es_core::backend::{AppendRequest, NewEvent, StreamId};
+use es_core::event::{EventId, EventVersion, Metadata};
+use es_core::execution::{IdempotencyKey, StreamVersion, stream_of};
+use es_core::{Event, ExpectedVersion};
 use uuid::Builder;
 
 use crate::posting::{Posting, PostingEvent};

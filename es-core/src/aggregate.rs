@@ -15,7 +15,7 @@ use crate::stream::{InvalidStreamId, StreamId};
 /// The state before the first event is `Default::default()`. Where "does not exist yet" differs
 /// from "exists and is empty", make the state an enum whose default variant is the absence: then every
 /// `match` asks about it. That an aggregate must be new, or must exist, is said by
-/// [`Member::expecting`](crate::Member::expecting).
+/// [`Member::expecting`](crate::execution::Member::expecting).
 ///
 /// A state is copied when it is both kept and changed, so that a large one is best made of what is
 /// cheap to clone.

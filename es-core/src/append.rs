@@ -68,8 +68,8 @@ impl AppendRequest {
     /// the store's. A store refuses a time that is later than its clock.
     ///
     /// All events of a request have one time, and their order is that of the request. It is for
-    /// history, of which [`Member::import`](crate::Member::import) makes such requests; what is decided
-    /// now happens now.
+    /// history, of which [`Member::import`](crate::execution::Member::import) makes such requests;
+    /// what is decided now happens now.
     #[must_use]
     pub fn recorded_at(mut self, original: Timestamp) -> Self {
         self.original_time = Some(original);

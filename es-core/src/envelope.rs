@@ -219,7 +219,8 @@ impl RecordedEvent {
 /// An event as it is read: typed, with all that was recorded beside it, by `Deref`.
 ///
 /// ```
-/// # use es_core::{DecodeError, Envelope, Event, RecordedEvent};
+/// # use es_core::event::{DecodeError, RecordedEvent};
+/// # use es_core::{Envelope, Event};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPaid { cents: u64 } }
 /// # fn example(recorded: &RecordedEvent) -> Result<(), DecodeError> {

@@ -82,7 +82,7 @@ impl StoreError {
     }
 
     /// For backends: the refusal of a cursor beyond the end of the log; see clause 22 of
-    /// [`EventStore`](crate::EventStore).
+    /// [`EventStore`](crate::backend::EventStore).
     pub fn beyond_the_end(cursor: Position, end: Position) -> Self {
         Self::new(
             StoreErrorKind::Diverged,

@@ -16,10 +16,10 @@ use crate::store::EventStore;
 /// dropped at any time. After an error a stream ends.
 ///
 /// ```
-/// # use es_core::{EventStore, EventStoreExt, ReadLog};
+/// # use es_core::backend::{EventStore, EventStoreExt, ReadLog};
 /// use futures_util::TryStreamExt;
 ///
-/// # async fn example(store: &dyn EventStore) -> Result<(), es_core::StoreError> {
+/// # async fn example(store: &dyn EventStore) -> Result<(), es_core::backend::StoreError> {
 /// let mut tail = store.tail(ReadLog::from_start());
 /// while let Some(event) = tail.try_next().await? {
 ///     println!("{} {}", event.stream, event.event_type);

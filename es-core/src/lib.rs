@@ -1,3 +1,4 @@
+#![allow(clippy::test_attr_in_doctest, reason = "the front page shows a test, too")]
 #![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
 //!
 //! # I want to …
@@ -59,7 +60,7 @@ pub use es_macros::AggregateId;
 pub use es_macros::Event;
 
 // the programming model
-pub mod aggregate;
+mod aggregate;
 pub mod event;
 mod upcast;
 
@@ -77,11 +78,11 @@ mod timestamp;
 mod version;
 
 // the contract
-pub mod append;
+mod append;
 pub mod backend;
 mod error;
-pub mod read;
-pub mod snapshot;
+mod read;
+mod snapshot;
 mod store;
 
 // the engine
@@ -93,7 +94,7 @@ mod measure;
 pub mod projection;
 pub mod reaction;
 pub mod replay;
-pub mod repository;
+mod repository;
 mod retry;
 mod subscription;
 mod time_travel;
@@ -102,38 +103,14 @@ mod time_travel;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use aggregate::{Aggregate, AggregateId, IdOf, IntoEvents, Outcome, fold};
-pub use append::{AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey};
-pub use append::{InvalidRequest, StreamAppend};
-pub use content::{ContentProblem, check_json};
-pub use envelope::{
-    Cause, Envelope, EventId, EventName, EventReceipt, EventReference, NewEvent, RecordedEvent,
-};
-pub use environment::{Clock, Environment, EventIds, Jitter, Runtime};
-pub use error::{BoxError, ErrorKind, StoreError, StoreErrorKind};
-pub use event::{DecodeError, Decoded, EncodeError, Event, EventType, StoredEvent};
+pub use aggregate::{Aggregate, AggregateId};
+pub use event::{Envelope, Event};
 pub use execution::{
-    CommandError, Decided, Decision, Draft, EventError, Imported, Member, Members, NotAppended,
-    Prepared, transact,
+    CommandError, Decided, Draft, ErrorKind, ExpectedVersion, Repository, transact,
 };
-pub use ext::EventStoreExt;
-pub use limits::Limits;
-pub use metadata::{EventVersion, Metadata, MetadataField};
-pub use payload::{Payload, RoundTripError};
-pub use position::{Position, PositionError};
-pub use reaction::{Delivery, Reaction, ReactionPolicy, Start};
-pub use read::{Direction, EventFilter, LogPage, PageLimit, ReadLog, ReadStream, StreamPage};
-pub use replay::{Replay, ReplayError, ReplayReport, Verdict};
-pub use repository::SnapshotChecks;
-pub use repository::{LoadError, Loaded, Repository};
-pub use retry::Retry;
-pub use snapshot::{Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted};
-pub use store::{Capabilities, EventStore, Store, StoreIdentity};
-pub use stream::{InvalidStreamId, StreamId};
-pub use time_travel::{Difference, DifferenceError, Moment, StateDifference, differences};
-pub use timestamp::{Timestamp, TimestampError};
-pub use upcast::Fields;
-pub use version::{Conflict, ExpectedVersion, StreamVersion};
+pub use projection::{BoxError, Projection, Runner, TableProjection};
+pub use reaction::Reaction;
+pub use store::Store;
 
 // not where they are shown, so that they run once
 #[cfg(doctest)]

@@ -10,8 +10,8 @@ pub struct Limits {
     /// Events in one append, over all its streams; never more than
     /// [`APPEND_EVENTS`](Self::APPEND_EVENTS).
     pub events: usize,
-    /// Bytes of one event's payload as it is stored: in the [canonical](crate::Payload::canonical)
-    /// form.
+    /// Bytes of one event's payload as it is stored: in the
+    /// [canonical](crate::event::Payload::canonical) form.
     pub payload_bytes: usize,
     /// Bytes of one event's metadata, counted so, too.
     pub metadata_bytes: usize,

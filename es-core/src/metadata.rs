@@ -25,7 +25,7 @@ pub use self::version::EventVersion;
 /// [`MetadataField`], and reads and writes it by that:
 ///
 /// ```
-/// use es_core::{Metadata, MetadataField};
+/// use es_core::event::{Metadata, MetadataField};
 ///
 /// const TENANT: MetadataField<String> = MetadataField::new("tenant");
 ///

@@ -155,7 +155,7 @@ impl Payload {
     ///
     /// When it has half of a surrogate pair, two members of one name, or a number that is larger than
     /// [`Limits::STATE_BYTES`] once it is written out. What else no store takes, such as `1e400`,
-    /// [`check_json`](crate::check_json) refuses.
+    /// [`check_json`](crate::backend::check_json) refuses.
     pub fn canonical(&self) -> Result<Self, ContentProblem> {
         self.respelled(|text| canonical(text, Limits::STATE_BYTES))
     }

@@ -6,8 +6,8 @@
 //! runner out, parks what a projection cannot take, and rebuilds beside the model that is served.
 //!
 //! ```
-//! use es_core::projection::{Keying, Projection, ReadModel, Runner};
-//! use es_core::{Aggregate, BoxError, Envelope, Event, Store};
+//! use es_core::projection::{Keying, ReadModel};
+//! use es_core::{Aggregate, BoxError, Envelope, Event, Projection, Runner, Store};
 //! use serde::{Deserialize, Serialize};
 //! # #[derive(Event)]
 //! # enum ScriptEvent { ScriptStarted, ScriptFailed }
@@ -103,38 +103,40 @@ mod typed;
 mod waiting;
 mod worker;
 
-pub use crate::envelope::EventReference;
+pub(crate) use crate::envelope::EventReference;
 pub use crate::error::BoxError;
 pub use crate::subscription::Subscription;
-pub use batch::{Batch, Content, ModelRow, RowChange};
-pub use checkpoint::Checkpoint;
-pub use definition::{Definition, RawKeying};
+pub(crate) use batch::{Batch, Content, ModelRow, RowChange};
+pub(crate) use checkpoint::Checkpoint;
+pub(crate) use definition::{Definition, RawKeying};
 pub use error::SinkError;
 #[cfg(feature = "derive")]
 #[cfg_attr(not(doctest), doc = include_str!("derive/table_row.md"))]
 #[doc(inline)]
 pub use es_macros::TableRow;
 pub(crate) use fold::panic_text;
+pub(crate) use health::LogBlockers;
 pub(crate) use health::health_of;
-pub use health::{Blocker, Health, HealthState, Lag, LogBlockers};
-pub use history::{check_active_model, check_history};
+pub use health::{Blocker, Health, HealthState, Lag};
+pub(crate) use history::check_history;
 pub use keying::{Keying, Keys, RowKey};
-pub use lease::{Claim, Lease, Renewal, Renewed, Slot};
+pub(crate) use lease::{Claim, Lease, Renewal, Renewed, Slot};
 pub(crate) use model::rows_after;
 pub use model::{LiveError, ReadModel};
-pub use parked::{ListParked, Parked, ParkedId, ParkedState};
+pub(crate) use parked::ListParked;
+pub use parked::{Parked, ParkedId, ParkedState};
 pub use policy::{BatchLimit, FailurePolicy, LastResort};
 pub use rebuild::{Progress, Rebuild, RebuildError, RowDifference, Watch};
 pub(crate) use runner::Means;
 pub use runner::{Runner, RunnerError, RunnerHandle, Stopped};
-pub use signal::CommitSignal;
-pub use sink::ProjectionSink;
+pub(crate) use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
 pub use table::{
-    Changes, Column, Json, RowError, SqlColumn, SqlType, SqlValue, SqlValues, Table, TableChange,
-    TableProjection, TableRead, TableRow, TableSchema, TableSet, Which,
+    Changes, Column, Json, RowError, SqlColumn, SqlType, SqlValue, SqlValues, Table,
+    TableProjection, TableRow, TableSchema, TableSet, Which,
 };
+pub(crate) use table::{TableChange, TableRead};
 pub(crate) use typed::Parts;
 pub use waiting::WaitError;
 pub(crate) use waiting::waited_for;
@@ -157,11 +159,12 @@ pub(crate) use worker::{chain, forget_passed_trouble};
 ///    `guards::an_event_without_keys_waits_for_them`,
 ///    `guards::a_panic_stops_no_other_projection`)
 /// 3. The row that `evolve` leaves can be stored, has at most
-///    [`Limits::STATE_BYTES`](crate::Limits::STATE_BYTES), and is read back as the same JSON value in
-///    whatever form a sink gives it back ([`Payload::round_trip`](crate::Payload::round_trip)). One
-///    that is not is a failure of its event, whichever events are committed together: each row is
-///    judged after each event, and what is read back is what the next event gets.
-///    (`failures::a_row_is_judged_after_each_event`, and `es_testing::laws::rows_round_trip`)
+///    [`Limits::STATE_BYTES`](crate::backend::Limits::STATE_BYTES), and is read back as the same
+///    JSON value in whatever form a sink gives it back
+///    ([`Payload::round_trip`](crate::event::Payload::round_trip)). One that is not is a failure of
+///    its event, whichever events are committed together: each row is judged after each event, and
+///    what is read back is what the next event gets. (`failures::a_row_is_judged_after_each_event`,
+///    and `es_testing::laws::rows_round_trip`)
 pub trait Projection: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name, unique in its store, never used again for another meaning.
     const NAME: &'static str;

@@ -24,13 +24,13 @@ pub(crate) use worker::{Goal, Reactor};
 /// What is done when something happened: a command that follows from an event, or an effect outside.
 ///
 /// It is called at least once for each event that it selects, in the order of its stream, by a
-/// [`Runner`](crate::projection::Runner). What it has reacted to is kept in the store under its name,
+/// [`Runner`](crate::Runner). What it has reacted to is kept in the store under its name,
 /// so it goes on where it was, and no rebuild repeats anything.
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use es_core::{Aggregate, BoxError, Event, Repository};
-/// # use es_core::{Delivery, Reaction, ReactionPolicy, Start};
+/// # use es_core::reaction::{Delivery, ReactionPolicy, Start};
+/// # use es_core::{Aggregate, BoxError, Event, Reaction, Repository};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPlaced { sku: String, count: u32 }, OrderRefused }
 /// # use OrderEvent::*;
@@ -90,7 +90,8 @@ pub(crate) use worker::{Goal, Reactor};
 ///
 /// 1. It may be called again for an event for which it was called, also after it succeeded, also at
 ///    the same time by a process that was overtaken. Decisions with
-///    [`reacting_to`](crate::Decision::reacting_to), and effects that get the key, are done once.
+///    [`reacting_to`](crate::execution::Decision::reacting_to), and effects that get the key, are
+///    done once.
 /// 2. It decides by the event and by states that it loads, never by what an earlier call left in
 ///    memory. Which streams a decision is about follows from the event alone: keys are recorded under
 ///    streams, so one that is picked by what was loaded may be another one at the next call, and what

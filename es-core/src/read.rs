@@ -199,7 +199,8 @@ impl StreamPage {
 /// Which events of the log a reader wants; an empty set means all.
 ///
 /// ```
-/// # use es_core::{Aggregate, Event, EventFilter};
+/// # use es_core::event::EventFilter;
+/// # use es_core::{Aggregate, Event};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPlaced, OrderPaid }
 /// # #[derive(Event)]
@@ -346,7 +347,7 @@ pub struct LogPage {
     pub last: Option<EventReference>,
     /// True if the page reaches the end of the log as it was when the page was read. What is
     /// acknowledged may stand behind that end for a while: see clause 10 of
-    /// [`EventStore`](crate::EventStore).
+    /// [`EventStore`](crate::backend::EventStore).
     pub at_end: bool,
 }
 

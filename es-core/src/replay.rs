@@ -37,7 +37,8 @@ const PARALLEL: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// [`slice`](Self::slice) in each of several tasks.
 ///
 /// ```
-/// # use es_core::{Aggregate, Event, Replay, ReplayError, Store, Verdict};
+/// # use es_core::replay::{Replay, ReplayError, Verdict};
+/// # use es_core::{Aggregate, Event, Store};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPaid { cents: u64 } }
 /// # #[derive(Clone, Default, serde::Serialize)]
@@ -112,7 +113,7 @@ pub enum Verdict {
         source: DecodeError,
     },
     /// An event that is not there, though later ones are: neither logic has a state, as loading has
-    /// none ([`LoadError::Gap`](crate::LoadError::Gap)).
+    /// none ([`LoadError::Gap`](crate::execution::LoadError::Gap)).
     Gap {
         /// The version of the missing event.
         version: StreamVersion,

@@ -127,7 +127,7 @@ impl<A: Aggregate> Repository<A> {
     }
 
     /// Makes `cause` the cause of every decision of this repository; see
-    /// [`Decision::caused_by`](crate::Decision::caused_by).
+    /// [`Decision::caused_by`](crate::execution::Decision::caused_by).
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         set_cause(&mut self.settings().base, cause.into());

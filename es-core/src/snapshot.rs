@@ -231,7 +231,8 @@ pub trait SnapshotStore: Send + Sync + 'static {
     /// its version on, up to `up_to`, for the price of one read; `None` if this store cannot do so.
     ///
     /// The events are those of the object that this method is called on, so it is asked only of
-    /// [a store's own snapshots](crate::Capabilities::snapshots()), and never through a store around it.
+    /// [a store's own snapshots](crate::backend::Capabilities::snapshots()), and never through a
+    /// store around it.
     ///
     /// # Errors
     ///

@@ -19,7 +19,7 @@ pub use handle::Store;
 /// An append-only store of events: many streams, one log.
 ///
 /// This is the face for people who write a backend. Who uses a store takes a [`Store`], and
-/// [`Repository`](crate::Repository) and [`EventStoreExt`](crate::EventStoreExt).
+/// [`Repository`](crate::Repository) and [`EventStoreExt`](crate::backend::EventStoreExt).
 ///
 /// A value is a handle: it is shared as `Arc<dyn EventStore>`, and calls run concurrently.
 ///
@@ -36,8 +36,8 @@ pub use handle::Store;
 /// 2. An append is judged by [`ExpectedVersion::accepts`](crate::ExpectedVersion::accepts) against
 ///    the version that the stream has at the moment of writing.
 ///    (`versions::each_expectation_is_judged`, `conflicts::one_of_two_racing_writers_wins`)
-/// 3. A refused append writes nothing, and its [`Conflict`](crate::Conflict) names the first stream
-///    of the request that is not as expected, what was expected and what it is at.
+/// 3. A refused append writes nothing, and its [`Conflict`](crate::execution::Conflict) names the
+///    first stream of the request that is not as expected, what was expected and what it is at.
 ///    (`conflicts::a_stale_writer_writes_nothing`, `conflicts::a_conflict_names_what_it_found`,
 ///    `conflicts::the_first_unexpected_stream_is_named`)
 /// 4. An append is atomic, over all its events and all its streams: no reader ever sees a part.
@@ -87,8 +87,8 @@ pub use handle::Store;
 ///
 /// 12. Payloads come back as the same JSON value, metadata equal, event ids and types unchanged; but
 ///     for white space and the order of keys, documents come back in the
-///     [canonical](crate::Payload::canonical) form, so that an integer stays one for every reader,
-///     and a float, too.
+///     [canonical](crate::event::Payload::canonical) form, so that an integer stays one for every
+///     reader, and a float, too.
 ///     (`fidelity::payloads_come_back_as_the_same_value`, `fidelity::metadata_comes_back_equal`,
 ///     `fidelity::numbers_in_metadata_come_back_to_the_last_digit`,
 ///     `fidelity::large_payloads_come_back`,
@@ -139,10 +139,10 @@ pub use handle::Store;
 ///     `tailing::a_dropped_wait_is_harmless`, `tailing::a_tail_of_an_idle_log_reads_nothing`)
 /// 22. A cursor beyond the end, after every event that the store holds, is of another log, or of this
 ///     one before it went back: [`read_log`](Self::read_log) and [`wait_past`](Self::wait_past)
-///     refuse it with [`Diverged`](crate::StoreErrorKind::Diverged), so that nobody waits there
-///     while others fill the log below; the refusal concerns that call only. No place that this log
-///     has answered is ever refused so, to whomever it was answered: the `next` of a page, the end,
-///     the position of an event that was seen or acknowledged.
+///     refuse it with [`Diverged`](crate::backend::StoreErrorKind::Diverged), so that nobody waits
+///     there while others fill the log below; the refusal concerns that call only. No place that
+///     this log has answered is ever refused so, to whomever it was answered: the `next` of a page,
+///     the end, the position of an event that was seen or acknowledged.
 ///     (`cursors::a_cursor_beyond_the_end_is_refused`,
 ///     `cursors::a_place_that_was_answered_is_never_refused`)
 ///
@@ -157,8 +157,8 @@ pub use handle::Store;
 ///
 /// 24. [`capabilities`](Self::capabilities) answers the same identity for every handle of one opened
 ///     store and another for each opening; what it names keeps the contracts of
-///     [`SnapshotStore`](crate::SnapshotStore) and
-///     [`ProjectionSink`](crate::projection::ProjectionSink) on the same data.
+///     [`SnapshotStore`](crate::backend::SnapshotStore) and
+///     [`ProjectionSink`](crate::backend::ProjectionSink) on the same data.
 ///     (`capabilities::handles_are_one_store`, `capabilities::what_is_named_is_there`)
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
@@ -198,7 +198,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the store fails, a stored row cannot be read, or the place from which to read is beyond
-    /// the end of the log ([`Diverged`](crate::StoreErrorKind::Diverged)).
+    /// the end of the log ([`Diverged`](crate::backend::StoreErrorKind::Diverged)).
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError>;
 
     /// The place of the newest event that a reader of the log can see; `START` if there is none.
@@ -216,7 +216,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// When the store fails or is closed while waiting, or `position` is beyond the end of the log
-    /// ([`Diverged`](crate::StoreErrorKind::Diverged)).
+    /// ([`Diverged`](crate::backend::StoreErrorKind::Diverged)).
     async fn wait_past(&self, position: Position) -> Result<(), StoreError>;
 
     /// What this object can do beside its events.

@@ -20,8 +20,8 @@ use crate::store::Store;
 /// One projection or reaction, as its store keeps it.
 ///
 /// ```
-/// # use es_core::projection::{Projection, Subscription};
-/// # use es_core::Store;
+/// # use es_core::projection::Subscription;
+/// # use es_core::{Projection, Store};
 /// # use futures_util::TryStreamExt;
 /// # async fn example<CustomerTotals: Projection>(
 /// #     store: Store,
@@ -137,7 +137,8 @@ impl Subscription {
     ///
     /// ```
     /// # use std::collections::BTreeSet;
-    /// # use es_core::projection::{SinkError, Subscription};
+    /// # use es_core::backend::SinkError;
+    /// # use es_core::projection::Subscription;
     /// # use futures_util::TryStreamExt;
     /// # async fn example(subscription: Subscription) -> Result<(), SinkError> {
     /// let mut keys = BTreeSet::new();

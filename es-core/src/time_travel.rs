@@ -89,7 +89,8 @@ impl<A: Aggregate> Repository<A> {
     /// second, where it asks for the present.
     ///
     /// ```
-    /// # use es_core::{Aggregate, DifferenceError, Event, Moment, Repository, StreamVersion};
+    /// # use es_core::execution::{DifferenceError, Moment, StreamVersion};
+    /// # use es_core::{Aggregate, Event, Repository};
     /// # #[derive(Event)]
     /// # enum OrderEvent { OrderPaid { cents: u64 } }
     /// # #[derive(Clone, Default, serde::Serialize)]

@@ -15,7 +15,7 @@ use crate::payload::{Parts, Payload};
 /// renames, or takes out and puts elsewhere keeps every digit.
 ///
 /// ```
-/// use es_core::{Fields, Payload};
+/// use es_core::event::{Fields, Payload};
 ///
 /// fn in_cents(payload: &mut Fields) {
 ///     payload.rename("out", "output");

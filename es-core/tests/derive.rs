@@ -1,10 +1,11 @@
 //! What `#[derive(Event)]` and `#[derive(AggregateId)]` make of valid input.
 #![deny(missing_docs, unused, clippy::all, clippy::pedantic)]
 
-use es_core::{
-    AggregateId, DecodeError, Decoded, Event, EventType, EventVersion, Fields, Metadata,
-    MetadataField, Payload, StoredEvent, assert_distinct_event_types,
+use es_core::event::{
+    DecodeError, Decoded, EventType, EventVersion, Fields, Metadata, MetadataField, Payload,
+    StoredEvent, assert_distinct_event_types,
 };
+use es_core::{AggregateId, Event};
 use serde_json::{Value, json};
 
 /// A payload of its own.
@@ -75,7 +76,7 @@ pub enum Shape {
 assert_distinct_event_types!(Shape, hidden::LocalEvent);
 
 mod upcasters {
-    pub(super) fn add_status(payload: &mut es_core::Fields) {
+    pub(super) fn add_status(payload: &mut es_core::event::Fields) {
         payload.insert("status", "SUCCESS");
     }
 }

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use es_core::{
-    BoxError, DecodeError, Decoded, Event, EventFilter, EventName, EventType, Fields, Metadata,
-    MetadataField, Payload, StoredEvent, assert_distinct_event_types,
+use es_core::event::{
+    DecodeError, Decoded, EventFilter, EventName, EventType, Fields, Metadata, MetadataField,
+    Payload, StoredEvent, assert_distinct_event_types,
 };
+use es_core::{BoxError, Event};
 
 /// Everything that a stored name may become.
 #[derive(Event, Debug, Clone, PartialEq)]

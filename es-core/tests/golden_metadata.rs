@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use es_core::{EventVersion, Metadata, MetadataField, Payload};
+use es_core::event::{EventVersion, Metadata, MetadataField, Payload};
 
 /// Integers of a domain, which a stored value does not have to be.
 const FIVE: [&str; 5] =

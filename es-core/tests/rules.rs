@@ -7,9 +7,8 @@ mod kept;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use es_core::Position;
 use es_core::backend::rules::{Acquired, Model, Models};
-use es_core::projection::{Checkpoint, Claim, Lease, Renewal, SinkError, Slot};
+use es_core::backend::{Checkpoint, Claim, Lease, Position, Renewal, SinkError, Slot};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

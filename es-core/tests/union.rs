@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use es_core::{
-    DecodeError, Decoded, EncodeError, Event, EventFilter, EventType, Fields, Metadata, Payload,
+use es_core::Event;
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventFilter, EventType, Fields, Metadata, Payload,
     StoredEvent, assert_distinct_event_types,
 };
 
@@ -178,7 +179,7 @@ fn its_filter_is_that_of_all_its_members() {
     let (shop, bill) = (EventFilter::of::<ShopEvent>(), EventFilter::of::<BillEvent>());
     let both: BTreeSet<_> = shop.event_types.union(&bill.event_types).cloned().collect();
     assert_eq!(EventFilter::of::<Everything>().event_types, both);
-    let names: Vec<_> = both.iter().map(es_core::EventName::as_str).collect();
+    let names: Vec<_> = both.iter().map(es_core::event::EventName::as_str).collect();
     assert_eq!(
         names,
         [

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use es_core::BoxError;
 use es_core::backend::rules::{inline_failure, inline_refusal};
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
+use es_core::backend::{
+    AppendError, Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, Timestamp,
+    check_active_model,
 };
-use es_core::{AppendError, BoxError, RecordedEvent, Timestamp};
+use es_core::event::RecordedEvent;
 
 use crate::projections::Projections;
 use crate::store::MemoryStore;

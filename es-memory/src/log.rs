@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use es_core::backend::rules::{RecordedRequest, judge_key};
-use es_core::read::PageBuilder;
-use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, Direction, EventId, IdempotencyKey,
-    NewEvent, Position, ReadStream, RecordedEvent, Snapshot, StoreError, StreamId, StreamPage,
-    StreamVersion, Timestamp,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, AppendedStream, Direction, NewEvent, PageBuilder,
+    Position, ReadStream, Snapshot, StoreError, StreamId, StreamPage, Timestamp,
 };
+use es_core::event::{EventId, RecordedEvent};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 
 /// The versions that one keyed append gave, by stream.
 type KeyedAppend = Vec<(StreamId, std::ops::RangeInclusive<u64>)>;

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use es_core::backend::rules::{Acquired, Model, Models};
-use es_core::projection::{
-    Batch, Claim, Content, Definition, GenerationStatus, Lease, Parked, ParkedId, ParkedState,
-    ProjectionStatus, Renewal, SinkError, Slot, Trouble,
+use es_core::backend::{
+    Batch, Claim, Content, Definition, Lease, Position, Renewal, SinkError, Slot, Timestamp,
 };
-use es_core::{Payload, Position, Timestamp};
+use es_core::event::Payload;
+use es_core::projection::{
+    GenerationStatus, Parked, ParkedId, ParkedState, ProjectionStatus, Trouble,
+};
 
 use crate::tables::Tables;
 

@@ -4,12 +4,12 @@ use std::ops::Bound;
 use std::sync::MutexGuard;
 
 use async_trait::async_trait;
-use es_core::Position;
-use es_core::environment::SystemRuntime;
-use es_core::projection::{
-    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
+use es_core::backend::{
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Position, ProjectionSink, Renewal,
+    Renewed, SinkError, Slot, TableRead,
 };
+use es_core::environment::SystemRuntime;
+use es_core::projection::{Parked, ParkedId, ProjectionStatus, SqlValue, TableSchema};
 
 use crate::projections::Projections;
 use crate::store::MemoryStore;
@@ -160,6 +160,6 @@ impl ProjectionSink for MemoryStore {
     }
 }
 
-fn row((key, value): (&String, &es_core::Payload)) -> ModelRow {
+fn row((key, value): (&String, &es_core::event::Payload)) -> ModelRow {
     ModelRow { key: key.clone(), value: value.clone() }
 }

@@ -4,15 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use es_core::backend::rules::whole_result;
-use es_core::environment::SystemClock;
-use es_core::projection::CommitSignal;
-use es_core::read::PageBuilder;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, Clock, EventReference, EventStore,
-    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, Snapshot,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, CommitSignal, EventReference, EventStore,
+    Limits, LogPage, PageBuilder, PageLimit, Position, ReadLog, ReadStream, Snapshot,
     SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind, StoreIdentity,
-    StreamId, StreamPage, StreamVersion, Timestamp,
+    StreamId, StreamPage, Timestamp,
 };
+use es_core::environment::{Clock, SystemClock};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use tokio::sync::watch;
 
 use crate::log::Log;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use es_core::projection::{SinkError, SqlValue, TableChange, TableRead, TableSchema, Which};
-use es_core::{BoxError, Timestamp};
+use es_core::BoxError;
+use es_core::backend::{SinkError, TableChange, TableRead, Timestamp};
+use es_core::projection::{SqlValue, TableSchema, Which};
 
 /// The tables of one model, by name.
 #[derive(Debug, Clone, Default)]

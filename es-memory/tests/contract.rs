@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use es_core::Store;
+use es_core::backend::{EventStore, Position, ReadLog, SnapshotStore, StoreError};
 use es_core::layer::{Layered, StoreLayer, traced};
-use es_core::{EventStore, Position, ReadLog, SnapshotStore, Store, StoreError};
 use es_memory::MemoryStore;
 use es_testing::checker::Recorder;
 use es_testing::contract::SCENARIOS;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use es_core::Store;
+use es_core::backend::{EventStore, ProjectionSink};
 use es_core::layer::traced;
-use es_core::projection::ProjectionSink;
-use es_core::{EventStore, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::Faults;

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use es_core::{
-    AppendError, AppendRequest, Appended, Clock, StoreError, StoreErrorKind, StreamId, Timestamp,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, StoreError, StoreErrorKind, StreamId, Timestamp,
 };
+use es_core::environment::Clock;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};

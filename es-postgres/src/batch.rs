@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{
-    AppendRequest, Appended, AppendedStream, Conflict, EventReceipt, ExpectedVersion, NewEvent,
-    StreamId, StreamVersion, Timestamp,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendRequest, Appended, AppendedStream, EventReceipt, NewEvent, StreamId, Timestamp,
 };
+use es_core::execution::{Conflict, StreamVersion};
 use sqlx::Row;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
@@ -57,7 +58,7 @@ impl<'a> Batch<'a> {
         let mut parts = Vec::new();
         let mut events = Vec::new();
         for request in &requests {
-            let key = request.idempotency_key().map(es_core::IdempotencyKey::as_str);
+            let key = request.idempotency_key().map(es_core::execution::IdempotencyKey::as_str);
             let first = request.streams().first().and_then(|part| part.events.first());
             let append_id = first.filter(|_| key.is_some() && request.streams().len() > 1);
             let append_id = append_id.map(|event| event.event_id.as_uuid());

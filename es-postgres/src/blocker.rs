@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::StoreError;
-use es_core::projection::{Blocker, LogBlockers};
+use es_core::backend::{LogBlockers, StoreError};
+use es_core::projection::Blocker;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::time::sleep;

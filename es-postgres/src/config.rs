@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::environment::SystemClock;
-use es_core::{Clock, Limits, StoreError};
+use es_core::backend::{Limits, StoreError};
+use es_core::environment::{Clock, SystemClock};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, PgConnection};
 
@@ -215,7 +215,7 @@ impl PostgresConfig {
     ///
     /// What waits for streams that other transactions hold is not among them. If that is more than
     /// 16,384 appends or 256 MiB of events, further appends to such streams are refused as
-    /// [`Busy`](es_core::StoreErrorKind::Busy).
+    /// [`Busy`](es_core::backend::StoreErrorKind::Busy).
     #[must_use]
     pub fn queue(mut self, appends: usize) -> Self {
         self.queue = appends.max(1);

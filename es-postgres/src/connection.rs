@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use es_core::{StoreError, StoreErrorKind, StreamId};
+use es_core::backend::{StoreError, StoreErrorKind, StreamId};
 use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;

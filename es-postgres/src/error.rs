@@ -4,7 +4,7 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use sqlx::Error;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 

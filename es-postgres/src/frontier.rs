@@ -3,7 +3,7 @@
 //!
 //! The rule itself is in `migrations/0010_look.sql` and `0016_look_in_one_history.sql`.
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use uuid::Uuid;
 
 use crate::row::position;

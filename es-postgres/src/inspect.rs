@@ -1,6 +1,6 @@
 //! What a server and a database must be, so that a store can be used there.
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 

@@ -30,10 +30,10 @@
 //!
 //! # Projections
 //!
-//! The store is a [`ProjectionSink`](es_core::projection::ProjectionSink). A commit of rows is one
+//! The store is a [`ProjectionSink`](es_core::backend::ProjectionSink). A commit of rows is one
 //! call of a migrated function and one round trip; leases expire by the server's clock; commits of
 //! other processes are noticed by polling, one statement for all who wait. Changes of tables
-//! ([`TableProjection`](es_core::projection::TableProjection)) are carried out within the transaction
+//! ([`TableProjection`](es_core::TableProjection)) are carried out within the transaction
 //! of the commit; the tables are made by whoever claims the model, or by a script
 //! ([`PostgresStore::table_script`]). All calls share [`projectors`](PostgresConfig::projectors)
 //! connections.

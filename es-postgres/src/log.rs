@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use es_core::{Appended, Position, StoreError, StoreErrorKind};
+use es_core::backend::{Appended, Position, StoreError, StoreErrorKind};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use sqlx::migrate::{MigrateError, Migration, MigrationType};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Row};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::CommitSignal;
+use es_core::backend::CommitSignal;
 use sqlx::SqlStr;
 
 use crate::connection::Connections;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use es_core::backend::rules::{RecordedRequest, whole_result};
-use es_core::{
-    Appended, Direction, EventFilter, IdempotencyKey, Limits, LogPage, PageLimit, Position,
-    ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
-    Timestamp,
+use es_core::backend::{
+    Appended, Direction, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, StoreError,
+    StoreErrorKind, StreamId, StreamPage, Timestamp,
 };
+use es_core::event::EventFilter;
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 

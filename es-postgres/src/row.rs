@@ -1,9 +1,10 @@
 //! Rows as events.
 
-use es_core::{
-    EventId, EventReference, Metadata, NewEvent, Payload, Position, RecordedEvent, StoreError,
-    StoreErrorKind, StreamId, StreamVersion, Timestamp,
+use es_core::backend::{
+    EventReference, NewEvent, Position, StoreError, StoreErrorKind, StreamId, Timestamp,
 };
+use es_core::event::{EventId, Metadata, Payload, RecordedEvent};
+use es_core::execution::StreamVersion;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgRow, PgTypeInfo, PgValueRef};
 use sqlx::{Decode, Postgres, Row, Type, ValueRef};

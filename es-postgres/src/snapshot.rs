@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use es_core::{
-    EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError,
+use es_core::backend::{
+    PageLimit, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError, StoreErrorKind,
+    StreamId, StreamPage,
 };
-use es_core::{StoreErrorKind, StreamId, StreamPage, StreamVersion};
+use es_core::event::{EventId, Payload};
+use es_core::execution::StreamVersion;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;

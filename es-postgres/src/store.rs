@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, InvalidRequest,
-    LogPage, PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
-    SnapshotSummary, StoreError, StoreIdentity, StreamId, StreamPage, StreamVersion,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, InvalidRequest, LogPage,
+    PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
+    SnapshotSummary, StoreError, StoreIdentity, StreamId, StreamPage,
 };
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use sqlx::Connection;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -64,8 +65,8 @@ impl PostgresStore {
     /// # Errors
     ///
     /// When the server cannot be reached, the database is not there or holds no store
-    /// ([`NotAStore`](es_core::StoreErrorKind::NotAStore)), or one of a newer program
-    /// ([`NewerSchema`](es_core::StoreErrorKind::NewerSchema)).
+    /// ([`NotAStore`](es_core::backend::StoreErrorKind::NotAStore)), or one of a newer program
+    /// ([`NewerSchema`](es_core::backend::StoreErrorKind::NewerSchema)).
     pub async fn open(config: PostgresConfig) -> Result<Self, StoreError> {
         let connector = Arc::new(Connector::new(&config));
         let mut connection = connector.connect().await?;

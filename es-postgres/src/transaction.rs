@@ -1,6 +1,8 @@
 //! Appends within a transaction of the application.
 
-use es_core::{AppendError, AppendRequest, Appended, Decided, Members, NotAppended, Prepared};
+use es_core::Decided;
+use es_core::backend::{AppendError, AppendRequest, Appended};
+use es_core::execution::{Members, NotAppended, Prepared};
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -30,18 +32,19 @@ impl PostgresStore {
     /// written together or not at all: on the commit, which is the application's.
     ///
     /// The transaction may be of any pool or connection to the same database. It follows the rules
-    /// of [`EventStore::append`](es_core::EventStore::append); a refused append leaves nothing
-    /// behind, and the transaction goes on. At the isolation levels `REPEATABLE READ` and
-    /// `SERIALIZABLE` a race is an error of the kind [`Busy`](es_core::StoreErrorKind::Busy) that
-    /// ends the transaction: begin it again. With inline projections it must be `READ COMMITTED`; see
-    /// [`keep_inline`](es_core::projection::ProjectionSink::keep_inline).
+    /// of [`EventStore::append`](es_core::backend::EventStore::append); a refused append leaves
+    /// nothing behind, and the transaction goes on. At the isolation levels `REPEATABLE READ` and
+    /// `SERIALIZABLE` a race is an error of the kind
+    /// [`Busy`](es_core::backend::StoreErrorKind::Busy) that ends the transaction: begin it again.
+    /// With inline projections it must be `READ COMMITTED`; see
+    /// [`keep_inline`](es_core::backend::ProjectionSink::keep_inline).
     ///
     /// Append late: from the append to the end of the transaction other writers to the same streams
     /// wait, and followers of the log wait for what stands behind it. Followers in this process look
     /// for its end; those in others are not told of it and find it when they poll.
     ///
     /// ```no_run
-    /// # use es_core::AppendRequest;
+    /// # use es_core::backend::AppendRequest;
     /// # async fn example(
     /// #     store: es_postgres::PostgresStore,
     /// #     pool: sqlx::PgPool,

@@ -16,7 +16,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use es_core::{AppendError, AppendRequest, Appended, StreamId};
+use es_core::backend::{AppendError, AppendRequest, Appended, StreamId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use es_core::read::PageBuilder;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, Conflict, EventReference, EventStore,
-    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
-    Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage,
-    StreamVersion,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, EventReference, EventStore, Limits,
+    LogPage, PageBuilder, PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail,
+    SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamPage,
 };
+use es_core::event::RecordedEvent;
+use es_core::execution::{Conflict, IdempotencyKey, StreamVersion};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use support::fixture::Store;
 

@@ -5,8 +5,10 @@ mod support;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, EventStore, StoreError, StoreErrorKind,
+};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{AppendError, AppendRequest, Appended, EventStore, StoreError, StoreErrorKind};
 use es_postgres::sqlx::PgPool;
 use es_postgres::sqlx::postgres::PgPoolOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};

@@ -2,7 +2,7 @@
 //! TLS. `./test` makes both.
 #![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
-use es_core::StoreErrorKind;
+use es_core::backend::StoreErrorKind;
 use es_postgres::sqlx::postgres::{PgConnectOptions, PgSslMode};
 use es_postgres::{Migrations, PostgresConfig, PostgresStore};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,7 +16,7 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// What a server without encryption was told by who asked it for migrations and for a store.
 struct Attempt {
     told: Vec<u8>,
-    error: es_core::StoreError,
+    error: es_core::backend::StoreError,
 }
 
 impl Attempt {

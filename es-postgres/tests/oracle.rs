@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use es_core::Position;
+use es_core::backend::Position;
 use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, ConnectOptions, PgConnection};

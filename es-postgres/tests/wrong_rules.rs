@@ -9,7 +9,7 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use es_core::{EventStore, Position, ReadLog};
+use es_core::backend::{EventStore, Position, ReadLog};
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresStore};
@@ -289,7 +289,7 @@ async fn what_happens_between_look_and_page_of_the_store_is_seen_later_or_now() 
         step(&mut script.reader, &insert("late", 1)).await;
         step(&mut keeper, "ROLLBACK").await;
         let page = reading.await.unwrap().unwrap();
-        let positions = |page: &es_core::LogPage| -> Vec<u64> {
+        let positions = |page: &es_core::backend::LogPage| -> Vec<u64> {
             page.events.iter().map(|event| event.position.to_sequence()).collect()
         };
         assert_eq!(positions(&page), now, "{before}, then {meanwhile}");

@@ -1,9 +1,12 @@
 //! One append inside a transaction that somebody else has begun.
 
 use es_core::backend::rules::judge_key;
-use es_core::{AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest};
-use es_core::{EventId, Limits, Position, StoreError, StoreErrorKind};
-use es_core::{StreamVersion, Timestamp};
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, AppendedStream, EventReceipt, InvalidRequest, Limits,
+    Position, StoreError, StoreErrorKind, Timestamp,
+};
+use es_core::event::EventId;
+use es_core::execution::StreamVersion;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Row, params};
 

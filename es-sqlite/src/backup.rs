@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use es_core::{Position, StoreError, StoreErrorKind};
+use es_core::backend::{Position, StoreError, StoreErrorKind};
 use rusqlite::backup::StepResult;
 use rusqlite::{Connection, Error, OpenFlags, ffi};
 

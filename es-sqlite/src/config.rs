@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::Limits;
+use es_core::backend::Limits;
 use es_core::environment::{Clock, SystemClock};
 
 /// SQLite counts the milliseconds of its time-out in 32 bits.

@@ -1,6 +1,6 @@
 //! What tells a damaged file from one that cannot be looked at now.
 
-use es_core::StoreErrorKind;
+use es_core::backend::StoreErrorKind;
 use rusqlite::{Connection, Error, ErrorCode, params};
 
 use crate::error::kind;

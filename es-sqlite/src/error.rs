@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, Error, ErrorCode, ffi};
 
 /// Turns a failure of SQLite into one of the store that says what was being done, and to which
@@ -254,9 +254,9 @@ pub(crate) fn poisoned(path: &Path, cause: StoreError) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use es_core::EventFilter;
     use es_core::backend::rules::inline_refusal;
-    use es_core::projection::{Definition, RawKeying};
+    use es_core::backend::{Definition, RawKeying};
+    use es_core::event::EventFilter;
 
     use super::*;
 

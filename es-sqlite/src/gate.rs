@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use es_core::StoreError;
+use es_core::backend::StoreError;
 use rusqlite::Connection;
 
 use crate::error::Doing;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use es_core::{LogPage, Position, RecordedEvent, StoreError, StoreErrorKind};
+use es_core::backend::{LogPage, Position, StoreError, StoreErrorKind};
+use es_core::event::RecordedEvent;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use crate::damage::{Look, is_damage, is_damaged, is_want};

@@ -16,13 +16,13 @@
 //! A backup has a thread and a connection of its own ([`SqliteStore::backup_to`]).
 //!
 //! One thread looks for commits of other processes, but only while somebody waits in
-//! [`wait_past`](es_core::EventStore::wait_past), or for a projection.
+//! [`wait_past`](es_core::backend::EventStore::wait_past), or for a projection.
 //!
 //! # Projections
 //!
-//! The store is a [`ProjectionSink`](es_core::projection::ProjectionSink). Each commit is a
+//! The store is a [`ProjectionSink`](es_core::backend::ProjectionSink). Each commit is a
 //! transaction of its own on the writing thread, changes of tables
-//! ([`TableProjection`](es_core::projection::TableProjection)) included; the view
+//! ([`TableProjection`](es_core::TableProjection)) included; the view
 //! `projection_active_rows` shows what is served. A switch takes the replaced model out of the way;
 //! its rows are removed afterwards, a part at a time, and appends go on between the parts. Who waits
 //! for a projection is woken by commits of this process at once, and by those of others as for the

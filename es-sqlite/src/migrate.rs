@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::append::run;

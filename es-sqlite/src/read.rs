@@ -1,12 +1,11 @@
 //! Streams and the log, a page at a time.
 
 use es_core::backend::rules::{RecordedRequest, whole_result};
-use es_core::read::PageBuilder;
-use es_core::{Appended, Direction, EventReference, IdempotencyKey, Limits, LogPage};
-use es_core::{
-    Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
-    Timestamp,
+use es_core::backend::{
+    Appended, Direction, EventReference, Limits, LogPage, PageBuilder, Position, ReadLog,
+    ReadStream, StoreError, StoreErrorKind, StreamId, StreamPage, Timestamp,
 };
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Doing;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use es_core::StoreError;
+use es_core::backend::StoreError;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 

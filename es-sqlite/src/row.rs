@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use es_core::{EventFilter, EventId, Metadata, NewEvent, Payload, Position, RecordedEvent};
-use es_core::{StreamId, StreamVersion, Timestamp};
+use es_core::backend::{NewEvent, Position, StreamId, Timestamp};
+use es_core::event::{EventFilter, EventId, Metadata, Payload, RecordedEvent};
+use es_core::execution::StreamVersion;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
@@ -169,7 +170,7 @@ pub(crate) fn time_text(time: Timestamp) -> String {
 }
 
 /// Reads what [`time_text`] or SQLite's date functions wrote.
-pub(crate) fn parse_time(text: &str) -> Result<Timestamp, es_core::TimestampError> {
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, es_core::backend::TimestampError> {
     // on the stack, as it is done for every event that is read
     let mut zoned = [b'Z'; TIME_BYTES + 1];
     let zoned = match zoned.get_mut(..=text.len()) {

@@ -1,9 +1,11 @@
 //! Snapshots of aggregates.
 
-use es_core::{
-    EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary,
+use es_core::backend::{
+    PageLimit, ReadStream, Snapshot, SnapshotAndTail, SnapshotSummary, StoreError, StoreErrorKind,
+    StreamId, Timestamp,
 };
-use es_core::{StoreError, StoreErrorKind, StreamId, StreamVersion, Timestamp};
+use es_core::event::{EventId, Payload};
+use es_core::execution::StreamVersion;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Doing;

@@ -6,10 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, LogPage, Position, ReadLog,
+    ReadStream, StoreError, StoreErrorKind, StoreIdentity, StreamId, StreamPage,
+};
 use es_core::environment::Clock;
-use es_core::{AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey};
-use es_core::{LogPage, Position, ReadLog, ReadStream, StoreError, StoreErrorKind, StoreIdentity};
-use es_core::{StreamId, StreamPage};
+use es_core::execution::IdempotencyKey;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -108,7 +110,9 @@ impl SqliteStore {
     /// caller.
     ///
     /// ```
-    /// # use es_core::{AppendRequest, EventId, ExpectedVersion, NewEvent, Payload};
+    /// # use es_core::ExpectedVersion;
+    /// # use es_core::backend::{AppendRequest, NewEvent};
+    /// # use es_core::event::{EventId, Payload};
     /// # use es_sqlite::{SqliteStore, TransactionError};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use es_core::environment::Clock;
-use es_core::{
-    AppendError, AppendRequest, Appended, Decided, ErrorKind, Limits, Members, NotAppended,
-    Prepared, StoreError, StoreErrorKind, StoreIdentity,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Limits, StoreError, StoreErrorKind, StoreIdentity,
 };
+use es_core::environment::Clock;
+use es_core::execution::{Members, NotAppended, Prepared};
+use es_core::{Decided, ErrorKind};
 use rusqlite::{Connection, Error, ffi};
 
 use crate::append::{CheckedAppend, append};
@@ -75,8 +76,8 @@ impl<'a> SqliteTransaction<'a> {
     /// Writes events in this transaction: they are in the store when the closure returns `Ok` and
     /// the commit succeeds.
     ///
-    /// Follows the rules of [`EventStore::append`](es_core::EventStore::append). A refused append
-    /// leaves nothing behind, so the closure may go on after one.
+    /// Follows the rules of [`EventStore::append`](es_core::backend::EventStore::append). A refused
+    /// append leaves nothing behind, so the closure may go on after one.
     ///
     /// # Errors
     ///

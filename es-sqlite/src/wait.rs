@@ -3,8 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use es_core::projection::CommitSignal;
-use es_core::{Position, StoreError};
+use es_core::backend::{CommitSignal, Position, StoreError};
 use rusqlite::Connection;
 use tokio::sync::watch;
 

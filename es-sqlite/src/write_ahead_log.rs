@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 
 use crate::damage::{Look, is_damage, is_damaged};

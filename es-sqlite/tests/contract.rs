@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use es_core::{EventStore, SnapshotStore};
+use es_core::backend::{EventStore, SnapshotStore};
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use es_testing::{Fixture, ManualClock};
 use tempfile::TempDir;

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use es_core::backend::rules::{RecordedRequest, judge_key, whole_result};
-use es_core::environment::SystemClock;
-use es_core::read::PageBuilder;
-use es_core::{
-    AppendError, AppendRequest, Appended, BoxError, Capabilities, Clock, Direction, Environment,
-    EventId, EventReference, EventStore, ExpectedVersion, IdempotencyKey, Limits, LogPage,
-    NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream, RecordedEvent, StoreError,
-    StoreErrorKind, StoreIdentity, StreamId, StreamPage, StreamVersion, Timestamp,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, Direction, EventReference, EventStore,
+    Limits, LogPage, NewEvent, PageBuilder, PageLimit, Position, ReadLog, ReadStream, StoreError,
+    StoreErrorKind, StoreIdentity, StreamId, StreamPage, Timestamp,
 };
+use es_core::environment::{Clock, Environment, SystemClock};
+use es_core::event::{EventId, Payload, RecordedEvent};
+use es_core::execution::{IdempotencyKey, StreamVersion};
+use es_core::{BoxError, ExpectedVersion};
 use tokio::sync::watch;
 
 /// All that was appended.
@@ -77,16 +78,9 @@ impl Log {
             for event in part.events {
                 version = version.next();
                 self.ids.insert(event.event_id);
-                self.events.push(RecordedEvent {
-                    event_id: event.event_id,
-                    stream: part.stream.clone(),
-                    version,
-                    position: Position::from_sequence(self.events.len() as u64 + 1),
-                    event_type: event.event_type,
-                    payload: event.payload,
-                    metadata: event.metadata,
-                    recorded_at: at,
-                });
+                let position = Position::from_sequence(self.events.len() as u64 + 1);
+                let stream = part.stream.clone();
+                self.events.push(RecordedEvent::new(event, stream, version, position, at));
             }
         }
         let places = first..self.events.len();
@@ -160,7 +154,7 @@ impl EventStore for TinyStore {
         }
         let (events, is_all) = page(read.limit, wanted);
         let stream_version = log.version(&read.stream);
-        Ok(StreamPage { events, stream_version, has_more: !is_all })
+        Ok(StreamPage::new(events, stream_version, !is_all))
     }
 
     async fn read_log(&self, read: &ReadLog) -> Result<LogPage, StoreError> {
@@ -176,7 +170,7 @@ impl EventStore for TinyStore {
         let is_seen =
             |event: &&RecordedEvent| event.position <= next && read.filter.shows(&event.stream);
         let last = rest.iter().rfind(is_seen).map(EventReference::from);
-        Ok(LogPage { events, next, last, at_end })
+        Ok(LogPage::new(events, next, last, at_end))
     }
 
     async fn end_of_log(&self) -> Result<Position, StoreError> {
@@ -211,7 +205,7 @@ async fn main() -> Result<(), BoxError> {
 mod tests {
     use std::sync::Arc;
 
-    use es_core::EventStore;
+    use es_core::backend::EventStore;
     use es_testing::{Fixture, ManualClock};
 
     use super::TinyStore;

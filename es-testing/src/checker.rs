@@ -17,8 +17,10 @@
 //! searched: the check takes about linear time.
 //!
 //! ```
-//! # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
+//! # use es_core::ExpectedVersion;
+//! # use es_core::backend::{AppendRequest, NewEvent};
 //! # use es_core::environment::{EventIds, UuidV7Ids};
+//! # use es_core::event::Payload;
 //! use es_testing::checker::Recorder;
 //!
 //! # #[tokio::main(flavor = "current_thread")]

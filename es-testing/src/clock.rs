@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use es_core::{Clock, Timestamp};
+use es_core::backend::Timestamp;
+use es_core::environment::Clock;
 
 /// A clock that a test sets and steps; clones show the same time.
 ///

@@ -2,8 +2,8 @@
 //!
 //! A backend enrols with [`contract_suite!`](crate::contract_suite). Each scenario is a function
 //! over a [`Fixture`] whose name is the promise that it checks, and stands in the
-//! `# Contract` section of [`EventStore`](es_core::EventStore) or
-//! [`SnapshotStore`](es_core::SnapshotStore).
+//! `# Contract` section of [`EventStore`](es_core::backend::EventStore) or
+//! [`SnapshotStore`](es_core::backend::SnapshotStore).
 //!
 //! `ES_CAMPAIGN=full` makes the storms and races many times longer.
 

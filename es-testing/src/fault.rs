@@ -5,8 +5,9 @@ mod plan;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use es_core::Store;
+use es_core::backend::{AppendRequest, StoreErrorKind};
 use es_core::layer::Layered;
-use es_core::{AppendRequest, Store, StoreErrorKind};
 use tokio::sync::watch;
 
 use self::layers::Events;
@@ -20,9 +21,11 @@ use self::plan::{Fault, Plan};
 /// [`Call::LatestWithTail`].
 ///
 /// ```
-/// # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
+/// # use es_core::ExpectedVersion;
+/// # use es_core::backend::{AppendRequest, NewEvent};
 /// # use es_core::environment::{EventIds, UuidV7Ids};
-/// use es_core::StoreErrorKind;
+/// # use es_core::event::Payload;
+/// use es_core::backend::StoreErrorKind;
 /// use es_memory::MemoryStore;
 /// use es_testing::fault::{Call, Faults};
 ///
@@ -45,7 +48,7 @@ use self::plan::{Fault, Plan};
 pub struct Faults(Arc<Mutex<Plan>>);
 
 /// A call that may fail: every method of the three traits, and of
-/// [`LogBlockers`](es_core::projection::LogBlockers).
+/// [`LogBlockers`](es_core::backend::LogBlockers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each has the name of its method")]
@@ -152,9 +155,12 @@ impl Faults {
     /// [`OutcomeUnknown`](StoreErrorKind::OutcomeUnknown). 1 is the next call of its kind.
     ///
     /// ```
-    /// # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
+    /// # use es_core::ExpectedVersion;
+    /// # use es_core::backend::{AppendRequest, NewEvent};
     /// # use es_core::environment::{EventIds, UuidV7Ids};
-    /// use es_core::{AppendError, IdempotencyKey};
+    /// # use es_core::event::Payload;
+    /// use es_core::backend::AppendError;
+    /// use es_core::execution::IdempotencyKey;
     /// # use es_memory::MemoryStore;
     /// # use es_testing::fault::{Call, Faults};
     ///
@@ -185,9 +191,10 @@ impl Faults {
     /// Lets another writer append `first` just before an append; 1 is the next append.
     ///
     /// ```
-    /// # use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
+    /// # use es_core::ExpectedVersion;
+    /// # use es_core::backend::{AppendError, AppendRequest, NewEvent};
     /// # use es_core::environment::{EventIds, UuidV7Ids};
-    /// # use es_core::AppendError;
+    /// # use es_core::event::Payload;
     /// # use es_memory::MemoryStore;
     /// # use es_testing::fault::Faults;
     /// # #[tokio::main(flavor = "current_thread")]

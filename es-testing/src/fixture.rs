@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::{EventStore, Limits, SnapshotStore};
+use es_core::backend::{EventStore, Limits, SnapshotStore};
 
 use crate::checker::WriteOrder;
 use crate::clock::ManualClock;

@@ -61,7 +61,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use es_core::{Aggregate, Decoded, Event};
+use es_core::event::Decoded;
+use es_core::{Aggregate, Event};
 
 use self::folder::{FileName, Files};
 use self::form::Form;

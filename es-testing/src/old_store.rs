@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, ListParked, ParkedState, ProjectionSink, RowChange, Slot,
+use es_core::backend::{
+    AppendError, AppendRequest, Batch, Checkpoint, Claim, Content, EventStore, ListParked,
+    NewEvent, ProjectionSink, ReadLog, ReadStream, RowChange, Slot, SnapshotStore, StreamId,
 };
-use es_core::{
-    AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, Metadata,
-    MetadataField, NewEvent, Payload, ReadLog, ReadStream, SnapshotStore, Store, StreamId,
-    StreamVersion,
-};
+use es_core::event::{Metadata, MetadataField, Payload};
+use es_core::execution::{IdempotencyKey, StreamVersion};
+use es_core::projection::ParkedState;
+use es_core::{ExpectedVersion, Store};
 
 /// The stream that has snapshots, at the versions 2 and 4.
 pub const SNAPSHOTTED: &str = "account/a";

@@ -1,8 +1,8 @@
 //! Given, then: the rows of a projection, without a store; those of tables, in one.
 //!
 //! ```
-//! use es_core::projection::{Keying, Projection};
-//! use es_core::{Aggregate, BoxError, Envelope, Event};
+//! use es_core::projection::Keying;
+//! use es_core::{Aggregate, BoxError, Envelope, Event, Projection};
 //! use es_testing::projection::given;
 //! use serde::{Deserialize, Serialize};
 //!
@@ -67,8 +67,10 @@ use std::fmt::{self, Debug, Write};
 use std::marker::PhantomData;
 use std::slice;
 
-use es_core::projection::{Definition, Projection, RowChange};
-use es_core::{Aggregate, Event, IdOf, Payload, RecordedEvent, StreamId};
+use es_core::backend::{Definition, RowChange, StreamId};
+use es_core::event::{Payload, RecordedEvent};
+use es_core::execution::IdOf;
+use es_core::{Aggregate, Event, Projection};
 
 pub use self::tables::{GivenIn, given_in};
 use crate::laws::chain;

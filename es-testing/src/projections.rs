@@ -7,8 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::EventStore;
-use es_core::projection::{ProjectionSink, SinkError};
+use es_core::backend::{EventStore, ProjectionSink, SinkError};
 
 use crate::clock::ManualClock;
 use crate::suite::{Scenario, Suite};

@@ -1,12 +1,12 @@
 //! Rows that somebody writes by hand: a grammar of odd ones, and what must still work after them.
 
-use es_core::projection::{
-    Definition, FailurePolicy, ListParked, RawKeying, Rebuild, Runner, Slot,
-};
-use es_core::{
-    ContentProblem, EventFilter, EventStoreExt, Payload, ReadLog, ReadStream, RecordedEvent, Store,
+use es_core::backend::{
+    ContentProblem, Definition, EventStoreExt, ListParked, RawKeying, ReadLog, ReadStream, Slot,
     StreamId,
 };
+use es_core::event::{EventFilter, Payload, RecordedEvent};
+use es_core::projection::{FailurePolicy, Rebuild};
+use es_core::{Runner, Store};
 use fastrand::Rng;
 use futures_util::StreamExt;
 use serde_json::Value;

@@ -1,8 +1,8 @@
 //! Given, then: what a reaction does about events, over a store.
 //!
 //! ```
-//! use es_core::{Aggregate, BoxError, Event, Repository, Store};
-//! use es_core::{Delivery, Reaction, Start};
+//! use es_core::reaction::{Delivery, Start};
+//! use es_core::{Aggregate, BoxError, Event, Reaction, Repository, Store};
 //! use es_testing::reaction::react;
 //!
 //! #[derive(Event, Debug, PartialEq)]
@@ -70,12 +70,13 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug};
 
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    Aggregate, AppendRequest, Event, EventId, EventStoreExt, EventVersion, ExpectedVersion, IdOf,
-    Metadata, NewEvent, Position, Reaction, ReadLog, ReadStream, RecordedEvent, Store, StreamId,
-    StreamVersion,
+use es_core::backend::{
+    AppendRequest, EventStoreExt, NewEvent, Position, ReadLog, ReadStream, StreamId,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{EventId, EventVersion, Metadata, RecordedEvent};
+use es_core::execution::{IdOf, StreamVersion};
+use es_core::{Aggregate, Event, ExpectedVersion, Reaction, Store};
 use futures_util::TryStreamExt;
 
 use crate::laws::chain;

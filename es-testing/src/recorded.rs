@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use es_core::backend::{AppendRequest, NewEvent, Position, StreamId, Timestamp};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    AppendRequest, Event, EventVersion, ExpectedVersion, Metadata, NewEvent, Position,
-    RecordedEvent, StreamId, StreamVersion, Timestamp,
-};
+use es_core::event::{EventVersion, Metadata, RecordedEvent};
+use es_core::execution::StreamVersion;
+use es_core::{Event, ExpectedVersion};
 
 use crate::laws::chain;
 

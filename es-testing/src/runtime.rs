@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use es_core::Runtime;
-use es_core::environment::SystemRuntime;
+use es_core::environment::{Runtime, SystemRuntime};
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
@@ -15,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use es_core::Environment;
+/// # use es_core::environment::Environment;
 /// use es_testing::ManualRuntime;
 ///
 /// # #[tokio::main(flavor = "current_thread")]

@@ -67,7 +67,8 @@ mod report;
 
 use std::fmt::Debug;
 
-use es_core::{Aggregate, Outcome, fold};
+use es_core::Aggregate;
+use es_core::execution::{Outcome, fold};
 
 use self::report::Report;
 
@@ -103,7 +104,7 @@ impl<A: Aggregate> Given<A> {
     }
 
     /// Decides with a function or a method of the state, as
-    /// [`Member::decide`](es_core::Member::decide) does.
+    /// [`Member::decide`](es_core::execution::Member::decide) does.
     #[must_use = "nothing is checked before `then`"]
     pub fn when<'a, O>(self, decide: impl Fn(&A) -> O + 'a) -> Decided<'a, A, O::Rejection>
     where

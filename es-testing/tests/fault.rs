@@ -4,16 +4,16 @@
 
 use std::sync::Arc;
 
+use es_core::backend::{
+    AppendError, AppendRequest, Batch, Claim, Definition, Lease, ListParked, NewEvent, PageLimit,
+    Position, ProjectionSink, RawKeying, ReadLog, ReadStream, Renewal, SinkError, Slot, Snapshot,
+    SnapshotStore, StoreError, StoreErrorKind, StreamId, Timestamp,
+};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::projection::{
-    Batch, Claim, Definition, Lease, ListParked, ParkedId, ProjectionSink, RawKeying, Renewal,
-    SinkError, Slot,
-};
-use es_core::{
-    AppendError, AppendRequest, EventFilter, ExpectedVersion, IdempotencyKey, NewEvent, PageLimit,
-    Payload, Position, ReadLog, ReadStream, Snapshot, SnapshotStore, Store, StoreError,
-    StoreErrorKind, StreamId, StreamVersion, Timestamp,
-};
+use es_core::event::{EventFilter, Payload};
+use es_core::execution::{IdempotencyKey, StreamVersion};
+use es_core::projection::ParkedId;
+use es_core::{ExpectedVersion, Store};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults, Gate};
 use futures_util::FutureExt;

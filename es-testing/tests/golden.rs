@@ -6,7 +6,8 @@ mod split;
 use std::fs;
 use std::path::Path;
 
-use es_core::{Aggregate, Event, Fields};
+use es_core::event::Fields;
+use es_core::{Aggregate, Event};
 use es_testing::golden::{self, Mismatch, check, check_aggregate, compare, write_missing};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -20,10 +20,11 @@ mod union;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use es_core::{
-    Aggregate, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata, Payload,
-    Snapshotted, StoredEvent,
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventType, Fields, Metadata, Payload, StoredEvent,
 };
+use es_core::execution::Snapshotted;
+use es_core::{Aggregate, Event};
 use es_testing::laws::{self, LawViolation, any_history, decided_history, series};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use serde::{Deserialize, Serialize};

@@ -5,8 +5,8 @@ mod tables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use es_core::projection::{Keying, Projection};
-use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event};
+use es_core::projection::Keying;
+use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event, Projection};
 use es_testing::projection::given;
 use serde::{Deserialize, Serialize};
 

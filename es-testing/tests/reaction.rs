@@ -3,10 +3,10 @@
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 
-use es_core::{
-    Aggregate, BoxError, CommandError, Delivery, Event, InvalidRequest, Reaction, Repository,
-    Retry, Start, Store, StoreErrorKind, StreamId, transact,
-};
+use es_core::backend::{InvalidRequest, StoreErrorKind, StreamId};
+use es_core::execution::Retry;
+use es_core::reaction::{Delivery, Start};
+use es_core::{Aggregate, BoxError, CommandError, Event, Reaction, Repository, Store, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use es_testing::reaction::react;

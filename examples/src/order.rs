@@ -1,6 +1,7 @@
 //! An order: six decisions, from its placing to the parcel.
 
-use es_core::{Aggregate, AggregateId, Event, Snapshotted};
+use es_core::execution::Snapshotted;
+use es_core::{Aggregate, AggregateId, Event};
 use serde::{Deserialize, Serialize};
 
 /// The number of an order.

@@ -12,22 +12,22 @@ pub(crate) fn event(input: &DeriveInput, error: &syn::Error) -> TokenStream {
     // what is wrong there was told
     let es = EnumAttrs::read(&input.attrs, &mut Errors::default()).es_core;
     let body = quote! {
-        const TYPES: &'static [#es::EventType] = &[];
+        const TYPES: &'static [#es::event::EventType] = &[];
 
-        fn event_type(&self) -> &'static #es::EventType {
+        fn event_type(&self) -> &'static #es::event::EventType {
             ::core::unreachable!()
         }
 
         fn encode(
             &self,
-            _: &mut #es::Metadata,
-        ) -> ::core::result::Result<#es::Payload, #es::EncodeError> {
+            _: &mut #es::event::Metadata,
+        ) -> ::core::result::Result<#es::event::Payload, #es::event::EncodeError> {
             ::core::unreachable!()
         }
 
         fn decode(
-            _: #es::StoredEvent<'_>,
-        ) -> ::core::result::Result<#es::Decoded<Self>, #es::DecodeError> {
+            _: #es::event::StoredEvent<'_>,
+        ) -> ::core::result::Result<#es::event::Decoded<Self>, #es::event::DecodeError> {
             ::core::unreachable!()
         }
     };
@@ -44,7 +44,7 @@ pub(crate) fn aggregate_id(input: &DeriveInput, error: &syn::Error) -> TokenStre
 
         fn parse(
             _: &str,
-        ) -> ::core::result::Result<Self, #es::aggregate::InvalidAggregateId> {
+        ) -> ::core::result::Result<Self, #es::execution::InvalidAggregateId> {
             ::core::unreachable!()
         }
     };

@@ -146,7 +146,7 @@ fn upcasts(variant: &Variant, errors: &mut Errors) {
             ),
             format_args!(
                 "add `upcast({first} => path::of_function)`, a \
-                 `fn(&mut es_core::Fields)`"
+                 `fn(&mut es_core::event::Fields)`"
             ),
         );
     }

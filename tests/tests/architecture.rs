@@ -231,6 +231,17 @@ fn the_core_waits_and_spawns_by_its_environment() {
 }
 
 #[test]
+fn the_root_of_the_core_is_what_a_domain_needs() {
+    let text = fs::read_to_string(root().join("es-core/src/lib.rs")).unwrap();
+    let uses = text.split("\npub use ").skip(1).filter_map(|rest| rest.split(';').next());
+    let uses =
+        uses.filter(|path| !path.starts_with("es_macros")).filter_map(|it| it.split_once("::"));
+    let names = uses.flat_map(|(_, names)| names.split([',', '{', '}'])).map(str::trim);
+    let names: Vec<_> = names.filter(|name| !name.is_empty()).collect();
+    assert_eq!(names.len(), 17, "others are at home in a module of their own: {names:?}");
+}
+
+#[test]
 fn only_tools_of_turing_know_the_contract_of_backends() {
     // what looks at the log, models and kept states as they are stored
     let tools = ["store", "read_models", "validate", "cli/projection", "cli/snapshot"];

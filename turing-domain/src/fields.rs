@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::MetadataField;
+use es_core::event::MetadataField;
 
 use crate::ids::{ActorId, ConversationId, RunId};
 
@@ -33,7 +33,8 @@ pub const CONVERSATION_NAMES: MetadataField<BTreeMap<ConversationId, String>> =
 
 #[cfg(test)]
 mod tests {
-    use es_core::{Event, Metadata};
+    use es_core::Event;
+    use es_core::event::Metadata;
 
     use super::*;
     use crate::{Noted, PostingEvent};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-use es_core::Payload;
+use es_core::event::Payload;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 

@@ -8,7 +8,9 @@ mod posting_laws {
 
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Decoded, Event, Metadata, Payload, StoredEvent, fold};
+use es_core::event::{Decoded, Metadata, Payload, StoredEvent};
+use es_core::execution::fold;
+use es_core::{Aggregate, Event};
 use posting_laws::generate::{Act, act, any_event, any_json, result, workflow};
 use posting_laws::play::{Game, answer, failure};
 use posting_laws::reference::Reference;
@@ -192,7 +194,7 @@ proptest! {
             prop_assert_eq!(&serde_json::from_str::<Posting>(&json).unwrap(), &posting);
         }
         prop_assert_eq!(posting.execution_sequence().len(), completed);
-        let settled = posting.settle(&workflow, es_core::Timestamp::EPOCH, 0.5);
+        let settled = posting.settle(&workflow, es_core::event::Timestamp::EPOCH, 0.5);
         for event in settled.into_iter().flatten() {
             posting.evolve(&event);
         }

@@ -6,9 +6,9 @@ mod now;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use es_core::{
-    Aggregate, EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, StoreError, Timestamp,
-};
+use es_core::Aggregate;
+use es_core::event::{EventFilter, EventStoreExt, Position, ReadLog, RecordedEvent, Timestamp};
+use es_core::execution::StoreError;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};

@@ -4,11 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use es_core::aggregate::stream_of;
-use es_core::{
-    EventFilter, EventStoreExt, LoadError, ReadLog, ReadStream, RecordedEvent, Repository, Store,
-    StoreError, Timestamp,
-};
+use es_core::event::{EventFilter, EventStoreExt, ReadLog, ReadStream, RecordedEvent, Timestamp};
+use es_core::execution::{LoadError, StoreError, stream_of};
+use es_core::{Repository, Store};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::{CONVERSATION_ID, RUN_ID};

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use es_core::{DecodeError, RecordedEvent, StreamId, StreamVersion};
+use es_core::event::{DecodeError, RecordedEvent, StreamId};
+use es_core::execution::StreamVersion;
 use serde::Serialize;
 
 /// An event that cannot be read.

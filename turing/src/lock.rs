@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use es_postgres::PostgresConfig;
 use turing_domain::WorkflowId;
 

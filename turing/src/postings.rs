@@ -9,7 +9,7 @@ mod source;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use es_core::{ContentProblem, Payload, check_json};
+use es_core::event::{ContentProblem, Payload, check_json};
 use serde_json::{Map, Number, Value, json};
 use sha2::{Digest, Sha256};
 use turing_domain::PostingId;

@@ -30,11 +30,11 @@ pub use run_progress::{RunEvent, RunRow, RunStatus};
 
 use std::time::Duration;
 
-use es_core::RecordedEvent;
+use es_core::backend::{Claim, Definition, Slot};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::projection::{
-    BatchLimit, Claim, Definition, FailurePolicy, Projection, Rebuild, Runner, Slot,
-};
+use es_core::event::RecordedEvent;
+use es_core::projection::{BatchLimit, FailurePolicy, Rebuild};
+use es_core::{Projection, Runner};
 use turing_domain::RunId;
 use turing_domain::fields::RUN_ID;
 

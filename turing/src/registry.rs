@@ -10,7 +10,8 @@ mod sqlite;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use es_core::{Payload, StoreError, StoreErrorKind};
+use es_core::event::Payload;
+use es_core::execution::{StoreError, StoreErrorKind};
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 

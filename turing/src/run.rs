@@ -43,7 +43,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use es_core::{Environment, EventId, Repository, Retry};
+use es_core::Repository;
+use es_core::environment::Environment;
+use es_core::event::EventId;
+use es_core::execution::Retry;
 use tokio::sync::watch;
 use turing_domain::{ConversationWaves, Posting, PostingId, RunCompletion, RunId, WorkflowRuns};
 

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use es_core::projection::{ProjectionSink, SinkError};
-use es_core::{SnapshotStore, StoreError, StoreErrorKind};
+use es_core::backend::{ProjectionSink, SnapshotStore};
+use es_core::execution::{StoreError, StoreErrorKind};
+use es_core::projection::SinkError;
 use es_memory::MemoryStore;
 use es_postgres::{ConfigError, PostgresConfig, PostgresStore};
 use es_sqlite::{SqliteConfig, SqliteStore};

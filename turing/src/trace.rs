@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use es_core::{EventId, RecordedEvent, StoreError};
+use es_core::event::{EventId, RecordedEvent};
+use es_core::execution::StoreError;
 
 use crate::store::Store;
 

@@ -7,7 +7,7 @@ mod postgres;
 
 use std::fmt;
 
-use es_core::StreamId;
+use es_core::event::StreamId;
 use serde::Serialize;
 
 pub use file::validate_file;

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::Repository;
+use es_core::backend::{AppendError, AppendRequest, EventStore, StreamPage};
+use es_core::event::{EventStoreExt, ReadLog, ReadStream, RecordedEvent, StreamId};
+use es_core::execution::{Appended, IdempotencyKey, StoreError, StoreErrorKind};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, EventStoreExt, IdempotencyKey, ReadLog,
-    ReadStream, RecordedEvent, Repository, StoreError, StoreErrorKind, StreamId, StreamPage,
-};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;

@@ -6,7 +6,9 @@ mod support;
 use std::fmt::Write as _;
 use std::process::Stdio;
 
-use es_core::{EventFilter, EventStore, EventStoreExt, ReadLog, StoreError};
+use es_core::backend::EventStore;
+use es_core::event::{EventFilter, EventStoreExt, ReadLog};
+use es_core::execution::StoreError;
 use es_sqlite::{SqliteConfig, SqliteStore};
 use futures_util::TryStreamExt;
 use support::{RUN, Workspace};

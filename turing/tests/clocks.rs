@@ -8,7 +8,9 @@ mod scene;
 
 use std::time::Duration;
 
-use es_core::{Clock, EventStoreExt, ReadLog, Repository};
+use es_core::Repository;
+use es_core::environment::Clock;
+use es_core::event::{EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use hands::{Act, DAY, HOUR};
 use scene::{COOLDOWN, Policy, Scene};

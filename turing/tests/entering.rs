@@ -8,11 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::backend::{AppendError, AppendRequest, EventStore};
+use es_core::event::{EventFilter, EventStoreExt, EventType, ReadLog};
+use es_core::execution::Appended;
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{
-    AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt, EventType,
-    ReadLog,
-};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use tokio::sync::watch;

@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, NewEvent};
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{Payload, StreamId};
+use es_core::execution::{Appended, StoreError, StoreErrorKind};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{
-    AppendError, AppendRequest, Appended, EventStore, ExpectedVersion, NewEvent, Payload,
-    StoreError, StoreErrorKind, StreamId,
-};
 use es_memory::MemoryStore;
 use tokio::sync::watch;
 use turing::definition::Definition;

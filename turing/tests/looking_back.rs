@@ -5,7 +5,9 @@ mod support;
 
 use std::sync::Arc;
 
-use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, Metadata, NewEvent, Payload};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, EventStore, NewEvent};
+use es_core::event::{EventId, Metadata, Payload};
 use es_sqlite::SqliteStore;
 use serde_json::{Value, json};
 use support::{RUN, Workspace};

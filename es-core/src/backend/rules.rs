@@ -4,9 +4,8 @@
 //! Nothing here waits, reads or writes. A database that judges by itself must agree.
 //!
 //! ```
-//! use es_core::Timestamp;
 //! use es_core::backend::rules::{Acquired, Models};
-//! use es_core::projection::{Claim, Lease, SinkError};
+//! use es_core::backend::{Claim, Lease, SinkError, Timestamp};
 //!
 //! struct Kept { models: Models, newest_generation: u64 }
 //!

@@ -8,7 +8,8 @@ use super::DecodeError;
 /// What a stored event stands for: nothing any more, one event, or several. `One` allocates nothing.
 ///
 /// ```
-/// # use es_core::{DecodeError, Event, RecordedEvent};
+/// # use es_core::Event;
+/// # use es_core::event::{DecodeError, RecordedEvent};
 /// # #[derive(Event)]
 /// # enum OrderEvent { OrderPaid { cents: u64 } }
 /// fn paid(recorded: &RecordedEvent) -> Result<u64, DecodeError> {

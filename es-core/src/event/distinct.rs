@@ -87,7 +87,8 @@ const fn are_equal(a: &[u8], b: &[u8]) -> bool {
 /// Fails to compile if two of the given event enums share a stored name.
 ///
 /// ```
-/// use es_core::{Event, assert_distinct_event_types};
+/// use es_core::Event;
+/// use es_core::event::assert_distinct_event_types;
 ///
 /// #[derive(Event)]
 /// enum PostingEvent { PostingSaved }

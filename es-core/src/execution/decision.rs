@@ -22,8 +22,9 @@ use crate::retry::Retry;
 /// All of its events are written, or none.
 ///
 /// What is answered is not recorded, so an answer of the type that
-/// [`Member::decide`](crate::Member::decide) takes for events (one, a list of them, a `Result` of these)
-/// is refused as [`InvalidRequest::EventsAnswered`]; events that stand deeper within one are not noticed.
+/// [`Member::decide`](crate::execution::Member::decide) takes for events (one, a list of them, a
+/// `Result` of these) is refused as [`InvalidRequest::EventsAnswered`]; events that stand deeper
+/// within one are not noticed.
 ///
 /// Like any decision it is pure, and run again after a conflict. Only members that get events are
 /// written and so checked: one that was only looked at may have changed meanwhile. Members are of one
@@ -94,7 +95,7 @@ type Decide<'d, M, T, R> =
     Box<dyn Fn(&mut <M as Members>::Drafts) -> Result<T, R> + Send + Sync + 'd>;
 
 /// A decision over aggregates, which is executed by awaiting it:
-/// [`Member::decide`](crate::Member::decide) and [`transact`] make one.
+/// [`Member::decide`](crate::execution::Member::decide) and [`transact`] make one.
 ///
 /// It borrows no repository. To run one in a task of its own, spawn `decision.into_future()`.
 ///
@@ -149,7 +150,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
 
     /// Records `cause` as the cause of the events, and passes its correlation on.
     ///
-    /// The cause is a [`RecordedEvent`](crate::RecordedEvent), or what [`Decided::cause`] answers.
+    /// The cause is a [`RecordedEvent`](crate::event::RecordedEvent), or what [`Decided::cause`]
+    /// answers.
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         set_cause(&mut self.metadata, cause.into());
         self
@@ -212,7 +214,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// `SqliteTransaction::append_prepared` and `PostgresStore::append_prepared_in` append it; both
     /// show the whole loop. It is done once, whatever [`retry`](Self::retry) says, because only the
     /// application can repeat its own statements. Under a key that was recorded before nothing is
-    /// decided, and appending it is the error [`NotAppended::Repeated`](crate::NotAppended::Repeated).
+    /// decided, and appending it is the error
+    /// [`NotAppended::Repeated`](crate::execution::NotAppended::Repeated).
     ///
     /// A decision without events records no key. Where rows stand beside it, look at
     /// [`Prepared::events`] before they are written: they would be written each time it is sent. And

@@ -62,7 +62,9 @@ impl<A: Aggregate> Member<A> {
     /// ([`CommandError::KeyReused`]).
     ///
     /// ```
-    /// # use es_core::{Aggregate, Event, Imported, Repository, Timestamp};
+    /// # use es_core::backend::Timestamp;
+    /// # use es_core::execution::Imported;
+    /// # use es_core::{Aggregate, Event, Repository};
     /// # #[derive(Event)]
     /// # enum OrderEvent { OrderPlaced { cents: u64 }, OrderPaid }
     /// # use OrderEvent::*;

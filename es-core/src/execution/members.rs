@@ -177,7 +177,8 @@ impl Reply {
         Self { id: TypeId::of::<T>(), name: type_name::<T>() }
     }
 
-    /// Whether it is what [`decide`](crate::Member::decide) takes for events of this type.
+    /// Whether it is what [`decide`](crate::execution::Member::decide) takes for events of this
+    /// type.
     fn is_events<E: 'static>(self) -> bool {
         let begins = |name: &str, rest: &str| {
             name.strip_suffix(rest).is_some_and(|begin| self.name.starts_with(begin))

@@ -14,10 +14,10 @@ use crate::stream::StreamId;
 
 /// A decision that was carried out up to its append: loaded, decided, encoded and read back.
 ///
-/// [`Decision::prepare`](crate::Decision::prepare) makes one, and a backend appends it within a
-/// transaction that may still be rolled back. So it feeds neither the cache nor the snapshots of its
-/// repositories. The append is the backend's own: a [layer](crate::layer) around the store does not see
-/// it, and past a [tenant](crate::layer::scoped()) it is refused.
+/// [`Decision::prepare`](crate::execution::Decision::prepare) makes one, and a backend appends it
+/// within a transaction that may still be rolled back. So it feeds neither the cache nor the
+/// snapshots of its repositories. The append is the backend's own: a [layer](crate::layer) around
+/// the store does not see it, and past a [tenant](crate::layer::scoped()) it is refused.
 #[must_use = "what is prepared is written when it is appended"]
 pub struct Prepared<M: Members, T = ()> {
     pub(super) members: M,

@@ -32,9 +32,10 @@ use crate::version::StreamVersion;
 ///
 /// ```
 /// # use std::sync::Arc;
+/// # use es_core::Store;
+/// # use es_core::backend::EventStore;
 /// # use es_core::layer::scoped;
-/// # use es_core::{EventStore, Store};
-/// # fn example(sqlite: Arc<dyn EventStore>) -> Result<(), es_core::StoreError> {
+/// # fn example(sqlite: Arc<dyn EventStore>) -> Result<(), es_core::backend::StoreError> {
 /// let store = Store::from(sqlite);
 /// let acme = scoped(&store, "acme")?;
 /// assert!(acme.is(&scoped(&store, "acme")?)); // two handles of one tenant are one store
@@ -51,7 +52,7 @@ use crate::version::StreamVersion;
 /// - That a session holds the log back is told, and for how long, but not which.
 /// - Event ids are unique in the store. Idempotency keys belong to streams, and so to the tenant.
 /// - What is within a transaction of the backend's own goes past this: it has the names of the store.
-///   A tenant's [prepared](crate::Prepared) decision is refused there.
+///   A tenant's [prepared](crate::execution::Prepared) decision is refused there.
 /// - No projection of a tenant is kept within the appends of the store, which keep it for all or not
 ///   at all.
 /// - A page of a tenant is looked for among the events of all. `docs/tenants.md` says when a schema

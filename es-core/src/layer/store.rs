@@ -18,9 +18,11 @@ use crate::stream::StreamId;
 /// use std::sync::Arc;
 ///
 /// use async_trait::async_trait;
+/// use es_core::Store;
+/// use es_core::backend::{
+///     AppendError, AppendRequest, Appended, EventStore, StoreError, StoreErrorKind,
+/// };
 /// use es_core::layer::{Layered, StoreLayer};
-/// use es_core::{AppendError, AppendRequest, Appended, EventStore, Store};
-/// use es_core::{StoreError, StoreErrorKind};
 ///
 /// struct ReadOnly(Arc<dyn EventStore>);
 ///

@@ -47,7 +47,8 @@ use crate::stream::StreamId;
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use es_core::{EventStore, Store};
+/// # use es_core::Store;
+/// # use es_core::backend::EventStore;
 /// # fn example(sqlite: Arc<dyn EventStore>) -> Store {
 /// es_core::layer::traced(sqlite)
 /// # }

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-/// A field of the [metadata](crate::Metadata) that a domain declares: its stored name, and the type
-/// of its value. Declare it as a constant, once.
+/// A field of the [metadata](crate::event::Metadata) that a domain declares: its stored name, and
+/// the type of its value. Declare it as a constant, once.
 ///
 /// The names of the library's own fields are refused; in a constant, by the compiler:
 ///
 /// ```compile_fail
-/// # use es_core::MetadataField;
+/// # use es_core::event::MetadataField;
 /// const CAUSE: MetadataField<String> = MetadataField::new("causation_id");
 /// ```
 pub struct MetadataField<T> {

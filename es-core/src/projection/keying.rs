@@ -26,8 +26,8 @@ use super::Projection;
 /// its error, too, so there a function with a name is shorter:
 ///
 /// ```
-/// # use es_core::projection::{Keying, Projection};
-/// # use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event};
+/// # use es_core::projection::Keying;
+/// # use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event, Projection};
 /// # use serde::{Deserialize, Serialize};
 /// # #[derive(AggregateId, Debug)]
 /// # struct OrderId(String);

@@ -27,8 +27,9 @@ use super::{ModelRow, Projection, RowKey, SinkError, Slot, WaitError, models};
 ///
 /// ```
 /// # use std::time::Duration;
-/// # use es_core::projection::{Projection, ReadModel};
-/// # use es_core::{Position, Store};
+/// # use es_core::backend::Position;
+/// # use es_core::projection::ReadModel;
+/// # use es_core::{Projection, Store};
 /// # use futures_util::TryStreamExt;
 /// # async fn example<CustomerTotals: Projection<Key = String>>(
 /// #     store: Store, written: Position,

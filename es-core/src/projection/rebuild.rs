@@ -28,8 +28,8 @@ use slice::Slice;
 /// Makes the model of a projection anew, in a shadow, while the old one is served and writers go on.
 ///
 /// ```
-/// # use es_core::Store;
-/// # use es_core::projection::{Projection, Rebuild};
+/// # use es_core::projection::Rebuild;
+/// # use es_core::{Projection, Store};
 /// # async fn example<Attempts: Projection>(
 /// #     store: Store,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {

@@ -57,7 +57,7 @@ use super::{
 ///    once, in any order, as the same JSON values to the last digit; [`rows`](Self::rows) answers all in the order of their keys, byte by byte,
 ///    in pages that join without gap or overlap. Projections and slots do not mix. A value that
 ///    somebody changed into what is no JSON is answered as an
-///    [unreadable](crate::Payload::unreadable) one, and costs no other row.
+///    [unreadable](crate::event::Payload::unreadable) one, and costs no other row.
 ///    (`commit::rows_come_back_as_committed`, `commit::rows_are_listed_in_key_order`,
 ///    `commit::projections_do_not_mix`, `fidelity::generated_rows_come_back_live_and_rebuilt`,
 ///    `odd_rows::one_costs_its_key_and_names_the_cure`)

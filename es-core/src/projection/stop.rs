@@ -68,7 +68,7 @@ impl StopCause {
             Self::Sink(SinkError::Changed { .. }) => TroubleKind::Changed,
             Self::Sink(SinkError::Unusable { .. }) | Self::NamedTwice => TroubleKind::Unusable,
             Self::Sink(SinkError::Store(error))
-                if error.kind() == crate::StoreErrorKind::Diverged =>
+                if error.kind() == crate::backend::StoreErrorKind::Diverged =>
             {
                 TroubleKind::Diverged
             }

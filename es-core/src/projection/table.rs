@@ -25,8 +25,8 @@ pub use value::{Json, SqlColumn, SqlType, SqlValue, SqlValues};
 /// stands in a value: what did would be in no fingerprint.
 ///
 /// ```
-/// use es_core::projection::{Changes, TableProjection, TableRow};
-/// use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event};
+/// use es_core::projection::{Changes, TableRow};
+/// use es_core::{Aggregate, AggregateId, BoxError, Envelope, Event, TableProjection};
 /// # use OrderEvent::*;
 ///
 /// #[derive(AggregateId)]

@@ -29,7 +29,7 @@ where
         Self { present: A::default(), candidate: C::default(), evolve_present, evolve_candidate }
     }
 
-    fn take(&mut self, event: &crate::RecordedEvent) -> Result<(), (Logic, DecodeError)> {
+    fn take(&mut self, event: &crate::event::RecordedEvent) -> Result<(), (Logic, DecodeError)> {
         let present = event.decode::<A::Event>().map_err(|source| (Logic::Present, source))?;
         let candidate = event.decode::<C::Event>().map_err(|source| (Logic::Candidate, source))?;
         for event in present {

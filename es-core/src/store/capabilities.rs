@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::projection::{LogBlockers, ProjectionSink};
 use crate::snapshot::SnapshotStore;
 
-/// What an [`EventStore`](crate::EventStore) can do beside its events: its answer to
-/// [`capabilities`](crate::EventStore::capabilities).
+/// What an [`EventStore`](crate::backend::EventStore) can do beside its events: its answer to
+/// [`capabilities`](crate::backend::EventStore::capabilities).
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Capabilities {

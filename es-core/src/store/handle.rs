@@ -16,11 +16,11 @@ use crate::snapshot::SnapshotStore;
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use es_core::projection::{Projection, Runner};
-/// # use es_core::{Aggregate, EventStore, Repository, Store};
+/// # use es_core::backend::EventStore;
+/// # use es_core::{Aggregate, Projection, Repository, Runner, Store};
 /// # async fn example<Order: Aggregate, Totals: Projection>(
 /// #     sqlite: Arc<dyn EventStore>,
-/// # ) -> Result<(), es_core::StoreError> {
+/// # ) -> Result<(), es_core::backend::StoreError> {
 /// let store = Store::from(sqlite);
 /// let orders = Repository::<Order>::new(&store);
 /// let runner = Runner::new(&store).projection::<Totals>();

@@ -46,7 +46,8 @@ impl fmt::Display for Difference {
 /// What is nested deeper than any store takes is one place.
 ///
 /// ```
-/// use es_core::{Payload, differences};
+/// use es_core::event::Payload;
+/// use es_core::execution::differences;
 ///
 /// let old = Payload::parse(r#"{"open":[1,2],"wei":18446744073709551616}"#.to_owned())?;
 /// let new = Payload::parse(r#"{"open":[1],"wei":18446744073709551617}"#.to_owned())?;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use es_core::backend::rules::{Acquired, Model, Models};
-use es_core::projection::{Checkpoint, Claim, Lease, Renewal, SinkError, Slot};
-use es_core::{Position, Timestamp};
+use es_core::backend::{Checkpoint, Claim, Lease, Position, Renewal, SinkError, Slot, Timestamp};
 use proptest::prelude::*;
 
 pub(crate) const SLOTS: [Slot; 2] = [Slot::Active, Slot::Shadow];

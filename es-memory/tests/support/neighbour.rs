@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use es_core::backend::{AppendError, AppendRequest, Appended, Capabilities, EventStore, NewEvent};
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::Payload;
 use es_core::layer::{Layered, StoreLayer, scoped};
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventStore, ExpectedVersion, NewEvent,
-    Payload, Store,
-};
+use es_core::{ExpectedVersion, Store};
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
 

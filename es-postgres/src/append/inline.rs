@@ -1,7 +1,8 @@
 //! Appends that keep models of projections within their transaction.
 
-use es_core::projection::Definition;
-use es_core::{AppendError, AppendRequest, Appended, Position, StoreError, StoreErrorKind};
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Definition, Position, StoreError, StoreErrorKind,
+};
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};

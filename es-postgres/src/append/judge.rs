@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
-use es_core::append::{first_result, same_request};
 use es_core::backend::rules::RecordedRequest;
-use es_core::{
-    AppendError, AppendRequest, Appended, EventId, IdempotencyKey, StoreError, StoreErrorKind,
-    StreamId, Timestamp,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, StoreError, StoreErrorKind, StreamId, Timestamp,
+    first_result, same_request,
 };
+use es_core::event::EventId;
+use es_core::execution::IdempotencyKey;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;

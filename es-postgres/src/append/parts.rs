@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use es_core::AppendRequest;
+use es_core::backend::AppendRequest;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;

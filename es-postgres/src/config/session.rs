@@ -20,8 +20,9 @@ pub enum Synchronous {
     Full,
     /// When the server's settings say so. With `synchronous_commit = off` a crash of the server takes
     /// acknowledged events with it, which followers may have read; their positions are then given
-    /// to others. A store that is open then answers [`Diverged`](es_core::StoreErrorKind::Diverged)
-    /// to every call until it is opened again.
+    /// to others. A store that is open then answers
+    /// [`Diverged`](es_core::backend::StoreErrorKind::Diverged) to every call until it is opened
+    /// again.
     AsConfigured,
 }
 

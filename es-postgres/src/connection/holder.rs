@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
+use es_core::backend::{StoreError, StoreErrorKind};
 use es_core::projection::Blocker;
-use es_core::{StoreError, StoreErrorKind};
 use sqlx::{PgConnection, Row};
 
 use super::Connector;

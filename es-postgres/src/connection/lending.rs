@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use tokio::runtime::Handle;

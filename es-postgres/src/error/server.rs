@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use es_core::StoreError;
+use es_core::backend::StoreError;
 use sqlx::Error;
 
 use super::database_error;

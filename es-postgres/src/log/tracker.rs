@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use es_core::StoreError;
+use es_core::backend::StoreError;
 use sqlx::Row;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::mpsc;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep, timeout};

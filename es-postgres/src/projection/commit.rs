@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use es_core::projection::{Batch, Content, Lease, Parked, ParkedState, RowChange, SinkError};
+use es_core::backend::{Batch, Content, Lease, RowChange, SinkError};
+use es_core::projection::{Parked, ParkedState};
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
 use sqlx::{Connection, PgConnection, Row};

@@ -7,8 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use es_core::backend::rules::inline_failure;
-use es_core::projection::{Claim, Definition, Lease, SinkError, Slot, check_active_model};
-use es_core::{Position, StoreError};
+use es_core::backend::{
+    Claim, Definition, Lease, Position, SinkError, Slot, StoreError, check_active_model,
+};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection, PgConnection, Postgres, Row, Transaction};
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{Checkpoint, Claim, Lease, SinkError, Slot};
-use es_core::{StoreError, Timestamp};
+use es_core::backend::{Checkpoint, Claim, Lease, SinkError, Slot, StoreError, Timestamp};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use es_core::projection::SinkError;
-use es_core::{Position, StoreError};
+use es_core::backend::{Position, SinkError, StoreError};
 use sqlx::Row;
 use tokio::sync::Mutex;
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::StoreError;
+use es_core::backend::StoreError;
 use es_core::projection::TableSchema;
 use sqlx::Row;
 use tokio::time::Instant;

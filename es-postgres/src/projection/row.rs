@@ -1,10 +1,11 @@
 //! Rows of the projections' tables and their typed forms.
 
+use es_core::backend::{Checkpoint, EventReference, ModelRow, Slot, StreamId};
+use es_core::event::{EventId, Payload};
+use es_core::execution::StreamVersion;
 use es_core::projection::{
-    Checkpoint, EventReference, GenerationStatus, Holder, ModelRow, Parked, ParkedState,
-    ProjectionStatus, Slot, Trouble,
+    GenerationStatus, Holder, Parked, ParkedState, ProjectionStatus, Trouble,
 };
-use es_core::{EventId, Payload, StreamId, StreamVersion};
 use sqlx::postgres::PgRow;
 use sqlx::{Error, Row};
 use uuid::Uuid;
@@ -99,7 +100,7 @@ fn checkpoints(row: &PgRow) -> Result<Vec<Checkpoint>, Error> {
     places.into_iter().zip(parts).map(|(place, parts)| checkpoint(place, parts)).collect()
 }
 
-fn instant(row: &PgRow, name: &str) -> Result<Option<es_core::Timestamp>, Error> {
+fn instant(row: &PgRow, name: &str) -> Result<Option<es_core::backend::Timestamp>, Error> {
     Ok(row.try_get::<Option<Instant>, _>(name)?.map(|instant| instant.0))
 }
 

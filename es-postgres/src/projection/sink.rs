@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::environment::SystemRuntime;
-use es_core::projection::{
-    Batch, Claim, Content, Definition, Lease, ListParked, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead,
-    TableSchema,
+use es_core::backend::{
+    Batch, Claim, Content, Definition, Lease, ListParked, ModelRow, Position, ProjectionSink,
+    Renewal, Renewed, SinkError, Slot, StoreError, StoreErrorKind, TableRead,
 };
-use es_core::{Position, StoreError, StoreErrorKind};
+use es_core::environment::SystemRuntime;
+use es_core::projection::{Parked, ParkedId, ProjectionStatus, SqlValue, TableSchema};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::time::timeout;
@@ -182,7 +181,7 @@ impl ProjectionSink for PostgresStore {
     /// projection five more, or four more and one for each change of a table; appends that wait share
     /// a transaction. [`append_in`](Self::append_in) holds the models until the
     /// application commits, and needs the isolation level `READ COMMITTED`. Keep what must be read at
-    /// once, and leave the rest to a [`Runner`](es_core::projection::Runner).
+    /// once, and leave the rest to a [`Runner`](es_core::Runner).
     async fn keep_inline(&self, definition: Definition) -> Result<(), SinkError> {
         self.keep_within_appends(definition).await
     }

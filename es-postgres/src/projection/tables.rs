@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
 
-use es_core::projection::{
-    Lease, SinkError, Slot, SqlValue, TableChange, TableRead, TableSchema, Which,
+use es_core::backend::{
+    Lease, SinkError, Slot, StoreError, StoreErrorKind, TableChange, TableRead,
 };
-use es_core::{StoreError, StoreErrorKind};
+use es_core::projection::{SqlValue, TableSchema, Which};
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use es_core::read::PageBuilder;
-use es_core::{PageLimit, RecordedEvent, StoreError, StreamId, StreamPage, StreamVersion};
+use es_core::backend::{PageBuilder, PageLimit, StoreError, StreamId, StreamPage};
+use es_core::event::RecordedEvent;
+use es_core::execution::StreamVersion;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 

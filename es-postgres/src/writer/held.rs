@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use es_core::{AppendRequest, StreamId};
+use es_core::backend::{AppendRequest, StreamId};
 
 use super::lane::{MOST_BYTES, MOST_REQUESTS};
 use super::{State, Waiting};

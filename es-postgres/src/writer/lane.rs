@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::{AppendRequest, StoreError, StoreErrorKind};
+use es_core::backend::{AppendRequest, StoreError, StoreErrorKind};
 use tokio::time::{Instant, sleep};
 
 use super::held::Share;

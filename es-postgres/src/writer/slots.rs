@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
-use es_core::{StoreError, StreamId};
+use es_core::backend::{StoreError, StreamId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

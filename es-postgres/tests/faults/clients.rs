@@ -4,10 +4,13 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use es_core::{
-    AppendRequest, Appended, AppendedStream, EventId, EventReceipt, EventStore, EventStoreExt,
-    ExpectedVersion, Position, ReadLog, StreamVersion, Timestamp,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendRequest, Appended, AppendedStream, EventReceipt, EventStore, EventStoreExt, Position,
+    ReadLog, Timestamp,
 };
+use es_core::event::EventId;
+use es_core::execution::StreamVersion;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use es_testing::checker::{AppendCall, AppendOutcome, History, Span, WriteOrder};
 use es_testing::suite::rounds;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, StoreErrorKind};
 use es_pgtest::{Direction, Proxy, Server, TestDatabase, TransactionPooler};
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
@@ -47,12 +48,12 @@ async fn send(
     proxy: &Proxy,
     database: &TestDatabase,
     request: AppendRequest,
-) -> Result<es_core::Appended, AppendError> {
+) -> Result<es_core::backend::Appended, AppendError> {
     if way != Way::Within {
         return store.append(request).await;
     }
     let unknown = |error: es_postgres::sqlx::Error| -> AppendError {
-        es_core::StoreError::new(StoreErrorKind::OutcomeUnknown, "the transaction")
+        es_core::backend::StoreError::new(StoreErrorKind::OutcomeUnknown, "the transaction")
             .caused_by(error)
             .into()
     };

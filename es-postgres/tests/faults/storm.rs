@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use es_core::{
-    AppendError, AppendRequest, EventStore, EventStoreExt, ExpectedVersion, IdempotencyKey,
-    ReadLog, ReadStream, StoreError, StreamVersion,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, EventStoreExt, ReadLog, ReadStream, StoreError,
 };
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_postgres::PostgresStore;
 use es_testing::checker::{Recorder, Summary, WriteOrder};
 use futures_util::TryStreamExt;
@@ -138,7 +139,8 @@ impl Writer {
 
     /// Of any shape, to streams that all writers share.
     async fn request(&mut self) -> AppendRequest {
-        let stream: es_core::StreamId = format!("account/{}", self.chance.u8(..6)).parse().unwrap();
+        let stream: es_core::backend::StreamId =
+            format!("account/{}", self.chance.u8(..6)).parse().unwrap();
         let expected = match self.chance.u8(..3) {
             0 => match self.store.read_stream(&ReadStream::new(stream.clone())).await {
                 Ok(page) => ExpectedVersion::Exact(page.stream_version),

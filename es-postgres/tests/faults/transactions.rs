@@ -2,7 +2,8 @@
 
 use std::pin::pin;
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, ReadLog, StoreErrorKind};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, ConnectOptions, Connection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use es_core::{EventFilter, EventStore, PageLimit, Position, ReadLog, RecordedEvent};
+use es_core::backend::{EventStore, PageLimit, Position, ReadLog};
+use es_core::event::{EventFilter, RecordedEvent};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, ConnectOptions, Row};
 use es_postgres::{PostgresConfig, PostgresStore};

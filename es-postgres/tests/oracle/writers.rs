@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, NewEvent, StreamId};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload,
-    StreamId,
-};
+use es_core::event::Payload;
+use es_core::execution::IdempotencyKey;
 use es_postgres::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgConnection};
 use es_postgres::{PostgresConfig, PostgresStore};

@@ -1,7 +1,8 @@
 //! Appends that meet what only PostgreSQL has.
 
-use es_core::{
-    AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream, StoreErrorKind,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind,
 };
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};

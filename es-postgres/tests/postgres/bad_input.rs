@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{AppendError, EventStore, ReadLog, StoreError, StoreErrorKind};
+use es_core::backend::{AppendError, EventStore, ReadLog, StoreError, StoreErrorKind};
 use es_pgtest::Server;
 use es_postgres::sqlx::{ConnectOptions, Connection};
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
@@ -15,7 +15,7 @@ async fn refused(config: PostgresConfig) -> StoreError {
     PostgresStore::open(config).await.unwrap_err()
 }
 
-fn failure(answer: Result<es_core::Appended, AppendError>) -> StoreError {
+fn failure(answer: Result<es_core::backend::Appended, AppendError>) -> StoreError {
     match answer {
         Err(AppendError::Store(error)) => error,
         other => panic!("{other:?}"),
@@ -176,7 +176,7 @@ async fn a_closed_store_refuses_everything() {
     let store = crate::support::open(&database).await;
     let waiting = tokio::spawn({
         let store = store.clone();
-        async move { store.wait_past(es_core::Position::START).await }
+        async move { store.wait_past(es_core::backend::Position::START).await }
     });
     store.append(to("account/b")).await.unwrap();
     waiting.await.unwrap().unwrap();

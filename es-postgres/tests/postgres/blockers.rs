@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Blocker, Definition, HealthState, LogBlockers, RawKeying, Runner};
-use es_core::{EventFilter, EventStore};
+use es_core::Runner;
+use es_core::backend::{Definition, EventStore, LogBlockers, RawKeying};
+use es_core::event::EventFilter;
+use es_core::projection::{Blocker, HealthState};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};

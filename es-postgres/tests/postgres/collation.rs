@@ -1,6 +1,7 @@
 //! Ids are compared by their bytes, whatever the language of the database and whatever becomes of it.
 
-use es_core::{EventStore, ReadStream, StreamVersion};
+use es_core::backend::{EventStore, ReadStream};
+use es_core::execution::StreamVersion;
 use es_pgtest::Server;
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use es_core::{AppendError, Appended, EventStore, StoreErrorKind};
+use es_core::backend::{AppendError, Appended, EventStore, StoreErrorKind};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use tokio::task::JoinSet;
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, ProjectionSink, RowChange,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Definition, EventStore, Position, ProjectionSink, RowChange,
 };
-use es_core::{EventStore, Payload, Position};
+use es_core::event::Payload;
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::ConnectOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
+use es_core::backend::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
 use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 use tokio::task::JoinSet;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::{EventStore, Position, ReadLog};
+use es_core::backend::{EventStore, Position, ReadLog};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions, Connection, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -35,7 +35,7 @@ async fn an_open_transaction_holds_back_what_stands_behind_it_and_nothing_else()
         store.append(to("account/behind")).await.unwrap();
         assert_eq!(shown(&store).await, before);
         // what is written to a stream is there to be read in it
-        let stream = es_core::ReadStream::new("account/behind".parse().unwrap());
+        let stream = es_core::backend::ReadStream::new("account/behind".parse().unwrap());
         assert!(!store.read_stream(&stream).await.unwrap().events.is_empty());
         let position = store.end_of_log().await.unwrap();
         let waiting = tokio::spawn({

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Batch, Checkpoint, Claim, Content, ProjectionSink, RowChange, Slot};
-use es_core::{EventStore, ExpectedVersion, Payload};
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, EventStore, ProjectionSink, RowChange, Slot,
+};
+use es_core::event::Payload;
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig};
 

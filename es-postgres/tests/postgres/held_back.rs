@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use es_core::EventStore;
+use es_core::backend::EventStore;
 use es_postgres::IdType;
 
 use crate::support::sessions::{execute, insert, past, positions_after, session};
@@ -83,7 +83,7 @@ async fn what_is_refused_within_a_transaction_holds_back_nothing() {
     store.append(to("account/a")).await.unwrap();
     let mut slow = session(&database).await;
     execute(&mut slow, "BEGIN").await;
-    let stale = es_core::AppendRequest::to(
+    let stale = es_core::backend::AppendRequest::to(
         "account/a".parse().unwrap(),
         es_core::ExpectedVersion::NoStream,
         events(1),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use es_core::projection::{ProjectionSink, SinkError};
-use es_core::{
-    AppendError, EventStore, ReadStream, Snapshot, SnapshotStore, StoreErrorKind, StreamId,
-    StreamVersion,
+use es_core::backend::{
+    AppendError, EventStore, ProjectionSink, ReadStream, SinkError, Snapshot, SnapshotStore,
+    StoreErrorKind, StreamId,
 };
+use es_core::execution::StreamVersion;
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::Connection;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};

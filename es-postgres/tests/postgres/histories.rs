@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::{
+use es_core::backend::{
     AppendError, EventStore, LogPage, PageLimit, Position, ReadLog, ReadStream, StoreError,
     StoreErrorKind,
 };

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use es_core::{Direction, EventFilter, EventStore, PageLimit, ReadLog, ReadStream, SnapshotStore};
-use es_core::{StreamId, StreamVersion};
+use es_core::backend::{
+    Direction, EventStore, PageLimit, ReadLog, ReadStream, SnapshotStore, StreamId,
+};
+use es_core::event::EventFilter;
+use es_core::execution::StreamVersion;
 use es_postgres::IdType;
 
 use crate::support::{database, open, run, to, try_run};

@@ -1,6 +1,8 @@
 //! History of another system, as it stands in the table.
 
-use es_core::{Aggregate, Event, EventId, Imported, Repository, StreamVersion};
+use es_core::event::EventId;
+use es_core::execution::{Imported, StreamVersion};
+use es_core::{Aggregate, Event, Repository};
 use es_postgres::IdType;
 
 use crate::support::{database, open, value};

@@ -3,8 +3,10 @@
 
 use std::fmt::Debug;
 
-use es_core::projection::{Definition, Keying, Projection, ProjectionSink, ReadModel};
-use es_core::{AppendError, BoxError, Envelope, Event, EventFilter, EventStore, StoreError};
+use es_core::backend::{AppendError, Definition, EventStore, ProjectionSink, StoreError};
+use es_core::event::EventFilter;
+use es_core::projection::{Keying, ReadModel};
+use es_core::{BoxError, Envelope, Event, Projection};
 use es_pgtest::TestDatabase;
 use es_postgres::{PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
@@ -89,7 +91,7 @@ where
     assert_eq!(status.checkpoint().position, store.end_of_log().await.unwrap());
 }
 
-fn store_error(answer: Result<es_core::Appended, AppendError>) -> StoreError {
+fn store_error(answer: Result<es_core::backend::Appended, AppendError>) -> StoreError {
     match answer {
         Err(AppendError::Store(error)) => error,
         other => panic!("the store refuses it, but: {other:?}"),

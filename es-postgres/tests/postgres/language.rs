@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, StoreErrorKind};
 use es_pgtest::Server;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
@@ -33,7 +34,7 @@ async fn speaks_german() {
     let database = database_on(&server, IdType::Text).await;
     let store = PostgresStore::open(PostgresConfig::new(database.options())).await.unwrap();
     let mut first = event();
-    first.payload = es_core::Payload::parse("{\"output\":\"1\"}".to_owned()).unwrap();
+    first.payload = es_core::event::Payload::parse("{\"output\":\"1\"}".to_owned()).unwrap();
     let id = first.event_id;
     let request = AppendRequest::to("account/a".parse().unwrap(), exactly(0), vec![first]);
     store.append(request.clone().with_key(key("k"))).await.unwrap();

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use es_core::{EventStore, Position};
+use es_core::backend::{EventStore, Position};
 use es_pgtest::{Proxy, Server};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 

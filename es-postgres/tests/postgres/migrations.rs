@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{EventStore, ReadLog, StoreErrorKind};
+use es_core::backend::{EventStore, ReadLog, StoreErrorKind};
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore, Session};

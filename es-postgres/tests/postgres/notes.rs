@@ -1,7 +1,8 @@
 //! A table of what was written, for tests of what becomes of a table.
 
-use es_core::projection::{Changes, TableChange, TableProjection, TableRow};
-use es_core::{BoxError, Envelope, Event};
+use es_core::backend::TableChange;
+use es_core::projection::{Changes, TableRow};
+use es_core::{BoxError, Envelope, Event, TableProjection};
 
 /// What tests write.
 #[derive(Event)]

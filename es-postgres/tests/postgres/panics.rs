@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::environment::SystemClock;
-use es_core::{Clock, EventStore, Timestamp};
+use es_core::backend::{EventStore, Timestamp};
+use es_core::environment::{Clock, SystemClock};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::support::sessions::{execute, insert, session};

@@ -1,7 +1,8 @@
 //! Hot statements find their rows by the intended index, however large the table was when they were
 //! planned.
 
-use es_core::{AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, EventStore, ReadLog, ReadStream};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use es_postgres::{IdType, Layout, PostgresConfig};

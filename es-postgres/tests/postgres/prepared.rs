@@ -1,10 +1,9 @@
 //! What was decided and the application's rows in one transaction of the application's.
 
+use es_core::backend::{AppendError, EventStore, InvalidRequest, SnapshotStore};
+use es_core::execution::{NotAppended, Snapshotted, StreamVersion};
 use es_core::layer::scoped;
-use es_core::{
-    Aggregate, AppendError, ErrorKind, Event, EventStore, InvalidRequest, NotAppended, Repository,
-    SnapshotStore, Snapshotted, Store, StreamVersion,
-};
+use es_core::{Aggregate, ErrorKind, Event, Repository, Store};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
 use es_postgres::{IdType, PostgresStore};

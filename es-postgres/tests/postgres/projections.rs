@@ -4,11 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Lease, ListParked, Parked, ParkedState, ProjectionSink,
-    RowChange, SinkError, Slot, TableRow,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Lease, ListParked, Position, ProjectionSink, RowChange,
+    SinkError, Slot, StoreErrorKind,
 };
-use es_core::{Payload, Position, StoreErrorKind};
+use es_core::event::Payload;
+use es_core::projection::{Parked, ParkedState, TableRow};
 use es_pgtest::{Direction, Proxy, Server, TestDatabase};
 use es_postgres::sqlx::{self, ConnectOptions};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -50,18 +51,18 @@ async fn a_commit_of_rows_is_one_round_trip_once_prepared() {
     for number in 0..4 {
         let changes = (0..500).map(|key| row(&key.to_string(), number)).collect();
         let mut batch = rows(number, number + 1, changes);
-        let recorded = es_core::projection::EventReference {
+        let recorded = es_core::backend::EventReference {
             position: Position::from_sequence(number + 1),
             event_id: "0193a1d4-0000-7000-8000-000000000001".parse().unwrap(),
             stream: "account/a".parse().unwrap(),
-            version: es_core::StreamVersion::new(1),
+            version: es_core::execution::StreamVersion::new(1),
         };
         let entry = Parked {
             event: recorded,
             key: "k".to_owned(),
             reason: "it \0failed".to_owned(),
             attempts: u32::MAX,
-            parked_at: es_core::Timestamp::EPOCH,
+            parked_at: es_core::backend::Timestamp::EPOCH,
             state: ParkedState::Waiting { is_due: false },
         };
         let gone = Parked { key: "gone".to_owned(), ..entry.clone() };
@@ -89,7 +90,7 @@ async fn a_commit_of_rows_is_one_round_trip_once_prepared() {
 #[tokio::test]
 async fn a_commit_that_is_cut_at_any_message_is_whole_or_not_there() {
     let (database, proxy, store, _) = proxied().await;
-    let claim = Claim { tables: [Note::SCHEMA].into(), ..claim(Slot::Active, 1) };
+    let claim = claim(Slot::Active, 1).tables([Note::SCHEMA]);
     let lease = store.acquire(&claim).await.unwrap();
     store.commit(&lease, &rows(0, 1, vec![row("a", 1)])).await.unwrap();
     let (mut before, mut lost, mut unknown) = (1, 0, 0);
@@ -196,7 +197,9 @@ async fn who_wants_the_lease_waits_for_a_commit_that_is_under_way() {
     };
     let taken = async {
         waiting(1).await;
-        store.acquire(&Claim { holder: "two".to_owned(), ..claim(Slot::Active, 1) }).await
+        let mut claim = claim(Slot::Active, 1);
+        claim.holder = "two".to_owned();
+        store.acquire(&claim).await
     };
     let ended = async {
         waiting(2).await;

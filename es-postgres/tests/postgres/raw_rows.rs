@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use es_core::{EventStore, ReadStream, StoreErrorKind};
+use es_core::backend::{EventStore, ReadStream, StoreErrorKind};
 use es_postgres::IdType;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions};
 use es_testing::raw_rows;

@@ -1,6 +1,6 @@
 //! What people write at psql: what is refused, and what is kept and read back.
 
-use es_core::{EventStore, ReadLog, ReadStream, Timestamp};
+use es_core::backend::{EventStore, ReadLog, ReadStream, Timestamp};
 use es_postgres::IdType;
 use es_postgres::sqlx::postgres::PgDatabaseError;
 

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::EventStore;
-use es_core::projection::{Claim, ProjectionSink, Slot};
+use es_core::backend::{Claim, EventStore, ProjectionSink, Slot};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 
 use crate::support::sessions::{execute, session};

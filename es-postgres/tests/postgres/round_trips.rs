@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, ReadStream, StoreErrorKind,
-    Timestamp,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind, Timestamp,
 };
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::ConnectOptions;
@@ -203,7 +203,7 @@ async fn a_store_keeps_within_its_budget_of_connections() {
             store.append(to(&stream)).await.unwrap();
             store.read_stream(&ReadStream::new(stream.parse().unwrap())).await.unwrap();
             store.read_log(&ReadLog::from_start()).await.unwrap();
-            store.wait_past(es_core::Position::START).await.unwrap();
+            store.wait_past(es_core::backend::Position::START).await.unwrap();
         });
     }
     while let Some(done) = tasks.join_next().await {

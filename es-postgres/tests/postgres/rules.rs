@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use es_core::backend::rules::{Acquired, Model, Models};
-use es_core::projection::{
-    Batch, Checkpoint, Claim, GenerationStatus, Lease, ProjectionSink, Renewal, SinkError, Slot,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Lease, Position, ProjectionSink, Renewal, SinkError, Slot,
 };
-use es_core::{Clock, Position};
+use es_core::environment::Clock;
+use es_core::projection::GenerationStatus;
 use es_postgres::{IdType, PostgresConfig};
 use es_testing::ManualClock;
 use es_testing::projections::ProjectionFixture;

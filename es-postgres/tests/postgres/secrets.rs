@@ -1,6 +1,6 @@
 //! The password is nowhere to be seen.
 
-use es_core::EventStore;
+use es_core::backend::EventStore;
 use es_pgtest::Server;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
 

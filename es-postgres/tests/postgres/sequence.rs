@@ -1,6 +1,6 @@
 //! A sequence of positions that is behind its table.
 
-use es_core::{AppendError, EventStore, StoreError, StoreErrorKind};
+use es_core::backend::{AppendError, EventStore, StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::{IdType, Layout, Migrations, PostgresConfig, PostgresStore};
 

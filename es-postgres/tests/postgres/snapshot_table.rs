@@ -1,9 +1,11 @@
 //! Snapshots of one aggregate type in a table of the application's.
 
-use es_core::{
-    EventStore, PageLimit, Payload, Snapshot, SnapshotStore, SnapshotSummary, StoreErrorKind,
-    StreamId, StreamVersion, Timestamp,
+use es_core::backend::{
+    EventStore, PageLimit, Snapshot, SnapshotStore, SnapshotSummary, StoreErrorKind, StreamId,
+    Timestamp,
 };
+use es_core::event::Payload;
+use es_core::execution::StreamVersion;
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -79,7 +81,7 @@ async fn each_type_is_kept_in_its_table_and_all_are_listed_in_order() {
         for limit in [1, 2, 3, 4, 7, 10, 100] {
             assert_eq!(listed(&store, limit).await, expected, "{ids:?}, {limit} at once");
         }
-        let pruned = es_core::snapshot::prune_all(&store, 1).await.unwrap();
+        let pruned = es_core::backend::prune_all(&store, 1).await.unwrap();
         assert_eq!((pruned.streams, pruned.removed), (5, 5));
         let meter: StreamId = "meter/2".parse().unwrap();
         let left = store.latest_snapshot(&meter, StreamVersion::MAX).await.unwrap();
@@ -96,7 +98,7 @@ async fn a_snapshot_of_the_table_comes_with_its_tail_in_one_round_trip() {
     let store = store_at(proxy.options(database.name()), IdType::Text).await;
     let mut request = to("meter/1");
     let stream = request.streams()[0].stream.clone();
-    request = es_core::AppendRequest::to(stream.clone(), exactly(0), events(25));
+    request = es_core::backend::AppendRequest::to(stream.clone(), exactly(0), events(25));
     store.append(request).await.unwrap();
     store.save_snapshot(snapshot("meter/1", 20)).await.unwrap();
     let mut least = u64::MAX;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    Aggregate, Event, PageLimit, Repository, SnapshotStore, Snapshotted, Store, StreamVersion,
-};
+use es_core::backend::{PageLimit, SnapshotStore};
+use es_core::execution::{Snapshotted, StreamVersion};
+use es_core::{Aggregate, Event, Repository, Store};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::Connection;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
@@ -125,7 +125,7 @@ async fn what_lies_in_the_table_of_snapshots_is_listed_and_pruned() {
     let listed = store.list_snapshots(None, 100).await.unwrap();
     let versions: Vec<_> = listed.iter().map(|one| one.version.as_u64()).collect();
     assert!(versions.ends_with(&[50]), "{versions:?}");
-    let pruned = es_core::snapshot::prune_all(&*store, 1).await.unwrap();
+    let pruned = es_core::backend::prune_all(&*store, 1).await.unwrap();
     assert_eq!(pruned.removed as usize, versions.len() - 1);
     let kept: i64 =
         value(&database, "SELECT max(aggregate_version) FROM execution_events_snapshots").await;

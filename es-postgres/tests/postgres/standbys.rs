@@ -1,6 +1,6 @@
 //! Servers on which a log cannot be followed, because they show no lock of those who write.
 
-use es_core::{EventStore, ReadLog, ReadStream, StoreErrorKind};
+use es_core::backend::{EventStore, ReadLog, ReadStream, StoreErrorKind};
 use es_pgtest::{Proxy, Server, TestDatabase};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};

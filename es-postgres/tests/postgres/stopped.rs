@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Changes, Runner, TableProjection};
-use es_core::{AppendError, BoxError, Envelope, EventStore, ReadLog, ReadStream, StoreErrorKind};
+use es_core::backend::{AppendError, EventStore, ReadLog, ReadStream, StoreErrorKind};
+use es_core::projection::Changes;
+use es_core::{BoxError, Envelope, Runner, TableProjection};
 use es_pgtest::{Proxy, Server};
 use es_postgres::sqlx::{self, ConnectOptions};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session, Synchronous};

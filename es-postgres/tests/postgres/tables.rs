@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Changes, Checkpoint, Claim, Content, Definition, Lease, ProjectionSink, Rebuild, Runner,
-    SinkError, Slot, SqlValue, Table, TableChange, TableProjection, TableRead, TableRow, Which,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Definition, Lease, ProjectionSink, SinkError, Slot,
+    StoreError, StoreErrorKind, TableChange, TableRead,
 };
+use es_core::projection::{Changes, Rebuild, SqlValue, Table, TableRow, Which};
 use es_core::{
-    Aggregate, AggregateId, BoxError, Envelope, Event, Repository, StoreError, StoreErrorKind,
+    Aggregate, AggregateId, BoxError, Envelope, Event, Repository, Runner, TableProjection,
 };
 use es_pgtest::{Server, TestDatabase, TransactionPooler};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};

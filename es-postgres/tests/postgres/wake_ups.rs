@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use es_core::EventStore;
+use es_core::backend::EventStore;
 use es_pgtest::{Server, TransactionPooler};
 use es_postgres::sqlx::Connection;
 use es_postgres::sqlx::postgres::PgConnectOptions;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
-use es_core::{EventStore, SnapshotStore};
+use es_core::backend::{EventStore, SnapshotStore};
 use es_postgres::{PostgresConfig, PostgresStore};
 use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};

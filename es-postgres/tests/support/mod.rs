@@ -10,8 +10,11 @@ pub(crate) mod waiting;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, NewEvent};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{AppendRequest, ExpectedVersion, IdempotencyKey, NewEvent, Payload, StreamVersion};
+use es_core::event::Payload;
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, Connection};

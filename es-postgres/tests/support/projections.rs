@@ -4,12 +4,14 @@ use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use es_core::layer::{LayeredSink, SinkLayer};
-use es_core::projection::{
-    Batch, Claim, Definition, Lease, ParkedId, ProjectionSink, ProjectionStatus, Renewal, Renewed,
-    SinkError, Slot,
+use es_core::backend::{
+    Batch, Claim, Definition, EventStore, Lease, ProjectionSink, Renewal, Renewed, SinkError, Slot,
+    Timestamp,
 };
-use es_core::{Clock, EventStore, Payload, Timestamp};
+use es_core::environment::Clock;
+use es_core::event::Payload;
+use es_core::layer::{LayeredSink, SinkLayer};
+use es_core::projection::{ParkedId, ProjectionStatus};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, Connection, PgConnection};
 use es_postgres::{PostgresConfig, PostgresStore};

@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use es_core::{EventStore, Position, ReadLog, RecordedEvent, StoreError};
+use es_core::backend::{EventStore, Position, ReadLog, StoreError};
+use es_core::event::RecordedEvent;
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection};
 

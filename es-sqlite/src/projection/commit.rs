@@ -1,9 +1,10 @@
 //! Writing one batch.
 
-use es_core::projection::{
-    Batch, Checkpoint, Content, EventReference, Lease, Parked, ParkedId, ParkedState, SinkError,
+use es_core::backend::{
+    Batch, Checkpoint, Content, EventReference, Lease, SinkError, StoreError, Timestamp,
 };
-use es_core::{Payload, StoreError, Timestamp};
+use es_core::event::Payload;
+use es_core::projection::{Parked, ParkedId, ParkedState};
 use rusqlite::{Connection, Params, params};
 
 use super::read::models;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use es_core::BoxError;
 use es_core::backend::rules::{inline_failure, inline_refusal};
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, SinkError, check_active_model,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Definition, Lease, PageLimit, ReadLog, SinkError,
+    StoreError, Timestamp, check_active_model,
 };
-use es_core::{BoxError, PageLimit, ReadLog, StoreError, Timestamp};
 use rusqlite::Connection;
 
 use super::{commit, model, read, tables};
@@ -127,8 +128,8 @@ fn rows(
     connection: &Connection,
     definition: &Definition,
     lease: &Lease,
-    events: &[es_core::RecordedEvent],
-) -> Result<HashMap<String, es_core::Payload>, BoxError> {
+    events: &[es_core::event::RecordedEvent],
+) -> Result<HashMap<String, es_core::event::Payload>, BoxError> {
     let keys = definition.keys_of(events)?;
     let rows = read::load(connection, definition.name(), lease.slot, keys)?;
     Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())

@@ -1,8 +1,8 @@
 //! Models: who has them, which is served, and what becomes of them.
 
 use es_core::backend::rules::{Acquired, Model};
-use es_core::projection::{Claim, Holder, Lease, ParkedId, Renewal, Renewed, SinkError, Slot};
-use es_core::{StoreError, Timestamp};
+use es_core::backend::{Claim, Lease, Renewal, Renewed, SinkError, Slot, StoreError, Timestamp};
+use es_core::projection::{Holder, ParkedId};
 use rusqlite::{Connection, params};
 
 use super::commit::{WRITING, execute, number};

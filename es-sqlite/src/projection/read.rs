@@ -1,10 +1,10 @@
 //! What is known of models and what is in them.
 
 use es_core::backend::rules::{Model, Models};
-use es_core::projection::{
-    Checkpoint, GenerationStatus, ListParked, ModelRow, Parked, ProjectionStatus, SinkError, Slot,
+use es_core::backend::{
+    Checkpoint, ListParked, ModelRow, Position, SinkError, Slot, StoreError, Timestamp,
 };
-use es_core::{Position, StoreError, Timestamp};
+use es_core::projection::{GenerationStatus, Parked, ProjectionStatus};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use super::commit::{limit, number};

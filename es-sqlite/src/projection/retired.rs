@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use es_core::StoreError;
-use es_core::projection::{SinkError, TableSchema};
+use es_core::backend::{SinkError, StoreError};
+use es_core::projection::TableSchema;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::commit::{WRITING, execute};

@@ -1,9 +1,11 @@
 //! Rows of the projections' tables and their typed forms, whatever somebody wrote into them.
 
-use es_core::projection::{
-    Checkpoint, EventReference, Holder, ModelRow, Parked, ParkedState, Slot, Trouble,
+use es_core::backend::{
+    Checkpoint, EventReference, ModelRow, Position, Slot, StoreError, StreamId, Timestamp,
 };
-use es_core::{EventId, Payload, Position, StoreError, StreamId, StreamVersion, Timestamp};
+use es_core::event::{EventId, Payload};
+use es_core::execution::StreamVersion;
+use es_core::projection::{Holder, Parked, ParkedState, Trouble};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
 

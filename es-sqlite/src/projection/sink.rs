@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::environment::SystemRuntime;
-use es_core::projection::{
-    Batch, Claim, Definition, Lease, ListParked, ModelRow, Parked, ParkedId, ProjectionSink,
-    ProjectionStatus, Renewal, Renewed, SinkError, Slot, SqlValue, TableRead, TableSchema,
+use es_core::backend::{
+    Batch, Claim, Definition, Lease, ListParked, ModelRow, Position, ProjectionSink, Renewal,
+    Renewed, SinkError, Slot, TableRead, Timestamp,
 };
-use es_core::{Position, Timestamp};
+use es_core::environment::SystemRuntime;
+use es_core::projection::{Parked, ParkedId, ProjectionStatus, SqlValue, TableSchema};
 use rusqlite::Connection;
 
 use super::{commit, model, read, tables};

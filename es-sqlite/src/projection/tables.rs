@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use es_core::projection::{
-    Lease, SinkError, Slot, SqlValue, TableChange, TableRead, TableSchema, Which,
+use es_core::backend::{
+    Lease, SinkError, Slot, StoreError, StoreErrorKind, TableChange, TableRead,
 };
-use es_core::{StoreError, StoreErrorKind};
+use es_core::projection::{SqlValue, TableSchema, Which};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Error, Statement, params_from_iter};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use tokio::sync::oneshot;
 
 use super::SqliteStore;

@@ -1,10 +1,10 @@
 //! The calls of snapshots, on the store's threads.
 
 use async_trait::async_trait;
-use es_core::{
+use es_core::backend::{
     PageLimit, Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId,
-    StreamVersion,
 };
+use es_core::execution::StreamVersion;
 use rusqlite::Connection;
 
 use super::SqliteStore;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
 
-use es_core::{StoreError, StoreErrorKind, StoreIdentity};
+use es_core::backend::{StoreError, StoreErrorKind, StoreIdentity};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use es_core::projection::{ProjectionSink, Slot};
-use es_core::{EventId, EventStore, ReadLog, RecordedEvent};
+use es_core::backend::{EventStore, ProjectionSink, ReadLog, Slot};
+use es_core::event::{EventId, RecordedEvent};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 

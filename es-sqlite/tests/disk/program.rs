@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use es_core::projection::{Definition, RawKeying, Runner, SinkError, StopCause};
-use es_core::{
-    AppendError, AppendRequest, EventFilter, EventId, EventStore, ExpectedVersion, NewEvent,
-    PageLimit, Payload, ReadStream, RecordedEvent, StoreError, StoreErrorKind,
+use es_core::backend::{
+    AppendError, AppendRequest, Definition, EventStore, NewEvent, PageLimit, RawKeying, ReadStream,
+    SinkError, StoreError, StoreErrorKind,
 };
+use es_core::event::{EventFilter, EventId, Payload, RecordedEvent};
+use es_core::projection::StopCause;
+use es_core::{ExpectedVersion, Runner};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{BackupError, SqliteConfig, SqliteStore, Synchronous};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::StoreErrorKind;
+use es_core::backend::StoreErrorKind;
 
 use crate::image::{Call, Did};
 use crate::program;

@@ -1,6 +1,8 @@
 //! Other programs on the same file: what they may write, and what they may not change.
 
-use es_core::{EventStore, Metadata, ReadLog, ReadStream, StreamVersion};
+use es_core::backend::{EventStore, ReadLog, ReadStream};
+use es_core::event::Metadata;
+use es_core::execution::StreamVersion;
 use es_sqlite::rusqlite::{Connection, ErrorCode};
 
 use crate::support::{Folder, append_one, event, stream};
@@ -257,7 +259,7 @@ async fn the_highest_position_by_hand_leaves_room_for_the_store() {
         .write(|tx| {
             let after = vec![event("by a closure")];
             let expected = es_core::ExpectedVersion::Any;
-            tx.append(es_core::AppendRequest::to(stream("posting/1"), expected, after))
+            tx.append(es_core::backend::AppendRequest::to(stream("posting/1"), expected, after))
         })
         .await
         .unwrap();

@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use es_core::{EventStore, ReadLog, RecordedEvent, StoreErrorKind};
+use es_core::backend::{EventStore, ReadLog, StoreErrorKind};
+use es_core::event::RecordedEvent;
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{BackupError, BackupProgress, SqliteConfig, SqliteStore};
 use es_testing::old_store;

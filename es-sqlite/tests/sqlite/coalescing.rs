@@ -3,10 +3,14 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, Snapshot, SnapshotStore,
+    StoreError, StoreErrorKind, Timestamp,
+};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey, ReadLog};
-use es_core::{Payload, ReadStream, Snapshot, SnapshotStore, StoreError, StoreErrorKind};
-use es_core::{StreamVersion, Timestamp};
+use es_core::event::Payload;
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_sqlite::SqliteStore;
 use tokio::task::JoinHandle;
 
@@ -50,7 +54,7 @@ fn request(name: &str, expected: ExpectedVersion) -> AppendRequest {
 async fn queued(
     store: &SqliteStore,
     request: AppendRequest,
-) -> JoinHandle<Result<es_core::Appended, AppendError>> {
+) -> JoinHandle<Result<es_core::backend::Appended, AppendError>> {
     let store = store.clone();
     let mut append = Box::pin(async move { store.append(request).await });
     // one poll takes it into the queue, if there is room
@@ -216,7 +220,7 @@ async fn the_write_ahead_log_does_not_grow_while_the_log_is_read_page_by_page() 
     const MIB: u64 = 1024 * 1024;
     let folder = Folder::new();
     let store = folder.store().await;
-    let mut read = ReadLog::from_start().limit(es_core::PageLimit::events(1));
+    let mut read = ReadLog::from_start().limit(es_core::backend::PageLimit::events(1));
     let mut largest = 0;
     let mut written = 0;
     while written < 48 * MIB {

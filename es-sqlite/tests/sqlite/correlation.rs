@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use es_core::{Aggregate, Event, EventStore, ReadStream, Repository};
+use es_core::backend::{EventStore, ReadStream};
+use es_core::{Aggregate, Event, Repository};
 
 use crate::support::{Folder, append_one, event, stream};
 

@@ -1,6 +1,7 @@
 //! What is answered, and what is left, when a commit fails.
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, ReadLog, StoreErrorKind};
 use es_sqlite::{SqliteConfig, SqliteStore, TransactionError};
 
 use crate::listener::{listened_to, warnings};
@@ -71,7 +72,7 @@ async fn fail_to_commit(path: std::path::PathBuf) {
     let store = SqliteStore::open(SqliteConfig::new(path)).await.unwrap();
     let waiting = store.clone();
     let waiter = tokio::spawn(async move {
-        let mut seen = es_core::Position::START;
+        let mut seen = es_core::backend::Position::START;
         loop {
             if let Err(error) = waiting.wait_past(seen).await {
                 break error;

@@ -4,8 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use es_core::StoreErrorKind;
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreError};
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, ReadLog, StoreError, StoreErrorKind,
+};
 use es_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::support::{Folder, append_one, event, stream};

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, ReadLog, StoreErrorKind};
 use es_sqlite::SqliteStore;
 
 use crate::support::{Folder, append_one, event, stream};
@@ -23,12 +24,12 @@ async fn is_over(store: &SqliteStore) {
 }
 
 trait OrStart {
-    fn unwrap_or_default_end(self) -> es_core::Position;
+    fn unwrap_or_default_end(self) -> es_core::backend::Position;
 }
 
-impl OrStart for Result<es_core::Position, es_core::StoreError> {
-    fn unwrap_or_default_end(self) -> es_core::Position {
-        self.unwrap_or(es_core::Position::START)
+impl OrStart for Result<es_core::backend::Position, es_core::backend::StoreError> {
+    fn unwrap_or_default_end(self) -> es_core::backend::Position {
+        self.unwrap_or(es_core::backend::Position::START)
     }
 }
 

@@ -1,9 +1,9 @@
 //! History of another system, as it stands in the file.
 
-use es_core::{
-    Aggregate, Event, EventId, Imported, Metadata, Payload, Repository, StoredEvent, StreamVersion,
-    Timestamp,
-};
+use es_core::backend::Timestamp;
+use es_core::event::{EventId, Metadata, Payload, StoredEvent};
+use es_core::execution::{Imported, StreamVersion};
+use es_core::{Aggregate, Event, Repository};
 
 use crate::support::Folder;
 
@@ -38,7 +38,7 @@ enum OldEvent {
     OrderPaidAndShipped { by: String },
 }
 
-fn in_euros(payload: &mut es_core::Fields) {
+fn in_euros(payload: &mut es_core::event::Fields) {
     payload.rename("sum", "euros");
 }
 

@@ -1,12 +1,10 @@
 //! Projections that are kept within the append.
 
-use es_core::projection::{
-    Changes, Definition, Keying, Projection, ProjectionSink, ReadModel, TableProjection, TableRow,
-};
-use es_core::{
-    AppendRequest, BoxError, Envelope, Environment, Event, EventStore, ExpectedVersion, NewEvent,
-    Payload,
-};
+use es_core::backend::{AppendRequest, Definition, EventStore, NewEvent, ProjectionSink};
+use es_core::environment::Environment;
+use es_core::event::Payload;
+use es_core::projection::{Changes, Keying, ReadModel, TableRow};
+use es_core::{BoxError, Envelope, Event, ExpectedVersion, Projection, TableProjection};
 use es_sqlite::rusqlite::Error::QueryReturnedNoRows;
 use es_sqlite::{SqliteStore, TransactionError};
 use serde::{Deserialize, Serialize};
@@ -149,6 +147,6 @@ async fn a_trigger_on_any_table_that_appends_write_runs_with_them() {
     }
 }
 
-fn key(text: &str) -> es_core::IdempotencyKey {
-    es_core::IdempotencyKey::new(text).unwrap()
+fn key(text: &str) -> es_core::execution::IdempotencyKey {
+    es_core::execution::IdempotencyKey::new(text).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::channel;
 
-use es_core::StoreError;
+use es_core::backend::StoreError;
 use es_sqlite::SqliteStore;
 
 use crate::listener::{gauge, listened_to, warnings};

@@ -1,6 +1,6 @@
 //! Files of other versions of the schema.
 
-use es_core::{EventStore, ReadLog, StoreErrorKind};
+use es_core::backend::{EventStore, ReadLog, StoreErrorKind};
 use es_sqlite::SqliteStore;
 use es_sqlite::rusqlite::Connection;
 

@@ -1,10 +1,9 @@
 //! What was decided and the application's rows in one transaction.
 
+use es_core::backend::{AppendError, EventStore, InvalidRequest, SnapshotStore};
+use es_core::execution::{NotAppended, Snapshotted, StreamVersion};
 use es_core::layer::scoped;
-use es_core::{
-    Aggregate, AppendError, ErrorKind, Event, EventStore, InvalidRequest, NotAppended, Repository,
-    SnapshotStore, Snapshotted, Store, StreamVersion, transact,
-};
+use es_core::{Aggregate, ErrorKind, Event, Repository, Store, transact};
 use es_sqlite::rusqlite::{self, ffi};
 use es_sqlite::{SqliteStore, SqliteTransaction, TransactionError};
 use serde::{Deserialize, Serialize};

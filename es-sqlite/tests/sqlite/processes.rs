@@ -6,8 +6,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, Position, StoreErrorKind};
-use es_core::{ReadLog, StoreError, StreamVersion};
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, Position, ReadLog, StoreError, StoreErrorKind,
+};
+use es_core::execution::StreamVersion;
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore};
 

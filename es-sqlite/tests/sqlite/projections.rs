@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, ListParked, Parked, ParkedState, ProjectionSink, RowChange,
-    SinkError, Slot,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, EventStore, ListParked, Position, ProjectionSink, ReadLog,
+    RowChange, SinkError, Slot, StoreErrorKind,
 };
-use es_core::{EventStore, Payload, Position, ReadLog, StoreErrorKind};
+use es_core::event::Payload;
+use es_core::projection::{Parked, ParkedState};
 use es_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::support::{Folder, append_one, event, waits};

@@ -3,11 +3,12 @@
 use std::slice;
 use std::sync::Arc;
 
-use es_core::projection::{ModelRow, ProjectionSink, Slot};
-use es_core::{
-    Aggregate, ContentProblem, Event, EventStore, IdempotencyKey, LoadError, ReadStream,
-    Repository, SnapshotStore, StoreErrorKind, StreamVersion,
+use es_core::backend::{
+    ContentProblem, EventStore, ModelRow, ProjectionSink, ReadStream, Slot, SnapshotStore,
+    StoreErrorKind,
 };
+use es_core::execution::{IdempotencyKey, LoadError, StreamVersion};
+use es_core::{Aggregate, Event, Repository};
 use es_sqlite::rusqlite::types::Value;
 use es_sqlite::rusqlite::{Connection, params};
 use es_testing::raw_rows;

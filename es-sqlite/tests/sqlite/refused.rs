@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{StoreError, StoreErrorKind};
 use es_sqlite::rusqlite::config::DbConfig;
 use es_sqlite::{BackupError, SqliteStore};
 

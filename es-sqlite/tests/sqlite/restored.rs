@@ -5,7 +5,8 @@
 
 use std::fs;
 
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, EventStore, ReadLog, StoreErrorKind};
 use es_sqlite::SqliteStore;
 
 use crate::support::{Folder, append_one, event, stream};

@@ -1,8 +1,11 @@
 //! The handle: opening, closing, running without a runtime.
 
 use crate::support::{Folder, event, stream};
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, IdempotencyKey};
-use es_core::{ReadLog, ReadStream, StoreErrorKind, StreamVersion};
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, ReadLog, ReadStream, StoreErrorKind,
+};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_sqlite::SqliteStore;
 
 #[tokio::test]
@@ -44,7 +47,7 @@ async fn a_closed_store_refuses_everything_on_every_handle() {
     assert_eq!(error.kind(), StoreErrorKind::Closed);
     let read = other.end_of_log().await.unwrap_err();
     assert_eq!(read.kind(), StoreErrorKind::Closed);
-    let wait = other.wait_past(es_core::Position::START).await.unwrap_err();
+    let wait = other.wait_past(es_core::backend::Position::START).await.unwrap_err();
     assert_eq!(wait.kind(), StoreErrorKind::Closed);
 }
 
@@ -54,7 +57,7 @@ async fn dropping_the_last_handle_ends_the_threads() {
     let store = folder.store().await;
     let other = store.clone();
     drop(store);
-    assert_eq!(other.end_of_log().await.unwrap(), es_core::Position::START);
+    assert_eq!(other.end_of_log().await.unwrap(), es_core::backend::Position::START);
     drop(other);
     // the last connection takes the write-ahead log with it
     let is_alone = async {

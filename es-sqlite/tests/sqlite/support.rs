@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use es_core::StreamId;
-use es_core::{AppendRequest, Appended, EventId, EventStore, ExpectedVersion, NewEvent, Payload};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, Appended, EventStore, NewEvent, StreamId};
+use es_core::event::{EventId, Payload};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
 use tempfile::TempDir;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Changes, Checkpoint, Claim, Content, Definition, Json, ProjectionSink, Rebuild, Runner,
-    SinkError, Slot, SqlValue, Table, TableChange, TableProjection, TableRead, TableRow, Which,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Definition, EventStore, ProjectionSink, SinkError, Slot,
+    StoreErrorKind, TableChange, TableRead, Timestamp,
 };
+use es_core::projection::{Changes, Json, Rebuild, SqlValue, Table, TableRow, Which};
 use es_core::{
-    Aggregate, AggregateId, BoxError, Envelope, Event, EventStore, Repository, StoreErrorKind,
-    Timestamp,
+    Aggregate, AggregateId, BoxError, Envelope, Event, Repository, Runner, TableProjection,
 };
 use es_sqlite::SqliteStore;
 use es_testing::projection::given_in;
@@ -315,7 +315,7 @@ struct Sample {
     text: String,
     bytes: Vec<u8>,
     at: Timestamp,
-    event: Option<es_core::EventId>,
+    event: Option<es_core::event::EventId>,
     tags: Json<Vec<String>>,
 }
 
@@ -341,7 +341,9 @@ async fn values_come_back_as_they_were() {
             text: "ü'\"".to_owned(),
             bytes: vec![0, 255],
             at: Timestamp::from_micros(1_764_000_000_000_001),
-            event: Some(es_core::EventId::stand_in(es_core::Position::from_sequence(7))),
+            event: Some(es_core::event::EventId::stand_in(
+                es_core::backend::Position::from_sequence(7),
+            )),
             tags: Json(vec!["a".to_owned()]),
         },
         Sample {

@@ -1,7 +1,9 @@
 //! The application's rows and its events in one transaction.
 
-use es_core::StoreErrorKind;
-use es_core::{AppendError, AppendRequest, EventStore, ExpectedVersion, ReadLog, StoreError};
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, ReadLog, StoreError, StoreErrorKind,
+};
 use es_sqlite::{SqliteStore, TransactionError};
 
 use crate::support::{Folder, append_one, event, stream};
@@ -273,7 +275,7 @@ async fn a_trigger_that_appends_between_the_events_of_a_keyed_request_is_refused
              END",
         )
         .unwrap();
-    let key = es_core::IdempotencyKey::new("k").unwrap();
+    let key = es_core::execution::IdempotencyKey::new("k").unwrap();
     let two = request(ExpectedVersion::Any).with_key(key.clone());
     let Err(AppendError::Store(error)) = store.append(two).await else {
         panic!("the key would not find its events");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use es_core::{EventStore, StoreErrorKind};
+use es_core::backend::{EventStore, StoreErrorKind};
 use es_sqlite::{SqliteConfig, SqliteStore};
 
 use crate::files::refused;

@@ -1,9 +1,11 @@
 //! What was done to a store and what it answered, as plain data.
 
-use es_core::{
-    AppendError, AppendRequest, Appended, EventFilter, IdempotencyKey, LogPage, Position, ReadLog,
-    ReadStream, RecordedEvent, StreamId, StreamPage,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, LogPage, Position, ReadLog, ReadStream, StreamId,
+    StreamPage,
 };
+use es_core::event::{EventFilter, RecordedEvent};
+use es_core::execution::IdempotencyKey;
 
 /// When a call began and ended, by a counter that all calls share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 //! it comes before. Whether that fits together with when the calls began and ended is judged by
 //! [`serial`](super::serial) or [`overlapping`](super::overlapping).
 
-use es_core::{
-    AppendError, AppendRequest, Conflict, ExpectedVersion, IdempotencyKey, RecordedEvent, StreamId,
-    StreamVersion,
-};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, StreamId};
+use es_core::event::RecordedEvent;
+use es_core::execution::{Conflict, IdempotencyKey, StreamVersion};
 
 use super::check::{Faults, Rule};
 use super::history::{AppendCall, AppendOutcome, History, Span, WriteOrder};

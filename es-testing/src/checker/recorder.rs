@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use es_core::layer::{Layered, StoreLayer};
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventId, EventStore, IdempotencyKey,
-    LogPage, PageLimit, Position, ReadLog, ReadStream, Store, StoreError, StreamId, StreamPage,
+use es_core::Store;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, EventStore, LogPage, PageLimit, Position,
+    ReadLog, ReadStream, StoreError, StreamId, StreamPage,
 };
+use es_core::event::EventId;
+use es_core::execution::IdempotencyKey;
+use es_core::layer::{Layered, StoreLayer};
 
 use super::history::{
     AppendCall, AppendOutcome, Follower, History, ReadCall, Seen, Span, WriteOrder,

@@ -1,6 +1,8 @@
 //! When what a reader saw is true.
 
-use es_core::{Direction, Position, ReadLog, ReadStream, RecordedEvent, StreamPage, StreamVersion};
+use es_core::backend::{Direction, Position, ReadLog, ReadStream, StreamPage};
+use es_core::event::RecordedEvent;
+use es_core::execution::StreamVersion;
 
 use super::check::Rule;
 use super::history::{ReadCall, Seen, Span};

@@ -3,11 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-use es_core::append::same_request;
-use es_core::{
-    AppendRequest, Appended, EventId, EventReceipt, IdempotencyKey, RecordedEvent, StreamId,
-    StreamVersion,
-};
+use es_core::backend::{AppendRequest, Appended, EventReceipt, StreamId, same_request};
+use es_core::event::{EventId, RecordedEvent};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 
 use super::check::{Faults, Rule};
 use super::history::{AppendCall, AppendOutcome, History, Span};

@@ -1,6 +1,7 @@
 //! Single appends: versions, ids, acknowledgement, cancellation.
 
-use es_core::{AppendError, AppendRequest, ReadStream, RecordedEvent};
+use es_core::backend::{AppendError, AppendRequest, ReadStream};
+use es_core::event::RecordedEvent;
 
 use super::parts::*;
 use crate::fixture::Fixture;

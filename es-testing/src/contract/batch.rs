@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::{AppendError, AppendRequest, ReadStream};
+use es_core::backend::{AppendError, AppendRequest, ReadStream};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -61,7 +61,8 @@ pub(super) async fn readers_never_see_half_a_batch(fixture: &dyn Fixture) {
                     _ => {
                         let newest = ReadStream::new(account.clone()).backwards();
                         let newest =
-                            page(&store, &newest.limit(es_core::PageLimit::events(1))).await;
+                            page(&store, &newest.limit(es_core::backend::PageLimit::events(1)))
+                                .await;
                         newest.events.first().map_or(0, |event| event.version.as_u64())
                     }
                 };

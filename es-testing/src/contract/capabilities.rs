@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Batch, Checkpoint, Claim, Content, RowChange, Slot, check_active_model};
-use es_core::{Snapshot, StreamVersion};
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, RowChange, Slot, Snapshot, check_active_model,
+};
+use es_core::execution::StreamVersion;
 
 use super::parts::{NONE, append, events, read, stream};
 use crate::fixture::Fixture;

@@ -1,6 +1,7 @@
 //! What a writer is told who is too late.
 
-use es_core::{AppendError, AppendRequest, ExpectedVersion, ReadStream};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, ReadStream};
 use futures_util::future::BoxFuture;
 
 use super::parts::*;

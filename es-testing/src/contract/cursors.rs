@@ -1,8 +1,7 @@
 //! Cursors: places in the log that somebody kept, and that may be of another log.
 
-use es_core::{
-    EventFilter, EventStoreExt, PageLimit, Position, ReadLog, StoreError, StoreErrorKind,
-};
+use es_core::backend::{EventStoreExt, PageLimit, Position, ReadLog, StoreError, StoreErrorKind};
+use es_core::event::EventFilter;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 

@@ -1,6 +1,6 @@
 //! What is there after the store was closed and opened again.
 
-use es_core::{AppendError, AppendRequest, Position, ReadLog};
+use es_core::backend::{AppendError, AppendRequest, Position, ReadLog};
 
 use super::parts::*;
 use crate::fixture::Fixture;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use es_core::{
-    AppendError, AppendRequest, Appended, Clock, EventId, EventVersion, InvalidRequest, Metadata,
-    MetadataField, NewEvent, Payload, ReadStream, RecordedEvent, Timestamp, check_json,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, InvalidRequest, NewEvent, ReadStream, Timestamp,
+    check_json,
 };
+use es_core::environment::Clock;
+use es_core::event::{EventId, EventVersion, Metadata, MetadataField, Payload, RecordedEvent};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
@@ -229,7 +231,7 @@ pub(super) async fn generated_documents_come_back_or_are_refused(fixture: &dyn F
             respelled.push(NewEvent::new(new_id(), "amount_paid_in", canonical));
         }
         let again = accepted(&store, all(&respelled)).await;
-        let ids = |answer: &es_core::Appended| -> Vec<_> {
+        let ids = |answer: &es_core::backend::Appended| -> Vec<_> {
             let events = answer.streams.iter().flat_map(|part| &part.events);
             events.map(|receipt| receipt.event_id).collect()
         };

@@ -1,8 +1,8 @@
 //! Reading a selection of the log.
 
-use es_core::{
-    Event, EventFilter, EventReference, LogPage, PageLimit, Position, ReadLog, RecordedEvent,
-};
+use es_core::Event;
+use es_core::backend::{EventReference, LogPage, PageLimit, Position, ReadLog};
+use es_core::event::{EventFilter, RecordedEvent};
 
 use super::parts::*;
 use crate::fixture::Fixture;

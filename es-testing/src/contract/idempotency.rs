@@ -1,10 +1,9 @@
 //! Appends that are sent again under the same key.
 
-use es_core::append::KeyDifference;
-use es_core::{
-    AppendError, AppendRequest, Appended, Metadata, MetadataField, NewEvent, Payload, StreamId,
-    Timestamp,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, KeyDifference, NewEvent, StreamId, Timestamp,
 };
+use es_core::event::{Metadata, MetadataField, Payload};
 use futures_util::future::BoxFuture;
 
 use super::parts::*;
@@ -191,7 +190,7 @@ pub(super) async fn ids_and_metadata_do_not_count(fixture: &dyn Fixture) {
     const ATTEMPT: MetadataField<u32> = MetadataField::new("attempt");
     let (store, account) = (fixture.store(), stream("1"));
     let with = |text: &str, metadata: Metadata| {
-        let payload = es_core::Payload::parse(text.to_owned()).expect("the text is JSON");
+        let payload = es_core::event::Payload::parse(text.to_owned()).expect("the text is JSON");
         let event = NewEvent::new(new_id(), "amount_paid_in", payload).with_metadata(metadata);
         AppendRequest::to(account.clone(), NONE, vec![event]).with_key(key("k"))
     };

@@ -1,6 +1,7 @@
 //! What is too much, and what is just enough.
 
-use es_core::{AppendError, AppendRequest, Limits, Metadata, NewEvent, Payload, Timestamp};
+use es_core::backend::{AppendError, AppendRequest, Limits, NewEvent, Timestamp};
+use es_core::event::{Metadata, Payload};
 
 use serde_json::json;
 

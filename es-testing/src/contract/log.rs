@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use es_core::{AppendRequest, PageLimit, Position, ReadLog, RecordedEvent};
+use es_core::backend::{AppendRequest, PageLimit, Position, ReadLog};
+use es_core::event::RecordedEvent;
 
 use super::parts::*;
 use crate::fixture::Fixture;

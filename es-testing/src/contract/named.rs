@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use es_core::{
-    AppendError, AppendRequest, EventFilter, EventId, IdempotencyKey, Limits, Metadata,
-    MetadataField, NewEvent, Position, ReadLog, RecordedEvent, Snapshot, SnapshotStore, StreamId,
-    StreamVersion, Timestamp,
+use es_core::backend::{
+    AppendError, AppendRequest, Limits, NewEvent, Position, ReadLog, Snapshot, SnapshotStore,
+    StreamId, Timestamp,
 };
+use es_core::event::{EventFilter, EventId, Metadata, MetadataField, RecordedEvent};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use serde_json::json;
 
 use super::names;

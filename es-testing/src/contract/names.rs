@@ -1,6 +1,6 @@
 //! Names by chance: ids, keys and types of every length and spelling, and their likes.
 
-use es_core::Limits;
+use es_core::backend::Limits;
 use fastrand::Rng;
 
 /// What is composed and what is not, cases, likes, blanks, what is not seen, what other languages

@@ -4,12 +4,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    AppendError, AppendRequest, Appended, Conflict, EventId, EventStore, ExpectedVersion,
-    IdempotencyKey, LogPage, NewEvent, PageLimit, Payload, Position, ReadLog, ReadStream,
-    RecordedEvent, StreamId, StreamPage, StreamVersion,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, EventStore, LogPage, NewEvent, PageLimit, Position,
+    ReadLog, ReadStream, StreamId, StreamPage,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{EventId, Payload, RecordedEvent};
+use es_core::execution::{Conflict, IdempotencyKey, StreamVersion};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;

@@ -1,6 +1,6 @@
 //! What callers that are not polled do to others.
 
-use es_core::{AppendRequest, ReadLog, ReadStream, Snapshot};
+use es_core::backend::{AppendRequest, ReadLog, ReadStream, Snapshot};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use es_core::{AppendRequest, Clock, PageLimit, ReadStream, RecordedEvent, StreamPage, Timestamp};
+use es_core::backend::{AppendRequest, PageLimit, ReadStream, StreamPage, Timestamp};
+use es_core::environment::Clock;
+use es_core::event::RecordedEvent;
 use serde_json::json;
 
 use super::parts::*;
@@ -193,7 +195,7 @@ pub(super) async fn pages_keep_their_limits(fixture: &dyn Fixture) {
     let (store, account) = (fixture.store(), stream("1"));
     let batch = (1..=7).map(|number| {
         let text = "x".repeat(80);
-        es_core::NewEvent::new(
+        es_core::backend::NewEvent::new(
             new_id(),
             "amount_paid_in",
             payload(&json!({"number": number, "text": text})),
@@ -266,7 +268,7 @@ pub(super) async fn pages_join_without_gap_or_overlap(fixture: &dyn Fixture) {
                 joined.extend(page.events.iter().cloned());
                 next = read.after(&page);
             }
-            if read.direction == es_core::Direction::Backwards {
+            if read.direction == es_core::backend::Direction::Backwards {
                 joined.reverse();
             }
             assert_eq!(joined, whole[1..11], "pages of {limit} join to the whole");

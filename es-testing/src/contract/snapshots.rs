@@ -5,8 +5,11 @@ mod replay;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use es_core::{EventId, PageLimit, Payload, ReadStream, Snapshot, SnapshotStore, SnapshotSummary};
-use es_core::{StreamId, StreamVersion, Timestamp};
+use es_core::backend::{
+    PageLimit, ReadStream, Snapshot, SnapshotStore, SnapshotSummary, StreamId, Timestamp,
+};
+use es_core::event::{EventId, Payload};
+use es_core::execution::StreamVersion;
 use serde_json::json;
 
 pub(super) use self::replay::{
@@ -335,7 +338,7 @@ pub(super) async fn generated_states_come_back_or_are_refused(fixture: &dyn Fixt
                 assert_eq!(found, Some(state), "seed {seed}: {text} comes back");
             }
             Err(expected) => {
-                let told = |error: &es_core::StoreError| {
+                let told = |error: &es_core::backend::StoreError| {
                     std::error::Error::source(error).map(ToString::to_string)
                 };
                 let found = answer.as_ref().map_err(told);

@@ -1,9 +1,10 @@
 //! Many writers, readers and followers at once; afterwards the whole history is judged.
 
-use es_core::{
-    AppendRequest, EventFilter, ExpectedVersion, NewEvent, PageLimit, Position, ReadLog,
-    ReadStream, StreamId,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendRequest, NewEvent, PageLimit, Position, ReadLog, ReadStream, StreamId,
 };
+use es_core::event::EventFilter;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 

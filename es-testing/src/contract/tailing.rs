@@ -1,9 +1,9 @@
 //! Following the log.
 
-use es_core::{
-    AppendRequest, EventFilter, EventStoreExt, PageLimit, Position, ReadLog, RecordedEvent,
-    StoreErrorKind,
+use es_core::backend::{
+    AppendRequest, EventStoreExt, PageLimit, Position, ReadLog, StoreErrorKind,
 };
+use es_core::event::{EventFilter, RecordedEvent};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, join_all};
 

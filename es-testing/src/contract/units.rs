@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use es_core::{AppendError, AppendRequest, RecordedEvent};
+use es_core::backend::{AppendError, AppendRequest};
+use es_core::event::RecordedEvent;
 use futures_util::future::BoxFuture;
 
 use super::parts::*;
@@ -70,8 +71,8 @@ pub(super) async fn readers_never_see_half_a_unit(fixture: &dyn Fixture) {
             }
         })
     };
-    let across = |first: &es_core::StreamId,
-                  second: &es_core::StreamId|
+    let across = |first: &es_core::backend::StreamId,
+                  second: &es_core::backend::StreamId|
      -> BoxFuture<'static, ()> {
         let (store, done) = (store.clone(), done.clone());
         let (first, second) = (first.clone(), second.clone());

@@ -1,6 +1,7 @@
 //! What each expectation accepts.
 
-use es_core::{AppendError, AppendRequest, ExpectedVersion};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest};
 
 use super::parts::*;
 use crate::fixture::Fixture;

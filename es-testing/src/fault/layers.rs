@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use es_core::Store;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Batch, Capabilities, Claim, Definition, EventStore,
+    Lease, ListParked, LogBlockers, LogPage, ModelRow, PageLimit, Position, ProjectionSink,
+    ReadLog, ReadStream, Renewal, Renewed, SinkError, Slot, Snapshot, SnapshotAndTail,
+    SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind, StreamId, StreamPage,
+};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_core::layer::{LayeredSink, LayeredSnapshots, SinkLayer, SnapshotLayer, StoreLayer};
-use es_core::projection::{
-    Batch, Blocker, Claim, Definition, Lease, ListParked, LogBlockers, ModelRow, Parked, ParkedId,
-    ProjectionSink, ProjectionStatus, Renewal, Renewed, SinkError, Slot,
-};
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventStore, IdempotencyKey, LogPage,
-    PageLimit, Position, ReadLog, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
-    SnapshotSummary, Store, StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
-};
+use es_core::projection::{Blocker, Parked, ParkedId, ProjectionStatus};
 
 use super::plan::{Fault, befallen};
 use super::{Call, Faults};

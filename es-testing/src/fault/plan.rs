@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use es_core::{AppendRequest, StoreError, StoreErrorKind};
+use es_core::backend::{AppendRequest, StoreError, StoreErrorKind};
 
 use super::{Call, Gate};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::{fmt, fs, io};
 
-use es_core::EventType;
+use es_core::event::EventType;
 
 /// What stands in a folder of golden files, in the order of the names.
 #[derive(Default)]

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use es_core::StoredEvent;
-use es_core::{DecodeError, Decoded, EncodeError, Event, EventVersion, Metadata, Payload};
+use es_core::Event;
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventVersion, Metadata, Payload, StoredEvent,
+};
 use serde::{Deserialize, Serialize};
 
 use super::folder::FileName;

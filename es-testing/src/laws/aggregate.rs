@@ -2,7 +2,10 @@
 
 use std::fmt::Debug;
 
-use es_core::{Aggregate, Limits, Payload, RoundTripError, Snapshotted, fold};
+use es_core::Aggregate;
+use es_core::backend::Limits;
+use es_core::event::{Payload, RoundTripError};
+use es_core::execution::{Snapshotted, fold};
 use proptest::strategy::Strategy;
 
 use super::violation::{LawViolation, chain, for_all};

@@ -2,7 +2,8 @@
 
 use std::fmt::{Debug, Write};
 
-use es_core::{Aggregate, Event, IntoEvents, fold};
+use es_core::execution::{IntoEvents, fold};
+use es_core::{Aggregate, Event};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 

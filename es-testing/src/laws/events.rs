@@ -4,8 +4,11 @@ use std::any::type_name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
-use es_core::{DecodeError, Decoded, Event, EventType, EventVersion, Limits, Metadata, Payload};
-use es_core::{StoredEvent, check_json};
+use es_core::Event;
+use es_core::backend::{Limits, check_json};
+use es_core::event::{
+    DecodeError, Decoded, EventType, EventVersion, Metadata, Payload, StoredEvent,
+};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 

@@ -1,6 +1,6 @@
 //! JSON that nearly fits: a document with a part replaced, removed or added.
 
-use es_core::{Fields, Payload};
+use es_core::event::{Fields, Payload};
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::Index;

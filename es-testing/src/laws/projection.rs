@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 use std::slice;
 
-use es_core::projection::{BatchLimit, Definition, Projection, ReadModel, Rebuild, Runner};
-use es_core::{Envelope, Event, Payload, ReadLog, RecordedEvent, Store, StreamId};
+use es_core::backend::{Definition, ReadLog, StreamId};
+use es_core::event::{Payload, RecordedEvent};
+use es_core::projection::{BatchLimit, ReadModel, Rebuild};
+use es_core::{Envelope, Event, Projection, Runner, Store};
 use futures_util::TryStreamExt;
 use proptest::strategy::Strategy;
 use tokio::runtime::Builder;
@@ -32,8 +34,8 @@ const SLICES: [u32; 4] = [1, 2, 3, 7];
 /// [`in_streams_of`](super::in_streams_of) for the events.
 ///
 /// ```
-/// # use es_core::projection::{Keying, Projection};
-/// # use es_core::{Aggregate, BoxError, Envelope, Event};
+/// # use es_core::projection::Keying;
+/// # use es_core::{Aggregate, BoxError, Envelope, Event, Projection};
 /// # use serde::{Deserialize, Serialize};
 /// use es_memory::MemoryStore;
 /// use es_testing::laws;

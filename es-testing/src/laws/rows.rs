@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::slice;
 
-use es_core::projection::{Definition, Projection};
-use es_core::{Aggregate, Envelope, Limits, Payload, StreamId};
+use es_core::backend::{Definition, Limits, StreamId};
+use es_core::event::Payload;
+use es_core::{Aggregate, Envelope, Projection};
 use proptest::sample::select;
 use proptest::strategy::Strategy;
 
@@ -37,8 +38,8 @@ where
 /// A history ends at an event that the projection refuses.
 ///
 /// ```
-/// # use es_core::projection::{Keying, Projection};
-/// # use es_core::{Aggregate, BoxError, Envelope, Event};
+/// # use es_core::projection::Keying;
+/// # use es_core::{Aggregate, BoxError, Envelope, Event, Projection};
 /// use es_testing::laws;
 /// use proptest::prelude::{Strategy, any};
 /// # #[derive(Event, Debug, Clone)]

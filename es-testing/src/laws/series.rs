@@ -3,7 +3,8 @@
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
-use es_core::{Aggregate, IntoEvents};
+use es_core::Aggregate;
+use es_core::execution::IntoEvents;
 use proptest::strategy::{BoxedStrategy, NewTree, Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 

@@ -4,7 +4,8 @@
 ///
 /// ```
 /// # mod account {
-/// use es_core::{Aggregate, Event, Snapshotted};
+/// use es_core::execution::Snapshotted;
+/// use es_core::{Aggregate, Event};
 /// use proptest::prelude::{Just, Strategy, any, prop_oneof};
 ///
 /// #[derive(Event, Debug, Clone, PartialEq)]

@@ -2,10 +2,10 @@
 
 use std::slice;
 
-use es_core::projection::{
-    BatchLimit, Definition, FailurePolicy, Rebuild, Slot, SqlValue, TableProjection, TableRead,
-};
-use es_core::{RecordedEvent, Store, StreamId};
+use es_core::backend::{Definition, Slot, StreamId, TableRead};
+use es_core::event::RecordedEvent;
+use es_core::projection::{BatchLimit, FailurePolicy, Rebuild, SqlValue};
+use es_core::{Store, TableProjection};
 use proptest::strategy::Strategy;
 use tokio::runtime::Builder;
 
@@ -29,8 +29,8 @@ type Rows = Vec<Vec<SqlValue>>;
 /// [`in_streams_of`](super::in_streams_of) for the events.
 ///
 /// ```
-/// # use es_core::projection::{Changes, TableProjection, TableRow};
-/// # use es_core::{Aggregate, BoxError, Envelope, Event, Store};
+/// # use es_core::projection::{Changes, TableRow};
+/// # use es_core::{Aggregate, BoxError, Envelope, Event, Store, TableProjection};
 /// use es_memory::MemoryStore;
 /// use es_testing::laws;
 /// use proptest::prelude::{Strategy, any};

@@ -3,10 +3,10 @@
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
-use es_core::projection::{
-    Definition, FailurePolicy, Runner, RunnerError, StopCause, Table, TableProjection, TableRow,
-};
-use es_core::{Aggregate, IdOf, Store};
+use es_core::backend::Definition;
+use es_core::execution::IdOf;
+use es_core::projection::{FailurePolicy, RunnerError, StopCause, Table, TableRow};
+use es_core::{Aggregate, Runner, Store, TableProjection};
 use futures_util::TryStreamExt;
 
 use super::Happened;
@@ -32,8 +32,8 @@ impl<P: TableProjection> Debug for GivenIn<P> {
 /// whatever is SQL takes a file, or a server.
 ///
 /// ```
-/// use es_core::projection::{Changes, TableProjection, TableRow};
-/// use es_core::{Aggregate, BoxError, Envelope, Event};
+/// use es_core::projection::{Changes, TableRow};
+/// use es_core::{Aggregate, BoxError, Envelope, Event, TableProjection};
 /// use es_memory::MemoryStore;
 /// use es_testing::projection::given_in;
 ///

@@ -1,6 +1,6 @@
 //! Writing batches.
 
-use es_core::projection::{Content, ListParked, ModelRow, SinkError, Slot};
+use es_core::backend::{Content, ListParked, ModelRow, SinkError, Slot};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
@@ -115,10 +115,8 @@ pub(super) async fn rows_come_back_as_committed(fixture: &dyn ProjectionFixture)
         "nested": { "empty": {}, "null": null, "yes": true }
     }));
     let keys = ["posting/7", "%_", "'; --", "Ä", "\u{1F980}", "with space"];
-    let changes = keys.map(|key| es_core::projection::RowChange {
-        key: key.to_owned(),
-        value: Some(value.clone()),
-    });
+    let changes = keys
+        .map(|key| es_core::backend::RowChange { key: key.to_owned(), value: Some(value.clone()) });
     commit(&sink, &lease, batch(10, 11, changes.to_vec())).await;
     let wanted: Vec<String> =
         keys.iter().chain(&["a", "a", "unknown"]).map(|key| (*key).to_owned()).collect();

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use es_core::backend::{
+    Batch, Claim, Lease, Renewal, Renewed, SinkError, StoreError, StoreErrorKind,
+};
 use es_core::layer::{LayeredSink, SinkLayer};
-use es_core::projection::{Batch, Claim, Lease, Renewal, Renewed, SinkError};
-use es_core::{StoreError, StoreErrorKind};
 
 use super::parts::Sink;
 

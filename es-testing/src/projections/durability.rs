@@ -1,6 +1,6 @@
 //! What is there after the sink was opened again.
 
-use es_core::projection::Slot;
+use es_core::backend::Slot;
 
 use super::ProjectionFixture;
 use super::parts::*;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use es_core::backend::{ReadStream, Slot, StoreError, StoreErrorKind, StreamPage};
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
-    BatchLimit, FailurePolicy, ReadModel, Slot, StopCause, TroubleKind, WaitError,
+    BatchLimit, FailurePolicy, ReadModel, StopCause, TroubleKind, WaitError,
 };
-use es_core::{ReadStream, StoreError, StoreErrorKind, StreamPage};
 
 use super::ProjectionFixture;
 use super::cut::{Side, cut};

@@ -1,8 +1,8 @@
 //! Events that a projection cannot take.
 
-use es_core::projection::{
-    BatchLimit, Definition, FailurePolicy, HealthState, ListParked, Runner, Slot, TroubleKind,
-};
+use es_core::Runner;
+use es_core::backend::{Definition, ListParked, Slot};
+use es_core::projection::{BatchLimit, FailurePolicy, HealthState, TroubleKind};
 
 use super::ProjectionFixture;
 pub(super) use super::judged::a_row_is_judged_after_each_event;
@@ -13,7 +13,7 @@ use super::upcasting::{After, Before, Payments, older, oldest};
 
 const SMALL: BatchLimit = BatchLimit::events(3).bytes(usize::MAX).rows(usize::MAX);
 
-fn poison(number: u64) -> es_core::NewEvent {
+fn poison(number: u64) -> es_core::backend::NewEvent {
     typed_event(POISON, number)
 }
 
@@ -263,7 +263,7 @@ pub(super) async fn health_tells_the_truth(fixture: &dyn ProjectionFixture) {
     accounts_paid(&store, &["1"], 1..=2).await;
     let asked = ask().await;
     assert_eq!((asked.state, asked.lag.events), (HealthState::NotRunning, 2));
-    let environment = es_core::Environment::default().with_clock(clock.clone());
+    let environment = es_core::environment::Environment::default().with_clock(clock.clone());
     let mut runner = runner(&store, &sink, "one")
         .environment(environment)
         .definition(Seen::failing(bad.clone()));

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use es_core::projection::{Definition, FailurePolicy, ListParked, RawKeying, Rebuild, Slot};
-use es_core::{
-    AppendRequest, EventFilter, EventId, EventStore, Limits, NewEvent, Payload, RecordedEvent,
-    StreamId, check_json,
+use es_core::backend::{
+    AppendRequest, Definition, EventStore, Limits, ListParked, NewEvent, RawKeying, Slot, StreamId,
+    check_json,
 };
+use es_core::event::{EventFilter, EventId, Payload, RecordedEvent};
+use es_core::projection::{FailurePolicy, Rebuild};
 use serde::Deserialize;
 use serde_json::json;
 

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::layer::{LayeredSink, SinkLayer};
-use es_core::projection::{
-    Batch, Definition, FailurePolicy, Keying, Lease, Projection, RawKeying, Rebuild, Renewal,
-    Renewed, SinkError, Slot, StopCause, TroubleKind, WaitError,
+use es_core::backend::{
+    Batch, Definition, Lease, RawKeying, Renewal, Renewed, SinkError, Slot, StoreErrorKind,
 };
-use es_core::{BoxError, Envelope, EventFilter, RecordedEvent, StoreErrorKind};
+use es_core::event::{EventFilter, RecordedEvent};
+use es_core::layer::{LayeredSink, SinkLayer};
+use es_core::projection::{FailurePolicy, Keying, Rebuild, StopCause, TroubleKind, WaitError};
+use es_core::{BoxError, Envelope, Projection};
 use serde::{Deserialize, Serialize};
 
 use super::ProjectionFixture;
@@ -45,7 +46,7 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
     caught_up(&mut parking).await;
     let all = async || stored(&sink, "keyed", Slot::Active).await["all"].clone();
     assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "the other stream goes on");
-    let waiting = es_core::projection::ListParked::default();
+    let waiting = es_core::backend::ListParked::default();
     let waiting = sink.parked("keyed", Slot::Active, &waiting).await.expect("the model is there");
     assert_eq!(waiting.len(), 3, "the event and what follows it in its stream");
     let key = waiting[0].key.clone();

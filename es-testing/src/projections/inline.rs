@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, EventReference, HealthState, Lease, Rebuild,
-    RowChange, SinkError, Slot, TroubleKind,
+use es_core::backend::{
+    AppendError, AppendRequest, Batch, Checkpoint, Claim, Content, Definition, EventReference,
+    Lease, Position, RowChange, SinkError, Slot,
 };
-use es_core::{AppendError, AppendRequest, Payload, Position};
+use es_core::event::Payload;
+use es_core::projection::{HealthState, Rebuild, TroubleKind};
 
 use super::ProjectionFixture;
 use super::models::{
@@ -314,7 +315,9 @@ pub(super) async fn no_lease_is_released_but_the_appends(fixture: &dyn Projectio
     let (store, sink) = (fixture.store(), fixture.sink());
     append(&store, &stream("1"), NONE, events(1..=1)).await;
     let claim = Claim::of_appends(&Seen::model());
-    let lease = acquired(&sink, &Claim { holder: "a runner".to_owned(), ..claim }).await;
+    let mut claim = claim;
+    claim.holder = "a runner".to_owned();
+    let lease = acquired(&sink, &claim).await;
     released(&sink).await;
     let answer = sink.acquire(&claim_of("seen", "another")).await;
     assert!(
@@ -330,6 +333,6 @@ pub(super) async fn no_lease_is_released_but_the_appends(fixture: &dyn Projectio
     assert_eq!(seen(&sink).await, rows_of(&[("1", &[1])]));
 }
 
-fn poison(number: u64) -> es_core::NewEvent {
+fn poison(number: u64) -> es_core::backend::NewEvent {
     typed_event(POISON, number)
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{BatchLimit, Definition, FailurePolicy, ListParked, RawKeying, Slot};
+use es_core::backend::{Definition, ListParked, RawKeying, Slot};
+use es_core::projection::{BatchLimit, FailurePolicy};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 

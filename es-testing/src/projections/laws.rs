@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use es_core::projection::{BatchLimit, Rebuild, Slot};
+use es_core::backend::Slot;
+use es_core::projection::{BatchLimit, Rebuild};
 
 use super::ProjectionFixture;
 use super::cut::{Side, cut};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Checkpoint, Claim, Lease, Renewal, SinkError, Slot};
+use es_core::backend::{Checkpoint, Lease, Renewal, SinkError, Slot};
 
 use super::ProjectionFixture;
 use super::parts::*;
@@ -41,7 +41,7 @@ pub(super) async fn a_second_holder_is_refused_by_name(fixture: &dyn ProjectionF
     match sink.acquire(&claim("two")).await {
         Err(SinkError::Held { projection, holder, expires_at }) => {
             assert_eq!((projection.as_str(), holder.as_str()), ("totals", "one"));
-            assert_eq!(expires_at, es_core::Clock::now(&fixture.clock()).plus(TTL));
+            assert_eq!(expires_at, es_core::environment::Clock::now(&fixture.clock()).plus(TTL));
         }
         other => panic!("a lease that is held must be refused, but: {other:?}"),
     }
@@ -111,11 +111,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 pub(super) async fn none_lasts_longer_than_the_longest(fixture: &dyn ProjectionFixture) {
     let (sink, clock) = (fixture.sink(), fixture.clock());
-    let lease = acquired(&sink, &Claim { time_to_live: DAY, ..claim("one") }).await;
+    let mut long = claim("one");
+    long.time_to_live = DAY;
+    let lease = acquired(&sink, &long).await;
     let ends_in = async |time| {
         let status = status(&sink, "totals").await.and_then(|status| status.active);
         let holder = status.and_then(|active| active.holder).expect("somebody has it");
-        assert_eq!(holder.expires_at, es_core::Clock::now(&clock).plus(time));
+        assert_eq!(holder.expires_at, es_core::environment::Clock::now(&clock).plus(time));
         let answer = sink.acquire(&claim("two")).await;
         assert!(matches!(answer, Err(SinkError::Held { .. })), "it is held, but {answer:?}");
     };

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use es_core::projection::{
-    Definition, Health, Keying, Projection, RawKeying, RowChange, Runner, SinkError, Slot,
-    Subscription, WaitError,
-};
-use es_core::{
-    BoxError, Envelope, Environment, Event, EventFilter, Payload, Position, ReadLog, RecordedEvent,
-    Retry,
-};
+use es_core::backend::{Definition, Position, RawKeying, ReadLog, RowChange, SinkError, Slot};
+use es_core::environment::Environment;
+use es_core::event::{EventFilter, Payload, RecordedEvent};
+use es_core::execution::Retry;
+use es_core::projection::{Health, Keying, Subscription, WaitError};
+use es_core::{BoxError, Envelope, Event, Projection, Runner};
 use serde::{Deserialize, Serialize};
 
 use super::parts::*;

@@ -1,10 +1,12 @@
 //! Rows of models that somebody, or another program, changed.
 
-use es_core::projection::{
-    Batch, Claim, Content, Definition, FailurePolicy, Keying, Lease, ListParked, Projection,
-    ProjectionSink, ReadModel, Rebuild, RowChange, Runner, SinkError, Slot, StopCause, TroubleKind,
+use es_core::backend::{
+    Batch, Claim, Content, Definition, Lease, ListParked, ProjectionSink, RowChange, SinkError,
+    Slot,
 };
-use es_core::{BoxError, Envelope, Payload};
+use es_core::event::Payload;
+use es_core::projection::{FailurePolicy, Keying, ReadModel, Rebuild, StopCause, TroubleKind};
+use es_core::{BoxError, Envelope, Projection, Runner};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::ProjectionFixture;
@@ -107,8 +109,9 @@ pub(super) async fn one_refuses_its_own_appends(fixture: &dyn ProjectionFixture)
         if !fixture.spoil_row("seen", "account/1", odd).await {
             continue;
         }
-        let request =
-            |account, number| es_core::AppendRequest::to(stream(account), ANY, vec![event(number)]);
+        let request = |account, number| {
+            es_core::backend::AppendRequest::to(stream(account), ANY, vec![event(number)])
+        };
         let refused = soon("it is answered", store.append(request("1", 50))).await;
         let told = chain(&refused.expect_err("a row is odd"));
         assert!(told.contains("row `account/1`") && told.contains("rebuild"), "{told}");

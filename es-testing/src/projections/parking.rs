@@ -1,6 +1,7 @@
 //! Events that could not be taken.
 
-use es_core::projection::{Lease, ListParked, ParkedState, Renewal, SinkError, Slot};
+use es_core::backend::{Lease, ListParked, Renewal, SinkError, Slot};
+use es_core::projection::ParkedState;
 
 use super::ProjectionFixture;
 use super::parts::*;
@@ -119,7 +120,7 @@ pub(super) async fn a_retry_makes_the_key_due(fixture: &dyn ProjectionFixture) {
 
 pub(super) async fn a_discarded_entry_stays_as_a_record(fixture: &dyn ProjectionFixture) {
     let (sink, _lease) = some_parked(fixture).await;
-    let now = es_core::Clock::now(&fixture.clock());
+    let now = es_core::environment::Clock::now(&fixture.clock());
     let discarded = sink.discard("totals", Slot::Active, &id(12, "q"), "sold twice").await;
     assert!(discarded.is_ok(), "it waits: {discarded:?}");
     let entries = listed(&sink, Slot::Active, &ListParked::default()).await;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, EventReference, Lease, ListParked, Parked, ParkedId,
-    ParkedState, ProjectionSink, ProjectionStatus, RowChange, SinkError, Slot,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, EventReference, Lease, ListParked, Position, ProjectionSink,
+    RowChange, SinkError, Slot,
 };
-use es_core::{Payload, Position};
+use es_core::event::Payload;
+use es_core::projection::{Parked, ParkedId, ParkedState, ProjectionStatus};
 use serde_json::json;
 
 use super::ProjectionFixture;
@@ -143,7 +144,7 @@ pub(super) fn parked(number: u64, key: &str, attempts: u32) -> Parked {
         key: key.to_owned(),
         reason: reason.to_owned(),
         attempts,
-        parked_at: es_core::Timestamp::from_micros(1_763_546_400_000_000),
+        parked_at: es_core::backend::Timestamp::from_micros(1_763_546_400_000_000),
         state: ParkedState::Waiting { is_due: attempts == 0 },
     }
 }

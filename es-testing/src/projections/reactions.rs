@@ -4,8 +4,9 @@
 //! kinds of it that are wrong are caught by them.
 
 use async_trait::async_trait;
-use es_core::projection::Runner;
-use es_core::{Retry, Start, Store};
+use es_core::execution::Retry;
+use es_core::reaction::Start;
+use es_core::{Runner, Store};
 use futures_util::future::BoxFuture;
 
 use super::ProjectionFixture;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::projection::{Batch, Checkpoint, ListParked, SinkError, Slot};
+use es_core::backend::{Batch, Checkpoint, ListParked, SinkError, Slot};
 use futures_util::future::BoxFuture;
 
 use super::ProjectionFixture;

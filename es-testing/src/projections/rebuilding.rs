@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use es_core::environment::SystemRuntime;
+use es_core::Runner;
+use es_core::backend::{
+    Lease, LogPage, Position, ReadLog, ReadStream, SinkError, Slot, StoreError, StoreErrorKind,
+    StreamPage,
+};
+use es_core::environment::{Environment, Runtime, SystemRuntime};
+use es_core::event::Payload;
+use es_core::execution::StreamVersion;
 use es_core::layer::{Layered, LayeredSink, SinkLayer, StoreLayer};
 use es_core::projection::{
-    BatchLimit, FailurePolicy, Lease, Rebuild, RebuildError, RowDifference, Runner, SinkError,
-    Slot, TroubleKind,
-};
-use es_core::{
-    Environment, LogPage, Payload, Position, ReadLog, ReadStream, Runtime, StoreError,
-    StoreErrorKind, StreamPage, StreamVersion,
+    BatchLimit, FailurePolicy, Rebuild, RebuildError, RowDifference, TroubleKind,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{
-    Changes, Definition, Rebuild, SinkError, Slot, SqlValue, SqlValues, TableChange,
-    TableProjection, TableRow, TableSchema, Which,
-};
-use es_core::{BoxError, Envelope, EventFilter, RecordedEvent};
+use es_core::backend::{Definition, SinkError, Slot, TableChange};
+use es_core::event::{EventFilter, RecordedEvent};
+use es_core::projection::{Changes, Rebuild, SqlValue, SqlValues, TableRow, TableSchema, Which};
+use es_core::{BoxError, Envelope, TableProjection};
 
 use super::ProjectionFixture;
 use super::cut::Side;

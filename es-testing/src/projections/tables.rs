@@ -1,9 +1,9 @@
 //! Tables of one's own: changes of rows within the commit, each model by itself.
 
-use es_core::projection::{
-    Batch, Checkpoint, Definition, Lease, ListParked, Rebuild, SinkError, Slot, SqlValue,
-    TableChange, TableRead, TableRow,
+use es_core::backend::{
+    Batch, Checkpoint, Definition, Lease, ListParked, SinkError, Slot, TableChange, TableRead,
 };
+use es_core::projection::{Rebuild, SqlValue, TableRow};
 use futures_util::future::BoxFuture;
 
 use super::ProjectionFixture;

@@ -2,8 +2,10 @@
 
 use std::marker::PhantomData;
 
-use es_core::projection::{FailurePolicy, Keying, Projection};
-use es_core::{BoxError, Envelope, Event, Fields, NewEvent};
+use es_core::backend::NewEvent;
+use es_core::event::Fields;
+use es_core::projection::{FailurePolicy, Keying};
+use es_core::{BoxError, Envelope, Event, Projection};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

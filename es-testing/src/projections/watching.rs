@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use es_core::Clock;
-use es_core::projection::{Claim, Holder, Lease, Renewal, Slot, Trouble};
+use es_core::backend::{Lease, Renewal, Slot};
+use es_core::environment::Clock;
+use es_core::projection::{Holder, Trouble};
 use futures_util::future::join_all;
 
 use super::ProjectionFixture;
@@ -76,7 +77,9 @@ pub(super) async fn a_rate_lasts_as_long_as_its_lease(fixture: &dyn ProjectionFi
     commit(&sink, &filling, batch(0, 11, vec![])).await;
     renewed(&filling, Some(4.0)).await;
     sink.switch(&filling).await.expect("the shadow has caught up");
-    acquired(&sink, &Claim { fingerprint: "totals v2".to_owned(), ..claim("five") }).await;
+    let mut other = claim("five");
+    other.fingerprint = "totals v2".to_owned();
+    acquired(&sink, &other).await;
     assert_eq!(told().await, by("five", None), "that was the rate of the rebuild");
 }
 

@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 
-use es_core::append::KeyDifference;
-use es_core::{
-    AppendError, AppendRequest, Conflict, ExpectedVersion, Position, StreamId, StreamVersion,
-};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, KeyDifference, Position, StreamId};
+use es_core::execution::{Conflict, StreamVersion};
 use es_testing::checker::{AppendOutcome, Seen, Span};
 
 use super::made::{Made, answer, event, exactly, key, stream};

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
-use es_core::{
-    AppendRequest, Appended, AppendedStream, EventId, ExpectedVersion, IdempotencyKey, LogPage,
-    NewEvent, Payload, Position, ReadLog, ReadStream, RecordedEvent, StreamId, StreamPage,
-    StreamVersion, Timestamp,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendRequest, Appended, AppendedStream, LogPage, NewEvent, Position, ReadLog, ReadStream,
+    StreamId, StreamPage, Timestamp,
 };
+use es_core::event::{EventId, Payload, RecordedEvent};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_testing::checker::{AppendCall, AppendOutcome, History, ReadCall, Rule, Seen, Span};
 
 pub(crate) fn stream(name: &str) -> StreamId {
@@ -108,7 +110,7 @@ impl Made {
         self,
         span: Span,
         request: AppendRequest,
-        error: impl Into<es_core::AppendError>,
+        error: impl Into<es_core::backend::AppendError>,
     ) -> Self {
         self.append(span, request, AppendOutcome::Refused(error.into()))
     }

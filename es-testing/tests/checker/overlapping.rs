@@ -1,6 +1,8 @@
 //! What stores may do whose writers overlap, and what they may not.
 
-use es_core::{Conflict, ExpectedVersion, LogPage, Position, ReadLog, StreamVersion};
+use es_core::ExpectedVersion;
+use es_core::backend::{LogPage, Position, ReadLog};
+use es_core::execution::{Conflict, StreamVersion};
 use es_testing::checker::{Rule, Seen, WriteOrder};
 
 use super::made::{Made, answer, event, exactly, key, span, stream, to};

@@ -1,10 +1,12 @@
 //! For each rule a history that keeps it narrowly and one that breaks it.
 
-use es_core::append::KeyDifference;
-use es_core::{
-    AppendError, AppendRequest, Conflict, EventFilter, ExpectedVersion, Position, ReadLog,
-    ReadStream, StoreError, StoreErrorKind, StreamVersion,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, KeyDifference, Position, ReadLog, ReadStream, StoreError,
+    StoreErrorKind,
 };
+use es_core::event::EventFilter;
+use es_core::execution::{Conflict, StreamVersion};
 use es_testing::checker::{AppendOutcome, Follower, Rule, Seen};
 
 use super::made::{Made, answer, event, exactly, id, key, span, stream, to};

@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 use std::fs;
 
-use es_core::{
-    Aggregate, BoxError, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata,
-    Payload, StoredEvent,
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventType, Fields, Metadata, Payload, StoredEvent,
 };
+use es_core::{Aggregate, BoxError, Event};
 use es_testing::golden::{self, check_aggregate, compare, write_missing};
 use serde_json::json;
 use tempfile::TempDir;

@@ -1,9 +1,9 @@
 //! Names that are retired or were split, in events that are honest and in events that are not.
 
-use es_core::{
-    BoxError, DecodeError, Decoded, EncodeError, Event, EventType, Fields, Metadata, Payload,
-    StoredEvent,
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventType, Fields, Metadata, Payload, StoredEvent,
 };
+use es_core::{BoxError, Event};
 use es_testing::laws::{self, LawViolation};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 

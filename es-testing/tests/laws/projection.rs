@@ -3,8 +3,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use es_core::projection::{Keying, Projection};
-use es_core::{Aggregate, BoxError, Envelope, Event, EventFilter, RecordedEvent, Store, StreamId};
+use es_core::backend::StreamId;
+use es_core::event::{EventFilter, RecordedEvent};
+use es_core::projection::Keying;
+use es_core::{Aggregate, BoxError, Envelope, Event, Projection, Store};
 use es_memory::MemoryStore;
 use es_testing::laws::{self, LawViolation};
 use proptest::prelude::{Strategy, any, prop_oneof};

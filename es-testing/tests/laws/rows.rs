@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
-use es_core::projection::{Keying, Projection};
-use es_core::{Aggregate, BoxError, Envelope, Event, Snapshotted, StreamId};
+use es_core::backend::StreamId;
+use es_core::execution::Snapshotted;
+use es_core::projection::Keying;
+use es_core::{Aggregate, BoxError, Envelope, Event, Projection};
 use es_testing::laws::{self, LawViolation, any_history};
 use proptest::prelude::{Strategy, any};
 use serde::de::DeserializeOwned;

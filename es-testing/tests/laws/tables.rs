@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use es_core::projection::{Changes, TableProjection, TableRow};
-use es_core::{Aggregate, BoxError, Envelope, Event, EventId, Store};
+use es_core::event::EventId;
+use es_core::projection::{Changes, TableRow};
+use es_core::{Aggregate, BoxError, Envelope, Event, Store, TableProjection};
 use es_memory::MemoryStore;
 use es_testing::laws::{self, LawViolation};
 use proptest::prelude::{Just, Strategy, any, prop_oneof};

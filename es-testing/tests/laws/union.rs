@@ -1,7 +1,8 @@
 //! A union keeps the laws that its members keep, and adds nothing of its own.
 
-use es_core::{
-    DecodeError, Decoded, EncodeError, Event, EventFilter, EventName, EventType, Fields, Metadata,
+use es_core::Event;
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventFilter, EventName, EventType, Fields, Metadata,
     Payload, StoredEvent,
 };
 use es_testing::laws::{self, LawViolation};

@@ -1,6 +1,7 @@
 //! Given in a store, then: what passes, what fails, and what a failure tells.
 
-use es_core::projection::{Changes, FailurePolicy, TableProjection, TableRow};
+use es_core::TableProjection;
+use es_core::projection::{Changes, FailurePolicy, TableRow};
 use es_memory::MemoryStore;
 use es_testing::projection::{GivenIn, given_in};
 use futures_util::FutureExt;

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::backend::{Capabilities, EventStore, Limits, SnapshotStore, StoreIdentity};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{Capabilities, EventStore, Limits, SnapshotStore, StoreIdentity};
 use es_memory::MemoryStore;
 use es_testing::contract::SCENARIOS;
 use es_testing::suite::{Outcome, Scenario, TimeLimits, failures, run_one};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::EventStore;
+use es_core::backend::EventStore;
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::projections::{ProjectionFixture, SCENARIOS, spoil_through};

@@ -10,15 +10,14 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use es_core::backend::{
+    AppendRequest, Claim, Definition, EventStore, NewEvent, ProjectionSink, RawKeying, ReadLog,
+    Slot, StreamId, TableRead,
+};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::projection::{
-    BatchLimit, Changes, Claim, Definition, ProjectionSink, ProjectionStatus, RawKeying, Rebuild,
-    Runner, Slot, TableProjection, TableRead, TableRow,
-};
-use es_core::{
-    AppendRequest, BoxError, Envelope, Event, EventFilter, EventStore, ExpectedVersion, Metadata,
-    NewEvent, ReadLog, RecordedEvent, Store, StreamId,
-};
+use es_core::event::{EventFilter, Metadata, RecordedEvent};
+use es_core::projection::{BatchLimit, Changes, ProjectionStatus, Rebuild, TableRow};
+use es_core::{BoxError, Envelope, Event, ExpectedVersion, Runner, Store, TableProjection};
 use es_testing::suite::rounds;
 use serde::{Deserialize, Serialize};
 

@@ -20,7 +20,7 @@ pub(crate) fn expand(newtype: &Newtype) -> TokenStream {
 
             fn parse(
                 text: &str,
-            ) -> ::core::result::Result<Self, #es::aggregate::InvalidAggregateId> {
+            ) -> ::core::result::Result<Self, #es::execution::InvalidAggregateId> {
                 ::core::result::Result::map(#inner::parse(text), Self)
             }
         }

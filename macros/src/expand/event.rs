@@ -31,13 +31,13 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
         quote! {
             #[doc = #doc]
             #[allow(dead_code)]
-            pub const #name: #es::EventType = <Self as #es::Event>::TYPES[#i];
+            pub const #name: #es::event::EventType = <Self as #es::Event>::TYPES[#i];
         }
     });
     let write = events.variants.iter().map(|variant| write(variant, es));
     let decode = events.variants.iter().map(|variant| decode(variant, es));
     let nothing = (!retired.is_empty()).then(
-        || quote!(#(#retired)|* => return ::core::result::Result::Ok(#es::Decoded::Nothing),),
+        || quote!(#(#retired)|* => return ::core::result::Result::Ok(#es::event::Decoded::Nothing),),
     );
     let split = events.attrs.splits.iter().map(|split| self::split(split, es));
     let names_fit = names_fit(events);
@@ -61,10 +61,10 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
 
             #[automatically_derived]
             impl #es::Event for #ident {
-                const TYPES: &'static [#es::EventType] = &[#(#types),*];
+                const TYPES: &'static [#es::event::EventType] = &[#(#types),*];
                 const RETIRED: &'static [&'static str] = &[#(#retired),*];
 
-                fn event_type(&self) -> &'static #es::EventType {
+                fn event_type(&self) -> &'static #es::event::EventType {
                     match self {
                         #(#kinds,)*
                     }
@@ -72,8 +72,8 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
 
                 fn encode(
                     &self,
-                    __metadata: &mut #es::Metadata,
-                ) -> ::core::result::Result<#es::Payload, #es::EncodeError> {
+                    __metadata: &mut #es::event::Metadata,
+                ) -> ::core::result::Result<#es::event::Payload, #es::event::EncodeError> {
                     let __name = <Self as #es::Event>::event_type(self).name;
                     match self {
                         #(#write,)*
@@ -81,8 +81,8 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
                 }
 
                 fn decode(
-                    __stored: #es::StoredEvent<'_>,
-                ) -> ::core::result::Result<#es::Decoded<Self>, #es::DecodeError> {
+                    __stored: #es::event::StoredEvent<'_>,
+                ) -> ::core::result::Result<#es::event::Decoded<Self>, #es::event::DecodeError> {
                     let __event = match __stored.event_type {
                         #(#decode)*
                         #nothing
@@ -91,7 +91,7 @@ pub(crate) fn expand(events: &EventEnum) -> TokenStream {
                             #es::__private::unknown_type::<Self>(__stored.event_type),
                         ),
                     };
-                    ::core::result::Result::Ok(#es::Decoded::One(__event))
+                    ::core::result::Result::Ok(#es::event::Decoded::One(__event))
                 }
             }
         };
@@ -104,7 +104,7 @@ fn event_type(variant: &Variant, events: &EventEnum) -> TokenStream {
     let splits = events.attrs.splits.iter();
     let part_of = splits.filter(|split| split.parts.contains(&variant.ident)).map(|it| &it.name);
     quote! {
-        #es::EventType::new(#name, #version)
+        #es::event::EventType::new(#name, #version)
             .aliases(&[#(#aliases),*])
             .part_of(&[#(#part_of),*])
     }
@@ -121,7 +121,7 @@ fn names_fit(events: &EventEnum) -> TokenStream {
     let fits = own.chain(read).map(|(name, span): (String, Span)| {
         quote_spanned! {span=>
             const _: () = ::core::assert!(
-                #name.len() <= #es::Limits::EVENT_TYPE_BYTES,
+                #name.len() <= #es::backend::Limits::EVENT_TYPE_BYTES,
                 "the name of this event is longer than Limits::EVENT_TYPE_BYTES",
             );
         }

@@ -18,17 +18,17 @@ pub(crate) fn expand(union: &EventUnion) -> TokenStream {
     quote! {
         #[allow(deprecated, unused_qualifications, clippy::absolute_paths)]
         const _: () = {
-            const __KINDS: &[&[#es::EventType]] = &[#(#events::TYPES),*];
+            const __KINDS: &[&[#es::event::EventType]] = &[#(#events::TYPES),*];
             const __RETIRED: &[&[&str]] = &[#(#events::RETIRED),*];
             #distinct
 
             #[automatically_derived]
             impl #es::Event for #ident {
-                const TYPES: &'static [#es::EventType] =
+                const TYPES: &'static [#es::event::EventType] =
                     &#es::__private::concatenated::<
-                        #es::EventType,
+                        #es::event::EventType,
                         { #es::__private::total(__KINDS) },
-                    >(__KINDS, #es::EventType::new("", 1));
+                    >(__KINDS, #es::event::EventType::new("", 1));
 
                 const RETIRED: &'static [&'static str] =
                     &#es::__private::concatenated::<
@@ -36,7 +36,7 @@ pub(crate) fn expand(union: &EventUnion) -> TokenStream {
                         { #es::__private::total(__RETIRED) },
                     >(__RETIRED, "");
 
-                fn event_type(&self) -> &'static #es::EventType {
+                fn event_type(&self) -> &'static #es::event::EventType {
                     match self {
                         #(Self::#variants(__event) => #events::event_type(__event),)*
                     }
@@ -44,21 +44,21 @@ pub(crate) fn expand(union: &EventUnion) -> TokenStream {
 
                 fn encode(
                     &self,
-                    __metadata: &mut #es::Metadata,
-                ) -> ::core::result::Result<#es::Payload, #es::EncodeError> {
+                    __metadata: &mut #es::event::Metadata,
+                ) -> ::core::result::Result<#es::event::Payload, #es::event::EncodeError> {
                     match self {
                         #(Self::#variants(__event) => #events::encode(__event, __metadata),)*
                     }
                 }
 
                 fn decode(
-                    __stored: #es::StoredEvent<'_>,
-                ) -> ::core::result::Result<#es::Decoded<Self>, #es::DecodeError> {
+                    __stored: #es::event::StoredEvent<'_>,
+                ) -> ::core::result::Result<#es::event::Decoded<Self>, #es::event::DecodeError> {
                     #(
                         if #es::__private::reads::<#types>(__stored.event_type) {
                             return ::core::result::Result::map(
                                 #events::decode(__stored),
-                                |__decoded| #es::Decoded::map(__decoded, Self::#variants),
+                                |__decoded| #es::event::Decoded::map(__decoded, Self::#variants),
                             );
                         }
                     )*

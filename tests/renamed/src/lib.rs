@@ -1,7 +1,8 @@
 //! Events and ids of a crate to which es-core is `shop`, or hidden in a module of its own: nothing that
 //! the derives write may name `es_core`, nor serde, which is no dependency of it.
 
-use shop::{BoxError, Fields, StoredEvent};
+use shop::BoxError;
+use shop::event::{Fields, StoredEvent};
 
 /// A facade, as a crate has it that others derive by.
 pub mod facade {

@@ -1,7 +1,8 @@
 //! What the derives make under other names is what they always make.
 
 use es_renamed::{LineId, OrderEvent, OrderId, ShopEvent, WarehouseEvent};
-use shop::{AggregateId, Decoded, Event, Metadata, Payload, StoredEvent};
+use shop::event::{Decoded, Metadata, Payload, StoredEvent};
+use shop::{AggregateId, Event};
 
 fn comes_back<E: Event + std::fmt::Debug + PartialEq>(event: E) {
     let mut metadata = Metadata::new();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, MetadataField,
-    NewEvent, Payload, ReadStream, RecordedEvent, Repository, Snapshotted, StreamId,
-};
+use es_core::backend::{AppendRequest, EventStore, NewEvent, ReadStream, StreamId};
+use es_core::environment::Environment;
+use es_core::event::{MetadataField, Payload, RecordedEvent};
+use es_core::execution::Snapshotted;
+use es_core::{Aggregate, Event, ExpectedVersion, Repository};
 use es_memory::MemoryStore;
 use es_testing::fault::Faults;
 use futures_util::FutureExt;

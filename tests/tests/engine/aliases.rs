@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use es_core::projection::{Definition, RawKeying, Runner, TroubleKind};
-use es_core::{EventFilter, EventType};
+use es_core::Runner;
+use es_core::backend::{Definition, RawKeying};
+use es_core::event::{EventFilter, EventType};
+use es_core::projection::TroubleKind;
 use es_memory::MemoryStore;
 
 mod before {

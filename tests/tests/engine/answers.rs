@@ -6,9 +6,9 @@ use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use es_core::ExpectedVersion::NoStream;
-use es_core::{
-    Appended, CommandError, Decided, Decision, Draft, Member, Repository, StreamVersion, transact,
-};
+use es_core::backend::Appended;
+use es_core::execution::{Decision, Member, StreamVersion};
+use es_core::{CommandError, Decided, Draft, Repository, transact};
 
 use super::account::*;
 

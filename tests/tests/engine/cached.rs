@@ -4,10 +4,8 @@ use std::future::IntoFuture;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use es_core::{
-    AppendRequest, EventStore, ExpectedVersion, NewEvent, PageLimit, ReadStream, Repository,
-    transact,
-};
+use es_core::backend::{AppendRequest, EventStore, NewEvent, PageLimit, ReadStream};
+use es_core::{ExpectedVersion, Repository, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use futures_util::FutureExt;
@@ -55,7 +53,7 @@ async fn only_what_is_new_is_read_whoever_wrote_it() {
     moved.await.unwrap();
     reads("after a decision over two", 1, 100).await;
     // the past is read as it was
-    let third = accounts.load_at("a", es_core::StreamVersion::new(3)).await.unwrap();
+    let third = accounts.load_at("a", es_core::execution::StreamVersion::new(3)).await.unwrap();
     assert_eq!(third.state.balance, 3);
 }
 

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use es_core::projection::{Definition, RawKeying};
-use es_core::{
-    Aggregate, CommandError, Event, EventError, EventFilter, EventStore, Metadata, MetadataField,
-    Payload, ReadStream, RecordedEvent, Repository, SnapshotStore, Snapshotted, StreamVersion,
-};
+use es_core::backend::{Definition, EventStore, RawKeying, ReadStream, SnapshotStore};
+use es_core::event::{EventFilter, Metadata, MetadataField, Payload, RecordedEvent};
+use es_core::execution::{EventError, Snapshotted, StreamVersion};
+use es_core::{Aggregate, CommandError, Event, Repository};
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

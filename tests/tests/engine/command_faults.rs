@@ -3,11 +3,11 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use es_core::environment::{EventIds, Jitter, UuidV7Ids};
-use es_core::{
-    AppendRequest, CommandError, Environment, ErrorKind, EventStore, ExpectedVersion, NewEvent,
-    Payload, Retry, StoreErrorKind,
-};
+use es_core::backend::{AppendRequest, EventStore, NewEvent, StoreErrorKind};
+use es_core::environment::{Environment, EventIds, Jitter, UuidV7Ids};
+use es_core::event::Payload;
+use es_core::execution::Retry;
+use es_core::{CommandError, ErrorKind, ExpectedVersion};
 use es_memory::MemoryStore;
 use es_testing::fault::Call;
 use futures_util::FutureExt;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use es_core::ExpectedVersion::{NoStream, StreamExists};
-use es_core::environment::Jitter;
-use es_core::{
-    CommandError, Environment, EventStore, ExpectedVersion, IdempotencyKey, InvalidRequest,
-    Metadata, PageLimit, Position, Retry, StoreErrorKind, StreamVersion,
-};
+use es_core::backend::{EventStore, InvalidRequest, PageLimit, Position, StoreErrorKind};
+use es_core::environment::{Environment, Jitter};
+use es_core::event::Metadata;
+use es_core::execution::{IdempotencyKey, Retry, StreamVersion};
+use es_core::{CommandError, ExpectedVersion};
 use es_testing::fault::Call;
 
 use super::account::*;

@@ -1,6 +1,8 @@
 //! What belongs together: causes, and the correlation that a root begins.
 
-use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, Metadata, transact};
+use es_core::backend::{AppendRequest, EventStore};
+use es_core::event::{EventId, Metadata};
+use es_core::{ExpectedVersion, transact};
 use es_memory::MemoryStore;
 use serde_json::Value;
 
@@ -172,8 +174,9 @@ async fn what_is_appended_past_the_commands_stays_as_it_is() {
     assert_eq!(correlations(&store, "a").await[0].1, None);
     let copy = events(&store, "a").await.remove(0);
     let (event_type, payload) = (copy.event_type.as_str(), copy.payload.clone());
-    let event_id = es_core::Environment::default().event_ids.next_id();
-    let event = es_core::NewEvent::new(event_id, event_type, payload).with_metadata(copy.metadata);
+    let event_id = es_core::environment::Environment::default().event_ids.next_id();
+    let event =
+        es_core::backend::NewEvent::new(event_id, event_type, payload).with_metadata(copy.metadata);
     let request = AppendRequest::to(stream("b"), ExpectedVersion::NoStream, vec![event]);
     store.append(request).await.unwrap();
     assert_eq!(correlations(&store, "b").await, [(event_id, None)]);

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    Aggregate, AppendRequest, CommandError, DecodeError, Decoded, EncodeError, Envelope,
-    Environment, Event, EventError, EventFilter, EventStore, EventStoreExt, EventType,
-    ExpectedVersion, Metadata, NewEvent, Payload, ReadLog, Replay, Repository, StoredEvent,
-    StreamVersion,
+use es_core::backend::{AppendRequest, EventStore, EventStoreExt, NewEvent, ReadLog};
+use es_core::environment::Environment;
+use es_core::event::{
+    DecodeError, Decoded, EncodeError, EventFilter, EventType, Metadata, Payload, StoredEvent,
 };
+use es_core::execution::{EventError, StreamVersion};
+use es_core::replay::Replay;
+use es_core::{Aggregate, CommandError, Envelope, Event, ExpectedVersion, Repository};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use serde::Serialize;
@@ -86,7 +88,7 @@ async fn stored() -> (Arc<MemoryStore>, Repository<Order>) {
         let event_id = Environment::default().event_ids.next_id();
         NewEvent::new(event_id, name, Payload::of(&()).unwrap())
     });
-    let stream = es_core::aggregate::stream_of::<Order>(&id()).unwrap();
+    let stream = es_core::execution::stream_of::<Order>(&id()).unwrap();
     let request = AppendRequest::to(stream, ExpectedVersion::Any, events.into());
     store.append(request).await.unwrap();
     (store.clone(), Repository::new(store))
@@ -109,7 +111,7 @@ async fn a_load_takes_each_part_and_counts_stored_events() {
 #[tokio::test]
 async fn a_retired_event_makes_nothing_unreadable_whatever_is_stored() {
     let (store, orders) = stored().await;
-    let stream = es_core::aggregate::stream_of::<Order>(&id()).unwrap();
+    let stream = es_core::execution::stream_of::<Order>(&id()).unwrap();
     let odd = async |name: &str| {
         let event_id = Environment::default().event_ids.next_id();
         let mut event = NewEvent::new(event_id, name, Payload::of(&[7]).unwrap());

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
-use es_core::projection::{
-    BatchLimit, Definition, FailurePolicy, ListParked, ProjectionSink, RawKeying, Rebuild, Runner,
-    Slot,
+use es_core::backend::{
+    AppendRequest, Definition, EventStore, ListParked, NewEvent, Position, ProjectionSink,
+    RawKeying, Slot,
 };
-use es_core::{
-    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload,
-    Position, RecordedEvent,
-};
+use es_core::environment::Environment;
+use es_core::event::{EventFilter, Payload, RecordedEvent};
+use es_core::projection::{BatchLimit, FailurePolicy, Rebuild};
+use es_core::{ExpectedVersion, Runner};
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
 use serde::ser::Error as _;
@@ -119,7 +119,7 @@ async fn place(store: &MemoryStore) -> (Position, u64) {
 /// What the log comes to up to a place.
 async fn expected(store: &MemoryStore, until: Position) -> BTreeMap<String, (u64, u64)> {
     let mut rows = BTreeMap::<String, (u64, u64)>::new();
-    let mut read = es_core::ReadLog::from_start();
+    let mut read = es_core::backend::ReadLog::from_start();
     loop {
         let page = store.read_log(&read).await.unwrap();
         for event in page.events.iter().filter(|event| event.position <= until) {

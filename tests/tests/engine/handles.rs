@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
+use es_core::backend::{Capabilities, EventStore, EventStoreExt, ReadStream, SinkError};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::projection::{
-    Keying, Projection, ReadModel, Rebuild, RebuildError, Runner, SinkError, StopCause,
-    Subscription,
-};
-use es_core::{
-    BoxError, Capabilities, Envelope, EventStore, EventStoreExt, ReadStream, Repository, Store,
-};
+use es_core::projection::{Keying, ReadModel, Rebuild, RebuildError, StopCause, Subscription};
+use es_core::{BoxError, Envelope, Projection, Repository, Runner, Store};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
@@ -136,7 +132,7 @@ async fn commands_go_on_where_no_states_are_kept() {
         assert_eq!(executed.state.balance, balance);
     }
     assert!(accounts.flush_snapshots().await);
-    let kept = es_core::SnapshotStore::list_snapshots(&*memory, None, 10).await.unwrap();
+    let kept = es_core::backend::SnapshotStore::list_snapshots(&*memory, None, 10).await.unwrap();
     assert_eq!(kept, [], "nothing was given to be kept");
 }
 
@@ -157,7 +153,8 @@ async fn a_layer_keeps_models_and_snapshots_where_the_handle_under_it_does() {
     accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
     assert!(accounts.flush_snapshots().await);
     for (kept, count) in [(&elsewhere, 1), (&memory, 0)] {
-        let kept = es_core::SnapshotStore::list_snapshots(&**kept, None, 10).await.unwrap();
+        let kept =
+            es_core::backend::SnapshotStore::list_snapshots(&**kept, None, 10).await.unwrap();
         assert_eq!(kept.len(), count);
     }
 }

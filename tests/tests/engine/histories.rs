@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use es_core::projection::{
-    Definition, FailurePolicy, ProjectionSink, RawKeying, Runner, TroubleKind,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, Definition, EventStore, LogPage, NewEvent,
+    Position, ProjectionSink, RawKeying, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
 };
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, Environment, EventFilter, EventStore,
-    ExpectedVersion, IdempotencyKey, LogPage, NewEvent, Payload, Position, ReadLog, ReadStream,
-    Store, StoreError, StreamId, StreamPage,
-};
+use es_core::environment::Environment;
+use es_core::event::{EventFilter, Payload};
+use es_core::execution::IdempotencyKey;
+use es_core::projection::{FailurePolicy, TroubleKind};
+use es_core::{ExpectedVersion, Runner, Store};
 use es_memory::MemoryStore;
 
 /// Counts events by stream.

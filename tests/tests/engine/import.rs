@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use es_core::ExpectedVersion::{Any, NoStream, StreamExists};
-use es_core::append::KeyDifference;
-use es_core::environment::{Clock, EventIds};
-use es_core::layer::{scoped, traced};
-use es_core::{
-    AppendRequest, CommandError, Environment, ErrorKind, EventError, EventId, EventStore,
-    EventVersion, ExpectedVersion, IdempotencyKey, Imported, InvalidRequest, Metadata, NewEvent,
-    Payload, Position, ReadLog, RecordedEvent, Repository, Retry, Store, StoreErrorKind,
-    StreamVersion, Timestamp,
+use es_core::backend::{
+    AppendRequest, EventStore, InvalidRequest, KeyDifference, NewEvent, Position, ReadLog,
+    StoreErrorKind, Timestamp,
 };
+use es_core::environment::{Clock, Environment, EventIds};
+use es_core::event::{EventId, EventVersion, Metadata, Payload, RecordedEvent};
+use es_core::execution::{EventError, IdempotencyKey, Imported, Retry, StreamVersion};
+use es_core::layer::{scoped, traced};
+use es_core::{CommandError, ErrorKind, ExpectedVersion, Repository, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::{Call, Faults};

@@ -1,13 +1,14 @@
 //! What errors mean for whoever asked, as an interface tells it.
 
 use es_core::ExpectedVersion::{NoStream, StreamExists};
-use es_core::append::KeyDifference;
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    AppendError, AppendRequest, CommandError, Conflict, Environment, ErrorKind, EventId,
-    EventStore, ExpectedVersion, IdempotencyKey, InvalidRequest, Moment, NewEvent, NotAppended,
-    Payload, Repository, Retry, StoreError, StoreErrorKind, StreamVersion, transact,
+use es_core::backend::{
+    AppendError, AppendRequest, EventStore, InvalidRequest, KeyDifference, NewEvent, StoreError,
+    StoreErrorKind,
 };
+use es_core::environment::{Environment, EventIds, UuidV7Ids};
+use es_core::event::{EventId, Payload};
+use es_core::execution::{Conflict, IdempotencyKey, Moment, NotAppended, Retry, StreamVersion};
+use es_core::{CommandError, ErrorKind, ExpectedVersion, Repository, transact};
 use es_testing::fault::{Call, Faults};
 
 use super::account::*;

@@ -3,12 +3,13 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    Aggregate, AppendRequest, BoxError, Event, EventStore, ExpectedVersion, Fields, NewEvent,
-    Payload, ReadStream, Repository, Snapshot, SnapshotStore, Snapshotted, StoredEvent, StreamId,
-    Timestamp,
+use es_core::backend::{
+    AppendRequest, EventStore, NewEvent, ReadStream, Snapshot, SnapshotStore, StreamId, Timestamp,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{Fields, Payload, StoredEvent};
+use es_core::execution::Snapshotted;
+use es_core::{Aggregate, BoxError, Event, ExpectedVersion, Repository};
 use es_memory::MemoryStore;
 use serde::{Deserialize, Serialize};
 
@@ -86,14 +87,14 @@ fn stream() -> StreamId {
 async fn keep<A: Snapshotted<Id = String>>(store: &Arc<MemoryStore>) {
     let loaded = Repository::<A>::new(store.clone()).load("o-1").await.unwrap();
     let page = store.read_stream(&ReadStream::new(stream())).await.unwrap();
-    let snapshot = Snapshot {
-        stream: stream(),
-        version: loaded.version,
-        last_event: page.events.last().unwrap().event_id,
-        schema: A::fingerprint(),
-        state: Payload::of(&loaded.state).unwrap(),
-        taken_at: Timestamp::EPOCH,
-    };
+    let snapshot = Snapshot::new(
+        stream(),
+        loaded.version,
+        page.events.last().unwrap().event_id,
+        A::fingerprint(),
+        Payload::of(&loaded.state).unwrap(),
+        Timestamp::EPOCH,
+    );
     store.save_snapshot(snapshot).await.unwrap();
 }
 

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::backend::{
+    AppendRequest, Capabilities, Definition, EventStore, LogBlockers, NewEvent, RawKeying,
+    StoreError,
+};
+use es_core::environment::Environment;
+use es_core::event::{EventFilter, Payload};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::projection::{
-    Blocker, Definition, FailurePolicy, HealthState, LogBlockers, RawKeying, Runner, Subscription,
-};
-use es_core::{
-    AppendRequest, Capabilities, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent,
-    Payload, Store, StoreError,
-};
+use es_core::projection::{Blocker, FailurePolicy, HealthState, Subscription};
+use es_core::{ExpectedVersion, Runner, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 

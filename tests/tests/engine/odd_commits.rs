@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::backend::{
+    AppendRequest, Batch, Definition, EventStore, Lease, ListParked, ModelRow, NewEvent,
+    ProjectionSink, RawKeying, SinkError, Slot, StoreError, StoreErrorKind,
+};
+use es_core::environment::Environment;
+use es_core::event::{EventFilter, Payload};
 use es_core::layer::{LayeredSink, SinkLayer};
-use es_core::projection::{
-    Batch, BatchLimit, Definition, FailurePolicy, Lease, ListParked, ModelRow, ParkedState,
-    ProjectionSink, RawKeying, Runner, SinkError, Slot,
-};
-use es_core::{
-    AppendRequest, Environment, EventFilter, EventStore, ExpectedVersion, NewEvent, Payload, Store,
-    StoreError, StoreErrorKind,
-};
+use es_core::projection::{BatchLimit, FailurePolicy, ParkedState};
+use es_core::{ExpectedVersion, Runner, Store};
 use es_memory::MemoryStore;
 use tokio::time::{Instant, timeout};
 

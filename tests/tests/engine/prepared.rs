@@ -1,11 +1,10 @@
 //! Decisions that are prepared, and appended by somebody else.
 
+use es_core::backend::{AppendError, EventStore, InvalidRequest, PageLimit, SnapshotStore};
+use es_core::execution::{Members, NotAppended, Prepared, StreamVersion};
 use es_core::layer::scoped;
-use es_core::{
-    AppendError, CommandError, Decided, Delivery, EventStore, ExpectedVersion, InvalidRequest,
-    Members, NotAppended, PageLimit, Prepared, Repository, SnapshotStore, Store, StreamVersion,
-    transact,
-};
+use es_core::reaction::Delivery;
+use es_core::{CommandError, Decided, ExpectedVersion, Repository, Store, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 

@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::backend::{
+    EventStore, ListParked, ProjectionSink, ReadStream, SinkError, Slot, StoreError,
+    StoreErrorKind, StreamPage,
+};
+use es_core::execution::Retry;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
-    FailurePolicy, HealthState, ListParked, Parked, ProjectionSink, Runner, SinkError, Slot,
-    StopCause, Subscription, TroubleKind,
+    FailurePolicy, HealthState, Parked, StopCause, Subscription, TroubleKind,
 };
-use es_core::{
-    BoxError, Delivery, EventStore, Reaction, ReactionPolicy, ReadStream, Retry, Start, Store,
-    StoreError, StoreErrorKind, StreamPage,
-};
+use es_core::reaction::{Delivery, ReactionPolicy, Start};
+use es_core::{BoxError, Reaction, Runner, Store};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::{Call, Faults, Gate};

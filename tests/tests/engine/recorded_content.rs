@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    CommandError, DecodeError, Environment, EventError, EventStore, EventVersion, ExpectedVersion,
-    LoadError, Metadata, MetadataField, Retry, StreamVersion,
-};
+use es_core::backend::EventStore;
+use es_core::environment::Environment;
+use es_core::event::{DecodeError, EventVersion, Metadata, MetadataField};
+use es_core::execution::{EventError, LoadError, Retry, StreamVersion};
+use es_core::{CommandError, ExpectedVersion};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use serde_json::json;
@@ -110,13 +111,16 @@ async fn an_event_that_cannot_be_read_is_named() {
     let store = store();
     let accounts = accounts(&store);
     accounts.by_id("a").decide(|account| account.deposit(1)).await.unwrap();
-    let foreign = es_core::NewEvent::new(
+    let foreign = es_core::backend::NewEvent::new(
         Environment::default().event_ids.next_id(),
         "account_renamed",
-        es_core::Payload::of("x").unwrap(),
+        es_core::event::Payload::of("x").unwrap(),
     );
     let any = ExpectedVersion::Any;
-    store.append(es_core::AppendRequest::to(stream("a"), any, vec![foreign])).await.unwrap();
+    store
+        .append(es_core::backend::AppendRequest::to(stream("a"), any, vec![foreign]))
+        .await
+        .unwrap();
     let error = accounts.load("a").await.unwrap_err();
     let LoadError::Decode { version, source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(version.as_u64(), 2);

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use es_core::layer::{Layered, StoreLayer};
-use es_core::replay::Logic;
-use es_core::{
-    Aggregate, AppendRequest, Environment, Event, EventStore, ExpectedVersion, LogPage, NewEvent,
-    PageLimit, Payload, Position, ReadLog, ReadStream, RecordedEvent, Replay, ReplayReport,
-    StoreError, StreamPage, Verdict,
+use es_core::backend::{
+    AppendRequest, EventStore, LogPage, NewEvent, PageLimit, Position, ReadLog, ReadStream,
+    StoreError, StreamPage,
 };
+use es_core::environment::Environment;
+use es_core::event::{Payload, RecordedEvent};
+use es_core::layer::{Layered, StoreLayer};
+use es_core::replay::{Logic, Replay, ReplayReport, Verdict};
+use es_core::{Aggregate, Event, ExpectedVersion};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use proptest::prelude::*;

@@ -3,13 +3,14 @@
 mod scene;
 mod sins;
 
-use es_core::layer::{Layered, scoped};
-use es_core::projection::{SinkError, Slot};
-use es_core::{
-    AppendError, AppendRequest, EventFilter, EventReference, EventStoreExt, ExpectedVersion,
-    InvalidRequest, InvalidStreamId, Position, ReadLog, ReadStream, Store, StoreErrorKind,
-    StreamVersion,
+use es_core::backend::{
+    AppendError, AppendRequest, EventReference, EventStoreExt, InvalidRequest, InvalidStreamId,
+    Position, ReadLog, ReadStream, SinkError, Slot, StoreErrorKind,
 };
+use es_core::event::EventFilter;
+use es_core::execution::StreamVersion;
+use es_core::layer::{Layered, scoped};
+use es_core::{ExpectedVersion, Store};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use futures_util::{FutureExt, TryStreamExt};

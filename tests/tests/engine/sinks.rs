@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{
-    Keying, Projection, ReadModel, Rebuild, RebuildError, Runner, SinkError, TroubleKind,
-};
-use es_core::{
-    AppendRequest, BoxError, Envelope, Environment, Event, EventStore, ExpectedVersion, NewEvent,
-    Payload, Retry, StoreErrorKind,
-};
+use es_core::backend::{AppendRequest, EventStore, NewEvent, SinkError, StoreErrorKind};
+use es_core::environment::Environment;
+use es_core::event::Payload;
+use es_core::execution::Retry;
+use es_core::projection::{Keying, ReadModel, Rebuild, RebuildError, TroubleKind};
+use es_core::{BoxError, Envelope, Event, ExpectedVersion, Projection, Runner};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use es_testing::fault::{Call, Faults, Gate};

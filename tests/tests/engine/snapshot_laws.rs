@@ -1,10 +1,10 @@
 //! A kept state and its tail equal replay at every version, whatever was kept and removed before.
 
+use es_core::backend::{PageLimit, Snapshot, SnapshotStore, Timestamp};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{
-    Aggregate, PageLimit, Payload, Repository, Snapshot, SnapshotStore, Snapshotted, Store,
-    StreamVersion, Timestamp, fold,
-};
+use es_core::event::Payload;
+use es_core::execution::{Snapshotted, StreamVersion, fold};
+use es_core::{Aggregate, Repository, Store};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::snapshot::{Pruned, prune_all};
-use es_core::{
-    AppendRequest, EventStore, ExpectedVersion, NewEvent, PageLimit, Payload, ReadStream,
-    Repository, Snapshot, SnapshotAndTail, SnapshotStore, SnapshotSummary, Snapshotted, Store,
-    StoreError, StoreErrorKind, StreamId, StreamVersion, Timestamp,
+use es_core::backend::{
+    AppendRequest, EventStore, NewEvent, PageLimit, Pruned, ReadStream, Snapshot, SnapshotAndTail,
+    SnapshotStore, SnapshotSummary, StoreError, StoreErrorKind, StreamId, Timestamp, prune_all,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::Payload;
+use es_core::execution::{Snapshotted, StreamVersion};
+use es_core::{ExpectedVersion, Repository, Store};
 use es_memory::MemoryStore;
 
 use super::account::*;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use es_core::layer::{Layered, StoreLayer};
-use es_core::{
-    EventFilter, EventStore, EventStoreExt, LogPage, PageLimit, ReadLog, ReadStream, Retry,
-    StoreError,
+use es_core::backend::{
+    EventStore, EventStoreExt, LogPage, PageLimit, ReadLog, ReadStream, StoreError,
 };
+use es_core::event::EventFilter;
+use es_core::execution::Retry;
+use es_core::layer::{Layered, StoreLayer};
 use es_memory::MemoryStore;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 

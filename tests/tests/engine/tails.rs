@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use es_core::layer::{Layered, LayeredSnapshots, SnapshotLayer, StoreLayer};
-use es_core::{
-    Capabilities, EventStore, PageLimit, Payload, ReadStream, Repository, Snapshot,
-    SnapshotAndTail, SnapshotStore, Snapshotted, Store, StoreError, StoreErrorKind, StreamId,
-    StreamPage, StreamVersion,
+use es_core::backend::{
+    Capabilities, EventStore, PageLimit, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
+    StoreError, StoreErrorKind, StreamId, StreamPage,
 };
+use es_core::event::Payload;
+use es_core::execution::{Snapshotted, StreamVersion};
+use es_core::layer::{Layered, LayeredSnapshots, SnapshotLayer, StoreLayer};
+use es_core::{Repository, Store};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 

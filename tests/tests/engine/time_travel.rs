@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::{
-    Clock, Difference, Moment, Payload, Repository, StreamVersion, Timestamp, differences,
-};
+use es_core::Repository;
+use es_core::backend::Timestamp;
+use es_core::environment::Clock;
+use es_core::event::Payload;
+use es_core::execution::{Difference, Moment, StreamVersion, differences};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use proptest::prelude::*;

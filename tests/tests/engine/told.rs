@@ -1,7 +1,9 @@
 //! What decisions and the cache tell of themselves: a span each, and counters.
 
 use es_core::ExpectedVersion::NoStream;
-use es_core::{Aggregate, Repository, Retry, StoreErrorKind, transact};
+use es_core::backend::StoreErrorKind;
+use es_core::execution::Retry;
+use es_core::{Aggregate, Repository, transact};
 use es_testing::fault::Call;
 
 use super::account::*;

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
+use es_core::backend::{
+    AppendRequest, Batch, Checkpoint, Claim, Content, Lease, ListParked, NewEvent, PageLimit,
+    Position, ProjectionSink, ReadLog, ReadStream, RowChange, SinkError, Slot, Snapshot,
+    SnapshotStore, StoreErrorKind, StreamId, Timestamp,
+};
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{EventFilter, Metadata, Payload};
+use es_core::execution::{IdempotencyKey, Snapshotted, StreamVersion};
 use es_core::layer::traced;
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Lease, ListParked, ProjectionSink, RowChange, SinkError,
-    Slot,
-};
-use es_core::{
-    AppendRequest, EventFilter, ExpectedVersion, IdempotencyKey, Metadata, NewEvent, PageLimit,
-    Payload, Position, ReadLog, ReadStream, Repository, Snapshot, SnapshotStore, Snapshotted,
-    Store, StoreErrorKind, StreamId, StreamVersion, Timestamp,
-};
+use es_core::{ExpectedVersion, Repository, Store};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults, Gate};
 use futures_util::FutureExt;

@@ -4,7 +4,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use es_core::{Decision, Member, NotAppended, Repository, Retry, Store, StoreErrorKind, transact};
+use es_core::backend::StoreErrorKind;
+use es_core::execution::{Decision, Member, NotAppended, Retry};
+use es_core::{Repository, Store, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults, Gate};
 use futures_util::future::join;

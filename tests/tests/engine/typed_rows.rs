@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::projection::{
-    Definition, FailurePolicy, Keying, Projection, ReadModel, Runner, SinkError, Subscription,
-};
-use es_core::{
-    Aggregate, AppendRequest, BoxError, Envelope, Environment, Event, EventFilter, EventStore,
-    ExpectedVersion, Fields, NewEvent, Payload, ReadLog, RecordedEvent, StoredEvent,
-};
+use es_core::backend::{AppendRequest, Definition, EventStore, NewEvent, ReadLog, SinkError};
+use es_core::environment::Environment;
+use es_core::event::{EventFilter, Fields, Payload, RecordedEvent, StoredEvent};
+use es_core::projection::{FailurePolicy, Keying, ReadModel, Subscription};
+use es_core::{Aggregate, BoxError, Envelope, Event, ExpectedVersion, Projection, Runner};
 use es_memory::MemoryStore;
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use es_core::ExpectedVersion::NoStream;
-use es_core::{
-    CommandError, Decision, Draft, InvalidRequest, Member, Metadata, PageLimit, Repository, Retry,
-    StoreErrorKind, transact,
-};
+use es_core::backend::{InvalidRequest, PageLimit, StoreErrorKind};
+use es_core::event::Metadata;
+use es_core::execution::{Decision, Member, Retry};
+use es_core::{CommandError, Draft, Repository, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use futures_util::TryStreamExt;
@@ -273,7 +273,7 @@ async fn what_is_expected_of_any_member_must_hold() {
     open((new("c"), new("b"))).await.unwrap();
     let refused = open((new("c"), new("b"))).await.unwrap_err();
     assert_eq!(refused.to_string(), "account/b exists already, at version 1");
-    let stale = accounts.by_id("a").expecting(es_core::StreamVersion::new(9));
+    let stale = accounts.by_id("a").expecting(es_core::execution::StreamVersion::new(9));
     let refused = open((stale, accounts.by_id("b"))).await.unwrap_err();
     assert!(matches!(refused, CommandError::PreconditionFailed(_)), "{refused:?}");
     // a conflict of one of whom nothing is expected is met by a retry

@@ -7,11 +7,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use es_core::environment::Jitter;
-use es_core::projection::{Keying, Projection, ReadModel, Rebuild, Runner};
-use es_core::{
-    BoxError, Envelope, Environment, Repository, Retry, Runtime, SnapshotStore, StreamVersion,
-};
+use es_core::backend::SnapshotStore;
+use es_core::environment::{Environment, Jitter, Runtime};
+use es_core::execution::{Retry, StreamVersion};
+use es_core::projection::{Keying, ReadModel, Rebuild};
+use es_core::{BoxError, Envelope, Projection, Repository, Runner};
 use es_memory::MemoryStore;
 use es_testing::ManualRuntime;
 use futures_util::future::BoxFuture;

@@ -1,6 +1,6 @@
 //! When an actor gets calls.
 
-use es_core::Timestamp;
+use es_core::event::Timestamp;
 
 use crate::actor::event::ActorEvent;
 use crate::actor::rejection::BreakerRejection;

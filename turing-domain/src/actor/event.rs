@@ -1,6 +1,7 @@
 //! What happens to an actor, under the names that are stored.
 
-use es_core::{Event, Timestamp};
+use es_core::Event;
+use es_core::event::Timestamp;
 
 use crate::ids::{ConversationId, RunId};
 use crate::names::FailureType;

@@ -1,6 +1,6 @@
 //! Why an actor gets no call.
 
-use es_core::Timestamp;
+use es_core::event::Timestamp;
 
 /// Why an actor gets no call now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

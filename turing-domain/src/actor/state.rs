@@ -1,6 +1,8 @@
 //! The state of a circuit breaker, made of its events.
 
-use es_core::{Aggregate, Snapshotted, Timestamp};
+use es_core::Aggregate;
+use es_core::event::Timestamp;
+use es_core::execution::Snapshotted;
 use serde::{Deserialize, Serialize};
 
 use crate::actor::event::ActorEvent;

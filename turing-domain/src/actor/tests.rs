@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use es_core::{Timestamp, fold};
+use es_core::event::Timestamp;
+use es_core::execution::fold;
 use es_testing::spec::given;
 use uuid::Uuid;
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Snapshotted};
+use es_core::Aggregate;
+use es_core::execution::Snapshotted;
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::event::ConversationEvent;

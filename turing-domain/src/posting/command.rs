@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use es_core::Timestamp;
+use es_core::event::Timestamp;
 
 use crate::ids::{ConversationId, PostingId, RunId};
 use crate::names::FailureType;

@@ -3,7 +3,8 @@
 mod follow;
 mod record;
 
-use es_core::{Draft, Timestamp};
+use es_core::Draft;
+use es_core::event::Timestamp;
 
 use crate::definition::{Actor, Conversation, On, Workflow};
 use crate::ids::{ConversationId, RunId};

@@ -1,6 +1,7 @@
 //! What happens to a posting, under the names that are stored.
 
-use es_core::{Event, Payload, Timestamp};
+use es_core::Event;
+use es_core::event::{Payload, Timestamp};
 
 use crate::ids::{ActorId, ConversationId, RunId, WorkflowId};
 use crate::names::{EndReason, FailureType};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use es_core::Payload;
+use es_core::event::Payload;
 use serde_json::{Map, Value};
 
 use crate::definition::Conversation;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Timestamp};
+use es_core::Aggregate;
+use es_core::event::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

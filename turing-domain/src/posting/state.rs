@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{Aggregate, Payload, Snapshotted};
+use es_core::Aggregate;
+use es_core::event::Payload;
+use es_core::execution::Snapshotted;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ConversationId, PostingId, RunId};

@@ -8,7 +8,7 @@ mod running;
 
 use std::time::Duration;
 
-use es_core::Timestamp;
+use es_core::event::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 

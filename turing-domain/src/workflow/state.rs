@@ -1,6 +1,7 @@
 //! The runs of a workflow, made of its events.
 
-use es_core::{Aggregate, Snapshotted};
+use es_core::Aggregate;
+use es_core::execution::Snapshotted;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{RunId, WorkflowId};

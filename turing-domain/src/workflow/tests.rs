@@ -177,7 +177,7 @@ fn a_start_without_a_run_id_disturbs_nothing() {
 
 #[test]
 fn an_end_without_a_run_id_ends_no_run() {
-    let mut runs: WorkflowRuns = es_core::fold(&[started(1, "a")]);
+    let mut runs: WorkflowRuns = es_core::execution::fold(&[started(1, "a")]);
     runs.evolve(&WorkflowEvent::WorkflowFailed {
         run_id: Noted::ABSENT,
         workflow_id: ID.into(),

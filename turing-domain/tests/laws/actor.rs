@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::Timestamp;
+use es_core::event::Timestamp;
 use proptest::prelude::*;
 use turing_domain::{
     ActorBreaker, ActorEvent, Attempt, BreakerPolicy, BreakerRejection, FailureType,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{Payload, Timestamp};
+use es_core::event::{Payload, Timestamp};
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};

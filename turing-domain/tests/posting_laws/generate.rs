@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{Payload, Timestamp};
+use es_core::event::{Payload, Timestamp};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -1,6 +1,7 @@
 //! A posting and what is done with it, without a store.
 
-use es_core::{Aggregate, Timestamp};
+use es_core::Aggregate;
+use es_core::event::Timestamp;
 use serde_json::{Map, Value};
 use turing_domain::{
     Attempt, Completion, Failure, FailureType, InputValues, LlmUsage, Posting, PostingEvent,

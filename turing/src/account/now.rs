@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use es_core::environment::SystemClock;
-use es_core::{Clock, Timestamp};
+use es_core::environment::{Clock, SystemClock};
+use es_core::event::Timestamp;
 use serde::Serialize;
 use turing_domain::{RunId, WorkflowId};
 

@@ -3,9 +3,8 @@
 use std::convert::Infallible;
 
 use clap::{Args, Subcommand};
-use es_core::{
-    CommandError, ExpectedVersion, Repository, Retry, StoreError, StoreErrorKind, transact,
-};
+use es_core::execution::{Retry, StoreError, StoreErrorKind};
+use es_core::{CommandError, ExpectedVersion, Repository, transact};
 use turing_domain::{ActorBreaker, ActorId};
 
 use super::events::nothing;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{EventStoreExt, Payload, ReadStream, RecordedEvent, StreamId, StreamVersion};
+use es_core::event::{EventStoreExt, Payload, ReadStream, RecordedEvent, StreamId};
+use es_core::execution::StreamVersion;
 use futures_util::TryStreamExt;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -61,7 +62,7 @@ fn tell_gap(stream: &StreamId, expected: StreamVersion, next: StreamVersion) {
 /// The name of the stream that is asked for.
 pub(super) fn stream_of(args: &StreamArgs) -> Result<StreamId, Failure> {
     let stream = StreamId::new(args.kind.name(), &args.id.to_string());
-    stream.map_err(|error| es_core::LoadError::InvalidId(error).into())
+    stream.map_err(|error| es_core::execution::LoadError::InvalidId(error).into())
 }
 
 /// The answer when nothing ever happened to what is asked for.
@@ -108,7 +109,9 @@ pub(super) fn as_json(event: &RecordedEvent) -> Box<RawValue> {
         return RawValue::from_string(json(event)).expect("it is JSON");
     };
     let payload = serde_json::Value::Null.into();
-    let mut shown = json(&RecordedEvent { payload, ..event.clone() });
+    let mut event = event.clone();
+    event.payload = payload;
+    let mut shown = json(&event);
     shown.truncate(shown.len() - 1);
     shown += &format!(",\"unreadable\":{}}}", json!(reason));
     RawValue::from_string(shown).expect("it is JSON")

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use es_core::StoreError;
+use es_core::execution::StoreError;
 
 use super::Verdict;
 use super::postings::none_of;
@@ -29,9 +29,9 @@ pub(super) enum Failure {
     #[error(transparent)]
     Account(#[from] crate::account::AccountError),
     #[error(transparent)]
-    Load(#[from] es_core::LoadError),
+    Load(#[from] es_core::execution::LoadError),
     #[error(transparent)]
-    Difference(#[from] es_core::DifferenceError),
+    Difference(#[from] es_core::execution::DifferenceError),
     #[error("--diff: the range ends before it begins: {from}, and {to}")]
     Reversed { from: String, to: String },
     #[error(transparent)]
@@ -113,7 +113,7 @@ impl Failure {
             Self::Sink(_) | Self::Rebuild(_) | Self::Projection(_) | Self::Repair(_) => Found,
             Self::Store(_)
             | Self::Load(_)
-            | Self::Difference(es_core::DifferenceError::Load(_))
+            | Self::Difference(es_core::execution::DifferenceError::Load(_))
             | Self::Lock(LockError::Store(_) | LockError::Unusable { .. })
             | Self::Intake(IntakeError::Store(_))
             | Self::Run(RunError::Store(_) | RunError::Record(_) | RunError::Lock(_))

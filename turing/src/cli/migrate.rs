@@ -1,7 +1,7 @@
 //! `turing migrate`: makes a PostgreSQL database into a store, and brings a store up to date.
 
 use clap::Args;
-use es_core::{StoreError, StoreErrorKind};
+use es_core::execution::{StoreError, StoreErrorKind};
 use es_postgres::{Identifier, Layout, PostgresConfig};
 use serde_json::json;
 

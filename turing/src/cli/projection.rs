@@ -7,8 +7,10 @@ mod run;
 mod show;
 
 use clap::{Args, Subcommand, ValueEnum};
-use es_core::Position;
-use es_core::projection::{Definition, Projection, Subscription};
+use es_core::Projection;
+use es_core::backend::Definition;
+use es_core::event::Position;
+use es_core::projection::Subscription;
 use turing_domain::PostingId;
 
 use super::interrupts::Interrupts;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use es_core::{EventFilter, EventStoreExt, ReadLog};
+use es_core::event::{EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use turing_domain::{EndReason, Posting, PostingEvent, PostingId, RunId};
 

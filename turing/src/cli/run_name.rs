@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use es_core::{EventFilter, EventStoreExt, ReadLog};
+use es_core::event::{EventFilter, EventStoreExt, ReadLog};
 use futures_util::TryStreamExt;
 use turing_domain::{RunId, WorkflowEvent, WorkflowRuns};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use es_core::{DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
+use es_core::event::{DecodeError, EventFilter, EventStoreExt, ReadLog, RecordedEvent, Timestamp};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::json;

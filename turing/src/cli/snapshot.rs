@@ -1,8 +1,9 @@
 //! `turing snapshot`: the kept states.
 
 use clap::{Args, Subcommand};
-use es_core::snapshot::prune_all;
-use es_core::{ReadStream, SnapshotSummary, StoreError, StreamId, StreamVersion, Timestamp};
+use es_core::backend::{SnapshotSummary, prune_all};
+use es_core::event::{ReadStream, StreamId, Timestamp};
+use es_core::execution::{StoreError, StreamVersion};
 use serde::Serialize;
 use serde_json::json;
 
@@ -85,7 +86,8 @@ async fn list(store: &Store, args: &ListArgs, output: &mut Output) -> Result<Ver
     const PAGE: usize = 500;
     let only = match (args.kind, args.id) {
         (Some(kind), Some(id)) => Some(
-            StreamId::new(kind.name(), &id.to_string()).map_err(es_core::LoadError::InvalidId)?,
+            StreamId::new(kind.name(), &id.to_string())
+                .map_err(es_core::execution::LoadError::InvalidId)?,
         ),
         _ => None,
     };

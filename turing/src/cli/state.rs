@@ -3,10 +3,9 @@
 mod range;
 
 use clap::Args;
-use es_core::{
-    Aggregate, EventStoreExt, Loaded, Moment, ReadStream, Repository, StateDifference, StreamId,
-    StreamVersion, Timestamp,
-};
+use es_core::event::{EventStoreExt, ReadStream, StreamId, Timestamp};
+use es_core::execution::{Loaded, Moment, StateDifference, StreamVersion};
+use es_core::{Aggregate, Repository};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::json;
@@ -185,7 +184,7 @@ fn tell_difference<A>(
             stream: StreamId,
             from_version: StreamVersion,
             to_version: StreamVersion,
-            differences: Vec<es_core::Difference>,
+            differences: Vec<es_core::execution::Difference>,
         }
         let (from_version, to_version) = (from.version, to.version);
         output.json(&Changed { stream: from.stream, from_version, to_version, differences });

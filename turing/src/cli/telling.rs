@@ -262,7 +262,7 @@ impl Teller {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use es_core::{StoreError, StoreErrorKind};
+    use es_core::execution::{StoreError, StoreErrorKind};
 
     use super::*;
 

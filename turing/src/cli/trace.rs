@@ -1,7 +1,7 @@
 //! `turing trace`: what belongs together, as a tree of causes and effects.
 
 use clap::Args;
-use es_core::RecordedEvent;
+use es_core::event::RecordedEvent;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use turing_domain::fields::{CONVERSATION_ID, DURATION_MS};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use es_core::StoreErrorKind;
+use es_core::execution::StoreErrorKind;
 use es_core::projection::SinkError;
 use tokio::sync::watch;
 

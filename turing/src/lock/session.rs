@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::execution::{StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::PgRow;
 use es_postgres::sqlx::{self, Connection, PgConnection, Row};
 use es_postgres::{PostgresConfig, store_error};

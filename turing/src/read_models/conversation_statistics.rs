@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{FailurePolicy, Keying, Projection};
-use es_core::{BoxError, Envelope, EventFilter, MetadataField, RecordedEvent, Timestamp};
+use es_core::event::{EventFilter, MetadataField, RecordedEvent, Timestamp};
+use es_core::projection::{FailurePolicy, Keying};
+use es_core::{BoxError, Envelope, Projection};
 use serde::{Deserialize, Serialize};
 use turing_domain::fields::CONVERSATION_ID;
 use turing_domain::{ActorId, ConversationId, FailureType, Noted, Posting, PostingEvent};

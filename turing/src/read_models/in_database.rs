@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Row};
 use es_postgres::{PostgresConfig, store_error};
 use turing_domain::PostingId;

@@ -1,9 +1,9 @@
 //! Where each posting stands.
 
-use es_core::projection::{FailurePolicy, Keying, Projection};
-use es_core::{
-    Aggregate, BoxError, Envelope, EventFilter, RecordedEvent, StreamVersion, Timestamp,
-};
+use es_core::event::{EventFilter, RecordedEvent, Timestamp};
+use es_core::execution::StreamVersion;
+use es_core::projection::{FailurePolicy, Keying};
+use es_core::{Aggregate, BoxError, Envelope, Projection};
 use serde::{Deserialize, Serialize};
 use turing_domain::{Posting, PostingEvent, PostingId};
 
@@ -22,7 +22,7 @@ pub struct PostingRow {
 
 impl Projection for PostingRow {
     const NAME: &'static str = "posting_state";
-    const ROW_REVISION: u32 = <Posting as es_core::Snapshotted>::REVISION;
+    const ROW_REVISION: u32 = <Posting as es_core::execution::Snapshotted>::REVISION;
     const ON_FAILURE: FailurePolicy = POLICY;
     type Event = PostingEvent;
     type Key = PostingId;

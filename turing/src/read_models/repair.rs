@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use es_core::projection::{
-    Batch, Checkpoint, Content, Definition, Lease, ListParked, ModelRow, RowChange, SinkError, Slot,
+use es_core::BoxError;
+use es_core::backend::{
+    Batch, Checkpoint, Content, Definition, Lease, ListParked, ModelRow, RowChange, Slot,
 };
-use es_core::{BoxError, EventStoreExt, Payload, Position, ReadStream, StoreError, StreamId};
+use es_core::event::{EventStoreExt, Payload, Position, ReadStream, StreamId};
+use es_core::execution::StoreError;
+use es_core::projection::SinkError;
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingId};
 
@@ -60,7 +63,7 @@ pub async fn repair_posting(store: &Store, posting: PostingId) -> Result<bool, R
 
 async fn repair(store: &Store, lease: &Lease, posting: PostingId) -> Result<bool, RepairError> {
     let (models, name) = (store.models()?, lease.projection.as_str());
-    let stream = es_core::aggregate::stream_of::<Posting>(&posting)
+    let stream = es_core::execution::stream_of::<Posting>(&posting)
         .expect("a number that is a posting's id names a stream");
     let key = stream.to_string();
     let checkpoint = lease.checkpoints.first().cloned().unwrap_or(Checkpoint::START);
@@ -89,7 +92,7 @@ async fn repair(store: &Store, lease: &Lease, posting: PostingId) -> Result<bool
     }
     let value = row.map(|row| Payload::of(&row)).transpose().map_err(|error| {
         let text = format!("the row of {stream} cannot be written as JSON");
-        StoreError::new(es_core::StoreErrorKind::Other, text).caused_by(error)
+        StoreError::new(es_core::execution::StoreErrorKind::Other, text).caused_by(error)
     })?;
     let stored = models.load(name, Slot::Active, std::slice::from_ref(&key)).await?;
     let stored = stored.into_iter().next().map(|ModelRow { value, .. }| value);

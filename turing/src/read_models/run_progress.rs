@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{FailurePolicy, Keying, Projection};
-use es_core::{BoxError, Envelope, Event, EventFilter, Timestamp};
+use es_core::event::{EventFilter, Timestamp};
+use es_core::projection::{FailurePolicy, Keying};
+use es_core::{BoxError, Envelope, Event, Projection};
 use serde::{Deserialize, Serialize};
 use turing_domain::{
     EndReason, FailureType, Posting, PostingEvent, RunId, WorkflowEvent, WorkflowId, WorkflowRuns,

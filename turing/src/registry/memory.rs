@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use serde_json::{Map, Value};
 use turing_domain::PostingId;
 

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use es_postgres::sqlx::postgres::{PgPool, PgPoolOptions};
 use es_postgres::sqlx::{self, AssertSqlSafe, PgConnection, Row, SqlStr};
 use es_postgres::{Layout, PostgresConfig, store_error};
@@ -284,7 +284,7 @@ mod tests {
         for failed in
             [registry.register(vec![posting]).await.err(), registry.data(PostingId(1)).await.err()]
         {
-            assert_eq!(failed.unwrap().kind(), es_core::StoreErrorKind::Busy);
+            assert_eq!(failed.unwrap().kind(), es_core::execution::StoreErrorKind::Busy);
         }
         registry.close().await;
     }

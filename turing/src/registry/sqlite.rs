@@ -1,7 +1,7 @@
 //! Postings registered in two tables beside the events, in the same file.
 
 use async_trait::async_trait;
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use es_sqlite::{SqliteStore, store_error};
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Map, Value};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
-use es_core::{EventId, Timestamp};
+use es_core::event::{EventId, Timestamp};
 use turing_domain::{Attempt, ConversationId, PostingId, Step};
 
 /// Waves go by execution order, then by conversation.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use es_core::EventId;
+use es_core::event::EventId;
 use tokio::task::{JoinError, JoinSet};
 use turing_domain::{ConversationId, PostingId};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use es_core::Payload;
+use es_core::event::Payload;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use turing_domain::{

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use es_core::{LoadError, Repository};
+use es_core::Repository;
+use es_core::execution::LoadError;
 use futures_util::future::join_all;
 use turing_domain::{EndReason, Posting, PostingId, RunId, WorkflowRuns};
 

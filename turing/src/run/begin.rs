@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use es_core::aggregate::stream_of;
-use es_core::{CommandError, EventId, EventStoreExt, Metadata, ReadStream, Repository, Timestamp};
+use es_core::event::{EventId, EventStoreExt, Metadata, ReadStream, Timestamp};
+use es_core::execution::stream_of;
+use es_core::{CommandError, Repository};
 use futures_util::TryStreamExt;
 use turing_domain::fields::{CONVERSATION_NAMES, RUN_ID, WORKFLOW_NAME};
 use turing_domain::{

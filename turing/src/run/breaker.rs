@@ -5,7 +5,9 @@ use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use es_core::{CommandError, IdempotencyKey, LoadError, Metadata, Repository, Retry};
+use es_core::event::Metadata;
+use es_core::execution::{IdempotencyKey, LoadError, Retry};
+use es_core::{CommandError, Repository};
 use turing_domain::{ActorBreaker, ActorId, BreakerPolicy, BreakerRejection, BreakerStatus};
 
 use super::agenda::Gate;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use es_core::{Clock, Runtime, Timestamp};
+use es_core::environment::{Clock, Runtime};
+use es_core::event::Timestamp;
 
 /// Both clocks of a run. What the timer shows means nothing to another process.
 #[derive(Debug, Clone)]

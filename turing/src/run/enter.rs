@@ -3,7 +3,9 @@
 use std::future::ready;
 use std::sync::Arc;
 
-use es_core::{CommandError, Decided, Draft, EventId, LoadError, Member, Repository};
+use es_core::event::EventId;
+use es_core::execution::{LoadError, Member};
+use es_core::{CommandError, Decided, Draft, Repository};
 use futures_util::TryStreamExt;
 use tokio::task::JoinSet;
 use turing_domain::{

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use es_core::{CommandError, Conflict, InvalidRequest, LoadError, StoreError, StoreErrorKind};
+use es_core::CommandError;
+use es_core::execution::{Conflict, InvalidRequest, LoadError, StoreError, StoreErrorKind};
 use turing_domain::{Attempt, PostingId, PostingRejection, RunId, WorkflowId};
 
 use super::Difference;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use es_core::{EventFilter, EventStoreExt, Metadata, ReadLog, Repository};
+use es_core::Repository;
+use es_core::event::{EventFilter, EventStoreExt, Metadata, ReadLog};
 use futures_util::TryStreamExt;
 use serde::Serialize;
 use turing_domain::fields::RUN_ID;

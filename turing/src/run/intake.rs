@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use turing_domain::PostingId;
 
 use crate::postings::{PostingInput, PostingSource, PostingsError, RefusedPosting, digest_of};

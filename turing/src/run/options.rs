@@ -4,8 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use es_core::environment::SystemRuntime;
-use es_core::{Environment, Runtime};
+use es_core::environment::{Environment, Runtime, SystemRuntime};
 
 /// How often the state of a posting is kept unless told otherwise, in events.
 pub const DEFAULT_SNAPSHOT_INTERVAL: NonZeroU64 = NonZeroU64::new(10).expect("10 is not 0");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use es_core::Runtime;
+use es_core::environment::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -159,7 +159,7 @@ async fn held(lock: &RunLock) -> Result<Standing, RunError> {
 mod tests {
     use std::sync::atomic::AtomicU32;
 
-    use es_core::{StoreError, StoreErrorKind};
+    use es_core::execution::{StoreError, StoreErrorKind};
 
     use super::super::StepError;
     use super::super::clocks::Jumping;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use es_core::Runtime;
+use es_core::environment::Runtime;
 use tokio::sync::{Notify, watch};
 
 use super::StepError;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::{
-    Aggregate, Appended, CommandError, Decided, EventId, IdempotencyKey, LoadError, Member,
-    Metadata, Retry, transact,
-};
+use es_core::event::{EventId, Metadata};
+use es_core::execution::{Appended, IdempotencyKey, LoadError, Member, Retry};
+use es_core::{Aggregate, CommandError, Decided, transact};
 use serde_json::{Map, Value};
 use tokio::task::JoinError;
 use turing_domain::fields::RUN_ID;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use es_core::{CommandError, IdempotencyKey, LoadError, Metadata};
+use es_core::CommandError;
+use es_core::event::Metadata;
+use es_core::execution::{IdempotencyKey, LoadError};
 use tokio::task::{JoinError, JoinSet};
 use turing_domain::fields::RUN_ID;
 use turing_domain::{ActorId, ConversationId, ConversationRejection, PostingId, WaveCompletion};

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use es_core::{
-    EventId, EventStoreExt, Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamId,
-    StreamVersion,
+use es_core::event::{
+    EventId, EventStoreExt, Position, ReadLog, ReadStream, RecordedEvent, StreamId,
 };
+use es_core::execution::{StoreError, StreamVersion};
 use es_postgres::sqlx::postgres::PgRow;
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Row};
 use es_postgres::{PostgresConfig, store_error};

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use es_core::{Aggregate, StoreError, StoreErrorKind};
+use es_core::Aggregate;
+use es_core::execution::{StoreError, StoreErrorKind};
 use es_postgres::sqlx::{self, Connection, Row};
 use es_postgres::{
     ConfigError, IdType, Identifier, Layout, Migrations, PostgresConfig, SnapshotTable, store_error,

@@ -1,6 +1,8 @@
 //! The tree, whatever causes whatever.
 
-use es_core::{NewEvent, Payload, Position, StreamVersion, Timestamp};
+use es_core::backend::NewEvent;
+use es_core::event::{Payload, Position, Timestamp};
+use es_core::execution::StreamVersion;
 use proptest::prelude::*;
 
 use super::*;

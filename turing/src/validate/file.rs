@@ -1,6 +1,6 @@
 //! Whether the file of a store is whole.
 
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use es_sqlite::SqliteStore;
 
 use super::{FindingSeverity, StoreFinding};

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{
-    Aggregate, EventStore, EventStoreExt, ReadLog, RecordedEvent, StoreError, StreamId, Timestamp,
-};
+use es_core::Aggregate;
+use es_core::backend::EventStore;
+use es_core::event::{EventStoreExt, ReadLog, RecordedEvent, StreamId, Timestamp};
+use es_core::execution::StoreError;
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use turing_domain::{
@@ -167,9 +168,10 @@ impl Seen {
 mod tests {
     use std::sync::Arc;
 
-    use es_core::{
-        AppendRequest, EventId, ExpectedVersion, NewEvent, Payload, Position, StreamVersion,
-    };
+    use es_core::ExpectedVersion;
+    use es_core::backend::{AppendRequest, NewEvent};
+    use es_core::event::{EventId, Payload, Position};
+    use es_core::execution::StreamVersion;
     use es_memory::MemoryStore;
 
     use super::*;

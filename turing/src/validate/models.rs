@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
-use es_core::projection::{
-    GenerationStatus, Parked as ParkedEvent, Projection, SinkError, Slot, Subscription,
-    check_history,
-};
-use es_core::{
-    Aggregate, EventId, EventStoreExt, LoadError, Payload, Position, ReadLog, ReadStream,
-    Repository, SnapshotSummary, Snapshotted, StoreError, StoreErrorKind, StreamId,
-};
+use es_core::backend::{Slot, SnapshotSummary, check_history};
+use es_core::event::{EventId, EventStoreExt, Payload, Position, ReadLog, ReadStream, StreamId};
+use es_core::execution::{LoadError, Snapshotted, StoreError, StoreErrorKind};
+use es_core::projection::{GenerationStatus, Parked as ParkedEvent, SinkError, Subscription};
+use es_core::{Aggregate, Projection, Repository};
 use futures_util::TryStreamExt;
 use turing_domain::{Posting, PostingEvent, PostingId};
 

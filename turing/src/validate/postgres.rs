@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{StoreError, StoreErrorKind};
+use es_core::execution::{StoreError, StoreErrorKind};
 use es_postgres::sqlx::postgres::{PgArguments, PgRow};
 use es_postgres::sqlx::query::Query;
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, Postgres, Row};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::{Environment, Jitter};
+use es_core::environment::{Environment, Jitter};
 use turing::run::Report;
 use turing_domain::{ConversationId, FailureType};
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use es_core::{Clock, Runtime, Timestamp};
+use es_core::environment::{Clock, Runtime};
+use es_core::event::Timestamp;
 use es_testing::ManualClock;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};

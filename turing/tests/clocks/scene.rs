@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use es_core::{Clock, Environment, EventStoreExt, Jitter, ReadLog, RecordedEvent, Timestamp};
+use es_core::environment::{Clock, Environment, Jitter};
+use es_core::event::{EventStoreExt, ReadLog, RecordedEvent, Timestamp};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
 use futures_util::TryStreamExt;

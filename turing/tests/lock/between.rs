@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::backend::{EventStore, StreamPage};
+use es_core::event::ReadStream;
+use es_core::execution::{StoreError, StoreErrorKind};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{EventStore, ReadStream, StoreError, StoreErrorKind, StreamPage};
 use es_memory::MemoryStore;
 use serde_json::{Map, Value};
 use tokio::sync::watch;

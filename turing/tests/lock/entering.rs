@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::Repository;
+use es_core::backend::{AppendError, AppendRequest, EventStore};
+use es_core::event::{EventFilter, EventStoreExt, ReadLog};
+use es_core::execution::Appended;
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{
-    AppendError, AppendRequest, Appended, EventFilter, EventStore, EventStoreExt, ReadLog,
-    Repository,
-};
 use futures_util::TryStreamExt;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use es_core::{
-    AppendRequest, EventId, EventStore, ExpectedVersion, IdempotencyKey, NewEvent, Payload,
-    ReadStream, StreamId, StreamVersion, check_json,
-};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, EventStore, NewEvent};
+use es_core::event::{EventId, Payload, ReadStream, StreamId, check_json};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_postgres::sqlx::types::Uuid;
 use es_postgres::sqlx::{self, AssertSqlSafe, PgPool, Row};
 use fastrand::Rng;

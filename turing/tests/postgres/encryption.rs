@@ -5,8 +5,10 @@ use std::error::Error;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use es_core::{AppendError, AppendRequest, EventId, ExpectedVersion, NewEvent, Payload};
-use es_core::{ReadLog, ReadStream, StoreErrorKind, StreamId};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendError, AppendRequest, NewEvent};
+use es_core::event::{EventId, Payload, ReadLog, ReadStream, StreamId};
+use es_core::execution::StoreErrorKind;
 use es_pgtest::{Authority, Certificate, Server};
 use es_postgres::PostgresConfig;
 use es_postgres::sqlx::postgres::{PgConnectOptions, PgSslMode};

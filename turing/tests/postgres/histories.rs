@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use es_core::Payload;
+use es_core::event::Payload;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 

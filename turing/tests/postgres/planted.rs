@@ -15,7 +15,7 @@ fn what_stands_beside_a_function_is_not_meant() {
         // an event of each kind that a posting has; new rows, rows that go on, and many at once
         let draft = |event_type, payload| Draft {
             event_type,
-            payload: es_core::Payload::from(payload),
+            payload: es_core::event::Payload::from(payload),
             metadata: serde_json::json!({"conversation_id": 1}),
         };
         let done = || draft("llm_call_completed", serde_json::json!({"output": {"a": ["b"]}}));

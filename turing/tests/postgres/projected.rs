@@ -1,6 +1,8 @@
 //! A migrated database whose rows are compared with the fold in Rust.
 
-use es_core::{Aggregate, EventStore, Payload, ReadStream, StreamId};
+use es_core::Aggregate;
+use es_core::backend::EventStore;
+use es_core::event::{Payload, ReadStream, StreamId};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::error::DatabaseError;
 use es_postgres::sqlx::{self, AssertSqlSafe, PgPool, Row};

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use es_core::{AppendRequest, EventId, EventStore, ExpectedVersion, NewEvent, StreamId, Timestamp};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, EventStore, NewEvent};
+use es_core::event::{EventId, StreamId, Timestamp};
 use es_postgres::sqlx::types::Uuid;
 use es_postgres::sqlx::{self, AssertSqlSafe};
 use fastrand::Rng;

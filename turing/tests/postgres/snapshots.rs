@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    EventStore, PageLimit, Payload, ReadStream, Repository, Snapshot, SnapshotStore, Snapshotted,
-    StreamId, StreamVersion, Timestamp,
-};
+use es_core::Repository;
+use es_core::backend::{EventStore, PageLimit, Snapshot, SnapshotStore};
+use es_core::event::{Payload, ReadStream, StreamId, Timestamp};
+use es_core::execution::{Snapshotted, StreamVersion};
 use fastrand::Rng;
 use serde_json::json;
 use turing_domain::{Posting, PostingId};

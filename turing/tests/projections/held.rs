@@ -3,9 +3,9 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use es_core::Timestamp;
+use es_core::backend::Lease;
 use es_core::environment::{Clock, SystemClock};
-use es_core::projection::Lease;
+use es_core::event::Timestamp;
 use serde_json::json;
 
 use crate::support::Workspace;

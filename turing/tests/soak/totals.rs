@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use es_core::{EventId, EventStoreExt, Position, ReadLog, RecordedEvent, StreamId};
+use es_core::event::{EventId, EventStoreExt, Position, ReadLog, RecordedEvent, StreamId};
 use futures_util::TryStreamExt;
 use serde_json::Value;
 use turing::store::{Access, Store, StoreUrl};

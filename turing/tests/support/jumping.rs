@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use es_core::Runtime;
+use es_core::environment::Runtime;
 use futures_util::future::BoxFuture;
 
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use es_core::Snapshotted;
+use es_core::execution::Snapshotted;
 use serde_json::json;
 use turing_domain::Posting;
 

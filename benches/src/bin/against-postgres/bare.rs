@@ -1,7 +1,8 @@
 //! The same by hand, through sqlx on one connection.
 
 use es_benches::{Posting, PostingEvent};
-use es_core::{Aggregate, AppendRequest, ExpectedVersion, StreamId};
+use es_core::backend::{AppendRequest, StreamId};
+use es_core::{Aggregate, ExpectedVersion};
 use es_pgtest::TestDatabase;
 use es_postgres::sqlx::postgres::{PgBindIterExt, PgConnection};
 use es_postgres::sqlx::types::Json;

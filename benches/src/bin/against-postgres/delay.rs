@@ -4,8 +4,9 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use es_benches::Workload;
-use es_core::{AppendRequest, EventStore, EventStoreExt, ExpectedVersion};
-use es_core::{Metadata, MetadataField, ReadLog};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, EventStore, EventStoreExt, ReadLog};
+use es_core::event::{Metadata, MetadataField};
 use es_postgres::{PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;
 use tokio::process::Command;

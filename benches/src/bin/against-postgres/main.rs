@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use es_benches::rounds::{Round, Rounds, Unit};
 use es_benches::{CALLERS, Posting, Workload, concurrently, runtime};
-use es_core::{AppendRequest, EventStore, EventStoreExt, ReadLog, Repository, StreamVersion};
+use es_core::Repository;
+use es_core::backend::{AppendRequest, EventStore, EventStoreExt, ReadLog};
+use es_core::execution::StreamVersion;
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::{Identifier, Layout, Migrations, PostgresConfig, PostgresStore};
 use futures_util::TryStreamExt;

@@ -1,8 +1,9 @@
 //! The same rows through rusqlite, as somebody would write them by hand for speed.
 
 use es_benches::{Posting, PostingEvent};
-use es_core::environment::SystemClock;
-use es_core::{Aggregate, AppendRequest, Clock, ExpectedVersion, StreamId};
+use es_core::backend::{AppendRequest, StreamId};
+use es_core::environment::{Clock, SystemClock};
+use es_core::{Aggregate, ExpectedVersion};
 use rusqlite::{Connection, Row, params};
 use serde::Deserialize;
 use tempfile::TempDir;

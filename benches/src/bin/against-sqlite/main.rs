@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use es_benches::rounds::{Round, Rounds, Unit};
 use es_benches::{Backend, CALLERS, Opened, Posting, Workload, concurrently, runtime};
-use es_core::{AppendRequest, ExpectedVersion, Repository, StreamVersion};
+use es_core::backend::AppendRequest;
+use es_core::execution::StreamVersion;
+use es_core::{ExpectedVersion, Repository};
 
 use crate::bare::Bare;
 

@@ -1,5 +1,5 @@
 //! Which error an append gets from a projection that is kept within it: clause 16 of
-//! [`ProjectionSink`](crate::projection::ProjectionSink).
+//! [`ProjectionSink`](crate::backend::ProjectionSink).
 
 use crate::error::{BoxError, StoreError, StoreErrorKind};
 use crate::projection::{Definition, SinkError};

@@ -1,5 +1,5 @@
 //! What a request is answered whose idempotency key may be recorded: clauses 6 to 8 of
-//! [`EventStore`](crate::EventStore).
+//! [`EventStore`](crate::backend::EventStore).
 
 use crate::append::{
     AppendError, AppendRequest, Appended, AppendedStream, IdempotencyKey, KeyDifference,
@@ -69,8 +69,8 @@ pub fn judge_key<E>(
     Ok(KeyVerdict::New)
 }
 
-/// The answer to [`find_append`](crate::EventStore::find_append): the whole first result, whichever
-/// of its streams was asked for.
+/// The answer to [`find_append`](crate::backend::EventStore::find_append): the whole first result,
+/// whichever of its streams was asked for.
 pub fn whole_result(recorded: RecordedRequest) -> Appended {
     let streams = recorded.into_iter().map(|(stream, events)| AppendedStream {
         stream,

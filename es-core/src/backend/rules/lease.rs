@@ -1,5 +1,5 @@
 //! Who may write a model: clauses 1 to 3, 5, 11 and 17 of
-//! [`ProjectionSink`](crate::projection::ProjectionSink).
+//! [`ProjectionSink`](crate::backend::ProjectionSink).
 
 use crate::position::Position;
 use crate::projection::{Checkpoint, Claim, Holder, Lease, Renewal, SinkError, Slot};

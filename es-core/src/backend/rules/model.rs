@@ -1,5 +1,5 @@
 //! The models of a projection, and how one takes the place of the other: clauses 11 to 13 of
-//! [`ProjectionSink`](crate::projection::ProjectionSink).
+//! [`ProjectionSink`](crate::backend::ProjectionSink).
 
 use crate::position::Position;
 use crate::projection::{Checkpoint, Holder, Lease, SinkError, Slot, lowest};

@@ -16,8 +16,9 @@ use super::{SqlValue, SqlValues, TableProjection, TableRow};
 /// is the row itself unless it says otherwise.
 ///
 /// ```
-/// # use es_core::projection::{SinkError, Table, TableProjection, TableRow};
-/// # use es_core::Store;
+/// # use es_core::backend::SinkError;
+/// # use es_core::projection::{Table, TableRow};
+/// # use es_core::{Store, TableProjection};
 /// # async fn example<OpenOrder, LineRow, Orders>(store: Store) -> Result<(), SinkError>
 /// # where
 /// #     OpenOrder: TableRow<Key = String> + TableProjection,

@@ -2,8 +2,9 @@
 
 use super::super::Definition;
 use super::*;
+use crate::event::RecordedEvent;
 use crate::payload::Payload;
-use crate::{Aggregate, AggregateId, Event, RecordedEvent};
+use crate::{Aggregate, AggregateId, Event};
 use ShelfEvent::*;
 use es_macros::TableRow;
 
@@ -107,14 +108,14 @@ impl TableProjection for Stray {
 
 fn recorded(event_type: &str, payload: &str) -> RecordedEvent {
     RecordedEvent {
-        event_id: crate::EventId::stand_in(crate::Position::START),
-        stream: crate::StreamId::new("shelf", "s-1").unwrap(),
-        version: crate::StreamVersion::FIRST,
-        position: crate::Position::START,
+        event_id: crate::event::EventId::stand_in(crate::backend::Position::START),
+        stream: crate::backend::StreamId::new("shelf", "s-1").unwrap(),
+        version: crate::execution::StreamVersion::FIRST,
+        position: crate::backend::Position::START,
         event_type: event_type.into(),
         payload: Payload::parse(payload.to_owned()).unwrap(),
-        metadata: crate::Metadata::default(),
-        recorded_at: crate::Timestamp::from_micros(0),
+        metadata: crate::event::Metadata::default(),
+        recorded_at: crate::backend::Timestamp::from_micros(0),
     }
 }
 

@@ -1,4 +1,5 @@
-use es_core::{Event, assert_distinct_event_types};
+use es_core::Event;
+use es_core::event::assert_distinct_event_types;
 
 #[derive(Event)]
 enum PostingEvent {

@@ -8,6 +8,6 @@ enum PostingEvent {
     PostingSaved,
 }
 
-fn add_status(_: &mut es_core::Fields) {}
+fn add_status(_: &mut es_core::event::Fields) {}
 
 fn main() {}

@@ -1,4 +1,4 @@
-use es_core::EventFilter;
+use es_core::event::EventFilter;
 
 enum OrderEvent {
     OrderPaid,

@@ -1,4 +1,5 @@
-use es_core::{BoxError, Event, Fields};
+use es_core::event::Fields;
+use es_core::{BoxError, Event};
 
 #[derive(Event)]
 #[event(split("order_made" => by_value: OrderPlaced))]

@@ -1,4 +1,5 @@
-use es_core::{BoxError, Event, Fields, StoredEvent};
+use es_core::event::{Fields, StoredEvent};
+use es_core::{BoxError, Event};
 
 #[derive(Event)]
 #[event(retired("order_lost"))]

@@ -8,7 +8,7 @@ enum PostingEvent {
     PostingRead,
 }
 
-fn add_status(_: &mut es_core::Fields) {}
+fn add_status(_: &mut es_core::event::Fields) {}
 
 mod wrong {
     pub fn takes_a_value(_: serde_json::Value) {}

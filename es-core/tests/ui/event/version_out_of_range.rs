@@ -10,6 +10,6 @@ enum PostingEvent {
     PostingKept,
 }
 
-fn add(_: &mut es_core::Fields) {}
+fn add(_: &mut es_core::event::Fields) {}
 
 fn main() {}

@@ -1,5 +1,5 @@
-use es_core::projection::{Keying, Projection};
-use es_core::{AggregateId, BoxError, Envelope, Event};
+use es_core::projection::Keying;
+use es_core::{AggregateId, BoxError, Envelope, Event, Projection};
 use serde::{Deserialize, Serialize};
 
 #[derive(AggregateId, Clone, Serialize, Deserialize)]

@@ -1,5 +1,4 @@
-use es_core::projection::Projection;
-use es_core::{AggregateId, BoxError, Envelope, Event};
+use es_core::{AggregateId, BoxError, Envelope, Event, Projection};
 use serde::{Deserialize, Serialize};
 
 #[derive(AggregateId, Clone, Serialize, Deserialize)]

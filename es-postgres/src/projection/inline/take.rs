@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use es_core::backend::rules::inline_refusal;
-use es_core::projection::{Batch, Checkpoint, Content, SinkError};
-use es_core::{LogPage, PageLimit, Payload, Position, RecordedEvent};
+use es_core::backend::{Batch, Checkpoint, Content, LogPage, PageLimit, Position, SinkError};
+use es_core::event::{Payload, RecordedEvent};
 use futures_util::TryStreamExt;
 use sqlx::PgConnection;
 

@@ -3,8 +3,7 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use es_core::projection::SinkError;
-use es_core::{StoreError, StoreErrorKind};
+use es_core::backend::{SinkError, StoreError, StoreErrorKind};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, sleep};

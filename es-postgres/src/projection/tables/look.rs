@@ -1,6 +1,7 @@
 //! What is there of the tables of a projection, and the statements that make the rest.
 
-use es_core::projection::{Column, SinkError, TableSchema};
+use es_core::backend::SinkError;
+use es_core::projection::{Column, TableSchema};
 use sqlx::postgres::PgRow;
 use sqlx::{Error, PgConnection, Row};
 

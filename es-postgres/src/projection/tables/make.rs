@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use es_core::StoreErrorKind;
-use es_core::projection::{Claim, Lease, SinkError};
+use es_core::backend::{Claim, Lease, SinkError, StoreErrorKind};
 use sqlx::{Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep};
 

@@ -1,6 +1,7 @@
 //! What is missing of tables as a script, for who may make it.
 
-use es_core::projection::{Definition, SinkError, TableProjection};
+use es_core::TableProjection;
+use es_core::backend::{Definition, SinkError};
 
 use crate::sql::Statement;
 use crate::store::PostgresStore;
@@ -29,7 +30,8 @@ impl PostgresStore {
     /// `{events}_projection_rows`, and on the view those to read `{events}_projection_active`.
     ///
     /// ```no_run
-    /// # use es_core::projection::{SinkError, TableProjection};
+    /// # use es_core::TableProjection;
+    /// # use es_core::backend::SinkError;
     /// # async fn example<OpenOrder: TableProjection>(
     /// #     store: es_postgres::PostgresStore,
     /// # ) -> Result<(), SinkError> {

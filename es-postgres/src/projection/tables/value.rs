@@ -1,7 +1,7 @@
 //! Values of columns as PostgreSQL keeps them.
 
 use chrono::{DateTime, Utc};
-use es_core::Payload;
+use es_core::event::Payload;
 use es_core::projection::{SqlType, SqlValue, TableSchema};
 use sqlx::postgres::PgRow;
 use sqlx::types::Json;

@@ -1,7 +1,9 @@
 //! Whatever happens to what is held up, its order and its bounds hold.
 
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, NewEvent};
 use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::{AppendRequest, ExpectedVersion, NewEvent, Payload};
+use es_core::event::Payload;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

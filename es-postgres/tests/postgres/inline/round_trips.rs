@@ -1,6 +1,7 @@
 //! What an append with inline projections costs, and what becomes of one that is cut off.
 
-use es_core::{AppendRequest, ExpectedVersion};
+use es_core::ExpectedVersion;
+use es_core::backend::AppendRequest;
 use es_pgtest::{Direction, Proxy, Server};
 use es_postgres::IdType;
 

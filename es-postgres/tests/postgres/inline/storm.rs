@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use es_core::EventStore;
+use es_core::backend::EventStore;
 use es_postgres::IdType;
 use es_postgres::sqlx;
 use tokio::task::JoinSet;

@@ -1,6 +1,7 @@
 //! Appends within a transaction of the application.
 
-use es_core::{AppendRequest, ExpectedVersion, StoreErrorKind};
+use es_core::ExpectedVersion;
+use es_core::backend::{AppendRequest, StoreErrorKind};
 use es_postgres::IdType;
 
 use super::*;
@@ -89,5 +90,5 @@ async fn another_failure_of_the_store_is_told_as_such() {
     let error = store_error(store.append(to("account/1")).await);
     assert_eq!(error.kind(), StoreErrorKind::Other);
     assert!(told(&error).contains("a runner"), "{error:?}");
-    assert_eq!(store.end_of_log().await.unwrap(), es_core::Position::START);
+    assert_eq!(store.end_of_log().await.unwrap(), es_core::backend::Position::START);
 }

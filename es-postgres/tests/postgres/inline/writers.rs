@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use es_core::projection::{Rebuild, SinkError};
-use es_core::{EventStore, StoreErrorKind};
+use es_core::backend::{EventStore, SinkError, StoreErrorKind};
+use es_core::projection::Rebuild;
 use es_postgres::IdType;
 
 use super::*;

@@ -1,7 +1,8 @@
 //! Values of every type.
 
+use es_core::backend::{Position, Timestamp};
+use es_core::event::EventId;
 use es_core::projection::Json;
-use es_core::{EventId, Position, Timestamp};
 
 use super::*;
 

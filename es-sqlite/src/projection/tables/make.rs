@@ -1,7 +1,7 @@
 //! Making the tables, indexes and views of a projection where they are not there.
 
-use es_core::StoreError;
-use es_core::projection::{Column, SinkError, TableSchema};
+use es_core::backend::{SinkError, StoreError};
+use es_core::projection::{Column, TableSchema};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::commit::WRITING;

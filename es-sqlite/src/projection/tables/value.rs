@@ -1,6 +1,6 @@
 //! Values of columns as SQLite keeps them.
 
-use es_core::Payload;
+use es_core::event::Payload;
 use es_core::projection::{SqlType, SqlValue};
 use rusqlite::types::{Value, ValueRef};
 

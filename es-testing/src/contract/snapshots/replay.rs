@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use es_core::{
-    Aggregate, Event, EventStore, Payload, Repository, Snapshot, SnapshotStore, Snapshotted,
-    Timestamp,
-};
+use es_core::backend::{EventStore, Snapshot, SnapshotStore, Timestamp};
+use es_core::event::Payload;
+use es_core::execution::Snapshotted;
+use es_core::{Aggregate, Event, Repository};
 use serde::{Deserialize, Serialize};
 
 use super::super::parts::*;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use es_core::projection::{FailurePolicy, ListParked, Parked, ParkedState, Slot};
-use es_core::{
-    Aggregate, AppendRequest, BoxError, CommandError, Delivery, InvalidRequest, Repository,
-};
+use es_core::backend::{AppendRequest, InvalidRequest, ListParked, Slot};
+use es_core::projection::{FailurePolicy, Parked, ParkedState};
+use es_core::reaction::Delivery;
+use es_core::{Aggregate, BoxError, CommandError, Repository};
 use tokio::sync::Semaphore;
 
 use super::super::ProjectionFixture;
@@ -215,7 +215,7 @@ pub(super) async fn a_discard_outlasts_an_attempt(
         let attempts = Vec::from_iter(1..=retries + 2);
         assert_eq!(subject.attempts(account, 1), attempts, "what was discarded is not given");
         assert!(!subject.given(account).contains(&3), "what was discarded is not given");
-        let at = es_core::Clock::now(&fixture.clock());
+        let at = es_core::environment::Clock::now(&fixture.clock());
         let state = ParkedState::Discarded { reason: "by hand".to_owned(), at };
         let left = parked_under(&sink, &key).await.into_iter();
         let left: Vec<_> = left.map(|entry| (entry.event.version.as_u64(), entry.state)).collect();

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use es_core::projection::{FailurePolicy, ListParked, ParkedState, Slot};
-use es_core::{AppendRequest, Retry, Start};
+use es_core::backend::{AppendRequest, ListParked, Slot};
+use es_core::execution::Retry;
+use es_core::projection::{FailurePolicy, ParkedState};
+use es_core::reaction::Start;
 use tokio::sync::Semaphore;
 
 use super::super::ProjectionFixture;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use es_core::backend::{Definition, ListParked, Position, RawKeying, SinkError, Slot};
+use es_core::environment::Environment;
+use es_core::execution::Retry;
 use es_core::projection::{
-    Definition, FailurePolicy, HealthState, ListParked, RawKeying, Rebuild, RebuildError,
-    SinkError, Slot, Subscription, TroubleKind,
+    FailurePolicy, HealthState, Rebuild, RebuildError, Subscription, TroubleKind,
 };
-use es_core::{Environment, Position, Retry};
 
 use super::super::ProjectionFixture;
 use super::super::models::{CLOSED, accounts, accounts_paid, taken};

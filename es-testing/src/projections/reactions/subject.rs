@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{EventFilter, EventId, RecordedEvent};
 use es_core::projection::FailurePolicy;
-use es_core::{
-    BoxError, Delivery, EventFilter, EventId, Reaction, ReactionPolicy, RecordedEvent, Start,
-};
+use es_core::reaction::{Delivery, ReactionPolicy, Start};
+use es_core::{BoxError, Reaction};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 

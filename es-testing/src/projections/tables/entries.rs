@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use es_core::backend::{Batch, Claim, Content, Definition, Lease, Slot, TableChange, TableRead};
+use es_core::event::{EventFilter, RecordedEvent};
 use es_core::projection::{
-    Batch, BatchLimit, Changes, Claim, Content, Definition, Lease, RowError, Slot, SqlType,
-    SqlValue, TableChange, TableProjection, TableRead, TableRow, TableSchema, Which,
+    BatchLimit, Changes, RowError, SqlType, SqlValue, TableRow, TableSchema, Which,
 };
-use es_core::{BoxError, Envelope, EventFilter, RecordedEvent};
+use es_core::{BoxError, Envelope, TableProjection};
 
 use super::super::ProjectionFixture;
 use super::super::cut::{Side, cut};

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{Json, Slot, SqlValue, TableRead, TableRow};
-use es_core::{EventId, Limits, Payload, Position, Timestamp};
+use es_core::backend::{Limits, Position, Slot, TableRead, Timestamp};
+use es_core::event::{EventId, Payload};
+use es_core::projection::{Json, SqlValue, TableRow};
 use fastrand::Rng;
 
 use super::super::ProjectionFixture;

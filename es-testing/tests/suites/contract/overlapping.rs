@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use es_core::{EventStore, Limits, SnapshotStore};
+use es_core::backend::{EventStore, Limits, SnapshotStore};
 use es_memory::MemoryStore;
 use es_testing::checker::WriteOrder;
 use es_testing::contract::SCENARIOS;

@@ -7,8 +7,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use es_core::backend::{EventStore, Limits, Position, SnapshotStore};
 use es_core::layer::{Layered, StoreLayer};
-use es_core::{EventStore, Limits, Position, SnapshotStore};
 use es_testing::checker::WriteOrder;
 use es_testing::{Fixture, ManualClock};
 use tokio::sync::RwLock;
@@ -35,7 +35,7 @@ type Store = Arc<dyn EventStore>;
 /// A clause of a contract, by its number in the docs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Clause {
-    /// Of [`EventStore`](es_core::EventStore).
+    /// Of [`EventStore`](es_core::backend::EventStore).
     EventStore(u32),
     /// Of [`SnapshotStore`].
     SnapshotStore(u32),

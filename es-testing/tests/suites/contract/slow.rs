@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use es_core::read::PageBuilder;
-use es_core::{
-    AppendError, AppendRequest, Appended, Capabilities, EventId, EventReference, EventStore,
-    IdempotencyKey, Limits, LogPage, PageLimit, Position, ReadLog, ReadStream, RecordedEvent,
-    StoreError, StoreIdentity, StreamId, StreamPage,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Capabilities, EventReference, EventStore, Limits,
+    LogPage, PageBuilder, PageLimit, Position, ReadLog, ReadStream, StoreError, StoreIdentity,
+    StreamId, StreamPage,
 };
+use es_core::event::{EventId, RecordedEvent};
+use es_core::execution::IdempotencyKey;
 use es_memory::MemoryStore;
 use futures_util::FutureExt;
 use tokio::sync::{OwnedMutexGuard, watch};

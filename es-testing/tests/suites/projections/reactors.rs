@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::layer::{LayeredSink, SinkLayer};
-use es_core::projection::{
-    Batch, Claim, FailurePolicy, LastResort, Lease, ModelRow, ProjectionSink, Renewal, Renewed,
-    SinkError, Slot,
+use es_core::Store;
+use es_core::backend::{
+    Batch, Claim, Lease, ModelRow, ProjectionSink, Renewal, Renewed, SinkError, Slot,
 };
-use es_core::{Start, Store};
+use es_core::layer::{LayeredSink, SinkLayer};
+use es_core::projection::{FailurePolicy, LastResort};
+use es_core::reaction::Start;
 use es_testing::projections::reactions::{Bend, Engine, OVER_ANY, Reacting, Reactors, Subject};
 
 use super::Kept;

@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::backend::{
+    AppendRequest, Batch, Capabilities, Checkpoint, Claim, Content, Definition, EventReference,
+    EventStore, EventStoreExt, Lease, ListParked, LogBlockers, NewEvent, PageLimit, Position,
+    ProjectionSink, RawKeying, ReadLog, ReadStream, Renewal, RowChange, Slot, Snapshot,
+    SnapshotStore, StoreError, StreamId, TableRead, Timestamp,
+};
 use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{EventFilter, Metadata, Payload, RecordedEvent};
+use es_core::execution::{IdempotencyKey, StreamVersion};
 use es_core::layer::{Layered, StoreLayer, scoped};
-use es_core::projection::{
-    Batch, Blocker, Checkpoint, Claim, Content, Definition, Lease, ListParked, LogBlockers, Parked,
-    ParkedId, ParkedState, ProjectionSink, RawKeying, Renewal, RowChange, Slot, TableRead,
-    TableSchema,
-};
-use es_core::{
-    AppendRequest, Capabilities, EventFilter, EventReference, EventStore, EventStoreExt,
-    ExpectedVersion, IdempotencyKey, Metadata, NewEvent, PageLimit, Payload, Position, ReadLog,
-    ReadStream, RecordedEvent, Snapshot, SnapshotStore, Store, StoreError, StreamId, StreamVersion,
-    Timestamp,
-};
+use es_core::projection::{Blocker, Parked, ParkedId, ParkedState, TableSchema};
+use es_core::{ExpectedVersion, Store};
 use es_memory::MemoryStore;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::layer::StoreLayer;
-use es_core::{
-    Capabilities, EventStore, LogPage, ReadLog, ReadStream, Store, StoreError, StreamId, StreamPage,
+use es_core::Store;
+use es_core::backend::{
+    Capabilities, EventStore, LogPage, ReadLog, ReadStream, StoreError, StreamId, StreamPage,
 };
+use es_core::layer::StoreLayer;
 
 /// Does not filter the log.
 pub(super) struct ShowsAll(pub(super) Store, pub(super) Store);

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use es_core::{Draft, Timestamp};
+use es_core::Draft;
+use es_core::event::Timestamp;
 
 use super::conversation_in;
 use crate::definition::{Conversation, On, Workflow};

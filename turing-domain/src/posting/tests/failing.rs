@@ -41,7 +41,7 @@ fn each_failure_type_is_repeated_or_not() {
     let workflow = one();
     let repeated = |name: &str| {
         let report = failure(attempt(1, 1, 0), FailureType::from(name));
-        let posting: Posting = es_core::fold(&[entered()]);
+        let posting: Posting = es_core::execution::fold(&[entered()]);
         let events = posting.fail(&workflow, &report).unwrap();
         events.iter().any(|event| matches!(event, PostingEvent::RetryScheduled { .. }))
     };
@@ -164,7 +164,7 @@ fn what_a_script_said_is_kept_as_far_as_a_store_can() {
     let mut report = failure(attempt(1, 1, 0), FailureType::ScriptError);
     report.error = "status \0x".to_owned();
     report.stderr = Some("bad\0".to_owned());
-    let posting: Posting = es_core::fold(&[entered()]);
+    let posting: Posting = es_core::execution::fold(&[entered()]);
     let events = posting.fail(&workflow, &report).unwrap();
     let PostingEvent::ScriptExecutionFailed { error, stderr, .. } = &events[0] else {
         panic!("{events:?}")
@@ -179,7 +179,7 @@ fn a_language_models_failure_names_the_model() {
         "type = \"llm\"\nmodel = \"llama3\"\nendpoint = \"http://localhost:11434\"",
         &conversation(1, "", &[""]),
     );
-    let posting: Posting = es_core::fold(&[entered()]);
+    let posting: Posting = es_core::execution::fold(&[entered()]);
     let report = failure(attempt(1, 1, 0), FailureType::NotFound);
     let events = posting.fail(&workflow, &report).unwrap();
     let PostingEvent::LlmCallFailed { model, failure_type, .. } = &events[0] else {
@@ -192,7 +192,7 @@ fn a_language_models_failure_names_the_model() {
 #[test]
 fn a_persons_task_can_fail() {
     let workflow = with_actor("type = \"human\"", &conversation(1, "", &[""]));
-    let posting: Posting = es_core::fold(&[entered()]);
+    let posting: Posting = es_core::execution::fold(&[entered()]);
     let report = failure(attempt(1, 1, 0), FailureType::InvalidInput);
     let events = posting.fail(&workflow, &report).unwrap();
     assert!(matches!(events[0], PostingEvent::HumanTaskFailed { .. }), "{events:?}");

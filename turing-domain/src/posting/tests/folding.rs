@@ -1,4 +1,5 @@
-use es_core::{Aggregate, Decoded, Event, Metadata, Payload, StoredEvent};
+use es_core::event::{Decoded, Metadata, Payload, StoredEvent};
+use es_core::{Aggregate, Event};
 use serde_json::json;
 
 use super::*;

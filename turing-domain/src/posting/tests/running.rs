@@ -145,8 +145,12 @@ fn ready_steps_stand_in_the_order_of_the_waves() {
         ]
         .concat(),
     );
-    let posting: Posting =
-        es_core::fold(&[entered(), completed(1, "a"), taken(1, 1, Some(2)), taken(1, 2, Some(3))]);
+    let posting: Posting = es_core::execution::fold(&[
+        entered(),
+        completed(1, "a"),
+        taken(1, 1, Some(2)),
+        taken(1, 2, Some(3)),
+    ]);
     assert_eq!(ready(&posting, &workflow), [2, 3]);
     workflow.conversations[2].execution_order = -1;
     assert_eq!(ready(&posting, &workflow), [3, 2]);

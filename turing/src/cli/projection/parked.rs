@@ -1,6 +1,7 @@
 //! `turing projection parked`, `retry` and `discard`.
 
-use es_core::projection::{ListParked, Parked, ParkedId, ParkedState, SinkError, Slot};
+use es_core::backend::{ListParked, Slot};
+use es_core::projection::{Parked, ParkedId, ParkedState, SinkError};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use es_core::Difference;
+use es_core::execution::Difference;
 use es_core::projection::{Rebuild, RebuildError, RowDifference, Watch};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -78,7 +78,7 @@ pub(super) async fn execute(
 fn tell(row: &RowDifference, output: &mut Output) {
     output.line(format_args!("  {}", shown(&row.key, 80)));
     let (places, missing) = match (&row.old, &row.new) {
-        (Some(old), Some(new)) => (es_core::differences(old, new), "nothing"),
+        (Some(old), Some(new)) => (es_core::execution::differences(old, new), "nothing"),
         (old, new) => {
             let (path, old, new) = (String::new(), old.clone(), new.clone());
             (vec![Difference { path, old, new }], "no row")
@@ -113,7 +113,7 @@ fn where_they_part(old: &str, new: &str) -> [String; 2] {
 }
 
 fn as_json(difference: &RowDifference) -> Value {
-    let value = |payload: &Option<es_core::Payload>| {
+    let value = |payload: &Option<es_core::event::Payload>| {
         payload.as_ref().and_then(|payload| payload.decode::<Value>().ok())
     };
     json!({

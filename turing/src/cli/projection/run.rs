@@ -1,6 +1,7 @@
 //! `turing projection run` and `release`.
 
-use es_core::projection::{Definition, SinkError};
+use es_core::backend::Definition;
+use es_core::projection::SinkError;
 use serde_json::json;
 
 use super::super::interrupts::Interrupts;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use es_core::projection::{ModelRow, Projection, SinkError, Slot};
-use es_core::{Aggregate, Payload};
+use es_core::backend::{ModelRow, Slot};
+use es_core::event::Payload;
+use es_core::projection::SinkError;
+use es_core::{Aggregate, Projection};
 use futures_util::TryStreamExt;
 use serde_json::json;
 use turing_domain::{Posting, PostingId};

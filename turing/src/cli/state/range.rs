@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use es_core::{Moment, StreamVersion, Timestamp};
+use es_core::event::Timestamp;
+use es_core::execution::{Moment, StreamVersion};
 
 /// Two moments, as `A..B`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The roles of a store, and what is theirs.
 
-use es_core::StoreError;
+use es_core::execution::StoreError;
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection};
 use es_postgres::{Identifier, Layout, Migrations, PostgresConfig, store_error};
 

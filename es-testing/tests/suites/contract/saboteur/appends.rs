@@ -3,11 +3,14 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, EventId, ExpectedVersion, LogPage, PageLimit, ReadLog,
-    ReadStream, StoreError, StreamAppend, StreamId, StreamPage, StreamVersion,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, LogPage, PageLimit, ReadLog, ReadStream, StoreError,
+    StreamAppend, StreamId, StreamPage,
 };
+use es_core::event::EventId;
+use es_core::execution::StreamVersion;
+use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
 use super::mangled::Mangled;

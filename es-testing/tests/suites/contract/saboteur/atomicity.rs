@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, AppendedStream, ExpectedVersion, LogPage, Position,
-    ReadLog, ReadStream, StoreError, StreamAppend, StreamId, StreamPage,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, AppendedStream, LogPage, Position, ReadLog, ReadStream,
+    StoreError, StreamAppend, StreamId, StreamPage,
 };
+use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
 use super::appends::{locked, of_parts, version_of};

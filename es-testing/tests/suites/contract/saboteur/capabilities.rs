@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use es_core::backend::{Capabilities, SnapshotStore, StoreIdentity};
 use es_core::layer::StoreLayer;
-use es_core::{Capabilities, SnapshotStore, StoreIdentity};
 
 use super::snapshots::elsewhere;
 use super::{Healthy, Saboteur, Store, of_events};

@@ -4,10 +4,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use es_core::backend::{AppendError, AppendRequest, Appended, StreamAppend, StreamId, Timestamp};
+use es_core::event::{Payload, RecordedEvent};
 use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, Payload, RecordedEvent, StreamAppend, StreamId, Timestamp,
-};
 use serde_json::Value;
 
 use super::appends::{Rewrites, locked, of_parts_now};

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use es_core::backend::{LogPage, Position, ReadLog, StoreError};
 use es_core::layer::StoreLayer;
-use es_core::{LogPage, Position, ReadLog, StoreError};
 
 use super::{Saboteur, Store, of_events};
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use es_core::append::{KeyDifference, first_result};
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, IdempotencyKey, ReadStream, StoreError, StreamId,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, KeyDifference, ReadStream, StoreError, StreamId,
+    first_result,
 };
+use es_core::execution::IdempotencyKey;
+use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
 use super::appends::{Answers, event_ids, locked, version_of};
@@ -152,7 +153,7 @@ impl StoreLayer for LooksFirst {
             let found = locked(&self.recorded).get(&place).cloned();
             if let Some(appended) = found {
                 let recorded = self.recorded_events(&appended).await?;
-                es_core::append::same_request(&request, &recorded).map_err(|difference| {
+                es_core::backend::same_request(&request, &recorded).map_err(|difference| {
                     AppendError::KeyReused {
                         key: key.clone(),
                         stream: part.stream.clone(),
@@ -186,7 +187,7 @@ impl LooksFirst {
     async fn recorded_events(
         &self,
         appended: &Appended,
-    ) -> Result<Vec<(StreamId, Vec<es_core::RecordedEvent>)>, StoreError> {
+    ) -> Result<Vec<(StreamId, Vec<es_core::event::RecordedEvent>)>, StoreError> {
         let mut recorded = Vec::new();
         for part in &appended.streams {
             let (Some(first), Some(last)) = (part.events.first(), part.events.last()) else {

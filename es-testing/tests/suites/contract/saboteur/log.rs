@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, EventFilter, EventId, LogPage, Position, ReadLog,
-    RecordedEvent, StoreError,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, LogPage, Position, ReadLog, StoreError,
 };
+use es_core::event::{EventFilter, EventId, RecordedEvent};
+use es_core::layer::StoreLayer;
 use futures_util::future::BoxFuture;
 use tokio::task::yield_now;
 
@@ -296,8 +296,8 @@ impl StoreLayer for ReusesPositions {
 
     async fn read_stream(
         &self,
-        read: &es_core::ReadStream,
-    ) -> Result<es_core::StreamPage, StoreError> {
+        read: &es_core::backend::ReadStream,
+    ) -> Result<es_core::backend::StreamPage, StoreError> {
         self.shown().read_stream(read).await
     }
 

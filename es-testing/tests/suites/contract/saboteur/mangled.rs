@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use es_core::layer::StoreLayer;
-use es_core::read::PageBuilder;
-use es_core::{
-    AppendError, AppendRequest, Appended, Direction, EventId, EventReference, LogPage, PageLimit,
-    Position, ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Direction, EventReference, LogPage, PageBuilder,
+    PageLimit, Position, ReadLog, ReadStream, StoreError, StreamPage,
 };
+use es_core::event::{EventId, RecordedEvent};
+use es_core::layer::StoreLayer;
 
 use super::Store;
 
@@ -43,7 +43,7 @@ pub(super) fn log_page(log: &[RecordedEvent], read: &ReadLog) -> LogPage {
 pub(super) fn stream_page(
     mut wanted: Vec<RecordedEvent>,
     read: &ReadStream,
-    stream_version: es_core::StreamVersion,
+    stream_version: es_core::execution::StreamVersion,
 ) -> StreamPage {
     if read.direction == Direction::Backwards {
         wanted.reverse();

@@ -1,11 +1,12 @@
 //! Sins of reading a stream.
 
 use async_trait::async_trait;
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, Direction, IdempotencyKey, PageLimit, ReadStream,
-    StoreError, StoreErrorKind, StreamId, StreamPage, StreamVersion,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Direction, PageLimit, ReadStream, StoreError,
+    StoreErrorKind, StreamId, StreamPage,
 };
+use es_core::execution::{IdempotencyKey, StreamVersion};
+use es_core::layer::StoreLayer;
 
 use super::appends::rebuilt;
 use super::mangled::{ALL, stream_page};
@@ -92,8 +93,9 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
         }),
         page("leaves_out_what_was_recorded_at_until", 15, |store, mut read| {
             Box::pin(async move {
-                read.until =
-                    read.until.map(|until| es_core::Timestamp::from_micros(until.as_micros() - 1));
+                read.until = read
+                    .until
+                    .map(|until| es_core::backend::Timestamp::from_micros(until.as_micros() - 1));
                 store.read_stream(&read).await
             })
         }),
@@ -178,7 +180,7 @@ impl StoreLayer for Pages {
     }
 }
 
-type Rename = fn(&StreamId) -> Result<StreamId, es_core::InvalidStreamId>;
+type Rename = fn(&StreamId) -> Result<StreamId, es_core::backend::InvalidStreamId>;
 
 fn renaming(name: &'static str, rename: Rename) -> Saboteur {
     of_events(name, 14, move |healthy| Renames { store: healthy.events, rename })

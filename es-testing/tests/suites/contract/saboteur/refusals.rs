@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, Conflict, EventId, ExpectedVersion, InvalidRequest,
-    Limits, Payload, ReadStream, StoreError, StoreErrorKind, StreamId,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, InvalidRequest, Limits, ReadStream, StoreError,
+    StoreErrorKind, StreamId,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::{EventId, Payload};
+use es_core::execution::Conflict;
+use es_core::layer::StoreLayer;
 
 use super::appends::{Rewrites, event_ids, locked, of_parts, rebuilt};
 use super::{Saboteur, Store, of_events};

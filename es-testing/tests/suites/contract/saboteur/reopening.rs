@@ -1,12 +1,14 @@
 //! Sins that show after the store was closed and opened again.
 
 use async_trait::async_trait;
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::layer::StoreLayer;
-use es_core::{
-    AppendError, AppendRequest, Appended, IdempotencyKey, LogPage, Position, ReadLog, ReadStream,
-    RecordedEvent, StoreError, StreamId, StreamPage,
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, LogPage, Position, ReadLog, ReadStream, StoreError,
+    StreamId, StreamPage,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::RecordedEvent;
+use es_core::execution::IdempotencyKey;
+use es_core::layer::StoreLayer;
 
 use super::appends::rebuilt;
 use super::mangled::{Mangled, whole_log};

@@ -1,10 +1,9 @@
 //! Stores that give back the same values in another spelling, which is no sin.
 
 use async_trait::async_trait;
+use es_core::backend::{LogPage, ReadLog, ReadStream, StoreError, StreamPage};
+use es_core::event::{Fields, Payload, RecordedEvent};
 use es_core::layer::StoreLayer;
-use es_core::{
-    Fields, LogPage, Payload, ReadLog, ReadStream, RecordedEvent, StoreError, StreamPage,
-};
 
 use super::{Saboteur, Store, of_events};
 

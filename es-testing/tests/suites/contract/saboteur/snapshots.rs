@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use es_core::environment::{EventIds, UuidV7Ids};
-use es_core::layer::{LayeredSnapshots, SnapshotLayer};
-use es_core::{
-    AppendRequest, ExpectedVersion, NewEvent, PageLimit, Payload, ReadStream, Snapshot,
-    SnapshotAndTail, SnapshotStore, SnapshotSummary, StoreError, StreamId, StreamVersion,
-    Timestamp,
+use es_core::ExpectedVersion;
+use es_core::backend::{
+    AppendRequest, NewEvent, PageLimit, ReadStream, Snapshot, SnapshotAndTail, SnapshotStore,
+    SnapshotSummary, StoreError, StreamId, Timestamp,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
+use es_core::event::Payload;
+use es_core::execution::StreamVersion;
+use es_core::layer::{LayeredSnapshots, SnapshotLayer};
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 

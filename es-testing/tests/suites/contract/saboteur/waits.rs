@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Position, ReadStream, StoreError, StreamPage,
+};
 use es_core::layer::StoreLayer;
-use es_core::{AppendError, AppendRequest, Appended, Position, ReadStream, StoreError, StreamPage};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::yield_now;
 

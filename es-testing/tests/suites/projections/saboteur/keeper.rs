@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use es_core::Runner;
+use es_core::backend::{
+    AppendError, AppendRequest, Appended, Batch, Checkpoint, Claim, Content, Definition, Lease,
+    ReadStream, SinkError, StoreError, StoreErrorKind, StreamId,
+};
 use es_core::layer::StoreLayer;
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, Runner, SinkError,
-};
-use es_core::{
-    AppendError, AppendRequest, Appended, ReadStream, StoreError, StoreErrorKind, StreamId,
-};
 
 use super::{Sin, Sink, Store};
 

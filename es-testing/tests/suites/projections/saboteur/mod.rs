@@ -1,16 +1,15 @@
 //! Sinks that each break one promise, so that the suite of projections can be tested itself.
 //!
 //! The suite must catch each of them, by a scenario that the broken clause of
-//! [`ProjectionSink`](es_core::projection::ProjectionSink) names. Tests of es-sqlite have this file, too:
-//! what needs SQL catches saboteurs there.
+//! [`ProjectionSink`](es_core::backend::ProjectionSink) names. Tests of es-sqlite have this file,
+//! too: what needs SQL catches saboteurs there.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use es_core::EventStore;
+use es_core::backend::{EventStore, ProjectionSink};
 use es_core::layer::{Layered, LayeredSink};
-use es_core::projection::ProjectionSink;
 use es_testing::ManualClock;
 use es_testing::projections::ProjectionFixture;
 

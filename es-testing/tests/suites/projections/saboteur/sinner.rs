@@ -6,13 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use es_core::layer::SinkLayer;
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, Definition, Holder, Lease, ListParked, ModelRow, ParkedId,
-    ProjectionStatus, Renewal, Renewed, RowChange, SinkError, Slot, SqlValue, TableRead,
-    TableSchema,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Definition, Lease, ListParked, ModelRow, Position, Renewal,
+    Renewed, RowChange, SinkError, Slot, StoreError, StoreErrorKind, TableRead,
 };
-use es_core::{Clock, Position, StoreError, StoreErrorKind};
+use es_core::environment::Clock;
+use es_core::layer::SinkLayer;
+use es_core::projection::{Holder, ParkedId, ProjectionStatus, SqlValue, TableSchema};
 use es_testing::ManualClock;
 use tokio::task::yield_now;
 
@@ -39,7 +39,7 @@ pub(super) struct Sinner {
 struct Memory {
     leases: HashMap<(String, Slot), Lease>,
     first_epochs: HashMap<u64, u64>,
-    expires: HashMap<(u64, u64), es_core::Timestamp>,
+    expires: HashMap<(u64, u64), es_core::backend::Timestamp>,
     holders: HashMap<String, Holder>,
     /// The last rate that was told of each projection.
     rates: HashMap<String, Option<f64>>,

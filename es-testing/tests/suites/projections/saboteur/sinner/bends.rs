@@ -3,11 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use es_core::projection::{
-    Batch, Checkpoint, Claim, Content, GenerationStatus, Lease, ListParked, ModelRow, ParkedState,
-    SinkError, Slot, SqlValue, TableChange, Which,
+use es_core::backend::{
+    Batch, Checkpoint, Claim, Content, Lease, ListParked, ModelRow, Position, SinkError, Slot,
+    StoreError, StoreErrorKind, TableChange, Timestamp,
 };
-use es_core::{Clock, Payload, Position, StoreError, StoreErrorKind, Timestamp};
+use es_core::environment::Clock;
+use es_core::event::Payload;
+use es_core::projection::{GenerationStatus, ParkedState, SqlValue, Which};
 use tokio::task::yield_now;
 
 use super::super::Sin;
