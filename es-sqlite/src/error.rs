@@ -63,7 +63,11 @@ pub fn store_error(what: &str, path: &Path, error: Error) -> StoreError {
             read_only = without_writing(path, code, is_mounted_read_only(path));
             &read_only
         }
-        StoreErrorKind::NotAStore => "the file is no SQLite database",
+        // what was flushed of a store that was being made may be a part of it
+        StoreErrorKind::NotAStore => {
+            "the file is no SQLite database; name another one, or restore it from a backup (one that \
+             was only being made when the disk or the power failed had nothing in it)"
+        }
         // SQLite calls it damage, too, when the disk does not read a page
         StoreErrorKind::Corrupt => {
             "the file is damaged, or its disk cannot read it; if it stays so, restore it from a backup"

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use es_core::backend::{EventStore, ProjectionSink, ReadLog, Slot};
+use es_core::backend::{EventStore, ProjectionSink, ReadLog, Slot, StoreErrorKind};
 use es_core::event::{EventId, RecordedEvent};
 use es_sqlite::rusqlite::Connection;
 use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
@@ -47,6 +47,22 @@ fn is_whole(path: &Path, what: &str) {
     let check: String =
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok", "{what}");
+}
+
+/// Whether what is there was never a whole store: then whoever opens it is told so, and what it may be.
+pub(crate) async fn is_none(folder: &Path, what: &str) -> bool {
+    match SqliteStore::open(SqliteConfig::new(folder.join(program::STORE)).create(false)).await {
+        Err(error) if error.kind() == StoreErrorKind::NotAStore => {
+            assert!(error.to_string().contains("name another"), "{what}: {error}");
+            true
+        }
+        Ok(store) => {
+            store.close().await;
+            false
+        }
+        // judged by whoever looks at all of it
+        Err(_) => false,
+    }
 }
 
 /// Reads the store, and sees that the file is whole, that each append is there whole, once and after

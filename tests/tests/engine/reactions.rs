@@ -11,6 +11,7 @@ use es_core::backend::{
     EventStore, ListParked, ProjectionSink, ReadStream, SinkError, Slot, StoreError,
     StoreErrorKind, StreamPage,
 };
+use es_core::environment::{Runtime, SystemRuntime};
 use es_core::execution::Retry;
 use es_core::layer::{Layered, StoreLayer};
 use es_core::projection::{
@@ -208,7 +209,7 @@ async fn who_may_have_lost_the_lease_begins_no_call() {
     // each call takes a second
     let doing = Doing::new(parking().concurrency(1), |_| {
         Box::pin(async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            SystemRuntime.sleep_until(SystemRuntime.now() + Duration::from_secs(1)).await;
             Ok(())
         })
     });
