@@ -10,7 +10,7 @@
 //!    commit.
 //! 4. Events of one stream are given one after the other, retries included; other streams do not wait
 //!    for longer than one attempt lasts.
-//! 5. No more calls are under way than [`ReactionPolicy::concurrency`] says.
+//! 5. No more calls are under way than the `concurrency` of its [`ReactionPolicy`] says.
 //! 6. [`Delivery::key`] is the same at each call, and decisions that record it have one effect.
 //! 7. What fails is tried as the policy says, then parked, or stops the reaction; what is parked is
 //!    listed, tried again in its order, or discarded.
