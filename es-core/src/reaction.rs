@@ -1,5 +1,24 @@
 //! Reactions: what is done when something happened, at least once for each event, in the order of its
 //! stream.
+//!
+//! What whoever writes a [`Reaction`] can rely on; `es_testing::projections` has the scenarios, in the
+//! area `reactions`, and runs them over every store:
+//!
+//! 1. Every selected event after the start is given at least once, whatever crashes.
+//! 2. An event is given only when a read of the log shows it.
+//! 3. The checkpoint passes an event only when its call succeeded, or when it was parked in the same
+//!    commit.
+//! 4. Events of one stream are given one after the other, retries included; other streams do not wait
+//!    for longer than one attempt lasts.
+//! 5. No more calls are under way than the `concurrency` of its [`ReactionPolicy`] says.
+//! 6. [`Delivery::key`] is the same at each call, and decisions that record it have one effect.
+//! 7. What fails is tried as the policy says, then parked, or stops the reaction; what is parked is
+//!    listed, tried again in its order, or discarded.
+//! 8. [`Start::Now`] gives nothing at or before the end of the log of the first run, and
+//!    [`Start::Beginning`] everything; no later start changes it.
+//! 9. Of two runners one works. Who may have lost the lease begins no call and commits nothing; a long
+//!    call keeps its lease; health tells lag, what is parked, and trouble.
+//! 10. No rebuild calls it. Other code of the name goes on where it stands.
 
 use std::sync::Arc;
 

@@ -9,9 +9,10 @@
 //! outcome is unknown and the store refuses all further work until it is opened again, because a
 //! failed flush must not be tried a second time.
 //!
-//! A few threads read, each on a connection of its own, so that readers and the writer never wait
-//! for one another. Every call is one short transaction; a page of the log looks at no more than
-//! 10,000 events, wanted or not.
+//! A few threads read, each on a connection of its own, so that readers and the writer do not wait
+//! for one another, but for a moment (0.1 to 2 s) where reads keep a write-ahead log of 64 MiB from
+//! being cut. Every call is one short transaction; a page of the log looks at no more than 10,000
+//! events, wanted or not.
 //!
 //! A backup has a thread and a connection of its own ([`SqliteStore::backup_to`]).
 //!

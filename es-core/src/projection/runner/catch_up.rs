@@ -31,8 +31,9 @@ impl Runner {
     /// with, too, by all.
     ///
     /// The leases are kept, for further calls; a runner that is dropped with them keeps others away
-    /// until their time is over, so see [`release`](Self::release), or [`once`](Self::once). If the handle stops the
-    /// runner meanwhile, it ends with what it has taken until then, two seconds later at most.
+    /// until their time is over, so see [`release`](Self::release), or [`once`](Self::once). If the
+    /// handle stops the runner meanwhile, it ends with what it has taken until then, two seconds later
+    /// at most.
     ///
     /// # Errors
     ///
