@@ -13,7 +13,7 @@ struct OpenOrder {
     #[table(key)]
     id: OrderId,
     customer: String,
-    due: u32,
+    due: i64,
 }
 
 impl TableProjection for OpenOrder {
@@ -23,7 +23,7 @@ impl TableProjection for OpenOrder {
         let id = event.aggregate_id::<Order>()?;
         match &event.data {
             OrderPlaced { customer, cents, .. } => {
-                rows.upsert(Self { id, customer: customer.clone(), due: *cents })
+                rows.upsert(Self { id, customer: customer.clone(), due: i64::from(*cents) })
             }
             OrderPaid { cents } => rows.update::<Self>(id, "due = due - $1", *cents),
             OrderRefused { .. } | OrderShipped | OrderCancelled { .. } => rows.delete::<Self>(id),
@@ -77,7 +77,7 @@ mod tests {
 
     use super::*;
 
-    fn open(id: &str, customer: &str, due: u32) -> OpenOrder {
+    fn open(id: &str, customer: &str, due: i64) -> OpenOrder {
         OpenOrder { id: id.into(), customer: customer.to_owned(), due }
     }
 

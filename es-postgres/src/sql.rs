@@ -194,7 +194,7 @@ mod tests {
     }
 
     /// A table of a projection whose names are words of SQL.
-    const AWKWARD_PARTS: [(&str, &str); 11] = [
+    const AWKWARD_PARTS: [(&str, &str); 12] = [
         ("models", "\"user_models\""),
         ("table", "\"user\""),
         ("key", "\"limit\""),
@@ -206,6 +206,7 @@ mod tests {
         ("set", "\"limit\" = 'a'"),
         ("filter", "TRUE"),
         ("generation", "$1"),
+        ("types", "Int, Text"),
     ];
 
     #[tokio::test]

@@ -100,8 +100,14 @@ impl Projections {
         let place = values.len() + 1;
         let filter = names.filter(rows, place + 1);
         let place = text::places(place, 1);
-        let parts =
-            [("set", set.unwrap_or_default()), ("filter", &*filter), ("generation", &*place)];
+        // a statement is prepared once for each text, and its parameters have the types of that time
+        let types: Vec<_> = values.iter().map(|it| format!("{:?}", it.sql_type())).collect();
+        let parts = [
+            ("types", &*types.join(", ")),
+            ("set", set.unwrap_or_default()),
+            ("filter", &*filter),
+            ("generation", &*place),
+        ];
         let statement = sqlx::query(names.fill(template, &parts).sql());
         let statement = values.iter().fold(statement, value::bind).bind(generation);
         Ok(key.iter().fold(statement, value::bind))

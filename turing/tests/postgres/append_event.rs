@@ -167,7 +167,7 @@ fn what_is_let_in_is_what_programs_read_and_write() {
             let any = call(1, &draft);
             projected.run(&any).await;
             let last = ReadStream::new(stream.clone()).from_version(StreamVersion::new(version));
-            let page = projected.store.read_stream(&last).await.unwrap();
+            let page = projected.store().read_stream(&last).await.unwrap();
             let is_stored = |json: &str| check_json(json, 65_536, 64).is_ok();
             let is_read = page.events[0].decode::<PostingEvent>().is_ok()
                 && is_stored(draft.payload.as_str())
@@ -234,14 +234,14 @@ fn keys_are_the_same_as_the_stores() {
         let call = |key: &str| {
             format!(r#"'llm_call_completed', 1, '{{"output": "a"}}', idempotency_key => '{key}'"#)
         };
-        projected.store.append(request("a", vec![event(1)])).await.unwrap();
+        projected.store().append(request("a", vec![event(1)])).await.unwrap();
         let (version, id) = appended(&projected.pool, &call("a")).await;
         assert_eq!((version, id.as_u128()), (1, 1));
         let by_call = appended(&projected.pool, &call("b")).await;
-        let by_store = projected.store.append(request("b", vec![event(3)])).await.unwrap();
+        let by_store = projected.store().append(request("b", vec![event(3)])).await.unwrap();
         assert!(by_store.repeated);
         assert_eq!(by_store.streams[0].version().as_u64(), u64::try_from(by_call.0).unwrap());
-        projected.store.append(request("two", vec![event(5), event(6)])).await.unwrap();
+        projected.store().append(request("two", vec![event(5), event(6)])).await.unwrap();
         let error = projected.refused(&format!("SELECT append_event({})", call("two"))).await;
         assert_eq!(error.code, "ES004", "{error:?}");
     });

@@ -1,5 +1,7 @@
 //! A migrated database whose rows are compared with the fold in Rust.
 
+use std::sync::Mutex;
+
 use es_core::Aggregate;
 use es_core::backend::EventStore;
 use es_core::event::{Payload, ReadStream, StreamId};
@@ -12,7 +14,9 @@ use turing_domain::{Posting, PostingEvent};
 
 /// The database, its store, and connections for SQL.
 pub(crate) struct Projected {
-    pub(crate) store: PostgresStore,
+    /// Opened again when everything is removed: a store notices that its log went back.
+    store: Mutex<PostgresStore>,
+    config: PostgresConfig,
     pub(crate) pool: PgPool,
 }
 
@@ -48,7 +52,12 @@ impl Projected {
         let pool = PgPool::connect_with(database.options()).await.unwrap();
         let append_any = sqlx::raw_sql(include_str!("append_any.sql"));
         append_any.execute(&pool).await.unwrap();
-        Self { store: PostgresStore::open(config).await.unwrap(), pool }
+        let store = Mutex::new(PostgresStore::open(config.clone()).await.unwrap());
+        Self { store, config, pool }
+    }
+
+    pub(crate) fn store(&self) -> PostgresStore {
+        self.store.lock().unwrap().clone()
     }
 
     pub(crate) async fn run(&self, statements: &str) {
@@ -77,6 +86,8 @@ impl Projected {
              INSERT INTO postings (posting_id) SELECT generate_series(1, {postings})"
         ))
         .await;
+        let store = PostgresStore::open(self.config.clone()).await.unwrap();
+        *self.store.lock().unwrap() = store;
     }
 
     /// The rows of the projection.
@@ -91,7 +102,7 @@ impl Projected {
         let mut folded = Folded::default();
         let mut next = Some(ReadStream::new(stream));
         while let Some(read) = next {
-            let page = self.store.read_stream(&read).await.unwrap();
+            let page = self.store().read_stream(&read).await.unwrap();
             for event in &page.events {
                 let version = i64::try_from(event.version.as_u64()).unwrap();
                 if version != folded.version + 1 || version > up_to {

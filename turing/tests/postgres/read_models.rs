@@ -83,7 +83,7 @@ async fn append(projected: &mut Projected, chance: &mut Rng, versions: &mut BTre
                     Some(request) => request.and(stream, ExpectedVersion::Any, events),
                 });
             }
-            projected.store.append(request.unwrap()).await.unwrap();
+            projected.store().append(request.unwrap()).await.unwrap();
         }
         // by hand, one row
         1 => {

@@ -29,7 +29,7 @@ async fn by_program(projected: &Projected, id: i32, version: i64) -> Snapshot {
     assert_eq!(folded.version, version);
     let at = StreamVersion::new(version.unsigned_abs());
     let read = ReadStream::new(posting(id)).from_version(at).to_version(at);
-    let last_event = projected.store.read_stream(&read).await.unwrap().events[0].event_id;
+    let last_event = projected.store().read_stream(&read).await.unwrap().events[0].event_id;
     let taken_at = Timestamp::from_micros(1_763_546_400_123_456 + version);
     let state = Payload::of(&folded.state).unwrap();
     Snapshot::new(posting(id), at, last_event, Posting::fingerprint(), state, taken_at)
@@ -154,15 +154,16 @@ fn whatever_the_events_are_what_a_program_keeps_is_what_sql_keeps() {
                 }
                 // a program keeps one posting, SQL the other and now and then the same
                 let own = by_program(&projected, 1, version).await;
-                projected.store.save_snapshot(own.clone()).await.unwrap();
+                projected.store().save_snapshot(own.clone()).await.unwrap();
                 let by_sql = "SELECT maybe_create_snapshot(1, 1)::text";
                 assert_eq!(projected.texts(by_sql).await, ["false"]);
-                let latest = projected.store.latest_snapshot(&first, StreamVersion::MAX);
+                let store = projected.store();
+                let latest = store.latest_snapshot(&first, StreamVersion::MAX);
                 assert_eq!(latest.await.unwrap(), Some(own));
                 let by_sql = "SELECT maybe_create_snapshot(2, 1)::text";
                 assert_eq!(projected.texts(by_sql).await, ["true"]);
                 let (up_to, limit) = (StreamVersion::MAX, PageLimit::default());
-                let found = projected.store.latest_with_tail(&second, up_to, limit);
+                let found = store.latest_with_tail(&second, up_to, limit);
                 let found = found.await.unwrap().unwrap();
                 let read = found.snapshot.unwrap();
                 let mut expected = by_program(&projected, 2, version).await;
@@ -186,19 +187,19 @@ fn a_planted_fault_in_what_a_program_kept_is_found() {
             for id in 1..=3 {
                 projected.run(&call(id, &any_event(&mut chance))).await;
                 let own = by_program(&projected, id, version).await;
-                projected.store.save_snapshot(own).await.unwrap();
+                projected.store().save_snapshot(own).await.unwrap();
             }
         }
         assert_eq!(projected.texts(FINDINGS).await, [""; 0]);
         let mut wrong = by_program(&projected, 1, 7).await;
         wrong.state = Payload::parse(r#"{"outputs":{}}"#.to_owned()).unwrap();
-        projected.store.save_snapshot(wrong).await.unwrap();
+        projected.store().save_snapshot(wrong).await.unwrap();
         let mut ahead = by_program(&projected, 2, 12).await;
         ahead.version = StreamVersion::new(13);
-        projected.store.save_snapshot(ahead).await.unwrap();
+        projected.store().save_snapshot(ahead).await.unwrap();
         let mut stale = by_program(&projected, 3, 1).await;
         stale.schema = "posting r1 []".to_owned();
-        projected.store.save_snapshot(stale).await.unwrap();
+        projected.store().save_snapshot(stale).await.unwrap();
         let kinds = "SELECT kind || ' ' || aggregate_id FROM validate_event_store()
             WHERE severity = 'error' ORDER BY aggregate_id";
         assert_eq!(
@@ -223,11 +224,11 @@ fn a_state_of_a_posting_that_is_not_registered_is_dropped_and_hurts_nobody() {
         let own = by_program(&projected, 1, 1).await;
         let mut unknown = own.clone();
         unknown.stream = posting(99);
-        let refused = projected.store.save_snapshot(unknown).await.unwrap_err();
+        let refused = projected.store().save_snapshot(unknown).await.unwrap_err();
         assert!(refused.to_string().contains("posting/99"), "{refused}");
         assert!(!refused.is_transient(), "those that wait behind it are kept");
-        projected.store.save_snapshot(own.clone()).await.unwrap();
-        let latest = projected.store.latest_snapshot(&posting(1), StreamVersion::MAX).await;
+        projected.store().save_snapshot(own.clone()).await.unwrap();
+        let latest = projected.store().latest_snapshot(&posting(1), StreamVersion::MAX).await;
         assert_eq!(latest.unwrap(), Some(own));
         projected.run(&call(1, &any_event(&mut Rng::with_seed(3)))).await;
         projected.assert_equals_fold(1, "appended after the refusal").await;
@@ -261,7 +262,7 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
             for id in 1..=2 {
                 projected.run(&call(id, &any_event(&mut chance))).await;
                 let own = by_program(&projected, id, version).await;
-                projected.store.save_snapshot(own).await.unwrap();
+                projected.store().save_snapshot(own).await.unwrap();
             }
         }
         // the posting begins anew with other events; an older program knew no last events
@@ -275,7 +276,7 @@ fn states_of_events_that_were_restored_are_used_by_nobody_and_replaced() {
                  WHERE posting_id = 2 AND event_sequence = 6",
             )
             .await;
-        let store = Arc::new(projected.store.clone());
+        let store = Arc::new(projected.store());
         let postings = Repository::<Posting>::new(store.clone());
         let keeping = postings.clone().snapshot_every(0);
         let mut compared = 0;
