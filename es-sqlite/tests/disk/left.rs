@@ -51,7 +51,11 @@ fn is_whole(path: &Path, what: &str) {
 
 /// Whether what is there was never a whole store: then whoever opens it is told so, and what it may be.
 pub(crate) async fn is_none(folder: &Path, what: &str) -> bool {
-    match SqliteStore::open(SqliteConfig::new(folder.join(program::STORE)).create(false)).await {
+    let path = folder.join(program::STORE);
+    if !path.exists() {
+        return false;
+    }
+    match SqliteStore::open(SqliteConfig::new(path).create(false)).await {
         Err(error) if error.kind() == StoreErrorKind::NotAStore => {
             assert!(error.to_string().contains("name another"), "{what}: {error}");
             true
