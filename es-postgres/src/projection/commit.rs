@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use es_core::backend::{Batch, Content, Lease, RowChange, SinkError};
+use es_core::backend::{Batch, Content, Lease, RowChange, SinkError, StoreError, StoreErrorKind};
 use es_core::projection::{Parked, ParkedState};
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection, Row};
 
 use super::Projections;
 use crate::connection::{Bound, Doing, Wanted};
-use crate::error::{database_error, is_lost, sql_state, unknown_unless_refused};
+use crate::error::{is_lost, is_of_the_change, sql_state, unknown_unless_refused};
 
 pub(super) const WRITING: Doing<'static> = Doing("writing a projection", None);
 
@@ -57,7 +57,16 @@ impl Projections {
             connector.in_time(connection.begin_with(connector.begin())).await.map_err(unsent)?;
         if let Err(error) = self.write_within(&mut transaction, lease, batch).await {
             if connector.in_time(transaction.rollback()).await.is_err() {
-                return Err(error);
+                return Err(match error {
+                    // no event is to blame for a connection that was lost
+                    SinkError::Refused { .. } => {
+                        let place = &connector.place;
+                        let text = format!("{WRITING} in {place}: the connection was lost");
+                        let lost = StoreError::new(StoreErrorKind::Unavailable, text);
+                        lost.caused_by(error).into()
+                    }
+                    error => error,
+                });
             }
             let error = match is_held_up(&error) {
                 true => {
@@ -103,7 +112,7 @@ impl Projections {
 
     /// A constraint that is checked at the end is a table's: the store has none.
     fn spoiled_by_constraint(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
-        if database_error(&error).is_some_and(|error| error.code().starts_with("23")) {
+        if is_of_the_change(&error) {
             let source = Arc::new(self.connections.failure(WRITING, error));
             return SinkError::Refused { projection: lease.projection.clone(), source };
         }

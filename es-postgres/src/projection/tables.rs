@@ -15,7 +15,7 @@ use super::commit::{WRITING, number};
 use super::sink::limit;
 use super::{Projections, row};
 use crate::connection::Bound;
-use crate::error::{caused, has_code, is_of_the_store, sql_state};
+use crate::error::{caused, is_of_the_change, sql_state};
 use crate::sql::Statement;
 
 mod look;
@@ -109,9 +109,7 @@ impl Projections {
 
     /// What a statement failed for: the server, which is waited for, or the event.
     fn not_carried_out(&self, lease: &Lease, table: &TableSchema, error: sqlx::Error) -> SinkError {
-        // names that are not there are the change's: the claim has seen to the columns
-        let is_about_names = has_code(&error, "42703") || has_code(&error, "42883");
-        if !is_about_names && is_of_the_store(&error).is_some() {
+        if !is_of_the_change(&error) {
             return self.connections.failure(WRITING, error).into();
         }
         let text = format!("the database refuses a change of table `{}`", table.name);

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Error, Statement, params_from_iter};
 
 use super::commit::{WRITING, limit, number};
 use super::read;
+use crate::damage::is_want;
 use crate::error::{Doing, Said, kind};
 use crate::sql;
 
@@ -19,7 +20,7 @@ mod text;
 mod value;
 
 pub(super) use make::make;
-use text::Names;
+use text::{Names, models};
 
 /// Why a change is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +48,9 @@ pub(super) fn apply(
         }
         match apply_one(connection, number(lease.generation), change) {
             Ok(()) => {}
-            // the file is to blame, and not the event
-            Err(Problem::Sqlite(error)) if kind(&error) != StoreErrorKind::Other => {
-                Err::<(), _>(error).doing(connection, WRITING)?;
+            Err(Problem::Sqlite(error)) => {
+                return Err(not_carried_out(connection, lease, table, error)?);
             }
-            Err(Problem::Sqlite(error)) => return Err(refused(lease, Said(error))),
             Err(problem @ Problem::Unknown) => {
                 return Err(unusable(&lease.projection, problem.to_string()));
             }
@@ -59,6 +58,23 @@ pub(super) fn apply(
         }
     }
     Ok(())
+}
+
+/// What a statement failed for: the file, which is waited for, or the event.
+fn not_carried_out(
+    connection: &Connection,
+    lease: &Lease,
+    table: &TableSchema,
+    error: Error,
+) -> Result<SinkError, StoreError> {
+    if kind(&error) != StoreErrorKind::Other || is_want(&error) {
+        return Err(error).doing(connection, WRITING);
+    }
+    if !make::is_there(connection, table)? {
+        let text = format!("table `{}` was dropped; the next claim makes it anew", models(table));
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text).caused_by(Said(error)));
+    }
+    Ok(refused(lease, Said(error)))
 }
 
 fn apply_one(
@@ -186,4 +202,50 @@ fn refused(lease: &Lease, source: impl std::error::Error + Send + Sync + 'static
 
 fn unusable(projection: &str, reason: String) -> SinkError {
     SinkError::Unusable { projection: projection.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use es_core::backend::Claim;
+    use es_core::projection::{Column, SqlType};
+    use rusqlite::ffi;
+
+    use super::*;
+
+    const DAYS: TableSchema = TableSchema {
+        name: "days",
+        columns: &[Column { name: "day", sql_type: SqlType::Int, is_key: true }],
+        indexes: &[],
+    };
+
+    #[test]
+    fn what_the_file_is_to_blame_for_is_not_the_events() {
+        let connection = Connection::open_in_memory().unwrap();
+        let claim = Claim::new("days", "days v1", Slot::Active, "one", Duration::ZERO);
+        let lease = Lease::new(&claim.tables([DAYS]), 1, 1, Vec::new());
+        let judged = |code| {
+            let failed = Error::SqliteFailure(ffi::Error::new(code), None);
+            not_carried_out(&connection, &lease, &DAYS, failed)
+        };
+        // a table that somebody has dropped
+        assert_eq!(judged(ffi::SQLITE_ERROR).unwrap_err().kind(), StoreErrorKind::NotAStore);
+        connection.execute("CREATE TABLE days_models (day INTEGER)", []).unwrap();
+        for code in [
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_INTERRUPT,
+            ffi::SQLITE_PERM,
+            ffi::SQLITE_PROTOCOL,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_CORRUPT,
+        ] {
+            assert!(judged(code).is_err(), "{code}");
+        }
+        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG] {
+            assert!(matches!(judged(code), Ok(SinkError::Refused { .. })), "{code}");
+        }
+    }
 }

@@ -260,6 +260,16 @@ async fn what_the_file_is_to_blame_for_is_no_poison() {
     folder.connection().execute_batch("DROP TRIGGER count_orders").unwrap();
     store.commit(&lease, &batch).await.unwrap();
     assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
+    // nor is it for a table that somebody has dropped, which the next claim makes
+    folder.connection().execute_batch("DROP TABLE open_orders_models").unwrap();
+    match store.commit(&lease, &batch).await {
+        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::NotAStore),
+        other => panic!("the table is gone, but: {other:?}"),
+    }
+    let lease =
+        store.acquire(&claim(&Definition::table::<OpenOrder>(), Slot::Active)).await.unwrap();
+    store.commit(&lease, &batch).await.unwrap();
+    assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
 }
 
 #[tokio::test]
