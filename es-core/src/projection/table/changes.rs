@@ -6,7 +6,7 @@ use super::{SqlValue, SqlValues, TableRow, TableSchema};
 ///
 /// `set` and `filter` are SQL with `$1`, `$2` .. for the values; as they are `&'static str`, nothing
 /// of an event gets into the text of a statement. They name columns and nothing else: the model that
-/// is written is the library's to say.
+/// is written is the library's to say, and a subquery, which would read another one, fails its event.
 #[derive(Debug, Default)]
 pub struct Changes(Vec<TableChange>);
 

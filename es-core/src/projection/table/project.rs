@@ -65,8 +65,9 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     }
     if let Some(odd) = change.sql().find(|sql| !is_closed(sql)) {
         let text = format!(
-            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, leaves a \
-             parenthesis or a text open, or has a text of the form `$$..$$` or `E'..'`",
+            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, a subquery, \
+             a bracket or a backtick, leaves a parenthesis or a text open, has a text of the form \
+             `$$..$$`, `E'..'` or `U&'..'`, or names `generation`",
             table.name
         );
         return Err(text.into());
@@ -79,33 +80,60 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     }
 }
 
-/// True if nothing in the SQL of a change ends what stands around it, which names the model.
+/// True if nothing in the SQL of a change ends what stands around it, which names the model, or speaks
+/// of another one.
 fn is_closed(sql: &str) -> bool {
-    let (mut depth, mut text_until) = (0_u32, None);
-    let (mut before, mut last) = (' ', ' ');
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut depth, mut text_until) = (0_u32, None);
+    // what stands outside of texts and quoted names
+    let mut code = String::new();
     let mut chars = sql.chars().peekable();
     while let Some(c) = chars.next() {
         match (text_until, c) {
             (Some(end), c) if c == end => text_until = None,
             (Some(_), _) => {}
-            // PostgreSQL's other texts end in another way
-            (None, '\'') if matches!(last, 'e' | 'E') && !is_word(before) => return false,
+            // PostgreSQL's other texts end in another way, or say names in another
             (None, '$') if !chars.peek().is_some_and(|next| next.is_ascii_digit()) => return false,
-            (None, '\'' | '"') => text_until = Some(c),
+            (None, '\'' | '"') if ends_as_prefix(&code, c) => return false,
+            (None, '\'' | '"') => {
+                text_until = Some(c);
+                code.push(' ');
+            }
             (None, '(') => depth += 1,
             (None, ')') => match depth.checked_sub(1) {
                 Some(outer) => depth = outer,
                 None => return false,
             },
-            (None, ';' | '\0') => return false,
+            // SQLite's other quotes
+            (None, ';' | '\0' | '[' | '`') => return false,
             (None, '-') if chars.peek() == Some(&'-') => return false,
             (None, '/') if chars.peek() == Some(&'*') => return false,
             _ => {}
         }
-        (before, last) = (last, c);
+        if text_until.is_none() {
+            code.push(c);
+        }
     }
-    depth == 0 && text_until.is_none()
+    let is_foreign = |word: &str| {
+        ["select", "table", "generation"].iter().any(|it| word.eq_ignore_ascii_case(it))
+    };
+    depth == 0
+        && text_until.is_none()
+        && !code.split(|c: char| !is_word(c)).any(is_foreign)
+        && !sql.contains("\"generation\"")
+}
+
+/// True if the code before a quote makes it one of PostgreSQL's `E'..'`, `U&'..'` or `U&".."`.
+fn ends_as_prefix(code: &str, quote: char) -> bool {
+    let mut back = code.chars().rev();
+    match (back.next(), back.next()) {
+        (Some('&'), Some('u' | 'U')) => true,
+        // behind a number it is no end of a word
+        (Some('e' | 'E'), before) => {
+            quote == '\'' && !before.is_some_and(|c| c.is_alphabetic() || c == '_')
+        }
+        _ => false,
+    }
 }
 
 /// The tables, as they stand in a fingerprint.

@@ -187,7 +187,7 @@ fn what_no_store_carries_out_fails_the_event() {
 /// A projection whose SQL goes beyond its place.
 struct Breaks<const N: usize>;
 
-const BREAKS: [&str; 7] = [
+const BREAKS: [&str; 16] = [
     "true) OR (true",
     "true); COMMIT; SELECT (1",
     "true --",
@@ -195,6 +195,16 @@ const BREAKS: [&str; 7] = [
     "(true",
     "owner = $x$($x$) OR (true AND owner = $x$)$x$",
     "owner = E'\\'' OR owner = '",
+    "pages = 1e'\\'' OR owner = '",
+    // names in SQLite's other quotes, with an apostrophe in them
+    "id IN ([']) ) OR (1 IN ([']))",
+    "id = `'` ) OR (id = `'`",
+    "pages = (Select max(pages) FROM shelves)",
+    "id IN (TABLE shelves)",
+    "generation = 7",
+    "\"generation\" = 7",
+    "U&\"gener\\0061tion\" = 7",
+    "owner = u&'\\0061'",
 ];
 
 impl<const N: usize> TableProjection for Breaks<N> {
@@ -202,7 +212,7 @@ impl<const N: usize> TableProjection for Breaks<N> {
     type Tables = ShelfRow;
 
     fn project(_: &Envelope<'_, ShelfEvent>, rows: &mut Changes) -> Result<(), BoxError> {
-        let fits = "owner = 'o''hara (jr)' OR owner LIKE'$e'";
+        let fits = "owner = 'o''hara (jr)' OR owner LIKE'$e' OR \"owner\" = '[select` generation'";
         rows.update_where::<ShelfRow>(fits, "pages = (1 - 1) / 2", ());
         rows.delete_where::<ShelfRow>(BREAKS[N], ());
         Ok(())
@@ -212,15 +222,10 @@ impl<const N: usize> TableProjection for Breaks<N> {
 #[test]
 fn sql_that_goes_beyond_its_place_fails_the_event() {
     let removed = recorded("shelf_removed", "{}");
-    let definitions = [
-        Definition::table::<Breaks<0>>(),
-        Definition::table::<Breaks<1>>(),
-        Definition::table::<Breaks<2>>(),
-        Definition::table::<Breaks<3>>(),
-        Definition::table::<Breaks<4>>(),
-        Definition::table::<Breaks<5>>(),
-        Definition::table::<Breaks<6>>(),
-    ];
+    macro_rules! definitions {
+        ($($number:literal)*) => { [$(Definition::table::<Breaks<$number>>()),*] };
+    }
+    let definitions: [_; BREAKS.len()] = definitions!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     for (definition, sql) in definitions.iter().zip(BREAKS) {
         refused(definition, &removed, &format!("`{sql}` for table `shelves`"));
     }
