@@ -127,8 +127,10 @@ pub(crate) fn is_of_the_change(error: &Error) -> bool {
         ["08", "25", "26", "28", "3D", "40", "53", "55", "57", "58", "72", "F0", "HV", "XX"];
     is_refused(error)
         && database_error(error).is_none_or(|told| match told.code() {
-            // the claim has seen to the columns
-            "42703" | "42883" => true,
+            // the claim has seen to the columns, and to rights; who is refused one looks again
+            "42703" | "42883" | "3F000" | "42501" => true,
+            // the table itself is gone, and not something that the change names
+            "42P01" => told.routine() != Some("parserOpenTable"),
             code => {
                 let is_of_the_server = OF_THE_SERVER.iter().any(|class| code.starts_with(class));
                 !is_of_the_server && meaning(error).0 == StoreErrorKind::Other

@@ -68,12 +68,11 @@ impl Projections {
                     error => error,
                 });
             }
-            let error = match is_held_up(&error) {
-                true => {
-                    let by = connector.lock_holder(&mut connection, Wanted::ToWrite).await;
-                    connector.held_up(WRITING, by.as_ref()).into()
-                }
-                false => error,
+            let error = if is_held_up(&error) {
+                let by = connector.lock_holder(&mut connection, Wanted::ToWrite).await;
+                connector.held_up(WRITING, by.as_ref()).into()
+            } else {
+                self.with_rights(&mut connection, lease, error).await
             };
             loan.keep(connection);
             return Err(error);
@@ -107,6 +106,30 @@ impl Projections {
         match &batch.content {
             Content::Tables(changes) => self.apply(connection, lease, changes).await,
             _ => Ok(()),
+        }
+    }
+
+    /// A right that is missing is the change's affair only where the tables may be written.
+    async fn with_rights(
+        &self,
+        connection: &mut PgConnection,
+        lease: &Lease,
+        error: SinkError,
+    ) -> SinkError {
+        let is_about_rights = matches!(
+            &error,
+            SinkError::Refused { source, .. } if sql_state(&**source) == Some("42501")
+        );
+        if !is_about_rights {
+            return error;
+        }
+        match self.missing_within(connection, &lease.projection, &lease.tables).await {
+            Ok(missing) if missing.is_empty() => error,
+            _ => {
+                let place = &self.connections.connector().place;
+                let text = format!("{WRITING} in {place}: the user may not write its tables");
+                StoreError::new(StoreErrorKind::ReadOnly, text).caused_by(error).into()
+            }
         }
     }
 

@@ -159,8 +159,8 @@ impl Projections {
         Ok(missing)
     }
 
-    /// The same within a transaction.
-    pub(super) async fn missing_within(
+    /// The same on this connection.
+    pub(in super::super) async fn missing_within(
         &self,
         connection: &mut PgConnection,
         projection: &str,
