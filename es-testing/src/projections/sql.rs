@@ -147,6 +147,12 @@ pub(super) async fn a_statement_that_fails_writes_nothing(fixture: &dyn Projecti
         update_where("true", "total = total + $1", i64::MAX),
         update_where("total > 25", "account = $1", "a".to_owned()),
         insert_or_update(count("a", 0, i64::MAX), ADDED),
+        // names of nothing; in quotes some take them for texts
+        update_where("\"acount\" = $1", "total = 0", "a".to_owned()),
+        update("a", "account = account || \"acount\"", ()),
+        update("a", "total = account_count.total + 1", ()),
+        update("a", "total = no_such_schema.twice(total)", ()),
+        update("a", "total = no_such_function(total)", ()),
     ] {
         let changes = vec![upsert(count("z", 1, 1)), failing.clone(), delete_where("true", ())];
         match sink.commit(&lease, &changing(10, 11, changes)).await {
