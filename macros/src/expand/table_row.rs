@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use crate::ast::{Column, Table};
@@ -16,7 +17,7 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
         quote!(#es::projection::Column { name: #name, sql_type: #column::TYPE, is_key: #is_key })
     });
     let indexes = indexes.iter().map(|index| {
-        let names = index.iter().map(ToString::to_string);
+        let names = index.iter().map(|column| column.unraw().to_string());
         quote!(&[#(#names),*])
     });
     let keys = columns.iter().filter(|column| column.is_key).map(|column| &column.ty);

@@ -155,12 +155,15 @@ pub(in super::super) fn problem(tables: &[TableSchema]) -> Result<(), BoxError> 
         if !names.insert(table.name) {
             return Err(format!("two tables have the name `{}`", table.name).into());
         }
-        let columns = table.columns.iter().map(|column| column.name);
-        let is_kept = |name: &&str| !is_name(name) || *name == "generation";
-        if let Some(name) = std::iter::once(table.name).chain(columns).find(is_kept) {
+        let mut columns = table.columns.iter().map(|column| column.name);
+        let odd = Some(table.name)
+            .filter(|name| is_kept(name))
+            .or_else(|| columns.find(|name| !is_name(name) || KEPT_COLUMNS.contains(name)));
+        if let Some(name) = odd {
             let text = format!("`{name}` of table `{}` cannot be a name there", table.name);
             return Err(text.into());
         }
+        index_problem(table)?;
         if table.key().next().is_none() {
             return Err(format!("table `{}` has no key", table.name).into());
         }
@@ -172,6 +175,33 @@ pub(in super::super) fn problem(tables: &[TableSchema]) -> Result<(), BoxError> 
         }
     }
     Ok(())
+}
+
+/// Refuses indexes that cannot be made.
+fn index_problem(table: &TableSchema) -> Result<(), BoxError> {
+    // the longest name that PostgreSQL keeps whole
+    const MAX_BYTES: usize = 63;
+    let mut names = BTreeSet::new();
+    for index in table.indexes {
+        let is_column = |name: &&str| table.columns.iter().any(|column| column.name == *name);
+        let name = table.index_name(index);
+        if index.is_empty() || !index.iter().all(is_column) || name.len() > MAX_BYTES {
+            return Err(format!("`{name}` is no index of columns, or its name is too long").into());
+        }
+        if let Some(twice) = names.replace(name) {
+            return Err(format!("index `{twice}` is given twice").into());
+        }
+    }
+    Ok(())
+}
+
+/// What tells models apart, and the columns that PostgreSQL gives to every table.
+const KEPT_COLUMNS: [&str; 7] = ["generation", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+/// True if it cannot be the name of a table, in one database or another.
+fn is_kept(table: &str) -> bool {
+    let is_of_database = table.starts_with("pg_") || table.starts_with("sqlite_");
+    !is_name(table) || is_of_database || table == "excluded"
 }
 
 fn is_name(name: &str) -> bool {

@@ -49,6 +49,12 @@ impl TableSchema {
         self.columns.iter().filter(|column| column.is_key)
     }
 
+    /// The name of the index over these columns, such as `open_orders(customer,cents)`: no other table,
+    /// and no other columns, have it, too.
+    pub fn index_name(&self, columns: &[&str]) -> String {
+        format!("{}({})", self.name, columns.join(","))
+    }
+
     /// The key of a row with these values.
     pub fn key_of(&self, row: &[SqlValue]) -> Vec<SqlValue> {
         let key = self.columns.iter().zip(row).filter(|(column, _)| column.is_key);

@@ -140,6 +140,24 @@ fn a_row_comes_back_from_its_values() {
     assert_eq!(error.to_string(), "column `id`: it is not there");
 }
 
+/// A row with a column whose name is a word of Rust.
+#[derive(Debug, PartialEq, TableRow)]
+#[table(name = "kinds", index(r#type))]
+struct KindRow {
+    #[table(key)]
+    id: i64,
+    r#type: String,
+}
+
+#[test]
+fn a_word_of_rust_is_a_column_as_others_are() {
+    let row = || KindRow { id: 1, r#type: "a".to_owned() };
+    assert_eq!(KindRow::from_values(row().into_values()).unwrap(), row());
+    assert_eq!(KindRow::SCHEMA.indexes, [&["type"][..]]);
+    assert_eq!(KindRow::SCHEMA.index_name(&["type", "id"]), "kinds(type,id)");
+    assert!(problem(&[KindRow::SCHEMA]).is_ok());
+}
+
 #[test]
 fn a_changed_struct_is_a_changed_model() {
     let fingerprint = Definition::table::<ShelfRow>();
@@ -242,7 +260,20 @@ fn tables_that_cannot_be_made_are_refused() {
     refused("days", vec![column("day", SqlType::Int, false)], "has no key");
     refused("days", vec![column("day", SqlType::Float, true)], "cannot be in the key");
     refused("days", vec![column("generation", SqlType::Int, true)], "`generation`");
-    refused("Days", vec![column("day", SqlType::Int, true)], "`Days`");
+    refused("days", vec![column("xmin", SqlType::Int, true)], "`xmin`");
+    for name in ["Days", "excluded", "pg_days", "sqlite_days"] {
+        refused(name, vec![column("day", SqlType::Int, true)], &format!("`{name}`"));
+    }
+    const LONG: &[&str] =
+        &["a_name_of_twenty_bytes", "b_name_of_twenty_bytes", "c_name_of_twenty_bytes"];
+    const NO_COLUMN: &[&str] = &["no_such_column"];
+    let columns = LONG.iter().map(|name| column(*name, SqlType::Int, true));
+    let columns: &[Column] = columns.collect::<Vec<_>>().leak();
+    for index in [NO_COLUMN, LONG, &[]] {
+        let table = TableSchema { name: "days", columns, indexes: vec![index].leak() };
+        let error = problem(&[table]).unwrap_err().to_string();
+        assert!(error.contains(&format!("`days({})`", index.join(","))), "{error}");
+    }
     let twice = problem(&[ShelfRow::SCHEMA, ShelfRow::SCHEMA]).unwrap_err();
     assert!(twice.to_string().contains("two tables"), "{twice}");
 }

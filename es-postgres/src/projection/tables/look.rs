@@ -101,7 +101,7 @@ impl Found {
             }
         }
         for columns in table.indexes {
-            let name = format!("{}_{}", table.name, columns.join("_"));
+            let name = table.index_name(columns);
             if !self.indexes.contains(&name) {
                 let (name, columns) = (quoted(&name), listed(columns.iter().copied()));
                 let parts = [("index", &*name), ("columns", &*columns)];

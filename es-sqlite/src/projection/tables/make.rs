@@ -39,7 +39,7 @@ pub(in super::super) fn make(
             }
         }
         for index in table.indexes {
-            let name = quoted(&format!("{}_{}", table.name, index.join("_")));
+            let name = quoted(&table.index_name(index));
             let columns: Vec<_> = index.iter().map(|column| quoted(column)).collect();
             let columns = columns.join(", ");
             let parts = [("index", &*name), ("columns", &*columns)];
