@@ -122,12 +122,13 @@ mod tests {
 
     use super::*;
 
+    const fn column(name: &'static str, sql_type: SqlType, is_key: bool) -> Column {
+        Column { name, sql_type, is_key, is_nullable: false, range: None }
+    }
+
     const DAYS: TableSchema = TableSchema {
         name: "days",
-        columns: &[
-            Column { name: "day", sql_type: SqlType::Int, is_key: true },
-            Column { name: "word", sql_type: SqlType::Text, is_key: false },
-        ],
+        columns: &[column("day", SqlType::Int, true), column("word", SqlType::Text, false)],
         indexes: &[],
     };
 

@@ -291,6 +291,7 @@ macro_rules! for_each_projection_scenario {
                     updates_and_filters_change_what_they_say needs ["sql"],
                     a_filter_changes_its_own_model_only needs ["sql"],
                     a_statement_that_fails_writes_nothing needs ["sql"],
+                    what_a_field_does_not_take_is_refused needs ["sql"],
                     an_event_is_counted_once_after_any_cut needs ["sql"],
                 }
             }

@@ -94,7 +94,8 @@ pub trait TableProjection: Send + Sync + 'static {
     const NAME: &'static str = <Self::Tables as TableSet>::NAME;
 
     /// To be raised whenever the meaning of `project` changes: models of other versions are noticed
-    /// and must be rebuilt. A changed struct of a row is noticed by itself.
+    /// and must be rebuilt. A changed struct of a row is noticed by itself, but for what stands in a
+    /// [`Json`] and for the text of an id.
     const VERSION: u32 = 1;
 
     /// What becomes of an event that cannot be taken, live and in a rebuild.

@@ -8,8 +8,8 @@ use es_core::backend::{
     Lease, SinkError, Slot, StoreError, StoreErrorKind, TableChange, TableRead,
 };
 use es_core::projection::{SqlValue, TableSchema, Which};
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
 use super::commit::{WRITING, number};
 use super::sink::limit;
@@ -31,6 +31,8 @@ use text::Names;
 enum Problem {
     #[error("no row of `{0}` has this key, so there is nothing to be updated")]
     NoRow(&'static str),
+    #[error("the change leaves in column `{1}` of `{0}` what its field does not take")]
+    Unfit(&'static str, String),
     #[error("the statement has other parameters than $1 to ${0}")]
     Parameters(usize),
 }
@@ -44,18 +46,37 @@ impl Projections {
         changes: &[TableChange],
     ) -> Result<(), SinkError> {
         for change in changes {
-            let table = change.table();
-            if !lease.tables.contains(table) {
-                return Err(unusable(&lease.projection, none_of(table)));
-            }
-            let statement = self.bind_change(lease, change)?.persistent(self.is_persistent);
-            let connector = self.connections.connector();
-            let done = connector.in_time(statement.execute(&mut *connection)).await;
-            let done = done.map_err(|error| self.not_carried_out(lease, table, error))?;
-            let must_be_there = matches!(change, TableChange::Update { rows: Which::Key(_), .. });
-            if must_be_there && done.rows_affected() == 0 {
-                return Err(refused(lease, Problem::NoRow(table.name)));
-            }
+            self.apply_one(connection, lease, change).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one(
+        &self,
+        connection: &mut PgConnection,
+        lease: &Lease,
+        change: &TableChange,
+    ) -> Result<(), SinkError> {
+        let table = change.table();
+        if !lease.tables.contains(table) {
+            return Err(unusable(&lease.projection, none_of(table)));
+        }
+        let statement = self.bind_change(lease, change)?.persistent(self.is_persistent);
+        let connector = self.connections.connector();
+        let failed = |error| self.not_carried_out(lease, table, error);
+        if !is_judged(change) {
+            let done = connector.in_time(statement.execute(connection)).await;
+            return done.map(drop).map_err(failed);
+        }
+        let row = connector.in_time(statement.fetch_one(connection)).await.map_err(failed)?;
+        let (written, unfit): (i64, Option<String>) =
+            self.read(WRITING, || Ok((row.try_get(0)?, row.try_get(1)?)))?;
+        if let Some(column) = unfit {
+            return Err(refused(lease, Problem::Unfit(table.name, column)));
+        }
+        let must_be_there = matches!(change, TableChange::Update { rows: Which::Key(_), .. });
+        if must_be_there && written == 0 {
+            return Err(refused(lease, Problem::NoRow(table.name)));
         }
         Ok(())
     }
@@ -66,6 +87,10 @@ impl Projections {
         change: &TableChange,
     ) -> Result<Bound<'static>, SinkError> {
         let (names, generation) = (Names::of(change.table()), number(lease.generation));
+        let template = |template| match is_judged(change) {
+            true => names.judged(&self.templates.table_judged, template),
+            false => template.clone(),
+        };
         let (template, rows, set, values) = match change {
             TableChange::Upsert { values, set, .. } => {
                 check_parameters(lease, *set, 0)?;
@@ -76,21 +101,22 @@ impl Projections {
                 };
                 let places = text::places(1, values.len() + 1);
                 let parts = [("values", &*places), ("set", set)];
-                let statement = names.fill(&self.templates.table_upsert, &parts);
+                let statement = names.fill(&template(&self.templates.table_upsert), &parts);
                 let statement = sqlx::query(statement.sql()).bind(generation);
                 return Ok(values.iter().fold(statement, value::bind));
             }
             TableChange::Update { rows, set, values, .. } => {
-                (&self.templates.table_update, rows, Some(*set), values)
+                (template(&self.templates.table_update), rows, Some(*set), values)
             }
             TableChange::Delete { rows, values, .. } => {
-                (&self.templates.table_delete, rows, None, values)
+                (template(&self.templates.table_delete), rows, None, values)
             }
             _ => {
                 let reason = "a change is of a kind that this store does not know".to_owned();
                 return Err(unusable(&lease.projection, reason));
             }
         };
+        let template = &template;
         let (filter, key): (Option<&str>, &[SqlValue]) = match rows {
             Which::Where(filter) => (Some(filter), &[]),
             Which::Key(key) => (None, key),
@@ -157,6 +183,11 @@ impl Projections {
         [&self.templates.table_next_rows, &self.templates.table_remove_rows]
             .map(|template| names.fill(template, &[]))
     }
+}
+
+/// True if it is SQL, and no row of the type, that says what is written.
+fn is_judged(change: &TableChange) -> bool {
+    matches!(change, TableChange::Update { .. } | TableChange::Upsert { set: Some(_), .. })
 }
 
 /// True if the server knows no such table, or no such column.

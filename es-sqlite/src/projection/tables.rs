@@ -7,7 +7,7 @@ use es_core::backend::{
 };
 use es_core::projection::{SqlValue, TableSchema, Which};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Error, Statement, params_from_iter};
+use rusqlite::{Connection, Error, Rows, Statement, params_from_iter};
 
 use super::commit::{WRITING, limit, number};
 use super::read;
@@ -29,6 +29,8 @@ enum Problem {
     NoRow(&'static str),
     #[error("the statement has other parameters than $1 to ${0}")]
     Parameters(usize),
+    #[error("the change leaves in column `{1}` of `{0}` what its field does not take")]
+    Unfit(&'static str, &'static str),
     #[error("a change is of a kind that this store does not know")]
     Unknown,
     #[error(transparent)]
@@ -85,20 +87,20 @@ fn apply_one(
     let names = Names::of(change.table());
     match change {
         TableChange::Upsert { values, set, .. } => {
-            let replace = names.replace_all();
-            let set = match set {
-                Some(set) => *set,
-                None => &*replace,
+            let text = match set {
+                Some(set) => names.judged(names.fill(sql::TABLE_UPSERT, &[("set", *set)])),
+                None => names.fill(sql::TABLE_UPSERT, &[("set", &*names.replace_all())]),
             };
-            let text = names.fill(sql::TABLE_UPSERT, &[("set", set)]);
             let values = values.iter().map(value::stored);
             let values = std::iter::once(Value::Integer(generation)).chain(values);
-            connection.prepare_cached(&text)?.execute(params_from_iter(values))?;
+            let mut statement = connection.prepare_cached(&text)?;
+            judge(&names, statement.query(params_from_iter(values))?)?;
         }
         TableChange::Update { rows, set, values, .. } => {
             let filter = names.filter(rows);
             let text = names.fill(sql::TABLE_UPDATE, &[("set", *set), ("filter", &*filter)]);
-            let changed = execute(connection, &text, generation, rows, values)?;
+            let changed =
+                execute(connection, &names, &names.judged(text), generation, rows, values)?;
             if changed == 0 && matches!(rows, Which::Key(_)) {
                 return Err(Problem::NoRow(change.table().name));
             }
@@ -106,7 +108,7 @@ fn apply_one(
         TableChange::Delete { rows, values, .. } => {
             let filter = names.filter(rows);
             let text = names.fill(sql::TABLE_DELETE, &[("filter", &*filter)]);
-            execute(connection, &text, generation, rows, values)?;
+            execute(connection, &names, &text, generation, rows, values)?;
         }
         _ => return Err(Problem::Unknown),
     }
@@ -114,9 +116,10 @@ fn apply_one(
 }
 
 /// Runs a statement with named parameters: all that it has must be given, and all that are given it
-/// must have.
+/// must have. Answers how many rows it wrote, if it is a judged one.
 fn execute(
     connection: &Connection,
+    names: &Names<'_>,
     text: &str,
     generation: i64,
     rows: &Which,
@@ -133,7 +136,22 @@ fn execute(
     if statement.parameter_count() != 1 + key.len() + values.len() {
         return Err(Problem::Parameters(values.len()));
     }
-    Ok(statement.raw_execute()?)
+    judge(names, statement.raw_query())
+}
+
+/// Refuses what the fields of written rows do not take, and counts those rows.
+fn judge(names: &Names<'_>, mut written: Rows<'_>) -> Result<usize, Problem> {
+    let mut count = 0;
+    while let Some(row) = written.next()? {
+        for (index, column) in names.doubtful().enumerate() {
+            let value = value::read(column.sql_type, row.get_ref(index)?);
+            if !value.is_some_and(|value| column.takes(&value)) {
+                return Err(Problem::Unfit(names.table.name, column.name));
+            }
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn bind(statement: &mut Statement<'_>, name: &str, values: &[SqlValue]) -> Result<(), Problem> {
@@ -216,7 +234,13 @@ mod tests {
 
     const DAYS: TableSchema = TableSchema {
         name: "days",
-        columns: &[Column { name: "day", sql_type: SqlType::Int, is_key: true }],
+        columns: &[Column {
+            name: "day",
+            sql_type: SqlType::Int,
+            is_key: true,
+            is_nullable: false,
+            range: None,
+        }],
         indexes: &[],
     };
 

@@ -14,7 +14,13 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     let column = |ty: &syn::Type| quote_spanned!(ty.span()=> <#ty as #es::projection::SqlColumn>);
     let schema = columns.iter().map(|Column { name, ty, is_key, .. }| {
         let column = column(ty);
-        quote!(#es::projection::Column { name: #name, sql_type: #column::TYPE, is_key: #is_key })
+        quote!(#es::projection::Column {
+            name: #name,
+            sql_type: #column::TYPE,
+            is_key: #is_key,
+            is_nullable: #column::IS_NULLABLE,
+            range: #column::RANGE,
+        })
     });
     let indexes = indexes.iter().map(|index| {
         let names = index.iter().map(|column| column.unraw().to_string());

@@ -140,8 +140,12 @@ fn ends_as_prefix(code: &str, quote: char) -> bool {
 pub(in super::super) fn described(tables: &[TableSchema]) -> String {
     let table = |table: &TableSchema| {
         let columns = table.columns.iter().map(|column| {
-            let key = if column.is_key { " key" } else { "" };
-            format!("{} {}{key}", column.name, column.sql_type)
+            let Column { name, sql_type, is_key, is_nullable, range } = column;
+            let range = range.map(|(least, greatest)| format!(" {least}..={greatest}"));
+            let range = range.unwrap_or_default();
+            let null = if *is_nullable { " null" } else { "" };
+            let key = if *is_key { " key" } else { "" };
+            format!("{name} {sql_type}{range}{null}{key}")
         });
         format!("{}({})", table.name, columns.collect::<Vec<_>>().join(", "))
     };
@@ -167,10 +171,13 @@ pub(in super::super) fn problem(tables: &[TableSchema]) -> Result<(), BoxError> 
         if table.key().next().is_none() {
             return Err(format!("table `{}` has no key", table.name).into());
         }
-        let is_vague = |of: SqlType| matches!(of, SqlType::Float | SqlType::Json);
-        if let Some(column) = table.key().find(|column| is_vague(column.sql_type)) {
-            let Column { name, sql_type, .. } = column;
-            let text = format!("`{name}`, {sql_type}, cannot be in the key of `{}`", table.name);
+        let is_vague = |column: &&Column| {
+            column.is_nullable || matches!(column.sql_type, SqlType::Float | SqlType::Json)
+        };
+        if let Some(Column { name, sql_type, is_nullable, .. }) = table.key().find(is_vague) {
+            let which = if *is_nullable { " or nothing" } else { "" };
+            let table = table.name;
+            let text = format!("`{name}`, {sql_type}{which}, cannot be in the key of `{table}`");
             return Err(text.into());
         }
     }

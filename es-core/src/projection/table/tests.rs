@@ -161,7 +161,7 @@ fn a_word_of_rust_is_a_column_as_others_are() {
 #[test]
 fn a_changed_struct_is_a_changed_model() {
     let fingerprint = Definition::table::<ShelfRow>();
-    let shelves = "shelves(id text key, owner text, pages int, tags json)";
+    let shelves = "shelves(id text key, owner text null, pages int 0..=4294967295, tags json)";
     let kinds = "[*] [book_added, shelf_made, shelf_removed]";
     let wanted = format!("shelves v1 tables [{shelves}] {kinds}");
     assert_eq!(fingerprint.fingerprint(), wanted);
@@ -171,6 +171,18 @@ fn a_changed_struct_is_a_changed_model() {
     assert_eq!((both.fingerprint(), both.name()), (wanted.as_str(), "library"));
     assert_eq!(both.tables().len(), 2);
     assert_eq!(ShelfRow::SCHEMA.indexes, [&["owner"][..], &["pages"]]);
+}
+
+#[test]
+fn a_column_takes_what_its_field_does() {
+    let [id, owner, pages, _] = ShelfRow::SCHEMA.columns else { panic!("it has four columns") };
+    let (text, null) = (SqlValue::Text("a".to_owned()), SqlValue::Null(SqlType::Text));
+    assert_eq!((id.takes(&text), id.takes(&null)), (true, false));
+    assert_eq!((owner.takes(&text), owner.takes(&null)), (true, true));
+    for (number, is_taken) in [(-1, false), (0, true), (4_294_967_295, true), (1 << 32, false)] {
+        assert_eq!(pages.takes(&SqlValue::Int(number)), is_taken, "{number}");
+    }
+    assert_eq!(<Option<i32> as SqlColumn>::RANGE, Some((-2_147_483_648, 2_147_483_647)));
 }
 
 #[test]
@@ -251,7 +263,8 @@ fn sql_that_goes_beyond_its_place_fails_the_event() {
 
 #[test]
 fn tables_that_cannot_be_made_are_refused() {
-    let column = |name, sql_type, is_key| Column { name, sql_type, is_key };
+    let column =
+        |name, sql_type, is_key| Column { name, sql_type, is_key, is_nullable: false, range: None };
     let refused = |name, columns: Vec<Column>, why: &str| {
         let table = TableSchema { name, columns: columns.leak(), indexes: &[] };
         let error = problem(&[table]).unwrap_err().to_string();
@@ -259,6 +272,8 @@ fn tables_that_cannot_be_made_are_refused() {
     };
     refused("days", vec![column("day", SqlType::Int, false)], "has no key");
     refused("days", vec![column("day", SqlType::Float, true)], "cannot be in the key");
+    let empty = Column { is_nullable: true, ..column("day", SqlType::Int, true) };
+    refused("days", vec![empty], "`day`, int or nothing, cannot be in the key");
     refused("days", vec![column("generation", SqlType::Int, true)], "`generation`");
     refused("days", vec![column("xmin", SqlType::Int, true)], "`xmin`");
     for name in ["Days", "excluded", "pg_days", "sqlite_days"] {

@@ -120,6 +120,12 @@ pub trait SqlColumn: Sized {
     /// The type of the column.
     const TYPE: SqlType;
 
+    /// Whether the column may be empty.
+    const IS_NULLABLE: bool = false;
+
+    /// The least and the greatest whole number that it takes; `None` if it takes all of its type.
+    const RANGE: Option<(i64, i64)> = None;
+
     /// The value to be stored.
     fn into_value(self) -> SqlValue;
 
@@ -164,6 +170,7 @@ macro_rules! smaller_integers {
     ($($type:ty),+) => {$(
         impl SqlColumn for $type {
             const TYPE: SqlType = SqlType::Int;
+            const RANGE: Option<(i64, i64)> = Some((<$type>::MIN as i64, <$type>::MAX as i64));
 
             fn into_value(self) -> SqlValue {
                 SqlValue::Int(self.into())
@@ -195,6 +202,8 @@ impl SqlColumn for EventId {
 
 impl<T: SqlColumn> SqlColumn for Option<T> {
     const TYPE: SqlType = T::TYPE;
+    const IS_NULLABLE: bool = true;
+    const RANGE: Option<(i64, i64)> = T::RANGE;
 
     fn into_value(self) -> SqlValue {
         self.map_or(SqlValue::Null(T::TYPE), T::into_value)
