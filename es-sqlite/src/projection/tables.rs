@@ -73,7 +73,10 @@ fn not_carried_out(
         return Err(error).doing(connection, WRITING);
     }
     if !make::is_there(connection, table)? {
-        let text = format!("table `{}` was dropped; the next claim makes it anew", models(table));
+        let text = format!(
+            "table `{}`, or a column of it, was dropped; the next claim makes it anew",
+            models(table)
+        );
         return Err(StoreError::new(StoreErrorKind::NotAStore, text).caused_by(Said(error)));
     }
     Ok(refused(lease, Said(error)))

@@ -286,7 +286,14 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     assert_eq!(cookie(), made);
     let second = Definition::table::<WithLines>();
     store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
-    assert_ne!(cookie(), made);
+    let second = cookie();
+    assert_ne!(second, made);
+    // the view has the columns of both
+    store.acquire(&claim(&first, Slot::Active)).await.unwrap();
+    assert_eq!(cookie(), second);
+    let lines = "SELECT count(lines) FROM open_orders";
+    let lines: i64 = folder.connection().query_row(lines, [], |row| row.get(0)).unwrap();
+    assert_eq!(lines, 0);
     let odd = Definition::table::<WithTexts>();
     let mut others = claim(&odd, Slot::Active);
     others.projection = "others".to_owned();
@@ -294,6 +301,17 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
         panic!("a column of another type was taken");
     };
     assert!(reason.contains("column `cents`"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_there_yet_is_told() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    Runner::new(store.clone()).table::<OpenOrder>().catch_up().await.unwrap();
+    match Table::<WithLines>::new(store.clone()).get("o-1").await {
+        Err(SinkError::Unusable { reason, .. }) => assert!(reason.contains("`open_orders`")),
+        other => panic!("it has no lines, but: {other:?}"),
+    }
 }
 
 #[tokio::test]
