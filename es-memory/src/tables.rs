@@ -43,6 +43,11 @@ impl Tables {
         }
     }
 
+    /// Whether there is one of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Carries the changes out, up to the first that cannot be.
     pub(crate) fn apply(
         &mut self,

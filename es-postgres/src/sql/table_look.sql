@@ -60,6 +60,16 @@ SELECT
         ) > 0,
         FALSE
     ) AS serves_projection,
+    (
+        SELECT min(m.projection)
+        FROM "{schema}"."{events}_projection_models" m
+        WHERE m.projection <> $3
+            AND m.slot = 'active'
+            AND strpos(
+                pg_get_viewdef(named.view),
+                'projection = ''' || replace(m.projection, '''', '''''') || '''::text'
+            ) > 0
+    ) AS serves_another,
     coalesce(
         has_table_privilege(named.models, 'SELECT')
         AND has_table_privilege(named.models, 'INSERT')

@@ -24,6 +24,8 @@ struct Found {
     view: Option<Vec<String>>,
     is_view_of_models: bool,
     serves_projection: bool,
+    /// The other projection, with an active model, that the view serves.
+    serves_another: Option<String>,
     may_be_written: bool,
     /// Whose it is if nobody trusts that owner.
     stranger: Option<String>,
@@ -41,6 +43,7 @@ impl Found {
             view: has_view.then_some(view_columns),
             is_view_of_models: row.try_get("is_view_of_models")?,
             serves_projection: row.try_get("serves_projection")?,
+            serves_another: row.try_get("serves_another")?,
             may_be_written: row.try_get("may_be_written")?,
             stranger: row.try_get("stranger")?,
         })
@@ -134,6 +137,13 @@ impl Found {
             Some(found) => found.iter().map(String::as_str).collect(),
             None => Vec::new(),
         };
+        if let Some(other) = &self.serves_another {
+            return Err(format!(
+                "the view `{}` serves projection `{other}`; give the table another name, or drop the \
+                 view to hand it over",
+                table.name
+            ));
+        }
         let wanted = table.columns.iter().map(|column| column.name);
         let missing: Vec<_> = wanted.filter(|name| !found.contains(name)).collect();
         if missing.is_empty() && self.serves_projection {
@@ -144,7 +154,7 @@ impl Found {
 }
 
 impl Projections {
-    /// The statements that make what is missing of these tables. Nobody needs a right for it.
+    /// The statements that make what is missing of these tables. Whoever sees models may ask.
     pub(in super::super) async fn missing(
         &self,
         projection: &str,

@@ -1,11 +1,12 @@
 //! Making the tables, indexes and views of a projection where they are not there.
 
-use es_core::backend::{SinkError, StoreError};
+use es_core::backend::{SinkError, Slot, StoreError};
 use es_core::projection::{Column, TableSchema};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::commit::WRITING;
-use super::text::{Names, models, quoted, sql_type};
+use super::super::read;
+use super::text::{Names, models, quoted, served, sql_type};
 use super::unusable;
 use crate::error::Doing;
 use crate::sql;
@@ -84,6 +85,11 @@ fn view(
             return Err(unusable(projection, reason));
         }
     };
+    if let Some(other) = found.as_deref().and_then(served).filter(|other| other != projection)
+        && read::models(connection, &other, &[Slot::Active])?.active.is_some()
+    {
+        return Err(unusable(projection, served_otherwise(table, &other)));
+    }
     let mut listed: Vec<_> = match &found {
         Some(_) => columns(connection, table.name)?.into_iter().map(|found| found.name).collect(),
         None => Vec::new(),
@@ -104,6 +110,14 @@ fn view(
         None => {}
     }
     Ok(run(connection, &wanted)?)
+}
+
+fn served_otherwise(table: &TableSchema, by: &str) -> String {
+    format!(
+        "the view `{}` serves projection `{by}`; give the table another name, or drop the view to hand \
+         it over",
+        table.name
+    )
 }
 
 fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {

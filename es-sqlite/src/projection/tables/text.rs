@@ -12,6 +12,13 @@ pub(super) fn models(table: &TableSchema) -> String {
     format!("{}_models", table.name)
 }
 
+/// The projection that a view serves, by its text.
+pub(super) fn served(view: &str) -> Option<String> {
+    let (_, rest) = view.rsplit_once("m.projection = '")?;
+    let (name, _) = rest.rsplit_once("' AND m.slot = 'active'")?;
+    Some(name.replace("''", "'"))
+}
+
 /// What the templates ask for.
 pub(super) struct Names<'a> {
     pub(super) table: &'a TableSchema,
