@@ -12,11 +12,11 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 
 use super::commit::{WRITING, number};
+use super::model::CHANGING;
 use super::sink::limit;
 use super::{Projections, row};
 use crate::connection::Bound;
 use crate::error::{caused, is_of_the_change, sql_state};
-use crate::sql::Statement;
 
 mod look;
 mod make;
@@ -177,11 +177,40 @@ impl Projections {
         }
     }
 
-    /// How the next generation in a table is found, and how a part of it is removed.
-    pub(super) fn removal(&self, table: &TableSchema) -> [Statement; 2] {
+    /// The next generation of which a table has rows, and whether a model has it.
+    pub(super) async fn next_generation(
+        &self,
+        table: &TableSchema,
+        after: i64,
+    ) -> Result<Option<(i64, bool)>, StoreError> {
+        let next = Names::of(table).fill(&self.templates.table_next_rows, &[]);
+        let next = || sqlx::query(next.sql()).bind(after);
+        let rows = self.connections.rows(CHANGING, next).await?;
+        let read = |row: &PgRow| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?));
+        self.read(CHANGING, || rows.first().map(read).transpose())
+    }
+
+    /// Removes a part of a generation, behind this key; answers the last key of what it removed.
+    pub(super) async fn remove_part(
+        &self,
+        table: &TableSchema,
+        generation: i64,
+        after: Option<&[SqlValue]>,
+        most: i64,
+    ) -> Result<Option<Vec<SqlValue>>, StoreError> {
         let names = Names::of(table);
-        [&self.templates.table_next_rows, &self.templates.table_remove_rows]
-            .map(|template| names.fill(template, &[]))
+        let filter = match after {
+            None => "TRUE".to_owned(),
+            Some(_) => names.compared(">", 3),
+        };
+        let part = names.fill(&self.templates.table_remove_rows, &[("filter", &*filter)]);
+        let part = || {
+            let part = sqlx::query(part.sql()).bind(generation).bind(most);
+            after.unwrap_or_default().iter().fold(part, value::bind)
+        };
+        let rows = self.connections.rows(CHANGING, part).await?;
+        let read = |row: &PgRow| value::read_key(row, table);
+        self.read(CHANGING, || rows.first().map(read).transpose())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use es_core::backend::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, ProjectionSink, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, ProjectionSink, Renewal, SinkError, Slot,
     StoreError, StoreErrorKind, TableChange, TableRead,
 };
 use es_core::projection::{Changes, Rebuild, SqlValue, Table, TableRow, Which};
@@ -248,6 +248,30 @@ async fn what_is_abandoned_is_gone_with_the_next_claim() {
     claimed(&store).await;
     assert_eq!(value::<i64>(&database, kept).await, 2);
     assert_eq!(all(&store).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_takes_longer_is_removed_with_renewals() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let lease = claimed(&store).await;
+    store.commit(&lease, &changing(vec![placing("o-1")])).await.unwrap();
+    let left = "INSERT INTO open_orders_models
+                SELECT 999, 'o-' || n, 'anna', n FROM generate_series(1, 25000) n";
+    run(&database, left).await;
+    let kept = async || {
+        let kept = "SELECT count(*) FROM open_orders_models";
+        value::<i64>(&database, kept).await - 1
+    };
+    // a part, of as much as the lease leaves time for
+    let mut hasty = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+    hasty.time_to_live = Duration::ZERO;
+    let lease = store.acquire(&hasty).await.unwrap();
+    for left in [15_000, 5_000, 0, 0] {
+        assert_eq!(kept().await, left);
+        store.renew(&lease, &Renewal::lasting(Duration::ZERO)).await.unwrap();
+    }
+    assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
 }
 
 #[tokio::test]

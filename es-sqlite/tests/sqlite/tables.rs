@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use es_core::backend::{
-    Batch, Checkpoint, Claim, Content, Definition, EventStore, ProjectionSink, SinkError, Slot,
-    StoreErrorKind, TableChange, TableRead, Timestamp,
+    Batch, Checkpoint, Claim, Content, Definition, EventStore, ProjectionSink, Renewal, SinkError,
+    Slot, StoreErrorKind, TableChange, TableRead, Timestamp,
 };
 use es_core::projection::{Changes, Json, Rebuild, SqlValue, Table, TableRow, Which};
 use es_core::{
@@ -206,6 +206,29 @@ async fn a_rebuild_is_not_seen_before_its_switch_and_leaves_nothing() {
     let many = Table::<WithLines>::new(store.clone()).get("o-1").await.unwrap().unwrap();
     assert_eq!(many.customer.as_deref(), Some("many"));
     assert_eq!(lines("SELECT count(*) FROM open_orders_models"), [Some(2)]);
+}
+
+#[tokio::test]
+async fn what_takes_longer_is_removed_with_renewals() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    Runner::new(store.clone()).table::<OpenOrder>().once().await.unwrap();
+    let left = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
+        INSERT INTO open_orders_models (generation, id, cents) SELECT 999, 'o-' || n, n FROM n";
+    folder.connection().execute_batch(left).unwrap();
+    let kept = || -> i64 {
+        let kept = "SELECT count(*) - 2 FROM open_orders_models";
+        folder.connection().query_row(kept, [], |row| row.get(0)).unwrap()
+    };
+    // a part, of as much as the lease leaves time for
+    let mut hasty = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+    hasty.time_to_live = Duration::ZERO;
+    let lease = store.acquire(&hasty).await.unwrap();
+    for left in [1_500, 500, 0, 0] {
+        assert_eq!(kept(), left);
+        store.renew(&lease, &Renewal::lasting(Duration::ZERO)).await.unwrap();
+    }
+    assert_eq!(all(&store).await.len(), 2);
 }
 
 #[tokio::test]
