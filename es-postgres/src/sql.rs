@@ -195,8 +195,9 @@ mod tests {
     }
 
     /// A table of a projection whose names are words of SQL.
-    const AWKWARD_PARTS: [(&str, &str); 13] = [
+    const AWKWARD_PARTS: [(&str, &str); 14] = [
         ("statement", "DELETE FROM pg_catalog.pg_description WHERE FALSE"),
+        ("options", " WITH (\"security_barrier\" = 'true')"),
         ("cases", "WHEN \"description\" IS NULL THEN 'limit'"),
         ("models", "\"user_models\""),
         ("table", "\"user\""),

@@ -43,6 +43,10 @@ SELECT
             AND NOT a.attisdropped
         ORDER BY a.attnum
     ) AS view_columns,
+    coalesce(
+        (SELECT c.reloptions FROM pg_class c WHERE c.oid = named.view),
+        ARRAY[]::text[]
+    ) AS view_options,
     EXISTS (
         SELECT
         FROM pg_class c

@@ -329,6 +329,7 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
         value::<String>(&database, text).await
     };
     claimed(&store).await;
+    run(&database, "ALTER VIEW open_orders SET (security_barrier = true)").await;
     let first = made().await;
     claimed(&store).await;
     assert_eq!(made().await, first);
@@ -336,9 +337,12 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
     let second = made().await;
     assert_ne!(second, first);
-    // the view has the columns of both
+    // the view has the columns of both, and is as somebody has set it
     claimed(&store).await;
     assert_eq!(made().await, second);
+    let options = "SELECT array_to_string(reloptions, ',') FROM pg_class
+                   WHERE relname = 'open_orders'";
+    assert_eq!(value::<String>(&database, options).await, "security_barrier=true");
     let odd = Definition::table::<WithTexts>();
     let mut others = claim(&odd, Slot::Active);
     others.projection = "others".to_owned();

@@ -22,6 +22,8 @@ struct Found {
     indexes: Vec<String>,
     /// Those of the view; `None` if there is none.
     view: Option<Vec<String>>,
+    /// What the view is set to, such as `security_invoker=true`.
+    view_options: Vec<String>,
     is_view_of_models: bool,
     serves_projection: bool,
     /// The other projection, with an active model, that the view serves.
@@ -41,6 +43,7 @@ impl Found {
             key: row.try_get("key")?,
             indexes: row.try_get("indexes")?,
             view: has_view.then_some(view_columns),
+            view_options: row.try_get("view_options")?,
             is_view_of_models: row.try_get("is_view_of_models")?,
             serves_projection: row.try_get("serves_projection")?,
             serves_another: row.try_get("serves_another")?,
@@ -115,13 +118,25 @@ impl Found {
             let columns = columns.into_iter().map(|column| format!("t.{}", quoted(column)));
             let (columns, projection) =
                 (columns.collect::<Vec<_>>().join(", "), literal(projection));
-            let parts = [("columns", &*columns), ("projection", &*projection)];
+            let options = self.options();
+            let parts =
+                [("columns", &*columns), ("projection", &*projection), ("options", &*options)];
             statements.push(names.fill(&templates.table_create_view, &parts));
         }
         if !statements.is_empty() || !self.may_be_written {
             statements.push(names.fill(&templates.table_grant, &[]));
         }
         Ok(statements)
+    }
+
+    /// What the view is set to, which replacing it would take off.
+    fn options(&self) -> String {
+        let set = self.view_options.iter().filter_map(|option| option.split_once('='));
+        let set = set.map(|(name, value)| format!("{} = {}", quoted(name), literal(value)));
+        match set.collect::<Vec<_>>() {
+            set if set.is_empty() => String::new(),
+            set => format!(" WITH ({})", set.join(", ")),
+        }
     }
 
     /// The columns of the view if it is not as it should be. One that is there keeps its columns, so
