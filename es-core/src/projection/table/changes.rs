@@ -133,6 +133,18 @@ impl TableChange {
         set.into_iter().chain(filter)
     }
 
+    /// The key of the row that it is for, if it is for one.
+    pub(super) fn key(&self) -> impl Iterator<Item = &SqlValue> {
+        let (key, row): (&[SqlValue], _) = match self {
+            Self::Upsert { table, values, .. } => (&[], Some(table.columns.iter().zip(values))),
+            Self::Update { rows: Which::Key(key), .. }
+            | Self::Delete { rows: Which::Key(key), .. } => (key, None),
+            Self::Update { .. } | Self::Delete { .. } => (&[], None),
+        };
+        let of_row = row.into_iter().flatten().filter(|(column, _)| column.is_key);
+        key.iter().chain(of_row.map(|(_, value)| value))
+    }
+
     /// All values in it.
     pub(super) fn values(&self) -> impl Iterator<Item = &SqlValue> {
         let (key, values) = match self {

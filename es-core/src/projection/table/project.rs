@@ -10,7 +10,7 @@ use crate::read::EventFilter;
 
 use super::super::fold::guarded;
 use super::super::typed::Parts;
-use super::{Changes, Column, SqlType, TableChange, TableProjection, TableSchema};
+use super::{Changes, Column, SqlType, SqlValue, TableChange, TableProjection, TableSchema};
 
 /// What becomes of tables.
 pub(in super::super) trait Project: Send + Sync {
@@ -53,6 +53,10 @@ impl<P: TableProjection> Project for TypedProject<P> {
     }
 }
 
+/// How long the texts and bytes of a key may be together: an entry of an index of PostgreSQL has 2,704
+/// bytes at most.
+const MAX_KEY_BYTES: usize = 1_024;
+
 /// Refuses a change that no store carries out, or not each alike.
 fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     let table = change.table();
@@ -68,6 +72,15 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
             "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, a subquery, \
              a bracket or a backtick, leaves a parenthesis or a text open, has a text of the form \
              `$$..$$`, `E'..'` or `U&'..'`, or names `generation`",
+            table.name
+        );
+        return Err(text.into());
+    }
+    let key_bytes: usize = change.key().map(SqlValue::bytes).sum();
+    if key_bytes > MAX_KEY_BYTES {
+        let text = format!(
+            "the texts and bytes of a key of table `{}` have {key_bytes} bytes, and {MAX_KEY_BYTES} \
+             are the most",
             table.name
         );
         return Err(text.into());

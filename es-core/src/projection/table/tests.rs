@@ -174,6 +174,13 @@ fn a_changed_struct_is_a_changed_model() {
 }
 
 #[test]
+fn zero_has_no_sign() {
+    let SqlValue::Float(zero) = (-0.0_f64).into_value() else { panic!("it is a float") };
+    assert!(zero.is_sign_positive());
+    assert_eq!((-1.5_f64).into_value(), SqlValue::Float(-1.5));
+}
+
+#[test]
 fn a_column_takes_what_its_field_does() {
     let [id, owner, pages, _] = ShelfRow::SCHEMA.columns else { panic!("it has four columns") };
     let (text, null) = (SqlValue::Text("a".to_owned()), SqlValue::Null(SqlType::Text));
@@ -209,6 +216,9 @@ fn what_no_store_carries_out_fails_the_event() {
     assert_eq!(both.table_changes(&[made("anna")]).unwrap().len(), 3);
     refused(&both, &made(""), "float for table `owners` cannot be stored");
     refused(&both, &made("\\u0000"), "U+0000");
+    // with that of the shelf
+    assert!(both.table_changes(&[made(&"o".repeat(1_021))]).is_ok());
+    refused(&both, &made(&"o".repeat(1_022)), "a key of table `owners` have 1025 bytes");
     refused(&Definition::table::<Stray>(), &made("anna"), "table `shelves` is none of");
     let removed = recorded("shelf_removed", "{}");
     refused(&Definition::table::<ShelfRow>(), &removed, "no shelf is removed");

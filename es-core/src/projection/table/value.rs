@@ -98,6 +98,15 @@ impl SqlValue {
         }
     }
 
+    /// How many bytes it has, if that can be any number.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// Why no store takes the value, or not each as the same.
     pub(super) fn problem(&self) -> Option<String> {
         match self {
@@ -159,11 +168,27 @@ macro_rules! values_themselves {
 values_themselves! {
     bool => Bool,
     i64 => Int,
-    f64 => Float,
     String => Text,
     Vec<u8> => Bytes,
     Timestamp => Time,
     Uuid => Uuid
+}
+
+impl SqlColumn for f64 {
+    const TYPE: SqlType = SqlType::Float;
+
+    /// The number; zero has no sign, which not all stores keep.
+    fn into_value(self) -> SqlValue {
+        // -0.0 becomes 0.0
+        SqlValue::Float(self + 0.0)
+    }
+
+    fn from_value(value: SqlValue) -> Result<Self, RowError> {
+        match value {
+            SqlValue::Float(value) => Ok(value),
+            other => Err(RowError::other_type(Self::TYPE, &other)),
+        }
+    }
 }
 
 macro_rules! smaller_integers {
