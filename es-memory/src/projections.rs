@@ -102,6 +102,7 @@ impl Projections {
     }
 
     pub(crate) fn acquire(&mut self, claim: &Claim, now: Timestamp) -> Result<Lease, SinkError> {
+        self.check_tables(claim)?;
         let entry = self.entry(&claim.projection);
         let model = match entry.models.acquire(claim, now)? {
             Acquired::Taken(model) => model,
@@ -117,6 +118,22 @@ impl Projections {
         let lease = model.lease(claim);
         *entry.models.slot_mut(claim.slot) = Some(model);
         Ok(lease)
+    }
+
+    /// Refuses tables that the active model of another projection has.
+    fn check_tables(&self, claim: &Claim) -> Result<(), SinkError> {
+        let others = self.entries.iter().filter(|(name, _)| **name != claim.projection);
+        for (other, entry) in others {
+            let active = entry.models.active.as_ref();
+            let active = active.and_then(|active| entry.contents.get(&active.generation));
+            let has = |name| active.is_some_and(|active| active.tables.has(name));
+            if let Some(table) = claim.tables.iter().find(|table| has(table.name)) {
+                let reason = format!("table `{}` is projection `{other}`'s", table.name);
+                let projection = claim.projection.clone();
+                return Err(SinkError::Unusable { projection, reason });
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn renew(

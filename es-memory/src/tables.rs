@@ -43,6 +43,11 @@ impl Tables {
         }
     }
 
+    /// Whether there is one of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// Carries the changes out, up to the first that cannot be.
     pub(crate) fn apply(
         &mut self,
@@ -122,12 +127,13 @@ mod tests {
 
     use super::*;
 
+    const fn column(name: &'static str, sql_type: SqlType, is_key: bool) -> Column {
+        Column { name, sql_type, is_key, is_nullable: false, range: None }
+    }
+
     const DAYS: TableSchema = TableSchema {
         name: "days",
-        columns: &[
-            Column { name: "day", sql_type: SqlType::Int, is_key: true },
-            Column { name: "word", sql_type: SqlType::Text, is_key: false },
-        ],
+        columns: &[column("day", SqlType::Int, true), column("word", SqlType::Text, false)],
         indexes: &[],
     };
 

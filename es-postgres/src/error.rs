@@ -119,12 +119,23 @@ pub(crate) fn unknown_unless_refused(what: impl Display, place: &str, error: Err
     caused(StoreError::new(StoreErrorKind::OutcomeUnknown, text), error)
 }
 
-/// The kind of a failure by which the server is to blame, and not what it was asked for.
-pub(crate) fn is_of_the_store(error: &Error) -> Option<StoreErrorKind> {
-    let (kind, _) = meaning(error);
-    let is_refusal = database_error(error).is_some();
-    let is_known = !is_refusal && is_lost(error) || is_refusal && kind != StoreErrorKind::Other;
-    is_known.then_some(kind)
+/// True if a statement on the table of a projection failed for what it says or for the rows that it
+/// meets: a value, a constraint, a name, or what a trigger raises, which may have any code. All else is
+/// the server's, and passes or is mended.
+pub(crate) fn is_of_the_change(error: &Error) -> bool {
+    const OF_THE_SERVER: [&str; 14] =
+        ["08", "25", "26", "28", "3D", "40", "53", "55", "57", "58", "72", "F0", "HV", "XX"];
+    is_refused(error)
+        && database_error(error).is_none_or(|told| match told.code() {
+            // the claim has seen to the columns, and to rights; who is refused one looks again
+            "42703" | "42883" | "3F000" | "42501" => true,
+            // the table itself is gone, and not something that the change names
+            "42P01" => told.routine() != Some("parserOpenTable"),
+            code => {
+                let is_of_the_server = OF_THE_SERVER.iter().any(|class| code.starts_with(class));
+                !is_of_the_server && meaning(error).0 == StoreErrorKind::Other
+            }
+        })
 }
 
 /// The failure of an append whose answer was lost.
@@ -235,6 +246,8 @@ fn meaning(error: &Error) -> (StoreErrorKind, &'static str) {
         KEPT_OUT => {
             (Other, "a trigger on the table of events keeps events out; nothing was written")
         }
+        // a transaction that was idle, or open, for too long
+        "25P03" | "25P04" => (Unavailable, "the server ended the connection"),
         code if code.starts_with("57P") || code.starts_with("08") => {
             (Unavailable, "the server ended the connection")
         }

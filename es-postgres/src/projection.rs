@@ -21,6 +21,7 @@ mod tables;
 use inline::Inline;
 pub(crate) use inline::Undone;
 use reached::Reached;
+use retired::LeftOver;
 
 /// What the projections of a store need.
 pub(crate) struct Projections {
@@ -33,6 +34,7 @@ pub(crate) struct Projections {
     commits: CommitSignal,
     reached: Reached,
     pub(crate) inline: Inline,
+    left_over: LeftOver,
     is_persistent: bool,
     /// How long an append waits for writers that its models cannot pass, and a claim for whoever is at
     /// the tables that it makes or changes.
@@ -56,6 +58,7 @@ impl Projections {
             commits: CommitSignal::new(),
             reached: Reached::default(),
             inline: Inline::default(),
+            left_over: LeftOver::default(),
             is_persistent,
             patience,
         }

@@ -156,6 +156,7 @@ statements! {
     table_create_view
     table_delete
     table_grant
+    table_judged
     table_next_rows
     table_remove_rows
     table_rows
@@ -194,7 +195,10 @@ mod tests {
     }
 
     /// A table of a projection whose names are words of SQL.
-    const AWKWARD_PARTS: [(&str, &str); 12] = [
+    const AWKWARD_PARTS: [(&str, &str); 15] = [
+        ("statement", "DELETE FROM pg_catalog.pg_description WHERE FALSE"),
+        ("options", " WITH (\"security_barrier\" = 'true')"),
+        ("cases", "WHEN \"description\" IS NULL THEN 'limit'"),
         ("models", "\"user_models\""),
         ("table", "\"user\""),
         ("key", "\"limit\""),

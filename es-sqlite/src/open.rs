@@ -147,6 +147,8 @@ fn connect(config: &SqliteConfig, is_there: bool) -> Result<Connection, StoreErr
     }
     connection
         .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        // else a name in double quotes that is misspelt is a text, and is written
+        .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false))
         .doing(&connection, "opening")?;
     configure(&connection, config)?;
     Ok(connection)

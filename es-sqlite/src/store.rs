@@ -107,7 +107,7 @@ impl SqliteStore {
     ///
     /// The closure runs on the writing thread: whatever else it waits for, every append waits for
     /// too. When it answers `Err` or panics, everything is rolled back; a panic goes on in the
-    /// caller.
+    /// caller. What stands in double quotes is a name there, and never a text.
     ///
     /// ```
     /// # use es_core::ExpectedVersion;

@@ -153,6 +153,7 @@ macro_rules! for_each_projection_scenario {
                     a_sink_without_tables_says_so,
                     values_come_back_as_they_were needs ["tables"],
                     claiming_twice_makes_nothing_new needs ["tables"],
+                    a_table_is_of_one_projection needs ["tables"],
                     a_row_can_get_another_field needs ["tables"],
                     generations_do_not_mix needs ["tables"],
                     a_switch_serves_the_new_rows_at_once needs ["tables"],
@@ -291,6 +292,7 @@ macro_rules! for_each_projection_scenario {
                     updates_and_filters_change_what_they_say needs ["sql"],
                     a_filter_changes_its_own_model_only needs ["sql"],
                     a_statement_that_fails_writes_nothing needs ["sql"],
+                    what_a_field_does_not_take_is_refused needs ["sql"],
                     an_event_is_counted_once_after_any_cut needs ["sql"],
                 }
             }

@@ -63,15 +63,19 @@ use super::{
 ///    `odd_rows::one_costs_its_key_and_names_the_cure`)
 /// 7. [`Content::Tables`](super::Content::Tables) is carried out in order, within the transaction of
 ///    the commit, on the rows of the lease's generation and no others; a shadow's are not seen by who
-///    reads the active model. If a change is refused, nothing of the batch is written, and the answer
-///    is [`Refused`](SinkError::Refused). A sink that keeps no tables, or not these changes, answers
-///    [`Unusable`](SinkError::Unusable). (`tables::changes_take_effect_in_order`,
+///    reads the active model. If a change is refused, such as one by SQL that leaves in a column what its
+///    field does not take, nothing of the batch is written, and the answer is
+///    [`Refused`](SinkError::Refused). A sink that keeps no tables, or not these changes, answers
+///    [`Unusable`](SinkError::Unusable), and so it answers a claim of a table that the active model of
+///    another projection has. (`tables::changes_take_effect_in_order`,
 ///    `tables::a_refused_change_writes_nothing`, `tables::an_update_of_nothing_is_refused`,
 ///    `tables::a_sink_without_tables_says_so`, `tables::values_come_back_as_they_were`,
-///    `tables::claiming_twice_makes_nothing_new`, `tables::a_row_can_get_another_field`,
+///    `tables::claiming_twice_makes_nothing_new`, `tables::a_table_is_of_one_projection`,
+///    `tables::a_row_can_get_another_field`,
 ///    `tables::generations_do_not_mix`, `tables::changes_survive_any_cut`,
 ///    `sql::updates_and_filters_change_what_they_say`, `sql::a_filter_changes_its_own_model_only`,
-///    `sql::a_statement_that_fails_writes_nothing`, `sql::an_event_is_counted_once_after_any_cut`)
+///    `sql::a_statement_that_fails_writes_nothing`, `sql::what_a_field_does_not_take_is_refused`,
+///    `sql::an_event_is_counted_once_after_any_cut`)
 /// 8. What was committed is there after the sink was closed and opened again, if it is durable.
 ///    (`durability::models_and_checkpoints_survive_reopening`)
 ///
@@ -148,8 +152,8 @@ pub trait ProjectionSink: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`SinkError::Held`], [`SinkError::RebuildRunning`], [`SinkError::Changed`], or a failure of
-    /// the store.
+    /// [`SinkError::Held`], [`SinkError::RebuildRunning`], [`SinkError::Changed`],
+    /// [`SinkError::Unusable`] if its tables cannot be had, or a failure of the store.
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError>;
 
     /// Keeps the lease from now on for as long as the renewal says, and tells which parked keys are

@@ -89,12 +89,35 @@ pub trait TableProjection: Send + Sync + 'static {
     /// The tables that it writes: one row's type, or a tuple of two to four.
     type Tables: TableSet;
 
-    /// The name, unique in its store, never used again for another meaning: that of the first table
-    /// unless it is overridden.
+    /// The name, unique in its store, never used again for another meaning: that of the table unless it
+    /// is overridden. Over several tables it must be said, because their order is no name.
+    ///
+    /// ```compile_fail
+    /// # use es_core::projection::{Changes, TableRow};
+    /// # use es_core::{BoxError, Envelope, Event, TableProjection};
+    /// # #[derive(Event)]
+    /// # enum OrderEvent { OrderPlaced }
+    /// # #[derive(TableRow)]
+    /// # #[table(name = "orders")]
+    /// # struct OrderRow { #[table(key)] id: String }
+    /// # #[derive(TableRow)]
+    /// # #[table(name = "lines")]
+    /// # struct LineRow { #[table(key)] id: String }
+    /// struct Orders;
+    ///
+    /// impl TableProjection for Orders {
+    ///     type Event = OrderEvent;
+    ///     type Tables = (OrderRow, LineRow);
+    /// #   fn project(_: &Envelope<OrderEvent>, _: &mut Changes) -> Result<(), BoxError> { Ok(()) }
+    /// }
+    ///
+    /// const NAME: &str = Orders::NAME;
+    /// ```
     const NAME: &'static str = <Self::Tables as TableSet>::NAME;
 
     /// To be raised whenever the meaning of `project` changes: models of other versions are noticed
-    /// and must be rebuilt. A changed struct of a row is noticed by itself.
+    /// and must be rebuilt. A changed struct of a row is noticed by itself, but for what stands in a
+    /// [`Json`] and for the text of an id.
     const VERSION: u32 = 1;
 
     /// What becomes of an event that cannot be taken, live and in a rebuild.
@@ -125,7 +148,7 @@ mod private {
     note = "derive it: `#[derive(TableRow)]`"
 )]
 pub trait TableSet: private::Sealed {
-    /// The name of the first table.
+    /// The name of the table, if there is one.
     const NAME: &'static str;
 
     /// All of them.
@@ -147,7 +170,9 @@ macro_rules! sets {
         impl<$first: TableRow $(, $row: TableRow)+> private::Sealed for ($first $(, $row)+) {}
 
         impl<$first: TableRow $(, $row: TableRow)+> TableSet for ($first $(, $row)+) {
-            const NAME: &'static str = $first::SCHEMA.name;
+            // whoever does not override it is told by the compiler
+            const NAME: &'static str =
+                panic!("a projection over several tables has a name of its own: write `NAME`");
 
             fn schemas() -> Vec<TableSchema> {
                 vec![$first::SCHEMA $(, $row::SCHEMA)+]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use es_core::backend::{Batch, Content, Lease, RowChange, SinkError};
+use es_core::backend::{Batch, Content, Lease, RowChange, SinkError, StoreError, StoreErrorKind};
 use es_core::projection::{Parked, ParkedState};
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::types::Json;
@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection, Row};
 
 use super::Projections;
 use crate::connection::{Bound, Doing, Wanted};
-use crate::error::{database_error, is_lost, sql_state, unknown_unless_refused};
+use crate::error::{is_lost, is_of_the_change, sql_state, unknown_unless_refused};
 
 pub(super) const WRITING: Doing<'static> = Doing("writing a projection", None);
 
@@ -57,14 +57,22 @@ impl Projections {
             connector.in_time(connection.begin_with(connector.begin())).await.map_err(unsent)?;
         if let Err(error) = self.write_within(&mut transaction, lease, batch).await {
             if connector.in_time(transaction.rollback()).await.is_err() {
-                return Err(error);
+                return Err(match error {
+                    // no event is to blame for a connection that was lost
+                    SinkError::Refused { .. } => {
+                        let place = &connector.place;
+                        let text = format!("{WRITING} in {place}: the connection was lost");
+                        let lost = StoreError::new(StoreErrorKind::Unavailable, text);
+                        lost.caused_by(error).into()
+                    }
+                    error => error,
+                });
             }
-            let error = match is_held_up(&error) {
-                true => {
-                    let by = connector.lock_holder(&mut connection, Wanted::ToWrite).await;
-                    connector.held_up(WRITING, by.as_ref()).into()
-                }
-                false => error,
+            let error = if is_held_up(&error) {
+                let by = connector.lock_holder(&mut connection, Wanted::ToWrite).await;
+                connector.held_up(WRITING, by.as_ref()).into()
+            } else {
+                self.with_rights(&mut connection, lease, error).await
             };
             loan.keep(connection);
             return Err(error);
@@ -101,9 +109,33 @@ impl Projections {
         }
     }
 
+    /// A right that is missing is the change's affair only where the tables may be written.
+    async fn with_rights(
+        &self,
+        connection: &mut PgConnection,
+        lease: &Lease,
+        error: SinkError,
+    ) -> SinkError {
+        let is_about_rights = matches!(
+            &error,
+            SinkError::Refused { source, .. } if sql_state(&**source) == Some("42501")
+        );
+        if !is_about_rights {
+            return error;
+        }
+        match self.missing_within(connection, &lease.projection, &lease.tables).await {
+            Ok(missing) if missing.is_empty() => error,
+            _ => {
+                let place = &self.connections.connector().place;
+                let text = format!("{WRITING} in {place}: the user may not write its tables");
+                StoreError::new(StoreErrorKind::ReadOnly, text).caused_by(error).into()
+            }
+        }
+    }
+
     /// A constraint that is checked at the end is a table's: the store has none.
     fn spoiled_by_constraint(&self, lease: &Lease, error: sqlx::Error) -> SinkError {
-        if database_error(&error).is_some_and(|error| error.code().starts_with("23")) {
+        if is_of_the_change(&error) {
             let source = Arc::new(self.connections.failure(WRITING, error));
             return SinkError::Refused { projection: lease.projection.clone(), source };
         }

@@ -1,9 +1,11 @@
 //! Removing retired models, a part at a time.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use es_core::backend::StoreError;
-use es_core::projection::TableSchema;
+use es_core::backend::{Lease, StoreError};
+use es_core::projection::{SqlValue, TableSchema};
 use sqlx::Row;
 use tokio::time::Instant;
 
@@ -13,6 +15,16 @@ use crate::connection::Bound;
 
 /// How many rows one statement removes.
 const PART: i64 = 10_000;
+
+/// The projections of whose tables something is left that no model has.
+#[derive(Default)]
+pub(super) struct LeftOver(Mutex<BTreeSet<String>>);
+
+impl LeftOver {
+    fn projections(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Projections {
     /// Removes what is left of retired models, also in these tables. Whatever fails is left to the next
@@ -25,36 +37,52 @@ impl Projections {
         tell(removed.await);
     }
 
-    /// Removes what no model has of the rows of these tables, for so long at most.
-    pub(super) async fn remove_rows(&self, tables: &[TableSchema], time: Duration) {
-        tell(self.try_remove_rows(tables, time).await);
+    /// Removes what no model has of the rows of a lease's tables, for so long at most; what is left then
+    /// is [left over](Self::remove_left_over).
+    pub(super) async fn remove_rows(&self, lease: &Lease, time: Duration) {
+        let removed = self.try_remove_rows(&lease.tables, time).await;
+        {
+            let mut left_over = self.left_over.projections();
+            match removed {
+                Ok(false) => left_over.insert(lease.projection.clone()),
+                _ => left_over.remove(&lease.projection),
+            };
+        }
+        tell(removed);
     }
 
+    /// Goes on with that.
+    pub(super) async fn remove_left_over(&self, lease: &Lease, time: Duration) {
+        let is_left = self.left_over.projections().contains(&lease.projection);
+        if is_left {
+            self.remove_rows(lease, time).await;
+        }
+    }
+
+    /// Answers whether nothing is left.
     async fn try_remove_rows(
         &self,
         tables: &[TableSchema],
         time: Duration,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let began = Instant::now();
         for table in tables {
-            let [next, part] = self.removal(table);
             let mut after = 0_i64;
-            loop {
-                let rows =
-                    self.connections.rows(CHANGING, || sqlx::query(next.sql()).bind(after)).await?;
-                let Some(row) = rows.first() else { break };
-                let (generation, has_model): (i64, bool) =
-                    self.read(CHANGING, || Ok((row.try_get(0)?, row.try_get(1)?)))?;
-                let part = || sqlx::query(part.sql()).bind(generation).bind(PART);
-                while !has_model && self.number(part).await?.is_some_and(|count| count > 0) {
+            while let Some((generation, has_model)) = self.next_generation(table, after).await? {
+                let mut last: Option<Vec<SqlValue>> = None;
+                while !has_model {
+                    last = self.remove_part(table, generation, last.as_deref(), PART).await?;
+                    if last.is_none() {
+                        break;
+                    }
                     if began.elapsed() >= time {
-                        return Ok(());
+                        return Ok(false);
                     }
                 }
                 after = generation;
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn try_remove_retired(&self) -> Result<(), StoreError> {
@@ -101,7 +129,7 @@ impl Projections {
     }
 }
 
-fn tell(removed: Result<(), StoreError>) {
+fn tell<T>(removed: Result<T, StoreError>) {
     if let Err(error) = removed {
         tracing::debug!(%error, "a retired model was not removed altogether");
     }

@@ -84,7 +84,7 @@ impl ProjectionSink for PostgresStore {
         let lease = self.projections().acquire(claim).await?;
         self.projections().commits.give();
         // a large model leaves most of the lease's time to who has it
-        self.projections().remove_rows(&lease.tables, claim.lasts_for() / 4).await;
+        self.projections().remove_rows(&lease, claim.lasts_for() / 4).await;
         Ok(lease)
     }
 
@@ -100,7 +100,9 @@ impl ProjectionSink for PostgresStore {
             return Err(lost(lease));
         }
         let read = || rows.iter().filter_map(|row| row.try_get(0).transpose()).collect();
-        Ok(Renewed { due: this.read(CHANGING, read)? })
+        let due = this.read(CHANGING, read)?;
+        this.remove_left_over(lease, renewal.lasts_for() / 10).await;
+        Ok(Renewed { due })
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {

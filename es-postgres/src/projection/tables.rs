@@ -8,15 +8,15 @@ use es_core::backend::{
     Lease, SinkError, Slot, StoreError, StoreErrorKind, TableChange, TableRead,
 };
 use es_core::projection::{SqlValue, TableSchema, Which};
-use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
 
 use super::commit::{WRITING, number};
+use super::model::CHANGING;
 use super::sink::limit;
 use super::{Projections, row};
 use crate::connection::Bound;
-use crate::error::{caused, has_code, is_of_the_store, sql_state};
-use crate::sql::Statement;
+use crate::error::{caused, is_of_the_change, sql_state};
 
 mod look;
 mod make;
@@ -31,6 +31,8 @@ use text::Names;
 enum Problem {
     #[error("no row of `{0}` has this key, so there is nothing to be updated")]
     NoRow(&'static str),
+    #[error("the change leaves in column `{1}` of `{0}` what its field does not take")]
+    Unfit(&'static str, String),
     #[error("the statement has other parameters than $1 to ${0}")]
     Parameters(usize),
 }
@@ -44,18 +46,37 @@ impl Projections {
         changes: &[TableChange],
     ) -> Result<(), SinkError> {
         for change in changes {
-            let table = change.table();
-            if !lease.tables.contains(table) {
-                return Err(unusable(&lease.projection, none_of(table)));
-            }
-            let statement = self.bind_change(lease, change)?.persistent(self.is_persistent);
-            let connector = self.connections.connector();
-            let done = connector.in_time(statement.execute(&mut *connection)).await;
-            let done = done.map_err(|error| self.not_carried_out(lease, table, error))?;
-            let must_be_there = matches!(change, TableChange::Update { rows: Which::Key(_), .. });
-            if must_be_there && done.rows_affected() == 0 {
-                return Err(refused(lease, Problem::NoRow(table.name)));
-            }
+            self.apply_one(connection, lease, change).await?;
+        }
+        Ok(())
+    }
+
+    async fn apply_one(
+        &self,
+        connection: &mut PgConnection,
+        lease: &Lease,
+        change: &TableChange,
+    ) -> Result<(), SinkError> {
+        let table = change.table();
+        if !lease.tables.contains(table) {
+            return Err(unusable(&lease.projection, none_of(table)));
+        }
+        let statement = self.bind_change(lease, change)?.persistent(self.is_persistent);
+        let connector = self.connections.connector();
+        let failed = |error| self.not_carried_out(lease, table, error);
+        if !is_judged(change) {
+            let done = connector.in_time(statement.execute(connection)).await;
+            return done.map(drop).map_err(failed);
+        }
+        let row = connector.in_time(statement.fetch_one(connection)).await.map_err(failed)?;
+        let (written, unfit): (i64, Option<String>) =
+            self.read(WRITING, || Ok((row.try_get(0)?, row.try_get(1)?)))?;
+        if let Some(column) = unfit {
+            return Err(refused(lease, Problem::Unfit(table.name, column)));
+        }
+        let must_be_there = matches!(change, TableChange::Update { rows: Which::Key(_), .. });
+        if must_be_there && written == 0 {
+            return Err(refused(lease, Problem::NoRow(table.name)));
         }
         Ok(())
     }
@@ -66,6 +87,10 @@ impl Projections {
         change: &TableChange,
     ) -> Result<Bound<'static>, SinkError> {
         let (names, generation) = (Names::of(change.table()), number(lease.generation));
+        let template = |template| match is_judged(change) {
+            true => names.judged(&self.templates.table_judged, template),
+            false => template.clone(),
+        };
         let (template, rows, set, values) = match change {
             TableChange::Upsert { values, set, .. } => {
                 check_parameters(lease, *set, 0)?;
@@ -76,21 +101,22 @@ impl Projections {
                 };
                 let places = text::places(1, values.len() + 1);
                 let parts = [("values", &*places), ("set", set)];
-                let statement = names.fill(&self.templates.table_upsert, &parts);
+                let statement = names.fill(&template(&self.templates.table_upsert), &parts);
                 let statement = sqlx::query(statement.sql()).bind(generation);
                 return Ok(values.iter().fold(statement, value::bind));
             }
             TableChange::Update { rows, set, values, .. } => {
-                (&self.templates.table_update, rows, Some(*set), values)
+                (template(&self.templates.table_update), rows, Some(*set), values)
             }
             TableChange::Delete { rows, values, .. } => {
-                (&self.templates.table_delete, rows, None, values)
+                (template(&self.templates.table_delete), rows, None, values)
             }
             _ => {
                 let reason = "a change is of a kind that this store does not know".to_owned();
                 return Err(unusable(&lease.projection, reason));
             }
         };
+        let template = &template;
         let (filter, key): (Option<&str>, &[SqlValue]) = match rows {
             Which::Where(filter) => (Some(filter), &[]),
             Which::Key(key) => (None, key),
@@ -115,9 +141,7 @@ impl Projections {
 
     /// What a statement failed for: the server, which is waited for, or the event.
     fn not_carried_out(&self, lease: &Lease, table: &TableSchema, error: sqlx::Error) -> SinkError {
-        // names that are not there are the change's: the claim has seen to the columns
-        let is_about_names = has_code(&error, "42703") || has_code(&error, "42883");
-        if !is_about_names && is_of_the_store(&error).is_some() {
+        if !is_of_the_change(&error) {
             return self.connections.failure(WRITING, error).into();
         }
         let text = format!("the database refuses a change of table `{}`", table.name);
@@ -159,12 +183,46 @@ impl Projections {
         }
     }
 
-    /// How the next generation in a table is found, and how a part of it is removed.
-    pub(super) fn removal(&self, table: &TableSchema) -> [Statement; 2] {
-        let names = Names::of(table);
-        [&self.templates.table_next_rows, &self.templates.table_remove_rows]
-            .map(|template| names.fill(template, &[]))
+    /// The next generation of which a table has rows, and whether a model has it.
+    pub(super) async fn next_generation(
+        &self,
+        table: &TableSchema,
+        after: i64,
+    ) -> Result<Option<(i64, bool)>, StoreError> {
+        let next = Names::of(table).fill(&self.templates.table_next_rows, &[]);
+        let next = || sqlx::query(next.sql()).bind(after);
+        let rows = self.connections.rows(CHANGING, next).await?;
+        let read = |row: &PgRow| Ok::<_, sqlx::Error>((row.try_get(0)?, row.try_get(1)?));
+        self.read(CHANGING, || rows.first().map(read).transpose())
     }
+
+    /// Removes a part of a generation, behind this key; answers the last key of what it removed.
+    pub(super) async fn remove_part(
+        &self,
+        table: &TableSchema,
+        generation: i64,
+        after: Option<&[SqlValue]>,
+        most: i64,
+    ) -> Result<Option<Vec<SqlValue>>, StoreError> {
+        let names = Names::of(table);
+        let filter = match after {
+            None => "TRUE".to_owned(),
+            Some(_) => names.compared(">", 3),
+        };
+        let part = names.fill(&self.templates.table_remove_rows, &[("filter", &*filter)]);
+        let part = || {
+            let part = sqlx::query(part.sql()).bind(generation).bind(most);
+            after.unwrap_or_default().iter().fold(part, value::bind)
+        };
+        let rows = self.connections.rows(CHANGING, part).await?;
+        let read = |row: &PgRow| value::read_key(row, table);
+        self.read(CHANGING, || rows.first().map(read).transpose())
+    }
+}
+
+/// True if it is SQL, and no row of the type, that says what is written.
+fn is_judged(change: &TableChange) -> bool {
+    matches!(change, TableChange::Update { .. } | TableChange::Upsert { set: Some(_), .. })
 }
 
 /// True if the server knows no such table, or no such column.

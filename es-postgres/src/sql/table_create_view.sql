@@ -1,5 +1,5 @@
 -- what readers are served
-CREATE OR REPLACE VIEW "{schema}".{table} AS
+CREATE OR REPLACE VIEW "{schema}".{table}{options} AS
 SELECT {columns}
 FROM "{schema}".{models} t
 JOIN "{schema}"."{events}_projection_models" m USING (generation)

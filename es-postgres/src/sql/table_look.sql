@@ -43,6 +43,10 @@ SELECT
             AND NOT a.attisdropped
         ORDER BY a.attnum
     ) AS view_columns,
+    coalesce(
+        (SELECT c.reloptions FROM pg_class c WHERE c.oid = named.view),
+        ARRAY[]::text[]
+    ) AS view_options,
     EXISTS (
         SELECT
         FROM pg_class c
@@ -60,6 +64,16 @@ SELECT
         ) > 0,
         FALSE
     ) AS serves_projection,
+    (
+        SELECT min(m.projection)
+        FROM "{schema}"."{events}_projection_models" m
+        WHERE m.projection <> $3
+            AND m.slot = 'active'
+            AND strpos(
+                pg_get_viewdef(named.view),
+                'projection = ''' || replace(m.projection, '''', '''''') || '''::text'
+            ) > 0
+    ) AS serves_another,
     coalesce(
         has_table_privilege(named.models, 'SELECT')
         AND has_table_privilege(named.models, 'INSERT')

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use es_core::backend::{
-    Batch, Checkpoint, Claim, Content, Definition, Lease, ProjectionSink, SinkError, Slot,
+    Batch, Checkpoint, Claim, Content, Definition, Lease, ProjectionSink, Renewal, SinkError, Slot,
     StoreError, StoreErrorKind, TableChange, TableRead,
 };
 use es_core::projection::{Changes, Rebuild, SqlValue, Table, TableRow, Which};
@@ -251,6 +251,30 @@ async fn what_is_abandoned_is_gone_with_the_next_claim() {
 }
 
 #[tokio::test]
+async fn what_takes_longer_is_removed_with_renewals() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let lease = claimed(&store).await;
+    store.commit(&lease, &changing(vec![placing("o-1")])).await.unwrap();
+    let left = "INSERT INTO open_orders_models
+                SELECT 999, 'o-' || n, 'anna', n FROM generate_series(1, 25000) n";
+    run(&database, left).await;
+    let kept = async || {
+        let kept = "SELECT count(*) FROM open_orders_models";
+        value::<i64>(&database, kept).await - 1
+    };
+    // a part, of as much as the lease leaves time for
+    let mut hasty = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+    hasty.time_to_live = Duration::ZERO;
+    let lease = store.acquire(&hasty).await.unwrap();
+    for left in [15_000, 5_000, 0, 0] {
+        assert_eq!(kept().await, left);
+        store.renew(&lease, &Renewal::lasting(Duration::ZERO)).await.unwrap();
+    }
+    assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
+}
+
+#[tokio::test]
 async fn a_refused_change_writes_nothing() {
     let database = database(IdType::Text).await;
     let store = open(&database).await;
@@ -266,6 +290,9 @@ async fn a_refused_change_writes_nothing() {
         update(Which::Where("true"), "cents = 'many'"),
         update(Which::Where("true"), "cents = 9223372036854775807 + cents"),
         update(Which::Where("no_such_column"), "cents = 1"),
+        update(Which::Where("true"), "cents = open_order.cents + 1"),
+        update(Which::Where("true"), "cents = no_such_schema.sum(cents)"),
+        update(Which::Where("true"), "cents = no_such_function(cents)"),
         update(Which::Where("true); COMMIT; SELECT (1"), "cents = 1"),
         TableChange::Upsert { table, values, set: Some("cents = $1") },
         TableChange::Delete { table, rows: Which::Where("cents = $1"), values: text.clone() },
@@ -302,6 +329,7 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
         value::<String>(&database, text).await
     };
     claimed(&store).await;
+    run(&database, "ALTER VIEW open_orders SET (security_barrier = true)").await;
     let first = made().await;
     claimed(&store).await;
     assert_eq!(made().await, first);
@@ -309,9 +337,12 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
     let second = made().await;
     assert_ne!(second, first);
-    // the view has the columns of both
+    // the view has the columns of both, and is as somebody has set it
     claimed(&store).await;
     assert_eq!(made().await, second);
+    let options = "SELECT array_to_string(reloptions, ',') FROM pg_class
+                   WHERE relname = 'open_orders'";
+    assert_eq!(value::<String>(&database, options).await, "security_barrier=true");
     let odd = Definition::table::<WithTexts>();
     let mut others = claim(&odd, Slot::Active);
     others.projection = "others".to_owned();

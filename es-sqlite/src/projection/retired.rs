@@ -1,6 +1,7 @@
 //! Removing what is left of models that are served no longer, a part at a time.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use es_core::backend::{SinkError, StoreError};
 use es_core::projection::TableSchema;
@@ -23,16 +24,19 @@ const LARGE: [(&str, &str); 2] = [
 ];
 
 impl SqliteStore {
-    /// Removes what belongs to no model, also of these tables. Whatever fails is left to the next who
-    /// comes: nobody reads these rows, and their generation is never used again.
-    pub(super) async fn remove_retired(&self, tables: &[TableSchema]) {
+    /// Removes what belongs to no model, also of these tables, for so long at most. Whatever is left, as
+    /// by a failure, is left to the next who comes: nobody reads these rows, and their generation is
+    /// never used again.
+    pub(super) async fn remove_retired(&self, tables: &[TableSchema], time: Duration) {
+        let began = Instant::now();
         let tables = tables.iter().map(tables::removal);
         let large = LARGE.iter().map(|(next, part)| ((*next).to_owned(), (*part).to_owned()));
         let large: Arc<[_]> = large.chain(tables).collect();
         let removed = async {
             loop {
                 let large = Arc::clone(&large);
-                if !self.change(move |connection, _| Ok(remove_part(connection, &large)?)).await? {
+                let part = self.change(move |connection, _| Ok(remove_part(connection, &large)?));
+                if !part.await? || began.elapsed() >= time {
                     break;
                 }
             }

@@ -1,6 +1,7 @@
 //! The calls of the sink, on the store's threads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::backend::{
@@ -42,22 +43,30 @@ impl SqliteStore {
 #[async_trait]
 impl ProjectionSink for SqliteStore {
     async fn acquire(&self, claim: &Claim) -> Result<Lease, SinkError> {
-        let claim = claim.clone();
+        let claimed = claim.clone();
         let lease = self.advance(move |connection, now| {
-            let lease = model::acquire(connection, &claim, now)?;
+            let lease = model::acquire(connection, &claimed, now)?;
             tables::make(connection, &lease.projection, &lease.tables)?;
             Ok(lease)
         });
         let lease = lease.await?;
         if !lease.tables.is_empty() {
-            self.remove_retired(&lease.tables).await;
+            // a large model leaves most of the lease's time to who has it
+            self.remove_retired(&lease.tables, claim.lasts_for() / 4).await;
         }
         Ok(lease)
     }
 
     async fn renew(&self, lease: &Lease, renewal: &Renewal) -> Result<Renewed, SinkError> {
-        let (lease, renewal) = (lease.clone(), *renewal);
-        self.change(move |connection, now| model::renew(connection, &lease, renewal, now)).await
+        let (held, renewal) = (lease.clone(), *renewal);
+        let renewed =
+            self.change(move |connection, now| model::renew(connection, &held, renewal, now));
+        let renewed = renewed.await?;
+        if !lease.tables.is_empty() {
+            // what the claim had no time for
+            self.remove_retired(&lease.tables, renewal.lasts_for() / 10).await;
+        }
+        Ok(renewed)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), SinkError> {
@@ -85,7 +94,7 @@ impl ProjectionSink for SqliteStore {
             inline.adopt(connection, &held.projection, now)
         })
         .await?;
-        self.remove_retired(&lease.tables).await;
+        self.remove_retired(&lease.tables, Duration::MAX).await;
         Ok(())
     }
 
@@ -93,7 +102,7 @@ impl ProjectionSink for SqliteStore {
         let projection = projection.to_owned();
         self.change(move |connection, now| model::abandon(connection, &projection, now)).await?;
         // rows of tables are left to the next claim, which knows them
-        self.remove_retired(&[]).await;
+        self.remove_retired(&[], Duration::MAX).await;
         Ok(())
     }
 

@@ -7,10 +7,11 @@ use es_core::backend::{
 };
 use es_core::projection::{SqlValue, TableSchema, Which};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Error, Statement, params_from_iter};
+use rusqlite::{Connection, Error, Rows, Statement, params_from_iter};
 
 use super::commit::{WRITING, limit, number};
 use super::read;
+use crate::damage::is_want;
 use crate::error::{Doing, Said, kind};
 use crate::sql;
 
@@ -19,7 +20,7 @@ mod text;
 mod value;
 
 pub(super) use make::make;
-use text::Names;
+use text::{Names, models};
 
 /// Why a change is not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,8 @@ enum Problem {
     NoRow(&'static str),
     #[error("the statement has other parameters than $1 to ${0}")]
     Parameters(usize),
+    #[error("the change leaves in column `{1}` of `{0}` what its field does not take")]
+    Unfit(&'static str, &'static str),
     #[error("a change is of a kind that this store does not know")]
     Unknown,
     #[error(transparent)]
@@ -47,11 +50,9 @@ pub(super) fn apply(
         }
         match apply_one(connection, number(lease.generation), change) {
             Ok(()) => {}
-            // the file is to blame, and not the event
-            Err(Problem::Sqlite(error)) if kind(&error) != StoreErrorKind::Other => {
-                Err::<(), _>(error).doing(connection, WRITING)?;
+            Err(Problem::Sqlite(error)) => {
+                return Err(not_carried_out(connection, lease, table, error)?);
             }
-            Err(Problem::Sqlite(error)) => return Err(refused(lease, Said(error))),
             Err(problem @ Problem::Unknown) => {
                 return Err(unusable(&lease.projection, problem.to_string()));
             }
@@ -59,6 +60,26 @@ pub(super) fn apply(
         }
     }
     Ok(())
+}
+
+/// What a statement failed for: the file, which is waited for, or the event.
+fn not_carried_out(
+    connection: &Connection,
+    lease: &Lease,
+    table: &TableSchema,
+    error: Error,
+) -> Result<SinkError, StoreError> {
+    if kind(&error) != StoreErrorKind::Other || is_want(&error) {
+        return Err(error).doing(connection, WRITING);
+    }
+    if !make::is_there(connection, table)? {
+        let text = format!(
+            "table `{}`, or a column of it, was dropped; the next claim makes it anew",
+            models(table)
+        );
+        return Err(StoreError::new(StoreErrorKind::NotAStore, text).caused_by(Said(error)));
+    }
+    Ok(refused(lease, Said(error)))
 }
 
 fn apply_one(
@@ -69,20 +90,20 @@ fn apply_one(
     let names = Names::of(change.table());
     match change {
         TableChange::Upsert { values, set, .. } => {
-            let replace = names.replace_all();
-            let set = match set {
-                Some(set) => *set,
-                None => &*replace,
+            let text = match set {
+                Some(set) => names.judged(names.fill(sql::TABLE_UPSERT, &[("set", *set)])),
+                None => names.fill(sql::TABLE_UPSERT, &[("set", &*names.replace_all())]),
             };
-            let text = names.fill(sql::TABLE_UPSERT, &[("set", set)]);
             let values = values.iter().map(value::stored);
             let values = std::iter::once(Value::Integer(generation)).chain(values);
-            connection.prepare_cached(&text)?.execute(params_from_iter(values))?;
+            let mut statement = connection.prepare_cached(&text)?;
+            judge(&names, statement.query(params_from_iter(values))?)?;
         }
         TableChange::Update { rows, set, values, .. } => {
             let filter = names.filter(rows);
             let text = names.fill(sql::TABLE_UPDATE, &[("set", *set), ("filter", &*filter)]);
-            let changed = execute(connection, &text, generation, rows, values)?;
+            let changed =
+                execute(connection, &names, &names.judged(text), generation, rows, values)?;
             if changed == 0 && matches!(rows, Which::Key(_)) {
                 return Err(Problem::NoRow(change.table().name));
             }
@@ -90,7 +111,7 @@ fn apply_one(
         TableChange::Delete { rows, values, .. } => {
             let filter = names.filter(rows);
             let text = names.fill(sql::TABLE_DELETE, &[("filter", &*filter)]);
-            execute(connection, &text, generation, rows, values)?;
+            execute(connection, &names, &text, generation, rows, values)?;
         }
         _ => return Err(Problem::Unknown),
     }
@@ -98,9 +119,10 @@ fn apply_one(
 }
 
 /// Runs a statement with named parameters: all that it has must be given, and all that are given it
-/// must have.
+/// must have. Answers how many rows it wrote, if it is a judged one.
 fn execute(
     connection: &Connection,
+    names: &Names<'_>,
     text: &str,
     generation: i64,
     rows: &Which,
@@ -117,7 +139,22 @@ fn execute(
     if statement.parameter_count() != 1 + key.len() + values.len() {
         return Err(Problem::Parameters(values.len()));
     }
-    Ok(statement.raw_execute()?)
+    judge(names, statement.raw_query())
+}
+
+/// Refuses what the fields of written rows do not take, and counts those rows.
+fn judge(names: &Names<'_>, mut written: Rows<'_>) -> Result<usize, Problem> {
+    let mut count = 0;
+    while let Some(row) = written.next()? {
+        for (index, column) in names.doubtful().enumerate() {
+            let value = value::read(column.sql_type, row.get_ref(index)?);
+            if !value.is_some_and(|value| column.takes(&value)) {
+                return Err(Problem::Unfit(names.table.name, column.name));
+            }
+        }
+        count += 1;
+    }
+    Ok(count)
 }
 
 fn bind(statement: &mut Statement<'_>, name: &str, values: &[SqlValue]) -> Result<(), Problem> {
@@ -186,4 +223,56 @@ fn refused(lease: &Lease, source: impl std::error::Error + Send + Sync + 'static
 
 fn unusable(projection: &str, reason: String) -> SinkError {
     SinkError::Unusable { projection: projection.to_owned(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use es_core::backend::Claim;
+    use es_core::projection::{Column, SqlType};
+    use rusqlite::ffi;
+
+    use super::*;
+
+    const DAYS: TableSchema = TableSchema {
+        name: "days",
+        columns: &[Column {
+            name: "day",
+            sql_type: SqlType::Int,
+            is_key: true,
+            is_nullable: false,
+            range: None,
+        }],
+        indexes: &[],
+    };
+
+    #[test]
+    fn what_the_file_is_to_blame_for_is_not_the_events() {
+        let connection = Connection::open_in_memory().unwrap();
+        let claim = Claim::new("days", "days v1", Slot::Active, "one", Duration::ZERO);
+        let lease = Lease::new(&claim.tables([DAYS]), 1, 1, Vec::new());
+        let judged = |code| {
+            let failed = Error::SqliteFailure(ffi::Error::new(code), None);
+            not_carried_out(&connection, &lease, &DAYS, failed)
+        };
+        // a table that somebody has dropped
+        assert_eq!(judged(ffi::SQLITE_ERROR).unwrap_err().kind(), StoreErrorKind::NotAStore);
+        connection.execute("CREATE TABLE days_models (day INTEGER)", []).unwrap();
+        for code in [
+            ffi::SQLITE_IOERR_READ,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_INTERRUPT,
+            ffi::SQLITE_PERM,
+            ffi::SQLITE_PROTOCOL,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_CORRUPT,
+        ] {
+            assert!(judged(code).is_err(), "{code}");
+        }
+        for code in [ffi::SQLITE_ERROR, ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG] {
+            assert!(matches!(judged(code), Ok(SinkError::Refused { .. })), "{code}");
+        }
+    }
 }

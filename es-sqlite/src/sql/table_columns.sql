@@ -1,3 +1,3 @@
--- ?1 the table of a model
+-- ?1 the table of models, or its view
 SELECT name, type, pk
 FROM pragma_table_info(?1)

@@ -1,2 +1,2 @@
--- a view of other columns
+-- a view that is to have more columns
 DROP VIEW {table}

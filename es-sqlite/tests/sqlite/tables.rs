@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use es_core::backend::{
-    Batch, Checkpoint, Claim, Content, Definition, EventStore, ProjectionSink, SinkError, Slot,
-    StoreErrorKind, TableChange, TableRead, Timestamp,
+    Batch, Checkpoint, Claim, Content, Definition, EventStore, ProjectionSink, Renewal, SinkError,
+    Slot, StoreErrorKind, TableChange, TableRead, Timestamp,
 };
 use es_core::projection::{Changes, Json, Rebuild, SqlValue, Table, TableRow, Which};
 use es_core::{
@@ -209,6 +209,29 @@ async fn a_rebuild_is_not_seen_before_its_switch_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_takes_longer_is_removed_with_renewals() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    Runner::new(store.clone()).table::<OpenOrder>().once().await.unwrap();
+    let left = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
+        INSERT INTO open_orders_models (generation, id, cents) SELECT 999, 'o-' || n, n FROM n";
+    folder.connection().execute_batch(left).unwrap();
+    let kept = || -> i64 {
+        let kept = "SELECT count(*) - 2 FROM open_orders_models";
+        folder.connection().query_row(kept, [], |row| row.get(0)).unwrap()
+    };
+    // a part, of as much as the lease leaves time for
+    let mut hasty = claim(&Definition::table::<OpenOrder>(), Slot::Active);
+    hasty.time_to_live = Duration::ZERO;
+    let lease = store.acquire(&hasty).await.unwrap();
+    for left in [1_500, 500, 0, 0] {
+        assert_eq!(kept(), left);
+        store.renew(&lease, &Renewal::lasting(Duration::ZERO)).await.unwrap();
+    }
+    assert_eq!(all(&store).await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_refused_change_writes_nothing() {
     let folder = Folder::new();
     let store = folder.store().await;
@@ -260,6 +283,16 @@ async fn what_the_file_is_to_blame_for_is_no_poison() {
     folder.connection().execute_batch("DROP TRIGGER count_orders").unwrap();
     store.commit(&lease, &batch).await.unwrap();
     assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
+    // nor is it for a table that somebody has dropped, which the next claim makes
+    folder.connection().execute_batch("DROP TABLE open_orders_models").unwrap();
+    match store.commit(&lease, &batch).await {
+        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::NotAStore),
+        other => panic!("the table is gone, but: {other:?}"),
+    }
+    let lease =
+        store.acquire(&claim(&Definition::table::<OpenOrder>(), Slot::Active)).await.unwrap();
+    store.commit(&lease, &batch).await.unwrap();
+    assert_eq!(all(&store).await, [order("o-1", "anna", 1)]);
 }
 
 #[tokio::test]
@@ -276,7 +309,14 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
     assert_eq!(cookie(), made);
     let second = Definition::table::<WithLines>();
     store.acquire(&claim(&second, Slot::Shadow)).await.unwrap();
-    assert_ne!(cookie(), made);
+    let second = cookie();
+    assert_ne!(second, made);
+    // the view has the columns of both
+    store.acquire(&claim(&first, Slot::Active)).await.unwrap();
+    assert_eq!(cookie(), second);
+    let lines = "SELECT count(lines) FROM open_orders";
+    let lines: i64 = folder.connection().query_row(lines, [], |row| row.get(0)).unwrap();
+    assert_eq!(lines, 0);
     let odd = Definition::table::<WithTexts>();
     let mut others = claim(&odd, Slot::Active);
     others.projection = "others".to_owned();
@@ -284,6 +324,17 @@ async fn a_claim_makes_what_is_missing_and_nothing_else() {
         panic!("a column of another type was taken");
     };
     assert!(reason.contains("column `cents`"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_there_yet_is_told() {
+    let folder = Folder::new();
+    let store = store_with_orders(&folder).await;
+    Runner::new(store.clone()).table::<OpenOrder>().catch_up().await.unwrap();
+    match Table::<WithLines>::new(store.clone()).get("o-1").await {
+        Err(SinkError::Unusable { reason, .. }) => assert!(reason.contains("`open_orders`")),
+        other => panic!("it has no lines, but: {other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::parts::*;
 use super::tables::entries::{
     changing, int, of_accounts, started_with, table, table_shadow, taken_after_a_cut, upsert,
 };
+use crate::laws::chain;
 
 /// How many payments an account got, and what they come to.
 #[derive(Debug, Clone, PartialEq, TableRow)]
@@ -147,6 +148,12 @@ pub(super) async fn a_statement_that_fails_writes_nothing(fixture: &dyn Projecti
         update_where("true", "total = total + $1", i64::MAX),
         update_where("total > 25", "account = $1", "a".to_owned()),
         insert_or_update(count("a", 0, i64::MAX), ADDED),
+        // names of nothing; in quotes some take them for texts
+        update_where("\"acount\" = $1", "total = 0", "a".to_owned()),
+        update("a", "account = account || \"acount\"", ()),
+        update("a", "total = account_count.total + 1", ()),
+        update("a", "total = no_such_schema.twice(total)", ()),
+        update("a", "total = no_such_function(total)", ()),
     ] {
         let changes = vec![upsert(count("z", 1, 1)), failing.clone(), delete_where("true", ())];
         match sink.commit(&lease, &changing(10, 11, changes)).await {
@@ -158,6 +165,59 @@ pub(super) async fn a_statement_that_fails_writes_nothing(fixture: &dyn Projecti
         let place = active.expect("the model is there").checkpoint().clone();
         assert_eq!(place, at(10), "{failing:?}");
     }
+}
+
+/// What an account may still take, and what is said of it.
+#[derive(Debug, Clone, PartialEq, TableRow)]
+#[table(name = "account_limits")]
+struct Limit {
+    #[table(key)]
+    account: String,
+    rest: u32,
+    note: String,
+    hint: Option<i32>,
+}
+
+async fn limits(sink: &Sink) -> Vec<Limit> {
+    table(sink, Limit::SCHEMA.name, Slot::Active).await
+}
+
+pub(super) async fn what_a_field_does_not_take_is_refused(fixture: &dyn ProjectionFixture) {
+    let limit = |rest, hint| Limit { account: "a".to_owned(), rest, note: "new".to_owned(), hint };
+    let (sink, lease) = started_with(fixture, vec![limit(10, Some(2))]).await;
+    let schema = &Limit::SCHEMA;
+    let update = |rows, set, values| TableChange::Update { table: schema, rows, set, values };
+    let a = || Which::Key(vec![SqlValue::Text("a".to_owned())]);
+    let all = || Which::Where("true");
+    let added = TableChange::Upsert {
+        table: schema,
+        values: limit(11, None).into_values(),
+        set: Some("rest = account_limits.rest - excluded.rest"),
+    };
+    for (column, failing) in [
+        ("rest", update(a(), "rest = rest - $1", 11_i64.into_values())),
+        ("rest", update(all(), "rest = $1", (1_i64 << 32).into_values())),
+        ("rest", added),
+        ("note", update(a(), "note = NULL", Vec::new())),
+        ("note", update(all(), "note = $1", None::<String>.into_values())),
+        ("hint", update(a(), "hint = hint * 2147483647", Vec::new())),
+    ] {
+        let failing = changing(10, 11, vec![failing]);
+        match sink.commit(&lease, &failing).await {
+            Err(SinkError::Refused { source, .. }) => {
+                let told = chain(&*source);
+                assert!(told.contains(&format!("`{column}`")), "{told}");
+            }
+            other => panic!("`{column}` does not take {failing:?}, but the answer is {other:?}"),
+        }
+        assert_eq!(limits(&sink).await, [limit(10, Some(2))]);
+    }
+    let changes = vec![
+        update(a(), "rest = rest - $1, hint = NULL", 10_i64.into_values()),
+        update(all(), "hint = -2147483648", Vec::new()),
+    ];
+    commit(&sink, &lease, changing(10, 11, changes)).await;
+    assert_eq!(limits(&sink).await, [limit(0, Some(i32::MIN))], "what it takes is written");
 }
 
 /// The counts to which these events come, by the rules alone.

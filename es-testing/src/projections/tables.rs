@@ -137,6 +137,20 @@ pub(super) async fn claiming_twice_makes_nothing_new(fixture: &dyn ProjectionFix
     assert_eq!(entries(&sink, Slot::Active).await, &rows[1..]);
 }
 
+pub(super) async fn a_table_is_of_one_projection(fixture: &dyn ProjectionFixture) {
+    let (sink, lease) = started_with(fixture, vec![entry("a", 1, 1)]).await;
+    let mut others = table_claim::<Entry>("two");
+    others.projection = "entries_of_others".to_owned();
+    for slot in [Slot::Active, Slot::Shadow] {
+        others.slot = slot;
+        unusable(sink.acquire(&others).await, "the table is another projection's");
+        assert_eq!(status(&sink, &others.projection).await, None, "nothing was claimed");
+    }
+    // what is served is still its own
+    commit(&sink, &lease, changing(10, 11, vec![upsert(entry("b", 1, 2))])).await;
+    assert_eq!(entries(&sink, Slot::Active).await, [entry("a", 1, 1), entry("b", 1, 2)]);
+}
+
 /// The entries of newer code, which has a field more.
 #[derive(Debug, Clone, PartialEq, TableRow)]
 #[table(name = "account_entries", index(account), index(note))]

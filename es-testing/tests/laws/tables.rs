@@ -61,6 +61,7 @@ struct Grade {
 struct Honest;
 
 impl TableProjection for Honest {
+    const NAME: &'static str = "grades_given";
     type Event = CourseEvent;
     type Tables = (LastGrade, Grade);
 

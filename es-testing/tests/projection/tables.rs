@@ -1,10 +1,13 @@
 //! Given in a store, then: what passes, what fails, and what a failure tells.
 
-use es_core::TableProjection;
-use es_core::projection::{Changes, FailurePolicy, TableRow};
+use es_core::backend::{SinkError, StoreErrorKind};
+use es_core::projection::{
+    Changes, FailurePolicy, RowError, SqlValue, Table, TableRow, TableSchema,
+};
+use es_core::{Store, TableProjection};
 use es_memory::MemoryStore;
 use es_testing::projection::{GivenIn, given_in};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryStreamExt};
 
 use super::*;
 
@@ -69,6 +72,42 @@ impl TableProjection for Updates {
         rows.update::<OpenOrder>(event.stream.aggregate_id(), "cents = 0", ());
         Ok(())
     }
+}
+
+/// Open orders as code has them that reads no dear one.
+#[derive(Debug)]
+struct CheapOrder(OpenOrder);
+
+impl TableRow for CheapOrder {
+    const SCHEMA: TableSchema = OpenOrder::SCHEMA;
+    type Key = String;
+
+    fn into_values(self) -> Vec<SqlValue> {
+        self.0.into_values()
+    }
+
+    fn from_values(values: Vec<SqlValue>) -> Result<Self, RowError> {
+        let order = OpenOrder::from_values(values)?;
+        if order.cents < 100 { Ok(Self(order)) } else { Err(RowError::new("it is dear")) }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_costs_no_other() {
+    let store = Store::from(MemoryStore::new());
+    let shop = given_in::<Shop>(&store)
+        .events::<Order>(&1, [placed("anna", 700)])
+        .events::<Order>(&2, [placed("bert", 50)]);
+    drop(shop.then_rows([order("1", "anna", 700), order("2", "bert", 50)]).await);
+    let table = Table::<CheapOrder, Shop>::new(&store);
+    let mut rows = table.all();
+    match rows.try_next().await {
+        Err(SinkError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Corrupt),
+        other => panic!("it is dear, but: {other:?}"),
+    }
+    let cheap = rows.try_next().await.unwrap().unwrap();
+    assert_eq!(cheap.0, order("2", "bert", 50));
+    assert!(rows.try_next().await.unwrap().is_none());
 }
 
 fn order(id: &str, customer: &str, cents: i64) -> OpenOrder {

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use crate::ast::{Column, Table};
@@ -13,10 +14,16 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
     let column = |ty: &syn::Type| quote_spanned!(ty.span()=> <#ty as #es::projection::SqlColumn>);
     let schema = columns.iter().map(|Column { name, ty, is_key, .. }| {
         let column = column(ty);
-        quote!(#es::projection::Column { name: #name, sql_type: #column::TYPE, is_key: #is_key })
+        quote!(#es::projection::Column {
+            name: #name,
+            sql_type: #column::TYPE,
+            is_key: #is_key,
+            is_nullable: #column::IS_NULLABLE,
+            range: #column::RANGE,
+        })
     });
     let indexes = indexes.iter().map(|index| {
-        let names = index.iter().map(ToString::to_string);
+        let names = index.iter().map(|column| column.unraw().to_string());
         quote!(&[#(#names),*])
     });
     let keys = columns.iter().filter(|column| column.is_key).map(|column| &column.ty);

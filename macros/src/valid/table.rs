@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use quote::ToTokens;
+use syn::ext::IdentExt;
 
 use crate::ast::Table;
 use crate::errors::Errors;
@@ -13,14 +14,32 @@ const NAME_BYTES: usize = 40;
 /// The longest name that PostgreSQL keeps whole.
 const INDEX_BYTES: usize = 63;
 
+/// The columns that PostgreSQL gives to every table.
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
 /// Checks the names of a table, its key and its indexes.
 pub(crate) fn table(table: &Table, errors: &mut Errors) {
-    name(&table.name, &table.name.value(), "table", errors);
+    let own = table.name.value();
+    name(&table.name, &own, "table", errors);
+    if own == "excluded" || own.starts_with("pg_") || own.starts_with("sqlite_") {
+        errors.at(
+            &table.name,
+            format_args!("`{own}` is a name that databases keep for themselves"),
+            "give the table another name",
+        );
+    }
     for column in &table.columns {
         if column.name == "generation" {
             errors.at(
                 &column.ident,
                 "the column `generation` tells models apart, and is written for you",
+                "give the field another name",
+            );
+        }
+        if SYSTEM_COLUMNS.contains(&&*column.name) {
+            errors.at(
+                &column.ident,
+                format_args!("every table of PostgreSQL has a column `{}`", column.name),
                 "give the field another name",
             );
         }
@@ -58,8 +77,8 @@ fn indexes(table: &Table, errors: &mut Errors) {
                 );
             }
         }
-        let names: Vec<_> = index.iter().map(ToString::to_string).collect();
-        let name = format!("{}_{}", table.name.value(), names.join("_"));
+        let names: Vec<_> = index.iter().map(|column| column.unraw().to_string()).collect();
+        let name = format!("{}({})", table.name.value(), names.join(","));
         if name.len() > INDEX_BYTES {
             errors.at(
                 &index[0],

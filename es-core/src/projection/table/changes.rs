@@ -6,7 +6,7 @@ use super::{SqlValue, SqlValues, TableRow, TableSchema};
 ///
 /// `set` and `filter` are SQL with `$1`, `$2` .. for the values; as they are `&'static str`, nothing
 /// of an event gets into the text of a statement. They name columns and nothing else: the model that
-/// is written is the library's to say.
+/// is written is the library's to say, and a subquery, which would read another one, fails its event.
 #[derive(Debug, Default)]
 pub struct Changes(Vec<TableChange>);
 
@@ -131,6 +131,18 @@ impl TableChange {
             _ => None,
         };
         set.into_iter().chain(filter)
+    }
+
+    /// The key of the row that it is for, if it is for one.
+    pub(super) fn key(&self) -> impl Iterator<Item = &SqlValue> {
+        let (key, row): (&[SqlValue], _) = match self {
+            Self::Upsert { table, values, .. } => (&[], Some(table.columns.iter().zip(values))),
+            Self::Update { rows: Which::Key(key), .. }
+            | Self::Delete { rows: Which::Key(key), .. } => (key, None),
+            Self::Update { .. } | Self::Delete { .. } => (&[], None),
+        };
+        let of_row = row.into_iter().flatten().filter(|(column, _)| column.is_key);
+        key.iter().chain(of_row.map(|(_, value)| value))
     }
 
     /// All values in it.

@@ -10,7 +10,7 @@ use crate::read::EventFilter;
 
 use super::super::fold::guarded;
 use super::super::typed::Parts;
-use super::{Changes, Column, SqlType, TableChange, TableProjection, TableSchema};
+use super::{Changes, Column, SqlType, SqlValue, TableChange, TableProjection, TableSchema};
 
 /// What becomes of tables.
 pub(in super::super) trait Project: Send + Sync {
@@ -53,6 +53,10 @@ impl<P: TableProjection> Project for TypedProject<P> {
     }
 }
 
+/// How long the texts and bytes of a key may be together: an entry of an index of PostgreSQL has 2,704
+/// bytes at most.
+const MAX_KEY_BYTES: usize = 1_024;
+
 /// Refuses a change that no store carries out, or not each alike.
 fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     let table = change.table();
@@ -65,8 +69,18 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     }
     if let Some(odd) = change.sql().find(|sql| !is_closed(sql)) {
         let text = format!(
-            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, leaves a \
-             parenthesis or a text open, or has a text of the form `$$..$$` or `E'..'`",
+            "`{odd}` for table `{}` is no part of a statement: it ends one, has a comment, a subquery, \
+             a bracket or a backtick, leaves a parenthesis or a text open, has a text of the form \
+             `$$..$$`, `E'..'` or `U&'..'`, or names `generation`",
+            table.name
+        );
+        return Err(text.into());
+    }
+    let key_bytes: usize = change.key().map(SqlValue::bytes).sum();
+    if key_bytes > MAX_KEY_BYTES {
+        let text = format!(
+            "the texts and bytes of a key of table `{}` have {key_bytes} bytes, and {MAX_KEY_BYTES} \
+             are the most",
             table.name
         );
         return Err(text.into());
@@ -79,41 +93,72 @@ fn check(tables: &[TableSchema], change: &TableChange) -> Result<(), BoxError> {
     }
 }
 
-/// True if nothing in the SQL of a change ends what stands around it, which names the model.
+/// True if nothing in the SQL of a change ends what stands around it, which names the model, or speaks
+/// of another one.
 fn is_closed(sql: &str) -> bool {
-    let (mut depth, mut text_until) = (0_u32, None);
-    let (mut before, mut last) = (' ', ' ');
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let (mut depth, mut text_until) = (0_u32, None);
+    // what stands outside of texts and quoted names
+    let mut code = String::new();
     let mut chars = sql.chars().peekable();
     while let Some(c) = chars.next() {
         match (text_until, c) {
             (Some(end), c) if c == end => text_until = None,
             (Some(_), _) => {}
-            // PostgreSQL's other texts end in another way
-            (None, '\'') if matches!(last, 'e' | 'E') && !is_word(before) => return false,
+            // PostgreSQL's other texts end in another way, or say names in another
             (None, '$') if !chars.peek().is_some_and(|next| next.is_ascii_digit()) => return false,
-            (None, '\'' | '"') => text_until = Some(c),
+            (None, '\'' | '"') if ends_as_prefix(&code, c) => return false,
+            (None, '\'' | '"') => {
+                text_until = Some(c);
+                code.push(' ');
+            }
             (None, '(') => depth += 1,
             (None, ')') => match depth.checked_sub(1) {
                 Some(outer) => depth = outer,
                 None => return false,
             },
-            (None, ';' | '\0') => return false,
+            // SQLite's other quotes
+            (None, ';' | '\0' | '[' | '`') => return false,
             (None, '-') if chars.peek() == Some(&'-') => return false,
             (None, '/') if chars.peek() == Some(&'*') => return false,
             _ => {}
         }
-        (before, last) = (last, c);
+        if text_until.is_none() {
+            code.push(c);
+        }
     }
-    depth == 0 && text_until.is_none()
+    let is_foreign = |word: &str| {
+        ["select", "table", "generation"].iter().any(|it| word.eq_ignore_ascii_case(it))
+    };
+    depth == 0
+        && text_until.is_none()
+        && !code.split(|c: char| !is_word(c)).any(is_foreign)
+        && !sql.contains("\"generation\"")
+}
+
+/// True if the code before a quote makes it one of PostgreSQL's `E'..'`, `U&'..'` or `U&".."`.
+fn ends_as_prefix(code: &str, quote: char) -> bool {
+    let mut back = code.chars().rev();
+    match (back.next(), back.next()) {
+        (Some('&'), Some('u' | 'U')) => true,
+        // behind a number it is no end of a word
+        (Some('e' | 'E'), before) => {
+            quote == '\'' && !before.is_some_and(|c| c.is_alphabetic() || c == '_')
+        }
+        _ => false,
+    }
 }
 
 /// The tables, as they stand in a fingerprint.
 pub(in super::super) fn described(tables: &[TableSchema]) -> String {
     let table = |table: &TableSchema| {
         let columns = table.columns.iter().map(|column| {
-            let key = if column.is_key { " key" } else { "" };
-            format!("{} {}{key}", column.name, column.sql_type)
+            let Column { name, sql_type, is_key, is_nullable, range } = column;
+            let range = range.map(|(least, greatest)| format!(" {least}..={greatest}"));
+            let range = range.unwrap_or_default();
+            let null = if *is_nullable { " null" } else { "" };
+            let key = if *is_key { " key" } else { "" };
+            format!("{name} {sql_type}{range}{null}{key}")
         });
         format!("{}({})", table.name, columns.collect::<Vec<_>>().join(", "))
     };
@@ -127,23 +172,56 @@ pub(in super::super) fn problem(tables: &[TableSchema]) -> Result<(), BoxError> 
         if !names.insert(table.name) {
             return Err(format!("two tables have the name `{}`", table.name).into());
         }
-        let columns = table.columns.iter().map(|column| column.name);
-        let is_kept = |name: &&str| !is_name(name) || *name == "generation";
-        if let Some(name) = std::iter::once(table.name).chain(columns).find(is_kept) {
+        let mut columns = table.columns.iter().map(|column| column.name);
+        let odd = Some(table.name)
+            .filter(|name| is_kept(name))
+            .or_else(|| columns.find(|name| !is_name(name) || KEPT_COLUMNS.contains(name)));
+        if let Some(name) = odd {
             let text = format!("`{name}` of table `{}` cannot be a name there", table.name);
             return Err(text.into());
         }
+        index_problem(table)?;
         if table.key().next().is_none() {
             return Err(format!("table `{}` has no key", table.name).into());
         }
-        let is_vague = |of: SqlType| matches!(of, SqlType::Float | SqlType::Json);
-        if let Some(column) = table.key().find(|column| is_vague(column.sql_type)) {
-            let Column { name, sql_type, .. } = column;
-            let text = format!("`{name}`, {sql_type}, cannot be in the key of `{}`", table.name);
+        let is_vague = |column: &&Column| {
+            column.is_nullable || matches!(column.sql_type, SqlType::Float | SqlType::Json)
+        };
+        if let Some(Column { name, sql_type, is_nullable, .. }) = table.key().find(is_vague) {
+            let which = if *is_nullable { " or nothing" } else { "" };
+            let table = table.name;
+            let text = format!("`{name}`, {sql_type}{which}, cannot be in the key of `{table}`");
             return Err(text.into());
         }
     }
     Ok(())
+}
+
+/// Refuses indexes that cannot be made.
+fn index_problem(table: &TableSchema) -> Result<(), BoxError> {
+    // the longest name that PostgreSQL keeps whole
+    const MAX_BYTES: usize = 63;
+    let mut names = BTreeSet::new();
+    for index in table.indexes {
+        let is_column = |name: &&str| table.columns.iter().any(|column| column.name == *name);
+        let name = table.index_name(index);
+        if index.is_empty() || !index.iter().all(is_column) || name.len() > MAX_BYTES {
+            return Err(format!("`{name}` is no index of columns, or its name is too long").into());
+        }
+        if let Some(twice) = names.replace(name) {
+            return Err(format!("index `{twice}` is given twice").into());
+        }
+    }
+    Ok(())
+}
+
+/// What tells models apart, and the columns that PostgreSQL gives to every table.
+const KEPT_COLUMNS: [&str; 7] = ["generation", "ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+/// True if it cannot be the name of a table, in one database or another.
+fn is_kept(table: &str) -> bool {
+    let is_of_database = table.starts_with("pg_") || table.starts_with("sqlite_");
+    !is_name(table) || is_of_database || table == "excluded"
 }
 
 fn is_name(name: &str) -> bool {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use futures_core::stream::BoxStream;
-use futures_util::stream::try_unfold;
+use futures_util::stream::{StreamExt, try_unfold};
 
 use crate::error::{StoreError, StoreErrorKind};
 use crate::store::Store;
@@ -77,21 +77,24 @@ impl<T: TableRow, P: TableProjection> Table<T, P> {
 
     /// All rows in the order of their keys, with the memory of one page.
     ///
-    /// Rows that are committed meanwhile are included if the reader has not passed them.
+    /// Rows that are committed meanwhile are included if the reader has not passed them; behind a switch
+    /// they are those of the new model. One that is none of `T` is an error in its place, of the kind
+    /// [`Corrupt`](StoreErrorKind::Corrupt), and the others follow.
     pub fn all(&self) -> BoxStream<'_, Result<T, SinkError>> {
         const PAGE: usize = 500;
         type Rest = (Option<Vec<SqlValue>>, std::vec::IntoIter<Vec<SqlValue>>);
         let start: Rest = (None, Vec::new().into_iter());
-        Box::pin(try_unfold(start, move |(after, mut page): Rest| async move {
+        let rows = try_unfold(start, move |(after, mut page): Rest| async move {
             if let Some(row) = page.next() {
-                return Ok(Some((Self::row(row)?, (after, page))));
+                return Ok(Some((Self::row(row), (after, page))));
             }
             let read = TableRead::Rows { after, limit: PAGE };
             let mut page = self.read(&read).await?.into_iter();
             let after = page.as_slice().last().map(|row| T::SCHEMA.key_of(row));
-            let first = page.next().map(Self::row).transpose()?;
-            Ok(first.map(|row| (row, (after, page))))
-        }))
+            let first = page.next().map(Self::row);
+            Ok::<_, SinkError>(first.map(|row| (row, (after, page))))
+        });
+        Box::pin(rows.map(Result::flatten))
     }
 
     async fn read(&self, read: &TableRead) -> Result<Vec<Vec<SqlValue>>, SinkError> {

@@ -41,12 +41,35 @@ pub struct Column {
     pub sql_type: SqlType,
     /// True if it tells one row from another.
     pub is_key: bool,
+    /// True if it may be empty.
+    pub is_nullable: bool,
+    /// The least and the greatest whole number in it, if not all are taken.
+    pub range: Option<(i64, i64)>,
+}
+
+impl Column {
+    /// True if the field of the column takes this value of its type.
+    pub fn takes(&self, value: &SqlValue) -> bool {
+        match value {
+            SqlValue::Null(_) => self.is_nullable,
+            SqlValue::Int(number) => {
+                self.range.is_none_or(|(least, greatest)| (least..=greatest).contains(number))
+            }
+            _ => true,
+        }
+    }
 }
 
 impl TableSchema {
     /// The columns that tell one row from another.
     pub fn key(&self) -> impl Iterator<Item = &'static Column> + use<> {
         self.columns.iter().filter(|column| column.is_key)
+    }
+
+    /// The name of the index over these columns, such as `open_orders(customer,cents)`: no other table,
+    /// and no other columns, have it, too.
+    pub fn index_name(&self, columns: &[&str]) -> String {
+        format!("{}({})", self.name, columns.join(","))
     }
 
     /// The key of a row with these values.

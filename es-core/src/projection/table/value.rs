@@ -98,6 +98,15 @@ impl SqlValue {
         }
     }
 
+    /// How many bytes it has, if that can be any number.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+
     /// Why no store takes the value, or not each as the same.
     pub(super) fn problem(&self) -> Option<String> {
         match self {
@@ -119,6 +128,12 @@ impl SqlValue {
 pub trait SqlColumn: Sized {
     /// The type of the column.
     const TYPE: SqlType;
+
+    /// Whether the column may be empty.
+    const IS_NULLABLE: bool = false;
+
+    /// The least and the greatest whole number that it takes; `None` if it takes all of its type.
+    const RANGE: Option<(i64, i64)> = None;
 
     /// The value to be stored.
     fn into_value(self) -> SqlValue;
@@ -153,17 +168,34 @@ macro_rules! values_themselves {
 values_themselves! {
     bool => Bool,
     i64 => Int,
-    f64 => Float,
     String => Text,
     Vec<u8> => Bytes,
     Timestamp => Time,
     Uuid => Uuid
 }
 
+impl SqlColumn for f64 {
+    const TYPE: SqlType = SqlType::Float;
+
+    /// The number; zero has no sign, which not all stores keep.
+    fn into_value(self) -> SqlValue {
+        // -0.0 becomes 0.0
+        SqlValue::Float(self + 0.0)
+    }
+
+    fn from_value(value: SqlValue) -> Result<Self, RowError> {
+        match value {
+            SqlValue::Float(value) => Ok(value),
+            other => Err(RowError::other_type(Self::TYPE, &other)),
+        }
+    }
+}
+
 macro_rules! smaller_integers {
     ($($type:ty),+) => {$(
         impl SqlColumn for $type {
             const TYPE: SqlType = SqlType::Int;
+            const RANGE: Option<(i64, i64)> = Some((<$type>::MIN as i64, <$type>::MAX as i64));
 
             fn into_value(self) -> SqlValue {
                 SqlValue::Int(self.into())
@@ -195,6 +227,8 @@ impl SqlColumn for EventId {
 
 impl<T: SqlColumn> SqlColumn for Option<T> {
     const TYPE: SqlType = T::TYPE;
+    const IS_NULLABLE: bool = true;
+    const RANGE: Option<(i64, i64)> = T::RANGE;
 
     fn into_value(self) -> SqlValue {
         self.map_or(SqlValue::Null(T::TYPE), T::into_value)

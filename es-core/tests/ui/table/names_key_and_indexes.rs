@@ -25,4 +25,12 @@ struct NoKey {
 #[table(name = "pairs")]
 struct Pair(i64, i64);
 
+#[derive(TableRow)]
+#[table(name = "excluded", index(r#type))]
+struct Kept {
+    #[table(key)]
+    ctid: i64,
+    r#type: String,
+}
+
 fn main() {}

@@ -22,8 +22,12 @@ struct Found {
     indexes: Vec<String>,
     /// Those of the view; `None` if there is none.
     view: Option<Vec<String>>,
+    /// What the view is set to, such as `security_invoker=true`.
+    view_options: Vec<String>,
     is_view_of_models: bool,
     serves_projection: bool,
+    /// The other projection, with an active model, that the view serves.
+    serves_another: Option<String>,
     may_be_written: bool,
     /// Whose it is if nobody trusts that owner.
     stranger: Option<String>,
@@ -39,8 +43,10 @@ impl Found {
             key: row.try_get("key")?,
             indexes: row.try_get("indexes")?,
             view: has_view.then_some(view_columns),
+            view_options: row.try_get("view_options")?,
             is_view_of_models: row.try_get("is_view_of_models")?,
             serves_projection: row.try_get("serves_projection")?,
+            serves_another: row.try_get("serves_another")?,
             may_be_written: row.try_get("may_be_written")?,
             stranger: row.try_get("stranger")?,
         })
@@ -101,7 +107,7 @@ impl Found {
             }
         }
         for columns in table.indexes {
-            let name = format!("{}_{}", table.name, columns.join("_"));
+            let name = table.index_name(columns);
             if !self.indexes.contains(&name) {
                 let (name, columns) = (quoted(&name), listed(columns.iter().copied()));
                 let parts = [("index", &*name), ("columns", &*columns)];
@@ -112,13 +118,25 @@ impl Found {
             let columns = columns.into_iter().map(|column| format!("t.{}", quoted(column)));
             let (columns, projection) =
                 (columns.collect::<Vec<_>>().join(", "), literal(projection));
-            let parts = [("columns", &*columns), ("projection", &*projection)];
+            let options = self.options();
+            let parts =
+                [("columns", &*columns), ("projection", &*projection), ("options", &*options)];
             statements.push(names.fill(&templates.table_create_view, &parts));
         }
         if !statements.is_empty() || !self.may_be_written {
             statements.push(names.fill(&templates.table_grant, &[]));
         }
         Ok(statements)
+    }
+
+    /// What the view is set to, which replacing it would take off.
+    fn options(&self) -> String {
+        let set = self.view_options.iter().filter_map(|option| option.split_once('='));
+        let set = set.map(|(name, value)| format!("{} = {}", quoted(name), literal(value)));
+        match set.collect::<Vec<_>>() {
+            set if set.is_empty() => String::new(),
+            set => format!(" WITH ({})", set.join(", ")),
+        }
     }
 
     /// The columns of the view if it is not as it should be. One that is there keeps its columns, so
@@ -134,6 +152,13 @@ impl Found {
             Some(found) => found.iter().map(String::as_str).collect(),
             None => Vec::new(),
         };
+        if let Some(other) = &self.serves_another {
+            return Err(format!(
+                "the view `{}` serves projection `{other}`; give the table another name, or drop the \
+                 view to hand it over",
+                table.name
+            ));
+        }
         let wanted = table.columns.iter().map(|column| column.name);
         let missing: Vec<_> = wanted.filter(|name| !found.contains(name)).collect();
         if missing.is_empty() && self.serves_projection {
@@ -144,7 +169,7 @@ impl Found {
 }
 
 impl Projections {
-    /// The statements that make what is missing of these tables. Nobody needs a right for it.
+    /// The statements that make what is missing of these tables. Whoever sees models may ask.
     pub(in super::super) async fn missing(
         &self,
         projection: &str,
@@ -159,8 +184,8 @@ impl Projections {
         Ok(missing)
     }
 
-    /// The same within a transaction.
-    pub(super) async fn missing_within(
+    /// The same on this connection.
+    pub(in super::super) async fn missing_within(
         &self,
         connection: &mut PgConnection,
         projection: &str,

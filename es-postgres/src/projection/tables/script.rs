@@ -43,7 +43,7 @@ impl PostgresStore {
     /// # Errors
     ///
     /// [`SinkError::Unusable`] if tables of these names are there that cannot become such, or a
-    /// failure of the store. To look takes no right.
+    /// failure of the store. To look takes no right but to see models.
     pub async fn table_script<P: TableProjection>(&self) -> Result<String, SinkError> {
         let definition = Definition::table::<P>();
         definition.check()?;

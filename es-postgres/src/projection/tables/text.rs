@@ -50,6 +50,13 @@ impl<'a> Names<'a> {
         template.with(&parts.iter().copied().chain(own).collect::<Vec<_>>())
     }
 
+    /// The template of a statement that answers what fields do not take of the rows that it writes.
+    pub(super) fn judged(&self, judged: &Statement, template: &Statement) -> Statement {
+        let cases = self.table.columns.iter().filter_map(unfit);
+        let cases = cases.collect::<Vec<_>>().join("\n            ");
+        judged.with(&[("statement", template.sql().as_str().trim_end()), ("cases", &*cases)])
+    }
+
     /// How a row that is there becomes the new one.
     pub(super) fn replace_all(&self) -> String {
         let others = self.table.columns.iter().filter(|column| !column.is_key);
@@ -73,6 +80,17 @@ impl<'a> Names<'a> {
     pub(super) fn compared(&self, operator: &str, first: usize) -> String {
         format!("({}) {operator} ({})", self.key.join(", "), places(first, self.key.len()))
     }
+}
+
+/// When a column has what its field does not take, if it can; one of the key always can.
+fn unfit(column: &Column) -> Option<String> {
+    let name = quoted(column.name);
+    let empty = (!column.is_nullable).then(|| format!("{name} IS NULL"));
+    let beyond =
+        column.range.map(|(least, greatest)| format!("{name} NOT BETWEEN {least} AND {greatest}"));
+    let when: Vec<_> = empty.into_iter().chain(beyond).collect();
+    let then = literal(column.name);
+    (!when.is_empty()).then(|| format!("WHEN {} THEN {then}", when.join(" OR ")))
 }
 
 /// So many parameters, from this number on.

@@ -48,6 +48,12 @@ pub(super) fn read(row: &PgRow, table: &TableSchema) -> Result<Option<Vec<SqlVal
         .map(Some)
 }
 
+/// The columns of a key.
+pub(super) fn read_key(row: &PgRow, table: &TableSchema) -> Result<Vec<SqlValue>, Error> {
+    let columns = (0..).zip(table.key());
+    columns.map(|(index, column)| read_one(row, index, column.sql_type)).collect()
+}
+
 fn read_one(row: &PgRow, index: usize, of: SqlType) -> Result<SqlValue, Error> {
     let value = match of {
         SqlType::Bool => row.try_get::<Option<bool>, _>(index)?.map(SqlValue::Bool),

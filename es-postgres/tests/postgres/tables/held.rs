@@ -83,6 +83,46 @@ async fn a_claim_waits_for_who_migrates() {
 }
 
 #[tokio::test]
+async fn what_the_server_says_tells_whom_to_blame() {
+    let database = database(IdType::Text).await;
+    let store = open(&database).await;
+    let lease = claimed(&store).await;
+    let fail = "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN RAISE EXCEPTION 'so it is' USING ERRCODE = TG_ARGV[0]; END $$";
+    run(&database, fail).await;
+    let batch = changing(vec![placing("o-1")]);
+    // a damaged page, a disk that fails, a limit of the configuration, two who wait for one another
+    for (code, is_of_the_server) in [
+        ("XX001", true),
+        ("58030", true),
+        ("53400", true),
+        ("40P01", true),
+        ("P0001", false),
+        ("23514", false),
+        ("22012", false),
+        // what triggers say in their own words
+        ("45000", false),
+        ("OR001", false),
+    ] {
+        let trigger = format!(
+            "CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON open_orders_models
+             FOR EACH ROW EXECUTE FUNCTION public.fail('{code}')"
+        );
+        run(&database, &trigger).await;
+        match store.commit(&lease, &batch).await {
+            Err(SinkError::Store(error)) => assert!(is_of_the_server, "{code}: {error:?}"),
+            Err(SinkError::Refused { source, .. }) => {
+                assert!(!is_of_the_server, "{code}");
+                assert!(told(&*source).contains(code), "{code}: {source:?}");
+            }
+            other => panic!("{code}: {other:?}"),
+        }
+    }
+    run(&database, "DROP TRIGGER fails ON open_orders_models").await;
+    store.commit(&lease, &batch).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_the_server_is_to_blame_for_is_no_poison() {
     let (database, store) = with_orders().await;
     catch_up(&store).await;
@@ -95,6 +135,15 @@ async fn what_the_server_is_to_blame_for_is_no_poison() {
     let lost = batch.clone().content(Content::Tables(vec![lost]));
     let error = failed(store.commit(&lease, &lost).await);
     assert!(error.is_transient() && !error.is_outcome_unknown(), "{error:?}");
+    // one that loses it when it has refused
+    let rows = Which::Where(
+        "pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()) AND 1 / (cents - cents) = 1",
+    );
+    let lost = TableChange::Delete { table: &OpenOrder::SCHEMA, rows, values: Vec::new() };
+    let lost = batch.clone().content(Content::Tables(vec![lost]));
+    let error = failed(store.commit(&lease, &lost).await);
+    assert!(error.is_transient() && !error.is_outcome_unknown(), "{error:?}");
+    assert!(told(&error).contains("22012"), "{error:?}");
     assert_eq!(all(&store).await.len(), 2);
     run(&database, "DROP TABLE open_orders_models CASCADE").await;
     assert_eq!(failed(store.commit(&lease, &batch).await).kind(), StoreErrorKind::NotAStore);

@@ -106,3 +106,32 @@ async fn a_table_that_a_stranger_has_put_there_is_refused() {
     assert!(reason.contains(&format!("belongs to {role}")), "{reason}");
     drop_role(&database, &role).await;
 }
+
+#[tokio::test]
+async fn a_right_is_the_changes_affair_unless_it_is_one_on_its_table() {
+    let (database, owners) = with_orders().await;
+    catch_up(&owners).await;
+    let (role, store) = reduced(&database).await;
+    let secret = "CREATE FUNCTION secret(BIGINT) RETURNS BIGINT LANGUAGE sql AS 'SELECT $1';
+                  REVOKE EXECUTE ON FUNCTION secret FROM PUBLIC";
+    run(&database, secret).await;
+    let lease = claimed(&store).await;
+    let from = lease.checkpoints[0].clone();
+    let setting = |set| {
+        let (table, rows) = (&OpenOrder::SCHEMA, Which::Where("true"));
+        let change = TableChange::Update { table, rows, set, values: Vec::new() };
+        Batch::moving(0, from.clone(), from.clone()).content(Content::Tables(vec![change]))
+    };
+    match store.commit(&lease, &setting("cents = public.secret(cents)")).await {
+        Err(SinkError::Refused { source, .. }) => assert!(told(&*source).contains("42501")),
+        other => panic!("it may not call that function, but: {other:?}"),
+    }
+    run(&database, &format!("REVOKE UPDATE ON open_orders_models FROM {role}")).await;
+    let error = failed(store.commit(&lease, &setting("cents = 1")).await);
+    assert_eq!(error.kind(), StoreErrorKind::ReadOnly, "{error:?}");
+    run(&database, &format!("GRANT UPDATE ON open_orders_models TO {role}")).await;
+    store.commit(&lease, &setting("cents = 1")).await.unwrap();
+    owners.close().await;
+    store.close().await;
+    drop_role(&database, &role).await;
+}

@@ -1,11 +1,12 @@
 //! Making the tables, indexes and views of a projection where they are not there.
 
-use es_core::backend::{SinkError, StoreError};
+use es_core::backend::{SinkError, Slot, StoreError};
 use es_core::projection::{Column, TableSchema};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::commit::WRITING;
-use super::text::{Names, models, quoted, sql_type};
+use super::super::read;
+use super::text::{Names, models, quoted, served, sql_type};
 use super::unusable;
 use crate::error::Doing;
 use crate::sql;
@@ -26,7 +27,7 @@ pub(in super::super) fn make(
 ) -> Result<(), SinkError> {
     for table in tables {
         let names = Names::of(table);
-        let found = columns(connection, table)?;
+        let found = columns(connection, &models(table))?;
         if found.is_empty() {
             let definitions: Vec<_> = table.columns.iter().map(definition).collect();
             let definitions = definitions.join(",\n    ");
@@ -39,7 +40,7 @@ pub(in super::super) fn make(
             }
         }
         for index in table.indexes {
-            let name = quoted(&format!("{}_{}", table.name, index.join("_")));
+            let name = quoted(&table.index_name(index));
             let columns: Vec<_> = index.iter().map(|column| quoted(column)).collect();
             let columns = columns.join(", ");
             let parts = [("index", &*name), ("columns", &*columns)];
@@ -50,34 +51,31 @@ pub(in super::super) fn make(
     Ok(())
 }
 
-/// True if the table was made.
+/// True if the table was made, with all these columns.
 pub(super) fn is_there(connection: &Connection, table: &TableSchema) -> Result<bool, StoreError> {
-    Ok(!columns(connection, table)?.is_empty())
+    let found = columns(connection, &models(table))?;
+    let is_found = |column: &Column| found.iter().any(|found| found.name == column.name);
+    Ok(table.columns.iter().all(is_found))
 }
 
-/// Makes the view, in place of one that has other columns.
+/// Makes the view, in place of one that lacks columns; those that it has stay, because older code may
+/// want them.
 fn view(
     connection: &Connection,
     projection: &str,
     table: &TableSchema,
     names: &Names<'_>,
 ) -> Result<(), SinkError> {
-    let columns = table.columns.iter().map(|column| format!("t.{}", quoted(column.name)));
-    let columns = columns.collect::<Vec<_>>().join(", ");
-    let literal = format!("'{}'", projection.replace('\'', "''"));
-    let wanted =
-        names.fill(sql::TABLE_CREATE_VIEW, &[("columns", &*columns), ("projection", &*literal)]);
     let found: Option<(String, Option<String>)> = connection
         .prepare_cached(sql::TABLE_OBJECT)
         .and_then(|mut statement| {
             statement.query_row([table.name], |row| Ok((row.get(0)?, row.get(1)?))).optional()
         })
         .doing(connection, WRITING)?;
-    match found {
-        None => {}
-        Some((_, Some(text))) if wanted.trim_end().ends_with(&*text) => return Ok(()),
+    let found = match found {
+        None => None,
         Some((kind, Some(text))) if kind == "view" && text.contains(&quoted(&models(table))) => {
-            run(connection, &names.fill(sql::TABLE_DROP_VIEW, &[]))?;
+            Some(text)
         }
         Some((kind, _)) => {
             let reason = format!(
@@ -86,21 +84,54 @@ fn view(
             );
             return Err(unusable(projection, reason));
         }
+    };
+    if let Some(other) = found.as_deref().and_then(served).filter(|other| other != projection)
+        && read::models(connection, &other, &[Slot::Active])?.active.is_some()
+    {
+        return Err(unusable(projection, served_otherwise(table, &other)));
+    }
+    let mut listed: Vec<_> = match &found {
+        Some(_) => columns(connection, table.name)?.into_iter().map(|found| found.name).collect(),
+        None => Vec::new(),
+    };
+    for column in table.columns {
+        if !listed.iter().any(|name| name == column.name) {
+            listed.push(column.name.to_owned());
+        }
+    }
+    let listed = listed.iter().map(|name| format!("t.{}", quoted(name)));
+    let listed = listed.collect::<Vec<_>>().join(", ");
+    let literal = format!("'{}'", projection.replace('\'', "''"));
+    let parts = [("columns", &*listed), ("projection", &*literal)];
+    let wanted = names.fill(sql::TABLE_CREATE_VIEW, &parts);
+    match found {
+        Some(text) if wanted.trim_end().ends_with(&*text) => return Ok(()),
+        Some(_) => run(connection, &names.fill(sql::TABLE_DROP_VIEW, &[]))?,
+        None => {}
     }
     Ok(run(connection, &wanted)?)
+}
+
+fn served_otherwise(table: &TableSchema, by: &str) -> String {
+    format!(
+        "the view `{}` serves projection `{by}`; give the table another name, or drop the view to hand \
+         it over",
+        table.name
+    )
 }
 
 fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
     connection.execute(statement, []).map(drop).doing(connection, WRITING)
 }
 
-fn columns(connection: &Connection, table: &TableSchema) -> Result<Vec<Found>, StoreError> {
+/// The columns of a table or a view; none if there is no such.
+fn columns(connection: &Connection, name: &str) -> Result<Vec<Found>, StoreError> {
     let found = |row: &rusqlite::Row<'_>| {
         Ok(Found { name: row.get(0)?, sql_type: row.get(1)?, key: row.get(2)? })
     };
     connection
         .prepare_cached(sql::TABLE_COLUMNS)
-        .and_then(|mut statement| statement.query_map([models(table)], found)?.collect())
+        .and_then(|mut statement| statement.query_map([name], found)?.collect())
         .doing(connection, WRITING)
 }
 

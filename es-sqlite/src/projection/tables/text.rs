@@ -1,6 +1,6 @@
 //! The texts of statements on a table, from their templates.
 
-use es_core::projection::{SqlType, TableSchema, Which};
+use es_core::projection::{Column, SqlType, TableSchema, Which};
 
 /// A name as SQL writes it.
 pub(super) fn quoted(name: &str) -> String {
@@ -12,9 +12,16 @@ pub(super) fn models(table: &TableSchema) -> String {
     format!("{}_models", table.name)
 }
 
+/// The projection that a view serves, by its text.
+pub(super) fn served(view: &str) -> Option<String> {
+    let (_, rest) = view.rsplit_once("m.projection = '")?;
+    let (name, _) = rest.rsplit_once("' AND m.slot = 'active'")?;
+    Some(name.replace("''", "'"))
+}
+
 /// What the templates ask for.
 pub(super) struct Names<'a> {
-    table: &'a TableSchema,
+    pub(super) table: &'a TableSchema,
     key: Vec<String>,
     columns: Vec<String>,
 }
@@ -57,6 +64,22 @@ impl<'a> Names<'a> {
             true => "generation = excluded.generation".to_owned(),
             false => set.join(", "),
         }
+    }
+
+    /// A statement that answers, of each row that it writes, what stands in the doubtful columns.
+    pub(super) fn judged(&self, statement: String) -> String {
+        let columns: Vec<_> = self.doubtful().map(|column| quoted(column.name)).collect();
+        format!("{}\nRETURNING {}\n", statement.trim_end(), columns.join(", "))
+    }
+
+    /// The columns in which SQL may leave what their fields do not take; those of the key are among
+    /// them.
+    pub(super) fn doubtful(&self) -> impl Iterator<Item = &'static Column> + use<> {
+        // these are texts of a certain form
+        let is_formed = |of| matches!(of, SqlType::Time | SqlType::Uuid | SqlType::Json);
+        self.table.columns.iter().filter(move |column| {
+            !column.is_nullable || column.range.is_some() || is_formed(column.sql_type)
+        })
     }
 
     /// Which rows a change is for.

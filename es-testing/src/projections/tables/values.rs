@@ -13,16 +13,16 @@ use super::entries::{changing, table, table_claim, upsert};
 use crate::contract::documents::document;
 use crate::contract::names;
 
-/// Whatever may stand beside a key; one of the names is a word of SQL.
+/// Whatever may stand beside a key; names are words of SQL and of Rust.
 #[derive(Debug, Clone, PartialEq, TableRow)]
-#[table(name = "kept_values")]
+#[table(name = "kept_values", index(r#type, order))]
 struct Values {
     #[table(key)]
     text: String,
     #[table(key)]
     number: i64,
     order: Option<i64>,
-    flag: Option<bool>,
+    r#type: Option<bool>,
     ratio: Option<f64>,
     note: Option<String>,
     bytes: Option<Vec<u8>>,
@@ -96,7 +96,7 @@ fn values(rng: &mut Rng) -> Values {
         // few, so that rows are replaced
         number: rng.i64(-1..=1),
         order: maybe(rng, int),
-        flag: maybe(rng, |rng| rng.bool()),
+        r#type: maybe(rng, |rng| rng.bool()),
         ratio: maybe(rng, ratio),
         note: maybe(rng, |rng| text(rng, 500).repeat(rng.usize(..40))),
         bytes: maybe(rng, bytes),

@@ -1,5 +1,6 @@
 //! How the sins are committed with the means of a healthy sink.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -107,6 +108,7 @@ impl Sinner {
             {
                 bent.holder.clone_from(holder);
             }
+            (Sin::SharesTables, SinkError::Unusable { .. }) => bent.tables = Arc::default(),
             _ => return None,
         }
         Some(bent)
