@@ -46,8 +46,8 @@
 //! }
 //!
 //! # async fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut runner = Runner::new(&store).projection::<Attempts>();
-//! runner.catch_up().await?; // or tokio::spawn(runner.run()), for as long as the program lives
+//! // or tokio::spawn(runner.run()), for as long as the program lives
+//! Runner::new(&store).projection::<Attempts>().once().await?;
 //! let row = ReadModel::<Attempts>::new(&store).get(&7).await?;
 //! # Ok(())
 //! # }
