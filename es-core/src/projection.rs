@@ -58,7 +58,7 @@
 //! | keep a model up to date | [`Runner`] |
 //! | read rows by their keys, or all | [`ReadModel`] |
 //! | have it without storing it | [`ReadModel::live`] |
-//! | read what I just wrote | [`ReadModel::wait_for`] |
+//! | read what I just wrote | [`ReadModel::wait_for`], [`Table::wait_for`] |
 //! | change a projection | raise [`Projection::VERSION`], then [`Rebuild`] |
 //! | read several aggregates | an enum of their events, with `#[event(union)]` |
 //! | see what a rebuild would change | [`Rebuild::differences`] |
