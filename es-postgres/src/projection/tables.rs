@@ -31,7 +31,9 @@ use text::Names;
 enum Problem {
     #[error("no row of `{0}` has this key, so there is nothing to be updated")]
     NoRow(&'static str),
-    #[error("the statement has other parameters than $1 to ${0}")]
+    #[error(
+        "the SQL of a change has its values as `$1`, `$2` .., all of them and nothing else; here are {0}"
+    )]
     Parameters(usize),
 }
 

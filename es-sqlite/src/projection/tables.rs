@@ -26,10 +26,14 @@ use text::Names;
 enum Problem {
     #[error("no row of `{0}` has this key, so there is nothing to be updated")]
     NoRow(&'static str),
-    #[error("the statement has other parameters than $1 to ${0}")]
+    #[error(
+        "the SQL of a change has its values as `$1`, `$2` .., all of them and nothing else; here are {0}"
+    )]
     Parameters(usize),
     #[error("a change is of a kind that this store does not know")]
     Unknown,
+    #[error("SQLite refuses {0}")]
+    Refused(String, #[source] Said),
     #[error(transparent)]
     Sqlite(#[from] Error),
 }
@@ -51,7 +55,9 @@ pub(super) fn apply(
             Err(Problem::Sqlite(error)) if kind(&error) != StoreErrorKind::Other => {
                 Err::<(), _>(error).doing(connection, WRITING)?;
             }
-            Err(Problem::Sqlite(error)) => return Err(refused(lease, Said(error))),
+            Err(Problem::Sqlite(error)) => {
+                return Err(refused(lease, Problem::Refused(change.to_string(), Said(error))));
+            }
             Err(problem @ Problem::Unknown) => {
                 return Err(unusable(&lease.projection, problem.to_string()));
             }

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::subscription::Subscription;
 
 use super::super::{SinkError, Slot, WaitError, models};
-use super::{SqlValue, SqlValues, TableProjection, TableRow};
+use super::{KeyOf, SqlValue, SqlValues, TableProjection, TableRow};
 
 /// The table of the rows `T`, in the model that is served; `P` is the projection that keeps it, which
 /// is the row itself unless it says otherwise.
@@ -77,8 +77,8 @@ impl<T: TableRow, P: TableProjection> Table<T, P> {
     /// [`SinkError::NoModel`] if the projection never ran, [`SinkError::Unusable`] if it has no such
     /// table, or a failure of the store; a row that is not one of `T` is such a failure, of the kind
     /// [`Corrupt`](StoreErrorKind::Corrupt).
-    pub async fn get(&self, key: impl Into<T::Key>) -> Result<Option<T>, SinkError> {
-        let read = TableRead::Key(key.into().into_values());
+    pub async fn get(&self, key: impl KeyOf<T::Key>) -> Result<Option<T>, SinkError> {
+        let read = TableRead::Key(key.into_key().into_values());
         let found = self.read(&read).await?;
         found.into_iter().next().map(Self::row).transpose()
     }
