@@ -3,7 +3,7 @@
 //! ```text
 //! curl -i localhost:3000/orders/o-1 --json '{"customer":"anna","sku":"bread","count":2,"cents":700}'
 //! curl -i localhost:3000/orders/o-1/payments --json '{"cents":700}' \
-//!     -H 'if-match: "1"' -H 'idempotency-key: payment/p-17'
+//!     -H 'if-match: "1"' -H 'idempotency-key: p-17'
 //! curl -i localhost:3000/orders/o-1
 //! ```
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
@@ -30,11 +30,8 @@ async fn pay(
     Json(body): Json<Payment>,
 ) -> Result<impl IntoResponse, Problem> {
     let order = orders.by_id(&id).if_match(headers.get(IF_MATCH));
-    let mut decision = order.decide(|order| order.pay(body.cents));
-    if let Some(key) = headers.get("idempotency-key") {
-        decision = decision.idempotency_key(key.as_bytes());
-    }
-    let paid = decision.await?;
+    let decision = order.decide(|order| order.pay(body.cents));
+    let paid = decision.client_key("pay", headers.get("idempotency-key")).await?;
     Ok(([(ETAG, paid.version.etag())], Json(paid.state)))
 }
 
@@ -74,10 +71,12 @@ struct NewOrder {
 async fn place(
     State(orders): State<Repository<Order>>,
     Path(id): Path<OrderId>,
+    headers: HeaderMap,
     Json(NewOrder { customer, sku, count, cents }): Json<NewOrder>,
 ) -> Result<impl IntoResponse, Problem> {
     let order = orders.by_id(&id).expecting(NoStream);
-    let placed = order.decide(|order| order.place(&customer, &sku, count, cents)).await?;
+    let decision = order.decide(|order| order.place(&customer, &sku, count, cents));
+    let placed = decision.client_key("place", headers.get("idempotency-key")).await?;
     Ok((StatusCode::CREATED, [(ETAG, placed.version.etag())], Json(placed.state)))
 }
 
@@ -130,19 +129,21 @@ mod tests {
         Answer(status, tag, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    async fn asked_to_place(shop: &Router) -> Answer {
+    async fn asked_to(shop: &Router, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        ask(shop, request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+
+    async fn asked_to_place(shop: &Router, headers: &[(&str, &str)]) -> Answer {
         let order = r#"{"customer":"anna","sku":"bread","count":2,"cents":700}"#;
-        let request = Request::post("/orders/o-1").header(CONTENT_TYPE, "application/json");
-        ask(shop, request.body(Body::from(order)).unwrap()).await
+        asked_to(shop, "/orders/o-1", headers, order).await
     }
 
     async fn asked_to_pay(shop: &Router, headers: &[(&str, &str)], cents: u32) -> Answer {
-        let request = Request::post("/orders/o-1/payments");
-        let request = request.header(CONTENT_TYPE, "application/json");
-        let request =
-            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        let body = Body::from(format!(r#"{{"cents":{cents}}}"#));
-        ask(shop, request.body(body).unwrap()).await
+        let body = format!(r#"{{"cents":{cents}}}"#);
+        asked_to(shop, "/orders/o-1/payments", headers, &body).await
     }
 
     fn open(due: u32) -> String {
@@ -166,10 +167,10 @@ mod tests {
         let shop = shop();
         let show = || Request::get("/orders/o-1").body(Body::empty()).unwrap();
         assert_eq!(ask(&shop, show()).await, refused(404, "order/o-1 does not exist"));
-        assert_eq!(asked_to_place(&shop).await, answer(201, 1, open(700)));
+        assert_eq!(asked_to_place(&shop, &[]).await, answer(201, 1, open(700)));
         assert_eq!(ask(&shop, show()).await, answer(200, 1, open(700)));
         let again = refused(409, "order/o-1 exists already, at version 1");
-        assert_eq!(asked_to_place(&shop).await, again);
+        assert_eq!(asked_to_place(&shop, &[]).await, again);
     }
 
     #[tokio::test]
@@ -178,7 +179,7 @@ mod tests {
         // without a tag the order must exist
         let absent = refused(404, "order/o-1 does not exist");
         assert_eq!(asked_to_pay(&shop, &[], 700).await, absent);
-        asked_to_place(&shop).await;
+        asked_to_place(&shop, &[]).await;
         let first = [("if-match", "\"1\"")];
         assert_eq!(asked_to_pay(&shop, &first, 300).await, answer(200, 2, open(400)));
         let stale = "order/o-1 is at version 2, not at 1 any more; look at it again";
@@ -189,11 +190,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_payment_that_is_sent_again_is_taken_once() {
+    async fn what_is_sent_again_is_done_once() {
         let shop = shop();
-        asked_to_place(&shop).await;
-        let headers = [("if-match", "\"1\""), ("idempotency-key", "payment/p-17")];
+        // one key, and each command has it for itself
+        let key = ("idempotency-key", "p-17");
         for _ in 0..2 {
+            assert_eq!(asked_to_place(&shop, &[key]).await, answer(201, 1, open(700)));
+        }
+        for _ in 0..2 {
+            let headers = [("if-match", "\"1\""), key];
             assert_eq!(asked_to_pay(&shop, &headers, 300).await, answer(200, 2, open(400)));
         }
     }
@@ -202,7 +207,7 @@ mod tests {
     async fn a_refusal_is_told_and_a_failure_is_not() {
         let faults = Faults::new();
         let shop = router(Repository::new(faults.over(MemoryStore::new())));
-        asked_to_place(&shop).await;
+        asked_to_place(&shop, &[]).await;
         let refusal = refused(422, "no more than 700 cents are due");
         assert_eq!(asked_to_pay(&shop, &[], 701).await, refusal);
         faults.fail_each(Call::Append, Some(StoreErrorKind::Full));

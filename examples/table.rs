@@ -72,8 +72,17 @@ async fn main() -> Result<(), BoxError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use es_core::projection::Rebuild;
+    use es_pgtest::Server;
+    use es_postgres::sqlx::{self, PgPool};
+    use es_postgres::{Migrations, PostgresConfig, PostgresStore};
+    use es_sqlite::{SqliteConfig, Synchronous};
+    use es_testing::laws::{self, LawViolation};
+    use es_testing::projection::given_in;
     use futures_util::TryStreamExt;
+    use proptest::prelude::{Just, Strategy, prop_oneof};
 
     use super::*;
 
@@ -85,8 +94,49 @@ mod tests {
         Table::<OpenOrder>::new(store).all().try_collect().await.unwrap()
     }
 
+    fn placed(customer: &str, cents: u32) -> OrderEvent {
+        OrderPlaced { customer: customer.to_owned(), sku: "bread".to_owned(), count: 1, cents }
+    }
+
     #[tokio::test]
-    async fn what_is_open_stands_in_the_table() {
+    async fn an_order_is_in_the_table_as_long_as_it_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
+        given_in::<OpenOrder>(sqlite.clone())
+            .events::<Order>("o-1", [placed("anna", 700), OrderPaid { cents: 200 }])
+            .events::<Order>("o-2", [placed("ben", 350)])
+            .then_rows([open("o-1", "anna", 500), open("o-2", "ben", 350)])
+            .await
+            .events::<Order>("o-2", [OrderShipped])
+            .then_rows([open("o-1", "anna", 500)])
+            .await
+            .events::<Order>("o-3", [OrderPaid { cents: 1 }])
+            .then_refused("nothing to be updated")
+            .await;
+        sqlite.close().await;
+    }
+
+    #[test]
+    fn rebuilt_it_is_what_it_is_live() -> Result<(), LawViolation> {
+        let event = prop_oneof![
+            (0..100_u32).prop_map(|cents| placed("anna", cents)),
+            (0..100_u32).prop_map(|cents| OrderPaid { cents }),
+            Just(OrderShipped),
+        ];
+        let events = laws::in_streams_of::<Order>(["a", "b", "c"], event);
+        let (folder, files) = (tempfile::tempdir().unwrap(), AtomicU32::new(0));
+        let store = async || {
+            let file = format!("{}.db", files.fetch_add(1, Ordering::Relaxed));
+            let config = SqliteConfig::new(folder.path().join(file));
+            // nobody needs it after a loss of power, and no commit waits for the disk
+            let sqlite = SqliteStore::open(config.synchronous(Synchronous::Off)).await;
+            Store::from(sqlite.unwrap())
+        };
+        laws::table::<OpenOrder>(events, store)
+    }
+
+    #[tokio::test]
+    async fn what_is_open_is_asked_for_in_sql() {
         let folder = tempfile::tempdir().unwrap();
         let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
         let store = Store::from(sqlite.clone());
@@ -99,5 +149,26 @@ mod tests {
         Rebuild::table::<OpenOrder>(&store).run().await.unwrap();
         assert_eq!(rows(&store).await, expected);
         sqlite.close().await;
+    }
+
+    /// The same on PostgreSQL, by the application's own pool.
+    async fn owed_in(pool: &PgPool, customer: &str) -> Result<i64, sqlx::Error> {
+        let sum = "SELECT coalesce(sum(due), 0)::bigint FROM open_orders WHERE customer = $1";
+        sqlx::query_scalar(sum).bind(customer).fetch_one(pool).await
+    }
+
+    #[tokio::test]
+    async fn on_postgresql_as_well() {
+        let server = tokio::task::spawn_blocking(Server::shared).await.unwrap();
+        let database = server.database().await;
+        let config = PostgresConfig::new(database.options());
+        Migrations::of_store(config.names()).apply(&config).await.unwrap();
+        let pool = PgPool::connect_with(config.connect_options()).await.unwrap();
+        let postgres = PostgresStore::open(config).await.unwrap();
+        orders_in(&Store::from(postgres.clone())).await.unwrap();
+        assert_eq!(owed_in(&pool, "anna").await.unwrap(), 500);
+        assert_eq!(owed_in(&pool, "carla").await.unwrap(), 0);
+        pool.close().await;
+        postgres.close().await;
     }
 }

@@ -128,7 +128,8 @@ id_by_display! {
 /// is.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no id here, `{I}` is",
-    note = "give the id by reference, or a text if the id is `From<&str>`"
+    note = "give the id by reference, or, if the id is `From<&str>`, a `&str`: of a `String` it is \
+            `.as_str()`"
 )]
 pub trait IdOf<I> {
     /// The text of the id.

@@ -1,10 +1,10 @@
 //! What a writer asks for and what it is answered.
 
 mod error;
+mod key;
 mod repeat;
 
 use std::collections::HashSet;
-use std::fmt;
 
 use crate::content::ContentProblem;
 use crate::envelope::{EventReceipt, NewEvent};
@@ -16,6 +16,8 @@ use crate::timestamp::Timestamp;
 use crate::version::{ExpectedVersion, StreamVersion};
 
 pub use self::error::{AppendError, InvalidRequest, KeyDifference};
+pub use self::key::IdempotencyKey;
+pub(crate) use self::key::is_key;
 pub use self::repeat::{first_result, same_request};
 
 /// Events for one or several streams, to be written all or none.
@@ -208,80 +210,6 @@ fn bring_into_form(event: &mut NewEvent, limits: &Limits) -> Result<usize, Inval
     let bytes = payload.as_str().len() + metadata.as_str().len();
     event.payload = payload;
     Ok(bytes)
-}
-
-/// A name for *what is done*, so that doing it again does nothing.
-///
-/// A key belongs to one whole [`AppendRequest`] and is recorded under each stream that the request
-/// touches. A request whose key is recorded already is answered with the first result and writes
-/// nothing, provided that it asks for the same events (types and payloads, compared as JSON values)
-/// on the same streams; ids, times (that of an import, too), expected versions and metadata do not
-/// count. A request that differs is refused with [`AppendError::KeyReused`].
-///
-/// Make keys of what is done (run, posting, conversation, attempt), never of when.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(std::sync::Arc<str>);
-
-impl IdempotencyKey {
-    /// A key of 1 to 255 bytes without control characters.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidRequest::Key`] if the text breaks that rule.
-    pub fn new(key: &str) -> Result<Self, InvalidRequest> {
-        let max = Limits::IDEMPOTENCY_KEY_BYTES;
-        if (1..=max).contains(&key.len()) && !key.contains(char::is_control) {
-            Ok(Self(key.into()))
-        } else {
-            Err(InvalidRequest::Key { key: shown(key), max })
-        }
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<&str> for IdempotencyKey {
-    type Error = InvalidRequest;
-
-    fn try_from(key: &str) -> Result<Self, InvalidRequest> {
-        Self::new(key)
-    }
-}
-
-impl TryFrom<String> for IdempotencyKey {
-    type Error = InvalidRequest;
-
-    fn try_from(key: String) -> Result<Self, InvalidRequest> {
-        Self::new(&key)
-    }
-}
-
-/// As HTTP has it, for example.
-impl TryFrom<&[u8]> for IdempotencyKey {
-    type Error = InvalidRequest;
-
-    fn try_from(key: &[u8]) -> Result<Self, InvalidRequest> {
-        let invalid = |_| {
-            let (key, max) = (shown(&String::from_utf8_lossy(key)), Limits::IDEMPOTENCY_KEY_BYTES);
-            InvalidRequest::Key { key, max }
-        };
-        Self::new(std::str::from_utf8(key).map_err(invalid)?)
-    }
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
 }
 
 /// The answer to an append that is in the store.

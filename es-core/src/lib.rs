@@ -12,7 +12,7 @@
 //! | say what I know of an aggregate: that it is new, that it exists, its version (optimistic concurrency) | [`Member::expecting`], [`Member::if_match`] |
 //! | send a command twice safely, retry conflicts otherwise | [`Decision::idempotency_key`], [`Decision::retry`] |
 //! | write my own rows and what was decided in one transaction | [`Decision::prepare`] |
-//! | answer HTTP | [`CommandError::kind`], [`ErrorKind::http_status`], [`Member::if_match`], [`StreamVersion::etag`] |
+//! | answer HTTP | [`CommandError::kind`], [`ErrorKind::http_status`], [`Member::if_match`], [`Decision::client_key`], [`StreamVersion::etag`] |
 //! | let one event cause the next command | [`Decision::caused_by`], [`Decided::cause`] |
 //! | record who asked, for which tenant | [`Decision::metadata`], [`MetadataField`], [`derive@Event`] |
 //! | load a state, now or in the past | [`Repository::load`], [`Repository::load_at`] |
@@ -30,6 +30,7 @@
 //! | write a backend | [`backend`] |
 //!
 //! [`Decision::caused_by`]: execution::Decision::caused_by
+//! [`Decision::client_key`]: execution::Decision::client_key
 //! [`Decision::idempotency_key`]: execution::Decision::idempotency_key
 //! [`Decision::metadata`]: execution::Decision::metadata
 //! [`Decision::prepare`]: execution::Decision::prepare

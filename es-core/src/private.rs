@@ -47,13 +47,15 @@ pub fn set_metadata<T: Serialize>(
     Ok(())
 }
 
-/// The next value of a row, as a field of this name.
-pub fn column<T: SqlColumn>(
+/// The next value of a row, as a field of this name. How it is read is given, so that a type that is no
+/// column is told once.
+pub fn column<T>(
     values: &mut std::vec::IntoIter<SqlValue>,
     name: &str,
+    read: fn(SqlValue) -> Result<T, RowError>,
 ) -> Result<T, RowError> {
     let value = values.next().ok_or_else(|| RowError::new("it is not there"));
-    value.and_then(T::from_value).map_err(|error| error.in_column(name))
+    value.and_then(read).map_err(|error| error.in_column(name))
 }
 
 pub fn id_of_column<I: AggregateId>(value: SqlValue) -> Result<I, RowError> {

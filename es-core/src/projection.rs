@@ -46,8 +46,8 @@
 //! }
 //!
 //! # async fn example(store: Store) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut runner = Runner::new(&store).projection::<Attempts>();
-//! runner.catch_up().await?; // or tokio::spawn(runner.run()), for as long as the program lives
+//! // or tokio::spawn(runner.run()), for as long as the program lives
+//! Runner::new(&store).projection::<Attempts>().once().await?;
 //! let row = ReadModel::<Attempts>::new(&store).get(&7).await?;
 //! # Ok(())
 //! # }
@@ -58,7 +58,7 @@
 //! | keep a model up to date | [`Runner`] |
 //! | read rows by their keys, or all | [`ReadModel`] |
 //! | have it without storing it | [`ReadModel::live`] |
-//! | read what I just wrote | [`ReadModel::wait_for`] |
+//! | read what I just wrote | [`ReadModel::wait_for`], [`Table::wait_for`] |
 //! | change a projection | raise [`Projection::VERSION`], then [`Rebuild`] |
 //! | read several aggregates | an enum of their events, with `#[event(union)]` |
 //! | see what a rebuild would change | [`Rebuild::differences`] |
@@ -133,7 +133,7 @@ pub(crate) use sink::ProjectionSink;
 pub use status::{GenerationStatus, Holder, ProjectionStatus, Trouble, TroubleKind};
 pub use stop::StopCause;
 pub use table::{
-    Changes, Column, Json, RowError, SqlColumn, SqlType, SqlValue, SqlValues, Table,
+    Changes, Column, Json, KeyOf, RowError, SqlColumn, SqlType, SqlValue, SqlValues, Table,
     TableProjection, TableRow, TableSchema, TableSet, Which,
 };
 pub(crate) use table::{TableChange, TableRead};
@@ -165,6 +165,11 @@ pub(crate) use worker::{chain, forget_passed_trouble};
 ///    its event, whichever events are committed together: each row is judged after each event, and
 ///    what is read back is what the next event gets. (`failures::a_row_is_judged_after_each_event`,
 ///    and `es_testing::laws::rows_round_trip`)
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no projection",
+    note = "implement `Projection` for it; what implements `TableProjection` is added by \
+            `Runner::table`, and read by `Table`"
+)]
 pub trait Projection: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name, unique in its store, never used again for another meaning.
     const NAME: &'static str;

@@ -293,13 +293,16 @@ impl Migrations {
         match applied {
             0 => Err(StoreError::new(
                 StoreErrorKind::NotAStore,
-                format!("there is no store in schema {schema} of {place}; migrate it first"),
+                format!(
+                    "there is no store in schema {schema} of {place}; migrate it first, by \
+                     `Migrations::apply`"
+                ),
             )),
             applied if applied < known => Err(StoreError::new(
                 StoreErrorKind::NotAStore,
                 format!(
                     "schema {schema} of {place} has {applied} of the {known} migrations that \
-                     this program needs; migrate it first"
+                     this program needs; migrate it first, by `Migrations::apply`"
                 ),
             )),
             _ => Ok(()),

@@ -134,6 +134,10 @@ impl Display for Said {
             Error::SqliteFailure(code, Some(text)) => {
                 write!(f, "{text} (SQLite's code {})", code.extended_code)
             }
+            // without the whole of the statement, which is the store's own
+            Error::SqlInputError { error, msg, .. } => {
+                write!(f, "{msg} (SQLite's code {})", error.extended_code)
+            }
             other => other.fmt(f),
         }
     }

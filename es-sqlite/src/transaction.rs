@@ -175,9 +175,20 @@ pub enum TransactionError {
     /// The store failed, for instance to commit.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// One of the application's statements failed.
-    #[error("a statement of the application failed")]
+    /// One of the application's statements failed. The table and the view of a projection are made
+    /// when a runner takes it for the first time; before that SQLite knows no such table.
+    #[error("a statement of the application failed{}", advice(.0))]
     Sqlite(#[from] rusqlite::Error),
+}
+
+/// What to do about a statement that failed, where that is likely.
+fn advice(error: &Error) -> &'static str {
+    match error.to_string().starts_with("no such table") {
+        true => {
+            ": there is no such table; that of a projection is made by the first runner that takes it"
+        }
+        false => "",
+    }
 }
 
 impl TransactionError {

@@ -86,8 +86,14 @@ fn name(variant: &Variant, any_tense: bool, errors: &mut Errors) {
             &variant.ident,
             format_args!("event `{name}` is not in the past tense"),
             format_args!(
-                "name what happened, such as `{}`, or write the name out: \
+                "{}name what happened, such as `{}`, or write the name out: \
                  `#[event(name = \"{name}\")]`",
+                match variant.shape {
+                    Shape::Payload(_) => {
+                        "if this is an enum of events, write `#[event(union)]` before the whole; else "
+                    }
+                    _ => "",
+                },
                 tense::suggestion(name)
             ),
         ),

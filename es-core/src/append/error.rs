@@ -100,6 +100,16 @@ pub enum InvalidRequest {
         /// The longest allowed key, in bytes.
         max: usize,
     },
+    /// The idempotency key begins as those of reactions do: one that comes from elsewhere would keep a
+    /// reaction from doing anything.
+    #[error(
+        "`{key}` begins as the keys of reactions do; put a word of your own before it, or use \
+         `reacting_to`"
+    )]
+    KeyOfReactions {
+        /// The key as given, shortened and escaped.
+        key: String,
+    },
     /// Imported events are of a time that is still to come.
     #[error(
         "the events are to be recorded as of {original}, and the store's clock shows {now}; import \
@@ -170,6 +180,7 @@ impl InvalidRequest {
             | Self::StreamTwice { .. }
             | Self::Content { .. }
             | Self::Key { .. }
+            | Self::KeyOfReactions { .. }
             | Self::TimeAhead { .. }
             | Self::IfMatch { .. }
             | Self::IdOfOtherType { .. }

@@ -139,13 +139,25 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// wrote, a repeat finds it; only two that run at the same moment, and write none in common, do not
     /// see each other.
     ///
-    /// All keys of a stream are of one name space, in which those of reactions begin with `reaction/`.
-    /// Put a word of your own before what comes from outside, such as `http/pay/`.
+    /// All keys of a stream are of one name space. Those that begin with `reaction/` are of reactions
+    /// and refused, and what comes from outside is for [`client_key`](Self::client_key).
     pub fn idempotency_key<K>(self, key: K) -> Self
     where
         K: TryInto<IdempotencyKey, Error: Into<InvalidRequest>>,
     {
         Self { key: Some(key.try_into().map_err(Into::into)), ..self }
+    }
+
+    /// The same by what a client sent, such as the header `Idempotency-Key` of HTTP: any bytes, or
+    /// nothing, and then there is no key. `command` is a word of your own for what is done, such as
+    /// `pay`: under the same bytes another command is another one.
+    ///
+    /// The key is `client/pay/` and what was sent, or `client#` and a digest of both where that would
+    /// be too long or is no text, so it is none of a reaction's, nor of what the program does by
+    /// itself. What is empty is refused.
+    pub fn client_key(self, command: &str, sent: Option<impl AsRef<[u8]>>) -> Self {
+        let key = sent.map(|sent| IdempotencyKey::of_client(command, sent.as_ref()));
+        Self { key: key.or(self.key), ..self }
     }
 
     /// Records `cause` as the cause of the events, and passes its correlation on.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::append::IdempotencyKey;
+use crate::append::is_key;
 use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
 use crate::payload::Payload;
@@ -137,8 +137,7 @@ impl Definition {
             Ok(selection) => (selection, None),
             Err(error) => (EventFilter::all(), Some(chain(&*error))),
         };
-        let is_name = (1..=Self::REACTION_NAME_BYTES).contains(&R::NAME.len())
-            && IdempotencyKey::new(R::NAME).is_ok();
+        let is_name = (1..=Self::REACTION_NAME_BYTES).contains(&R::NAME.len()) && is_key(R::NAME);
         let misnamed = (!is_name).then(|| {
             let max = Self::REACTION_NAME_BYTES;
             format!("a reaction's name has 1 to {max} bytes without control characters")

@@ -88,7 +88,7 @@ pub enum SinkError {
         active: Position,
     },
     /// There is no such model.
-    #[error("projection `{projection}` has no {slot} model")]
+    #[error("projection `{projection}` has no {slot} model{}", who_makes(.slot))]
     NoModel {
         /// The projection.
         projection: String,
@@ -176,12 +176,23 @@ fn how_it_changes(stored: &str, offered: &str) -> &'static str {
     }
 }
 
+/// What to do about a model that is not there.
+fn who_makes(slot: &Slot) -> &'static str {
+    match slot {
+        Slot::Active => "; a runner makes it when it takes the projection for the first time",
+        Slot::Shadow => "",
+    }
+}
+
 /// What to do about the holder of an active model.
 fn who_has_it_ends(holder: &str) -> &'static str {
     match holder {
         Claim::APPENDS => {
             "end the programs that keep it within their appends, and release it from them"
         }
-        _ => "stop that runner or wait",
+        _ => {
+            "stop that runner, or wait: one that was killed, or dropped without `release`, has its \
+             lease until then"
+        }
     }
 }

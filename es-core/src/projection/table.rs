@@ -16,7 +16,7 @@ mod value;
 pub use changes::{Changes, TableChange, Which};
 pub(super) use project::{Project, TypedProject, described, problem};
 pub use read::{Table, TableRead};
-pub use row::{Column, RowError, TableRow, TableSchema};
+pub use row::{Column, KeyOf, RowError, TableRow, TableSchema};
 pub use value::{Json, SqlColumn, SqlType, SqlValue, SqlValues};
 
 /// A read model in tables of its own, which any SQL can be asked of: a row by its changes.

@@ -36,11 +36,12 @@ impl<E> Delivery<E> {
         part: u32,
         attempt: u32,
     ) -> Result<Self, InvalidRequest> {
-        let mut key = format!("reaction/{reaction}/{}", recorded.event_id);
+        let own = IdempotencyKey::OF_REACTIONS;
+        let mut key = format!("{own}{reaction}/{}", recorded.event_id);
         if part > 0 {
             key.push_str(&format!("#{part}"));
         }
-        let key = IdempotencyKey::new(&key)?;
+        let key = IdempotencyKey::of_any(&key)?;
         let occasion = Occasion { recorded, key, attempt, decided: Mutex::default() };
         Ok(Self { data, part, occasion: Arc::new(occasion) })
     }
@@ -89,7 +90,7 @@ pub(crate) struct Occasion {
 impl Occasion {
     /// The key of a further step.
     pub(crate) fn step(&self, name: &str) -> Result<IdempotencyKey, InvalidRequest> {
-        IdempotencyKey::new(&format!("{}/{name}", self.key))
+        IdempotencyKey::of_any(&format!("{}/{name}", self.key))
     }
 
     /// Notes that a decision under this key is about to be carried out over these streams.

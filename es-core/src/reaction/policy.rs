@@ -9,7 +9,7 @@ use crate::retry::Retry;
 /// whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With what is recorded from then on.
+    /// With what is recorded from then on; what is there at its first run, in a test, too, is never given.
     Now,
     /// With the first event of the log.
     Beginning,

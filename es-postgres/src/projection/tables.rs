@@ -33,7 +33,9 @@ enum Problem {
     NoRow(&'static str),
     #[error("the change leaves in column `{1}` of `{0}` what its field does not take")]
     Unfit(&'static str, String),
-    #[error("the statement has other parameters than $1 to ${0}")]
+    #[error(
+        "the SQL of a change has its values as `$1`, `$2` .., all of them and nothing else; here are {0}"
+    )]
     Parameters(usize),
 }
 

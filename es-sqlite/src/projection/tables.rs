@@ -27,12 +27,16 @@ use text::{Names, models};
 enum Problem {
     #[error("no row of `{0}` has this key, so there is nothing to be updated")]
     NoRow(&'static str),
-    #[error("the statement has other parameters than $1 to ${0}")]
+    #[error(
+        "the SQL of a change has its values as `$1`, `$2` .., all of them and nothing else; here are {0}"
+    )]
     Parameters(usize),
     #[error("the change leaves in column `{1}` of `{0}` what its field does not take")]
     Unfit(&'static str, &'static str),
     #[error("a change is of a kind that this store does not know")]
     Unknown,
+    #[error("SQLite refuses {0}")]
+    Refused(String, #[source] Said),
     #[error(transparent)]
     Sqlite(#[from] Error),
 }
@@ -51,7 +55,7 @@ pub(super) fn apply(
         match apply_one(connection, number(lease.generation), change) {
             Ok(()) => {}
             Err(Problem::Sqlite(error)) => {
-                return Err(not_carried_out(connection, lease, table, error)?);
+                return Err(not_carried_out(connection, lease, change, error)?);
             }
             Err(problem @ Problem::Unknown) => {
                 return Err(unusable(&lease.projection, problem.to_string()));
@@ -66,9 +70,10 @@ pub(super) fn apply(
 fn not_carried_out(
     connection: &Connection,
     lease: &Lease,
-    table: &TableSchema,
+    change: &TableChange,
     error: Error,
 ) -> Result<SinkError, StoreError> {
+    let table = change.table();
     if kind(&error) != StoreErrorKind::Other || is_want(&error) {
         return Err(error).doing(connection, WRITING);
     }
@@ -79,7 +84,7 @@ fn not_carried_out(
         );
         return Err(StoreError::new(StoreErrorKind::NotAStore, text).caused_by(Said(error)));
     }
-    Ok(refused(lease, Said(error)))
+    Ok(refused(lease, Problem::Refused(change.to_string(), Said(error))))
 }
 
 fn apply_one(
@@ -252,9 +257,11 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         let claim = Claim::new("days", "days v1", Slot::Active, "one", Duration::ZERO);
         let lease = Lease::new(&claim.tables([DAYS]), 1, 1, Vec::new());
+        let rows = Which::Where("TRUE");
+        let change = TableChange::Delete { table: &DAYS, rows, values: Vec::new() };
         let judged = |code| {
             let failed = Error::SqliteFailure(ffi::Error::new(code), None);
-            not_carried_out(&connection, &lease, &DAYS, failed)
+            not_carried_out(&connection, &lease, &change, failed)
         };
         // a table that somebody has dropped
         assert_eq!(judged(ffi::SQLITE_ERROR).unwrap_err().kind(), StoreErrorKind::NotAStore);

@@ -57,6 +57,22 @@ async fn rows_and_events_are_written_together() {
 }
 
 #[tokio::test]
+async fn of_a_table_that_is_not_there_is_told_who_makes_those_of_projections() {
+    let (_folder, store) = with_table().await;
+    for (statement, is_told) in
+        [("SELECT count(*) FROM open_orders", true), ("SELECT count(*) FROM", false)]
+    {
+        let read = store.read(move |connection| {
+            let count = connection.query_row(statement, [], |row| row.get::<_, i64>(0))?;
+            Ok::<_, TransactionError>(count)
+        });
+        let text = read.await.unwrap_err().to_string();
+        assert!(text.starts_with("a statement of the application failed"), "{text}");
+        assert_eq!(text.contains("by the first runner that takes it"), is_told, "{text}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_rolls_back_both() {
     let (_folder, store) = with_table().await;
     let error = store

@@ -25,8 +25,11 @@ type Rows = Vec<Vec<SqlValue>>;
 ///   has its event wait in its stream, each time the same.
 ///
 /// `store` makes an empty store that keeps tables, for each case: in memory for rows that are written
-/// and removed by their keys, a file of its own for all else. See
+/// and removed by their keys, a file of its own for all else, in a folder that outlives them. See
 /// [`in_streams_of`](super::in_streams_of) for the events.
+///
+/// Each case is some hundred commits, of which there are 256, or `PROPTEST_CASES`: over a file that waits
+/// for the disk they take minutes, so have it wait for nothing (`Synchronous::Off` of es-sqlite).
 ///
 /// ```
 /// # use es_core::projection::{Changes, TableRow};

@@ -37,8 +37,8 @@ pub(crate) fn expand(table: &Table) -> TokenStream {
         quote!(#column::into_value(self.#ident))
     });
     let fields = columns.iter().map(|Column { ident, name, ty, .. }| {
-        let read = quote_spanned!(ty.span()=> #es::__private::column::<#ty>);
-        quote!(#ident: #read(&mut values, #name)?)
+        let column = column(ty);
+        quote!(#ident: #es::__private::column(&mut values, #name, #column::from_value)?)
     });
     quote! {
         #[automatically_derived]

@@ -319,7 +319,32 @@ async fn keys_are_given_as_texts_and_what_is_none_is_refused_before_anything_is_
         let is_told = matches!(&refused, CommandError::Invalid(InvalidRequest::Key { .. }));
         assert!(is_told, "{refused:?}");
     }
+    let refused = deposit().idempotency_key("reaction/fulfilment/1").await.unwrap_err();
+    let is_told = matches!(&refused, CommandError::Invalid(InvalidRequest::KeyOfReactions { .. }));
+    assert!(is_told, "{refused:?}");
     assert_eq!((faults.calls(Call::FindAppend), faults.calls(Call::ReadStream)), calls);
+}
+
+#[tokio::test]
+async fn what_a_client_sends_names_its_command_and_no_other() {
+    let store = store();
+    let a = accounts(&store).by_id("a");
+    let deposit =
+        |sent: Option<&[u8]>| a.decide(|account| account.deposit(5)).client_key("deposit", sent);
+    let withdraw =
+        |sent: Option<&[u8]>| a.decide(|account| account.withdraw(1)).client_key("withdraw", sent);
+    let long = [b'k'; 1_000];
+    for sent in [&b"k"[..], b"\xff", b"reaction/fulfilment/1", &long] {
+        for is_repeat in [false, true] {
+            assert_eq!(deposit(Some(sent)).await.unwrap().is_repeat(), is_repeat);
+            assert_eq!(withdraw(Some(sent)).await.unwrap().is_repeat(), is_repeat);
+        }
+    }
+    // who sends none asks for another one each time
+    assert!(!deposit(None).await.unwrap().is_repeat());
+    assert_eq!(deposit(None).await.unwrap().state.balance, 4 * (5 - 1) + 2 * 5);
+    let empty = deposit(Some(b"")).await.unwrap_err();
+    assert!(matches!(empty, CommandError::Invalid(InvalidRequest::Key { .. })), "{empty:?}");
 }
 
 #[tokio::test]

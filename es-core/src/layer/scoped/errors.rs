@@ -58,6 +58,7 @@ impl Scope {
             | EventType { .. }
             | Content { .. }
             | Key { .. }
+            | KeyOfReactions { .. }
             | TimeAhead { .. }
             | IfMatch { .. }
             | DraftsMoved

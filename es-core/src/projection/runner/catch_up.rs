@@ -11,7 +11,7 @@ use super::{Member, Runner, RunnerError};
 impl Runner {
     /// Brings every projection and reaction to the end of the log, and gives the leases back, so that
     /// whoever comes next can go on at once: [`catch_up`](Self::catch_up), then
-    /// [`release`](Self::release).
+    /// [`release`](Self::release). A reaction that fails is no error, as there.
     ///
     /// # Errors
     ///
@@ -29,6 +29,10 @@ impl Runner {
     /// Brings every projection and reaction to the end of the log, and deals with parked events that
     /// are due; for tests and for programs that do not stay. What reactions record meanwhile is dealt
     /// with, too, by all.
+    ///
+    /// A reaction that fails is tried as its [policy](crate::Reaction::policy) says, two minutes by
+    /// default, and then its stream is parked and **the answer is `Ok`**:
+    /// [`health`](super::RunnerHandle::health) counts what waits.
     ///
     /// The leases are kept, for further calls; a runner that is dropped with them keeps others away
     /// until their time is over, so see [`release`](Self::release), or [`once`](Self::once). If the

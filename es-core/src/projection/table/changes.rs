@@ -1,6 +1,8 @@
 //! What becomes of rows, as data.
 
-use super::{SqlValue, SqlValues, TableRow, TableSchema};
+use std::fmt;
+
+use super::{KeyOf, SqlValue, SqlValues, TableRow, TableSchema};
 
 /// The changes of an event, in their order.
 ///
@@ -26,20 +28,23 @@ impl Changes {
     }
 
     /// Changes the row under the key as `set` says. A row that is not there fails the event.
+    ///
+    /// `set` is a literal, and what changes goes into it as `$1`, `$2` ..:
+    /// `rows.update::<OpenOrder>(id, "due = due - $1, payer = $2", (cents, payer))`.
     pub fn update<T: TableRow>(
         &mut self,
-        key: impl Into<T::Key>,
+        key: impl KeyOf<T::Key>,
         set: &'static str,
         values: impl SqlValues,
     ) {
-        let rows = Which::Key(key.into().into_values());
+        let rows = Which::Key(key.into_key().into_values());
         let (table, values) = (&T::SCHEMA, values.into_values());
         self.0.push(TableChange::Update { table, rows, set, values });
     }
 
     /// Removes the row under the key, if there is one.
-    pub fn delete<T: TableRow>(&mut self, key: impl Into<T::Key>) {
-        let rows = Which::Key(key.into().into_values());
+    pub fn delete<T: TableRow>(&mut self, key: impl KeyOf<T::Key>) {
+        let rows = Which::Key(key.into_key().into_values());
         self.0.push(TableChange::Delete { table: &T::SCHEMA, rows, values: Vec::new() });
     }
 
@@ -107,6 +112,14 @@ pub enum Which {
     Key(Vec<SqlValue>),
     /// Those for which this SQL is true.
     Where(&'static str),
+}
+
+/// The table, and the SQL of the program; no values.
+impl fmt::Display for TableChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a change of table `{}`", self.table().name)?;
+        self.sql().try_for_each(|sql| write!(f, ", `{sql}`"))
+    }
 }
 
 impl TableChange {

@@ -2,30 +2,38 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use futures_core::stream::BoxStream;
 use futures_util::stream::{StreamExt, try_unfold};
 
 use crate::error::{StoreError, StoreErrorKind};
+use crate::position::Position;
 use crate::store::Store;
+use crate::subscription::Subscription;
 
-use super::super::{SinkError, Slot, models};
-use super::{SqlValue, SqlValues, TableProjection, TableRow};
+use super::super::{SinkError, Slot, WaitError, models};
+use super::{KeyOf, SqlValue, SqlValues, TableProjection, TableRow};
 
 /// The table of the rows `T`, in the model that is served; `P` is the projection that keeps it, which
 /// is the row itself unless it says otherwise.
 ///
 /// ```
-/// # use es_core::backend::SinkError;
+/// # use std::time::Duration;
+/// # use es_core::backend::Position;
 /// # use es_core::projection::{Table, TableRow};
-/// # use es_core::{Store, TableProjection};
-/// # async fn example<OpenOrder, LineRow, Orders>(store: Store) -> Result<(), SinkError>
+/// # use es_core::{BoxError, Store, TableProjection};
+/// # async fn example<OpenOrder, LineRow, Orders>(
+/// #     store: Store, written: Position,
+/// # ) -> Result<(), BoxError>
 /// # where
 /// #     OpenOrder: TableRow<Key = String> + TableProjection,
 /// #     LineRow: TableRow<Key = String>,
 /// #     Orders: TableProjection,
 /// # {
-/// let open = Table::<OpenOrder>::new(&store).get("o-1").await?;
+/// let open = Table::<OpenOrder>::new(&store);
+/// open.wait_for(written, Duration::from_secs(2)).await?; // so that one's own write is in it
+/// let order = open.get("o-1").await?;
 /// // of a projection over several tables
 /// let line = Table::<LineRow, Orders>::new(&store).get("o-1").await?;
 /// # Ok(())
@@ -69,8 +77,8 @@ impl<T: TableRow, P: TableProjection> Table<T, P> {
     /// [`SinkError::NoModel`] if the projection never ran, [`SinkError::Unusable`] if it has no such
     /// table, or a failure of the store; a row that is not one of `T` is such a failure, of the kind
     /// [`Corrupt`](StoreErrorKind::Corrupt).
-    pub async fn get(&self, key: impl Into<T::Key>) -> Result<Option<T>, SinkError> {
-        let read = TableRead::Key(key.into().into_values());
+    pub async fn get(&self, key: impl KeyOf<T::Key>) -> Result<Option<T>, SinkError> {
+        let read = TableRead::Key(key.into_key().into_values());
         let found = self.read(&read).await?;
         found.into_iter().next().map(Self::row).transpose()
     }
@@ -95,6 +103,16 @@ impl<T: TableRow, P: TableProjection> Table<T, P> {
             Ok::<_, SinkError>(first.map(|row| (row, (after, page))))
         });
         Box::pin(rows.map(Result::flatten))
+    }
+
+    /// Waits until what was appended up to `position` is in the table; see
+    /// [`Subscription::wait_for`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn wait_for(&self, position: Position, limit: Duration) -> Result<(), WaitError> {
+        Subscription::table::<P>(&self.store).wait_for(position, limit).await
     }
 
     async fn read(&self, read: &TableRead) -> Result<Vec<Vec<SqlValue>>, SinkError> {

@@ -1,6 +1,6 @@
 //! A row of a table, and what its table is like.
 
-use super::{SqlType, SqlValue, SqlValues};
+use super::{SqlColumn, SqlType, SqlValue, SqlValues};
 
 /// A row of a table; `#[derive(TableRow)]` makes one of a struct.
 pub trait TableRow: Sized + Send + Sync + 'static {
@@ -19,6 +19,45 @@ pub trait TableRow: Sized + Send + Sync + 'static {
     ///
     /// [`RowError`] when they are none of this type.
     fn from_values(values: Vec<SqlValue>) -> Result<Self, RowError>;
+}
+
+/// What may stand for the key of a row: the key, or what converts into it, such as a text; of several
+/// columns a tuple, each part by itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no key of this table, `{K}` is",
+    note = "give the key, or what converts into it (`Into`); of several columns a tuple of these"
+)]
+pub trait KeyOf<K> {
+    /// The key.
+    fn into_key(self) -> K;
+}
+
+impl<K: SqlColumn, T: Into<K>> KeyOf<K> for T {
+    fn into_key(self) -> K {
+        self.into()
+    }
+}
+
+macro_rules! keys {
+    ($(($($column:ident $given:ident $at:tt),+)),+) => {$(
+        impl<$($column: SqlColumn, $given: Into<$column>),+> KeyOf<($($column),+)>
+            for ($($given),+)
+        {
+            fn into_key(self) -> ($($column),+) {
+                ($(self.$at.into()),+)
+            }
+        }
+    )+};
+}
+
+keys! {
+    (A R 0, B S 1),
+    (A R 0, B S 1, C T 2),
+    (A R 0, B S 1, C T 2, D U 3),
+    (A R 0, B S 1, C T 2, D U 3, E V 4),
+    (A R 0, B S 1, C T 2, D U 3, E V 4, F W 5),
+    (A R 0, B S 1, C T 2, D U 3, E V 4, F W 5, G X 6),
+    (A R 0, B S 1, C T 2, D U 3, E V 4, F W 5, G X 6, H Y 7)
 }
 
 /// What a table is like.

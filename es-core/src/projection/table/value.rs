@@ -123,6 +123,8 @@ impl SqlValue {
 /// `#[derive(AggregateId)]`, as its text.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no type of a column",
+    note = "a type of your own stands there as its text, a `String`, as `Json` of it, or implements \
+            `SqlColumn`",
     note = "for `u64` convert to `i64`, and fail the event if it does not fit"
 )]
 pub trait SqlColumn: Sized {
