@@ -141,7 +141,8 @@ pub trait Reaction: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Which events it is called for: all of [`Event`](Self::Event) unless it is overridden. It may
-    /// change: from where the reaction stands the new ones come, and nothing of before.
+    /// change: from where the reaction stands the new ones come, and nothing of before. What is parked
+    /// and is not selected any more is done, when its turn comes.
     fn selection() -> EventFilter {
         EventFilter::of::<Self::Event>()
     }

@@ -21,6 +21,7 @@ mod commit;
 mod held;
 mod outage;
 mod parked;
+mod under_way;
 
 use held::Held;
 

@@ -29,6 +29,8 @@ use tokio::time::timeout;
 use super::account::*;
 use super::telemetry::Kept;
 
+mod parked;
+
 /// What is done in a call.
 type Act =
     dyn Fn(&Delivery<AccountEvent>) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
