@@ -73,6 +73,10 @@ impl Window {
         self.committed = commit.batch.to;
         for number in commit.numbers {
             let Some(slot) = self.remove(number) else { continue };
+            if matches!(slot.state, State::Failed { is_due: true } | State::Behind) {
+                // what stands before it may have been discarded
+                self.due.insert(slot.of.stream.clone());
+            }
             if slot.is_outcome()
                 && let Some(lane) = self.streams.get_mut(&slot.of.stream)
             {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::slot::{Lane, Slot, State};
 use super::{Due, Window};
 use crate::envelope::EventId;
-use crate::projection::Parked;
+use crate::projection::{Parked, ParkedState};
 use crate::stream::StreamId;
 
 impl Window {
@@ -46,6 +46,16 @@ impl Window {
         }
     }
 
+    /// Of how many parked streams a renewal is to tell: some are new then, if there are more.
+    pub(in crate::reaction) fn asks_for(&self) -> usize {
+        self.most().saturating_mul(2)
+    }
+
+    /// True if there are parked streams to be looked at.
+    pub(in crate::reaction) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
     /// A parked stream of which the first waiting entry is to be looked up, and given to
     /// [`take_back`](Self::take_back).
     pub(in crate::reaction) fn due(&self) -> Option<Due> {
@@ -59,9 +69,9 @@ impl Window {
         is_open.then_some(Due { stream, commits: self.commits })
     }
 
-    /// Takes the first waiting entry of a stream, to be given again: one at a time, so that what became of
-    /// it is in the store before the next is looked up. If there is none, the stream is parked no longer.
-    /// False if a commit began since it was asked for: it is to be asked for again.
+    /// Takes the first waiting entry of a stream, to be given again if it is due: one at a time, so that
+    /// what became of it is in the store before the next is looked up. If there is none, the stream is
+    /// parked no longer. False if a commit began since it was asked for: it is to be asked for again.
     pub(in crate::reaction) fn take_back(&mut self, due: &Due, first: Option<Parked>) -> bool {
         let is_old = self.is_committing || due.commits != self.commits;
         if is_old || !self.is_quiet(&due.stream) || !self.due.remove(&due.stream) {
@@ -69,10 +79,12 @@ impl Window {
         }
         let mut lane = Lane { is_parked: first.is_some(), ..Lane::default() };
         match first {
-            Some(entry) => {
+            Some(entry) if entry.state == (ParkedState::Waiting { is_due: true }) => {
                 let number = self.hold(Slot::taken_back(entry));
                 lane.queue.push_back(number);
             }
+            // it waits for somebody who asks for another attempt
+            Some(_) => {}
             None => {
                 for (number, slot) in &mut self.slots {
                     if slot.of.stream == due.stream && matches!(slot.state, State::Behind) {

@@ -36,8 +36,6 @@ impl Held {
                     telemetry::reacted(name, batch.events);
                     means.signals.count(name, batch.events, since, clock.now());
                     self.has_committed = true;
-                    // what was parked may be the first of its stream, and due
-                    self.is_to_renew |= !batch.park.is_empty();
                     self.window.committed(pending.commit);
                     return Ok(());
                 }

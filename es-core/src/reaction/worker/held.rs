@@ -38,6 +38,8 @@ pub(super) struct Held {
     has_renewed: bool,
     /// Whether it is to be renewed at once, because something may be due.
     pub(super) is_to_renew: bool,
+    /// Whether more is due than the last renewal told.
+    is_more_due: bool,
     pub(super) committed_at: Instant,
     pub(super) has_committed: bool,
     /// What the store has not answered to.
@@ -88,6 +90,7 @@ impl Held {
             leased_at,
             has_renewed: false,
             is_to_renew: true,
+            is_more_due: false,
             committed_at: leased_at,
             has_committed: false,
             pending: None,
@@ -165,7 +168,7 @@ impl Held {
 
     /// True if the store is to tell what is due.
     fn wants_to_be_told(&self) -> bool {
-        self.is_to_renew
+        self.is_to_renew || self.is_more_due && !self.window.has_due()
     }
 
     fn wants_page(&self) -> bool {
@@ -191,7 +194,8 @@ impl Held {
 
     async fn renew(&mut self, means: &Means) -> Result<(), StopCause> {
         let rate = means.signals.rate(self.name(), means.environment.clock.now());
-        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
+        let limit = self.window.asks_for();
+        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate, limit };
         let (of, sink, lease) = (self.of.clone(), self.sink.clone(), self.lease.clone());
         let asked_at = means.now();
         let renewed = self.asked(means, sink.renew(&lease, &renewal)).await?;
@@ -205,6 +209,8 @@ impl Held {
         (self.has_renewed, self.is_to_renew) = (true, false);
         let due: Vec<_> = self.streams(&renewed.due).collect();
         self.window.renewed(due);
+        // one that told nothing that is to be looked at would tell the same again
+        self.is_more_due = renewed.due.len() >= limit && self.window.has_due();
         Ok(())
     }
 

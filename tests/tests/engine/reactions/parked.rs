@@ -4,6 +4,51 @@ use es_core::event::EventFilter;
 
 use super::*;
 
+#[tokio::test(start_paused = true)]
+async fn what_joins_a_parked_stream_costs_no_renewal() {
+    let (store, faults, doing) = (stored(), Faults::new(), failing_for("p"));
+    slip_in(&store, "p", 1);
+    let mut run = pin!(runner(faults.over(store.clone()), &doing).run());
+    assert!(timeout(LEASE / 100, run.as_mut()).await.is_err());
+    let before = faults.calls(Call::Renew);
+    for _ in 0..20 {
+        slip_in(&store, "p", 1);
+        assert!(timeout(LEASE / 100, run.as_mut()).await.is_err());
+    }
+    assert_eq!(parked(&store).await.len(), 21);
+    // a fifth of the time of the lease has passed
+    let renewals = faults.calls(Call::Renew) - before;
+    assert!(renewals <= 1, "{renewals} renewals");
+    let entry = parked(&store).await.remove(0);
+    store.discard(Doing::NAME, Slot::Active, &entry.id(), "by hand").await.unwrap();
+    slip_in(&store, "p", 1);
+    assert!(timeout(LEASE / 100, run.as_mut()).await.is_err());
+    assert_eq!(doing.calls("p"), [(1, 1), (2, 1)], "nothing stands before the second any more");
+}
+
+#[tokio::test]
+async fn more_that_is_due_than_is_told_at_once_is_given_all() {
+    let (store, healed) = (stored(), Arc::new(AtomicBool::new(false)));
+    let seen = healed.clone();
+    let doing = Doing::new(parking().ahead(2), move |_| {
+        let fails = !seen.load(Ordering::SeqCst);
+        Box::pin(async move { if fails { Err("it is away".into()) } else { Ok(()) } })
+    });
+    let accounts: Vec<_> = (0..12).map(|number| number.to_string()).collect();
+    accounts.iter().for_each(|account| slip_in(&store, account, 1));
+    runner(store.clone(), &doing).catch_up().await.unwrap();
+    for account in &accounts {
+        let key = stream(account).to_string();
+        store.request_retry(Doing::NAME, Slot::Active, &key).await.unwrap();
+    }
+    healed.store(true, Ordering::SeqCst);
+    runner(store.clone(), &doing).catch_up().await.unwrap();
+    for account in &accounts {
+        assert_eq!(doing.calls(account), [(1, 1), (1, 2)], "{account}");
+    }
+    assert_eq!(parked(&store).await, []);
+}
+
 /// A store with an event of `p` that is parked and due, which the fourth question is about that the
 /// next runner asks.
 async fn with_one_due() -> Arc<MemoryStore> {

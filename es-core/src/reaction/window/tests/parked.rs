@@ -68,6 +68,25 @@ fn large_events_that_are_parked_leave_room_for_what_is_read() {
 }
 
 #[test]
+fn what_joined_a_parked_stream_is_looked_at_and_waits_for_what_must_be_asked_for() {
+    let log = log_of(&[0, 0, 0]);
+    let policy = policy(1, FailurePolicy::park_key());
+    let mut window = Window::new(policy, Checkpoint::at(&log[0]), [log[0].stream.clone()]);
+    let now = Instant::now();
+    window.push(log[1..2].to_vec(), Checkpoint::at(&log[1]));
+    assert_eq!(commit(&mut window), (vec![20], vec![]));
+    let state = ParkedState::Waiting { is_due: false };
+    let (due, waits) = (window.due().unwrap(), Parked { state, ..entry(&log[0], 1) });
+    assert!(window.take_back(&due, Some(waits)));
+    assert!(window.is_idle() && window.next(now).is_none());
+    window.push(log[2..].to_vec(), end_of(&log));
+    assert_eq!(commit(&mut window), (vec![30], vec![]));
+    // meanwhile somebody has discarded the first
+    take_back(&mut window, Some(&log[1]), 0);
+    assert_eq!(given(&mut window, now), [20]);
+}
+
+#[test]
 fn what_nobody_could_say_is_asked_again_and_is_no_attempt() {
     let log = log_of(&[0]);
     let stream = log[0].stream.clone();
