@@ -4,7 +4,8 @@
 //! What whoever writes a [`Reaction`] can rely on; `es_testing::projections` has the scenarios, in the
 //! area `reactions`, and runs them over every store:
 //!
-//! 1. Every selected event after the start is given at least once, whatever crashes.
+//! 1. Every selected event after the start is given at least once, whatever crashes. After an orderly
+//!    stop only those calls are made again that had not ended, unless the policy ends with a stop.
 //! 2. An event is given only when a read of the log shows it.
 //! 3. The checkpoint passes an event only when its call succeeded, or when it was parked in the same
 //!    commit.

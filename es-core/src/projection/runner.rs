@@ -203,7 +203,10 @@ impl Runner {
     /// Runs until the handle stops it, and then gives its leases back; or until every projection
     /// and reaction has stopped. A store that does not answer delays the end by two seconds at most,
     /// or by the time of a lease: then the leases expire. Calls of reactions get as long to end first;
-    /// those that do not are made again by who comes next.
+    /// those that do not are made again by who comes next, and no others: what stands before an event
+    /// that was answered is parked, as due, with its stream. A reaction whose policy ends with
+    /// [`Stop`](super::LastResort::Stop) parks nothing, so that all is given again from the first event on
+    /// that is not done.
     ///
     /// A failing store, and a lease that somebody else has, are waited out.
     /// A projection that stopped at an event stays so; its health says why, and a new runner tries
@@ -215,7 +218,8 @@ impl Runner {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future loses nothing; its leases expire.
+    /// Dropping the future loses nothing; its leases expire. What reactions had answered from the first
+    /// event on that is not done is given again, as after a crash.
     pub async fn run(mut self) -> Result<(), RunnerError> {
         self.check_names()?;
         let (means, mut reactors) = (self.means(), std::mem::take(&mut self.reactors));

@@ -289,6 +289,28 @@ impl Window {
         slots.find(|(_, slot)| slot.holds_back().is_some()).map(|(number, slot)| (*number, slot))
     }
 
+    /// Nobody calls any more: what holds the checkpoint back before an event that was answered is set
+    /// aside, as one that is due, with its stream, so that the other one is not given again. A policy
+    /// that ends with a stop parks nothing, and so passes nothing.
+    pub(super) fn set_aside(&mut self) {
+        self.stop();
+        self.in_flight.clear();
+        let mut answered = self.slots.iter().rev().filter(|(_, slot)| slot.is_read_and_answered());
+        let Some((last, _)) = answered.next() else { return };
+        let last = *last;
+        while self.policy.failure.then != LastResort::Stop
+            && let Some((number, slot)) = self.lowest()
+            && number < last
+        {
+            let begun = if slot.attempts == 0 { "begun" } else { "ended" };
+            let reason = format!("its call had not {begun} when the reaction was stopped");
+            if let Some(slot) = self.slots.get_mut(&number) {
+                slot.failure.get_or_insert(reason);
+            }
+            self.park(number, true);
+        }
+    }
+
     /// Gives nothing any more; what is under way may end.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;

@@ -29,6 +29,7 @@ use tokio::time::timeout;
 use super::account::*;
 use super::telemetry::Kept;
 
+mod ends;
 mod parked;
 
 /// What is done in a call.

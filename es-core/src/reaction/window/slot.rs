@@ -103,6 +103,11 @@ impl Slot {
         }
     }
 
+    /// True if it was read and is answered.
+    pub(super) fn is_read_and_answered(&self) -> bool {
+        matches!((&self.origin, &self.state), (Origin::Log(..), State::Answered))
+    }
+
     /// The checkpoint that must not be passed because of this event.
     pub(super) fn holds_back(&self) -> Option<&Checkpoint> {
         match (&self.origin, &self.state) {

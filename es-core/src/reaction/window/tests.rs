@@ -241,6 +241,35 @@ fn who_stops_it_lets_calls_end() {
 }
 
 #[test]
+fn who_is_stopped_sets_aside_what_stands_before_an_answer() {
+    let log = log_of(&[0, 1, 0, 2, 3, 4]);
+    for then in [LastResort::ParkKey, LastResort::Stop] {
+        let failure = FailurePolicy { then, retry: TWICE };
+        let (mut window, now) = (window_of(policy(4, failure), &log), Instant::now());
+        assert_eq!(given(&mut window, now), [10, 20, 40, 50]);
+        fail(&mut window, &log[0], now);
+        assert_eq!(given(&mut window, now), [60]);
+        assert!(window.answered(log[4].event_id));
+        assert!(window.answered(log[1].event_id));
+        window.set_aside();
+        if then == LastResort::Stop {
+            assert!(!window.has_news(), "it passes nothing that is not done");
+            continue;
+        }
+        let commit = window.commit(Timestamp::EPOCH).unwrap();
+        assert_eq!((commit.batch.events, &commit.batch.to), (5, &Checkpoint::at(&log[4])));
+        let [failed, behind, hung] = &commit.batch.park[..] else { panic!("{commit:?}") };
+        assert_eq!((&*failed.reason, failed.attempts), ("no connection", 1));
+        assert_eq!((behind.event.position, behind.attempts), (log[2].position, 0));
+        assert_eq!((hung.event.position, hung.attempts), (log[3].position, 1));
+        assert!(hung.reason.contains("had not ended"), "{}", hung.reason);
+        for entry in [failed, behind, hung] {
+            assert_eq!(entry.state, ParkedState::Waiting { is_due: true });
+        }
+    }
+}
+
+#[test]
 fn word_of_no_call_changes_nothing() {
     let log = log_of(&[0, 0]);
     let mut window = window_of(policy(1, FailurePolicy::park_key()), &log);

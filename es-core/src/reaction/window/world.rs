@@ -47,6 +47,8 @@ pub(super) enum Step {
     Forget(usize),
     /// The store cannot say any more what is parked, or it can again.
     Away(bool),
+    /// The runner ends in good order, and another one goes on.
+    Stop,
     /// The lease is lost; a commit that is under way arrives, or does not.
     Lose(bool),
     /// Word of a call that there is not.
@@ -68,6 +70,8 @@ struct Seen {
     last: HashMap<StreamId, u64>,
     /// What was parked before its time.
     aside: HashSet<u64>,
+    /// The runner is being stopped.
+    is_ending: bool,
     parked: HashSet<StreamId>,
     /// The parked event of a stream that is to be given.
     taken_back: HashMap<StreamId, u64>,
@@ -89,6 +93,7 @@ impl Seen {
             tries: HashMap::new(),
             last: HashMap::new(),
             aside: HashSet::new(),
+            is_ending: false,
             parked: kept.first().into_keys().collect(),
             taken_back: HashMap::new(),
             commit: None,
@@ -154,6 +159,7 @@ impl World {
                 self.lost.extend(place);
             }
             Step::Away(is_away) => self.is_away = is_away,
+            Step::Stop => self.stop(),
             Step::Lose(arrives) => self.lose(arrives),
             Step::Stray => self.stray(),
         }

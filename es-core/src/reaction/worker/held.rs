@@ -277,8 +277,8 @@ impl Held {
         }
     }
 
-    /// Lets calls end for a while, and commits what came of them; the others are made again by who
-    /// comes next.
+    /// Lets calls end for a while, and commits what came of them. Those that do not end are set aside with
+    /// their streams, and made again by who comes next, and no others.
     pub(super) async fn settle(&mut self, means: &Means) {
         self.window.stop();
         let (runtime, grace) = (means.environment.runtime.clone(), means.settings.grace());
@@ -290,6 +290,7 @@ impl Held {
         };
         within(&*runtime, grace, calls).await;
         self.calls.clear();
+        self.window.set_aside();
         let committed = async {
             // what was not answered, and then what came since
             self.commit(means).await?;

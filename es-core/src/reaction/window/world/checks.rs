@@ -87,7 +87,8 @@ impl World {
             assert_eq!(entry.state, ParkedState::Waiting { is_due });
             let is_lost = self.lost.contains(&place);
             let reason = format!("attempt {}", entry.attempts);
-            let is_told = is_lost || entry.reason == reason;
+            let is_cut_off = seen.is_ending && seen.aside.contains(&place);
+            let is_told = is_lost || is_cut_off || entry.reason == reason;
             assert!(!is_tried || is_told, "{entry:?}");
             let (tries, before) = seen.tries.get(&place).copied().unwrap_or_default();
             assert_eq!(entry.attempts, before + tries);

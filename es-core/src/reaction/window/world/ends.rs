@@ -71,6 +71,38 @@ impl World {
         true
     }
 
+    /// Nothing is given any more, calls that have not ended are cut off, and what came of the others is
+    /// committed: whoever comes next gives none of them again.
+    pub(super) fn stop(&mut self) {
+        self.window.stop();
+        assert!(self.window.next(self.now).is_none());
+        self.seen.calls.clear();
+        self.seen.is_ending = true;
+        let read = |place: &u64| *place > self.kept.checkpoint.position.to_sequence();
+        let last = self.seen.answered.iter().copied().filter(read).max();
+        loop {
+            let Some(lowest) = self.open().next() else { break };
+            let (place, stream) = (place(lowest), lowest.stream.clone());
+            if Some(place) >= last {
+                break;
+            }
+            self.seen.retry_at.remove(&place);
+            self.seen.aside.insert(place);
+            self.seen.parked.insert(stream);
+        }
+        self.window.set_aside();
+        self.finish_commit();
+        while self.begin_commit() {
+            self.finish_commit();
+        }
+        let checkpoint = self.kept.checkpoint.position.to_sequence();
+        for answered in &self.seen.answered {
+            let is_parked = self.kept.waiting().any(|entry| at(entry) == *answered);
+            assert!(*answered <= checkpoint && !is_parked, "{answered} is given again");
+        }
+        self.lose(false);
+    }
+
     /// The lease is lost: another window goes on with what the store keeps.
     pub(super) fn lose(&mut self, arrives: bool) {
         let commit = self.seen.commit.take().filter(|_| arrives);

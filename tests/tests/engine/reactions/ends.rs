@@ -1,0 +1,67 @@
+//! Where it begins, how it ends, and what is told of it in between.
+
+use es_core::environment::{Environment, Jitter};
+
+use super::*;
+
+/// No chance: the longest delays.
+#[derive(Debug)]
+struct Longest;
+
+impl Jitter for Longest {
+    fn fraction(&self) -> f64 {
+        1.0
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Fails for `p`, hangs for `slow`, and does both well when it is healed; what fails is tried again
+/// after an hour.
+fn ailing() -> (Doing, Arc<AtomicBool>) {
+    let healed = Arc::new(AtomicBool::new(false));
+    let seen = healed.clone();
+    let retry = Retry { retries: 9, base: HOUR, longest: HOUR };
+    let policy =
+        ReactionPolicy::default().timeout(HOUR).on_failure(FailurePolicy::park_key().after(retry));
+    let doing = Doing::new(policy, move |event| {
+        let ails = !seen.load(Ordering::SeqCst);
+        let account = event.stream.aggregate_id().to_owned();
+        Box::pin(async move {
+            match &*account {
+                "p" if ails => Err("it is away".into()),
+                "slow" if ails => std::future::pending().await,
+                _ => Ok(()),
+            }
+        })
+    });
+    (doing, healed)
+}
+
+fn patient(store: impl Into<Store>, doing: &Doing) -> Runner {
+    runner(store, doing).environment(Environment::default().with_jitter(Longest))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_stopped_has_only_those_calls_made_again_that_did_not_end() {
+    let (store, (doing, healed)) = (stored(), ailing());
+    for account in ["p", "slow", "quick", "quick", "p", "quick"] {
+        slip_in(&store, account, 1);
+    }
+    let runner = patient(store.clone(), &doing);
+    let handle = runner.handle();
+    let mut run = pin!(runner.run());
+    assert!(timeout(LEASE / 2, run.as_mut()).await.is_err());
+    handle.stop();
+    timeout(LEASE, run).await.expect("it ends soon").unwrap();
+    assert_eq!(doing.calls("quick"), [(1, 1), (2, 1), (3, 1)]);
+    let waiting = parked(&store).await;
+    let waiting: Vec<_> = waiting.iter().map(|entry| (&*entry.key, entry.attempts)).collect();
+    assert_eq!(waiting, [("account/p", 1), ("account/slow", 1), ("account/p", 0)]);
+    healed.store(true, Ordering::SeqCst);
+    patient(store.clone(), &doing).catch_up().await.unwrap();
+    assert_eq!(doing.calls("quick"), [(1, 1), (2, 1), (3, 1)], "they were answered");
+    assert_eq!(doing.calls("p"), [(1, 1), (1, 2), (2, 1)]);
+    assert_eq!(doing.calls("slow"), [(1, 1), (1, 2)]);
+    assert_eq!(parked(&store).await, []);
+}
