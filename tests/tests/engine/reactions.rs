@@ -31,6 +31,7 @@ use super::telemetry::Kept;
 
 mod ends;
 mod parked;
+mod slow;
 
 /// What is done in a call.
 type Act =

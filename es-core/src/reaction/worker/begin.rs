@@ -31,6 +31,7 @@ impl Held {
         let (name, here) = (of.definition.name(), self.reached.clone());
         self.asked(means, check_history(&*means.store, name, &here)).await?;
         self.asked(means, forget_passed_trouble(&*sink, &lease)).await?;
+        self.keep_lease(means).await?;
         let key = [START.to_owned()];
         let row = self.asked(means, sink.load(name, Slot::Active, &key)).await?;
         if row.is_empty() {
@@ -39,12 +40,15 @@ impl Held {
         let mut list = ListParked { waiting_only: true, ..ListParked::default() };
         let mut streams = Vec::new();
         loop {
+            self.keep_lease(means).await?;
             let page = self.asked(means, sink.parked(name, Slot::Active, &list)).await?;
             let Some(last) = page.last() else { break };
             list.after = Some(last.id());
             streams.extend(self.streams(page.iter().map(|entry| &entry.key)));
         }
         self.window = Window::new(of.policy, self.reached.clone(), streams);
+        // what was told until now was told to a window that knew no streams
+        self.is_to_renew = true;
         Ok(())
     }
 
@@ -56,6 +60,7 @@ impl Held {
             Start::Beginning => ("beginning", here.clone()),
             Start::Now => ("now", self.asked(means, end_of(&means.store)).await?),
         };
+        self.keep_lease(means).await?;
         let value = Payload::of(&Began { from, position: to.position });
         let value = value.expect("a word and a place are JSON");
         let rows = vec![RowChange { key: START.to_owned(), value: Some(value) }];

@@ -44,6 +44,7 @@ impl Held {
                         let projection = self.name().to_owned();
                         return Err(SinkError::ParkedChanged { projection }.into());
                     }
+                    self.keep_lease(means).await?;
                 }
                 Err(cause) => {
                     if let StopCause::Sink(error) = &cause {

@@ -137,11 +137,12 @@ impl Held {
         Ok(())
     }
 
+    /// Each part asks the store, which may be slow: so the lease is looked at before each.
     async fn step(&mut self, means: &Means) -> Result<(), StopCause> {
-        let is_late = means.since(self.leased_at) >= means.settings.time_to_live / 3;
-        if is_late || self.wants_to_be_told() {
+        if self.wants_to_be_told() {
             self.renew(means).await?;
         }
+        self.keep_lease(means).await?;
         let is_late = means.since(self.committed_at) >= COMMIT_AFTER;
         if self.pending.is_some() || self.window.wants_commit() || is_late {
             self.commit(means).await?;
@@ -155,7 +156,11 @@ impl Held {
             return Err(poison);
         }
         if let Some(due) = self.window.due() {
+            self.keep_lease(means).await?;
             self.list(means, due).await?;
+        }
+        if self.wants_page() {
+            self.keep_lease(means).await?;
         }
         if self.wants_page()
             && let Some(limit) = self.window.room()
@@ -164,6 +169,12 @@ impl Held {
         }
         self.start(means);
         self.unsaid.take().map_or(Ok(()), Err)
+    }
+
+    /// Renews the lease if a third of its time is over.
+    pub(super) async fn keep_lease(&mut self, means: &Means) -> Result<(), StopCause> {
+        let is_late = means.since(self.leased_at) >= means.settings.time_to_live / 3;
+        if is_late { self.renew(means).await } else { Ok(()) }
     }
 
     /// True if the store is to tell what is due.

@@ -38,6 +38,8 @@ impl Held {
         let (of, sink) = (self.of.clone(), self.sink.clone());
         let mut gone = Vec::new();
         for entry in entries {
+            // there may be many
+            self.keep_lease(means).await?;
             let asked = waits(&*sink, of.definition.name(), entry);
             if !self.asked(means, asked).await? {
                 gone.push(entry.clone());
