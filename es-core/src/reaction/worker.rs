@@ -217,6 +217,12 @@ impl Reactor {
                 return None;
             }
             cause => {
+                if let Some(held) = &mut self.held
+                    && outage::is_of_store(cause)
+                    && held.has_lease(means)
+                {
+                    held.settle(means).await;
+                }
                 let (reaction, reason) = (self.name(), chain(cause));
                 tracing::warn!(reaction, %reason, "reaction waits");
                 self.report(means, cause, false).await;

@@ -175,12 +175,15 @@ fn waiting_for(gate: &Arc<Semaphore>) -> Doing {
 async fn a_store_that_fails_cuts_no_call_off_as_long_as_the_lease_lasts() {
     type Fail = fn(&Faults, Call);
     let away: Fail = |faults, call| faults.fail_each(call, Some(StoreErrorKind::Unavailable));
+    let broken: Fail = |faults, call| faults.fail_each(call, Some(StoreErrorKind::Corrupt));
     let lost: Fail = |faults, call| (1..=3).for_each(|nth| faults.lose_answer(call, nth));
     for (call, fail) in [
         (Call::Renew, away),
         (Call::ReadStream, away),
         (Call::ReadLog, away),
         (Call::Commit, away),
+        (Call::ReadLog, broken),
+        (Call::Commit, broken),
         (Call::Renew, lost),
         (Call::Commit, lost),
     ] {

@@ -65,3 +65,35 @@ async fn who_is_stopped_has_only_those_calls_made_again_that_did_not_end() {
     assert_eq!(doing.calls("slow"), [(1, 1), (1, 2)]);
     assert_eq!(parked(&store).await, []);
 }
+
+#[tokio::test]
+async fn who_catches_up_and_is_told_of_a_failure_commits_what_was_answered() {
+    let (store, faults, doing) = (stored(), Faults::new(), failing_for("nobody"));
+    slip_in(&store, "a", 1);
+    // the first tells where it begins
+    faults.fail(Call::Commit, 2, StoreErrorKind::Full);
+    let mut runner = runner(faults.over(store.clone()), &doing);
+    let stopped = runner.catch_up().await.unwrap_err().stopped;
+    assert_eq!(stopped[0].cause.kind(), TroubleKind::Store, "{stopped:?}");
+    runner.catch_up().await.unwrap();
+    assert_eq!(doing.calls("a"), [(1, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_read_holds_up_what_comes_behind_it_only() {
+    let (store, faults, doing) = (stored(), Faults::new(), failing_for("p"));
+    let mut run = pin!(runner(faults.over(store.clone()), &doing).run());
+    for account in ["a", "p", "b"] {
+        slip_in(&store, account, 1);
+    }
+    assert!(timeout(LEASE / 10, run.as_mut()).await.is_err());
+    faults.fail_each(Call::ReadLog, Some(StoreErrorKind::Corrupt));
+    slip_in(&store, "c", 1);
+    store.request_retry(Doing::NAME, Slot::Active, "account/p").await.unwrap();
+    assert!(timeout(LEASE * 3, run.as_mut()).await.is_err());
+    let calls = ["a", "b", "c"].map(|account| doing.calls(account).len());
+    assert_eq!((calls, doing.calls("p").len()), ([1, 1, 0], 2), "what was read is dealt with");
+    assert_eq!(parked(&store).await[0].attempts, 2, "and is committed");
+    let trouble = Subscription::reaction::<Doing>(store.clone()).health().await.unwrap().trouble;
+    assert_eq!(trouble.map(|trouble| trouble.kind()), Some(TroubleKind::Store));
+}
