@@ -28,7 +28,8 @@ pub enum HealthState {
     Parked,
     /// It has taken all that can be read, and a writer holds the log back.
     BlockedByWriter,
-    /// Somebody runs it, and there are events that it has not taken yet.
+    /// Somebody runs it, and there are events that it has not taken yet, be it that it tries one again:
+    /// then [`Health::trouble`] says why.
     Behind,
     /// It has taken all that there is.
     Idle,
@@ -91,7 +92,7 @@ pub struct Health {
     pub waiting: u64,
     /// How many parked events were discarded.
     pub discarded: u64,
-    /// What keeps it from going on.
+    /// What keeps it from going on, or from going on at once.
     pub trouble: Option<Trouble>,
     /// Who holds the log back, if anybody does.
     pub blocked_by: Option<Blocker>,
@@ -177,7 +178,9 @@ pub(crate) async fn health_of(
 
 fn state(health: &Health) -> HealthState {
     let is_behind = health.lag.events > 0;
-    if health.trouble.is_some() {
+    // what is tried again may go on by itself
+    let is_stalling = |trouble: &Trouble| trouble.kind() != TroubleKind::Retrying;
+    if health.trouble.as_ref().is_some_and(is_stalling) {
         HealthState::Stalled
     } else if health.holder.is_none() {
         HealthState::NotRunning

@@ -254,7 +254,7 @@ async fn what_is_tried_again_is_told_and_forgotten() {
     let trouble = async || subscription.health().await.unwrap().trouble;
     assert!(timeout(second * 3, run.as_mut()).await.is_err());
     let told = trouble().await.unwrap();
-    assert_eq!(told.kind(), TroubleKind::Poison);
+    assert_eq!(told.kind(), TroubleKind::Retrying);
     assert!(told.message.contains("under key `account/a`: it is away"), "{told:?}");
     healed.store(true, Ordering::SeqCst);
     assert!(timeout(second * 3, run.as_mut()).await.is_err());

@@ -298,7 +298,8 @@ impl Member {
         if attempts <= policy.retry.retries {
             if let Some(worker) = &self.worker {
                 // shown to operators if it arrives; the retry does not depend on it
-                let _ = worker.sink.report(&worker.lease, Some(&cause.told())).await;
+                let told = cause.told_while_retrying();
+                let _ = worker.sink.report(&worker.lease, Some(&told)).await;
             }
             let fraction = means.environment.jitter.fraction();
             let delay = policy.retry.delay(attempts, fraction);

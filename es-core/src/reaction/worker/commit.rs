@@ -32,6 +32,8 @@ impl Held {
             let Some(mut pending) = pending else { return Ok(()) };
             match self.said(means, &pending).await {
                 Ok(Said::Written) => {
+                    // it clears what operators were told
+                    self.told = None;
                     let (name, batch) = (self.name(), &pending.commit.batch);
                     telemetry::reacted(name, batch.events);
                     means.signals.count(name, batch.events, since, clock.now());
@@ -61,11 +63,7 @@ impl Held {
         let (sink, lease) = (self.sink.clone(), self.lease.clone());
         let batch = &pending.commit.batch;
         match self.asked(means, sink.commit(&lease, batch)).await {
-            Ok(()) => {
-                // it clears what operators were told
-                self.told = None;
-                Ok(Said::Written)
-            }
+            Ok(()) => Ok(Said::Written),
             Err(StopCause::Sink(SinkError::LeaseLost { projection })) if pending.is_in_doubt => {
                 // so it is refused if it has arrived before
                 if self.has_moved(means, batch).await? {

@@ -54,7 +54,7 @@ impl Held {
             Some(outage) => Some(outage.trouble.clone()),
             None => self.window.trouble().map(|(event, reason)| {
                 let (event, key) = (event.clone(), event.stream.to_string());
-                StopCause::Poison { event, key, reason: reason.to_owned() }.told()
+                StopCause::Poison { event, key, reason: reason.to_owned() }.told_while_retrying()
             }),
         };
         if trouble == self.told {

@@ -1,6 +1,7 @@
 //! Where it begins, how it ends, and what is told of it in between.
 
 use es_core::environment::{Environment, Jitter};
+use es_core::projection::WaitError;
 
 use super::*;
 
@@ -64,6 +65,27 @@ async fn who_is_stopped_has_only_those_calls_made_again_that_did_not_end() {
     assert_eq!(doing.calls("p"), [(1, 1), (1, 2), (2, 1)]);
     assert_eq!(doing.calls("slow"), [(1, 1), (1, 2)]);
     assert_eq!(parked(&store).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_what_is_tried_again_is_not_told_that_it_has_stopped() {
+    let (store, (doing, _)) = (stored(), ailing());
+    slip_in(&store, "p", 1);
+    let runner = patient(store.clone(), &doing);
+    let handle = runner.handle();
+    let mut run = pin!(runner.run());
+    assert!(timeout(LEASE / 2, run.as_mut()).await.is_err());
+    let subscription = Subscription::reaction::<Doing>(store.clone());
+    let health = subscription.health().await.unwrap();
+    let kind = health.trouble.map(|trouble| trouble.kind());
+    assert_eq!((health.state, kind), (HealthState::Behind, Some(TroubleKind::Retrying)));
+    handle.stop();
+    run.await.unwrap();
+    assert_eq!(parked(&store).await, [], "nothing behind it was answered");
+    assert_eq!(subscription.health().await.unwrap().state, HealthState::NotRunning);
+    let end = store.end_of_log().await.unwrap();
+    let waited = subscription.wait_for(end, LEASE).await.unwrap_err();
+    assert!(matches!(waited, WaitError::TimedOut { .. }), "{waited}");
 }
 
 #[tokio::test]
