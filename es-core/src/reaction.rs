@@ -39,7 +39,7 @@ mod worker;
 pub use delivery::Delivery;
 pub(crate) use delivery::Occasion;
 pub use policy::{ReactionPolicy, Start};
-pub(crate) use worker::{Goal, Reactor};
+pub(crate) use worker::{Goal, Reactor, has_begun};
 
 /// What is done when something happened: a command that follows from an event, or an effect outside.
 ///
@@ -84,7 +84,7 @@ pub(crate) use worker::{Goal, Reactor};
 ///
 /// impl Reaction for Reservations {
 ///     const NAME: &'static str = "reservations";
-///     const START: Start = Start::Now;
+///     const START: Start = Start::Beginning;
 ///     type Event = OrderEvent;
 ///
 ///     async fn react(&self, event: &Delivery<OrderEvent>) -> Result<(), BoxError> {
@@ -124,7 +124,8 @@ pub trait Reaction: Send + Sync + 'static {
     /// meaning; 1 to 100 bytes. Under another name all of history is new to it.
     const NAME: &'static str;
 
-    /// Where it begins when it runs for the first time.
+    /// Where it begins when it runs for the first time: with the first event where the event or the
+    /// system is new, and else as history asks for it. See [`Start`].
     const START: Start;
 
     /// What happens: the events of one aggregate, or a union of several.

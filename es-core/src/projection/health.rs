@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::environment::Clock;
 use crate::error::StoreError;
 use crate::position::Position;
+use crate::reaction::has_begun;
 use crate::read::{PageLimit, ReadLog};
 use crate::store::{EventStore, Store};
 
@@ -133,7 +134,12 @@ pub(crate) async fn health_of(
     let is_rebuilding = status.as_ref().is_some_and(|status| status.shadow.is_some());
     let active = status.and_then(|status| status.active);
     let here = active.as_ref().map_or(Checkpoint::START, |active| active.checkpoint().clone());
+    // what it will never be given is no lag
+    let passes_over = definition.begins_now()
+        && here == Checkpoint::START
+        && (active.is_none() || !has_begun(&**sink, definition.name()).await?);
     let (lag, diverged) = match check_history(&**store, definition.name(), &here).await {
+        Ok(()) if passes_over => (Lag { is_exact: true, ..Lag::default() }, None),
         Ok(()) => (lag(&**store, clock, definition, here.position).await?, None),
         // nobody can tell how far behind it is
         Err(error @ SinkError::Diverged { .. }) => (Lag::default(), Some(error)),

@@ -9,9 +9,15 @@ use crate::retry::Retry;
 /// whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With what is recorded from then on.
+    /// With what is recorded from then on: for a log that has long held such events, of which nobody is
+    /// to hear again.
+    ///
+    /// It passes over all that stands in the log when its first run has the lease, for ever: also what a
+    /// program recorded that served before its runner had begun. A warning says so once. So let
+    /// [`Runner::once`](crate::Runner::once) record the start before anything is served.
     Now,
-    /// With the first event of the log.
+    /// With the first event of the log: also where there is none yet, because the event is new, or the
+    /// system is. Then nothing falls between, whatever begins first.
     Beginning,
 }
 

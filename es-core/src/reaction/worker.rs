@@ -23,6 +23,7 @@ mod outage;
 mod parked;
 mod under_way;
 
+pub(crate) use begin::has_begun;
 use held::Held;
 
 /// A reaction without its type, and what is kept of it while a runner has it.

@@ -3,6 +3,7 @@
 use es_core::environment::{Environment, Jitter};
 use es_core::projection::WaitError;
 
+use super::super::telemetry::Warnings;
 use super::*;
 
 /// No chance: the longest delays.
@@ -118,4 +119,48 @@ async fn an_event_that_cannot_be_read_holds_up_what_comes_behind_it_only() {
     assert_eq!(parked(&store).await[0].attempts, 2, "and is committed");
     let trouble = Subscription::reaction::<Doing>(store.clone()).health().await.unwrap().trouble;
     assert_eq!(trouble.map(|trouble| trouble.kind()), Some(TroubleKind::Store));
+}
+
+/// Begins with what comes.
+struct Late(Doing);
+
+impl Reaction for Late {
+    const NAME: &'static str = "late";
+    const START: Start = Start::Now;
+    type Event = AccountEvent;
+
+    async fn react(&self, event: &Delivery<AccountEvent>) -> Result<(), BoxError> {
+        self.0.react(event).await
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn who_begins_now_is_told_once_what_is_passed_over() {
+    let warnings = Warnings::default();
+    let _watching = tracing::subscriber::set_default(warnings.clone());
+    let (store, empty, doing) = (stored(), stored(), failing_for("nobody"));
+    let subscription = Subscription::reaction::<Late>(store.clone());
+    let lag = async || {
+        let health = subscription.health().await.unwrap();
+        (health.state, health.lag.events)
+    };
+    let run = async |store: &Arc<MemoryStore>| {
+        let runner = Runner::new(store.clone()).reaction(Late(doing.clone()));
+        runner.once().await.unwrap();
+        warnings.take()
+    };
+    slip_in(&store, "a", 1);
+    assert_eq!(lag().await, (HealthState::NotRunning, 0), "it will never be given that");
+    let told = run(&store).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("begins now") && told[0].contains("late"), "{told:?}");
+    slip_in(&store, "a", 1);
+    assert_eq!(lag().await, (HealthState::NotRunning, 1));
+    assert_eq!(run(&store).await, [""; 0], "that was decided before");
+    assert_eq!(doing.calls("a"), [(2, 1)]);
+    // where there is nothing yet, nothing is passed over
+    assert_eq!(run(&empty).await, [""; 0]);
+    let begun = Subscription::reaction::<Late>(empty.clone());
+    slip_in(&empty, "a", 1);
+    assert_eq!(begun.health().await.unwrap().lag.events, 1);
 }
