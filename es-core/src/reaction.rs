@@ -37,7 +37,7 @@ mod window;
 mod worker;
 
 pub use delivery::Delivery;
-pub(crate) use delivery::Occasion;
+pub(crate) use delivery::{Occasion, Stage};
 pub use policy::{ReactionPolicy, Start};
 pub(crate) use worker::{Goal, Reactor, has_begun};
 

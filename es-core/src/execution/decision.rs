@@ -164,8 +164,9 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// A second decision of one call on the same stream would be taken for a repeat of the first, and
     /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step). So one whose
     /// answer was lost is not sent again in the same call: the next call does it. What is
-    /// [prepared](Self::prepare) counts from its append on, and may be prepared again before; if its
-    /// transaction fails later than that, let the reaction fail, too.
+    /// [prepared](Self::prepare) counts as well, appended or not. It may be prepared again until it is
+    /// appended, so of two different ones that are prepared the second is refused only when both are
+    /// appended; if its transaction fails later than that, let the reaction fail, too.
     pub fn reacting_to<E>(self, delivery: &Delivery<E>) -> Self {
         self.reacting(delivery, Ok(delivery.key().clone()))
     }
