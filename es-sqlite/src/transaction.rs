@@ -96,7 +96,9 @@ impl<'a> SqliteTransaction<'a> {
     /// [`append`](Self::append).
     ///
     /// Pass an error on, so that the application's rows are not written without the events, or twice.
-    /// After one that passes the whole is done again, with a decision that is prepared anew:
+    /// Within a reaction [`NotAppended::Repeated`] is success when the transaction is undone: an earlier
+    /// call has written both. After an error that passes the whole is done again, with a decision that
+    /// is prepared anew:
     ///
     /// ```
     /// # use es_core::{Aggregate, Event, Repository};
