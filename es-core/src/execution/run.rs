@@ -134,7 +134,14 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         attempts: &Attempts<'_>,
         known: &mut Option<M::Known>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        let done = match self.decided(naming, attempts, known).await? {
+        let decided = self.decided(naming, attempts, known).await;
+        if let Err(CommandError::Rejected(_) | CommandError::PreconditionFailed(_)) = &decided
+            && let Some(loaded) = known.as_ref()
+        {
+            // it was read all the same
+            self.members.remember(loaded);
+        }
+        let done = match decided? {
             Ok(made) => self.append(naming, known, made).await,
             Err(first) => return self.repeated(known.as_ref(), first).await,
         };
