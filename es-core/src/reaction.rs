@@ -111,14 +111,21 @@ pub(crate) use worker::{Goal, Reactor, has_begun};
 /// 1. It may be called again for an event for which it was called, also after it succeeded, also at
 ///    the same time by a process that was overtaken. Decisions with
 ///    [`reacting_to`](crate::execution::Decision::reacting_to), and effects that get the key, are
-///    done once.
+///    done once; but for what two calls at the same moment decide over several members and write to
+///    none in common, as [`idempotency_key`](crate::execution::Decision::idempotency_key) says.
 /// 2. It decides by the event and by states that it loads, never by what an earlier call left in
 ///    memory. Which streams a decision is about follows from the event alone: keys are recorded under
 ///    streams, so one that is picked by what was loaded may be another one at the next call, and what
-///    is done there is done twice. Record such a choice as an event first, and react to that.
+///    is done there is done twice. Record such a choice as an event first, and react to that. Other code
+///    may add members to a decision, but takes none away: what the earlier code had done over more is
+///    `KeyReused` from then on. An event that is parked with that is done, and is discarded.
 /// 3. Dropping its future at any await is harmless: it happens at a time-out, when the lease is lost or
 ///    runs out because the store fails for that long, and when the runner ends or a call to catch up
 ///    fails.
+/// 4. It waits at awaits, and never blocks: all calls of a runner, the renewals of its leases and its
+///    projections take turns in one task. A call that computes for long, reads files or calls what is not
+///    async is cut off by no time-out and lets the leases of all run out; have that run elsewhere
+///    (`tokio::task::spawn_blocking`) and await it.
 pub trait Reaction: Send + Sync + 'static {
     /// The name, unique in its store, among projections, too, and never used again for another
     /// meaning; 1 to 100 bytes. Under another name all of history is new to it.

@@ -120,7 +120,8 @@ impl Held {
         (self.is_to_renew, self.more, self.outage) = (true, None, None);
     }
 
-    /// True if nobody else can have the lease: it lasts at least from when it was asked for.
+    /// True if nobody else can have the lease: it lasts at least from when it was asked for. After a
+    /// machine was suspended, and time with it, that is so from the next renewal on only.
     pub(super) fn has_lease(&self, means: &Means) -> bool {
         means.since(self.leased_at) < means.settings.time_to_live
     }
