@@ -2,9 +2,11 @@
 //! `cargo run -p es-examples --example own_transaction`.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-use es_core::execution::Member;
-use es_core::{BoxError, Decided, Repository};
-use es_examples::{Order, OrderId};
+use es_core::execution::{Member, NotAppended};
+use es_core::reaction::{Delivery, Start};
+use es_core::{BoxError, Decided, Reaction, Repository, Runner};
+use es_examples::OrderEvent::{self, OrderPlaced};
+use es_examples::{Order, OrderId, Stock};
 use es_sqlite::{SqliteStore, TransactionError};
 
 /// Pays an order and puts a receipt into the mail, both or neither.
@@ -30,6 +32,41 @@ async fn pay(
         match written.await {
             Err(error) if attempts < 3 && error.is_transient() => attempts += 1,
             written => return Ok(written?),
+        }
+    }
+}
+
+/// Puts articles aside for an order and tells the warehouse by mail, both or neither.
+struct Picking {
+    sqlite: SqliteStore,
+    stocks: Repository<Stock>,
+}
+
+impl Picking {
+    fn over(sqlite: &SqliteStore) -> Self {
+        Self { sqlite: sqlite.clone(), stocks: Repository::new(sqlite.clone()) }
+    }
+}
+
+impl Reaction for Picking {
+    const NAME: &'static str = "picking";
+    const START: Start = Start::Beginning;
+    type Event = OrderEvent;
+
+    async fn react(&self, event: &Delivery<OrderEvent>) -> Result<(), BoxError> {
+        let OrderPlaced { sku, count, .. } = &event.data else { return Ok(()) };
+        let order = event.aggregate_id::<Order>()?;
+        let decision = self.stocks.by_id(sku).decide(|stock| stock.reserve(&order, *count));
+        let prepared = decision.reacting_to(event).prepare().await?;
+        let note = format!("{} asks for {count} of {sku}", order.0);
+        let written = self.sqlite.write(move |tx| {
+            tx.execute("INSERT INTO mail (text) VALUES (?1)", [note])?;
+            Ok::<_, TransactionError>(tx.append_prepared(prepared)?)
+        });
+        match written.await {
+            // an earlier call has written both, so there is nothing left to be done
+            Err(TransactionError::NotAppended(NotAppended::Repeated { .. })) => Ok(()),
+            written => Ok(written.map(drop)?),
         }
     }
 }
@@ -63,6 +100,7 @@ async fn main() -> Result<(), BoxError> {
     let sqlite = SqliteStore::open(folder.path().join("shop.db")).await?;
     let (orders, id) = shop(&sqlite).await?;
     let paid = pay(&sqlite, &orders, &id, 700, "payment/p-17").await?;
+    Runner::new(sqlite.clone()).reaction(Picking::over(&sqlite)).once().await?;
     println!("{:?}, and in the mail: {:?}", paid.state, mail(&sqlite).await?);
     sqlite.close().await;
     Ok(())
@@ -70,12 +108,14 @@ async fn main() -> Result<(), BoxError> {
 
 #[cfg(test)]
 mod tests {
+    use es_core::Store;
     use es_core::backend::EventStore;
-    use es_core::execution::NotAppended;
     use es_examples::OrderEvent::OrderPaid;
+    use es_examples::StockEvent::{ItemsDelivered, StockReserved};
     use es_pgtest::Server;
     use es_postgres::sqlx::{self, PgPool};
     use es_postgres::{Migrations, PostgresConfig, PostgresStore};
+    use es_testing::reaction::react;
 
     use super::*;
 
@@ -95,6 +135,22 @@ mod tests {
         pay(&sqlite, &orders, &id, 500, "payment/p-18").await.expect_err("400 cents are due");
         assert_eq!(mail(&sqlite).await.unwrap(), ["300 cents of o-1 are paid"]);
         assert_eq!(orders.load(&id).await.unwrap().version.as_u64(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_reaction_writes_its_rows_once_however_often_it_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = SqliteStore::open(folder.path().join("shop.db")).await.unwrap();
+        shop(&sqlite).await.unwrap();
+        let (customer, sku) = ("ben".to_owned(), "bread".to_owned());
+        react(&Store::from(sqlite.clone()), &Picking::over(&sqlite))
+            .given::<Stock>("bread", [ItemsDelivered { count: 3 }])
+            .given::<Order>("o-2", [OrderPlaced { customer, sku, count: 2, cents: 700 }])
+            .then::<Stock>("bread", [StockReserved { order: OrderId::from("o-2"), count: 2 }])
+            .await
+            .again()
+            .await;
+        assert_eq!(mail(&sqlite).await.unwrap(), ["o-2 asks for 2 of bread"]);
     }
 
     /// The same on PostgreSQL, in a transaction of the application's own pool.

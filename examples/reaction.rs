@@ -23,7 +23,7 @@ struct Fulfilment {
 
 impl Reaction for Fulfilment {
     const NAME: &'static str = "fulfilment";
-    const START: Start = Start::Now;
+    const START: Start = Start::Beginning;
     type Event = Shop;
 
     async fn react(&self, event: &Delivery<Shop>) -> Result<(), BoxError> {
@@ -60,8 +60,6 @@ impl Fulfilment {
 async fn a_day(store: &Store) -> Result<[Order; 2], BoxError> {
     let (orders, stocks) = (Repository::<Order>::new(store), Repository::<Stock>::new(store));
     let mut runner = Runner::new(store).reaction(Fulfilment::over(store));
-    // its start is recorded: what happens from now on is reacted to
-    runner.catch_up().await?;
     stocks.by_id("bread").decide(|_| ItemsDelivered { count: 3 }).await?;
     for id in ["o-1", "o-2"] {
         let place = |order: &Order| order.place("anna", "bread", 2, 700);

@@ -4,7 +4,8 @@
 //! What whoever writes a [`Reaction`] can rely on; `es_testing::projections` has the scenarios, in the
 //! area `reactions`, and runs them over every store:
 //!
-//! 1. Every selected event after the start is given at least once, whatever crashes.
+//! 1. Every selected event after the start is given at least once, whatever crashes. After an orderly
+//!    stop only those calls are made again that had not ended, unless the policy ends with a stop.
 //! 2. An event is given only when a read of the log shows it.
 //! 3. The checkpoint passes an event only when its call succeeded, or when it was parked in the same
 //!    commit.
@@ -36,9 +37,9 @@ mod window;
 mod worker;
 
 pub use delivery::Delivery;
-pub(crate) use delivery::Occasion;
+pub(crate) use delivery::{Occasion, Stage};
 pub use policy::{ReactionPolicy, Start};
-pub(crate) use worker::{Goal, Reactor};
+pub(crate) use worker::{Goal, Reactor, has_begun};
 
 /// What is done when something happened: a command that follows from an event, or an effect outside.
 ///
@@ -83,7 +84,7 @@ pub(crate) use worker::{Goal, Reactor};
 ///
 /// impl Reaction for Reservations {
 ///     const NAME: &'static str = "reservations";
-///     const START: Start = Start::Now;
+///     const START: Start = Start::Beginning;
 ///     type Event = OrderEvent;
 ///
 ///     async fn react(&self, event: &Delivery<OrderEvent>) -> Result<(), BoxError> {
@@ -110,20 +111,28 @@ pub(crate) use worker::{Goal, Reactor};
 /// 1. It may be called again for an event for which it was called, also after it succeeded, also at
 ///    the same time by a process that was overtaken. Decisions with
 ///    [`reacting_to`](crate::execution::Decision::reacting_to), and effects that get the key, are
-///    done once.
+///    done once; but for what two calls at the same moment decide over several members and write to
+///    none in common, as [`idempotency_key`](crate::execution::Decision::idempotency_key) says.
 /// 2. It decides by the event and by states that it loads, never by what an earlier call left in
 ///    memory. Which streams a decision is about follows from the event alone: keys are recorded under
 ///    streams, so one that is picked by what was loaded may be another one at the next call, and what
-///    is done there is done twice. Record such a choice as an event first, and react to that.
+///    is done there is done twice. Record such a choice as an event first, and react to that. Other code
+///    may add members to a decision, but takes none away: what the earlier code had done over more is
+///    `KeyReused` from then on. An event that is parked with that is done, and is discarded.
 /// 3. Dropping its future at any await is harmless: it happens at a time-out, when the lease is lost or
 ///    runs out because the store fails for that long, and when the runner ends or a call to catch up
 ///    fails.
+/// 4. It waits at awaits, and never blocks: all calls of a runner, the renewals of its leases and its
+///    projections take turns in one task. A call that computes for long, reads files or calls what is not
+///    async is cut off by no time-out and lets the leases of all run out; have that run elsewhere
+///    (`tokio::task::spawn_blocking`) and await it.
 pub trait Reaction: Send + Sync + 'static {
     /// The name, unique in its store, among projections, too, and never used again for another
     /// meaning; 1 to 100 bytes. Under another name all of history is new to it.
     const NAME: &'static str;
 
-    /// Where it begins when it runs for the first time.
+    /// Where it begins when it runs for the first time: with the first event where the event or the
+    /// system is new, and else as history asks for it. See [`Start`].
     const START: Start;
 
     /// What happens: the events of one aggregate, or a union of several.
@@ -141,7 +150,8 @@ pub trait Reaction: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Which events it is called for: all of [`Event`](Self::Event) unless it is overridden. It may
-    /// change: from where the reaction stands the new ones come, and nothing of before.
+    /// change: from where the reaction stands the new ones come, and nothing of before. What is parked
+    /// and is not selected any more is done, when its turn comes.
     fn selection() -> EventFilter {
         EventFilter::of::<Self::Event>()
     }

@@ -79,8 +79,8 @@ impl Entry {
 }
 
 impl Contents {
-    /// The keys of which the first waiting entry is due.
-    pub(crate) fn due(&self) -> Vec<String> {
+    /// So many of the keys of which the first waiting entry is due.
+    pub(crate) fn due(&self, most: usize) -> Vec<String> {
         let mut first: BTreeMap<&str, bool> = BTreeMap::new();
         for entry in self.parked.values() {
             if let ParkedState::Waiting { is_due } = entry.state {
@@ -88,7 +88,7 @@ impl Contents {
             }
         }
         let due = first.into_iter().filter(|(_, is_due)| *is_due);
-        due.map(|(key, _)| key.to_owned()).collect()
+        due.map(|(key, _)| key.to_owned()).take(most.max(1)).collect()
     }
 
     fn waits(&self, id: &ParkedId) -> bool {
@@ -145,7 +145,7 @@ impl Projections {
         let models = &mut self.entry(&lease.projection).models;
         let holder = models.renew(lease, renewal, now)?;
         models.leased_mut(lease)?.holder = holder;
-        Ok(self.model(&lease.projection, lease.slot)?.due())
+        Ok(self.model(&lease.projection, lease.slot)?.due(renewal.limit))
     }
 
     pub(crate) fn release(&mut self, lease: &Lease) {

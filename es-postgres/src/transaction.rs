@@ -94,7 +94,8 @@ impl PostgresStore {
     /// of [`append_in`](Self::append_in), whose rules it follows.
     ///
     /// Roll back after an error, so that the application's rows are not written without the events, or
-    /// twice. After one that passes the whole is done again, with a decision that is prepared anew:
+    /// twice. Within a reaction [`NotAppended::Repeated`] is success then: an earlier call has written
+    /// both. After an error that passes the whole is done again, with a decision that is prepared anew:
     ///
     /// ```no_run
     /// # use es_core::{Aggregate, Event, Repository};

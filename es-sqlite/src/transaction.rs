@@ -96,7 +96,9 @@ impl<'a> SqliteTransaction<'a> {
     /// [`append`](Self::append).
     ///
     /// Pass an error on, so that the application's rows are not written without the events, or twice.
-    /// After one that passes the whole is done again, with a decision that is prepared anew:
+    /// Within a reaction [`NotAppended::Repeated`] is success when the transaction is undone: an earlier
+    /// call has written both. After an error that passes the whole is done again, with a decision that
+    /// is prepared anew:
     ///
     /// ```
     /// # use es_core::{Aggregate, Event, Repository};
@@ -204,6 +206,10 @@ impl TransactionError {
 
     /// True if the same may succeed when all of it is done again, with decisions that are prepared
     /// anew: nothing of it was written, and what was in its way passes.
+    ///
+    /// Ask this before doing it again, and [`kind`](Self::kind) for whom to tell what. A conflict of an
+    /// append of one's own is a `Conflict` by its kind, and does not pass: the request has the version in
+    /// it, so it is to be made anew.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NotAppended(error) => error.is_transient(),

@@ -168,6 +168,7 @@ macro_rules! for_each_projection_scenario {
                     a_retry_makes_the_key_due,
                     a_discarded_entry_stays_as_a_record needs ["clock"],
                     who_followed_a_discarded_entry_is_due,
+                    so_many_keys_are_told_as_are_asked_for,
                 }
                 rebuild {
                     a_shadow_grows_beside_the_active_model,

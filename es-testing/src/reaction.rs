@@ -40,7 +40,7 @@
 //! impl Reaction for Reservations {
 //!     // ...
 //! #   const NAME: &'static str = "reservations";
-//! #   const START: Start = Start::Now;
+//! #   const START: Start = Start::Beginning;
 //! #   type Event = OrderEvent;
 //! #   async fn react(&self, event: &Delivery<OrderEvent>) -> Result<(), BoxError> {
 //! #       let OrderPlaced { sku, count } = &event.data;

@@ -176,8 +176,13 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// A second decision of one call on the same stream would be taken for a repeat of the first, and
     /// is refused as [`InvalidRequest::KeyTwice`]: give it a [step](Self::reacting_to_step). So one whose
     /// answer was lost is not sent again in the same call: the next call does it. What is
-    /// [prepared](Self::prepare) counts from its append on, and may be prepared again before; if its
-    /// transaction fails later than that, let the reaction fail, too.
+    /// [prepared](Self::prepare) counts as well, appended or not. It may be prepared again until it is
+    /// appended, so of two different ones that are prepared the second is refused only when both are
+    /// appended; if its transaction fails later than that, let the reaction fail, too.
+    ///
+    /// Where what is prepared was done at an earlier call, its append is
+    /// [`NotAppended::Repeated`](crate::execution::NotAppended::Repeated): within a reaction that is
+    /// success, for the rows beside it were written with it then. Every other error is passed on.
     pub fn reacting_to<E>(self, delivery: &Delivery<E>) -> Self {
         self.reacting(delivery, Ok(delivery.key().clone()))
     }
@@ -227,7 +232,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// show the whole loop. It is done once, whatever [`retry`](Self::retry) says, because only the
     /// application can repeat its own statements. Under a key that was recorded before nothing is
     /// decided, and appending it is the error
-    /// [`NotAppended::Repeated`](crate::execution::NotAppended::Repeated).
+    /// [`NotAppended::Repeated`](crate::execution::NotAppended::Repeated), which means in a
+    /// [reaction](Self::reacting_to) that there is nothing left to be done.
     ///
     /// A decision without events records no key. Where rows stand beside it, look at
     /// [`Prepared::events`] before they are written: they would be written each time it is sent. And

@@ -73,6 +73,10 @@ pub trait Members: Send + Sync + 'static + private::Sealed {
         first: &'a mut First,
     ) -> BoxFuture<'a, Result<Self::Events, LoadError>>;
 
+    /// Keeps in memory what was loaded to decide, if anything is kept there.
+    #[doc(hidden)]
+    fn remember(&self, known: &Self::Known);
+
     #[doc(hidden)]
     fn finish(
         &self,

@@ -28,8 +28,8 @@ pub struct Prepared<M: Members, T = ()> {
     pub(super) reacting: Option<Reacting>,
 }
 
-/// A reaction that has decided on these streams: once it is appended, it decides on none of them again
-/// under this key.
+/// A reaction that has decided on these streams: it decides on none of them again under this key, but for
+/// preparing this one again before it is appended.
 pub(super) struct Reacting {
     pub(super) occasion: Arc<Occasion>,
     pub(super) key: IdempotencyKey,
@@ -37,12 +37,8 @@ pub(super) struct Reacting {
 }
 
 impl Reacting {
-    fn note(&self) -> Result<(), InvalidRequest> {
-        self.occasion.begin(&self.key, &Vec::from_iter(&self.streams))
-    }
-
-    pub(super) fn forget(&self) {
-        self.occasion.untouched(&self.key, &self.streams);
+    pub(super) fn finish(&self) -> Result<(), InvalidRequest> {
+        self.occasion.finish(&self.key, &Vec::from_iter(&self.streams))
     }
 }
 
@@ -93,7 +89,7 @@ impl<M: Members, T> Prepared<M, T> {
     pub fn finish(self, appended: Option<Appended>) -> Result<Decided<M, T>, NotAppended> {
         let (known, made) = self.made.map_err(|key| NotAppended::Repeated { key })?;
         if let Some(reacting) = &self.reacting {
-            reacting.note().map_err(AppendError::from)?;
+            reacting.finish().map_err(AppendError::from)?;
         }
         let Made { events, reply, cause, request, .. } = made;
         if appended.as_ref().is_some_and(|appended| appended.repeated)

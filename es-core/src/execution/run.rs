@@ -16,6 +16,7 @@ use crate::append::{
 use crate::envelope::Cause;
 use crate::environment::Environment;
 use crate::error::StoreError;
+use crate::reaction::Stage;
 use crate::retry::Retry;
 
 /// What was decided, and is not written yet.
@@ -32,7 +33,7 @@ pub(super) struct Made<M: Members, T> {
 impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     pub(super) async fn run(self) -> Result<Decided<M, T>, CommandError<R>> {
         let naming = self.named().map_err(CommandError::Invalid)?;
-        self.begin(&naming).map_err(CommandError::Invalid)?;
+        self.begin(&naming, Stage::Final).map_err(CommandError::Invalid)?;
         let telemetry = Telemetry::new(naming.aggregate());
         let work = self.carried_out(&naming).instrument(telemetry.span());
         let (done, retries) = work.await;
@@ -63,7 +64,7 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     /// Does all but the append, once.
     pub(super) async fn prepared(self) -> Result<Prepared<M, T>, CommandError<R>> {
         let naming = self.named().map_err(CommandError::Invalid)?;
-        self.begin(&naming).map_err(CommandError::Invalid)?;
+        self.begin(&naming, Stage::Prepared).map_err(CommandError::Invalid)?;
         let environment = naming.environment();
         let attempts = Attempts::new(Retry::NONE, self.key.is_some(), &environment);
         let mut known = None;
@@ -73,8 +74,8 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
             Ok(made) => made.is_ok(),
             Err(error) => error.is_transient(),
         };
-        if can_be_prepared_again && let Some(reacting) = &reacting {
-            reacting.forget();
+        if !can_be_prepared_again && let Some(reacting) = &reacting {
+            reacting.finish().map_err(CommandError::Invalid)?;
         }
         let made = match done? {
             Ok(made) => Ok((known.expect("members are loaded before they are decided on"), made)),
@@ -104,9 +105,9 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
     }
 
     /// Refuses what the reaction that decides would take for a repeat of another decision of its own.
-    fn begin(&self, naming: &Naming) -> Result<(), InvalidRequest> {
+    fn begin(&self, naming: &Naming, stage: Stage) -> Result<(), InvalidRequest> {
         match (&self.occasion, self.key()) {
-            (Some(occasion), Some(key)) => occasion.begin(key, &naming.streams()),
+            (Some(occasion), Some(key)) => occasion.begin(key, &naming.streams(), stage),
             _ => Ok(()),
         }
     }
@@ -133,7 +134,14 @@ impl<'d, M: Members, T: Send + 'static, R: Send + 'd> Decision<'d, M, T, R> {
         attempts: &Attempts<'_>,
         known: &mut Option<M::Known>,
     ) -> Result<Decided<M, T>, CommandError<R>> {
-        let done = match self.decided(naming, attempts, known).await? {
+        let decided = self.decided(naming, attempts, known).await;
+        if let Err(CommandError::Rejected(_) | CommandError::PreconditionFailed(_)) = &decided
+            && let Some(loaded) = known.as_ref()
+        {
+            // it was read all the same
+            self.members.remember(loaded);
+        }
+        let done = match decided? {
             Ok(made) => self.append(naming, known, made).await,
             Err(first) => return self.repeated(known.as_ref(), first).await,
         };

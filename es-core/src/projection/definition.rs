@@ -11,7 +11,7 @@ use crate::append::is_key;
 use crate::envelope::RecordedEvent;
 use crate::error::BoxError;
 use crate::payload::Payload;
-use crate::reaction::Reaction;
+use crate::reaction::{Reaction, Start};
 use crate::read::EventFilter;
 
 use super::fold::{Fold, Row, Typed, guarded};
@@ -31,6 +31,8 @@ pub struct Definition {
     fingerprint: Arc<str>,
     selection: Arc<EventFilter>,
     is_by_stream: bool,
+    /// Whether what is in the log before its first run is none of its business.
+    begins_now: bool,
     policy: FailurePolicy,
     /// Why it cannot be run.
     problem: Option<Arc<str>>,
@@ -147,7 +149,8 @@ impl Definition {
         });
         let fingerprint = reaction_fingerprint(R::NAME);
         let definition = Self::folding(R::NAME, fingerprint, selection, fold);
-        Self { problem: panicked.or(misnamed).map(Into::into), ..definition }
+        let begins_now = R::START == Start::Now;
+        Self { begins_now, problem: panicked.or(misnamed).map(Into::into), ..definition }
     }
 
     /// What else a reaction asks for; if it panics, it gets the default, and is refused where it is to
@@ -184,6 +187,7 @@ impl Definition {
             fingerprint: fingerprint.into(),
             selection: Arc::new(selection),
             is_by_stream: fold.is_by_stream(),
+            begins_now: false,
             policy: FailurePolicy::stop(),
             problem: None,
             kind: Kind::Fold(Arc::new(fold)),
@@ -212,6 +216,7 @@ impl Definition {
             kind: Kind::Tables(Arc::new(TypedProject::<P>::new(tables, &selection))),
             selection: Arc::new(selection),
             is_by_stream: false,
+            begins_now: false,
             policy: P::ON_FAILURE,
             problem,
         }
@@ -269,6 +274,11 @@ impl Definition {
     /// What becomes of an event that cannot be taken.
     pub(super) fn policy(&self) -> FailurePolicy {
         self.policy
+    }
+
+    /// True of a reaction that passes over what is in the log before its first run.
+    pub(super) fn begins_now(&self) -> bool {
+        self.begins_now
     }
 
     /// True if a rebuild may divide the work by streams: nothing is concerned by the events of two.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::environment::Clock;
 use crate::error::StoreError;
 use crate::position::Position;
+use crate::reaction::has_begun;
 use crate::read::{PageLimit, ReadLog};
 use crate::store::{EventStore, Store};
 
@@ -28,7 +29,8 @@ pub enum HealthState {
     Parked,
     /// It has taken all that can be read, and a writer holds the log back.
     BlockedByWriter,
-    /// Somebody runs it, and there are events that it has not taken yet.
+    /// Somebody runs it, and there are events that it has not taken yet, be it that it tries one again:
+    /// then [`Health::trouble`] says why.
     Behind,
     /// It has taken all that there is.
     Idle,
@@ -91,7 +93,7 @@ pub struct Health {
     pub waiting: u64,
     /// How many parked events were discarded.
     pub discarded: u64,
-    /// What keeps it from going on.
+    /// What keeps it from going on, or from going on at once.
     pub trouble: Option<Trouble>,
     /// Who holds the log back, if anybody does.
     pub blocked_by: Option<Blocker>,
@@ -132,7 +134,12 @@ pub(crate) async fn health_of(
     let is_rebuilding = status.as_ref().is_some_and(|status| status.shadow.is_some());
     let active = status.and_then(|status| status.active);
     let here = active.as_ref().map_or(Checkpoint::START, |active| active.checkpoint().clone());
+    // what it will never be given is no lag
+    let passes_over = definition.begins_now()
+        && here == Checkpoint::START
+        && (active.is_none() || !has_begun(&**sink, definition.name()).await?);
     let (lag, diverged) = match check_history(&**store, definition.name(), &here).await {
+        Ok(()) if passes_over => (Lag { is_exact: true, ..Lag::default() }, None),
         Ok(()) => (lag(&**store, clock, definition, here.position).await?, None),
         // nobody can tell how far behind it is
         Err(error @ SinkError::Diverged { .. }) => (Lag::default(), Some(error)),
@@ -177,7 +184,9 @@ pub(crate) async fn health_of(
 
 fn state(health: &Health) -> HealthState {
     let is_behind = health.lag.events > 0;
-    if health.trouble.is_some() {
+    // what is tried again may go on by itself
+    let is_stalling = |trouble: &Trouble| trouble.kind() != TroubleKind::Retrying;
+    if health.trouble.as_ref().is_some_and(is_stalling) {
         HealthState::Stalled
     } else if health.holder.is_none() {
         HealthState::NotRunning

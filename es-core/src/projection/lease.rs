@@ -166,12 +166,15 @@ pub struct Renewal {
     pub time_to_live: Duration,
     /// How many events it took in a second lately, for who watches; `None` if it cannot say.
     pub rate: Option<f64>,
+    /// Of how many keys that are due it wants to be told, at most; 0 counts as 1. Who is told of so many
+    /// asks again when it has dealt with them.
+    pub limit: usize,
 }
 
 impl Renewal {
-    /// For so long from now, without a word about the rate.
+    /// For so long from now, without a word about the rate; of 1,000 keys that are due it is told.
     pub const fn lasting(time_to_live: Duration) -> Self {
-        Self { time_to_live, rate: None }
+        Self { time_to_live, rate: None, limit: 1_000 }
     }
 
     /// For how long a sink keeps the lease from now on: not longer than [`Lease::LONGEST`].
@@ -183,7 +186,7 @@ impl Renewal {
 /// What a renewal is answered with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// The keys of which the first waiting event is due: somebody asked for another attempt, or
-    /// nothing stands before it any more.
+    /// Keys of which the first waiting event is due: somebody asked for another attempt, or nothing
+    /// stands before it any more. All of them, unless they are as many as were asked for.
     pub due: Vec<String>,
 }

@@ -6,10 +6,10 @@ use crate::retry::Retry;
 
 use super::worker::Parking;
 
-/// What the engine does when a projection fails to take an event.
+/// What the engine does when a projection fails to take an event, or a call of a reaction fails.
 ///
 /// Whatever is chosen, what stands before the event in the log is committed, and nothing is left
-/// out silently.
+/// out silently. A reaction goes on with other streams while it tries one again, and parks by stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailurePolicy {
     /// Further attempts before the last resort, and the delays between.
@@ -22,7 +22,7 @@ pub struct FailurePolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LastResort {
-    /// The projection stops before the event, and says so.
+    /// The projection, or the reaction, stops before the event, and says so.
     Stop,
     /// The event and all later ones of its key are parked; other keys go on.
     ParkKey,

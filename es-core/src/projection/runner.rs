@@ -51,6 +51,9 @@ pub struct Runner {
     ahead: Option<(ReadLog, LogPage)>,
 }
 
+/// No lease is shorter: it would be over before it is renewed, and nobody could begin anything.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// For how long a projection may keep the others of its runner from going on.
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -165,13 +168,16 @@ impl Runner {
         self
     }
 
-    /// For how long leases are taken; they are renewed between two commits, after a third of it. 10
-    /// seconds unless set; more than [`Lease::LONGEST`] counts as that.
+    /// For how long leases are taken; they are renewed between two calls of the store, after a third of
+    /// it. 10 seconds unless set; less than 100 ms counts as that, and more than [`Lease::LONGEST`] as
+    /// that.
     ///
     /// For so long others wait for a process that was killed. A commit should not take that long,
-    /// or others may take over from one that is at work; nothing is lost then, but its work.
+    /// or others may take over from one that is at work; nothing is lost then, but its work. Whoever has
+    /// a lease measures it by a clock that may stand still while a machine is suspended: after that a
+    /// reaction may begin calls that another process makes, too, until its next renewal.
     pub fn lease(mut self, time_to_live: Duration) -> Self {
-        self.settings.time_to_live = time_to_live.min(Lease::LONGEST);
+        self.settings.time_to_live = time_to_live.clamp(SHORTEST, Lease::LONGEST);
         self
     }
 
@@ -203,7 +209,10 @@ impl Runner {
     /// Runs until the handle stops it, and then gives its leases back; or until every projection
     /// and reaction has stopped. A store that does not answer delays the end by two seconds at most,
     /// or by the time of a lease: then the leases expire. Calls of reactions get as long to end first;
-    /// those that do not are made again by who comes next.
+    /// those that do not are made again by who comes next, and no others: what stands before an event
+    /// that was answered is parked, as due, with its stream. A reaction whose policy ends with
+    /// [`Stop`](super::LastResort::Stop) parks nothing, so that all is given again from the first event on
+    /// that is not done.
     ///
     /// A failing store, and a lease that somebody else has, are waited out.
     /// A projection that stopped at an event stays so; its health says why, and a new runner tries
@@ -215,7 +224,8 @@ impl Runner {
     ///
     /// # Cancellation
     ///
-    /// Dropping the future loses nothing; its leases expire.
+    /// Dropping the future loses nothing; its leases expire. What reactions had answered from the first
+    /// event on that is not done is given again, as after a crash.
     pub async fn run(mut self) -> Result<(), RunnerError> {
         self.check_names()?;
         let (means, mut reactors) = (self.means(), std::mem::take(&mut self.reactors));

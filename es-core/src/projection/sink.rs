@@ -90,9 +90,11 @@ use super::{
 ///    `parking::what_was_discarded_is_not_replaced`)
 /// 10. [`request_retry`](Self::request_retry) makes the first waiting entry of the key due.
 ///     [`discard`](Self::discard) keeps the entry, with the reason and the time, as one that does not wait.
-///     Neither needs a lease. [`renew`](Self::renew) tells the keys whose first waiting entry is due.
+///     Neither needs a lease. [`renew`](Self::renew) tells the keys whose first waiting entry is due, as
+///     many as it asks for at most.
 ///     (`parking::a_retry_makes_the_key_due`, `parking::a_discarded_entry_stays_as_a_record`,
-///     `parking::who_followed_a_discarded_entry_is_due`)
+///     `parking::who_followed_a_discarded_entry_is_due`,
+///     `parking::so_many_keys_are_told_as_are_asked_for`)
 ///
 /// **Rebuild**
 ///

@@ -35,7 +35,7 @@ pub struct GenerationStatus {
     /// How many parked events were discarded.
     pub discarded: u64,
     /// What keeps it from going on; a commit clears it, and who takes the lease next clears what has
-    /// passed: that the store failed, and that the log was another one.
+    /// passed: that an event was tried again, that the store failed, and that the log was another one.
     pub trouble: Option<Trouble>,
 }
 
@@ -82,6 +82,8 @@ pub struct Trouble {
 pub enum TroubleKind {
     /// An event cannot be taken.
     Poison,
+    /// An event could not be taken, and is tried again: nobody has to do anything yet.
+    Retrying,
     /// A row of the model cannot be read; rebuild it.
     Row,
     /// The model was built by other code; rebuild it.
@@ -97,13 +99,21 @@ pub enum TroubleKind {
 }
 
 impl TroubleKind {
-    const ALL: [Self; 6] =
-        [Self::Poison, Self::Row, Self::Changed, Self::Diverged, Self::Unusable, Self::Store];
+    const ALL: [Self; 7] = [
+        Self::Poison,
+        Self::Retrying,
+        Self::Row,
+        Self::Changed,
+        Self::Diverged,
+        Self::Unusable,
+        Self::Store,
+    ];
 
     /// The word for it, such as `poison event`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Poison => "poison event",
+            Self::Retrying => "retrying",
             Self::Row => "unreadable row",
             Self::Changed => "changed",
             Self::Diverged => "diverged",
@@ -129,7 +139,7 @@ impl Trouble {
 
     /// True if it has passed when somebody has the lease, and has found the model's event in the log.
     pub(super) fn has_passed(&self) -> bool {
-        matches!(self.kind(), TroubleKind::Store | TroubleKind::Diverged)
+        matches!(self.kind(), TroubleKind::Retrying | TroubleKind::Store | TroubleKind::Diverged)
     }
 
     /// The message of such a trouble.

@@ -88,4 +88,9 @@ impl StopCause {
     pub(crate) fn told(&self) -> String {
         Trouble::text(self.kind(), &super::worker::chain(self))
     }
+
+    /// The same as long as the event is tried again.
+    pub(crate) fn told_while_retrying(&self) -> String {
+        Trouble::text(TroubleKind::Retrying, &super::worker::chain(self))
+    }
 }

@@ -1,6 +1,6 @@
 //! Takes events into one slice of a model.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,8 +49,8 @@ pub(super) struct Worker {
     pub(super) done: u64,
     /// The keys under which events wait.
     parked: HashSet<String>,
-    /// Whether something was parked that is due if it is the first of its key.
-    pub(super) may_be_due: bool,
+    /// The keys under which something was parked that is due if it is the first of its key.
+    may_be_due: BTreeSet<String>,
     /// The events that were given up, by key.
     discarded: HashSet<(EventId, String)>,
 }
@@ -80,7 +80,7 @@ impl Worker {
             answers: Arc::default(),
             done: 0,
             parked: HashSet::new(),
-            may_be_due: false,
+            may_be_due: BTreeSet::new(),
             discarded: HashSet::new(),
         };
         let mut list = ListParked::default();
@@ -319,7 +319,8 @@ impl Worker {
         self.done += batch.events;
         self.checkpoint = batch.to;
         let is_due = ParkedState::Waiting { is_due: true };
-        self.may_be_due |= batch.park.iter().any(|entry| entry.state == is_due);
+        let due = batch.park.iter().filter(|entry| entry.state == is_due);
+        self.may_be_due.extend(due.map(|entry| entry.key.clone()));
         self.parked.extend(batch.park.into_iter().map(|entry| entry.key));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What a reaction is given.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -84,7 +84,16 @@ pub(crate) struct Occasion {
     key: IdempotencyKey,
     attempt: u32,
     /// Which streams this attempt has decided on, and under which keys, whatever came of it.
-    decided: Mutex<HashSet<(StreamId, IdempotencyKey)>>,
+    decided: Mutex<HashMap<(StreamId, IdempotencyKey), Stage>>,
+}
+
+/// How far a decision has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It is prepared, and may be prepared again.
+    Prepared,
+    /// It is carried out, or appended.
+    Final,
 }
 
 impl Occasion {
@@ -93,24 +102,54 @@ impl Occasion {
         IdempotencyKey::of_any(&format!("{}/{name}", self.key))
     }
 
-    /// Notes that a decision under this key is about to be carried out over these streams.
+    /// Notes that a decision under this key is about to be prepared or carried out over these streams.
     ///
     /// # Errors
     ///
-    /// [`InvalidRequest::KeyTwice`] if the attempt has decided on one of them under the key before. Of
-    /// the two one at most is recorded there, and at the next attempt it is the answer to both; so this
-    /// holds also where the first wrote nothing, and is the same whatever the states are.
+    /// [`InvalidRequest::KeyTwice`] if the attempt has decided on one of them under the key before, but
+    /// for what is prepared and prepared again. Of the two one at most is recorded there, and at the next
+    /// attempt it is the answer to both; so this holds also where the first wrote nothing, and is the
+    /// same whatever the states are.
     pub(crate) fn begin(
         &self,
         key: &IdempotencyKey,
         streams: &[&StreamId],
+        stage: Stage,
+    ) -> Result<(), InvalidRequest> {
+        self.note(key, streams, stage, stage == Stage::Prepared)
+    }
+
+    /// Notes that what was prepared over these streams is appended, or is to be prepared no more.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRequest::KeyTwice`] if another one was.
+    pub(crate) fn finish(
+        &self,
+        key: &IdempotencyKey,
+        streams: &[&StreamId],
+    ) -> Result<(), InvalidRequest> {
+        self.note(key, streams, Stage::Final, true)
+    }
+
+    fn note(
+        &self,
+        key: &IdempotencyKey,
+        streams: &[&StreamId],
+        stage: Stage,
+        may_be_prepared: bool,
     ) -> Result<(), InvalidRequest> {
         let mut decided = self.decided();
         let pairs: Vec<_> = streams.iter().map(|stream| ((*stream).clone(), key.clone())).collect();
-        if let Some((stream, _)) = pairs.iter().find(|pair| decided.contains(*pair)) {
+        let is_twice = |pair: &&(StreamId, IdempotencyKey)| match decided.get(*pair) {
+            None => false,
+            Some(Stage::Prepared) => !may_be_prepared,
+            Some(Stage::Final) => true,
+        };
+        if let Some((stream, _)) = pairs.iter().find(is_twice) {
             return Err(InvalidRequest::KeyTwice { stream: stream.clone() });
         }
-        decided.extend(pairs);
+        decided.extend(pairs.into_iter().map(|pair| (pair, stage)));
         Ok(())
     }
 
@@ -126,7 +165,7 @@ impl Occasion {
         }
     }
 
-    fn decided(&self) -> MutexGuard<'_, HashSet<(StreamId, IdempotencyKey)>> {
+    fn decided(&self) -> MutexGuard<'_, HashMap<(StreamId, IdempotencyKey), Stage>> {
         self.decided.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -194,13 +233,31 @@ mod tests {
         let order: StreamId = "order/1".parse().unwrap();
         let stock: StreamId = "stock/1".parse().unwrap();
         let refusal = InvalidRequest::KeyTwice { stream: order.clone() };
-        occasion.begin(delivery.key(), &[&order]).unwrap();
-        assert_eq!(occasion.begin(delivery.key(), &[&stock, &order]), Err(refusal));
-        occasion.begin(delivery.key(), &[&stock]).expect("a refusal notes nothing");
+        let carry_out = |key, streams: &[&StreamId]| occasion.begin(key, streams, Stage::Final);
+        carry_out(delivery.key(), &[&order]).unwrap();
+        assert_eq!(carry_out(delivery.key(), &[&stock, &order]), Err(refusal));
+        carry_out(delivery.key(), &[&stock]).expect("a refusal notes nothing");
         let step = occasion.step("refund").unwrap();
         assert_eq!(step.to_string(), format!("{}/refund", delivery.key()));
-        occasion.begin(&step, &[&order]).expect("it is another key");
+        carry_out(&step, &[&order]).expect("it is another key");
         occasion.untouched(delivery.key(), [&order]);
-        occasion.begin(delivery.key(), &[&order]).expect("it was not carried out");
+        carry_out(delivery.key(), &[&order]).expect("it was not carried out");
+    }
+
+    #[test]
+    fn what_is_prepared_may_be_prepared_again_until_it_is_appended() {
+        let delivery = Delivery::of("fulfilment", recorded(), ()).unwrap();
+        let (occasion, key) = (delivery.occasion(), delivery.key());
+        let order: StreamId = "order/1".parse().unwrap();
+        let refused = Err(InvalidRequest::KeyTwice { stream: order.clone() });
+        for _ in 0..2 {
+            occasion.begin(key, &[&order], Stage::Prepared).unwrap();
+            assert_eq!(occasion.begin(key, &[&order], Stage::Final), refused, "it is another one");
+        }
+        occasion.finish(key, &[&order]).unwrap();
+        for stage in [Stage::Prepared, Stage::Final] {
+            assert_eq!(occasion.begin(key, &[&order], stage), refused);
+        }
+        assert_eq!(occasion.finish(key, &[&order]), refused);
     }
 }

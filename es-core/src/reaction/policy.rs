@@ -9,9 +9,15 @@ use crate::retry::Retry;
 /// whatever this says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With what is recorded from then on; what is there at its first run, in a test, too, is never given.
+    /// With what is recorded from then on: for a log that has long held such events, of which nobody is
+    /// to hear again.
+    ///
+    /// It passes over all that stands in the log when its first run has the lease, for ever: also what a
+    /// program recorded that served before its runner had begun. A warning says so once. So let
+    /// [`Runner::once`](crate::Runner::once) record the start before anything is served.
     Now,
-    /// With the first event of the log.
+    /// With the first event of the log: also where there is none yet, because the event is new, or the
+    /// system is. Then nothing falls between, whatever begins first.
     Beginning,
 }
 
@@ -25,15 +31,17 @@ pub struct ReactionPolicy {
     /// How long one attempt may take before it is dropped, and has failed.
     pub timeout: Duration,
     /// How many events are held at once, from the first that is not done on, those included that are;
-    /// fewer than 2 count as 2. So many are given again after a crash, at most.
+    /// fewer than 2 count as 2. So many are given again after a crash, at most: all from the first on
+    /// that is not done, be it that it fails, that its call hangs, or that it waits for its turn. A
+    /// runner that is stopped leaves less; see [`Runner::run`](crate::Runner::run).
     ///
     /// Where so many are held, nothing is read until the first of them has ended: other streams stand
     /// still, for the [`timeout`](Self::timeout) of its attempt at most. If it failed it is set aside: it
-    /// is parked, with all of its stream, as one that is due, and is tried from there as the policy says
-    /// while the others go on. So what fails for long holds up nobody, and is seen in health and in
-    /// [`parked`](crate::projection::Subscription::parked). A policy that ends with
-    /// [`Stop`](crate::projection::LastResort::Stop) sets nothing aside, and lets the others stand still
-    /// for as long as it tries.
+    /// is parked, with all of its stream, as one that is due, and is tried from there while the others go
+    /// on: at once, and then as often again as the policy says. So what fails for long holds up nobody,
+    /// and is seen in health and in [`parked`](crate::projection::Subscription::parked). A policy that
+    /// ends with [`Stop`](crate::projection::LastResort::Stop) sets nothing aside, and lets the others
+    /// stand still for as long as it tries.
     pub ahead: usize,
     /// What is done after a failure.
     pub failure: FailurePolicy,

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::envelope::{EventId, RecordedEvent};
-use crate::projection::{Batch, Checkpoint, LastResort, Parked, ParkedId};
+use crate::envelope::{EventId, EventReference, RecordedEvent};
+use crate::projection::{Batch, Checkpoint, LastResort, Parked};
 use crate::read::PageLimit;
 use crate::stream::StreamId;
 
@@ -14,13 +14,14 @@ use super::ReactionPolicy;
 mod commits;
 #[cfg(test)]
 mod laws;
+mod parked;
 mod slot;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;
 
-use slot::{Lane, Origin, Slot, State};
+use slot::{Lane, Slot, State};
 
 /// The events that a reaction has read and that no commit has passed.
 ///
@@ -28,7 +29,7 @@ use slot::{Lane, Origin, Slot, State};
 /// be done. Events of a stream are given one after the other, retries included, those of other streams
 /// meanwhile. Behind an event that is parked all later ones of its stream wait, untried, until the
 /// store lists none of it any more. It holds so many events, and what has failed and keeps more from
-/// being read is parked before its time.
+/// being read is parked before its time. Of what was parked it holds no payload: each call reads it.
 ///
 /// Who lost the lease drops the window, and with it all that it knows; the next one goes on from what
 /// was committed. Word of an event for which no call is under way is ignored.
@@ -50,7 +51,7 @@ pub(super) struct Window {
     /// Up to where the log was read.
     reached: Checkpoint,
     committed: Checkpoint,
-    /// Payloads of what is held.
+    /// Payloads of what was read.
     bytes: usize,
     is_committing: bool,
     /// How many commits began: a list from before one is old.
@@ -61,11 +62,29 @@ pub(super) struct Window {
 /// One call of the reaction that is to be made.
 #[derive(Debug)]
 pub(super) struct Attempt {
-    pub(super) event: RecordedEvent,
+    pub(super) given: Given,
     /// From 1; those before it was parked count.
     pub(super) number: u32,
-    /// The entry that it is of, if it is parked: only as long as that waits, the call is to be made.
-    pub(super) entry: Option<ParkedId>,
+}
+
+/// What a call is for.
+#[derive(Debug)]
+pub(super) enum Given {
+    /// An event that was read.
+    Event(RecordedEvent),
+    /// One that is parked: only as long as its entry waits, the call is to be made, with what the log
+    /// holds.
+    Parked(Parked),
+}
+
+impl Attempt {
+    /// The event that the call is for.
+    pub(super) fn of(&self) -> EventReference {
+        match &self.given {
+            Given::Event(event) => event.into(),
+            Given::Parked(entry) => entry.event.clone(),
+        }
+    }
 }
 
 /// What follows a failure.
@@ -137,7 +156,7 @@ impl Window {
         for event in events {
             let before = std::mem::replace(&mut self.reached, Checkpoint::at(&event));
             let stream = event.stream.clone();
-            let number = self.hold(Slot::new(event, Origin::Log(before)));
+            let number = self.hold(Slot::read(event, before));
             let lane = self.streams.entry(stream).or_default();
             if lane.is_parked {
                 if let Some(slot) = self.slots.get_mut(&number) {
@@ -167,12 +186,11 @@ impl Window {
         }
         let number = self.ready.pop_first()?;
         let slot = self.slots.get_mut(&number)?;
-        let event = slot.event.clone()?;
+        let given = slot.given();
         slot.attempts = slot.attempts.saturating_add(1);
         slot.state = State::Open;
-        self.in_flight.insert(event.event_id, number);
-        let entry = slot.origin.entry().map(Parked::id);
-        Some(Attempt { event, number: slot.attempt(), entry })
+        self.in_flight.insert(slot.of.event_id, number);
+        Some(Attempt { given, number: slot.attempt() })
     }
 
     /// When the next retry is due.
@@ -203,13 +221,6 @@ impl Window {
         true
     }
 
-    /// The call for this event was not made: its entry does not wait any more, or nobody could say. So
-    /// the store is to be asked what waits. False if none is under way.
-    pub(super) fn not_given(&mut self, id: EventId) -> bool {
-        let number = self.in_flight.remove(&id);
-        number.is_some_and(|number| self.let_go(number))
-    }
-
     /// The call for this event failed, for whatever reason. `fraction` is from 0 to 1 and spreads the
     /// delay, after which `after` tells what time it is. `None` if no call is under way.
     pub(super) fn failed(
@@ -231,7 +242,7 @@ impl Window {
             return Some(AfterFailure::Again(at));
         }
         // who asked for another attempt at what is parked did not ask for a stop
-        if policy.then == LastResort::Stop && matches!(slot.origin, Origin::Log(_)) {
+        if policy.then == LastResort::Stop && slot.origin.entry().is_none() {
             self.stop();
             return Some(AfterFailure::Stop);
         }
@@ -245,8 +256,8 @@ impl Window {
         let Some(slot) = self.slots.get_mut(&number) else { return };
         if let State::Again(at) = slot.state {
             self.retries.remove(&(at, number));
-            self.ready.remove(&number);
         }
+        self.ready.remove(&number);
         slot.state = State::Failed { is_due };
         let Some(lane) = self.streams.get_mut(&slot.of.stream) else { return };
         lane.is_parked = true;
@@ -265,86 +276,49 @@ impl Window {
             return;
         }
         while self.room().is_none()
-            && let Some(number) = self.first_to_fail()
+            && let Some((number, slot)) = self.lowest()
+            && matches!(slot.state, State::Again(_))
         {
             self.park(number, true);
         }
     }
 
-    /// The lowest event that holds the checkpoint back, if it waits for its next attempt.
-    fn first_to_fail(&self) -> Option<u64> {
-        let (number, slot) = self.slots.iter().find(|(_, slot)| slot.holds_back().is_some())?;
-        matches!(slot.state, State::Again(_)).then_some(*number)
+    /// The lowest event that holds the checkpoint back, which is the first of its stream.
+    fn lowest(&self) -> Option<(u64, &Slot)> {
+        let mut slots = self.slots.iter();
+        slots.find(|(_, slot)| slot.holds_back().is_some()).map(|(number, slot)| (*number, slot))
     }
 
-    /// Takes what a renewal of the lease told of parked streams; no commit may end between the two.
-    pub(super) fn renewed(&mut self, due: impl IntoIterator<Item = StreamId>) {
-        for stream in due {
-            // else it is dealt with already, and the store has not heard of it
-            if self.is_quiet(&stream) {
-                self.due.insert(stream);
+    /// Nobody calls any more: what holds the checkpoint back before an event that was answered is set
+    /// aside, as one that is due, with its stream, so that the other one is not given again. A policy
+    /// that ends with a stop parks nothing, and so passes nothing.
+    pub(super) fn set_aside(&mut self) {
+        self.stop();
+        self.in_flight.clear();
+        let mut answered = self.slots.iter().rev().filter(|(_, slot)| slot.is_read_and_answered());
+        let Some((last, _)) = answered.next() else { return };
+        let last = *last;
+        while self.policy.failure.then != LastResort::Stop
+            && let Some((number, slot)) = self.lowest()
+            && number < last
+        {
+            let begun = if slot.attempts == 0 { "begun" } else { "ended" };
+            let reason = format!("its call had not {begun} when the reaction was stopped");
+            if let Some(slot) = self.slots.get_mut(&number) {
+                slot.failure.get_or_insert(reason);
             }
+            self.park(number, true);
         }
-    }
-
-    /// A parked stream of which the first waiting entry is to be looked up, and given to
-    /// [`take_back`](Self::take_back).
-    pub(super) fn due(&self) -> Option<Due> {
-        if self.is_stopping || self.is_committing || self.room().is_none() {
-            return None;
-        }
-        let stream = self.due.iter().find(|stream| self.is_quiet(stream))?.clone();
-        // what fails for long must not keep everything else from being read
-        let taken_back = self.slots.values().filter(|slot| slot.origin.entry().is_some());
-        let is_open = taken_back.count() < self.most() / 2;
-        is_open.then_some(Due { stream, commits: self.commits })
-    }
-
-    /// Takes the first waiting entry of a stream, with its event if the log holds it, to be given again:
-    /// one at a time, so that what became of it is in the store before the next is looked up. If there
-    /// is none, the stream is parked no longer. False if a commit began since it was asked for: it is to
-    /// be asked for again.
-    pub(super) fn take_back(
-        &mut self,
-        due: &Due,
-        first: Option<(Parked, Option<RecordedEvent>)>,
-    ) -> bool {
-        let is_old = self.is_committing || due.commits != self.commits;
-        if is_old || !self.is_quiet(&due.stream) || !self.due.remove(&due.stream) {
-            return false;
-        }
-        let mut lane = Lane { is_parked: first.is_some(), ..Lane::default() };
-        match first {
-            Some((entry, Some(event))) => {
-                let number = self.hold(Slot::new(event, Origin::Store(entry)));
-                lane.queue.push_back(number);
-            }
-            Some((entry, None)) => {
-                self.hold(Slot::lost(entry));
-                lane.outcomes = 1;
-            }
-            None => {
-                for (number, slot) in &mut self.slots {
-                    if slot.of.stream == due.stream && matches!(slot.state, State::Behind) {
-                        slot.state = State::Open;
-                        lane.queue.push_back(*number);
-                    }
-                }
-            }
-        }
-        self.ready.extend(lane.queue.front());
-        if lane.is_parked || !lane.queue.is_empty() {
-            self.streams.insert(due.stream.clone(), lane);
-        } else {
-            self.streams.remove(&due.stream);
-        }
-        self.make_room();
-        true
     }
 
     /// Gives nothing any more; what is under way may end.
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
+    }
+
+    /// True if nothing is given any more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping
     }
 
     /// True if nothing is under way, to be given, or to be listed; there may be something to commit.
@@ -353,21 +327,6 @@ impl Window {
             && self.ready.is_empty()
             && self.retries.is_empty()
             && self.due.is_empty()
-    }
-
-    fn is_quiet(&self, stream: &StreamId) -> bool {
-        self.streams.get(stream).is_some_and(Lane::is_quiet)
-    }
-
-    /// Forgets an entry of the store, and has the store asked what waits in its stream.
-    fn let_go(&mut self, number: u64) -> bool {
-        let Some(slot) = self.remove(number) else { return false };
-        if let Some(lane) = self.streams.get_mut(&slot.of.stream) {
-            lane.queue.clear();
-            lane.outcomes = lane.outcomes.saturating_sub(usize::from(slot.is_outcome()));
-        }
-        self.due.insert(slot.of.stream);
-        true
     }
 
     fn hold(&mut self, slot: Slot) -> u64 {

@@ -21,7 +21,9 @@ mod commit;
 mod held;
 mod outage;
 mod parked;
+mod under_way;
 
+pub(crate) use begin::has_begun;
 use held::Held;
 
 /// A reaction without its type, and what is kept of it while a runner has it.
@@ -216,6 +218,12 @@ impl Reactor {
                 return None;
             }
             cause => {
+                if let Some(held) = &mut self.held
+                    && outage::is_of_store(cause)
+                    && held.has_lease(means)
+                {
+                    held.settle(means).await;
+                }
                 let (reaction, reason) = (self.name(), chain(cause));
                 tracing::warn!(reaction, %reason, "reaction waits");
                 self.report(means, cause, false).await;

@@ -93,7 +93,8 @@ impl ProjectionSink for PostgresStore {
         let statement = || {
             let statement = sqlx::query(this.statements.projection_renew.sql());
             let statement = bind_lease(statement, lease);
-            statement.bind(microseconds(renewal.lasts_for())).bind(renewal.rate)
+            let statement = statement.bind(microseconds(renewal.lasts_for())).bind(renewal.rate);
+            statement.bind(limit(renewal.limit))
         };
         let rows = this.connections.rows(CHANGING, statement).await?;
         if rows.is_empty() {

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// What is hot, with values for its parameters, and the index that must be used.
-const HOT: [(&str, &str, &str); 16] = [
+const HOT: [(&str, &str, &str); 17] = [
     (
         "append_event",
         "'posting', '1', 7, 'k', now(), gen_random_uuid(), 'x', '{}', '{}'",
@@ -55,7 +55,8 @@ const HOT: [(&str, &str, &str); 16] = [
         "'mail', 'active', TRUE, 7, 'a', 100",
         "execution_events_projection_parked_pkey",
     ),
-    ("projection_renew", "1, 1, 'active', 1, NULL", "execution_events_projection_due"),
+    ("projection_renew", "1, 1, 'active', 1, NULL, 100", "execution_events_projection_due"),
+    ("projection_renew", "1, 1, 'active', 1, NULL, 100", "execution_events_projection_parked_pkey"),
     ("used_event_ids", "ARRAY[gen_random_uuid()]", "execution_events_pkey"),
 ];
 

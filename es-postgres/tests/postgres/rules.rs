@@ -217,7 +217,7 @@ impl Both {
             12 | 13 => {
                 let rate = self.rng.bool().then_some(12.5);
                 let (lease, time_to_live) = (self.lease(), self.time());
-                self.renew(&lease, Renewal { time_to_live, rate }).await;
+                self.renew(&lease, Renewal { rate, ..Renewal::lasting(time_to_live) }).await;
             }
             14 => {
                 let lease = self.lease();

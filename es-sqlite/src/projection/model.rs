@@ -80,7 +80,7 @@ pub(super) fn renew(
         let values = params![generation, time_text(expires_at), rate];
         execute(connection, sql::PROJECTION_RENEW_LEASE, values)?;
     }
-    Ok(Renewed { due: due(connection, generation)? })
+    Ok(Renewed { due: due(connection, generation, renewal.limit)? })
 }
 
 pub(super) fn release(connection: &Connection, lease: &Lease) -> Result<(), SinkError> {

@@ -147,9 +147,13 @@ pub(super) fn parked(
     Ok(parked?)
 }
 
-/// The keys of which the first waiting event is due.
-pub(super) fn due(connection: &Connection, generation: i64) -> Result<Vec<String>, StoreError> {
-    all(connection, sql::PROJECTION_DUE, [generation], |row| row.get("key"))
+/// So many of the keys of which the first waiting event is due.
+pub(super) fn due(
+    connection: &Connection,
+    generation: i64,
+    most: usize,
+) -> Result<Vec<String>, StoreError> {
+    all(connection, sql::PROJECTION_DUE, [generation, limit(most)], |row| row.get("key"))
 }
 
 /// What is known about one projection, or about all.

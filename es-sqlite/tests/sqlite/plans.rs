@@ -98,7 +98,9 @@ async fn a_page_of_work_looks_at_nothing_but_its_own_rows() {
             continue;
         }
         for step in plan(&connection, &statement) {
-            let scans = step.starts_with("SCAN") && step != "SCAN CONSTANT ROW";
+            // a statement may go through the keys that it has found itself
+            let scans =
+                step.starts_with("SCAN") && !["SCAN CONSTANT ROW", "SCAN k"].contains(&&*step);
             assert!(!scans || !name.starts_with("projection_"), "{name}: {step}");
         }
     }

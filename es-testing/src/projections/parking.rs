@@ -15,7 +15,11 @@ async fn some_parked(fixture: &dyn ProjectionFixture) -> (Sink, Lease) {
 }
 
 async fn due(sink: &Sink, lease: &Lease) -> Vec<String> {
-    match sink.renew(lease, &Renewal::lasting(TTL)).await {
+    told(sink, lease, Renewal::lasting(TTL)).await
+}
+
+async fn told(sink: &Sink, lease: &Lease, renewal: Renewal) -> Vec<String> {
+    match sink.renew(lease, &renewal).await {
         Ok(renewed) => {
             let mut due = renewed.due;
             due.sort_unstable();
@@ -144,4 +148,32 @@ pub(super) async fn who_followed_a_discarded_entry_is_due(fixture: &dyn Projecti
     let discarded = sink.discard("totals", Slot::Active, &id(11, "p"), "why").await;
     assert!(discarded.is_ok(), "it waits: {discarded:?}");
     assert_eq!(due(&sink, &lease).await, ["p"], "the next of the key is due");
+}
+
+pub(super) async fn so_many_keys_are_told_as_are_asked_for(fixture: &dyn ProjectionFixture) {
+    let (sink, lease) = started(fixture).await;
+    let keys = ["p", "q", "r", "s"];
+    // much that waits under a key makes it no other one
+    let entries = (0..40).map(|number| parked(11 + number, keys[number as usize % 4], 0));
+    commit(&sink, &lease, park(10, 50, entries.collect())).await;
+    for limit in 0..=5 {
+        let renewal = Renewal { limit, ..Renewal::lasting(TTL) };
+        let told = told(&sink, &lease, renewal).await;
+        assert_eq!(told.len(), limit.clamp(1, 4), "{told:?} of {limit}");
+        assert!(told.iter().all(|key| keys.contains(&&**key)), "{told:?}");
+        assert!(told.is_sorted_by(|one, next| one < next), "each once: {told:?}");
+    }
+    // who asks again when it has dealt with some is told of the others
+    let mut left = keys.to_vec();
+    while !left.is_empty() {
+        let renewal = Renewal { limit: 1, ..Renewal::lasting(TTL) };
+        let told = told(&sink, &lease, renewal).await;
+        let [key] = &told[..] else { panic!("{left:?} are due, and {told:?} is told") };
+        let waiting = listed(&sink, Slot::Active, &ListParked::waiting(key)).await;
+        let dealt_with = waiting.iter().map(|entry| entry.id()).collect();
+        commit(&sink, &lease, unpark(50, dealt_with, vec![])).await;
+        assert!(left.contains(&&**key), "{key} was dealt with");
+        left.retain(|left| left != key);
+    }
+    assert_eq!(due(&sink, &lease).await, [""; 0]);
 }

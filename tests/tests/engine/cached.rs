@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use es_core::backend::{AppendRequest, EventStore, NewEvent, PageLimit, ReadStream};
-use es_core::{ExpectedVersion, Repository, transact};
+use es_core::{CommandError, ExpectedVersion, Repository, transact};
 use es_memory::MemoryStore;
 use es_testing::fault::{Call, Faults};
 use futures_util::FutureExt;
@@ -52,6 +52,19 @@ async fn only_what_is_new_is_read_whoever_wrote_it() {
     });
     moved.await.unwrap();
     reads("after a decision over two", 1, 100).await;
+    // and what is refused has been read, too
+    slip_in(&store, "a", 1);
+    slip_in(&store, "a", 1);
+    let refused = async |reads: u64| {
+        let before = counted.calls(Call::ReadStream);
+        let both = (accounts.by_id("a"), accounts.by_id("c"));
+        let refused = transact(both, |(a, _)| a.withdraw(1_000).map(drop)).await;
+        assert!(matches!(refused, Err(CommandError::Rejected(TooLittle { balance: 102 }))));
+        assert_eq!(counted.calls(Call::ReadStream) - before, reads);
+    };
+    refused(4).await;
+    refused(2).await;
+    reads("after a refusal", 1, 102).await;
     // the past is read as it was
     let third = accounts.load_at("a", es_core::execution::StreamVersion::new(3)).await.unwrap();
     assert_eq!(third.state.balance, 3);

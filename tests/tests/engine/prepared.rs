@@ -250,3 +250,26 @@ async fn a_reaction_has_one_decision_on_a_stream_under_one_key_prepared_or_not()
     assert!(refused);
     assert_eq!(accounts.load("a").await.unwrap().state.balance, 1 + 1 + 1 + 2 + 1);
 }
+
+#[tokio::test]
+async fn what_a_reaction_has_prepared_counts_though_it_decides_nothing_and_is_dropped() {
+    let store = store();
+    let accounts = accounts(&store);
+    slip_in(&store, "e", 1);
+    let event = events(&store, "e").await.remove(0);
+    let call = Delivery::of("prepared", event, ()).unwrap();
+    let nothing = || accounts.by_id("a").decide(|_| None::<AccountEvent>).reacting_to(&call);
+    let deposit = || accounts.by_id("a").decide(|account: &Account| account.deposit(1));
+    for _ in 0..2 {
+        assert_eq!(nothing().prepare().await.unwrap().events(), Some(&vec![]));
+        // were it done, the next call would find it where it looks for the first
+        let refused = deposit().reacting_to(&call).await.unwrap_err();
+        let refused = matches!(refused, CommandError::Invalid(InvalidRequest::KeyTwice { .. }));
+        assert!(refused, "whatever the states are");
+    }
+    assert_eq!(events(&store, "a").await, []);
+    deposit().reacting_to_step(&call, "deposit").await.unwrap();
+    let prepared = deposit().reacting_to(&call).prepare().await.unwrap();
+    append(&store, prepared).await.unwrap();
+    assert_eq!(accounts.load("a").await.unwrap().state.balance, 2);
+}

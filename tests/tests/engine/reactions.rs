@@ -29,6 +29,10 @@ use tokio::time::timeout;
 use super::account::*;
 use super::telemetry::Kept;
 
+mod ends;
+mod parked;
+mod slow;
+
 /// What is done in a call.
 type Act =
     dyn Fn(&Delivery<AccountEvent>) -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync;
@@ -171,12 +175,15 @@ fn waiting_for(gate: &Arc<Semaphore>) -> Doing {
 async fn a_store_that_fails_cuts_no_call_off_as_long_as_the_lease_lasts() {
     type Fail = fn(&Faults, Call);
     let away: Fail = |faults, call| faults.fail_each(call, Some(StoreErrorKind::Unavailable));
+    let broken: Fail = |faults, call| faults.fail_each(call, Some(StoreErrorKind::Corrupt));
     let lost: Fail = |faults, call| (1..=3).for_each(|nth| faults.lose_answer(call, nth));
     for (call, fail) in [
         (Call::Renew, away),
         (Call::ReadStream, away),
         (Call::ReadLog, away),
         (Call::Commit, away),
+        (Call::ReadLog, broken),
+        (Call::Commit, broken),
         (Call::Renew, lost),
         (Call::Commit, lost),
     ] {
@@ -247,7 +254,7 @@ async fn what_is_tried_again_is_told_and_forgotten() {
     let trouble = async || subscription.health().await.unwrap().trouble;
     assert!(timeout(second * 3, run.as_mut()).await.is_err());
     let told = trouble().await.unwrap();
-    assert_eq!(told.kind(), TroubleKind::Poison);
+    assert_eq!(told.kind(), TroubleKind::Retrying);
     assert!(told.message.contains("under key `account/a`: it is away"), "{told:?}");
     healed.store(true, Ordering::SeqCst);
     assert!(timeout(second * 3, run.as_mut()).await.is_err());

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use es_core::backend::{AppendRequest, EventStore, NewEvent, SinkError, StoreErrorKind};
+use es_core::backend::{
+    AppendRequest, Definition, EventStore, ListParked, NewEvent, ProjectionSink, RawKeying,
+    SinkError, Slot, StoreErrorKind,
+};
 use es_core::environment::Environment;
-use es_core::event::Payload;
+use es_core::event::{EventFilter, Payload};
 use es_core::execution::Retry;
-use es_core::projection::{Keying, ReadModel, Rebuild, RebuildError, TroubleKind};
+use es_core::projection::{FailurePolicy, Keying, ReadModel, Rebuild, RebuildError, TroubleKind};
 use es_core::{BoxError, Envelope, Event, ExpectedVersion, Projection, Runner};
 use es_memory::MemoryStore;
 use es_testing::ManualClock;
@@ -44,14 +47,19 @@ impl Projection for Counted {
     }
 }
 
+/// Something happened on account 1, so often.
+async fn happened(store: &MemoryStore, times: usize) {
+    let ids = Environment::default().event_ids;
+    let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&()).unwrap());
+    let events = (0..times).map(|_| event()).collect();
+    let request = AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, events);
+    store.append(request).await.unwrap();
+}
+
 /// A store with three events, whose leases last as long as nobody steps its clock.
 async fn stored() -> (Arc<MemoryStore>, Faults) {
     let store = Arc::new(MemoryStore::with_clock(Arc::new(ManualClock::new())));
-    let ids = Environment::default().event_ids;
-    let event = || NewEvent::new(ids.next_id(), "happened", Payload::of(&()).unwrap());
-    let events = vec![event(), event(), event()];
-    let request = AppendRequest::to("account/1".parse().unwrap(), ExpectedVersion::Any, events);
-    store.append(request).await.unwrap();
+    happened(&store, 3).await;
     (store, Faults::new())
 }
 
@@ -192,4 +200,35 @@ async fn a_rebuild_whose_lease_cannot_be_kept_ends_and_gives_it_back() {
         another.run().await.unwrap();
         assert_eq!(counted(&store).await, Some(3));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_joins_a_parked_key_costs_no_renewal() {
+    let (store, faults) = stored().await;
+    let selection = EventFilter::all();
+    let definition = Definition::rows("sums", 1, selection, RawKeying::Streams, |_, row, _| {
+        let _: Option<u64> = row;
+        Err("it is poison".into())
+    });
+    let definition = definition.on_failure(FailurePolicy::park_key());
+    let runner = Runner::new(faults.over(store.clone())).holder("one").definition(definition);
+    let mut run = std::pin::pin!(runner.run());
+    let moment = LEASE / 100;
+    assert!(tokio::time::timeout(moment, run.as_mut()).await.is_err());
+    let before = faults.calls(Call::Renew);
+    for _ in 0..20 {
+        happened(&store, 1).await;
+        assert!(tokio::time::timeout(moment, run.as_mut()).await.is_err());
+    }
+    // a fifth of the time of the lease has passed
+    let renewals = faults.calls(Call::Renew) - before;
+    assert!(renewals <= 1, "{renewals} renewals");
+    let parked = store.parked("sums", Slot::Active, &ListParked::default()).await.unwrap();
+    assert_eq!(parked.len(), 23);
+    // who is left without anything before it is tried at once
+    store.discard("sums", Slot::Active, &parked[0].id(), "by hand").await.unwrap();
+    happened(&store, 1).await;
+    assert!(tokio::time::timeout(moment, run.as_mut()).await.is_err());
+    let parked = store.parked("sums", Slot::Active, &ListParked::waiting("account/1")).await;
+    assert_eq!(parked.unwrap()[0].attempts, 1);
 }

@@ -120,6 +120,11 @@ impl<A: Aggregate> Member<A> {
         })
     }
 
+    /// True if it must not exist, so that a decision does not read it.
+    fn is_new(&self) -> bool {
+        matches!(self.expected, Ok(ExpectedVersion::NoStream))
+    }
+
     fn stream(&self) -> Result<&StreamId, LoadError> {
         self.stream.as_ref().map_err(|invalid| LoadError::InvalidId(invalid.clone()))
     }
@@ -171,9 +176,8 @@ impl<A: Aggregate> Members for Member<A> {
     ) -> BoxFuture<'a, Result<Known<A>, LoadError>> {
         Box::pin(async move {
             let stream = self.stream()?;
-            let must_not_exist = matches!(self.expected, Ok(ExpectedVersion::NoStream));
             match wanted {
-                Wanted::ToDecide if must_not_exist => Ok(Known::absent(stream.clone())),
+                Wanted::ToDecide if self.is_new() => Ok(Known::absent(stream.clone())),
                 _ => self.repository.now(stream, before.cloned()).await,
             }
         })
@@ -221,6 +225,12 @@ impl<A: Aggregate> Members for Member<A> {
             }
             Ok(events)
         })
+    }
+
+    fn remember(&self, known: &Known<A>) {
+        if !self.is_new() {
+            self.repository.remember(known);
+        }
     }
 
     fn finish(

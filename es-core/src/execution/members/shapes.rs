@@ -66,6 +66,10 @@ impl<M: Members> Members for Vec<M> {
         })
     }
 
+    fn remember(&self, known: &Vec<M::Known>) {
+        self.iter().zip(known).for_each(|(member, known)| member.remember(known));
+    }
+
     fn finish(
         &self,
         known: Vec<M::Known>,
@@ -122,6 +126,10 @@ macro_rules! tuple_of_members {
                 first: &'a mut First,
             ) -> BoxFuture<'a, Result<Self::Events, LoadError>> {
                 Box::pin(async move { Ok(($(self.$at.recorded(first).await?,)+)) })
+            }
+
+            fn remember(&self, known: &Self::Known) {
+                $(self.$at.remember(&known.$at);)+
             }
 
             fn finish(

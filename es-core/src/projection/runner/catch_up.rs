@@ -44,7 +44,9 @@ impl Runner {
     /// When a projection or reaction stopped, when the store failed, or when a lease cannot be had;
     /// also when store and sink have not answered anything for three times the time of a lease, as
     /// which the time of a commit counts. The others have come to the end, and may not have seen what
-    /// reactions recorded meanwhile. A further call tries again what was not stopped by an event.
+    /// reactions recorded meanwhile. A further call tries again what a failure of the store or somebody
+    /// else's lease has kept; what an event, other code, another history or a misuse has stopped stays
+    /// so until there is another runner.
     ///
     /// # Cancellation
     ///

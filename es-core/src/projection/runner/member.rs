@@ -180,18 +180,22 @@ impl Member {
     async fn renew(&mut self, means: &Means) -> Result<(), StopCause> {
         let Some(worker) = &mut self.worker else { return Ok(()) };
         let rate = means.signals.rate(self.definition.name(), means.environment.clock.now());
-        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
-        let renewed = worker.sink.renew(&worker.lease, &renewal).await?;
-        means.signals.answered();
-        // at the first renewal it was looked at just now
-        if self.renewed_at.is_some() {
-            worker.check_log().await?;
+        let renewal = Renewal { rate, ..Renewal::lasting(means.settings.time_to_live) };
+        loop {
+            let renewed = worker.sink.renew(&worker.lease, &renewal).await?;
+            means.signals.answered();
+            // at the first renewal it was looked at just now
+            if self.renewed_at.is_some() {
+                worker.check_log().await?;
+            }
+            self.renewed_at = Some(means.now());
+            for key in &renewed.due {
+                worker.retry_key(key).await?;
+            }
+            if renewed.due.len() < renewal.limit {
+                return Ok(());
+            }
         }
-        self.renewed_at = Some(means.now());
-        for key in renewed.due {
-            worker.retry_key(&key).await?;
-        }
-        Ok(())
     }
 
     /// Takes the events that are its own; answers whether it has come to `to`, or cannot. With the
@@ -215,13 +219,13 @@ impl Member {
         let (done, before, started) = (worker.done, worker.checkpoint.position, means.now());
         let began = means.environment.clock.now();
         let span = telemetry::batch_span(self.definition.name(), selected.len());
-        let taken = worker.advance(&selected, to, is_last).instrument(span).await;
+        let taken = async {
+            worker.advance(&selected, to, is_last).await?;
+            worker.retry_joined().await
+        };
+        let taken = taken.instrument(span).await;
         let has_come = worker.reached().position >= to.position;
         let is_committed = worker.checkpoint.position > before || worker.is_committed();
-        if std::mem::take(&mut worker.may_be_due) {
-            // what stood before it may have been discarded
-            self.renewed_at = None;
-        }
         let done = worker.done - done;
         telemetry::batch(self.definition.name(), done, means.since(started));
         if !selected.is_empty() || done > 0 {
@@ -294,7 +298,8 @@ impl Member {
         if attempts <= policy.retry.retries {
             if let Some(worker) = &self.worker {
                 // shown to operators if it arrives; the retry does not depend on it
-                let _ = worker.sink.report(&worker.lease, Some(&cause.told())).await;
+                let told = cause.told_while_retrying();
+                let _ = worker.sink.report(&worker.lease, Some(&told)).await;
             }
             let fraction = means.environment.jitter.fraction();
             let delay = policy.retry.delay(attempts, fraction);

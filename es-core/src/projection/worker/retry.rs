@@ -12,6 +12,22 @@ use super::group::Group;
 use super::{Parking, Worker, chain};
 
 impl Worker {
+    /// Takes what was parked lately and has nothing before it any more: that may have been discarded
+    /// just before.
+    pub(in super::super) async fn retry_joined(&mut self) -> Result<(), StopCause> {
+        while let Some(key) = self.may_be_due.pop_first() {
+            let mut list = ListParked::waiting(&key);
+            list.limit = 1;
+            let first = self.sink.parked(self.definition.name(), self.lease.slot, &list).await?;
+            self.answered();
+            let is_due = ParkedState::Waiting { is_due: true };
+            if first.first().is_none_or(|first| first.state == is_due) {
+                self.retry_key(&key).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes what waits under the key, in order, until an event fails or none is left.
     ///
     /// The events are read again, so that today's upcasters and code apply.

@@ -48,9 +48,9 @@ impl Window {
         for (number, slot) in &self.slots {
             is_before &= slot.holds_back().is_none();
             match (&slot.origin, &slot.state) {
-                (Origin::Log(_), _) if !is_before => continue,
+                (Origin::Log(..), _) if !is_before => continue,
                 (_, State::Open | State::Again(_)) => continue,
-                (Origin::Log(_), State::Answered) => {}
+                (Origin::Log(..), State::Answered) => {}
                 (Origin::Store(entry), State::Answered) => batch.unpark.push(entry.id()),
                 (origin, State::Failed { is_due }) => {
                     // an entry is replaced only if it waits still
@@ -59,7 +59,7 @@ impl Window {
                 }
                 (_, State::Behind) => batch.park.push(slot.parked(true, at)),
             }
-            batch.events += u64::from(matches!(slot.origin, Origin::Log(_)));
+            batch.events += u64::from(matches!(slot.origin, Origin::Log(..)));
             numbers.push(*number);
         }
         self.is_committing = true;
@@ -73,6 +73,10 @@ impl Window {
         self.committed = commit.batch.to;
         for number in commit.numbers {
             let Some(slot) = self.remove(number) else { continue };
+            if matches!(slot.state, State::Failed { is_due: true } | State::Behind) {
+                // what stands before it may have been discarded
+                self.due.insert(slot.of.stream.clone());
+            }
             if slot.is_outcome()
                 && let Some(lane) = self.streams.get_mut(&slot.of.stream)
             {

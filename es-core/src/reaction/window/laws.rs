@@ -17,6 +17,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         3 => (0_usize..4).prop_map(Step::Retry),
         2 => (0_usize..64).prop_map(Step::Discard),
         1 => (0_usize..64).prop_map(Step::Forget),
+        2 => prop::bool::weighted(0.3).prop_map(Step::Away),
+        1 => Just(Step::Stop),
         1 => any::<bool>().prop_map(Step::Lose),
         1 => Just(Step::Stray),
     ]

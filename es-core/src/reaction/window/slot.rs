@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::Given;
 use crate::envelope::{EventReference, RecordedEvent};
 use crate::projection::{Checkpoint, Parked, ParkedState};
 use crate::timestamp::Timestamp;
@@ -11,8 +12,6 @@ use crate::timestamp::Timestamp;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) of: EventReference,
-    /// `None` if the log does not hold it.
-    pub(super) event: Option<RecordedEvent>,
     pub(super) origin: Origin,
     /// How often it was given since it is held.
     pub(super) attempts: u32,
@@ -23,8 +22,8 @@ pub(super) struct Slot {
 
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// It was read; the checkpoint just before it.
-    Log(Checkpoint),
+    /// It was read; the event, and the checkpoint just before it.
+    Log(RecordedEvent, Checkpoint),
     /// It was parked; the entry of the store.
     Store(Parked),
 }
@@ -58,39 +57,61 @@ impl Origin {
     /// The entry of the store.
     pub(super) fn entry(&self) -> Option<&Parked> {
         match self {
-            Self::Log(_) => None,
+            Self::Log(..) => None,
             Self::Store(entry) => Some(entry),
         }
     }
 }
 
 impl Slot {
-    /// One that is to be given.
-    pub(super) fn new(event: RecordedEvent, origin: Origin) -> Self {
-        let of = EventReference::from(&event);
-        Self { of, event: Some(event), origin, attempts: 0, failure: None, state: State::Open }
+    /// One that was read; the checkpoint just before it.
+    pub(super) fn read(event: RecordedEvent, before: Checkpoint) -> Self {
+        Self::new(EventReference::from(&event), Origin::Log(event, before))
     }
 
-    /// The entry of an event that cannot be given: its attempt has failed.
-    pub(super) fn lost(entry: Parked) -> Self {
-        let of = entry.event.clone();
-        let failure = format!(
+    /// One that is parked, and is to be given again.
+    pub(super) fn taken_back(entry: Parked) -> Self {
+        Self::new(entry.event.clone(), Origin::Store(entry))
+    }
+
+    fn new(of: EventReference, origin: Origin) -> Self {
+        Self { of, origin, attempts: 0, failure: None, state: State::Open }
+    }
+
+    /// What its call is for.
+    pub(super) fn given(&self) -> Given {
+        match &self.origin {
+            Origin::Log(event, _) => Given::Event(event.clone()),
+            Origin::Store(entry) => Given::Parked(entry.clone()),
+        }
+    }
+
+    /// Why it cannot be given if the log does not hold it.
+    pub(super) fn loss(&self) -> String {
+        let of = &self.of;
+        format!(
             "the log does not hold event {} at {} (version {} of {}); discard it",
             of.event_id, of.position, of.version, of.stream
-        );
-        let (origin, state) = (Origin::Store(entry), State::Failed { is_due: false });
-        Self { of, event: None, origin, attempts: 1, failure: Some(failure), state }
+        )
     }
 
-    /// The size of its payload.
+    /// The size of its payload, as far as that is held.
     pub(super) fn bytes(&self) -> usize {
-        self.event.as_ref().map_or(0, |event| event.payload.as_str().len())
+        match &self.origin {
+            Origin::Log(event, _) => event.payload.as_str().len(),
+            Origin::Store(_) => 0,
+        }
+    }
+
+    /// True if it was read and is answered.
+    pub(super) fn is_read_and_answered(&self) -> bool {
+        matches!((&self.origin, &self.state), (Origin::Log(..), State::Answered))
     }
 
     /// The checkpoint that must not be passed because of this event.
     pub(super) fn holds_back(&self) -> Option<&Checkpoint> {
         match (&self.origin, &self.state) {
-            (Origin::Log(before), State::Open | State::Again(_)) => Some(before),
+            (Origin::Log(_, before), State::Open | State::Again(_)) => Some(before),
             _ => None,
         }
     }

@@ -9,6 +9,8 @@ use crate::timestamp::Timestamp;
 use super::world::{log_of, place};
 use super::*;
 
+mod parked;
+
 fn policy(concurrency: usize, failure: FailurePolicy) -> ReactionPolicy {
     ReactionPolicy::default().concurrency(concurrency).on_failure(failure)
 }
@@ -29,9 +31,14 @@ fn end_of(log: &[RecordedEvent]) -> Checkpoint {
     Checkpoint { position: Position::from_sequence(place(last) + 5), event: Some(last.into()) }
 }
 
+/// The place of what a call is for.
+fn at(attempt: &Attempt) -> u64 {
+    attempt.of().position.to_sequence()
+}
+
 /// The places of all that can be given now.
 fn given(window: &mut Window, now: Instant) -> Vec<u64> {
-    std::iter::from_fn(|| window.next(now)).map(|attempt| place(&attempt.event)).collect()
+    std::iter::from_fn(|| window.next(now)).map(|attempt| at(&attempt)).collect()
 }
 
 fn fail(window: &mut Window, event: &RecordedEvent, now: Instant) -> AfterFailure {
@@ -49,18 +56,22 @@ fn commit(window: &mut Window) -> (Vec<u64>, Vec<u64>) {
     places
 }
 
-/// Takes back the first of what waits in a stream, which was tried so often; `None` if nothing does.
-fn take_back(window: &mut Window, first: Option<&RecordedEvent>, attempts: u32) {
-    let entry = |event: &RecordedEvent| Parked {
+/// The entry of an event that was tried so often, and is due.
+fn entry(event: &RecordedEvent, attempts: u32) -> Parked {
+    Parked {
         event: event.into(),
         key: event.stream.to_string(),
         reason: "no connection".to_owned(),
         attempts,
         parked_at: Timestamp::EPOCH,
         state: ParkedState::Waiting { is_due: true },
-    };
+    }
+}
+
+/// Takes back the first of what waits in a stream, which was tried so often; `None` if nothing does.
+fn take_back(window: &mut Window, first: Option<&RecordedEvent>, attempts: u32) {
     let due = window.due().unwrap();
-    assert!(window.take_back(&due, first.map(|event| (entry(event), Some(event.clone())))));
+    assert!(window.take_back(&due, first.map(|event| entry(event, attempts))));
 }
 
 #[test]
@@ -71,7 +82,7 @@ fn a_thousand_events_are_held_and_half_of_them_are_worth_a_commit() {
     assert_eq!(window.room(), None);
     for (count, event) in log.iter().enumerate().take(500) {
         assert!(!window.wants_commit(), "{count}");
-        assert_eq!(window.next(now).unwrap().event, *event);
+        assert_eq!(window.next(now).unwrap().of(), EventReference::from(event));
         assert!(window.answered(event.event_id));
     }
     assert!(window.wants_commit());
@@ -132,7 +143,7 @@ fn one_stream_waits_for_its_retry_and_the_others_go_on() {
     assert!(window.answered(log[2].event_id));
     assert_eq!(given(&mut window, now), [40]);
     let again = window.next(at).unwrap();
-    assert_eq!((place(&again.event), again.number), (10, 2));
+    assert_eq!((again.of().position, again.number), (log[0].position, 2));
     let at = at + Duration::from_millis(20);
     assert_eq!(fail(&mut window, &log[0], at - TWICE.longest), AfterFailure::Again(at));
     assert!(!window.is_idle());
@@ -163,28 +174,6 @@ fn what_is_parked_is_committed_when_the_checkpoint_passes_it() {
     assert_eq!(failed.state, ParkedState::Waiting { is_due: false });
     assert_eq!((behind.event.position, behind.attempts), (log[2].position, 0));
     assert_eq!(behind.state, ParkedState::Waiting { is_due: true });
-}
-
-#[test]
-fn what_the_log_does_not_hold_fails_and_stops_nothing() {
-    let log = log_of(&[0, 0, 1]);
-    let stream = log[0].stream.clone();
-    let stop = FailurePolicy::stop();
-    let mut window = Window::new(policy(1, stop), Checkpoint::at(&log[1]), [stream.clone()]);
-    let now = Instant::now();
-    window.push(log[2..].to_vec(), end_of(&log));
-    window.renewed([stream]);
-    let (due, first) =
-        (window.due().unwrap(), Slot::new(log[0].clone(), Origin::Log(end_of(&log))));
-    assert!(window.take_back(&due, Some((first.parked(true, Timestamp::EPOCH), None))));
-    assert_eq!(given(&mut window, now), [30]);
-    let commit = window.commit(Timestamp::EPOCH).unwrap();
-    let [entry] = &commit.batch.park[..] else { panic!("{commit:?}") };
-    assert!(entry.reason.contains("(version 1 of thing/0); discard it"), "{}", entry.reason);
-    assert_eq!((entry.attempts, &entry.state), (1, &ParkedState::Waiting { is_due: false }));
-    assert_eq!(commit.batch.unpark, [entry.id()], "it is replaced only if it waits");
-    window.committed(commit);
-    assert!(window.due().is_none(), "somebody must decide");
 }
 
 #[test]
@@ -219,176 +208,10 @@ fn what_fails_and_keeps_all_else_from_being_read_is_set_aside() {
         }
         window.committed(aside);
         window.push(log[4..].to_vec(), end_of(&log));
-        window.renewed([log[0].stream.clone()]);
+        // no renewal has to tell of it
         take_back(&mut window, Some(&log[0]), 1);
         assert_eq!(given(&mut window, now), [50, 10]);
     }
-}
-
-#[test]
-fn what_was_taken_back_leaves_half_of_the_room() {
-    let log = log_of(&[0, 1, 2, 3, 4, 5]);
-    let streams: Vec<_> = log[..3].iter().map(|event| event.stream.clone()).collect();
-    let policy = policy(2, FailurePolicy::park_key().after(TWICE)).ahead(4);
-    let mut window = Window::new(policy, Checkpoint::at(&log[2]), streams.clone());
-    let now = Instant::now();
-    window.renewed(streams);
-    take_back(&mut window, Some(&log[0]), 1);
-    take_back(&mut window, Some(&log[1]), 1);
-    assert!(window.due().is_none() && !window.is_idle());
-    assert_eq!(window.room().unwrap().events, 2);
-    assert_eq!(given(&mut window, now), [10, 20]);
-    assert!(window.answered(log[0].event_id));
-    assert_eq!(commit(&mut window), (vec![], vec![10]));
-    take_back(&mut window, None, 0);
-    take_back(&mut window, Some(&log[2]), 1);
-    assert_eq!(given(&mut window, now), [30]);
-}
-
-#[test]
-fn a_parked_stream_is_taken_back_in_order_and_goes_on() {
-    let log = log_of(&[0, 0, 0, 0]);
-    let mut window = Window::new(
-        policy(2, FailurePolicy::park_key()),
-        Checkpoint::at(&log[1]),
-        [log[0].stream.clone()],
-    );
-    let now = Instant::now();
-    window.push(log[2..3].to_vec(), Checkpoint::at(&log[2]));
-    assert!(window.due().is_none());
-    window.renewed([log[0].stream.clone()]);
-    assert!(!window.is_idle());
-    take_back(&mut window, Some(&log[0]), 1);
-    let first = window.next(now).unwrap();
-    assert_eq!((place(&first.event), first.number), (10, 2));
-    assert_eq!(first.entry.map(|id| id.position), Some(log[0].position));
-    assert!(window.next(now).is_none());
-    // said again before the store could hear that it is dealt with
-    window.renewed([log[0].stream.clone()]);
-    assert!(window.due().is_none());
-    assert!(window.answered(log[0].event_id));
-    assert!(window.due().is_none(), "it would be found once more");
-    assert!(window.wants_commit(), "what became of it is told before the next is looked up");
-    assert_eq!(commit(&mut window), (vec![30], vec![10]));
-    take_back(&mut window, Some(&log[1]), 0);
-    assert_eq!(given(&mut window, now), [20]);
-    assert!(window.answered(log[1].event_id));
-    assert_eq!(commit(&mut window), (vec![], vec![20]));
-    take_back(&mut window, Some(&log[2]), 0);
-    assert_eq!(given(&mut window, now), [30]);
-    assert!(window.answered(log[2].event_id));
-    assert_eq!(commit(&mut window), (vec![], vec![30]));
-    take_back(&mut window, None, 0);
-    assert!(window.is_idle());
-    window.push(log[3..].to_vec(), end_of(&log));
-    assert_eq!(given(&mut window, now), [40]);
-}
-
-#[test]
-fn what_was_discarded_is_let_go() {
-    let log = log_of(&[0, 1]);
-    let streams = [log[0].stream.clone(), log[1].stream.clone()];
-    let policy = policy(2, FailurePolicy::park_key());
-    let mut window = Window::new(policy, Checkpoint::at(&log[1]), streams.clone());
-    let now = Instant::now();
-    window.renewed(streams);
-    take_back(&mut window, Some(&log[0]), 1);
-    take_back(&mut window, Some(&log[1]), 1);
-    assert_eq!(given(&mut window, now), [10, 20]);
-    // before it was given
-    assert!(window.not_given(log[0].event_id));
-    take_back(&mut window, None, 0);
-    // and while it was
-    assert_eq!(fail(&mut window, &log[1], now), AfterFailure::Park);
-    let refused = window.commit(Timestamp::EPOCH).unwrap();
-    let gone = refused.batch.unpark.clone();
-    assert_eq!(refused.batch.park[0].id(), gone[0], "it is replaced only if it waits");
-    assert!(window.refused(refused, &gone));
-    take_back(&mut window, None, 0);
-    assert!(window.is_idle() && !window.has_news());
-}
-
-#[test]
-fn a_commit_that_is_refused_is_made_without_what_was_discarded() {
-    let log = log_of(&[0, 1, 2]);
-    let policy = policy(3, FailurePolicy::park_key());
-    let stream = log[0].stream.clone();
-    let mut window = Window::new(policy, Checkpoint::at(&log[0]), [stream.clone()]);
-    let now = Instant::now();
-    window.push(log[1..].to_vec(), end_of(&log));
-    window.renewed([stream]);
-    take_back(&mut window, Some(&log[0]), 1);
-    assert_eq!(given(&mut window, now), [20, 30, 10]);
-    assert!(log.iter().all(|event| window.answered(event.event_id)));
-    let refused = window.commit(Timestamp::EPOCH).unwrap();
-    let gone = refused.batch.unpark.clone();
-    assert!(window.refused(refused, &gone));
-    assert_eq!(commit(&mut window), (vec![], vec![]));
-    assert_eq!(window.checkpoint(), &end_of(&log), "nothing else is given again");
-    // what is refused for another reason is not made again
-    window.push(log_of(&[3; 4])[3..].to_vec(), end_of(&log_of(&[3; 4])));
-    assert_eq!(given(&mut window, now), [40]);
-    assert!(window.answered(log_of(&[3; 4])[3].event_id));
-    let refused = window.commit(Timestamp::EPOCH).unwrap();
-    assert!(!window.refused(refused, &gone));
-}
-
-#[test]
-fn what_joined_a_parked_stream_is_given_when_nothing_of_it_waits_any_more() {
-    let log = log_of(&[0, 1, 0, 0]);
-    let stream = log[0].stream.clone();
-    let policy = policy(1, FailurePolicy::park_key());
-    let mut window = Window::new(policy, Checkpoint::START, [stream.clone()]);
-    let now = Instant::now();
-    window.push(log.clone(), end_of(&log));
-    assert_eq!(given(&mut window, now), [20]);
-    assert_eq!(window.checkpoint(), &Checkpoint::at(&log[0]));
-    window.renewed([stream]);
-    take_back(&mut window, None, 0);
-    assert_eq!(window.checkpoint(), &Checkpoint::START);
-    assert!(window.answered(log[1].event_id));
-    assert_eq!(given(&mut window, now), [10]);
-    assert!(window.answered(log[0].event_id));
-    assert_eq!(given(&mut window, now), [30]);
-}
-
-#[test]
-fn a_list_from_before_a_commit_is_old() {
-    let log = log_of(&[0, 1]);
-    let stream = log[0].stream.clone();
-    let mut window = Window::new(ReactionPolicy::default(), Checkpoint::START, [stream.clone()]);
-    window.push(log[..1].to_vec(), Checkpoint::at(&log[0]));
-    window.renewed([stream]);
-    let due = window.due().unwrap();
-    let parking = window.commit(Timestamp::EPOCH).unwrap();
-    assert!(!window.take_back(&due, None) && window.due().is_none());
-    window.committed(parking);
-    assert!(!window.take_back(&due, None), "it does not show what was parked meanwhile");
-    take_back(&mut window, Some(&log[0]), 0);
-    assert_eq!(given(&mut window, Instant::now()), [10]);
-}
-
-#[test]
-fn what_fails_again_waits_again_and_stops_nothing() {
-    let log = log_of(&[0, 0, 1]);
-    let stream = log[0].stream.clone();
-    let stop = FailurePolicy { retry: Retry::NONE, then: LastResort::Stop };
-    let mut window = Window::new(policy(1, stop), Checkpoint::at(&log[1]), [stream.clone()]);
-    let now = Instant::now();
-    window.renewed([stream.clone()]);
-    take_back(&mut window, Some(&log[0]), 6);
-    assert_eq!(given(&mut window, now), [10]);
-    assert_eq!(fail(&mut window, &log[0], now), AfterFailure::Park);
-    assert!(window.next(now).is_none());
-    window.renewed([stream]);
-    assert!(window.is_idle() && window.wants_commit());
-    let commit = window.commit(Timestamp::EPOCH).unwrap();
-    assert_eq!((commit.batch.events, commit.batch.from == commit.batch.to), (0, true));
-    let [entry] = &commit.batch.park[..] else { panic!("{commit:?}") };
-    assert_eq!((entry.attempts, &entry.state), (7, &ParkedState::Waiting { is_due: false }));
-    window.committed(commit);
-    window.push(log[2..].to_vec(), end_of(&log));
-    assert_eq!(given(&mut window, now), [30]);
 }
 
 #[test]
@@ -418,12 +241,42 @@ fn who_stops_it_lets_calls_end() {
 }
 
 #[test]
+fn who_is_stopped_sets_aside_what_stands_before_an_answer() {
+    let log = log_of(&[0, 1, 0, 2, 3, 4]);
+    for then in [LastResort::ParkKey, LastResort::Stop] {
+        let failure = FailurePolicy { then, retry: TWICE };
+        let (mut window, now) = (window_of(policy(4, failure), &log), Instant::now());
+        assert_eq!(given(&mut window, now), [10, 20, 40, 50]);
+        fail(&mut window, &log[0], now);
+        assert_eq!(given(&mut window, now), [60]);
+        assert!(window.answered(log[4].event_id));
+        assert!(window.answered(log[1].event_id));
+        window.set_aside();
+        if then == LastResort::Stop {
+            assert!(!window.has_news(), "it passes nothing that is not done");
+            continue;
+        }
+        let commit = window.commit(Timestamp::EPOCH).unwrap();
+        assert_eq!((commit.batch.events, &commit.batch.to), (5, &Checkpoint::at(&log[4])));
+        let [failed, behind, hung] = &commit.batch.park[..] else { panic!("{commit:?}") };
+        assert_eq!((&*failed.reason, failed.attempts), ("no connection", 1));
+        assert_eq!((behind.event.position, behind.attempts), (log[2].position, 0));
+        assert_eq!((hung.event.position, hung.attempts), (log[3].position, 1));
+        assert!(hung.reason.contains("had not ended"), "{}", hung.reason);
+        for entry in [failed, behind, hung] {
+            assert_eq!(entry.state, ParkedState::Waiting { is_due: true });
+        }
+    }
+}
+
+#[test]
 fn word_of_no_call_changes_nothing() {
     let log = log_of(&[0, 0]);
     let mut window = window_of(policy(1, FailurePolicy::park_key()), &log);
     let now = Instant::now();
     let stray = |window: &mut Window, id: EventId| {
         assert!(!window.answered(id) && !window.not_given(id));
+        assert!(!window.put_back(id, now) && !window.lost(id));
         assert_eq!(window.failed(id, "late".to_owned(), 0.0, |delay| now + delay), None);
     };
     stray(&mut window, log[0].event_id);

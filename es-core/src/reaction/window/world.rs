@@ -13,12 +13,13 @@ use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
 
 use super::super::ReactionPolicy;
-use super::{AfterFailure, Attempt, Commit, Due, Window};
+use super::{AfterFailure, Attempt, Commit, Due, Given, Window};
 
 mod checks;
+mod ends;
 mod kept;
 
-use kept::{Kept, at, extend};
+use kept::{Kept, at};
 pub(super) use kept::{log_of, place};
 
 /// What may happen.
@@ -44,6 +45,10 @@ pub(super) enum Step {
     Discard(usize),
     /// The log loses an event that is parked.
     Forget(usize),
+    /// The store cannot say any more what is parked, or it can again.
+    Away(bool),
+    /// The runner ends in good order, and another one goes on.
+    Stop,
     /// The lease is lost; a commit that is under way arrives, or does not.
     Lose(bool),
     /// Word of a call that there is not.
@@ -65,6 +70,8 @@ struct Seen {
     last: HashMap<StreamId, u64>,
     /// What was parked before its time.
     aside: HashSet<u64>,
+    /// The runner is being stopped.
+    is_ending: bool,
     parked: HashSet<StreamId>,
     /// The parked event of a stream that is to be given.
     taken_back: HashMap<StreamId, u64>,
@@ -86,6 +93,7 @@ impl Seen {
             tries: HashMap::new(),
             last: HashMap::new(),
             aside: HashSet::new(),
+            is_ending: false,
             parked: kept.first().into_keys().collect(),
             taken_back: HashMap::new(),
             commit: None,
@@ -106,6 +114,8 @@ pub(super) struct World {
     lost: HashSet<u64>,
     window: Window,
     seen: Seen,
+    /// Nobody can say what is parked.
+    is_away: bool,
 }
 
 impl World {
@@ -125,6 +135,7 @@ impl World {
             seen: Seen::new(&log, &kept),
             kept,
             log,
+            is_away: false,
         }
     }
 
@@ -147,73 +158,12 @@ impl World {
                 let place = self.waiting(which);
                 self.lost.extend(place);
             }
+            Step::Away(is_away) => self.is_away = is_away,
+            Step::Stop => self.stop(),
             Step::Lose(arrives) => self.lose(arrives),
             Step::Stray => self.stray(),
         }
         self.check();
-    }
-
-    /// Goes on until nothing is left to be done; from now on all calls succeed.
-    pub(super) fn settle(&mut self) {
-        let mut turns = 0;
-        while self.turn() {
-            self.check();
-            turns += 1;
-            assert!(turns < 10_000, "it never comes to rest: {:?}", self.window);
-        }
-        assert!(self.window.is_idle());
-        assert_eq!(self.kept.checkpoint, self.seen.reached);
-        for event in &self.log {
-            let (place, is_parked) = (place(event), self.kept.parked.contains_key(&place(event)));
-            assert!(is_parked || self.ever.contains(&place), "{place} was lost");
-            let is_new = event.position > self.seen.began;
-            assert!(!is_new || is_parked || self.seen.answered.contains(&place), "{place}: again");
-        }
-        for entry in self.kept.first().values() {
-            assert!(entry.attempts > 0, "{entry:?} waits behind nothing");
-        }
-    }
-
-    /// Discards what cannot be given, begins anew, and asks for another attempt at all else that waits:
-    /// nothing is left then, and all streams go on.
-    pub(super) fn mend(&mut self) {
-        let waiting: Vec<_> = self.kept.waiting().map(at).collect();
-        for lost in waiting.iter().filter(|at| self.lost.contains(*at)) {
-            self.kept.discard(*lost);
-        }
-        self.lose(true);
-        self.settle();
-        (0..self.kept.first().len()).for_each(|which| self.ask_for_retry(which));
-        self.settle();
-        assert_eq!(self.kept.first(), BTreeMap::new());
-        assert!(self.seen.parked.is_empty(), "{:?}", self.seen.parked);
-        extend(&mut self.log, &[0, 1, 2, 3]);
-        self.settle();
-        assert_eq!(self.kept.first(), BTreeMap::new());
-    }
-
-    fn turn(&mut self) -> bool {
-        self.read(usize::MAX);
-        self.start(usize::MAX);
-        if !self.seen.calls.is_empty() {
-            self.end(0, true);
-        } else if let Some(at) = self.window.next_retry() {
-            self.now = self.now.max(at);
-        } else if self.seen.commit.is_some() {
-            self.finish_commit();
-        } else if self.seen.listed.is_some() {
-            self.take_back();
-        } else {
-            self.renew();
-            self.list();
-            if self.seen.listed.is_none() {
-                // nothing else is left to be done
-                let is_wanted = self.window.wants_commit();
-                assert_eq!(self.begin_commit(), is_wanted);
-                return is_wanted;
-            }
-        }
-        true
     }
 
     fn read(&mut self, count: usize) {
@@ -256,18 +206,31 @@ impl World {
         }
     }
 
-    /// Asks, as a worker does just before a call, whether what is parked waits still.
+    /// Asks, as a worker does just before a call, whether what is parked waits still, and whether the log
+    /// holds it.
     fn is_to_be_given(&mut self, attempt: &Attempt) -> bool {
-        let Some(entry) = &attempt.entry else { return true };
+        let Given::Parked(entry) = &attempt.given else { return true };
+        let (place, id) = (at(entry), entry.event.event_id);
+        let asked_at = self.seen.retry_at.remove(&place);
+        assert!(asked_at.is_none_or(|at| at <= self.now), "{place}: early");
         let first = self.kept.waiting().find(|it| it.key == entry.key);
-        let waits = first.is_some_and(|first| first.id() == *entry);
-        if !waits {
-            let place = place(&attempt.event);
+        let waits = first.is_some_and(|first| first.id() == entry.id());
+        if self.is_away {
+            let later = self.now + Duration::from_millis(5);
+            assert!(self.window.put_back(id, later));
+            self.seen.retry_at.insert(place, later);
+        } else if !waits {
             assert!(self.kept.is_discarded(place), "{place} is given, which is not parked");
-            assert!(self.window.not_given(attempt.event.event_id));
+            assert!(self.window.not_given(id));
             self.let_go(place);
+        } else if self.lost.contains(&place) {
+            assert!(self.window.lost(id));
+            self.seen.tries.entry(place).or_default().0 += 1;
+            self.seen.taken_back.remove(&entry.event.stream);
+        } else {
+            return true;
         }
-        waits
+        false
     }
 
     /// Forgets what was taken back and does not wait any more.
@@ -288,8 +251,9 @@ impl World {
         if seen.calls.is_empty() {
             return;
         }
-        let Attempt { event, number, .. } = seen.calls.swap_remove(which % seen.calls.len());
-        let place = place(&event);
+        let attempt = seen.calls.swap_remove(which % seen.calls.len());
+        let (event, number) = (attempt.of(), attempt.number);
+        let place = event.position.to_sequence();
         if is_well {
             assert!(self.window.answered(event.event_id));
             assert!(!self.window.answered(event.event_id), "it has ended");
@@ -349,8 +313,6 @@ impl World {
         let Some(due) = self.window.due() else { return };
         assert!(self.seen.parked.contains(&due.stream));
         let first = self.kept.first().remove(&due.stream);
-        let is_asked_for = |entry: &Parked| entry.state == ParkedState::Waiting { is_due: true };
-        assert!(first.as_ref().is_none_or(is_asked_for), "{due:?}");
         self.seen.listed = Some((due, self.seen.commits, first));
     }
 
@@ -358,13 +320,7 @@ impl World {
         let seen = &mut self.seen;
         let Some((due, commits, first)) = seen.listed.take() else { return };
         let is_new = seen.commit.is_none() && commits == seen.commits;
-        let held = |entry: &Parked| !self.lost.contains(&at(entry));
-        let find = |entry: &Parked| self.log.iter().find(|event| entry.event.is_of(event));
-        let found = first.as_ref().map(|entry| {
-            let event = find(entry).filter(|_| held(entry));
-            (entry.clone(), event.cloned())
-        });
-        assert_eq!(self.window.take_back(&due, found), is_new);
+        assert_eq!(self.window.take_back(&due, first.clone()), is_new);
         if !is_new {
             return;
         }
@@ -372,10 +328,10 @@ impl World {
             seen.parked.remove(&due.stream);
             return;
         };
-        let (place, is_lost) = (at(&entry), self.lost.contains(&at(&entry)));
-        seen.tries.insert(place, (u32::from(is_lost), entry.attempts));
-        seen.aside.remove(&place);
-        if !is_lost {
+        let place = at(&entry);
+        if entry.state == (ParkedState::Waiting { is_due: true }) {
+            seen.tries.insert(place, (0, entry.attempts));
+            seen.aside.remove(&place);
             assert_eq!(seen.taken_back.insert(due.stream, place), None);
         }
         self.set_aside();
@@ -400,19 +356,10 @@ impl World {
         waiting.get(which % waiting.len().max(1)).copied()
     }
 
-    fn lose(&mut self, arrives: bool) {
-        let commit = self.seen.commit.take().filter(|_| arrives);
-        if let Some(commit) = commit.filter(|commit| self.kept.gone(commit).is_empty()) {
-            self.kept.commit(&commit);
-        }
-        self.seen = Seen::new(&self.log, &self.kept);
-        let parked = self.kept.first().into_keys();
-        self.window = Window::new(self.policy, self.kept.checkpoint.clone(), parked);
-    }
-
     fn stray(&mut self) {
         let id = EventId::from_uuid(uuid::Uuid::from_u128(1));
         assert!(!self.window.answered(id) && !self.window.not_given(id));
+        assert!(!self.window.put_back(id, self.now) && !self.window.lost(id));
         let after = self.window.failed(id, String::new(), 0.0, |_| unreachable!("no call"));
         assert_eq!(after, None);
     }

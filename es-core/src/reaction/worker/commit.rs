@@ -32,12 +32,12 @@ impl Held {
             let Some(mut pending) = pending else { return Ok(()) };
             match self.said(means, &pending).await {
                 Ok(Said::Written) => {
+                    // it clears what operators were told
+                    self.told = None;
                     let (name, batch) = (self.name(), &pending.commit.batch);
                     telemetry::reacted(name, batch.events);
                     means.signals.count(name, batch.events, since, clock.now());
                     self.has_committed = true;
-                    // what was parked may be the first of its stream, and due
-                    self.is_to_renew |= !batch.park.is_empty();
                     self.window.committed(pending.commit);
                     return Ok(());
                 }
@@ -46,6 +46,7 @@ impl Held {
                         let projection = self.name().to_owned();
                         return Err(SinkError::ParkedChanged { projection }.into());
                     }
+                    self.keep_lease(means).await?;
                 }
                 Err(cause) => {
                     if let StopCause::Sink(error) = &cause {
@@ -62,11 +63,7 @@ impl Held {
         let (sink, lease) = (self.sink.clone(), self.lease.clone());
         let batch = &pending.commit.batch;
         match self.asked(means, sink.commit(&lease, batch)).await {
-            Ok(()) => {
-                // it clears what operators were told
-                self.told = None;
-                Ok(Said::Written)
-            }
+            Ok(()) => Ok(Said::Written),
             Err(StopCause::Sink(SinkError::LeaseLost { projection })) if pending.is_in_doubt => {
                 // so it is refused if it has arrived before
                 if self.has_moved(means, batch).await? {

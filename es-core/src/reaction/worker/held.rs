@@ -2,22 +2,22 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::super::window::{AfterFailure, Window};
+use super::super::window::Window;
 use super::Of;
-use super::call::{Ended, Outcome};
+use super::call::Ended;
 use super::commit::Pending;
 use super::outage::Outage;
+use super::under_way::next_of;
 use crate::environment::within;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::projection::{
-    Checkpoint, Lease, Means, ProjectionSink, Renewal, StopCause, chain, check_history, telemetry,
+    Checkpoint, Lease, Means, ProjectionSink, Renewal, StopCause, chain, check_history,
 };
 use crate::read::{PageLimit, ReadLog};
 
@@ -27,7 +27,7 @@ pub(super) struct Held {
     pub(super) sink: Arc<dyn ProjectionSink>,
     pub(super) lease: Lease,
     pub(super) window: Window,
-    calls: FuturesUnordered<BoxFuture<'static, Ended>>,
+    pub(super) calls: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Up to where the log was read.
     pub(super) reached: Checkpoint,
     /// Ends when there is more to be read; `None` if there may be now.
@@ -38,6 +38,8 @@ pub(super) struct Held {
     has_renewed: bool,
     /// Whether it is to be renewed at once, because something may be due.
     pub(super) is_to_renew: bool,
+    /// Whether more is due than the last renewal told.
+    is_more_due: bool,
     pub(super) committed_at: Instant,
     pub(super) has_committed: bool,
     /// What the store has not answered to.
@@ -47,7 +49,9 @@ pub(super) struct Held {
     /// What operators were told, as far as no commit has cleared it.
     pub(super) told: Option<String>,
     /// The event that it is to stop before.
-    poison: Option<StopCause>,
+    pub(super) poison: Option<StopCause>,
+    /// Why nobody could say whether a parked event is to be given.
+    pub(super) unsaid: Option<StopCause>,
 }
 
 /// What was waited for.
@@ -65,14 +69,6 @@ const COMMIT_AFTER: Duration = Duration::from_secs(1);
 pub(super) fn silent(means: &Means) -> StopCause {
     let text = format!("store and sink have not answered for {:?}", means.settings.patience());
     StoreError::new(StoreErrorKind::Unavailable, text).into()
-}
-
-/// The next call that ends; pending as long as none is under way.
-async fn next_of(calls: &mut FuturesUnordered<BoxFuture<'static, Ended>>) -> Ended {
-    match calls.next().await {
-        Some(ended) => ended,
-        None => std::future::pending().await,
-    }
 }
 
 impl Held {
@@ -94,12 +90,14 @@ impl Held {
             leased_at,
             has_renewed: false,
             is_to_renew: true,
+            is_more_due: false,
             committed_at: leased_at,
             has_committed: false,
             pending: None,
             outage: None,
             told: None,
             poison: None,
+            unsaid: None,
         }
     }
 
@@ -122,7 +120,8 @@ impl Held {
         (self.is_to_renew, self.more, self.outage) = (true, None, None);
     }
 
-    /// True if nobody else can have the lease: it lasts at least from when it was asked for.
+    /// True if nobody else can have the lease: it lasts at least from when it was asked for. After a
+    /// machine was suspended, and time with it, that is so from the next renewal on only.
     pub(super) fn has_lease(&self, means: &Means) -> bool {
         means.since(self.leased_at) < means.settings.time_to_live
     }
@@ -139,10 +138,12 @@ impl Held {
         Ok(())
     }
 
+    /// Each part asks the store, which may be slow: so the lease is looked at before each.
     async fn step(&mut self, means: &Means) -> Result<(), StopCause> {
-        if self.is_to_renew || means.since(self.leased_at) >= means.settings.time_to_live / 3 {
+        if self.wants_to_be_told() {
             self.renew(means).await?;
         }
+        self.keep_lease(means).await?;
         let is_late = means.since(self.committed_at) >= COMMIT_AFTER;
         if self.pending.is_some() || self.window.wants_commit() || is_late {
             self.commit(means).await?;
@@ -156,7 +157,11 @@ impl Held {
             return Err(poison);
         }
         if let Some(due) = self.window.due() {
+            self.keep_lease(means).await?;
             self.list(means, due).await?;
+        }
+        if self.wants_page() {
+            self.keep_lease(means).await?;
         }
         if self.wants_page()
             && let Some(limit) = self.window.room()
@@ -164,7 +169,18 @@ impl Held {
             self.read(means, limit).await?;
         }
         self.start(means);
-        Ok(())
+        self.unsaid.take().map_or(Ok(()), Err)
+    }
+
+    /// Renews the lease if a third of its time is over.
+    pub(super) async fn keep_lease(&mut self, means: &Means) -> Result<(), StopCause> {
+        let is_late = means.since(self.leased_at) >= means.settings.time_to_live / 3;
+        if is_late { self.renew(means).await } else { Ok(()) }
+    }
+
+    /// True if the store is to tell what is due.
+    fn wants_to_be_told(&self) -> bool {
+        self.is_to_renew || self.is_more_due && !self.window.has_due()
     }
 
     fn wants_page(&self) -> bool {
@@ -173,7 +189,8 @@ impl Held {
 
     /// True if another turn does something at once.
     pub(super) fn has_more_to_do(&self) -> bool {
-        let has_more = self.is_to_renew
+        let has_more = self.wants_to_be_told()
+            || self.unsaid.is_some()
             || self.window.wants_commit()
             || self.window.due().is_some()
             || self.wants_page()
@@ -184,76 +201,13 @@ impl Held {
     /// True if nothing is unread, under way, to be given or to be committed.
     pub(super) fn is_at_end(&self) -> bool {
         let is_idle = self.more.is_some() && self.window.is_idle() && !self.window.has_news();
-        is_idle && !self.is_to_renew
-    }
-
-    /// Begins the calls that may begin: none when others may have the lease.
-    fn start(&mut self, means: &Means) {
-        while !means.signals.is_stopped()
-            && self.has_lease(means)
-            && let Some(attempt) = self.window.next(means.now())
-        {
-            self.of.calls.fetch_add(1, Ordering::Relaxed);
-            self.calls.push(self.of.call(means, &self.sink, attempt));
-        }
-    }
-
-    fn ended(&mut self, means: &Means, ended: Ended) {
-        let Ended { event, outcome } = ended;
-        let reason = match outcome {
-            Outcome::Failed(reason) => reason,
-            Outcome::Done => {
-                self.window.answered(event.event_id);
-                return;
-            }
-            Outcome::NotGiven => {
-                self.window.not_given(event.event_id);
-                return;
-            }
-        };
-        let reaction = self.name();
-        telemetry::failure(reaction);
-        tracing::warn!(reaction, event = %event.event_id, %reason, "a call failed");
-        let fraction = means.environment.jitter.fraction();
-        let told = reason.clone();
-        let after = self.window.failed(event.event_id, told, fraction, |delay| means.after(delay));
-        if after == Some(AfterFailure::Stop) {
-            let key = event.stream.to_string();
-            self.poison.get_or_insert(StopCause::Poison { event, key, reason });
-        }
-    }
-
-    /// Does something while calls go on.
-    pub(super) async fn beside<T>(&mut self, means: &Means, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        loop {
-            self.start(means);
-            let ended = {
-                let next = pin!(next_of(&mut self.calls));
-                match select(work.as_mut(), next).await {
-                    Either::Left((done, _)) => return done,
-                    Either::Right((ended, _)) => ended,
-                }
-            };
-            self.ended(means, ended);
-        }
-    }
-
-    /// Asks the store while calls go on, as long as it is worth waiting.
-    pub(super) async fn asked<T, E: Into<StopCause>>(
-        &mut self,
-        means: &Means,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, StopCause> {
-        let runtime = &*means.environment.runtime;
-        let answer = within(runtime, means.settings.patience(), work);
-        let answer = self.beside(means, answer).await;
-        answer.ok_or_else(|| silent(means))?.map_err(Into::into)
+        is_idle && !self.wants_to_be_told()
     }
 
     async fn renew(&mut self, means: &Means) -> Result<(), StopCause> {
         let rate = means.signals.rate(self.name(), means.environment.clock.now());
-        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate };
+        let limit = self.window.asks_for();
+        let renewal = Renewal { time_to_live: means.settings.time_to_live, rate, limit };
         let (of, sink, lease) = (self.of.clone(), self.sink.clone(), self.lease.clone());
         let asked_at = means.now();
         let renewed = self.asked(means, sink.renew(&lease, &renewal)).await?;
@@ -267,6 +221,8 @@ impl Held {
         (self.has_renewed, self.is_to_renew) = (true, false);
         let due: Vec<_> = self.streams(&renewed.due).collect();
         self.window.renewed(due);
+        // one that told nothing that is to be looked at would tell the same again
+        self.is_more_due = renewed.due.len() >= limit && self.window.has_due();
         Ok(())
     }
 
@@ -333,8 +289,8 @@ impl Held {
         }
     }
 
-    /// Lets calls end for a while, and commits what came of them; the others are made again by who
-    /// comes next.
+    /// Lets calls end for a while, and commits what came of them. Those that do not end are set aside with
+    /// their streams, and made again by who comes next, and no others.
     pub(super) async fn settle(&mut self, means: &Means) {
         self.window.stop();
         let (runtime, grace) = (means.environment.runtime.clone(), means.settings.grace());
@@ -346,6 +302,7 @@ impl Held {
         };
         within(&*runtime, grace, calls).await;
         self.calls.clear();
+        self.window.set_aside();
         let committed = async {
             // what was not answered, and then what came since
             self.commit(means).await?;

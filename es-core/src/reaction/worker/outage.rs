@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::held::Held;
 use crate::environment::within;
-use crate::projection::{Means, StopCause, chain, telemetry};
+use crate::projection::{Means, SinkError, StopCause, TroubleKind, chain, telemetry};
 
 /// A store that fails, while the lease lasts.
 pub(super) struct Outage {
@@ -21,13 +21,18 @@ impl Outage {
     }
 }
 
+/// True if the store has failed, and is asked again.
+pub(super) fn is_of_store(cause: &StopCause) -> bool {
+    let is_failure = matches!(cause, StopCause::Sink(SinkError::Store(_)));
+    is_failure && cause.kind() == TroubleKind::Store
+}
+
 impl Held {
-    /// Whether a failure is waited out, with the lease and with the calls that are under way: it passes,
-    /// the lease lasts, and what was asked can be asked again.
+    /// Whether a failure is waited out, with the lease and with the calls that are under way: it is the
+    /// store's, the lease lasts, and what was asked can be asked again. Also one that does not pass, such
+    /// as an event that cannot be read: what does go on goes on, and what was answered is committed.
     pub(super) async fn waits_out(&mut self, means: &Means, cause: &StopCause) -> bool {
-        let StopCause::Sink(error) = cause else { return false };
-        let passes = error.is_transient() || error.is_outcome_unknown();
-        if !passes || !self.has_lease(means) {
+        if !is_of_store(cause) || !self.has_lease(means) {
             return false;
         }
         let (reaction, reason) = (self.name(), chain(cause));
@@ -49,7 +54,7 @@ impl Held {
             Some(outage) => Some(outage.trouble.clone()),
             None => self.window.trouble().map(|(event, reason)| {
                 let (event, key) = (event.clone(), event.stream.to_string());
-                StopCause::Poison { event, key, reason: reason.to_owned() }.told()
+                StopCause::Poison { event, key, reason: reason.to_owned() }.told_while_retrying()
             }),
         };
         if trouble == self.told {

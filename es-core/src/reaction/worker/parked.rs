@@ -38,6 +38,8 @@ impl Held {
         let (of, sink) = (self.of.clone(), self.sink.clone());
         let mut gone = Vec::new();
         for entry in entries {
+            // there may be many
+            self.keep_lease(means).await?;
             let asked = waits(&*sink, of.definition.name(), entry);
             if !self.asked(means, asked).await? {
                 gone.push(entry.clone());
@@ -46,18 +48,12 @@ impl Held {
         Ok(gone)
     }
 
-    /// Has what waits first under a parked stream given again.
+    /// Has what waits first under a parked stream given again, if it is due.
     pub(super) async fn list(&mut self, means: &Means, due: Due) -> Result<(), StopCause> {
         let (of, sink) = (self.of.clone(), self.sink.clone());
         let key = due.stream.to_string();
         let asked = first_waiting(&*sink, of.definition.name(), &key);
-        let first = match self.asked(means, asked).await? {
-            None => None,
-            Some(entry) => {
-                let event = self.asked(means, entry.event.find(&*means.store)).await?;
-                Some((entry, event))
-            }
-        };
+        let first = self.asked(means, asked).await?;
         self.window.take_back(&due, first);
         Ok(())
     }

@@ -5,17 +5,20 @@ use std::collections::HashSet;
 use crate::envelope::RecordedEvent;
 use crate::projection::ParkedState;
 
-use super::super::{Attempt, Commit};
+use super::super::{Attempt, Commit, Given};
 use super::{World, place};
 
 impl World {
     pub(super) fn check_start(&mut self, attempt: &Attempt) {
-        let (event, place, seen) = (&attempt.event, place(&attempt.event), &mut self.seen);
-        let beside = seen.calls.iter().find(|call| call.event.stream == event.stream);
+        let (event, seen) = (attempt.of(), &mut self.seen);
+        let place = event.position.to_sequence();
+        let beside = seen.calls.iter().find(|call| call.of().stream == event.stream);
         assert!(beside.is_none(), "{place} is given beside {beside:?}");
         assert!(seen.calls.len() < self.policy.concurrency);
         let is_parked = seen.parked.contains(&event.stream);
-        assert_eq!(attempt.entry.is_some(), is_parked, "{place}: {attempt:?}");
+        assert_eq!(matches!(attempt.given, Given::Parked(_)), is_parked, "{place}: {attempt:?}");
+        let taken_back = seen.taken_back.get(&event.stream).copied();
+        assert_eq!(taken_back, is_parked.then_some(place), "nobody asked for it");
         assert!(!self.kept.is_discarded(place), "{place} is given, which was discarded");
         let earlier = self.log.iter().filter(|it| it.stream == event.stream);
         for earlier in earlier.filter(|it| it.version < event.version).map(super::place) {
@@ -39,7 +42,8 @@ impl World {
         }
         let taken_back = seen.taken_back.values().copied();
         for first in self.open().map(place).chain(taken_back) {
-            let is_given = seen.calls.iter().any(|call| place(&call.event) == first);
+            let mut given = seen.calls.iter().map(|call| call.of().position.to_sequence());
+            let is_given = given.any(|given| given == first);
             let is_later = seen.retry_at.get(&first).is_some_and(|at| *at > self.now);
             assert!(is_given || is_later, "{first} is not given");
         }
@@ -83,7 +87,9 @@ impl World {
             assert_eq!(entry.state, ParkedState::Waiting { is_due });
             let is_lost = self.lost.contains(&place);
             let reason = format!("attempt {}", entry.attempts);
-            assert!(!is_tried || is_lost || entry.reason == reason, "{entry:?}");
+            let is_cut_off = seen.is_ending && seen.aside.contains(&place);
+            let is_told = is_lost || is_cut_off || entry.reason == reason;
+            assert!(!is_tried || is_told, "{entry:?}");
             let (tries, before) = seen.tries.get(&place).copied().unwrap_or_default();
             assert_eq!(entry.attempts, before + tries);
         }

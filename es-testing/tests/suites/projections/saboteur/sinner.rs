@@ -129,6 +129,7 @@ impl SinkLayer for Sinner {
         match self.sin {
             Sin::ForgetsRenewals => told.time_to_live = Duration::ZERO,
             Sin::ForgetsTheRate => told.rate = None,
+            Sin::TellsAllAtOnce => told.limit = usize::MAX,
             Sin::KeepsOldRates => {
                 let mut memory = self.memory();
                 let last = memory.rates.entry(lease.projection.clone()).or_default();
