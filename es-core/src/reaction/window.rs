@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use crate::envelope::{EventId, EventReference, RecordedEvent};
+#[cfg(test)]
+use crate::envelope::EventReference;
+use crate::envelope::{EventId, RecordedEvent};
 use crate::projection::{Batch, Checkpoint, LastResort, Parked};
 use crate::read::PageLimit;
 use crate::stream::StreamId;
@@ -77,6 +79,7 @@ pub(super) enum Given {
     Parked(Parked),
 }
 
+#[cfg(test)]
 impl Attempt {
     /// The event that the call is for.
     pub(super) fn of(&self) -> EventReference {

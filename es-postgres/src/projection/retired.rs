@@ -69,8 +69,12 @@ impl Projections {
         for table in tables {
             let mut after = 0_i64;
             while let Some((generation, has_model)) = self.next_generation(table, after).await? {
+                after = generation;
+                if has_model {
+                    continue;
+                }
                 let mut last: Option<Vec<SqlValue>> = None;
-                while !has_model {
+                loop {
                     last = self.remove_part(table, generation, last.as_deref(), PART).await?;
                     if last.is_none() {
                         break;
@@ -79,7 +83,6 @@ impl Projections {
                         return Ok(false);
                     }
                 }
-                after = generation;
             }
         }
         Ok(true)
