@@ -84,6 +84,8 @@ async fn a_store_that_is_slow_is_told_of_the_lease_in_time() {
     let slow = Slow { events: store.clone(), sink: store.clone(), leased: Arc::default(), store };
     let over = Store::from(Layered(slow.clone())).with_models(Arc::new(LayeredSink(slow.clone())));
     let mut run = pin!(runner(over, &doing).run());
+    // until there is a model to ask for
+    assert!(timeout(LEASE, run.as_mut()).await.is_err());
     for _ in 0..60 {
         for account in ["a", "b", "p"] {
             slip_in(&slow.store, account, 1);
