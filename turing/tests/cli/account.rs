@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::support::{PROGRAM_PID, RUN, Workspace};
 use serde_json::json;
+
+use crate::support::{PROGRAM_PID, RUN, Workspace};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 

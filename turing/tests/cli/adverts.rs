@@ -1,7 +1,8 @@
 //! Adverts as they really come: long, with umlauts, emoji, HTML, control characters, and broken.
 
-use crate::support::Workspace;
 use serde_json::{Value, json};
+
+use crate::support::Workspace;
 
 /// An advert of about `bytes` bytes that differs for each `seed`.
 fn advert(seed: usize, bytes: usize) -> String {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::support::{RUN, Workspace};
 use rusqlite::Connection;
+
+use crate::support::{RUN, Workspace};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 

@@ -3,10 +3,11 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::support::process::Process;
-use crate::support::{RUN, Workspace};
 use rustix::process::Signal;
 use serde_json::json;
+
+use crate::support::process::Process;
+use crate::support::{RUN, Workspace};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::process::Stdio;
 
-use crate::support::{RUN, Workspace};
 use es_core::backend::EventStore;
 use es_core::event::{EventFilter, EventStoreExt, ReadLog};
 use es_core::execution::StoreError;
@@ -12,6 +11,8 @@ use futures_util::TryStreamExt;
 use tokio::process::Command;
 use turing_domain::Posting;
 use turing_domain::fields::CONVERSATION_ID;
+
+use crate::support::{RUN, Workspace};
 
 fn is_full() -> bool {
     std::env::var_os("ES_CAMPAIGN").is_some_and(|campaign| campaign == "full")

@@ -9,9 +9,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::support::{Answer, Workspace};
 use serde_json::json;
 use turing::definition::Definition;
+
+use crate::support::{Answer, Workspace};
 
 const HEADER: &str = "[workflow]\nid = 3001\nname = \"w\"\nentry = 1\n";
 const ACTOR: &str =

@@ -10,9 +10,10 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Resource, Signal, geteuid, getrlimit, kill_process};
+
 use crate::support::processes::{Held, eventually, fifo, rest_of};
 use crate::support::{Answer, PROGRAM_PID, RUN, Workspace, find, names};
-use rustix::process::{Pid, Resource, Signal, geteuid, getrlimit, kill_process};
 
 const TURING: &str = env!("CARGO_BIN_EXE_turing");
 

@@ -5,9 +5,10 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{RUN, Workspace};
 use serde_json::Value;
 use tokio::process::Command;
+
+use crate::support::{RUN, Workspace};
 
 const POSTINGS: usize = 20;
 const CONVERSATIONS: [i32; 4] = [10, 20, 30, 40];

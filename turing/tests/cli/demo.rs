@@ -8,9 +8,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Answer, Workspace, find, names};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+
+use crate::support::{Answer, Workspace, find, names};
 
 /// An empty folder.
 fn empty() -> Workspace {

@@ -12,10 +12,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{RUN, Workspace, find};
 use serde_json::{Value, json};
 use turing::script::{ScriptCall, ScriptLimits, ScriptOutcome, Supervisors};
 use turing_domain::{ConversationId, EndReason, FailureType, On, Workflow, check, firing_rules};
+
+use crate::support::{RUN, Workspace, find};
 
 const FORMAT: &str = "workflow-format.md";
 const ACTORS: &str = "script-actors.md";

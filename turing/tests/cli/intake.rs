@@ -5,8 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
-use crate::support::{Answer, PROGRAM_PID, RUN, Workspace};
 use serde_json::json;
+
+use crate::support::{Answer, PROGRAM_PID, RUN, Workspace};
 
 /// Asks for a key that postings have to bring.
 const ASKING: &str = "input = \"{subject}\"\n[[conversations.branches]]\n";

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::process::Process;
-use crate::support::processes::wait_until;
-use crate::support::{RUN, Workspace};
 use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use crate::support::process::Process;
+use crate::support::processes::wait_until;
+use crate::support::{RUN, Workspace};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 

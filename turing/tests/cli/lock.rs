@@ -6,13 +6,14 @@ mod entering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::gates::Gated;
-use crate::support::names;
 use rustix::process::Signal;
 use serde_json::json;
 use tokio::runtime::Runtime;
 use turing::store::{Access, Store, StoreUrl};
 use turing_domain::WorkflowId;
+
+use crate::support::gates::Gated;
+use crate::support::names;
 
 const STORE: &str = "sqlite:turing.db";
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::support::{RUN, Workspace};
 use es_core::ExpectedVersion;
 use es_core::backend::{AppendRequest, EventStore, NewEvent};
 use es_core::event::{EventId, Metadata, Payload};
 use es_sqlite::SqliteStore;
 use serde_json::{Value, json};
+
+use crate::support::{RUN, Workspace};
 
 /// A workspace whose postings went through six conversations.
 fn workspace() -> Workspace {

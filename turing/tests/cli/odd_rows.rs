@@ -1,8 +1,9 @@
 //! Rows that somebody wrote into the store: every command goes on, and says what it goes without.
 
-use crate::support::Workspace;
 use rusqlite::Connection;
 use serde_json::Value;
+
+use crate::support::Workspace;
 
 /// The demo's store, into which somebody wrote.
 fn written(sql: &str) -> Workspace {

@@ -1,8 +1,9 @@
 //! Events that no program reads in the streams of actors and conversations: a run goes on.
 
-use crate::support::Workspace;
 use rusqlite::Connection;
 use serde_json::json;
+
+use crate::support::Workspace;
 
 /// A workspace whose actor fails once in each posting, and into whose store somebody wrote.
 fn written(rows: &str) -> Workspace {

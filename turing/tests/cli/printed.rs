@@ -3,9 +3,10 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
+use rusqlite::Connection;
+
 use crate::support::process::closed_pipe;
 use crate::support::{RUN, Workspace};
-use rusqlite::Connection;
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{PROGRAM_PID, Workspace, find, names};
 use serde_json::{Value, json};
+
+use crate::support::{PROGRAM_PID, Workspace, find, names};
 
 const PASS_OR_FAIL: &str = "input = \"{job_description}\"\n\
      [[conversations.branches]]\nwhen = \"[PASS]\"\nto = 20\n\

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use crate::support::model::serve;
-use crate::support::{Workspace, find, names};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+
+use crate::support::model::serve;
+use crate::support::{Workspace, find, names};
 
 /// One language model that grades, and a script that saves.
 fn workspace(endpoint: &str) -> Workspace {

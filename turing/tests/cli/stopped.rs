@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use crate::support::gates::Gated;
 use crate::support::processes::wait_until;
-use rustix::process::Signal;
 
 /// The state of a process: `T` if it is stopped, `Z` if it has ended and is not reaped.
 fn state(process: &str) -> char {

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Answer, RUN, Workspace};
 use serde_json::json;
+
+use crate::support::{Answer, RUN, Workspace};
 
 fn workspace() -> Workspace {
     let workspace = Workspace::new();

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::Read;
 use std::process::Stdio;
 
-use crate::support::process::{Process, full_pipe};
-use crate::support::processes::wait_until;
-use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 use es_core::event::Timestamp;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::{Value, json};
+
+use crate::support::process::{Process, full_pipe};
+use crate::support::processes::wait_until;
+use crate::support::{PROGRAM_PID, RUN, Workspace, names};
 
 const END: &str = "input = \"{job_description}\"\n[[conversations.branches]]\n";
 

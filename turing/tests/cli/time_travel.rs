@@ -1,7 +1,8 @@
 //! `turing state` at a version, at an instant, and between two moments.
 
-use crate::support::{Answer, Workspace};
 use serde_json::{Value, json};
+
+use crate::support::{Answer, Workspace};
 
 /// A workspace whose postings went through two conversations.
 fn workspace() -> Workspace {

@@ -4,9 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::preload::Preload;
 use crate::support::{RUN, Workspace, names};
-use rustix::process::{Pid, Signal, kill_process};
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;

@@ -11,7 +11,7 @@ use es_postgres::sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use es_postgres::sqlx::{self, AssertSqlSafe, Connection, PgConnection};
 use es_postgres::{PostgresConfig, PostgresStore};
 
-use crate::Tally;
+use super::Tally;
 
 pub(crate) struct Writer {
     number: u64,

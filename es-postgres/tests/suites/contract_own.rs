@@ -1,12 +1,11 @@
 //! The contract suite over connections of the store's own.
 
-mod support;
-
 use es_postgres::{IdType, PostgresConfig};
-use support::fixture::{Store, itself};
+
+use crate::support::fixture::{Store, itself};
 
 async fn own() -> Store {
-    let database = support::database(IdType::Text).await;
+    let database = crate::support::database(IdType::Text).await;
     Store::open(PostgresConfig::new(database.options()), itself, database).await
 }
 

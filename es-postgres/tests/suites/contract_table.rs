@@ -1,16 +1,15 @@
 //! The contract suite where the snapshots of one type are in a table of the application's.
 
-mod support;
-
 use es_postgres::{IdType, PostgresConfig};
-use support::fixture::{Store, itself};
+
+use crate::support::fixture::{Store, itself};
 
 async fn table() -> Store {
-    let database = support::database(IdType::Text).await;
+    let database = crate::support::database(IdType::Text).await;
     // the scenarios' most frequent type; they have others as well
-    let layout = support::layout_with_table(IdType::Text, "account");
+    let layout = crate::support::layout_with_table(IdType::Text, "account");
     let config = PostgresConfig::new(database.options()).layout(layout);
-    support::make_table(&config).await;
+    crate::support::make_table(&config).await;
     Store::open(config, itself, database).await
 }
 

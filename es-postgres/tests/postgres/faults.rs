@@ -1,20 +1,12 @@
 //! Servers, clients and connections that are killed or cut in the middle of appends, judged by the
 //! history checker: nothing acknowledged is lost, nothing is there twice after a retry with its key,
 //! no append is torn.
-#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 #![allow(clippy::print_stdout, reason = "a campaign prints what it did")]
 
-mod support;
-
-#[path = "faults/clients.rs"]
 mod clients;
-#[path = "faults/cuts.rs"]
 mod cuts;
-#[path = "faults/servers.rs"]
 mod servers;
-#[path = "faults/storm.rs"]
 mod storm;
-#[path = "faults/transactions.rs"]
 mod transactions;
 
 /// The seed of this run, told so that it can be given again.

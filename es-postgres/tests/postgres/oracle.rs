@@ -1,12 +1,7 @@
 //! The loss oracle: writers of every kind, sessions that are ended at random, foreign transactions
 //! that stay open, and readers that must see every committed event once and in order.
-#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
 
-mod support;
-
-#[path = "oracle/readers.rs"]
 mod readers;
-#[path = "oracle/writers.rs"]
 mod writers;
 
 use std::collections::HashSet;
@@ -20,12 +15,13 @@ use es_postgres::sqlx::postgres::PgConnectOptions;
 use es_postgres::sqlx::{self, ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresConfig, PostgresStore, Session};
 use es_testing::suite::{rounds, seed};
-use support::{database, value};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use readers::{Reader, Seen};
 use writers::Writer;
+
+use crate::support::{database, value};
 
 /// What happened, for the summary.
 #[derive(Debug, Default)]

@@ -1,7 +1,5 @@
 //! The contract suite with every append in a transaction of the caller's, from the caller's pool.
 
-mod support;
-
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +10,8 @@ use es_core::layer::{Layered, StoreLayer};
 use es_postgres::sqlx::PgPool;
 use es_postgres::sqlx::postgres::PgPoolOptions;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
-use support::fixture::Store;
+
+use crate::support::fixture::Store;
 
 /// Appends as an application does that writes rows of its own with them.
 struct Within {
@@ -48,7 +47,7 @@ impl StoreLayer for Within {
 }
 
 async fn within() -> Store {
-    let database = support::database(IdType::Text).await;
+    let database = crate::support::database(IdType::Text).await;
     let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(database.options());
     let config = PostgresConfig::new(database.options());
     let view = move |store: PostgresStore| {

@@ -2,9 +2,6 @@
 //! store, asked at the same steps, delivers all of them once and in order.
 //!
 //! Nothing here is left to chance: sessions are stepped by the test.
-#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
-
-mod support;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,7 +10,8 @@ use es_core::backend::{EventStore, Position, ReadLog};
 use es_pgtest::{Server, TestDatabase};
 use es_postgres::sqlx::{self, AssertSqlSafe, ConnectOptions, PgConnection};
 use es_postgres::{IdType, PostgresStore};
-use support::{database, database_on, open, run, try_run};
+
+use crate::support::{database, database_on, open, run, try_run};
 
 /// The transactions that hold the lock of a writer on the table of events.
 const HOLDERS: &str = "

@@ -9,7 +9,7 @@ use es_postgres::sqlx::{self, ConnectOptions, Row};
 use es_postgres::{PostgresConfig, PostgresStore};
 use tokio::sync::watch;
 
-use crate::Tally;
+use super::Tally;
 
 /// One event as far as it is compared.
 #[derive(Debug, Clone, PartialEq)]

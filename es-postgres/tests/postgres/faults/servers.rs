@@ -7,8 +7,8 @@ use es_pgtest::Server;
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
 use es_testing::suite::rounds;
 
-use crate::seed;
-use crate::storm::Storm;
+use super::seed;
+use super::storm::Storm;
 use crate::support::{database_on, open};
 
 async fn stores(database: &es_pgtest::TestDatabase) -> [PostgresStore; 2] {
@@ -16,7 +16,7 @@ async fn stores(database: &es_pgtest::TestDatabase) -> [PostgresStore; 2] {
     [PostgresStore::open(config).await.unwrap(), open(database).await]
 }
 
-fn tell(what: &str, count: u64, storm: &crate::storm::Met, summary: &es_testing::checker::Summary) {
+fn tell(what: &str, count: u64, storm: &super::storm::Met, summary: &es_testing::checker::Summary) {
     println!(
         "{count} {what}: {summary}; {} unknown answers, {} of them found written by the repetition, \
          {} refused for want of a server, {} restarts of the follower; no event lost, none twice, no append torn",

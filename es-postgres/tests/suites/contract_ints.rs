@@ -1,7 +1,4 @@
 //! The contract suite over a table whose ids are numbers, as Turing's are.
-#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
-
-mod support;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,7 +12,8 @@ use es_core::backend::{
 use es_core::event::RecordedEvent;
 use es_core::execution::{Conflict, IdempotencyKey, StreamVersion};
 use es_postgres::{IdType, PostgresConfig, PostgresStore};
-use support::fixture::Store;
+
+use crate::support::fixture::Store;
 
 /// Gives the names of the scenarios numbers on the way in, and names on the way out.
 struct Numbered {
@@ -228,8 +226,9 @@ fn of(stream: &StreamId, mut snapshot: Snapshot) -> Snapshot {
 }
 
 async fn ints() -> Store {
-    let database = support::database(IdType::Int).await;
-    let config = PostgresConfig::new(database.options()).layout(support::layout(IdType::Int));
+    let database = crate::support::database(IdType::Int).await;
+    let config =
+        PostgresConfig::new(database.options()).layout(crate::support::layout(IdType::Int));
     let names = Arc::new(Mutex::new(Names::default()));
     let view = move |store| {
         let numbered = Arc::new(Numbered { store, names: Arc::clone(&names) });

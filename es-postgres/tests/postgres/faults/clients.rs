@@ -17,7 +17,7 @@ use es_testing::suite::rounds;
 use futures_util::TryStreamExt;
 use uuid::Uuid;
 
-use crate::seed;
+use super::seed;
 use crate::support::{database, events, key, open};
 
 /// Where the child finds its database, which child it is, and at which append it goes on.
@@ -135,7 +135,7 @@ async fn client_kills_campaign() {
     let (mut calls, mut next) = (Calls::default(), 1_u64);
     for client in 1..=kills {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "clients::client_that_is_killed", "--nocapture"]);
+        command.args(["--exact", "faults::clients::client_that_is_killed", "--nocapture"]);
         command.env(TASK, format!("{client} {next} {}", database.url()));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
