@@ -1,19 +1,17 @@
 //! Laws of the posting, over generated definitions and whatever actors answer.
 
-mod posting_laws {
-    pub(crate) mod generate;
-    pub(crate) mod play;
-    pub(crate) mod reference;
-}
+pub(crate) mod generate;
+pub(crate) mod play;
+pub(crate) mod reference;
 
 use std::collections::BTreeMap;
 
+use self::generate::{Act, act, any_event, any_json, result, workflow};
+use self::play::{Game, answer, failure};
+use self::reference::Reference;
 use es_core::event::{Decoded, Metadata, Payload, StoredEvent};
 use es_core::execution::fold;
 use es_core::{Aggregate, Event};
-use posting_laws::generate::{Act, act, any_event, any_json, result, workflow};
-use posting_laws::play::{Game, answer, failure};
-use posting_laws::reference::Reference;
 use proptest::prelude::*;
 use turing_domain::{FailureType, Posting, PostingEvent, Workflow};
 

@@ -1,5 +1,4 @@
 //! The pooler.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails its test")]
 
 use std::collections::HashSet;
 

@@ -1,7 +1,13 @@
-// names and lints that careless generated code would trip over
+// names and lints that careless generated code would trip over: it compiles, and there is nothing to run
 #![deny(warnings, unused, missing_docs, nonstandard_style, future_incompatible, rust_2018_idioms)]
-#![deny(unreachable_pub, unused_qualifications, single_use_lifetimes, missing_debug_implementations)]
+#![deny(
+    unreachable_pub,
+    unused_qualifications,
+    single_use_lifetimes,
+    missing_debug_implementations
+)]
 #![forbid(unsafe_code)]
+#![allow(dead_code, clippy::all, reason = "nobody uses what the derives are given")]
 //! A crate of events.
 
 use es_core::{AggregateId, Event};

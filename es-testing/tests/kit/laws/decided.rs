@@ -7,7 +7,7 @@ use es_testing::laws::{
 };
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 
-use crate::broken;
+use super::broken;
 
 const LAW: &str = "every_kind_is_decided";
 

@@ -1,5 +1,4 @@
 //! The servers and their databases.
-#![allow(clippy::unwrap_used, reason = "what cannot be set up fails its test")]
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -164,7 +163,7 @@ async fn user_of_a_private_server() {
 #[test]
 fn a_killed_process_leaves_nothing() {
     let mut user = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "user_of_a_private_server", "--nocapture"])
+        .args(["--exact", "server::user_of_a_private_server", "--nocapture"])
         .env("ES_PGTEST_USER", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,5 +1,4 @@
 //! The contract suite over the SQLite store.
-#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
 use std::sync::{Arc, Mutex};
 

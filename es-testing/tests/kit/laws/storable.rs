@@ -6,7 +6,7 @@ use proptest::prelude::{Just, Strategy};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::broken;
+use super::broken;
 
 const LAW: &str = "events_are_storable";
 

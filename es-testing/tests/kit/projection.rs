@@ -1,6 +1,5 @@
 //! Given, then: what passes, what fails, and what a failure tells.
 
-#[path = "projection/tables.rs"]
 mod tables;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

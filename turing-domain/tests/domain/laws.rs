@@ -1,15 +1,12 @@
 //! Laws of every aggregate, and the stored form of every event.
 
-mod laws {
-    pub(crate) mod actor;
-    pub(crate) mod conversation;
-    pub(crate) mod posting;
-    pub(crate) mod shared;
-    pub(crate) mod workflow;
-}
+pub(crate) mod actor;
+pub(crate) mod conversation;
+pub(crate) mod posting;
+pub(crate) mod shared;
+pub(crate) mod workflow;
 
 use es_core::Event;
-use laws::{actor, conversation, posting, workflow};
 use turing_domain::{
     ActorBreaker, ConversationEvent, ConversationWaves, Posting, PostingEvent, WorkflowEvent,
     WorkflowRuns,

@@ -1,6 +1,5 @@
 //! Golden files: what is written, what is refused, and what a failure tells.
 
-#[path = "golden/split.rs"]
 mod split;
 
 use std::fs;
@@ -92,7 +91,7 @@ fn the_variable_of_the_command_writes_missing_files() {
     let folder = tempfile::tempdir().unwrap();
     let run = |update: &str| {
         std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "the_check_in_the_folder_of_the_environment"])
+            .args(["--exact", "golden::the_check_in_the_folder_of_the_environment"])
             .env("GOLDEN_TEST_FOLDER", folder.path())
             .env("UPDATE_GOLDEN", update)
             .output()

@@ -1,22 +1,13 @@
 //! The laws hold for an honest aggregate, and each is broken by one that deserves it.
 
-#[path = "laws/decided.rs"]
 mod decided;
-#[path = "laws/encoded.rs"]
 mod encoded;
-#[path = "laws/evolved.rs"]
 mod evolved;
-#[path = "laws/large.rs"]
 mod large;
-#[path = "laws/projection.rs"]
 mod projection;
-#[path = "laws/rows.rs"]
 mod rows;
-#[path = "laws/storable.rs"]
 mod storable;
-#[path = "laws/tables.rs"]
 mod tables;
-#[path = "laws/union.rs"]
 mod union;
 
 use std::collections::BTreeMap;

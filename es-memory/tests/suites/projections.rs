@@ -61,9 +61,6 @@ mod through_layers {
     es_testing::projection_suite!(v1, layered, lacks: ["durability", "sql"]);
 }
 
-#[path = "support/neighbour.rs"]
-mod neighbour;
-
 /// What a tenant has not: its rows would stand in the tables of all, and what is kept within appends
 /// is kept for all.
 const NO_TENANT_HAS: [&str; 4] = ["durability", "inline", "sql", "tables"];
@@ -77,7 +74,7 @@ async fn a_tenant_has_models_of_its_own_beside_others() {
         one.full_name() != NOT_A_TENANTS
             && !one.needs.iter().any(|name| NO_TENANT_HAS.contains(name))
     };
-    let acme = |_| async { seen(|store| neighbour::tenant_of(&store)) };
+    let acme = |_| async { seen(|store| crate::neighbour::tenant_of(&store)) };
     assert_eq!(failures::<dyn ProjectionFixture, _>(acme, is_asked).await, [""; 0]);
     assert!(SCENARIOS.iter().any(|one| one.full_name() == NOT_A_TENANTS));
 }

@@ -1,9 +1,8 @@
 //! The suite of projections over the SQLite store.
-#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
-#[path = "../../es-testing/tests/support/crash.rs"]
+#[path = "../../../es-testing/tests/support/crash.rs"]
 mod crash;
-#[path = "../../es-testing/tests/suites/projections/saboteur/mod.rs"]
+#[path = "../../../es-testing/tests/suites/projections/saboteur/mod.rs"]
 mod saboteur;
 
 use std::path::PathBuf;
@@ -118,7 +117,7 @@ async fn projector_kills_campaign() {
     let store = SqliteStore::open(config).await.unwrap();
     let child = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "projector_that_is_killed", "--nocapture"]);
+        command.args(["--exact", "projections::projector_that_is_killed", "--nocapture"]);
         command.env(CHILD, fixture.path());
         command
     };

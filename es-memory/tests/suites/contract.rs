@@ -57,9 +57,6 @@ mod through_layers {
     es_testing::contract_suite!(v1, layered, lacks: ["durability"]);
 }
 
-#[path = "support/neighbour.rs"]
-mod neighbour;
-
 /// What is not asked of a tenant, and why.
 const NOT_A_TENANTS: [(&str, &str); 3] = [
     ("log::the_end_is_told_truly", "the end is that of the one log, in which others wrote before"),
@@ -97,7 +94,7 @@ impl StoreLayer for OwnEnd {
 
 fn tenant(is_judged: bool) -> Memory {
     Memory::seen(|store| {
-        let acme = neighbour::tenant_of(&store);
+        let acme = crate::neighbour::tenant_of(&store);
         match is_judged {
             true => Layered(OwnEnd(acme.event_store().clone())).into(),
             false => acme,
