@@ -20,8 +20,9 @@ pub(crate) async fn project_as_child(mode: impl FnOnce(PostgresConfig) -> Postgr
     crash::project_until_killed(store).await;
 }
 
-/// Kills children that connect with `options`; the test of theirs is `projector_that_is_killed`.
+/// Kills children that connect with `options`, each of which is the test of this name.
 pub(crate) async fn campaign(
+    test: &str,
     options: PgConnectOptions,
     mode: impl FnOnce(PostgresConfig) -> PostgresConfig,
 ) {
@@ -29,7 +30,7 @@ pub(crate) async fn campaign(
     let child = || {
         let program = std::env::current_exe().expect("this program has a place");
         let mut command = Command::new(program);
-        command.args(["--exact", "projector_that_is_killed", "--nocapture"]).env(CHILD, &url);
+        command.args(["--exact", test, "--nocapture"]).env(CHILD, &url);
         command
     };
     let store = PostgresStore::open(mode(PostgresConfig::new(options))).await.unwrap();

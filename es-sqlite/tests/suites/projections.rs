@@ -1,0 +1,125 @@
+//! The suite of projections over the SQLite store.
+
+#[path = "../../../es-testing/tests/support/crash.rs"]
+mod crash;
+#[path = "../../../es-testing/tests/suites/projections/saboteur/mod.rs"]
+mod saboteur;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use es_core::backend::EventStore;
+use es_sqlite::rusqlite::Connection;
+use es_sqlite::{SqliteConfig, SqliteStore, Synchronous};
+use es_testing::ManualClock;
+use es_testing::projections::{ProjectionFixture, SCENARIOS};
+use es_testing::suite::{Outcome, TimeLimits, run_one};
+use saboteur::{Sabotaged, all};
+use tempfile::TempDir;
+
+struct Sqlite {
+    store: Mutex<SqliteStore>,
+    config: SqliteConfig,
+    clock: ManualClock,
+    folder: TempDir,
+}
+
+async fn sqlite() -> Sqlite {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::new();
+    // nothing in a temporary folder must survive a loss of power
+    let config = SqliteConfig::new(folder.path().join("store.db"))
+        .synchronous(Synchronous::Off)
+        .clock(Arc::new(clock.clone()));
+    let store = SqliteStore::open(config.clone()).await.unwrap();
+    Sqlite { store: Mutex::new(store), config, clock, folder }
+}
+
+impl Sqlite {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("store.db")
+    }
+
+    fn open_now(&self) -> SqliteStore {
+        self.store.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl ProjectionFixture for Sqlite {
+    fn store(&self) -> Arc<dyn EventStore> {
+        Arc::new(self.open_now())
+    }
+
+    fn manual_clock(&self) -> Option<ManualClock> {
+        Some(self.clock.clone())
+    }
+
+    fn takes_sql(&self) -> bool {
+        true
+    }
+
+    async fn spoil_row(&self, projection: &str, key: &str, value: &str) -> bool {
+        let connection = Connection::open(self.path()).unwrap();
+        connection.busy_timeout(Duration::from_secs(10)).unwrap();
+        let update = "UPDATE projection_rows SET value = ?3 WHERE key = ?2 AND generation =
+            (SELECT generation FROM projection_models WHERE projection = ?1 AND slot = 'active')";
+        connection.execute(update, (projection, key, value)).unwrap() == 1
+    }
+
+    async fn reopen(&self) -> bool {
+        self.open_now().close().await;
+        let reopened = SqliteStore::open(self.config.clone()).await.unwrap();
+        *self.store.lock().unwrap() = reopened;
+        true
+    }
+}
+
+es_testing::projection_suite!(v1, sqlite);
+
+/// Those of the other scenarios are caught in memory, which takes no SQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_of_sql_catches_a_saboteur() {
+    let limits =
+        TimeLimits { step: Duration::from_millis(2_500), scenario: Duration::from_secs(20) };
+    for scenario in SCENARIOS.iter().filter(|one| one.needs.contains(&"sql")) {
+        let mut caught = Vec::new();
+        // the clause of changes of tables
+        for saboteur in all().into_iter().filter(|saboteur| saboteur.clause == 7) {
+            let sabotaged = async { Sabotaged::new(sqlite().await, saboteur) };
+            if run_one(sabotaged, scenario, limits).await != Outcome::Kept {
+                caught.push(saboteur);
+            }
+        }
+        assert!(!caught.is_empty(), "{} catches nobody", scenario.full_name());
+    }
+}
+
+/// Names the file to this program, when it runs as a child that is killed.
+const CHILD: &str = "ES_SQLITE_PROJECTOR";
+
+/// What the child does; nothing unless it was started by the campaign.
+#[tokio::test]
+async fn projector_that_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let config = SqliteConfig::new(PathBuf::from(path)).synchronous(Synchronous::Off);
+    let store = SqliteStore::open(config).await.unwrap();
+    crash::project_until_killed(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn projector_kills_campaign() {
+    let fixture = sqlite().await;
+    // the child's time is the system's
+    let config = SqliteConfig::new(fixture.path()).synchronous(Synchronous::Off);
+    let store = SqliteStore::open(config).await.unwrap();
+    let child = || {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "projections::projector_that_is_killed", "--nocapture"]);
+        command.env(CHILD, fixture.path());
+        command
+    };
+    crash::campaign(store, child).await;
+}

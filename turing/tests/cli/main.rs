@@ -1,0 +1,34 @@
+//! The program from the outside, its store in a file: one binary, because each is linked by itself.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod account;
+mod adverts;
+mod backup;
+mod breakers;
+mod campaign;
+mod check;
+mod children;
+mod crash;
+mod demo;
+mod docs;
+mod intake;
+mod interrupts;
+mod lock;
+mod looking_back;
+mod odd_rows;
+mod odd_streams;
+mod old_store;
+mod operators;
+mod printed;
+mod projections;
+mod proposals;
+mod run;
+mod run_llm;
+mod stopped;
+mod stores;
+mod terminal;
+mod time_travel;
+mod wall_clock;

@@ -1,0 +1,12 @@
+//! The library, without the command line: runs, their stores, language models.
+#![allow(clippy::unwrap_used, reason = "a broken assumption must fail the test")]
+
+#[path = "../support/jumping.rs"]
+mod jumping;
+
+mod boundaries;
+mod clocks;
+mod demo_actors;
+mod entering;
+mod held;
+mod llm;
