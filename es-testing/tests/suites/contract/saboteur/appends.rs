@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use es_core::ExpectedVersion;
 use es_core::backend::{
     AppendError, AppendRequest, Appended, LogPage, PageLimit, ReadLog, ReadStream, StoreError,
-    StreamAppend, StreamId, StreamPage,
+    StreamAppend, StreamPage,
 };
+use es_core::environment::{EventIds, UuidV7Ids};
 use es_core::event::EventId;
 use es_core::execution::StreamVersion;
 use es_core::layer::StoreLayer;
@@ -55,10 +56,8 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             },
         }),
-        of_events("takes_exactly_as_at_least", 2, |healthy| TakesExactlyAsAtLeast(healthy.events)),
-        of_events("checks_and_writes_in_two_steps", 2, |healthy| {
-            ChecksAndWritesInTwoSteps(healthy.events)
-        }),
+        appending("takes_exactly_as_at_least", 2, takes_exactly_as_at_least),
+        appending("checks_and_writes_in_two_steps", 2, checks_and_writes_in_two_steps),
     ]
 }
 
@@ -83,16 +82,30 @@ pub(super) fn of_parts(request: &AppendRequest, parts: Vec<StreamAppend>) -> App
 
 /// The same, as if it was not imported.
 pub(super) fn of_parts_now(request: &AppendRequest, parts: Vec<StreamAppend>) -> AppendRequest {
-    let mut parts = parts.into_iter();
-    let Some(first) = parts.next() else {
+    let Some(all) = joined(parts) else {
         return request.clone();
     };
-    let first = AppendRequest::to(first.stream, first.expected, first.events);
-    let all = parts.fold(first, |all, part| all.and(part.stream, part.expected, part.events));
     match request.idempotency_key() {
         Some(key) => all.with_key(key.clone()),
         None => all,
     }
+}
+
+/// A request of these parts, with no key and no time.
+pub(super) fn joined(parts: Vec<StreamAppend>) -> Option<AppendRequest> {
+    let mut parts = parts.into_iter();
+    let first = parts.next()?;
+    let first = AppendRequest::to(first.stream, first.expected, first.events);
+    Some(parts.fold(first, |all, part| all.and(part.stream, part.expected, part.events)))
+}
+
+/// The same request, in which another id is in the place of this one.
+pub(super) fn with_a_fresh_id(request: &AppendRequest, id: EventId) -> AppendRequest {
+    rebuilt(request, |part| {
+        for event in part.events.iter_mut().filter(|event| event.event_id == id) {
+            event.event_id = UuidV7Ids.next_id();
+        }
+    })
 }
 
 pub(super) fn event_ids(request: &AppendRequest) -> impl Iterator<Item = EventId> + '_ {
@@ -104,12 +117,50 @@ pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-pub(super) async fn version_of(
+/// Judges a request by the versions that its streams have now.
+pub(super) async fn check_versions(
     store: &Store,
-    stream: &StreamId,
-) -> Result<StreamVersion, StoreError> {
-    let read = ReadStream::new(stream.clone()).limit(PageLimit::events(1));
-    Ok(store.read_stream(&read).await?.stream_version)
+    request: &AppendRequest,
+) -> Result<(), AppendError> {
+    for part in request.streams() {
+        let read = ReadStream::new(part.stream.clone()).limit(PageLimit::events(1));
+        let actual = store.read_stream(&read).await?.stream_version;
+        part.expected.check(&part.stream, actual)?;
+    }
+    Ok(())
+}
+
+/// A saboteur that appends in another way.
+pub(super) fn appending<F>(
+    name: &'static str,
+    clause: u32,
+    append: fn(Store, AppendRequest) -> F,
+) -> Saboteur
+where
+    F: Future<Output = Result<Appended, AppendError>> + Send + 'static,
+{
+    of_events(name, clause, move |healthy| Appends { store: healthy.events, append })
+}
+
+/// Appends in another way.
+pub(super) struct Appends<A> {
+    pub(super) store: Store,
+    pub(super) append: A,
+}
+
+#[async_trait]
+impl<A, F> StoreLayer for Appends<A>
+where
+    A: Fn(Store, AppendRequest) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Appended, AppendError>> + Send + 'static,
+{
+    fn inner(&self) -> &Store {
+        &self.store
+    }
+
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        (self.append)(self.store.clone(), request).await
+    }
 }
 
 /// Changes each part of a request before it is written.
@@ -192,55 +243,40 @@ impl StoreLayer for LeavesAGap {
     }
 }
 
-struct TakesExactlyAsAtLeast(Store);
-
-#[async_trait]
-impl StoreLayer for TakesExactlyAsAtLeast {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        match self.0.append(request.clone()).await {
-            Err(AppendError::Conflict(conflict)) => {
-                let is_behind = matches!(conflict.expected, ExpectedVersion::Exact(version)
-                    if version < conflict.actual && !version.is_empty());
-                if !is_behind {
-                    return Err(conflict.into());
-                }
-                let again = rebuilt(&request, |part| {
-                    if part.stream == conflict.stream {
-                        part.expected = ExpectedVersion::Exact(conflict.actual);
-                    }
-                });
-                self.0.append(again).await
+async fn takes_exactly_as_at_least(
+    store: Store,
+    request: AppendRequest,
+) -> Result<Appended, AppendError> {
+    match store.append(request.clone()).await {
+        Err(AppendError::Conflict(conflict)) => {
+            let is_behind = matches!(conflict.expected, ExpectedVersion::Exact(version)
+                if version < conflict.actual && !version.is_empty());
+            if !is_behind {
+                return Err(conflict.into());
             }
-            answer => answer,
+            let again = rebuilt(&request, |part| {
+                if part.stream == conflict.stream {
+                    part.expected = ExpectedVersion::Exact(conflict.actual);
+                }
+            });
+            store.append(again).await
         }
+        answer => answer,
     }
 }
 
-struct ChecksAndWritesInTwoSteps(Store);
-
-#[async_trait]
-impl StoreLayer for ChecksAndWritesInTwoSteps {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        if let Some(key) = request.idempotency_key() {
-            for part in request.streams() {
-                if self.0.find_append(&part.stream, key).await?.is_some() {
-                    return self.0.append(request).await;
-                }
+async fn checks_and_writes_in_two_steps(
+    store: Store,
+    request: AppendRequest,
+) -> Result<Appended, AppendError> {
+    if let Some(key) = request.idempotency_key() {
+        for part in request.streams() {
+            if store.find_append(&part.stream, key).await?.is_some() {
+                return store.append(request).await;
             }
         }
-        for part in request.streams() {
-            let actual = version_of(&self.0, &part.stream).await?;
-            part.expected.check(&part.stream, actual)?;
-        }
-        yield_now().await;
-        self.0.append(rebuilt(&request, |part| part.expected = ExpectedVersion::Any)).await
     }
+    check_versions(&store, &request).await?;
+    yield_now().await;
+    store.append(rebuilt(&request, |part| part.expected = ExpectedVersion::Any)).await
 }

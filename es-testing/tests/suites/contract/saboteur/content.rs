@@ -9,7 +9,7 @@ use es_core::event::{Payload, RecordedEvent};
 use es_core::layer::StoreLayer;
 use serde_json::Value;
 
-use super::appends::{Rewrites, locked, of_parts_now};
+use super::appends::{Rewrites, appending, locked, of_parts_now};
 use super::mangled::Mangled;
 use super::respelled::respelling;
 use super::{Saboteur, Store, of_events};
@@ -116,7 +116,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 *latest
             })
         }),
-        of_events("takes_its_own_clock_for_an_import", 13, |healthy| OwnClock(healthy.events)),
+        appending("takes_its_own_clock_for_an_import", 13, takes_its_own_clock),
         of_events("records_what_follows_an_import_at_its_time", 13, |healthy| LastTime {
             store: healthy.events,
             imported: Mutex::default(),
@@ -146,18 +146,12 @@ fn rename(part: &mut StreamAppend, rename: fn(&str) -> String) {
 }
 
 /// Writes what is imported as if it happened now.
-struct OwnClock(Store);
-
-#[async_trait]
-impl StoreLayer for OwnClock {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let parts = request.clone().into_streams();
-        self.0.append(of_parts_now(&request, parts)).await
-    }
+async fn takes_its_own_clock(
+    store: Store,
+    request: AppendRequest,
+) -> Result<Appended, AppendError> {
+    let parts = request.clone().into_streams();
+    store.append(of_parts_now(&request, parts)).await
 }
 
 /// Writes what comes after an import as if it was of the same time.

@@ -12,15 +12,13 @@ use es_core::execution::IdempotencyKey;
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::appends::{Answers, event_ids, locked, version_of};
+use super::appends::{Answers, appending, check_versions, event_ids, joined, locked};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
-        of_events("forgets_keys", 6, |healthy| ForgetsKeys(healthy.events)),
-        of_events("looks_at_the_version_before_the_key", 6, |healthy| {
-            VersionBeforeKey(healthy.events)
-        }),
+        appending("forgets_keys", 6, forgets_keys),
+        appending("looks_at_the_version_before_the_key", 6, looks_at_the_version_first),
         of_events("looks_for_the_key_before_it_writes", 6, |healthy| LooksFirst {
             store: healthy.events,
             recorded: Mutex::default(),
@@ -29,13 +27,11 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             store: healthy.events,
             change: |appended| appended.repeated = false,
         }),
-        of_events("ignores_another_content", 7, |healthy| IgnoresDifference {
-            store: healthy.events,
-            ignored: |difference| difference != KeyDifference::Streams,
+        appending("ignores_another_content", 7, |store, request| {
+            ignores(store, request, |difference| difference != KeyDifference::Streams)
         }),
-        of_events("ignores_other_streams", 7, |healthy| IgnoresDifference {
-            store: healthy.events,
-            ignored: |difference| difference == KeyDifference::Streams,
+        appending("ignores_other_streams", 7, |store, request| {
+            ignores(store, request, |difference| difference == KeyDifference::Streams)
         }),
         comparing("compares_event_ids", |a, b| event_ids(a).eq(event_ids(b))),
         comparing("compares_times", |a, b| a.original_time() == b.original_time()),
@@ -87,46 +83,25 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 
 /// The same parts without the key; the request itself if it has none.
 fn without_key(request: AppendRequest) -> AppendRequest {
-    let mut parts = request.clone().into_streams().into_iter();
-    let Some(first) = parts.next() else {
+    let Some(all) = joined(request.clone().into_streams()) else {
         return request;
     };
-    let first = AppendRequest::to(first.stream, first.expected, first.events);
-    let all = parts.fold(first, |all, part| all.and(part.stream, part.expected, part.events));
     match request.original_time() {
         Some(time) => all.recorded_at(time),
         None => all,
     }
 }
 
-struct ForgetsKeys(Store);
-
-#[async_trait]
-impl StoreLayer for ForgetsKeys {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.0.append(without_key(request)).await
-    }
+async fn forgets_keys(store: Store, request: AppendRequest) -> Result<Appended, AppendError> {
+    store.append(without_key(request)).await
 }
 
-struct VersionBeforeKey(Store);
-
-#[async_trait]
-impl StoreLayer for VersionBeforeKey {
-    fn inner(&self) -> &Store {
-        &self.0
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        for part in request.streams() {
-            let actual = version_of(&self.0, &part.stream).await?;
-            part.expected.check(&part.stream, actual)?;
-        }
-        self.0.append(request).await
-    }
+async fn looks_at_the_version_first(
+    store: Store,
+    request: AppendRequest,
+) -> Result<Appended, AppendError> {
+    check_versions(&store, &request).await?;
+    store.append(request).await
 }
 
 /// Looks for the key, and then writes and records it, as if nobody else were there.
@@ -204,28 +179,20 @@ impl LooksFirst {
 }
 
 /// Answers what differs from the first request as if it were its repeat.
-struct IgnoresDifference {
+async fn ignores(
     store: Store,
+    request: AppendRequest,
     ignored: fn(KeyDifference) -> bool,
-}
-
-#[async_trait]
-impl StoreLayer for IgnoresDifference {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        match self.store.append(request).await {
-            Err(AppendError::KeyReused { key, stream, difference }) => {
-                let first = self.store.find_append(&stream, &key).await?;
-                match first.filter(|_| (self.ignored)(difference)) {
-                    Some(first) => Ok(first),
-                    None => Err(AppendError::KeyReused { key, stream, difference }),
-                }
+) -> Result<Appended, AppendError> {
+    match store.append(request).await {
+        Err(AppendError::KeyReused { key, stream, difference }) => {
+            let first = store.find_append(&stream, &key).await?;
+            match first.filter(|_| ignored(difference)) {
+                Some(first) => Ok(first),
+                None => Err(AppendError::KeyReused { key, stream, difference }),
             }
-            answer => answer,
         }
+        answer => answer,
     }
 }
 
