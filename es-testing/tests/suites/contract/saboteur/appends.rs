@@ -14,47 +14,32 @@ use es_core::execution::StreamVersion;
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::mangled::Mangled;
+use super::mangled::mangling;
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
-        of_events("numbers_from_zero", 1, |healthy| {
-            Mangled::new(healthy.events, |log| {
-                for event in log {
-                    event.version = StreamVersion::new(event.version.as_u64() - 1);
-                }
-            })
+        mangling("numbers_from_zero", 1, |log| {
+            for event in log {
+                event.version = StreamVersion::new(event.version.as_u64() - 1);
+            }
         }),
         of_events("leaves_a_gap_in_the_versions", 1, |healthy| LeavesAGap(healthy.events)),
-        of_events("writes_a_batch_in_reverse", 1, |healthy| Rewrites {
-            store: healthy.events,
-            rewrite: |part| part.events.reverse(),
+        rewriting("writes_a_batch_in_reverse", 1, |part| part.events.reverse()),
+        answering("answers_with_the_newest_position", 1, |appended| {
+            let position = appended.position();
+            for told in appended.streams.iter_mut().flat_map(|part| &mut part.events) {
+                told.position = position;
+            }
         }),
-        of_events("answers_with_the_newest_position", 1, |healthy| Answers {
-            store: healthy.events,
-            change: |appended| {
-                let position = appended.position();
-                for told in appended.streams.iter_mut().flat_map(|part| &mut part.events) {
-                    told.position = position;
-                }
-            },
+        answering("answers_in_the_order_of_names", 1, |appended| {
+            appended.streams.sort_by(|a, b| a.stream.cmp(&b.stream))
         }),
-        of_events("answers_in_the_order_of_names", 1, |healthy| Answers {
-            store: healthy.events,
-            change: |appended| appended.streams.sort_by(|a, b| a.stream.cmp(&b.stream)),
-        }),
-        of_events("ignores_the_expected_version", 2, |healthy| Rewrites {
-            store: healthy.events,
-            rewrite: |part| part.expected = ExpectedVersion::Any,
-        }),
-        of_events("takes_stream_exists_as_any", 2, |healthy| Rewrites {
-            store: healthy.events,
-            rewrite: |part| {
-                if part.expected == ExpectedVersion::StreamExists {
-                    part.expected = ExpectedVersion::Any;
-                }
-            },
+        rewriting("ignores_the_expected_version", 2, |part| part.expected = ExpectedVersion::Any),
+        rewriting("takes_stream_exists_as_any", 2, |part| {
+            if part.expected == ExpectedVersion::StreamExists {
+                part.expected = ExpectedVersion::Any;
+            }
         }),
         appending("takes_exactly_as_at_least", 2, takes_exactly_as_at_least),
         appending("checks_and_writes_in_two_steps", 2, checks_and_writes_in_two_steps),
@@ -163,40 +148,30 @@ where
     }
 }
 
-/// Changes each part of a request before it is written.
-pub(super) struct Rewrites {
-    pub(super) store: Store,
-    pub(super) rewrite: fn(&mut StreamAppend),
+/// A saboteur that changes each part of a request before it is written.
+pub(super) fn rewriting(
+    name: &'static str,
+    clause: u32,
+    rewrite: fn(&mut StreamAppend),
+) -> Saboteur {
+    of_events(name, clause, move |healthy| Appends {
+        store: healthy.events,
+        append: move |store: Store, request| async move {
+            store.append(rebuilt(&request, rewrite)).await
+        },
+    })
 }
 
-#[async_trait]
-impl StoreLayer for Rewrites {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        self.store.append(rebuilt(&request, self.rewrite)).await
-    }
-}
-
-/// Changes the answer.
-pub(super) struct Answers {
-    pub(super) store: Store,
-    pub(super) change: fn(&mut Appended),
-}
-
-#[async_trait]
-impl StoreLayer for Answers {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let mut appended = self.store.append(request).await?;
-        (self.change)(&mut appended);
-        Ok(appended)
-    }
+/// A saboteur that changes the answer.
+pub(super) fn answering(name: &'static str, clause: u32, change: fn(&mut Appended)) -> Saboteur {
+    of_events(name, clause, move |healthy| Appends {
+        store: healthy.events,
+        append: move |store: Store, request| async move {
+            let mut appended = store.append(request).await?;
+            change(&mut appended);
+            Ok(appended)
+        },
+    })
 }
 
 /// Shows versions 1, 3, 4, 5 and so on.

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use es_core::backend::{AppendError, AppendRequest, Appended, StreamAppend, StreamId, Timestamp};
-use es_core::event::{Payload, RecordedEvent};
+use es_core::event::Payload;
 use es_core::layer::StoreLayer;
 use serde_json::Value;
 
-use super::appends::{Rewrites, appending, locked, of_parts_now};
-use super::mangled::Mangled;
+use super::appends::{appending, locked, of_parts_now, rewriting};
+use super::mangled::mangling;
 use super::respelled::respelling;
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
-        rewriting("reads_numbers_as_doubles", |part| {
+        rewriting("reads_numbers_as_doubles", 12, |part| {
             payloads(part, |value| match value {
                 Value::Number(number) => {
                     let double = number.as_f64().and_then(serde_json::Number::from_f64);
@@ -25,13 +25,13 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 other => other,
             });
         }),
-        rewriting("trims_strings", |part| {
+        rewriting("trims_strings", 12, |part| {
             payloads(part, |value| match value {
                 Value::String(text) => text.trim().into(),
                 other => other,
             });
         }),
-        rewriting("drops_null_fields", |part| {
+        rewriting("drops_null_fields", 12, |part| {
             payloads(part, |value| match value {
                 Value::Object(fields) => {
                     fields.into_iter().filter(|(_, value)| !value.is_null()).collect()
@@ -39,7 +39,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 other => other,
             });
         }),
-        rewriting("forgets_which_numbers_are_floats", |part| {
+        rewriting("forgets_which_numbers_are_floats", 12, |part| {
             for event in &mut part.events {
                 if let Ok(payload) = Payload::from_stored(event.payload.as_str()) {
                     event.payload = payload;
@@ -51,7 +51,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             let respelled = whole.and_then(|whole| Payload::parse(format!("{whole}e0")).ok());
             respelled.unwrap_or_else(|| document.clone())
         }),
-        rewriting("reads_numbers_in_metadata_as_doubles", |part| {
+        rewriting("reads_numbers_in_metadata_as_doubles", 12, |part| {
             for event in &mut part.events {
                 let written = event.metadata.clone();
                 for (name, value) in written.documents() {
@@ -63,7 +63,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("drops_free_metadata", |part| {
+        rewriting("drops_free_metadata", 12, |part| {
             for event in &mut part.events {
                 let written = event.metadata.clone();
                 for (name, _) in written.documents() {
@@ -71,12 +71,12 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("drops_the_cause", |part| {
+        rewriting("drops_the_cause", 12, |part| {
             for event in &mut part.events {
                 event.metadata.causation_id = None;
             }
         }),
-        rewriting("cuts_large_payloads", |part| {
+        rewriting("cuts_large_payloads", 12, |part| {
             const KEPT: usize = 10_000;
             for event in &mut part.events {
                 if let Ok(Value::String(text)) = event.payload.decode::<Value>() {
@@ -87,7 +87,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("cuts_long_event_types", |part| {
+        rewriting("cuts_long_event_types", 12, |part| {
             const KEPT: usize = 63;
             for event in &mut part.events {
                 if let Some(cut) = event.event_type.as_str().get(..KEPT) {
@@ -95,9 +95,9 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
                 }
             }
         }),
-        rewriting("takes_ids_of_either_case_for_one", |part| rename(part, str::to_lowercase)),
-        rewriting("drops_blanks_after_ids", |part| rename(part, |id| id.trim_end().to_owned())),
-        rewriting("takes_digits_for_a_number", |part| {
+        rewriting("takes_ids_of_either_case_for_one", 12, |part| rename(part, str::to_lowercase)),
+        rewriting("drops_blanks_after_ids", 12, |part| rename(part, |id| id.trim_end().to_owned())),
+        rewriting("takes_digits_for_a_number", 12, |part| {
             rename(part, |id| {
                 id.parse::<i64>().map_or_else(|_| id.to_owned(), |number| number.to_string())
             });
@@ -121,20 +121,14 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             store: healthy.events,
             imported: Mutex::default(),
         }),
-        of_events("sorts_by_time", 13, |healthy| {
-            Mangled::new(healthy.events, |log| {
-                let positions: Vec<_> = log.iter().map(|event| event.position).collect();
-                log.sort_by_key(|event| event.recorded_at);
-                for (event, position) in log.iter_mut().zip(positions) {
-                    event.position = position;
-                }
-            })
+        mangling("sorts_by_time", 13, |log| {
+            let positions: Vec<_> = log.iter().map(|event| event.position).collect();
+            log.sort_by_key(|event| event.recorded_at);
+            for (event, position) in log.iter_mut().zip(positions) {
+                event.position = position;
+            }
         }),
     ]
-}
-
-fn rewriting(name: &'static str, rewrite: fn(&mut StreamAppend)) -> Saboteur {
-    of_events(name, 12, move |healthy| Rewrites { store: healthy.events, rewrite })
 }
 
 /// Writes to the stream whose id this function answers.
@@ -180,13 +174,11 @@ type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;
 
 /// Shows the times of the log, in its order, as this function has them.
 fn timing(name: &'static str, retime: fn() -> Retime) -> Saboteur {
-    of_events(name, 13, move |healthy| {
-        Mangled::new(healthy.events, move |log: &mut Vec<RecordedEvent>| {
-            let retime = retime();
-            for event in log {
-                event.recorded_at = retime(event.recorded_at);
-            }
-        })
+    mangling(name, 13, move |log| {
+        let retime = retime();
+        for event in log {
+            event.recorded_at = retime(event.recorded_at);
+        }
     })
 }
 

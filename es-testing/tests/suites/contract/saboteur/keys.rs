@@ -12,7 +12,7 @@ use es_core::execution::IdempotencyKey;
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::appends::{Answers, appending, check_versions, event_ids, joined, locked};
+use super::appends::{answering, appending, check_versions, event_ids, joined, locked};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
@@ -23,10 +23,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             store: healthy.events,
             recorded: Mutex::default(),
         }),
-        of_events("does_not_say_that_it_is_a_repeat", 6, |healthy| Answers {
-            store: healthy.events,
-            change: |appended| appended.repeated = false,
-        }),
+        answering("does_not_say_that_it_is_a_repeat", 6, |appended| appended.repeated = false),
         appending("ignores_another_content", 7, |store, request| {
             ignores(store, request, |difference| difference != KeyDifference::Streams)
         }),

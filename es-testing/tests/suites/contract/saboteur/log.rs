@@ -13,7 +13,7 @@ use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
 use super::appends::{event_ids, locked};
-use super::mangled::{Mangled, log_page, whole_log};
+use super::mangled::{Mangled, log_page, mangling, whole_log};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
@@ -35,9 +35,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             read.after = if is_event { after } else { read.after };
             store.read_log(&read).await
         }),
-        of_events("turns_batches_round_in_the_log", 17, |healthy| {
-            Mangled::new(healthy.events, |log| in_runs(log, |run| run.reverse()))
-        }),
+        mangling("turns_batches_round_in_the_log", 17, |log| in_runs(log, |run| run.reverse())),
         page("sorts_a_page_by_stream", 17, |store, read| async move {
             let mut page = store.read_log(&read).await?;
             page.events.sort_by(|a, b| a.stream.cmp(&b.stream));
@@ -121,16 +119,14 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             count: AtomicU64::new(0),
             hidden: Mutex::default(),
         }),
-        of_events("gives_a_later_append_a_lower_position", 19, |healthy| {
-            Mangled::new(healthy.events, |log| {
-                for pair in log.chunks_mut(2) {
-                    for event in pair {
-                        let sequence = event.position.to_sequence();
-                        // 1, 2, 3, 4 become 2, 1, 4, 3
-                        event.position = Position::from_sequence(((sequence - 1) ^ 1) + 1);
-                    }
+        mangling("gives_a_later_append_a_lower_position", 19, |log| {
+            for pair in log.chunks_mut(2) {
+                for event in pair {
+                    let sequence = event.position.to_sequence();
+                    // 1, 2, 3, 4 become 2, 1, 4, 3
+                    event.position = Position::from_sequence(((sequence - 1) ^ 1) + 1);
                 }
-            })
+            }
         }),
         of_events("gives_the_last_position_again_after_a_refusal", 20, |healthy| ReusesPositions {
             store: healthy.events,

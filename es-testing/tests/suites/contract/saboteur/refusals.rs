@@ -14,7 +14,7 @@ use es_core::execution::Conflict;
 use es_core::layer::StoreLayer;
 
 use super::appends::{
-    Appends, Rewrites, appending, event_ids, locked, of_parts, rebuilt, with_a_fresh_id,
+    Appends, appending, event_ids, locked, of_parts, rebuilt, rewriting, with_a_fresh_id,
 };
 use super::{Saboteur, Store, of_events};
 
@@ -25,22 +25,20 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             store: healthy.events,
             refused: Mutex::default(),
         }),
-        of_events("tells_the_expected_version_as_actual", 3, |healthy| Conflicts {
-            store: healthy.events,
-            change: |conflict, _| {
+        appending("tells_the_expected_version_as_actual", 3, |store, request| {
+            tells_otherwise(store, request, |conflict, _| {
                 if let ExpectedVersion::Exact(version) = conflict.expected {
                     conflict.actual = version;
                 }
-            },
+            })
         }),
-        of_events("tells_the_conflict_of_another_stream", 3, |healthy| Conflicts {
-            store: healthy.events,
-            change: |conflict, request| {
+        appending("tells_the_conflict_of_another_stream", 3, |store, request| {
+            tells_otherwise(store, request, |conflict, request| {
                 if let Some(last) = request.streams().last() {
                     conflict.stream = last.stream.clone();
                     conflict.expected = last.expected;
                 }
-            },
+            })
         }),
         appending("judges_the_streams_in_the_order_of_names", 3, judges_by_name),
         appending("accepts_a_used_event_id", 5, |store, request| {
@@ -53,44 +51,35 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             store: healthy.events,
             append: move |store, request| splits_large_appends(store, request, healthy.limits),
         }),
-        of_events("strips_what_cannot_be_kept", 9, |healthy| Rewrites {
-            store: healthy.events,
-            rewrite: |part| {
-                for event in &mut part.events {
-                    let text = event.payload.as_str();
-                    if text.contains("\\u0000")
-                        && let Ok(stripped) = Payload::parse(text.replace("\\u0000", ""))
-                    {
-                        event.payload = stripped;
-                    }
+        rewriting("strips_what_cannot_be_kept", 9, |part| {
+            for event in &mut part.events {
+                let text = event.payload.as_str();
+                if text.contains("\\u0000")
+                    && let Ok(stripped) = Payload::parse(text.replace("\\u0000", ""))
+                {
+                    event.payload = stripped;
                 }
-            },
+            }
         }),
-        of_events("takes_reserved_keys", 9, |healthy| Rewrites {
-            store: healthy.events,
-            rewrite: |part| {
-                const RESERVED: &str = "$serde_json::private::RawValue";
-                for event in &mut part.events {
-                    let text = event.payload.as_str().replace(RESERVED, "raw");
-                    if text != event.payload.as_str()
-                        && let Ok(renamed) = Payload::parse(text)
-                    {
-                        event.payload = renamed;
-                    }
+        rewriting("takes_reserved_keys", 9, |part| {
+            const RESERVED: &str = "$serde_json::private::RawValue";
+            for event in &mut part.events {
+                let text = event.payload.as_str().replace(RESERVED, "raw");
+                if text != event.payload.as_str()
+                    && let Ok(renamed) = Payload::parse(text)
+                {
+                    event.payload = renamed;
                 }
-            },
+            }
         }),
-        of_events("keeps_the_last_of_two_members", 9, |healthy| Rewrites {
-            store: healthy.events,
-            rewrite: |part| {
-                for event in &mut part.events {
-                    if let Ok(payload) = Payload::from_stored(event.payload.as_str())
-                        && event.payload.canonical().is_err()
-                    {
-                        event.payload = payload;
-                    }
+        rewriting("keeps_the_last_of_two_members", 9, |part| {
+            for event in &mut part.events {
+                if let Ok(payload) = Payload::from_stored(event.payload.as_str())
+                    && event.payload.canonical().is_err()
+                {
+                    event.payload = payload;
                 }
-            },
+            }
         }),
         of_events("counts_white_space", 9, |healthy| Appends {
             store: healthy.events,
@@ -106,25 +95,17 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
 }
 
 /// Changes what a conflict tells.
-struct Conflicts {
+async fn tells_otherwise(
     store: Store,
+    request: AppendRequest,
     change: fn(&mut Conflict, &AppendRequest),
-}
-
-#[async_trait]
-impl StoreLayer for Conflicts {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        match self.store.append(request.clone()).await {
-            Err(AppendError::Conflict(mut conflict)) => {
-                (self.change)(&mut conflict, &request);
-                Err(conflict.into())
-            }
-            answer => answer,
+) -> Result<Appended, AppendError> {
+    match store.append(request.clone()).await {
+        Err(AppendError::Conflict(mut conflict)) => {
+            change(&mut conflict, &request);
+            Err(conflict.into())
         }
+        answer => answer,
     }
 }
 
