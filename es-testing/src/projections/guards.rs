@@ -196,9 +196,7 @@ pub(super) async fn rows_across_streams_survive_slices(fixture: &dyn ProjectionF
     claim.fingerprint = definition.fingerprint().to_owned();
     let lease = acquired(&sink, &claim).await;
     assert!(sink.release(&lease).await.is_ok());
-    let rebuild = Rebuild::definition(with_models(&store, &sink), definition).slices(4);
-    let rebuilt = soon("a rebuild ends", rebuild.run()).await;
-    assert!(rebuilt.is_ok(), "{rebuilt:?}");
+    rebuilt(Rebuild::definition(with_models(&store, &sink), definition).slices(4)).await;
     let live = lives(&store, keyed(Poison::refused(0))).await;
     assert_eq!(stored(&sink, "keyed", Slot::Active).await, live);
 }

@@ -33,13 +33,6 @@ fn rebuild_of(store: &Store, sink: &Sink) -> Rebuild {
         .lease(TTL)
 }
 
-async fn rebuilt(rebuild: Rebuild) {
-    let rebuilt = soon("a rebuild comes to an end", rebuild.run()).await;
-    if let Err(error) = rebuilt {
-        panic!("nothing keeps the rebuild from its end, but: {error}");
-    }
-}
-
 /// Some accounts, and the model of older code over them.
 async fn projected(fixture: &dyn ProjectionFixture) -> (Store, Sink) {
     let (store, sink) = (fixture.store(), fixture.sink());
