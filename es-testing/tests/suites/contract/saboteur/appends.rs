@@ -1,6 +1,6 @@
 //! Sins of single appends: versions, expectations, answers.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use es_core::ExpectedVersion;
@@ -125,6 +125,26 @@ where
     F: Future<Output = Result<Appended, AppendError>> + Send + 'static,
 {
     of_events(name, clause, move |healthy| Appends { store: healthy.events, append })
+}
+
+/// What a saboteur knows of the appends before.
+pub(super) type Memory<M> = Arc<Mutex<M>>;
+
+/// A saboteur that appends in another way because of the appends before.
+pub(super) fn remembering<M, F>(
+    name: &'static str,
+    clause: u32,
+    append: impl Fn(Store, AppendRequest, Memory<M>) -> F + Copy + Send + Sync + 'static,
+) -> Saboteur
+where
+    M: Default + Send + 'static,
+    F: Future<Output = Result<Appended, AppendError>> + Send + 'static,
+{
+    of_events(name, clause, move |healthy| {
+        let memory = Memory::default();
+        let append = move |store, request| append(store, request, Arc::clone(&memory));
+        Appends { store: healthy.events, append }
+    })
 }
 
 /// Appends in another way.

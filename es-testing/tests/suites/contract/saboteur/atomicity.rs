@@ -13,7 +13,7 @@ use es_core::backend::{
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::appends::{appending, check_versions, locked, of_parts};
+use super::appends::{Memory, appending, check_versions, locked, of_parts, remembering};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
@@ -22,10 +22,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
         in_steps("shows_half_a_batch", Size::Events, true),
         in_steps("leaves_half_of_a_refused_unit", Size::Streams, false),
         in_steps("shows_half_a_unit", Size::Streams, true),
-        of_events("locks_in_the_order_of_the_request", 4, |healthy| LocksInOrder {
-            store: healthy.events,
-            locks: Mutex::default(),
-        }),
+        remembering("locks_in_the_order_of_the_request", 4, locks_in_order),
         of_events("answers_before_it_is_visible", 10, |healthy| AnswersEarly {
             store: healthy.events,
             hidden: Mutex::new(Position::START),
@@ -114,28 +111,20 @@ impl StoreLayer for InSteps {
 }
 
 /// Takes the locks of the streams one after the other.
-struct LocksInOrder {
+async fn locks_in_order(
     store: Store,
-    locks: Mutex<HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-#[async_trait]
-impl StoreLayer for LocksInOrder {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let mut held = Vec::new();
-        for part in request.streams() {
-            let lock = locked(&self.locks).entry(part.stream.clone()).or_default().clone();
-            if request.streams().len() > 1 {
-                held.push(lock.lock_owned().await);
-                yield_now().await;
-            }
+    request: AppendRequest,
+    locks: Memory<HashMap<StreamId, Arc<tokio::sync::Mutex<()>>>>,
+) -> Result<Appended, AppendError> {
+    let mut held = Vec::new();
+    for part in request.streams() {
+        let lock = locked(&locks).entry(part.stream.clone()).or_default().clone();
+        if request.streams().len() > 1 {
+            held.push(lock.lock_owned().await);
+            yield_now().await;
         }
-        self.store.append(request).await
     }
+    store.append(request).await
 }
 
 /// Hides the newest append from the first read after it.

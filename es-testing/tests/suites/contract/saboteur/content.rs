@@ -3,16 +3,14 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use es_core::backend::{AppendError, AppendRequest, Appended, StreamAppend, StreamId, Timestamp};
 use es_core::event::Payload;
-use es_core::layer::StoreLayer;
 use serde_json::Value;
 
-use super::appends::{appending, locked, of_parts_now, rewriting};
+use super::appends::{Memory, appending, locked, of_parts_now, remembering, rewriting};
 use super::mangled::mangling;
 use super::respelled::respelling;
-use super::{Saboteur, Store, of_events};
+use super::{Saboteur, Store};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
@@ -117,10 +115,7 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             })
         }),
         appending("takes_its_own_clock_for_an_import", 13, takes_its_own_clock),
-        of_events("records_what_follows_an_import_at_its_time", 13, |healthy| LastTime {
-            store: healthy.events,
-            imported: Mutex::default(),
-        }),
+        remembering("records_what_follows_an_import_at_its_time", 13, goes_on_at_the_last_time),
         mangling("sorts_by_time", 13, |log| {
             let positions: Vec<_> = log.iter().map(|event| event.position).collect();
             log.sort_by_key(|event| event.recorded_at);
@@ -149,25 +144,17 @@ async fn takes_its_own_clock(
 }
 
 /// Writes what comes after an import as if it was of the same time.
-struct LastTime {
+async fn goes_on_at_the_last_time(
     store: Store,
-    imported: Mutex<Option<Timestamp>>,
-}
-
-#[async_trait]
-impl StoreLayer for LastTime {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let before = std::mem::replace(&mut *locked(&self.imported), request.original_time());
-        let request = match before {
-            Some(time) if request.original_time().is_none() => request.recorded_at(time),
-            _ => request,
-        };
-        self.store.append(request).await
-    }
+    request: AppendRequest,
+    imported: Memory<Option<Timestamp>>,
+) -> Result<Appended, AppendError> {
+    let before = std::mem::replace(&mut *locked(&imported), request.original_time());
+    let request = match before {
+        Some(time) if request.original_time().is_none() => request.recorded_at(time),
+        _ => request,
+    };
+    store.append(request).await
 }
 
 type Retime = Box<dyn Fn(Timestamp) -> Timestamp + Send + Sync>;

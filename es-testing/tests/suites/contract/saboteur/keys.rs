@@ -12,7 +12,9 @@ use es_core::execution::IdempotencyKey;
 use es_core::layer::StoreLayer;
 use tokio::task::yield_now;
 
-use super::appends::{answering, appending, check_versions, event_ids, joined, locked};
+use super::appends::{
+    Memory, answering, appending, check_versions, event_ids, joined, locked, remembering,
+};
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
@@ -52,14 +54,8 @@ pub(super) fn saboteurs() -> Vec<Saboteur> {
             };
             names(a) == names(b)
         }),
-        of_events("records_the_key_of_a_refused_append", 8, |healthy| RecordsRefusedKeys {
-            store: healthy.events,
-            refused: Mutex::default(),
-        }),
-        of_events("has_one_key_for_all_streams", 8, |healthy| OneKeyForAll {
-            store: healthy.events,
-            first: Mutex::default(),
-        }),
+        remembering("records_the_key_of_a_refused_append", 8, records_refused_keys),
+        remembering("has_one_key_for_all_streams", 8, has_one_key_for_all),
         of_events("records_the_key_under_the_first_stream", 8, |healthy| FirstStreamOnly {
             store: healthy.events,
             others: Mutex::default(),
@@ -196,109 +192,73 @@ async fn ignores(
 type Same = fn(&AppendRequest, &AppendRequest) -> bool;
 
 fn comparing(name: &'static str, same: Same) -> Saboteur {
-    of_events(name, 7, move |healthy| Compares {
-        store: healthy.events,
-        same,
-        first: Mutex::default(),
-    })
+    remembering(name, 7, move |store, request, first| compares(store, request, first, same))
 }
 
 /// Compares more than the content of a request.
-struct Compares {
+async fn compares(
     store: Store,
+    request: AppendRequest,
+    first: Memory<HashMap<(StreamId, IdempotencyKey), AppendRequest>>,
     same: Same,
-    first: Mutex<HashMap<(StreamId, IdempotencyKey), AppendRequest>>,
-}
-
-#[async_trait]
-impl StoreLayer for Compares {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let appended = self.store.append(request.clone()).await?;
-        let Some(key) = request.idempotency_key().cloned() else {
-            return Ok(appended);
-        };
-        for part in request.streams() {
-            let place = (part.stream.clone(), key.clone());
-            let mut recorded = locked(&self.first);
-            let first = recorded.entry(place).or_insert_with(|| request.clone());
-            if !(self.same)(first, &request) {
-                return Err(AppendError::KeyReused {
-                    key,
-                    stream: part.stream.clone(),
-                    difference: KeyDifference::Payload,
-                });
-            }
-        }
-        Ok(appended)
-    }
-}
-
-struct RecordsRefusedKeys {
-    store: Store,
-    refused: Mutex<Vec<(StreamId, IdempotencyKey)>>,
-}
-
-#[async_trait]
-impl StoreLayer for RecordsRefusedKeys {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let Some(key) = request.idempotency_key().cloned() else {
-            return self.store.append(request).await;
-        };
-        let stream = request.streams()[0].stream.clone();
-        if locked(&self.refused).contains(&(stream.clone(), key.clone())) {
+) -> Result<Appended, AppendError> {
+    let appended = store.append(request.clone()).await?;
+    let Some(key) = request.idempotency_key().cloned() else {
+        return Ok(appended);
+    };
+    for part in request.streams() {
+        let place = (part.stream.clone(), key.clone());
+        let mut recorded = locked(&first);
+        let first = recorded.entry(place).or_insert_with(|| request.clone());
+        if !same(first, &request) {
             return Err(AppendError::KeyReused {
                 key,
-                stream,
-                difference: KeyDifference::EventCount,
+                stream: part.stream.clone(),
+                difference: KeyDifference::Payload,
             });
         }
-        let answer = self.store.append(request).await;
-        if matches!(answer, Err(AppendError::Conflict(_) | AppendError::DuplicateEvent { .. })) {
-            locked(&self.refused).push((stream, key));
-        }
-        answer
     }
+    Ok(appended)
 }
 
-struct OneKeyForAll {
+async fn records_refused_keys(
     store: Store,
-    first: Mutex<HashMap<IdempotencyKey, StreamId>>,
+    request: AppendRequest,
+    refused: Memory<Vec<(StreamId, IdempotencyKey)>>,
+) -> Result<Appended, AppendError> {
+    let Some(key) = request.idempotency_key().cloned() else {
+        return store.append(request).await;
+    };
+    let stream = request.streams()[0].stream.clone();
+    if locked(&refused).contains(&(stream.clone(), key.clone())) {
+        return Err(AppendError::KeyReused { key, stream, difference: KeyDifference::EventCount });
+    }
+    let answer = store.append(request).await;
+    if matches!(answer, Err(AppendError::Conflict(_) | AppendError::DuplicateEvent { .. })) {
+        locked(&refused).push((stream, key));
+    }
+    answer
 }
 
-#[async_trait]
-impl StoreLayer for OneKeyForAll {
-    fn inner(&self) -> &Store {
-        &self.store
-    }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let Some(key) = request.idempotency_key().cloned() else {
-            return self.store.append(request).await;
-        };
-        let under = locked(&self.first).get(&key).cloned();
-        if let Some(stream) = under {
-            let is_named = request.streams().iter().any(|part| part.stream == stream);
-            if !is_named {
-                return Err(AppendError::KeyReused {
-                    key,
-                    stream,
-                    difference: KeyDifference::Streams,
-                });
-            }
+async fn has_one_key_for_all(
+    store: Store,
+    request: AppendRequest,
+    first: Memory<HashMap<IdempotencyKey, StreamId>>,
+) -> Result<Appended, AppendError> {
+    let Some(key) = request.idempotency_key().cloned() else {
+        return store.append(request).await;
+    };
+    let under = locked(&first).get(&key).cloned();
+    if let Some(stream) = under {
+        let is_named = request.streams().iter().any(|part| part.stream == stream);
+        if !is_named {
+            return Err(AppendError::KeyReused { key, stream, difference: KeyDifference::Streams });
         }
-        let appended = self.store.append(request).await?;
-        let stream = appended.streams[0].stream.clone();
-        locked(&self.first).entry(key).or_insert(stream);
-        Ok(appended)
     }
+    let appended = store.append(request).await?;
+    let stream = appended.streams[0].stream.clone();
+    locked(&first).entry(key).or_insert(stream);
+    Ok(appended)
 }
 
 /// Forgets that a key was recorded under the other streams of its request.

@@ -1,9 +1,7 @@
 //! Sins of refusing: conflicts, used event ids, limits.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 
-use async_trait::async_trait;
 use es_core::ExpectedVersion;
 use es_core::backend::{
     AppendError, AppendRequest, Appended, InvalidRequest, Limits, ReadStream, StoreError,
@@ -11,20 +9,17 @@ use es_core::backend::{
 };
 use es_core::event::{EventId, Payload};
 use es_core::execution::Conflict;
-use es_core::layer::StoreLayer;
 
 use super::appends::{
-    Appends, appending, event_ids, locked, of_parts, rebuilt, rewriting, with_a_fresh_id,
+    Appends, Memory, appending, event_ids, locked, of_parts, rebuilt, remembering, rewriting,
+    with_a_fresh_id,
 };
 use super::{Saboteur, Store, of_events};
 
 pub(super) fn saboteurs() -> Vec<Saboteur> {
     vec![
         appending("writes_what_it_refuses", 3, writes_what_it_refuses),
-        of_events("keeps_the_ids_of_refused_appends", 3, |healthy| KeepsRefusedIds {
-            store: healthy.events,
-            refused: Mutex::default(),
-        }),
+        remembering("keeps_the_ids_of_refused_appends", 3, keeps_refused_ids),
         appending("tells_the_expected_version_as_actual", 3, |store, request| {
             tells_otherwise(store, request, |conflict, _| {
                 if let ExpectedVersion::Exact(version) = conflict.expected {
@@ -121,29 +116,21 @@ async fn writes_what_it_refuses(
     answer
 }
 
-struct KeepsRefusedIds {
+async fn keeps_refused_ids(
     store: Store,
-    refused: Mutex<HashSet<EventId>>,
-}
-
-#[async_trait]
-impl StoreLayer for KeepsRefusedIds {
-    fn inner(&self) -> &Store {
-        &self.store
+    request: AppendRequest,
+    refused: Memory<HashSet<EventId>>,
+) -> Result<Appended, AppendError> {
+    let ids: Vec<_> = event_ids(&request).collect();
+    let is_refused = |id: &&EventId| locked(&refused).contains(id);
+    if let Some(&event_id) = ids.iter().find(is_refused) {
+        return Err(AppendError::DuplicateEvent { event_id });
     }
-
-    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
-        let ids: Vec<_> = event_ids(&request).collect();
-        let refused = |id: &&EventId| locked(&self.refused).contains(id);
-        if let Some(&event_id) = ids.iter().find(refused) {
-            return Err(AppendError::DuplicateEvent { event_id });
-        }
-        let answer = self.store.append(request).await;
-        if matches!(answer, Err(AppendError::Conflict(_))) {
-            locked(&self.refused).extend(ids);
-        }
-        answer
+    let answer = store.append(request).await;
+    if matches!(answer, Err(AppendError::Conflict(_))) {
+        locked(&refused).extend(ids);
     }
+    answer
 }
 
 async fn judges_by_name(store: Store, request: AppendRequest) -> Result<Appended, AppendError> {
