@@ -64,8 +64,7 @@ pub(super) async fn a_runner_goes_on_after_any_cut(fixture: &dyn ProjectionFixtu
         }
     }
     poison.heal();
-    let retry = sink.request_retry("seen", Slot::Active, "account/p").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "seen", "account/p").await;
     let mut last = runner(&store, &sink, "one").definition(Seen::failing(poison));
     caught_up(&mut last).await;
     serves_the_fold(&store, &sink, Seen::model()).await;

@@ -149,8 +149,7 @@ pub(super) async fn parked_events_are_retried_in_order(fixture: &dyn ProjectionF
     let waiting = number_of_waiting(&sink, "seen").await;
 
     // nothing was fixed: the key stays as it is
-    let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "seen", "account/1").await;
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, waiting);
     let entries = sink.parked("seen", Slot::Active, &ListParked::waiting("account/1")).await;
@@ -160,8 +159,7 @@ pub(super) async fn parked_events_are_retried_in_order(fixture: &dyn ProjectionF
     bad.heal();
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, waiting, "nobody asked");
-    let retry = sink.request_retry("seen", Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "seen", "account/1").await;
     append(&store, &stream("1"), ANY, events(13..=14)).await;
     caught_up(&mut runner).await;
     assert_eq!(number_of_waiting(&sink, "seen").await, 0);
@@ -186,8 +184,7 @@ pub(super) async fn parked_events_are_retried_through_an_upcaster(fixture: &dyn 
     let mut after = runner(&store, &sink, "two").projection::<Payments<After>>();
     caught_up(&mut after).await;
     assert_eq!(number_of_waiting(&sink, "payments").await, 2, "nobody asked");
-    let retry = sink.request_retry("payments", Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, "payments", "account/1").await;
     append(&store, &stream("1"), ANY, vec![oldest(5)]).await;
     caught_up(&mut after).await;
     assert_eq!(number_of_waiting(&sink, "payments").await, 0);
@@ -245,8 +242,7 @@ pub(super) async fn a_refused_batch_is_halved(fixture: &dyn ProjectionFixture) {
 
     let healed = Definition::table::<Entries<true>>().on_failure(policy);
     let mut healed = runner(&store, &sink, "one").definition(healed);
-    let retry = sink.request_retry(ENTRIES, Slot::Active, "account/1").await;
-    assert!(retry.is_ok(), "something waits: {retry:?}");
+    retried(&sink, ENTRIES, "account/1").await;
     caught_up(&mut healed).await;
     assert_eq!(entries(&sink, Slot::Active).await, entries_in(&log));
     assert_eq!(number_of_waiting(&sink, ENTRIES).await, 0);

@@ -50,10 +50,7 @@ pub(super) async fn an_event_without_keys_waits_for_them(fixture: &dyn Projectio
     let waiting = sink.parked("keyed", Slot::Active, &waiting).await.expect("the model is there");
     assert_eq!(waiting.len(), 3, "the event and what follows it in its stream");
     let key = waiting[0].key.clone();
-    let retry = async || {
-        let asked = sink.request_retry("keyed", Slot::Active, &key).await;
-        assert!(asked.is_ok(), "something waits: {asked:?}");
-    };
+    let retry = async || retried(&sink, "keyed", &key).await;
     retry().await;
     caught_up(&mut parking).await;
     assert_eq!(all().await, numbers_of(&[1, 1, 2, 2, 4, 5]), "nothing was mended");

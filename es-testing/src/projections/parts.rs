@@ -186,6 +186,12 @@ pub(super) async fn started(fixture: &dyn ProjectionFixture) -> (Sink, Lease) {
     (sink, lease)
 }
 
+/// Asks for another attempt at what waits under the key.
+pub(super) async fn retried(sink: &Sink, projection: &str, key: &str) {
+    let retry = sink.request_retry(projection, Slot::Active, key).await;
+    assert!(retry.is_ok(), "something waits under `{key}`: {retry:?}");
+}
+
 /// Runs a rebuild to its end.
 pub(super) async fn rebuilt(rebuild: Rebuild) {
     let rebuilt = soon("a rebuild comes to an end", rebuild.run()).await;
